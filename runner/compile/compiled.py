@@ -1,0 +1,55 @@
+"""What compiling a job yields: digests and sizes, packed; rows and lines again on demand."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+DIGEST_BYTES = 32  # SHA-256
+KEY_BYTES = 16  # the first half: what indexes, plans and custom_ids use
+
+
+class RowView(NamedTuple):
+    """One wanted row, for the results file."""
+
+    custom_id: str  # the user's own id, or `row-<n>`
+    row_json: bytes  # the row as one JSON object, no newline inside
+    digest: bytes  # 32 bytes
+
+
+class Line(NamedTuple):
+    """One request line, ready to be sent, without its newline."""
+
+    key: bytes  # 16 bytes
+    data: bytes
+
+
+@dataclass(slots=True)
+class Wanted:
+    """The rows of one job in input order, packed: 16 bytes of digest and 4 bytes of line size a row."""
+
+    keys: bytearray
+    sizes: array[int]  # "I": bytes of the request line without its newline
+    tokens: int  # estimated input tokens of all rows (characters / 4)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+
+class Compiled(Protocol):
+    """A compiled job. Iterating reads the dataset again; nothing here holds it."""
+
+    wanted: Wanted
+
+    def rows(self) -> Iterator[RowView]:
+        """Every wanted row in input order. Raises DataError when the dataset changed since it was compiled."""
+        ...
+
+    def lines(self, ordinals: Iterable[int]) -> Iterator[Line]:
+        """Request lines of the rows at `ordinals` (ascending, from 0), rendered again.
+
+        Raises DataError when a digest differs from the compiled one.
+        """
+        ...

@@ -1,0 +1,139 @@
+"""Every error a user can meet, in one tree, each with an exit code and a next step.
+
+    RunnerError                     1
+    |- UsageError                  64   the command line is wrong
+    |- SpecError                    1   one or many `Problem`s, each with its place
+    |- DataError                    1   a dataset or a row of it
+    |- StateError                   1   our own memory is damaged, foreign or too new
+    |- LockedError                  6   another apply holds the project
+    |- BlockedError                 5   a person has to decide
+    |- EngineError                  1   the embedded server's model cannot run here
+    `- RemoteError                  1   a provider; `status`, its words, its request id
+       |- NotSent                       nothing can have reached the remote: sending again is safe
+       |- Refused                       a definite no (4xx): nothing was created
+       |  |- AuthFailed                 401, 403
+       |  |- NotFound                   404
+       |  `- RateLimited                429, with `retry_after` seconds if the remote said so
+       `- OutcomeUnknown                timeout, cut connection, 5xx, unreadable 2xx: it may have happened
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """A place in a file the user wrote. Lines and columns count from 1; 0 means the whole file."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.file
+        return f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a file the user wrote: where, what, and what to do about it."""
+
+    mark: Mark
+    message: str
+    hint: str = ""
+    snippet: str = ""  # the source line, as written
+    severity: str = "error"  # or "warning"
+
+
+class RunnerError(Exception):
+    """Something a user can act on: `message` says what is wrong, `hint` what to do next."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "", mark: Mark | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.mark = mark
+
+
+class UsageError(RunnerError):
+    exit_code = 64
+
+
+class SpecError(RunnerError):
+    """All problems of all files, sorted by place."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda p: p.mark))
+        count = len(self.problems)
+        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the specs")
+
+
+class DataError(RunnerError):
+    """A dataset cannot be read, or a row of it is wrong; `mark` names file and line."""
+
+
+class StateError(RunnerError):
+    """What we remember is damaged, belongs to another project, or was written by a newer version."""
+
+
+class LockedError(RunnerError):
+    exit_code = 6
+
+
+class BlockedError(RunnerError):
+    exit_code = 5
+
+
+class EngineError(RunnerError):
+    """An engine of the embedded server is not installed, or its model cannot be loaded."""
+
+
+class RemoteError(RunnerError):
+    """A provider's answer, or the lack of one. Keeps the remote's own words (first 256 characters)."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+
+
+class NotSent(RemoteError):
+    """Connect, DNS or TLS failure: the request did not reach the remote."""
+
+
+class Refused(RemoteError):
+    """A definite 4xx: the remote understood and did nothing."""
+
+
+class AuthFailed(Refused):
+    """401 or 403."""
+
+
+class NotFound(Refused):
+    """404."""
+
+
+class RateLimited(Refused):
+    """429. `retry_after` is in seconds, None where the remote did not say."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **more: object) -> None:
+        super().__init__(message, **more)  # type: ignore[arg-type]  # forwarded keyword by keyword
+        self.retry_after = retry_after
+
+
+class OutcomeUnknown(RemoteError):
+    """The request may or may not have had its effect. Never folded into failure."""

@@ -1,0 +1,66 @@
+"""What a remote can do, as data. Shared code reads this card, never a vendor's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class EffectClass(Enum):
+    """How a create can be made to happen once (design, section 6)."""
+
+    NAMED = "named"  # we choose the id: on any doubt GET it, compare, adopt
+    TAGGED = "tagged"  # the remote lists what it has, and echoes our stamp
+    BLIND = "blind"  # neither: an unknown outcome stays unknown
+
+
+class LineFormat(Enum):
+    """The envelope of one request line."""
+
+    OPENAI = "openai"  # {"custom_id","method","url","body":{"model",...}}
+    FIREWORKS = "fireworks"  # {"custom_id","body":{...}}; the model is set on the job
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Completion windows in hours: either listed, or anything from `low` to `high`."""
+
+    default: int = 24
+    allowed: tuple[int, ...] = (24,)
+    low: int = 0
+    high: int = 0
+
+    def accepts(self, hours: int) -> bool:
+        return hours in self.allowed or (self.low > 0 and self.low <= hours <= self.high)
+
+    def __str__(self) -> str:
+        if self.low:
+            return f"{self.low}h to {self.high}h"
+        return ", ".join(f"{hours}h" for hours in self.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one batch may hold. Bytes count the newline of every line."""
+
+    lines: int = 50_000
+    size_bytes: int = 190_000_000
+    line_bytes: int = 0  # 0: no limit of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """One remote's card."""
+
+    effect: EffectClass
+    line_format: LineFormat
+    endpoints: tuple[str, ...]
+    windows: Windows = Windows()
+    limits: Limits = Limits()
+    can_resume: bool = False  # continue-from
+    can_list: bool = True
+    is_free: bool = False  # the embedded server costs nothing and asks nothing
+    settle_seconds: float = 10.0  # a new batch is in the list after this long
+    min_poll_seconds: float = 5.0
+    max_poll_seconds: float = 60.0
+    price_factor: float = 1.0  # batch price over the listed price

@@ -1,0 +1,92 @@
+"""What the remote says about one batch, asked now, in words that are the same for every vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """Where a batch is. Everything that is not listed as ended is in flight, UNKNOWN included."""
+
+    VALIDATING = "validating"
+    RUNNING = "running"
+    FINALIZING = "finalizing"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    FAILED = "failed"  # the whole batch was refused; see Observed.failure
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"  # a word we do not know: keep waiting, say so
+
+    @property
+    def has_ended(self) -> bool:
+        return self in (Phase.COMPLETED, Phase.FAILED, Phase.EXPIRED, Phase.CANCELLED)
+
+
+class FailureKind(StrEnum):
+    """Why a whole batch failed, as far as it changes what to do."""
+
+    BAD_INPUT = "bad_input"  # not retried until its content changes
+    QUOTA = "quota"  # the same upload again, later
+    FILE_NOT_VISIBLE = "file_not_visible"  # the same upload again, soon
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    kind: FailureKind
+    code: str
+    message: str  # the remote's own words, first 256 characters
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """A file the remote offers: `ref` is what its download verb takes; `kind` is `output` or `error`."""
+
+    ref: str
+    kind: str
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose answers these are. `host` of the embedded server is `embedded:<id of its data directory>`."""
+
+    provider: str
+    host: str
+    account: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.provider}@{self.host}" + (f"/{self.account}" if self.account else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One batch as its remote shows it."""
+
+    remote_id: str
+    phase: Phase
+    raw_status: str
+    counts: Counts = Counts()
+    created_at: datetime | None = None
+    ended_at: datetime | None = None
+    expires_at: datetime | None = None
+    window_hours: int | None = None
+    endpoint: str = ""
+    stamp: Mapping[str, str] = field(default_factory=dict)  # what we wrote on it at creation
+    input_ref: str = ""
+    result_files: tuple[ResultFile, ...] = ()
+    results_are_final: bool = True  # False: completed, but the ids of its files are still to come
+    failure: Failure | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None

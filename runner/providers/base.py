@@ -1,0 +1,81 @@
+"""The seams of a remote batch API. Observing changes nothing, every verb can be repeated, none waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from runner.job.capabilities import Capabilities
+from runner.job.observed import Observed, Origin, ResultFile
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An input file the remote holds. `ref` is what `submit` takes."""
+
+    ref: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One batch to be created. `stamp` is written on it where the remote lets us (at most 16 short strings)."""
+
+    name: str  # deterministic: the uploaded file's name without suffix, the job id where we may choose one
+    model: str
+    endpoint: str
+    window_hours: int
+    stamp: Mapping[str, str]
+    rows: int
+
+
+class Provider(Protocol):
+    """One remote API. Raises the RemoteError family only; keys appear in no message."""
+
+    card: Capabilities
+
+    @property
+    def origin(self) -> Origin: ...
+
+    def upload(self, source: Path, submission: Submission) -> Upload:
+        """Send the input file at `source`, streamed. Not retried here; repeating it costs an orphan file."""
+        ...
+
+    def find_upload(self, submission: Submission, size_bytes: int) -> Upload | None:
+        """An upload of this very submission that the remote still holds (by name and size), or None."""
+        ...
+
+    def submit(self, submission: Submission, upload: Upload) -> Observed:
+        """Create the batch: one request, never retried here.
+
+        Raises NotSent or Refused when nothing was created, OutcomeUnknown when it may have been.
+        """
+        ...
+
+    def look(self, remote_id: str) -> Observed:
+        """One batch. Raises NotFound on 404 only; everything else that fails is not an absence."""
+        ...
+
+    def batches(self, since: datetime | None = None) -> Iterator[Observed]:
+        """What the remote lists, newest first, page by page, back to `since` (all of it when None)."""
+        ...
+
+    def download(self, file: ResultFile, to: Path) -> int:
+        """Stream a result file to `to` (written beside, renamed when whole); its size in bytes.
+
+        Cut downloads are resumed or begun again; raises OutcomeUnknown when it stays incomplete.
+        """
+        ...
+
+    def download_input(self, observed: Observed, to: Path) -> int:
+        """The input file of a batch, for reading back which requests it holds. Raises NotFound."""
+        ...
+
+    def cancel(self, remote_id: str) -> Observed:
+        """Make sure it stops: any terminal state counts as done."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,113 @@
+"""A checked project: every name resolved, every matrix opened into cells. What the rest of runner reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.errors import Mark
+
+ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD per 1M tokens."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    key: str
+    provider: str
+    name: str
+    endpoint: str = ENDPOINTS[0]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    price: Price | None = None
+    mark: Mark = Mark("")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    key: str
+    files: tuple[str, ...]  # globs or paths, relative to the project root
+    id: str | None = None  # a column, or a template
+    where: str | None = None  # a template; a row stays if it renders to something true
+    sample_rows: int | None = None
+    sample_seed: int = 0
+    mark: Mark = Mark("")
+    id_mark: Mark = Mark("")
+    where_mark: Mark = Mark("")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message: `content` is a template, `mark` the place where its text starts."""
+
+    role: str
+    content: str
+    mark: Mark = Mark("")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    key: str
+    messages: tuple[Message, ...]
+    response_format: Mapping[str, Any] | None = None  # the author's key order is sent and counts
+    tools: tuple[Any, ...] | None = None
+    mark: Mark = Mark("")
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider block of the specs, or a built-in one with nothing overridden."""
+
+    name: str
+    kind: str  # embedded, openai, fireworks, fireworks-audio
+    base_url: str | None = None
+    account: str | None = None
+    api_key_env: str | None = None
+    profile: str | None = None  # a built-in look-alike: groq, deepinfra, azure, ...
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # fields of the profile
+    mark: Mark = Mark("")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One cell: what to ask, of whom, and where the answers go."""
+
+    address: str
+    name: str  # the job's key in the specs
+    cell: Mapping[str, str]  # empty without a matrix
+    dataset: Dataset
+    prompt: Prompt
+    model: Model
+    window_hours: int
+    output: str  # relative to the project root, always inside it
+    replicate: int = 1
+    max_attempts: int = 3
+    on_unknown: str = "hold"
+    allow_empty: bool = False
+    budget: float | None = None  # USD
+    protect: bool = False
+    tags: tuple[str, ...] = ()
+    mark: Mark = Mark("")
+    output_mark: Mark = Mark("")
+    window_mark: Mark = Mark("")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    name: str
+    root: Path
+    jobs: tuple[Job, ...]  # sorted by address
+    providers: Mapping[str, Provider]  # those the jobs use, and those declared
+    files: tuple[str, ...]  # spec files read, relative to the root
+    paths: tuple[str, ...] = ()  # what was given on the command line
+    budget: float | None = None
+    warnings: tuple[str, ...] = ()
