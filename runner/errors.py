@@ -1,20 +1,20 @@
 """Every error a user can meet, in one tree, each with an exit code and a next step.
 
-    RunnerError                     1
-    |- UsageError                  64   the command line is wrong
-    |- SpecError                    1   one or many `Problem`s, each with its place
-    |- DataError                    1   a dataset or a row of it
-    |- StateError                   1   our own memory is damaged, foreign or too new
-    |- LockedError                  6   another apply holds the project
-    |- BlockedError                 5   a person has to decide
-    |- EngineError                  1   the embedded server's model cannot run here
-    `- RemoteError                  1   a provider; `status`, its words, its request id
-       |- NotSent                       nothing can have reached the remote: sending again is safe
-       |- Refused                       a definite no (4xx): nothing was created
-       |  |- AuthFailed                 401, 403
-       |  |- NotFound                   404
-       |  `- RateLimited                429, with `retry_after` seconds if the remote said so
-       `- OutcomeUnknown                timeout, cut connection, 5xx, unreadable 2xx: it may have happened
+RunnerError                     1
+|- UsageError                  64   the command line is wrong
+|- SpecError                    1   one or many `Problem`s, each with its place
+|- DataError                    1   a dataset or a row of it
+|- StateError                   1   our own memory is damaged, foreign or too new
+|- LockedError                  6   another apply holds the project
+|- BlockedError                 5   a person has to decide
+|- EngineError                  1   the embedded server's model cannot run here
+`- RemoteError                  1   a provider; `status`, its words, its request id
+   |- NotSent                       nothing can have reached the remote: sending again is safe
+   |- Refused                       a definite no (4xx): nothing was created
+   |  |- AuthFailed                 401, 403
+   |  |- NotFound                   404
+   |  `- RateLimited                429, with `retry_after` seconds if the remote said so
+   `- OutcomeUnknown                timeout, cut connection, 5xx, unreadable 2xx: it may have happened
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Effects, in order: recover, settle, refresh, collect, plan, submit, write. Everything that spends is here."""

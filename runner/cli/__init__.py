@@ -1,0 +1,1 @@
+"""Words and exit codes only: one module a command, imported when it is asked for."""

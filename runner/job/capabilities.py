@@ -61,6 +61,7 @@ class Capabilities:
     can_list: bool = True
     is_free: bool = False  # the embedded server costs nothing and asks nothing
     settle_seconds: float = 10.0  # a new batch is in the list after this long
+    defer_seconds: float = 60.0  # before a create the remote put off is tried again; doubled every time
     min_poll_seconds: float = 5.0
     max_poll_seconds: float = 60.0
     price_factor: float = 1.0  # batch price over the listed price

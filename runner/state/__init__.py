@@ -1,0 +1,1 @@
+"""Memory between runs: `.runner/` in the project root, 0700, never committed."""

@@ -1,0 +1,123 @@
+"""Bring the results of an ended batch here: every file it offers, verified, indexed, and only then recorded."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from runner.apply.session import Session
+from runner.errors import NotFound, RemoteError
+from runner.job.observed import Observed, Phase
+from runner.job.outcomes import Outcome, pack
+from runner.job.packed import unpack
+from runner.job.recorded import Batch, ResultObject, Stage, Tally
+from runner.results import index
+
+DOWNLOADS = 3
+
+
+def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
+    """The batch as COLLECTED. Raises RemoteError while its files cannot be had; nothing is recorded then."""
+    provider = session.remote_of(batch)
+    keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    if seen.phase is Phase.FAILED and not seen.result_files:
+        return _record(session, batch, seen, (), index.rejected_index(keys), Tally(rejected=batch.rows))
+    folder = session.objects.folder_of(batch.key)
+    for attempt in range(1, DOWNLOADS + 1):
+        files = [folder / f"{number}.jsonl" for number in range(len(seen.result_files))]
+        for offered, file in zip(seen.result_files, files, strict=True):
+            provider.download(offered, file)
+        report = index.build_index(files, keys, ended=seen.phase)
+        if not report.half_last_line and _is_complete(report, seen) or attempt == DOWNLOADS:
+            break
+    results = tuple(_object(file) for file in files)
+    _tell(session, batch, report)
+    return _record(session, batch, seen, results, report.index, tally_of(report))
+
+
+def lose(session: Session, batch: Batch) -> Batch:
+    """Record that the remote no longer has a batch whose results were not here: its rows need a decision."""
+    keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    entries = b"".join(pack(key, Outcome.LOST) for key in unpack(keys))
+    gone = Observed(batch.remote_id, Phase.CANCELLED, "gone")
+    session.reporter.warn(f"{batch.owner}: the remote no longer has `{batch.remote_id}` ({batch.rows:,} rows)")
+    return _record(session, batch, gone, (), entries, Tally(lost=batch.rows))
+
+
+def tally_of(report: index.IndexReport) -> Tally:
+    """The counts of an index, as recorded."""
+    return Tally(
+        ok=report.ok,
+        final=report.final,
+        retry=report.retry,
+        lost=report.lost,
+        duplicates=report.duplicates,
+        foreign=report.foreign,
+        unreadable=report.unreadable,
+    )
+
+
+def _is_complete(report: index.IndexReport, seen: Observed) -> bool:
+    """Whether the files hold as many finished rows as the remote counted; a cut file does not."""
+    return report.lines - report.unreadable >= seen.counts.completed + seen.counts.failed
+
+
+def _record(
+    session: Session,
+    batch: Batch,
+    seen: Observed,
+    results: tuple[ResultObject, ...],
+    entries: bytes,
+    tally: Tally,
+) -> Batch:
+    sha256 = session.objects.write(f"{batch.key}/index", entries)
+    collected = batch.but(
+        stage=Stage.COLLECTED,
+        phase=seen.phase,
+        raw_status=seen.raw_status,
+        counts=seen.counts,
+        failure=seen.failure,
+        ended_at=seen.ended_at or session.clock.now(),
+        seen_at=session.clock.now(),
+        results=results,
+        index_sha256=sha256,
+        tally=tally,
+        input_tokens=seen.input_tokens,
+        output_tokens=seen.output_tokens,
+        trouble="",
+    )
+    session.records.save(collected)
+    return collected
+
+
+def _object(file: Path) -> ResultObject:
+    total = hashlib.sha256()
+    size = 0
+    with open(file, "rb", buffering=0) as raw:
+        while chunk := raw.read(1 << 20):
+            total.update(chunk)
+            size += len(chunk)
+    return ResultObject(file.name, size, total.hexdigest())
+
+
+def _tell(session: Session, batch: Batch, report: index.IndexReport) -> None:
+    name = f"{batch.owner}: `{batch.remote_id}`"
+    if report.foreign:
+        session.reporter.warn(
+            f"{name} answered {report.foreign:,} requests that are not in it: {_some(report.foreign_examples)}"
+        )
+    if report.duplicates:
+        session.reporter.warn(f"{name} answered {report.duplicates:,} requests twice; the first success is kept")
+    if report.unreadable:
+        session.reporter.warn(
+            f"{name} has {report.unreadable:,} lines that cannot be read: {_some(report.unreadable_examples)}"
+        )
+
+
+def _some(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names[:5])
+
+
+def failure_of(error: RemoteError) -> str:
+    """Why a download did not succeed, in one line."""
+    return "the remote no longer has the file" if isinstance(error, NotFound) else error.message

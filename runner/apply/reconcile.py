@@ -1,0 +1,278 @@
+"""One pass: settle what is open, see what is there, bring what is done, send what is missing, write what changed.
+
+A pass holds the project's lock; waiting between passes does not. Each pass reads the state anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from runner.apply import outputs, recover, submit
+from runner.apply.collect import collect, failure_of, lose
+from runner.apply.refresh import look, sweep_twins
+from runner.apply.reporter import progress_of
+from runner.apply.session import Session
+from runner.apply.settle import settle_all
+from runner.errors import BlockedError, LockedError, RemoteError, RunnerError
+from runner.job.observed import FailureKind, Observed
+from runner.job.recorded import Batch, Stage
+from runner.plan.change import Action, Submission
+from runner.plan.decide import Sight, decide
+from runner.plan.guard import Guards
+from runner.plan.plan import Plan, make
+from runner.results.merge import Accounting
+from runner.state.lock import project_lock
+
+MOST_DROPS = 5  # creates of one batch that certainly did not take effect, in one run
+
+Confirm = Callable[[Plan], bool]
+
+
+@dataclass(slots=True)
+class Result:
+    """Where an apply left things."""
+
+    plan: Plan
+    written: dict[str, Accounting] = field(default_factory=dict)
+    submitted: int = 0  # requests sent by this apply
+    collected: int = 0  # batches
+    is_running: bool = False
+    declined: bool = False
+    troubles: dict[str, RunnerError] = field(default_factory=dict)
+
+
+def apply(
+    session: Session,
+    guards: Guards,
+    *,
+    confirm: Confirm,
+    wait_seconds: float | None,
+    lock_seconds: float = 0.0,
+    command: str = "runner apply",
+) -> Result:
+    """Reconcile until everything is settled, blocked, or `wait_seconds` are over (None: no bound, 0: one pass)."""
+    started = session.clock.monotonic()
+    result: Result | None = None
+    pause = 0.0
+    while True:
+        with project_lock(session.home.folder, command=command, now=session.clock.now(), wait_seconds=lock_seconds):
+            before = (result.submitted, result.collected) if result else None
+            result = one_pass(session, guards, confirm, result)
+        if not result.is_running or session.stop.is_set():
+            return result
+        elapsed = session.clock.monotonic() - started
+        if wait_seconds is not None and elapsed >= wait_seconds:
+            return result
+        moved = before != (result.submitted, result.collected)
+        pause = _next_pause(session, result.plan, 0.0 if moved else pause)
+        if wait_seconds is not None:
+            pause = min(pause, max(wait_seconds - elapsed, 0.05))
+        session.clock.sleep(pause)
+        if session.stop.is_set():
+            return result
+        lock_seconds = max(lock_seconds, 60.0)
+
+
+def _next_pause(session: Session, plan: Plan, pause: float) -> float:
+    """From quick to slow: a batch that is refused is refused early, one that runs runs long."""
+    if session.poll_seconds is not None:
+        return session.poll_seconds
+    cards = [session.remotes.card(batch.origin.provider) for batch, _ in plan.batches]
+    low = min((card.min_poll_seconds for card in cards), default=1.0)
+    high = min((card.max_poll_seconds for card in cards), default=60.0)
+    return min(max(low, pause * 1.5), high)
+
+
+def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None = None) -> Result:
+    """Everything that can be done now. `last` is what the passes before added up to."""
+    recover.remember(session)
+    settle_all(session, session.records.batches())
+    collected = _observe(session)
+    recorded = session.recorded()
+    if last and not collected and not _due(session) and _is_as_before(last.plan, session.records.batches()):
+        return _still(session, last)
+    plan = make(session.desired, recorded, {}, guards, session.project.paths)
+    result = Result(plan, dict(last.written) if last else {}, last.submitted if last else 0, collected)
+    result.collected += last.collected if last else 0
+    _resubmit_deferred(session, {batch.key for batch, _ in plan.leftovers})
+    if plan.submissions and not session.stop.is_set():
+        plan = _pay(session, guards, confirm, plan, result)
+    recorded = session.recorded()
+    result.plan = make(session.desired, recorded, {}, guards, session.project.paths)
+    for rewrite in outputs.rewrites(session, result.plan, recorded):
+        result.written[rewrite.address] = outputs.write(session, result.plan, recorded, rewrite)
+        session.reporter.step(f"{rewrite.address}: wrote `{rewrite.output}` ({rewrite.drift})")
+    result.troubles = dict(session.troubles)
+    still_wanted = bool(result.plan.submissions) and not result.troubles and not result.declined
+    result.is_running = _is_running(session, result.plan) or still_wanted
+    _show(session, result.plan)
+    return result
+
+
+def _observe(session: Session) -> int:
+    """Look at every batch in flight and take what has ended; how many batches were brought home."""
+    batches = [batch for batch in session.records.batches() if batch.is_active]
+    looks = look(session, batches)
+    sweep_twins(session, batches, looks)
+    collected = 0
+    for batch in batches:
+        if (sight := looks.sights.get(batch.key)) is not None:
+            current = session.records.batch(batch.key) or batch
+            collected += _act(session, current, sight)
+    return collected
+
+
+def _act(session: Session, batch: Batch, sight: Sight) -> bool:
+    """Do what was decided about one batch; whether its outcomes are here now."""
+    change = decide(batch, sight)
+    try:
+        match change.action:
+            case Action.FETCH:
+                assert isinstance(sight, Observed)
+                done = collect(session, batch, sight)
+                session.reporter.step(
+                    f"{done.owner}: collected `{done.remote_id}` ({change.reason}): "
+                    f"{done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"
+                )
+                return True
+            case Action.LOSE:
+                lose(session, batch)
+                return True
+            case Action.DEFER:
+                assert isinstance(sight, Observed) and sight.failure is not None
+                submit.defer(session, batch, sight.failure)
+                return False
+            case _:
+                _note(session, batch, sight)
+                return False
+    except RemoteError as error:
+        session.records.save(batch.but(trouble=failure_of(error)))
+        session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {failure_of(error)}")
+        return False
+
+
+def _note(session: Session, batch: Batch, sight: Sight) -> None:
+    """Keep what a look showed. Phases are durable; counts only travel along with them."""
+    if isinstance(sight, Observed):
+        session.troubles.pop(batch.owner, None)
+        seen = batch.but(
+            phase=sight.phase,
+            raw_status=sight.raw_status,
+            counts=sight.counts,
+            seen_at=session.clock.now(),
+            trouble="",
+        )
+        if (seen.phase, seen.raw_status, batch.trouble) != (batch.phase, batch.raw_status, ""):
+            session.records.save(seen)
+        session.live[batch.key] = seen
+    else:
+        why = getattr(sight, "why", "")
+        if why != batch.trouble:
+            session.records.save(batch.but(trouble=why))
+            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be seen: {why}")
+
+
+def _pay(session: Session, guards: Guards, confirm: Confirm, plan: Plan, result: Result) -> Plan:
+    """Submit what is missing, after making sure that no remote already holds it."""
+    plan = _after_search(session, guards, plan)
+    if not plan.submissions:
+        return plan
+    if not result.submitted and not confirm(plan):
+        result.declined = True
+        return plan
+    for submission in plan.submissions:
+        if session.stop.is_set():
+            break
+        if submission.address in session.troubles:
+            continue
+        result.submitted += _submit(session, submission)
+    return plan
+
+
+def _after_search(session: Session, guards: Guards, plan: Plan) -> Plan:
+    """The plan once the remotes were searched for work of ours; jobs of one that cannot be are left out."""
+    providers = {job.address: job.provider for job in session.desired}
+    adopted = 0
+    for name in sorted({providers[submission.address] for submission in plan.submissions}):
+        try:
+            adopted += recover.search_remotes(session, [name])
+        except RunnerError as error:
+            for address, provider in providers.items():
+                if provider == name:
+                    session.troubles[address] = error
+    if adopted:
+        _observe(session)
+        return make(session.desired, session.recorded(), {}, guards, session.project.paths)
+    return plan
+
+
+def _submit(session: Session, submission: Submission) -> int:
+    """Send one batch; how many requests went out. What goes wrong stops this job, not the others."""
+    job = next(job for job in session.desired if job.address == submission.address)
+    try:
+        batch = submit.submit(session, job, submission)
+    except (LockedError, BlockedError):
+        raise
+    except RunnerError as error:
+        session.troubles[submission.address] = error
+        return 0
+    if batch.stage is Stage.DROPPED and session.drops.get(batch.key, 0) >= MOST_DROPS:
+        session.troubles[submission.address] = RemoteError(
+            f"{submission.address}: the remote lost {MOST_DROPS} creates in a row",
+            hint="Nothing is in flight for them; run `runner apply` again later",
+        )
+    return batch.rows if batch.stage in (Stage.SUBMITTED, Stage.DEFERRED) else 0
+
+
+def _due(session: Session) -> list[Batch]:
+    now = session.clock.now()
+    return [
+        batch
+        for batch in session.records.batches()
+        if batch.stage is Stage.DEFERRED and (batch.not_before is None or batch.not_before <= now)
+    ]
+
+
+def _resubmit_deferred(session: Session, unwanted: set[str]) -> None:
+    """Create again, from the same upload, what the remote put off."""
+    for batch in _due(session):
+        if batch.key in unwanted:
+            session.records.save(batch.but(stage=Stage.DROPPED, trouble="nobody wants it any more"))
+            continue
+        try:
+            provider = session.remote_of(batch)
+            if batch.failure and batch.failure.kind is FailureKind.FILE_NOT_VISIBLE and batch.create_tries > 4:
+                session.records.save(batch.but(stage=Stage.DROPPED, trouble="the remote never saw the upload"))
+                continue
+            submit.create(session, provider, batch)
+        except RunnerError as error:
+            session.troubles[batch.owner] = error
+
+
+def _is_as_before(plan: Plan, batches: list[Batch]) -> bool:
+    """Whether the batches in flight are the ones the last plan was made with, in the same stage."""
+    then = {(batch.key, batch.stage) for batch, _ in plan.batches}
+    return then == {(batch.key, batch.stage) for batch in batches if batch.is_active}
+
+
+def _still(session: Session, last: Result) -> Result:
+    _show(session, last.plan)
+    last.troubles = dict(session.troubles)
+    last.is_running = _is_running(session, last.plan)
+    return last
+
+
+def _waited_for(plan: Plan) -> list[Batch]:
+    """Batches in flight that somebody wants; leftovers are not waited for."""
+    wanted = {key for rows in plan.rows for key in rows.batches}
+    return [batch for batch, _ in plan.batches if batch.key in wanted]
+
+
+def _is_running(session: Session, plan: Plan) -> bool:
+    """Whether there is anything to wait for; what is in trouble is not waited for."""
+    return any(batch.owner not in session.troubles for batch in _waited_for(plan))
+
+
+def _show(session: Session, plan: Plan) -> None:
+    session.reporter.progress(progress_of([session.live.get(b.key, b) for b in _waited_for(plan)]))

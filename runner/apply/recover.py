@@ -1,0 +1,249 @@
+"""What the remote and the outputs remember of this project, when we do not: found before anything is paid for.
+
+Every batch of ours is stamped, every result line carries its request's digest. So a lost `.runner/`, or a fresh
+clone, costs nothing: batches found by their stamp are adopted, answers in output files are read back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from runner.apply.refresh import CLOCK_SLACK
+from runner.apply.session import Session
+from runner.errors import NotFound, RunnerError
+from runner.job.observed import Observed, Origin, Phase
+from runner.job.packed import Sorter, common, keys_of, union, without
+from runner.job.recorded import REMOTE, Batch, ProjectRecord, ResultObject, Stage, Tally
+from runner.providers.base import Provider
+from runner.results import adopt
+from runner.results.parse import key_of
+
+ADOPTED = "adopted"
+
+
+class _IdLine(msgspec.Struct):
+    custom_id: str
+
+
+def remember(session: Session) -> ProjectRecord:
+    """The project's record; on a fresh state, after reading back the answers in its output files."""
+    record = session.records.project()
+    if record is None:
+        record = ProjectRecord(session.project.name, session.clock.now())
+        session.records.save(record)
+        record = _from_outputs(session, record)
+    elif record.name != session.project.name:
+        record = replace(record, name=session.project.name)
+        session.records.save(record)
+    return record
+
+
+def search_remotes(session: Session, providers: Iterable[str]) -> int:
+    """Adopt batches of this project that we do not know and that hold requests we still need; how many.
+
+    Raises RemoteError where a remote cannot be searched: then nothing may be sent to it.
+    """
+    return sum(_search(session, name) for name in sorted(set(providers)))
+
+
+def _search(session: Session, name: str) -> int:
+    origin = session.remotes.origin(name)
+    provider = session.remotes.open(name)
+    if not provider.card.can_list:
+        return 0
+    record = session.records.project()
+    assert record is not None
+    batches = session.records.batches()
+    known = {batch.remote_id for batch in batches} | {twin for batch in batches for twin in batch.twins}
+    since = None
+    if str(origin) in record.recovered_from and batches:
+        since = max(batch.intent_at for batch in batches) - CLOCK_SLACK
+    wanted = _unsettled(session)
+    found = [
+        seen
+        for seen in provider.batches(since)
+        if seen.stamp.get("runner_project") == session.project.name and seen.remote_id not in known
+    ]
+    adopted = 0
+    for seen in sorted(found, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.remote_id)):
+        if seen.phase is Phase.FAILED and not seen.result_files:
+            continue
+        adopted += _adopt(session, provider, origin, seen, wanted)
+    record = session.records.project()
+    assert record is not None
+    if str(origin) not in record.recovered_from:
+        session.records.save(replace(record, recovered_from=(*record.recovered_from, str(origin))))
+    return adopted
+
+
+def _unsettled(session: Session) -> bytes:
+    """Keys that some job wants and no collected batch has answered or refused."""
+    wanted = union(keys_of(job.keys) for job in session.desired)
+    for entry in session.recorded().batches:
+        if entry.index or entry.batch.is_active:
+            wanted = without(wanted, entry.keys)
+    return wanted
+
+
+def _adopt(session: Session, provider: Provider, origin: Origin, seen: Observed, wanted: bytes) -> bool:
+    """Record one remote batch of ours. Its requests are read back from its input, which is ours as well."""
+    keys, size = _keys_of_input(session, provider, seen)
+    if keys is None:
+        session.reporter.warn(f"`{seen.remote_id}` is ours, but its input is gone: it is left alone")
+        return False
+    if not common(wanted, keys):
+        return False
+    sha256 = hashlib.sha256(keys).hexdigest()
+    if seen.stamp.get("runner_set", sha256)[:32] != sha256[:32]:
+        session.reporter.warn(f"`{seen.remote_id}` carries our stamp over other requests: it is left alone")
+        return False
+    project = session.records.project()
+    assert project is not None
+    generation = _number(seen.stamp.get("runner_generation"), 0)
+    attempt = _free_attempt(session, sha256, _number(seen.stamp.get("runner_attempt"), 1), seen.remote_id)
+    created = seen.created_at or session.clock.now()
+    batch = Batch(
+        key=f"{sha256[:16]}-{attempt}",
+        project=project.name,
+        owner=seen.stamp.get("runner_job", ""),
+        origin=origin,
+        endpoint=seen.endpoint,
+        model="",
+        window_hours=seen.window_hours or 24,
+        rows=len(keys) // 16,
+        size_bytes=size,
+        keys_sha256=sha256,
+        attempt=attempt,
+        generation=generation,
+        sequence=project.next_sequence,
+        intent_at=created,
+        stage=Stage.SUBMITTED,
+        parents=tuple(p for p in seen.stamp.get("runner_parent", "").split(",") if p),
+        upload_ref=seen.input_ref,
+        create_tries=1,
+        remote_id=seen.remote_id,
+        submitted_at=created,
+        phase=seen.phase,
+        raw_status=seen.raw_status,
+        counts=seen.counts,
+        adopted_from=REMOTE,
+    )
+    session.objects.write(f"{batch.key}/keys", keys)
+    session.records.save(
+        batch,
+        replace(project, next_sequence=project.next_sequence + 1, generation=max(project.generation, generation)),
+    )
+    session.reporter.step(f"{batch.owner}: adopted `{seen.remote_id}` ({batch.rows:,} requests, {seen.phase})")
+    return True
+
+
+def _free_attempt(session: Session, sha256: str, attempt: int, remote_id: str) -> int:
+    """The stamped attempt, or the next free one where another remote batch already goes by it."""
+    while (taken := session.records.batch(f"{sha256[:16]}-{attempt}")) and (
+        taken.stage is not Stage.DROPPED and taken.remote_id != remote_id
+    ):
+        attempt += 1
+    return attempt
+
+
+def _keys_of_input(session: Session, provider: Provider, seen: Observed) -> tuple[bytes | None, int]:
+    path = session.home.tmp / f"input-{hashlib.sha256(seen.remote_id.encode()).hexdigest()[:16]}.jsonl"
+    try:
+        provider.download_input(seen, path)
+        return _keys_in(path), path.stat().st_size
+    except NotFound:
+        return None, 0
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _keys_in(path: Path) -> bytes:
+    """The keys of the request lines in a file; lines of somebody else have none."""
+    sorter = Sorter()
+    decode = msgspec.json.Decoder(_IdLine).decode
+    with open(path, "rb") as lines:
+        for line in lines:
+            try:
+                key = key_of(decode(line).custom_id)
+            except msgspec.MsgspecError:
+                continue
+            if key is not None:
+                sorter.add(key)
+    return sorter.sorted()
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() else otherwise
+
+
+def _from_outputs(session: Session, record: ProjectRecord) -> ProjectRecord:
+    """Answers in existing output files become collected batches, one for each origin in a file."""
+    for number, job in enumerate(session.project.jobs):
+        path = session.project.root / job.output
+        if not path.is_file():
+            continue
+        folder = session.objects.folder_of(f"{ADOPTED}-{number}")
+        try:
+            found = adopt.adopt_output(path, folder)
+        except RunnerError as error:
+            session.reporter.warn(f"{job.address}: `{job.output}` was not read back: {error.message}")
+            continue
+        if found.damaged:
+            session.reporter.warn(f"{job.address}: {found.damaged:,} lines were skipped: {found.damaged_examples[0]}")
+        for index, file in enumerate(found.files):
+            batch = _adopted(session, record, job.address, file, f"{ADOPTED}-{number}-{index}", job.output)
+            record = replace(record, next_sequence=record.next_sequence + 1)
+            session.records.save(batch, record)
+            session.reporter.step(f"{job.address}: read back {file.rows:,} answers from `{job.output}`")
+    return record
+
+
+def _adopted(
+    session: Session, record: ProjectRecord, owner: str, file: adopt.AdoptedFile, key: str, output: str
+) -> Batch:
+    now = session.clock.now()
+    folder = session.objects.folder_of(key)
+    raw = folder / "0.jsonl"
+    file.path.replace(raw)
+    session.objects.write(f"{key}/keys", file.keys)
+    index_sha256 = session.objects.write(f"{key}/index", file.index)
+    return Batch(
+        key=key,
+        project=record.name,
+        owner=owner,
+        origin=origin_of(file.origin),
+        endpoint="",
+        model="",
+        window_hours=24,
+        rows=file.rows,
+        size_bytes=raw.stat().st_size,
+        keys_sha256=hashlib.sha256(file.keys).hexdigest(),
+        attempt=1,
+        generation=0,
+        sequence=record.next_sequence,
+        intent_at=now,
+        stage=Stage.COLLECTED,
+        phase=Phase.COMPLETED,
+        ended_at=now,
+        results=(ResultObject(raw.name, raw.stat().st_size, _sha256(raw)),),
+        index_sha256=index_sha256,
+        tally=Tally(ok=file.rows),
+        adopted_from=output,
+    )
+
+
+def origin_of(text: str) -> Origin:
+    """The Origin that prints as `text`."""
+    provider, _, rest = text.partition("@")
+    host, _, account = rest.partition("/")
+    return Origin(provider, host, account)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,91 @@
+"""Ask the remotes what became of our batches. Observing changes nothing; not being able to see is not an absence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from runner.apply.session import Session
+from runner.errors import NotFound, RemoteError, RunnerError
+from runner.job.observed import Observed
+from runner.job.recorded import Batch, Stage
+from runner.plan.decide import CannotSee, Gone, Sight
+from runner.providers.base import Provider
+
+CLOCK_SLACK = timedelta(minutes=10)  # between our clock and the remote's
+
+
+@dataclass(slots=True)
+class Looks:
+    """What the remotes showed: of each batch by key, and everything else a provider listed along the way."""
+
+    sights: dict[str, Sight] = field(default_factory=dict)
+    listed: list[tuple[Provider, Observed]] = field(default_factory=list)
+
+
+def look(session: Session, batches: Iterable[Batch]) -> Looks:
+    """Look at each submitted batch. List pages before single looks."""
+    looks = Looks()
+    waiting: dict[str, list[Batch]] = {}
+    for batch in batches:
+        if batch.stage is Stage.SUBMITTED:
+            waiting.setdefault(str(batch.origin), []).append(batch)
+    for mine in waiting.values():
+        try:
+            provider = session.remote_of(mine[0])
+        except RunnerError as error:
+            looks.sights.update((batch.key, CannotSee(error.message)) for batch in mine)
+            continue
+        listed = _listed(provider, mine)
+        looks.listed += [(provider, seen) for seen in listed.values()]
+        for batch in mine:
+            looks.sights[batch.key] = listed.get(batch.remote_id) or _look(provider, batch)
+    return looks
+
+
+def _listed(provider: Provider, batches: Sequence[Batch]) -> dict[str, Observed]:
+    if not provider.card.can_list:
+        return {}
+    since = min(batch.intent_at for batch in batches) - CLOCK_SLACK
+    try:
+        return {seen.remote_id: seen for seen in provider.batches(since)}
+    except RemoteError:
+        return {}  # each is looked at on its own, and says itself why it cannot be seen
+
+
+def _look(provider: Provider, batch: Batch) -> Sight:
+    try:
+        return provider.look(batch.remote_id)
+    except NotFound:
+        return Gone()
+    except RemoteError as error:
+        return CannotSee(error.message)
+
+
+def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> None:
+    """A create that took effect twice leaves a younger twin with the same stamp: cancel it, count it, say so."""
+    by_stamp = {stamp_key(batch): batch for batch in batches}
+    for provider, seen in looks.listed:
+        batch = by_stamp.get((seen.stamp.get("runner_set", ""), seen.stamp.get("runner_attempt", "")))
+        if batch is None or seen.remote_id in (batch.remote_id, *batch.twins, *batch.refused):
+            continue
+        if seen.stamp.get("runner_project") == batch.project and batch.origin == provider.origin:
+            cancel_twin(session, provider, batch, seen)
+
+
+def cancel_twin(session: Session, provider: Provider, batch: Batch, twin: Observed) -> None:
+    """Stop the duplicate of a batch and remember it."""
+    if not twin.phase.has_ended:
+        provider.cancel(twin.remote_id)
+    current = session.records.batch(batch.key) or batch
+    session.records.save(current.but(twins=(*current.twins, twin.remote_id)))
+    session.reporter.warn(
+        f"{batch.owner}: `{twin.remote_id}` is a duplicate of `{batch.remote_id}`; "
+        f"it was cancelled ({batch.rows:,} requests overlap)"
+    )
+
+
+def stamp_key(batch: Batch) -> tuple[str, str]:
+    """What a batch and its twins have in common on the remote."""
+    return batch.keys_sha256[:32], str(batch.attempt)

@@ -1,0 +1,110 @@
+"""The providers a project uses, opened when they are first needed; the embedded server started when there is work."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+
+from runner.clock import Clock
+from runner.errors import NotSent, RunnerError
+from runner.job.capabilities import Capabilities
+from runner.job.observed import Origin
+from runner.providers import registry
+from runner.providers.base import Provider
+from runner.server import embedded
+from runner.spec.project import Project
+from runner.spec.project import Provider as ProviderSpec
+
+EMBEDDED = "embedded"
+NOT_YET_MADE = "embedded:new"
+
+
+class Remotes:
+    """Cards and origins without any call; providers on demand.
+
+    may_start: whether the embedded server may be started. `plan` and `status` only talk to one that lives.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        environ: Mapping[str, str],
+        clock: Clock,
+        rng: random.Random,
+        may_start: bool,
+        read_only: bool = False,
+    ) -> None:
+        self._project = project
+        self._environ = environ
+        self._clock = clock
+        self._rng = rng
+        self._may_start = may_start
+        self._read_only = read_only or environ.get("RUNNER_READONLY", "") not in ("", "0")
+        self._open: dict[str, Provider] = {}
+        self._server: embedded.Running | None = None
+
+    @property
+    def _data_dir(self) -> Path:
+        return embedded.data_dir(self._environ)
+
+    def card(self, name: str) -> Capabilities:
+        return registry.card_of(self._spec(name))
+
+    def origin(self, name: str) -> Origin:
+        """Whose answers this provider's are. An embedded server that never ran gets its identity when applied."""
+        spec = self._spec(name)
+        if spec.kind != EMBEDDED:
+            return registry.origin_of(spec, self._environ)
+        identity = embedded.ensure_id(self._data_dir) if self._may_start else embedded.origin_id(self._data_dir)
+        return Origin(name, f"embedded:{identity}" if identity else NOT_YET_MADE)
+
+    def open(self, name: str) -> Provider:
+        """A provider ready to be asked. Raises NotSent where an embedded server does not live and may not start."""
+        if name not in self._open:
+            spec = self._spec(name)
+            if spec.kind == EMBEDDED:
+                server = self._embedded()
+                self._open[name] = self._opened(spec, server.openai_base_url, server.token, self.origin(name))
+            else:
+                self._open[name] = self._opened(spec, None, None, None)
+        return self._open[name]
+
+    def _opened(self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None) -> Provider:
+        return registry.open_provider(
+            spec,
+            environ=self._environ,
+            base_url=url,
+            token=token,
+            origin=origin,
+            read_only=self._read_only,
+            clock=self._clock,
+            rng=self._rng,
+        )
+
+    def _embedded(self) -> embedded.Running:
+        if self._server is None:
+            self._server = embedded.live(self._data_dir)
+        if self._server is None:
+            if not self._may_start:
+                raise NotSent("the embedded server is not running; `runner apply` starts it")
+            self._server = embedded.start(self._data_dir, environ=self._environ)
+        return self._server
+
+    def _spec(self, name: str) -> ProviderSpec:
+        spec = self._project.providers.get(name)
+        if spec is None:
+            raise RunnerError(
+                f"provider `{name}` is not declared any more, but earlier batches were sent to it",
+                hint="Declare it again under `providers:` until its batches are settled",
+            )
+        return spec
+
+    def close(self) -> None:
+        for provider in self._open.values():
+            provider.close()
+        self._open.clear()
+        if self._server is not None:
+            self._server.stop()
+            self._server = None

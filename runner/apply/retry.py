@@ -1,0 +1,71 @@
+"""Ask again on purpose: a new generation for some requests, in which what happened before does not count."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from runner.apply.session import Session
+from runner.errors import UsageError
+from runner.job.address import matches
+from runner.job.desired import Desired
+from runner.job.packed import KEY_BYTES, keys_of
+from runner.job.recorded import Retry
+from runner.plan.plan import make
+from runner.plan.remaining import JobRows, Row
+
+FAILED = (Row.ERROR, Row.LOST, Row.STALLED)
+SETTLED = (*FAILED, Row.OK, Row.ELSEWHERE, Row.AGAIN)
+
+
+def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bool) -> list[Retry]:
+    """Open a new generation for the failed requests of the jobs `pattern` means; what was recorded.
+
+    rows: only those with these ids of the user's. replaces: answered requests too.
+    Raises UsageError when no job or no row is meant.
+    """
+    recorded = session.recorded()
+    plan = make(session.desired, recorded, {}, paths=session.project.paths)
+    meant = [
+        (job, states) for job, states in zip(session.desired, plan.rows, strict=True) if matches(job.address, pattern)
+    ]
+    if not meant:
+        raise UsageError(f"there is no job `{pattern}`", hint=_known(session.desired))
+    decisions = []
+    for job, states in meant:
+        keys = _keys(session, job, states, rows, SETTLED if replaces else FAILED)
+        if keys:
+            decisions.append(_decide(session, job, keys, replaces))
+    if rows and not decisions:
+        raise UsageError(
+            f"none of the rows {', '.join(f'`{row}`' for row in rows)} of `{pattern}` has failed",
+            hint="Add `--replace` to ask answered requests again",
+        )
+    return decisions
+
+
+def _keys(session: Session, job: Desired, states: JobRows, rows: Collection[str], wanted: Sequence[Row]) -> bytes:
+    ordinals = set(states.ordinals(*wanted))
+    if rows:
+        named = (n for n, row in enumerate(session.compiled[job.address].rows()) if row.custom_id in rows)
+        ordinals &= set(named)
+    return keys_of(b"".join(job.keys[KEY_BYTES * n : KEY_BYTES * (n + 1)] for n in ordinals))
+
+
+def _decide(session: Session, job: Desired, keys: bytes, replaces: bool) -> Retry:
+    project = session.records.project()
+    assert project is not None  # there are outcomes, so something was recorded
+    decision = Retry(
+        generation=project.generation + 1,
+        address=job.address,
+        keys_object=session.objects.write_set(keys),
+        rows=len(keys) // KEY_BYTES,
+        replaces=replaces,
+        decided_at=session.clock.now(),
+    )
+    session.records.save(decision, replace(project, generation=decision.generation))
+    return decision
+
+
+def _known(desired: Sequence[Desired]) -> str:
+    return "Jobs are " + ", ".join(f"`{job.address}`" for job in desired[:10])

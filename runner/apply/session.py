@@ -1,0 +1,86 @@
+"""Everything one apply works with, in one place: the project, its memory, the remotes, the clock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from runner.apply.remotes import Remotes
+from runner.apply.reporter import Reporter
+from runner.clock import Clock
+from runner.compile.compiled import Compiled
+from runner.errors import NotSent, RunnerError
+from runner.job.desired import Desired
+from runner.job.recorded import Batch
+from runner.plan.plan import Recorded
+from runner.plan.remaining import BatchRows, RetryRows
+from runner.providers.base import Provider
+from runner.spec.project import Project
+from runner.state.home import Home
+from runner.state.objects import Objects
+from runner.state.records import Records
+
+
+@dataclass(slots=True)
+class Session:
+    """One command's view of one project. `troubles` collects what went wrong without stopping the rest."""
+
+    project: Project
+    desired: Sequence[Desired]
+    compiled: Mapping[str, Compiled]
+    home: Home
+    records: Records
+    objects: Objects
+    remotes: Remotes
+    clock: Clock
+    reporter: Reporter
+    stop: threading.Event
+    poll_seconds: float | None = None
+    troubles: dict[str, RunnerError] = field(default_factory=dict)
+    drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by batch
+    live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
+    _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)
+
+    def recorded(self) -> Recorded:
+        """What is recorded now, with key sets and indexes read (and kept, since they never change)."""
+        project = self.records.project()
+        return Recorded(
+            batches=[self._rows_of(batch) for batch in self.records.batches()],
+            jobs={
+                address: (record, self.objects.read_set(record.keys_object))
+                for address, record in self.records.jobs().items()
+            },
+            retries=[
+                RetryRows(
+                    retry.generation,
+                    self.objects.read_set(retry.keys_object),
+                    retry.replaces,
+                )
+                for retry in self.records.retries()
+            ],
+            accepted_origins=project.accepted_origins if project else {},
+        )
+
+    def _rows_of(self, batch: Batch) -> BatchRows:
+        mark = f"{batch.keys_sha256} {batch.index_sha256}"
+        known = self._loaded.get(batch.key)
+        if known is None or known[0] != mark:
+            keys = self.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+            index = self.objects.read(f"{batch.key}/index", batch.index_sha256) if batch.index_sha256 else b""
+            known = (mark, BatchRows(batch, keys, index))
+            self._loaded[batch.key] = known
+        return BatchRows(batch, known[1].keys, known[1].index)
+
+    def remote_of(self, batch: Batch) -> Provider:
+        """The provider to ask about a batch.
+
+        Raises NotSent when the specs now point somewhere else: another origin never means that it is absent.
+        """
+        name = batch.origin.provider
+        current = self.remotes.origin(name)
+        project = self.records.project()
+        accepted = project.accepted_origins.get(name, ()) if project else ()
+        if batch.origin != current and str(batch.origin) not in accepted:
+            raise NotSent(f"it was sent to {batch.origin}, and the specs now say {current}")
+        return self.remotes.open(name)

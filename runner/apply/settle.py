@@ -1,0 +1,119 @@
+"""Open intents: did the create happen? Look for our stamp, wait until it must be visible, look again, then decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.apply.refresh import CLOCK_SLACK, cancel_twin, stamp_key
+from runner.apply.session import Session
+from runner.errors import RemoteError, RunnerError
+from runner.job.capabilities import EffectClass
+from runner.job.observed import Observed, Phase
+from runner.job.outcomes import Outcome, pack
+from runner.job.packed import unpack
+from runner.job.recorded import Batch, Stage, Tally
+from runner.providers.base import Provider
+
+
+def settle(session: Session, batch: Batch) -> Batch:
+    """The batch as it is known afterwards: SUBMITTED when found, DROPPED when it certainly is not there.
+
+    It stays INTENT when the remote cannot be searched now, and becomes HELD where it never can be.
+    """
+    if batch.create_tries == 0:
+        return _save(session, batch.but(stage=Stage.DROPPED, trouble="stopped before it was sent"))
+    try:
+        provider = session.remote_of(batch)
+        if provider.card.effect is EffectClass.BLIND:
+            return _hold(session, batch)
+        found = _search_twice(session, provider, batch)
+    except RunnerError as error:
+        return _save(session, batch.but(trouble=error.message))
+    if not found:
+        session.drops[batch.key] = session.drops.get(batch.key, 0) + 1
+        return _save(session, batch.but(stage=Stage.DROPPED, trouble="the create did not take effect"))
+    return adopt(session, provider, batch, found)
+
+
+def _hold(session: Session, batch: Batch) -> Batch:
+    """The remote cannot be searched: whether these requests were asked stays unknown until a person decides."""
+    keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    entries = b"".join(pack(key, Outcome.LOST) for key in unpack(keys))
+    held = batch.but(
+        stage=Stage.HELD,
+        index_sha256=session.objects.write(f"{batch.key}/index", entries),
+        tally=Tally(lost=batch.rows),
+        trouble="the remote cannot be searched for it",
+    )
+    session.reporter.warn(f"{batch.owner}: it is not known whether {batch.rows:,} requests were asked; they are held")
+    return _save(session, held)
+
+
+def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Observed]) -> Batch:
+    """Record the oldest of `found` as this batch; the others are twins and are cancelled."""
+    first, *twins = sorted(found, key=_age)
+    adopted = _save(
+        session,
+        batch.but(
+            stage=Stage.SUBMITTED,
+            remote_id=first.remote_id,
+            submitted_at=first.created_at or session.clock.now(),
+            phase=first.phase,
+            raw_status=first.raw_status,
+            counts=first.counts,
+            trouble="",
+        ),
+    )
+    session.reporter.step(f"{batch.owner}: found the batch of an unanswered create, `{first.remote_id}`")
+    for twin in twins:
+        cancel_twin(session, provider, adopted, twin)
+    return adopted
+
+
+def _search_twice(session: Session, provider: Provider, batch: Batch) -> list[Observed]:
+    found = _search(provider, batch)
+    if not found:
+        due = provider.card.settle_seconds - (session.clock.now() - batch.intent_at).total_seconds()
+        # At least a moment even when the intent is old: a request may still be on its way in.
+        session.clock.sleep(min(max(due, 1.0), provider.card.settle_seconds))
+        found = _search(provider, batch)
+    return found
+
+
+def _search(provider: Provider, batch: Batch) -> list[Observed]:
+    """Every remote batch that carries this one's stamp, or was made from this one's upload."""
+    return [seen for seen in provider.batches(batch.intent_at - CLOCK_SLACK) if _is_of(batch, seen)]
+
+
+def _is_of(batch: Batch, seen: Observed) -> bool:
+    """Whether a remote batch came of this intent."""
+    if seen.remote_id in batch.refused:
+        return False
+    if not seen.stamp:
+        return bool(batch.upload_ref) and seen.input_ref == batch.upload_ref
+    stamped = (seen.stamp.get("runner_set"), seen.stamp.get("runner_attempt"))
+    return seen.stamp.get("runner_project") == batch.project and stamped == stamp_key(batch)
+
+
+def _age(seen: Observed) -> tuple[bool, float, str]:
+    """Oldest first, whole refusals last."""
+    created = seen.created_at.timestamp() if seen.created_at else 0.0
+    return seen.phase is Phase.FAILED, created, seen.remote_id
+
+
+def _save(session: Session, batch: Batch) -> Batch:
+    session.records.save(batch)
+    return batch
+
+
+def settle_all(session: Session, batches: Sequence[Batch]) -> None:
+    """Settle every open intent before anything is planned."""
+    for batch in batches:
+        if batch.stage is Stage.INTENT:
+            settled = settle(session, batch)
+            session.troubles.pop(batch.owner, None)
+            if settled.stage is Stage.INTENT:
+                session.troubles[batch.owner] = RemoteError(
+                    f"{batch.owner}: it is not known whether an earlier create took effect: {settled.trouble}",
+                    hint="Run `runner apply` again when the remote can be reached; nothing is sent until then",
+                )

@@ -1,0 +1,42 @@
+"""`runner cancel`: stop batches that are in flight."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("cancel")
+@click.argument("address")
+@click.argument("paths", nargs=-1)
+@click.pass_context
+def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
+    """Stop the batches in flight that the job ADDRESS asked for, in the specs or not any more.
+
+    What has finished is kept and collected by the next `runner apply`; the rest waits for `runner retry`.
+    """
+    from runner.apply.reporter import Silent
+    from runner.cli import voice
+    from runner.cli.opening import opened
+    from runner.errors import UsageError
+    from runner.job.address import matches
+    from runner.job.recorded import Stage
+    from runner.state.lock import project_lock
+
+    with (
+        opened(ctx.obj, paths or ("specs",), Silent(), writes=True) as session,
+        project_lock(session.home.folder, command=f"runner cancel {address}", now=session.clock.now()),
+    ):
+        meant = [batch for batch in session.records.batches() if batch.is_active and matches(batch.owner, address)]
+        if not meant:
+            raise UsageError(f"no batch of `{address}` is in flight", hint="`runner status` lists those that are")
+        for batch in meant:
+            if batch.stage is Stage.SUBMITTED:
+                seen = session.remote_of(batch).cancel(batch.remote_id)
+                click.echo(f"{batch.owner}  `{batch.remote_id}` {seen.phase}, {voice.count(batch.rows, 'request')}")
+            elif batch.stage is Stage.DEFERRED:
+                session.records.save(batch.but(stage=Stage.DROPPED, trouble="cancelled before it was sent"))
+                click.echo(f"{batch.owner}  was not sent yet; it will not be")
+            else:
+                click.echo(f"{batch.owner}  it is not known whether it was sent; run `runner apply` first", err=True)
+    click.echo("\n`runner apply` collects what has finished", err=True)
+    return 0

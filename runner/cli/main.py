@@ -1,0 +1,132 @@
+"""The parser and the one boundary that turns errors into words and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from runner import __version__
+from runner.errors import RunnerError, SpecError
+
+COMMANDS = {
+    "apply": "make the remotes match the specs, wait, and write the results",
+    "cache": "clear what can be computed again",
+    "cancel": "stop batches that are in flight",
+    "models": "list and pull the models of the embedded server",
+    "plan": "show what apply would do; changes nothing",
+    "render": "print the requests a job would send",
+    "retry": "ask again what failed, or what was answered (--replace)",
+    "schema": "print the JSON Schema of a spec file",
+    "serve": "run the embedded batch server",
+    "show": "one job in detail: its batches, lineage and failed rows",
+    "state": "look into the recorded state, accept an origin",
+    "status": "jobs and batches as recorded and as the remote shows them",
+    "validate": "check the specs; every problem of every file",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the global options say."""
+
+    root: Path
+    verbosity: int
+
+
+class LazyGroup(click.Group):
+    """Finds commands by name, so that only the asked one is imported."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"runner.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        import difflib
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            meant = f" Did you mean `{near[0]}`?" if near else ""
+            raise click.UsageError(f"No such command `{args[0]}`.{meant}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RUNNER"},
+    epilog="A first run: `runner apply specs/`",
+)
+@click.option(
+    "-C",
+    "root",
+    metavar="DIR",
+    default=".",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The project root: paths in specs start here.  [default: .]",
+)
+@click.option("-v", "verbosity", count=True, help="Log to stderr: -v what is done, -vv every remote call.")
+@click.version_option(__version__, message="runner %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, root: Path, verbosity: int) -> None:
+    """Make remote batch inference APIs match the YAML specs in this repository."""
+    ctx.obj = Settings(root.resolve(), verbosity)
+    if verbosity:
+        logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        logging.getLogger("runner").setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of one invocation; never a traceback for what a user can act on."""
+    os.umask(0o077 & os.umask(0o022) | 0o022)
+    try:
+        code = cli.main(args=list(arguments), prog_name="runner", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.Abort:
+        click.echo("Interrupted; what was recorded is safe, run the same command again", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 64
+    except KeyboardInterrupt:
+        click.echo("Interrupted; what was recorded is safe, run the same command again", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader of our stdout went away (`| head`); Python would complain again at shutdown.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SpecError as error:
+        from runner.spec.problems import render
+
+        root = Path(arguments[arguments.index("-C") + 1]) if "-C" in arguments[:-1] else Path()
+        click.echo(render(error.problems, root), err=True)
+        return error.exit_code
+    except RunnerError as error:
+        click.echo(words_of(error), err=True)
+        return error.exit_code
+
+
+def words_of(error: RunnerError) -> str:
+    """`place: error: message`, then the hint on its own line."""
+    place = f"{error.mark}: " if error.mark else ""
+    text = f"{place}error: {error.message}"
+    return f"{text}\n\nhint: {error.hint}" if error.hint else text

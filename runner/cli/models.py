@@ -1,0 +1,45 @@
+"""`runner models`: the models the embedded server can run here."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group("models")
+def command() -> None:
+    """The models of the embedded server."""
+
+
+@command.command("list")
+def list_models() -> None:
+    """Show each model and whether it can run now."""
+    import importlib.util
+    import os
+
+    from runner.server.embedded import models_dir
+    from runner.server.weights import WEIGHTS, find
+
+    models = models_dir(os.environ)
+    click.echo("echo          ready        deterministic answers, marked synthetic; needs nothing")
+    has_runtime = importlib.util.find_spec("xllamacpp") is not None
+    for one in WEIGHTS.values():
+        if find(one.model, models) is None:
+            state = "not pulled"
+        else:
+            state = "ready" if has_runtime else "no runtime"
+        click.echo(f"{one.model:13} {state:12} {one.about}, {one.licence}, {one.size_bytes / 1e6:,.0f} MB")
+    if not has_runtime:
+        click.echo("\nThe extra `local` is not installed: `pip install 'runner[local]'`", err=True)
+
+
+@command.command("pull")
+@click.argument("name")
+def pull_model(name: str) -> None:
+    """Fetch the weights of NAME, once, and check them."""
+    import os
+
+    from runner.server.embedded import models_dir
+    from runner.server.weights import pull
+
+    path = pull(name, models_dir(os.environ), say=lambda line: click.echo(line, err=True))
+    click.echo(str(path))

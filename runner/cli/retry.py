@@ -1,0 +1,36 @@
+"""`runner retry`: ask again what failed, or what was answered."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("retry")
+@click.argument("address")
+@click.argument("paths", nargs=-1)
+@click.option("--row", "rows", multiple=True, metavar="ID", help="Only this row; may be given more than once.")
+@click.option("--replace", "replaces", is_flag=True, help="Answered requests too.")
+@click.pass_context
+def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tuple[str, ...], replaces: bool) -> int:
+    """Mark failed requests of the job ADDRESS to be asked again; the next `runner apply` sends them.
+
+    An answer that is here stays here: it is shown until a newer one takes its place.
+    """
+    from runner.apply.reporter import Silent
+    from runner.apply.retry import retry
+    from runner.cli import voice
+    from runner.cli.opening import opened
+    from runner.state.lock import project_lock
+
+    with (
+        opened(ctx.obj, paths or ("specs",), Silent(), writes=True) as session,
+        project_lock(session.home.folder, command=f"runner retry {address}", now=session.clock.now()),
+    ):
+        decisions = retry(session, address, rows, replaces=replaces)
+    if not decisions:
+        click.echo(f"Nothing of `{address}` has failed; `--replace` asks answered requests again")
+        return 0
+    for decision in decisions:
+        click.echo(f"{decision.address}  {voice.count(decision.rows, 'request')} will be asked again")
+    click.echo("\nNothing was sent. `runner plan` shows what will be, `runner apply` sends it", err=True)
+    return 0

@@ -1,0 +1,117 @@
+"""`runner serve`: the embedded batch server in the foreground."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("serve")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="0 picks a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Another one than loopback wants a --token.")
+@click.option(
+    "--dir",
+    "root",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Where files and batches are kept.  [default: RUNNER_HOME, or the user's data directory]",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["echo", "smollm2-135m", "upstream"]),
+    help="Answers for model names that are not known here; without it such rows fail.",
+)
+@click.option(
+    "--token",
+    "tokens",
+    metavar="T",
+    multiple=True,
+    help="Accepted keys; each further one sees only its own objects.  [default: the one kept in DIR/token]",
+)
+@click.option("--upstream", metavar="URL", help="An OpenAI-compatible server, with its /v1.")
+@click.option("--upstream-key-env", metavar="NAME", help="The variable that holds the upstream's key.")
+@click.option(
+    "--concurrency",
+    default=8,
+    show_default=True,
+    type=click.IntRange(1, 1_000),
+    help="Requests at a time to the upstream.",
+)
+@click.option("--fault", "faults", metavar="NAME[=VALUE]", multiple=True, help="Switch a fault on; see --list-faults.")
+@click.option("--list-faults", is_flag=True, help="Name the faults and their values, and end.")
+@click.option("--until-stdin-closes", is_flag=True, help="End when standard input is closed; ignore Ctrl-C.")
+def command(
+    port: int,
+    host: str,
+    root: str | None,
+    engine: str | None,
+    tokens: tuple[str, ...],
+    upstream: str | None,
+    upstream_key_env: str | None,
+    concurrency: int,
+    faults: tuple[str, ...],
+    list_faults: bool,
+    until_stdin_closes: bool,
+) -> None:
+    """Serve batch APIs on this machine: files and batches as OpenAI has them, over a directory.
+
+    Restart it, or kill it, and batches go on where they stopped. Faults can also be set while it runs:
+    `PUT /_faults` with a JSON object of names and values, `GET /_faults`, and `GET /_log` for what was asked.
+    """
+    if list_faults:
+        _list_faults()
+        return
+    import os
+    import signal
+    from pathlib import Path
+
+    from runner.errors import UsageError
+    from runner.server.embedded import data_dir, models_dir
+    from runner.server.serve import Options, Service
+
+    if upstream_key_env and not os.environ.get(upstream_key_env):
+        raise UsageError(f"`{upstream_key_env}` is not set", hint="export the upstream's key, or leave the option out")
+    directory = Path(root).absolute() if root else data_dir(os.environ)
+    options = Options(
+        root=directory,
+        models=models_dir(os.environ),
+        host=host,
+        port=port,
+        engine=engine or ("upstream" if upstream else None),
+        tokens=tokens,
+        faults=faults,
+        upstream=upstream,
+        upstream_key=os.environ.get(upstream_key_env) if upstream_key_env else None,
+        concurrency=concurrency,
+    )
+    _log_to_stderr()
+    if until_stdin_closes:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    service = Service(options)
+    if until_stdin_closes:
+        service.stop_when_stdin_closes()
+    where = "--token" if tokens else str(directory / "token")
+    service.run(lambda: _announce(service.url, where, str(directory)))
+
+
+def _announce(url: str, token: str, directory: str) -> None:
+    click.echo(f"OpenAI files and batches  {url}/v1")
+    click.echo(f"token                     {token}")
+    click.echo(f"data                      {directory}")
+
+
+def _list_faults() -> None:
+    from runner.server.faults import FAULTS
+
+    for fault in FAULTS.values():
+        options = "".join(f",{name}={value}" for name, value in fault.options.items())
+        click.echo(f"{fault.name}={fault.unit}{options}\n    {fault.help}")
+
+
+def _log_to_stderr() -> None:
+    import logging
+    import sys
+
+    if not logging.getLogger().handlers:
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logging.getLogger("runner.server").setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)

@@ -1,0 +1,58 @@
+"""`runner state`: look into what is recorded, and decide what only a person can."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group("state")
+def command() -> None:
+    """Look into the recorded state, and accept an origin."""
+
+
+@command.command("list")
+@click.pass_context
+def list_records(ctx: click.Context) -> int:
+    """Every recorded batch, in order of submission, as one JSON document a line."""
+    import msgspec
+
+    from runner.state.disk import view
+    from runner.state.home import home_of
+    from runner.state.records import Records
+
+    store = view(home_of(ctx.obj.root).state)
+    try:
+        for batch in Records(store).batches():
+            click.echo(msgspec.json.encode(batch))
+    finally:
+        store.close()
+    return 0
+
+
+@command.command("accept-origin")
+@click.argument("provider")
+@click.argument("paths", nargs=-1)
+@click.pass_context
+def accept_origin(ctx: click.Context, provider: str, paths: tuple[str, ...]) -> int:
+    """Count the answers of PROVIDER's earlier origins as its own: the same service under another address."""
+    from dataclasses import replace
+
+    from runner.apply.reporter import Silent
+    from runner.cli.opening import opened
+    from runner.errors import UsageError
+    from runner.state.lock import project_lock
+
+    with (
+        opened(ctx.obj, paths or ("specs",), Silent(), writes=True) as session,
+        project_lock(session.home.folder, command="runner state accept-origin", now=session.clock.now()),
+    ):
+        project = session.records.project()
+        current = session.remotes.origin(provider)
+        seen = {str(b.origin) for b in session.records.batches() if b.origin.provider == provider} - {str(current)}
+        if project is None or not seen:
+            raise UsageError(f"nothing recorded came from another origin of `{provider}`")
+        accepted = {**project.accepted_origins, provider: sorted(seen)}
+        session.records.save(replace(project, accepted_origins=accepted))
+    for origin in sorted(seen):
+        click.echo(f"Answers of {origin} count as answers of {current}")
+    return 0

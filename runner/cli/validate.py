@@ -1,0 +1,27 @@
+"""`runner validate`: are the specs right?"""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("validate")
+@click.argument("paths", nargs=-1)
+@click.pass_context
+def command(ctx: click.Context, paths: tuple[str, ...]) -> None:
+    """Check the specs below PATHS (default: specs), and show every problem of every file.
+
+    Reads spec and prompt files only: no dataset, no key, no network.
+    """
+    from runner.spec.load import load
+
+    project = load(paths or ("specs",), ctx.obj.root)
+    for warning in project.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    jobs, files = len(project.jobs), len(project.files)
+    verb = "is" if jobs == 1 else "are"
+    click.echo(f"{jobs} job{_s(jobs)} in {files} file{_s(files)} {verb} valid")
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

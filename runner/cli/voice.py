@@ -1,0 +1,85 @@
+"""How numbers, times and places are written, everywhere the same; and one terminal for words, one for answers."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from datetime import UTC, datetime
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 request`, `1,204 requests`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def size(size_bytes: int) -> str:
+    """`412 MB`, in powers of ten."""
+    value = float(size_bytes)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def money(usd: float | None) -> str:
+    """`$1.24`; `?` where it is not known, never 0."""
+    if usd is None:
+        return "cost ?"
+    if 0 < usd < 0.01:
+        return "under $0.01"
+    return f"${usd:,.2f}"
+
+
+def elapsed(seconds: float) -> str:
+    """`42 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def moment(when: datetime | None) -> str:
+    """`2026-11-21 09:12 UTC`."""
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if when else "never"
+
+
+def plain(text: str) -> str:
+    """Somebody else's words without what a terminal would obey."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def has_colour() -> bool:
+    """Whether stdout takes colour: a terminal, and nobody said no."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+_COLOURS = {
+    "+": "32",
+    "±": "32",
+    "»": "36",
+    "-/+": "33",
+    "!": "31",
+    "~": "33",
+    "<": "36",
+    "↓": "36",
+    ".": "2",
+    "=": "2",
+}
+
+
+def glyph(sign: str, *, colour: bool) -> str:
+    """A sign in its colour, padded to the width of the longest."""
+    padded = f"{sign:>3}"
+    return f"\x1b[{_COLOURS[sign]}m{padded}\x1b[0m" if colour and sign in _COLOURS else padded
+
+
+def bold(text: str, *, colour: bool) -> str:
+    return f"\x1b[1m{text}\x1b[0m" if colour else text

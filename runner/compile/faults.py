@@ -1,0 +1,44 @@
+"""Rows that cannot become requests: the first ones in full, the rest as a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runner.errors import DataError, Problem
+
+LISTED = 20
+
+
+class RowsFailed(DataError):
+    """Rows of a dataset that cannot become requests. `problems` are the first of them, `count` is how many there are."""
+
+    def __init__(self, problems: tuple[Problem, ...], count: int, dataset: str) -> None:
+        self.problems = problems
+        self.count = count
+        first = problems[0]
+        message = first.message
+        if count > 1:
+            lines = [f"{count:,} rows of dataset `{dataset}` cannot become requests"]
+            lines += [f"  {problem.mark}: {problem.message}" for problem in problems]
+            lines += [f"  and {count - len(problems):,} more"] if count > len(problems) else []
+            message = "\n".join(lines)
+        super().__init__(message, hint=first.hint, mark=first.mark)
+
+
+@dataclass(slots=True)
+class Faults:
+    """Collects failing rows of one dataset."""
+
+    dataset: str
+    count: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, problem: Problem) -> None:
+        self.count += 1
+        if len(self.problems) < LISTED:
+            self.problems.append(problem)
+
+    def check(self) -> None:
+        """Raise RowsFailed if there was any."""
+        if self.count:
+            raise RowsFailed(tuple(self.problems), self.count, self.dataset)

@@ -1,0 +1,60 @@
+"""What travels between us and the process that renders: length-prefixed JSON frames over two pipes.
+
+JSON and not msgpack, because datasets hold integers of more than 64 bits.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import msgspec
+
+LENGTH = struct.Struct(">I")
+
+
+class Setup(msgspec.Struct, tag=True):
+    """Templates to compile. `where` is the index of the one that filters rows, -1 without."""
+
+    templates: list[str]
+    where: int
+
+
+class Chunk(msgspec.Struct, tag=True):
+    """Rows to render through the templates set up last."""
+
+    rows: list[Any]  # objects; on our side still encoded
+
+
+class Failure(msgspec.Struct):
+    """Why one row could not be rendered: which template, its line (from 1), and in what words."""
+
+    template: int
+    line: int
+    message: str
+    name: str = ""  # the name that is not defined, where that is the reason
+
+
+class Ready(msgspec.Struct, tag=True):
+    """The answer to a Setup."""
+
+    failure: Failure | None = None
+
+
+class Done(msgspec.Struct, tag=True):
+    """The answer to a Chunk: for each row its texts, None if `where` drops it, or why not."""
+
+    results: list[list[str] | Failure | None]
+
+
+Request = Setup | Chunk
+Reply = Ready | Done
+
+encode = msgspec.json.Encoder().encode
+decode_request = msgspec.json.Decoder(Request).decode
+decode_reply = msgspec.json.Decoder(Reply).decode
+
+
+def framed(message: Request | Reply) -> bytes:
+    data = encode(message)
+    return LENGTH.pack(len(data)) + data

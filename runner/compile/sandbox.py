@@ -1,0 +1,230 @@
+"""The template language of prompts: Jinja2 without clock, chance, files, or a way to reach Python.
+
+Jinja2's own sandbox stops walks through attributes, but not `'a' * 10**9`, and it prints memory addresses (a bound
+method, a generator), which would make a prompt differ from run to run. So values have a short list of methods,
+filters are a short list too, and operators that can grow a value are capped. Whatever still runs away is ended from
+outside, see `worker.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from jinja2 import StrictUndefined, Undefined, filters, tests
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context, LoopContext, Macro
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace, pass_environment
+
+MAX_OUTPUT_CHARACTERS = 1_000_000
+DROPPED = frozenset({"", "False", "false", "0", "None"})  # what `where` may render to and so drop the row
+MAX_SEQUENCE = 1_000_000  # length of what `*` may make
+MAX_BITS = 8192  # of a number that `*` or `**` may make
+MAX_RANGE = 10_000
+MAX_COUNT = 1_000  # arguments that say how often or how wide
+
+_STRING = frozenset(
+    "capitalize casefold count endswith find index isalnum isalpha isascii isdecimal isdigit isidentifier islower "
+    "isnumeric isspace istitle isupper join lower lstrip partition removeprefix removesuffix replace rfind rindex "
+    "rpartition rsplit rstrip split splitlines startswith strip swapcase title upper".split()
+)
+_METHODS: Mapping[type, frozenset[str]] = {
+    str: _STRING,
+    dict: frozenset({"get", "items", "keys", "values"}),
+    list: frozenset({"count", "index"}),
+    tuple: frozenset({"count", "index"}),
+    float: frozenset({"is_integer"}),
+    LoopContext: frozenset({"cycle", "changed"}),
+}
+_LOOP_VALUES = frozenset(
+    "index index0 revindex revindex0 first last length depth depth0 previtem nextitem".split()
+)
+_FILTERS = frozenset(
+    "abs batch capitalize count d default dictsort first float groupby indent int items join last length list lower "
+    "map max min reject rejectattr replace reverse round select selectattr slice sort string striptags sum title "
+    "tojson trim truncate unique upper urlencode wordcount".split()
+)
+_LAZY = frozenset("batch items map reject rejectattr reverse select selectattr slice unique".split())
+_TESTS = frozenset(tests.TESTS) - {"callable", "escaped", "sameas"}
+
+
+class Method:
+    """A method of a plain value, good for being called and for nothing else."""
+
+    __slots__ = ("_call", "_name")
+
+    def __init__(self, call: Callable[..., Any], name: str) -> None:
+        self._call = call
+        self._name = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        value = self._call(*args, **kwargs)
+        return list(value) if self._name in ("items", "keys", "values") else value
+
+    def __repr__(self) -> str:
+        raise SecurityError(f"`{self._name}` is a method: call it with `()`")
+
+    __str__ = __repr__
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Environment for plain data: dict, list, str, numbers, booleans, None."""
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def __init__(self) -> None:
+        super().__init__(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False, cache_size=0)
+        self.globals = {"range": Method(_range, "range"), "namespace": Namespace}
+        self.filters = {name: _filter(name) for name in sorted(_FILTERS)}
+        self.tests = {name: tests.TESTS[name] for name in sorted(_TESTS)}
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """`obj.attribute`: a listed method, else an item."""
+        methods = _METHODS.get(type(obj))
+        if methods is not None and attribute in methods:
+            return Method(getattr(obj, attribute), attribute)
+        return self._item(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """`obj[argument]`: an item, else a listed method, as in Jinja2."""
+        found = self._item(obj, argument)
+        if isinstance(found, Undefined) and isinstance(argument, str):
+            return self.getattr(obj, argument)
+        return found
+
+    def _item(self, obj: Any, key: Any) -> Any:
+        if isinstance(obj, Undefined):
+            raise_it: Callable[[], Any] = obj._fail_with_undefined_error
+            return raise_it()
+        if type(obj) is LoopContext and key in _LOOP_VALUES:
+            return getattr(obj, key)
+        if isinstance(obj, filters._GroupTuple) and key in ("grouper", "list"):
+            return getattr(obj, key)
+        if isinstance(obj, Namespace) and isinstance(key, str) and not key.startswith("_"):
+            return getattr(obj, key, None) if hasattr(obj, key) else self.undefined(obj=obj, name=key)
+        if isinstance(obj, (dict, list, tuple, str)):
+            try:
+                return obj[key]
+            except (TypeError, LookupError, AttributeError):
+                pass
+        if isinstance(key, str) and key.startswith("_"):
+            return self.unsafe_undefined(obj, key)
+        return self.undefined(obj=obj, name=key)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: B902, N805
+        """Methods of plain values, macros, `range`, `namespace` and recursive loops; nothing else."""
+        if isinstance(__obj, Undefined):
+            return __obj()  # raises, naming what is undefined
+        if isinstance(__obj, (Method, Macro, LoopContext)) or __obj is Namespace:
+            return __context.call(__obj, *args, **kwargs)
+        raise SecurityError(f"a value of type {type(__obj).__name__} cannot be called")
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "*":
+            return _times(left, right)
+        if operator == "**":
+            return _power(left, right)
+        if isinstance(left, str):
+            raise SecurityError("`%` does not format text here: use `~` or the filters")
+        return left % right
+
+
+def _range(*args: int) -> range:
+    numbers = range(*args)
+    if len(numbers) > MAX_RANGE:
+        raise SecurityError(f"a range may have at most {MAX_RANGE:,} numbers")
+    return numbers
+
+
+def _times(left: Any, right: Any) -> Any:
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, (str, list, tuple)) and isinstance(other, int) and len(one) * other > MAX_SEQUENCE:
+            raise SecurityError(f"`*` would make more than {MAX_SEQUENCE:,} items")
+    if isinstance(left, int) and isinstance(right, int):
+        _check_bits(left.bit_length() + right.bit_length())
+    return left * right
+
+
+def _power(left: Any, right: Any) -> Any:
+    if isinstance(left, int) and isinstance(right, int) and right > 0:
+        _check_bits(left.bit_length() * right)
+    return left**right
+
+
+def _check_bits(bits: int) -> None:
+    if bits > MAX_BITS:
+        raise SecurityError(f"the number would have more than {MAX_BITS:,} bits")
+
+
+def _filter(name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = _BOUNDED.get(name) or filters.FILTERS[name]
+    return _listed(found) if name in _LAZY else found
+
+
+def _listed(lazy: Callable[..., Any]) -> Callable[..., Any]:
+    """The same filter giving a list: a generator would print its memory address."""
+
+    def whole(*args: Any, **kwargs: Any) -> Any:
+        value = lazy(*args, **kwargs)
+        return value if isinstance(value, (str, list)) else list(value)
+
+    # what the filter wants as its first argument (context, environment) is marked on the function
+    whole.__dict__.update(lazy.__dict__)
+    return whole
+
+
+def _at_most(value: Any, bound: int, what: str) -> Any:
+    if isinstance(value, (int, float)) and abs(value) > bound:
+        raise SecurityError(f"{what} may be at most {bound:,}")
+    if isinstance(value, str) and len(value) > bound:
+        raise SecurityError(f"{what} may have at most {bound:,} characters")
+    return value
+
+
+def _batch(value: Iterable[Any], linecount: int, fill_with: Any = None) -> Any:
+    return filters.do_batch(value, _at_most(linecount, MAX_COUNT, "`batch`"), fill_with)  # type: ignore[arg-type]
+
+
+def _slice(value: Any, slices: int, fill_with: Any = None) -> Any:
+    return filters.sync_do_slice(value, _at_most(slices, MAX_COUNT, "`slice`"), fill_with)
+
+
+def _indent(s: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
+    return filters.do_indent(s, _at_most(width, MAX_COUNT, "`indent`"), first, blank)
+
+
+def _round(value: float, precision: int = 0, method: Any = "common") -> float:
+    return filters.do_round(value, _at_most(precision, 100, "the precision of `round`"), method)
+
+
+def _replace(s: Any, old: Any, new: Any, count: int | None = None) -> str:
+    text, old, new = str(s), str(old), str(new)
+    if len(new) > len(old) and len(text) + text.count(old) * (len(new) - len(old)) > 10 * MAX_OUTPUT_CHARACTERS:
+        raise SecurityError("`replace` would make too long a text")
+    return text.replace(old, new, -1 if count is None else count)
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    """JSON for a prompt: no HTML escapes, no markup type that would escape what it is joined with."""
+    _at_most(indent, 16, "the indent of `tojson`")
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+@pass_environment
+def _join(environment: Sandbox, value: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
+    if attribute is not None:
+        value = map(filters.make_attrgetter(environment, attribute), value)
+    return str(d).join(map(str, value))
+
+
+_BOUNDED: Mapping[str, Callable[..., Any]] = {
+    "batch": _batch,
+    "slice": _slice,
+    "indent": _indent,
+    "join": _join,
+    "replace": _replace,
+    "round": _round,
+    "tojson": _tojson,
+}

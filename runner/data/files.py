@@ -1,0 +1,198 @@
+"""Which files a dataset is, whether they changed, and their bytes.
+
+Everything that can go wrong before the first row is decided here: globs without a match, paths and symlinks that
+leave the project, compressed files that are cut short.
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Protocol
+
+from runner.errors import DataError, Mark
+
+FORMATS = (".jsonl", ".csv", ".parquet")
+COMPRESSIONS = (".gz", ".zst")
+_PIECE = 2048  # compressed bytes fed to zstd at once: bounds what one piece can unfold to
+
+
+class Source(Protocol):
+    """What this package needs of a dataset in the specs."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def files(self) -> tuple[str, ...]: ...
+    @property
+    def mark(self) -> Mark: ...
+
+
+class FileStamp(NamedTuple):
+    """What `stat` says about one file: equal stamps mean that nobody wrote to it in between."""
+
+    path: str  # relative to the project root
+    mtime_ns: int
+    ctime_ns: int
+    size: int
+    inode: int
+    device: int
+
+
+def expand(dataset: Source, root: Path) -> tuple[str, ...]:
+    """Paths of the dataset's files relative to `root`: each pattern's matches sorted, no file twice.
+
+    Raises DataError at the dataset's place in the specs: no match, outside the root, not a regular file.
+    """
+    real_root = os.path.realpath(root)
+    seen: dict[str, str] = {}
+    for pattern in dataset.files:
+        for path in _matches(dataset, pattern, root):
+            real = os.path.realpath(root / path)
+            if os.path.commonpath((real, real_root)) != real_root:
+                raise DataError(
+                    f"`{path}` of dataset `{dataset.key}` leads out of the project",
+                    hint="copy the file into the project directory, or run from a directory above both with `-C`",
+                    mark=dataset.mark,
+                )
+            seen.setdefault(real, path)
+    return tuple(seen.values())
+
+
+def signature(dataset: Source, root: Path) -> tuple[FileStamp, ...]:
+    """Stamps of the dataset's files in reading order. Reads stats only."""
+    return tuple(_stamp(dataset, root, path) for path in expand(dataset, root))
+
+
+def content_digest(dataset: Source, root: Path) -> str:
+    """SHA-256 (hex) of what the files hold, in reading order; names do not count, formats do. Reads every byte."""
+    whole = hashlib.sha256(b"runner-dataset/1\n")
+    for path in expand(dataset, root):
+        with open(root / path, "rb") as file:
+            whole.update("".join(kind_of(path)).encode() + b"\n" + hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
+
+
+def kind_of(path: str) -> tuple[str, str]:
+    """(format, compression) by suffix, the second may be empty. Raises DataError for any other suffix."""
+    stem, suffix = os.path.splitext(path.lower())
+    packing = suffix if suffix in COMPRESSIONS else ""
+    form = os.path.splitext(stem)[1] if packing else suffix
+    if form not in FORMATS:
+        raise DataError(
+            f"`{path}` is not a dataset file",
+            hint="use .jsonl, .csv or .parquet, each also with .gz or .zst",
+            mark=Mark(path),
+        )
+    return form, packing
+
+
+@contextmanager
+def open_bytes(path: Path, packing: str, mark: Mark) -> Iterator[IO[bytes]]:
+    """The file's bytes, unpacked. Raises DataError with `mark` when zstd is not installed."""
+    if packing == ".gz":
+        with gzip.open(path, "rb") as file:
+            yield io.BufferedReader(file, 1 << 17)  # type: ignore[type-var]  # GzipFile is a raw stream here
+    elif packing == ".zst":
+        with open(path, "rb") as file:
+            yield io.BufferedReader(_Unzstd(file, mark), 1 << 17)
+    else:
+        with open(path, "rb", buffering=1 << 17) as file:
+            yield file
+
+
+class _Unzstd(io.RawIOBase):
+    """A zstd file unpacked as it is read. Unlike the library's own reader it notices a cut frame."""
+
+    def __init__(self, file: IO[bytes], mark: Mark) -> None:
+        try:
+            import zstandard
+        except ImportError as error:
+            raise DataError(
+                f"`{mark.file}` needs the zstandard package",
+                hint="run `pip install 'runner[zstd]'`, or unpack the file",
+                mark=mark,
+            ) from error
+        self._file = file
+        self._new: Any = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj
+        self._error: type[Exception] = zstandard.ZstdError
+        self._frame: Any = None
+        self._ready = b""
+        self._packed = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            self._packed = self._packed or self._file.read(_PIECE)
+            if self._packed:
+                self._unpack()
+            elif self._frame is not None:
+                raise EOFError("the compressed file is cut short")
+            else:
+                return 0
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
+
+    def _unpack(self) -> None:
+        self._frame = self._frame or self._new()
+        try:
+            self._ready = self._frame.decompress(self._packed)
+        except self._error as error:
+            raise EOFError(f"not a sound zstd file: {error}") from error
+        self._packed = b""
+        if self._frame.eof:
+            self._packed, self._frame = self._frame.unused_data, None
+
+
+def _matches(dataset: Source, pattern: str, root: Path) -> list[str]:
+    """Sorted paths of one pattern; a literal path wins over reading it as a glob."""
+    if os.path.isabs(pattern) or ".." in Path(pattern).parts or "\0" in pattern:
+        raise DataError(
+            f"`{pattern}` of dataset `{dataset.key}` is not a path inside the project",
+            hint="write it relative to the project directory, without `..`",
+            mark=dataset.mark,
+        )
+    if os.path.lexists(root / pattern):
+        return [os.path.normpath(pattern)]
+    found = sorted(glob.glob(pattern, root_dir=root, recursive=True))
+    found = [path for path in found if not os.path.isdir(root / path)]
+    if not found:
+        raise DataError(
+            f"no file matches `{pattern}` of dataset `{dataset.key}`",
+            hint=f"paths are relative to `{root}`",
+            mark=dataset.mark,
+        )
+    return found
+
+
+def _stamp(dataset: Source, root: Path, path: str) -> FileStamp:
+    try:
+        path.encode()
+        found = os.stat(root / path)
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"the name of `{path.encode(errors='replace').decode()}` is not valid UTF-8",
+            hint="rename the file",
+            mark=dataset.mark,
+        ) from error
+    except OSError as error:
+        raise DataError(f"cannot look at `{path}`: {error.strerror}", mark=dataset.mark) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(
+            f"`{path}` of dataset `{dataset.key}` is not a regular file",
+            hint="name the files in it, for example with `*.jsonl`" if stat.S_ISDIR(found.st_mode) else "",
+            mark=dataset.mark,
+        )
+    return FileStamp(
+        path, found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev
+    )

@@ -1,0 +1,148 @@
+"""Rows of a Parquet file, with every value turned into something JSON can say, always the same way."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import IO, Any
+from uuid import UUID
+
+from runner.data.picks import Picks
+from runner.errors import DataError, Mark
+
+BATCH_ROWS = 4096
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # the zone is added as text
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+
+
+def read(file: IO[bytes], name: str, picks: Picks) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(row number from 1, row) of each asked row.
+
+    Times become ISO 8601 text (zoned ones in UTC, with `Z`), decimals their digits, bytes base64, durations seconds.
+    Raises DataError for NaN and infinity, doubled column names and types without a JSON form.
+    """
+    number = 0
+    try:
+        with _seekable(file) as whole:
+            source = _pyarrow(name).ParquetFile(whole)
+            _check_names(source.schema_arrow.names, name)
+            for batch in source.iter_batches(BATCH_ROWS):
+                if picks.skip(batch.num_rows):
+                    number += batch.num_rows
+                    continue
+                for row in _rows(batch, name, number):
+                    number += 1
+                    if picks.every or picks.take():
+                        yield number, row
+                if picks.done:
+                    return
+    except (ValueError, OverflowError, NotImplementedError, OSError) as error:  # pyarrow's errors are of these
+        raise DataError(f"cannot read the Parquet file: {error}", mark=Mark(name, number)) from error
+
+
+def _pyarrow(name: str) -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DataError(
+            f"`{name}` needs the pyarrow package", hint="run `pip install 'runner[parquet]'`", mark=Mark(name)
+        ) from error
+    return pyarrow.parquet
+
+
+def _seekable(file: IO[bytes]) -> IO[bytes]:
+    """Parquet is read from its end: an unpacked stream goes through a temporary file first."""
+    if isinstance(getattr(file, "raw", None), io.FileIO):
+        return file
+    copy = tempfile.TemporaryFile()
+    shutil.copyfileobj(file, copy, 1 << 20)
+    copy.seek(0)
+    return copy
+
+
+def _check_names(names: list[str], name: str) -> None:
+    for column in names:
+        if not column.strip() or names.count(column) > 1:
+            raise DataError(f"the column name `{column}` is empty or there twice", mark=Mark(name))
+
+
+def _rows(batch: Any, name: str, before: int) -> Iterator[dict[str, Any]]:
+    names = batch.schema.names
+    columns = [_values(column, name, before) for column in batch.columns]
+    for values in zip(*columns, strict=True):
+        yield dict(zip(names, values, strict=True))
+
+
+def _values(column: Any, name: str, before: int) -> list[Any]:
+    """One column of a batch as JSON-able values."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        # Python's datetime has no nanoseconds: write the text from the integer
+        return _each(column.cast(pa.int64()), _instant(kind.unit, kind.tz is not None), name, before)
+    plain = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind)
+    if plain or pa.types.is_large_string(kind):
+        values: list[Any] = column.to_pylist()
+        return values
+    return _each(column, _plain, name, before)
+
+
+def _each(column: Any, convert: Callable[[Any], Any], name: str, before: int) -> list[Any]:
+    out = []
+    for offset, value in enumerate(column.to_pylist(), 1):
+        try:
+            out.append(None if value is None else convert(value))
+        except (ValueError, OverflowError) as error:
+            raise DataError(str(error), mark=Mark(name, before + offset)) from error
+    return out
+
+
+def _instant(unit: str, is_zoned: bool) -> Callable[[int], str]:
+    per_second, digits = _PER_SECOND[unit], _DIGITS[unit]
+
+    def text(value: int) -> str:
+        seconds, rest = divmod(value, per_second)
+        fraction = f"{rest:0{digits}d}".rstrip("0") if rest else ""
+        whole = (_EPOCH + timedelta(seconds=seconds)).isoformat()
+        return whole + (f".{fraction}" if fraction else "") + ("Z" if is_zoned else "")
+
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """A Python value that pyarrow made, as JSON has it. Raises ValueError for what JSON cannot say."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            if not math.isfinite(value):
+                raise ValueError(f"the value {value} has no JSON form")
+            return value
+        case dict():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case datetime():
+            is_zoned = value.tzinfo is not None
+            naive = value.astimezone(UTC).replace(tzinfo=None) if is_zoned else value
+            return _instant("us", is_zoned)((naive - _EPOCH) // timedelta(microseconds=1))
+        case date() | time():
+            return value.isoformat()
+        case timedelta():
+            return format(Decimal(value // timedelta(microseconds=1)).scaleb(-6).normalize(), "f")
+        case Decimal():
+            return format(value, "f")
+        case bytes():
+            return base64.b64encode(value).decode()
+        case UUID():
+            return str(value)
+        case _:
+            raise ValueError(f"a value of type {type(value).__name__} has no JSON form")

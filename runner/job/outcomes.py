@@ -1,0 +1,47 @@
+"""What became of one request in one batch, and the packed index that says where its line is."""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+from runner.job.packed import KEY_BYTES
+
+ENTRY_BYTES = 24
+NO_LINE = (1 << 52) - 1
+_ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
+
+
+class Outcome(IntEnum):
+    """The outcome of one request in one batch."""
+
+    OK = 1  # an answer
+    FINAL = 2  # an error that asking again will not change
+    RETRY = 3  # 408, 409, 429, 5xx, expired, timed out, or no line at all: may be asked again
+    LOST = 4  # cancelled or vanished before it answered: a person decides
+    REJECTED = 5  # the whole batch was refused
+
+
+class Entry(NamedTuple):
+    """One line of an index: `file` is the number of the raw file, `offset` where its line begins."""
+
+    key: bytes
+    outcome: Outcome
+    file: int
+    offset: int  # NO_LINE where the remote gave none
+
+
+def pack(key: bytes, outcome: int, file: int = 0, offset: int = NO_LINE) -> bytes:
+    """24 bytes: key, then outcome (4 bits), file (8 bits) and offset (52 bits), big-endian."""
+    return _ENTRY.pack(key, outcome << 60 | file << 52 | offset)
+
+
+def place(value: int) -> tuple[int, int, int]:
+    """(outcome, file, offset) of the eight bytes after the key."""
+    return value >> 60, value >> 52 & 0xFF, value & NO_LINE
+
+
+def entries(index: bytes) -> list[Entry]:
+    """A whole index unpacked: for tests and small answers only."""
+    return [Entry(key, Outcome((v := place(value))[0]), v[1], v[2]) for key, value in _ENTRY.iter_unpack(index)]

@@ -1,0 +1,99 @@
+"""Sets of request keys and indexes over them, packed: a few tens of bytes a row, sorted, immutable.
+
+A key is the first 16 bytes of a request digest. Keys are spread evenly, so everything here works in 256 buckets
+by first byte: one bucket at a time becomes ordinary Python sets and dicts (C speed), and memory stays at the
+packed bytes plus 1/256 of the unpacked ones. `docs/decisions/002-packed-keys.md` has the figures.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+
+KEY_BYTES = 16
+BUCKETS = 256
+
+
+class Sorter:
+    """Collects fixed-width records that start with a key, and gives them back sorted by key."""
+
+    __slots__ = ("_buckets", "width")
+
+    def __init__(self, width: int = KEY_BYTES) -> None:
+        self.width = width
+        self._buckets = [bytearray() for _ in range(BUCKETS)]
+
+    def add(self, record: bytes) -> None:
+        self._buckets[record[0]] += record
+
+    def extend(self, packed: bytes | bytearray | memoryview) -> None:
+        """Many records at once, in any order."""
+        buckets = self._buckets
+        for (record,) in struct.iter_unpack(f"{self.width}s", packed):
+            buckets[record[0]] += record
+
+    def __len__(self) -> int:
+        return sum(len(bucket) for bucket in self._buckets) // self.width
+
+    def sorted(self) -> bytes:
+        """All records in key order. The first of several with one key stays, in the order they were added."""
+        out = bytearray()
+        for number, bucket in enumerate(self._buckets):
+            first: dict[bytes, bytes] = {}
+            for (record,) in struct.iter_unpack(f"{self.width}s", bucket):
+                first.setdefault(record[:KEY_BYTES], record)
+            self._buckets[number] = bytearray()
+            out += b"".join([first[key] for key in sorted(first)])
+        return bytes(out)
+
+
+def keys_of(packed: bytes | bytearray | memoryview) -> bytes:
+    """The sorted, distinct keys among packed keys in any order."""
+    sorter = Sorter()
+    sorter.extend(packed)
+    return sorter.sorted()
+
+
+def bounds(records: bytes, width: int = KEY_BYTES) -> list[int]:
+    """257 byte positions: records whose first byte is `b` lie at `records[bounds[b]:bounds[b + 1]]`."""
+    count = len(records) // width
+    edges = [0]
+    for first in range(1, BUCKETS):
+        edges.append(bisect_left(range(count), first, edges[-1] // width, key=lambda i: records[i * width]) * width)
+    edges.append(count * width)
+    return edges
+
+
+def unpack(packed: bytes | bytearray | memoryview) -> Iterator[bytes]:
+    """The keys of a packed run, one by one."""
+    for (key,) in struct.iter_unpack(f"{KEY_BYTES}s", packed):
+        yield key
+
+
+def without(left: bytes, right: bytes) -> bytes:
+    """Sorted keys that are in `left` and not in `right` (both sorted)."""
+    out = []
+    for mine, theirs in _buckets(left, right):
+        out.extend(sorted(set(unpack(mine)).difference(unpack(theirs))))
+    return b"".join(out)
+
+
+def common(left: bytes, right: bytes) -> int:
+    """How many keys are in both (both sorted)."""
+    return sum(len(set(unpack(mine)).intersection(unpack(theirs))) for mine, theirs in _buckets(left, right))
+
+
+def union(sets: Iterable[bytes]) -> bytes:
+    """Sorted, distinct keys of several packed sets."""
+    sorter = Sorter()
+    for packed in sets:
+        sorter.extend(packed)
+    return sorter.sorted()
+
+
+def _buckets(left: bytes, right: bytes) -> Iterator[tuple[bytes, bytes]]:
+    mine, theirs = bounds(left), bounds(right)
+    for b in range(BUCKETS):
+        if mine[b] != mine[b + 1]:
+            yield left[mine[b] : mine[b + 1]], right[theirs[b] : theirs[b + 1]]

@@ -1,0 +1,156 @@
+"""What we remember: one record per batch, per job, per retry. Never one per row; rows are in packed objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from runner.job.observed import Counts, Failure, Origin, Phase
+
+SCHEMA = 1
+REMOTE = "remote"  # in Batch.adopted_from: found on the remote by its stamp
+
+
+class Stage(StrEnum):
+    """How far one batch of ours has come, as durably written."""
+
+    INTENT = "intent"  # we may have asked the remote to create it
+    SUBMITTED = "submitted"  # the remote gave us its id
+    DEFERRED = "deferred"  # the remote refused it for now (quota); the same upload again at `not_before`
+    COLLECTED = "collected"  # its outcomes are on our disk, verified
+    DROPPED = "dropped"  # nothing of it exists remotely; its rows are free again
+    HELD = "held"  # unknown outcome: its index says LOST for every request, a person decides
+
+
+@dataclass(frozen=True, slots=True)
+class ResultObject:
+    """A raw result file as downloaded: `name` below the batch's folder of objects."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Outcomes of one collected batch, by count."""
+
+    ok: int = 0
+    final: int = 0
+    retry: int = 0
+    lost: int = 0
+    rejected: int = 0
+    duplicates: int = 0
+    foreign: int = 0
+    unreadable: int = 0
+
+    @property
+    def finished(self) -> int:
+        return self.ok + self.final
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One remote submission of some of a job's requests.
+
+    `key` names it everywhere on our side: 16 hex of the digest of its request set, then its attempt number.
+    `owner` is the address of the job that asked; answers belong to the project all the same.
+    """
+
+    key: str
+    project: str
+    owner: str
+    origin: Origin
+    endpoint: str
+    model: str
+    window_hours: int
+    rows: int
+    size_bytes: int
+    keys_sha256: str  # of the packed, sorted key set in `objects/<key>/keys`
+    attempt: int
+    generation: int
+    sequence: int  # order of submission within the project
+    intent_at: datetime
+    stage: Stage = Stage.INTENT
+    parents: tuple[str, ...] = ()
+    upload_ref: str = ""
+    may_hold_upload: bool = False  # the remote may have this input from an earlier try
+    create_tries: int = 0
+    remote_id: str = ""
+    submitted_at: datetime | None = None
+    not_before: datetime | None = None
+    phase: Phase = Phase.UNKNOWN
+    raw_status: str = ""
+    counts: Counts = Counts()
+    seen_at: datetime | None = None
+    trouble: str = ""  # why the last look or step did not succeed
+    failure: Failure | None = None
+    ended_at: datetime | None = None
+    results: tuple[ResultObject, ...] = ()
+    index_sha256: str = ""
+    tally: Tally = Tally()
+    adopted_from: str = ""  # REMOTE, or the path of the output file its answers were read from
+    declared_in: str = ""  # the spec file of its owner
+    twins: tuple[str, ...] = ()  # remote ids of duplicates that were found and cancelled
+    refused: tuple[str, ...] = ()  # remote ids of earlier creates that the remote's queue turned away
+    estimated_usd: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    schema: int = SCHEMA
+
+    @property
+    def is_active(self) -> bool:
+        """In flight: its rows are neither free nor settled."""
+        return self.stage in (Stage.INTENT, Stage.SUBMITTED, Stage.DEFERRED)
+
+    def but(self, **changes: object) -> Batch:
+        """This record with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]  # the caller names real fields
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """What we last did for a job: enough to see a rename, a removal, a changed output."""
+
+    address: str
+    declared_in: str
+    provider: str
+    wanted_sha256: str  # of the job's row keys in input order
+    keys_object: str  # name of the object that holds its sorted key set
+    rows: int
+    output: str = ""
+    output_stamp: str = ""  # size, mtime and inode of the output as we wrote it
+    written_sha256: str = ""  # what the output was made of: wanted rows and the indexes shown
+    ok: int = 0
+    error: int = 0
+    held: int = 0
+    missing: int = 0
+    written_at: datetime | None = None
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A decision to ask again: outcomes of older generations no longer settle these requests."""
+
+    generation: int
+    address: str
+    keys_object: str
+    rows: int
+    replaces: bool  # answered requests too
+    decided_at: datetime
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRecord:
+    """The project's own record: its name, and counters that only grow."""
+
+    name: str
+    created_at: datetime
+    recovered_from: tuple[str, ...] = ()  # origins whose history was searched
+    accepted_origins: dict[str, list[str]] = field(default_factory=dict)  # provider -> origins whose answers count
+    generation: int = 0
+    next_sequence: int = 1
+    schema: int = SCHEMA

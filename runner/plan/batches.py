@@ -1,0 +1,33 @@
+"""Cut what is to be submitted into batches the remote accepts, in input order."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+from runner.errors import DataError
+from runner.job.capabilities import Limits
+
+
+def cut(ordinals: array[int], sizes: array[int], limits: Limits, address: str) -> Iterator[tuple[array[int], int]]:
+    """Runs of `ordinals`, each with its bytes (newlines counted), that fit `limits`.
+
+    sizes: bytes of every request line of the job without its newline, by ordinal.
+    Raises DataError when one line alone exceeds a limit; it names the row.
+    """
+    batch, size = array("I"), 0
+    longest = min(limits.line_bytes or limits.size_bytes, limits.size_bytes)
+    for ordinal in ordinals:
+        line = sizes[ordinal] + 1
+        if line > longest:
+            raise DataError(
+                f"the request of row {ordinal + 1} of job `{address}` is {line:,} bytes; the remote takes {longest:,}",
+                hint="Shorten the prompt or the row, or leave the row out with `where:`",
+            )
+        if batch and (len(batch) >= limits.lines or size + line > limits.size_bytes):
+            yield batch, size
+            batch, size = array("I"), 0
+        batch.append(ordinal)
+        size += line
+    if batch:
+        yield batch, size

@@ -1,0 +1,135 @@
+"""What will be done (Action) and why (Reason). The reason is shown and stored; it steers nothing."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from enum import StrEnum
+
+from runner.errors import Mark
+
+
+class Action(StrEnum):
+    """What to do. Only SUBMIT costs money."""
+
+    SUBMIT = "submit"
+    WAIT = "wait"
+    FETCH = "fetch"
+    DEFER = "defer"
+    LOSE = "lose"  # the remote no longer has it: record that its rows need a decision
+    BLOCK = "block"
+    KEEP = "keep"
+    LEAVE = "leave"
+
+
+class Reason(StrEnum):
+    """Why, in the words a user reads."""
+
+    NEVER_ASKED = "never asked"
+    ROWS_ADDED = "rows added or edited"
+    ALL_CHANGED = "every request changed"
+    ASKED_AGAIN = "unsettled after an earlier batch"
+    RETRIED = "asked again by `runner retry`"
+    RUNNING = "running"
+    CANNOT_SEE = "the remote cannot be seen now"
+    STATE_UNKNOWN = "in a state this version does not know"
+    RESULTS_LATE = "completed; the remote has not named its result files yet"
+    QUOTA = "the remote's queue is full; the same upload is submitted again later"
+    FILE_NOT_VISIBLE = "the remote does not see the upload yet; it is submitted again soon"
+    OPEN_INTENT = "a create whose outcome is not known yet"
+    COMPLETED = "completed"
+    EXPIRED = "window expired"
+    CANCELLED = "cancelled"
+    REFUSED = "the remote refused the batch"
+    GONE = "the remote no longer has it"
+    OTHER_ORIGIN = "answered or asked at another origin"
+    NEEDS_RETRY = "lost before it answered"
+    NOTHING_FINISHED = "nothing at all finished in the last attempt"
+    OVER_BUDGET = "over budget"
+    REPAY = "asks again for what was already paid for"
+    PROTECTED = "the job is protected"
+    FIRST_RUN = "this remote cannot be searched for earlier work"
+    IN_SYNC = "in sync"
+    SHARED = "asked by another job"
+    NOBODY_WANTS = "in flight, and no spec wants it any more"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Rows of one job to be sent as one batch: ordinals into its rows, ascending."""
+
+    address: str
+    ordinals: array[int]  # "I"
+    size_bytes: int
+    parents: tuple[str, ...] = ()
+    continues: bool = False  # rows asked before
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan."""
+
+    action: Action
+    reason: Reason
+    rows: int = 0
+    batches: int = 0
+    size_bytes: int = 0
+    tokens: int = 0
+    usd: float | None = None  # None: not known
+    batch: str = ""  # the batch it is about
+    detail: str = ""
+    unblock: tuple[str, ...] = ()  # exact commands
+
+    @property
+    def glyph(self) -> str:
+        match self.action, self.reason:
+            case Action.SUBMIT, Reason.NEVER_ASKED:
+                return "+"
+            case Action.SUBMIT, Reason.ROWS_ADDED:
+                return "±"
+            case Action.SUBMIT, Reason.ALL_CHANGED:
+                return "-/+"
+            case Action.SUBMIT, _:
+                return "»"
+            case ((Action.WAIT | Action.DEFER), _):
+                return "."
+            case Action.FETCH, _:
+                return "↓"
+            case ((Action.BLOCK | Action.LOSE), _):
+                return "!"
+            case _:
+                return "="
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Where the wanted requests of one job stand. Equal requests of one job count once each row."""
+
+    wanted: int = 0
+    distinct: int = 0
+    ok: int = 0
+    error: int = 0
+    in_flight: int = 0
+    held: int = 0  # a person decides
+    to_submit: int = 0
+    shared: int = 0  # another job asks them
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlan:
+    """One job's part of the plan."""
+
+    address: str
+    declared_at: Mark
+    counts: Counts
+    changes: tuple[Change, ...]
+    submissions: tuple[Submission, ...] = ()
+    shared_with: tuple[str, ...] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        return not self.counts.to_submit and not self.counts.in_flight and not self.counts.held
+
+    @property
+    def is_blocked(self) -> bool:
+        return any(change.action is Action.BLOCK for change in self.changes)

@@ -1,0 +1,72 @@
+"""One batch of ours: what we recorded and what the remote shows -> one change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.job.observed import FailureKind, Observed, Phase
+from runner.job.recorded import Batch, Stage
+from runner.plan.change import Action, Change, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The remote answered 404 for a batch it had given us a receipt for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CannotSee:
+    """No answer that says anything: 401, 403, 429, 5xx, a timeout, no server. Never an absence."""
+
+    why: str
+
+
+Sight = Observed | Gone | CannotSee
+
+ENDED = {
+    Phase.COMPLETED: Reason.COMPLETED,
+    Phase.EXPIRED: Reason.EXPIRED,
+    Phase.CANCELLED: Reason.CANCELLED,
+    Phase.FAILED: Reason.REFUSED,
+}
+
+
+def decide(batch: Batch, sight: Sight) -> Change:
+    """Choose what to do about one batch in flight. Pure.
+
+    What is left to submit is arithmetic over keys and comes after it: wanted - settled - in flight.
+    """
+    action, reason, detail = _choose(batch, sight)
+    return Change(action, reason, rows=batch.rows, batches=1, batch=batch.key, detail=detail)
+
+
+def _choose(batch: Batch, sight: Sight) -> tuple[Action, Reason, str]:
+    match batch.stage, sight:
+        case (Stage.INTENT, _):
+            return Action.WAIT, Reason.OPEN_INTENT, batch.trouble
+        case Stage.DEFERRED, _:
+            return Action.WAIT, _deferral(batch), batch.failure.message if batch.failure else batch.trouble
+        case _, CannotSee(why=why):
+            return Action.WAIT, Reason.CANNOT_SEE, why
+        case _, Gone():
+            return Action.LOSE, Reason.GONE, ""
+        case _, Observed(phase=Phase.FAILED, failure=failure) if failure and failure.kind is FailureKind.QUOTA:
+            return Action.DEFER, Reason.QUOTA, failure.message
+        case _, Observed(phase=Phase.FAILED, failure=failure) if (
+            failure and failure.kind is FailureKind.FILE_NOT_VISIBLE
+        ):
+            return Action.DEFER, Reason.FILE_NOT_VISIBLE, failure.message
+        case _, Observed() if sight.phase.has_ended and not sight.results_are_final:
+            return Action.WAIT, Reason.RESULTS_LATE, ""
+        case _, Observed() if sight.phase.has_ended:
+            return Action.FETCH, ENDED[sight.phase], sight.failure.message if sight.failure else ""
+        case _, Observed(phase=Phase.UNKNOWN):
+            return Action.WAIT, Reason.STATE_UNKNOWN, f"`{sight.raw_status}`"
+        case _:
+            return Action.WAIT, Reason.RUNNING, ""
+
+
+def _deferral(batch: Batch) -> Reason:
+    if batch.failure and batch.failure.kind is FailureKind.FILE_NOT_VISIBLE:
+        return Reason.FILE_NOT_VISIBLE
+    return Reason.QUOTA

@@ -1,0 +1,274 @@
+"""The whole plan: desired, recorded and observed in; sorted, printable, hashable changes out."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from runner.job.desired import Desired
+from runner.job.packed import common, keys_of, without
+from runner.job.recorded import Batch, JobRecord
+from runner.plan import batches, guard
+from runner.plan.change import Action, Change, Counts, JobPlan, Reason, Submission
+from runner.plan.decide import CannotSee, Sight, decide
+from runner.plan.guard import Guards
+from runner.plan.remaining import BatchRows, JobRows, RetryRows, Row, fold
+
+Keys = bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What we remember, in the form the planner reads. Batches in order of submission."""
+
+    batches: Sequence[BatchRows] = ()
+    jobs: Mapping[str, tuple[JobRecord, Keys]] = field(default_factory=dict)
+    retries: Sequence[RetryRows] = ()
+    accepted_origins: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every change, by job and by batch; jobs sorted by address."""
+
+    jobs: tuple[JobPlan, ...]
+    batches: tuple[tuple[Batch, Change], ...]  # batches in flight and what to do about them
+    leftovers: tuple[tuple[Batch, Change], ...] = ()  # in flight, and nobody wants them any more
+    rows: tuple[JobRows, ...] = ()  # by job, the state of every row
+
+    @property
+    def submissions(self) -> tuple[Submission, ...]:
+        return tuple(s for job in self.jobs if not job.is_blocked for s in job.submissions)
+
+    @property
+    def to_submit(self) -> int:
+        return sum(len(submission.ordinals) for submission in self.submissions)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to send, to fetch or to wait for, and nothing is blocked."""
+        return not self.batches and not self.submissions and not any(job.is_blocked for job in self.jobs)
+
+    @property
+    def is_running(self) -> bool:
+        return any(change.action is not Action.LOSE for _, change in self.batches)
+
+
+def make(
+    desired: Sequence[Desired],
+    recorded: Recorded,
+    sights: Mapping[str, Sight],
+    guards: Guards = Guards(),
+    paths: Sequence[str] = (),
+) -> Plan:
+    """Decide everything. Pure.
+
+    desired: sorted by address. sights: by batch key, what the remote shows of every batch in flight.
+    paths: what the specs were read from; batches of jobs declared elsewhere are left out of the leftovers.
+    """
+    folded = fold(desired, recorded.batches, recorded.retries, recorded.accepted_origins)
+    spent = _spent(recorded.batches)
+    jobs = [_job(job, rows, recorded, guards, spent) for job, rows in zip(desired, folded, strict=True)]
+    jobs = _under_one_roof(desired, jobs, guards, sum(spent.values()))
+    active = [entry.batch for entry in recorded.batches if entry.batch.is_active]
+    decided = [(batch, decide(batch, sights.get(batch.key, CannotSee("not looked at yet")))) for batch in active]
+    wanted = {key for rows in folded for key in rows.batches}
+    leftovers = tuple(
+        (batch, Change(Action.LEAVE, Reason.NOBODY_WANTS, rows=batch.rows, batch=batch.key,
+                       unblock=(f"runner cancel {batch.owner}",)))
+        for batch in active
+        if batch.key not in wanted and _is_below(batch.declared_in, paths)
+    )  # fmt: skip
+    return Plan(tuple(jobs), tuple(decided), leftovers, tuple(folded))
+
+
+def _is_below(file: str, paths: Sequence[str]) -> bool:
+    """Whether a spec file, existing or gone, lies under the paths that were read."""
+    trimmed = [path.removeprefix("./").rstrip("/") for path in paths]
+    return not file or not paths or any(path in ("", ".", file) or file.startswith(path + "/") for path in trimmed)
+
+
+def _spent(history: Sequence[BatchRows]) -> dict[str, float]:
+    """Estimated USD of everything submitted so far, frozen in its receipts, by job."""
+    spent: dict[str, float] = {}
+    for entry in history:
+        if entry.batch.estimated_usd and entry.batch.remote_id:
+            spent[entry.batch.owner] = spent.get(entry.batch.owner, 0.0) + entry.batch.estimated_usd
+    return spent
+
+
+def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent: Mapping[str, float]) -> JobPlan:
+    counts = _counts(rows)
+    blocks = _blocks(job, rows, counts)
+    new, again = rows.ordinals(Row.NEW), rows.ordinals(Row.AGAIN)
+    parents = tuple(sorted(rows.parents))
+    submissions = [
+        *_cut(job, new, (), continues=False),
+        *_cut(job, again, parents, continues=True),
+    ]
+    changes = []
+    reason, replaced = _why_new(job, rows, recorded)
+    if new:
+        changes.append(_submit(job, reason, new, submissions, continues=False, detail=_paid_before(replaced)))
+    if again:
+        changes.append(_submit(job, _why_again(rows), again, submissions, continues=True))
+    answered = recorded.jobs[job.address][0].ok if job.address in recorded.jobs else 0
+    blocks += _money(job, changes, guards, spent, answered, min(len(new), replaced))
+    if job.protect and replaced and new:
+        blocks.append(Change(Action.BLOCK, Reason.PROTECTED, unblock=("remove `protect: true` from the job",)))
+    return JobPlan(
+        job.address,
+        job.declared_at,
+        counts,
+        (*changes, *blocks) or (_quiet(rows),),
+        tuple(submissions),
+        tuple(sorted(rows.shared_with)),
+    )
+
+
+def _quiet(rows: JobRows) -> Change:
+    if rows.counts[Row.SHARED]:
+        return Change(Action.KEEP, Reason.SHARED, rows=rows.counts[Row.SHARED])
+    if rows.counts[Row.IN_FLIGHT]:
+        return Change(Action.WAIT, Reason.RUNNING, rows=rows.counts[Row.IN_FLIGHT], batches=len(rows.batches))
+    return Change(Action.KEEP, Reason.IN_SYNC, rows=len(rows.states))
+
+
+def _counts(rows: JobRows) -> Counts:
+    count = rows.counts
+    return Counts(
+        wanted=len(rows.states),
+        distinct=len(rows.states) - count[Row.EQUAL],
+        ok=count[Row.OK],
+        error=count[Row.ERROR],
+        in_flight=count[Row.IN_FLIGHT],
+        held=count[Row.LOST] + count[Row.STALLED] + count[Row.ELSEWHERE],
+        to_submit=count[Row.NEW] + count[Row.AGAIN],
+        shared=count[Row.SHARED],
+    )
+
+
+def _blocks(job: Desired, rows: JobRows, counts: Counts) -> list[Change]:
+    """Rows that wait for a person, with the way out."""
+    blocks = []
+    if lost := rows.counts[Row.LOST]:
+        blocks.append(Change(Action.BLOCK, Reason.NEEDS_RETRY, rows=lost, unblock=(f"runner retry {job.address}",)))
+    if stalled := rows.counts[Row.STALLED]:
+        blocks.append(
+            Change(Action.BLOCK, Reason.NOTHING_FINISHED, rows=stalled, unblock=(f"runner retry {job.address}",))
+        )
+    if elsewhere := rows.counts[Row.ELSEWHERE]:
+        blocks.append(
+            Change(
+                Action.BLOCK,
+                Reason.OTHER_ORIGIN,
+                rows=elsewhere,
+                detail=f"{', '.join(sorted(rows.origins))}; the specs now say {job.origin}",
+                unblock=(
+                    f"runner state accept-origin {job.provider}",
+                    f"runner retry {job.address} --replace",
+                ),
+            )
+        )
+    return blocks
+
+
+def _cut(job: Desired, ordinals: array[int], parents: tuple[str, ...], *, continues: bool) -> list[Submission]:
+    return [
+        Submission(job.address, part, size, parents, continues)
+        for part, size in batches.cut(ordinals, job.sizes, job.card.limits, job.address)
+    ]
+
+
+def _why_new(job: Desired, rows: JobRows, recorded: Recorded) -> tuple[Reason, int]:
+    """Why there are rows that were never asked, and how many answered ones they take the place of."""
+    before = recorded.jobs.get(job.address)
+    if before is None or not rows.counts[Row.NEW]:
+        known = len(rows.states) - rows.counts[Row.NEW] - rows.counts[Row.EQUAL]
+        return (Reason.ROWS_ADDED if known else Reason.NEVER_ASKED), 0
+    record, keys_before = before
+    now = keys_of(job.keys)
+    dropped = len(without(keys_before, now)) // 16
+    replaced = min(record.ok, dropped)
+    if record.ok and not common(keys_before, now):
+        return Reason.ALL_CHANGED, replaced
+    return (Reason.ROWS_ADDED if record.ok or rows.counts[Row.OK] else Reason.NEVER_ASKED), replaced
+
+
+def _why_again(rows: JobRows) -> Reason:
+    return Reason.ASKED_AGAIN if rows.parents else Reason.RETRIED
+
+
+def _paid_before(replaced: int) -> str:
+    return f"{replaced:,} answered requests are no longer wanted" if replaced else ""
+
+
+def _submit(
+    job: Desired,
+    reason: Reason,
+    ordinals: array[int],
+    submissions: Sequence[Submission],
+    *,
+    continues: bool,
+    detail: str = "",
+) -> Change:
+    mine = [submission for submission in submissions if submission.continues is continues]
+    tokens = round(job.tokens * len(ordinals) / job.rows) if job.rows else 0
+    return Change(
+        Action.SUBMIT,
+        reason,
+        rows=len(ordinals),
+        batches=len(mine),
+        size_bytes=sum(submission.size_bytes for submission in mine),
+        tokens=tokens,
+        usd=guard.cost_of(job, len(ordinals), tokens),
+        detail=detail,
+    )
+
+
+def _money(
+    job: Desired,
+    changes: Sequence[Change],
+    guards: Guards,
+    spent: Mapping[str, float],
+    answered: int,
+    again: int,
+) -> list[Change]:
+    if not changes:
+        return []
+    cost = _sum(change.usd for change in changes)
+    edit = f"raise `budget:` of the job at {job.declared_at}"
+    found = [
+        guard.over_budget(spent.get(job.address, 0.0), cost, job.budget_usd, "the job's budget", edit),
+        guard.repaying(job, answered, again, guards),
+    ]
+    return [change for change in found if change]
+
+
+def _under_one_roof(desired: Sequence[Desired], jobs: Sequence[JobPlan], guards: Guards, spent: float) -> list[JobPlan]:
+    """Block every paying job when they are too dear together."""
+    paying = [change for job in jobs if not job.is_blocked for change in job.changes if change.action is Action.SUBMIT]
+    cost = _sum(change.usd for change in paying)
+    blocks = [
+        guard.over_budget(spent, cost, guards.project_budget_usd, "the project's budget", "raise `budget:`"),
+        guard.over_budget(0.0, cost, guards.max_usd, "`--max-usd`", "raise `--max-usd`"),
+    ]
+    found = tuple(block for block in blocks if block)
+    if not found or not paying:
+        return list(jobs)
+    return [
+        replace(job, changes=(*job.changes, *found))
+        if any(change.action is Action.SUBMIT and change.usd != 0.0 for change in job.changes)
+        else job
+        for job in jobs
+    ]
+
+
+def _sum(costs: Iterable[float | None]) -> float | None:
+    total = 0.0
+    for cost in costs:
+        if cost is None:
+            return None
+        total += cost
+    return total

@@ -1,0 +1,279 @@
+"""wanted - settled - in flight, over packed keys: the arithmetic everything else follows from.
+
+All jobs of a project are folded at once, one of 256 buckets of keys after the other, so that memory stays at one
+byte and four a row and every look-up is an ordinary dict in one bucket.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from runner.job.desired import Desired
+from runner.job.observed import Origin
+from runner.job.outcomes import ENTRY_BYTES, Outcome
+from runner.job.packed import BUCKETS, KEY_BYTES, bounds
+from runner.job.recorded import Batch
+
+
+class Row(IntEnum):
+    """Where one wanted row stands."""
+
+    NEW = 0  # never asked
+    OK = 1
+    ERROR = 2  # settled: final, refused, or out of attempts
+    AGAIN = 3  # unsettled and may be asked again
+    IN_FLIGHT = 4
+    LOST = 5  # a person decides
+    STALLED = 6  # the last attempt finished nothing at all
+    ELSEWHERE = 7  # only another origin has asked or answered it
+    SHARED = 8  # an earlier job asks it
+    EQUAL = 9  # an earlier row of this job asks it
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRows:
+    """One recorded batch with its keys (sorted, packed) and, once collected, its index (see job/outcomes)."""
+
+    batch: Batch
+    keys: bytes
+    index: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRows:
+    """Keys that were asked again on purpose: older generations no longer settle them."""
+
+    generation: int
+    keys: bytes
+    replaces: bool
+
+
+@dataclass(slots=True)
+class JobRows:
+    """The state of every row of one job, by ordinal."""
+
+    states: bytearray
+    counts: list[int] = field(default_factory=lambda: [0] * len(Row))
+    parents: set[str] = field(default_factory=set)  # batches that left rows to be asked again
+    shared_with: set[str] = field(default_factory=set)  # jobs that ask rows of this one
+    origins: set[str] = field(default_factory=set)  # other origins that hold rows
+    batches: set[str] = field(default_factory=set)  # in flight with rows of this job
+    shown: set[int] = field(default_factory=set)  # 1 + the numbers of the batches that rows stand as they do by
+
+    def touch(self, row: Row, batch: Batch, address: str) -> None:
+        """Note which batch put a row where it stands."""
+        match row:
+            case Row.IN_FLIGHT:
+                self.batches.add(batch.key)
+                if batch.owner != address:
+                    self.shared_with.add(batch.owner)
+            case Row.AGAIN | Row.STALLED | Row.LOST:
+                self.parents.add(batch.key)
+            case Row.ELSEWHERE:
+                self.origins.add(str(batch.origin))
+            case _:
+                pass
+
+    def ordinals(self, *wanted: Row) -> array[int]:
+        """The ordinals of the rows in one of these states, ascending."""
+        states = bytes(wanted)
+        return array("I", (i for i, state in enumerate(self.states) if state in states))
+
+
+# What the batches say about one key, as one integer: attempts, flags, and the number of the batch it is in.
+_ATTEMPTS = 0xFF
+_OK = 1 << 8
+_ERROR = 1 << 9
+_LOST = 1 << 10
+_STALLED = 1 << 11
+_IN_FLIGHT = 1 << 12
+_ELSEWHERE = 1 << 13
+_BATCH_SHIFT = 16
+_FLAGS = (1 << _BATCH_SHIFT) - 1
+
+_ENTRIES = struct.Struct(f">{KEY_BYTES}sQ")
+_KEYS = struct.Struct(f"{KEY_BYTES}s")
+_FIRST_GENERATION = (0, False)
+
+
+def fold(
+    jobs: Sequence[Desired],
+    batches: Sequence[BatchRows],
+    retries: Sequence[RetryRows] = (),
+    accepted: Mapping[str, Sequence[str]] | None = None,
+) -> list[JobRows]:
+    """The state of every wanted row. Jobs in the order that decides who asks first; batches in order of submission.
+
+    accepted: by provider, the other origins whose answers count as well.
+    """
+    origins = {job.provider: job.origin for job in jobs}
+    history = _History(batches, retries, [_is_trusted(entry.batch, origins, accepted or {}) for entry in batches])
+    ordinals = [_bucketed(job.keys) for job in jobs]
+    result = [JobRows(bytearray(job.rows)) for job in jobs]
+    for bucket in range(BUCKETS):
+        if not any(mine[bucket] for mine in ordinals):
+            continue
+        known = history.bucket(bucket)
+        owners: dict[bytes, int] = {}
+        for number, job in enumerate(jobs):
+            _settle(job, ordinals[number][bucket], known, batches, result[number])
+            _share(number, jobs, ordinals[number][bucket], owners, result[number])
+    for rows in result:
+        rows.counts = [rows.states.count(state) for state in Row]
+    return result
+
+
+def _is_trusted(batch: Batch, origins: Mapping[str, Origin], accepted: Mapping[str, Sequence[str]]) -> bool:
+    provider = batch.origin.provider
+    return batch.origin == origins.get(provider) or str(batch.origin) in accepted.get(provider, ())
+
+
+def _bucketed(keys: bytes | bytearray) -> list[array[int]]:
+    buckets = [array("I") for _ in range(BUCKETS)]
+    for ordinal, first in enumerate(bytes(keys[::KEY_BYTES])):
+        buckets[first].append(ordinal)
+    return buckets
+
+
+class _History:
+    """What all batches and retries say, one bucket at a time."""
+
+    def __init__(self, batches: Sequence[BatchRows], retries: Sequence[RetryRows], trusted: Sequence[bool]) -> None:
+        self._entries = batches
+        self._batches = list(zip(range(len(batches)), batches, trusted, strict=True))
+        self._edges = [bounds(entry.index, ENTRY_BYTES) if entry.index else bounds(entry.keys) for entry in batches]
+        self._retries = [(retry, bounds(retry.keys)) for retry in retries]
+
+    def bucket(self, bucket: int) -> dict[bytes, int]:
+        newest = self._generations(bucket)
+        known: dict[bytes, int] = {}
+        for number, entry, is_trusted in self._batches:
+            start, stop = self._edges[number][bucket], self._edges[number][bucket + 1]
+            if start == stop:
+                continue
+            if not is_trusted:
+                if entry.index or entry.batch.is_active:
+                    _mark(known, entry, start, stop, _ELSEWHERE | (number + 1) << _BATCH_SHIFT, newest)
+            elif entry.index:
+                _learn(known, self._entries, number, entry.index[start:stop], newest)
+            elif entry.batch.is_active:
+                _mark(known, entry, start, stop, _IN_FLIGHT | (number + 1) << _BATCH_SHIFT)
+        return known
+
+    def _generations(self, bucket: int) -> dict[bytes, tuple[int, bool]]:
+        newest: dict[bytes, tuple[int, bool]] = {}
+        for retry, edge in self._retries:
+            for (key,) in _KEYS.iter_unpack(retry.keys[edge[bucket] : edge[bucket + 1]]):
+                newest[key] = (retry.generation, retry.replaces)
+        return newest
+
+
+def _mark(
+    known: dict[bytes, int],
+    entry: BatchRows,
+    start: int,
+    stop: int,
+    flag: int,
+    newest: Mapping[bytes, tuple[int, bool]] | None = None,
+) -> None:
+    packed, width = (entry.index, ENTRY_BYTES) if entry.index else (entry.keys, KEY_BYTES)
+    for position in range(start, stop, width):
+        key = packed[position : position + KEY_BYTES]
+        if newest and newest.get(key, _FIRST_GENERATION) > (entry.batch.generation, True):
+            known[key] = known.get(key, 0) | _PAST
+        else:
+            known[key] = known.get(key, 0) & _FLAGS | flag
+
+
+def _learn(
+    known: dict[bytes, int],
+    batches: Sequence[BatchRows],
+    number: int,
+    index: bytes,
+    newest: Mapping[bytes, tuple[int, bool]],
+) -> None:
+    """Fold the outcomes of one collected batch into what is known."""
+    batch = batches[number].batch
+    here = (number + 1) << _BATCH_SHIFT
+    stalled = _STALLED if _finished_nothing(batch) else 0
+    for key, value in _ENTRIES.iter_unpack(index):
+        outcome = value >> 60
+        state = known.get(key, 0)
+        generation, replaces = newest.get(key, _FIRST_GENERATION) if newest else _FIRST_GENERATION
+        is_current = batch.generation >= generation
+        if outcome == Outcome.OK and (is_current or not replaces):
+            if not state & _OK or batches[(state >> _BATCH_SHIFT) - 1].batch.generation < batch.generation:
+                known[key] = state & _FLAGS | _OK | here
+        elif state & _OK:
+            continue
+        elif not is_current:
+            known[key] = state | _PAST
+        elif outcome == Outcome.RETRY:
+            known[key] = (state & (_FLAGS & ~(_STALLED | _LOST))) + 1 | stalled | here
+        else:
+            known[key] = state & _FLAGS | (_LOST if outcome == Outcome.LOST else _ERROR) | here
+
+
+_PAST = 1 << 14  # asked before, but a retry opened a new generation since
+
+
+def _finished_nothing(batch: Batch) -> bool:
+    """No request of the batch got as far as an answer, good or bad."""
+    return batch.rows > 0 and batch.tally.finished + batch.counts.completed + batch.counts.failed == 0
+
+
+def _settle(
+    job: Desired,
+    ordinals: array[int],
+    known: Mapping[bytes, int],
+    batches: Sequence[BatchRows],
+    rows: JobRows,
+) -> None:
+    """The state of each row of one job in one bucket, as if no other row or job asked the same."""
+    if not known:
+        return  # a bytearray begins as Row.NEW
+    keys, states, shown = job.keys, rows.states, rows.shown
+    for ordinal in ordinals:
+        state = known.get(bytes(keys[ordinal * KEY_BYTES : ordinal * KEY_BYTES + KEY_BYTES]))
+        if not state:
+            continue
+        row = states[ordinal] = _row_of(state, job.max_attempts)
+        shown.add(state >> _BATCH_SHIFT)
+        if row != Row.OK and state >> _BATCH_SHIFT:
+            rows.touch(row, batches[(state >> _BATCH_SHIFT) - 1].batch, job.address)
+
+
+def _row_of(state: int, max_attempts: int) -> Row:
+    if state & _OK:
+        return Row.OK
+    if state & _IN_FLIGHT:
+        return Row.IN_FLIGHT
+    if state & _LOST:
+        return Row.LOST
+    attempts = state & _ATTEMPTS
+    if state & _ERROR or attempts >= max_attempts:
+        return Row.ERROR
+    if attempts:
+        return Row.STALLED if state & _STALLED else Row.AGAIN
+    if state & _PAST:
+        return Row.AGAIN
+    return Row.ELSEWHERE if state & _ELSEWHERE else Row.NEW
+
+
+def _share(number: int, jobs: Sequence[Desired], ordinals: array[int], owners: dict[bytes, int], rows: JobRows) -> None:
+    """Equal requests are one request: the first job in order asks it, and within a job its first row."""
+    keys, states = jobs[number].keys, rows.states
+    for ordinal in ordinals:
+        if states[ordinal] not in (Row.NEW, Row.AGAIN):
+            continue
+        key = bytes(keys[ordinal * KEY_BYTES : ordinal * KEY_BYTES + KEY_BYTES])
+        owner = owners.setdefault(key, number << 32 | ordinal)
+        if owner >> 32 != number:
+            states[ordinal] = Row.SHARED
+            rows.shared_with.add(jobs[owner >> 32].address)
+        elif owner & 0xFFFFFFFF != ordinal:
+            states[ordinal] = Row.EQUAL

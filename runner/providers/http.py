@@ -1,0 +1,369 @@
+"""The one module that speaks HTTP, so that the library underneath can be exchanged and the rules stand once.
+
+Which failures prove that nothing was sent, how often a call may be repeated, what may be logged: all decided here.
+A create goes out exactly once, on a connection of its own: a kept-alive one that the remote closed meanwhile would
+leave us unable to tell whether the request was read.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import random
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from runner import __version__
+from runner.clock import Clock
+from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused, RemoteError
+from runner.providers import downloads, redaction
+from runner.providers.origins import is_loopback
+from runner.providers.replies import Reply, plain, trouble_of
+from runner.providers.retry import Patience, Trouble, created_nothing, is_safe_to_repeat, persist
+
+log = logging.getLogger(__name__)
+
+Transport = httpx.BaseTransport
+Query = Mapping[str, str | int]
+T = TypeVar("T")
+
+JSON_CAP = 64 * 1024 * 1024  # bytes of one JSON answer; a page of 10,000 files is about 3 MB
+JSON_SECONDS = 180.0  # for one JSON answer: a remote that drips bytes never runs into a read timeout
+_DECODABLE = ("gzip", "deflate")
+
+# Raised before the first byte of a request is written (httpcore 1.0.9, `_sync/connection.py`, read 2026-11-21).
+# TLS handshake and DNS errors arrive as ConnectError. Write errors are not here: part of it may have been read.
+_NOTHING_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. `read` is the longest silence between two reads, `bulk_read` the same for creates and files."""
+
+    connect: float = 10.0
+    read: float = 60.0
+    bulk_read: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a client behaves, apart from whom it speaks to."""
+
+    trust_env: bool = False  # proxies from the environment
+    read_only: bool = False  # refuse every call that changes something
+    timeouts: Timeouts = Timeouts()
+    patience: Patience = Patience()
+    query: Query = field(default_factory=dict)  # on every call, as Azure's `api-version`
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A multipart upload: text fields first, then the file, streamed from `source`."""
+
+    source: Path
+    filename: str
+    content_type: str
+    fields: Mapping[str, str | list[str]]
+    part: str = "file"
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """One context for the whole process: building it costs 22 ms."""
+    return httpx.create_ssl_context()
+
+
+@functools.cache
+def _no_tls() -> ssl.SSLContext:
+    """For plain http to loopback: trusts nobody, costs nothing."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class Http:
+    """A client of one remote. Safe to share between threads: each has connections of its own.
+
+    headers: called for each request, so that a missing key is an error of the first call. `who` names the remote
+    in messages, `key_name` where its key comes from. Raises the RemoteError family, and BlockedError when read-only.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        who: str,
+        headers: Callable[[], Mapping[str, str]],
+        key_name: str,
+        clock: Clock,
+        rng: random.Random,
+        transport: Transport | None = None,
+        settings: Settings = Settings(),
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._who = who
+        self._headers = headers
+        self._key_name = key_name
+        self._clock = clock
+        self._rng = rng
+        self._transport = transport
+        self._settings = settings
+        self._local = threading.local()
+        self._clients: list[httpx.Client] = []
+        self._lock = threading.Lock()
+        redaction.guard_logs()
+
+    def __repr__(self) -> str:
+        return f"Http({self._who}, {self._base_url})"
+
+    # -- calls that change nothing, or nothing more when repeated
+
+    def get_json(self, path: str, query: Query | None = None) -> Any:
+        """The JSON answer, asked again on doubt."""
+        return self._safely(lambda: self._json("GET", path, query=query))
+
+    def post_json(self, path: str, body: object | None = None) -> Any:
+        """A POST whose repetition changes nothing more, such as a cancel."""
+        self._must_not_be_read_only("POST", path)
+        return self._safely(lambda: self._json("POST", path, body=body))
+
+    def delete(self, path: str) -> None:
+        """Gone afterwards. Raises NotFound when it was not there, also on the second of two tries."""
+        self._must_not_be_read_only("DELETE", path)
+        self._safely(lambda: self._exchange("DELETE", path))
+
+    def download(self, path: str, to: Path, *, can_resume: bool = True, cap_bytes: int = downloads.CAP) -> int:
+        """Stream a body into the file `to`; its size in bytes. See `downloads.fetch`."""
+        return downloads.fetch(
+            lambda headers: self._incoming(path, headers),
+            to,
+            policy=downloads.Policy(self._clock, self._rng, self._settings.patience, can_resume, cap_bytes),
+        )
+
+    # -- calls that go out once
+
+    def create(self, path: str, body: object) -> Any:
+        """A POST that pays: sent once; again only if nothing was sent, or after a definite 429.
+
+        Raises NotSent or Refused when nothing was created, OutcomeUnknown when it may have been.
+        """
+        self._must_not_be_read_only("POST", path)
+        return self._once(lambda: self._json("POST", path, body=body, alone=True))
+
+    def upload(self, path: str, form: Form) -> Any:
+        """The JSON answer to a multipart POST with an exact Content-Length. Repeated like a create."""
+        self._must_not_be_read_only("POST", path)
+        return self._once(lambda: self._send_form(path, form))
+
+    def close(self) -> None:
+        with self._lock:
+            clients, self._clients = self._clients, []
+            self._local = threading.local()
+        for client in clients:
+            client.close()
+
+    # -- one attempt
+
+    def _send_form(self, path: str, form: Form) -> Any:
+        with form.source.open("rb") as file:
+            return self._json("POST", path, form=form, file=file, alone=True)
+
+    def _json(self, method: str, path: str, **how: Any) -> Any:
+        reply = self._exchange(method, path, **how)
+        try:
+            return msgspec.json.decode(reply.body)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            message = f"`{self._who}` answered {reply.status} to `{method} {path}` with something that is not JSON"
+            start = plain(reply.body[:1024].decode("utf-8", "replace"))
+            unreadable = OutcomeUnknown(f"{message}: {start}", status=reply.status)
+            unreadable.__cause__ = error
+            raise Trouble(unreadable) from error
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: object | None = None,
+        form: Form | None = None,
+        file: BinaryIO | None = None,
+        alone: bool = False,
+    ) -> Reply:
+        """One request, one whole 2xx reply. Raises Trouble for everything else."""
+        client = self._client(alone)
+        content: dict[str, Any] = {}
+        if body is not None:
+            content = {"content": msgspec.json.encode(body), "headers": {"content-type": "application/json"}}
+        elif form is not None:
+            part = (form.filename, file, form.content_type)
+            content = {"data": dict(form.fields), "files": {form.part: part}}
+        request = self._request(client, method, path, query=query, bulk=alone, **content)
+        with self._sent(client, request) as response:
+            return Reply(response.status_code, response.headers, self._body(response))
+
+    def _request(
+        self,
+        client: httpx.Client,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        bulk: bool = False,
+        headers: Mapping[str, str] | None = None,
+        **content: Any,
+    ) -> httpx.Request:
+        """An absolute `path` is a signed URL: it is sent neither our key nor our query."""
+        own = path.startswith("/")
+        timeouts = self._settings.timeouts
+        read = timeouts.bulk_read if bulk else timeouts.read
+        try:
+            return client.build_request(
+                method,
+                self._base_url + path if own else path,
+                params={**self._settings.query, **(query or {})} or None if own else None,
+                headers={**(self._headers() if own else {}), **(headers or {})},
+                timeout=httpx.Timeout(read, connect=timeouts.connect),
+                **content,
+            )
+        except httpx.InvalidURL as error:
+            raise self._not_sent(method, path, error) from error
+
+    @contextmanager
+    def _sent(self, client: httpx.Client, request: httpx.Request) -> Iterator[httpx.Response]:
+        """A 2xx response whose body is still to be read. Errors of httpx become Trouble, in the body too."""
+        started = self._clock.monotonic()
+        call = f"{request.method} {request.url.path}"
+        try:
+            response = client.send(request, stream=True)
+            try:
+                self._note(call, response.status_code, started)
+                if not response.is_success:
+                    raise self._refusal(response, call)
+                yield response
+            finally:
+                response.close()
+        except _NOTHING_SENT as error:
+            self._note(call, type(error).__name__, started)
+            raise self._not_sent(request.method, request.url.path, error) from error
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            self._note(call, type(error).__name__, started)
+            reason = plain(str(error)) or type(error).__name__
+            unknown = OutcomeUnknown(f"`{self._who}` did not answer `{call}` to the end: {reason}")
+            unknown.__cause__ = error
+            raise Trouble(unknown) from error
+
+    def _refusal(self, response: httpx.Response, call: str) -> Trouble:
+        try:
+            body = self._body(response)
+        except (httpx.HTTPError, Trouble):
+            body = b""  # the status is definite even when its explanation was cut
+        reply = Reply(response.status_code, response.headers, body)
+        return trouble_of(reply, who=self._who, call=call, key_name=self._key_name, now=self._clock.now())
+
+    def _body(self, response: httpx.Response) -> bytes:
+        """The whole body, under a cap of bytes and of time."""
+        until = self._clock.monotonic() + JSON_SECONDS
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > JSON_CAP or self._clock.monotonic() > until:
+                raise Trouble(OutcomeUnknown(f"the answer of `{self._who}` is too long or too slow"))
+        return bytes(body)
+
+    @contextmanager
+    def _incoming(self, path: str, headers: Mapping[str, str]) -> Iterator[downloads.Incoming]:
+        client = self._client(alone=False)
+        request = self._request(client, "GET", path, bulk=True, headers=headers)
+        with self._sent(client, request) as response:
+            encoding = response.headers.get("content-encoding", "identity").strip().lower()
+            encoded = encoding not in ("", "identity")
+            if encoded and encoding not in _DECODABLE:
+                raise Trouble(Refused(f"`{self._who}` sent a file encoded as `{plain(encoding)}`, unasked"))
+            yield downloads.Incoming(
+                status=response.status_code,
+                headers=response.headers,
+                chunks=response.iter_bytes() if encoded else response.iter_raw(),
+                encoded=encoded,
+                received=lambda: response.num_bytes_downloaded,
+            )
+
+    # -- plumbing
+
+    def _client(self, alone: bool) -> httpx.Client:
+        """This thread's client; with `alone` one that opens a connection for each request."""
+        name = "alone" if alone else "shared"
+        found: httpx.Client | None = getattr(self._local, name, None)
+        if found is None:
+            found = self._open(keep_alive=0 if alone else 2)
+            setattr(self._local, name, found)
+            with self._lock:
+                self._clients.append(found)
+        return found
+
+    def _open(self, keep_alive: int) -> httpx.Client:
+        local = is_loopback(urlsplit(self._base_url).hostname or "")
+        plain_http = self._base_url.startswith("http://")
+        return httpx.Client(
+            transport=self._transport,
+            verify=_no_tls() if plain_http else _tls(),
+            trust_env=self._settings.trust_env and not local,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=4, max_keepalive_connections=keep_alive),
+            headers={
+                "accept": "application/json",
+                "accept-encoding": "identity",
+                "user-agent": f"runner/{__version__}",
+            },
+        )
+
+    def _safely(self, attempt: Callable[[], T]) -> T:
+        return self._persist(attempt, is_safe_to_repeat)
+
+    def _once(self, attempt: Callable[[], T]) -> T:
+        return self._persist(attempt, created_nothing)
+
+    def _persist(self, attempt: Callable[[], T], may_repeat: Callable[[Trouble], bool]) -> T:
+        return persist(
+            attempt,
+            may_repeat=may_repeat,
+            patience=self._settings.patience,
+            clock=self._clock,
+            rng=self._rng,
+        )
+
+    def _not_sent(self, method: str, path: str, error: Exception) -> Trouble:
+        host = urlsplit(self._base_url).netloc
+        reason = plain(str(error)) or type(error).__name__
+        not_sent = NotSent(
+            f"cannot reach `{self._who}` at `{host}`: {reason}",
+            hint="check the network, and `base_url` of the provider",
+        )
+        not_sent.__cause__ = error
+        log.debug("%s %s was not sent: %s", method, urlsplit(path).path, reason)
+        return Trouble(not_sent)
+
+    def _must_not_be_read_only(self, method: str, path: str) -> None:
+        if self._settings.read_only:
+            raise BlockedError(
+                f"read-only: `{method} {path}` was not sent to `{self._who}`", hint="unset `RUNNER_READONLY`"
+            )
+
+    def _note(self, call: str, outcome: int | str, started: float) -> None:
+        log.debug("%s %s %.0f ms", call, outcome, (self._clock.monotonic() - started) * 1000)
+
+
+__all__ = ["Form", "Http", "Query", "RemoteError", "Settings", "Timeouts", "Transport"]

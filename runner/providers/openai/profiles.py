@@ -1,0 +1,395 @@
+"""How one OpenAI look-alike differs from another, as data: a new host is a record here, or a few lines of YAML.
+
+Facts were read on 2026-11-21: [S] a vendor's SDK source, [T] a third-party adapter, [D] the vendor's documentation,
+[R] recalled and not verified. What no source says is left at OpenAI's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from runner.errors import Problem, SpecError
+from runner.job.capabilities import Capabilities, EffectClass, Limits, LineFormat, Windows
+from runner.job.observed import Phase
+from runner.spec.project import ENDPOINTS, Provider
+
+CHAT = ("/v1/chat/completions",)
+_KEY_NAMES = frozenset({"key", "api-key", "apikey", "token", "access-token", "sig", "signature", "secret"})
+
+
+class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`scheme` stands before the key, `""` for a bare one. `header: ""` sends no key at all."""
+
+    header: str = "Authorization"
+    scheme: str = "Bearer"
+    env: str = ""
+
+
+class Paths(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Relative to the base URL, `{id}` being the file's or the batch's. What is `""` follows from the others."""
+
+    files: str = "/files"
+    files_upload: str = ""
+    content: str = ""
+    batches: str = "/batches"
+    cancel: str = ""
+
+    @property
+    def upload(self) -> str:
+        return self.files_upload or self.files
+
+    @property
+    def file(self) -> str:
+        return f"{self.files}/{{id}}"
+
+    @property
+    def file_content(self) -> str:
+        return self.content or f"{self.file}/content"
+
+    @property
+    def batch(self) -> str:
+        return f"{self.batches}/{{id}}"
+
+    @property
+    def batch_cancel(self) -> str:
+        return self.cancel or f"{self.batch}/cancel"
+
+
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Hours. Either listed in `allowed`, or anything from `min` to `max`. `units: d` writes whole days as `2d`."""
+
+    default: int = 24
+    allowed: tuple[int, ...] = (24,)
+    min: int = 0
+    max: int = 0
+    units: Literal["h", "d"] = "h"
+
+
+class FileLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one input file may hold. Batches are cut at `margin` of the bytes."""
+
+    lines: int = 50_000
+    bytes: int = 200_000_000
+    line_bytes: int = 0
+    margin: float = 0.95
+
+
+class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`key_field`: the one field that is known to be kept; everything of ours goes into it."""
+
+    supported: bool = True
+    max_keys: int = 16
+    key_len: int = 64
+    value_len: int = 512
+    key_field: str = ""
+
+
+class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`cursor`: `after` is the last id of a page. `none`: one page, no parameters. `absent`: it cannot list.
+
+    `token`: the answer's `token_field` goes into the query's `token_param`.
+    """
+
+    style: Literal["cursor", "none", "token", "absent"] = "cursor"
+    limit_max: int = 100
+    token_param: str = "page_token"  # noqa: S105  # a page's token, no secret
+    token_field: str = "next_page_token"  # noqa: S105
+    echoes_input: bool = True  # a listed batch shows its `input_file_id`
+
+
+class CountFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where progress stands in a batch; `path: ""` is the batch itself."""
+
+    path: str = "request_counts"
+    total: str = "total"
+    ok: str = "completed"
+    failed: str = "failed"
+
+
+class ErrorRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Recognizes one class of whole-batch failures: by code (with one of `params`, if given), else by prefix."""
+
+    codes: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    window_s: float = 900.0
+
+
+class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`range`: a cut download may be continued. `partial_offset`: results can be read while the batch runs."""
+
+    range: bool = True
+    partial_offset: bool = False
+
+
+STATUS_MAP: Mapping[str, str] = {
+    "validating": Phase.VALIDATING.value,
+    "in_progress": Phase.RUNNING.value,
+    "finalizing": Phase.FINALIZING.value,
+    "completed": Phase.COMPLETED.value,
+    "failed": Phase.FAILED.value,
+    "expired": Phase.EXPIRED.value,
+    "cancelling": Phase.CANCELLING.value,
+    "cancelled": Phase.CANCELLED.value,
+}
+
+# Codes of a rejected input: OpenAI's, DashScope's and Azure's spellings [observed in public issues; Azure list].
+BAD_INPUT = ErrorRule(
+    codes=(
+        "invalid_json_line",
+        "duplicate_custom_id",
+        "mismatched_model",
+        "model_mismatch",
+        "url_mismatch",
+        "empty_file",
+        "too_many_tasks",
+        "model_not_found",
+        "invalid_request",
+    )
+)
+QUOTA = ErrorRule(
+    codes=("token_limit_exceeded", "insufficient_quota"),
+    prefixes=("Enqueued token limit reached", "Enqueued request limit reached"),
+)
+FILE_VISIBILITY = ErrorRule(codes=("invalid_request",), params=("file_id",), prefixes=("Cannot find file",))
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One look-alike. Every field may be overridden in a provider block of the specs."""
+
+    name: str
+    base_url: str = ""  # "": the provider block has to give one
+    base_url_env: str = ""
+    auth: Auth = Auth()
+    headers_env: Mapping[str, str] = msgspec.field(default_factory=dict)  # header -> variable, sent if set
+    query: Mapping[str, str] = msgspec.field(default_factory=dict)
+    paths: Paths = Paths()
+    upload_purpose: str = "batch"
+    wait_file_processed: bool = False  # a batch may be created only once its file reads `processed`
+    wait_file_timeout_s: float = 300.0
+    window: Window = Window()
+    limits: FileLimits = FileLimits()
+    metadata: Metadata = Metadata()
+    create_extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    list: Listing = Listing()
+    status_map: Mapping[str, str] = msgspec.field(default_factory=lambda: dict(STATUS_MAP))
+    counts: CountFields = CountFields()
+    id_path: str = "id"  # of the answer to an upload
+    bad_input_error: ErrorRule = BAD_INPUT
+    quota_error: ErrorRule = QUOTA
+    file_visibility_error: ErrorRule = FILE_VISIBILITY
+    cancel_terminal: int = 409  # status of a cancel that comes too late
+    content: Content = Content()
+    min_poll_s: float = 5.0
+    max_poll_s: float = 60.0
+    settle_s: float = 10.0
+    defer_s: float = 60.0  # before a create that the remote put off is tried again
+    discount: float = 0.5  # off the synchronous price
+    endpoints: tuple[str, ...] = ENDPOINTS
+    is_free: bool = False
+
+    # Facts for people, and for whoever acts this remote out. Reading accepts every shape whatever they say.
+    upload_field_order: tuple[str, ...] = ("purpose", "file")
+    one_model: bool = True
+    model_is_deployment: bool = False
+    time_format: Literal["int", "iso"] = "int"
+    errors_shape: Literal["list_object", "list_str", "str"] = "list_object"
+    empty_string_is_null: bool = True
+    retention_days: int = 30
+    audio: str | None = None  # the body's field for a URL of a recording
+
+
+_ALL = (
+    # A loopback server of our own: no account, no bill, and it sees a create before it answers.
+    Profile(
+        name="embedded",
+        window=Window(min=1, max=336),
+        min_poll_s=0.2,
+        max_poll_s=2.0,
+        settle_s=1.0,
+        defer_s=2.0,
+        discount=0.0,
+        is_free=True,
+    ),
+    # [S] openai 3.54.0: `types/batch*.py`, `resources/files.py`; discount [D].
+    Profile(
+        name="openai",
+        base_url="https://api.openai.com/v1",
+        base_url_env="OPENAI_BASE_URL",
+        auth=Auth(env="OPENAI_API_KEY"),
+        headers_env={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
+    ),
+    # [S] groq 1.7.0: base, metadata, a list without parameters or has_more; windows "24h" to "7d" [S; T].
+    # 100 MB is the SDK's figure, the guide says 200: the smaller is safe. 50,000 lines and 30 days [T].
+    Profile(
+        name="groq",
+        base_url="https://api.groq.com/openai/v1",
+        auth=Auth(env="GROQ_API_KEY"),
+        window=Window(allowed=(24, 48, 72, 96, 120, 144, 168), units="d"),
+        limits=FileLimits(bytes=100_000_000),
+        list=Listing(style="none"),
+        endpoints=CHAT,
+        audio="url",
+    ),
+    # [T] base, limits, one model a file; discount of 20 % [D].
+    Profile(
+        name="deepinfra",
+        base_url="https://api.deepinfra.com/v1/openai",
+        auth=Auth(env="DEEPINFRA_API_KEY"),
+        discount=0.2,
+    ),
+    # [D] windows 24h..336h, lines, `ds_name` of 100 characters (other metadata unproven), polling above a minute;
+    # 500 MB and 6 MB a line [R], an older page says 100 MB.
+    Profile(
+        name="dashscope",
+        base_url="https://dashscope.aliyuncs.com/compatible-mode/v1",
+        auth=Auth(env="DASHSCOPE_API_KEY"),
+        window=Window(min=24, max=336),
+        limits=FileLimits(bytes=500_000_000, line_bytes=6_000_000),
+        metadata=Metadata(value_len=100, key_field="ds_name"),
+        min_poll_s=60.0,
+        max_poll_s=120.0,
+        endpoints=("/v1/chat/completions", "/v1/embeddings"),
+    ),
+    # [D] windows, 5,000 lines, 1 GB, `in_queue`, errors as strings, no counts, chat only; nested upload id [R].
+    Profile(
+        name="siliconflow",
+        base_url="https://api.siliconflow.cn/v1",
+        auth=Auth(env="SILICONFLOW_API_KEY"),
+        window=Window(min=24, max=336),
+        limits=FileLimits(lines=5_000, bytes=1_000_000_000),
+        status_map={**STATUS_MAP, "in_queue": Phase.VALIDATING.value},
+        id_path="data.id",
+        endpoints=CHAT,
+        errors_shape="list_str",
+    ),
+    # [T] control-layer: windows are the server's configuration, 1h and 24h in its sample; partial results.
+    Profile(
+        name="doubleword",
+        base_url="https://api.doubleword.ai/v1",
+        auth=Auth(env="DOUBLEWORD_API_KEY"),
+        window=Window(allowed=(1, 24)),
+        content=Content(partial_offset=True),
+        endpoints=("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions"),
+        one_model=False,
+    ),
+    # [D] v1 paths under the resource's own host, header `api-key`, 24h is a target and jobs do not expire;
+    # a file may read `pending` [R]. `body.model` is the name of a batch deployment [T].
+    Profile(
+        name="azure",
+        auth=Auth(header="api-key", scheme="", env="AZURE_OPENAI_API_KEY"),
+        wait_file_processed=True,
+        model_is_deployment=True,
+    ),
+)
+
+PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in _ALL}
+
+
+def profile_of(provider: Provider) -> Profile:
+    """The profile a provider block means: the named one, with its overrides merged in.
+
+    Maps merge key by key, everything else is replaced. Raises SpecError at the block's place.
+    """
+    name = provider.profile or (provider.kind if provider.kind in PROFILES else "openai")
+    if name not in PROFILES:
+        known = ", ".join(f"`{known}`" for known in PROFILES)
+        raise _wrong(provider, f"provider `{provider.name}`: there is no profile `{name}`", f"known are {known}")
+    if not provider.overrides:
+        return PROFILES[name]
+    merged = _merged(msgspec.to_builtins(PROFILES[name]), provider.overrides)
+    window = provider.overrides.get("window")
+    if isinstance(window, Mapping) and "allowed" in window and "min" not in window:
+        merged["window"].update(min=0, max=0)  # a list given instead of the profile's range
+    try:
+        profile = msgspec.convert({**merged, "name": name}, Profile, str_keys=True)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise _wrong(provider, f"provider `{provider.name}`: {_in_words(error)}") from error
+    fault = _fault_in(profile)
+    if fault:
+        raise _wrong(provider, f"provider `{provider.name}`: {fault}")
+    return profile
+
+
+def capabilities_of(profile: Profile) -> Capabilities:
+    """The card: what shared code reads instead of a vendor's name."""
+    can_list = profile.list.style != "absent"
+    is_tagged = can_list and (profile.metadata.supported or profile.list.echoes_input)
+    return Capabilities(
+        effect=EffectClass.TAGGED if is_tagged else EffectClass.BLIND,
+        line_format=LineFormat.OPENAI,
+        endpoints=profile.endpoints,
+        windows=_windows_of(profile.window),
+        limits=Limits(
+            lines=profile.limits.lines,
+            size_bytes=int(profile.limits.bytes * profile.limits.margin),
+            line_bytes=profile.limits.line_bytes,
+        ),
+        can_resume=False,
+        can_list=can_list,
+        is_free=profile.is_free,
+        settle_seconds=profile.settle_s,
+        defer_seconds=profile.defer_s,
+        min_poll_seconds=profile.min_poll_s,
+        max_poll_seconds=max(profile.min_poll_s, profile.max_poll_s),
+        price_factor=1 - profile.discount,
+    )
+
+
+def _windows_of(window: Window) -> Windows:
+    if window.min:
+        return Windows(default=window.default, allowed=(), low=window.min, high=window.max)
+    return Windows(default=window.default, allowed=window.allowed)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in over.items():
+        old = out.get(key)
+        out[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return out
+
+
+def _fault_in(profile: Profile) -> str | None:
+    """Values of the right type that still mean nothing."""
+    phases = {phase.value for phase in Phase}
+    odd = sorted(f"`{word}`" for word in profile.status_map.values() if word not in phases)
+    if odd:
+        return f"`status_map` leads to {', '.join(odd)}; known are {', '.join(sorted(phases))}"
+    faults = {
+        "`limits` must be positive": profile.limits.lines < 1 or profile.limits.bytes < 1,
+        "`limits.margin` must be above 0 and at most 1": not 0 < profile.limits.margin <= 1,
+        "`window.min` is above `window.max`": profile.window.min > profile.window.max,
+        "`window` allows nothing": not profile.window.min and not profile.window.allowed,
+        "`discount` must be from 0 to 1": not 0 <= profile.discount <= 1,
+        "`list.limit_max` must be positive": profile.list.limit_max < 1,
+        "times must not be negative": min(profile.min_poll_s, profile.settle_s, profile.defer_s) < 0,
+        "`endpoints` is empty": not profile.endpoints,
+        "`paths` must begin with a slash": not all(path.startswith("/") for path in _paths_of(profile.paths)),
+        "`paths.content` and `paths.cancel` must hold `{id}`": not all(
+            "{id}" in path for path in (profile.paths.file_content, profile.paths.batch_cancel)
+        ),
+        "`query` must hold no keys; they come from the environment": _holds_a_key(profile.query),
+    }
+    return next((fault for fault, is_so in faults.items() if is_so), None)
+
+
+def _paths_of(paths: Paths) -> tuple[str, ...]:
+    return paths.files, paths.upload, paths.file_content, paths.batches, paths.batch_cancel
+
+
+def _holds_a_key(query: Mapping[str, str]) -> bool:
+    return any(name.lower().replace("_", "-") in _KEY_NAMES for name in query)
+
+
+def _in_words(error: Exception) -> str:
+    """msgspec's `Expected `int`, got `str` - at `$.limits.lines``, in ours."""
+    text, _, place = str(error).partition(" - at `$")
+    return f"field {place.strip('.`')}: {text}" if place.strip(".`") else text
+
+
+def _wrong(provider: Provider, message: str, hint: str = "") -> SpecError:
+    return SpecError([Problem(provider.mark, message, hint)])

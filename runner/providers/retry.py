@@ -1,0 +1,157 @@
+"""When to send again, and after how long. Policy only: the calls themselves are in `http` and `downloads`.
+
+Rules as the OpenAI SDK 3.54.0 has them (`_base_client.py`, read 2026-11-21): `retry-after-ms` wins over `retry-after`,
+`x-should-retry` overrides the status, backoff 0.5 s doubling to 8 s less up to a quarter, above 120 s do not wait.
+Unlike it, a create is never repeated on doubt.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from runner.clock import Clock
+from runner.errors import NotSent, OutcomeUnknown, RateLimited, RemoteError
+
+LONGEST_ADVICE = 86_400.0  # a remote that says "in a year" is read as "in a day"
+HOPELESS_CODES = frozenset({"insufficient_quota"})  # a 429 that no waiting cures: the account is out of money
+
+T = TypeVar("T")
+
+
+class Trouble(Exception):
+    """One failed attempt: the error it would surface as, and the remote's advice about sending again."""
+
+    def __init__(
+        self, error: RemoteError, *, retry_after: float | None = None, should_retry: bool | None = None
+    ) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.retry_after = retry_after
+        self.should_retry = should_retry
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one call may take, waits included. Seconds."""
+
+    tries: int = 5
+    total_seconds: float = 300.0
+    longest_wait: float = 120.0
+    first_wait: float = 0.5
+    backoff_cap: float = 8.0
+
+    def backoff(self, attempt: int, rng: random.Random) -> float:
+        """Wait after failed attempt number `attempt`, counted from 0: doubling, capped, less up to 25 %."""
+        return min(self.first_wait * 2.0**attempt, self.backoff_cap) * (1 - 0.25 * rng.random())
+
+    def wait_after(self, trouble: Trouble, attempt: int, rng: random.Random) -> float | None:
+        """Seconds to wait, None when the remote asks for more than `longest_wait`.
+
+        Never shorter than the remote's advice; up to a tenth longer, so that workers do not return in step.
+        """
+        if trouble.retry_after is None:
+            return self.backoff(attempt, rng)
+        if trouble.retry_after > self.longest_wait:
+            return None
+        return trouble.retry_after * (1 + 0.1 * rng.random())
+
+
+def is_safe_to_repeat(trouble: Trouble) -> bool:
+    """For calls that change nothing, or whose repetition changes nothing more."""
+    if trouble.should_retry is not None:
+        return trouble.should_retry
+    if isinstance(trouble.error, RateLimited):
+        return trouble.error.code not in HOPELESS_CODES
+    return isinstance(trouble.error, NotSent | OutcomeUnknown)
+
+
+def created_nothing(trouble: Trouble) -> bool:
+    """For creates and uploads: only what provably had no effect, whatever `x-should-retry` says."""
+    if isinstance(trouble.error, RateLimited):
+        return trouble.should_retry is not False and trouble.error.code not in HOPELESS_CODES
+    return isinstance(trouble.error, NotSent)
+
+
+def persist(
+    attempt: Callable[[], T],
+    *,
+    may_repeat: Callable[[Trouble], bool],
+    patience: Patience,
+    clock: Clock,
+    rng: random.Random,
+) -> T:
+    """The result of `attempt`, tried again where `may_repeat` allows and patience lasts.
+
+    Raises the RemoteError of the last attempt. A sleep cut short (Ctrl-C) ends it too.
+    """
+    started = clock.monotonic()
+    tried = 0
+    while True:
+        try:
+            return attempt()
+        except Trouble as trouble:
+            wait = patience.wait_after(trouble, tried, rng) if may_repeat(trouble) else None
+            tried += 1
+            gives_up = wait is None or tried >= patience.tries
+            if wait is None or gives_up or not _slept(clock, wait, until=started + patience.total_seconds):
+                raise trouble.error from trouble.error.__cause__
+
+
+def _slept(clock: Clock, seconds: float, until: float) -> bool:
+    """Sleep, unless it would end after `until`. False as well when the sleep was cut short."""
+    before = clock.monotonic()
+    if before + seconds > until:
+        return False
+    clock.sleep(seconds)
+    return clock.monotonic() - before >= seconds / 2
+
+
+def retry_after_of(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds the remote asks us to wait; None when it does not say, or says something past or senseless.
+
+    A date is measured against the remote's own `Date`, so that a wrong local clock does not matter.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return _sensible(milliseconds / 1000)
+    text = headers.get("retry-after")
+    seconds = _number(text)
+    if seconds is not None:
+        return _sensible(seconds)
+    when = _date(text)
+    if when is None:
+        return None
+    return _sensible((when - (_date(headers.get("date")) or now)).total_seconds())
+
+
+def should_retry_of(headers: Mapping[str, str]) -> bool | None:
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None
+
+
+def _sensible(seconds: float) -> float | None:
+    if not math.isfinite(seconds):
+        return LONGEST_ADVICE if seconds > 0 else None
+    return min(seconds, LONGEST_ADVICE) if seconds > 0 else None
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        when = parsedate_to_datetime(text) if text else None
+    except (ValueError, OverflowError, IndexError):
+        return None
+    if when is not None and when.tzinfo is None:
+        return when.replace(tzinfo=UTC)
+    return when

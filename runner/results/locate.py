@@ -1,0 +1,101 @@
+"""Which outcome is shown for each row, among all the batches that ever asked for it.
+
+The newest generation with a success is shown, and within one generation its first success; where nobody answered, the
+last error. All of it in 256 buckets by first byte of the key, so that memory stays at a few tens of bytes a row.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.job.outcomes import ENTRY_BYTES, Outcome
+from runner.job.packed import BUCKETS, KEY_BYTES, bounds
+
+_ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
+_SMALL_INDEX = 1024 * ENTRY_BYTES  # below it, walking an index is cheaper than searching its buckets
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One batch whose outcomes may be shown. Sources are given in the order their batches were submitted."""
+
+    index: bytes = field(repr=False)  # sorted 24-byte entries
+    generation: int
+    batch: str  # the remote's id
+    origin: str
+    files: tuple[Path, ...]  # the raw files, as numbered in the index
+    fallback_error: Mapping[str, Any] | None = None  # for requests without a line: code, message, status, ...
+    is_adopted: bool = False  # its raw file holds lines of our own results, see `adopt`
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One value a row, in input order."""
+
+    places: array[int]  # "Q": outcome (4 bits), file (8 bits), offset (52 bits) as in an index; 0 where there is none
+    sources: array[int]  # "I": the number of the source, meaningful where `places` is not 0
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def locate(keys: bytes | bytearray, sources: Sequence[Source]) -> Shown:
+    """What is shown for each row.
+
+    keys: 16 bytes a row in input order; equal requests may come more than once.
+    """
+    rows = len(keys) // KEY_BYTES
+    places, owners = array("Q", bytes(8 * rows)), array("I", bytes(4 * rows))
+    segments = _segments(sources)
+    for number, positions in enumerate(_positions(keys)):
+        if not positions or not segments[number]:
+            continue
+        best = _best(segments[number], sources)
+        for position in positions:
+            found = best.get(bytes(keys[position * KEY_BYTES : (position + 1) * KEY_BYTES]))
+            if found is not None:
+                places[position], owners[position] = found
+    return Shown(places, owners)
+
+
+def _best(segments: list[tuple[int, int, int]], sources: Sequence[Source]) -> dict[bytes, tuple[int, int]]:
+    """(place, source) for every key of one bucket."""
+    best: dict[bytes, tuple[int, int]] = {}
+    for owner, start, end in segments:
+        generation = sources[owner].generation
+        for key, place in _ENTRY.iter_unpack(memoryview(sources[owner].index)[start:end]):
+            have = best.get(key)
+            is_newer = have is None or generation > sources[have[1]].generation
+            if have is None or have[0] >> 60 != Outcome.OK or (is_newer and place >> 60 == Outcome.OK):
+                best[key] = place, owner
+    return best
+
+
+def _positions(keys: bytes | bytearray) -> list[array[int]]:
+    """The rows of each bucket, ascending."""
+    buckets = [array("I") for _ in range(BUCKETS)]
+    add = [bucket.append for bucket in buckets]
+    for position, first in enumerate(keys[::KEY_BYTES]):
+        add[first](position)
+    return buckets
+
+
+def _segments(sources: Sequence[Source]) -> list[list[tuple[int, int, int]]]:
+    """For each bucket the (source, start, end) runs of index bytes in it, oldest generation first."""
+    buckets: list[list[tuple[int, int, int]]] = [[] for _ in range(BUCKETS)]
+    for owner in sorted(range(len(sources)), key=lambda number: sources[number].generation):
+        index = sources[owner].index
+        if len(index) <= _SMALL_INDEX:
+            for start in range(0, len(index), ENTRY_BYTES):
+                buckets[index[start]].append((owner, start, start + ENTRY_BYTES))
+            continue
+        edges = bounds(index, ENTRY_BYTES)
+        for number in range(BUCKETS):
+            if edges[number] != edges[number + 1]:
+                buckets[number].append((owner, edges[number], edges[number + 1]))
+    return buckets

@@ -1,0 +1,150 @@
+"""A line of results, spliced from the raw line its place points to.
+
+The raw line is checked again when it is read: whose it is, and that it is JSON in UTF-8. An index and its files can
+only drift apart by damage, and an answer shown for the wrong request would be worse than none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw, Struct
+
+from runner.errors import StateError
+from runner.job.outcomes import NO_LINE, Outcome, place
+from runner.job.packed import KEY_BYTES
+from runner.results import parse
+from runner.results.answer import NULL, answer_of, parsed
+from runner.results.lines import RawLines
+from runner.results.locate import Source
+from runner.results.parse import ABSENT
+
+
+class Merged(NamedTuple):
+    """One line of a results file. `row`, `answer`, `response` and `error` are JSON, `null` where there is none."""
+
+    custom_id: str  # the user's own
+    row: bytes
+    answer: bytes
+    response: bytes  # the body, without a vendor's wrapper around it
+    error: bytes
+    batch: str | None
+    digest: str  # 64 hex characters
+    origin: str | None
+
+
+class _Wrapper(Struct):
+    """`{"status_code", "body"}` around an answer; a vendor without it leaves `body` absent."""
+
+    body: Raw = ABSENT
+
+
+class _Wrapped(Struct):
+    custom_id: str
+    response: _Wrapper | None = None
+
+
+class _Bare(Struct):
+    custom_id: str
+    response: Raw = ABSENT
+
+
+_decode_wrapped = msgspec.json.Decoder(_Wrapped).decode
+_decode_bare = msgspec.json.Decoder(_Bare).decode
+_encode = msgspec.json.Encoder().encode
+
+_SILENCE: Mapping[int, tuple[str, str]] = {
+    Outcome.FINAL: ("no_result", "the remote gave no result"),
+    Outcome.RETRY: ("no_result", "the batch ended without a line for this request"),
+    Outcome.LOST: ("batch_cancelled", "the batch was stopped before this request was answered"),
+    Outcome.REJECTED: ("batch_rejected", "the remote refused the whole batch"),
+}
+
+
+class Splicer:
+    """Turns places into lines of results. Close it: it holds raw files open."""
+
+    def __init__(self, sources: Sequence[Source], *, parse_json: bool) -> None:
+        self._sources = sources
+        self._parse_json = parse_json
+        self._raw = RawLines()
+        self.repaired = 0  # lines in which what is not JSON was put right
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def line(self, owner: int, value: int, custom_id: str, row: bytes, digest: bytes) -> Merged:
+        """The line of one row whose outcome is at `value` (as packed in an index) of source number `owner`.
+
+        Raises StateError when the raw file does not hold what the index says.
+        """
+        source = self._sources[owner]
+        outcome, file, offset = place(value)
+        if offset == NO_LINE:
+            error = _silence(outcome, source.fallback_error)
+            return Merged(custom_id, row, NULL, NULL, error, source.batch, digest.hex(), source.origin)
+        try:
+            raw = self._raw.at(source.files[file], offset)
+            if source.is_adopted:
+                return self._own(source, raw, custom_id, row, digest)
+            raw, name, body = self._opened(raw)
+            if parse.key_of(name) != digest[:KEY_BYTES]:
+                raise parse.Unreadable("another request's line")
+            if outcome != Outcome.OK:
+                fault = {**parse.fault_of(raw)._asdict(), "retryable": outcome == Outcome.RETRY}
+                return Merged(custom_id, row, NULL, body, _encode(fault), source.batch, digest.hex(), source.origin)
+            answer = answer_of(body, parse_json=self._parse_json)
+        except (parse.Unreadable, msgspec.MsgspecError, OSError, ValueError, IndexError, RecursionError) as error:
+            path = source.files[file] if file < len(source.files) else f"file {file}"
+            raise StateError(
+                f"the downloaded results of batch `{source.batch}` are damaged: {path}, byte {offset:,}",
+                hint="fetch them again with `runner fetch`",
+            ) from error
+        return Merged(custom_id, row, answer, body, NULL, source.batch, digest.hex(), source.origin)
+
+    def _opened(self, raw: bytes) -> tuple[bytes, str, bytes]:
+        """(the line as valid JSON in valid UTF-8, wire custom_id, body of the response)."""
+        try:
+            return raw, *_parts(raw)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            raw = parse.repaired(raw)
+            self.repaired += 1
+            return raw, *_parts(raw)
+
+    def _own(self, source: Source, raw: bytes, custom_id: str, row: bytes, digest: bytes) -> Merged:
+        """A line we wrote earlier, with its batch and origin; only row and id are those of today."""
+        own, _ = parse.read_own(raw)
+        if own.digest != digest.hex():
+            raise parse.Unreadable("another request's line")
+        response, answer, error = bytes(own.response) or NULL, bytes(own.answer) or NULL, bytes(own.error) or NULL
+        if error != NULL:
+            answer = NULL
+        elif response != NULL:
+            answer = answer_of(response, parse_json=self._parse_json)
+        elif self._parse_json:
+            answer = parsed(answer)
+        return Merged(custom_id, row, answer, response, error, own.batch or source.batch, own.digest, own.origin)
+
+
+def _parts(line: bytes) -> tuple[str, bytes]:
+    if not line.isascii():
+        line.decode()  # strings that are skipped are not checked by the decoder
+    try:
+        wrapped = _decode_wrapped(line)
+    except msgspec.ValidationError:
+        bare = _decode_bare(line)
+        return bare.custom_id, bytes(bare.response) or NULL
+    wrapper = wrapped.response
+    if wrapper is None:
+        return wrapped.custom_id, NULL
+    body = wrapper.body
+    return wrapped.custom_id, bytes(_decode_bare(line).response if body is ABSENT else body)
+
+
+def _silence(outcome: int, said: Mapping[str, Any] | None) -> bytes:
+    """The error of a request without a line; `said`: what is known about its whole batch."""
+    code, message = _SILENCE[outcome]
+    error = {"code": code, "message": message, "status": None, "retryable": outcome == Outcome.RETRY}
+    return _encode({**error, **(said or {})})

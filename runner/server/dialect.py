@@ -1,0 +1,59 @@
+"""What the worker needs to know of an API: how to judge an input file, read a line of it, and write a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from runner.server.engines.base import Ask, Reply
+from runner.server.records import Batch, File, Problem, State
+
+
+class Verdict(NamedTuple):
+    """What validation found. Any problem fails the whole batch."""
+
+    problems: list[Problem]
+    model: str = ""
+    rows: int = 0
+    enqueued_tokens: int = 0
+
+
+class Item(NamedTuple):
+    """One line of an input file: the client's name for it and what an engine is asked."""
+
+    custom_id: str
+    ask: Ask
+
+
+class Published(NamedTuple):
+    """The files of an ended batch, before they are recorded."""
+
+    output: File | None
+    error: File | None
+
+
+class Dialect(Protocol):
+    """One remote API, seen from the worker."""
+
+    name: str
+
+    def check(self, batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
+        """Judge the input at `source` (absent: the file is not to be seen). Ends early once `stopped()`."""
+        ...
+
+    def item(self, batch: Batch, line: bytes) -> Item:
+        """One line of a validated input."""
+        ...
+
+    def result_line(self, batch: Batch, ordinal: int, custom_id: str, reply: Reply) -> bytes:
+        """A line of the output or the error file, without its newline."""
+        ...
+
+    def unfinished_line(self, batch: Batch, ordinal: int, custom_id: str, ending: State) -> bytes:
+        """The error line of a row that was never asked, because its batch expired or was cancelled."""
+        ...
+
+    def result_file(self, batch: Batch, file_id: str, *, is_output: bool, size_bytes: int, now: float) -> File:
+        """The record of a result file: its name, purpose and expiry."""
+        ...

@@ -1,0 +1,159 @@
+"""The embedded server as a child: what a command calls when a spec says `provider: embedded`.
+
+Only the standard library and our own paths are imported here, so that asking costs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import msgspec
+
+from runner.errors import EngineError
+from runner.server import home
+
+START_SECONDS = 20.0
+_STOP_SECONDS = 10.0
+_LOOK_SECONDS = 2.0
+
+
+class _Root(msgspec.Struct):
+    server: str
+    id: str
+
+
+@dataclass(slots=True)
+class Running:
+    """A live server. `process` is None where somebody else started it; then `stop` leaves it alone."""
+
+    url: str
+    token: str = field(repr=False)
+    id: str
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def openai_base_url(self) -> str:
+        return f"{self.url}/v1"
+
+    def stop(self) -> None:
+        """End our child, letting it finish the step at hand. Can be repeated."""
+        if self.process is None:
+            return
+        if self.process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+        try:
+            self.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def data_dir(environ: Mapping[str, str]) -> Path:
+    """Where the embedded server keeps its data: `RUNNER_HOME`, or `runner` in the user's data directory."""
+    own = environ.get("RUNNER_HOME")
+    if own:
+        return Path(own).expanduser().absolute()
+    shared = environ.get("XDG_DATA_HOME", "")
+    if shared.startswith("/"):
+        return Path(shared) / "runner"
+    return Path(environ.get("HOME") or Path.home()) / ".local" / "share" / "runner"
+
+
+def models_dir(environ: Mapping[str, str]) -> Path:
+    """Where model weights are kept."""
+    return data_dir(environ) / "models"
+
+
+def origin_id(root: Path) -> str | None:
+    """The id of a data directory, None where no server has run yet. Creates nothing."""
+    return home.id_of(root)
+
+
+def live(root: Path) -> Running | None:
+    """The server that serves `root` now, if one answers and says it is that one."""
+    known = home.live_record(root)
+    if known is None or known.id != home.id_of(root) or _identity(known.url) != known.id:
+        return None
+    return Running(known.url, known.token, known.id)
+
+
+def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = ()) -> Running:
+    """Start a server as a child that ends with us; one that somebody else starts meanwhile is used instead.
+
+    Raises EngineError, with the child's own words, when it is not ready within 20 seconds.
+    """
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    words = home.Home(root).log_file
+    with open(os.open(words, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "rb+", buffering=0) as log:
+        since = log.seek(0, os.SEEK_END)
+        child = _spawn(root, environ, faults, log)
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            ready = _ready(root, child)
+            if ready is not None:
+                return ready
+            if child.poll() is not None:
+                other = live(root)
+                if other is not None:
+                    return other
+                break
+            time.sleep(0.02)
+        Running("", "", "", child).stop()
+        raise EngineError(
+            f"the embedded server did not start: {_last_lines(log, since)}",
+            hint=f"`runner serve --dir {root}` shows why",
+        )
+
+
+def _spawn(root: Path, environ: Mapping[str, str], faults: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "runner", "serve", "--dir", str(root), "--host", "127.0.0.1", "--port", "0"]
+    command += ["--until-stdin-closes", *(word for fault in faults for word in ("--fault", fault))]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, env=dict(environ), close_fds=True
+    )
+
+
+def _ready(root: Path, child: subprocess.Popen[bytes]) -> Running | None:
+    known = home.live_record(root)
+    if known is None or known.pid != child.pid or _identity(known.url) != known.id:
+        return None
+    return Running(known.url, known.token, known.id, child)
+
+
+def _identity(url: str) -> str | None:
+    """The id of the server at `url`, None where none of ours answers."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_LOOK_SECONDS)
+    try:
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        found = msgspec.json.decode(response.read(4096), type=_Root)
+    except (OSError, http.client.HTTPException, msgspec.MsgspecError, ValueError):
+        return None
+    finally:
+        connection.close()
+    return found.id if found.server == "runner" else None
+
+
+def _last_lines(log: IO[bytes], since: int) -> str:
+    log.seek(since)
+    lines = log.read(65_536).decode("utf-8", "replace").split("\n")
+    said = [line.strip() for line in lines if line.strip()]
+    return " / ".join(said[-3:])[:512] or f"it was not ready within {START_SECONDS:.0f} s"

@@ -1,0 +1,76 @@
+"""Who answers: an engine takes one request body and gives one reply. It knows no dialect, batch or file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+
+class Ask(NamedTuple):
+    """One request: `endpoint` as in OpenAI's API (`/v1/chat/completions`), `body` its JSON, model inside."""
+
+    endpoint: str
+    model: str
+    body: bytes
+    created: int  # Unix seconds to be written into the answer
+
+
+class Reply(NamedTuple):
+    """An HTTP status and body; or, when the request never got an answer, `failure` (code, message)."""
+
+    status: int
+    body: bytes
+    input_tokens: int = 0
+    output_tokens: int = 0
+    failure: tuple[str, str] | None = None
+
+    @property
+    def is_ok(self) -> bool:
+        return self.failure is None and 200 <= self.status < 300
+
+
+class Engine(Protocol):
+    """A model that can run here."""
+
+    @property
+    def concurrency(self) -> int:
+        """How many `answer` calls at a time help; 0: quick enough to run where it is called."""
+        ...
+
+    def prepare(self) -> None:
+        """Load what `answer` needs; slow the first time, then nothing. Raises EngineError."""
+        ...
+
+    def answer(self, ask: Ask) -> Reply:
+        """One reply; never raises for what a request says. Called from several threads if `concurrency`."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refusing:
+    """Stands in for a model that is unknown here, or cannot run any more: every row gets the same error."""
+
+    status: int = 404
+    code: str = "model_not_found"
+    message: str = "The model `{model}` does not exist or you do not have access to it."
+    concurrency: int = 0
+
+    def prepare(self) -> None:
+        return None
+
+    def answer(self, ask: Ask) -> Reply:
+        return refusal(self.status, self.code, self.message.replace("{model}", ask.model), param="model")
+
+    def close(self) -> None:
+        return None
+
+
+def refusal(status: int, code: str | None, message: str, *, param: str | None = None) -> Reply:
+    """A reply in the shape of OpenAI's errors."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return Reply(status, msgspec.json.encode(body))

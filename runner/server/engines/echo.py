@@ -1,0 +1,282 @@
+"""Answers made of the question: deterministic, without dependencies, and labelled synthetic.
+
+The same request always gets the same words; `system_fingerprint` is `synthetic-echo` in every shape.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+from typing import Any
+
+import msgspec
+
+from runner.server.engines.base import Ask, Reply, refusal
+from runner.server.engines.schema import instance_of
+
+FINGERPRINT = "synthetic-echo"
+_LETTERS_PER_TOKEN = 4
+
+
+class _Message(msgspec.Struct):
+    role: str = ""
+    content: Any = None
+
+
+class _Format(msgspec.Struct):
+    type: str = "text"
+    json_schema: dict[str, Any] | None = None
+    schema: msgspec.Raw | None = None
+
+
+class _Text(msgspec.Struct):
+    format: _Format | None = None
+
+
+class _Chat(msgspec.Struct):
+    messages: list[_Message]
+    response_format: msgspec.Raw | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+
+
+class _Respond(msgspec.Struct):
+    input: str | list[_Message]
+    instructions: str | None = None
+    text: _Text | None = None
+    max_output_tokens: int | None = None
+
+
+class _Complete(msgspec.Struct):
+    prompt: Any
+    max_tokens: int | None = None
+
+
+class _Embed(msgspec.Struct):
+    input: str | list[Any]
+    dimensions: int = 8
+    encoding_format: str = "float"
+
+
+class _Moderate(msgspec.Struct):
+    input: Any
+
+
+_chat = msgspec.json.Decoder(_Chat)
+_respond = msgspec.json.Decoder(_Respond)
+_complete = msgspec.json.Decoder(_Complete)
+_embed = msgspec.json.Decoder(_Embed)
+_moderate = msgspec.json.Decoder(_Moderate)
+_format = msgspec.json.Decoder(_Format)
+_encode = msgspec.json.Encoder().encode
+
+# The shape that is asked for by the hundred thousand is filled in, not built.
+_CHOICE = b'{"index":%d,"message":{"role":"assistant","content":%b,"refusal":null},"logprobs":null,"finish_reason":%b}'
+_CHAT_COMPLETION = (
+    b'{"id":"chatcmpl-%b","object":"chat.completion","created":%d,"model":%b,"choices":[%b],"usage":'
+    b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d},"system_fingerprint":"'
+    + FINGERPRINT.encode()
+    + b'"}'
+)
+
+
+class Echo:
+    """The engine behind the model `echo`."""
+
+    concurrency = 0
+
+    def __init__(self) -> None:
+        self._instances: dict[bytes, str] = {}
+
+    def prepare(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+    def answer(self, ask: Ask) -> Reply:
+        try:
+            match ask.endpoint:
+                case "/v1/chat/completions":
+                    return self._chat(ask)
+                case "/v1/responses":
+                    return self._respond(ask)
+                case "/v1/completions":
+                    return _completion(ask)
+                case "/v1/embeddings":
+                    return _embeddings(ask)
+                case "/v1/moderations":
+                    return _moderation(ask)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            return refusal(400, None, f"Invalid request body: {error}")
+        return refusal(400, "unsupported_endpoint", f"The model `echo` does not answer `{ask.endpoint}`.")
+
+    def _chat(self, ask: Ask) -> Reply:
+        asked = _chat.decode(ask.body)
+        if not asked.messages:
+            return refusal(400, "empty_array", "Invalid 'messages': empty array.", param="messages")
+        said = [_text_of(m.content) for m in asked.messages]
+        text = self._instance(asked.response_format) or f"echo: {said[-1]}"
+        limit = asked.max_completion_tokens or asked.max_tokens
+        text, reason = _cut(text, limit)
+        copies = min(max(asked.n or 1, 1), 128)
+        tokens = _tokens("".join(said)), copies * _tokens(text)
+        choice = _encode(text), _encode(reason)
+        choices = b",".join(_CHOICE % (index, *choice) for index in range(copies))
+        inputs, outputs = tokens
+        body = _CHAT_COMPLETION % (
+            _name(ask).encode(), ask.created, _encode(ask.model), choices, inputs, outputs, inputs + outputs
+        )  # fmt: skip
+        return Reply(200, body, *tokens)
+
+    def _respond(self, ask: Ask) -> Reply:
+        asked = _respond.decode(ask.body)
+        said = [asked.input] if isinstance(asked.input, str) else [_text_of(m.content) for m in asked.input]
+        wanted = asked.text.format if asked.text else None
+        text = self._filled(wanted) if wanted else None
+        text, reason = _cut(text or f"echo: {said[-1] if said else ''}", asked.max_output_tokens)
+        tokens = _tokens((asked.instructions or "") + "".join(said)), _tokens(text)
+        name = _name(ask)
+        part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        message = {
+            "type": "message",
+            "id": f"msg_{name}",
+            "status": "completed",
+            "role": "assistant",
+            "content": [part],
+        }
+        body = {
+            "id": f"resp_{name}",
+            "object": "response",
+            "created_at": ask.created,
+            "status": "completed" if reason == "stop" else "incomplete",
+            "error": None,
+            "incomplete_details": None if reason == "stop" else {"reason": "max_output_tokens"},
+            "model": ask.model,
+            "output": [message],
+            "usage": _usage("input_tokens", "output_tokens", *tokens),
+            "metadata": {},
+            "parallel_tool_calls": True,
+            "tool_choice": "auto",
+            "tools": [],
+            "system_fingerprint": FINGERPRINT,
+        }
+        return Reply(200, _encode(body), *tokens)
+
+    def _instance(self, raw: msgspec.Raw | None) -> str | None:
+        return None if raw is None or raw == b"null" else self._filled(_format.decode(raw))
+
+    def _filled(self, wanted: _Format) -> str | None:
+        """The text of an answer in a JSON format; None for plain text."""
+        if wanted.type == "json_object":
+            return '{"synthetic":true}'
+        if wanted.type != "json_schema":
+            return None
+        schema = wanted.schema or _encode((wanted.json_schema or {}).get("schema", {}))
+        key = bytes(schema)
+        if key not in self._instances:
+            if len(self._instances) > 64:
+                self._instances.clear()
+            self._instances[key] = _encode(instance_of(msgspec.json.decode(key))).decode()
+        return self._instances[key]
+
+
+def _completion(ask: Ask) -> Reply:
+    asked = _complete.decode(ask.body)
+    prompts = asked.prompt if isinstance(asked.prompt, list) else [asked.prompt]
+    cut = [_cut(f"echo: {_text_of(prompt)}", asked.max_tokens) for prompt in prompts]
+    tokens = sum(_tokens(_text_of(p)) for p in prompts), sum(_tokens(text) for text, _ in cut)
+    body = {
+        "id": f"cmpl-{_name(ask)}",
+        "object": "text_completion",
+        "created": ask.created,
+        "model": ask.model,
+        "choices": [
+            {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+            for index, (text, reason) in enumerate(cut)
+        ],
+        "usage": _usage("prompt_tokens", "completion_tokens", *tokens),
+        "system_fingerprint": FINGERPRINT,
+    }
+    return Reply(200, _encode(body), *tokens)
+
+
+def _embeddings(ask: Ask) -> Reply:
+    asked = _embed.decode(ask.body)
+    texts: list[Any] = asked.input if isinstance(asked.input, list) else [asked.input]
+    if texts and all(isinstance(word, int) for word in texts):
+        texts = [texts]  # one input, as token numbers
+    if not texts or not 0 < asked.dimensions <= 4096:
+        return refusal(400, None, "`input` must not be empty, `dimensions` from 1 to 4096.", param="input")
+    words = [text if isinstance(text, str) else _encode(text).decode() for text in texts]
+    vectors = [_vector(word, asked.dimensions) for word in words]
+    tokens = sum(map(_tokens, words))
+    body = {
+        "object": "list",
+        "data": [
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": vector if asked.encoding_format != "base64" else _packed(vector),
+            }
+            for index, vector in enumerate(vectors)
+        ],
+        "model": ask.model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "system_fingerprint": FINGERPRINT,
+    }
+    return Reply(200, _encode(body), tokens, 0)
+
+
+def _moderation(ask: Ask) -> Reply:
+    asked = _moderate.decode(ask.body).input
+    count = len(asked) if isinstance(asked, list) else 1
+    result = {"flagged": False, "categories": {}, "category_scores": {}}
+    body = {
+        "id": f"modr-{_name(ask)}",
+        "model": ask.model,
+        "results": [result] * count,
+        "system_fingerprint": FINGERPRINT,
+    }
+    return Reply(200, _encode(body))
+
+
+def _vector(text: str, size: int) -> list[float]:
+    """A unit vector that depends on the text only."""
+    noise = hashlib.shake_128(text.encode("utf-8", "surrogatepass")).digest(size)
+    values = [byte - 127.5 for byte in noise]
+    length = sum(value * value for value in values) ** 0.5
+    return [round(value / length, 6) for value in values]
+
+
+def _packed(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def _text_of(content: Any) -> str:
+    """The words of a message's content: a string, or the text parts of a list."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
+    return ""
+
+
+def _cut(text: str, max_tokens: int | None) -> tuple[str, str]:
+    if max_tokens and len(text) > max_tokens * _LETTERS_PER_TOKEN:
+        return text[: max_tokens * _LETTERS_PER_TOKEN], "length"
+    return text, "stop"
+
+
+def _tokens(text: str) -> int:
+    return (len(text) + _LETTERS_PER_TOKEN - 1) // _LETTERS_PER_TOKEN
+
+
+def _usage(asked: str, answered: str, inputs: int, outputs: int) -> dict[str, int]:
+    return {asked: inputs, answered: outputs, "total_tokens": inputs + outputs}
+
+
+def _name(ask: Ask) -> str:
+    return hashlib.blake2b(ask.body, digest_size=12).hexdigest()

@@ -1,0 +1,79 @@
+"""Which engine answers for a model's name, and whether it is ready."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from runner.errors import EngineError
+from runner.server.engines.base import Engine, Refusing
+from runner.server.pool import Pool
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Slot:
+    """One engine, and how far its loading is."""
+
+    engine: Engine
+    pool: Pool | None = None
+    is_loading: bool = False
+    error: EngineError | None = None
+
+
+@dataclass(slots=True)
+class Engines:
+    """Engines by model name. `default` answers for names that are not among them."""
+
+    by_model: Mapping[str, Callable[[], Engine]]
+    default: str | None = None
+    on_change: Callable[[], None] = lambda: None
+    _slots: dict[str, Slot] = field(default_factory=dict)
+
+    def names(self) -> list[str]:
+        """The models a client can ask for by name."""
+        return sorted(name for name in self.by_model if name != "upstream")
+
+    def slot(self, model: str) -> Slot:
+        """The engine for `model`; its loading begins with the first call. Called from one thread."""
+        name = self._name(model)
+        slot = self._slots.get(name)
+        if slot is None:
+            slot = self._slots[name] = Slot(self.by_model[name]() if name in self.by_model else Refusing())
+            self._begin(name, slot)
+        return slot
+
+    def forget(self, model: str) -> None:
+        """Try to load again when `model` is next asked for."""
+        self._slots.pop(self._name(model), None)
+
+    def _name(self, model: str) -> str:
+        return model if model in self.by_model and model != "upstream" else self.default or ""
+
+    def _begin(self, name: str, slot: Slot) -> None:
+        if slot.engine.concurrency == 0:
+            slot.engine.prepare()
+            return
+        slot.is_loading = True
+        threading.Thread(target=self._load, args=(name, slot), name=f"load-{name}", daemon=True).start()
+
+    def _load(self, name: str, slot: Slot) -> None:
+        try:
+            slot.engine.prepare()
+            slot.pool = Pool(slot.engine.concurrency, name)
+        except EngineError as error:
+            slot.error = error
+        except Exception as error:
+            log.exception("loading %s failed", name)
+            slot.error = EngineError(f"`{name}` cannot be loaded: {error}"[:256])
+        slot.is_loading = False
+        self.on_change()
+
+    def close(self) -> None:
+        for slot in self._slots.values():
+            if slot.pool is not None:
+                slot.pool.close()
+            slot.engine.close()

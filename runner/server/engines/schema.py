@@ -1,0 +1,141 @@
+"""A JSON value that satisfies a JSON Schema: what the echo engine answers when a schema is asked for."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+_DEEP = 12  # below this only what is required is built, so that recursive schemas end
+_FORMATS = {
+    "date-time": "2031-02-03T04:05:06Z",
+    "date": "2031-02-03",
+    "time": "04:05:06Z",
+    "duration": "PT1H",
+    "email": "synthetic@example.test",
+    "uri": "https://example.test/",
+    "hostname": "example.test",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+}
+
+
+def instance_of(schema: Any) -> Any:
+    """The first choice everywhere: first enum value, every property, the fewest items, the smallest numbers.
+
+    Patterns and `not` are not read. A schema that nothing can satisfy yields something all the same.
+    """
+    return _value(schema, schema, 0)
+
+
+def _value(schema: Any, root: Any, depth: int) -> Any:
+    if not isinstance(schema, dict) or depth > 4 * _DEEP:
+        return None
+    schema = _flat(schema, root)
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    if "default" in schema:
+        return schema["default"]
+    for word in ("anyOf", "oneOf"):
+        if schema.get(word):
+            rest = {key: value for key, value in schema.items() if key != word}
+            return _value(_merged(rest, _flat(_choice(schema[word], depth), root)), root, depth + 1)
+    return _typed(schema, root, depth)
+
+
+def _choice(options: list[Any], depth: int) -> Any:
+    if depth > _DEEP:
+        plain = [o for o in options if isinstance(o, dict) and o.get("type") in ("null", "string", "boolean")]
+        return plain[0] if plain else options[0]
+    return options[0]
+
+
+def _flat(schema: Any, root: Any, depth: int = 0) -> dict[str, Any]:
+    """`schema` with its reference followed and its `allOf` merged in."""
+    flat: dict[str, Any] = schema if isinstance(schema, dict) else {}
+    seen = 0
+    while isinstance(flat.get("$ref"), str) and seen < 32:
+        rest = {key: value for key, value in flat.items() if key != "$ref"}
+        flat = _merged(_at(root, flat["$ref"]), rest)
+        seen += 1
+    parts = flat.get("allOf", ()) if depth < _DEEP else ()
+    for part in parts:
+        flat = _merged({k: v for k, v in flat.items() if k != "allOf"}, _flat(part, root, depth + 1))
+    return flat
+
+
+def _at(root: Any, pointer: str) -> dict[str, Any]:
+    found = root
+    for step in pointer.removeprefix("#").split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        found = found.get(key, {}) if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    out = {**left, **right}
+    if "properties" in left and "properties" in right:
+        out["properties"] = {**left["properties"], **right["properties"]}
+    if "required" in left and "required" in right:
+        out["required"] = [*left["required"], *right["required"]]
+    return out
+
+
+def _typed(schema: dict[str, Any], root: Any, depth: int) -> Any:
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = "null" if depth > _DEEP and "null" in kind else (kind or [None])[0]
+    if kind is None:
+        kind = "object" if "properties" in schema else "array" if "items" in schema else "string"
+    match kind:
+        case "object":
+            return _object(schema, root, depth)
+        case "array":
+            return _array(schema, root, depth)
+        case "integer" | "number":
+            return _number(schema, whole=kind == "integer")
+        case "boolean":
+            return True
+        case "null":
+            return None
+    return _string(schema)
+
+
+def _object(schema: dict[str, Any], root: Any, depth: int) -> dict[str, Any]:
+    properties = schema.get("properties", {})
+    required = schema.get("required", [])
+    names = [n for n in properties if n in required] if depth > _DEEP else list(properties)
+    names += [n for n in required if n not in properties]
+    return {name: _value(properties.get(name, {"type": "string"}), root, depth + 1) for name in names}
+
+
+def _array(schema: dict[str, Any], root: Any, depth: int) -> list[Any]:
+    first = [_value(item, root, depth + 1) for item in schema.get("prefixItems", ())]
+    wanted = max(int(schema.get("minItems", 0 if depth > _DEEP else 1)), len(first))
+    items = schema.get("items", {})
+    if items is False or schema.get("maxItems") == 0:
+        return first
+    return first + [_value(items, root, depth + 1) for _ in range(min(wanted, 1000) - len(first))]
+
+
+def _number(schema: dict[str, Any], *, whole: bool) -> float | int:
+    step = schema.get("multipleOf") or (1 if whole else 0)
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if low is None:
+        value: float = 0 if high is None or high > 0 else high
+        if value == schema.get("exclusiveMaximum"):
+            value -= step or 1
+        return math.floor(value / step) * step if step else value
+    value = math.ceil(low / step) * step if step else low
+    if value == schema.get("exclusiveMinimum"):
+        value = value + step if step else (low + high) / 2 if high is not None else low + 1
+    return value
+
+
+def _string(schema: dict[str, Any]) -> str:
+    text = _FORMATS.get(schema.get("format", ""), "synthetic")
+    text = text.ljust(int(schema.get("minLength", 0)), "-")
+    return text[: schema["maxLength"]] if "maxLength" in schema else text

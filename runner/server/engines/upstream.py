@@ -1,0 +1,130 @@
+"""A batch API for any OpenAI-compatible server: each row is one ordinary request to it."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+from dataclasses import dataclass, field
+
+import httpx
+import msgspec
+
+from runner.errors import EngineError
+from runner.server.engines.base import Ask, Reply, refusal
+
+_ATTEMPTS = 5
+_MAX_WAIT_SECONDS = 60.0
+_MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the other server is: `url` with its `/v1`, and the key it wants, if any."""
+
+    url: str
+    key: str | None = field(default=None, repr=False)
+    concurrency: int = 8
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class _Answer(msgspec.Struct):
+    usage: _Usage | None = None
+
+
+_answer = msgspec.json.Decoder(_Answer)
+
+
+class Upstream:
+    """The engine behind `--engine upstream`."""
+
+    def __init__(self, target: Target, transport: httpx.BaseTransport | None = None) -> None:
+        self.concurrency = target.concurrency
+        self._base = target.url.rstrip("/").removesuffix("/v1")
+        headers = {"authorization": f"Bearer {target.key}"} if target.key else {}
+        self._client = httpx.Client(
+            headers=headers,
+            transport=transport,
+            trust_env=False,
+            timeout=httpx.Timeout(600, connect=10),
+            limits=httpx.Limits(max_connections=target.concurrency),
+        )
+        self._stop = threading.Event()
+
+    def prepare(self) -> None:
+        if not self._base.startswith(("http://", "https://")):
+            raise EngineError("the upstream is not a URL", hint="`--upstream http://127.0.0.1:8000/v1`")
+
+    def close(self) -> None:
+        self._stop.set()
+        with contextlib.suppress(RuntimeError):  # a row in flight still uses it; the process is ending
+            self._client.close()
+
+    def answer(self, ask: Ask) -> Reply:
+        """The other server's answer; 429, 5xx and lost connections are tried again, up to five times in all."""
+        reply = self._once(ask)
+        for attempt in range(1, _ATTEMPTS):
+            wait = _wait_before(reply[0], reply[1], attempt)
+            if wait is None or self._stop.wait(wait):
+                break
+            reply = self._once(ask)
+        return reply[0]
+
+    def _once(self, ask: Ask) -> tuple[Reply, float | None]:
+        """One request, and the seconds the other server asks us to wait."""
+        try:
+            with self._client.stream(
+                "POST",
+                self._base + ask.endpoint,
+                content=ask.body,
+                headers={"content-type": "application/json"},
+            ) as response:
+                body = bytearray()
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    if len(body) > _MAX_ANSWER_BYTES:
+                        return refusal(400, "answer_too_large", "The upstream's answer is too large."), None
+                return _reply(response.status_code, bytes(body)), _retry_after(response)
+        except httpx.TimeoutException:
+            return Reply(0, b"", failure=("request_timeout", "The upstream did not answer in time.")), None
+        except httpx.HTTPError as error:
+            text = f"The upstream cannot be reached: {type(error).__name__}"
+            return Reply(0, b"", failure=("upstream_unreachable", text)), None
+
+
+def _reply(status: int, body: bytes) -> Reply:
+    try:
+        usage = _answer.decode(body).usage or _Usage()
+    except msgspec.MsgspecError:
+        try:
+            msgspec.json.decode(body)
+        except msgspec.MsgspecError:  # not JSON: it must not break the line it would be put into
+            text = body[:256].decode("utf-8", "replace")
+            return refusal(status if status >= 400 else 502, "upstream_not_json", f"The upstream answered: {text}")
+        usage = _Usage()
+    if b"\n" in body:  # pretty-printed: a raw newline would end the result line
+        body = msgspec.json.format(body, indent=-1)
+    inputs, outputs = usage.prompt_tokens or usage.input_tokens, usage.completion_tokens or usage.output_tokens
+    return Reply(status, body, inputs, outputs)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    for header, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        with contextlib.suppress(ValueError):
+            return float(response.headers.get(header, "")) * scale
+    return None
+
+
+def _wait_before(reply: Reply, asked: float | None, attempt: int) -> float | None:
+    """Seconds before the next try; None where another try would not help."""
+    if reply.failure is None and reply.status not in (408, 429) and reply.status < 500:
+        return None
+    if asked is not None and asked > 0:
+        return min(asked, _MAX_WAIT_SECONDS)
+    return float(min(0.25 * 2**attempt, 8.0) * random.uniform(0.75, 1.0))  # noqa: S311  # jitter

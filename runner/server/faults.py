@@ -1,0 +1,203 @@
+"""The fault lab: switches that make the server lose, delay, cut or refuse, on purpose.
+
+One object is asked by the request gate and by the worker; nothing else knows that faults exist. Set them with
+`--fault NAME[=VALUE]` or `PUT /_faults`. A value is a number, and options follow after commas:
+`rate_limit=3,retry_after=0.2,route=POST /v1/batches`. In JSON: `{"rate_limit": {"value": 3, "retry_after": 0.2}}`;
+`null`, `false` and `0` switch off.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from runner.errors import UsageError
+
+_ROUTE = {"route": "*"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One switch: what its number means, and the options it takes with their defaults."""
+
+    name: str
+    unit: str
+    help: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    default: float = 1.0
+
+
+FAULTS = {
+    fault.name: fault
+    for fault in (
+        Fault("lose_create_reply", "N", "the next N batch creates are kept, but the connection drops with no reply"),
+        Fault("lose_upload_reply", "N", "the next N uploads are kept, but the connection drops with no reply"),
+        Fault("fail_before", "N", "the next N requests answer 500 and do nothing", {**_ROUTE, "status": 500}),
+        Fault("fail_after", "N", "the next N requests do their work, then answer 500", {**_ROUTE, "status": 500}),
+        Fault(
+            "rate_limit",
+            "N",
+            "the next N requests answer 429; `retry_after` in seconds (also sent as retry-after-ms)",
+            {**_ROUTE, "retry_after": 1.0, "code": "rate_limit_exceeded"},
+        ),
+        Fault("drop", "N", "the next N requests lose their connection and do nothing", _ROUTE),
+        Fault(
+            "truncate_download",
+            "N",
+            "the next N downloads stop at the fraction `at` of their Content-Length",
+            {"at": 0.5},
+        ),
+        Fault("slow", "seconds", "every answer waits this long", _ROUTE),
+        Fault("late_output_id", "N", "a completed batch shows no result files in its first N looks"),
+        Fault("empty_string_ids", "switch", "a file id that is not there is an empty string, not null"),
+        Fault("no_has_more", "switch", "lists leave `has_more` out"),
+        Fault("unknown_status", "N", "the next N looks at a batch show the status `word`", {"word": "rebalancing"}),
+        Fault("list_lag", "seconds", "a new batch is in the list only after this long"),
+        Fault("strict_file", "switch", "a create with an unknown input file answers 404 at once"),
+        Fault("file_invisible", "N", "the next N batches fail validation: their file cannot be found"),
+        Fault("enqueued_tokens", "tokens", "batches fail validation while more input tokens than this are enqueued"),
+        Fault("stuck_validating", "switch", "batches stay in validation"),
+        Fault("stuck_cancelling", "switch", "cancelled batches stay in cancelling"),
+        Fault(
+            "expire_at",
+            "fraction",
+            "the next `count` batches expire once this fraction of their rows is done (0 is allowed)",
+            {"count": 1},
+            default=0.5,
+        ),
+        Fault(
+            "row_error",
+            "fraction",
+            "this fraction of rows, always the same ones, answers `status`; rows whose custom_id contains one of"
+            " `match` (separated by spaces) always do; `status=0` is a row that never got an answer",
+            {"status": 500, "match": ""},
+        ),
+        Fault("duplicate_lines", "N", "the first N lines of an output file come twice"),
+        Fault("missing_lines", "N", "the first N lines of an output file are left out"),
+        Fault("unicode", "switch", "answers begin with U+2028, U+2029, U+0085 and a form feed"),
+        Fault("hold", "fraction", "batches stop once this fraction of their rows is done, till switched off", default=0.0),
+        Fault("row_delay", "seconds", "every row takes this much longer"),
+    )
+}  # fmt: skip
+_ZERO_COUNTS = {"hold", "expire_at"}  # for these 0 is a value, not off
+
+
+class Setting(msgspec.Struct):
+    """A fault that is on. `value` of a counted one goes down by one at each use."""
+
+    value: float
+    options: dict[str, Any] = {}
+
+    def number(self, option: str) -> float:
+        return float(self.options[option])
+
+    def text(self, option: str) -> str:
+        return str(self.options[option])
+
+
+class Faults:
+    """The faults that are on now. Safe to ask from any thread."""
+
+    def __init__(self, words: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._on: dict[str, Setting] = {}
+        for word in words:
+            self._on.update(_read(*parsed(word)))
+
+    def look(self, name: str) -> Setting | None:
+        """The setting of a switch, left as it is."""
+        return self._on.get(name)
+
+    def take(self, name: str, route: str = "") -> Setting | None:
+        """Use a counted fault once, if it is on and means this route (`POST /v1/batches`, with `*`)."""
+        if name not in self._on:
+            return None
+        with self._lock:
+            setting = self._on.get(name)
+            if setting is None or not fnmatch.fnmatchcase(route, str(setting.options.get("route", "*"))):
+                return None
+            taken = Setting(setting.value, setting.options)
+            setting.value -= 1
+            if setting.value <= 0:
+                del self._on[name]
+            return taken
+
+    def take_expiry(self) -> float | None:
+        """The fraction at which a batch created now is to expire."""
+        with self._lock:
+            setting = self._on.get("expire_at")
+            if setting is None:
+                return None
+            left = float(setting.options["count"]) - 1
+            setting.options = {**setting.options, "count": left}
+            if left <= 0:
+                del self._on["expire_at"]
+            return setting.value
+
+    def change(self, wanted: Mapping[str, Any]) -> None:
+        """Set or switch off faults by name; the others stay. Raises UsageError, then nothing has changed."""
+        read: dict[str, Setting | None] = {}
+        for name, value in wanted.items():
+            read[name] = _read(name, value).get(name)
+        with self._lock:
+            for name, setting in read.items():
+                if setting is None:
+                    self._on.pop(name, None)
+                else:
+                    self._on[name] = setting
+
+    def shown(self) -> dict[str, Any]:
+        with self._lock:
+            return {name: {"value": on.value, **on.options} for name, on in self._on.items()}
+
+
+def parsed(word: str) -> tuple[str, Any]:
+    """`NAME[=VALUE][,option=value...]` as a name and the JSON form of its value."""
+    name, _, rest = word.partition("=")
+    name, *leading = name.split(",")
+    parts = [*leading, *rest.split(",")] if rest else leading
+    value: dict[str, Any] = {}
+    for part in parts:
+        key, equals, text = part.partition("=")
+        if equals:
+            value[key] = _scalar(text)
+        elif part:
+            value["value"] = _scalar(part)
+    return name, value or True
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return text
+
+
+def _read(name: str, value: Any) -> dict[str, Setting]:
+    """The setting meant; empty where the fault is switched off."""
+    fault = FAULTS.get(name)
+    if fault is None:
+        raise UsageError(f"unknown fault `{name}`", hint="`runner serve --list-faults` names them all")
+    options = dict(fault.options)
+    if isinstance(value, Mapping):
+        unknown = sorted(set(value) - set(options) - {"value"})
+        if unknown:
+            raise UsageError(f"fault `{name}` has no option `{unknown[0]}`", hint=f"it takes {_options(fault)}")
+        options.update({key: given for key, given in value.items() if key != "value"})
+        value = value.get("value", fault.default if "match" not in value else 0)
+    if value is True:
+        value = fault.default
+    elif value is None or value is False or (value == 0 and name not in _ZERO_COUNTS and not options.get("match")):
+        return {}
+    if not isinstance(value, (int, float)) or value < 0:
+        raise UsageError(f"fault `{name}` takes a number ({fault.unit}), not `{value}`")
+    return {name: Setting(float(value), options)}
+
+
+def _options(fault: Fault) -> str:
+    return ", ".join(f"`{name}`" for name in fault.options) or "none"

@@ -1,0 +1,149 @@
+"""The server's data directory: where things lie in it, whose it is, and who serves it now.
+
+Everything is private (0700/0600). `id` names the directory for ever; `server.json` says where a live server listens.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import filelock
+import msgspec
+
+from runner.errors import LockedError
+
+
+class Live(msgspec.Struct, frozen=True):
+    """What `server.json` holds. `url` is an origin without a path."""
+
+    url: str
+    token: str
+    pid: int
+    id: str
+
+    def __repr__(self) -> str:
+        return f"Live(url={self.url!r}, pid={self.pid})"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Paths inside one data directory."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        return self.root / "world.sqlite"
+
+    @property
+    def live_file(self) -> Path:
+        return self.root / "server.json"
+
+    @property
+    def log_file(self) -> Path:
+        return self.root / "server.log"
+
+    def content(self, file_id: str) -> Path:
+        """The bytes of one file. `file_id` is one of ours, never a client's words."""
+        return self.root / "files" / file_id
+
+    def incoming(self) -> Path:
+        """A new place for an upload or a result file that is being written."""
+        return self.root / "incoming" / secrets.token_hex(12)
+
+    def work(self, batch_id: str) -> Path:
+        """The folder of one unfinished batch: its input and the answers so far."""
+        return self.root / "work" / batch_id
+
+
+@dataclass(slots=True)
+class Held:
+    """A data directory that this process serves alone, until `release`."""
+
+    home: Home
+    id: str
+    token: str
+    _lock: filelock.BaseFileLock = field(repr=False)
+
+    def announce(self, url: str, token: str) -> None:
+        """Say where we listen; replaces what an earlier server left."""
+        write_private(self.home.live_file, msgspec.json.encode(Live(url, token, os.getpid(), self.id)))
+
+    def release(self) -> None:
+        live = live_record(self.home.root)
+        if live is not None and live.pid == os.getpid():
+            self.home.live_file.unlink(missing_ok=True)
+        self._lock.release()
+
+
+def hold(root: Path) -> Held:
+    """Take a data directory, making it if it is new. Raises LockedError while another server has it."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root.chmod(0o700)
+    lock = filelock.FileLock(root / "lock", timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except filelock.Timeout as busy:
+        raise _taken(root) from busy
+    home = Home(root)
+    for folder in ("files", "incoming", "work"):
+        (root / folder).mkdir(mode=0o700, exist_ok=True)
+    for leftover in (root / "incoming").iterdir():
+        leftover.unlink()
+    return Held(home, _once(root / "id", 16), _once(root / "token", 24), lock)
+
+
+def _taken(root: Path) -> LockedError:
+    live = live_record(root)
+    where = f" at {live.url} (process {live.pid})" if live else ""
+    return LockedError(f"another server holds `{root}`{where}", hint="use that one, stop it, or give another `--dir`")
+
+
+def id_of(root: Path) -> str | None:
+    """The directory's id, or None where no server has ever run. Creates nothing."""
+    return _read(root / "id")
+
+
+def live_record(root: Path) -> Live | None:
+    """What the last server announced; it may be gone."""
+    try:
+        return msgspec.json.decode((root / "server.json").read_bytes(), type=Live)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file at once, readable by its owner only."""
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    beside.replace(path)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _once(path: Path, size: int) -> str:
+    """The random word in `path`, made the first time."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        known = _read(path)
+        if known:
+            return known
+        write_private(path, (word := secrets.token_hex(size)).encode())
+        return word
+    with open(descriptor, "w", encoding="ascii") as out:
+        out.write(word := secrets.token_hex(size))
+        out.flush()
+        os.fsync(out.fileno())
+    return word

@@ -1,0 +1,172 @@
+"""`/v1/batches`: only parameters are judged here; the file is judged later, by the worker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from runner.server.bodies import read_object
+from runner.server.gate import Call
+from runner.server.openai.errors import ApiError, invalid
+from runner.server.openai.lines import NAME
+from runner.server.openai.params import expiry_seconds, integer, metadata, page_of, required_text
+from runner.server.openai.shapes import batch_shape, list_shape
+from runner.server.records import Batch, State
+
+WINDOW_SECONDS = {"24h": 86_400}
+ENDPOINTS = (
+    "/v1/responses",
+    "/v1/chat/completions",
+    "/v1/embeddings",
+    "/v1/completions",
+    "/v1/moderations",
+    "/v1/images/generations",
+    "/v1/images/edits",
+    "/v1/videos",
+)
+_DEFINITE = (State.COMPLETED, State.FAILED, State.EXPIRED)
+
+
+class Looks:
+    """How often each completed batch has been looked at: what the fault `late_output_id` counts."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def is_late(self, call: Call, batch: Batch) -> bool:
+        late = call.site.faults.look("late_output_id")
+        if late is None or batch.state is not State.COMPLETED:
+            return False
+        self._seen[batch.id] += 1
+        return self._seen[batch.id] <= late.value
+
+
+class Batches:
+    """The handlers, with what they remember of the fault lab."""
+
+    def __init__(self) -> None:
+        self._looks = Looks()
+
+    async def create(self, call: Call) -> Response:
+        body = await read_object(call)
+        batch = await run_in_threadpool(_created, call, body)
+        return self._shown(call, batch)
+
+    def retrieve(self, call: Call) -> Response:
+        batch = _found(call)
+        odd = call.site.faults.take("unknown_status")
+        return self._shown(call, batch, odd.text("word") if odd else None)
+
+    def list_batches(self, call: Call) -> Response:
+        limit = integer(call, "limit", low=1, high=100, default=20)
+        lag = call.site.faults.look("list_lag")
+        found = call.site.world.batches(
+            call.owner,
+            NAME,
+            limit=limit + 1,
+            after=call.query_params.get("after", ""),
+            until=call.site.now() - lag.value if lag else float("inf"),
+        )
+        page, has_more = page_of(found, limit)
+        shapes = [batch_shape(b, call.site.faults, is_late=self._looks.is_late(call, b)) for b in page]
+        return _json(list_shape(shapes, has_more=has_more, faults=call.site.faults))
+
+    def cancel(self, call: Call) -> Response:
+        now = call.site.now()
+        batch = call.site.world.change(_found(call).id, lambda seen: _cancelling(seen, now))
+        if batch.state in _DEFINITE:
+            raise ApiError(409, f"Cannot cancel a batch with status '{batch.state.value}'.")
+        call.site.wake()
+        return self._shown(call, batch)
+
+    def _shown(self, call: Call, batch: Batch, status: str | None = None) -> Response:
+        shape = batch_shape(batch, call.site.faults, is_late=self._looks.is_late(call, batch))
+        return _json(shape if status is None else {**shape, "status": status})
+
+
+def _created(call: Call, body: dict[str, Any]) -> Batch:
+    site = call.site
+    input_ref = required_text(body, "input_file_id")
+    endpoint = required_text(body, "endpoint")
+    if endpoint not in ENDPOINTS:
+        raise invalid("endpoint", f"Invalid value: '{endpoint[:64]}'. Supported values are: {', '.join(ENDPOINTS)}.")
+    window = required_text(body, "completion_window")
+    if window not in WINDOW_SECONDS:
+        raise invalid("completion_window", f"Invalid value: '{window[:64]}'. Supported values are: '24h'.")
+    spec: dict[str, Any] = {"completion_window": window, "metadata": metadata(body.get("metadata"))}
+    if body.get("output_expires_after") is not None:
+        spec["output_expires_seconds"] = expiry_seconds(body["output_expires_after"], "output_expires_after")
+    now = site.now()
+    batch = Batch(
+        id=site.new_id("batch_", 32),
+        owner=call.owner,
+        dialect=NAME,
+        state=State.VALIDATING,
+        created_at=now,
+        expires_at=now + WINDOW_SECONDS[window],
+        input_ref=input_ref,
+        endpoint=endpoint,
+        spec=spec,
+    )
+    _lay_out(call, batch)
+    batch = msgspec.structs.replace(batch, marks=_marks(call))
+    site.world.add_batch(batch)
+    site.log.batch_created()
+    site.wake()
+    return batch
+
+
+def _lay_out(call: Call, batch: Batch) -> None:
+    """Give the batch its own link to the input, so that the file may be deleted while the batch runs."""
+    site = call.site
+    file = site.world.file(call.owner, batch.input_ref, site.now())
+    if file is None and site.faults.look("strict_file"):
+        raise ApiError(404, f"No such File object: {batch.input_ref[:128]}", param="input_file_id")
+    if file is not None and file.purpose != "batch":
+        raise invalid("input_file_id", f"The file's purpose is '{file.purpose}', but must be 'batch'.")
+    folder = site.home.work(batch.id)
+    folder.mkdir(mode=0o700)
+    if file is None:
+        return
+    source, target = site.home.content(file.id), folder / "input.jsonl"
+    try:
+        os.link(source, target)
+    except FileNotFoundError:  # deleted just now
+        return
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
+
+
+def _marks(call: Call) -> dict[str, float]:
+    """Faults that strike this batch later are bound to it now, so that a restart does not lose them."""
+    marks: dict[str, float] = {}
+    expiry = call.site.faults.take_expiry()
+    if expiry is not None:
+        marks["expire_at"] = expiry
+    if call.site.faults.take("file_invisible"):
+        marks["file_invisible"] = 1.0
+    return marks
+
+
+def _cancelling(batch: Batch, now: float) -> Batch:
+    if batch.state is State.CANCELLING:
+        return batch
+    return batch.entering(State.CANCELLING, now, ending=State.CANCELLED)
+
+
+def _found(call: Call) -> Batch:
+    batch_id = call.path_params["id"]
+    batch = call.site.world.batch(call.owner, batch_id)
+    if batch is None or batch.dialect != NAME:
+        raise ApiError(404, f"No batch found with id '{batch_id[:128]}'.", param="id")
+    return batch
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

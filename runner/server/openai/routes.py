@@ -1,0 +1,53 @@
+"""The routes below `/v1`."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.responses import Response
+from starlette.routing import Route
+
+from runner.server.gate import Call, Gate, Handler, threaded
+from runner.server.openai import files
+from runner.server.openai.batches import Batches
+from runner.server.openai.errors import ApiError
+from runner.server.site import Site
+
+_MODELS_SINCE = 1_700_000_000
+
+
+def routes(site: Site) -> list[Route]:
+    """One Gate per route; a path's name in logs and faults is its template."""
+    batches = Batches()
+
+    def route(method: str, path: str, handler: Handler, losing: str = "") -> Route:
+        return Route(path, Gate(site, f"{method} {path}", handler, losing=losing), methods=[method])
+
+    return [
+        route("POST", "/v1/files", files.upload, "lose_upload_reply"),
+        route("GET", "/v1/files", threaded(files.list_files)),
+        route("GET", "/v1/files/{id}", threaded(files.retrieve_file)),
+        route("DELETE", "/v1/files/{id}", threaded(files.delete_file)),
+        route("GET", "/v1/files/{id}/content", threaded(files.download)),
+        route("POST", "/v1/batches", batches.create, "lose_create_reply"),
+        route("GET", "/v1/batches", threaded(batches.list_batches)),
+        route("GET", "/v1/batches/{id}", threaded(batches.retrieve)),
+        route("POST", "/v1/batches/{id}/cancel", threaded(batches.cancel)),
+        route("GET", "/v1/models", _models),
+        route("GET", "/v1/models/{id}", _model),
+    ]
+
+
+async def _models(call: Call) -> Response:
+    data = [_model_shape(name) for name in call.site.engines.names()]
+    return Response(msgspec.json.encode({"object": "list", "data": data}), media_type="application/json")
+
+
+async def _model(call: Call) -> Response:
+    name = call.path_params["id"]
+    if name not in call.site.engines.names():
+        raise ApiError(404, f"The model '{name[:128]}' does not exist.", param="model", code="model_not_found")
+    return Response(msgspec.json.encode(_model_shape(name)), media_type="application/json")
+
+
+def _model_shape(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": _MODELS_SINCE, "owned_by": "runner"}

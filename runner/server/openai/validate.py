@@ -1,0 +1,172 @@
+"""The asynchronous check of a batch's input file: every line once, streaming, at most 100 problems.
+
+The spelling of `invalid_json_line`, `duplicate_custom_id`, `mismatched_model`, `token_limit_exceeded` and of the
+file-access error was seen on the real service; `url_mismatch`, `empty_file` and `too_many_tasks` are Azure's; the
+rest is ours (read 2026-11-21).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runner.server.dialect import Verdict
+from runner.server.records import Batch, Problem
+
+MAX_LINES = 50_000
+MAX_BYTES = 200 * 1024 * 1024
+MAX_INPUTS = 50_000
+MAX_PROBLEMS = 100
+_BYTES_PER_TOKEN = 4
+_LOOK_EVERY = 2_000
+
+
+class _Body(msgspec.Struct):
+    model: str
+    stream: bool | None = None
+
+
+class _EmbeddingBody(msgspec.Struct):
+    model: str
+    input: Any = ""
+
+
+class _Line(msgspec.Struct):
+    custom_id: str
+    method: str
+    url: str
+    body: _Body
+
+
+class _EmbeddingLine(msgspec.Struct):
+    custom_id: str
+    method: str
+    url: str
+    body: _EmbeddingBody
+
+
+_line = msgspec.json.Decoder(_Line)
+_embedding_line = msgspec.json.Decoder(_EmbeddingLine)
+
+
+def invisible(batch: Batch) -> Verdict:
+    """The file is not there, not ours, or not to be seen yet."""
+    text = f"Cannot find file {batch.input_ref}, or organization org-runner does not have access to it."
+    return Verdict([Problem("invalid_request", text, param="file_id")])
+
+
+def check(batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
+    """Judge every line of `source` for this batch."""
+    try:
+        size = source.stat().st_size
+    except FileNotFoundError:
+        return invisible(batch)
+    if size == 0:
+        return Verdict([Problem("empty_file", "The input file is empty.")])
+    if size > MAX_BYTES:
+        text = f"The input file has {size:,} bytes; a batch may have at most {MAX_BYTES:,}."
+        return Verdict([Problem("max_file_size_exceeded", text)])
+    checker = _Checker(batch.endpoint)
+    with source.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if number > MAX_LINES:
+                text = f"The input file has more than {MAX_LINES:,} requests."
+                return Verdict([Problem("too_many_tasks", text)])
+            checker.read(number, line)
+            if len(checker.problems) >= MAX_PROBLEMS or (number % _LOOK_EVERY == 0 and stopped()):
+                break
+    return Verdict(checker.problems, checker.model, checker.rows, checker.size_bytes // _BYTES_PER_TOKEN)
+
+
+class _Checker:
+    """What has been seen of one file so far."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.problems: list[Problem] = []
+        self.model = ""
+        self.rows = 0
+        self.size_bytes = 0
+        self._ids: set[str] = set()
+        self._inputs = 0
+
+    def read(self, number: int, line: bytes) -> None:
+        try:
+            custom_id, model = self._decoded(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self.problems.append(_fault_of(line, number))
+            return
+        except _Wrong as wrong:
+            self.problems.append(Problem(wrong.code, wrong.message, wrong.param, number))
+            return
+        if custom_id in self._ids:
+            text = f"The custom_id '{custom_id[:64]}' was used before; each must be unique in a batch."
+            self.problems.append(Problem("duplicate_custom_id", text, "custom_id", number))
+        self._ids.add(custom_id)
+        self.model = self.model or model
+        if model != self.model:
+            text = f"All requests of a batch must use one model; found '{model}' after '{self.model}'."
+            self.problems.append(Problem("mismatched_model", text, "body.model", number))
+        self.rows += 1
+        self.size_bytes += len(line)
+
+    def _decoded(self, line: bytes) -> tuple[str, str]:
+        if not line.isascii():
+            line.decode()
+        if self.endpoint == "/v1/embeddings":
+            wide = _embedding_line.decode(line)
+            self._count(wide.body.input)
+            self._agree(wide.method, wide.url)
+            return wide.custom_id, wide.body.model
+        read = _line.decode(line)
+        self._agree(read.method, read.url)
+        if read.body.stream:
+            raise _Wrong("invalid_request", "Streaming is not supported in a batch.", "body.stream")
+        return read.custom_id, read.body.model
+
+    def _agree(self, method: str, url: str) -> None:
+        if method != "POST":
+            raise _Wrong("invalid_method", f"The method must be 'POST', not '{method[:16]}'.", "method")
+        if url != self.endpoint:
+            text = f"The url '{url[:64]}' differs from the batch's endpoint '{self.endpoint}'."
+            raise _Wrong("url_mismatch", text, "url")
+
+    def _count(self, value: Any) -> None:
+        is_many = isinstance(value, list) and not (value and isinstance(value[0], int))
+        self._inputs += len(value) if is_many else 1
+        if self._inputs > MAX_INPUTS:
+            text = f"The file has more than {MAX_INPUTS:,} embedding inputs."
+            raise _Wrong("too_many_inputs", text, "body.input")
+
+
+class _Wrong(Exception):
+    def __init__(self, code: str, message: str, param: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.param = param
+
+
+def _fault_of(line: bytes, number: int) -> Problem:
+    """Say precisely what a line lacks: slow, for lines that are wrong."""
+    try:
+        found = msgspec.json.decode(line.decode())
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Problem("invalid_json_line", "This line is not parseable as valid JSON.", None, number)
+    if not isinstance(found, dict):
+        return Problem("invalid_json_line", "This line is not a JSON object.", None, number)
+    body = found.get("body")
+    for name in ("custom_id", "method", "url"):
+        if not isinstance(found.get(name), str):
+            return _lacks(name, number)
+    if not isinstance(body, dict):
+        return _lacks("body", number)
+    return _lacks("body.model" if not isinstance(body.get("model"), str) else "body", number)
+
+
+def _lacks(param: str, number: int) -> Problem:
+    text = f"Missing or malformed parameter: '{param}'."
+    return Problem("missing_required_parameter", text, param, number)

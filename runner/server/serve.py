@@ -1,0 +1,239 @@
+"""One server: its directory, worker and socket, from start to a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+
+from runner.clock import Clock, RealClock
+from runner.errors import EngineError, UsageError
+from runner.server.app import application
+from runner.server.engines.base import Engine
+from runner.server.engines.echo import Echo
+from runner.server.engines.registry import Engines
+from runner.server.faults import Faults
+from runner.server.home import Held, hold
+from runner.server.log import Log
+from runner.server.openai.lines import OpenAILines
+from runner.server.site import Site
+from runner.server.work import Worker
+from runner.server.world import World
+
+log = logging.getLogger(__name__)
+
+ENGINES = ("echo", "smollm2-135m", "upstream")
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+_GRACE_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to serve. `port` 0 picks a free one; without `tokens` the directory's own is used."""
+
+    root: Path
+    models: Path
+    host: str = "127.0.0.1"
+    port: int = 0
+    engine: str | None = None
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+    faults: tuple[str, ...] = ()
+    upstream: str | None = None
+    upstream_key: str | None = field(default=None, repr=False)
+    concurrency: int = 8
+
+
+class Service:
+    """A server that holds its directory and listens; `run` serves until `stop`."""
+
+    def __init__(self, options: Options, clock: Clock | None = None) -> None:
+        _check(options)
+        faults = Faults(options.faults)
+        engines = _engines(options)
+        self._stopping = threading.Event()
+        clock = clock or RealClock(self._stopping)
+        os.umask(0o077)
+        self._held: Held = hold(options.root)
+        try:
+            self._socket = _listen(options.host, options.port)
+        except BaseException:
+            self._held.release()
+            raise
+        home = self._held.home
+        self.id = self._held.id
+        self.token = options.tokens[0] if options.tokens else self._held.token
+        self.url = f"http://{_shown(options.host)}:{self._socket.getsockname()[1]}"
+        self.world = World(home.database)
+        self.log = Log()
+        self.faults = faults
+        self.worker = Worker(
+            home,
+            self.world,
+            {OpenAILines.name: OpenAILines()},
+            engines,
+            faults,
+            clock,
+            self.log,
+            lambda: self.site.new_id("file-", 24),
+        )
+        self.site = Site(
+            home=home,
+            id=self.id,
+            world=self.world,
+            engines=engines,
+            faults=faults,
+            log=self.log,
+            clock=clock,
+            wake=self.worker.wake,
+            tokens=options.tokens or (self._held.token,),
+            hosts=LOOPBACK_NAMES | {options.host} if _is_loopback(options.host) else None,
+        )
+        self._server = _Server(_configuration(self.site))
+
+    def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop`, SIGTERM or SIGINT; everything is put away when it returns."""
+        try:
+            self.worker.start()
+            self._held.announce(self.url, self.token)
+            self._server.on_ready = on_ready
+            asyncio.run(self._server.serve(sockets=[self._socket]))
+        finally:
+            self._stopping.set()
+            self.worker.stop()
+            self.world.close()
+            self._socket.close()
+            self._held.release()
+
+    def stop(self) -> None:
+        """Ask `run` to end; from any thread or signal handler."""
+        self._stopping.set()
+        self._server.should_exit = True
+
+    def stop_when_stdin_closes(self) -> None:
+        """End with the parent that holds the other side of our stdin."""
+        descriptor = sys.stdin.fileno()
+
+        def watch() -> None:
+            with contextlib.suppress(OSError):
+                while os.read(descriptor, 4096):
+                    pass
+            self.stop()
+
+        threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, without its way with signals, and with a word when it is ready."""
+
+    on_ready: Callable[[], None] = staticmethod(lambda: None)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, self._end)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _end(self, number: int, frame: object) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.on_ready()
+
+
+def _configuration(site: Site) -> uvicorn.Config:
+    return uvicorn.Config(
+        application(site),
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,  # longer than clients keep theirs: no request meets a closing connection
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+
+
+def _check(options: Options) -> None:
+    if options.engine is not None and options.engine not in ENGINES:
+        raise UsageError(f"no engine is called `{options.engine}`", hint=f"there are {', '.join(ENGINES)}")
+    if not _is_loopback(options.host) and not options.tokens:
+        raise UsageError(
+            f"`--host {options.host}` can be reached from other machines", hint="give a `--token` of your own"
+        )
+    if any(len(token) < 1 or not token.isprintable() for token in options.tokens):
+        raise UsageError("a token must be printable and not empty")
+    if options.engine == "upstream" and not options.upstream:
+        raise UsageError("`--engine upstream` needs an address", hint="`--upstream http://127.0.0.1:8000/v1`")
+
+
+def _engines(options: Options) -> Engines:
+    """What can run here; nothing is imported or loaded before it is asked for."""
+
+    def smollm2() -> Engine:
+        from runner.server.engines.smollm2 import SmolLM2
+
+        return SmolLM2(options.models)
+
+    def upstream() -> Engine:
+        from runner.server.engines.upstream import Target, Upstream
+
+        if options.upstream is None:
+            raise EngineError("no upstream is set", hint="`--upstream http://127.0.0.1:8000/v1`")
+        return Upstream(Target(options.upstream, options.upstream_key, options.concurrency))
+
+    by_model: Mapping[str, Callable[[], Engine]] = {"echo": Echo, "smollm2-135m": smollm2, "upstream": upstream}
+    return Engines(by_model, options.engine)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(256)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on `{host}:{port}`: {error.strerror or error}", hint="`--port 0` picks a free port"
+        ) from error
+    return listening
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,319 @@
+"""The worker: one thread that moves batches through their states, a bounded step at a time, in turn.
+
+Engines that wait run in pools of their own; everything else here takes milliseconds, so that several batches advance
+together and an API call never waits long for a turn of the interpreter.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from runner.clock import Clock
+from runner.server import outputs
+from runner.server.dialect import Dialect, Verdict
+from runner.server.engines.base import Refusing
+from runner.server.engines.registry import Engines, Slot
+from runner.server.faults import Faults
+from runner.server.home import Home
+from runner.server.log import Log
+from runner.server.records import Batch, Problem, State
+from runner.server.run import Run
+from runner.server.world import World
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 0.25  # how often time limits are looked at
+SWEEP_SECONDS = 30.0
+
+
+class Worker:
+    """Owns the thread. Talks to the rest through the world."""
+
+    def __init__(
+        self,
+        home: Home,
+        world: World,
+        dialects: Mapping[str, Dialect],
+        engines: Engines,
+        faults: Faults,
+        clock: Clock,
+        request_log: Log,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._home = home
+        self._world = world
+        self._dialects = dialects
+        self._engines = engines
+        self._faults = faults
+        self._clock = clock
+        self._log = request_log
+        self._new_id = new_id
+        self._runs: dict[str, Run] = {}
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._swept_at = float("-inf")
+        self._thread = threading.Thread(target=self._loop, name="worker", daemon=True)
+        engines.on_change = self.wake
+
+    def start(self) -> None:
+        self._tidy()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Stop after the step at hand. Rows in flight are asked again by the next server."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=5)
+        for run in self._runs.values():
+            run.close()
+        self._engines.close()
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            busy = False
+            for batch in self._world.active():
+                if self._stop.is_set():
+                    return
+                busy = self._guarded(batch) or busy
+            self._sweep()
+            if not busy:
+                self._wake.wait(IDLE_SECONDS)
+
+    def _guarded(self, batch: Batch) -> bool:
+        """One step; trouble with one batch (a full disk, say) is logged, and tried again a little later."""
+        try:
+            return self._step(batch)
+        except Exception:
+            log.exception("batch %s: a step failed and will be tried again", batch.id)
+            self._drop(batch.id)
+            self._stop.wait(1.0)
+            return False
+
+    def _step(self, batch: Batch) -> bool:
+        match batch.state:
+            case State.VALIDATING:
+                return self._faults.look("stuck_validating") is None and self._validate(batch)
+            case State.IN_PROGRESS:
+                return self._advance(batch)
+            case State.FINALIZING:
+                self._finish(batch, State.COMPLETED)
+                return True
+            case State.CANCELLING:
+                return self._faults.look("stuck_cancelling") is None and self._cancel(batch)
+        return False
+
+    # validating
+
+    def _validate(self, batch: Batch) -> bool:
+        verdict = self._verdict(batch)
+        if verdict.problems:
+            self._fail(batch, verdict.problems)
+            return True
+        slot = self._engines.slot(verdict.model)
+        if slot.is_loading:
+            return False
+        if slot.error is not None:
+            hint = f"; {slot.error.hint}" if slot.error.hint else ""
+            self._fail(batch, [Problem("engine_unavailable", slot.error.message + hint)])
+            self._engines.forget(verdict.model)
+            return True
+        now = self._now()
+        self._change(batch, lambda seen: _accepted(seen, verdict, now))
+        return True
+
+    def _verdict(self, batch: Batch) -> Verdict:
+        dialect = self._dialects[batch.dialect]
+        source = self._home.work(batch.id) / "input.jsonl"
+        if "file_invisible" in batch.marks:
+            source = source.with_name("invisible")
+        verdict = dialect.check(batch, source, self._stop.is_set)
+        limit = self._faults.look("enqueued_tokens")
+        if verdict.problems or limit is None:
+            return verdict
+        others = sum(
+            other.enqueued_tokens
+            for other in self._world.active()
+            if other.owner == batch.owner and other.model == verdict.model and other.id != batch.id
+        )
+        if others + verdict.enqueued_tokens <= limit.value:
+            return verdict
+        text = (
+            f"Enqueued token limit reached for {verdict.model} in organization org-runner. Limit:"
+            f" {int(limit.value):,} enqueued tokens. Please try again once some in_progress batches"
+            " have been completed."
+        )
+        return Verdict([Problem("token_limit_exceeded", text)])
+
+    def _fail(self, batch: Batch, problems: list[Problem]) -> None:
+        now = self._now()
+        self._change(
+            batch,
+            lambda seen: (
+                seen.entering(State.FAILED, now, problems=problems) if seen.state is State.VALIDATING else seen
+            ),
+        )
+        self._clear(batch)
+
+    # in progress
+
+    def _advance(self, batch: Batch) -> bool:
+        run = self._run_of(batch)
+        if run is None:
+            return False
+        if batch.ending is None and self._has_expired(batch):
+            batch = self._change(batch, lambda seen: msgspec.structs.replace(seen, ending=State.EXPIRED))
+        if batch.ending is not None:
+            return self._wind_up(batch, run, State.EXPIRED)
+        asked = run.asked
+        happened = run.step(batch, self._allowed(batch))
+        self._log.rows_asked(run.asked - asked)
+        if run.is_exhausted and run.in_flight == 0:
+            now = self._now()
+            self._change(
+                batch, lambda seen: seen.entering(State.FINALIZING, now) if seen.state is State.IN_PROGRESS else seen
+            )
+            return True
+        return happened
+
+    def _has_expired(self, batch: Batch) -> bool:
+        at = batch.marks.get("expire_at")
+        return self._now() >= batch.expires_at or (at is not None and batch.done >= _share(at, batch.total))
+
+    def _allowed(self, batch: Batch) -> int:
+        """How many rows may be done by now: all, unless a fault says stop."""
+        allowed = batch.total + 1  # one more, to see the end of the input
+        at = batch.marks.get("expire_at")
+        if at is not None:
+            allowed = _share(at, batch.total)
+        hold = self._faults.look("hold")
+        return allowed if hold is None else min(allowed, _share(hold.value, batch.total))
+
+    def _cancel(self, batch: Batch) -> bool:
+        if batch.total == 0:  # never validated: nobody knows its rows
+            now = self._now()
+            self._change(batch, lambda seen: seen.entering(State.CANCELLED, now))
+            self._clear(batch)
+            return True
+        run = self._run_of(batch)
+        return run is not None and self._wind_up(batch, run, State.CANCELLED)
+
+    def _wind_up(self, batch: Batch, run: Run, ending: State) -> bool:
+        """Wait for the rows in flight, then end without the rest."""
+        if run.drain(batch) or run.in_flight:
+            return False
+        self._finish(batch, ending)
+        return True
+
+    def _finish(self, batch: Batch, ending: State) -> None:
+        """Write the result files and end, in one transaction; a batch cancelled meanwhile is left for its own end."""
+        now = self._now()
+        dialect = self._dialects[batch.dialect]
+        rows = self._world.rows(batch.id)
+        made = outputs.publish(self._home, dialect, batch, rows, self._faults, now, self._new_id)
+        new_files = [file for file in made if file is not None]
+
+        def ended(seen: Batch) -> Batch:
+            if seen.state is not batch.state:
+                return seen
+            return seen.entering(
+                ending,
+                now,
+                output_ref=made.output.id if made.output else None,
+                error_ref=made.error.id if made.error else None,
+            )
+
+        after = self._world.change(batch.id, ended, new_files=new_files)
+        if after.state is not ending:
+            for file in new_files:
+                self._home.content(file.id).unlink()
+            return
+        self._clear(batch)
+
+    def _run_of(self, batch: Batch) -> Run | None:
+        """The batch's run, opened again after a restart; None while its engine loads."""
+        run = self._runs.get(batch.id)
+        if run is not None:
+            return run
+        slot = self._engines.slot(batch.model)
+        if slot.is_loading:
+            return None
+        run = self._runs[batch.id] = self._open(batch, slot)
+        return run
+
+    def _open(self, batch: Batch, slot: Slot) -> Run:
+        return Run(
+            self._world,
+            batch,
+            self._home.work(batch.id),
+            self._dialects[batch.dialect],
+            slot.engine if slot.error is None else Refusing(503, "engine_unavailable", slot.error.message),
+            slot.pool,
+            self._faults,
+            self._clock,
+            self.wake,
+        )
+
+    # housekeeping
+
+    def _change(self, batch: Batch, how: Callable[[Batch], Batch]) -> Batch:
+        return self._world.change(batch.id, how)
+
+    def _drop(self, batch_id: str) -> None:
+        run = self._runs.pop(batch_id, None)
+        if run is not None:
+            run.close()
+
+    def _clear(self, batch: Batch) -> None:
+        """An ended batch needs its input and spools no more."""
+        self._drop(batch.id)
+        shutil.rmtree(self._home.work(batch.id), ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove expired files now and then."""
+        if self._clock.monotonic() - self._swept_at < SWEEP_SECONDS:
+            return
+        self._swept_at = self._clock.monotonic()
+        for file_id in self._world.expired_files(self._now()):
+            self._world.delete_file(file_id)
+            self._home.content(file_id).unlink(missing_ok=True)
+
+    def _tidy(self) -> None:
+        """Remove what a killed server wrote but never recorded."""
+        known = self._world.file_ids()
+        for path in (self._home.root / "files").iterdir():
+            if path.name not in known:
+                path.unlink()
+        active = {batch.id for batch in self._world.active()}
+        for path in (self._home.root / "work").iterdir():
+            if path.name not in active:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+
+def _accepted(batch: Batch, verdict: Verdict, now: float) -> Batch:
+    if batch.state is not State.VALIDATING:
+        return batch
+    return batch.entering(
+        State.IN_PROGRESS,
+        now,
+        model=verdict.model,
+        total=verdict.rows,
+        enqueued_tokens=verdict.enqueued_tokens,
+    )
+
+
+def _share(fraction: float, total: int) -> int:
+    return int(fraction * total + 1e-9)

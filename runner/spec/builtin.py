@@ -1,0 +1,16 @@
+"""The providers a spec can name without declaring them."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from runner.spec.model import ProfileName
+from runner.spec.project import Provider
+
+PROFILES: tuple[str, ...] = get_args(ProfileName)
+BUILT_IN: dict[str, Provider] = {
+    "embedded": Provider("embedded", "embedded"),
+    "openai": Provider("openai", "openai"),
+    **{name: Provider(name, "openai", profile=name) for name in PROFILES},
+}
+UNSUPPORTED = ("fireworks", "fireworks-audio")  # known, and not to be mistaken for a typing error

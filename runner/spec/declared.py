@@ -1,0 +1,202 @@
+"""What all spec files declare, as one namespace: each entry checked for itself, names not yet resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from runner.errors import Mark
+from runner.job.address import NAME
+from runner.spec.builtin import UNSUPPORTED
+from runner.spec.fields import MAX_NAME_CHARS, name_rule
+from runner.spec.model import (
+    DatasetSpec,
+    JobSpec,
+    ModelSpec,
+    Prompt,
+    PromptSpec,
+    Provider,
+    ProviderSpec,
+    SpecFile,
+)
+from runner.spec.nodes import Mapping, Node, Scalar, data_of, kind_of, scalars_of
+from runner.spec.problems import Problems
+from runner.spec.secrets import is_api_key_name, is_secret, may_hold_secrets
+from runner.spec.violations import Subject, report
+
+
+class _Section(NamedTuple):
+    noun: str
+    model: type[BaseModel]
+    checks: TypeAdapter[Any]
+
+
+SECTIONS = {
+    "models": _Section("model", ModelSpec, TypeAdapter(ModelSpec)),
+    "datasets": _Section("dataset", DatasetSpec, TypeAdapter(DatasetSpec)),
+    "prompts": _Section("prompt", PromptSpec, TypeAdapter(Prompt)),
+    "jobs": _Section("job", JobSpec, TypeAdapter(JobSpec)),
+    "providers": _Section("provider", ProviderSpec, TypeAdapter(Provider)),
+}
+_AUDIO_KEYS = ("audio", "exclude", "task")
+_ONCE = ("project", "budget")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One declared name. `spec` is None when its fields are wrong: it exists, but cannot be used."""
+
+    section: str
+    name: str
+    key: Scalar
+    node: Node
+    spec: Any = None
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(SECTIONS[self.section].noun, self.name)
+
+    def key_mark(self, field_name: str) -> Mark:
+        """Where a field of this entry starts, or the entry itself."""
+        if isinstance(self.node, Mapping) and field_name in self.node.entries:
+            return self.node.key(field_name).mark
+        return self.key.mark
+
+    def value(self, *path: str) -> Node | None:
+        """The node at `path`, or None where nothing is written."""
+        node: Node | None = self.node
+        for part in path:
+            node = node.get(part) if isinstance(node, Mapping) else None
+        return node
+
+    def value_mark(self, *path: str) -> Mark:
+        """Where the value at `path` starts (the text of a block), or the entry itself."""
+        node = self.value(*path)
+        if node is None:
+            return self.key.mark
+        return node.text_mark if isinstance(node, Scalar) else node.mark
+
+
+@dataclass(slots=True)
+class Declared:
+    """The namespace: section -> name -> entry."""
+
+    entries: dict[str, dict[str, Entry]] = field(default_factory=lambda: {name: {} for name in SECTIONS})
+    is_whole: bool = True  # False: a file could not be read, so an unknown name proves nothing
+    project: str | None = None
+    budget: float | None = None
+    _once: dict[str, Mark] = field(default_factory=dict)
+    _folded: dict[tuple[str, str], Entry] = field(default_factory=dict)
+
+    def add_file(self, top: Mapping, problems: Problems) -> None:
+        """Everything one file declares."""
+        if may_hold_secrets(problems.text_of(top.mark.file)):
+            _refuse_secrets(top, problems)
+        self._add_top(top, problems)
+        for section in SECTIONS:
+            for key, node in _named_nodes(section, top, problems):
+                self._add(section, key, node, problems)
+
+    def _add_top(self, top: Mapping, problems: Problems) -> None:
+        """`version`, `project`, `budget`, and fields that nobody knows; `x-` holds anchors, as in compose files."""
+        rest = {
+            name: data_of(node)
+            for name, (_, node) in top.entries.items()
+            if name not in SECTIONS and not name.startswith("x-")
+        }
+        if not rest:
+            return
+        for name in _ONCE:
+            self._note_once(name, top, problems)
+        try:
+            spec = SpecFile.model_validate(rest)
+        except ValidationError as error:
+            report(error, Subject(), None, top, SpecFile, problems)
+            return
+        self.project = spec.project or self.project
+        self.budget = self.budget if spec.budget is None else spec.budget
+
+    def _note_once(self, name: str, top: Mapping, problems: Problems) -> None:
+        if name not in top.entries:
+            return
+        mark = top.key(name).mark
+        if name in self._once:
+            problems.error(mark, f"`{name}` is already set at {self._once[name]}", "keep one of the two")
+        self._once.setdefault(name, mark)
+
+    def _add(self, section: str, key: Scalar, node: Node, problems: Problems) -> None:
+        name = key.source
+        noun = SECTIONS[section].noun
+        if not NAME.match(name) or len(name) > MAX_NAME_CHARS:
+            problems.error(key.mark, f"the name of {noun} `{name[:60]}` {name_rule()}", "rename it")
+            return
+        there = self._folded.get((section, name.casefold()))
+        if there is None:
+            entry = _checked(section, name, key, node, problems)
+            self.entries[section][name] = self._folded[section, name.casefold()] = entry
+        elif there.name == name:
+            message = f"{noun} `{name}` is already declared at {there.key.mark}"
+            problems.error(key.mark, message, "rename one of the two")
+        else:
+            message = f"{noun} `{name}` and `{there.name}` at {there.key.mark} differ only in case"
+            problems.error(key.mark, message, "rename one of the two")
+
+
+def _named_nodes(section: str, top: Mapping, problems: Problems) -> Iterator[tuple[Scalar, Node]]:
+    """The entries of one section of one file."""
+    node = top.get(section)
+    if node is None or (isinstance(node, Scalar) and node.value is None):
+        return
+    if not isinstance(node, Mapping):
+        hint = f"write `{section}:` and below it a name, indented, for each {SECTIONS[section].noun}"
+        problems.error(node.mark, f"`{section}` must be a mapping, not {kind_of(node)}", hint)
+        return
+    yield from node.entries.values()
+
+
+def _checked(section: str, name: str, key: Scalar, node: Node, problems: Problems) -> Entry:
+    """The entry with its fields checked, or one without `spec` after problems."""
+    entry = Entry(section, name, key, node)
+    if _refuse_unsupported(entry, problems):
+        return entry
+    kind = SECTIONS[section]
+    try:
+        return Entry(section, name, key, node, kind.checks.validate_python(data_of(node)))
+    except ValidationError as error:
+        report(error, entry.subject, key, node, kind.model, problems)
+        return entry
+
+
+def _refuse_unsupported(entry: Entry, problems: Problems) -> bool:
+    """What the design has and this version has not: said plainly, instead of `unknown field`."""
+    later = "not supported by this version yet"
+    if entry.section == "jobs" and isinstance(entry.node, Mapping):
+        for field_name in _AUDIO_KEYS:
+            if field_name in entry.node.entries:
+                told = "audio jobs are" if field_name == "audio" else f"`{field_name}` is for audio jobs, which are"
+                hint = "remove the job, or give it a `dataset` and a `prompt`"
+                problems.error(entry.key_mark(field_name), f"{told} {later}", hint)
+                return True
+    if entry.section == "providers":
+        kind = entry.value("kind")
+        written = kind.value if isinstance(kind, Scalar) else entry.name if kind is None else None
+        if written in UNSUPPORTED:
+            problems.error(kind.mark if kind else entry.key.mark, f"provider kind `{written}` is {later}")
+            return True
+    return False
+
+
+def _refuse_secrets(top: Mapping, problems: Problems) -> None:
+    """Literal keys anywhere: said once per place, without the value, and before anything else is said there."""
+    for key, scalar in scalars_of(top):
+        name = key.source if key else ""
+        if not isinstance(scalar.value, str) or not is_secret(name, scalar.value):
+            continue
+        hint = "revoke this key and make a new one: it has been in a file; put the new one in the environment"
+        if is_api_key_name(name):
+            hint += " and name its variable with `api_key_env`"
+        problems.error(scalar.mark, f"`{name[:60]}` holds a literal key" if name else "a literal key", hint)
+        problems.silence(scalar.mark, *([key.mark] if key else []))

@@ -1,0 +1,198 @@
+"""The types of single fields: what a user may write, and what it becomes.
+
+A complaint is a predicate (`must be a duration such as 24h`); whoever shows it puts the field before it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from runner.job.address import NAME
+from runner.spec.nodes import SourceFloat, SourceInt
+from runner.spec.project import ENDPOINTS
+
+T = TypeVar("T")
+
+MAX_NAME_CHARS = 100
+MAX_WINDOW_HOURS = 24 * 365
+ENDPOINT_NAMES = dict(zip(("chat", "responses", "embeddings", "completions"), ENDPOINTS, strict=True))
+OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
+
+_DURATION = re.compile(r"([0-9]{1,9})([mhd])\Z")
+_HOURS_IN = {"h": 1, "d": 24}
+
+
+def complaint(message: str, hint: str = "", path: tuple[str | int, ...] = ()) -> PydanticCustomError:
+    """A validation error in our words. path: the place below the field that is meant."""
+    return PydanticCustomError("runner", "{message}", {"message": message, "hint": hint, "path": list(path)})
+
+
+def _given(value: Any) -> Any:
+    if value is None:
+        raise complaint("has no value", "give it one, or remove the line")
+    return value
+
+
+def _text_of(value: Any) -> Any:
+    return value.source if isinstance(value, SourceInt | SourceFloat) else value
+
+
+def _whole(value: Any) -> Any:
+    """A plain int out of `3`, never out of `3.0`; the subclass must not leak into what is sent."""
+    return int(value) if isinstance(value, SourceInt) else value
+
+
+def plain(value: Any, path: tuple[str | int, ...] = ()) -> Any:
+    """Free-form data as it will be sent: numbers without their source text, nothing JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: plain(item, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item, (*path, index)) for index, item in enumerate(value)]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise complaint("is no number that can be sent", "quote it if it is meant as text", path)
+        return float(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise complaint("is empty")
+    return value
+
+
+def _name(value: str) -> str:
+    if not NAME.match(value) or len(value) > MAX_NAME_CHARS:
+        raise complaint(name_rule())
+    return value
+
+
+def name_rule() -> str:
+    return f"must be at most {MAX_NAME_CHARS} letters, digits, `_`, `-` and `.`, the first no `-` or `.`"
+
+
+def hours_of(value: Any) -> Any:
+    """Whole hours out of `24h`, `7d`, `120m`."""
+    if value is None or isinstance(value, bool | list | dict):
+        raise complaint("must be a duration such as `24h` or `7d`")
+    if isinstance(value, int):
+        raise complaint("must be a duration with a unit", f"write `{value}h`" if value > 0 else "such as `24h`")
+    if clock := re.match(r"([0-9]{1,4}):00(?::00)?\Z", str(value)):
+        raise complaint("must be a duration such as `24h` or `7d`", f"write `{int(clock[1])}h`")
+    found = _DURATION.match(str(value)) if isinstance(value, str) else None
+    if not found:
+        raise complaint("must be a duration such as `24h` or `7d`")
+    number, unit = int(found[1]), found[2]
+    if unit == "m" and number % 60:
+        raise complaint("must be whole hours", f"write `{number // 60 + 1}h`")
+    hours = number // 60 if unit == "m" else number * _HOURS_IN[unit]
+    if not 1 <= hours <= MAX_WINDOW_HOURS:
+        raise complaint(f"must be between `1h` and `{MAX_WINDOW_HOURS // 24}d`")
+    return hours
+
+
+def _hours_or_duration(value: Any) -> Any:
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else hours_of(value)
+
+
+def _endpoint(value: Any) -> Any:
+    value = _text_of(value)
+    if isinstance(value, str) and value not in ENDPOINT_NAMES and value not in ENDPOINTS:
+        raise complaint("must be one of " + ", ".join(f"`{name}`" for name in ENDPOINT_NAMES))
+    return ENDPOINT_NAMES.get(value, value) if isinstance(value, str) else value
+
+
+def _base_url(value: str) -> str:
+    """An address we may send a key to: https, or http to this machine; a path, and nothing else."""
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise complaint("must be a URL such as `https://api.example.com/v1`") from None
+    if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\\]", value):
+        raise complaint("must be a URL such as `https://api.example.com/v1`")
+    if "@" in parts.netloc:
+        raise complaint("must not hold a user name or password", "keys come from the environment: `api_key_env`")
+    if "?" in value or "#" in value:
+        raise complaint("must not hold a query", "extra query parameters go to `overrides: {query: {...}}`")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise complaint("must start with `https://`", "plain http is accepted for this machine only (`localhost`)")
+    if not parts.path.strip("/"):
+        raise complaint("must end with the path of the API", f"write `{value.rstrip('/')}/v1`")
+    return value.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _env_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise complaint("must be the name of an environment variable", "such as `MY_PROVIDER_API_KEY`")
+    return value
+
+
+def _api_path(value: str) -> str:
+    if not re.fullmatch(r"/[A-Za-z0-9_.{}:/-]*", value) or ".." in value:
+        raise complaint("must be a path that starts with `/`", "such as `/batches` or `/files/{id}/content`")
+    return value
+
+
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", value):
+        raise complaint("must be the name of a header", "such as `api-key`")
+    return value
+
+
+def _listed(value: Any) -> Any:
+    return value if value is None or isinstance(value, list) else [value]
+
+
+# Annotated types: what pydantic checks, and what the JSON Schema says.
+_NUMBER_OR_TEXT = {"type": ["string", "number"]}
+_DURATION_SCHEMA = {"type": "string", "pattern": "^[0-9]{1,9}[mhd]$", "examples": ["24h", "7d"]}
+_NAME_PATTERN = f"^{NAME.pattern.removesuffix(chr(92) + 'Z')}$"
+
+Maybe = Annotated[T | None, BeforeValidator(_given)]
+RawText = Annotated[str, BeforeValidator(_text_of), WithJsonSchema(_NUMBER_OR_TEXT)]
+Text = Annotated[str, AfterValidator(_not_blank), BeforeValidator(_text_of), WithJsonSchema(_NUMBER_OR_TEXT)]
+Name = Annotated[
+    str,
+    AfterValidator(_name),
+    BeforeValidator(_text_of),
+    WithJsonSchema({"type": ["string", "number"], "pattern": _NAME_PATTERN, "maxLength": MAX_NAME_CHARS}),
+]
+Key = Annotated[str, StringConstraints(pattern=_NAME_PATTERN, max_length=MAX_NAME_CHARS)]
+Hours = Annotated[int, BeforeValidator(hours_of), WithJsonSchema(_DURATION_SCHEMA)]
+HoursOrDuration = Annotated[
+    int,
+    Field(ge=1),
+    BeforeValidator(_hours_or_duration),
+    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"type": "integer", "minimum": 1}]}),
+]
+Endpoint = Annotated[
+    str, BeforeValidator(_endpoint), WithJsonSchema({"enum": [*ENDPOINT_NAMES, *ENDPOINTS], "default": "chat"})
+]
+Count = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
+Whole = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
+Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+JsonMap = Annotated[dict[str, Any], BeforeValidator(plain)]
+OneOrMore = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=T | list[T])]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+EnvName = Annotated[str, AfterValidator(_env_name)]
+ApiPath = Annotated[str, AfterValidator(_api_path)]
+Header = Annotated[str, AfterValidator(_header)]

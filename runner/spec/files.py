@@ -1,0 +1,72 @@
+"""Which spec files a command line means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from runner.errors import UsageError
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def find_files(paths: Sequence[str], root: Path) -> list[str]:
+    """All spec files below `paths`, sorted, relative to `root`, with `/` between their parts.
+
+    Hidden files and folders are skipped, and so are symlinks that leave the root; a file that can be
+    reached in two ways is listed once. Raises UsageError for a path that is missing, lies outside the
+    root or is no YAML file, and when there is nothing to read at all.
+    """
+    base = Path(os.path.realpath(root))
+    found: dict[str, str] = {}
+    for path in paths:
+        start = base / path
+        real = _checked(path, start, base)
+        files = _walk(start, base, set()) if real.is_dir() else iter([start])
+        for file in files:
+            name = Path(os.path.normpath(file)).relative_to(base).as_posix()
+            target = os.path.realpath(file)
+            found[target] = min(name, found.get(target, name))
+    if not found:
+        shown = ", ".join(f"`{path}`" for path in paths)
+        raise UsageError(f"no .yaml or .yml files below {shown}", hint="give the folder that holds the specs")
+    return sorted(found.values())
+
+
+def _checked(path: str, start: Path, base: Path) -> Path:
+    if "\0" in path or not start.exists():
+        raise UsageError(
+            f"no such file or folder: `{path}`", hint="paths start at the project root; `-C DIR` changes it"
+        )
+    real = Path(os.path.realpath(start))
+    if not real.is_relative_to(base) or not Path(os.path.normpath(start)).is_relative_to(base):
+        raise UsageError(
+            f"`{path}` lies outside the project root", hint="give the root with `-C DIR`, and paths below it"
+        )
+    if not real.is_dir() and (start.suffix not in SUFFIXES or not real.is_file()):
+        raise UsageError(f"`{path}` is not a .yaml or .yml file", hint="give a spec file, or a folder of them")
+    return real
+
+
+def _walk(folder: Path, base: Path, seen: set[str]) -> Iterator[Path]:
+    """Spec files below `folder`; linked folders are followed once, and only inside the root."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise UsageError(f"cannot read the folder `{folder}`: {error.strerror}") from error
+    for entry in entries:
+        if entry.name.startswith(".") or (entry.is_symlink() and not _is_inside(entry.path, base)):
+            continue
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), base, seen)
+        elif entry.name.endswith(SUFFIXES) and entry.is_file():
+            yield Path(entry.path)
+
+
+def _is_inside(path: str, base: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(base)

@@ -1,0 +1,84 @@
+"""Spec files to one checked project, or every problem of every file at once."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from runner.spec import nouns, outputs
+from runner.spec.declared import Declared
+from runner.spec.jobs import Nouns, jobs_of
+from runner.spec.loader import find_files, read
+from runner.spec.problems import Problems
+from runner.spec.project import Dataset, Job, Project, Prompt, Provider
+
+DEFAULT_PROJECT = "runner"
+
+
+def load(paths: Sequence[str], root: Path) -> Project:
+    """The project that the spec files below `paths` describe; both are relative to `root`.
+
+    Raises UsageError when `paths` lead to nothing, SpecError with all problems otherwise.
+    """
+    problems = Problems()
+    root = Path(os.path.realpath(root))
+    files = find_files(paths, root)
+    declared = Declared()
+    for file in files:
+        before = problems.errors
+        top = read(root / file, file, problems)
+        if top is not None:
+            declared.add_file(top, problems)
+        elif problems.errors > before:
+            declared.is_whole = False
+    project = _resolved(declared, files, tuple(paths), root, problems)
+    problems.raise_errors()
+    return project
+
+
+def _resolved(
+    declared: Declared, files: Sequence[str], paths: tuple[str, ...], root: Path, problems: Problems
+) -> Project:
+    """The project as far as it can be made out; worth something only if `problems` holds no error."""
+    providers = nouns.providers_of(declared, problems)
+    known = Nouns(
+        datasets=nouns.datasets_of(declared, problems),
+        prompts=nouns.prompts_of(declared, root, problems),
+        models=nouns.models_of(declared, providers, problems),
+        providers=providers,
+    )
+    jobs = jobs_of(declared, known, root, problems)
+    datasets = [dataset for dataset in known.datasets.values() if dataset]
+    outputs.check_collisions(jobs, _inputs(datasets, known.prompts.values(), files), problems)
+    outputs.check_globs(jobs, datasets, problems)
+    return Project(
+        name=declared.project or DEFAULT_PROJECT,
+        root=root,
+        jobs=tuple(jobs),
+        providers=_wanted(declared, jobs, providers),
+        files=tuple(files),
+        paths=paths,
+        budget=declared.budget,
+        warnings=problems.warnings(),
+    )
+
+
+def _wanted(declared: Declared, jobs: Sequence[Job], providers: Mapping[str, Provider | None]) -> dict[str, Provider]:
+    """Those the jobs use, and those declared."""
+    names = {job.model.provider for job in jobs} | set(declared.entries["providers"])
+    return {name: provider for name in sorted(names) if (provider := providers[name])}
+
+
+def _inputs(datasets: Iterable[Dataset], prompts: Iterable[Prompt | None], files: Iterable[str]) -> dict[str, str]:
+    """The files that specs read, as far as they are named one by one -> what they are. Case is folded."""
+    found = {file.casefold(): "a spec file" for file in files}
+    for prompt in prompts:
+        for message in prompt.messages if prompt else ():
+            found.setdefault(message.mark.file.casefold(), f"a file of prompt `{prompt.key}`" if prompt else "")
+    for dataset in datasets:
+        for file in dataset.files:
+            what = f"a file of dataset `{dataset.key}` at {dataset.mark}"
+            found[posixpath.normpath(file).casefold()] = what
+    return found

@@ -1,0 +1,251 @@
+"""Checked entries to the values the rest of runner reads: models, datasets, prompts, providers."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from pathlib import Path
+from typing import Any
+
+from runner.errors import Mark
+from runner.spec.builtin import BUILT_IN, UNSUPPORTED
+from runner.spec.declared import Declared, Entry
+from runner.spec.fields import ENDPOINT_NAMES
+from runner.spec.loader import read_text
+from runner.spec.model import DatasetSpec, ModelSpec, PromptSpec, ProviderSpec
+from runner.spec.nodes import Mapping, Scalar, Sequence
+from runner.spec.problems import Problems
+from runner.spec.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, Provider
+
+WRITTEN_BY_US = ("model", "messages", "input", "prompt", "stream")
+DATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
+_PACKED = (".gz", ".zst")
+
+
+def providers_of(declared: Declared, problems: Problems) -> dict[str, Provider | None]:
+    """Every provider a model can name; None for those that are declared but cannot be used."""
+    found: dict[str, Provider | None] = dict(BUILT_IN)
+    for entry in declared.entries["providers"].values():
+        found[entry.name] = _provider(entry, problems) if entry.spec else None
+    return found
+
+
+def _provider(entry: Entry, problems: Problems) -> Provider | None:
+    spec: ProviderSpec = entry.spec
+    built_in = BUILT_IN.get(entry.name)
+    kind = spec.kind or (built_in.kind if built_in else "openai" if spec.profile else None)
+    profile = spec.profile or (built_in.profile if built_in else None)
+    if kind is None:
+        problems.error(entry.key.mark, f"{entry.subject} needs `kind`", "write `kind: openai`")
+        return None
+    for field_name, ours, theirs in (
+        ("kind", kind, built_in and built_in.kind),
+        ("profile", profile, built_in and built_in.profile),
+    ):
+        if built_in and ours != theirs:
+            message = f"`{field_name}` of {entry.subject} is built in and cannot be changed"
+            problems.error(entry.value_mark(field_name), message, "declare a provider with a name of its own")
+            return None
+    if not _fits_kind(entry, spec, kind, problems):
+        return None
+    needs_url = profile == "azure" or not (built_in or profile)
+    if kind == "openai" and needs_url and not spec.base_url:
+        hint = "such as `base_url: https://api.example.com/v1`"
+        if profile == "azure":
+            hint = "such as `base_url: https://RESOURCE.openai.azure.com/openai/v1`"
+        problems.error(entry.key.mark, f"{entry.subject} needs `base_url`", hint)
+        return None
+    overrides = spec.overrides.model_dump(exclude_unset=True, by_alias=True) if spec.overrides else {}
+    return Provider(entry.name, kind, spec.base_url, spec.account, spec.api_key_env, profile, overrides, entry.key.mark)
+
+
+def _fits_kind(entry: Entry, spec: ProviderSpec, kind: str, problems: Problems) -> bool:
+    """The embedded server has no address, account or key."""
+    extra = [name for name in ProviderSpec.model_fields if name != "kind" and getattr(spec, name) is not None]
+    if kind != "embedded" or not extra:
+        return True
+    for name in extra:
+        message = f"`{name}` has no meaning for the embedded {entry.subject}"
+        problems.error(entry.key_mark(name), message, "remove the line")
+    return False
+
+
+def models_of(declared: Declared, providers: dict[str, Provider | None], problems: Problems) -> dict[str, Model | None]:
+    return {e.name: _model(e, declared, providers, problems) for e in declared.entries["models"].values()}
+
+
+def _model(entry: Entry, declared: Declared, providers: dict[str, Provider | None], problems: Problems) -> Model | None:
+    is_known = _check_provider(entry, declared, providers, problems)
+    spec: ModelSpec | None = entry.spec
+    if spec is None:
+        return None
+    for name in WRITTEN_BY_US:
+        if name in (spec.params or {}):
+            hint = "a batch cannot stream" if name == "stream" else "runner writes it into every request"
+            params = entry.value("params")
+            mark = params.key(name).mark if isinstance(params, Mapping) else entry.key.mark
+            problems.error(mark, f"`params` of {entry.subject} cannot set `{name}`", hint)
+            is_known = False
+    endpoint = spec.endpoint or ENDPOINTS[0]
+    if spec.price and spec.price.output is None and endpoint != ENDPOINT_NAMES["embeddings"]:
+        problems.error(entry.key_mark("price"), f"`price` of {entry.subject} needs `output`")
+        is_known = False
+    if not is_known:
+        return None
+    price = Price(spec.price.input, spec.price.output or 0.0) if spec.price else None
+    return Model(
+        key=entry.name,
+        provider=spec.provider,
+        name=spec.name,
+        endpoint=endpoint,
+        params=spec.params or {},
+        options=spec.options or {},
+        price=price,
+        mark=entry.key.mark,
+    )
+
+
+def _check_provider(
+    entry: Entry, declared: Declared, providers: dict[str, Provider | None], problems: Problems
+) -> bool:
+    """Whether the provider a model names can be used; asked of models with other problems too."""
+    node = entry.value("provider")
+    if not isinstance(node, Scalar) or node.value is None or isinstance(node.value, bool):
+        return False
+    name = node.source
+    if name in providers:
+        provider = providers[name]
+        if provider and provider.profile == "azure" and not provider.base_url:
+            hint = "declare `providers: {azure: {base_url: https://RESOURCE.openai.azure.com/openai/v1}}`"
+            problems.error(node.mark, f"{entry.subject} uses `azure`, which needs a `base_url`", hint)
+            return False
+        return provider is not None
+    if not declared.is_whole:
+        return False
+    if name in UNSUPPORTED:
+        message = f"{entry.subject} uses `{name}`, which is not supported by this version yet"
+        problems.error(node.mark, message, "use one of " + ", ".join(f"`{known}`" for known in BUILT_IN))
+        return False
+    near = problems.nearest(name, providers)
+    hint = f"did you mean `{near}`?" if near else "declare it under `providers`"
+    problems.error(node.mark, f"{entry.subject} uses the unknown provider `{name[:60]}`", hint)
+    return False
+
+
+def datasets_of(declared: Declared, problems: Problems) -> dict[str, Dataset | None]:
+    return {e.name: _dataset(e, problems) for e in declared.entries["datasets"].values()}
+
+
+def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
+    spec: DatasetSpec | None = entry.spec
+    if spec is None:
+        return None
+    before = len(problems.found)
+    for index, pattern in enumerate(spec.files):
+        _check_data_file(entry, index, pattern, problems)
+    if len(problems.found) > before:
+        return None
+    return Dataset(
+        key=entry.name,
+        files=tuple(spec.files),
+        id=spec.id,
+        where=spec.where,
+        sample_rows=spec.sample.rows if spec.sample else None,
+        sample_seed=(spec.sample.seed or 0) if spec.sample else 0,
+        mark=entry.key.mark,
+        id_mark=entry.value_mark("id"),
+        where_mark=entry.value_mark("where"),
+    )
+
+
+def _check_data_file(entry: Entry, index: int, pattern: str, problems: Problems) -> None:
+    node = entry.value("files")
+    mark = node.items[index].mark if isinstance(node, Sequence) else entry.value_mark("files")
+    if not pattern.isprintable():
+        problems.error(mark, f"`files` of {entry.subject} must not hold control characters")
+        return
+    name = posixpath.basename(pattern)
+    for suffix in _PACKED:
+        name = name.removesuffix(suffix)
+    suffix = posixpath.splitext(name)[1]
+    if suffix in DATA_SUFFIXES or any(char in suffix or (not suffix and char in name) for char in "*?["):
+        return
+    hint = "files end in .jsonl, .csv or .parquet, and may add .gz or .zst"
+    problems.error(mark, f"`files` of {entry.subject} names `{pattern[:80]}`, which is no known format", hint)
+
+
+def prompts_of(declared: Declared, root: Path, problems: Problems) -> dict[str, Prompt | None]:
+    return {e.name: _prompt(e, root, problems) for e in declared.entries["prompts"].values()}
+
+
+def _prompt(entry: Entry, root: Path, problems: Problems) -> Prompt | None:
+    spec: PromptSpec | None = entry.spec
+    if spec is None:
+        return None
+    messages = _messages(entry, spec, root, problems)
+    if messages is None:
+        return None
+    tools: tuple[Any, ...] | None = tuple(spec.tools) if spec.tools else None
+    return Prompt(entry.name, messages, spec.response_format, tools, entry.key.mark)
+
+
+def _messages(entry: Entry, spec: PromptSpec, root: Path, problems: Problems) -> tuple[Message, ...] | None:
+    """The messages in order, or None after a problem: exactly one of `user`, `messages`, `file`."""
+    given = [name for name in ("user", "messages", "file") if getattr(spec, name) is not None]
+    if not given:
+        problems.error(entry.key.mark, f"{entry.subject} needs `user`, `messages` or `file`")
+        return None
+    if spec.messages is not None and spec.system is not None:
+        given.append("system")
+    if len(given) > 1:
+        message = f"{entry.subject} has both `{given[0]}` and `{given[1]}`"
+        hint = "put all of it into `messages`" if "messages" in given else "keep one of the two"
+        problems.error(entry.key_mark(given[1]), message, hint)
+        return None
+    if spec.messages is not None:
+        return tuple(Message(m.role, m.content, _message_mark(entry, index)) for index, m in enumerate(spec.messages))
+    user = _user_message(entry, spec, root, problems)
+    if user is None:
+        return None
+    if spec.system is None:
+        return (user,)
+    return (Message("system", spec.system, entry.value_mark("system")), user)
+
+
+def _message_mark(entry: Entry, index: int) -> Mark:
+    node = entry.value("messages")
+    item = node.items[index] if isinstance(node, Sequence) else None
+    content = item.get("content") if isinstance(item, Mapping) else None
+    return content.text_mark if isinstance(content, Scalar) else entry.key.mark
+
+
+def _user_message(entry: Entry, spec: PromptSpec, root: Path, problems: Problems) -> Message | None:
+    if spec.file is None:
+        assert spec.user is not None
+        if isinstance(entry.node, Scalar):  # the whole prompt is one text
+            return Message("user", spec.user, entry.node.text_mark)
+        return Message("user", spec.user, entry.value_mark("user"))
+    text = _prompt_file(entry, spec.file, root, problems)
+    return None if text is None else Message("user", text, Mark(posixpath.normpath(spec.file), 1, 1))
+
+
+def _prompt_file(entry: Entry, file: str, root: Path, problems: Problems) -> str | None:
+    """The template in a file of its own, with `\\n` between lines however it was checked out."""
+    mark = entry.value_mark("file")
+    if not file.isprintable() or not _is_below(root, file):
+        message = f"`file` of {entry.subject} must be a file below the project root"
+        problems.error(mark, message, "give a path relative to the root, such as `prompts/question.md`")
+        return None
+    if not (root / file).is_file():
+        problems.error(mark, f"{entry.subject}: no such file: `{file[:120]}`", "paths start at the project root")
+        return None
+    text = read_text(root / file, posixpath.normpath(file), problems, mark)
+    if text is not None and not text.strip():
+        problems.error(mark, f"the file `{file[:120]}` of {entry.subject} is empty")
+        return None
+    return None if text is None else text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _is_below(root: Path, file: str) -> bool:
+    base = os.path.realpath(root)
+    return Path(os.path.realpath(f"{base}/{file}")).is_relative_to(base) and not file.startswith(("/", "~"))

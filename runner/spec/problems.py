@@ -1,0 +1,148 @@
+"""Problems of spec files: collected, given the line they are about, and put into words.
+
+All problems of all files are shown at once, so nothing here stops at the first one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from runner.errors import Mark, Problem, SpecError
+from runner.spec.secrets import redact
+
+MAX_SUGGESTIONS = 100  # looking for near names is slow; nobody reads the hundredth one
+MAX_CANDIDATES = 2_000
+SNIPPET_CHARS = 120
+
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+
+
+class Problems:
+    """Collects what is wrong. `file` texts are kept so that a problem can show its line."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+        self._texts: dict[str, str] = {}
+        self._lines: dict[str, list[str]] = {}
+        self._snippets: dict[tuple[str, int], str] = {}
+        self._suggested = 0
+        self._silent: set[Mark] = set()
+
+    def add_text(self, file: str, text: str) -> None:
+        self._texts[file] = text
+
+    def text_of(self, file: str) -> str:
+        return self._texts.get(file, "")
+
+    def lines_of(self, file: str) -> list[str]:
+        """The lines of a file that was read, without their breaks."""
+        if file not in self._lines:
+            self._lines[file] = _LINE_BREAK.split(self._texts.get(file, ""))
+        return self._lines[file]
+
+    def error(self, mark: Mark, message: str, hint: str = "") -> None:
+        self._add(mark, message, hint, "error")
+
+    def silence(self, *marks: Mark) -> None:
+        """Nothing more is said about these places: the problem found there is the one that counts."""
+        self._silent.update(marks)
+
+    def warning(self, mark: Mark, message: str, hint: str = "") -> None:
+        self._add(mark, message, hint, "warning")
+
+    def _add(self, mark: Mark, message: str, hint: str, severity: str) -> None:
+        if mark in self._silent:
+            return
+        words = printable(redact(message)), printable(redact(hint))
+        self.found.append(Problem(mark, *words, self._snippet(mark.file, mark.line), severity))
+
+    def _snippet(self, file: str, line: int) -> str:
+        """Masked once per line: a line of a megabyte may hold a thousand problems."""
+        if (file, line) not in self._snippets:
+            lines = self.lines_of(file) if line else []
+            self._snippets[file, line] = redact(lines[line - 1]) if 0 < line <= len(lines) else ""
+        return self._snippets[file, line]
+
+    def nearest(self, word: str, candidates: Collection[str]) -> str | None:
+        """The candidate a user most likely meant, or None; gives up after many questions."""
+        if self._suggested >= MAX_SUGGESTIONS:
+            return None
+        self._suggested += 1
+        return nearest(word, candidates)
+
+    @property
+    def errors(self) -> int:
+        return sum(problem.severity == "error" for problem in self.found)
+
+    def raise_errors(self) -> None:
+        """Raises SpecError with everything found, if anything of it is an error."""
+        if self.errors:
+            raise SpecError(list(dict.fromkeys(self.found)))
+
+    def warnings(self) -> tuple[str, ...]:
+        """Each as one line, sorted by place."""
+        found = sorted((p for p in self.found if p.severity == "warning"), key=lambda p: p.mark)
+        return tuple(f"{p.mark}: {p.message}" for p in found)
+
+
+def nearest(word: str, candidates: Collection[str]) -> str | None:
+    """The candidate closest to `word`: the same but for case first, then by similarity."""
+    names = sorted(candidates)[:MAX_CANDIDATES]
+    folded = word.casefold()
+    for name in names:
+        if name.casefold() == folded:
+            return name
+    close = difflib.get_close_matches(word[:80], names, n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with control characters spelled out: what users wrote cannot steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def render(problems: Sequence[Problem], root: Path) -> str:
+    """All problems in words, each with its place, its line, a caret and what to do next.
+
+    root: lines of problems that carry none are read from the files below it.
+    """
+    return "\n\n".join(_words(problem, root) for problem in problems)
+
+
+def _words(problem: Problem, root: Path) -> str:
+    text = f"{printable(str(problem.mark))}: {problem.severity}: {problem.message}"
+    snippet = problem.snippet or _line_at(problem.mark, root)
+    if snippet.strip():
+        text += "\n" + _pointed(snippet, problem.mark)
+    return f"{text}\n\nhint: {problem.hint}" if problem.hint else text
+
+
+def _pointed(snippet: str, mark: Mark) -> str:
+    """The source line with its number, and a caret below the column."""
+    start = max(0, mark.column - 1 - SNIPPET_CHARS // 2) if len(snippet) > SNIPPET_CHARS else 0
+    window = snippet[start : start + SNIPPET_CHARS]
+    shown = "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in window)
+    lead, tail = "…" if start else "", "…" if start + SNIPPET_CHARS < len(snippet) else ""
+    line = f"{mark.line:>6} | {lead}{shown.rstrip()}{tail}"
+    if not mark.column:
+        return line
+    caret = min(mark.column - 1 - start, len(shown)) + len(lead)
+    return f"{line}\n{'':>6} | {' ' * max(0, caret)}^"
+
+
+def _line_at(mark: Mark, root: Path) -> str:
+    if not mark.line:
+        return ""
+    try:
+        with (root / mark.file).open(encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(file, 1):
+                if number == mark.line:
+                    return redact(line.rstrip("\r\n"))
+    except (OSError, ValueError):
+        return ""  # a problem is worth showing without its line
+    return ""

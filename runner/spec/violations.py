@@ -1,0 +1,193 @@
+"""pydantic's findings as problems: our words, at the exact place, never with the value that was refused.
+
+pydantic's own texts repeat the input, which may be a misplaced key; only `loc`, `type` and `ctx` are read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping as MappingType
+from typing import Any, NamedTuple, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from runner.errors import Mark
+from runner.spec.fields import ENDPOINT_NAMES
+from runner.spec.nodes import Mapping, Node, Scalar, Sequence, kind_of
+from runner.spec.problems import Problems
+from runner.spec.scalars import resolve
+
+_WRONG_TYPE = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "`true` or `false`",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "list_type": "a list",
+}
+_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+
+Part = str | int
+
+
+class Subject(NamedTuple):
+    """What a problem is about: `job` and `sentiment`, or nothing for the top of a file."""
+
+    noun: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.noun} `{self.name}`" if self.noun else "the file"
+
+
+class _Place(NamedTuple):
+    """The deepest part of `loc` that was written."""
+
+    node: Node
+    key: Scalar | None  # the key that holds it
+    is_whole: bool  # the whole of loc was found
+
+
+def report(
+    error: ValidationError, subject: Subject, key: Scalar | None, node: Node, model: type[BaseModel], to: Problems
+) -> None:
+    """Put every finding of `error` into `to`. `node` is what was validated, `key` the key that holds it."""
+    for detail in error.errors(include_url=False, include_context=True, include_input=False):
+        _report(detail, subject, key, node, model, to)
+
+
+def _report(
+    detail: ErrorDetails, subject: Subject, key: Scalar | None, node: Node, model: type[BaseModel], to: Problems
+) -> None:
+    context = detail.get("ctx", {})
+    loc: tuple[Part, ...] = (*detail["loc"], *context.get("path", ()))
+    place = _find(node, key, loc)
+    if detail["type"] == "extra_forbidden":
+        _unknown_field(subject, loc, place, model, to)
+    elif detail["type"] == "missing":
+        owner = _named(subject, loc[:-1])
+        to.error(place.key.mark if place.key else place.node.mark, f"{owner} needs `{loc[-1]}`")
+    else:
+        message, hint = _predicate(detail["type"], context, place.node, to)
+        to.error(place.node.mark, f"{_named(subject, loc)} {message}", hint)
+
+
+def _find(node: Node, key: Scalar | None, loc: tuple[Part, ...]) -> _Place:
+    for part in loc:
+        if isinstance(node, Mapping) and str(part) in node.entries:
+            key, node = node.entries[str(part)]
+        elif isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+        else:
+            return _Place(node, key, False)
+    return _Place(node, key, True)
+
+
+def _named(subject: Subject, loc: tuple[Part, ...]) -> str:
+    """`price.input` of model `llama`."""
+    if not loc:
+        return str(subject)
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+    return f"`{path}` of {subject}" if subject.noun else f"`{path}`"
+
+
+def _unknown_field(
+    subject: Subject, loc: tuple[Part, ...], place: _Place, model: type[BaseModel], to: Problems
+) -> None:
+    field = str(loc[-1])
+    owner = f"`{_named(Subject(), loc[:-1]).strip('`')}` of {subject}" if len(loc) > 1 else str(subject)
+    mark = place.key.mark if place.key else place.node.mark
+    to.error(mark, f"unknown field `{field[:60]}` in {owner}", near_or_all(field, fields_of(model, loc[:-1]), to))
+
+
+def near_or_all(word: str, known: list[str], to: Problems) -> str:
+    """A did-you-mean, or the list of what there is."""
+    near = to.nearest(word, known)
+    if near:
+        return f"did you mean `{near}`?"
+    return "use one of " + ", ".join(f"`{name}`" for name in known[:30]) if known else ""
+
+
+def fields_of(model: type[BaseModel], loc: tuple[Part, ...]) -> list[str]:
+    """The fields a user may write at `loc` below `model`."""
+    found: type[BaseModel] | None = model
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        by_name = {field.alias or name: field for name, field in found.model_fields.items()} if found else {}
+        found = _model_in(by_name[part].annotation) if part in by_name else None
+    return [field.alias or name for name, field in found.model_fields.items()] if found else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model inside `X | None`, `list[X]`, `Annotated[X, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for inner in get_args(annotation) if (model := _model_in(inner))), None)
+
+
+def _predicate(kind: str, context: MappingType[str, Any], node: Node, to: Problems) -> tuple[str, str]:
+    """What is wrong with the value at `node`, and what to do."""
+    if isinstance(node, Scalar) and node.value is None and kind != "runner":
+        return "has no value", "give it one, or remove the line"
+    if kind in _WRONG_TYPE:
+        return f"must be {_WRONG_TYPE[kind]}, not {kind_of(node)}", _type_hint(kind, node)
+    match kind:
+        case "runner":
+            return context["message"], context["hint"] or _endpoint_hint(context["message"], node, to)
+        case "literal_error":
+            return _choice(context["expected"], node, to)
+        case "greater_than_equal":
+            return f"must be at least {context['ge']:g}", ""
+        case "less_than_equal":
+            return f"must be at most {context['le']:g}", ""
+        case "finite_number":
+            return "must be a finite number", ""
+        case "too_short":
+            return "is empty", "give it at least one entry"
+    return "is not valid", ""
+
+
+def _choice(expected: str, node: Node, to: Problems) -> tuple[str, str]:
+    choices = re.findall(r"'([^']*)'|(?<![\w'])(\d+)(?![\w'])", expected)
+    names = [word or number for word, number in choices]
+    listed = ", ".join(f"`{name}`" for name in names)
+    near = to.nearest(node.source, names) if isinstance(node, Scalar) else None
+    if isinstance(node, Scalar) and node.source == near:
+        return f"must be {listed}, not text", "remove the quotes"
+    return f"must be one of {listed}" if len(
+        names
+    ) > 1 else f"must be {listed}", f"did you mean `{near}`?" if near else ""
+
+
+def _endpoint_hint(message: str, node: Node, to: Problems) -> str:
+    if not isinstance(node, Scalar) or "`responses`" not in message:
+        return ""
+    near = to.nearest(node.source, list(ENDPOINT_NAMES))
+    return f"did you mean `{near}`?" if near else ""
+
+
+def _type_hint(kind: str, node: Node) -> str:
+    if not isinstance(node, Scalar):
+        return ""
+    source = node.source
+    if kind == "string_type":
+        return f'quote it: `"{source}"`'
+    if kind == "bool_type" and source.lower() in _BOOLEANS:
+        return f"write `{_BOOLEANS[source.lower()]}`"
+    if kind in ("int_type", "float_type") and isinstance(node.value, str):
+        bare = source.replace("_", "").replace(",", "")
+        if isinstance(resolve(bare.strip()), int | float) and not isinstance(resolve(bare.strip()), bool):
+            return f"write `{bare.strip()}` without quotes" if not node.is_plain else f"write `{bare}`"
+    if kind == "list_type":
+        return f"write `[{source}]`" if node.is_plain and len(source) <= 40 else "write it as a list"
+    return ""
+
+
+def mark_of(node: Node, *path: str) -> Mark:
+    """Where the value at `path` below `node` is written; the deepest part that is there."""
+    return _find(node, None, path).node.mark

@@ -1,0 +1,152 @@
+"""The Store on this machine's disk: diskcache made safe.
+
+diskcache alone evicts what it likes, unpickles what it finds and loses the last commits in a power cut. So:
+no eviction, no culling, full synchronous writes, values inline, a Disk that knows JSON text and nothing else,
+and a checksum over every value. Looking opens the database read-only, past diskcache, which writes on opening.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from diskcache import Cache, Disk, Timeout
+
+from runner.errors import StateError
+from runner.state.base import Document, EmptyStore, Store
+
+DATABASE = "cache.db"
+_RAW_MODE = 1  # diskcache's MODE_RAW; 4 would be a pickle
+_LOST = "Delete nothing by hand: move the folder away and run `runner apply` again; answers are found again"
+
+
+class JsonDisk(Disk):  # type: ignore[misc]  # diskcache has no types
+    """Text in, text out. A pickled key or value is refused before anything looks inside it."""
+
+    def put(self, key: Any) -> tuple[Any, bool]:
+        if type(key) is not str:
+            raise StateError("state keys are text")
+        return key, True
+
+    def get(self, key: Any, raw: bool) -> Any:
+        if not raw or type(key) is not str:
+            raise StateError("the state holds a key that runner did not write", hint=_LOST)
+        return key
+
+    def store(self, value: Any, read: bool, key: Any = None) -> tuple[int, int, None, str]:
+        if read or type(value) is not str:
+            raise StateError("state values are text")
+        return 0, _RAW_MODE, None, value
+
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> str:
+        if mode != _RAW_MODE or filename is not None or type(value) is not str:
+            raise StateError("the state holds a value that runner did not write", hint=_LOST)
+        return value
+
+
+def seal(document: Document) -> str:
+    """JSON text behind the first 16 hex digits of its SHA-256."""
+    text = msgspec.json.encode(document, order="sorted").decode()
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:16]} {text}"
+
+
+def unseal(key: str, sealed: object) -> Document:
+    """The document of a sealed value. Raises StateError when it was changed or cut."""
+    if isinstance(sealed, str):
+        checksum, _, text = sealed.partition(" ")
+        if hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16] == checksum:
+            return msgspec.json.decode(text, type=dict[str, Any])
+    raise StateError(f"the recorded state is damaged at `{key}`", hint=_LOST)
+
+
+class DiskStore:
+    """Read and write. Open it only under the project's lock."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._cache = Cache(
+                str(folder),
+                disk=JsonDisk,
+                eviction_policy="none",
+                size_limit=2**62,
+                cull_limit=0,
+                statistics=0,
+                sqlite_synchronous=2,
+                disk_min_file_size=2**30,
+                timeout=20,
+            )
+        except (sqlite3.DatabaseError, Timeout) as error:
+            raise StateError(f"the state in `{folder}` cannot be opened: {error}", hint=_LOST) from error
+        for file in folder.iterdir():
+            file.chmod(0o600)
+
+    def get(self, key: str) -> Document | None:
+        sealed = self._cache.get(key)
+        return None if sealed is None else unseal(key, sealed)
+
+    def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
+        for key in sorted(key for key in self._cache.iterkeys() if key.startswith(prefix)):
+            document = self.get(key)
+            if document is not None:
+                yield key, document
+
+    def write(self, changes: Mapping[str, Document | None]) -> None:
+        try:
+            with self._cache.transact():
+                for key, document in changes.items():
+                    if document is None:
+                        self._cache.delete(key)
+                    else:
+                        self._cache.set(key, seal(document))
+        except (sqlite3.Error, Timeout, OSError) as error:
+            raise StateError(
+                f"the state cannot be written: {error}", hint="Nothing was lost; make room and run again"
+            ) from error
+
+    def close(self) -> None:
+        self._cache.close()
+
+
+class DiskView:
+    """Read only: what `plan` and `status` open. Takes no lock and writes nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._connection = sqlite3.connect(f"{(folder / DATABASE).resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+        except sqlite3.Error as error:
+            raise StateError(f"the state in `{folder}` cannot be read: {error}", hint=_LOST) from error
+
+    def get(self, key: str) -> Document | None:
+        for _, document in self._select("key = ?", key):
+            return document
+        return None
+
+    def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
+        yield from self._select("substr(key, 1, ?) = ? ORDER BY key", len(prefix), prefix)
+
+    def _select(self, where: str, *values: object) -> Iterator[tuple[str, Document]]:
+        query = f"SELECT key, raw, mode, filename, value FROM Cache WHERE {where}"  # noqa: S608  # ours alone
+        try:
+            rows = self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StateError(f"the state cannot be read: {error}", hint=_LOST) from error
+        for key, raw, mode, filename, value in rows:
+            if raw != 1 or mode != _RAW_MODE or filename is not None or not isinstance(key, str):
+                raise StateError("the state holds something that runner did not write", hint=_LOST)
+            yield key, unseal(key, value)
+
+    def write(self, changes: Mapping[str, Document | None]) -> None:
+        raise AssertionError("a view is never written to")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def view(folder: Path) -> Store:
+    """The state in `folder` for reading; an empty one where there is none yet."""
+    return DiskView(folder) if (folder / DATABASE).is_file() else EmptyStore()

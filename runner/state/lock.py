@@ -1,0 +1,44 @@
+"""One pass at a time per project. The lock dies with its holder, and names it meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from runner.errors import LockedError
+
+
+@contextlib.contextmanager
+def project_lock(folder: Path, *, command: str, now: datetime, wait_seconds: float = 0) -> Iterator[None]:
+    """Hold the project's lock. Raises LockedError naming the holder after `wait_seconds`."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    holder = folder / "lock.json"
+    lock = FileLock(folder / "lock", timeout=wait_seconds, mode=0o600)
+    try:
+        lock.acquire(poll_interval=0.05)
+    except Timeout as error:
+        raise LockedError(
+            f"another command is working on this project{_words_of(holder)}",
+            hint="Wait for it, or run again with `--lock-timeout 10m`",
+        ) from error
+    try:
+        about = {"pid": os.getpid(), "host": socket.gethostname(), "command": command, "since": now}
+        holder.write_bytes(msgspec.json.encode(about))
+        yield
+    finally:
+        lock.release()
+
+
+def _words_of(holder: Path) -> str:
+    try:
+        about = msgspec.json.decode(holder.read_bytes())
+        return f": `{about['command']}`, process {about['pid']} on {about['host']}, since {about['since'][11:19]} UTC"
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        return ""

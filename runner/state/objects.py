@@ -1,0 +1,74 @@
+"""Immutable files beside the state: key sets, raw results as downloaded, indexes. Written once, then only read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from runner.errors import StateError
+
+
+class Objects:
+    """`objects/` of one project. Names are ours, never a remote's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def folder_of(self, batch: str) -> Path:
+        """The folder of one batch, made if needed."""
+        path = self.folder / batch
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    def write(self, name: str, data: bytes) -> str:
+        """Durably, whole or not at all; its SHA-256 as hex."""
+        target = self.path(name)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside = target.with_name(f"{target.name}.{os.getpid()}.part")
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+        sync_folder(target.parent)
+        return hashlib.sha256(data).hexdigest()
+
+    def read(self, name: str, sha256: str) -> bytes:
+        """The bytes of an object. Raises StateError when they are gone or not what was written."""
+        try:
+            data = self.path(name).read_bytes()
+        except OSError as error:
+            raise StateError(f"`{self.path(name)}` cannot be read: {error}", hint=_REBUILD) from error
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise StateError(f"`{self.path(name)}` was changed since it was written", hint=_REBUILD)
+        return data
+
+    def write_set(self, keys: bytes) -> str:
+        """A set of keys under its own SHA-256; the name to keep."""
+        name = f"sets/{hashlib.sha256(keys).hexdigest()}"
+        if not self.path(name).exists():
+            self.write(name, keys)
+        return name
+
+    def read_set(self, name: str) -> bytes:
+        return self.read(name, name.removeprefix("sets/"))
+
+    def remove(self, batch: str) -> None:
+        shutil.rmtree(self.folder / batch, ignore_errors=True)
+
+
+_REBUILD = "Move `.runner/` away and run `runner apply` again; answers are found again in the outputs and the remote"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

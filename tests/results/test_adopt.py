@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from runner.errors import UsageError
+from runner.job.observed import Phase
+from runner.job.outcomes import Outcome, entries
+from runner.results.adopt import adopt_output
+from runner.results.export import writer_for
+from runner.results.index import build_index
+from runner.results.locate import Source, locate
+from runner.results.merge import merge
+
+from . import made
+
+OTHER = "fireworks@api.fireworks.ai/acme"
+SUFFIXES = [".jsonl", ".csv", ".parquet"]
+NAMES = "abcdab"
+TRICKY = "=x\u2028\u0085\r\n'\x00é"
+
+
+def sources(folder: Path) -> list[Source]:
+    folder.mkdir()
+    given = {
+        "1": (made.ORIGIN, [made.ok("a", TRICKY), made.refused("c")], "abcd"),
+        "2": (OTHER, [made.bare("b", '{"x": [1,\n 2]}')], "b"),
+    }
+    found = []
+    for batch, (origin, lines, names) in given.items():
+        file = made.raw(folder / batch, *lines)
+        index = build_index([file], made.expected(*names), ended=Phase.EXPIRED).index
+        found.append(Source(index, 0, batch, origin, (file,)))
+    return found
+
+
+def output(path: Path, given: list[Source], parse_json: bool = False) -> Path:
+    with writer_for(path, path.parent, columns=("n",)) as writer:
+        merge(map(made.row, NAMES), locate(made.keys(*NAMES), given), given, writer, parse_json=parse_json)
+    return path
+
+
+@pytest.mark.parametrize("parse_json", [False, True])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_adopting_and_merging_again_gives_the_same_bytes(tmp_path: Path, suffix: str, parse_json: bool) -> None:
+    before = output(tmp_path / f"o{suffix}", sources(tmp_path / "raw"), parse_json)
+    adopted = adopt_output(before, tmp_path / "objects")
+    assert (adopted.lines, adopted.adopted, adopted.duplicates, adopted.unanswered, adopted.damaged) == (6, 2, 2, 2, 0)
+    assert [file.origin for file in adopted.files] == [OTHER, made.ORIGIN]
+    assert [file.keys for file in adopted.files] == [made.expected("b"), made.expected("a")]
+    assert [entry.outcome for file in adopted.files for entry in entries(file.index)] == [Outcome.OK] * 2
+    assert all(file.path.stat().st_mode & 0o777 == 0o600 for file in adopted.files)
+
+    unanswered = sources(tmp_path / "raw2")[:1]  # c and d have errors, and a has an answer that is the same
+    after = output(tmp_path / f"p{suffix}", [*unanswered, *(file.source() for file in adopted.files)], parse_json)
+    if suffix == ".parquet":
+        assert pq.read_table(after) == pq.read_table(before)
+    else:
+        assert after.read_bytes() == before.read_bytes()
+
+    again = adopt_output(after, tmp_path / "objects")
+    assert again == adopted
+    assert len(list((tmp_path / "objects").iterdir())) == 2
+
+
+def own(name: str, **changes: Any) -> bytes:
+    line = {
+        "custom_id": name,
+        "row": {"n": 1},
+        "answer": "x",
+        "response": made.chat("x"),
+        "error": None,
+        "batch": "b",
+        "digest": made.digest(name).hex(),
+        "origin": made.ORIGIN,
+    }
+    return msgspec.json.encode({**line, **changes})
+
+
+def test_damaged_lines_are_counted_and_skipped(tmp_path: Path) -> None:
+    bad = [
+        own("b")[:-9],
+        own("b", digest="zz"),
+        own("b", digest=made.digest("b").hex().upper()),
+        own("b", digest=None),
+        own("b", origin=""),
+        own("b", origin=7),
+        own("b", batch=7),
+        own("b", error="words"),
+        own("b").replace(b'"x"', b'"\xff"', 1),
+        made.ok("b"),
+        b"[" * 100_000,
+        b"<<<<<<< HEAD",
+        b"null",
+    ]
+    lines = [
+        own("a", answer=None, synthetic=True),
+        *bad,
+        own("c", response=None, answer="kept"),
+        own("d", response=None),
+    ]
+    path = made.raw(
+        tmp_path / "o.jsonl", *lines, own("e", response=None, answer=None), own("f", error={"code": "x"}), b""
+    )
+    adopted = adopt_output(path, tmp_path / "objects")
+    assert (adopted.lines, adopted.adopted, adopted.unanswered, adopted.damaged) == (18, 3, 2, len(bad))
+    assert adopted.damaged_examples[0] == "o.jsonl:2: not a line of a results file"
+    assert len(adopted.damaged_examples) == 5
+    (file,) = adopted.files
+    assert file.keys == made.expected("a", "c", "d") and file.rows == 3
+    assert file.path.read_bytes().count(b"\n") == 3
+
+
+def test_cut_files_give_what_is_whole(tmp_path: Path) -> None:
+    whole = own("a") + b"\n" + own("b")
+    for cut in (0, 10, len(own("a")), len(own("a")) + 5, len(whole)):
+        path = tmp_path / "o.jsonl"
+        path.write_bytes(whole[:cut])
+        adopted = adopt_output(path, tmp_path / "objects")
+        assert adopted.adopted == (cut >= len(own("a"))) + (cut == len(whole))
+
+
+def test_other_tables_are_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "e.csv").write_text("")
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "o.parquet")
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
+    for name in ("o.csv", "e.csv", "o.parquet", "x.parquet"):
+        adopted = adopt_output(tmp_path / name, tmp_path / "objects")
+        assert (adopted.files, adopted.damaged) == ((), 1), name
+    with pytest.raises(UsageError, match="no results file"):
+        adopt_output(tmp_path / "o.txt", tmp_path / "objects")
+
+
+def test_csv_edited_by_hand(tmp_path: Path) -> None:
+    path = output(tmp_path / "o.csv", sources(tmp_path / "raw"))
+    with path.open(newline="", encoding="utf-8") as source:
+        rows = list(csv.reader(source))
+    pretty = msgspec.json.format(rows[1][-1].encode(), indent=2).decode()
+    inject = 'null,"digest":"' + "0" * 64 + '"'
+    rows[1][-1], rows[2][-1], rows[5] = pretty, inject, rows[5][:3]
+    rows[6][-3] = "0" * 64
+    with path.open("w", newline="", encoding="utf-8-sig") as target:
+        csv.writer(target).writerows(rows)
+    adopted = adopt_output(path, tmp_path / "objects")
+    assert (adopted.adopted, adopted.damaged, adopted.unanswered) == (2, 2, 2)
+    assert made.expected("a") in [file.keys for file in adopted.files]
+
+
+def test_many_origins_are_bounded(tmp_path: Path) -> None:
+    lines = [own(str(n), origin=f"o{n}") for n in range(80)]
+    adopted = adopt_output(made.raw(tmp_path / "o.jsonl", *lines), tmp_path / "objects")
+    assert (adopted.adopted, adopted.damaged) == (64, 16)

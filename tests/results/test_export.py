@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.errors import DataError, RunnerError, UsageError
+from runner.results.export import columns_of, guarded, unguarded, writer_for
+from runner.results.splice import Merged
+from runner.results.verify import count_lines, sha256_of
+
+from . import made
+
+DIGEST = made.digest("a").hex()
+TRICKY = 'a,"b"\r\n\u2028\u0085\x0c\x00é\U0001f600'
+
+
+def encoded(value: Any) -> bytes:
+    return msgspec.json.encode(value)
+
+
+def one(answer: Any = "hello", error: Any = None, batch: str | None = "batch-1", **row: Any) -> Merged:
+    response = None if error else made.chat(answer)
+    return Merged(
+        "id\n1", encoded(row), encoded(answer), encoded(response), encoded(error), batch, DIGEST, batch and made.ORIGIN
+    )
+
+
+def written(path: Path, *lines: Merged, columns: tuple[str, ...] = ()) -> Path:
+    with writer_for(path, path.parent, columns=columns) as writer:
+        for line in lines:
+            writer.write(line)
+    return path
+
+
+def csv_rows(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as source:
+        return list(csv.reader(source))
+
+
+def test_jsonl_keeps_every_character(tmp_path: Path) -> None:
+    path = written(tmp_path / "o.jsonl", one(TRICKY, n=10**30), one(None, {"code": "x"}, None))
+    first, second, rest = path.read_bytes().split(b"\n")
+    assert rest == b""
+    keys = ["custom_id", "row", "answer", "response", "error", "batch", "digest", "origin"]
+    assert list(msgspec.json.decode(first)) == keys
+    assert msgspec.json.decode(first)["answer"] == TRICKY
+    assert msgspec.json.decode(first)["row"] == {"n": 10**30}
+    assert "\u2028".encode() in first
+    assert msgspec.json.decode(second)["batch"] is None
+    assert count_lines(path) == 2
+
+
+def test_csv_round_trip(tmp_path: Path) -> None:
+    columns = ("text", "n", "deep", "none", "flag")
+    line = one(TRICKY, text=TRICKY, n=10**30, deep={"a": [1]}, none=None, flag=True)
+    header, row = csv_rows(written(tmp_path / "o.csv", line, columns=columns))
+    assert header == ["custom_id", *columns, "answer", "error", "batch", "digest", "origin", "response"]
+    assert row[:7] == ["id\n1", TRICKY, str(10**30), '{"a":[1]}', "", "true", TRICKY]
+    assert row[7:11] == ["", "batch-1", DIGEST, made.ORIGIN]
+    assert msgspec.json.decode(row[11]) == made.chat(TRICKY)
+
+
+def test_csv_names_do_not_clash(tmp_path: Path) -> None:
+    columns = ("custom_id", "answer", "answer_result", "x")
+    header, _, short = csv_rows(
+        written(tmp_path / "o.csv", one(custom_id="c", answer_result="d", x="e"), one(x="only"), columns=columns)
+    )
+    ours = ["answer_result_result", "error", "batch", "digest", "origin", "response"]
+    assert header == ["custom_id_result", *columns, *ours]
+    assert short[1:5] == ["", "", "", "only"]
+
+
+def test_csv_refuses_to_drop_a_column(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="column `y`"):
+        written(tmp_path / "o.csv", one(y=1), columns=("x",))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_in_order_of_first_appearance() -> None:
+    assert columns_of([made.row(1, b=1, a=2), made.row(2, c=1, a=1)]) == ("b", "a", "c")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@a", "\tx", "\rx", "-", "-5-5"])
+def test_formulas_are_guarded(tmp_path: Path, text: str) -> None:
+    _, row = csv_rows(written(tmp_path / "o.csv", one(text)))
+    assert row[1] == "'" + text
+
+
+@pytest.mark.parametrize("text", ["-5", "+3.25", "-1e9", "a=1", "", "'=x"])
+def test_numbers_and_plain_text_are_not(text: str) -> None:
+    assert guarded(text) == text
+
+
+@given(st.text() | st.text("'=+-@1", max_size=4))
+def test_the_guard_can_be_taken_off(text: str) -> None:
+    if not text.startswith("'"):
+        assert unguarded(guarded(text)) == text
+
+
+@given(st.text())
+def test_no_guarded_text_begins_a_formula(text: str) -> None:
+    assert guarded(text)[:1] not in set("=@\t\r")
+
+
+def test_parquet_round_trip(tmp_path: Path) -> None:
+    path = written(tmp_path / "o.parquet", one(TRICKY, n=1), one(None, {"code": "x"}, None), one({"a": 1}))
+    table = pq.read_table(path)
+    assert {str(field.type) for field in table.schema} == {"string"}
+    first, second, third = table.to_pylist()
+    assert (first["answer"], first["row"], first["error"]) == (TRICKY, '{"n":1}', None)
+    assert msgspec.json.decode(first["response"]) == made.chat(TRICKY)
+    assert (second["answer"], second["batch"], second["error"]) == (None, None, '{"code":"x"}')
+    assert third["answer"] == '{"a":1}'
+
+
+def test_parquet_groups_are_bounded_and_no_rows_are_fine(tmp_path: Path) -> None:
+    path = written(tmp_path / "o.parquet", *[one("x" * 6_000_000)] * 5)
+    assert pq.ParquetFile(path).num_row_groups == 3
+    assert pq.read_table(written(tmp_path / "none.parquet")).num_rows == 0
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "from pathlib import Path\n"
+        "from runner.results.export import writer_for\n"
+        "from runner.errors import RunnerError\n"
+        "try:\n"
+        "    with writer_for(Path('o.parquet').absolute(), Path.cwd()): pass\n"
+        "except RunnerError as error: print(error.hint)\n"
+    )
+    import subprocess
+
+    repo = Path(__file__).parents[2]
+    env = {**os.environ, "PYTHONPATH": str(repo)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.stdout == "pip install 'runner[parquet]'\n", done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "deep" / "er" / f"o{suffix}"
+    with pytest.raises(ZeroDivisionError), writer_for(path, tmp_path) as writer:
+        writer.write(one())
+        assert not path.exists()
+        raise ZeroDivisionError
+    assert list(path.parent.iterdir()) == []
+    with writer_for(path, tmp_path) as writer:
+        writer.write(one())
+    before = path.read_bytes()
+    with pytest.raises(ZeroDivisionError), writer_for(path, tmp_path) as writer:
+        raise ZeroDivisionError
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert path.stat().st_mode & 0o777 == 0o644 & ~umask
+
+
+def test_leftovers_of_a_killed_process_are_swept(tmp_path: Path) -> None:
+    dead, alive, other = (tmp_path / f for f in (".o.jsonl.99999999.part", f".o.jsonl.{os.getppid()}.part", ".o.part"))
+    for leftover in (dead, alive, other, tmp_path / f".o.jsonl.{os.getpid()}.part"):
+        leftover.write_bytes(b"half")
+    written(tmp_path / "o.jsonl", one())
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([alive.name, other.name, "o.jsonl"])
+
+
+def test_links_out_of_the_root_are_refused(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    (root / "dir").symlink_to(outside)
+    (root / "file.jsonl").symlink_to(outside / "file.jsonl")
+    for path in (root / "dir/o.jsonl", root / "file.jsonl", root / "../o.jsonl", root / "dir/new/o.jsonl"):
+        with pytest.raises(RunnerError, match="outside of the project root"), writer_for(path, root):
+            pass
+    assert list(outside.iterdir()) == []
+
+
+def test_links_inside_the_root_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "real/o.jsonl")
+    with writer_for(tmp_path / "link.jsonl", tmp_path) as writer:
+        writer.write(one())
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert count_lines(tmp_path / "real/o.jsonl") == 1
+
+
+def test_folders_and_odd_suffixes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "o.jsonl").mkdir()
+    with pytest.raises(RunnerError, match="is a folder"), writer_for(tmp_path / "o.jsonl", tmp_path):
+        pass
+    with pytest.raises(UsageError, match="unknown suffix"), writer_for(tmp_path / "o.xlsx", tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(("content", "lines"), [(b"", 0), (b"a", 1), (b"a\n", 1), (b"a\nb", 2), (b"\n\n", 2)])
+def test_lines_are_counted(tmp_path: Path, content: bytes, lines: int) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(content)
+    assert count_lines(path) == lines
+    import hashlib
+
+    assert sha256_of(path) == hashlib.sha256(content).hexdigest()

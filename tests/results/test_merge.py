@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import random
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.compile.compiled import RowView
+from runner.errors import StateError
+from runner.job.observed import Phase
+from runner.job.outcomes import Outcome, place
+from runner.results.index import build_index, rejected_index
+from runner.results.locate import Source, locate
+from runner.results.merge import Accounting, merge
+from runner.results.splice import Merged
+
+from . import made
+
+
+class Kept:
+    """A writer that keeps what it is given, decoded."""
+
+    def __init__(self) -> None:
+        self.merged: list[Merged] = []
+
+    def write(self, merged: Merged) -> None:
+        assert b"\n" not in b"".join((merged.row, merged.answer, merged.response, merged.error))
+        self.merged.append(merged)
+
+    @property
+    def answers(self) -> list[Any]:
+        return [msgspec.json.decode(one.answer) for one in self.merged]
+
+    @property
+    def codes(self) -> list[Any]:
+        errors = [msgspec.json.decode(one.error) for one in self.merged]
+        return [error and error["code"] for error in errors]
+
+
+def source(
+    folder: Path, names: str, *lines: bytes, generation: int = 0, ended: Phase = Phase.COMPLETED, **more: Any
+) -> Source:
+    file = made.raw(folder / f"raw-{len(list(folder.iterdir()))}", *lines)
+    report = build_index([file], made.expected(*names), ended=ended)
+    return Source(report.index, generation, f"batch-{file.name[4:]}", made.ORIGIN, (file,), **more)
+
+
+def merged(names: str, sources: list[Source], **more: Any) -> tuple[Kept, Accounting]:
+    kept = Kept()
+    accounting = merge(map(made.row, names), locate(made.keys(*names), sources), sources, kept, **more)
+    assert accounting.wanted == len(names) == len(kept.merged)
+    assert accounting.ok + accounting.error + accounting.held + accounting.missing == accounting.wanted
+    assert [one.custom_id for one in kept.merged] == list(names)
+    assert [one.digest for one in kept.merged] == [made.digest(name).hex() for name in names]
+    return kept, accounting
+
+
+def test_input_order_and_equal_requests(tmp_path: Path) -> None:
+    kept, accounting = merged("abcab", [source(tmp_path, "abc", made.ok("c", "C"), made.bare("a", "A"), made.ok("b"))])
+    assert kept.answers == ["A", "hello", "C", "A", "hello"]
+    assert accounting == Accounting(5, 5, 0, 0, 0, 0, 0)
+    first = kept.merged[0]
+    assert (first.batch, first.origin, first.error) == ("batch-0", made.ORIGIN, b"null")
+    assert msgspec.json.decode(first.response) == made.chat("A")
+    assert msgspec.json.decode(kept.merged[1].response) == made.chat("hello")  # unwrapped
+
+
+def test_the_newest_generation_with_a_success_is_shown(tmp_path: Path) -> None:
+    sources = [
+        source(tmp_path, "abcd", made.ok("a", "0a"), made.ok("b", "0b"), made.refused("c"), made.refused("d")),
+        source(tmp_path, "a", made.ok("a", "late twin")),
+        source(tmp_path, "abc", made.ok("a", "1a"), made.refused("b"), made.refused("c", 429), generation=1),
+    ]
+    kept, accounting = merged("abcd", sources)
+    assert kept.answers == ["1a", "0b", None, None]
+    errors = [msgspec.json.decode(one.error) for one in kept.merged]
+    assert errors[2] == {"code": "bad", "message": "no", "status": 429, "retryable": True}
+    assert errors[3] == {"code": "bad", "message": "no", "status": 400, "retryable": False}
+    assert [one.batch for one in kept.merged] == ["batch-2", "batch-0", "batch-2", "batch-0"]
+    assert (accounting.ok, accounting.error) == (2, 2)
+
+
+def test_rows_without_an_answer_say_why(tmp_path: Path) -> None:
+    sources = [
+        source(tmp_path, "ab", made.refused("a"), ended=Phase.CANCELLED),
+        source(tmp_path, "c", ended=Phase.EXPIRED),
+        Source(rejected_index(made.expected("d", "e")), 0, "batch-9", made.ORIGIN, ()),
+        Source(
+            rejected_index(made.expected("e")),
+            0,
+            "batch-10",
+            made.ORIGIN,
+            (),
+            {"code": "too_long", "message": "line 3"},
+        ),
+    ]
+    held, in_flight = made.expected("f", "c"), made.expected("g", "a")
+    kept, accounting = merged("abcdefgh", sources, held=held, in_flight=in_flight)
+    codes = ["in_flight", "batch_cancelled", "held", "batch_rejected", "too_long", "held", "in_flight", "missing"]
+    assert kept.codes == codes
+    assert accounting == Accounting(8, 0, 3, 2, 3, 2, 0)
+    assert kept.merged[7].batch is None and kept.merged[7].origin is None
+    assert kept.merged[4].batch == "batch-10"
+
+
+def test_an_answer_wins_over_in_flight_and_held(tmp_path: Path) -> None:
+    sources = [source(tmp_path, "a", made.ok("a"))]
+    kept, _ = merged("a", sources, held=made.expected("a"), in_flight=made.expected("a"))
+    assert kept.answers == ["hello"]
+
+
+def body_line(name: str, body: Any) -> bytes:
+    return made.line(name, response={"status_code": 200, "body": body})
+
+
+TOOL = {"choices": [{"message": {"content": None, "tool_calls": [{"id": "1"}]}}]}
+PARTS = [{"type": "text", "text": "a"}, {"type": "image"}, {"type": "text", "text": "b"}]
+OUTPUT = [
+    {"type": "reasoning", "summary": []},
+    {"type": "message", "content": [{"type": "output_text", "text": "x"}, {"type": "output_text", "text": "y"}]},
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        (made.chat("x\u2028\u0085\u000c\ny"), "x\u2028\u0085\u000c\ny"),
+        (made.chat(""), ""),
+        (TOOL, None),
+        ({"choices": [{"message": {"refusal": "no"}}]}, None),
+        ({"choices": []}, None),
+        ({"choices": [{"message": {"content": PARTS}}]}, "ab"),
+        ({"choices": [{"message": {"content": 7}}]}, None),
+        ({"choices": [{"text": "completed"}]}, "completed"),
+        ({"choices": "odd"}, None),
+        ({"output": OUTPUT}, "xy"),
+        ({"output": OUTPUT[:1]}, None),
+        ({"output": "odd"}, None),
+        ({"data": [{"embedding": [0.25, 10**30]}]}, [0.25, 10**30]),
+        ({"data": [{"embedding": "base64"}]}, "base64"),
+        ({"data": [{}]}, None),
+        ({"data": [7]}, None),
+        ({"text": "transcript"}, "transcript"),
+        ({"text": ["odd"]}, None),
+        ("plain transcript", "plain transcript"),
+        (None, None),
+        (7, None),
+        ([], None),
+        ({"choices": [{"message": {"content": "x"}}], "data": "odd"}, "x"),
+    ],
+)
+def test_answers_of_all_endpoints(tmp_path: Path, body: Any, answer: Any) -> None:
+    kept, accounting = merged("a", [source(tmp_path, "a", body_line("a", body))])
+    assert kept.answers == [answer]
+    assert msgspec.json.decode(kept.merged[0].response) == body
+    assert accounting.ok == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ('{"b":1,\n "a":[1e400, 100000000000000000001]}', b'{"b":1,"a":[1e400,100000000000000000001]}'),
+        ('"x"', b'"x"'),
+        ("17", b"17"),
+        ("not json", b'"not json"'),
+        ('{"a":NaN}', b'"{\\"a\\":NaN}"'),
+        ('{"a":"\\ud800"}', b'"{\\"a\\":\\"\\\\ud800\\"}"'),
+        ("", b'""'),
+        ("[" * 3000, None),
+        ("[" * 100_000 + "]" * 100_000, None),
+    ],
+)  # fmt: skip
+def test_json_answers(tmp_path: Path, text: str, answer: bytes | None) -> None:
+    sources = [source(tmp_path, "a", made.ok("a", text))]
+    kept, _ = merged("a", sources, parse_json=True)
+    assert kept.merged[0].answer == (answer if answer is not None else msgspec.json.encode(text))
+    kept, _ = merged("a", sources)
+    assert kept.answers == [text]
+
+
+def test_what_is_not_json_is_put_right_and_counted(tmp_path: Path) -> None:
+    broken = made.ok("a", "HERE").replace(b"HERE", b"\xff\\ud800")
+    nan = made.ok("b").replace(b'"index":0', b'"index":NaN')
+    kept, accounting = merged("abc", [source(tmp_path, "abc", broken, nan, made.ok("c", "é"))])
+    assert kept.answers == ["\ufffd\ufffd", "hello", "é"]
+    assert accounting.repaired == 2
+
+
+def test_damaged_raw_files_stop_the_merge(tmp_path: Path) -> None:
+    one = source(tmp_path, "ab", made.ok("a"), made.ok("b"))
+    file = one.files[0]
+    whole = file.read_bytes()
+    for bad in (
+        whole[:100],
+        b"",
+        b"x" * len(whole),
+        whole.replace(made.wire_id("a").encode(), made.wire_id("b").encode()),
+    ):
+        file.write_bytes(bad)
+        with pytest.raises(StateError, match="batch `batch-0` are damaged"):
+            merged("ab", [one])
+    file.unlink()
+    with pytest.raises(StateError, match="are damaged"):
+        merged("ab", [one])
+
+
+def test_a_dataset_that_changed_stops_the_merge() -> None:
+    shown = locate(made.keys("a", "b"), [])
+    for names in ("a", "abc"):
+        with pytest.raises(StateError, match="dataset changed"):
+            merge(map(made.row, names), shown, [], Kept())
+
+
+def test_no_rows_at_all() -> None:
+    assert merged("", [])[1] == Accounting(0, 0, 0, 0, 0, 0, 0)
+
+
+# --- against a plain implementation -----------------------------------------------------------------------------
+
+KINDS = {
+    "ok": lambda name, tag: made.ok(name, tag),
+    "bare": lambda name, tag: made.bare(name, tag),
+    "final": lambda name, tag: made.refused(name),
+    "retry": lambda name, tag: made.never_ran(name),
+    "lost": lambda name, tag: made.never_ran(name, "batch_cancelled"),
+}
+NAMES = "abcdefgh"
+LINE = st.tuples(st.sampled_from(NAMES), st.sampled_from(list(KINDS)))
+BATCH = st.tuples(
+    st.sets(st.sampled_from(NAMES)),
+    st.lists(st.lists(LINE, max_size=8), max_size=3),
+    st.sampled_from([Phase.COMPLETED, Phase.EXPIRED, Phase.CANCELLED]),
+    st.integers(0, 2),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(BATCH, max_size=5),
+    st.lists(st.sampled_from(NAMES), max_size=12),
+    st.sets(st.sampled_from(NAMES)),
+    st.sets(st.sampled_from(NAMES)),
+)
+def test_merge_equals_plain_dicts(batches: list[Any], rows: list[str], held: set[str], in_flight: set[str]) -> None:
+    history: dict[str, list[tuple[int, int, str | None]]] = {name: [] for name in NAMES}  # (generation, -order, answer)
+    sources = []
+    with TemporaryDirectory() as folder:
+        for number, (names, files, ended, generation) in enumerate(batches):
+            seen: dict[str, str | None] = {}
+            paths = []
+            for f, lines in enumerate(files):
+                tagged = [(name, kind, f"{number}.{f}.{n}") for n, (name, kind) in enumerate(lines)]
+                paths.append(made.raw(Path(folder, f"{number}-{f}"), *[KINDS[k](name, tag) for name, k, tag in tagged]))
+                for name, kind, tag in tagged:
+                    if seen.get(name) is None and name in names:
+                        seen[name] = tag if kind in ("ok", "bare") else None
+            for name in names:
+                history[name].append((generation, -number, seen.get(name)))
+            report = build_index(paths, made.expected(*names), ended=ended)
+            assert len(report.index) == 24 * len(names)
+            assert report.ok == sum(tag is not None for tag in seen.values())
+            assert report.lines == report.duplicates + report.foreign + len(names) - report.missing
+            sources.append(Source(report.index, generation, str(number), made.ORIGIN, tuple(paths)))
+        kept = Kept()
+        accounting = merge(
+            map(made.row, rows),
+            locate(made.keys(*rows), sources),
+            sources,
+            kept,
+            held=made.expected(*held),
+            in_flight=made.expected(*in_flight),
+        )
+    plain = [max((one for one in history[name] if one[2]), default=(0, 0, None))[2] for name in rows]
+    assert kept.answers == plain
+    unanswered = [name for name, answer in zip(rows, plain, strict=True) if answer is None]
+    assert accounting.ok == len(rows) - len(unanswered)
+    assert accounting.held == sum(name in held for name in unanswered)
+    assert accounting.error == sum(bool(history[name]) and name not in held | in_flight for name in unanswered)
+    assert accounting.missing == len(rows) - accounting.ok - accounting.held - accounting.error
+    for name, one in zip(rows, kept.merged, strict=True):
+        if one.error != b"null" and history[name] and name not in held | in_flight:
+            assert one.batch == str(-max(history[name], key=lambda h: (h[0], -h[1]))[1])  # the last error
+
+
+@given(st.integers(0, 3000), st.integers(1, 5))
+@settings(max_examples=20, deadline=None)
+def test_large_and_small_indexes_are_located_alike(rows: int, batches: int) -> None:
+    names = list(range(rows))
+    random.Random(rows).shuffle(names)
+    sources = [Source(rejected_index(made.expected(*names[n::batches])), 0, str(n), "", ()) for n in range(batches)]
+    shown = locate(made.keys(*names, "nobody"), sources)
+    assert list(shown.sources)[:-1] == [n % batches for n in range(rows)]
+    assert [place(value)[0] for value in shown.places] == [Outcome.REJECTED] * rows + [0]
+
+
+class Nowhere:
+    def write(self, merged: Merged) -> None: ...
+
+
+def test_memory_is_flat_in_rows(tmp_path: Path) -> None:
+    def rows(count: int) -> Iterator[RowView]:
+        return map(made.row, range(count))
+
+    def peak(count: int) -> int:
+        file = made.raw(tmp_path / f"{count}", *[made.ok(n) for n in range(count)])
+        report = build_index([file], made.expected(*range(count)), ended=Phase.COMPLETED)
+        one = Source(report.index, 0, "b", made.ORIGIN, (file,))
+        wanted = made.keys(*range(count))
+        tracemalloc.start()
+        shown = locate(wanted, [one])
+        merge(rows(count), shown, [one], Nowhere())
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    assert peak(20_000) - peak(1_000) < 19_000 * 40
