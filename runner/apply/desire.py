@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner.apply.remotes import Remotes
-from runner.compile.compile import CompiledJob, compile_job, identity_of, load
+from runner.compile.compile import compile_job
+from runner.compile.job import CompiledJob, load
 from runner.compile.render import check_templates
+from runner.compile.shard import identity_of
 from runner.errors import Problem, SpecError
 from runner.job.desired import Desired
 from runner.spec.project import Job, Project

@@ -24,7 +24,7 @@ class Drift(StrEnum):
     """Why a results file has to be written."""
 
     NEW = "not written yet"
-    ANSWERS = "new outcomes"
+    ANSWERS = "new outcomes or rows"
     MOVED = "output path or format changed"
     MISSING = "output file missing"
     EDITED = "output file changed since it was written"
@@ -71,7 +71,7 @@ def _drift(session: Session, job: Desired, rows: JobRows, record: JobRecord | No
 
 def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> str:
     """Hex digest over everything a results file is made of: its rows, in order, and the outcomes that may be shown."""
-    total = hashlib.sha256(f"results/1 {session.compiled[job.address].signature}\n".encode())
+    total = hashlib.sha256(f"results/1 {session.compiled[job.address].made_of()}\n".encode())
     total.update(job.keys)
     for entry in _sources(job, rows, recorded):
         total.update(f"{entry.batch.key} {entry.batch.index_sha256} {entry.batch.generation}\n".encode())

@@ -90,7 +90,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     settle_all(session, session.records.batches())
     collected = _observe(session)
     recorded = session.recorded()
-    if last and not collected and not _due(session) and _is_as_before(last.plan, session.records.batches()):
+    if last and not collected and not _due(session) and _is_as_before(session, last.plan):
         return _still(session, last)
     plan = make(session.desired, recorded, {}, guards, session.project.paths)
     result = Result(plan, dict(last.written) if last else {}, last.submitted if last else 0, collected)
@@ -250,10 +250,11 @@ def _resubmit_deferred(session: Session, unwanted: set[str]) -> None:
             session.troubles[batch.owner] = error
 
 
-def _is_as_before(plan: Plan, batches: list[Batch]) -> bool:
-    """Whether the batches in flight are the ones the last plan was made with, in the same stage."""
+def _is_as_before(session: Session, plan: Plan) -> bool:
+    """Whether the last plan still holds: nothing left to send, the same batches in flight in the same stage."""
     then = {(batch.key, batch.stage) for batch, _ in plan.batches}
-    return then == {(batch.key, batch.stage) for batch in batches if batch.is_active}
+    now = {(batch.key, batch.stage) for batch in session.records.batches() if batch.is_active}
+    return then == now and not plan.submissions
 
 
 def _still(session: Session, last: Result) -> Result:

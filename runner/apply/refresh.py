@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from runner.apply.session import Session
 from runner.errors import NotFound, RemoteError, RunnerError
@@ -14,6 +14,7 @@ from runner.plan.decide import CannotSee, Gone, Sight
 from runner.providers.base import Provider
 
 CLOCK_SLACK = timedelta(minutes=10)  # between our clock and the remote's
+LATE_RESULTS = timedelta(minutes=10)  # after its end, a batch without result files has none
 
 
 @dataclass(slots=True)
@@ -40,8 +41,16 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
         listed = _listed(provider, mine)
         looks.listed += [(provider, seen) for seen in listed.values()]
         for batch in mine:
-            looks.sights[batch.key] = listed.get(batch.remote_id) or _look(provider, batch)
+            seen = listed.get(batch.remote_id) or _look(provider, batch)
+            looks.sights[batch.key] = _final_by_now(seen, session.clock.now())
     return looks
+
+
+def _final_by_now(sight: Sight, now: datetime) -> Sight:
+    """A batch that ended long ago will not name its result files any more."""
+    if isinstance(sight, Observed) and not sight.results_are_final and sight.ended_at:
+        return replace(sight, results_are_final=now - sight.ended_at > LATE_RESULTS)
+    return sight
 
 
 def _listed(provider: Provider, batches: Sequence[Batch]) -> dict[str, Observed]:

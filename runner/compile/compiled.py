@@ -43,6 +43,10 @@ class Compiled(Protocol):
 
     wanted: Wanted
 
+    def made_of(self) -> str:
+        """Changes whenever `rows` may yield something else: the dataset's files, or what picks and names its rows."""
+        ...
+
     def rows(self) -> Iterator[RowView]:
         """Every wanted row in input order. Raises DataError when the dataset changed since it was compiled."""
         ...

@@ -23,9 +23,7 @@ def of(provider: str, endpoint: str, replicate: int, model: str, body: bytes) ->
     return digester(provider, endpoint, replicate, model)(body)
 
 
-def digester(
-    provider: str, endpoint: str, replicate: int, model: str, prefix: bytes = b""
-) -> Callable[[bytes], bytes]:
+def digester(provider: str, endpoint: str, replicate: int, model: str, prefix: bytes = b"") -> Callable[[bytes], bytes]:
     """body -> digest, with what all requests of a job share hashed once.
 
     prefix: the bytes every body begins with. The length of a body is hashed before it, so one state is kept for each

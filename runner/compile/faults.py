@@ -10,7 +10,7 @@ LISTED = 20
 
 
 class RowsFailed(DataError):
-    """Rows of a dataset that cannot become requests. `problems` are the first of them, `count` is how many there are."""
+    """Rows of a dataset cannot become requests: `problems` of the first ones, and `count` of all."""
 
     def __init__(self, problems: tuple[Problem, ...], count: int, dataset: str) -> None:
         self.problems = problems

@@ -99,7 +99,7 @@ class Worker:
         end = LENGTH.size + LENGTH.unpack_from(self._heard)[0]
         if len(self._heard) < end:
             return None
-        reply = decode_reply(memoryview(self._heard)[LENGTH.size : end].tobytes())
+        reply: Reply = decode_reply(memoryview(self._heard)[LENGTH.size : end].tobytes())
         del self._heard[:end]
         return reply
 

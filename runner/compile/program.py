@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import msgspec
 
 from runner.compile import digest, requests
-from runner.compile.render import Rendering, RowFailure
+from runner.compile.compiled import KEY_BYTES, Line
+from runner.compile.stream import Rendering, RowFailure
 from runner.compile.template import Source, Template, parse, suggestion
 from runner.data.rows import SourceRow
-from runner.errors import Mark, Problem, SpecError
+from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job.capabilities import LineFormat
 from runner.spec.project import Dataset, Job, Prompt
 
@@ -36,6 +37,7 @@ class Program:
     body: requests.Body
     static_characters: int  # of the other messages
     digest: Callable[[bytes], bytes]
+    envelope: tuple[bytes, bytes, bytes]
 
     def requests(self, rows: Iterable[SourceRow], filtered: bool = False) -> Iterator[Request | Problem]:
         """Each wanted row as a request, or what is wrong with it. filtered: `where` has been applied before."""
@@ -52,6 +54,15 @@ class Program:
                 yield Request(row, id_of(row, texts), splice(texts), sum([len(text) for text in texts]))
             except (ValueError, UnicodeEncodeError) as error:
                 yield Problem(row.mark, str(error))
+
+    def line(self, request: Request | Problem) -> Line:
+        """The request as it is sent. Raises DataError for a problem."""
+        if isinstance(request, Problem):
+            raise DataError(request.message, hint=request.hint, mark=request.mark)
+        key = self.digest(request.body)[:KEY_BYTES]
+        head, middle, tail = self.envelope
+        custom_id = requests.custom_id_of(request.custom_id, key).encode()
+        return Line(key, b"".join((head, custom_id, middle, request.body, tail)))
 
     def ids(self, rows: Iterable[SourceRow]) -> Iterator[tuple[SourceRow, str]]:
         """The ids of rows that were requests before, without rendering what is not needed for them."""
@@ -92,12 +103,14 @@ def program_of(job: Job, line_format: LineFormat) -> Program:
         body=body,
         static_characters=sum(len(text) for i, text in static.items() if i not in left),
         digest=digest.digester(job.model.provider, job.model.endpoint, job.replicate, model, body.pieces[0]),
+        envelope=requests.envelope(job.model.endpoint, line_format),
     )
 
 
 def templates_of(prompt: Prompt) -> list[Template]:
     """The prompt's messages, parsed. Raises SpecError with the problems of all of them."""
-    parsed, problems = [], []
+    parsed: list[Template] = []
+    problems: list[Problem] = []
     for message in prompt.messages:
         try:
             parsed.append(
@@ -145,5 +158,7 @@ def _id_in(row: SourceRow, column: str) -> str:
     if type(value) is int or type(value) is float:
         return str(value)
     if column not in row.row:
-        raise ValueError(f"the row has no column `{column}`, which is the dataset's `id`; {suggestion(column, row.row)}")
+        raise ValueError(
+            f"the row has no column `{column}`, which is the dataset's `id`; {suggestion(column, row.row)}"
+        )
     raise ValueError(f"the id of the row, `{column}`, is neither text nor a number")

@@ -25,10 +25,15 @@ MAX_BITS = 8192  # of a number that `*` or `**` may make
 MAX_RANGE = 10_000
 MAX_COUNT = 1_000  # arguments that say how often or how wide
 
-_STRING = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_STRING = _words(
     "capitalize casefold count endswith find index isalnum isalpha isascii isdecimal isdigit isidentifier islower "
     "isnumeric isspace istitle isupper join lower lstrip partition removeprefix removesuffix replace rfind rindex "
-    "rpartition rsplit rstrip split splitlines startswith strip swapcase title upper".split()
+    "rpartition rsplit rstrip split splitlines startswith strip swapcase title upper"
 )
 _METHODS: Mapping[type, frozenset[str]] = {
     str: _STRING,
@@ -38,15 +43,13 @@ _METHODS: Mapping[type, frozenset[str]] = {
     float: frozenset({"is_integer"}),
     LoopContext: frozenset({"cycle", "changed"}),
 }
-_LOOP_VALUES = frozenset(
-    "index index0 revindex revindex0 first last length depth depth0 previtem nextitem".split()
-)
-_FILTERS = frozenset(
+_LOOP_VALUES = _words("index index0 revindex revindex0 first last length depth depth0 previtem nextitem")
+_FILTERS = _words(
     "abs batch capitalize count d default dictsort first float groupby indent int items join last length list lower "
     "map max min reject rejectattr replace reverse round select selectattr slice sort string striptags sum title "
-    "tojson trim truncate unique upper urlencode wordcount".split()
+    "tojson trim truncate unique upper urlencode wordcount"
 )
-_LAZY = frozenset("batch items map reject rejectattr reverse select selectattr slice unique".split())
+_LAZY = _words("batch items map reject rejectattr reverse select selectattr slice unique")
 _TESTS = frozenset(tests.TESTS) - {"callable", "escaped", "sameas"}
 
 
@@ -113,7 +116,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return self.unsafe_undefined(obj, key)
         return self.undefined(obj=obj, name=key)
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: B902, N805
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         """Methods of plain values, macros, `range`, `namespace` and recursive loops; nothing else."""
         if isinstance(__obj, Undefined):
             return __obj()  # raises, naming what is undefined
@@ -184,7 +187,7 @@ def _at_most(value: Any, bound: int, what: str) -> Any:
 
 
 def _batch(value: Iterable[Any], linecount: int, fill_with: Any = None) -> Any:
-    return filters.do_batch(value, _at_most(linecount, MAX_COUNT, "`batch`"), fill_with)  # type: ignore[arg-type]
+    return filters.do_batch(value, _at_most(linecount, MAX_COUNT, "`batch`"), fill_with)
 
 
 def _slice(value: Any, slices: int, fill_with: Any = None) -> Any:

@@ -149,9 +149,7 @@ def _problems(tree: nodes.Template, source: Source) -> Iterator[Problem]:
         elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr in _FORMATTERS:
             words, hint = f"`{node.node.attr}` cannot be used here", "join texts with `~`, or use `round`"
         if words:
-            yield Problem(
-                source.place(node.lineno), f"{source.what}: {words}", hint, source.snippet(node.lineno)
-            )
+            yield Problem(source.place(node.lineno), f"{source.what}: {words}", hint, source.snippet(node.lineno))
 
 
 def _one_of(name: str, known: Iterable[str]) -> str:
@@ -191,9 +189,7 @@ def _needed(tree: nodes.Template) -> Mapping[str, int]:
     """
     excused = set(_SPECIAL)
     for node in _walk(tree):
-        if isinstance(node, nodes.Name) and node.ctx != "load":
-            excused.add(node.name)
-        elif isinstance(node, nodes.Macro):
+        if isinstance(node, nodes.Macro) or (isinstance(node, nodes.Name) and node.ctx != "load"):
             excused.add(node.name)
         elif (isinstance(node, nodes.Test) and node.name in ("defined", "undefined")) or (
             isinstance(node, nodes.Filter) and node.name in ("default", "d")

@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
@@ -123,7 +124,7 @@ def _line(template: Template, traceback: TracebackType | None) -> int:
 
 def _limit() -> None:
     """Bound memory, forbid files, children and core dumps. Processor time is bounded row by row."""
-    pages = int(open("/proc/self/statm").read().split()[0]) if sys.platform == "linux" else 0
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform == "linux" else 0
     for kind, bound in (
         (resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY_BYTES if pages else 0),
         (resource.RLIMIT_CORE, 0),

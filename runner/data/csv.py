@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
+from codecs import BOM_UTF8 as BOM
 from collections.abc import Iterator
+from functools import partial
 from typing import IO
 
 from runner.data.picks import Picks
@@ -20,14 +21,13 @@ def read(file: IO[bytes], name: str, picks: Picks) -> Iterator[tuple[int, dict[s
     text that is not UTF-8.
     """
     csv.field_size_limit(MAX_FIELD_CHARACTERS)  # one setting for the whole process; the default is 128 KiB
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    reader = csv.reader(_without_nul(text, name), strict=True)
+    reader = csv.reader(_lines(file, name), strict=True)
     line = 1
     try:
         header = next((fields for fields in reader if fields), None)
         if header is None:
             return
-        _check_header(header, Mark(name, line))
+        _check_header(header, Mark(name, reader.line_num))
         width, take, every = len(header), picks.take, picks.every
         line = reader.line_num + 1
         for fields in reader:
@@ -41,21 +41,21 @@ def read(file: IO[bytes], name: str, picks: Picks) -> Iterator[tuple[int, dict[s
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"the row is not CSV: {error}", hint="is a quote left open?", mark=Mark(name, line)) from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            "the text is not UTF-8",
-            hint="convert the file, for example with `iconv -t UTF-8`",
-            mark=Mark(name, line),
-        ) from error
-    finally:
-        text.detach()  # the file is the caller's to close
 
 
-def _without_nul(lines: Iterator[str], name: str) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
-        if "\0" in line:
+def _lines(file: IO[bytes], name: str) -> Iterator[str]:
+    """Lines as text. Decoded one by one, so that a bad byte is on the line the error names."""
+    for number, line in enumerate(iter(partial(file.readline, MAX_FIELD_CHARACTERS), b""), 1):
+        if b"\0" in line:
             raise DataError("the line holds a NUL character", mark=Mark(name, number))
-        yield line
+        try:
+            yield line.removeprefix(BOM).decode() if number == 1 else line.decode()
+        except UnicodeDecodeError as error:
+            raise DataError(
+                "the text is not UTF-8",
+                hint="convert the file, for example with `iconv -t UTF-8`",
+                mark=Mark(name, number),
+            ) from error
 
 
 def _check_header(header: list[str], mark: Mark) -> None:

@@ -51,8 +51,13 @@ def expand(dataset: Source, root: Path) -> tuple[str, ...]:
 
     Raises DataError at the dataset's place in the specs: no match, outside the root, not a regular file.
     """
+    return tuple(stamp.path for stamp in signature(dataset, root))
+
+
+def signature(dataset: Source, root: Path) -> tuple[FileStamp, ...]:
+    """Stamps of the dataset's files in reading order. Reads stats only; raises as `expand` does."""
     real_root = os.path.realpath(root)
-    seen: dict[str, str] = {}
+    seen: dict[str, FileStamp] = {}
     for pattern in dataset.files:
         for path in _matches(dataset, pattern, root):
             real = os.path.realpath(root / path)
@@ -62,13 +67,9 @@ def expand(dataset: Source, root: Path) -> tuple[str, ...]:
                     hint="copy the file into the project directory, or run from a directory above both with `-C`",
                     mark=dataset.mark,
                 )
-            seen.setdefault(real, path)
+            if real not in seen:
+                seen[real] = _stamp(dataset, root, path)
     return tuple(seen.values())
-
-
-def signature(dataset: Source, root: Path) -> tuple[FileStamp, ...]:
-    """Stamps of the dataset's files in reading order. Reads stats only."""
-    return tuple(_stamp(dataset, root, path) for path in expand(dataset, root))
 
 
 def content_digest(dataset: Source, root: Path) -> str:
@@ -82,9 +83,9 @@ def content_digest(dataset: Source, root: Path) -> str:
 
 def kind_of(path: str) -> tuple[str, str]:
     """(format, compression) by suffix, the second may be empty. Raises DataError for any other suffix."""
-    stem, suffix = os.path.splitext(path.lower())
-    packing = suffix if suffix in COMPRESSIONS else ""
-    form = os.path.splitext(stem)[1] if packing else suffix
+    name = Path(path.lower())
+    packing = name.suffix if name.suffix in COMPRESSIONS else ""
+    form = Path(name.stem).suffix if packing else name.suffix
     if form not in FORMATS:
         raise DataError(
             f"`{path}` is not a dataset file",
@@ -99,7 +100,7 @@ def open_bytes(path: Path, packing: str, mark: Mark) -> Iterator[IO[bytes]]:
     """The file's bytes, unpacked. Raises DataError with `mark` when zstd is not installed."""
     if packing == ".gz":
         with gzip.open(path, "rb") as file:
-            yield io.BufferedReader(file, 1 << 17)  # type: ignore[type-var]  # GzipFile is a raw stream here
+            yield io.BufferedReader(file, 1 << 17)
     elif packing == ".zst":
         with open(path, "rb") as file:
             yield io.BufferedReader(_Unzstd(file, mark), 1 << 17)
@@ -156,7 +157,7 @@ class _Unzstd(io.RawIOBase):
 
 def _matches(dataset: Source, pattern: str, root: Path) -> list[str]:
     """Sorted paths of one pattern; a literal path wins over reading it as a glob."""
-    if os.path.isabs(pattern) or ".." in Path(pattern).parts or "\0" in pattern:
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts or "\0" in pattern:
         raise DataError(
             f"`{pattern}` of dataset `{dataset.key}` is not a path inside the project",
             hint="write it relative to the project directory, without `..`",
@@ -164,8 +165,8 @@ def _matches(dataset: Source, pattern: str, root: Path) -> list[str]:
         )
     if os.path.lexists(root / pattern):
         return [os.path.normpath(pattern)]
-    found = sorted(glob.glob(pattern, root_dir=root, recursive=True))
-    found = [path for path in found if not os.path.isdir(root / path)]
+    found = sorted(glob.glob(pattern, root_dir=root, recursive=True))  # noqa: PTH207  # skips hidden files
+    found = [path for path in found if not (root / path).is_dir()]
     if not found:
         raise DataError(
             f"no file matches `{pattern}` of dataset `{dataset.key}`",
@@ -178,7 +179,7 @@ def _matches(dataset: Source, pattern: str, root: Path) -> list[str]:
 def _stamp(dataset: Source, root: Path, path: str) -> FileStamp:
     try:
         path.encode()
-        found = os.stat(root / path)
+        found = (root / path).stat()
     except UnicodeEncodeError as error:
         raise DataError(
             f"the name of `{path.encode(errors='replace').decode()}` is not valid UTF-8",
@@ -193,6 +194,4 @@ def _stamp(dataset: Source, root: Path, path: str) -> FileStamp:
             hint="name the files in it, for example with `*.jsonl`" if stat.S_ISDIR(found.st_mode) else "",
             mark=dataset.mark,
         )
-    return FileStamp(
-        path, found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev
-    )
+    return FileStamp(path, found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)

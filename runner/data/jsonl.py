@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8 as BOM
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -14,7 +15,6 @@ from runner.data.picks import Picks
 from runner.errors import DataError, Mark
 
 MAX_LINE_BYTES = 64 << 20
-_BOM = b"\xef\xbb\xbf"
 _decode = msgspec.json.Decoder().decode
 
 
@@ -47,7 +47,7 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
     """Lines with their ends, without the BOM; one that is longer than allowed comes in pieces of exactly the limit."""
     lines = iter(partial(file.readline, MAX_LINE_BYTES), b"")
     first = next(lines, b"")
-    return chain((first.removeprefix(_BOM),), lines)
+    return chain((first.removeprefix(BOM),), lines)
 
 
 def _picked(lines: Iterator[bytes], name: str, picks: Picks) -> Iterator[tuple[int, bytes]]:
@@ -68,7 +68,8 @@ def _broken(error: Exception, line: bytes, mark: Mark) -> DataError:
 def _refuse_double_keys(line: bytes, row: dict[str, Any], mark: Mark) -> None:
     """Raise DataError when a key is there twice: the parser keeps the last one silently.
 
-    Called for lines with another number of `":` than the row has keys: objects in objects, quotes in texts.
+    Called for lines with another number of `":` than the row has keys: objects in objects, quotes in texts. Only a
+    line that puts blanks before some of its colons and not before others can hide a double key from the counting.
     """
     if line.count(b'":') - line.count(b'\\":') == _keys_in(row):
         return

@@ -61,7 +61,7 @@ def _seekable(file: IO[bytes]) -> IO[bytes]:
     """Parquet is read from its end: an unpacked stream goes through a temporary file first."""
     if isinstance(getattr(file, "raw", None), io.FileIO):
         return file
-    copy = tempfile.TemporaryFile()
+    copy = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
     shutil.copyfileobj(file, copy, 1 << 20)
     copy.seek(0)
     return copy

@@ -49,7 +49,8 @@ def open_rows(dataset: Source, root: Path, at: Iterable[int] | None = None) -> I
     number = -1
     for name in expand(dataset, root):
         if picks.every:
-            for number, (line, row) in enumerate(_read(root, name, picks), number + 1):
+            start = number + 1
+            for number, (line, row) in enumerate(_read(root, name, picks), start):
                 yield SourceRow(row, name, line, number)
         elif not picks.done:
             for line, row in _read(root, name, picks):

@@ -185,7 +185,7 @@ def _why_new(job: Desired, rows: JobRows, recorded: Recorded) -> tuple[Reason, i
     """Why there are rows that were never asked, and how many answered ones they take the place of."""
     before = recorded.jobs.get(job.address)
     if before is None or not rows.counts[Row.NEW]:
-        known = len(rows.states) - rows.counts[Row.NEW] - rows.counts[Row.EQUAL]
+        known = len(rows.states) - sum(rows.counts[row] for row in (Row.NEW, Row.EQUAL, Row.SHARED))
         return (Reason.ROWS_ADDED if known else Reason.NEVER_ASKED), 0
     record, keys_before = before
     now = keys_of(job.keys)

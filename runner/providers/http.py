@@ -24,7 +24,7 @@ import msgspec
 
 from runner import __version__
 from runner.clock import Clock
-from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused, RemoteError
+from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused
 from runner.providers import downloads, redaction
 from runner.providers.origins import is_loopback
 from runner.providers.replies import Reply, plain, trouble_of
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 JSON_CAP = 64 * 1024 * 1024  # bytes of one JSON answer; a page of 10,000 files is about 3 MB
 JSON_SECONDS = 180.0  # for one JSON answer: a remote that drips bytes never runs into a read timeout
-_DECODABLE = ("gzip", "deflate")
+_DECODABLE = ("gzip", "deflate")  # unasked, but some hosts do
 
 # Raised before the first byte of a request is written (httpcore 1.0.9, `_sync/connection.py`, read 2026-11-21).
 # TLS handshake and DNS errors arrive as ConnectError. Write errors are not here: part of it may have been read.
@@ -296,7 +296,7 @@ class Http:
             yield downloads.Incoming(
                 status=response.status_code,
                 headers=response.headers,
-                chunks=response.iter_bytes() if encoded else response.iter_raw(),
+                chunks=response.iter_bytes(),
                 encoded=encoded,
                 received=lambda: response.num_bytes_downloaded,
             )
@@ -364,6 +364,3 @@ class Http:
 
     def _note(self, call: str, outcome: int | str, started: float) -> None:
         log.debug("%s %s %.0f ms", call, outcome, (self._clock.monotonic() - started) * 1000)
-
-
-__all__ = ["Form", "Http", "Query", "RemoteError", "Settings", "Timeouts", "Transport"]

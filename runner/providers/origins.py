@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 
@@ -41,3 +42,8 @@ def host_of(base_url: str) -> str:
         host = f"[{host}]"
     usual = {"https": 443, "http": 80}.get(parts.scheme)
     return host if parts.port in (None, usual) else f"{host}:{parts.port}"
+
+
+def shown(base_url: str) -> str:
+    """An address as an error may quote it: without what might be a key."""
+    return re.sub(r"//[^/]*@", "//[redacted]@", re.split(r"[?#]", base_url, maxsplit=1)[0])

@@ -16,7 +16,7 @@ from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
 from runner.providers.base import Provider
 from runner.providers.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
-from runner.providers.origins import fault_in, host_of
+from runner.providers.origins import fault_in, host_of, shown
 from runner.spec import project
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ def base_url_of(provider: project.Provider, environ: Mapping[str, str], base_url
     profile = _profile(provider)
     own = f"RUNNER_{_shout(provider.name)}_BASE_URL"
     if base_url:
-        return _checked(base_url, UsageError(f"provider `{provider.name}`: `{base_url}`"))
+        return _checked(base_url, UsageError(f"provider `{provider.name}`: `{shown(base_url)}`"))
     if environ.get(own):
-        return _checked(environ[own], UsageError(f"`{own}`: `{environ[own]}`"))
+        return _checked(environ[own], UsageError(f"`{own}`: `{shown(environ[own])}`"))
     if provider.base_url:
-        return _checked(provider.base_url, _problem(provider, f"`{provider.base_url}`"))
+        return _checked(provider.base_url, _problem(provider, f"`{shown(provider.base_url)}`"))
     vendors = environ.get(profile.base_url_env) if profile.base_url_env else None
     if vendors:
-        return _checked(vendors, UsageError(f"`{profile.base_url_env}`: `{vendors}`"))
+        return _checked(vendors, UsageError(f"`{profile.base_url_env}`: `{shown(vendors)}`"))
     if profile.base_url:
         return _checked(profile.base_url, _problem(provider, f"`{profile.base_url}`"))
     raise _problem(provider, "has no address", hint=f"give its `base_url`, or set `{own}`")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import shutil
 import struct
 import sys
 import tempfile
@@ -114,35 +115,45 @@ class _Shelf:
         self._hash = hashlib.sha256()
         self._format = JsonlWriter(self._stage).line
         self._places = Sorter(ENTRY_BYTES)
-        self._offset = 0
+        self._offset = self._rows = 0
 
     def add(self, own: parse.Own) -> None:
         answer, response = bytes(own.answer) or NULL, bytes(own.response) or NULL
         line = self._format(Merged(own.custom_id, NULL, answer, response, NULL, own.batch, own.digest, own.origin))
         self._places.add(pack(bytes.fromhex(own.digest[: 2 * KEY_BYTES]), Outcome.OK, 0, self._offset))
+        self._rows += 1
         self._offset += len(line)
         self._hash.update(line)
         self._stage.write(line)
 
     def settled(self, to_dir: Path) -> AdoptedFile:
         """Copy the first answer to each request into its final file."""
-        keys_at = array("Q", sorted(place(value)[2] for _, value in _ENTRY.iter_unpack(self._places.sorted())))
+        index = self._places.sorted()
+        rows = len(index) // ENTRY_BYTES
         path = to_dir / f"adopted-{self._hash.hexdigest()[:32]}.jsonl"
-        index = Sorter(ENTRY_BYTES)
         self._stage.seek(0)
-        read = written = rows = 0
         with whole(path, mode=0o600) as out:
-            for line in self._stage:
-                if rows < len(keys_at) and keys_at[rows] == read:
-                    own, _ = parse.read_own(line[:-1])
-                    index.add(pack(bytes.fromhex(own.digest[: 2 * KEY_BYTES]), Outcome.OK, 0, written))
-                    out.write(line)
-                    written += len(line)
-                    rows += 1
-                read += len(line)
-        packed = index.sorted()
-        keys = b"".join([key for key, _ in _ENTRY.iter_unpack(packed)])
-        return AdoptedFile(self._origin, path, rows, keys, packed)
+            if rows == self._rows:
+                shutil.copyfileobj(self._stage, out, BUFFER_BYTES)
+            else:
+                index = self._copy_first(index, out)
+        keys = b"".join([key for key, _ in _ENTRY.iter_unpack(index)])
+        return AdoptedFile(self._origin, path, rows, keys, index)
+
+    def _copy_first(self, index: bytes, out: IO[bytes]) -> bytes:
+        """Copy the lines the index names; the index over the copy."""
+        wanted = array("Q", sorted(place(value)[2] for _, value in _ENTRY.iter_unpack(index)))
+        moved = Sorter(ENTRY_BYTES)
+        read = written = taken = 0
+        for line in self._stage:
+            if taken < len(wanted) and wanted[taken] == read:
+                own, _ = parse.read_own(line[:-1])
+                moved.add(pack(bytes.fromhex(own.digest[: 2 * KEY_BYTES]), Outcome.OK, 0, written))
+                out.write(line)
+                written += len(line)
+                taken += 1
+            read += len(line)
+        return moved.sorted()
 
     def close(self) -> None:
         self._stage.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +28,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_row = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _FORMULA = re.compile(r"[=+\-@\t\r]")
+_SPECIAL = re.compile(r'[",\r\n]')
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\Z")
 
 
@@ -96,10 +96,10 @@ class CsvWriter:
 
     def __init__(self, out: io.TextIOWrapper, columns: Sequence[str]) -> None:
         self._columns = {name: number for number, name in enumerate(columns)}
-        self._writer = csv.writer(out, lineterminator="\r\n")
+        self._write = out.write
         taken = set(columns)
         first, *rest = [_free(name, taken) for name in ("custom_id", *ENDING)]
-        self._writer.writerow([first, *columns, *rest])
+        self._write(csv_line((first, *columns, *rest)))
 
     def write(self, merged: Merged) -> None:
         cells = [""] * len(self._columns)
@@ -111,18 +111,21 @@ class CsvWriter:
                     hint="write .jsonl instead, or give every row the same columns",
                 )
             cells[number] = cell_of(bytes(value))
-        self._writer.writerow(
-            (
-                merged.custom_id,
-                *cells,
-                guarded(cell_of(merged.answer)),
-                cell_of(merged.error),
-                merged.batch or "",
-                merged.digest,
-                merged.origin or "",
-                cell_of(merged.response),
-            )
+        ours = (
+            guarded(cell_of(merged.answer)),
+            cell_of(merged.error),
+            merged.batch or "",
+            merged.digest,
+            merged.origin or "",
+            cell_of(merged.response),
         )
+        self._write(csv_line((merged.custom_id, *cells, *ours)))
+
+
+def csv_line(cells: Iterable[str]) -> str:
+    """One record of RFC 4180. Quicker on long cells than the standard writer, which goes by character."""
+    quoted = ['"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell for cell in cells]
+    return ",".join(quoted) + "\r\n"
 
 
 def cell_of(value: bytes) -> str:

@@ -7,19 +7,21 @@ wanted, answered and missing add up without looking at a raw file again.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from pathlib import Path
 
 from runner.job.observed import Phase
-from runner.job.outcomes import NO_LINE, Outcome, pack, place
+from runner.job.outcomes import ENTRY_BYTES, NO_LINE, Outcome, pack, place
 from runner.job.packed import BUCKETS, KEY_BYTES, bounds, unpack
 from runner.results import parse
-from runner.results.lines import RawLines, scan
+from runner.results.lines import RawLines, scan_runs
 
 MOST_FILES = 255
 SHOWN = 5  # how many lines of one kind are named
+_OK = int(Outcome.OK)
 _ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
 
 # What a request without a line is, by how its batch ended.
@@ -71,33 +73,63 @@ class _Tally:
 
     def scan(self, number: int, path: Path) -> None:
         """Put one file's lines in their buckets."""
-        buckets, entry, read = self.buckets, _ENTRY.pack, parse.read
         size = path.stat().st_size
-        place_of_file = number << 52
-        lines = asked = told = 0
-        for lines_before, (offset, line) in enumerate(scan(path)):
-            try:
-                key, _, outcome, input_tokens, output_tokens, is_repaired = read(line)
-            except parse.Unreadable as reason:
-                if line.strip():
-                    lines += 1
-                    self._cannot_read(f"{path.name}:{lines_before + 1}: {reason}", offset + len(line) == size)
-                continue
-            lines += 1
-            self.repaired += is_repaired
-            if outcome is None:
-                self.requests += 1
-            elif key is None:
-                self.foreign += 1
-                if len(self.strangers) < SHOWN:
-                    self.strangers.append((number, offset))
-            else:
-                buckets[key[0]] += entry(key, outcome << 60 | place_of_file | offset)
-                asked += input_tokens
-                told += output_tokens
-        self.lines += lines
-        self.input_tokens += asked
-        self.output_tokens += told
+        success, other = parse.wrapped_success, parse.bare_success
+        line_number = 0
+        for run in scan_runs(path):
+            names, places = [], []  # of this run: custom_ids, and what an entry holds beside the key
+            for offset, line in run:
+                line_number += 1
+                try:
+                    seen = success(line)
+                except parse.NOT_SO:
+                    seen = None
+                if seen is None:
+                    seen = _second_try(other, line)
+                    if seen is not None:
+                        success, other = other, success  # a file has one shape
+                if seen is not None:
+                    custom_id, asked, told = seen
+                    names.append(custom_id)
+                    places.append(_OK << 60 | number << 52 | offset)
+                    self.input_tokens += asked
+                    self.output_tokens += told
+                    continue
+                try:
+                    _, custom_id, outcome, asked, told, is_repaired = parse.read_leniently(line)
+                except parse.Unreadable as reason:
+                    if line.strip():
+                        self.lines += 1
+                        self._cannot_read(f"{path.name}:{line_number}: {reason}", offset + len(line) == size)
+                    continue
+                self.repaired += is_repaired
+                if outcome is None:
+                    self.requests += 1
+                    self.lines += 1
+                    continue
+                names.append(custom_id)
+                places.append(outcome << 60 | number << 52 | offset)
+                self.input_tokens += asked
+                self.output_tokens += told
+            self._spread(names, places)
+
+    def _spread(self, custom_ids: list[str], places: list[int]) -> None:
+        """Entries of one run to their buckets."""
+        self.lines += len(custom_ids)
+        keys = parse.keys_of(custom_ids)
+        if None in keys:
+            ours = [(key, place) for key, place in zip(keys, places, strict=True) if key is not None]
+            strangers = [place for key, place in zip(keys, places, strict=True) if key is None]
+            self._meet(strangers)
+            keys, places = [key for key, _ in ours], [place for _, place in ours]
+        buckets = self.buckets
+        for record in map(_ENTRY.pack, keys, places):
+            buckets[record[0]] += record
+
+    def _meet(self, strangers: list[int]) -> None:
+        """Count lines that are not of this batch, and keep the first few."""
+        self.foreign += len(strangers)
+        self.strangers = nsmallest(SHOWN, self.strangers + [place(value)[1:] for value in strangers])
 
     def _cannot_read(self, example: str, ends_file: bool) -> None:
         self.unreadable += 1
@@ -106,27 +138,39 @@ class _Tally:
         if ends_file:
             self.half_last_line = True
 
-    def settle(self, expected: bytes) -> Iterator[dict[bytes, int]]:
-        """Bucket by bucket: the entry each expected key ends with, 0 where no line names it."""
-        edges, width = bounds(expected), _ENTRY.size
+    def settle(self, expected: bytes, silent: int) -> Iterator[dict[bytes, int]]:
+        """Bucket by bucket: the entry each expected key ends with, `silent` where no line names it."""
+        edges = bounds(expected)
         for number, bucket in enumerate(self.buckets):
-            best = dict.fromkeys(unpack(expected[edges[number] : edges[number + 1]]), 0)
-            strangers = []
-            for key, value in _ENTRY.iter_unpack(bucket):
-                have = best.get(key)
-                if have == 0:
-                    best[key] = value
-                elif have is None:
-                    strangers.append(place(value)[1:])
-                else:
-                    self.duplicates += 1
-                    if have >> 60 != Outcome.OK:
-                        best[key] = value
-            assert len(bucket) % width == 0
-            self.foreign += len(strangers)
-            self.strangers = nsmallest(SHOWN, self.strangers + strangers)
+            best = dict.fromkeys(unpack(expected[edges[number] : edges[number + 1]]), silent)
+            found: dict[bytes, int] = dict(_ENTRY.iter_unpack(bucket))
+            if len(found) * ENTRY_BYTES == len(bucket) and found.keys() <= best.keys():
+                best.update(found)
+            else:
+                self._settle_one_by_one(best, bucket, silent)
             self.buckets[number] = bytearray()
             yield best
+
+    def _settle_one_by_one(self, best: dict[bytes, int], bucket: bytearray, silent: int) -> None:
+        strangers = []
+        for key, value in _ENTRY.iter_unpack(bucket):
+            have = best.get(key)
+            if have == silent:
+                best[key] = value
+            elif have is None:
+                strangers.append(value)
+            else:
+                self.duplicates += 1
+                if have >> 60 != _OK:
+                    best[key] = value
+        self._meet(strangers)
+
+
+def _second_try(success: Callable[[bytes], tuple[str, int, int] | None], line: bytes) -> tuple[str, int, int] | None:
+    try:
+        return success(line)
+    except parse.NOT_SO:
+        return None
 
 
 def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> IndexReport:
@@ -144,18 +188,12 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> Inde
     for number, path in enumerate(files):
         tally.scan(number, path)
     silent = _UNANSWERED[ended] << 60 | NO_LINE
-    counts = dict.fromkeys(Outcome, 0)
     missing = 0
     index = bytearray()
-    for best in tally.settle(expected):
-        records = []
-        for key, value in best.items():  # in key order: `expected` is sorted
-            if not value:
-                missing += 1
-                value = silent
-            counts[value >> 60] += 1  # type: ignore[index]  # an Outcome is an int and hashes as one
-            records.append(_ENTRY.pack(key, value))
-        index += b"".join(records)
+    for best in tally.settle(expected, silent):
+        missing += list(best.values()).count(silent)
+        index += b"".join(map(_ENTRY.pack, best.keys(), best.values()))  # in key order, as `expected` is
+    counts = Counter(byte >> 4 for byte in index[KEY_BYTES::ENTRY_BYTES])
     return IndexReport(
         index=bytes(index),
         ok=counts[Outcome.OK],

@@ -21,6 +21,12 @@ def scan(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterator[tup
 
     A line of more than longest_bytes comes as its first kilobyte, so that memory stays bounded.
     """
+    for runs in scan_runs(path, longest_bytes=longest_bytes):
+        yield from runs
+
+
+def scan_runs(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterator[list[tuple[int, bytes]]]:
+    """The same, many lines at a time: as many as a chunk of the file holds."""
     with path.open("rb", buffering=0) as source:
         offset = 0
         parts: list[bytes] = []  # of a line that began in an earlier chunk
@@ -28,13 +34,14 @@ def scan(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterator[tup
         while chunk := source.read(CHUNK_BYTES):
             pieces = chunk.split(b"\n")
             last = pieces.pop()
+            run = []
             for piece in pieces:
                 if held:
-                    yield offset, _whole(parts, held, piece, longest_bytes)
+                    run.append((offset, _whole(parts, held, piece, longest_bytes)))
                     offset += held + len(piece) + 1
                     parts, held = [], 0
                 else:
-                    yield offset, piece
+                    run.append((offset, piece))
                     offset += len(piece) + 1
             if last:
                 held += len(last)
@@ -42,8 +49,10 @@ def scan(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterator[tup
                     parts.append(last)
                 else:
                     del parts[1:]
+                    parts = parts or [last[:_STUMP_BYTES]]
+            yield run
         if held:
-            yield offset, _whole(parts, held, b"", longest_bytes)
+            yield [(offset, _whole(parts, held, b"", longest_bytes))]
 
 
 def _whole(parts: list[bytes], held: int, piece: bytes, longest_bytes: int) -> bytes:
@@ -72,7 +81,7 @@ class RawLines:
             if len(self._open) >= self.OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
             window = self._open[path] = _Window(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-        elif len(self._open) > 1:
+        elif len(self._open) == self.OPEN_FILES:  # else nothing is ever closed, and order is idle
             self._open.move_to_end(path)
         return window.line(offset)
 

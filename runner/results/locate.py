@@ -16,6 +16,7 @@ from typing import Any
 from runner.job.outcomes import ENTRY_BYTES, Outcome
 from runner.job.packed import BUCKETS, KEY_BYTES, bounds
 
+_OK = int(Outcome.OK)
 _ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
 _SMALL_INDEX = 1024 * ENTRY_BYTES  # below it, walking an index is cheaper than searching its buckets
 
@@ -71,7 +72,7 @@ def _best(segments: list[tuple[int, int, int]], sources: Sequence[Source]) -> di
         for key, place in _ENTRY.iter_unpack(memoryview(sources[owner].index)[start:end]):
             have = best.get(key)
             is_newer = have is None or generation > sources[have[1]].generation
-            if have is None or have[0] >> 60 != Outcome.OK or (is_newer and place >> 60 == Outcome.OK):
+            if have is None or have[0] >> 60 != _OK or (is_newer and place >> 60 == _OK):
                 best[key] = place, owner
     return best
 

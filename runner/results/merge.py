@@ -21,6 +21,8 @@ from runner.results.answer import NULL
 from runner.results.locate import Shown, Source
 from runner.results.splice import Merged, Splicer
 
+_OK = int(Outcome.OK)
+
 
 class Writer(Protocol):
     """Where merged lines go, see `export`."""
@@ -66,25 +68,26 @@ def merge(
     """
     places, owners, write = shown.places, shown.sources, writer.write
     splicer = Splicer(sources, parse_json=parse_json)
+    line_of = splicer.line
     ok = error = waiting = running = missing = number = 0
     try:
         for number, (custom_id, row, digest) in enumerate(rows, 1):
             if number > len(places):
                 raise _changed()
             value = places[number - 1]
-            if value >> 60 != Outcome.OK and _contains(held, digest):
+            if value >> 60 == _OK:
+                ok += 1
+                write(line_of(owners[number - 1], value, custom_id, row, digest))
+                continue
+            if _contains(held, digest):
                 waiting += 1
                 reason = _HELD
-            elif value >> 60 != Outcome.OK and _contains(in_flight, digest):
+            elif _contains(in_flight, digest):
                 running += 1
                 reason = _IN_FLIGHT
             elif value:
-                merged = splicer.line(owners[number - 1], value, custom_id, row, digest)
-                if value >> 60 == Outcome.OK:
-                    ok += 1
-                else:
-                    error += 1
-                write(merged)
+                error += 1
+                write(line_of(owners[number - 1], value, custom_id, row, digest))
                 continue
             else:
                 missing += 1

@@ -8,17 +8,20 @@ through the lenient path, which never crashes and says why a line cannot be read
 from __future__ import annotations
 
 import re
+import struct
 from binascii import Error as Base64Error
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Meta, Raw, Struct
 
 from runner.job.outcomes import Outcome
 
 KEY_CHARS = 22  # 128 bits in base64url without padding
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_CODED = struct.Struct("16s2s")
 BOM = b"\xef\xbb\xbf"
 
 _RETRY_CODES = frozenset(
@@ -40,6 +43,9 @@ _RETRY_STATUS = frozenset((408, 409, 425, 429))
 # google.rpc codes, as gateways put them in `code`: unknown, deadline, exhausted, aborted, internal, unavailable.
 _RETRY_RPC = frozenset((2, 4, 8, 10, 13, 14))
 _SHAPES = ("choices", "output", "data", "text")  # what the body of an answer holds, by endpoint
+
+
+NOT_SO = (msgspec.MsgspecError, ValueError, RecursionError)  # what decoding bytes of a stranger may raise
 
 
 class Unreadable(Exception):
@@ -68,10 +74,6 @@ class Fault(NamedTuple):
 ABSENT = Raw()
 
 
-class _Present(Struct):
-    """Any object: only that it is there matters."""
-
-
 class _Usage(Struct):
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -80,24 +82,40 @@ class _Usage(Struct):
 
 
 class _Body(Struct):
-    error: _Present | None = None
+    error: None = None
     usage: _Usage | None = None
 
 
 class _Reply(Struct):
-    status_code: int | None = None
-    body: _Body | UnsetType | None = UNSET
-    error: _Present | None = None
+    status_code: Annotated[int, Meta(ge=200, lt=300)]
+    body: _Body
+    error: None = None
+
+
+class Wrapped(Struct):
+    """A success in the wrapped form. The types are the verdict: whatever is none does not decode."""
+
+    custom_id: str
+    response: _Reply
+    error: None = None
+
+
+class _BareReply(Struct):
+    status_code: None = None
+    error: None = None
+    body: None = None
     usage: _Usage | None = None
     choices: Raw = ABSENT
     output: Raw = ABSENT
     data: Raw = ABSENT
 
 
-class _Line(Struct):
+class Bare(Struct):
+    """The same without a wrapper; one of `choices`, `output` and `data` has to be there as well."""
+
     custom_id: str
-    response: _Reply | None = None
-    error: _Present | None = None
+    response: _BareReply
+    error: None = None
 
 
 class Own(Struct):
@@ -118,7 +136,8 @@ class _OwnError(Struct):
     retryable: bool = True
 
 
-_decode = msgspec.json.Decoder(_Line).decode
+decode_wrapped = msgspec.json.Decoder(Wrapped).decode
+decode_bare = msgspec.json.Decoder(Bare).decode
 _decode_own = msgspec.json.Decoder(Own).decode
 _decode_own_error = msgspec.json.Decoder(_OwnError | None).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -133,13 +152,37 @@ def key_of(custom_id: str) -> bytes | None:
     """
     if len(custom_id) <= KEY_CHARS or custom_id[-23] != "-" or custom_id[-1] not in "AQgw":
         return None
-    coded = custom_id[-KEY_CHARS:]
-    if "+" in coded or "/" in coded:
+    text = custom_id[-KEY_CHARS:]
+    if "+" in text or "/" in text:
         return None
     try:
-        return a2b_base64(coded.replace("-", "+").replace("_", "/") + "==", strict_mode=True)
+        return a2b_base64(text.replace("-", "+").replace("_", "/") + "==", strict_mode=True)
     except (Base64Error, ValueError):  # ValueError: characters outside ASCII
         return None
+
+
+def coded(key: bytes) -> str:
+    """How a wire custom_id ends that names this 16-byte key: a dash and 22 characters."""
+    return "-" + b2a_base64(key, newline=False)[:KEY_CHARS].translate(_URL_SAFE).decode()
+
+
+def keys_of(custom_ids: list[str]) -> list[bytes | None]:
+    """`key_of` for many ids, at a fraction of the cost: one decode for all of them.
+
+    With "AA" in place of padding each id is 18 bytes: the key and two bytes, zero in the one spelling that is ours.
+    """
+    joined = "AA".join([custom_id[-KEY_CHARS:] for custom_id in custom_ids]) + "AA"
+    if len(joined) == (KEY_CHARS + 2) * len(custom_ids) and "+" not in joined and "/" not in joined:
+        try:
+            packed = a2b_base64(joined.replace("-", "+").replace("_", "/"), strict_mode=True)
+        except (Base64Error, ValueError):
+            return [key_of(custom_id) for custom_id in custom_ids]
+        if len(packed) == 18 * len(custom_ids):
+            return [
+                key if rest == b"\0\0" and custom_id[-KEY_CHARS - 1 : -KEY_CHARS] == "-" else None
+                for (key, rest), custom_id in zip(_CODED.iter_unpack(packed), custom_ids, strict=True)
+            ]
+    return [key_of(custom_id) for custom_id in custom_ids]
 
 
 def read(line: bytes) -> Parsed:
@@ -148,37 +191,50 @@ def read(line: bytes) -> Parsed:
     Success is: `error` null, `response` not null, a status from 200 to 299 (or no status and the body of an answer).
     Raises Unreadable for what is not JSON, has no `custom_id`, or has no known shape.
     """
-    try:
-        seen = _decode(line)
-        if not line.isascii():
-            line.decode()  # strings that are skipped are not checked by the decoder
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _read_leniently(line)
-    reply = seen.response
-    if reply is None or seen.error is not None or reply.error is not None:
-        return _read_leniently(line)
-    status, body, usage = reply.status_code, reply.body, reply.usage
-    if isinstance(body, _Body):
-        if body.error is not None:
-            return _read_leniently(line)
-        usage = body.usage
-    if status is None:
-        if body is not UNSET or (reply.choices is ABSENT and reply.output is ABSENT and reply.data is ABSENT):
-            return _read_leniently(line)
-    elif not 200 <= status < 300:
-        return _read_leniently(line)
+    for success in (wrapped_success, bare_success):
+        try:
+            if (seen := success(line)) is not None:
+                return Parsed(key_of(seen[0]), seen[0], _OK, seen[1], seen[2])
+        except NOT_SO:
+            continue
+    return read_leniently(line)
+
+
+def wrapped_success(line: bytes) -> tuple[str, int, int] | None:
+    """(custom_id, input tokens, output tokens) of a success in the wrapped form. Raises one of NOT_SO for others."""
+    seen = decode_wrapped(line)
+    if not line.isascii():
+        line.decode()  # strings that are skipped are not checked by the decoder
+    usage = seen.response.body.usage
     if usage is None:
-        return Parsed(key_of(seen.custom_id), seen.custom_id, _OK)
-    return Parsed(
-        key_of(seen.custom_id),
+        return seen.custom_id, 0, 0
+    return (
         seen.custom_id,
-        _OK,
         usage.prompt_tokens or usage.input_tokens,
         usage.completion_tokens or usage.output_tokens,
     )
 
 
-def _read_leniently(line: bytes) -> Parsed:
+def bare_success(line: bytes) -> tuple[str, int, int] | None:
+    """The same without a wrapper; None where the answer's shape is not known."""
+    seen = decode_bare(line)
+    if not line.isascii():
+        line.decode()
+    reply = seen.response
+    if reply.choices is ABSENT and reply.output is ABSENT and reply.data is ABSENT:
+        return None
+    usage = reply.usage
+    if usage is None:
+        return seen.custom_id, 0, 0
+    return (
+        seen.custom_id,
+        usage.prompt_tokens or usage.input_tokens,
+        usage.completion_tokens or usage.output_tokens,
+    )
+
+
+def read_leniently(line: bytes) -> Parsed:
+    """Judge a line that is no plain success. Raises Unreadable."""
     found, is_repaired = tree_of(line)
     custom_id = found.get("custom_id")
     if not isinstance(custom_id, str):
@@ -225,7 +281,7 @@ def tree_of(line: bytes) -> tuple[dict[str, Any], bool]:
     try:
         line.decode()
         found = _decode_any(line)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except NOT_SO:
         is_repaired = True
         try:
             found = _decode_any(repaired(line))
@@ -281,8 +337,8 @@ def outcome_of(fault: Fault) -> Outcome:
 
 def body_of(response: Any) -> Any:
     """The answer's body: out of its `{"status_code", "body"}` wrapper where there is one."""
-    if isinstance(response, dict) and "body" in response:
-        return response["body"]
+    if isinstance(response, dict) and (response.get("body") is not None or response.get("status_code") is not None):
+        return response.get("body")
     return response
 
 

@@ -53,6 +53,7 @@ class _Bare(Struct):
 
 _decode_wrapped = msgspec.json.Decoder(_Wrapped).decode
 _decode_bare = msgspec.json.Decoder(_Bare).decode
+_OK = int(Outcome.OK)
 _encode = msgspec.json.Encoder().encode
 
 _SILENCE: Mapping[int, tuple[str, str]] = {
@@ -81,37 +82,29 @@ class Splicer:
         Raises StateError when the raw file does not hold what the index says.
         """
         source = self._sources[owner]
-        outcome, file, offset = place(value)
+        offset = value & NO_LINE
         if offset == NO_LINE:
-            error = _silence(outcome, source.fallback_error)
+            error = _silence(value >> 60, source.fallback_error)
             return Merged(custom_id, row, NULL, NULL, error, source.batch, digest.hex(), source.origin)
         try:
-            raw = self._raw.at(source.files[file], offset)
+            raw = self._raw.at(source.files[value >> 52 & 0xFF], offset)
             if source.is_adopted:
                 return self._own(source, raw, custom_id, row, digest)
-            raw, name, body = self._opened(raw)
-            if parse.key_of(name) != digest[:KEY_BYTES]:
+            try:
+                name, body = _parts(raw)
+            except parse.NOT_SO:
+                raw = parse.repaired(raw)
+                self.repaired += 1
+                name, body = _parts(raw)
+            if not name.endswith(parse.coded(digest[:KEY_BYTES])):
                 raise parse.Unreadable("another request's line")
-            if outcome != Outcome.OK:
-                fault = {**parse.fault_of(raw)._asdict(), "retryable": outcome == Outcome.RETRY}
-                return Merged(custom_id, row, NULL, body, _encode(fault), source.batch, digest.hex(), source.origin)
-            answer = answer_of(body, parse_json=self._parse_json)
-        except (parse.Unreadable, msgspec.MsgspecError, OSError, ValueError, IndexError, RecursionError) as error:
-            path = source.files[file] if file < len(source.files) else f"file {file}"
-            raise StateError(
-                f"the downloaded results of batch `{source.batch}` are damaged: {path}, byte {offset:,}",
-                hint="fetch them again with `runner fetch`",
-            ) from error
-        return Merged(custom_id, row, answer, body, NULL, source.batch, digest.hex(), source.origin)
-
-    def _opened(self, raw: bytes) -> tuple[bytes, str, bytes]:
-        """(the line as valid JSON in valid UTF-8, wire custom_id, body of the response)."""
-        try:
-            return raw, *_parts(raw)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            raw = parse.repaired(raw)
-            self.repaired += 1
-            return raw, *_parts(raw)
+            if value >> 60 == _OK:
+                answer, error = answer_of(body, parse_json=self._parse_json), NULL
+            else:
+                answer, error = NULL, _encode(_told(raw, value >> 60))
+        except (parse.Unreadable, OSError, IndexError, *parse.NOT_SO) as problem:
+            raise _damaged(source, value) from problem
+        return Merged(custom_id, row, answer, body, error, source.batch, digest.hex(), source.origin)
 
     def _own(self, source: Source, raw: bytes, custom_id: str, row: bytes, digest: bytes) -> Merged:
         """A line we wrote earlier, with its batch and origin; only row and id are those of today."""
@@ -139,8 +132,24 @@ def _parts(line: bytes) -> tuple[str, bytes]:
     wrapper = wrapped.response
     if wrapper is None:
         return wrapped.custom_id, NULL
-    body = wrapper.body
-    return wrapped.custom_id, bytes(_decode_bare(line).response if body is ABSENT else body)
+    body = bytes(_decode_bare(line).response if wrapper.body is ABSENT else wrapper.body)
+    if body == NULL:  # a wrapper's, or a stray key beside an answer
+        body = _encode(parse.body_of(parse.tree_of(line)[0]["response"]))
+    return wrapped.custom_id, body
+
+
+def _told(line: bytes, outcome: int) -> dict[str, Any]:
+    """The error of a line, in the remote's own words."""
+    return {**parse.fault_of(line)._asdict(), "retryable": outcome == Outcome.RETRY}
+
+
+def _damaged(source: Source, value: int) -> StateError:
+    _, file, offset = place(value)
+    path = source.files[file] if file < len(source.files) else f"file {file}"
+    return StateError(
+        f"the downloaded results of batch `{source.batch}` are damaged: {path}, byte {offset:,}",
+        hint="fetch them again with `runner fetch`",
+    )
 
 
 def _silence(outcome: int, said: Mapping[str, Any] | None) -> bytes:

@@ -16,9 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runner import __version__
 from runner.errors import UsageError
 from runner.server.bodies import read_object
+from runner.server.errors import ApiError
 from runner.server.faults import FAULTS
 from runner.server.gate import Call, Gate, Handler
-from runner.server.openai.errors import ApiError, answer
+from runner.server.openai.errors import MANNERS, worded
 from runner.server.openai.routes import routes as openai_routes
 from runner.server.site import Site
 
@@ -27,7 +28,7 @@ def application(site: Site) -> ASGIApp:
     """Everything this site answers."""
 
     def own(method: str, path: str, handler: Handler, **more: Any) -> Route:
-        gate = Gate(site, f"{method} {path}", handler, fails=False, **more)
+        gate = Gate(site, f"{method} {path}", handler, MANNERS, fails=False, **more)
         return Route(path, gate, methods=[method])
 
     routes = [
@@ -67,8 +68,9 @@ async def _log(call: Call) -> Response:
 async def _unmatched(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        return answer(405, f"Not allowed to {request.method} on {request.url.path}.")
-    return answer(error.status_code, f"Unknown request URL: {request.method} {request.url.path}.", code="unknown_url")
+        return worded(ApiError(405, f"Not allowed to {request.method} on {request.url.path}."))
+    text = f"Unknown request URL: {request.method} {request.url.path}."
+    return worded(ApiError(error.status_code, text, code="unknown_url"))
 
 
 def _json(value: object) -> Response:
@@ -94,7 +96,8 @@ class _Shell:
             await send(message)
 
         if not self._is_for_us(scope):
-            await answer(403, "This server answers to its own name only.")(scope, receive, stamped)
+            refusal = worded(ApiError(403, "This server answers to its own name only."))
+            await refusal(scope, receive, stamped)
             return
         scope["runner.cut"], scope["runner.close"] = _knives(send)
         await self._app(scope, receive, stamped)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from runner.server.openai.errors import ApiError
+from runner.server.errors import ApiError
 
 MAX_BYTES = 1 << 20
 

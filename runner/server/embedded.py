@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from runner.errors import EngineError
+from runner.errors import EngineError, LockedError
 from runner.server import home
 
 START_SECONDS = 20.0
@@ -86,6 +86,11 @@ def origin_id(root: Path) -> str | None:
     return home.id_of(root)
 
 
+def ensure_id(root: Path) -> str:
+    """The id of a data directory, made now where no server has run yet."""
+    return home.ensure_id(root)
+
+
 def live(root: Path) -> Running | None:
     """The server that serves `root` now, if one answers and says it is that one."""
     known = home.live_record(root)
@@ -110,12 +115,14 @@ def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = ())
             if ready is not None:
                 return ready
             if child.poll() is not None:
-                other = live(root)
-                if other is not None:
-                    return other
                 break
             time.sleep(0.02)
         Running("", "", "", child).stop()
+        while child.returncode == LockedError.exit_code and time.monotonic() < until:
+            other = live(root)  # it was quicker than our child, and may still be on its way
+            if other is not None:
+                return other
+            time.sleep(0.02)
         raise EngineError(
             f"the embedded server did not start: {_last_lines(log, since)}",
             hint=f"`runner serve --dir {root}` shows why",

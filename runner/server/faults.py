@@ -80,7 +80,7 @@ FAULTS = {
         Fault("duplicate_lines", "N", "the first N lines of an output file come twice"),
         Fault("missing_lines", "N", "the first N lines of an output file are left out"),
         Fault("unicode", "switch", "answers begin with U+2028, U+2029, U+0085 and a form feed"),
-        Fault("hold", "fraction", "batches stop once this fraction of their rows is done, till switched off", default=0.0),
+        Fault("hold", "fraction", "batches stop once this fraction of their rows is done", default=0.0),
         Fault("row_delay", "seconds", "every row takes this much longer"),
     )
 }  # fmt: skip
@@ -158,16 +158,12 @@ class Faults:
 
 def parsed(word: str) -> tuple[str, Any]:
     """`NAME[=VALUE][,option=value...]` as a name and the JSON form of its value."""
-    name, _, rest = word.partition("=")
-    name, *leading = name.split(",")
-    parts = [*leading, *rest.split(",")] if rest else leading
-    value: dict[str, Any] = {}
-    for part in parts:
-        key, equals, text = part.partition("=")
-        if equals:
-            value[key] = _scalar(text)
-        elif part:
-            value["value"] = _scalar(part)
+    first, *more = word.split(",")
+    name, equals, text = first.partition("=")
+    value: dict[str, Any] = {"value": _scalar(text)} if equals else {}
+    for option in more:
+        key, _, text = option.partition("=")
+        value[key] = _scalar(text)
     return name, value or True
 
 

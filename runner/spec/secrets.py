@@ -7,15 +7,16 @@ import re
 
 MASK = "********"
 MIN_SECRET = 16
+KEY_HINT = "revoke it, it has been in a file; put a new one in the environment"
 
 # Prefixes of the keys of well-known services, and a long tail. A body of plain words is no key.
 _PREFIXES = (
     "sk-", "sk_live_", "sk_test_", "fw_", "gsk_", "xai-", "hf_", "pplx-", "ghp_", "gho_", "github_pat_", "glpat-",
     "csk-", "AKIA", "AIza",
 )  # fmt: skip
-_NAME_WORDS = ("key", "token", "secret", "password", "passwd", "authorization", "credential", "credentials", "bearer")
+_NAME_WORDS = ("key", "token", "secret", "password", "passwd", "authorization", "credential", "credentials")
 _PREFIXED = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(_PREFIXES)})[A-Za-z0-9_-]{{16,}}")
-_BEARER = re.compile(r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}=*")
+_BEARER = re.compile(r"(?i)\bbearer\s+([A-Za-z0-9._~+/-]{16,}=*)")
 _USERINFO = re.compile(r"(?<=://)[^/@\s\"']+@")
 _KEY_NAME = re.compile(
     r"(?i)(?:^|[_-])(?:api[_-]?key|apikey|access[_-]?key|secret[_-]?key|private[_-]?key|auth[_-]?token|token"
@@ -28,18 +29,23 @@ _KEY_LINE = re.compile(
 )
 
 
-def may_hold_secrets(text: str) -> bool:
-    """Whether a whole file is worth a closer look; most are not, and plain searches are cheap."""
+def literal_keys(text: str) -> list[tuple[int, str]]:
+    """Offset and text of everything that is a key by its own looks, comments included."""
     folded = text.lower()
-    return any(prefix in text for prefix in _PREFIXES) or any(
-        word in folded and re.search(word + r"""(?:["']?\s*:|\s)""", folded) for word in _NAME_WORDS
-    )
+    if not any(prefix in text for prefix in _PREFIXES) and "bearer" not in folded:
+        return []
+    found = [(m.start(), m.group()) for m in _PREFIXED.finditer(text) if _is_key_body(m.group())]
+    return found + [(m.start(1), m.group(1)) for m in _BEARER.finditer(text) if _is_dense(m.group(1))]
+
+
+def may_name_secrets(text: str) -> bool:
+    """Whether a whole file is worth a look at the names of its fields; plain searches are cheap."""
+    folded = text.lower()
+    return any(word in folded and re.search(word + r"""["']?\s*:""", folded) for word in _NAME_WORDS)
 
 
 def is_secret(key: str, text: str) -> bool:
     """Whether `text`, the value of a field named `key`, looks like a literal key or password."""
-    if any(_is_key_body(found.group()) for found in _PREFIXED.finditer(text)) or _BEARER.search(text):
-        return True
     return bool(_KEY_NAME.search(key)) and ((is_api_key_name(key) and bool(text)) or _is_dense(text))
 
 

@@ -42,6 +42,8 @@ _RULES = (
     _Rule(r"expected key|block mapping", "this line does not fit the mapping above it", _COLUMN),
     _Rule(r"'-' indicator|block collection", "this line does not fit the list above it", "align the items' `- `"),
     _Rule(r"scanning an? (alias|anchor)", "`*` and `&` at the start mean alias and anchor", _QUOTE, True),
+    _Rule(r"unexpected ':'", "`:` is not allowed here", _QUOTE),
+    _Rule(r"tab character", "a tab where spaces are wanted", "indent with spaces"),
     _Rule(r"node content", "a value cannot start like this", _QUOTE),
     _Rule(r"block scalar", "`|` and `>` start a text on the next lines", "put it below, or quote the value", True),
     _Rule(r"directive|document start", "this is not a YAML document", "remove lines that start with `%` or `---`"),

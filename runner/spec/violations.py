@@ -81,7 +81,7 @@ def _find(node: Node, key: Scalar | None, loc: tuple[Part, ...]) -> _Place:
         if isinstance(node, Mapping) and str(part) in node.entries:
             key, node = node.entries[str(part)]
         elif isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items):
-            node = node.items[part]
+            key, node = None, node.items[part]
         else:
             return _Place(node, key, False)
     return _Place(node, key, True)

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,10 +104,8 @@ def serving(answer: Answer) -> Iterator[Server]:
 
 
 def _stop(sock: socket.socket) -> None:
-    try:
+    with suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
     sock.close()
 
 
@@ -126,11 +124,11 @@ def _talk(sock: socket.socket, answer: Answer, server: Server, number: int) -> N
 
 
 def _read(stream: Any, number: int) -> Request | None:
-    first = stream.readline().decode().split()
+    first = stream.readline().decode("latin-1").split()
     if len(first) < 2:
         return None
     headers = {}
-    while line := stream.readline().strip().decode():
+    while line := stream.readline().strip().decode("latin-1"):
         key, _, value = line.partition(":")
         headers[key.lower()] = value.strip()
     left, size, body = int(headers.get("content-length", 0)), 0, b""

@@ -80,7 +80,7 @@ def http_at(
     handler: Handler | None = None,
     *,
     clock: Clock | None = None,
-    settings: Settings = Settings(),
+    settings: Settings | None = None,
     transport: Transport | None = None,
 ) -> Iterator[Http]:
     http = Http(
@@ -91,7 +91,7 @@ def http_at(
         clock=clock or FastClock(START),
         rng=random.Random(7),
         transport=transport or (httpx.MockTransport(handler) if handler else None),
-        settings=settings,
+        settings=settings or Settings(),
     )
     try:
         yield http

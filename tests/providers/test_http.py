@@ -120,6 +120,13 @@ def test_nobody_listens() -> None:
     assert 0 < clock.monotonic() < 30
 
 
+def test_a_failed_tls_handshake_sent_nothing() -> None:
+    with serving(OK) as server, http_at(server.base_url.replace("http:", "https:")) as http:
+        with pytest.raises(NotSent):
+            http.create("/batches", {})
+        assert not any(request.method == "POST" for request in server.requests)
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -75,6 +75,14 @@ def test_addresses_that_are_refused(base_url: str) -> None:
         base_url_of(spec_of(), {"RUNNER_OPENAI_BASE_URL": base_url})
 
 
+def test_a_refused_address_is_quoted_without_its_secrets() -> None:
+    for base_url in ("https://user:hunter2@a.example/v1", "https://a.example/v1?key=hunter2"):
+        with pytest.raises(SpecError) as caught:
+            base_url_of(project.Provider("mine", "openai", base_url=base_url), {})
+        assert "hunter2" not in words_of(caught.value)
+        assert "a.example/v1" in words_of(caught.value)
+
+
 def test_no_address() -> None:
     with pytest.raises(SpecError) as caught:
         base_url_of(project.Provider("azure", "openai", profile="azure"), {})

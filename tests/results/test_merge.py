@@ -185,6 +185,11 @@ def test_json_answers(tmp_path: Path, text: str, answer: bytes | None) -> None:
     assert kept.answers == [text]
 
 
+def test_a_stray_body_hides_no_answer(tmp_path: Path) -> None:
+    line = made.line("a", response={"body": None, "status_code": None, **made.chat("x")})
+    assert merged("a", [source(tmp_path, "a", line)])[0].answers == ["x"]
+
+
 def test_what_is_not_json_is_put_right_and_counted(tmp_path: Path) -> None:
     broken = made.ok("a", "HERE").replace(b"HERE", b"\xff\\ud800")
     nan = made.ok("b").replace(b'"index":0', b'"index":NaN')

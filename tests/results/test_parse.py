@@ -232,3 +232,14 @@ def test_both_paths_judge_alike(response: Any, error: Any) -> None:
     except parse.Unreadable as reason:
         slow = str(reason)
     assert fast == slow
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16).map(parse.coded) | st.text("ABQgw-_+/=é", max_size=25)))
+def test_many_ids_are_read_as_one_by_one(ends: list[str]) -> None:
+    ids = ["r" + end for end in ends]
+    assert parse.keys_of(ids) == [parse.key_of(one) for one in ids]
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_an_id_is_written_as_it_is_read(key: bytes) -> None:
+    assert parse.key_of("r" + parse.coded(key)) == key

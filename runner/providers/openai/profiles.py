@@ -206,7 +206,6 @@ _ALL = (
     # A loopback server of our own: no account, no bill, and it sees a create before it answers.
     Profile(
         name="embedded",
-        window=Window(min=1, max=336),
         min_poll_s=0.2,
         max_poll_s=2.0,
         settle_s=1.0,

@@ -17,6 +17,7 @@ from runner.server.engines.schema import instance_of
 
 FINGERPRINT = "synthetic-echo"
 _LETTERS_PER_TOKEN = 4
+_NOTHING = msgspec.Raw(b"null")
 
 
 class _Message(msgspec.Struct):
@@ -27,7 +28,7 @@ class _Message(msgspec.Struct):
 class _Format(msgspec.Struct):
     type: str = "text"
     json_schema: dict[str, Any] | None = None
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = _NOTHING
 
 
 class _Text(msgspec.Struct):
@@ -36,7 +37,7 @@ class _Text(msgspec.Struct):
 
 class _Chat(msgspec.Struct):
     messages: list[_Message]
-    response_format: msgspec.Raw | None = None
+    response_format: msgspec.Raw = _NOTHING
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     n: int | None = None
@@ -165,8 +166,8 @@ class Echo:
         }
         return Reply(200, _encode(body), *tokens)
 
-    def _instance(self, raw: msgspec.Raw | None) -> str | None:
-        return None if raw is None or raw == b"null" else self._filled(_format.decode(raw))
+    def _instance(self, raw: msgspec.Raw) -> str | None:
+        return None if bytes(raw) == b"null" else self._filled(_format.decode(raw))
 
     def _filled(self, wanted: _Format) -> str | None:
         """The text of an answer in a JSON format; None for plain text."""
@@ -174,8 +175,9 @@ class Echo:
             return '{"synthetic":true}'
         if wanted.type != "json_schema":
             return None
-        schema = wanted.schema or _encode((wanted.json_schema or {}).get("schema", {}))
-        key = bytes(schema)
+        key = bytes(wanted.schema)
+        if key == b"null":
+            key = _encode((wanted.json_schema or {}).get("schema", {}))
         if key not in self._instances:
             if len(self._instances) > 64:
                 self._instances.clear()

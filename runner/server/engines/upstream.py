@@ -68,16 +68,16 @@ class Upstream:
 
     def answer(self, ask: Ask) -> Reply:
         """The other server's answer; 429, 5xx and lost connections are tried again, up to five times in all."""
-        reply = self._once(ask)
+        reply, status, asked = self._once(ask)
         for attempt in range(1, _ATTEMPTS):
-            wait = _wait_before(reply[0], reply[1], attempt)
+            wait = _wait_before(status, asked, attempt)
             if wait is None or self._stop.wait(wait):
                 break
-            reply = self._once(ask)
-        return reply[0]
+            reply, status, asked = self._once(ask)
+        return reply
 
-    def _once(self, ask: Ask) -> tuple[Reply, float | None]:
-        """One request, and the seconds the other server asks us to wait."""
+    def _once(self, ask: Ask) -> tuple[Reply, int, float | None]:
+        """One request: the reply, the status on the wire (0: none), and the seconds we are asked to wait."""
         try:
             with self._client.stream(
                 "POST",
@@ -89,13 +89,13 @@ class Upstream:
                 for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > _MAX_ANSWER_BYTES:
-                        return refusal(400, "answer_too_large", "The upstream's answer is too large."), None
-                return _reply(response.status_code, bytes(body)), _retry_after(response)
+                        return refusal(400, "answer_too_large", "The upstream's answer is too large."), 400, None
+                return _reply(response.status_code, bytes(body)), response.status_code, _retry_after(response)
         except httpx.TimeoutException:
-            return Reply(0, b"", failure=("request_timeout", "The upstream did not answer in time.")), None
+            return Reply(0, b"", failure=("request_timeout", "The upstream did not answer in time.")), 0, None
         except httpx.HTTPError as error:
             text = f"The upstream cannot be reached: {type(error).__name__}"
-            return Reply(0, b"", failure=("upstream_unreachable", text)), None
+            return Reply(0, b"", failure=("upstream_unreachable", text)), 0, None
 
 
 def _reply(status: int, body: bytes) -> Reply:
@@ -121,9 +121,9 @@ def _retry_after(response: httpx.Response) -> float | None:
     return None
 
 
-def _wait_before(reply: Reply, asked: float | None, attempt: int) -> float | None:
+def _wait_before(status: int, asked: float | None, attempt: int) -> float | None:
     """Seconds before the next try; None where another try would not help."""
-    if reply.failure is None and reply.status not in (408, 429) and reply.status < 500:
+    if status not in (0, 408, 429) and status < 500:
         return None
     if asked is not None and asked > 0:
         return min(asked, _MAX_WAIT_SECONDS)

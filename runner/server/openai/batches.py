@@ -12,8 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runner.server.bodies import read_object
+from runner.server.errors import ApiError
 from runner.server.gate import Call
-from runner.server.openai.errors import ApiError, invalid
+from runner.server.openai.errors import invalid
 from runner.server.openai.lines import NAME
 from runner.server.openai.params import expiry_seconds, integer, metadata, page_of, required_text
 from runner.server.openai.shapes import batch_shape, list_shape

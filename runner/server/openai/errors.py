@@ -5,34 +5,23 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
-
-class ApiError(Exception):
-    """Raised by a handler; the gate turns it into an answer."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str | None = None,
-        kind: str = "invalid_request_error",
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.param = param
-        self.code = code
-        self.kind = kind
-
-    def response(self) -> Response:
-        return answer(self.status, self.message, param=self.param, code=self.code, kind=self.kind)
+from runner.server.errors import ApiError, Manners, bearer
 
 
-def answer(status: int, message: str, *, param: str | None = None, code: str | None = None, kind: str = "") -> Response:
-    """One error as a response; `kind` defaults to what the status means."""
-    body = {"error": {"message": message, "type": kind or _kind(status), "param": param, "code": code}}
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
+def worded(error: ApiError) -> Response:
+    """One error as a response."""
+    body = {
+        "error": {
+            "message": error.message,
+            "type": error.kind or _kind(error.status),
+            "param": error.param,
+            "code": error.code,
+        }
+    }
+    return Response(msgspec.json.encode(body), error.status, media_type="application/json")
+
+
+MANNERS = Manners(worded, bearer)
 
 
 def _kind(status: int) -> str:

@@ -9,8 +9,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from runner.server import multipart
+from runner.server.errors import ApiError
 from runner.server.gate import Call
-from runner.server.openai.errors import ApiError, invalid, missing
+from runner.server.openai.errors import invalid, missing
 from runner.server.openai.params import expiry_seconds, integer, page_of
 from runner.server.openai.shapes import file_shape, list_shape
 from runner.server.records import File

@@ -6,10 +6,11 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import Route
 
+from runner.server.errors import ApiError
 from runner.server.gate import Call, Gate, Handler, threaded
 from runner.server.openai import files
 from runner.server.openai.batches import Batches
-from runner.server.openai.errors import ApiError
+from runner.server.openai.errors import MANNERS
 from runner.server.site import Site
 
 _MODELS_SINCE = 1_700_000_000
@@ -20,7 +21,7 @@ def routes(site: Site) -> list[Route]:
     batches = Batches()
 
     def route(method: str, path: str, handler: Handler, losing: str = "") -> Route:
-        return Route(path, Gate(site, f"{method} {path}", handler, losing=losing), methods=[method])
+        return Route(path, Gate(site, f"{method} {path}", handler, MANNERS, losing=losing), methods=[method])
 
     return [
         route("POST", "/v1/files", files.upload, "lose_upload_reply"),

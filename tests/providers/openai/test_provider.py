@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from runner.clock import FastClock
-from runner.errors import BlockedError, NotFound, OutcomeUnknown, Refused
+from runner.errors import BlockedError, NotFound, OutcomeUnknown, Refused, RemoteError
 from runner.job.observed import Phase, ResultFile
 from runner.providers.base import Upload
 from tests.providers.making import SUBMISSION, provider_at, spec_of
@@ -177,7 +177,7 @@ def test_only_404_is_not_found() -> None:
     for status in (401, 403, 410, 429, 500, 503):
         remote = Remote({"GET /batches/batch_1": httpx.Response(status)})
         with provider_at(spec_of(), remote) as provider:
-            with pytest.raises(Exception) as caught:  # noqa: PT011
+            with pytest.raises(RemoteError) as caught:
                 provider.look("batch_1")
             assert not isinstance(caught.value, NotFound)
 

@@ -1,0 +1,57 @@
+"""`runner render`: what would be sent, line by line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runner.job.capabilities import LineFormat
+    from runner.spec.project import Job
+
+
+@click.command("render")
+@click.argument("address")
+@click.argument("paths", nargs=-1)
+@click.option("--rows", type=click.IntRange(min=1), metavar="N", help="The first N requests of each job only.")
+@click.pass_context
+def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int | None) -> None:
+    """Print the request lines of the job at ADDRESS, one JSON object a line, one line a row.
+
+    ADDRESS is a job, or one cell of it; a job with a matrix prints all of its cells. PATHS default to specs.
+    Nothing is sent; no key and no network are needed.
+    """
+    import dataclasses
+
+    from runner.compile.render import check_templates
+    from runner.errors import SpecError, UsageError
+    from runner.job.address import matches
+    from runner.job.capabilities import LineFormat
+    from runner.spec.load import load
+
+    project = load(paths or ("specs",), ctx.obj.root)
+    jobs = [job for job in project.jobs if matches(job.address, address)]
+    if not jobs:
+        raise UsageError(f"no job has the address `{address}`", hint=_near(address, [j.address for j in project.jobs]))
+    problems = check_templates(dataclasses.replace(project, jobs=tuple(jobs)))
+    if problems:
+        raise SpecError(problems)
+    for job in jobs:
+        _print(job, project.root, LineFormat.OPENAI, rows)
+
+
+def _print(job: Job, root: Path, line_format: LineFormat, rows: int | None) -> None:
+    from runner.compile.compile import preview
+
+    for line in preview(job, root, line_format, rows):
+        click.echo(line.data)
+
+
+def _near(address: str, known: list[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(address, known, n=1)
+    return f"did you mean `{close[0]}`?" if close else "`runner validate` checks the specs"

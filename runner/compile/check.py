@@ -1,0 +1,71 @@
+"""What is wrong with a project's templates, found before any dataset is read beyond its first rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from runner.compile.program import id_is_template, id_of, templates_of, where_of
+from runner.compile.template import Template, suggestion, unknown_names
+from runner.data.rows import open_rows
+from runner.errors import DataError, Problem, SpecError
+from runner.spec.project import Dataset, Project, Prompt
+
+FIRST_ROWS = 64  # JSONL rows need not all have the same columns
+
+
+def problems_of(project: Project) -> list[Problem]:
+    """Problems of all templates, sorted by place: syntax, forbidden things, names that are no column.
+
+    A dataset that cannot be read is not reported here: compiling says what is wrong with it.
+    """
+    found: dict[Problem, None] = {}
+    columns: dict[tuple[str, ...], frozenset[str] | None] = {}
+    for job in project.jobs:
+        files = job.dataset.files
+        if files not in columns:
+            columns[files] = _columns(job.dataset, project)
+        found.update(dict.fromkeys(_of_dataset(job.dataset, columns[files])))
+        found.update(dict.fromkeys(_of_prompt(job.prompt, columns[files])))
+    return sorted(found, key=lambda problem: (problem.mark, problem.message))
+
+
+def _columns(dataset: Dataset, project: Project) -> frozenset[str] | None:
+    """The columns of the first rows, None where there is no row."""
+    try:
+        rows = list(islice(open_rows(dataset, project.root), FIRST_ROWS))
+    except DataError:
+        return None
+    return frozenset().union(*(row.row for row in rows)) if rows else None
+
+
+def _of_dataset(dataset: Dataset, columns: frozenset[str] | None) -> Iterator[Problem]:
+    for parse in (where_of, id_of):
+        try:
+            template = parse(dataset)
+        except SpecError as error:
+            yield from error.problems
+            continue
+        if template is not None:
+            yield from _unknown([template], columns)
+    if dataset.id is not None and not id_is_template(dataset) and columns is not None and dataset.id not in columns:
+        yield Problem(
+            dataset.id_mark if dataset.id_mark.file else dataset.mark,
+            f"the `id` of dataset `{dataset.key}`, `{dataset.id}`, is no column",
+            hint=suggestion(dataset.id, columns),
+        )
+
+
+def _of_prompt(prompt: Prompt, columns: frozenset[str] | None) -> Iterator[Problem]:
+    try:
+        templates = templates_of(prompt)
+    except SpecError as error:
+        yield from error.problems
+        return
+    yield from _unknown(templates, columns)
+
+
+def _unknown(templates: list[Template], columns: frozenset[str] | None) -> Iterator[Problem]:
+    for template in templates:
+        if columns is not None and (problem := unknown_names(template, columns)) is not None:
+            yield problem

@@ -1,0 +1,180 @@
+"""Compiled jobs on disk, so that a plan of unchanged specs and datasets renders nothing.
+
+A file is one JSON line and the packed arrays. It is a cache: whatever does not match exactly, is cut or is damaged
+counts as not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import msgspec
+
+from runner.compile import requests
+from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Wanted
+from runner.data.files import FileStamp, content_digest, signature
+from runner.errors import DataError, SpecError
+from runner.job.capabilities import LineFormat
+from runner.spec.project import Job
+
+SCHEME = "runner-compiled/1"
+REST_BYTES = DIGEST_BYTES - KEY_BYTES
+_RACY_NS = 50_000_000  # a file written this shortly before the cache may have changed within one clock tick
+_PIECE = 1 << 20
+_MAX_HEADER = 1 << 20
+
+
+class Parts(NamedTuple):
+    """What a file holds. `rest` has the second halves of the digests from `rest_at` on."""
+
+    stamps: tuple[FileStamp, ...]
+    wanted: Wanted
+    positions: array[int] | None
+    rest: IO[bytes]
+    rest_at: int
+
+
+class _Header(msgspec.Struct, forbid_unknown_fields=True):
+    scheme: str
+    identity: str
+    line_format: str
+    stamps: list[FileStamp]
+    content: str  # SHA-256 of what the dataset's files hold
+    rows: int
+    tokens: int
+    has_positions: bool
+    sha256: str  # of everything after the header's line
+
+
+def identity_of(job: Job) -> str:
+    """SHA-256 (hex) over all that a compiled job depends on besides its dataset's bytes and the line format.
+
+    Names of jobs, datasets, prompts and files, window, output and price are not in it. Raises SpecError for params
+    that cannot be sent.
+    """
+    dataset, prompt, model = job.dataset, job.prompt, job.model
+    parts: list[Any] = [
+        SCHEME,
+        [model.provider, model.endpoint, model.name, requests.params_of(job), job.replicate],
+        [[message.role, message.content] for message in prompt.messages],
+        [prompt.response_format, prompt.tools],
+        [dataset.id, dataset.where, dataset.sample_rows, dataset.sample_seed],
+    ]
+    # a lone surrogate in a prompt is refused by compile, with a better message than the encoder's
+    text = repr(parts) if _has_surrogates(job) else msgspec.json.encode(parts).decode()
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write(path: Path, job: Job, line_format: LineFormat, content: str, parts: Parts) -> None:
+    """Write beside `path` and rename. content: digest of the dataset's files as they were compiled."""
+    whole = hashlib.sha256()
+    for piece in _payload(parts):
+        whole.update(piece)
+    header = _Header(
+        scheme=SCHEME,
+        identity=identity_of(job),
+        line_format=line_format.value,
+        stamps=list(parts.stamps),
+        content=content,
+        rows=len(parts.wanted),
+        tokens=parts.wanted.tokens,
+        has_positions=parts.positions is not None,
+        sha256=whole.hexdigest(),
+    )
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(header) + b"\n")
+            file.writelines(_payload(parts))
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read(path: Path, job: Job, root: Path, line_format: LineFormat) -> Parts | None:
+    """What `path` holds if it is sound, and of this job with its dataset as it is now; else None."""
+    stamps = signature(job.dataset, root)
+    try:
+        with open(path, "rb") as file:
+            saved_ns = os.fstat(file.fileno()).st_mtime_ns
+            header = msgspec.json.decode(file.readline(_MAX_HEADER), type=_Header)
+            if not _is_of(header, job, line_format) or not _is_current(header, stamps, saved_ns, job, root):
+                return None
+            return _parts(file, header, stamps)
+    except (OSError, msgspec.MsgspecError, ValueError):
+        return None
+
+
+def _is_of(header: _Header, job: Job, line_format: LineFormat) -> bool:
+    try:
+        identity = identity_of(job)
+    except SpecError:
+        return False
+    same = header.scheme == SCHEME and header.identity == identity and header.line_format == line_format.value
+    return same and (header.rows > 0 or job.allow_empty)
+
+
+def _is_current(header: _Header, stamps: tuple[FileStamp, ...], saved_ns: int, job: Job, root: Path) -> bool:
+    is_racy = any(max(stamp.mtime_ns, stamp.ctime_ns) > saved_ns - _RACY_NS for stamp in stamps)
+    if tuple(header.stamps) == stamps and not is_racy:
+        return True
+    if [stamp.size for stamp in header.stamps] != [stamp.size for stamp in stamps]:
+        return False
+    try:
+        return content_digest(job.dataset, root) == header.content
+    except DataError:
+        return False
+
+
+def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ...]) -> Parts | None:
+    """The arrays after the header, if their digest is right. Raises ValueError when they are cut."""
+    whole = hashlib.sha256()
+
+    def take(size: int) -> bytearray:
+        data = bytearray(size)
+        if file.readinto(data) != size:
+            raise ValueError("the file is cut short")
+        whole.update(data)
+        return data
+
+    rows = header.rows
+    keys = take(rows * KEY_BYTES)
+    sizes = array("I", bytes(take(rows * 4)))
+    positions = array("I", bytes(take(rows * 4))) if header.has_positions else None
+    rest_at = file.tell()
+    rest = bytearray()
+    for start in range(0, rows * REST_BYTES, _PIECE):
+        rest = take(min(_PIECE, rows * REST_BYTES - start))
+    if file.read(1) or whole.hexdigest() != header.sha256:
+        return None
+    wanted = Wanted(keys, sizes, header.tokens)
+    if rows * REST_BYTES <= _PIECE:
+        return Parts(stamps, wanted, positions, io.BytesIO(bytes(rest)), 0)
+    # a descriptor and not the path: the cache may be cleared or renewed before the rows are asked for
+    return Parts(stamps, wanted, positions, open(os.dup(file.fileno()), "rb"), rest_at)
+
+
+def _payload(parts: Parts) -> Iterator[bytes]:
+    yield bytes(parts.wanted.keys)
+    yield parts.wanted.sizes.tobytes()
+    if parts.positions is not None:
+        yield parts.positions.tobytes()
+    size = len(parts.wanted) * REST_BYTES
+    for start in range(0, size, _PIECE):
+        parts.rest.seek(parts.rest_at + start)
+        yield parts.rest.read(min(_PIECE, size - start))
+
+
+def _has_surrogates(job: Job) -> bool:
+    try:
+        for message in job.prompt.messages:
+            message.content.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,288 @@
+"""Rows through templates: text and names here, everything else in the rendering process, in the order of the rows."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import msgspec
+
+from runner.compile import pool
+from runner.compile.frames import Failure
+from runner.compile.pool import Worker, WorkerDied
+from runner.compile.sandbox import DROPPED, MAX_OUTPUT_CHARACTERS
+from runner.compile.template import Template, suggestion
+from runner.data.rows import SourceRow
+from runner.errors import DataError, Problem, SpecError
+
+CHUNK_ROWS = 256
+CHUNK_BYTES = 256 << 10
+IN_FLIGHT = 2  # chunks: one is rendered while the next is read
+
+
+class RowFailure(NamedTuple):
+    """Why one row cannot be rendered."""
+
+    template: Template
+    line: int  # of the template, from 1
+    message: str
+    name: str = ""  # the name that is not defined, where that is the reason
+
+    def problem(self, row: SourceRow) -> Problem:
+        """In a user's words: at the row's place, naming the template's."""
+        source = self.template.source
+        place = source.place(self.line)
+        if self.name:
+            return Problem(
+                row.mark,
+                f"{source.what} ({place}) uses `{self.name}`, which is no column of this row",
+                hint=suggestion(self.name, row.row),
+                snippet=source.snippet(self.line),
+            )
+        return Problem(row.mark, f"{source.what} ({place}) fails: {self.message}", snippet=source.snippet(self.line))
+
+
+Rendered = tuple[SourceRow, Sequence[str] | RowFailure]
+
+
+class Rendering:
+    """The templates of one job. `where` drops rows; every other template gives one text a row."""
+
+    def __init__(self, templates: Sequence[Template], where: Template | None = None) -> None:
+        self._templates = tuple(templates)
+        self._where = where
+        self._general = tuple(t for t in templates if not t.is_simple)
+        self._where_is_general = where is not None and not where.is_simple
+
+    def stream(self, rows: Iterable[SourceRow]) -> Iterator[Rendered]:
+        """Each kept row with its texts in the order of the templates, or with why there are none.
+
+        Raises SpecError for a template that does not compile, DataError naming template and row when rendering takes
+        too much time or memory.
+        """
+        if self._general or self._where_is_general:
+            return self._with_worker(self._kept_here(rows))
+        return self._here(self._kept_here(rows))
+
+    def _kept_here(self, rows: Iterable[SourceRow]) -> Iterable[SourceRow]:
+        if self._where is None or self._where_is_general:
+            return rows
+        return _kept(rows, self._where)
+
+    def _here(self, rows: Iterable[SourceRow]) -> Iterator[Rendered]:
+        renderers = [template.renderer() for template in self._templates]
+        if len(renderers) == 1:
+            return self._one_text(rows, renderers[0])
+        return self._several_texts(rows, renderers)
+
+    def _one_text(self, rows: Iterable[SourceRow], render: Callable[[Mapping[str, Any]], str]) -> Iterator[Rendered]:
+        for row in rows:
+            try:
+                text = render(row.row)
+            except (KeyError, ValueError):
+                yield row, self._texts_here(row)
+                continue
+            if len(text) > MAX_OUTPUT_CHARACTERS:
+                yield row, _too_long(self._templates[0])
+            else:
+                yield row, (text,)
+
+    def _several_texts(
+        self, rows: Iterable[SourceRow], renderers: Sequence[Callable[[Mapping[str, Any]], str]]
+    ) -> Iterator[Rendered]:
+        for row in rows:
+            values = row.row
+            try:
+                texts = [render(values) for render in renderers]
+            except (KeyError, ValueError):
+                yield row, self._texts_here(row)
+                continue
+            if texts and max(map(len, texts)) > MAX_OUTPUT_CHARACTERS:
+                yield row, self._texts_here(row)
+            else:
+                yield row, texts
+
+    def _texts_here(self, row: SourceRow) -> RowFailure:
+        """The first failure of a row whose simple templates do not all render."""
+        for template in self._templates:
+            if template.is_simple and isinstance(found := _text_or_failure(template, row), RowFailure):
+                return found
+        raise AssertionError("one of the templates failed before")
+
+    def _with_worker(self, rows: Iterable[SourceRow]) -> Iterator[Rendered]:
+        local = [template.renderer() if template.is_simple else None for template in self._templates]
+        for row, texts in _through_worker(rows, self._general, self._where if self._where_is_general else None):
+            if isinstance(texts, RowFailure):
+                yield row, texts
+                continue
+            remote = iter(texts)
+            try:
+                merged = [next(remote) if render is None else render(row.row) for render in local]
+            except (KeyError, ValueError):
+                yield row, self._texts_here(row)
+                continue
+            yield row, merged
+
+
+def _kept(rows: Iterable[SourceRow], where: Template) -> Iterator[SourceRow]:
+    for row in rows:
+        text = _text_or_failure(where, row)
+        if isinstance(text, RowFailure):
+            problem = text.problem(row)
+            raise DataError(problem.message, hint=problem.hint, mark=problem.mark)
+        if text.strip() not in DROPPED:
+            yield row
+
+
+def _text_or_failure(template: Template, row: SourceRow) -> str | RowFailure:
+    try:
+        text = template.renderer()(row.row)
+    except KeyError as error:
+        name = str(error.args[0])
+        return RowFailure(template, template.needed.get(name, 1), f"`{name}` is undefined", name)
+    except ValueError as error:  # an integer of more digits than Python prints
+        return RowFailure(template, 1, str(error))
+    return _too_long(template) if len(text) > MAX_OUTPUT_CHARACTERS else text
+
+
+def _too_long(template: Template) -> RowFailure:
+    return RowFailure(template, 1, f"the text is over {MAX_OUTPUT_CHARACTERS:,} characters")
+
+
+Chunk = tuple[list[SourceRow], list[msgspec.Raw]]
+
+
+def _chunks(rows: Iterable[SourceRow]) -> Iterator[Chunk]:
+    kept: list[SourceRow] = []
+    encoded: list[msgspec.Raw] = []
+    size = 0
+    for row in rows:
+        data = row.json
+        kept.append(row)
+        encoded.append(msgspec.Raw(data))
+        size += len(data)
+        if len(kept) == CHUNK_ROWS or size > CHUNK_BYTES:
+            yield kept, encoded
+            kept, encoded, size = [], [], 0
+    if kept:
+        yield kept, encoded
+
+
+def _through_worker(
+    rows: Iterable[SourceRow], general: Sequence[Template], where: Template | None
+) -> Iterator[tuple[SourceRow, list[str] | RowFailure]]:
+    """Texts of the general templates, in a process of their own, at most IN_FLIGHT chunks ahead."""
+    templates = ([where] if where else []) + list(general)
+    line = _Line(templates, 0 if where else -1)
+    waiting: deque[Chunk] = deque()
+    try:
+        for chunk in _chunks(rows):
+            line.send(chunk)
+            waiting.append(chunk)
+            if len(waiting) == IN_FLIGHT:
+                yield from line.results(waiting)
+        while waiting:
+            yield from line.results(waiting)
+    finally:
+        line.end()
+
+
+class _Line:
+    """One stream of chunks through a rendering process, which is begun again when a row ends it."""
+
+    def __init__(self, templates: Sequence[Template], where: int) -> None:
+        self._templates = templates
+        self._where = where
+        self._worker = self._begin()
+
+    def send(self, chunk: Chunk) -> None:
+        with contextlib.suppress(WorkerDied):  # `results` sees it as well, and knows which chunk was under way
+            self._worker.send(chunk[1])
+
+    def results(self, waiting: deque[Chunk]) -> Iterator[tuple[SourceRow, list[str] | RowFailure]]:
+        """The results of the oldest chunk."""
+        rows, encoded = waiting.popleft()
+        try:
+            found = self._worker.receive()
+        except WorkerDied:
+            found = self._one_by_one(rows, encoded)
+            self._worker = self._begin()
+            for later in waiting:
+                self.send(later)
+        for row, texts in zip(rows, found, strict=True):
+            if isinstance(texts, Failure):
+                yield row, RowFailure(self._templates[texts.template], texts.line, texts.message, texts.name)
+            elif texts is not None:
+                yield row, texts
+
+    def end(self) -> None:
+        pool.give_back(self._worker)
+
+    def _begin(self) -> Worker:
+        worker = pool.take()
+        try:
+            failure = worker.setup([template.source.text for template in self._templates], self._where)
+        except WorkerDied as died:
+            raise self._cannot_start(died) from died
+        if failure is not None:
+            pool.give_back(worker)
+            source = self._templates[failure.template].source
+            problem = Problem(
+                source.place(failure.line), f"{source.what}: {failure.message}", snippet=source.snippet(failure.line)
+            )
+            raise SpecError([problem])
+        return worker
+
+    def _cannot_start(self, died: WorkerDied) -> Exception:
+        sources = [template.source for template in self._templates]
+        if died.code == -signal.SIGPROF:
+            problem = Problem(sources[0].mark, f"{sources[0].what} takes too much processor time to compile")
+            return SpecError([problem])
+        return DataError(
+            f"the rendering process did not start ({_cause(died)})",
+            hint="run `python -m runner.compile.worker` to see why",
+            mark=sources[0].mark,
+        )
+
+    def _one_by_one(self, rows: list[SourceRow], encoded: list[msgspec.Raw]) -> list[list[str] | Failure | None]:
+        """The same chunk again, row by row, to find the one that ended the process."""
+        found: list[list[str] | Failure | None] = []
+        worker = self._begin()
+        for row, data in zip(rows, encoded, strict=True):
+            try:
+                worker.send([data])
+                found += worker.receive()
+            except WorkerDied as died:
+                self._blame(row, data, died)
+        pool.give_back(worker)
+        return found
+
+    def _blame(self, row: SourceRow, data: msgspec.Raw, died: WorkerDied) -> NoReturn:
+        guilty = self._templates[0] if len(self._templates) == 1 else self._guilty(data)
+        raise DataError(
+            f"{guilty.source.what} {_cause(died)} for the row at `{row.mark}`",
+            hint="make the template simpler, or the row smaller",
+            mark=guilty.source.mark,
+        ) from died
+
+    def _guilty(self, data: msgspec.Raw) -> Template:
+        for template in self._templates:
+            alone = _Line([template], -1)
+            try:
+                alone._worker.send([data])
+                alone._worker.receive()
+            except WorkerDied:
+                return template
+            alone.end()
+        return self._templates[0]
+
+
+def _cause(died: WorkerDied) -> str:
+    if died.code == -signal.SIGPROF:
+        return "takes more than half a second of processor time"
+    if died.code is None:
+        return "gave no sign of life and was ended"
+    return f"ended the rendering process with {died.code}"

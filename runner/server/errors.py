@@ -1,0 +1,37 @@
+"""What a handler raises, before an API puts it into its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+
+class ApiError(Exception):
+    """A refusal: an HTTP status and what to say. `kind` empty: what the status means."""
+
+    def __init__(
+        self, status: int, message: str, *, param: str | None = None, code: str | None = None, kind: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.param = param
+        self.code = code
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How one API words its errors, and where a request carries its key."""
+
+    wording: Callable[[ApiError], Response]
+    token_of: Callable[[Request], str]
+
+
+def bearer(request: Request) -> str:
+    """The key of `Authorization: Bearer KEY`; empty where there is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

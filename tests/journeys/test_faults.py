@@ -1,0 +1,180 @@
+"""The remote loses replies, expires, fails rows and cuts downloads: nothing is lost and nothing is paid twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.journeys.lab import SPEC, Lab, until
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"lose_create_reply": 1},
+        {"lose_create_reply": 1, "list_lag": 0.3},
+        {"fail_after": {"value": 1, "route": "POST /v1/batches"}},
+        {"drop": {"value": 1, "route": "POST /v1/batches"}},
+        {"fail_before": {"value": 1, "route": "POST /v1/batches"}},
+        {"rate_limit": {"value": 2, "retry_after": 0.1, "route": "POST /v1/batches"}},
+    ],
+    ids=lambda fault: "-".join(fault),
+)
+def test_an_unanswered_create_makes_one_batch(lab: Lab, fault: dict[str, object]) -> None:
+    lab.server.fault(**fault)
+    lab.apply()
+    assert [len(ids) for ids in lab.server.sent()] == [10]
+    assert all(row["error"] is None for row in lab.results())
+    assert lab.apply().stdout == "Nothing to do\n"
+
+
+def test_a_lost_upload_reply_costs_an_orphan_file_at_most(lab: Lab) -> None:
+    lab.server.fault(lose_upload_reply=1)
+    lab.apply(code=None)
+    lab.apply()
+    assert [len(ids) for ids in lab.server.sent()] == [10]
+
+
+def test_an_expired_batch_keeps_its_paid_rows(lab: Lab) -> None:
+    lab.server.fault(expire_at=0.5)
+    lab.apply()
+    first, second = lab.server.sent()
+    assert len(first) == 10
+    assert len(second) == 5
+    assert set(second) < set(first)
+    assert [row["custom_id"] for row in lab.results()] == first
+    assert all(row["error"] is None for row in lab.results())
+    assert len({row["batch"] for row in lab.results()}) == 2
+
+
+def test_failing_rows_are_asked_three_times_and_then_reported(lab: Lab) -> None:
+    lab.rows(100)
+    lab.server.fault(row_error={"value": 0.1, "status": 500})
+    done = lab.apply(code=4)
+    sent = lab.server.sent()
+    assert len(sent) == 3
+    assert sent[1] and set(sent[1]) == set(sent[2]) < set(sent[0])
+    failed = [row for row in lab.results() if row["error"]]
+    assert {row["custom_id"] for row in failed} == set(sent[2])
+    assert len(lab.results()) == 100
+    assert f"{100 - len(failed)} ok, {len(failed)} error, 0 held, 0 missing of 100" in done.stdout
+    assert lab.run("plan").stdout == "Nothing to do\n"
+    lab.apply(code=4)
+    assert lab.server.creates() == 3
+
+
+def test_retry_asks_the_failed_rows_again(lab: Lab) -> None:
+    lab.server.fault(row_error={"value": 0.0001, "status": 400, "match": "r3- r7-"})
+    lab.apply(code=4)
+    assert lab.server.creates() == 1  # a 400 is final at once
+    assert "r3" in lab.run("show", "answers").stdout
+    lab.server.fault(row_error=None)
+    lab.run("retry", "answers", "--row", "r3")
+    lab.apply(code=4)
+    assert lab.server.sent()[1:] == [["r3"]]
+    lab.run("retry", "answers")
+    lab.apply()
+    assert lab.server.sent()[2:] == [["r7"]]
+    lab.run("retry", "answers", "--replace", "--row", "r1")
+    lab.apply()
+    assert lab.server.sent()[3:] == [["r1"]]
+    assert all(row["error"] is None for row in lab.results())
+
+
+def test_strange_separators_survive_in_answers(lab: Lab) -> None:
+    lab.server.fault(unicode=True)
+    lab.apply()
+    assert len(lab.results()) == 10
+    for character in "\u2028\u0085\x0c":
+        assert all(character in row["answer"] for row in lab.results())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"truncate_download": 2},
+        {"late_output_id": 3},
+        {"empty_string_ids": True},
+        {"no_has_more": True},
+        {"unknown_status": 3},
+        {"duplicate_lines": 3},
+        {"rate_limit": {"value": 3, "retry_after": 0.05, "route": "GET *"}},
+        {"fail_before": {"value": 3, "route": "GET *"}},
+    ],
+    ids=lambda fault: "-".join(fault),
+)
+def test_a_troubled_collection_is_whole_in_the_end(lab: Lab, fault: dict[str, object]) -> None:
+    lab.server.fault(**fault)
+    lab.apply()
+    assert [row["custom_id"] for row in lab.results()] == [f"r{n}" for n in range(10)]
+    assert all(row["error"] is None for row in lab.results())
+    assert [len(ids) for ids in lab.server.sent()] == [10]
+
+
+def test_rows_the_remote_forgot_are_asked_again(lab: Lab) -> None:
+    lab.server.fault(missing_lines=2)
+    until(lambda: lab.apply("--no-wait", code=3) and lab.server.creates() == 2)
+    lab.server.fault(missing_lines=None)
+    lab.apply(code=None)
+    assert lab.server.creates() <= 3
+    assert len(lab.server.sent()[1]) == 2
+    assert len(lab.results()) == 10
+
+
+def test_a_full_queue_and_an_unseen_file_use_the_same_upload_again(lab: Lab) -> None:
+    lab.spec(SPEC.replace("min_poll_s: 0.05", "min_poll_s: 0.05, defer_s: 0.2"))
+    lab.server.fault(file_invisible=1)
+    lab.apply()
+    batches = lab.server.batches()
+    assert [batch["status"] for batch in batches] == ["failed", "completed"]
+    assert len({batch["input_file_id"] for batch in batches}) == 1
+    assert all(row["error"] is None for row in lab.results())
+
+
+def test_a_refused_batch_is_not_sent_again_until_it_changes(lab: Lab) -> None:
+    refusing = SPEC.replace("name: echo", "name: smollm2-135m").replace("results/", "refused/")
+    lab.spec(refusing)
+    done = lab.apply(code=4, **{"RUNNER_HOME": "/nowhere"})
+    assert "10 error" in done.stdout
+    assert all(row["error"]["code"] for row in lab.results("refused/answers.jsonl"))
+    lab.apply(code=4)
+    assert lab.server.creates() == 1
+
+
+def test_another_address_is_another_origin(lab: Lab) -> None:
+    lab.apply()
+    lab.spec()
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("127.0.0.1", "localhost"))
+    before = lab.server.asked()
+    done = lab.apply(code=5)
+    assert "runner state accept-origin lab" in done.stdout
+    assert "runner retry answers --replace" in done.stdout
+    assert lab.server.asked() == before
+    assert lab.server.creates() == 1
+    lab.run("state", "accept-origin", "lab")
+    lab.apply()
+    assert lab.server.creates() == 1
+
+
+def test_replacing_answers_of_another_origin(lab: Lab) -> None:
+    lab.apply()
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("127.0.0.1", "localhost"))
+    lab.apply(code=5)
+    lab.run("retry", "answers", "--replace")
+    lab.apply()
+    assert [len(ids) for ids in lab.server.sent()] == [10, 10]
+    assert all("localhost" in row["origin"] for row in lab.results())
+
+
+def test_a_wrong_key_sends_nothing_and_names_the_variable(lab: Lab) -> None:
+    done = lab.apply(code=1, LAB_KEY="wrong")
+    assert "LAB_KEY" in done.stderr
+    assert lab.server.creates() == 0
+    lab.apply()
+    assert lab.server.creates() == 1
+
+
+def test_read_only_lets_nothing_out(lab: Lab) -> None:
+    lab.apply(code=None, RUNNER_READONLY="1")
+    assert lab.server.creates() == 0

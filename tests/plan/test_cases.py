@@ -1,0 +1,64 @@
+"""Every file in cases/ is a situation and what must be decided; anybody can add one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runner.job.packed import keys_of
+from runner.job.recorded import JobRecord, Stage
+from runner.plan.change import Action
+from runner.plan.guard import Guards
+from runner.plan.plan import Recorded, make
+from runner.plan.remaining import RetryRows
+from tests.plan.making import HERE, THERE, batch, job, key, packed
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_case(path: Path) -> None:
+    case: dict[str, Any] = yaml.safe_load(path.read_text())
+    jobs = [job(address, letters, **case.get("with", {})) for address, letters in sorted(case["wanted"].items())]
+    recorded = _recorded(case)
+    plan = make(jobs, recorded, {}, Guards(**case.get("guards", {})), case.get("paths", ()))
+    keys = {key(letter): letter for letter in "abcdefghijklmnopqrstuvwxyz"}
+    sent = {
+        address: [keys[bytes(one.keys[16 * n : 16 * n + 16])] for s in part.submissions for n in s.ordinals]
+        for address, one, part in zip(sorted(case["wanted"]), jobs, plan.jobs, strict=True)
+        if part.submissions and not part.is_blocked
+    }
+    assert sent == case["expect"].get("submit", {})
+    reasons = {
+        part.address: [change.reason.value for change in part.changes if change.action is not Action.KEEP]
+        for part in plan.jobs
+    }
+    assert {a: r for a, r in reasons.items() if r} == case["expect"].get("reasons", {})
+    assert [one.key for one, _ in plan.leftovers] == case["expect"].get("left", [])
+
+
+def _recorded(case: dict[str, Any]) -> Recorded:
+    batches = []
+    for sequence, (name, about) in enumerate(case.get("recorded", {}).items(), 1):
+        more = {
+            "generation": about.get("generation", 0),
+            "owner": about.get("owner", "job"),
+            "origin": THERE if about.get("elsewhere") else HERE,
+            "declared_in": about.get("declared_in", ""),
+        }
+        if "stage" in about:
+            more["stage"] = Stage(about["stage"])
+        batches.append(batch(name, about.get("results") or about["digests"], sequence, **more))
+    jobs = {
+        address: (JobRecord(address, "specs/a.yaml", "openai", "", "", len(was), ok=len(was)), keys_of(packed(was)))
+        for address, was in case.get("before", {}).items()
+    }
+    retries = [
+        RetryRows(one["generation"], keys_of(packed(one["digests"])), one.get("replaces", False))
+        for one in case.get("retries", [])
+    ]
+    accepted = {"openai": [str(THERE)]} if case.get("accepted") else {}
+    return Recorded(batches, jobs, retries, accepted)
