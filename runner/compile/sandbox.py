@@ -72,13 +72,22 @@ class Method:
     __str__ = __repr__
 
 
+class Missing(StrictUndefined):
+    """A name or item that is not there: an error wherever it would be seen, inside a list as well."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)  # raises
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Environment for plain data: dict, list, str, numbers, booleans, None."""
 
     intercepted_binops = frozenset({"*", "**", "%"})
 
     def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False, cache_size=0)
+        super().__init__(undefined=Missing, keep_trailing_newline=True, autoescape=False, cache_size=0)
         self.globals = {"range": Method(_range, "range"), "namespace": Namespace}
         self.filters = {name: _filter(name) for name in sorted(_FILTERS)}
         self.tests = {name: tests.TESTS[name] for name in sorted(_TESTS)}

@@ -207,8 +207,8 @@ class _Line:
         rows, encoded = waiting.popleft()
         try:
             found = self._worker.receive()
-        except WorkerDied:
-            found = self._one_by_one(rows, encoded)
+        except WorkerDied as died:
+            found = self._one_by_one(rows, encoded, died)
             self._worker = self._begin()
             for later in waiting:
                 self.send(later)
@@ -247,16 +247,20 @@ class _Line:
             mark=sources[0].mark,
         )
 
-    def _one_by_one(self, rows: list[SourceRow], encoded: list[msgspec.Raw]) -> list[list[str] | Failure | None]:
+    def _one_by_one(
+        self, rows: list[SourceRow], encoded: list[msgspec.Raw], died: WorkerDied
+    ) -> list[list[str] | Failure | None]:
         """The same chunk again, row by row, to find the one that ended the process."""
         found: list[list[str] | Failure | None] = []
+        if len(rows) == 1:
+            self._blame(rows[0], encoded[0], died)
         worker = self._begin()
         for row, data in zip(rows, encoded, strict=True):
             try:
                 worker.send([data])
                 found += worker.receive()
-            except WorkerDied as died:
-                self._blame(row, data, died)
+            except WorkerDied as alone:
+                self._blame(row, data, alone)
         pool.give_back(worker)
         return found
 

@@ -172,7 +172,6 @@ def test_params_have_one_spelling(params: dict[str, Any]) -> None:
         write_rows(Path(name), COUNTRIES[:1])
         bodies = {body_of(Path(name), job_of(model={"params": p})) for p in (params, reordered(params))}
         assert len(bodies) == 1
-        assert b".0" not in bodies.pop().replace(b"e-", b"")
 
 
 def test_the_authors_order_counts_inside_schemas(tmp_path: Path) -> None:

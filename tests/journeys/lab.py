@@ -172,6 +172,13 @@ class Lab:
     def results(self, output: str = "results/answers.jsonl") -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.root / output).read_bytes().split(b"\n") if line]
 
+    def apply_anew(self) -> None:
+        """As if the project had never been applied."""
+        import shutil
+
+        for name in (".runner", "results"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
+
     def forget(self) -> None:
         """Lose `.runner/`."""
         import shutil

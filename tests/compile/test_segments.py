@@ -1,0 +1,131 @@
+"""Templates of text and names take a short way: what they give is byte for byte what Jinja2 gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import TemplateError
+
+from runner.compile.sandbox import Sandbox
+from runner.compile.template import Source, parse, unknown_names
+from runner.errors import Mark, SpecError
+
+NAMES = ["a", "b", "range", "namespace", "row", "loop", "caller", "true_", "é", "_id", "class", "environment"]
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=4)
+    | st.just("%s {{ a }}"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    max_leaves=4,
+)
+TEXT = st.sampled_from(
+    [
+        "",
+        " ",
+        "%",
+        "%s",
+        "%%(a)s",
+        "\n",
+        "\r\n",
+        "\n\n",
+        "{",
+        "}",
+        "é",
+        "<&>",
+        "{# x #}",
+        "{% raw %}{{ a }}{% endraw %}",
+    ]
+)
+NAME = st.sampled_from(["{{ %s }}", "{{%s}}", "{{- %s -}}", "{{+ %s }}"]).flatmap(
+    lambda form: st.sampled_from(NAMES).map(lambda name: form % name)
+)
+TEMPLATES = st.lists(TEXT | NAME, max_size=6).map("".join)
+
+
+def source(text: str) -> Source:
+    return Source(text, Mark("s.yaml", 10), "the user message")
+
+
+@given(TEMPLATES, st.dictionaries(st.sampled_from(NAMES), VALUES))
+def test_segments_give_what_jinja_gives(text: str, row: dict[str, Any]) -> None:
+    template = parse(source(text))
+    if not template.is_simple:
+        return
+    try:
+        expected: str | None = Sandbox().from_string(text).render(row)
+    except TemplateError:
+        expected = None
+    try:
+        found: str | None = template.renderer()(row)
+    except KeyError:
+        found = None
+    assert found == expected
+
+
+@pytest.mark.parametrize("text", ["", "plain\n", "50% {{ a }}\n", "{{ a }}{{ b }}", "{# c #}{% raw %}{{{% endraw %}"])
+def test_text_and_names_are_simple(text: str) -> None:
+    assert parse(source(text)).is_simple
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{{ a | upper }}", "{{ a.b }}", "{{ a() }}", "{{ 1 }}", "{{ row }}", "{{ self }}", "{{ range }}", "{{ a if b }}"],
+)
+def test_everything_else_is_not(text: str) -> None:
+    assert not parse(source(text)).is_simple
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("a\n{{ x", 11, "unexpected end of template"),
+        ("\n\n{% if a %}", 12, "Unexpected end of template"),
+        ("\n{{ a | uper }}", 11, "there is no filter `uper`"),
+        ("{{ a is definde }}", 10, "there is no test `definde`"),
+        ("\n\n\n{% include 'x' %}", 13, "`include` cannot be used here"),
+        ("{{ a.__class__ }}", 10, "`__class__` cannot be used here"),
+    ],
+)
+def test_problems_name_the_line_of_the_template(text: str, line: int, words: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse(source(text))
+    (problem,) = caught.value.problems
+    assert problem.mark == Mark("s.yaml", line)
+    assert words in problem.message
+    if "uper" in text:
+        assert problem.hint == "did you mean `upper`?"
+        assert problem.snippet == "{{ a | uper }}"
+
+
+@pytest.mark.parametrize(
+    ("text", "needs"),
+    [
+        ("{{ a }} {{ b.c | upper }}", {"a", "b"}),
+        ("{% if a %}{{ b }}{% endif %}", {"a"}),
+        ("{{ b if a else c }}", {"a"}),
+        ("{{ a and b }}", {"a"}),
+        ("{% for x in a %}{{ x }}{{ loop.index }}{{ b }}{% endfor %}", {"a"}),
+        ("{% set x = a %}{{ x }}", {"a"}),
+        ("{{ a | default('') }}{{ b is defined }}{{ c }}", {"c"}),
+        ("{% macro m(x) %}{{ y }}{% endmacro %}{{ m(a) }}", {"a"}),
+        ("{{ row.a }}{{ range(3) }}{{ namespace() }}", set()),
+        ("{% with x = a %}{{ x }}{% endwith %}", {"a"}),
+    ],
+)
+def test_needed_names_are_those_of_every_path(text: str, needs: set[str]) -> None:
+    assert set(parse(source(text)).needed) == needs
+
+
+def test_an_unknown_name_is_one_problem_with_the_columns() -> None:
+    problem = unknown_names(parse(source("\n{{ contry }} {{ nope }}")), ["country", "code"])
+    assert problem is not None
+    assert problem.mark == Mark("s.yaml", 11)
+    assert problem.message == "the user message uses `contry`, `nope`, which are no columns"
+    assert problem.hint == "did you mean `country`? columns: `code`, `country`"
+    assert unknown_names(parse(source("{{ code }}")), ["country", "code"]) is None
