@@ -211,6 +211,7 @@ def _submit(session: Session, submission: Submission) -> int:
     """Send one batch; how many requests went out. What goes wrong stops this job, not the others."""
     job = next(job for job in session.desired if job.address == submission.address)
     try:
+        session.remotes.make_ready(job.provider, job.model, session.reporter.step)
         batch = submit.submit(session, job, submission)
     except (LockedError, BlockedError):
         raise

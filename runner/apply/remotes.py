@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runner.clock import Clock
@@ -59,6 +59,11 @@ class Remotes:
             return registry.origin_of(spec, self._environ)
         identity = embedded.ensure_id(self._data_dir) if self._may_start else embedded.origin_id(self._data_dir)
         return Origin(name, f"embedded:{identity}" if identity else NOT_YET_MADE)
+
+    def make_ready(self, name: str, model: str, say: Callable[[str], None]) -> None:
+        """What has to be here before a model can be asked: the weights of one that runs on this machine."""
+        if self._spec(name).kind == EMBEDDED:
+            embedded.make_ready(model, self._environ, say)
 
     def open(self, name: str) -> Provider:
         """A provider ready to be asked. Raises NotSent where an embedded server does not live and may not start."""

@@ -52,23 +52,26 @@ def command(
     """
     from runner.apply.reconcile import apply
     from runner.cli.opening import opened
-    from runner.cli.progress import Terminal
+    from runner.cli.progress import watcher
     from runner.clock import RealClock
     from runner.plan.guard import Guards
 
     stop = threading.Event()
     _finish_on_interrupt(stop)
-    terminal = Terminal(RealClock(), quiet=quiet)
+    terminal = watcher(RealClock(), quiet=quiet)
     given = paths or ("specs",)
     with opened(ctx.obj, given, terminal, writes=True, stop=stop, poll_seconds=poll_seconds) as session:
-        result = apply(
-            session,
-            Guards(max_usd, session.project.budget, confirm_repay),
-            confirm=lambda plan: _confirmed(session, plan, yes),
-            wait_seconds=0.0 if no_wait else wait_seconds,
-            lock_seconds=lock_timeout,
-            command=f"runner apply {' '.join(given)}",
-        )
+        try:
+            result = apply(
+                session,
+                Guards(max_usd, session.project.budget, confirm_repay),
+                confirm=lambda plan: _confirmed(plan, yes),
+                wait_seconds=0.0 if no_wait else wait_seconds,
+                lock_seconds=lock_timeout,
+                command=f"runner apply {' '.join(given)}",
+            )
+        finally:
+            terminal.close()
         return _report(session, result, interrupted=stop.is_set())
 
 
@@ -85,7 +88,7 @@ def _finish_on_interrupt(stop: threading.Event) -> None:
     signal.signal(signal.SIGTERM, interrupted)
 
 
-def _confirmed(session: Session, plan: Plan, yes: bool) -> bool:
+def _confirmed(plan: Plan, yes: bool) -> bool:
     """Ask on a terminal before anything is paid for; what is free is never asked about."""
     from runner.cli import views, voice
     from runner.plan.change import Action

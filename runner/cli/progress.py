@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from runner.apply.reporter import Progress
 from runner.cli import voice
 from runner.clock import Clock
 
+if TYPE_CHECKING:
+    from rich.live import Live
+
 PLAIN_SECONDS = 30.0  # without a terminal, a line at least this seldom while nothing but counts changes
-_CLEAR_LINE = "\x1b[2K"
-_UP = "\x1b[A"
 
 
-class Terminal:
-    """Writes steps and progress to stderr. On a terminal the running jobs stay at the bottom."""
+class Watcher(Protocol):
+    """A Reporter that is told when the work is over."""
 
-    def __init__(
-        self, clock: Clock, out: TextIO | None = None, *, quiet: bool = False, live: bool | None = None
-    ) -> None:
-        self._out = out or sys.stderr
+    def step(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
+    def progress(self, jobs: Sequence[Progress]) -> None: ...
+    def close(self) -> None: ...
+
+
+def watcher(clock: Clock, *, quiet: bool) -> Watcher:
+    """Whatever suits stderr: redrawn lines on a terminal, plain ones elsewhere, warnings alone when quiet."""
+    if not quiet and sys.stderr.isatty() and not voice.is_dumb():
+        return Redrawn(clock)
+    return Plain(clock, sys.stderr, quiet=quiet)
+
+
+class Plain:
+    """One line when the phase of a job changes, and now and then."""
+
+    def __init__(self, clock: Clock, out: TextIO, *, quiet: bool = False) -> None:
         self._clock = clock
+        self._out = out
         self._quiet = quiet
-        self._live = self._out.isatty() if live is None else live
         self._started: dict[str, float] = {}
         self._said: dict[str, tuple[str, float]] = {}
-        self._drawn = 0
 
     def step(self, text: str) -> None:
         if not self._quiet:
@@ -37,38 +50,78 @@ class Terminal:
         self._print(f"warning: {text}")
 
     def progress(self, jobs: Sequence[Progress]) -> None:
-        if self._quiet:
-            return
-        for job in jobs:
-            self._started.setdefault(job.address, self._clock.monotonic())
-        if self._live:
-            self._erase()
-            for job in jobs:
-                self._out.write(f"{self._line(job)}\n")
-            self._drawn = len(jobs)
-            self._out.flush()
-        else:
-            for job in jobs:
-                self._say(job)
-
-    def _say(self, job: Progress) -> None:
-        """Without a terminal: when the phase changes, and now and then."""
         now = self._clock.monotonic()
-        phase, at = self._said.get(job.address, ("", float("-inf")))
-        if phase != job.phase or now - at >= PLAIN_SECONDS:
-            self._said[job.address] = (job.phase, now)
-            self._print(self._line(job))
+        for job in jobs:
+            started = self._started.setdefault(job.address, now)
+            phase, at = self._said.get(job.address, ("", float("-inf")))
+            if phase != job.phase or now - at >= PLAIN_SECONDS:
+                self._said[job.address] = (job.phase, now)
+                self.step("  ".join(_cells(job, now - started)))
 
-    def _line(self, job: Progress) -> str:
-        seconds = self._clock.monotonic() - self._started[job.address]
-        return f"{job.address}  {job.phase}  {job.done:,}/{job.total:,}  {voice.elapsed(seconds)}"
-
-    def _erase(self) -> None:
-        self._out.write(f"{_UP}{_CLEAR_LINE}" * self._drawn)
-        self._drawn = 0
+    def close(self) -> None:
+        pass
 
     def _print(self, text: str) -> None:
-        if self._live:
-            self._erase()
         self._out.write(f"{voice.plain(text)}\n")
         self._out.flush()
+
+
+class Redrawn:
+    """The running jobs stay at the bottom of the terminal; what was done scrolls by above them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started: dict[str, float] = {}
+        self._jobs: Sequence[Progress] = ()
+        self._live: Live | None = None
+
+    def step(self, text: str) -> None:
+        self._print(voice.plain(text))
+
+    def warn(self, text: str) -> None:
+        self._print(f"warning: {voice.plain(text)}")
+
+    def progress(self, jobs: Sequence[Progress]) -> None:
+        for job in jobs:
+            self._started.setdefault(job.address, self._clock.monotonic())
+        self._jobs = jobs
+        if jobs:
+            self._display().refresh()
+        else:
+            self.close()
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._jobs = ()
+            self._live.stop()
+            self._live = None
+
+    def _display(self) -> Live:
+        if self._live is None:
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(stderr=True, highlight=False, no_color=not voice.has_colour())
+            self._live = Live(console=console, get_renderable=self._table, refresh_per_second=1, transient=True)
+            self._live.start()
+        return self._live
+
+    def _table(self) -> object:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        now = self._clock.monotonic()
+        for job in self._jobs:
+            table.add_row(*(Text(cell) for cell in _cells(job, now - self._started[job.address])))
+        return table
+
+    def _print(self, text: str) -> None:
+        if self._live is not None:
+            self._live.console.print(text, markup=False, soft_wrap=True)
+        else:
+            sys.stderr.write(f"{text}\n")
+
+
+def _cells(job: Progress, seconds: float) -> tuple[str, ...]:
+    return job.address, job.phase, f"{job.done:,}/{job.total:,}", voice.elapsed(seconds)

@@ -58,7 +58,12 @@ def has_colour() -> bool:
     """Whether stdout takes colour: a terminal, and nobody said no."""
     if os.environ.get("NO_COLOR"):
         return False
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return sys.stdout.isatty() and not is_dumb()
+
+
+def is_dumb() -> bool:
+    """A terminal that cannot move its cursor."""
+    return os.environ.get("TERM", "dumb") == "dumb"
 
 
 _COLOURS = {

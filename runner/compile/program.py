@@ -69,11 +69,11 @@ class Program:
         id_of = self._id_of()
         if self.id_template is None:
             return ((row, id_of(row, ())) for row in rows)
-        return ((row, str(texts[0])) for row, texts in Rendering((self.id_template,)).stream(rows))
+        return ((row, texts[0]) for row, texts in _sound(Rendering((self.id_template,)), rows))
 
     def kept(self, rows: Iterable[SourceRow]) -> Iterator[SourceRow]:
-        """The rows that `where` keeps."""
-        return (row for row, _ in Rendering((), self.where).stream(rows))
+        """The rows that `where` keeps. Raises DataError for one on which it fails."""
+        return (row for row, _ in _sound(Rendering((), self.where), rows))
 
     def _id_of(self) -> Callable[[SourceRow, Sequence[str]], str]:
         if self.id_template is not None:
@@ -82,6 +82,14 @@ class Program:
             column = self.id_column
             return lambda row, texts: _id_in(row, column)
         return lambda row, texts: f"row-{row.number + 1}"
+
+
+def _sound(rendering: Rendering, rows: Iterable[SourceRow]) -> Iterator[tuple[SourceRow, Sequence[str]]]:
+    for row, texts in rendering.stream(rows):
+        if isinstance(texts, RowFailure):
+            problem = texts.problem(row)
+            raise DataError(problem.message, hint=problem.hint, mark=problem.mark)
+        yield row, texts
 
 
 def program_of(job: Job, line_format: LineFormat) -> Program:

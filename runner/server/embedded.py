@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -79,6 +80,20 @@ def data_dir(environ: Mapping[str, str]) -> Path:
 def models_dir(environ: Mapping[str, str]) -> Path:
     """Where model weights are kept."""
     return data_dir(environ) / "models"
+
+
+def make_ready(model: str, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Fetch the weights of a model that runs here, with words, before a batch waits for them.
+
+    Raises EngineError when its extra is not installed or the weights cannot be had.
+    """
+    from runner.server import weights
+
+    if model not in weights.WEIGHTS:
+        return
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise EngineError(f"the model `{model}` needs the extra `local`", hint="`pip install 'runner[local]'`")
+    weights.pull(model, models_dir(environ), say)
 
 
 def origin_id(root: Path) -> str | None:

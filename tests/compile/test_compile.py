@@ -149,10 +149,11 @@ def test_a_failing_filter_names_template_line_and_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["{{ nope }}", "{{ nope | int }}"])
-def test_a_failing_where_names_the_row(tmp_path: Path, where: str) -> None:
+@pytest.mark.parametrize("sample", [None, 2])
+def test_a_failing_where_names_the_row(tmp_path: Path, where: str, sample: int | None) -> None:
     write_rows(tmp_path, COUNTRIES)
     with pytest.raises(DataError, match="`where` of dataset `countries`") as caught:
-        compile_job(job_of(dataset={"where": where}), tmp_path, OPENAI)
+        compile_job(job_of(dataset={"where": where, "sample_rows": sample}), tmp_path, OPENAI)
     assert caught.value.mark == Mark("a.jsonl", 1)
 
 

@@ -59,15 +59,19 @@ GOLDEN = {
     "chat": (
         CHAT,
         LineFormat.OPENAI,
-        '{"model":"gpt-x","max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"messages":['
-        '{"role":"system","content":"You are a géographe."},{"role":"user","content":"Capital of Perú? \u2028"}]}',
+        (
+            '{"model":"gpt-x","max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"messages":['
+            '{"role":"system","content":"You are a géographe."},{"role":"user","content":"Capital of Perú? \u2028"}]}'
+        ),
         "a379dbeb74514f418cf2150669d96b0c636741c61b6383ab861564311e4b947f",
     ),
     "fireworks": (
         CHAT,
         LineFormat.FIREWORKS,
-        '{"max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"messages":['
-        '{"role":"system","content":"You are a géographe."},{"role":"user","content":"Capital of Perú? \u2028"}]}',
+        (
+            '{"max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"messages":['
+            '{"role":"system","content":"You are a géographe."},{"role":"user","content":"Capital of Perú? \u2028"}]}'
+        ),
         "d251c4d68381ccb9c07487b3a84879fba431cfa823c55d2519678849ab6022f4",
     ),
     "schema": (
@@ -75,19 +79,23 @@ GOLDEN = {
             CHAT, prompt=dataclasses.replace(CHAT.prompt, response_format=SCHEMA, tools=({"z": 1, "a": 2.0},))
         ),
         LineFormat.OPENAI,
-        '{"model":"gpt-x","max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"response_format":'
-        '{"type":"json_schema","json_schema":{"name":"c","schema":{"type":"object","properties":{"b":{},"a":{}}},'
-        '"strict":true}},"tools":[{"z":1,"a":2.0}],"messages":['
-        '{"role":"system","content":"You are a géographe."},{"role":"user","content":"Capital of Perú? \u2028"}]}',
+        (
+            '{"model":"gpt-x","max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"response_format":'
+            '{"type":"json_schema","json_schema":{"name":"c","schema":{"type":"object","properties":{"b":{},"a":{}}},'
+            '"strict":true}},"tools":[{"z":1,"a":2.0}],"messages":['
+            '{"role":"system","content":"You are a géographe."},{"role":"user","content":"Capital of Perú? \u2028"}]}'
+        ),
         "36cf5e715bbe8a39717ef51f150d6285c5749fe0ab35206f5e5f634eddf91b63",
     ),
     "responses": (
         dataclasses.replace(endpoint("/v1/responses"), prompt=dataclasses.replace(CHAT.prompt, response_format=SCHEMA)),
         LineFormat.OPENAI,
-        '{"model":"gpt-x","max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"text":{"format":'
-        '{"type":"json_schema","name":"c","schema":{"type":"object","properties":{"b":{},"a":{}}},"strict":true}},'
-        '"input":[{"role":"system","content":"You are a géographe."},'
-        '{"role":"user","content":"Capital of Perú? \u2028"}]}',
+        (
+            '{"model":"gpt-x","max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"text":{"format":'
+            '{"type":"json_schema","name":"c","schema":{"type":"object","properties":{"b":{},"a":{}}},"strict":true}},'
+            '"input":[{"role":"system","content":"You are a géographe."},'
+            '{"role":"user","content":"Capital of Perú? \u2028"}]}'
+        ),
         "c2e132ab8b44c8c6c5032bb9f7be16212fa8dda48cb4f1834dec573ab0d7d1d3",
     ),
     "embeddings": (

@@ -1,11 +1,15 @@
-"""Templates from a pull request: nothing of Python is reachable, nothing runs for long, nothing differs from run to run."""
+"""Templates from a pull request: nothing of Python is in reach, nothing runs for long, nothing differs between runs."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from runner.compile.compile import compile_job, preview
@@ -142,8 +146,6 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
 def rendered(root: Path, template: str) -> str:
     write_rows(root, [ROW])
     (line,) = preview(job_of(template, model={"endpoint": "/v1/completions"}), root, LineFormat.OPENAI)
-    import msgspec
-
     text = msgspec.json.decode(line.data)["body"]["prompt"]
     assert isinstance(text, str)
     return text
@@ -160,11 +162,16 @@ def test_escapes_are_refused(tmp_path: Path, template: str) -> None:
 @pytest.mark.parametrize("template", BOMBS)
 def test_bombs_are_refused_within_two_seconds(tmp_path: Path, template: str) -> None:
     write_rows(tmp_path, [ROW])
-    started = time.monotonic()
+    started = processor_seconds()
     with pytest.raises((SpecError, DataError)) as caught:
         compile_job(job_of(template), tmp_path, LineFormat.OPENAI)
-    assert time.monotonic() - started < 2
+    assert processor_seconds() - started < 2
     assert mentions_the_template(caught.value)
+
+
+def processor_seconds() -> float:
+    """Of this process and of the rendering processes that were ended. The machine may be busy with other things."""
+    return sum(os.times()[:4])
 
 
 def mentions_the_template(error: RunnerError) -> bool:
@@ -236,3 +243,25 @@ def test_the_process_sees_no_environment_and_no_current_directory(
         assert b"sk-canary" not in environment
     finally:
         worker.close()
+
+
+def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
+    code = "import time; from runner.compile import pool; w = pool.Worker(); w.setup(['a'], -1); "
+    code += "print(w._process.pid, flush=True); time.sleep(60)"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while is_running(worker) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_running(worker)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False

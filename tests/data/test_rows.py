@@ -178,7 +178,7 @@ def test_picking_stops_reading_after_the_last_row(tmp_path: Path) -> None:
 def test_files_are_sorted_and_read_once(tmp_path: Path) -> None:
     for name in ("b.jsonl", "a.jsonl", ".hidden.jsonl", "sub/c.jsonl"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text('{"f": "%s"}\n' % name)
+        (tmp_path / name).write_text(f'{{"f": "{name}"}}\n')
     (tmp_path / "link.jsonl").symlink_to("a.jsonl")
     assert [row.file for row in rows_of(tmp_path, "**/*.jsonl", "a.jsonl")] == ["a.jsonl", "b.jsonl", "sub/c.jsonl"]
 

@@ -1,0 +1,57 @@
+"""The bare loop the client is held against: read, encode, write, upload, wait, download, decode, write.
+
+    python floor.py ROWS.jsonl URL KEY FOLDER
+
+The same codec and the same HTTP library as the product; no digests, no state, no order, no checks.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import msgspec
+
+
+def main(rows: Path, url: str, key: str, folder: Path) -> None:
+    decode, encode = msgspec.json.decode, msgspec.json.encode
+    with open(rows, "rb") as source, open(folder / "input.jsonl", "wb") as sent:
+        for number, line in enumerate(source):
+            row = decode(line)
+            body = {
+                "model": "echo",
+                "max_tokens": 16,
+                "messages": [{"role": "user", "content": f"Say {row['word']} of {row['topic']}"}],
+            }
+            request = {
+                "custom_id": f"row-{number}",
+                "method": "POST",
+                "url": "/v1/chat/completions",
+                "body": body,
+            }
+            sent.write(encode(request) + b"\n")
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
+        with open(folder / "input.jsonl", "rb") as upload:
+            file = client.post("files", data={"purpose": "batch"}, files={"file": ("input.jsonl", upload)}).json()
+        asked = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        batch = client.post("batches", json=asked).json()
+        while batch["status"] != "completed":
+            time.sleep(0.5)
+            batch = client.get(f"batches/{batch['id']}").json()
+        with (
+            client.stream("GET", f"files/{batch['output_file_id']}/content") as reply,
+            open(folder / "output.jsonl", "wb") as kept,
+        ):
+            for chunk in reply.iter_bytes():
+                kept.write(chunk)
+    with open(folder / "output.jsonl", "rb") as got, open(folder / "results.jsonl", "wb") as results:
+        for line in got:
+            answer = decode(line)
+            text = answer["response"]["body"]["choices"][0]["message"]["content"]
+            results.write(encode({"custom_id": answer["custom_id"], "answer": text}) + b"\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]))

@@ -1,0 +1,99 @@
+"""What the client costs beside the bare loop, and how its memory grows with the rows. Figures, printed; run with
+
+pytest -m bench -s tests/bench
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.lab import KEY, RUNNER, SPEC, Lab, Server, serving
+
+FLOOR = Path(__file__).with_name("floor.py")
+BENCH = SPEC.replace("data/rows.csv, id: id", "data/rows.jsonl").replace(
+    "Say {{{{ word }}}}", "Say {{{{ word }}}} of {{{{ topic }}}}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one whole process: user and system seconds, and the largest resident size in MiB."""
+
+    cpu: float
+    mib: float
+
+
+def cost_of(command: list[str], cwd: Path, environ: dict[str, str]) -> Cost:
+    process = subprocess.Popen(command, cwd=cwd, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    words = process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stderr.close()
+    assert process.returncode == 0, words.decode()[-2000:]
+    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def environ(lab: Lab) -> dict[str, str]:
+    return {**lab.environ(), "PYTHONWARNINGS": "default"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("bench") / "server") as running:
+        yield running
+
+
+def project(server: Server, root: Path, rows: int) -> Lab:
+    """A project of its own requests, so that nothing was asked before."""
+    root.mkdir()
+    lab = Lab(root, server)
+    lab.spec(BENCH.replace("project: lab", f"project: {root.name}"))
+    (root / "data").mkdir()
+    with open(root / "data/rows.jsonl", "w") as out:
+        for n in range(rows):
+            out.write(
+                f'{{"word": "word {n} of {root.name}", "topic": "a topic that takes some room on its line", "n": {n}}}\n'
+            )
+    return lab
+
+
+def apply(lab: Lab) -> Cost:
+    return cost_of([*RUNNER, "apply", "specs/", "--poll", "0.5", "-q"], lab.root, environ(lab))
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(900)
+def test_cpu_beside_the_bare_loop(server: Server, tmp_path: Path) -> None:
+    rows, runs = 50_000, 3
+    floors, clients = [], []
+    for run in range(runs):
+        lab = project(server, tmp_path / f"cpu{run}", rows)
+        scratch = tmp_path / f"floor{run}"
+        scratch.mkdir()
+        floor = [sys.executable, str(FLOOR), str(lab.root / "data/rows.jsonl"), f"{server.url}/v1/", KEY, str(scratch)]
+        floors.append(cost_of(floor, scratch, environ(lab)).cpu)
+        clients.append(apply(lab).cpu)
+    floor_cpu, client_cpu = min(floors), min(clients)
+    ratio = client_cpu / floor_cpu
+    print(
+        f"\nCPU of {rows:,} rows, the least of {runs} runs: bare loop {floor_cpu:.2f} s ({rows / floor_cpu:,.0f} rows/s),"
+    )
+    print(f"runner apply {client_cpu:.2f} s ({rows / client_cpu:,.0f} rows/s), ratio {ratio:.2f}")
+    assert ratio <= 3
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(900)
+def test_memory_is_flat(server: Server, tmp_path: Path) -> None:
+    small = apply(project(server, tmp_path / "small", 10_000)).mib
+    large = apply(project(server, tmp_path / "large", 200_000)).mib
+    print(f"\npeak of 10,000 rows {small:.0f} MiB, of 200,000 rows {large:.0f} MiB: {large - small:.1f} MiB more")
+    assert large - small <= 30
