@@ -41,7 +41,7 @@ def compile_all(project: Project, remotes: Remotes, memo: Path, *, keeps: bool) 
 
 
 def _shard(memo: Path, job: Job, remotes: Remotes) -> Path:
-    identity = f"{identity_of(job)} {remotes.card(job.model.provider).line_format.value}"
+    identity = f"{identity_of(job)} {remotes.card(job.model.provider).line_format.value} {job.dataset.files}"
     return memo / hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 

@@ -12,6 +12,7 @@ from runner.clock import Clock
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.table import Table
 
 PLAIN_SECONDS = 30.0  # without a terminal, a line at least this seldom while nothing but counts changes
 
@@ -106,7 +107,7 @@ class Redrawn:
             self._live.start()
         return self._live
 
-    def _table(self) -> object:
+    def _table(self) -> Table:
         from rich.table import Table
         from rich.text import Text
 
