@@ -28,7 +28,7 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
         for offered, file in zip(seen.result_files, files, strict=True):
             provider.download(offered, file)
         report = index.build_index(files, keys, ended=seen.phase)
-        if not report.half_last_line and _is_complete(report, seen) or attempt == DOWNLOADS:
+        if (not report.half_last_line and _is_complete(report, seen)) or attempt == DOWNLOADS:
             break
     results = tuple(_object(file) for file in files)
     _tell(session, batch, report)

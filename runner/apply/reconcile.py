@@ -98,8 +98,9 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     _resubmit_deferred(session, {batch.key for batch, _ in plan.leftovers})
     if plan.submissions and not session.stop.is_set():
         plan = _pay(session, guards, confirm, plan, result)
-    recorded = session.recorded()
-    result.plan = make(session.desired, recorded, {}, guards, session.project.paths)
+    if session.records.batches() != [entry.batch for entry in recorded.batches]:
+        recorded = session.recorded()
+        result.plan = make(session.desired, recorded, {}, guards, session.project.paths)
     for rewrite in outputs.rewrites(session, result.plan, recorded):
         result.written[rewrite.address] = outputs.write(session, result.plan, recorded, rewrite)
         session.reporter.step(f"{rewrite.address}: wrote `{rewrite.output}` ({rewrite.drift})")

@@ -14,7 +14,7 @@ from runner.apply.reporter import Reporter
 from runner.apply.session import Session
 from runner.cli.main import Settings
 from runner.clock import RealClock
-from runner.spec.load import load
+from runner.spec.memo import load
 from runner.state.base import OverlayStore
 from runner.state.disk import DiskStore, view
 from runner.state.home import home_of
@@ -33,13 +33,13 @@ def opened(
     poll_seconds: float | None = None,
 ) -> Iterator[Session]:
     """A session over the specs at `paths`. Without `writes` nothing on disk changes and no server is started."""
-    project = load(paths, settings.root)
-    stop = stop or threading.Event()
-    clock = RealClock(stop)
-    remotes = Remotes(project, environ=os.environ, clock=clock, rng=random.SystemRandom(), may_start=writes)
     home = home_of(settings.root)
     if writes:
         home.prepare()
+    project = load(paths, settings.root, home.memo / "specs", keeps=writes)
+    stop = stop or threading.Event()
+    clock = RealClock(stop)
+    remotes = Remotes(project, environ=os.environ, clock=clock, rng=random.SystemRandom(), may_start=writes)
     store = DiskStore(home.state) if writes else OverlayStore(view(home.state))
     try:
         compiled = compile_all(project, remotes, home.memo / "compiled", keeps=writes)

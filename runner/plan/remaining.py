@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -92,6 +92,7 @@ _LOST = 1 << 10
 _STALLED = 1 << 11
 _IN_FLIGHT = 1 << 12
 _ELSEWHERE = 1 << 13
+_PAST = 1 << 14  # asked before, but a retry opened a new generation since
 _BATCH_SHIFT = 16
 _FLAGS = (1 << _BATCH_SHIFT) - 1
 
@@ -112,31 +113,22 @@ def fold(
     """
     origins = {job.provider: job.origin for job in jobs}
     history = _History(batches, retries, [_is_trusted(entry.batch, origins, accepted or {}) for entry in batches])
-    ordinals = [_bucketed(job.keys) for job in jobs]
-    result = [JobRows(bytearray(job.rows)) for job in jobs]
+    wanted = [_Wanted(job) for job in jobs]
     for bucket in range(BUCKETS):
-        if not any(mine[bucket] for mine in ordinals):
+        if not any(one.ordinals[bucket] for one in wanted):
             continue
         known = history.bucket(bucket)
         owners: dict[bytes, int] = {}
-        for number, job in enumerate(jobs):
-            _settle(job, ordinals[number][bucket], known, batches, result[number])
-            _share(number, jobs, ordinals[number][bucket], owners, result[number])
-    for rows in result:
-        rows.counts = [rows.states.count(state) for state in Row]
-    return result
+        for number, one in enumerate(wanted):
+            if known:
+                one.settle(bucket, known, batches)
+            one.share(bucket, number, owners, jobs)
+    return [one.counted() for one in wanted]
 
 
 def _is_trusted(batch: Batch, origins: Mapping[str, Origin], accepted: Mapping[str, Sequence[str]]) -> bool:
     provider = batch.origin.provider
     return batch.origin == origins.get(provider) or str(batch.origin) in accepted.get(provider, ())
-
-
-def _bucketed(keys: bytes | bytearray) -> list[array[int]]:
-    buckets = [array("I") for _ in range(BUCKETS)]
-    for ordinal, first in enumerate(bytes(keys[::KEY_BYTES])):
-        buckets[first].append(ordinal)
-    return buckets
 
 
 class _History:
@@ -199,8 +191,15 @@ def _learn(
     """Fold the outcomes of one collected batch into what is known."""
     batch = batches[number].batch
     here = (number + 1) << _BATCH_SHIFT
+    entries: Iterable[tuple[bytes, int]] = _ENTRIES.iter_unpack(index)
+    if not newest and not known:
+        # The usual case: the first batch that asked these, and nobody asked anything again
+        told = list(entries)
+        answered = _OK | here
+        known.update([(key, answered) for key, value in told if value >> 60 == Outcome.OK])
+        entries = [entry for entry in told if entry[1] >> 60 != Outcome.OK] if len(known) < len(told) else ()
     stalled = _STALLED if _finished_nothing(batch) else 0
-    for key, value in _ENTRIES.iter_unpack(index):
+    for key, value in entries:
         outcome = value >> 60
         state = known.get(key, 0)
         generation, replaces = newest.get(key, _FIRST_GENERATION) if newest else _FIRST_GENERATION
@@ -218,33 +217,67 @@ def _learn(
             known[key] = state & _FLAGS | (_LOST if outcome == Outcome.LOST else _ERROR) | here
 
 
-_PAST = 1 << 14  # asked before, but a retry opened a new generation since
-
-
 def _finished_nothing(batch: Batch) -> bool:
     """No request of the batch got as far as an answer, good or bad."""
     return batch.rows > 0 and batch.tally.finished + batch.counts.completed + batch.counts.failed == 0
 
 
-def _settle(
-    job: Desired,
-    ordinals: array[int],
-    known: Mapping[bytes, int],
-    batches: Sequence[BatchRows],
-    rows: JobRows,
-) -> None:
-    """The state of each row of one job in one bucket, as if no other row or job asked the same."""
-    if not known:
-        return  # a bytearray begins as Row.NEW
-    keys, states, shown = job.keys, rows.states, rows.shown
-    for ordinal in ordinals:
-        state = known.get(bytes(keys[ordinal * KEY_BYTES : ordinal * KEY_BYTES + KEY_BYTES]))
-        if not state:
-            continue
-        row = states[ordinal] = _row_of(state, job.max_attempts)
-        shown.add(state >> _BATCH_SHIFT)
-        if row != Row.OK and state >> _BATCH_SHIFT:
-            rows.touch(row, batches[(state >> _BATCH_SHIFT) - 1].batch, job.address)
+class _Wanted:
+    """The rows of one job while they are settled, by bucket."""
+
+    def __init__(self, job: Desired) -> None:
+        self._job = job
+        self._keys = bytes(job.keys)
+        self._rows = JobRows(bytearray(job.rows))
+        self._row_of: dict[int, int] = {}  # of each state that occurs: what the batches say is mostly the same
+        self.ordinals = [array("I") for _ in range(BUCKETS)]
+        add = [bucket.append for bucket in self.ordinals]
+        for ordinal, first in enumerate(self._keys[::KEY_BYTES]):
+            add[first](ordinal)
+
+    def settle(self, bucket: int, known: Mapping[bytes, int], batches: Sequence[BatchRows]) -> None:
+        """The state of each row in one bucket, as if no other row or job asked the same."""
+        keys, states, row_of = self._keys, self._rows.states, self._row_of
+        for ordinal in self.ordinals[bucket]:
+            at = ordinal * KEY_BYTES
+            state = known.get(keys[at : at + KEY_BYTES])
+            if state:
+                row = row_of.get(state)
+                if row is None:
+                    row = row_of[state] = self._learned(state, batches)
+                states[ordinal] = row
+
+    def _learned(self, state: int, batches: Sequence[BatchRows]) -> int:
+        """The row of a state that was not met before, noting which batch it comes from."""
+        row = _row_of(state, self._job.max_attempts)
+        if number := state >> _BATCH_SHIFT:
+            self._rows.shown.add(number)
+            self._rows.touch(row, batches[number - 1].batch, self._job.address)
+        return row
+
+    def share(self, bucket: int, number: int, owners: dict[bytes, int], jobs: Sequence[Desired]) -> None:
+        """Equal requests are one request: the first job in order asks it, and within a job its first row."""
+        keys, states = self._keys, self._rows.states
+        for ordinal in self.ordinals[bucket]:
+            if states[ordinal] not in _UNASKED:
+                continue
+            at = ordinal * KEY_BYTES
+            mine = number << 32 | ordinal
+            owner = owners.setdefault(keys[at : at + KEY_BYTES], mine)
+            if owner == mine:
+                continue
+            if owner >> 32 == number:
+                states[ordinal] = Row.EQUAL
+            else:
+                states[ordinal] = Row.SHARED
+                self._rows.shared_with.add(jobs[owner >> 32].address)
+
+    def counted(self) -> JobRows:
+        self._rows.counts = [self._rows.states.count(row) for row in Row]
+        return self._rows
+
+
+_UNASKED = frozenset((int(Row.NEW), int(Row.AGAIN)))
 
 
 def _row_of(state: int, max_attempts: int) -> Row:
@@ -262,18 +295,3 @@ def _row_of(state: int, max_attempts: int) -> Row:
     if state & _PAST:
         return Row.AGAIN
     return Row.ELSEWHERE if state & _ELSEWHERE else Row.NEW
-
-
-def _share(number: int, jobs: Sequence[Desired], ordinals: array[int], owners: dict[bytes, int], rows: JobRows) -> None:
-    """Equal requests are one request: the first job in order asks it, and within a job its first row."""
-    keys, states = jobs[number].keys, rows.states
-    for ordinal in ordinals:
-        if states[ordinal] not in (Row.NEW, Row.AGAIN):
-            continue
-        key = bytes(keys[ordinal * KEY_BYTES : ordinal * KEY_BYTES + KEY_BYTES])
-        owner = owners.setdefault(key, number << 32 | ordinal)
-        if owner >> 32 != number:
-            states[ordinal] = Row.SHARED
-            rows.shared_with.add(jobs[owner >> 32].address)
-        elif owner & 0xFFFFFFFF != ordinal:
-            states[ordinal] = Row.EQUAL

@@ -6,7 +6,6 @@ Only the standard library and our own paths are imported here, so that asking co
 from __future__ import annotations
 
 import contextlib
-import http.client
 import importlib.util
 import os
 import subprocess
@@ -161,6 +160,9 @@ def _ready(root: Path, child: subprocess.Popen[bytes]) -> Running | None:
 
 def _identity(url: str) -> str | None:
     """The id of the server at `url`, None where none of ours answers."""
+    # 30 ms to import, and a command that finds nothing to do never asks
+    import http.client
+
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_LOOK_SECONDS)
     try:

@@ -36,7 +36,12 @@ ProfileName = Literal["groq", "deepinfra", "dashscope", "siliconflow", "doublewo
 
 class _Fields(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, populate_by_name=False
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=False,
+        defer_build=True,  # most commands need few of the models
     )
 
 

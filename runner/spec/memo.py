@@ -1,0 +1,87 @@
+"""A checked project read back without reading the specs, while no file it was made of has changed.
+
+Parsing and checking import pydantic and PyYAML, which cost more than everything else a run without work does.
+It is a cache: whatever does not match exactly counts as not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from runner import __version__
+from runner.spec.files import find_files
+from runner.spec.project import Project
+
+SCHEME = f"runner-project/1 {__version__}"
+_RACY_NS = 50_000_000  # a file changed this shortly before the cache was written may have changed again unnoticed
+
+
+class _Kept(msgspec.Struct):
+    scheme: str
+    specs: list[str]
+    stamps: dict[str, str]
+    written_ns: int
+    project: Project
+
+
+def load(paths: Sequence[str], root: Path, folder: Path, *, keeps: bool) -> Project:
+    """`spec.load.load`, or what it gave last time. keeps: whether the result is kept in `folder` for the next time.
+
+    Raises what `spec.load.load` raises; a project with problems is never kept.
+    """
+    real_root = Path(os.path.realpath(root))
+    name = hashlib.sha256(msgspec.json.encode([list(paths), str(real_root)])).hexdigest()[:32]
+    kept = _read(folder / name, find_files(paths, real_root), real_root)
+    if kept is not None:
+        return kept
+    from runner.spec.load import load as load_specs
+
+    project = load_specs(paths, root)
+    if keeps:
+        _write(folder / name, project)
+    return project
+
+
+def _read(path: Path, specs: Sequence[str], root: Path) -> Project | None:
+    """What is kept in `path`, if it was made of these spec files and none of them, nor a prompt file, changed."""
+    try:
+        kept = _decode(path.read_bytes())
+        if kept.scheme != SCHEME or kept.specs != list(specs):
+            return None
+        for file, stamp in kept.stamps.items():
+            about = (root / file).stat()
+            if _stamp(about) != stamp or kept.written_ns - about.st_mtime_ns < _RACY_NS:
+                return None
+    except (OSError, msgspec.MsgspecError, ValueError):
+        return None
+    return kept.project
+
+
+def _write(path: Path, project: Project) -> None:
+    prompts = {message.mark.file for job in project.jobs for message in job.prompt.messages}
+    try:
+        stamps = {file: _stamp((project.root / file).stat()) for file in {*project.files, *prompts}}
+    except OSError:
+        return
+    kept = msgspec.json.encode(_Kept(SCHEME, list(project.files), stamps, time.time_ns(), project), enc_hook=str)
+    if _decode(kept).project != project:
+        return  # a value that JSON does not carry
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as out:
+        out.write(kept)
+    beside.replace(path)
+
+
+def _decode(data: bytes) -> _Kept:
+    return msgspec.json.decode(data, type=_Kept, dec_hook=lambda kind, value: kind(value))
+
+
+def _stamp(about: os.stat_result) -> str:
+    return f"{about.st_mtime_ns} {about.st_ctime_ns} {about.st_size} {about.st_ino} {about.st_dev}"
