@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from runner.apply.session import Session
-from runner.errors import NotFound, RemoteError, RunnerError
+from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
 from runner.job.observed import Observed
 from runner.job.recorded import Batch, Stage
 from runner.plan.decide import CannotSee, Gone, Sight
@@ -36,12 +36,12 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
         try:
             provider = session.remote_of(mine[0])
         except RunnerError as error:
-            looks.sights.update((batch.key, CannotSee(error.message)) for batch in mine)
+            looks.sights.update((batch.key, _unseen(session, batch, error)) for batch in mine)
             continue
         listed = _listed(provider, mine)
         looks.listed += [(provider, seen) for seen in listed.values()]
         for batch in mine:
-            seen = listed.get(batch.remote_id) or _look(provider, batch)
+            seen = listed.get(batch.remote_id) or _look(session, provider, batch)
             looks.sights[batch.key] = _final_by_now(seen, session.clock.now())
     return looks
 
@@ -59,17 +59,24 @@ def _listed(provider: Provider, batches: Sequence[Batch]) -> dict[str, Observed]
     since = min(batch.intent_at for batch in batches) - CLOCK_SLACK
     try:
         return {seen.remote_id: seen for seen in provider.batches(since)}
-    except RemoteError:
+    except RunnerError:
         return {}  # each is looked at on its own, and says itself why it cannot be seen
 
 
-def _look(provider: Provider, batch: Batch) -> Sight:
+def _look(session: Session, provider: Provider, batch: Batch) -> Sight:
     try:
         return provider.look(batch.remote_id)
     except NotFound:
         return Gone()
-    except RemoteError as error:
-        return CannotSee(error.message)
+    except RunnerError as error:
+        return _unseen(session, batch, error)
+
+
+def _unseen(session: Session, batch: Batch, error: RunnerError) -> CannotSee:
+    """Not an absence; and no use waiting where a person has to put something right first."""
+    if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
+        session.troubles[batch.owner] = error
+    return CannotSee(error.message)
 
 
 def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> None:

@@ -96,8 +96,11 @@ def cli(ctx: click.Context, root: Path, verbosity: int) -> None:
 def run(arguments: Sequence[str]) -> int:
     """The exit code of one invocation; never a traceback for what a user can act on."""
     os.umask(0o077 & os.umask(0o022) | 0o022)
+    root = Path()
     try:
-        code = cli.main(args=list(arguments), prog_name="runner", standalone_mode=False)
+        with cli.make_context("runner", list(arguments)) as context:
+            root = context.params["root"]
+            code = cli.invoke(context)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -117,7 +120,6 @@ def run(arguments: Sequence[str]) -> int:
     except SpecError as error:
         from runner.spec.problems import render
 
-        root = Path(arguments[arguments.index("-C") + 1]) if "-C" in arguments[:-1] else Path()
         click.echo(render(error.problems, root), err=True)
         return error.exit_code
     except RunnerError as error:

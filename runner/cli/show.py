@@ -60,7 +60,8 @@ def _line(batch: Batch) -> str:
     told = f"{tally.ok:,} ok, {batch.rows - tally.ok:,} not" if batch.index_sha256 else f"{batch.rows:,} requests"
     parents = f", again after {len(batch.parents)}" if batch.parents else ""
     where = f", read back from {batch.adopted_from}" if batch.adopted_from else ""
-    return f"  {name}  {batch.phase if batch.index_sha256 else batch.stage}  {told}  {voice.moment(batch.intent_at)}{parents}{where}"
+    stands = batch.phase if batch.index_sha256 else batch.stage
+    return f"  {name}  {stands}  {told}  {voice.moment(batch.intent_at)}{parents}{where}"
 
 
 def _failures(output: object) -> list[str]:

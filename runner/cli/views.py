@@ -110,9 +110,11 @@ def _line(change: Change, *, job: JobPlan | None = None, owner: str = "") -> Lin
     requests = voice.count(change.rows, "request")
     match change.action:
         case Action.SUBMIT:
-            of = f" of {job.counts.wanted:,}" if job and change.rows != job.counts.wanted else ""
-            what = f"{change.rows:,}{of} {'request' if change.rows == 1 else 'requests'} in {voice.count(change.batches, 'batch', 'batches')}"
-            what += f", {voice.size(change.size_bytes)}, about {change.tokens:,} tokens in, {voice.money(change.usd)}"
+            what = requests
+            if job is not None and change.rows != job.counts.wanted:
+                what = f"{change.rows:,} of {voice.count(job.counts.wanted, 'request')}"
+            what += f" in {voice.count(change.batches, 'batch', 'batches')}, {voice.size(change.size_bytes)}"
+            what += f", about {change.tokens:,} tokens in, {voice.money(change.usd)}"
         case Action.LEAVE:
             what = f"{requests} of `{owner}`"
         case Action.BLOCK if not change.rows:

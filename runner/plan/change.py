@@ -48,7 +48,6 @@ class Reason(StrEnum):
     OVER_BUDGET = "over budget"
     REPAY = "asks again for what was already paid for"
     PROTECTED = "the job is protected"
-    FIRST_RUN = "this remote cannot be searched for earlier work"
     IN_SYNC = "in sync"
     SHARED = "asked by another job"
     NOBODY_WANTS = "in flight, and no spec wants it any more"

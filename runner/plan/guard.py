@@ -18,7 +18,6 @@ class Guards:
     max_usd: float | None = None
     project_budget_usd: float | None = None
     confirm_repay: bool = False
-    first_run: bool = False
 
 
 def cost_of(job: Desired, rows: int, tokens: int) -> float | None:

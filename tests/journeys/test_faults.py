@@ -178,3 +178,32 @@ def test_a_wrong_key_sends_nothing_and_names_the_variable(lab: Lab) -> None:
 def test_read_only_lets_nothing_out(lab: Lab) -> None:
     lab.apply(code=None, RUNNER_READONLY="1")
     assert lab.server.creates() == 0
+
+
+def test_a_full_queue_is_waited_for_with_the_same_upload(lab: Lab) -> None:
+    lab.spec(SPEC.replace("min_poll_s: 0.05", "min_poll_s: 0.05, defer_s: 0.2, limits: {{lines: 5}}"))
+    lab.server.fault(hold=0.0)
+    lab.apply("--no-wait", code=3)
+    until(lambda: {batch["status"] for batch in lab.server.batches()} == {"in_progress"})
+    lab.rows({f"m{n}": f"more {n}" for n in range(10)})
+    lab.server.fault(enqueued_tokens=1)
+    waiting = lab.start("apply", "specs/")
+    until(lambda: any(batch["status"] == "failed" for batch in lab.server.batches()))
+    lab.server.fault(enqueued_tokens=None, hold=None)
+    waiting.communicate(timeout=60)
+    assert waiting.returncode == 0
+    assert all(row["error"] is None for row in lab.results())
+    done = [batch for batch in lab.server.batches() if batch["status"] == "completed"]
+    refused = [batch for batch in lab.server.batches() if batch["status"] == "failed"]
+    assert {batch["input_file_id"] for batch in refused} <= {batch["input_file_id"] for batch in done}
+    assert len(done) == 4
+
+
+def test_a_changed_key_stops_the_wait(lab: Lab) -> None:
+    lab.server.fault(hold=0.0)
+    lab.apply("--no-wait", code=3)
+    done = lab.apply(code=1, LAB_KEY="wrong")
+    assert "LAB_KEY" in done.stderr
+    lab.server.fault(hold=None)
+    lab.apply()
+    assert lab.server.creates() == 1

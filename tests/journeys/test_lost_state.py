@@ -48,7 +48,7 @@ def test_and_one_row_was_edited_meanwhile(lab: Lab, outputs: bool, running: bool
         shutil.rmtree(lab.root / "results")
     lab.rows({**{f"r{n}": f"word {n}" for n in range(10)}, "r4": "edited"})
     lab.apply()
-    assert [ids for ids in lab.server.sent()[1:]] == [["r4"]]
+    assert lab.server.sent()[1:] == [["r4"]]
     assert [row["custom_id"] for row in lab.results()] == [f"r{n}" for n in range(10)]
     assert lab.results()[4]["answer"] == "echo: Say edited"
 
