@@ -14,7 +14,7 @@ from runner.compile.compiled import Compiled
 from runner.errors import DataError, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.job.desired import Desired
 from runner.job.observed import Failure, FailureKind, Observed
-from runner.job.packed import Sorter
+from runner.job.packed import keys_of
 from runner.job.recorded import Batch, ProjectRecord, Stage
 from runner.plan import guard
 from runner.plan.change import Submission
@@ -54,22 +54,16 @@ def submit(session: Session, job: Desired, submission: Submission) -> Batch:
 
 
 def _render(session: Session, compiled: Compiled, submission: Submission) -> Spool:
-    """Render just these rows again; `lines` stops when a digest differs from the planned one."""
+    """Render just these rows again; `write_lines` stops when a digest differs from the planned one."""
     path = session.home.tmp / f"{os.getpid()}-upload.jsonl"
-    sorter, size = Sorter(), 0
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb", 1 << 18) as file:
-        for key, line in compiled.lines(submission.ordinals):
-            sorter.add(key)
-            file.write(line)
-            file.write(b"\n")
-            size += len(line) + 1
-    keys = sorter.sorted()
+        size = compiled.write_lines(submission.ordinals, file)
     if size != submission.size_bytes:
         raise DataError(
             f"the rows of `{submission.address}` changed while they were read",
             hint="Run `runner apply` again; nothing was sent",
         )
-    return Spool(path, size, keys)
+    return Spool(path, size, keys_of(compiled.wanted.keys_at(submission.ordinals)))
 
 
 def _intend(session: Session, job: Desired, submission: Submission, spool: Spool) -> Batch:

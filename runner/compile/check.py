@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from runner.compile.program import id_is_template, id_of, templates_of, where_of
+from runner.compile import ids
+from runner.compile.program import id_of, templates_of, where_of
 from runner.compile.template import Template, suggestion, unknown_names
 from runner.data.rows import open_rows
 from runner.errors import DataError, Problem, SpecError
@@ -48,7 +49,7 @@ def _of_dataset(dataset: Dataset, columns: frozenset[str] | None) -> Iterator[Pr
             continue
         if template is not None:
             yield from _unknown([template], columns)
-    if dataset.id is not None and not id_is_template(dataset) and columns is not None and dataset.id not in columns:
+    if dataset.id is not None and not ids.is_template(dataset) and columns is not None and dataset.id not in columns:
         yield Problem(
             dataset.id_mark if dataset.id_mark.file else dataset.mark,
             f"the `id` of dataset `{dataset.key}`, `{dataset.id}`, is no column",

@@ -10,29 +10,28 @@ import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.compile import requests
-from runner.compile.compiled import DIGEST_BYTES, Line, Wanted
+from runner.compile import digest, requests
+from runner.compile.compiled import Line, Wanted
 from runner.compile.faults import Faults
-from runner.compile.job import CompiledJob, load, program
+from runner.compile.job import CompiledJob, lines_of, load, program
 from runner.compile.shard import identity_of
 from runner.data import sample
-from runner.data.rows import SourceRow, open_rows, signature
+from runner.data.rows import Block, SourceRow, open_blocks, open_rows, signature
 from runner.data.unique import Hashes
 from runner.errors import DataError, Problem
 from runner.job.capabilities import LineFormat
 from runner.spec.project import Job
 
 if TYPE_CHECKING:
-    from runner.compile.program import Program, Request
+    from runner.compile.program import Program, Requests
 
 __all__ = ["CompiledJob", "compile_job", "identity_of", "load", "preview"]
 
 CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
-_PACKED_ROWS = 4096
 _IN_MEMORY = 1 << 20
 
 
@@ -49,7 +48,7 @@ def compile_job(job: Job, root: Path, line_format: LineFormat) -> CompiledJob:
     packing = _Packing(job, line_format, keeps_positions=ready.where is not None and chosen is None)
     with ExitStack() as on_error:
         on_error.callback(packing.rest.close)
-        _pass(ready, open_rows(job.dataset, root, chosen), packing, chosen is not None)
+        _pass(ready, open_blocks(job.dataset, root, chosen), packing, chosen is not None)
         wanted, positions = packing.finish(ready), packing.positions if chosen is None else chosen
         compiled = CompiledJob(job, root, line_format, stamps, wanted, packing.rest, positions=positions)
         compiled.check_unchanged()
@@ -60,15 +59,14 @@ def compile_job(job: Job, root: Path, line_format: LineFormat) -> CompiledJob:
     return compiled
 
 
-def _pass(ready: Program, rows: Iterable[SourceRow], packing: _Packing, filtered: bool) -> None:
+def _pass(ready: Program, blocks: Iterable[Block], packing: _Packing, filtered: bool) -> None:
     """The one pass over the rows. Raises RowsFailed."""
     faults = Faults(packing.dataset)
-    digest, add = ready.digest, packing.add
-    for request in ready.requests(rows, filtered):
-        if isinstance(request, Problem):
-            faults.add(request)
+    for asked in ready.requests(blocks, filtered):
+        if isinstance(asked, Problem):
+            faults.add(asked)
         else:
-            add(request, digest(request.body))
+            packing.add(asked, ready.digester.each(asked.bodies))
     faults.check()
 
 
@@ -77,8 +75,8 @@ def preview(job: Job, root: Path, line_format: LineFormat, rows: int | None = No
     the first row that fails, and without looking for doubled ids."""
     ready = program(job, line_format)
     chosen = _sampled(ready, job, root)
-    asked = ready.requests(open_rows(job.dataset, root, chosen), filtered=chosen is not None)
-    return map(ready.line, islice(asked, rows))
+    asked = ready.requests(open_blocks(job.dataset, root, chosen), filtered=chosen is not None)
+    return islice(chain.from_iterable(map(lines_of, map(ready.lines, asked))), rows)
 
 
 def _sampled(ready: Program, job: Job, root: Path) -> array[int] | None:
@@ -98,7 +96,6 @@ class _Packing:
         around = requests.envelope(job.model.endpoint, line_format)
         self._around = sum(map(len, around)) + 1 + requests.KEY_CHARACTERS
         self.dataset = job.dataset.key
-        self._digests = bytearray()  # of the rows that are not packed yet
         self._keys = bytearray()
         self._sizes = array("I")
         self._characters = 0
@@ -106,33 +103,22 @@ class _Packing:
         self.positions = array("I") if keeps_positions else None
         self.ids = Hashes() if job.dataset.id is not None else None
 
-    def add(self, request: Request, digest: bytes) -> None:
-        self._digests += digest
-        id_size = len(request.custom_id)
-        id_size = requests.MAX_READABLE if id_size > requests.MAX_READABLE else id_size or 1
-        self._sizes.append(self._around + len(request.body) + id_size)
-        self._characters += request.characters
+    def add(self, some: Requests, digests: list[bytes]) -> None:
+        keys, rest = digest.split(digests)
+        self._keys += keys
+        self.rest.write(rest)
+        around, longest = self._around, requests.MAX_READABLE
+        id_sizes = [size if size <= longest else longest for size in map(len, some.ids)]
+        self._sizes.extend([around + len(body) + size for body, size in zip(some.bodies, id_sizes, strict=True)])
+        self._characters += some.characters
         if self.ids is not None:
-            self.ids.add(request.custom_id)
+            self.ids.update(some.ids)
         if self.positions is not None:
-            self.positions.append(request.row.number)
-        if len(self._digests) == _PACKED_ROWS * DIGEST_BYTES:
-            self._pack()
+            self.positions.extend(some.numbers)
 
     def finish(self, ready: Program) -> Wanted:
-        self._pack()
         characters = self._characters + ready.static_characters * len(self._sizes)
         return Wanted(self._keys, self._sizes, -(-characters // CHARACTERS_PER_TOKEN))
-
-    def _pack(self) -> None:
-        """Split the digests that came last into their halves, two 64-bit words each."""
-        words = array("Q", bytes(self._digests))
-        keys = array("Q", bytes(len(self._digests) // 2))
-        rest = array("Q", keys)
-        keys[0::2], keys[1::2], rest[0::2], rest[1::2] = words[0::4], words[1::4], words[2::4], words[3::4]
-        self._keys += keys.tobytes()
-        self.rest.write(rest.tobytes())
-        self._digests.clear()
 
 
 def _refuse_empty(compiled: CompiledJob) -> None:
@@ -149,8 +135,7 @@ def _refuse_empty(compiled: CompiledJob) -> None:
 def _refuse_double_ids(compiled: CompiledJob, suspects: frozenset[int]) -> None:
     """Raise DataError for the first id that comes twice, with both places."""
     seen: dict[str, SourceRow] = {}
-    rows = open_rows(compiled.job.dataset, compiled.root, compiled.positions)
-    for row, custom_id in compiled.ids(rows):
+    for row, custom_id in chain.from_iterable(zip(block, ids, strict=True) for block, ids in compiled.with_ids()):
         if hash(custom_id) not in suspects:
             continue
         if custom_id in seen:

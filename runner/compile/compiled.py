@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol
 
 DIGEST_BYTES = 32  # SHA-256
 KEY_BYTES = 16  # the first half: what indexes, plans and custom_ids use
@@ -37,6 +37,15 @@ class Wanted:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def keys_at(self, ordinals: Sequence[int]) -> bytes:
+        """The keys of the rows at `ordinals` (ascending), packed."""
+        if not ordinals:
+            return b""
+        first, end = ordinals[0], ordinals[-1] + 1
+        if end - first == len(ordinals):
+            return bytes(self.keys[first * KEY_BYTES : end * KEY_BYTES])
+        return b"".join([self.keys[n * KEY_BYTES : (n + 1) * KEY_BYTES] for n in ordinals])
+
 
 class Compiled(Protocol):
     """A compiled job. Iterating reads the dataset again; nothing here holds it."""
@@ -56,4 +65,8 @@ class Compiled(Protocol):
 
         Raises DataError when a digest differs from the compiled one.
         """
+        ...
+
+    def write_lines(self, ordinals: Iterable[int], out: IO[bytes]) -> int:
+        """Write the same lines, each with a newline. The number of bytes written; raises as `lines` does."""
         ...

@@ -8,7 +8,11 @@ new tag, and golden digests in the tests.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from runner.compile.compiled import DIGEST_BYTES
 
 TAG = b"runner-request/1\n"
 _STATES = 4096  # half a megabyte
@@ -23,28 +27,65 @@ def of(provider: str, endpoint: str, replicate: int, model: str, body: bytes) ->
     return digester(provider, endpoint, replicate, model)(body)
 
 
-def digester(provider: str, endpoint: str, replicate: int, model: str, prefix: bytes = b"") -> Callable[[bytes], bytes]:
-    """body -> digest, with what all requests of a job share hashed once.
-
-    prefix: the bytes every body begins with. The length of a body is hashed before it, so one state is kept for each
-    length seen: on a CPU without SHA instructions a long system message is most of the cost of a row.
-    """
+def digester(provider: str, endpoint: str, replicate: int, model: str, prefix: bytes = b"") -> Digester:
+    """body -> digest, with what all requests of a job share hashed once. prefix: the bytes every body begins with."""
     base = hashlib.sha256(TAG)
     for part in (provider, endpoint, str(replicate), model):
         base.update(_framed(part.encode()))
-    begun: dict[int, hashlib._Hash] = {}
-    start = len(prefix)
+    return Digester(_Begun(base, prefix), len(prefix))
 
-    def digest(body: bytes) -> bytes:
-        size = len(body)
-        state = begun.get(size)
-        if state is None:
-            state = base.copy()
-            state.update(size.to_bytes(8, "big") + prefix)
-            if len(begun) < _STATES:
-                begun[size] = state
-        state = state.copy()
-        state.update(body[start:])
-        return state.digest()
 
-    return digest
+class _Begun(dict[int, "hashlib._Hash"]):
+    """Hashes up to and with the prefix, by size of the body.
+
+    The size is hashed before the body, so one state is kept for each size seen: on a CPU without SHA instructions a
+    long system message is most of the cost of a row.
+    """
+
+    def __init__(self, base: hashlib._Hash, prefix: bytes) -> None:
+        self._base = base
+        self._prefix = prefix
+
+    def __missing__(self, size: int) -> hashlib._Hash:
+        state = self._base.copy()
+        state.update(size.to_bytes(8, "big") + self._prefix)
+        if len(self) < _STATES:
+            self[size] = state
+        return state
+
+
+@dataclass(frozen=True, slots=True)
+class Digester:
+    """Digests of bodies that begin with the same `start` bytes."""
+
+    begun: _Begun
+    start: int
+
+    def __call__(self, body: bytes) -> bytes:
+        return self.each((body,))[0]
+
+    def each(self, bodies: Iterable[bytes]) -> list[bytes]:
+        begun, start, found = self.begun, self.start, []
+        for body in bodies:
+            state = begun[len(body)].copy()
+            state.update(body[start:])
+            found.append(state.digest())
+        return found
+
+
+def split(digests: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """(the keys of some digests, their other halves), each packed."""
+    words = array("Q", b"".join(digests))  # four 64-bit words a digest
+    keys = array("Q", bytes(len(words) * 4))
+    rest = array("Q", keys)
+    keys[0::2], keys[1::2], rest[0::2], rest[1::2] = words[0::4], words[1::4], words[2::4], words[3::4]
+    return keys.tobytes(), rest.tobytes()
+
+
+def joined(packed_keys: bytes, packed_rest: bytes) -> list[bytes]:
+    """The digests whose halves these are."""
+    keys, rest = array("Q", packed_keys), array("Q", packed_rest)
+    words = array("Q", bytes(len(keys) * 16))
+    words[0::4], words[1::4], words[2::4], words[3::4] = keys[0::2], keys[1::2], rest[0::2], rest[1::2]
+    packed = words.tobytes()
+    return [packed[at : at + DIGEST_BYTES] for at in range(0, len(packed), DIGEST_BYTES)]

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any, NamedTuple
 
-import msgspec
-
-from runner.compile import digest, requests
-from runner.compile.compiled import KEY_BYTES, Line
+from runner.compile import digest, ids, requests
+from runner.compile.compiled import KEY_BYTES
 from runner.compile.stream import Rendering, RowFailure
 from runner.compile.template import Source, Template, parse, suggestion
-from runner.data.rows import SourceRow
+from runner.data.rows import Block, SourceRow
 from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job.capabilities import LineFormat
 from runner.spec.project import Dataset, Job, Prompt
 
+_GROUPED = 256
 
-class Request(msgspec.Struct, frozen=True, gc=False):
-    """One row as a request. `characters` counts the text that differs from row to row."""
 
-    row: SourceRow
-    custom_id: str  # the user's own id, or `row-<n>`
-    body: bytes
-    characters: int
+class Requests(NamedTuple):
+    """Some rows as requests, in order."""
+
+    numbers: Sequence[int]  # positions in the dataset
+    ids: Sequence[str]  # the user's own, or `row-<n>`
+    bodies: Sequence[bytes]
+    characters: int  # of the texts that differ from row to row
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,52 +38,100 @@ class Program:
     where: Template | None
     body: requests.Body
     static_characters: int  # of the other messages
-    digest: Callable[[bytes], bytes]
+    digester: digest.Digester
     envelope: tuple[bytes, bytes, bytes]
 
-    def requests(self, rows: Iterable[SourceRow], filtered: bool = False) -> Iterator[Request | Problem]:
-        """Each wanted row as a request, or what is wrong with it. filtered: `where` has been applied before."""
+    def requests(self, blocks: Iterable[Block], filtered: bool = False) -> Iterator[Requests | Problem]:
+        """The wanted rows as requests, and what is wrong with those that cannot be. filtered: `where` has been applied
+        before."""
         templates = self.texts + ((self.id_template,) if self.id_template else ())
-        splice = self.body.splice()
-        id_of = self._id_of()
-        where = None if filtered else self.where
-        for row, texts in Rendering(templates, where).stream(rows):
-            if type(texts) is RowFailure:
-                yield texts.problem(row)
-                continue
-            assert not isinstance(texts, RowFailure)
-            try:
-                yield Request(row, id_of(row, texts), splice(texts), sum([len(text) for text in texts]))
-            except (ValueError, UnicodeEncodeError) as error:
-                yield Problem(row.mark, str(error))
+        rendering = Rendering(templates, None if filtered else self.where)
+        if not rendering.is_simple:
+            yield from self._one_by_one(rendering, chain.from_iterable(blocks))
+            return
+        for block in blocks:
+            if (rendered := rendering.block(block)) is not None:
+                kept, texts = rendered
+                yield from self._made(kept, kept.numbers, kept.values, texts)
+            else:
+                yield from self._one_by_one(rendering, block)
 
-    def line(self, request: Request | Problem) -> Line:
-        """The request as it is sent. Raises DataError for a problem."""
-        if isinstance(request, Problem):
-            raise DataError(request.message, hint=request.hint, mark=request.mark)
-        key = self.digest(request.body)[:KEY_BYTES]
+    def _one_by_one(self, rendering: Rendering, rows: Iterable[SourceRow]) -> Iterator[Requests | Problem]:
+        """Together again, after each row was rendered for itself."""
+        group: list[tuple[SourceRow, Sequence[str]]] = []
+        try:
+            for row, texts in rendering.stream(rows):
+                if isinstance(texts, RowFailure):
+                    yield from self._of_group(group)
+                    yield texts.problem(row)
+                    continue
+                group.append((row, texts))
+                if len(group) == _GROUPED:
+                    yield from self._of_group(group)
+        except DataError:
+            yield from self._of_group(group)
+            raise
+        yield from self._of_group(group)
+
+    def _of_group(self, group: list[tuple[SourceRow, Sequence[str]]]) -> Sequence[Requests | Problem]:
+        """The requests of `group`, which is emptied."""
+        rows, texts = [row for row, _ in group], [texts for _, texts in group]
+        group.clear()
+        return self._made(rows, [row.number for row in rows], [row.row for row in rows], texts)
+
+    def _made(
+        self,
+        rows: Iterable[SourceRow],
+        numbers: Sequence[int],
+        values: Sequence[dict[str, Any]],
+        texts: Sequence[Sequence[str]],
+    ) -> Sequence[Requests | Problem]:
+        """Rendered rows as requests, in one piece unless something is wrong with one of them."""
+        if not texts:
+            return ()
+        try:
+            return (self._together(numbers, values, texts),)
+        except ValueError:  # half a surrogate pair is one as well
+            return [self._alone(row, of_row) for row, of_row in zip(rows, texts, strict=True)]
+
+    def _alone(self, row: SourceRow, texts: Sequence[str]) -> Requests | Problem:
+        try:
+            return self._together((row.number,), (row.row,), (texts,))
+        except ValueError as error:
+            return Problem(row.mark, str(error))
+
+    def _together(
+        self, numbers: Sequence[int], values: Sequence[dict[str, Any]], texts: Sequence[Sequence[str]]
+    ) -> Requests:
+        """Raises ValueError."""
+        characters = sum([len(text) for of_row in texts for text in of_row])
+        return Requests(numbers, self._ids(numbers, values, texts), self.body.bodies(texts), characters)
+
+    def lines(self, asked: Requests | Problem, end: bytes = b"") -> tuple[list[bytes], Iterator[tuple[bytes, ...]]]:
+        """(keys, the requests as they are sent, each in parts and with `end`). Raises DataError for a problem."""
+        if isinstance(asked, Problem):
+            raise DataError(asked.message, hint=asked.hint, mark=asked.mark)
+        keys = [digest[:KEY_BYTES] for digest in self.digester.each(asked.bodies)]
         head, middle, tail = self.envelope
-        custom_id = requests.custom_id_of(request.custom_id, key).encode()
-        return Line(key, b"".join((head, custom_id, middle, request.body, tail)))
+        custom_ids = requests.custom_ids(asked.ids, keys)
+        return keys, zip(repeat(head), custom_ids, repeat(middle), asked.bodies, repeat(tail + end))
 
-    def ids(self, rows: Iterable[SourceRow]) -> Iterator[tuple[SourceRow, str]]:
-        """The ids of rows that were requests before, without rendering what is not needed for them."""
-        id_of = self._id_of()
-        if self.id_template is None:
-            return ((row, id_of(row, ())) for row in rows)
-        return ((row, texts[0]) for row, texts in _sound(Rendering((self.id_template,)), rows))
+    def template_ids(self, rows: Iterable[SourceRow]) -> Iterator[str]:
+        """The ids that a template gives to rows which were requests before."""
+        assert self.id_template is not None
+        return (texts[0] for _, texts in _sound(Rendering((self.id_template,)), rows))
 
     def kept(self, rows: Iterable[SourceRow]) -> Iterator[SourceRow]:
         """The rows that `where` keeps. Raises DataError for one on which it fails."""
         return (row for row, _ in _sound(Rendering((), self.where), rows))
 
-    def _id_of(self) -> Callable[[SourceRow, Sequence[str]], str]:
+    def _ids(self, numbers: Iterable[int], rows: Iterable[dict[str, Any]], texts: Iterable[Sequence[str]]) -> list[str]:
+        """The ids of some rows. Raises ValueError."""
         if self.id_template is not None:
-            return lambda row, texts: _checked(texts[-1])
+            return [_checked(of_row[-1]) for of_row in texts]
         if self.id_column is not None:
-            column = self.id_column
-            return lambda row, texts: _id_in(row, column)
-        return lambda row, texts: f"row-{row.number + 1}"
+            return [_id_in(row, self.id_column) for row in rows]
+        return ids.numbered(numbers)
 
 
 def _sound(rendering: Rendering, rows: Iterable[SourceRow]) -> Iterator[tuple[SourceRow, Sequence[str]]]:
@@ -110,7 +160,7 @@ def program_of(job: Job, line_format: LineFormat) -> Program:
         where=where,
         body=body,
         static_characters=sum(len(text) for i, text in static.items() if i not in left),
-        digest=digest.digester(job.model.provider, job.model.endpoint, job.replicate, model, body.pieces[0]),
+        digester=digest.digester(job.model.provider, job.model.endpoint, job.replicate, model, body.pieces[0]),
         envelope=requests.envelope(job.model.endpoint, line_format),
     )
 
@@ -139,14 +189,10 @@ def where_of(dataset: Dataset) -> Template | None:
 
 def id_of(dataset: Dataset) -> Template | None:
     """The template of `id`, None where it is a column's name or not there."""
-    if not id_is_template(dataset):
+    if not ids.is_template(dataset):
         return None
     assert dataset.id is not None
     return parse(Source(dataset.id, _mark(dataset.id_mark, dataset), f"`id` of dataset `{dataset.key}`"))
-
-
-def id_is_template(dataset: Dataset) -> bool:
-    return dataset.id is not None and ("{{" in dataset.id or "{%" in dataset.id)
 
 
 def _mark(mark: Mark, dataset: Dataset) -> Mark:
@@ -159,14 +205,12 @@ def _checked(text: str) -> str:
     return text
 
 
-def _id_in(row: SourceRow, column: str) -> str:
-    value = row.row.get(column)
+def _id_in(row: dict[str, Any], column: str) -> str:
+    value = row.get(column)
     if type(value) is str:
         return _checked(value)
     if type(value) is int or type(value) is float:
         return str(value)
-    if column not in row.row:
-        raise ValueError(
-            f"the row has no column `{column}`, which is the dataset's `id`; {suggestion(column, row.row)}"
-        )
+    if column not in row:
+        raise ValueError(f"the row has no column `{column}`, which is the dataset's `id`; {suggestion(column, row)}")
     raise ValueError(f"the id of the row, `{column}`, is neither text nor a number")

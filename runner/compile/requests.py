@@ -8,7 +8,7 @@ from __future__ import annotations
 import binascii
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from runner.spec.project import Job
 
 MAX_READABLE = 40  # characters of the user's id in a custom_id
 KEY_CHARACTERS = 22  # base64url of 16 bytes without padding
+_ENCODED_BYTES = KEY_CHARACTERS + 3  # with padding and a newline
 CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS = (
     "/v1/chat/completions",
     "/v1/responses",
@@ -30,8 +31,9 @@ CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS = (
 _AUTHORS_ORDER = frozenset({"response_format", "tools", "text"})  # params that carry schemas
 _OURS = frozenset({"model", "messages", "input", "prompt"})
 _EXACT = 2**53  # integral floats below it are the integers they print as
+_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
-_TO_URL = bytes.maketrans(b"+/", b"-_")
+_TO_URL = bytes.maketrans(b"+/\n", b"-_-")
 _TO_PLAIN = bytes.maketrans(b"-_", b"+/")
 _encode = msgspec.json.Encoder().encode
 
@@ -41,8 +43,22 @@ def custom_id_of(readable: str, key: bytes) -> str:
 
     At most 63 of [A-Za-z0-9_-], which every remote accepts.
     """
-    encoded = binascii.b2a_base64(key, newline=False).translate(_TO_URL)[:KEY_CHARACTERS]
-    return f"{_UNSAFE.sub('_', readable[:MAX_READABLE]) or 'r'}-{encoded.decode()}"
+    return custom_ids((readable,), (key,))[0].decode()
+
+
+def custom_ids(readable: Sequence[str], keys: Sequence[bytes]) -> list[bytes]:
+    """`custom_id_of` of each."""
+    whole = "".join(readable)
+    is_safe = whole.isascii() and not whole.encode().translate(None, _SAFE)
+    if not is_safe or not all(readable) or max(map(len, readable), default=0) > MAX_READABLE:
+        readable = [_UNSAFE.sub("_", text[:MAX_READABLE]) or "r" for text in readable]
+    # the newline that ends one key's base64 becomes the dash before the next
+    encoded = b"".join((b"\n", *map(binascii.b2a_base64, keys))).translate(_TO_URL)
+    starts = range(0, len(encoded) - 1, _ENCODED_BYTES)
+    return [
+        text.encode() + encoded[start : start + 1 + KEY_CHARACTERS]
+        for text, start in zip(readable, starts, strict=True)
+    ]
 
 
 def key_of(custom_id: str) -> bytes | None:
@@ -69,14 +85,15 @@ class Body:
     pieces: tuple[bytes, ...]
     slots: tuple[tuple[int, ...], ...]
 
-    def splice(self) -> Callable[[Sequence[str]], bytes]:
-        """contents of all messages -> body bytes. Raises UnicodeEncodeError for half a surrogate pair."""
+    def bodies(self, texts: Iterable[Sequence[str]]) -> list[bytes]:
+        """For each row the contents of its messages -> body bytes. Raises UnicodeEncodeError for half a surrogate
+        pair."""
         if self.slots == ((0,),):
             head, tail = self.pieces
-            return lambda texts: b"".join((head, _encode(texts[0]), tail))
-        return self._splice
+            return [head + _encode(of_row[0]) + tail for of_row in texts]
+        return [self._body(of_row) for of_row in texts]
 
-    def _splice(self, texts: Sequence[str]) -> bytes:
+    def _body(self, texts: Sequence[str]) -> bytes:
         parts = [self.pieces[0]]
         for slot, piece in zip(self.slots, self.pieces[1:], strict=True):
             text = texts[slot[0]] if len(slot) == 1 else "\n\n".join([texts[i] for i in slot])

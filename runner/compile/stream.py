@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, NoReturn
 
 import msgspec
 
@@ -15,7 +15,7 @@ from runner.compile.frames import Failure
 from runner.compile.pool import Worker, WorkerDied
 from runner.compile.sandbox import DROPPED, MAX_OUTPUT_CHARACTERS
 from runner.compile.template import Template, suggestion
-from runner.data.rows import SourceRow
+from runner.data.rows import Block, SourceRow
 from runner.errors import DataError, Problem, SpecError
 
 CHUNK_ROWS = 256
@@ -57,6 +57,26 @@ class Rendering:
         self._general = tuple(t for t in templates if not t.is_simple)
         self._where_is_general = where is not None and not where.is_simple
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether everything is text and names: then `block` can be asked."""
+        return not self._general and not self._where_is_general
+
+    def block(self, rows: Block) -> tuple[Block, list[Sequence[str]]] | None:
+        """The kept ones of many rows and their texts; None if something may have failed: `stream` says what."""
+        try:
+            if self._where is not None:
+                texts = self._where.texts(rows.values)
+                if _any_too_long(texts):
+                    return None
+                rows = rows.at([i for i, text in enumerate(texts) if text.strip() not in DROPPED])
+            columns = [template.texts(rows.values) for template in self._templates]
+        except (KeyError, ValueError):
+            return None
+        if any(map(_any_too_long, columns)):
+            return None
+        return rows, list(zip(*columns, strict=True)) if columns else [()] * len(rows)
+
     def stream(self, rows: Iterable[SourceRow]) -> Iterator[Rendered]:
         """Each kept row with its texts in the order of the templates, or with why there are none.
 
@@ -74,25 +94,6 @@ class Rendering:
 
     def _here(self, rows: Iterable[SourceRow]) -> Iterator[Rendered]:
         renderers = [template.renderer() for template in self._templates]
-        if len(renderers) == 1:
-            return self._one_text(rows, renderers[0])
-        return self._several_texts(rows, renderers)
-
-    def _one_text(self, rows: Iterable[SourceRow], render: Callable[[Mapping[str, Any]], str]) -> Iterator[Rendered]:
-        for row in rows:
-            try:
-                text = render(row.row)
-            except (KeyError, ValueError):
-                yield row, self._texts_here(row)
-                continue
-            if len(text) > MAX_OUTPUT_CHARACTERS:
-                yield row, _too_long(self._templates[0])
-            else:
-                yield row, (text,)
-
-    def _several_texts(
-        self, rows: Iterable[SourceRow], renderers: Sequence[Callable[[Mapping[str, Any]], str]]
-    ) -> Iterator[Rendered]:
         for row in rows:
             values = row.row
             try:
@@ -100,7 +101,7 @@ class Rendering:
             except (KeyError, ValueError):
                 yield row, self._texts_here(row)
                 continue
-            if texts and max(map(len, texts)) > MAX_OUTPUT_CHARACTERS:
+            if _any_too_long(texts):
                 yield row, self._texts_here(row)
             else:
                 yield row, texts
@@ -146,6 +147,10 @@ def _text_or_failure(template: Template, row: SourceRow) -> str | RowFailure:
     except ValueError as error:  # an integer of more digits than Python prints
         return RowFailure(template, 1, str(error))
     return _too_long(template) if len(text) > MAX_OUTPUT_CHARACTERS else text
+
+
+def _any_too_long(texts: Iterable[str]) -> bool:
+    return max(map(len, texts), default=0) > MAX_OUTPUT_CHARACTERS
 
 
 def _too_long(template: Template) -> RowFailure:

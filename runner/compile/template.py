@@ -66,16 +66,18 @@ class Template:
 
     def renderer(self) -> Callable[[Mapping[str, Any]], str]:
         """row -> text for a simple template, as `Template.render` would give it. Raises KeyError(name)."""
-        assert self.pattern is not None
-        pattern = self.pattern
-        if not self.names:
-            text = pattern % ()
-            return lambda row: text
-        if len(self.names) == 1:
-            (name,) = self.names
-            return lambda row: pattern % (row[name],)
-        values = itemgetter(*self.names)
+        pattern, values = self._parts()
         return lambda row: pattern % values(row)
+
+    def texts(self, rows: Iterable[Mapping[str, Any]]) -> list[str]:
+        """The same for many rows. Raises KeyError(name)."""
+        pattern, values = self._parts()
+        return [pattern % values(row) for row in rows]
+
+    def _parts(self) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
+        assert self.pattern is not None
+        # one value may stand alone right of a `%`: it is never a tuple, rows come from JSON, CSV and Parquet
+        return self.pattern, itemgetter(*self.names) if self.names else lambda row: ()
 
 
 def parse(source: Source) -> Template:

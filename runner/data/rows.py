@@ -4,65 +4,74 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import IO, Any
 
 from runner.data import csv, files, jsonl, parquet
+from runner.data.block import Block, SourceRow
 from runner.data.files import FileStamp, Source, expand, signature
 from runner.data.picks import Picks
 from runner.errors import DataError, Mark
 
-__all__ = ["FileStamp", "Source", "SourceRow", "expand", "open_rows", "signature"]
+__all__ = ["Block", "FileStamp", "Source", "SourceRow", "expand", "open_blocks", "open_rows", "signature"]
 
-_encode = msgspec.json.Encoder().encode
-_READERS = {".jsonl": jsonl.read, ".csv": csv.read, ".parquet": parquet.read}
-
-
-class SourceRow(msgspec.Struct, frozen=True, gc=False):
-    """One row as it was read. `line` counts lines of the file from 1 (Parquet: rows)."""
-
-    row: dict[str, Any]
-    file: str  # relative to the project root
-    line: int
-    number: int  # position in the whole dataset, from 0
-
-    @property
-    def mark(self) -> Mark:
-        return Mark(self.file, self.line)
-
-    @property
-    def json(self) -> bytes:
-        """The row as one compact JSON object, without a line break."""
-        return _encode(self.row)
+_BLOCK_ROWS = 512
 
 
 def open_rows(dataset: Source, root: Path, at: Iterable[int] | None = None) -> Iterator[SourceRow]:
-    """Rows of all files of a dataset in order, streamed.
+    """Rows of all files of a dataset in order, streamed. Arguments and errors as of `open_blocks`."""
+    return chain.from_iterable(open_blocks(dataset, root, at))
+
+
+def open_blocks(
+    dataset: Source, root: Path, at: Iterable[int] | None = None, *, checked: bool = True
+) -> Iterator[Block]:
+    """Rows of all files of a dataset in order, in runs. An error comes after the rows before it.
 
     at: positions in the dataset, ascending; the others are skipped without being decoded where the format allows it,
-    and reading stops after the last. None reads all.
+    and reading stops after the last. None reads all. checked: False leaves out what costs time and was done when the
+    same bytes were read before.
     Raises DataError with the file and line, or with the dataset's place in the specs.
     """
     picks = Picks(at)
-    number = -1
     for name in expand(dataset, root):
-        if picks.every:
-            start = number + 1
-            for number, (line, row) in enumerate(_read(root, name, picks), start):
-                yield SourceRow(row, name, line, number)
-        elif not picks.done:
-            for line, row in _read(root, name, picks):
-                yield SourceRow(row, name, line, picks.position)
+        if not picks.done:
+            yield from _read(root, name, picks, checked)
 
 
-def _read(root: Path, name: str, picks: Picks) -> Iterator[tuple[int, dict[str, Any]]]:
+def _read(root: Path, name: str, picks: Picks, checked: bool) -> Iterator[Block]:
     form, packing = files.kind_of(name)
     try:
         with files.open_bytes(root / name, packing, Mark(name)) as file:
-            yield from _READERS[form](file, name, picks)
+            if form == ".jsonl":
+                yield from jsonl.read(file, name, picks, checked=checked)
+            else:
+                yield from _blocks(form, file, name, picks)
     except (EOFError, zlib.error) as error:
         raise DataError(f"the compressed file is damaged: {error}", mark=Mark(name)) from error
     except OSError as error:
         raise DataError(f"cannot read the file: {error.strerror or error}", mark=Mark(name)) from error
+
+
+def _blocks(form: str, file: IO[bytes], name: str, picks: Picks) -> Iterator[Block]:
+    """Rows of a reader that gives them one by one, in runs."""
+    rows = (csv.read if form == ".csv" else parquet.read)(file, name, picks)
+    while True:
+        lines: list[int] = []
+        numbers: list[int] = []
+        values: list[dict[str, Any]] = []
+        error = None
+        try:
+            for line, row in islice(rows, _BLOCK_ROWS):
+                lines.append(line)
+                numbers.append(picks.position)
+                values.append(row)
+        except (DataError, EOFError, zlib.error, OSError) as raised:
+            error = raised
+        if values:
+            yield Block(name, lines, picks.among(len(values)) if picks.every else numbers, values)
+        if error is not None:
+            raise error
+        if len(values) < _BLOCK_ROWS:
+            return

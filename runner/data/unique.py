@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 
 _BUCKETS = 256
 
@@ -15,9 +16,10 @@ class Hashes:
     def __init__(self) -> None:
         self._buckets = [array("q") for _ in range(_BUCKETS)]
 
-    def add(self, text: str) -> None:
-        value = hash(text)
-        self._buckets[value & 255].append(value)
+    def update(self, texts: Iterable[str]) -> None:
+        add = [bucket.append for bucket in self._buckets]
+        for value in map(hash, texts):
+            add[value & 255](value)
 
     def suspects(self) -> frozenset[int]:
         """Hashes that came twice: their ids are equal but for one chance in about 10**8 at a million rows."""

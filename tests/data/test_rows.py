@@ -56,7 +56,7 @@ def test_jsonl_keeps_integers_exact_and_json_on_one_line(tmp_path: Path) -> None
     (tmp_path / "a.jsonl").write_bytes(b'{"n": 123456789012345678901234567890, "t": "a\\nb"}\n')
     (row,) = rows_of(tmp_path, "a.jsonl")
     assert row.row["n"] == 123456789012345678901234567890
-    assert row.json == b'{"n":123456789012345678901234567890,"t":"a\\nb"}'
+    assert row.json == b'{"n": 123456789012345678901234567890, "t": "a\\nb"}'
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,7 @@ def test_a_sample_is_fixed_across_releases() -> None:
 
 def test_doubled_ids_are_suspects() -> None:
     hashes = Hashes()
-    for number in range(5000):
-        hashes.add(f"id-{number}")
+    hashes.update(f"id-{number}" for number in range(5000))
     assert hashes.suspects() == frozenset()
-    hashes.add("id-77")
-    hashes.add("id-77")
+    hashes.update(["id-77", "id-77"])
     assert hashes.suspects() == {hash("id-77")}

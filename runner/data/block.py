@@ -1,0 +1,99 @@
+"""Rows in runs: a file is read and worked on some hundred rows at a time, column by column, because in Python a call
+and an object for every row cost more than the row's own work. One row with its place is made where it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import Any
+
+import msgspec
+
+from runner.errors import Mark
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class SourceRow(msgspec.Struct, frozen=True, gc=False):
+    """One row as it was read. `line` counts lines of the file from 1 (Parquet: rows)."""
+
+    row: dict[str, Any]
+    file: str  # relative to the project root
+    line: int
+    number: int  # position in the whole dataset, from 0
+    text: bytes = b""  # the row as the file has it, where that is JSON
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.file, self.line)
+
+    @property
+    def json(self) -> bytes:
+        """The row as one JSON object without a line break: as the file has it, else compact."""
+        return self.text if self.text and b"\r" not in self.text else _encode(self.row)
+
+
+class Block:
+    """Some rows of one file, in order. Iterating gives SourceRows.
+
+    texts: the rows as the file has them, without blanks around, where that is JSON; else None. values: None leaves
+    decoding the texts to whoever asks.
+    """
+
+    __slots__ = ("_values", "file", "lines", "numbers", "texts")
+
+    def __init__(
+        self,
+        file: str,
+        lines: Sequence[int],
+        numbers: Sequence[int],
+        values: list[dict[str, Any]] | None,
+        texts: list[bytes] | None = None,
+    ) -> None:
+        self.file = file
+        self.lines = lines
+        self.numbers = numbers
+        self.texts = texts
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[SourceRow]:
+        texts = repeat(b"") if self.texts is None else self.texts
+        return map(SourceRow, self.values, repeat(self.file), self.lines, self.numbers, texts)
+
+    def at(self, indices: Sequence[int]) -> Block:
+        """Some of these rows."""
+        if len(indices) == len(self):
+            return self
+        return Block(
+            self.file,
+            [self.lines[i] for i in indices],
+            [self.numbers[i] for i in indices],
+            [self._values[i] for i in indices] if self._values is not None else None,
+            [self.texts[i] for i in indices] if self.texts is not None else None,
+        )
+
+    @property
+    def values(self) -> list[dict[str, Any]]:
+        if self._values is None:
+            self._values = [_decode(text) for text in self.texts or ()]
+        return self._values
+
+    def jsons(self) -> list[bytes]:
+        """`json` of every row."""
+        if self.texts is None:
+            return [_encode(row) for row in self.values]
+        # a carriage return between two values is no line break to us, but to many a reader of our results
+        return [text if b"\r" not in text else _encode(_decode(text)) for text in self.texts]
+
+    def column(self, name: str) -> list[Any]:
+        """One column, None where a row is without it. Decodes nothing else."""
+        if self._values is not None:
+            return [row.get(name) for row in self._values]
+        only: Any = msgspec.defstruct("Only", [("value", Any, None)], rename={"value": name}, gc=False)
+        decode = msgspec.json.Decoder(only).decode
+        return [decode(text).value for text in self.texts or ()]
