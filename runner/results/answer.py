@@ -16,20 +16,20 @@ from runner.results.parse import ABSENT
 NULL = b"null"
 
 
-class _Message(Struct):
+class _Message(Struct, gc=False):
     content: Raw = ABSENT
 
 
-class _Choice(Struct):
+class _Choice(Struct, gc=False):
     message: _Message | None = None
     text: Raw = ABSENT
 
 
-class _Datum(Struct):
+class _Datum(Struct, gc=False):
     embedding: Raw = ABSENT
 
 
-class _Body(Struct):
+class _Body(Struct, gc=False):
     choices: list[_Choice] | None = None  # chat and completions
     output: Raw = ABSENT  # responses
     data: list[_Datum] | None = None  # embeddings

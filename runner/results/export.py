@@ -69,8 +69,9 @@ class JsonlWriter:
 
     def __init__(self, out: IO[bytes]) -> None:
         self._write = out.write
-        self._owner: tuple[str | None, str | None] = (None, None)
-        self._batch = self._origin = NULL
+        self._batch: str | None = None
+        self._origin: str | None = None
+        self._middle, self._end = _around_digest(None, None)
 
     def write(self, merged: Merged) -> None:
         self._write(self.line(merged))
@@ -78,13 +79,30 @@ class JsonlWriter:
     def line(self, merged: Merged) -> bytes:
         """The line with its newline."""
         custom_id, row, answer, response, error, batch, digest, origin = merged
-        if (batch, origin) != self._owner:  # neighbours mostly share a batch
-            self._owner = batch, origin
-            self._batch, self._origin = _encode(batch), _encode(origin)
-        return (
-            b'{"custom_id":%b,"row":%b,"answer":%b,"response":%b,"error":%b,"batch":%b,"digest":"%b","origin":%b}\n'
-            % (_encode(custom_id), row, answer, response, error, self._batch, digest.encode(), self._origin)
+        if batch != self._batch or origin != self._origin:  # neighbours mostly share a batch
+            self._batch, self._origin = batch, origin
+            self._middle, self._end = _around_digest(batch, origin)
+        return b"".join(  # a quarter cheaper than a format
+            (
+                b'{"custom_id":',
+                _encode(custom_id),
+                b',"row":',
+                row,
+                b',"answer":',
+                answer,
+                b',"response":',
+                response,
+                b',"error":',
+                error,
+                self._middle,
+                digest.encode(),
+                self._end,
+            )
         )
+
+
+def _around_digest(batch: str | None, origin: str | None) -> tuple[bytes, bytes]:
+    return b',"batch":%b,"digest":"' % _encode(batch), b'","origin":%b}\n' % _encode(origin)
 
 
 class CsvWriter:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
+from itertools import accumulate, count
+from operator import add
 from pathlib import Path
 
 from runner.job.observed import Phase
@@ -22,6 +24,8 @@ from runner.results.lines import RawLines, scan_runs
 MOST_FILES = 255
 SHOWN = 5  # how many lines of one kind are named
 _OK = int(Outcome.OK)
+TOGETHER = 128  # lines that are decoded in one go
+_KEY = struct.Struct(f"{KEY_BYTES}s")
 _ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
 
 # What a request without a line is, by how its batch ended.
@@ -74,56 +78,64 @@ class _Tally:
     def scan(self, number: int, path: Path) -> None:
         """Put one file's lines in their buckets."""
         size = path.stat().st_size
-        success, other = parse.wrapped_success, parse.bare_success
-        line_number = 0
-        for run in scan_runs(path):
-            names, places = [], []  # of this run: custom_ids, and what an entry holds beside the key
-            for offset, line in run:
-                line_number += 1
-                try:
-                    seen = success(line)
-                except parse.NOT_SO:
-                    seen = None
-                if seen is None:
-                    seen = _second_try(other, line)
-                    if seen is not None:
-                        success, other = other, success  # a file has one shape
-                if seen is not None:
-                    custom_id, asked, told = seen
-                    names.append(custom_id)
-                    places.append(_OK << 60 | number << 52 | offset)
-                    self.input_tokens += asked
-                    self.output_tokens += told
+        shape, other = parse.WRAPPED, parse.BARE
+        before = 0  # lines of earlier runs
+        for first, lines in scan_runs(path):
+            places = list(map(add, accumulate(map(len, lines), initial=number << 52 | first), count()))
+            is_text = _is_text(lines)
+            custom_ids: list[str] = []
+            values: list[int] = []  # what their entries hold beside the key
+            at = 0
+            while at < len(lines):
+                some = lines[at : at + TOGETHER]
+                seen = shape.successes(some, is_text=is_text)
+                if not seen and (seen := other.successes(some, is_text=is_text)):
+                    shape, other = other, shape  # a file has one shape
+                if seen:
+                    custom_ids += [success.custom_id for success in seen]
+                    values += [_OK << 60 | place for place in places[at : at + len(seen)]]
+                    self._add_tokens(parse.tokens_of(map(shape.usage_of, seen)))
+                    at += len(seen)
                     continue
-                try:
-                    _, custom_id, outcome, asked, told, is_repaired = parse.read_leniently(line)
-                except parse.Unreadable as reason:
-                    if line.strip():
-                        self.lines += 1
-                        self._cannot_read(f"{path.name}:{line_number}: {reason}", offset + len(line) == size)
-                    continue
-                self.repaired += is_repaired
-                if outcome is None:
-                    self.requests += 1
-                    self.lines += 1
-                    continue
-                names.append(custom_id)
-                places.append(outcome << 60 | number << 52 | offset)
-                self.input_tokens += asked
-                self.output_tokens += told
-            self._spread(names, places)
+                ends_file = (places[at] & NO_LINE) + len(some[0]) == size
+                if (odd := self._read_leniently(some[0], f"{path.name}:{before + at + 1}", ends_file)) is not None:
+                    custom_ids.append(odd[0])
+                    values.append(odd[1] << 60 | places[at])
+                at += 1
+            before += len(lines)
+            self._spread(custom_ids, values)
 
-    def _spread(self, custom_ids: list[str], places: list[int]) -> None:
+    def _read_leniently(self, line: bytes, name: str, ends_file: bool) -> tuple[str, int] | None:
+        """(custom_id, outcome) of a line that is no plain success; None where it is no result, which is counted."""
+        try:
+            _, custom_id, outcome, *tokens, is_repaired = parse.read_leniently(line)
+        except parse.Unreadable as reason:
+            if line.strip():
+                self.lines += 1
+                self._cannot_read(f"{name}: {reason}", ends_file)
+            return None
+        self.repaired += is_repaired
+        if outcome is None:
+            self.requests += 1
+            self.lines += 1
+            return None
+        self._add_tokens(tokens)
+        return custom_id, outcome
+
+    def _add_tokens(self, tokens: Sequence[int]) -> None:
+        self.input_tokens += tokens[0]
+        self.output_tokens += tokens[1]
+
+    def _spread(self, custom_ids: list[str], values: list[int]) -> None:
         """Entries of one run to their buckets."""
         self.lines += len(custom_ids)
         keys = parse.keys_of(custom_ids)
         if None in keys:
-            ours = [(key, place) for key, place in zip(keys, places, strict=True) if key is not None]
-            strangers = [place for key, place in zip(keys, places, strict=True) if key is None]
-            self._meet(strangers)
-            keys, places = [key for key, _ in ours], [place for _, place in ours]
+            ours = [(key, value) for key, value in zip(keys, values, strict=True) if key is not None]
+            self._meet([value for key, value in zip(keys, values, strict=True) if key is None])
+            keys, values = [key for key, _ in ours], [value for _, value in ours]
         buckets = self.buckets
-        for record in map(_ENTRY.pack, keys, places):
+        for record in map(_ENTRY.pack, keys, values):
             buckets[record[0]] += record
 
     def _meet(self, strangers: list[int]) -> None:
@@ -142,7 +154,7 @@ class _Tally:
         """Bucket by bucket: the entry each expected key ends with, `silent` where no line names it."""
         edges = bounds(expected)
         for number, bucket in enumerate(self.buckets):
-            best = dict.fromkeys(unpack(expected[edges[number] : edges[number + 1]]), silent)
+            best = dict.fromkeys(_keys(expected[edges[number] : edges[number + 1]]), silent)
             found: dict[bytes, int] = dict(_ENTRY.iter_unpack(bucket))
             if len(found) * ENTRY_BYTES == len(bucket) and found.keys() <= best.keys():
                 best.update(found)
@@ -166,11 +178,15 @@ class _Tally:
         self._meet(strangers)
 
 
-def _second_try(success: Callable[[bytes], tuple[str, int, int] | None], line: bytes) -> tuple[str, int, int] | None:
+def _is_text(lines: list[bytes]) -> bool:
+    """Whether all is UTF-8; False where it has to be asked line by line."""
+    if all(map(bytes.isascii, lines)):
+        return True
     try:
-        return success(line)
-    except parse.NOT_SO:
-        return None
+        b"\n".join(lines).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> IndexReport:
@@ -193,7 +209,9 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> Inde
     for best in tally.settle(expected, silent):
         missing += list(best.values()).count(silent)
         index += b"".join(map(_ENTRY.pack, best.keys(), best.values()))  # in key order, as `expected` is
-    counts = Counter(byte >> 4 for byte in index[KEY_BYTES::ENTRY_BYTES])
+    counts: Counter[int] = Counter()
+    for byte, times in Counter(index[KEY_BYTES::ENTRY_BYTES]).items():
+        counts[byte >> 4] += times
     return IndexReport(
         index=bytes(index),
         ok=counts[Outcome.OK],
@@ -214,6 +232,10 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> Inde
         input_tokens=tally.input_tokens,
         output_tokens=tally.output_tokens,
     )
+
+
+def _keys(packed: bytes) -> list[bytes]:
+    return [key for (key,) in _KEY.iter_unpack(packed)]
 
 
 def rejected_index(expected: bytes) -> bytes:

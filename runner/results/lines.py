@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 18
+_SMALL, _LARGE = 1 << 12, 1 << 16  # bytes to read ahead
 LONGEST_LINE_BYTES = 1 << 28
 _STUMP_BYTES = 1024  # what is kept of such a line: no JSON object is whole in it, so it is reported
 
@@ -21,28 +22,31 @@ def scan(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterator[tup
 
     A line of more than longest_bytes comes as its first kilobyte, so that memory stays bounded.
     """
-    for runs in scan_runs(path, longest_bytes=longest_bytes):
-        yield from runs
+    for offset, lines in scan_runs(path, longest_bytes=longest_bytes):
+        for line in lines:
+            yield offset, line
+            offset += len(line) + 1
 
 
-def scan_runs(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterator[list[tuple[int, bytes]]]:
-    """The same, many lines at a time: as many as a chunk of the file holds."""
+def scan_runs(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterator[tuple[int, list[bytes]]]:
+    """The same, many lines at a time: the offset of the first, and what follows it without a gap."""
     with path.open("rb", buffering=0) as source:
         offset = 0
         parts: list[bytes] = []  # of a line that began in an earlier chunk
         held = 0  # its length so far, also of what is not kept
         while chunk := source.read(CHUNK_BYTES):
-            pieces = chunk.split(b"\n")
-            last = pieces.pop()
-            run = []
-            for piece in pieces:
-                if held:
-                    run.append((offset, _whole(parts, held, piece, longest_bytes)))
-                    offset += held + len(piece) + 1
-                    parts, held = [], 0
-                else:
-                    run.append((offset, piece))
-                    offset += len(piece) + 1
+            lines = chunk.split(b"\n")
+            last = lines.pop()
+            if held and lines:
+                length = held + len(lines[0])
+                lines[0] = _whole(parts, held, lines[0], longest_bytes)
+                if len(lines[0]) != length:  # a stump: what follows is not where its length says
+                    yield offset, [lines.pop(0)]
+                    offset += length + 1
+                parts, held = [], 0
+            if lines:
+                yield offset, lines
+                offset += sum(map(len, lines)) + len(lines)
             if last:
                 held += len(last)
                 if held <= longest_bytes:
@@ -50,9 +54,8 @@ def scan_runs(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterato
                 else:
                     del parts[1:]
                     parts = parts or [last[:_STUMP_BYTES]]
-            yield run
         if held:
-            yield [(offset, _whole(parts, held, b"", longest_bytes))]
+            yield offset, [_whole(parts, held, b"", longest_bytes)]
 
 
 def _whole(parts: list[bytes], held: int, piece: bytes, longest_bytes: int) -> bytes:
@@ -65,27 +68,39 @@ def _whole(parts: list[bytes], held: int, piece: bytes, longest_bytes: int) -> b
 class RawLines:
     """Lines at known offsets of many files: few open files, and a block read ahead for neighbours.
 
-    Result files come in any order. While the offsets asked for run forward a large block is read, else a small one.
+    Result files come in any order. A block holds about one line of the file, and more as long as the offsets asked
+    for run forward.
     """
 
-    SMALL, LARGE = 1 << 12, 1 << 16
     OPEN_FILES = 32
 
     def __init__(self) -> None:
         self._open: OrderedDict[Path, _Window] = OrderedDict()
+        self._path: Path | None = None  # of the last line: neighbours mostly share a file
+        self._window: _Window
 
     def at(self, path: Path, offset: int) -> bytes:
-        """The line that begins at `offset`, without its newline. Raises OSError."""
+        """The line that begins at `offset`, without its newline. Raises OSError.
+
+        Give the same Path object for the same file where you can: it is compared by identity first.
+        """
+        if path is not self._path:
+            self._window, self._path = self._window_of(path), path
+        return self._window.line(offset)
+
+    def _window_of(self, path: Path) -> _Window:
         window = self._open.get(path)
         if window is None:
+            window = _Window(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
             if len(self._open) >= self.OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
-            window = self._open[path] = _Window(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            self._open[path] = window
         elif len(self._open) == self.OPEN_FILES:  # else nothing is ever closed, and order is idle
             self._open.move_to_end(path)
-        return window.line(offset)
+        return window
 
     def close(self) -> None:
+        self._path = None
         while self._open:
             self._open.popitem()[1].close()
 
@@ -99,37 +114,48 @@ class RawLines:
 class _Window:
     """One open file and the last block read from it."""
 
-    __slots__ = ("_block", "_fd", "_next", "_start")
+    __slots__ = ("_ahead", "_block", "_fd", "_next", "_start", "_usual")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._block = b""
         self._start = 0  # where the block begins
         self._next = 0  # where the line after the last one begins
+        self._usual = _SMALL  # bytes that most lines of this file fit in
+        self._ahead = _SMALL  # bytes to read while the offsets run forward
 
     def line(self, offset: int) -> bytes:
+        block = self._block
         position = offset - self._start
-        if 0 <= position < len(self._block):
-            end = self._block.find(b"\n", position)
+        if 0 <= position < len(block):
+            end = block.find(b"\n", position)
             if end >= 0:
                 self._next = self._start + end + 1
-                return self._block[position:end]
-        size = RawLines.LARGE if 0 <= offset - self._next < RawLines.LARGE else RawLines.SMALL
+                return block[position:end]
+        if 0 <= offset - self._next < _LARGE:
+            size = self._ahead = min(4 * self._ahead, _LARGE)
+        else:
+            size = self._ahead = self._usual
         block = os.pread(self._fd, size, offset)
         end = block.find(b"\n")
-        while end < 0:
-            more = os.pread(self._fd, max(len(block), RawLines.LARGE), offset + len(block))
-            if not more:
-                end = len(block)
-                break
-            end = more.find(b"\n")
-            end = end + len(block) if end >= 0 else -1
-            block += more
+        if end < 0:
+            block, end = self._longer(block, offset)
+        if not end < self._usual <= end + end // 2 + 256:
+            wanted = min(end + end // 4 + 128, _LARGE)
+            self._usual += (wanted - self._usual) // 16  # towards somewhat more than the mean
         self._next = offset + end + 1
-        line = block[:end]
         # A line of many megabytes is not worth keeping.
-        self._start, self._block = (offset, block) if len(block) <= 4 * RawLines.LARGE else (0, b"")
-        return line
+        self._start, self._block = (offset, block) if len(block) <= 4 * _LARGE else (0, b"")
+        return block[:end]
+
+    def _longer(self, block: bytes, offset: int) -> tuple[bytes, int]:
+        """A block that holds the whole line, and where the line ends in it."""
+        while more := os.pread(self._fd, max(len(block), _SMALL), offset + len(block)):
+            end = more.find(b"\n")
+            block, before = block + more, len(block)
+            if end >= 0:
+                return block, before + end
+        return block, len(block)
 
     def close(self) -> None:
         os.close(self._fd)

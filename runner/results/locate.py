@@ -51,14 +51,23 @@ def locate(keys: bytes | bytearray, sources: Sequence[Source]) -> Shown:
     keys: 16 bytes a row in input order; equal requests may come more than once.
     """
     rows = len(keys) // KEY_BYTES
+    keys = bytes(keys)
     places, owners = array("Q", bytes(8 * rows)), array("I", bytes(4 * rows))
     segments = _segments(sources)
     for number, positions in enumerate(_positions(keys)):
         if not positions or not segments[number]:
             continue
+        if len(segments[number]) == 1:  # most jobs have one batch: nothing to choose
+            owner, start, end = segments[number][0]
+            only = dict(_ENTRY.iter_unpack(memoryview(sources[owner].index)[start:end]))
+            for position in positions:
+                place = only.get(keys[position * KEY_BYTES : (position + 1) * KEY_BYTES])
+                if place is not None:
+                    places[position], owners[position] = place, owner
+            continue
         best = _best(segments[number], sources)
         for position in positions:
-            found = best.get(bytes(keys[position * KEY_BYTES : (position + 1) * KEY_BYTES]))
+            found = best.get(keys[position * KEY_BYTES : (position + 1) * KEY_BYTES])
             if found is not None:
                 places[position], owners[position] = found
     return Shown(places, owners)

@@ -66,19 +66,20 @@ def merge(
 
     Raises StateError when a raw file does not hold what its index says, or rows and `shown` differ in number.
     """
-    places, owners, write = shown.places, shown.sources, writer.write
+    places, owners, total, write = shown.places, shown.sources, len(shown), writer.write
     splicer = Splicer(sources, parse_json=parse_json)
     line_of = splicer.line
     ok = error = waiting = running = missing = number = 0
     try:
-        for number, (custom_id, row, digest) in enumerate(rows, 1):
-            if number > len(places):
+        for number, row in enumerate(rows, 1):
+            if number > total:
                 raise _changed()
             value = places[number - 1]
             if value >> 60 == _OK:
                 ok += 1
-                write(line_of(owners[number - 1], value, custom_id, row, digest))
+                write(line_of(owners[number - 1], value, row))
                 continue
+            custom_id, row_json, digest = row
             if _contains(held, digest):
                 waiting += 1
                 reason = _HELD
@@ -87,15 +88,15 @@ def merge(
                 reason = _IN_FLIGHT
             elif value:
                 error += 1
-                write(line_of(owners[number - 1], value, custom_id, row, digest))
+                write(line_of(owners[number - 1], value, row))
                 continue
             else:
                 missing += 1
                 reason = _MISSING
-            write(Merged(custom_id, row, NULL, NULL, reason, None, digest.hex(), None))
+            write(Merged(custom_id, row_json, NULL, NULL, reason, None, digest.hex(), None))
     finally:
         splicer.close()
-    if number != len(places):
+    if number != total:
         raise _changed()
     assert ok + error + waiting + missing + running == number
     return Accounting(number, ok, error, waiting, missing + running, running, splicer.repaired)

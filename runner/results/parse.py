@@ -11,18 +11,25 @@ import re
 import struct
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from runner.job.outcomes import Outcome
+from runner.job.packed import KEY_BYTES
+from runner.results.repair import repaired as repaired
 
 KEY_CHARS = 22  # 128 bits in base64url without padding
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
-_CODED = struct.Struct("16s2s")
-BOM = b"\xef\xbb\xbf"
+_URL_UNSAFE = bytes.maketrans(b"-_", b"+/")
+_CODED = struct.Struct("16s2x")  # what such characters and "AA" for their padding stand for
+_CODED_CHARS = KEY_CHARS + 2
+_HEX = re.compile(r"[0-9a-f]{64}")
 
 _RETRY_CODES = frozenset(
     (
@@ -74,25 +81,27 @@ class Fault(NamedTuple):
 ABSENT = Raw()
 
 
-class _Usage(Struct):
+class Usage(Struct, gc=False):
+    """Tokens, under the names of either API."""
+
     prompt_tokens: int = 0
     completion_tokens: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
 
 
-class _Body(Struct):
+class _Body(Struct, gc=False):
     error: None = None
-    usage: _Usage | None = None
+    usage: Usage | None = None
 
 
-class _Reply(Struct):
+class _Reply(Struct, gc=False):
     status_code: Annotated[int, Meta(ge=200, lt=300)]
     body: _Body
     error: None = None
 
 
-class Wrapped(Struct):
+class Wrapped(Struct, gc=False):
     """A success in the wrapped form. The types are the verdict: whatever is none does not decode."""
 
     custom_id: str
@@ -100,17 +109,21 @@ class Wrapped(Struct):
     error: None = None
 
 
-class _BareReply(Struct):
+class _BareReply(Struct, gc=False):
     status_code: None = None
     error: None = None
     body: None = None
-    usage: _Usage | None = None
+    usage: Usage | None = None
     choices: Raw = ABSENT
     output: Raw = ABSENT
     data: Raw = ABSENT
 
+    def __post_init__(self) -> None:
+        if self.choices is ABSENT and self.output is ABSENT and self.data is ABSENT:
+            raise ValueError("the shape of the answer is not known")
 
-class Bare(Struct):
+
+class Bare(Struct, gc=False):
     """The same without a wrapper; one of `choices`, `output` and `data` has to be there as well."""
 
     custom_id: str
@@ -136,8 +149,31 @@ class _OwnError(Struct):
     retryable: bool = True
 
 
-decode_wrapped = msgspec.json.Decoder(Wrapped).decode
-decode_bare = msgspec.json.Decoder(Bare).decode
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One of the two ways a success is written."""
+
+    decode: Callable[[bytes], Wrapped | Bare]  # raises one of NOT_SO for all else; does not see broken UTF-8
+    usage_of: Callable[[Wrapped | Bare], Usage | None]
+
+    def read(self, line: bytes) -> Wrapped | Bare:
+        """A success in this shape. Raises one of NOT_SO for all else."""
+        seen = self.decode(line)
+        if not line.isascii():
+            line.decode()  # strings that are skipped are not checked by the decoder
+        return seen
+
+    def successes(self, lines: Iterable[bytes], *, is_text: bool) -> list[Wrapped | Bare]:
+        """What lines begin with, up to the first that is no success. is_text: they are known to be UTF-8."""
+        decode = self.decode if is_text else self.read
+        seen: list[Wrapped | Bare] = []
+        with suppress(*NOT_SO):
+            seen.extend(map(decode, lines))  # those before the one that raises stay
+        return seen
+
+
+WRAPPED = Shape(msgspec.json.Decoder(Wrapped).decode, attrgetter("response.body.usage"))
+BARE = Shape(msgspec.json.Decoder(Bare).decode, attrgetter("response.usage"))
 _decode_own = msgspec.json.Decoder(Own).decode
 _decode_own_error = msgspec.json.Decoder(_OwnError | None).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -166,22 +202,22 @@ def coded(key: bytes) -> str:
     return "-" + b2a_base64(key, newline=False)[:KEY_CHARS].translate(_URL_SAFE).decode()
 
 
-def keys_of(custom_ids: list[str]) -> list[bytes | None]:
+def keys_of(custom_ids: list[str]) -> Sequence[bytes | None]:
     """`key_of` for many ids, at a fraction of the cost: one decode for all of them.
 
-    With "AA" in place of padding each id is 18 bytes: the key and two bytes, zero in the one spelling that is ours.
+    With "AA" in place of padding each id is 18 bytes: the key, a byte that is zero in the one spelling that is ours,
+    and a zero.
     """
-    joined = "AA".join([custom_id[-KEY_CHARS:] for custom_id in custom_ids]) + "AA"
-    if len(joined) == (KEY_CHARS + 2) * len(custom_ids) and "+" not in joined and "/" not in joined:
-        try:
-            packed = a2b_base64(joined.replace("-", "+").replace("_", "/"), strict_mode=True)
-        except (Base64Error, ValueError):
-            return [key_of(custom_id) for custom_id in custom_ids]
-        if len(packed) == 18 * len(custom_ids):
-            return [
-                key if rest == b"\0\0" and custom_id[-KEY_CHARS - 1 : -KEY_CHARS] == "-" else None
-                for (key, rest), custom_id in zip(_CODED.iter_unpack(packed), custom_ids, strict=True)
-            ]
+    count = len(custom_ids)
+    ends = "AA".join([*[custom_id[-KEY_CHARS - 1 :] for custom_id in custom_ids], ""])
+    if len(ends) == (_CODED_CHARS + 1) * count and ends[:: _CODED_CHARS + 1] == "-" * count and ends.isascii():
+        text = bytearray(ends.encode())
+        del text[:: _CODED_CHARS + 1]  # the dashes
+        if b"+" not in text and b"/" not in text:
+            with suppress(Base64Error):
+                packed = a2b_base64(text.translate(_URL_UNSAFE), strict_mode=True)
+                if not any(packed[KEY_BYTES :: _CODED.size]):
+                    return [key for (key,) in _CODED.iter_unpack(packed)]
     return [key_of(custom_id) for custom_id in custom_ids]
 
 
@@ -191,46 +227,23 @@ def read(line: bytes) -> Parsed:
     Success is: `error` null, `response` not null, a status from 200 to 299 (or no status and the body of an answer).
     Raises Unreadable for what is not JSON, has no `custom_id`, or has no known shape.
     """
-    for success in (wrapped_success, bare_success):
+    for shape in (WRAPPED, BARE):
         try:
-            if (seen := success(line)) is not None:
-                return Parsed(key_of(seen[0]), seen[0], _OK, seen[1], seen[2])
+            seen = shape.read(line)
         except NOT_SO:
             continue
+        return Parsed(key_of(seen.custom_id), seen.custom_id, _OK, *tokens_of([shape.usage_of(seen)]))
     return read_leniently(line)
 
 
-def wrapped_success(line: bytes) -> tuple[str, int, int] | None:
-    """(custom_id, input tokens, output tokens) of a success in the wrapped form. Raises one of NOT_SO for others."""
-    seen = decode_wrapped(line)
-    if not line.isascii():
-        line.decode()  # strings that are skipped are not checked by the decoder
-    usage = seen.response.body.usage
-    if usage is None:
-        return seen.custom_id, 0, 0
-    return (
-        seen.custom_id,
-        usage.prompt_tokens or usage.input_tokens,
-        usage.completion_tokens or usage.output_tokens,
-    )
-
-
-def bare_success(line: bytes) -> tuple[str, int, int] | None:
-    """The same without a wrapper; None where the answer's shape is not known."""
-    seen = decode_bare(line)
-    if not line.isascii():
-        line.decode()
-    reply = seen.response
-    if reply.choices is ABSENT and reply.output is ABSENT and reply.data is ABSENT:
-        return None
-    usage = reply.usage
-    if usage is None:
-        return seen.custom_id, 0, 0
-    return (
-        seen.custom_id,
-        usage.prompt_tokens or usage.input_tokens,
-        usage.completion_tokens or usage.output_tokens,
-    )
+def tokens_of(usages: Iterable[Usage | None]) -> tuple[int, int]:
+    """(input, output) tokens in sum, 0 where an answer does not say."""
+    asked = told = 0
+    for usage in usages:
+        if usage is not None:
+            asked += usage.prompt_tokens or usage.input_tokens
+            told += usage.completion_tokens or usage.output_tokens
+    return asked, told
 
 
 def read_leniently(line: bytes) -> Parsed:
@@ -388,41 +401,3 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if abs(value) < 1 << 53 else None
-
-
-# --- repair ---------------------------------------------------------------------------------------------------
-
-_HEX = re.compile(r"[0-9a-f]{64}")
-# A string (or the rest of a cut one), or a word that JSON lacks. Possessive, so a cut line costs one pass.
-_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|-?\b(?:NaN|Infinity)\b', re.DOTALL)
-_SUSPECT = re.compile(r"[\x00-\x1f]|\\u[dD][89a-fA-F]")
-_PIECE = re.compile(
-    r"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    r"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|(?P<control>[\x00-\x1f])|\\.",
-    re.DOTALL,
-)
-
-
-def repaired(line: bytes) -> bytes:
-    """The line with what strict JSON forbids and vendors nevertheless write put right, everything else untouched.
-
-    Bytes that are not UTF-8 and lone surrogates become U+FFFD, NaN and infinities null, raw control characters
-    escapes; a byte order mark and padding NULs go. An answer that was paid for is worth more than one character of it.
-    """
-    text = line.removeprefix(BOM).strip(b"\x00 \t\r").decode("utf-8", "replace")
-    return _TOKEN.sub(_mend, text).encode()
-
-
-def _mend(token: re.Match[str]) -> str:
-    text = token[0]
-    if text[0] != '"':
-        return "null"
-    return _PIECE.sub(_mend_piece, text) if _SUSPECT.search(text) else text
-
-
-def _mend_piece(piece: re.Match[str]) -> str:
-    if piece["lone"]:
-        return "\\ufffd"
-    if piece["control"]:
-        return f"\\u{ord(piece[0]):04x}"
-    return piece[0]

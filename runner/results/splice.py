@@ -6,16 +6,18 @@ only drift apart by damage, and an answer shown for the wrong request would be w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
 
+from runner.compile.compiled import RowView
 from runner.errors import StateError
 from runner.job.outcomes import NO_LINE, Outcome, place
 from runner.job.packed import KEY_BYTES
-from runner.results import parse
+from runner.results import parse, repair
 from runner.results.answer import NULL, answer_of, parsed
 from runner.results.lines import RawLines
 from runner.results.locate import Source
@@ -35,18 +37,24 @@ class Merged(NamedTuple):
     origin: str | None
 
 
-class _Wrapper(Struct):
+# Half the price of calling the class.
+merged: Callable[[tuple[str, bytes, bytes, bytes, bytes, str | None, str, str | None]], Merged] = partial(
+    tuple.__new__, Merged
+)
+
+
+class _Wrapper(Struct, gc=False):
     """`{"status_code", "body"}` around an answer; a vendor without it leaves `body` absent."""
 
     body: Raw = ABSENT
 
 
-class _Wrapped(Struct):
+class _Wrapped(Struct, gc=False):
     custom_id: str
     response: _Wrapper | None = None
 
 
-class _Bare(Struct):
+class _Bare(Struct, gc=False):
     custom_id: str
     response: Raw = ABSENT
 
@@ -76,24 +84,25 @@ class Splicer:
     def close(self) -> None:
         self._raw.close()
 
-    def line(self, owner: int, value: int, custom_id: str, row: bytes, digest: bytes) -> Merged:
+    def line(self, owner: int, value: int, row: RowView) -> Merged:
         """The line of one row whose outcome is at `value` (as packed in an index) of source number `owner`.
 
         Raises StateError when the raw file does not hold what the index says.
         """
         source = self._sources[owner]
+        custom_id, row_json, digest = row
         offset = value & NO_LINE
         if offset == NO_LINE:
             error = _silence(value >> 60, source.fallback_error)
-            return Merged(custom_id, row, NULL, NULL, error, source.batch, digest.hex(), source.origin)
+            return merged((custom_id, row_json, NULL, NULL, error, source.batch, digest.hex(), source.origin))
         try:
             raw = self._raw.at(source.files[value >> 52 & 0xFF], offset)
             if source.is_adopted:
-                return self._own(source, raw, custom_id, row, digest)
+                return self._own(source, raw, row)
             try:
                 name, body = _parts(raw)
             except parse.NOT_SO:
-                raw = parse.repaired(raw)
+                raw = repair.repaired(raw)
                 self.repaired += 1
                 name, body = _parts(raw)
             if not name.endswith(parse.coded(digest[:KEY_BYTES])):
@@ -104,12 +113,12 @@ class Splicer:
                 answer, error = NULL, _encode(_told(raw, value >> 60))
         except (parse.Unreadable, OSError, IndexError, *parse.NOT_SO) as problem:
             raise _damaged(source, value) from problem
-        return Merged(custom_id, row, answer, body, error, source.batch, digest.hex(), source.origin)
+        return merged((custom_id, row_json, answer, body, error, source.batch, digest.hex(), source.origin))
 
-    def _own(self, source: Source, raw: bytes, custom_id: str, row: bytes, digest: bytes) -> Merged:
+    def _own(self, source: Source, raw: bytes, row: RowView) -> Merged:
         """A line we wrote earlier, with its batch and origin; only row and id are those of today."""
         own, _ = parse.read_own(raw)
-        if own.digest != digest.hex():
+        if own.digest != row.digest.hex():
             raise parse.Unreadable("another request's line")
         response, answer, error = bytes(own.response) or NULL, bytes(own.answer) or NULL, bytes(own.error) or NULL
         if error != NULL:
@@ -118,7 +127,8 @@ class Splicer:
             answer = answer_of(response, parse_json=self._parse_json)
         elif self._parse_json:
             answer = parsed(answer)
-        return Merged(custom_id, row, answer, response, error, own.batch or source.batch, own.digest, own.origin)
+        batch = own.batch or source.batch
+        return Merged(row.custom_id, row.row_json, answer, response, error, batch, own.digest, own.origin)
 
 
 def _parts(line: bytes) -> tuple[str, bytes]:
