@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
 def main() -> None:
+    # Hardly anything here makes cycles. Looking for them at every 700 new objects costs 5 % of a large apply, and
+    # looking once more at the end takes a fifth of a command that has nothing to do.
+    gc.set_threshold(100_000, 20, 20)
     from runner.cli.main import run
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

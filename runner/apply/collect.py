@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 from runner.apply.session import Session
 from runner.errors import NotFound, RemoteError
 from runner.job.observed import Observed, Phase
@@ -30,7 +27,7 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
         report = index.build_index(files, keys, ended=seen.phase)
         if (not report.half_last_line and _is_complete(report, seen)) or attempt == DOWNLOADS:
             break
-    results = tuple(_object(file) for file in files)
+    results = tuple(ResultObject(file.name, file.stat().st_size) for file in files)
     _tell(session, batch, report)
     return _record(session, batch, seen, results, report.index, tally_of(report))
 
@@ -88,16 +85,6 @@ def _record(
     )
     session.records.save(collected)
     return collected
-
-
-def _object(file: Path) -> ResultObject:
-    total = hashlib.sha256()
-    size = 0
-    with open(file, "rb", buffering=0) as raw:
-        while chunk := raw.read(1 << 20):
-            total.update(chunk)
-            size += len(chunk)
-    return ResultObject(file.name, size, total.hexdigest())
 
 
 def _tell(session: Session, batch: Batch, report: index.IndexReport) -> None:

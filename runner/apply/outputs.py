@@ -157,13 +157,12 @@ def _wants_json(spec: Job) -> bool:
 def _record(
     session: Session, job: Desired, rows: JobRows, recorded: Recorded, accounting: Accounting, path: Path
 ) -> JobRecord:
-    keys = keys_of(job.keys)
     return JobRecord(
         address=job.address,
         declared_in=job.declared_at.file,
         provider=job.provider,
         wanted_sha256=hashlib.sha256(job.keys).hexdigest(),
-        keys_object=session.objects.write_set(keys),
+        keys_object=session.objects.write_set(session.keys_of(job)),
         rows=job.rows,
         output=job.output,
         output_stamp=stamp_of(path),

@@ -20,7 +20,7 @@ from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action, Submission
 from runner.plan.decide import Sight, decide
 from runner.plan.guard import Guards
-from runner.plan.plan import Plan, make
+from runner.plan.plan import Plan, Recorded, make, sent
 from runner.results.merge import Accounting
 from runner.state.lock import project_lock
 
@@ -97,8 +97,8 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     result.collected += last.collected if last else 0
     _resubmit_deferred(session, {batch.key for batch, _ in plan.leftovers})
     if plan.submissions and not session.stop.is_set():
-        plan = _pay(session, guards, confirm, plan, result)
-    if session.records.batches() != [entry.batch for entry in recorded.batches]:
+        result.plan = plan = _pay(session, guards, confirm, plan, result)
+    if _has_moved(session, plan, recorded):
         recorded = session.recorded()
         result.plan = make(session.desired, recorded, {}, guards, session.project.paths)
     for rewrite in outputs.rewrites(session, result.plan, recorded):
@@ -182,13 +182,24 @@ def _pay(session: Session, guards: Guards, confirm: Confirm, plan: Plan, result:
     if not result.submitted and not confirm(plan):
         result.declined = True
         return plan
+    on_their_way = []
     for submission in plan.submissions:
         if session.stop.is_set():
             break
         if submission.address in session.troubles:
             continue
-        result.submitted += _submit(session, submission)
-    return plan
+        batch = _submit(session, submission)
+        if batch is not None and batch.stage in (Stage.SUBMITTED, Stage.DEFERRED):
+            result.submitted += batch.rows
+            on_their_way.append((submission, batch))
+    return sent(plan, on_their_way)
+
+
+def _has_moved(session: Session, plan: Plan, recorded: Recorded) -> bool:
+    """Whether the records hold more than what the plan was made of and what it sent."""
+    known = {entry.batch.key: entry.batch for entry in recorded.batches}
+    known.update((batch.key, batch) for batch, _ in plan.batches)
+    return known != {batch.key: batch for batch in session.records.batches()}
 
 
 def _after_search(session: Session, guards: Guards, plan: Plan) -> Plan:
@@ -208,8 +219,8 @@ def _after_search(session: Session, guards: Guards, plan: Plan) -> Plan:
     return plan
 
 
-def _submit(session: Session, submission: Submission) -> int:
-    """Send one batch; how many requests went out. What goes wrong stops this job, not the others."""
+def _submit(session: Session, submission: Submission) -> Batch | None:
+    """Send one batch; as recorded afterwards. What goes wrong stops this job, not the others."""
     job = next(job for job in session.desired if job.address == submission.address)
     try:
         session.remotes.make_ready(job.provider, job.model, session.reporter.step)
@@ -218,13 +229,13 @@ def _submit(session: Session, submission: Submission) -> int:
         raise
     except RunnerError as error:
         session.troubles[submission.address] = error
-        return 0
+        return None
     if batch.stage is Stage.DROPPED and session.drops.get(batch.key, 0) >= MOST_DROPS:
         session.troubles[submission.address] = RemoteError(
             f"{submission.address}: the remote lost {MOST_DROPS} creates in a row",
             hint="Nothing is in flight for them; run `runner apply` again later",
         )
-    return batch.rows if batch.stage in (Stage.SUBMITTED, Stage.DEFERRED) else 0
+    return batch
 
 
 def _due(session: Session) -> list[Batch]:

@@ -17,7 +17,7 @@ from runner.apply.refresh import CLOCK_SLACK
 from runner.apply.session import Session
 from runner.errors import NotFound, RunnerError
 from runner.job.observed import Observed, Origin, Phase
-from runner.job.packed import Sorter, common, keys_of, union, without
+from runner.job.packed import Sorter, common, union, without
 from runner.job.recorded import REMOTE, Batch, ProjectRecord, ResultObject, Stage, Tally
 from runner.providers.base import Provider
 from runner.results import adopt
@@ -83,7 +83,7 @@ def _search(session: Session, name: str) -> int:
 
 def _unsettled(session: Session) -> bytes:
     """Keys that some job wants and no collected batch has answered or refused."""
-    wanted = union(keys_of(job.keys) for job in session.desired)
+    wanted = union([session.keys_of(job) for job in session.desired])
     for entry in session.recorded().batches:
         if entry.index or entry.batch.is_active:
             wanted = without(wanted, entry.keys)
@@ -230,7 +230,7 @@ def _adopted(
         stage=Stage.COLLECTED,
         phase=Phase.COMPLETED,
         ended_at=now,
-        results=(ResultObject(raw.name, raw.stat().st_size, _sha256(raw)),),
+        results=(ResultObject(raw.name, raw.stat().st_size),),
         index_sha256=index_sha256,
         tally=Tally(ok=file.rows),
         adopted_from=output,
@@ -242,8 +242,3 @@ def origin_of(text: str) -> Origin:
     provider, _, rest = text.partition("@")
     host, _, account = rest.partition("/")
     return Origin(provider, host, account)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

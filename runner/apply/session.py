@@ -12,6 +12,7 @@ from runner.clock import Clock
 from runner.compile.compiled import Compiled
 from runner.errors import NotSent, RunnerError
 from runner.job.desired import Desired
+from runner.job.packed import keys_of
 from runner.job.recorded import Batch
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, RetryRows
@@ -40,6 +41,7 @@ class Session:
     troubles: dict[str, RunnerError] = field(default_factory=dict)
     drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by batch
     live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
+    _keys: dict[str, bytes] = field(default_factory=dict)
     _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)
 
     def recorded(self) -> Recorded:
@@ -61,6 +63,12 @@ class Session:
             ],
             accepted_origins=project.accepted_origins if project else {},
         )
+
+    def keys_of(self, job: Desired) -> bytes:
+        """The sorted, distinct keys of a job's rows."""
+        if job.address not in self._keys:
+            self._keys[job.address] = keys_of(job.keys)
+        return self._keys[job.address]
 
     def _rows_of(self, batch: Batch) -> BatchRows:
         mark = f"{batch.keys_sha256} {batch.index_sha256}"

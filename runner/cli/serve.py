@@ -52,7 +52,8 @@ def command(
     list_faults: bool,
     until_stdin_closes: bool,
 ) -> None:
-    """Serve batch APIs on this machine: files and batches as OpenAI has them, over a directory.
+    """Serve batch APIs on this machine: files and batches as OpenAI has them, datasets and batch
+    inference jobs as Fireworks has them (any account), over a directory.
 
     Restart it, or kill it, and batches go on where they stopped. Faults can also be set while it runs:
     `PUT /_faults` with a JSON object of names and values, `GET /_faults`, and `GET /_log` for what was asked.
@@ -94,9 +95,10 @@ def command(
 
 
 def _announce(url: str, token: str, directory: str) -> None:
-    click.echo(f"OpenAI files and batches  {url}/v1")
-    click.echo(f"token                     {token}")
-    click.echo(f"data                      {directory}")
+    click.echo(f"OpenAI files and batches     {url}/v1")
+    click.echo(f"Fireworks datasets and jobs  {url}")
+    click.echo(f"token                        {token}")
+    click.echo(f"data                         {directory}")
 
 
 def _list_faults() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 KEY_BYTES = 16
@@ -21,32 +21,32 @@ _FEW = 4096  # below it, counting first bytes is quicker than 256 searches
 class Sorter:
     """Collects fixed-width records that start with a key, and gives them back sorted by key."""
 
-    __slots__ = ("_buckets", "width")
+    __slots__ = ("buckets", "width")
 
     def __init__(self, width: int = KEY_BYTES) -> None:
         self.width = width
-        self._buckets = [bytearray() for _ in range(BUCKETS)]
+        self.buckets = [bytearray() for _ in range(BUCKETS)]
 
     def add(self, record: bytes) -> None:
-        self._buckets[record[0]] += record
+        self.buckets[record[0]] += record
 
     def extend(self, packed: bytes | bytearray | memoryview) -> None:
         """Many records at once, in any order."""
-        buckets = self._buckets
+        buckets = self.buckets
         for (record,) in struct.iter_unpack(f"{self.width}s", packed):
             buckets[record[0]] += record
 
     def __len__(self) -> int:
-        return sum(len(bucket) for bucket in self._buckets) // self.width
+        return sum(len(bucket) for bucket in self.buckets) // self.width
 
     def sorted(self) -> bytes:
         """All records in key order. The first of several with one key stays, in the order they were added."""
         out = bytearray()
-        for number, bucket in enumerate(self._buckets):
+        for number, bucket in enumerate(self.buckets):
             first: dict[bytes, bytes] = {}
             for (record,) in struct.iter_unpack(f"{self.width}s", bucket):
                 first.setdefault(record[:KEY_BYTES], record)
-            self._buckets[number] = bytearray()
+            self.buckets[number] = bytearray()
             out += b"".join([first[key] for key in sorted(first)])
         return bytes(out)
 
@@ -55,7 +55,7 @@ def keys_of(packed: bytes | bytearray | memoryview) -> bytes:
     """The sorted, distinct keys among packed keys in any order."""
     sorter = Sorter()
     sorter.extend(packed)
-    return sorter.sorted()
+    return b"".join([b"".join(sorted(set(unpack(bucket)))) for bucket in sorter.buckets])
 
 
 def bounds(records: bytes, width: int = KEY_BYTES) -> list[int]:
@@ -90,8 +90,10 @@ def common(left: bytes, right: bytes) -> int:
     return sum(len(set(unpack(mine)).intersection(unpack(theirs))) for mine, theirs in _buckets(left, right))
 
 
-def union(sets: Iterable[bytes]) -> bytes:
-    """Sorted, distinct keys of several packed sets."""
+def union(sets: Sequence[bytes]) -> bytes:
+    """Sorted, distinct keys of several sorted sets."""
+    if len(sets) == 1:
+        return sets[0]
     sorter = Sorter()
     for packed in sets:
         sorter.extend(packed)

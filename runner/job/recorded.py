@@ -29,7 +29,6 @@ class ResultObject:
 
     name: str
     size_bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,23 @@ def make(
     return Plan(tuple(jobs), tuple(decided), leftovers, tuple(folded))
 
 
+def sent(plan: Plan, batches: Sequence[tuple[Submission, Batch]]) -> Plan:
+    """The plan as it stands once these submissions are on their way: their rows are in flight."""
+    jobs = list(plan.jobs)
+    at = {job.address: number for number, job in enumerate(jobs)}
+    for submission, batch in batches:
+        number = at[submission.address]
+        rows = plan.rows[number]
+        rows.send(submission.ordinals, batch.key)
+        left = tuple(one for one in jobs[number].submissions if one is not submission)
+        changes = (_quiet(rows),) if not left else jobs[number].changes
+        jobs[number] = replace(jobs[number], counts=_counts(rows), submissions=left, changes=changes)
+    waits = tuple(
+        (batch, Change(Action.WAIT, Reason.RUNNING, rows=batch.rows, batch=batch.key)) for _, batch in batches
+    )
+    return replace(plan, jobs=tuple(jobs), batches=plan.batches + waits)
+
+
 def _is_below(file: str, paths: Sequence[str]) -> bool:
     """Whether a spec file, existing or gone, lies under the paths that were read."""
     trimmed = [path.removeprefix("./").rstrip("/") for path in paths]

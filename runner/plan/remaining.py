@@ -78,10 +78,23 @@ class JobRows:
             case _:
                 pass
 
+    def send(self, ordinals: array[int], batch: str) -> None:
+        """Note that these rows are in flight now, in this batch."""
+        if len(ordinals) == len(self.states):
+            self.states[:] = bytes((Row.IN_FLIGHT,)) * len(ordinals)
+        else:
+            for ordinal in ordinals:
+                self.states[ordinal] = Row.IN_FLIGHT
+        self.counts = [self.states.count(row) for row in Row]
+        self.batches.add(batch)
+
     def ordinals(self, *wanted: Row) -> array[int]:
         """The ordinals of the rows in one of these states, ascending."""
+        number = sum(self.counts[row] for row in wanted)
+        if number in (0, len(self.states)):
+            return array("I", range(number))
         states = bytes(wanted)
-        return array("I", (i for i, state in enumerate(self.states) if state in states))
+        return array("I", [i for i, state in enumerate(self.states) if state in states])
 
 
 # What the batches say about one key, as one integer: attempts, flags, and the number of the batch it is in.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +30,9 @@ class Submission:
     window_hours: int
     stamp: Mapping[str, str]
     rows: int
+    params: Mapping[str, object] = field(default_factory=dict)  # of the model, as they stand in every row
+    options: Mapping[str, object] = field(default_factory=dict)  # of the model, for the batch as a whole
+    continued_from: str = ""  # remote id of the batch whose remainder this is; it then needs no upload
 
 
 class Provider(Protocol):
@@ -48,8 +51,8 @@ class Provider(Protocol):
         """An upload of this very submission that the remote still holds (by name and size), or None."""
         ...
 
-    def submit(self, submission: Submission, upload: Upload) -> Observed:
-        """Create the batch: one request, never retried here.
+    def submit(self, submission: Submission, upload: Upload | None) -> Observed:
+        """Create the batch: one request, never retried here. `upload` is None when it continues another batch.
 
         Raises NotSent or Refused when nothing was created, OutcomeUnknown when it may have been.
         """

@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 JSON_CAP = 64 * 1024 * 1024  # bytes of one JSON answer; a page of 10,000 files is about 3 MB
 JSON_SECONDS = 180.0  # for one JSON answer: a remote that drips bytes never runs into a read timeout
+PIECE = 1 << 20  # bytes of a part that are in memory at once
 _DECODABLE = ("gzip", "deflate")  # unasked, but some hosts do
 
 # Raised before the first byte of a request is written (httpcore 1.0.9, `_sync/connection.py`, read 2026-11-21).
@@ -80,6 +81,27 @@ class Form:
     content_type: str
     fields: Mapping[str, str | list[str]]
     part: str = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A URL that carries its own permission, already judged: it is sent neither our key nor our query.
+
+    headers, extensions: where the connection goes to a fixed address, the `host` header and the name TLS checks.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some bytes of a file: `size_bytes` from `start`."""
+
+    source: Path
+    start: int
+    size_bytes: int
 
 
 @functools.cache
@@ -129,6 +151,11 @@ class Http:
     def __repr__(self) -> str:
         return f"Http({self._who}, {self._base_url})"
 
+    @property
+    def may_use_proxies(self) -> bool:
+        """Whether somebody else may resolve the names we connect to."""
+        return self._settings.trust_env
+
     # -- calls that change nothing, or nothing more when repeated
 
     def get_json(self, path: str, query: Query | None = None) -> Any:
@@ -153,15 +180,28 @@ class Http:
             policy=downloads.Policy(self._clock, self._rng, self._settings.patience, can_resume, cap_bytes),
         )
 
+    def download_signed(self, sign: Callable[[], Signed], to: Path, *, cap_bytes: int = downloads.CAP) -> int:
+        """Like `download`, from a URL that is asked for anew at each try: such URLs live for minutes."""
+        return downloads.fetch(
+            lambda headers: self._incoming_signed(sign(), headers),
+            to,
+            policy=downloads.Policy(self._clock, self._rng, self._settings.patience, True, cap_bytes),
+        )
+
+    def put_signed(self, sign: Callable[[], Signed], part: Part, headers: Mapping[str, str]) -> None:
+        """Store a part of a file under a URL that is asked for at each try. Repeating it stores the same again."""
+        self._must_not_be_read_only("PUT", part.source.name)
+        self._safely(lambda: self._put(sign(), part, headers))
+
     # -- calls that go out once
 
-    def create(self, path: str, body: object) -> Any:
+    def create(self, path: str, body: object, query: Query | None = None) -> Any:
         """A POST that pays: sent once; again only if nothing was sent, or after a definite 429.
 
         Raises NotSent or Refused when nothing was created, OutcomeUnknown when it may have been.
         """
         self._must_not_be_read_only("POST", path)
-        return self._once(lambda: self._json("POST", path, body=body, alone=True))
+        return self._once(lambda: self._json("POST", path, query=query, body=body, alone=True))
 
     def upload(self, path: str, form: Form) -> Any:
         """The JSON answer to a multipart POST with an exact Content-Length. Repeated like a create."""
@@ -215,6 +255,21 @@ class Http:
         with self._sent(client, request) as response:
             return Reply(response.status_code, response.headers, self._body(response))
 
+    def _put(self, signed: Signed, part: Part, headers: Mapping[str, str]) -> None:
+        client = self._client(alone=True, secure=signed.url.startswith("https://"))
+        with part.source.open("rb") as file, _stale_is_unknown():
+            request = self._request(
+                client,
+                "PUT",
+                signed.url,
+                bulk=True,
+                headers={**headers, **signed.headers, "content-length": str(part.size_bytes)},
+                extensions=signed.extensions,
+                content=_chunks(file, part),
+            )
+            with self._sent(client, request) as response:
+                self._body(response)
+
     def _request(
         self,
         client: httpx.Client,
@@ -224,6 +279,7 @@ class Http:
         query: Query | None = None,
         bulk: bool = False,
         headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Any] | None = None,
         **content: Any,
     ) -> httpx.Request:
         """An absolute `path` is a signed URL: it is sent neither our key nor our query."""
@@ -237,6 +293,7 @@ class Http:
                 params={**self._settings.query, **(query or {})} or None if own else None,
                 headers={**(self._headers() if own else {}), **(headers or {})},
                 timeout=httpx.Timeout(read, connect=timeouts.connect),
+                extensions=dict(extensions or {}),
                 **content,
             )
         except httpx.InvalidURL as error:
@@ -285,9 +342,19 @@ class Http:
         return bytes(body)
 
     @contextmanager
-    def _incoming(self, path: str, headers: Mapping[str, str]) -> Iterator[downloads.Incoming]:
-        client = self._client(alone=False)
-        request = self._request(client, "GET", path, bulk=True, headers=headers)
+    def _incoming_signed(self, signed: Signed, headers: Mapping[str, str]) -> Iterator[downloads.Incoming]:
+        with (
+            _stale_is_unknown(),
+            self._incoming(signed.url, {**headers, **signed.headers}, signed.extensions) as incoming,
+        ):
+            yield incoming
+
+    @contextmanager
+    def _incoming(
+        self, path: str, headers: Mapping[str, str], extensions: Mapping[str, Any] | None = None
+    ) -> Iterator[downloads.Incoming]:
+        client = self._client(alone=False, secure=None if path.startswith("/") else path.startswith("https://"))
+        request = self._request(client, "GET", path, bulk=True, headers=headers, extensions=extensions)
         with self._sent(client, request) as response:
             encoding = response.headers.get("content-encoding", "identity").strip().lower()
             encoded = encoding not in ("", "identity")
@@ -303,23 +370,26 @@ class Http:
 
     # -- plumbing
 
-    def _client(self, alone: bool) -> httpx.Client:
-        """This thread's client; with `alone` one that opens a connection for each request."""
-        name = "alone" if alone else "shared"
+    def _client(self, alone: bool, secure: bool | None = None) -> httpx.Client:
+        """This thread's client; with `alone` one that opens a connection for each request.
+
+        secure: whether it will speak TLS, where the address is not the remote's own.
+        """
+        secure = not self._base_url.startswith("http://") if secure is None else secure
+        name = ("alone" if alone else "shared") + ("-tls" if secure else "")
         found: httpx.Client | None = getattr(self._local, name, None)
         if found is None:
-            found = self._open(keep_alive=0 if alone else 2)
+            found = self._open(keep_alive=0 if alone else 2, secure=secure)
             setattr(self._local, name, found)
             with self._lock:
                 self._clients.append(found)
         return found
 
-    def _open(self, keep_alive: int) -> httpx.Client:
+    def _open(self, keep_alive: int, secure: bool) -> httpx.Client:
         local = is_loopback(urlsplit(self._base_url).hostname or "")
-        plain_http = self._base_url.startswith("http://")
         return httpx.Client(
             transport=self._transport,
-            verify=_no_tls() if plain_http else _tls(),
+            verify=_tls() if secure else _no_tls(),
             trust_env=self._settings.trust_env and not local,
             follow_redirects=False,
             limits=httpx.Limits(max_connections=4, max_keepalive_connections=keep_alive),
@@ -364,3 +434,24 @@ class Http:
 
     def _note(self, call: str, outcome: int | str, started: float) -> None:
         log.debug("%s %s %.0f ms", call, outcome, (self._clock.monotonic() - started) * 1000)
+
+
+def _chunks(file: BinaryIO, part: Part) -> Iterator[bytes]:
+    """The bytes of a part, streamed. A file that was cut meanwhile ends early, which the transport notices."""
+    file.seek(part.start)
+    left = part.size_bytes
+    while left and (chunk := file.read(min(left, PIECE))):
+        left -= len(chunk)
+        yield chunk
+
+
+@contextmanager
+def _stale_is_unknown() -> Iterator[None]:
+    """A refused signature is an expired one until a fresh URL is refused as well."""
+    try:
+        yield
+    except Trouble as trouble:
+        if trouble.error.status not in (400, 403):
+            raise
+        stale = OutcomeUnknown(f"a signed URL was refused: {trouble.error.message}", status=trouble.error.status)
+        raise Trouble(stale, retry_after=trouble.retry_after) from trouble

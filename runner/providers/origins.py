@@ -34,6 +34,11 @@ def fault_in(base_url: str) -> str | None:
     return None
 
 
+def path_in(base_url: str) -> str | None:
+    """What is wrong with an address that has to be an origin alone, in words that follow its quotation."""
+    return "has a path; this address is one without" if urlsplit(base_url).path.strip("/") else None
+
+
 def host_of(base_url: str) -> str:
     """`api.openai.com`, or `127.0.0.1:8080`: lower case, the port only where it is not the scheme's own."""
     parts = urlsplit(base_url)

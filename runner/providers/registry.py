@@ -5,28 +5,43 @@ Nothing here needs a key or the network, and httpx is imported only once a provi
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from runner.clock import Clock
 from runner.errors import Problem, RunnerError, SpecError, UsageError
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
 from runner.providers.base import Provider
+from runner.providers.fireworks import profile as fireworks
 from runner.providers.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
-from runner.providers.origins import fault_in, host_of, shown
+from runner.providers.origins import fault_in, host_of, path_in, shown
 from runner.spec import project
 
 if TYPE_CHECKING:
-    from runner.providers.http import Transport
+    from runner.providers.http import Http, Transport
 
-KINDS = ("openai", *(name for name in PROFILES if name != "openai"))
+FIREWORKS = "fireworks"
+KINDS = ("openai", FIREWORKS, *(name for name in PROFILES if name != "openai"))
+_ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
+_LOCAL_ACCOUNT = "local"  # of a server that was given with its token, when nobody named one
+
+
+class _Vendor(NamedTuple):
+    """Where a vendor is found when nothing else is said: an address, and names of environment variables."""
+
+    base_url: str
+    base_url_env: str
+    key_env: str
 
 
 def card_of(provider: project.Provider) -> Capabilities:
     """What the remote can do, from data alone. Raises SpecError."""
+    if provider.kind == FIREWORKS:
+        return fireworks.capabilities_of(fireworks.profile_of(provider))
     return capabilities_of(_profile(provider))
 
 
@@ -35,29 +50,46 @@ def origin_of(provider: project.Provider, environ: Mapping[str, str]) -> Origin:
 
     The embedded server's origin is its data directory's: only its caller knows it.
     """
-    return _origin(provider, base_url_of(provider, environ))
+    account = account_of(provider, environ) if provider.kind == FIREWORKS else provider.account
+    return _origin(provider, base_url_of(provider, environ), account or "")
 
 
 def base_url_of(provider: project.Provider, environ: Mapping[str, str], base_url: str | None = None) -> str:
-    """The checked address, without a slash at its end.
+    """The checked address, without a slash at its end; for Fireworks without any path.
 
     The first of: `base_url` (given by the caller), `RUNNER_<NAME>_BASE_URL`, the specs, the vendor's own variable
     such as `OPENAI_BASE_URL`, the profile. Raises SpecError or UsageError.
     """
-    profile = _profile(provider)
+    vendor = _vendor(provider)
     own = f"RUNNER_{_shout(provider.name)}_BASE_URL"
+    checked = functools.partial(_checked, is_origin=provider.kind == FIREWORKS)
     if base_url:
-        return _checked(base_url, UsageError(f"provider `{provider.name}`: `{shown(base_url)}`"))
+        return checked(base_url, UsageError(f"provider `{provider.name}`: `{shown(base_url)}`"))
     if environ.get(own):
-        return _checked(environ[own], UsageError(f"`{own}`: `{shown(environ[own])}`"))
+        return checked(environ[own], UsageError(f"`{own}`: `{shown(environ[own])}`"))
     if provider.base_url:
-        return _checked(provider.base_url, _problem(provider, f"`{shown(provider.base_url)}`"))
-    vendors = environ.get(profile.base_url_env) if profile.base_url_env else None
+        return checked(provider.base_url, _problem(provider, f"`{shown(provider.base_url)}`"))
+    vendors = environ.get(vendor.base_url_env) if vendor.base_url_env else None
     if vendors:
-        return _checked(vendors, UsageError(f"`{profile.base_url_env}`: `{shown(vendors)}`"))
-    if profile.base_url:
-        return _checked(profile.base_url, _problem(provider, f"`{profile.base_url}`"))
+        return checked(vendors, UsageError(f"`{vendor.base_url_env}`: `{shown(vendors)}`"))
+    if vendor.base_url:
+        return checked(vendor.base_url, _problem(provider, f"`{vendor.base_url}`"))
     raise _problem(provider, "has no address", hint=f"give its `base_url`, or set `{own}`")
+
+
+def account_of(provider: project.Provider, environ: Mapping[str, str]) -> str:
+    """The Fireworks account: the block's, else the environment's. Raises SpecError when there is none."""
+    account = provider.account or environ.get(fireworks.ACCOUNT_ENV, "").strip()
+    account = account.removeprefix("accounts/")
+    if not account:
+        raise _problem(
+            provider,
+            "has no account",
+            hint=f"give its `account` under `providers:`, or set `{fireworks.ACCOUNT_ENV}`; it is the account's id",
+        )
+    if not _ACCOUNT.match(account):
+        raise _problem(provider, f"`{shown(account)}` is not the id of an account", hint="it is a slug, such as `acme`")
+    return account
 
 
 def open_provider(
@@ -82,9 +114,21 @@ def open_provider(
     from runner.providers.http import Http, Settings
     from runner.providers.openai.provider import OpenAIProvider, headers_from
 
-    profile = _profile(provider)
     address = base_url_of(provider, environ, base_url)
     credential = Credential(provider.name, key_variable_of(provider), environ, token)
+    if provider.kind == FIREWORKS:
+        http = Http(
+            address,
+            who=provider.name,
+            headers=lambda: {"Authorization": f"Bearer {credential.reveal()}"},
+            key_name=credential.name,
+            clock=clock,
+            rng=rng,
+            transport=transport,
+            settings=Settings(trust_env=trust_env, read_only=read_only),
+        )
+        return _fireworks(provider, http, address, environ, origin=origin, is_given=token is not None, clock=clock)
+    profile = _profile(provider)
     http = Http(
         address,
         who=provider.name,
@@ -95,7 +139,35 @@ def open_provider(
         transport=transport,
         settings=Settings(trust_env=trust_env, read_only=read_only, query=profile.query),
     )
-    return OpenAIProvider(http=http, profile=profile, origin=origin or _origin(provider, address), clock=clock)
+    return OpenAIProvider(
+        http=http, profile=profile, origin=origin or _origin(provider, address, provider.account or ""), clock=clock
+    )
+
+
+def _fireworks(
+    provider: project.Provider,
+    http: Http,
+    address: str,
+    environ: Mapping[str, str],
+    *,
+    origin: Origin | None,
+    is_given: bool,
+    clock: Clock,
+) -> Provider:
+    from runner.providers.fireworks.provider import FireworksProvider
+    from runner.providers.fireworks.storage import Gate
+
+    profile = fireworks.profile_of(provider)
+    has_account = provider.account or environ.get(fireworks.ACCOUNT_ENV)
+    account = account_of(provider, environ) if has_account or not is_given else _LOCAL_ACCOUNT
+    return FireworksProvider(
+        http=http,
+        account=account,
+        profile=profile,
+        gate=Gate(address, profile.storage_hosts, can_pin=not http.may_use_proxies),
+        origin=origin or _origin(provider, address, account),
+        clock=clock,
+    )
 
 
 def key_variable_of(provider: project.Provider) -> str:
@@ -106,13 +178,18 @@ def key_variable_of(provider: project.Provider) -> str:
     """
     if provider.api_key_env:
         return provider.api_key_env
-    profile = _profile(provider)
-    is_stranger = bool(
-        provider.base_url and profile.base_url and host_of(provider.base_url) != host_of(profile.base_url)
-    )
-    if not profile.auth.env or is_stranger:
+    vendor = _vendor(provider)
+    is_stranger = bool(provider.base_url and vendor.base_url and host_of(provider.base_url) != host_of(vendor.base_url))
+    if not vendor.key_env or is_stranger:
         return "" if provider.kind == "embedded" else f"{_shout(provider.name)}_API_KEY"
-    return profile.auth.env
+    return vendor.key_env
+
+
+def _vendor(provider: project.Provider) -> _Vendor:
+    if provider.kind == FIREWORKS:
+        return _Vendor(fireworks.BASE_URL, fireworks.BASE_URL_ENV, fireworks.KEY_ENV)
+    profile = _profile(provider)
+    return _Vendor(profile.base_url, profile.base_url_env, profile.auth.env)
 
 
 def _profile(provider: project.Provider) -> Profile:
@@ -122,13 +199,13 @@ def _profile(provider: project.Provider) -> Profile:
     return profile_of(provider)
 
 
-def _origin(provider: project.Provider, base_url: str) -> Origin:
-    return Origin(provider.name, host_of(base_url), provider.account or "")
+def _origin(provider: project.Provider, base_url: str, account: str) -> Origin:
+    return Origin(provider.name, host_of(base_url), account)
 
 
-def _checked(base_url: str, error: RunnerError) -> str:
-    """The address, or `error` completed with what is wrong with it."""
-    fault = fault_in(base_url)
+def _checked(base_url: str, error: RunnerError, *, is_origin: bool) -> str:
+    """The address, or `error` completed with what is wrong with it. With `is_origin` it may have no path."""
+    fault = fault_in(base_url) or (path_in(base_url) if is_origin else None)
     if fault is None:
         return base_url.rstrip("/")
     if isinstance(error, SpecError):

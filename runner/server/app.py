@@ -18,6 +18,7 @@ from runner.errors import UsageError
 from runner.server.bodies import read_object
 from runner.server.errors import ApiError
 from runner.server.faults import FAULTS
+from runner.server.fireworks_batch.routes import routes as fireworks_routes
 from runner.server.gate import Call, Gate, Handler
 from runner.server.openai.errors import MANNERS, worded
 from runner.server.openai.routes import routes as openai_routes
@@ -37,6 +38,7 @@ def application(site: Site) -> ASGIApp:
         own("PUT", "/_faults", _set_faults, for_main=True),
         own("GET", "/_log", _log, for_main=True),
         *openai_routes(site),
+        *fireworks_routes(site),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _unmatched})
     return _Shell(app, site)

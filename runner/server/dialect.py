@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -37,6 +38,8 @@ class Dialect(Protocol):
     """One remote API, seen from the worker."""
 
     name: str
+    is_queued: bool  # accepted batches wait, then start, before their rows are asked
+    keeps_empty_files: bool  # a result file without lines is made all the same
 
     def check(self, batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
         """Judge the input at `source` (absent: the file is not to be seen). Ends early once `stopped()`."""
@@ -50,10 +53,14 @@ class Dialect(Protocol):
         """A line of the output or the error file, without its newline."""
         ...
 
-    def unfinished_line(self, batch: Batch, ordinal: int, custom_id: str, ending: State) -> bytes:
-        """The error line of a row that was never asked, because its batch expired or was cancelled."""
+    def unfinished_lines(self, batch: Batch, rows: Iterator[tuple[int, bytes]], ending: State) -> Iterator[bytes]:
+        """Error lines for rows (ordinal, input line) never asked, because their batch expired or was cancelled."""
         ...
 
     def result_file(self, batch: Batch, file_id: str, *, is_output: bool, size_bytes: int, now: float) -> File:
         """The record of a result file: its name, purpose and expiry."""
+        ...
+
+    def record(self, db: sqlite3.Connection, before: Batch, after: Batch) -> None:
+        """Write what else a change of a batch means, in the same transaction."""
         ...

@@ -23,12 +23,20 @@ class ApiError(Exception):
         self.kind = kind
 
 
+def unauthorized(request: Request) -> ApiError:
+    """What OpenAI says to a request without a key, or with a wrong one."""
+    if "authorization" not in request.headers:
+        return ApiError(401, "You didn't provide an API key: send it as `Authorization: Bearer KEY`.")
+    return ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
+
+
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How one API words its errors, and where a request carries its key."""
+    """How one API words its errors, where a request carries its key, and what it says when that is wrong."""
 
     wording: Callable[[ApiError], Response]
     token_of: Callable[[Request], str]
+    unauthorized: Callable[[Request], ApiError] = unauthorized
 
 
 def bearer(request: Request) -> str:

@@ -35,8 +35,8 @@ class Fault:
 FAULTS = {
     fault.name: fault
     for fault in (
-        Fault("lose_create_reply", "N", "the next N batch creates are kept, but the connection drops with no reply"),
-        Fault("lose_upload_reply", "N", "the next N uploads are kept, but the connection drops with no reply"),
+        Fault("lose_create_reply", "N", "the next N creates are kept, but the connection drops with no reply", _ROUTE),
+        Fault("lose_upload_reply", "N", "the next N uploads are kept, but the connection drops with no reply", _ROUTE),
         Fault("fail_before", "N", "the next N requests answer 500 and do nothing", {**_ROUTE, "status": 500}),
         Fault("fail_after", "N", "the next N requests do their work, then answer 500", {**_ROUTE, "status": 500}),
         Fault(
@@ -50,7 +50,7 @@ FAULTS = {
             "truncate_download",
             "N",
             "the next N downloads stop at the fraction `at` of their Content-Length",
-            {"at": 0.5},
+            {**_ROUTE, "at": 0.5},
         ),
         Fault("slow", "seconds", "every answer waits this long", _ROUTE),
         Fault("late_output_id", "N", "a completed batch shows no result files in its first N looks"),
@@ -82,9 +82,28 @@ FAULTS = {
         Fault("unicode", "switch", "answers begin with U+2028, U+2029, U+0085 and a form feed"),
         Fault("hold", "fraction", "batches stop once this fraction of their rows is done", default=0.0),
         Fault("row_delay", "seconds", "every row takes this much longer"),
+        Fault("stuck_pending", "switch", "Fireworks: accepted jobs stay in PENDING"),
+        Fault("stuck_creating", "switch", "Fireworks: accepted jobs stay in CREATING"),
+        Fault("stuck_deleting", "switch", "Fireworks: deleted jobs stay in DELETING_CLEANING_UP"),
+        Fault("waiting_on_capacity", "switch", "Fireworks: running jobs say `waitingOnCapacity` and make no progress"),
+        Fault("ends_as", "N", "Fireworks: the next N jobs, if they expire, end in `state`", {"state": "EARLY_STOPPED"}),
+        Fault("dataset_uploading", "N", "Fireworks: datasets filled from now on stay UPLOADING for N looks"),
+        Fault("lenient_example_count", "switch", "Fireworks: datasets may be created without `exampleCount`"),
+        Fault("no_max_job_duration", "switch", "Fireworks: `maxJobDuration` is a field that the server does not know"),
+        Fault("ignore_lineage", "switch", "Fireworks: `downloadLineage` is ignored"),
+        Fault("no_error_file", "switch", "Fireworks: `error-data` is not among the files of a dataset"),
+        Fault("signed_url_seconds", "seconds", "Fireworks: signed URLs live this long", default=0.0),
+        Fault(
+            "hostile_urls",
+            "switch",
+            "Fireworks: signed URLs misbehave by `kind`: `names` (`../` in file names), `host` (another host),"
+            " `redirect` (to the address `to`), `challenge` (storage asks for the key), `gzip` (a small body that"
+            " inflates hugely)",
+            {"kind": "names", "host": "storage.invalid", "to": "http://169.254.169.254/latest/meta-data/"},
+        ),
     )
 }  # fmt: skip
-_ZERO_COUNTS = {"hold", "expire_at"}  # for these 0 is a value, not off
+_ZERO_COUNTS = {"hold", "expire_at", "signed_url_seconds"}  # for these 0 is a value, not off
 
 
 class Setting(msgspec.Struct):

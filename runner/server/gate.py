@@ -50,6 +50,7 @@ class Gate:
         is_open: bool = False,
         for_main: bool = False,
         fails: bool = True,
+        downloads: bool = False,
     ) -> None:
         self._site = site
         self._route = route
@@ -59,6 +60,7 @@ class Gate:
         self._is_open = is_open
         self._for_main = for_main
         self._fails = fails
+        self._downloads = downloads or route.endswith("/content")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._site.log.request(self._route)
@@ -72,7 +74,7 @@ class Gate:
             return
         if response.status_code >= 400:
             await _drain(call)
-        cut = self._site.faults.take("truncate_download") if self._route.endswith("/content") else None
+        cut = self._site.faults.take("truncate_download", self._route) if self._downloads else None
         if cut is not None and response.status_code in (200, 206):
             send = _Shortened(scope, send, cut.number("at"))
         await response(scope, receive, send)
@@ -88,7 +90,7 @@ class Gate:
                 return None
         owner = self._owner(call)
         if owner is None:
-            return self._manners.wording(_unauthorized(call))
+            return self._manners.wording(self._manners.unauthorized(call))
         call.site, call.owner = self._site, owner
         if faults is None:
             return await self._handled(call)
@@ -97,7 +99,7 @@ class Gate:
             return early
         response = await self._handled(call)
         if response.status_code < 300:
-            if self._losing and faults.take(self._losing):
+            if self._losing and faults.take(self._losing, self._route):
                 return None
             late = faults.take("fail_after", self._route)
             if late is not None:
@@ -147,12 +149,6 @@ def threaded(handler: SlowHandler) -> Handler:
 
 def _means(setting: Setting, route: str) -> bool:
     return fnmatch.fnmatchcase(route, setting.text("route"))
-
-
-def _unauthorized(call: Call) -> ApiError:
-    if "authorization" not in call.headers:
-        return ApiError(401, "You didn't provide an API key: send it as `Authorization: Bearer KEY`.")
-    return ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
 
 
 async def _drain(call: Request) -> None:

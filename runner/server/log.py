@@ -14,6 +14,7 @@ class Log:
         self._requests: Counter[str] = Counter()
         self._batches_created = 0
         self._files_created = 0
+        self._datasets_created = 0
         self._rows_asked = 0
 
     def request(self, route: str) -> None:
@@ -28,6 +29,10 @@ class Log:
         with self._lock:
             self._files_created += 1
 
+    def dataset_created(self) -> None:
+        with self._lock:
+            self._datasets_created += 1
+
     def rows_asked(self, count: int) -> None:
         with self._lock:
             self._rows_asked += count
@@ -38,5 +43,6 @@ class Log:
                 "requests": dict(sorted(self._requests.items())),
                 "batches_created": self._batches_created,
                 "files_created": self._files_created,
+                "datasets_created": self._datasets_created,
                 "rows_asked": self._rows_asked,
             }

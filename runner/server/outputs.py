@@ -28,7 +28,7 @@ def publish(
     now: float,
     new_id: Callable[[], str],
 ) -> Published:
-    """Write the files of `batch`, which has `rows` done; a file without lines is not made.
+    """Write the files of `batch`, which has `rows` done; most dialects make none without lines.
 
     Everything is on the disk when this returns. Doing it again makes other files: the caller records the last ones.
     """
@@ -41,8 +41,10 @@ def publish(
             mine = _tampered(mine, faults)
         rest = iter(()) if is_output else _unfinished(batch, dialect, folder, rows)
         file_id = new_id()
-        size = _write(home, file_id, folder / SPOOLS[is_output], _shuffled(mine, shuffle), rest)
-        if not size:
+        size = _write(
+            home, file_id, folder / SPOOLS[is_output], _shuffled(mine, shuffle), rest, keep=dialect.keeps_empty_files
+        )
+        if size is None:
             return None
         return dialect.result_file(batch, file_id, is_output=is_output, size_bytes=size, now=now)
 
@@ -73,26 +75,27 @@ def _unfinished(batch: Batch, dialect: Dialect, folder: Path, rows: list[Row]) -
     for row in rows:
         done[row.ordinal] = 1
     with (folder / "input.jsonl").open("rb") as lines:
-        for ordinal, line in enumerate(lines):
-            if ordinal < len(done) and not done[ordinal]:
-                custom_id = dialect.item(batch, line).custom_id
-                yield dialect.unfinished_line(batch, ordinal, custom_id, State(batch.ending)) + b"\n"
+        left = ((n, line) for n, line in enumerate(lines) if n < len(done) and not done[n])
+        for line in dialect.unfinished_lines(batch, left, State(batch.ending)):
+            yield line + b"\n"
 
 
-def _write(home: Home, file_id: str, spool: Path, rows: Iterator[Row], rest: Iterator[bytes]) -> int:
-    """Write the spooled lines of `rows`, then `rest`; the size in bytes, 0 where there was no line."""
+def _write(
+    home: Home, file_id: str, spool: Path, rows: Iterator[Row], rest: Iterator[bytes], *, keep: bool
+) -> int | None:
+    """Write the spooled lines of `rows`, then `rest`; the size in bytes, None where no file was made."""
     part = home.incoming()
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=_FLUSH_BYTES) as out:
         _copy(spool, rows, out)
         out.writelines(rest)
         out.flush()
         size = out.tell()
-        if size:
+        if size or keep:
             os.fsync(out.fileno())
-    if size:
-        part.replace(home.content(file_id))
-    else:
+    if not size and not keep:
         part.unlink()
+        return None
+    part.replace(home.content(file_id))
     return size
 
 

@@ -12,6 +12,8 @@ class State(StrEnum):
     """Where a batch is, from creation to its end."""
 
     VALIDATING = "validating"
+    QUEUED = "queued"
+    STARTING = "starting"
     IN_PROGRESS = "in_progress"
     FINALIZING = "finalizing"
     CANCELLING = "cancelling"
@@ -19,6 +21,7 @@ class State(StrEnum):
     FAILED = "failed"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    DELETING = "deleting"
 
     @property
     def has_ended(self) -> bool:

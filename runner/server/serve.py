@@ -24,6 +24,7 @@ from runner.server.engines.base import Engine
 from runner.server.engines.echo import Echo
 from runner.server.engines.registry import Engines
 from runner.server.faults import Faults
+from runner.server.fireworks_batch.lines import FireworksLines
 from runner.server.home import Held, hold
 from runner.server.log import Log
 from runner.server.openai.lines import OpenAILines
@@ -80,7 +81,7 @@ class Service:
         self.worker = Worker(
             home,
             self.world,
-            {OpenAILines.name: OpenAILines()},
+            {OpenAILines.name: OpenAILines(), FireworksLines.name: FireworksLines(faults)},
             engines,
             faults,
             clock,

@@ -97,6 +97,10 @@ class Worker:
             return self._step(batch)
         except _HOPELESS:
             log.exception("batch %s: it cannot go on", batch.id)
+            if batch.state is State.DELETING:
+                self._clear(batch)
+                self._world.remove_batch(batch.id)
+                return True
             problem = Problem("server_error", "The server lost what it needs to go on with this batch.")
             now = self._now()
             self._change(batch, lambda seen: seen.entering(State.FAILED, now, problems=[problem]))
@@ -113,11 +117,17 @@ class Worker:
                 return self._faults.look("stuck_validating") is None and self._validate(batch)
             case State.IN_PROGRESS:
                 return self._advance(batch)
+            case State.QUEUED:
+                return self._faults.look("stuck_pending") is None and self._move_on(batch, State.STARTING)
+            case State.STARTING:
+                return self._faults.look("stuck_creating") is None and self._move_on(batch, State.IN_PROGRESS)
             case State.FINALIZING:
                 self._finish(batch, State.COMPLETED)
                 return True
             case State.CANCELLING:
                 return self._faults.look("stuck_cancelling") is None and self._cancel(batch)
+            case State.DELETING:
+                return self._faults.look("stuck_deleting") is None and self._delete(batch)
         return False
 
     # validating
@@ -138,7 +148,8 @@ class Worker:
             self._engines.forget(verdict.model)
             return True
         now = self._now()
-        self._change(batch, lambda seen: _accepted(seen, verdict, now))
+        to = State.QUEUED if self._dialects[batch.dialect].is_queued else State.IN_PROGRESS
+        self._change(batch, lambda seen: _accepted(seen, verdict, now, to))
         return True
 
     def _verdict(self, batch: Batch) -> Verdict:
@@ -174,6 +185,13 @@ class Worker:
         )
         self._clear(batch)
 
+    # queued, starting
+
+    def _move_on(self, batch: Batch, to: State) -> bool:
+        now = self._now()
+        self._change(batch, lambda seen: seen.entering(to, now) if seen.state is batch.state else seen)
+        return True
+
     # in progress
 
     def _advance(self, batch: Batch) -> bool:
@@ -181,7 +199,9 @@ class Worker:
         if run is None:
             return False
         if batch.ending is None and self._has_expired(batch):
-            batch = self._change(batch, lambda seen: msgspec.structs.replace(seen, ending=State.EXPIRED))
+            batch = self._change(batch, _expiring)
+        if batch.state is not State.IN_PROGRESS:  # deleted just now
+            return True
         if batch.ending is not None:
             return self._wind_up(batch, run, State.EXPIRED)
         asked = run.asked
@@ -206,6 +226,8 @@ class Worker:
         if at is not None:
             allowed = _share(at, batch.total)
         hold = self._faults.look("hold")
+        if self._faults.look("waiting_on_capacity"):
+            return min(allowed, batch.done)
         return allowed if hold is None else min(allowed, _share(hold.value, batch.total))
 
     def _cancel(self, batch: Batch) -> bool:
@@ -216,6 +238,15 @@ class Worker:
             return True
         run = self._run_of(batch)
         return run is not None and self._wind_up(batch, run, State.CANCELLED)
+
+    def _delete(self, batch: Batch) -> bool:
+        """Save what a running batch has finished, then forget the batch."""
+        if batch.ending is None:
+            self._clear(batch)
+            self._world.remove_batch(batch.id)
+            return True
+        run = self._run_of(batch)
+        return run is not None and self._wind_up(batch, run, State.DELETING)
 
     def _wind_up(self, batch: Batch, run: Run, ending: State) -> bool:
         """Wait for the rows in flight, then end without the rest."""
@@ -238,11 +269,12 @@ class Worker:
             return seen.entering(
                 ending,
                 now,
+                ending=None if ending is State.DELETING else seen.ending,
                 output_ref=made.output.id if made.output else None,
                 error_ref=made.error.id if made.error else None,
             )
 
-        after = self._world.change(batch.id, ended, new_files=new_files)
+        after = self._world.change(batch.id, ended, new_files=new_files, also=dialect.record)
         if after.state is not ending:
             for file in new_files:
                 self._home.content(file.id).unlink()
@@ -276,7 +308,7 @@ class Worker:
     # housekeeping
 
     def _change(self, batch: Batch, how: Callable[[Batch], Batch]) -> Batch:
-        return self._world.change(batch.id, how)
+        return self._world.change(batch.id, how, also=self._dialects[batch.dialect].record)
 
     def _drop(self, batch_id: str) -> None:
         run = self._runs.pop(batch_id, None)
@@ -312,11 +344,15 @@ class Worker:
         return self._clock.now().timestamp()
 
 
-def _accepted(batch: Batch, verdict: Verdict, now: float) -> Batch:
+def _expiring(batch: Batch) -> Batch:
+    return msgspec.structs.replace(batch, ending=State.EXPIRED) if batch.state is State.IN_PROGRESS else batch
+
+
+def _accepted(batch: Batch, verdict: Verdict, now: float, to: State) -> Batch:
     if batch.state is not State.VALIDATING:
         return batch
     return batch.entering(
-        State.IN_PROGRESS,
+        to,
         now,
         model=verdict.model,
         total=verdict.rows,

@@ -29,10 +29,15 @@ CREATE INDEX IF NOT EXISTS batches_active ON batches (seq) WHERE ended = 0;
 CREATE TABLE IF NOT EXISTS rows (
     batch INTEGER NOT NULL, ordinal INTEGER NOT NULL, is_ok INTEGER NOT NULL, start INTEGER NOT NULL,
     size INTEGER NOT NULL, PRIMARY KEY (batch, ordinal)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS datasets (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, account TEXT NOT NULL, id TEXT NOT NULL,
+    record BLOB NOT NULL, UNIQUE (owner, account, id));
 """
 _FILE = msgspec.json.Decoder(File)
 _BATCH = msgspec.json.Decoder(Batch)
 _encode = msgspec.json.Encoder().encode
+
+Also = Callable[[sqlite3.Connection, Batch, Batch], None]
 
 
 class World:
@@ -51,7 +56,8 @@ class World:
             self._db.close()
 
     @contextmanager
-    def _transaction(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
+        """All or nothing; not to be nested."""
         with self._lock:
             self._db.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
@@ -62,19 +68,20 @@ class World:
                 raise
             self._db.execute("COMMIT")
 
-    def _rows(self, sql: str, *values: object) -> list[tuple[bytes, ...]]:
+    def query(self, sql: str, *values: object) -> list[tuple[bytes, ...]]:
+        """All rows of a SELECT."""
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
     # files
 
     def add_file(self, file: File) -> None:
-        with self._transaction() as db:
-            _insert_file(db, file)
+        with self.transaction() as db:
+            insert_file(db, file)
 
     def file(self, owner: str, file_id: str, now: float) -> File | None:
         """One file that has not expired, of this owner."""
-        found = self._rows("SELECT record FROM files WHERE id=? AND owner=?", file_id, owner)
+        found = self.query("SELECT record FROM files WHERE id=? AND owner=?", file_id, owner)
         file = _FILE.decode(found[0][0]) if found else None
         return None if file is None or 0 < file.expires_at <= now else file
 
@@ -85,7 +92,7 @@ class World:
         seq = self._seq("files", owner, after)
         if seq is None:
             return None
-        found = self._rows(
+        found = self.query(
             f"SELECT record FROM files WHERE owner=? AND (?='' OR purpose=?) AND (expires_at=0 OR expires_at>?)"  # noqa: S608  # our own words
             f" AND (?='' OR seq{'>' if ascending else '<'}?) ORDER BY seq {'ASC' if ascending else 'DESC'} LIMIT ?",
             owner, purpose, purpose, now, after, seq, limit,
@@ -93,11 +100,11 @@ class World:
         return [_FILE.decode(record) for (record,) in found]
 
     def delete_file(self, file_id: str) -> None:
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute("DELETE FROM files WHERE id=?", (file_id,))
 
     def expired_files(self, now: float) -> list[str]:
-        found = self._rows("SELECT record FROM files WHERE expires_at>0 AND expires_at<=?", now)
+        found = self.query("SELECT record FROM files WHERE expires_at>0 AND expires_at<=?", now)
         return [_FILE.decode(record).id for (record,) in found]
 
     def file_ids(self) -> set[str]:
@@ -108,14 +115,20 @@ class World:
     # batches
 
     def add_batch(self, batch: Batch) -> None:
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(
                 "INSERT INTO batches (id, owner, dialect, ended, record) VALUES (?,?,?,0,?)",
                 (batch.id, batch.owner, batch.dialect, _encode(batch)),
             )
 
+    def remove_batch(self, batch_id: str) -> None:
+        """Forget a batch; its id may be used again."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM rows WHERE batch=(SELECT seq FROM batches WHERE id=?)", (batch_id,))
+            db.execute("DELETE FROM batches WHERE id=?", (batch_id,))
+
     def batch(self, owner: str, batch_id: str) -> Batch | None:
-        found = self._rows("SELECT record FROM batches WHERE id=? AND owner=?", batch_id, owner)
+        found = self.query("SELECT record FROM batches WHERE id=? AND owner=?", batch_id, owner)
         return _BATCH.decode(found[0][0]) if found else None
 
     def batches(
@@ -142,20 +155,36 @@ class World:
     def active(self) -> list[Batch]:
         """Batches that have not ended, oldest first."""
         return [
-            _BATCH.decode(record) for (record,) in self._rows("SELECT record FROM batches WHERE ended=0 ORDER BY seq")
+            _BATCH.decode(record) for (record,) in self.query("SELECT record FROM batches WHERE ended=0 ORDER BY seq")
         ]
 
-    def change(self, batch_id: str, how: Callable[[Batch], Batch], *, new_files: Iterable[File] = ()) -> Batch:
-        """Replace a batch by `how(batch)`, seen and written in one transaction. An ended batch never changes."""
-        with self._transaction() as db:
-            ((seq, record),) = db.execute("SELECT seq, record FROM batches WHERE id=?", (batch_id,)).fetchall()
+    def change(
+        self,
+        batch_id: str,
+        how: Callable[[Batch], Batch],
+        *,
+        new_files: Iterable[File] = (),
+        also: Also | None = None,
+        even_ended: bool = False,
+    ) -> Batch:
+        """Replace a batch by `how(batch)`, seen and written in one transaction, with what `also` writes.
+
+        An ended batch changes only with `even_ended`: it is to be deleted. Raises KeyError where it is gone.
+        """
+        with self.transaction() as db:
+            found = db.execute("SELECT seq, record FROM batches WHERE id=?", (batch_id,)).fetchone()
+            if found is None:
+                raise KeyError(batch_id)
+            seq, record = found
             batch = _BATCH.decode(record)
-            after = batch if batch.state.has_ended else how(batch)
+            after = batch if batch.state.has_ended and not even_ended else how(batch)
             if after is batch:
                 return batch
             for file in new_files:
-                _insert_file(db, file)
+                insert_file(db, file)
             _update_batch(db, seq, after)
+            if also is not None:
+                also(db, batch, after)
             if after.state.has_ended:
                 db.execute("DELETE FROM rows WHERE batch=?", (seq,))
             return after
@@ -163,7 +192,7 @@ class World:
     def _seq(self, table: str, owner: str, after: str) -> int | None:
         if not after:
             return 0
-        found = self._rows(f"SELECT seq FROM {table} WHERE id=? AND owner=?", after, owner)  # noqa: S608  # our own word
+        found = self.query(f"SELECT seq FROM {table} WHERE id=? AND owner=?", after, owner)  # noqa: S608  # our own word
         return int(found[0][0]) if found else None
 
     # rows
@@ -171,7 +200,7 @@ class World:
     def record_rows(self, batch_id: str, rows: Sequence[Row], input_tokens: int, output_tokens: int) -> Batch:
         """Count rows as done, once, with where their lines lie."""
         ok = sum(row.is_ok for row in rows)
-        with self._transaction(synced=False) as db:
+        with self.transaction(synced=False) as db:
             ((seq, record),) = db.execute("SELECT seq, record FROM batches WHERE id=?", (batch_id,)).fetchall()
             batch = _BATCH.decode(record)
             db.executemany(
@@ -201,7 +230,7 @@ class World:
     def forget_rows(self, batch_id: str, lost: Sequence[Row]) -> Batch:
         """Rows whose lines did not reach the disk are to be asked again."""
         ok = sum(row.is_ok for row in lost)
-        with self._transaction() as db:
+        with self.transaction() as db:
             ((seq, record),) = db.execute("SELECT seq, record FROM batches WHERE id=?", (batch_id,)).fetchall()
             batch = _BATCH.decode(record)
             db.executemany("DELETE FROM rows WHERE batch=? AND ordinal=?", [(seq, row.ordinal) for row in lost])
@@ -212,7 +241,7 @@ class World:
             return after
 
 
-def _insert_file(db: sqlite3.Connection, file: File) -> None:
+def insert_file(db: sqlite3.Connection, file: File) -> None:
     db.execute(
         "INSERT INTO files (id, owner, purpose, expires_at, record) VALUES (?,?,?,?,?)",
         (file.id, file.owner, file.purpose, file.expires_at, _encode(file)),

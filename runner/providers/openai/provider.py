@@ -40,7 +40,8 @@ class OpenAIProvider:
     def find_upload(self, submission: Submission, size_bytes: int) -> Upload | None:
         return files.find_upload(self._http, self.profile, self._clock, submission, size_bytes)
 
-    def submit(self, submission: Submission, upload: Upload) -> Observed:
+    def submit(self, submission: Submission, upload: Upload | None) -> Observed:
+        assert upload is not None, "the card says that nothing can be continued here"
         return batch.submit(self._http, self.profile, submission, upload)
 
     def look(self, remote_id: str) -> Observed:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,8 @@ class OpenAILines:
     """The `Dialect` of OpenAI's batch API."""
 
     name = NAME
+    is_queued = False
+    keeps_empty_files = False
 
     def check(self, batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
         return validate.check(batch, source, stopped)
@@ -52,8 +55,12 @@ class OpenAILines:
             % (request, _encode(custom_id), reply.status, answer, reply.body)
         )
 
-    def unfinished_line(self, batch: Batch, ordinal: int, custom_id: str, ending: State) -> bytes:
-        return _failed(_names(batch.id, ordinal)[0], custom_id, *_MESSAGES[ending])
+    def unfinished_lines(self, batch: Batch, rows: Iterator[tuple[int, bytes]], ending: State) -> Iterator[bytes]:
+        for ordinal, line in rows:
+            yield _failed(_names(batch.id, ordinal)[0], _line.decode(line).custom_id, *_MESSAGES[ending])
+
+    def record(self, db: sqlite3.Connection, before: Batch, after: Batch) -> None:
+        return None
 
     def result_file(self, batch: Batch, file_id: str, *, is_output: bool, size_bytes: int, now: float) -> File:
         seconds = batch.spec.get("output_expires_seconds")

@@ -1,0 +1,201 @@
+"""Batch inference jobs as they are: looked at, listed, followed back along their chain, stopped.
+
+Source: contract sections 2, 5, 6 and 8, read 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from runner.clock import Clock
+from runner.errors import NotFound, OutcomeUnknown, Refused
+from runner.job.observed import Observed, Phase, ResultFile
+from runner.providers.fireworks import pages, wire
+from runner.providers.fireworks.account import Account
+from runner.providers.fireworks.datasets import conflict
+from runner.providers.fireworks.files import OUTPUT, Files
+from runner.providers.fireworks.names import is_legal, last, output_of, read
+from runner.providers.fireworks.profile import CHAT
+from runner.providers.fireworks.wire import object_in, observed_of, text_in
+from runner.providers.replies import plain
+
+LATE_RESULTS = timedelta(minutes=10)  # after its end, a job that offers no output has none
+LONGEST_CHAIN = 100
+DELETE_SECONDS = 20.0  # a deleted job is gone by then, or reads as being deleted
+_DELETE_POLL = 2.0
+
+
+class Jobs:
+    """The batch inference jobs of one account."""
+
+    def __init__(self, account: Account, files: Files, clock: Clock) -> None:
+        self._account = account
+        self._http = account.http
+        self._files = files
+        self._clock = clock
+        self._known_files: dict[str, tuple[ResultFile, ...]] = {}  # by output dataset, once they are final
+
+    # -- look
+
+    def look(self, job_id: str) -> Observed:
+        """One job, with its files once it ended. Raises NotFound when it is gone and left nothing.
+
+        A deleted job leaves its output dataset: it then reads as cancelled, with what it had finished.
+        """
+        try:
+            raw = self.raw(job_id)
+        except NotFound:
+            remains = self.remains(job_id)
+            if remains is None:
+                raise
+            return remains
+        seen = self.observed(raw)
+        if self._has_lost_results(seen):
+            raise NotFound(f"job `{job_id}` has ended, but its output is not there any more")
+        return seen
+
+    def listed(self, since: datetime | None) -> Iterator[Observed]:
+        """All jobs of the account since then, in the order the remote has.
+
+        Ended jobs of ours come with their files. One whose output is gone is left out: only a look can say so.
+        """
+        for raw in pages.walk(self._http, self._account.jobs, "batchInferenceJobs", since):
+            seen = self.observed(raw)
+            if not self._has_lost_results(seen):
+                yield seen
+
+    def chain(self, job_id: str) -> list[Observed]:
+        """A job and all it continued, oldest first. Raises NotFound where a link is gone."""
+        return [self.observed(raw) for raw in reversed(list(self._back(job_id)))]
+
+    def root_input(self, job_id: str) -> str:
+        """The dataset that the first job of a chain was made from. Raises NotFound."""
+        *_, root = self._back(job_id)
+        return last(text_in(root, "inputDatasetId"))
+
+    def outputs(self, job_id: str) -> list[str]:
+        """The output datasets of a chain, oldest first, as far back as its jobs are there."""
+        found: list[str] = []
+        try:
+            found.extend(last(text_in(raw, "outputDatasetId")) for raw in self._back(job_id))
+        except NotFound:
+            if not found:
+                raise
+        return [dataset_id for dataset_id in reversed(found) if dataset_id]
+
+    def _back(self, job_id: str) -> Iterator[Mapping[str, Any]]:
+        seen: set[str] = set()
+        while job_id:
+            if job_id in seen or len(seen) >= LONGEST_CHAIN:
+                raise OutcomeUnknown(f"the chain of job `{plain(job_id)}` does not end")
+            seen.add(job_id)
+            raw = self.raw(job_id)
+            yield raw
+            job_id = last(text_in(raw, "continuedFromJobName"))
+
+    def raw(self, job_id: str) -> Mapping[str, Any]:
+        """The job in the remote's own words. Raises NotFound."""
+        return object_in(self._http.get_json(self._account.job(job_id)), "a look at a job")
+
+    def observed(self, raw: Mapping[str, Any]) -> Observed:
+        """The job with its files: asked for once it ended, and only for jobs of ours."""
+        seen = observed_of(raw)
+        dataset_id = last(text_in(raw, "outputDatasetId"))
+        if not seen.phase.has_ended or not seen.stamp or not dataset_id:
+            return seen
+        files = self._files_of(dataset_id)
+        is_final = not seen.counts.completed or any(file.kind == OUTPUT for file in files)
+        if is_final and (files or self._ended_long_ago(seen)):
+            self._known_files[dataset_id] = files
+        return replace(seen, result_files=files, results_are_final=is_final)
+
+    def _ended_long_ago(self, seen: Observed) -> bool:
+        return seen.ended_at is not None and self._clock.now() - seen.ended_at > LATE_RESULTS
+
+    def _has_lost_results(self, seen: Observed) -> bool:
+        """Rows finished, the end is long past, and no file holds them: somebody deleted it. Nobody should ask these
+        rows again without being told."""
+        return not seen.results_are_final and self._ended_long_ago(seen)
+
+    def _files_of(self, dataset_id: str) -> tuple[ResultFile, ...]:
+        if dataset_id in self._known_files:
+            return self._known_files[dataset_id]
+        try:
+            return self._files.results(dataset_id)
+        except NotFound:
+            return ()  # never made, as for a job that failed in validation
+        except Refused as refused:
+            if refused.status != 400:
+                raise
+            return ()  # not READY yet
+
+    # -- stop
+
+    def cancel(self, job_id: str) -> Observed:
+        """Stop a job that runs. There is no verb for it but DELETE, which a job that ended is never sent.
+
+        The job's own record goes (state, counts, window, its place in a chain); its datasets stay, and with them
+        every finished row that was already written. Rows finished but not yet written are lost, and were billed.
+        """
+        try:
+            seen = self.look(job_id)
+        except NotFound:
+            return Observed(job_id, Phase.CANCELLED, "gone", ended_at=self._clock.now())
+        if seen.phase.has_ended:
+            return seen
+        if seen.phase is not Phase.CANCELLING:
+            with suppress(NotFound):  # the first of two tries had its effect
+                self._http.delete(self._account.job(job_id))
+        return self._deleted(seen)
+
+    def _deleted(self, before: Observed) -> Observed:
+        until = self._clock.monotonic() + DELETE_SECONDS
+        while True:
+            try:
+                seen = self.look(before.remote_id)
+            except NotFound:
+                return replace(before, phase=Phase.CANCELLED, raw_status="gone", ended_at=self._clock.now())
+            if seen.phase.has_ended:
+                return replace(
+                    before,
+                    phase=seen.phase,
+                    raw_status=seen.raw_status,
+                    ended_at=seen.ended_at,
+                    result_files=seen.result_files,
+                    results_are_final=seen.results_are_final,
+                )
+            at = self._clock.monotonic()
+            if at + _DELETE_POLL > until:
+                return seen
+            self._clock.sleep(_DELETE_POLL)
+            if self._clock.monotonic() - at < _DELETE_POLL / 2:  # woken to stop
+                return seen
+
+    def remains(self, job_id: str) -> Observed | None:
+        """What a deleted job of ours left: its output dataset. None when there is none, or it is not of this job."""
+        dataset_id = output_of(job_id)
+        if dataset_id is None or not is_legal(dataset_id):
+            return None
+        try:
+            raw = object_in(self._http.get_json(self._account.dataset(dataset_id)), "a look at a dataset")
+        except NotFound:
+            return None
+        source = last(text_in(raw, "sourceJobName"))
+        if source not in ("", job_id):
+            raise conflict(f"dataset `{dataset_id}`", {"sourceJobName": job_id}, {"sourceJobName": source})
+        named = read(job_id)
+        assert named is not None
+        return Observed(
+            remote_id=job_id,
+            phase=Phase.CANCELLED,
+            raw_status="gone",
+            created_at=wire.time_in(raw, "createTime"),
+            ended_at=wire.time_in(raw, "updateTime") or self._clock.now(),
+            endpoint=CHAT,
+            stamp={"runner_set": named.request_set, "runner_attempt": named.attempt},
+            result_files=self._files_of(dataset_id),
+        )

@@ -1,0 +1,117 @@
+"""The facts of the remote that may change, as data: addresses, limits, windows. A spec's `overrides` are merged in.
+
+Source: contract of datasets and batch inference jobs, sections 1, 3, 5 and 9, read 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from runner.errors import Problem, SpecError
+from runner.job.capabilities import Capabilities, EffectClass, Limits, LineFormat, Windows
+from runner.spec.project import Provider
+
+CHAT = "/v1/chat/completions"
+BASE_URL = "https://api.fireworks.ai"
+BASE_URL_ENV = "FIREWORKS_BASE_URL"
+KEY_ENV = "FIREWORKS_API_KEY"
+ACCOUNT_ENV = "FIREWORKS_ACCOUNT_ID"
+
+
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Hours."""
+
+    default: int = 24
+    allowed: tuple[int, ...] = (12, 24, 48, 72)
+
+
+class InputLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of one input dataset. The guides say 500 MB, 1 GB and 80 GiB, by age."""
+
+    lines: int = 50_000_000  # the cap of an official SDK
+    bytes: int = 1_000_000_000
+    line_bytes: int = 0
+    margin: float = 0.95
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One remote that speaks this API."""
+
+    window: Window = Window()
+    limits: InputLimits = InputLimits()
+    upload_bytes: int = 140_000_000  # larger files go in parts to signed URLs; the form takes 150 MB in all
+    part_bytes: int = 128_000_000
+    ready_s: float = 600.0  # for a dataset to become READY after its last byte
+    storage_hosts: tuple[str, ...] = ()  # more hosts that signed URLs may name; `.example.com` covers those below it
+    min_poll_s: float = 10.0
+    max_poll_s: float = 120.0
+    settle_s: float = 5.0
+    defer_s: float = 60.0
+    discount: float = 0.5  # off the synchronous price
+
+
+def profile_of(provider: Provider) -> Profile:
+    """The defaults with the block's overrides merged in. Raises SpecError at the block's place."""
+    merged = msgspec.to_builtins(Profile())
+    for key, value in provider.overrides.items():
+        old = merged.get(key)
+        merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, Mapping) else value
+    try:
+        profile = msgspec.convert(merged, Profile, str_keys=True)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise _wrong(provider, str(error)) from error
+    fault = _fault_in(profile)
+    if fault:
+        raise _wrong(provider, fault)
+    return profile
+
+
+def capabilities_of(profile: Profile) -> Capabilities:
+    """The card: what shared code reads instead of a vendor's name."""
+    return Capabilities(
+        effect=EffectClass.NAMED,
+        line_format=LineFormat.FIREWORKS,
+        endpoints=(CHAT,),
+        windows=Windows(default=profile.window.default, allowed=profile.window.allowed),
+        limits=Limits(
+            lines=profile.limits.lines,
+            size_bytes=int(profile.limits.bytes * profile.limits.margin),
+            line_bytes=profile.limits.line_bytes,
+        ),
+        can_resume=True,
+        settle_seconds=profile.settle_s,
+        defer_seconds=profile.defer_s,
+        min_poll_seconds=profile.min_poll_s,
+        max_poll_seconds=max(profile.min_poll_s, profile.max_poll_s),
+        price_factor=1 - profile.discount,
+    )
+
+
+def _fault_in(profile: Profile) -> str | None:
+    """Values of the right type that still mean nothing."""
+    sizes: tuple[Any, ...] = (
+        profile.limits.lines,
+        profile.limits.bytes,
+        profile.upload_bytes,
+        profile.part_bytes,
+        profile.ready_s,
+    )
+    times = (profile.min_poll_s, profile.settle_s, profile.defer_s)
+    faults = {
+        "sizes and `ready_s` must be positive": min(sizes) <= 0,
+        "`limits.margin` must be above 0 and at most 1": not 0 < profile.limits.margin <= 1,
+        "`window.allowed` is empty": not profile.window.allowed,
+        "`discount` must be from 0 to 1": not 0 <= profile.discount <= 1,
+        "times must not be negative": min(times) < 0,
+        "`storage_hosts` holds something that is no host": not all(
+            host.strip(".") and "/" not in host and ":" not in host for host in profile.storage_hosts
+        ),
+    }
+    return next((fault for fault, is_so in faults.items() if is_so), None)
+
+
+def _wrong(provider: Provider, message: str) -> SpecError:
+    return SpecError([Problem(provider.mark, f"provider `{provider.name}`: {message}")])

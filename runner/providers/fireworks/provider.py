@@ -1,0 +1,96 @@
+"""Fireworks behind the provider seams: datasets and batch inference jobs, all under names of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from runner.clock import Clock
+from runner.errors import NotFound
+from runner.job.capabilities import Capabilities
+from runner.job.observed import Observed, Origin, ResultFile
+from runner.providers.base import Submission, Upload
+from runner.providers.fireworks.account import Account
+from runner.providers.fireworks.creates import Creates
+from runner.providers.fireworks.datasets import Datasets
+from runner.providers.fireworks.files import Files
+from runner.providers.fireworks.jobs import Jobs
+from runner.providers.fireworks.profile import Profile, capabilities_of
+from runner.providers.fireworks.stalls import stall_of
+from runner.providers.fireworks.storage import Gate
+from runner.providers.fireworks.wire import CONTINUED_FROM
+from runner.providers.http import Http
+
+
+class FireworksProvider:
+    """Implements `providers.base.Provider`. Safe to share between threads."""
+
+    def __init__(self, *, http: Http, account: str, profile: Profile, gate: Gate, origin: Origin, clock: Clock) -> None:
+        self.card: Capabilities = capabilities_of(profile)
+        self.profile = profile
+        self._http = http
+        self._origin = origin
+        owner = Account(http, account)
+        self._files = Files(owner, gate)
+        self._datasets = Datasets(owner, profile, gate, clock)
+        self._jobs = Jobs(owner, self._files, clock)
+        self._creates = Creates(owner, self._jobs)
+
+    def __repr__(self) -> str:
+        return f"FireworksProvider({self._origin})"
+
+    @property
+    def origin(self) -> Origin:
+        return self._origin
+
+    def upload(self, source: Path, submission: Submission) -> Upload:
+        return self._datasets.upload(source, submission)
+
+    def find_upload(self, submission: Submission, size_bytes: int) -> Upload | None:
+        return self._datasets.find(submission, size_bytes)
+
+    def submit(self, submission: Submission, upload: Upload | None) -> Observed:
+        return self._creates.submit(submission, upload)
+
+    def find_batch(self, submission: Submission) -> Observed | None:
+        """What an earlier create of this very submission made: the job, or what it left; None when there is neither."""
+        return self._creates.find(submission)
+
+    def look(self, remote_id: str) -> Observed:
+        return self._jobs.look(remote_id)
+
+    def batches(self, since: datetime | None = None) -> Iterator[Observed]:
+        return self._jobs.listed(since)
+
+    def download(self, file: ResultFile, to: Path) -> int:
+        return self._files.download(file.ref, to)
+
+    def download_input(self, observed: Observed, to: Path) -> int:
+        """The input of a job; of one that continues others, the whole input of the first."""
+        dataset_id = observed.input_ref
+        if observed.stamp.get(CONTINUED_FROM):
+            dataset_id = self._jobs.root_input(observed.remote_id)
+        if not dataset_id:
+            raise NotFound(f"the remote does not say which dataset job `{observed.remote_id}` was made from")
+        return self._files.download_whole(dataset_id, to)
+
+    def chain_of(self, job_id: str) -> list[Observed]:
+        """A job and all it continued, oldest first. Raises NotFound where a link is gone."""
+        return self._jobs.chain(job_id)
+
+    def lineage_files(self, remote_id: str) -> list[ResultFile]:
+        """The result files of a job and of all it continued, oldest first. Raises NotFound without an output."""
+        outputs = self._jobs.outputs(remote_id)
+        if not outputs:
+            raise NotFound(f"job `{remote_id}` names no output dataset")
+        return self._files.lineage(outputs[-1], outputs)
+
+    def cancel(self, remote_id: str) -> Observed:
+        return self._jobs.cancel(remote_id)
+
+    def stall_of(self, seen: Observed, now: datetime) -> str:
+        return stall_of(seen, now)
+
+    def close(self) -> None:
+        self._http.close()

@@ -1,0 +1,67 @@
+"""How a dataset's files are fetched: signed URLs by path-like names, for one dataset or a job's whole lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from starlette.responses import Response
+
+from runner.server.fireworks_batch import names
+from runner.server.fireworks_batch.continuation import lineage
+from runner.server.fireworks_batch.datasets import Found
+from runner.server.fireworks_batch.errors import invalid, wrong_state
+from runner.server.fireworks_batch.listing import option
+from runner.server.fireworks_batch.records import ERRORS, Dataset
+from runner.server.fireworks_batch.signing import DOWNLOAD_SECONDS, Signer
+from runner.server.fireworks_batch.storage import DOWNLOADS
+from runner.server.fireworks_batch.store import Datasets
+from runner.server.fireworks_batch.uploads import lives, origin
+from runner.server.gate import Call
+
+_YES = {"": False, "false": False, "0": False, "true": True, "1": True}
+
+
+class Downloads:
+    """The handler of `:getDownloadEndpoint`."""
+
+    def __init__(self, signer: Signer, datasets: Datasets, found: Found) -> None:
+        self._signer = signer
+        self._datasets = datasets
+        self._found = found
+
+    def endpoint(self, call: Call) -> Response:
+        wants_lineage = _YES.get(option(call, "downloadLineage").lower())
+        if wants_lineage is None:
+            raise invalid("invalid download_lineage: must be true or false")
+        dataset = self._found(call)
+        if not dataset.is_ready:
+            raise wrong_state(f"dataset {dataset.id} is not ready")
+        chain = [dataset]
+        if wants_lineage and call.site.faults.look("ignore_lineage") is None:
+            chain += self._ancestors(call, dataset)
+        urls = {key: url for one in chain for key, url in self._urls(call, one)}
+        body = msgspec.json.encode({"filenameToSignedUrls": urls})
+        return Response(body, media_type="application/json")
+
+    def _ancestors(self, call: Call, dataset: Dataset) -> Iterator[Dataset]:
+        """The output datasets of the jobs that the writer of this one continued."""
+        prefix = names.full(dataset.account, names.JOBS, "")
+        if not dataset.source_job.startswith(prefix):
+            return
+        for job in lineage(call.site.world, dataset.owner, dataset.account, dataset.source_job.removeprefix(prefix)):
+            earlier = self._datasets.get(dataset.owner, dataset.account, job.spec["output"])
+            if earlier is not None and earlier.is_stored and earlier.id != dataset.id:
+                yield earlier
+
+    def _urls(self, call: Call, dataset: Dataset) -> Iterator[tuple[str, str]]:
+        hostile = call.site.faults.look("hostile_urls")
+        climbs = "../../../../" if hostile is not None and hostile.text("kind") == "names" else ""
+        for name, file_id in sorted(dataset.files.items()):
+            if name == ERRORS and call.site.faults.look("no_error_file"):
+                continue
+            key = f"dataset/{dataset.id}/{name}"
+            path = f"{DOWNLOADS}/{dataset.owner}/{file_id}/{key}"
+            now, seconds = call.site.now(), lives(call, DOWNLOAD_SECONDS)
+            url = self._signer.url(origin(call), "GET", path, now, seconds)
+            yield f"dataset/{dataset.id}/{climbs}{name}", url

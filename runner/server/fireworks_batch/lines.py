@@ -1,0 +1,149 @@
+"""Fireworks' input and result rows, as the worker needs them, and the output dataset that goes with a job."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runner.server.dialect import Item, Verdict
+from runner.server.engines.base import Ask, Reply
+from runner.server.faults import Faults
+from runner.server.fireworks_batch import names, store, validate
+from runner.server.fireworks_batch.records import ERRORS, RESULTS, Dataset, file_owner
+from runner.server.records import Batch, File, State
+
+NAME = "fireworks"
+MAX_INPUT_BYTES = 10**9
+_ENDPOINT = "/v1/chat/completions"
+_RUNNING = (State.IN_PROGRESS, State.FINALIZING)
+
+
+class _Line(msgspec.Struct):
+    custom_id: str
+    body: msgspec.Raw
+
+
+class _Inner(msgspec.Struct):
+    message: str = ""
+
+
+class _Failed(msgspec.Struct):
+    error: _Inner | str = ""
+
+
+_line = msgspec.json.Decoder(_Line)
+_failed = msgspec.json.Decoder(_Failed)
+_encode = msgspec.json.Encoder().encode
+
+
+class FireworksLines:
+    """The `Dialect` of Fireworks' batch inference jobs."""
+
+    name = NAME
+    is_queued = True
+    keeps_empty_files = True
+
+    def __init__(self, faults: Faults, max_input_bytes: int = MAX_INPUT_BYTES) -> None:
+        self._faults = faults
+        self._max_input_bytes = max_input_bytes
+
+    def check(self, batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
+        return validate.check(batch, source, stopped, self._max_input_bytes)
+
+    def item(self, batch: Batch, line: bytes) -> Item:
+        read = _line.decode(line)
+        model = batch.spec["model"]
+        created = int(batch.stamps.get(State.IN_PROGRESS.value, batch.created_at))
+        return Item(read.custom_id, Ask(_ENDPOINT, model, _whole(batch.spec, model, bytes(read.body)), created))
+
+    def result_line(self, batch: Batch, ordinal: int, custom_id: str, reply: Reply) -> bytes:
+        if reply.is_ok:
+            return b'{"custom_id":%b,"response":%b}' % (_encode(custom_id), reply.body)
+        code, message = _trouble(reply)
+        return b'{"custom_id":%b,"error":{"code":%d,"message":%b}}' % (_encode(custom_id), code, _encode(message))
+
+    def unfinished_lines(self, batch: Batch, rows: Iterator[tuple[int, bytes]], ending: State) -> Iterator[bytes]:
+        """Rows that were never asked are in neither file."""
+        return iter(())
+
+    def result_file(self, batch: Batch, file_id: str, *, is_output: bool, size_bytes: int, now: float) -> File:
+        return File(
+            id=file_id,
+            owner=file_owner(batch.owner),
+            purpose="batch_output",
+            filename=RESULTS if is_output else ERRORS,
+            size_bytes=size_bytes,
+            created_at=now,
+        )
+
+    def record(self, db: sqlite3.Connection, before: Batch, after: Batch) -> None:
+        """The output dataset begins with the run, and is ready when the job has ended with whatever was done."""
+        if after.state is State.IN_PROGRESS and before.state is not State.IN_PROGRESS:
+            if store.find(db, after.owner, after.spec["account"], after.spec["output"]) is None:
+                store.insert(db, _output(after))
+            return
+        is_written = after.output_ref is not None and before.output_ref is None
+        is_lost = after.state is State.FAILED and before.state in _RUNNING
+        if not (is_written or is_lost):
+            return
+        dataset = store.find(db, after.owner, after.spec["account"], after.spec["output"])
+        if dataset is None:
+            return
+        if is_lost:
+            store.delete(db, dataset)
+        else:
+            store.update(db, self._written(dataset, after))
+
+    def _written(self, dataset: Dataset, batch: Batch) -> Dataset:
+        late = self._faults.look("late_output_id")
+        files = {RESULTS: batch.output_ref, ERRORS: batch.error_ref}
+        return msgspec.structs.replace(
+            dataset,
+            updated_at=max(batch.stamps.values()),
+            example_count=batch.completed,
+            is_stored=True,
+            looks_left=int(late.value) if late else 0,
+            files={name: file_id for name, file_id in files.items() if file_id},
+        )
+
+
+def _output(batch: Batch) -> Dataset:
+    spec = batch.spec
+    now = batch.stamps[State.IN_PROGRESS.value]
+    return Dataset(
+        owner=batch.owner,
+        account=spec["account"],
+        id=spec["output"],
+        created_at=now,
+        updated_at=now,
+        is_uploaded=False,
+        source_job=names.full(spec["account"], names.JOBS, spec["job"]),
+    )
+
+
+def _whole(spec: dict[str, Any], model: str, body: bytes) -> bytes:
+    """A row's body as an engine gets it: the job's parameters under its own, the system prompt, and the model."""
+    defaults, prompt = spec["defaults"], spec["system_prompt"]
+    if not defaults and not prompt and b'"model"' not in body:  # nothing to be merged: spliced, not decoded
+        rest = body.strip()[1:].lstrip()
+        return b'{"model":%b%b%b' % (_encode(model), b"" if rest.startswith(b"}") else b",", rest)
+    whole = {**defaults, **msgspec.json.decode(body), "model": model}
+    messages = whole.get("messages")
+    if prompt and isinstance(messages, list) and not (messages and messages[0].get("role") == "system"):
+        whole["messages"] = [{"role": "system", "content": prompt}, *messages]
+    return _encode(whole)
+
+
+def _trouble(reply: Reply) -> tuple[int, str]:
+    """The code and message of a row that failed."""
+    if reply.failure is not None:
+        return 408, reply.failure[1]
+    try:
+        error = _failed.decode(reply.body).error
+    except msgspec.MsgspecError:
+        error = reply.body[:256].decode("utf-8", "replace")
+    return reply.status, error if isinstance(error, str) else error.message

@@ -1,0 +1,147 @@
+"""The storage behind signed URLs: it knows signatures, not keys, and answers in XML as Google's does."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import zlib
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, Response
+
+from runner.server.errors import ApiError, Manners, bearer
+from runner.server.fireworks_batch.records import Dataset, file_owner
+from runner.server.fireworks_batch.signing import CONTENT_TYPE, RANGE, Signer
+from runner.server.fireworks_batch.store import Datasets
+from runner.server.gate import Call
+from runner.server.records import File
+
+UPLOADS = "/storage/upload"
+DOWNLOADS = "/storage/download"
+_BOMB_BYTES = 256 * 1024 * 1024
+
+
+def _worded(error: ApiError) -> Response:
+    code = error.code or ("InternalError" if error.status >= 500 else "InvalidArgument")
+    text = f"<Error><Code>{escape(code)}</Code><Message>{escape(error.message)}</Message></Error>"
+    body = f"<?xml version='1.0' encoding='UTF-8'?>{text}"
+    return Response(body, error.status, media_type="application/xml; charset=UTF-8")
+
+
+MANNERS = Manners(_worded, bearer)
+
+
+class Storage:
+    """The handlers."""
+
+    def __init__(self, signer: Signer, datasets: Datasets) -> None:
+        self._signer = signer
+        self._datasets = datasets
+
+    async def download(self, call: Call) -> Response:
+        """The bytes of one file; `Range` is honoured."""
+        self._signer.check(call, call.site.now())
+        odd = _misbehaving(call)
+        if odd is not None:
+            return odd
+        params = call.path_params
+        file = await run_in_threadpool(
+            call.site.world.file, file_owner(params["owner"]), params["file"], call.site.now()
+        )
+        path = None if file is None else call.site.home.content(file.id)
+        if path is None or not path.exists():
+            raise ApiError(404, "The specified key does not exist.", code="NoSuchKey")
+        return _Download(path, media_type=CONTENT_TYPE, stat_result=path.stat())
+
+    async def upload(self, call: Call) -> Response:
+        """Take one announced file of a dataset, of exactly its announced size."""
+        self._signer.check(call, call.site.now())
+        odd = _misbehaving(call)
+        if odd is not None:
+            return odd
+        size = int(call.headers[RANGE].partition(",")[0])
+        part = call.site.home.incoming()
+        try:
+            await _received(call, part, size)
+            gone = await run_in_threadpool(self._keep, call, part, size)
+        finally:
+            part.unlink(missing_ok=True)
+        for file_id in gone:
+            call.site.home.content(file_id).unlink(missing_ok=True)
+        return Response(b"")
+
+    def _keep(self, call: Call, part: Path, size: int) -> list[str]:
+        site, params = call.site, call.path_params
+        owner, name = params["owner"], params["name"]
+        dataset = self._datasets.get(owner, params["account"], params["dataset"])
+        if dataset is None:
+            raise ApiError(404, "The specified bucket does not exist.", code="NoSuchBucket")
+        now = site.now()
+        file = File(site.new_id("file-", 24), file_owner(owner), "dataset", name, size, now)
+
+        def added(seen: Dataset) -> Dataset:
+            if seen.is_stored or seen.slots.get(name) != size:
+                raise ApiError(403, "This upload was announced anew or is over.", code="AccessDenied")
+            return msgspec.structs.replace(seen, files={**seen.files, name: file.id}, updated_at=now)
+
+        part.replace(site.home.content(file.id))
+        try:
+            changed = self._datasets.change(dataset, added, [file])
+        except BaseException:
+            site.home.content(file.id).unlink()
+            raise
+        if changed is None:
+            site.home.content(file.id).unlink()
+            raise ApiError(404, "The specified bucket does not exist.", code="NoSuchBucket")
+        site.log.file_created()
+        return changed[1]
+
+
+class _Download(FileResponse):
+    chunk_size = 256 * 1024
+
+
+async def _received(call: Call, part: Path, size: int) -> None:
+    """Write the body to `part`. Raises ApiError 400 where it is not of this size."""
+    refused = ApiError(400, f"The upload must have exactly {size} bytes.", code="EntityTooLarge")
+    declared = call.headers.get("content-length")
+    if declared is not None and declared != str(size):
+        raise refused
+    came = 0
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=1 << 20) as out:
+        async for chunk in call.stream():
+            came += len(chunk)
+            if came > size:
+                raise refused
+            out.write(chunk)
+        out.flush()
+        await asyncio.to_thread(os.fsync, out.fileno())
+    if came != size:
+        raise refused
+
+
+def _misbehaving(call: Call) -> Response | None:
+    """What the fault `hostile_urls` answers instead."""
+    hostile = call.site.faults.look("hostile_urls")
+    if hostile is None:
+        return None
+    match hostile.text("kind"):
+        case "redirect":
+            return Response(b"", 307 if call.method == "PUT" else 302, headers={"location": hostile.text("to")})
+        case "challenge":
+            return Response(b"", 401, headers={"www-authenticate": 'Bearer realm="send your API key"'})
+        case "gzip":
+            return Response(_bomb(), media_type=CONTENT_TYPE, headers={"content-encoding": "gzip"})
+    return None
+
+
+@functools.cache
+def _bomb() -> bytes:
+    """A quarter of a gigabyte of zeros, in about 250 kB of gzip."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    block = bytes(1 << 20)
+    return b"".join(packer.compress(block) for _ in range(_BOMB_BYTES // len(block))) + packer.flush()
