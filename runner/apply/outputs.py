@@ -23,7 +23,7 @@ from runner.spec.project import Job
 class Drift(StrEnum):
     """Why a results file has to be written."""
 
-    NEW = "not written yet"
+    NEW = "first results"
     ANSWERS = "new outcomes or rows"
     MOVED = "output path or format changed"
     MISSING = "output file missing"
@@ -51,9 +51,12 @@ def rewrites(session: Session, plan: Plan, recorded: Recorded) -> list[Rewrite]:
 
 
 def _is_quiet(part: JobPlan) -> bool:
-    """Nothing is in flight and nothing will be sent; blocked rows are shown as they stand."""
+    """Nothing is in flight, nothing will be sent, and no decision is open that could change what is asked.
+
+    Rows that were stopped are shown as they stand; a job that is held back keeps the file it has.
+    """
     counts = part.counts
-    return not counts.in_flight and not counts.shared and (part.is_blocked or not counts.to_submit)
+    return not counts.in_flight and not counts.shared and not counts.to_submit and not part.is_held_back
 
 
 def _drift(session: Session, job: Desired, rows: JobRows, record: JobRecord | None, recorded: Recorded) -> Drift | None:

@@ -87,6 +87,7 @@ def _next_pause(session: Session, plan: Plan, pause: float) -> float:
 def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None = None) -> Result:
     """Everything that can be done now. `last` is what the passes before added up to."""
     recover.remember(session)
+    _sweep_spool(session)
     settle_all(session, session.records.batches())
     collected = _observe(session)
     recorded = session.recorded()
@@ -102,13 +103,33 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
         recorded = session.recorded()
         result.plan = make(session.desired, recorded, {}, guards, session.project.paths)
     for rewrite in outputs.rewrites(session, result.plan, recorded):
-        result.written[rewrite.address] = outputs.write(session, result.plan, recorded, rewrite)
-        session.reporter.step(f"{rewrite.address}: wrote `{rewrite.output}` ({rewrite.drift})")
+        _write(session, result, recorded, rewrite)
     result.troubles = dict(session.troubles)
     still_wanted = bool(result.plan.submissions) and not result.troubles and not result.declined
     result.is_running = _is_running(session, result.plan) or still_wanted
     _show(session, result.plan)
     return result
+
+
+def _sweep_spool(session: Session) -> None:
+    """Uploads that a killed command left half rendered. We hold the lock: nobody is at work on one."""
+    for leftover in session.home.tmp.iterdir():
+        leftover.unlink()
+
+
+def _write(session: Session, result: Result, recorded: Recorded, rewrite: outputs.Rewrite) -> None:
+    """Write one results file. What goes wrong with it stops this job, not the others."""
+    try:
+        result.written[rewrite.address] = outputs.write(session, result.plan, recorded, rewrite)
+    except OSError as error:
+        session.troubles[rewrite.address] = RunnerError(
+            f"{rewrite.address}: `{rewrite.output}` cannot be written: {error.strerror or error}",
+            hint="Its answers are recorded; put the path right and run `runner apply` again",
+        )
+    except RunnerError as error:
+        session.troubles[rewrite.address] = error
+    else:
+        session.reporter.step(f"{rewrite.address}: wrote `{rewrite.output}` ({rewrite.drift})")
 
 
 def _observe(session: Session) -> int:
@@ -164,7 +185,11 @@ def _note(session: Session, batch: Batch, sight: Sight) -> None:
             seen_at=session.clock.now(),
             trouble="",
         )
-        if (seen.phase, seen.raw_status, batch.trouble) != (batch.phase, batch.raw_status, ""):
+        if not sight.results_are_final and sight.phase.has_ended:
+            seen = seen.but(trouble="the remote has not named its result files yet")
+            if batch.trouble != seen.trouble:
+                session.reporter.step(f"{batch.owner}: `{batch.remote_id}` has ended; {seen.trouble}")
+        if (seen.phase, seen.raw_status, seen.trouble) != (batch.phase, batch.raw_status, batch.trouble):
             session.records.save(seen)
         session.live[batch.key] = seen
     else:

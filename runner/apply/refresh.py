@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from runner.apply.session import Session
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
@@ -14,7 +16,7 @@ from runner.plan.decide import CannotSee, Gone, Sight
 from runner.providers.base import Provider
 
 CLOCK_SLACK = timedelta(minutes=10)  # between our clock and the remote's
-LATE_RESULTS = timedelta(minutes=10)  # after its end, a batch without result files has none
+LATE_RESULTS = timedelta(minutes=3)  # after its end, a batch without result files has none
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ def _unseen(session: Session, batch: Batch, error: RunnerError) -> CannotSee:
     """Not an absence; and no use waiting where a person has to put something right first."""
     if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
         session.troubles[batch.owner] = error
+    session.remotes.lost_sight(batch.origin.provider)
     return CannotSee(error.message)
 
 

@@ -76,6 +76,15 @@ class Remotes:
                 self._open[name] = self._opened(spec, None, None, None)
         return self._open[name]
 
+    def lost_sight(self, name: str) -> None:
+        """An embedded server that does not answer may be gone: the next `open` finds or starts another one."""
+        is_ours = name in self._open and self._spec(name).kind == EMBEDDED
+        if is_ours and embedded.live(self._data_dir) is None:
+            self._open.pop(name).close()
+            if self._server is not None:
+                self._server.stop()
+                self._server = None
+
     def _opened(self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None) -> Provider:
         return registry.open_provider(
             spec,

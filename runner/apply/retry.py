@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from runner.apply.session import Session
 from runner.errors import UsageError
@@ -15,7 +16,7 @@ from runner.plan.plan import make
 from runner.plan.remaining import JobRows, Row
 
 FAILED = (Row.ERROR, Row.LOST, Row.STALLED)
-SETTLED = (*FAILED, Row.OK, Row.ELSEWHERE, Row.AGAIN)
+SETTLED = (*FAILED, Row.OK, Row.ELSEWHERE, Row.AGAIN, Row.REPLACE)
 
 
 def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bool) -> list[Retry]:
@@ -26,6 +27,7 @@ def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bo
     """
     recorded = session.recorded()
     plan = make(session.desired, recorded, {}, paths=session.project.paths)
+    _check_rows(session, pattern, rows)
     meant = [
         (job, states) for job, states in zip(session.desired, plan.rows, strict=True) if matches(job.address, pattern)
     ]
@@ -42,6 +44,16 @@ def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bo
             hint="Add `--replace` to ask answered requests again",
         )
     return decisions
+
+
+def _check_rows(session: Session, pattern: str, rows: Collection[str]) -> None:
+    """Raise UsageError for an id that no row of the jobs meant has."""
+    unknown = set(rows)
+    for job in session.desired:
+        if unknown and matches(job.address, pattern):
+            unknown.difference_update(row.custom_id for row in session.compiled[job.address].rows())
+    if unknown and any(matches(job.address, pattern) for job in session.desired):
+        raise UsageError(f"`{pattern}` has no row {', '.join(f'`{row}`' for row in sorted(unknown))}")
 
 
 def _keys(session: Session, job: Desired, states: JobRows, rows: Collection[str], wanted: Sequence[Row]) -> bytes:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from runner.apply.session import Session
 from runner.apply.settle import settle
@@ -23,6 +25,7 @@ from runner.providers.base import Provider
 
 LONGEST_PAUSE = timedelta(minutes=15)
 NAME_CHARS = 40
+UPLOADS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +112,25 @@ def _intend(session: Session, job: Desired, submission: Submission, spool: Spool
 def _upload(session: Session, provider: Provider, batch: Batch, spool: Spool) -> base.Upload:
     """The remote's copy of the input: the one it still holds from an earlier try, or a new one."""
     submission = submission_of(batch)
-    try:
-        found = provider.find_upload(submission, spool.size_bytes) if batch.may_hold_upload else None
-        return found or provider.upload(spool.path, submission)
-    except RemoteError:
-        session.records.save(batch.but(stage=Stage.DROPPED, trouble="the upload did not succeed"))
-        raise
+    may_be_there = batch.may_hold_upload
+    for left in reversed(range(UPLOADS)):
+        try:
+            found = provider.find_upload(submission, spool.size_bytes) if may_be_there else None
+            return found or provider.upload(spool.path, submission)
+        except OutcomeUnknown:
+            # A file costs nothing: look whether it arrived, or send it again
+            may_be_there = True
+            if not left:
+                _drop(session, batch)
+                raise
+        except RemoteError:
+            _drop(session, batch)
+            raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _drop(session: Session, batch: Batch) -> None:
+    session.records.save(batch.but(stage=Stage.DROPPED, trouble="the upload did not succeed"))
 
 
 def submission_of(batch: Batch) -> base.Submission:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.durations import Duration
+from runner.cli.options import Dollars, option
 
 if TYPE_CHECKING:
     from runner.apply.reconcile import Result
@@ -23,14 +24,21 @@ RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
 
 @click.command("apply")
 @click.argument("paths", nargs=-1)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before paying work.")
-@click.option("--no-wait", is_flag=True, help="Make one pass and leave; run again to go on.")
-@click.option("--wait", "wait_seconds", type=Duration(), metavar="TIME", help="Wait no longer than this, e.g. 30m.")
-@click.option("--poll", "poll_seconds", type=Duration(), metavar="TIME", help="Look this often, for every provider.")
-@click.option("--lock-timeout", type=Duration(), default=0.0, metavar="TIME", help="Wait for another command to end.")
-@click.option("--max-usd", type=float, metavar="N", help="Send nothing when this apply is estimated to cost more.")
-@click.option("--confirm-repay", is_flag=True, help="Allow asking again for much of what was already answered.")
-@click.option("-q", "--quiet", is_flag=True, help="Only the summary and warnings.")
+@option("-y", "--yes", is_flag=True, help="Do not ask before paying work.")
+@option("--no-wait", is_flag=True, help="Make one pass and leave; run again to go on.")
+@option("--wait", "wait_seconds", type=Duration(), metavar="TIME", help="Wait no longer than this, e.g. 30m.")
+@option(
+    "--poll",
+    "poll_seconds",
+    type=Duration(least=0.01),
+    metavar="TIME",
+    envvar="RUNNER_POLL_SECONDS",
+    help="Look this often, for every provider.",
+)
+@option("--lock-timeout", type=Duration(), default=0.0, metavar="TIME", help="Wait for another command to end.")
+@option("--max-usd", type=Dollars(), metavar="N", help="Send nothing when this apply is estimated to cost more.")
+@option("--confirm-repay", is_flag=True, help="Allow asking again for much of what was already answered.")
+@option("-q", "--quiet", is_flag=True, help="Only the summary and warnings.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -104,16 +112,16 @@ def _report(session: Session, result: Result, *, interrupted: bool) -> int:
     from runner.cli import views, voice
     from runner.cli.main import words_of
 
-    records = session.records.jobs()
     lines = []
-    for job in session.desired:
+    for job, part in zip(session.desired, result.plan.jobs, strict=True):
         if (accounting := result.written.get(job.address)) is not None:
             lines.append(views.accounting_line(job.address, job.output, accounting))
-        elif (record := records.get(job.address)) is not None and (record.error or record.held or record.missing):
-            counts = {name: getattr(record, name) for name in ("ok", "error", "held", "missing")}
-            lines.append(views.accounting_line(job.address, job.output, {**counts, "wanted": record.rows}))
+        elif part.counts.ok < part.counts.wanted:
+            lines.append(views.accounting_line(job.address, job.output, views.standing(part)))
     for line in lines:
         click.echo(line)
+    if not session.desired:
+        click.echo("The specs declare no job", err=True)
     view = views.of_plan(result.plan, [])
     blocked = any(job.is_blocked for job in result.plan.jobs)
     if blocked or view.leftovers:
@@ -123,7 +131,6 @@ def _report(session: Session, result: Result, *, interrupted: bool) -> int:
     for error in {str(error): error for error in result.troubles.values()}.values():
         click.echo(words_of(error), err=True)
     failed = any(job.counts.error for job in result.plan.jobs)
-    _next_step(result, interrupted=interrupted, failed=failed)
     codes = (
         (interrupted and result.is_running, INTERRUPTED),
         (bool(result.troubles), 1),
@@ -131,23 +138,25 @@ def _report(session: Session, result: Result, *, interrupted: bool) -> int:
         (failed, FAILED),
         (result.is_running or result.declined, RUNNING),
     )
-    return next((code for holds, code in codes if holds), 0)
+    code = next((code for holds, code in codes if holds), 0)
+    _next_step(result, code)
+    return code
 
 
-def _next_step(result: Result, *, interrupted: bool, failed: bool) -> None:
+def _next_step(result: Result, code: int) -> None:
     """What a user does after this, on stderr."""
     if result.declined:
         click.echo("\nNothing was sent", err=True)
-    elif interrupted and result.is_running:
+    elif code == INTERRUPTED:
         click.echo("\nStopped; the batches go on. Run the same command again to collect them", err=True)
-    elif result.is_running:
+    elif code == RUNNING:
         click.echo("\nStill running. Run the same command again to go on", err=True)
-    elif failed:
+    elif code == FAILED:
         address = next(job.address for job in result.plan.jobs if job.counts.error)
         click.echo(
             f"\nSome requests failed for good: `runner show {address}` lists them, "
             f"`runner retry {address}` asks them again",
             err=True,
         )
-    elif result.written:
+    elif code == 0 and result.written:
         click.echo("\nDone. Run it again and nothing is sent; edit a row or a prompt and only that is", err=True)

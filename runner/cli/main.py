@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RUNNER"},
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="A first run: `runner apply specs/`",
 )
 @click.option(
@@ -125,6 +125,11 @@ def run(arguments: Sequence[str]) -> int:
     except RunnerError as error:
         click.echo(words_of(error), err=True)
         return error.exit_code
+    except OSError as error:
+        if not error.filename:
+            raise
+        click.echo(f"error: `{error.filename}`: {error.strerror}", err=True)
+        return 1
 
 
 def words_of(error: RunnerError) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import click
 
+from runner.cli.options import Dollars, option
+
 
 @click.command("plan")
 @click.argument("paths", nargs=-1)
-@click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--offline", is_flag=True, help="Ask no remote: plan from the recorded state alone.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
-@click.option("--max-usd", type=float, metavar="N", help="Block when the plan is estimated to cost more.")
-@click.option("--confirm-repay", is_flag=True, help="Allow asking again for much of what was already answered.")
+@option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@option("--offline", is_flag=True, help="Ask no remote: plan from the recorded state alone.")
+@option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
+@option("--max-usd", type=Dollars(), metavar="N", help="Block when the plan is estimated to cost more.")
+@option("--confirm-repay", is_flag=True, help="Allow asking again for much of what was already answered.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -33,6 +35,7 @@ def command(
     from runner.apply.reporter import Silent
     from runner.cli import views, voice
     from runner.cli.opening import opened
+    from runner.plan.change import Action
     from runner.plan.guard import Guards
 
     with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
@@ -47,6 +50,6 @@ def command(
             click.echo(note, err=True)
         if not view.is_empty:
             click.echo(f"\nNothing was sent. To do this, run `runner apply {' '.join(paths) or 'specs/'}`", err=True)
-    if any(job.is_blocked for job in plan.jobs):
+    if any(job.is_blocked for job in plan.jobs) or any(c.action is Action.LOSE for _, c in plan.batches):
         return 5
     return 2 if detailed_exitcode and not view.is_empty else 0

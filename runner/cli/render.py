@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,6 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
     ADDRESS is a job, or one cell of it; a job with a matrix prints all of its cells. PATHS default to specs.
     Nothing is sent; no key and no network are needed.
     """
-    import dataclasses
 
     from runner.compile.render import check_templates
     from runner.errors import SpecError, UsageError
@@ -36,7 +36,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
     jobs = [job for job in project.jobs if matches(job.address, address)]
     if not jobs:
         raise UsageError(f"no job has the address `{address}`", hint=_near(address, [j.address for j in project.jobs]))
-    problems = check_templates(dataclasses.replace(project, jobs=tuple(jobs)))
+    problems = check_templates(msgspec.structs.replace(project, jobs=tuple(jobs)))
     if problems:
         raise SpecError(problems)
     for job in jobs:

@@ -35,7 +35,7 @@ def list_records(ctx: click.Context) -> int:
 @click.pass_context
 def accept_origin(ctx: click.Context, provider: str, paths: tuple[str, ...]) -> int:
     """Count the answers of PROVIDER's earlier origins as its own: the same service under another address."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from runner.apply.reporter import Silent
     from runner.cli.opening import opened
@@ -46,6 +46,9 @@ def accept_origin(ctx: click.Context, provider: str, paths: tuple[str, ...]) -> 
         opened(ctx.obj, paths or ("specs",), Silent(), writes=True) as session,
         project_lock(session.home.folder, command="runner state accept-origin", now=session.clock.now()),
     ):
+        if provider not in session.project.providers:
+            known = ", ".join(f"`{name}`" for name in sorted(session.project.providers))
+            raise UsageError(f"there is no provider `{provider}`", hint=f"The specs use {known}")
         project = session.records.project()
         current = session.remotes.origin(provider)
         seen = {str(b.origin) for b in session.records.batches() if b.origin.provider == provider} - {str(current)}

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.options import option
+
 if TYPE_CHECKING:
     from runner.job.recorded import Batch
     from runner.plan.decide import Sight
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("status")
 @click.argument("paths", nargs=-1)
-@click.option("--offline", is_flag=True, help="Ask no remote.")
+@option("--offline", is_flag=True, help="Ask no remote.")
 @click.pass_context
 def command(ctx: click.Context, paths: tuple[str, ...], offline: bool) -> int:
     """Show every job of the specs at PATHS (default: specs), and the batches in flight."""

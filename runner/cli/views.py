@@ -138,6 +138,8 @@ def _summary(plan: Plan, rewrites: Sequence[Rewrite]) -> str:
         number = sum(change.action is action for _, change in plan.batches)
         if number:
             parts.append(f"{voice.count(number, 'batch', 'batches')} to {verb}")
+    if gone := sum(change.action is Action.LOSE for _, change in plan.batches):
+        parts.append(f"{voice.count(gone, 'batch', 'batches')} gone from the remote")
     if rewrites:
         parts.append(f"{voice.count(len(rewrites), 'file')} to write")
     if blocked := sum(job.is_blocked for job in plan.jobs):
@@ -171,6 +173,13 @@ def _rows(lines: Sequence[LineView], *, colour: bool) -> list[str]:
         rows.append(f"{voice.glyph(line.sign, colour=colour)} {line.verb:<8} {line.what:<{width}}  {line.why}".rstrip())
         rows += [f"             {'or ' if n else ''}`{way}`" for n, way in enumerate(line.unblock)]
     return rows
+
+
+def standing(job: JobPlan) -> dict[str, int]:
+    """The accounting of a job whose results were not written: ok + error + held + missing = wanted."""
+    counts = job.counts
+    missing = counts.wanted - counts.ok - counts.error - counts.held
+    return {"ok": counts.ok, "error": counts.error, "held": counts.held, "missing": missing, "wanted": counts.wanted}
 
 
 def accounting_line(address: str, output: str, counts: Accounting | Mapping[str, int]) -> str:

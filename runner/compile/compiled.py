@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import IO, NamedTuple, Protocol
+
+import msgspec
 
 DIGEST_BYTES = 32  # SHA-256
 KEY_BYTES = 16  # the first half: what indexes, plans and custom_ids use
@@ -26,8 +27,7 @@ class Line(NamedTuple):
     data: bytes
 
 
-@dataclass(slots=True)
-class Wanted:
+class Wanted(msgspec.Struct):
     """The rows of one job in input order, packed: 16 bytes of digest and 4 bytes of line size a row."""
 
     keys: bytearray

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from runner.compile.compiled import DIGEST_BYTES
 
@@ -54,8 +55,7 @@ class _Begun(dict[int, "hashlib._Hash"]):
         return state
 
 
-@dataclass(frozen=True, slots=True)
-class Digester:
+class Digester(msgspec.Struct, frozen=True):
     """Digests of bodies that begin with the same `start` bytes."""
 
     begun: _Begun

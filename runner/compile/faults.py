@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from runner.errors import DataError, Problem
 
@@ -25,13 +25,12 @@ class RowsFailed(DataError):
         super().__init__(message, hint=first.hint, mark=first.mark)
 
 
-@dataclass(slots=True)
-class Faults:
+class Faults(msgspec.Struct):
     """Collects failing rows of one dataset."""
 
     dataset: str
     count: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = msgspec.field(default_factory=list)
 
     def add(self, problem: Problem) -> None:
         self.count += 1

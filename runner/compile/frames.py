@@ -12,6 +12,10 @@ import msgspec
 
 LENGTH = struct.Struct(">I")
 
+# What both sides hold a text to, wherever it was rendered.
+MAX_OUTPUT_CHARACTERS = 1_000_000
+DROPPED = frozenset({"", "False", "false", "0", "None"})  # what `where` may render to and so drop the row
+
 
 class Setup(msgspec.Struct, tag=True):
     """Templates to compile. `where` is the index of the one that filters rows, -1 without."""

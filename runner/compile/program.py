@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any, NamedTuple
+
+import msgspec
 
 from runner.compile import digest, ids, requests
 from runner.compile.compiled import KEY_BYTES
@@ -28,8 +29,7 @@ class Requests(NamedTuple):
     characters: int  # of the texts that differ from row to row
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(msgspec.Struct, frozen=True):
     """Everything of a job that is the same for every row."""
 
     texts: tuple[Template, ...]  # of the messages that differ from row to row

@@ -9,7 +9,6 @@ import binascii
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -75,8 +74,7 @@ def key_of(custom_id: str) -> bytes | None:
     return key if len(key) == KEY_BYTES and custom_id_of("", key)[-KEY_CHARACTERS:] == text else None
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """The body of every request of a job: fixed bytes around JSON texts.
 
     pieces: one more than there are slots. slots: for each text of the body, the messages whose contents it joins.

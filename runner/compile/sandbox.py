@@ -18,8 +18,8 @@ from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, pass_environment
 
-MAX_OUTPUT_CHARACTERS = 1_000_000
-DROPPED = frozenset({"", "False", "false", "0", "None"})  # what `where` may render to and so drop the row
+from runner.compile.frames import MAX_OUTPUT_CHARACTERS
+
 MAX_SEQUENCE = 1_000_000  # length of what `*` may make
 MAX_BITS = 8192  # of a number that `*` or `**` may make
 MAX_RANGE = 10_000

@@ -11,9 +11,8 @@ from typing import NamedTuple, NoReturn
 import msgspec
 
 from runner.compile import pool
-from runner.compile.frames import Failure
+from runner.compile.frames import DROPPED, MAX_OUTPUT_CHARACTERS, Failure
 from runner.compile.pool import Worker, WorkerDied
-from runner.compile.sandbox import DROPPED, MAX_OUTPUT_CHARACTERS
 from runner.compile.template import Template, suggestion
 from runner.data.rows import Block, SourceRow
 from runner.errors import DataError, Problem, SpecError

@@ -20,8 +20,19 @@ from typing import IO, Any
 from jinja2 import Template, TemplateError, TemplateSyntaxError, UndefinedError
 from jinja2.runtime import Context
 
-from runner.compile.frames import LENGTH, Chunk, Done, Failure, Ready, Setup, decode_request, framed
-from runner.compile.sandbox import DROPPED, MAX_OUTPUT_CHARACTERS, Sandbox
+from runner.compile.frames import (
+    DROPPED,
+    LENGTH,
+    MAX_OUTPUT_CHARACTERS,
+    Chunk,
+    Done,
+    Failure,
+    Ready,
+    Setup,
+    decode_request,
+    framed,
+)
+from runner.compile.sandbox import Sandbox
 
 ROW_CPU_SECONDS = 0.5
 MEMORY_BYTES = 256 << 20  # beyond what the process has when it starts

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 
 class EffectClass(Enum):
@@ -21,8 +22,7 @@ class LineFormat(Enum):
     FIREWORKS = "fireworks"  # {"custom_id","body":{...}}; the model is set on the job
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
+class Windows(msgspec.Struct, frozen=True):
     """Completion windows in hours: either listed, or anything from `low` to `high`."""
 
     default: int = 24
@@ -39,8 +39,7 @@ class Windows:
         return ", ".join(f"{hours}h" for hours in self.allowed)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """What one batch may hold. Bytes count the newline of every line."""
 
     lines: int = 50_000
@@ -48,8 +47,7 @@ class Limits:
     line_bytes: int = 0  # 0: no limit of its own
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(msgspec.Struct, frozen=True):
     """One remote's card."""
 
     effect: EffectClass

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+
+import msgspec
 
 from runner.errors import Mark
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(msgspec.Struct, frozen=True):
     """One job, or one cell of a matrix. `keys` holds 16 bytes a row and `sizes` the bytes of its request line."""
 
     address: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 
 class Phase(StrEnum):
@@ -35,22 +36,19 @@ class FailureKind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     kind: FailureKind
     code: str
     message: str  # the remote's own words, first 256 characters
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     total: int = 0
     completed: int = 0
     failed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ResultFile:
+class ResultFile(msgspec.Struct, frozen=True):
     """A file the remote offers: `ref` is what its download verb takes; `kind` is `output` or `error`."""
 
     ref: str
@@ -58,8 +56,7 @@ class ResultFile:
     size_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Whose answers these are. `host` of the embedded server is `embedded:<id of its data directory>`."""
 
     provider: str
@@ -70,8 +67,7 @@ class Origin:
         return f"{self.provider}@{self.host}" + (f"/{self.account}" if self.account else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(msgspec.Struct, frozen=True):
     """One batch as its remote shows it."""
 
     remote_id: str
@@ -83,7 +79,7 @@ class Observed:
     expires_at: datetime | None = None
     window_hours: int | None = None
     endpoint: str = ""
-    stamp: Mapping[str, str] = field(default_factory=dict)  # what we wrote on it at creation
+    stamp: Mapping[str, str] = msgspec.field(default_factory=dict)  # what we wrote on it at creation
     input_ref: str = ""
     result_files: tuple[ResultFile, ...] = ()
     results_are_final: bool = True  # False: completed, but the ids of its files are still to come

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 from runner.job.observed import Counts, Failure, Origin, Phase
 
@@ -23,16 +24,14 @@ class Stage(StrEnum):
     HELD = "held"  # unknown outcome: its index says LOST for every request, a person decides
 
 
-@dataclass(frozen=True, slots=True)
-class ResultObject:
+class ResultObject(msgspec.Struct, frozen=True):
     """A raw result file as downloaded: `name` below the batch's folder of objects."""
 
     name: str
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(msgspec.Struct, frozen=True):
     """Outcomes of one collected batch, by count."""
 
     ok: int = 0
@@ -49,8 +48,7 @@ class Tally:
         return self.ok + self.final
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """One remote submission of some of a job's requests.
 
     `key` names it everywhere on our side: 16 hex of the digest of its request set, then its attempt number.
@@ -105,11 +103,10 @@ class Batch:
 
     def but(self, **changes: object) -> Batch:
         """This record with some fields changed."""
-        return replace(self, **changes)  # type: ignore[arg-type]  # the caller names real fields
+        return msgspec.structs.replace(self, **changes)
 
 
-@dataclass(frozen=True, slots=True)
-class JobRecord:
+class JobRecord(msgspec.Struct, frozen=True):
     """What we last did for a job: enough to see a rename, a removal, a changed output."""
 
     address: str
@@ -129,8 +126,7 @@ class JobRecord:
     schema: int = SCHEMA
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True):
     """A decision to ask again: outcomes of older generations no longer settle these requests."""
 
     generation: int
@@ -142,14 +138,13 @@ class Retry:
     schema: int = SCHEMA
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectRecord:
+class ProjectRecord(msgspec.Struct, frozen=True):
     """The project's own record: its name, and counters that only grow."""
 
     name: str
     created_at: datetime
     recovered_from: tuple[str, ...] = ()  # origins whose history was searched
-    accepted_origins: dict[str, list[str]] = field(default_factory=dict)  # provider -> origins whose answers count
+    accepted_origins: dict[str, list[str]] = {}  # provider -> origins whose answers count
     generation: int = 0
     next_sequence: int = 1
     schema: int = SCHEMA

@@ -43,7 +43,7 @@ class Reason(StrEnum):
     REFUSED = "the remote refused the batch"
     GONE = "the remote no longer has it"
     OTHER_ORIGIN = "answered or asked at another origin"
-    NEEDS_RETRY = "lost before it answered"
+    NEEDS_RETRY = "stopped or lost before it answered"
     NOTHING_FINISHED = "nothing at all finished in the last attempt"
     OVER_BUDGET = "over budget"
     REPAY = "asks again for what was already paid for"
@@ -51,6 +51,11 @@ class Reason(StrEnum):
     IN_SYNC = "in sync"
     SHARED = "asked by another job"
     NOBODY_WANTS = "in flight, and no spec wants it any more"
+
+
+HOLDS_BACK = frozenset(
+    (Reason.OTHER_ORIGIN, Reason.NOTHING_FINISHED, Reason.OVER_BUDGET, Reason.REPAY, Reason.PROTECTED)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +136,10 @@ class JobPlan:
 
     @property
     def is_blocked(self) -> bool:
+        """Something waits for a person; the rest of the job may go on."""
         return any(change.action is Action.BLOCK for change in self.changes)
+
+    @property
+    def is_held_back(self) -> bool:
+        """Nothing of the job may be sent, nor its results be written anew, before a person has decided."""
+        return any(change.action is Action.BLOCK and change.reason in HOLDS_BACK for change in self.changes)

@@ -30,7 +30,7 @@ def cost_of(job: Desired, rows: int, tokens: int) -> float | None:
     return (tokens * price_in + rows * job.max_output_tokens * price_out) / 1e6 * job.card.price_factor
 
 
-def over_budget(spent: float, cost: float | None, limit: float | None, what: str, unblock: str) -> Change | None:
+def over_budget(spent: float, cost: float | None, limit: float | None, what: str) -> Change | None:
     """A blocking change when `spent` + `cost` exceeds `limit`, or cannot be known under one."""
     if limit is None:
         return None
@@ -42,7 +42,7 @@ def over_budget(spent: float, cost: float | None, limit: float | None, what: str
         detail = f"{what} is ${limit:.2f}; spent ${spent:.2f}, this plan is estimated at ${cost:.2f}"
     else:
         return None
-    return Change(Action.BLOCK, Reason.OVER_BUDGET, detail=detail, unblock=(unblock,))
+    return Change(Action.BLOCK, Reason.OVER_BUDGET, detail=detail)
 
 
 def repaying(job: Desired, answered: int, again: int, guards: Guards) -> Change | None:

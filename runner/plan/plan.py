@@ -39,7 +39,7 @@ class Plan:
 
     @property
     def submissions(self) -> tuple[Submission, ...]:
-        return tuple(s for job in self.jobs if not job.is_blocked for s in job.submissions)
+        return tuple(s for job in self.jobs if not job.is_held_back for s in job.submissions)
 
     @property
     def to_submit(self) -> int:
@@ -118,7 +118,7 @@ def _spent(history: Sequence[BatchRows]) -> dict[str, float]:
 def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent: Mapping[str, float]) -> JobPlan:
     counts = _counts(rows)
     blocks = _blocks(job, rows, counts)
-    new, again = rows.ordinals(Row.NEW), rows.ordinals(Row.AGAIN)
+    new, again = rows.ordinals(Row.NEW), rows.ordinals(Row.AGAIN, Row.REPLACE)
     parents = tuple(sorted(rows.parents))
     submissions = [
         *_cut(job, new, (), continues=False),
@@ -131,9 +131,11 @@ def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent:
     if again:
         changes.append(_submit(job, _why_again(rows), again, submissions, continues=True))
     answered = recorded.jobs[job.address][0].ok if job.address in recorded.jobs else 0
-    blocks += _money(job, changes, guards, spent, answered, min(len(new), replaced))
-    if job.protect and replaced and new:
-        blocks.append(Change(Action.BLOCK, Reason.PROTECTED, unblock=("remove `protect: true` from the job",)))
+    repaid = min(len(new), replaced) + rows.counts[Row.REPLACE]
+    blocks += _money(job, changes, guards, spent, max(answered, rows.counts[Row.REPLACE]), repaid)
+    if job.protect and repaid:
+        detail = f"remove `protect: true` from the job at {job.declared_at} to allow it"
+        blocks.append(Change(Action.BLOCK, Reason.PROTECTED, rows=repaid, detail=detail))
     return JobPlan(
         job.address,
         job.declared_at,
@@ -161,7 +163,7 @@ def _counts(rows: JobRows) -> Counts:
         error=count[Row.ERROR],
         in_flight=count[Row.IN_FLIGHT],
         held=count[Row.LOST] + count[Row.STALLED] + count[Row.ELSEWHERE],
-        to_submit=count[Row.NEW] + count[Row.AGAIN],
+        to_submit=count[Row.NEW] + count[Row.AGAIN] + count[Row.REPLACE],
         shared=count[Row.SHARED],
     )
 
@@ -255,9 +257,9 @@ def _money(
     if not changes:
         return []
     cost = _sum(change.usd for change in changes)
-    edit = f"raise `budget:` of the job at {job.declared_at}"
+    where = f"`budget:` of the job at {job.declared_at}"
     found = [
-        guard.over_budget(spent.get(job.address, 0.0), cost, job.budget_usd, "the job's budget", edit),
+        guard.over_budget(spent.get(job.address, 0.0), cost, job.budget_usd, where),
         guard.repaying(job, answered, again, guards),
     ]
     return [change for change in found if change]
@@ -265,11 +267,12 @@ def _money(
 
 def _under_one_roof(desired: Sequence[Desired], jobs: Sequence[JobPlan], guards: Guards, spent: float) -> list[JobPlan]:
     """Block every paying job when they are too dear together."""
-    paying = [change for job in jobs if not job.is_blocked for change in job.changes if change.action is Action.SUBMIT]
+    going = [job for job in jobs if not job.is_held_back]
+    paying = [change for job in going for change in job.changes if change.action is Action.SUBMIT]
     cost = _sum(change.usd for change in paying)
     blocks = [
-        guard.over_budget(spent, cost, guards.project_budget_usd, "the project's budget", "raise `budget:`"),
-        guard.over_budget(0.0, cost, guards.max_usd, "`--max-usd`", "raise `--max-usd`"),
+        guard.over_budget(spent, cost, guards.project_budget_usd, "`budget:` of the project"),
+        guard.over_budget(0.0, cost, guards.max_usd, "`--max-usd`"),
     ]
     found = tuple(block for block in blocks if block)
     if not found or not paying:

@@ -32,6 +32,7 @@ class Row(IntEnum):
     ELSEWHERE = 7  # only another origin has asked or answered it
     SHARED = 8  # an earlier job asks it
     EQUAL = 9  # an earlier row of this job asks it
+    REPLACE = 10  # answered, and asked again on purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class JobRows:
                 self.batches.add(batch.key)
                 if batch.owner != address:
                     self.shared_with.add(batch.owner)
-            case Row.AGAIN | Row.STALLED | Row.LOST:
+            case Row.AGAIN | Row.STALLED | Row.LOST | Row.REPLACE:
                 self.parents.add(batch.key)
             case Row.ELSEWHERE:
                 self.origins.add(str(batch.origin))
@@ -106,6 +107,7 @@ _STALLED = 1 << 11
 _IN_FLIGHT = 1 << 12
 _ELSEWHERE = 1 << 13
 _PAST = 1 << 14  # asked before, but a retry opened a new generation since
+_PAID = 1 << 15  # and answered then
 _BATCH_SHIFT = 16
 _FLAGS = (1 << _BATCH_SHIFT) - 1
 
@@ -223,7 +225,7 @@ def _learn(
         elif state & _OK:
             continue
         elif not is_current:
-            known[key] = state | _PAST
+            known[key] = state | _PAST | (_PAID if outcome == Outcome.OK else 0)
         elif outcome == Outcome.RETRY:
             known[key] = (state & (_FLAGS & ~(_STALLED | _LOST))) + 1 | stalled | here
         else:
@@ -262,7 +264,7 @@ class _Wanted:
 
     def _learned(self, state: int, batches: Sequence[BatchRows]) -> int:
         """The row of a state that was not met before, noting which batch it comes from."""
-        row = _row_of(state, self._job.max_attempts)
+        row = _row_of(state, self._job)
         if number := state >> _BATCH_SHIFT:
             self._rows.shown.add(number)
             self._rows.touch(row, batches[number - 1].batch, self._job.address)
@@ -290,10 +292,10 @@ class _Wanted:
         return self._rows
 
 
-_UNASKED = frozenset((int(Row.NEW), int(Row.AGAIN)))
+_UNASKED = frozenset((int(Row.NEW), int(Row.AGAIN), int(Row.REPLACE)))
 
 
-def _row_of(state: int, max_attempts: int) -> Row:
+def _row_of(state: int, job: Desired) -> Row:
     if state & _OK:
         return Row.OK
     if state & _IN_FLIGHT:
@@ -301,10 +303,11 @@ def _row_of(state: int, max_attempts: int) -> Row:
     if state & _LOST:
         return Row.LOST
     attempts = state & _ATTEMPTS
-    if state & _ERROR or attempts >= max_attempts:
+    if state & _ERROR or attempts >= job.max_attempts:
         return Row.ERROR
     if attempts:
         return Row.STALLED if state & _STALLED else Row.AGAIN
     if state & _PAST:
-        return Row.AGAIN
-    return Row.ELSEWHERE if state & _ELSEWHERE else Row.NEW
+        return Row.REPLACE if state & _PAID else Row.AGAIN
+    # Where asking costs nothing, another origin's answer is no reason to stop
+    return Row.ELSEWHERE if state & _ELSEWHERE and not job.card.is_free else Row.NEW

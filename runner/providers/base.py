@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Observed, Origin, ResultFile
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(msgspec.Struct, frozen=True):
     """An input file the remote holds. `ref` is what `submit` takes."""
 
     ref: str
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """One batch to be created. `stamp` is written on it where the remote lets us (at most 16 short strings)."""
 
     name: str  # deterministic: the uploaded file's name without suffix, the job id where we may choose one
@@ -30,8 +29,8 @@ class Submission:
     window_hours: int
     stamp: Mapping[str, str]
     rows: int
-    params: Mapping[str, object] = field(default_factory=dict)  # of the model, as they stand in every row
-    options: Mapping[str, object] = field(default_factory=dict)  # of the model, for the batch as a whole
+    params: Mapping[str, object] = msgspec.field(default_factory=dict)  # of the model, as they stand in every row
+    options: Mapping[str, object] = msgspec.field(default_factory=dict)  # of the model, for the batch as a whole
     continued_from: str = ""  # remote id of the batch whose remainder this is; it then needs no upload
 
 

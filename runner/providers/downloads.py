@@ -11,9 +11,10 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from runner.clock import Clock
 from runner.errors import OutcomeUnknown, RemoteError
@@ -28,8 +29,7 @@ STALL_BYTES = 64 * 1024  # fewer in STALL_SECONDS is a stall
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True):
     """A 2xx answer that is being received. `received` counts bytes on the wire, `chunks` are decoded."""
 
     status: int
@@ -39,8 +39,7 @@ class Incoming:
     received: Callable[[], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     clock: Clock
     rng: random.Random
     patience: Patience = Patience()

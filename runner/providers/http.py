@@ -14,7 +14,6 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
@@ -52,8 +51,7 @@ _NOTHING_SENT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(msgspec.Struct, frozen=True):
     """Seconds. `read` is the longest silence between two reads, `bulk_read` the same for creates and files."""
 
     connect: float = 10.0
@@ -61,19 +59,20 @@ class Timeouts:
     bulk_read: float = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """How a client behaves, apart from whom it speaks to."""
 
     trust_env: bool = False  # proxies from the environment
     read_only: bool = False  # refuse every call that changes something
     timeouts: Timeouts = Timeouts()
     patience: Patience = Patience()
-    query: Query = field(default_factory=dict)  # on every call, as Azure's `api-version`
+    query: Query = msgspec.field(default_factory=dict)  # on every call, as Azure's `api-version`
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+_USUAL = Settings()
+
+
+class Form(msgspec.Struct, frozen=True):
     """A multipart upload: text fields first, then the file, streamed from `source`."""
 
     source: Path
@@ -83,20 +82,18 @@ class Form:
     part: str = "file"
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(msgspec.Struct, frozen=True):
     """A URL that carries its own permission, already judged: it is sent neither our key nor our query.
 
     headers, extensions: where the connection goes to a fixed address, the `host` header and the name TLS checks.
     """
 
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    extensions: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    extensions: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """Some bytes of a file: `size_bytes` from `start`."""
 
     source: Path
@@ -133,7 +130,7 @@ class Http:
         clock: Clock,
         rng: random.Random,
         transport: Transport | None = None,
-        settings: Settings = Settings(),
+        settings: Settings = _USUAL,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._who = who

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
+
+import msgspec
 
 from runner.clock import Clock
 from runner.errors import NotSent, OutcomeUnknown, RateLimited, RemoteError
@@ -36,8 +37,7 @@ class Trouble(Exception):
         self.should_retry = should_retry
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True):
     """How long one call may take, waits included. Seconds."""
 
     tries: int = 5

@@ -36,7 +36,7 @@ class _Body(Struct, gc=False):
     text: Raw = ABSENT  # transcripts
 
 
-_decode = msgspec.json.Decoder(_Body).decode
+decode_body = msgspec.json.Decoder(_Body).decode
 _decode_any = msgspec.json.Decoder().decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
@@ -48,7 +48,7 @@ def answer_of(body: bytes | Raw, *, parse_json: bool = False) -> bytes:
     parse_json: the request asked for JSON; an answer that parses becomes that value, on one line.
     """
     try:
-        answer = _cut(_decode(body))
+        answer = _cut(decode_body(body))
     except msgspec.ValidationError:
         answer = _cut_leniently(_decode_any(body))
     return parsed(answer) if parse_json else answer

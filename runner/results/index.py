@@ -9,11 +9,12 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import accumulate, count
 from operator import add
 from pathlib import Path
+
+import msgspec
 
 from runner.job.observed import Phase
 from runner.job.outcomes import ENTRY_BYTES, NO_LINE, Outcome, pack, place
@@ -37,8 +38,7 @@ _UNANSWERED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class IndexReport:
+class IndexReport(msgspec.Struct, frozen=True):
     """The index of one batch, and everything odd about its files.
 
     ok + final + retry + lost + rejected = expected requests; `missing` of them had no line.

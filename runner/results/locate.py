@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from runner.job.outcomes import ENTRY_BYTES, Outcome
 from runner.job.packed import BUCKETS, KEY_BYTES, bounds
 
@@ -34,8 +36,7 @@ class Source:
     is_adopted: bool = False  # its raw file holds lines of our own results, see `adopt`
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True):
     """One value a row, in input order."""
 
     places: array[int]  # "Q": outcome (4 bits), file (8 bits), offset (52 bits) as in an index; 0 where there is none

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -30,8 +29,7 @@ class Writer(Protocol):
     def write(self, merged: Merged) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Accounting:
+class Accounting(msgspec.Struct, frozen=True):
     """ok + error + held + missing = wanted, always."""
 
     wanted: int
@@ -68,7 +66,7 @@ def merge(
     """
     places, owners, total, write = shown.places, shown.sources, len(shown), writer.write
     splicer = Splicer(sources, parse_json=parse_json)
-    line_of = splicer.line
+    answered, line_of = splicer.answered, splicer.line
     ok = error = waiting = running = missing = number = 0
     try:
         for number, row in enumerate(rows, 1):
@@ -77,7 +75,8 @@ def merge(
             value = places[number - 1]
             if value >> 60 == _OK:
                 ok += 1
-                write(line_of(owners[number - 1], value, row))
+                owner = owners[number - 1]
+                write(answered(owner, value, row) or line_of(owner, value, row))
                 continue
             custom_id, row_json, digest = row
             if _contains(held, digest):

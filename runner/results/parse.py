@@ -13,7 +13,6 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any, NamedTuple
 
@@ -149,8 +148,7 @@ class _OwnError(Struct):
     retryable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """One of the two ways a success is written."""
 
     decode: Callable[[bytes], Wrapped | Bare]  # raises one of NOT_SO for all else; does not see broken UTF-8

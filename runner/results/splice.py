@@ -18,7 +18,7 @@ from runner.errors import StateError
 from runner.job.outcomes import NO_LINE, Outcome, place
 from runner.job.packed import KEY_BYTES
 from runner.results import parse, repair
-from runner.results.answer import NULL, answer_of, parsed
+from runner.results.answer import NULL, answer_of, decode_body, parsed
 from runner.results.lines import RawLines
 from runner.results.locate import Source
 from runner.results.parse import ABSENT
@@ -83,6 +83,30 @@ class Splicer:
 
     def close(self) -> None:
         self._raw.close()
+
+    def answered(self, owner: int, value: int, row: RowView) -> Merged | None:
+        """`line` for the usual success: wrapped, a text answer, JSON as it should be. None for everything else.
+
+        One function on purpose: nearly every row of every run goes through it, and calls were half its price.
+        """
+        source = self._sources[owner]
+        if source.is_adopted:
+            return None
+        try:
+            raw = self._raw.at(source.files[value >> 52 & 0xFF], value & NO_LINE)
+            if not raw.isascii():
+                raw.decode()  # strings that are skipped are not checked by the decoder
+            wrapped = _decode_wrapped(raw)
+            body = bytes(wrapped.response.body)  # type: ignore[union-attr]
+            answer = bytes(decode_body(body).choices[0].message.content)  # type: ignore[index, union-attr]
+        except (AttributeError, TypeError, IndexError, OSError, *parse.NOT_SO):
+            return None
+        custom_id, row_json, digest = row
+        if answer[:1] != b'"' or not wrapped.custom_id.endswith(parse.coded(digest[:KEY_BYTES])):
+            return None
+        if self._parse_json:
+            answer = parsed(answer)
+        return merged((custom_id, row_json, answer, body, NULL, source.batch, digest.hex(), source.origin))
 
     def line(self, owner: int, value: int, row: RowView) -> Merged:
         """The line of one row whose outcome is at `value` (as packed in an index) of source number `owner`.

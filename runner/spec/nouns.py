@@ -143,6 +143,12 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
     before = len(problems.found)
     for index, pattern in enumerate(spec.files):
         _check_data_file(entry, index, pattern, problems)
+    if spec.where is not None and "{{" not in spec.where and "{%" not in spec.where:
+        problems.error(
+            entry.value_mark("where"),
+            f"`where` of {entry.subject} holds no template, so it is the same for every row",
+            'write the condition in braces, such as `where: "{{ population | int > 1000 }}"`',
+        )
     if len(problems.found) > before:
         return None
     return Dataset(

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from runner.errors import Mark
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions")
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(msgspec.Struct, frozen=True):
     """USD per 1M tokens."""
 
     input: float
     output: float
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(msgspec.Struct, frozen=True):
     key: str
     provider: str
     name: str
     endpoint: str = ENDPOINTS[0]
-    params: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    options: Mapping[str, Any] = msgspec.field(default_factory=dict)
     price: Price | None = None
     mark: Mark = Mark("")
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(msgspec.Struct, frozen=True):
     key: str
     files: tuple[str, ...]  # globs or paths, relative to the project root
     id: str | None = None  # a column, or a template
@@ -45,8 +43,7 @@ class Dataset:
     where_mark: Mark = Mark("")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One chat message: `content` is a template, `mark` the place where its text starts."""
 
     role: str
@@ -54,8 +51,7 @@ class Message:
     mark: Mark = Mark("")
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(msgspec.Struct, frozen=True):
     key: str
     messages: tuple[Message, ...]
     response_format: Mapping[str, Any] | None = None  # the author's key order is sent and counts
@@ -63,8 +59,7 @@ class Prompt:
     mark: Mark = Mark("")
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(msgspec.Struct, frozen=True):
     """A provider block of the specs, or a built-in one with nothing overridden."""
 
     name: str
@@ -73,12 +68,11 @@ class Provider:
     account: str | None = None
     api_key_env: str | None = None
     profile: str | None = None  # a built-in look-alike: groq, deepinfra, azure, ...
-    overrides: Mapping[str, Any] = field(default_factory=dict)  # fields of the profile
+    overrides: Mapping[str, Any] = msgspec.field(default_factory=dict)  # fields of the profile
     mark: Mark = Mark("")
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """One cell: what to ask, of whom, and where the answers go."""
 
     address: str
@@ -101,8 +95,7 @@ class Job:
     window_mark: Mark = Mark("")
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(msgspec.Struct, frozen=True):
     name: str
     root: Path
     jobs: tuple[Job, ...]  # sorted by address

@@ -30,7 +30,9 @@ def project_lock(folder: Path, *, command: str, now: datetime, wait_seconds: flo
         ) from error
     try:
         about = {"pid": os.getpid(), "host": socket.gethostname(), "command": command, "since": now}
-        holder.write_bytes(msgspec.json.encode(about))
+        descriptor = os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(about))
         yield
     finally:
         lock.release()

@@ -1,6 +1,6 @@
 """What the client costs beside the bare loop, and how its memory grows with the rows. Figures, printed; run with
 
-pytest -m bench -s tests/bench
+    pytest -n0 -m bench -s tests/bench
 """
 
 from __future__ import annotations

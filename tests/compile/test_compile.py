@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import os
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from runner.compile import shard
 from runner.compile.compile import CompiledJob, compile_job, identity_of, load
@@ -249,7 +249,7 @@ def test_a_saved_job_of_something_else_is_not_loaded(tmp_path: Path) -> None:
     assert len({identity_of(other) for other in [job, *others]}) == len(others) + 1
     assert load(saved, job, tmp_path, LineFormat.FIREWORKS) is None
     assert load(tmp_path / "gone", job, tmp_path, OPENAI) is None
-    assert load(saved, dataclasses.replace(job, window_hours=48, output="y", name="k"), tmp_path, OPENAI) is not None
+    assert load(saved, replace(job, window_hours=48, output="y", name="k"), tmp_path, OPENAI) is not None
 
 
 def test_every_damage_to_a_saved_job_is_noticed(tmp_path: Path) -> None:
@@ -336,10 +336,10 @@ def test_the_static_half_of_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
 
 def test_a_prompt_without_messages_and_one_of_static_text(tmp_path: Path) -> None:
     write_rows(tmp_path, COUNTRIES[:1])
-    static = dataclasses.replace(job_of(), prompt=Prompt("p", (Message("user", "Hi"),)))
+    static = replace(job_of(), prompt=Prompt("p", (Message("user", "Hi"),)))
     (line,) = compile_job(static, tmp_path, OPENAI).lines([0])
     assert line.data.endswith(b'"messages":[{"role":"user","content":"Hi"}]}}')
-    none = dataclasses.replace(job_of(), prompt=Prompt("p", ()))
+    none = replace(job_of(), prompt=Prompt("p", ()))
     (line,) = compile_job(none, tmp_path, OPENAI).lines([0])
     assert line.data.endswith(b'"body":{"model":"gpt-x","messages":[]}}')
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import hashlib
 import re
 import tempfile
@@ -14,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from runner.compile import digest
 from runner.compile.compile import CompiledJob, compile_job
@@ -52,7 +52,7 @@ def by_hand(job: Job, body: bytes, model: str = "") -> str:
 
 
 def endpoint(path: str, **more: Any) -> Job:
-    return dataclasses.replace(CHAT, model=dataclasses.replace(CHAT.model, endpoint=path, **more))
+    return replace(CHAT, model=replace(CHAT.model, endpoint=path, **more))
 
 
 GOLDEN = {
@@ -75,9 +75,7 @@ GOLDEN = {
         "d251c4d68381ccb9c07487b3a84879fba431cfa823c55d2519678849ab6022f4",
     ),
     "schema": (
-        dataclasses.replace(
-            CHAT, prompt=dataclasses.replace(CHAT.prompt, response_format=SCHEMA, tools=({"z": 1, "a": 2.0},))
-        ),
+        replace(CHAT, prompt=replace(CHAT.prompt, response_format=SCHEMA, tools=({"z": 1, "a": 2.0},))),
         LineFormat.OPENAI,
         (
             '{"model":"gpt-x","max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"response_format":'
@@ -88,7 +86,7 @@ GOLDEN = {
         "36cf5e715bbe8a39717ef51f150d6285c5749fe0ab35206f5e5f634eddf91b63",
     ),
     "responses": (
-        dataclasses.replace(endpoint("/v1/responses"), prompt=dataclasses.replace(CHAT.prompt, response_format=SCHEMA)),
+        replace(endpoint("/v1/responses"), prompt=replace(CHAT.prompt, response_format=SCHEMA)),
         LineFormat.OPENAI,
         (
             '{"model":"gpt-x","max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"text":{"format":'
@@ -212,9 +210,9 @@ def test_nothing_else_changes_the_digest(tmp_path: Path) -> None:
     write_rows(tmp_path, COUNTRIES[:1])
     job = job_of()
     others = [
-        dataclasses.replace(job, address="k", name="k", window_hours=48, output="x.csv", tags=("t",), budget=1.0),
-        dataclasses.replace(job, prompt=dataclasses.replace(job.prompt, key="q")),
-        dataclasses.replace(job, model=dataclasses.replace(job.model, key="n", options={"poll": 3})),
+        replace(job, address="k", name="k", window_hours=48, output="x.csv", tags=("t",), budget=1.0),
+        replace(job, prompt=replace(job.prompt, key="q")),
+        replace(job, model=replace(job.model, key="n", options={"poll": 3})),
         job_of(dataset={"id": "code"}),
     ]
     assert {bytes(compiled(tmp_path, other).wanted.keys) for other in others} == {

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import keyword
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import TemplateError
 
 from runner.compile.sandbox import Sandbox
-from runner.compile.template import Source, parse, unknown_names
+from runner.compile.template import Source, Template, parse, plain_of, unknown_names
+from runner.compile.tree import template_of
 from runner.errors import Mark, SpecError
+from tests.compile.made import COUNTRIES, write_rows
 
 NAMES = ["a", "b", "range", "namespace", "row", "loop", "caller", "true_", "é", "_id", "class", "environment"]
 VALUES = st.recursive(
@@ -71,6 +77,91 @@ def test_segments_give_what_jinja_gives(text: str, row: dict[str, Any]) -> None:
     except KeyError:
         found = None
     assert found == expected
+
+
+MARKS = [
+    "{",
+    "}",
+    "{{",
+    "}}",
+    "{%",
+    "%}",
+    "{#",
+    "#}",
+    "-",
+    "+",
+    "%",
+    "%%",
+    "a",
+    "b1",
+    "_",
+    "é",
+    "1",
+    "'",
+    ".",
+    "not",
+    "and",
+    "true",
+    "None",
+    "if",
+    "row",
+    "raw",
+    "{{a}}",
+    "{{\nc\n}}",
+]
+PIECES = st.sampled_from([*MARKS, '"', " ", "\n", "\r\n", "\r", "\x0b", "\u2028", "x\n\n", "{{ b }}"])
+
+
+def as_jinja_reads(text: str) -> Template | None:
+    try:
+        return template_of(source(text))
+    except SpecError:
+        return None
+
+
+@given(TEMPLATES | st.lists(PIECES, max_size=8).map("".join))
+@settings(max_examples=500)
+def test_what_is_plain_is_what_jinja_reads(text: str) -> None:
+    found = plain_of(source(text))
+    assert found is None or found == as_jinja_reads(text)
+
+
+@pytest.mark.parametrize("word", [*keyword.kwlist, *keyword.softkwlist, *NAMES, "true", "false", "none", "self", "set"])
+def test_words_that_may_mean_something_are_left_to_jinja(word: str) -> None:
+    for text in (f"{{{{ {word} }}}}", f"\n{{{{{word}}}}}\n"):
+        found = plain_of(source(text))
+        assert found is None or found == as_jinja_reads(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "50% }} {\r\n",
+        "{{ a}}}}",
+        "{{a}}{{b}}",
+        "{{\n a\t}}\r{{ a }}\n",
+        "{ {{a}} }",
+        "%s {{ __class__ }}",
+        "-{{a}}-",
+    ],
+)
+def test_plain_templates_are_recognised(text: str) -> None:
+    found = plain_of(source(text))
+    assert found is not None
+    assert found == as_jinja_reads(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("{{- a }}", "{{ a -}}", "{{+ a }}", "{{{ a }}}", "{{ a", "{{ a }", "{{ }}", "{{ '{{ a }}' }}", "{{ a b }}"),
+        *("{% raw %}{{ a }}{% endraw %}", "{{ a }}{# c #}", "{{ é }}", "{{ not a }}", "{{ true }}", "{{ loop }}"),
+        *("{{ a.b }}", "{{ 1 }}", "{{ a | upper }}", "{{ a }}{{"),
+    ],
+)
+def test_everything_else_is_left_to_jinja(text: str) -> None:
+    assert plain_of(source(text)) is None
 
 
 @pytest.mark.parametrize("text", ["", "plain\n", "50% {{ a }}\n", "{{ a }}{{ b }}", "{# c #}{% raw %}{{{% endraw %}"])
@@ -134,3 +225,24 @@ def test_an_unknown_name_is_one_problem_with_the_columns() -> None:
     assert problem.message == "the user message uses `contry`, `nope`, which are no columns"
     assert problem.hint == "did you mean `country`? columns: `code`, `country`"
     assert unknown_names(parse(source("{{ code }}")), ["country", "code"]) is None
+
+
+WITHOUT_JINJA = """
+import sys
+from pathlib import Path
+from runner.compile.compile import compile_job
+from runner.compile.render import check_templates
+from runner.job.capabilities import LineFormat
+from runner.spec.project import Project
+from tests.compile.made import job_of
+root = Path(sys.argv[1])
+job = job_of("{{ country }} {{ code }}", dataset={"id": "{{ code }}", "where": "{{ code }}"})
+assert check_templates(Project("p", root, (job,), {}, ())) == []
+assert sum(1 for _ in compile_job(job, root, LineFormat.OPENAI).rows()) > 0
+assert "jinja2" not in sys.modules
+"""
+
+
+def test_plain_templates_are_checked_and_compiled_without_jinja(tmp_path: Path) -> None:
+    write_rows(tmp_path, COUNTRIES)
+    subprocess.run([sys.executable, "-c", WITHOUT_JINJA, str(tmp_path)], check=True)

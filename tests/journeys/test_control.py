@@ -7,7 +7,7 @@ import sqlite3
 
 import filelock
 
-from tests.journeys.lab import Lab, until
+from tests.journeys.lab import SPEC, Lab, until
 
 
 def test_an_interrupt_saves_everything(lab: Lab) -> None:
@@ -78,3 +78,75 @@ def test_other_specs_are_left_alone(lab: Lab) -> None:
     lab.apply()
     assert lab.server.creates() == 1
     assert text == (lab.root / "specs/lab.yaml").read_text()
+
+
+PRICED = SPEC.replace("    params:", "    price: {{input: 1000, output: 2000}}\n    params:")
+
+
+def test_a_guard_holds_however_often_it_is_met(lab: Lab) -> None:
+    lab.spec(PRICED)
+    lab.rows(150)
+    lab.apply("-y")
+    before = lab.results()
+    lab.spec(PRICED.replace("Say", "Sing"))
+    for _ in range(2):
+        done = lab.apply("-y", code=5)
+        assert "150 of 150 answered requests would be asked again" in done.stdout
+        lab.apply("-y", "--confirm-repay", "--max-usd", "0.01", code=5)
+    lab.spec(PRICED.replace("Say", "Sing").replace("dataset: rows", "dataset: rows\n    protect: true"))
+    for _ in range(2):
+        lab.apply("-y", "--confirm-repay", code=5)
+    assert lab.results() == before  # a job that is held back keeps the file it has
+    lab.spec(PRICED.replace("Say", "Sing"))
+    lab.apply("-y", "--confirm-repay")
+    assert [len(ids) for ids in lab.server.sent()] == [150, 150]
+
+
+def test_asking_answers_again_on_purpose_is_guarded_too(lab: Lab) -> None:
+    lab.spec(PRICED)
+    lab.rows(150)
+    lab.apply("-y")
+    lab.run("retry", "answers", "--replace")
+    assert "would be asked again" in lab.apply("-y", code=5).stdout
+    assert lab.server.creates() == 1
+    lab.apply("-y", "--confirm-repay")
+    assert lab.server.creates() == 2
+
+
+def test_one_output_that_cannot_be_written_stops_no_other_job(lab: Lab) -> None:
+    lab.spec(SPEC.replace("jobs:\n", "jobs:\n  zeta: {{dataset: rows, prompt: ask, model: echo, output: out/z.jsonl}}\n"))
+    (lab.root / "results").write_text("in the way")
+    done = lab.apply(code=1)
+    assert "answers: `results/answers.jsonl` cannot be written" in done.stderr
+    assert len(lab.results("out/z.jsonl")) == 10
+    (lab.root / "results").unlink()
+    lab.apply()
+    assert lab.server.creates() == 1
+
+
+def test_a_row_that_is_not_there_is_named(lab: Lab) -> None:
+    lab.apply()
+    done = lab.run("retry", "answers", "--row", "r1", "--row", "nope", "--replace", code=64)
+    assert "`nope`" in done.stderr
+    assert lab.run("plan").stdout == "Nothing to do\n"
+    lab.run("state", "accept-origin", "nobody", code=64)
+
+
+def test_the_environment_names_every_option(lab: Lab) -> None:
+    lab.server.fault(hold=0.0)
+    lab.apply(code=3, RUNNER_NO_WAIT="1")
+    lab.apply(code=64, RUNNER_POLL_SECONDS="soon")
+    lab.apply("--poll", "0", code=64)
+    lab.apply("--max-usd", "nan", code=64)
+    lab.apply(code=64, RUNNER_MAX_USD="-1")
+
+
+def test_a_vanished_batch_shows_in_the_plan(lab: Lab) -> None:
+    lab.server.fault(hold=0.0)
+    lab.apply("--no-wait", code=3)
+    with sqlite3.connect(lab.server.directory / "world.sqlite") as world:
+        world.execute("UPDATE batches SET owner = 'somebody else'")
+    world.close()
+    done = lab.run("plan", code=5)
+    assert "1 batch gone from the remote" in done.stdout
+    assert "Nothing to do" not in done.stdout

@@ -29,7 +29,7 @@ def test_case(path: Path) -> None:
     sent = {
         address: [keys[bytes(one.keys[16 * n : 16 * n + 16])] for s in part.submissions for n in s.ordinals]
         for address, one, part in zip(sorted(case["wanted"]), jobs, plan.jobs, strict=True)
-        if part.submissions and not part.is_blocked
+        if part.submissions and not part.is_held_back
     }
     assert sent == case["expect"].get("submit", {})
     reasons = {

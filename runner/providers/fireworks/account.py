@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from runner.providers.fireworks.names import segment
 from runner.providers.http import Http
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """One account of one remote, ready to be asked."""
 
     http: Http

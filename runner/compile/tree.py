@@ -1,0 +1,143 @@
+"""A template as Jinja2 reads it: its problems, the names it needs, and whether it is only text and names.
+
+Nothing of a template runs here. Jinja2 folds constants when it *compiles*, so only the rendering process compiles.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+
+from jinja2 import TemplateSyntaxError, nodes
+
+from runner.compile.sandbox import Sandbox
+from runner.compile.template import SPECIAL, Source, Template
+from runner.errors import Problem, SpecError
+
+_FORBIDDEN: Mapping[type[nodes.Node], str] = {
+    nodes.Include: "include",
+    nodes.Import: "import",
+    nodes.FromImport: "from",
+    nodes.Extends: "extends",
+    nodes.Block: "block",
+}
+_FORMATTERS = frozenset({"format", "format_map", "__format__"})
+
+
+def template_of(source: Source) -> Template:
+    """Raises SpecError with every problem that shows without data."""
+    tree = _tree(source)
+    problems = list(_problems(tree, source))
+    if problems:
+        raise SpecError(problems)
+    pattern, names = _simple(tree)
+    return Template(source, pattern, names, _needed(tree))
+
+
+@cache
+def _sandbox() -> Sandbox:
+    return Sandbox()
+
+
+def _tree(source: Source) -> nodes.Template:
+    try:
+        return _sandbox().parse(source.text)
+    except TemplateSyntaxError as error:
+        problem = Problem(
+            source.place(error.lineno),
+            f"{source.what}: {error.message}",
+            hint="write `{% raw %}...{% endraw %}` around braces that are text",
+            snippet=source.snippet(error.lineno),
+        )
+        raise SpecError([problem]) from error
+    except RecursionError as error:
+        raise SpecError([Problem(source.mark, f"{source.what} is nested too deeply")]) from error
+
+
+def _problems(tree: nodes.Template, source: Source) -> Iterator[Problem]:
+    sandbox = _sandbox()
+    for node in _walk(tree):
+        words, hint = "", ""
+        if type(node) in _FORBIDDEN:
+            words, hint = f"`{_FORBIDDEN[type(node)]}` cannot be used here", "write the text out, or use a macro"
+        elif isinstance(node, nodes.Filter) and node.name not in sandbox.filters:
+            words, hint = f"there is no filter `{node.name}`", _one_of(node.name, sandbox.filters)
+        elif isinstance(node, nodes.Test) and node.name not in sandbox.tests:
+            words, hint = f"there is no test `{node.name}`", _one_of(node.name, sandbox.tests)
+        elif isinstance(node, nodes.Getattr) and node.attr.startswith("__"):
+            words = f"`{node.attr}` cannot be used here"
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr in _FORMATTERS:
+            words, hint = f"`{node.node.attr}` cannot be used here", "join texts with `~`, or use `round`"
+        if words:
+            yield Problem(source.place(node.lineno), f"{source.what}: {words}", hint, source.snippet(node.lineno))
+
+
+def _one_of(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean `{close[0]}`?" if close else "there are: " + ", ".join(sorted(known))
+
+
+def _walk(node: nodes.Node) -> Iterator[nodes.Node]:
+    waiting = [node]
+    while waiting:
+        here = waiting.pop()
+        yield here
+        waiting.extend(here.iter_child_nodes())
+
+
+def _simple(tree: nodes.Template) -> tuple[str | None, tuple[str, ...]]:
+    """The %-pattern and names of a template that is only text and plain names, or (None, ())."""
+    pattern, names = [], []
+    for statement in tree.body:
+        if not isinstance(statement, nodes.Output):
+            return None, ()
+        for part in statement.nodes:
+            if isinstance(part, nodes.TemplateData):
+                pattern.append(part.data.replace("%", "%%"))
+            elif isinstance(part, nodes.Name) and part.name not in SPECIAL:
+                pattern.append("%s")
+                names.append(part.name)
+            else:
+                return None, ()
+    return "".join(pattern), tuple(names)
+
+
+def _needed(tree: nodes.Template) -> Mapping[str, int]:
+    """Names read on every path through the template, with the line of their first use.
+
+    Names that the template itself sets anywhere, or tests with `is defined` or `default`, are left out.
+    """
+    excused = set(SPECIAL)
+    for node in _walk(tree):
+        if isinstance(node, nodes.Macro) or (isinstance(node, nodes.Name) and node.ctx != "load"):
+            excused.add(node.name)
+        elif (isinstance(node, nodes.Test) and node.name in ("defined", "undefined")) or (
+            isinstance(node, nodes.Filter) and node.name in ("default", "d")
+        ):
+            excused.update(inner.name for inner in _walk(node) if isinstance(inner, nodes.Name))
+    needed: dict[str, int] = {}
+    for node in _always(tree):
+        if isinstance(node, nodes.Name) and node.name not in excused:
+            needed.setdefault(node.name, node.lineno)
+    return needed
+
+
+def _always(node: nodes.Node) -> Iterator[nodes.Node]:
+    """The nodes that are evaluated whatever the data, in reading order."""
+    yield node
+    match node:
+        case nodes.If() | nodes.CondExpr():
+            certain = [node.test]
+        case nodes.For():
+            certain = [node.iter]
+        case nodes.And() | nodes.Or():
+            certain = [node.left]
+        case nodes.Compare():
+            certain = [node.expr]
+        case nodes.Macro() | nodes.CallBlock():
+            certain = []
+        case _:
+            certain = list(node.iter_child_nodes())
+    for child in certain:
+        yield from _always(child)
