@@ -114,7 +114,9 @@ def test_asking_answers_again_on_purpose_is_guarded_too(lab: Lab) -> None:
 
 
 def test_one_output_that_cannot_be_written_stops_no_other_job(lab: Lab) -> None:
-    lab.spec(SPEC.replace("jobs:\n", "jobs:\n  zeta: {{dataset: rows, prompt: ask, model: echo, output: out/z.jsonl}}\n"))
+    lab.spec(
+        SPEC.replace("jobs:\n", "jobs:\n  zeta: {{dataset: rows, prompt: ask, model: echo, output: out/z.jsonl}}\n")
+    )
     (lab.root / "results").write_text("in the way")
     done = lab.apply(code=1)
     assert "answers: `results/answers.jsonl` cannot be written" in done.stderr
