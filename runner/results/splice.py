@@ -182,7 +182,7 @@ def _damaged(source: Source, value: int) -> StateError:
     path = source.files[file] if file < len(source.files) else f"file {file}"
     return StateError(
         f"the downloaded results of batch `{source.batch}` are damaged: {path}, byte {offset:,}",
-        hint="fetch them again with `runner fetch`",
+        hint="move `.runner/` away and run `runner apply` again; answers are found again on the remote and in outputs",
     )
 
 
