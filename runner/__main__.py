@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 
@@ -12,6 +13,8 @@ def main() -> None:
     gc.set_threshold(100_000, 20, 20)
     # httpx brings its command line along wherever it finds rich: 70 ms of every process that speaks to a remote.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None stands for "cannot be imported"
+    # pydantic looks through every installed package for plugins; none of them is asked to see specs.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from runner.cli.main import run
 
     code = run(sys.argv[1:])

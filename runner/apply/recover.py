@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -20,8 +21,10 @@ from runner.job.observed import Observed, Origin, Phase
 from runner.job.packed import Sorter, common, union, without
 from runner.job.recorded import REMOTE, Batch, ProjectRecord, ResultObject, Stage, Tally
 from runner.providers.base import Provider
-from runner.results import adopt
 from runner.results.parse import key_of
+
+if TYPE_CHECKING:
+    from runner.results.adopt import AdoptedFile
 
 ADOPTED = "adopted"
 
@@ -183,13 +186,15 @@ def _number(text: str | None, otherwise: int) -> int:
 
 def _from_outputs(session: Session, record: ProjectRecord) -> ProjectRecord:
     """Answers in existing output files become collected batches, one for each origin in a file."""
+    from runner.results.adopt import adopt_output
+
     for number, job in enumerate(session.project.jobs):
         path = session.project.root / job.output
         if not path.is_file():
             continue
         folder = session.objects.folder_of(f"{ADOPTED}-{number}")
         try:
-            found = adopt.adopt_output(path, folder)
+            found = adopt_output(path, folder)
         except RunnerError as error:
             session.reporter.warn(f"{job.address}: `{job.output}` was not read back: {error.message}")
             continue
@@ -203,9 +208,7 @@ def _from_outputs(session: Session, record: ProjectRecord) -> ProjectRecord:
     return record
 
 
-def _adopted(
-    session: Session, record: ProjectRecord, owner: str, file: adopt.AdoptedFile, key: str, output: str
-) -> Batch:
+def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedFile, key: str, output: str) -> Batch:
     now = session.clock.now()
     folder = session.objects.folder_of(key)
     raw = folder / "0.jsonl"

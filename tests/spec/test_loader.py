@@ -175,7 +175,7 @@ BOMBS = {
 def test_bombs_are_refused_quickly(name: str) -> None:
     started = time.process_time()
     top, problems = parsed(BOMBS[name])
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 5
     assert problems.errors
     assert len(problems.found) < 500
     assert top is None or problems.errors

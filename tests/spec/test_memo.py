@@ -68,4 +68,3 @@ def test_a_damaged_or_fresh_memo_is_not_believed(root: Path) -> None:
     (root / "p.md").write_text("Say {{ word }}\n")
     memo.load(["specs"], root, root / "memo", keeps=True)
     assert not kept(root)  # the prompt changed too shortly before to tell
-

@@ -13,8 +13,8 @@ from runner.job.observed import Observed, Phase
 from runner.providers.base import Upload
 from runner.providers.fireworks import parts
 from runner.providers.fireworks.provider import FireworksProvider
-from tests.providers.fireworks.fake import KEY, Call, Fake
-from tests.providers.fireworks.made import IDS, ROWS, SENT, Opener
+from tests.providers.fireworks_jobs.fake import KEY, Call, Fake
+from tests.providers.fireworks_jobs.made import IDS, ROWS, SENT, Opener
 
 DATASET = IDS.input_dataset_id
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.server.conftest import TOKENS
-from tests.server.fireworks.conftest import ACCOUNT, MODEL, Fire, parsed, rows
+from tests.server.fireworks_batch.conftest import ACCOUNT, MODEL, Fire, parsed, rows
 
 fireworks = pytest.importorskip("fireworks", exc_type=ImportError)
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from runner.providers.base import Submission
 from runner.providers.fireworks.names import Ids, ids_of
 from runner.providers.fireworks.provider import FireworksProvider
-from tests.providers.fireworks.fake import Fake
+from tests.providers.fireworks_jobs.fake import Fake
 from tests.providers.making import SUBMISSION
 
 MODEL = "accounts/fireworks/models/small-chat"

@@ -16,7 +16,7 @@ from runner.server.faults import Faults
 from runner.server.fireworks_batch.lines import FireworksLines
 from runner.server.records import Batch, State
 from tests.server.conftest import Lab, begin, jsonl
-from tests.server.fireworks.conftest import MODEL, Fire, ids, row, rows
+from tests.server.fireworks_batch.conftest import MODEL, Fire, ids, row, rows
 
 KEYS = {
     "name", "displayName", "createdBy", "createTime", "updateTime", "expireTime", "state", "status",

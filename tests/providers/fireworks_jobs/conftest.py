@@ -14,8 +14,8 @@ from runner.clock import Clock, FastClock
 from runner.providers.fireworks.provider import FireworksProvider
 from runner.providers.registry import open_provider
 from runner.spec import project
-from tests.providers.fireworks.fake import ACCOUNT, KEY, Fake, serving
-from tests.providers.fireworks.made import ROWS, Opener
+from tests.providers.fireworks_jobs.fake import ACCOUNT, KEY, Fake, serving
+from tests.providers.fireworks_jobs.made import ROWS, Opener
 from tests.providers.making import START
 
 

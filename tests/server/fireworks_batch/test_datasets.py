@@ -14,7 +14,7 @@ from runner.clock import FastClock
 from runner.server.fireworks_batch.listing import page
 from runner.server.gate import Call
 from tests.server.conftest import TOKENS, begin
-from tests.server.fireworks.conftest import Fire, rows
+from tests.server.fireworks_batch.conftest import Fire, rows
 
 SHAPE = {
     "name": "accounts/acme/datasets/in",

@@ -18,8 +18,8 @@ from runner.providers.fireworks import wire
 from runner.providers.fireworks.creates import mirrored
 from runner.providers.fireworks.names import ids_of
 from runner.providers.fireworks.provider import FireworksProvider
-from tests.providers.fireworks.fake import ACCOUNT, Fake, job_named
-from tests.providers.fireworks.made import IDS, MODEL, ROWS, SENT, Opener, sent_body
+from tests.providers.fireworks_jobs.fake import ACCOUNT, Fake, job_named
+from tests.providers.fireworks_jobs.made import IDS, MODEL, ROWS, SENT, Opener, sent_body
 
 UPLOAD = Upload(IDS.input_dataset_id, len(ROWS))
 JOB = IDS.job_id

@@ -15,8 +15,8 @@ from runner.job.observed import ResultFile
 from runner.providers.fireworks.provider import FireworksProvider
 from runner.providers.fireworks.storage import Gate, is_public
 from runner.providers.http import Signed
-from tests.providers.fireworks.fake import KEY, Fake
-from tests.providers.fireworks.made import IDS, Opener
+from tests.providers.fireworks_jobs.fake import KEY, Fake
+from tests.providers.fireworks_jobs.made import IDS, Opener
 from tests.providers.making import http_at
 
 OUT = IDS.output_dataset_id
