@@ -233,7 +233,7 @@ def _after_search(session: Session, guards: Guards, plan: Plan) -> Plan:
     adopted = 0
     for name in sorted({providers[submission.address] for submission in plan.submissions}):
         try:
-            adopted += recover.search_remotes(session, [name])
+            adopted += _searched(session, name)
         except RunnerError as error:
             for address, provider in providers.items():
                 if provider == name:
@@ -242,6 +242,15 @@ def _after_search(session: Session, guards: Guards, plan: Plan) -> Plan:
         _observe(session)
         return make(session.desired, session.recorded(), {}, guards, session.project.paths)
     return plan
+
+
+def _searched(session: Session, name: str) -> int:
+    try:
+        return recover.search_remotes(session, [name])
+    except RunnerError:
+        if not session.remotes.lost_sight(name):
+            raise
+        return recover.search_remotes(session, [name])
 
 
 def _submit(session: Session, submission: Submission) -> Batch | None:
@@ -253,7 +262,8 @@ def _submit(session: Session, submission: Submission) -> Batch | None:
     except (LockedError, BlockedError):
         raise
     except RunnerError as error:
-        session.troubles[submission.address] = error
+        if not session.remotes.lost_sight(job.provider):
+            session.troubles[submission.address] = error
         return None
     if batch.stage is Stage.DROPPED and session.drops.get(batch.key, 0) >= MOST_DROPS:
         session.troubles[submission.address] = RemoteError(

@@ -18,6 +18,7 @@ from runner.spec.project import Provider as ProviderSpec
 
 EMBEDDED = "embedded"
 NOT_YET_MADE = "embedded:new"
+MOST_REVIVALS = 5  # of an embedded server that dies under one command
 
 
 class Remotes:
@@ -44,6 +45,7 @@ class Remotes:
         self._read_only = read_only or environ.get("RUNNER_READONLY", "") not in ("", "0")
         self._open: dict[str, Provider] = {}
         self._server: embedded.Running | None = None
+        self._revivals = 0
 
     @property
     def _data_dir(self) -> Path:
@@ -76,14 +78,17 @@ class Remotes:
                 self._open[name] = self._opened(spec, None, None, None)
         return self._open[name]
 
-    def lost_sight(self, name: str) -> None:
-        """An embedded server that does not answer may be gone: the next `open` finds or starts another one."""
+    def lost_sight(self, name: str) -> bool:
+        """Whether it was an embedded server that is gone: then the next `open` finds or starts another one."""
         is_ours = name in self._open and self._spec(name).kind == EMBEDDED
-        if is_ours and embedded.live(self._data_dir) is None:
-            self._open.pop(name).close()
-            if self._server is not None:
-                self._server.stop()
-                self._server = None
+        if not is_ours or self._revivals == MOST_REVIVALS or embedded.live(self._data_dir) is not None:
+            return False
+        self._revivals += 1
+        self._open.pop(name).close()
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+        return True
 
     def _opened(self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None) -> Provider:
         return registry.open_provider(
