@@ -5,8 +5,6 @@ from __future__ import annotations
 from runner.apply.session import Session
 from runner.errors import NotFound, RemoteError
 from runner.job.observed import Observed, Phase
-from runner.job.outcomes import Outcome, pack
-from runner.job.packed import unpack
 from runner.job.recorded import Batch, ResultObject, Stage, Tally
 from runner.results import index
 
@@ -35,10 +33,9 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
 def lose(session: Session, batch: Batch) -> Batch:
     """Record that the remote no longer has a batch whose results were not here: its rows need a decision."""
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-    entries = b"".join(pack(key, Outcome.LOST) for key in unpack(keys))
     gone = Observed(batch.remote_id, Phase.CANCELLED, "gone")
     session.reporter.warn(f"{batch.owner}: the remote no longer has `{batch.remote_id}` ({batch.rows:,} rows)")
-    return _record(session, batch, gone, (), entries, Tally(lost=batch.rows))
+    return _record(session, batch, gone, (), index.lost_index(keys), Tally(lost=batch.rows))
 
 
 def tally_of(report: index.IndexReport) -> Tally:

@@ -9,10 +9,9 @@ from runner.apply.session import Session
 from runner.errors import RemoteError, RunnerError
 from runner.job.capabilities import EffectClass
 from runner.job.observed import Observed, Phase
-from runner.job.outcomes import Outcome, pack
-from runner.job.packed import unpack
 from runner.job.recorded import Batch, Stage, Tally
 from runner.providers.base import Provider
+from runner.results import index
 
 
 def settle(session: Session, batch: Batch) -> Batch:
@@ -38,7 +37,7 @@ def settle(session: Session, batch: Batch) -> Batch:
 def _hold(session: Session, batch: Batch) -> Batch:
     """The remote cannot be searched: whether these requests were asked stays unknown until a person decides."""
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-    entries = b"".join(pack(key, Outcome.LOST) for key in unpack(keys))
+    entries = index.lost_index(keys)
     held = batch.but(
         stage=Stage.HELD,
         index_sha256=session.objects.write(f"{batch.key}/index", entries),

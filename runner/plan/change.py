@@ -131,10 +131,6 @@ class JobPlan:
     shared_with: tuple[str, ...] = ()
 
     @property
-    def is_settled(self) -> bool:
-        return not self.counts.to_submit and not self.counts.in_flight and not self.counts.held
-
-    @property
     def is_blocked(self) -> bool:
         """Something waits for a person; the rest of the job may go on."""
         return any(change.action is Action.BLOCK for change in self.changes)

@@ -240,7 +240,16 @@ def _keys(packed: bytes) -> list[bytes]:
 
 def rejected_index(expected: bytes) -> bytes:
     """The index of a batch the remote refused as a whole: no request has a line."""
-    return b"".join([pack(key, Outcome.REJECTED) for key in unpack(expected)])
+    return _all(expected, Outcome.REJECTED)
+
+
+def lost_index(expected: bytes) -> bytes:
+    """The index of a batch of which nothing more will be heard: a person decides about every request."""
+    return _all(expected, Outcome.LOST)
+
+
+def _all(keys: bytes, outcome: Outcome) -> bytes:
+    return b"".join([pack(key, outcome) for key in unpack(keys)])
 
 
 def _names(files: Sequence[Path], places: list[tuple[int, int]]) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from pathlib import Path
 
 from runner.errors import StateError
@@ -57,9 +56,6 @@ class Objects:
 
     def read_set(self, name: str) -> bytes:
         return self.read(name, name.removeprefix("sets/"))
-
-    def remove(self, batch: str) -> None:
-        shutil.rmtree(self.folder / batch, ignore_errors=True)
 
 
 _REBUILD = "Move `.runner/` away and run `runner apply` again; answers are found again in the outputs and the remote"

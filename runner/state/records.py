@@ -58,9 +58,6 @@ class Records:
         changes: Mapping[str, Document | None] = {key_of(record): msgspec.to_builtins(record) for record in records}
         self.store.write(changes)
 
-    def forget(self, *keys: str) -> None:
-        self.store.write(dict.fromkeys(keys))
-
     def _all(self, prefix: str, kind: type[T]) -> Iterator[T]:
         for key, document in self.store.list(prefix):
             yield _read(key, document, kind)
