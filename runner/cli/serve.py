@@ -17,8 +17,14 @@ import click
 )
 @click.option(
     "--engine",
-    type=click.Choice(["echo", "smollm2-135m", "upstream"]),
+    type=click.Choice(["echo", "smollm2-135m", "pocketsphinx", "upstream"]),
     help="Answers for model names that are not known here; without it such rows fail.",
+)
+@click.option(
+    "--stand-in",
+    "stands_in",
+    is_flag=True,
+    help="Stand in for other remotes: the engine answers for every model, any window and size is taken.",
 )
 @click.option(
     "--token",
@@ -44,6 +50,7 @@ def command(
     host: str,
     root: str | None,
     engine: str | None,
+    stands_in: bool,
     tokens: tuple[str, ...],
     upstream: str | None,
     upstream_key_env: str | None,
@@ -53,7 +60,7 @@ def command(
     until_stdin_closes: bool,
 ) -> None:
     """Serve batch APIs on this machine: files and batches as OpenAI has them, datasets and batch
-    inference jobs as Fireworks has them (any account), over a directory.
+    inference jobs (any account) and audio batches as Fireworks has them, over a directory.
 
     Restart it, or kill it, and batches go on where they stopped. Faults can also be set while it runs:
     `PUT /_faults` with a JSON object of names and values, `GET /_faults`, and `GET /_log` for what was asked.
@@ -83,6 +90,7 @@ def command(
         upstream=upstream,
         upstream_key=os.environ.get(upstream_key_env) if upstream_key_env else None,
         concurrency=concurrency,
+        stands_in=stands_in,
     )
     _log_to_stderr()
     if until_stdin_closes:
@@ -97,6 +105,7 @@ def command(
 def _announce(url: str, token: str, directory: str) -> None:
     click.echo(f"OpenAI files and batches     {url}/v1")
     click.echo(f"Fireworks datasets and jobs  {url}")
+    click.echo(f"Fireworks audio batches      {url}")
     click.echo(f"token                        {token}")
     click.echo(f"data                         {directory}")
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runner import __version__
 from runner.errors import UsageError
+from runner.server.audio.routes import routes as audio_routes
 from runner.server.bodies import read_object
 from runner.server.errors import ApiError
 from runner.server.faults import FAULTS
@@ -38,6 +39,7 @@ def application(site: Site) -> ASGIApp:
         own("PUT", "/_faults", _set_faults, for_main=True),
         own("GET", "/_log", _log, for_main=True),
         *openai_routes(site),
+        *audio_routes(site),
         *fireworks_routes(site),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _unmatched})

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -87,7 +87,10 @@ def make_ready(model: str, environ: Mapping[str, str], say: Callable[[str], None
     Raises EngineError when its extra is not installed or the weights cannot be had.
     """
     from runner.server import weights
+    from runner.server.engines import pocketsphinx
 
+    if model == pocketsphinx.MODEL and not pocketsphinx.is_installed():
+        raise EngineError(f"the model `{model}` needs the extra `asr`", hint="`pip install 'runner[asr]'`")
     if model not in weights.WEIGHTS:
         return
     if importlib.util.find_spec("xllamacpp") is None:
@@ -113,16 +116,17 @@ def live(root: Path) -> Running | None:
     return Running(known.url, known.token, known.id)
 
 
-def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = ()) -> Running:
+def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = (), stands_in_with: str = "") -> Running:
     """Start a server as a child that ends with us; one that somebody else starts meanwhile is used instead.
 
+    stands_in_with: the one engine of a server that stands in for other remotes.
     Raises EngineError, with the child's own words, when it is not ready within 20 seconds.
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     words = home.Home(root).log_file
     with open(os.open(words, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "rb+", buffering=0) as log:
         since = log.seek(0, os.SEEK_END)
-        child = _spawn(root, environ, faults, log)
+        child = _spawn(root, environ, [*_words(faults, stands_in_with)], log)
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             ready = _ready(root, child)
@@ -143,9 +147,16 @@ def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = ())
         )
 
 
-def _spawn(root: Path, environ: Mapping[str, str], faults: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _words(faults: Sequence[str], stands_in_with: str) -> Iterator[str]:
+    for fault in faults:
+        yield from ("--fault", fault)
+    if stands_in_with:
+        yield from ("--engine", stands_in_with, "--stand-in")
+
+
+def _spawn(root: Path, environ: Mapping[str, str], more: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "runner", "serve", "--dir", str(root), "--host", "127.0.0.1", "--port", "0"]
-    command += ["--until-stdin-closes", *(word for fault in faults for word in ("--fault", fault))]
+    command += ["--until-stdin-closes", *more]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, env=dict(environ), close_fds=True
     )

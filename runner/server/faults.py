@@ -19,6 +19,7 @@ import msgspec
 from runner.errors import UsageError
 
 _ROUTE = {"route": "*"}
+_ALWAYS_THESE = "always the same ones, and those whose file name contains one of `match` (separated by spaces)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,34 @@ FAULTS = {
             " `redirect` (to the address `to`), `challenge` (storage asks for the key), `gzip` (a small body that"
             " inflates hugely)",
             {"kind": "names", "host": "storage.invalid", "to": "http://169.254.169.254/latest/meta-data/"},
+        ),
+        Fault("audio_processing", "N", "Audio: every job shows `processing` in its first N looks"),
+        Fault("audio_missing", "N", "Audio: every job answers 404 to its first N looks"),
+        Fault("audio_status", "N", "Audio: every job shows the status `word` in its first N looks", {"word": "queued"}),
+        Fault(
+            "audio_failed",
+            "fraction",
+            f"Audio: this share of recordings ends in the status `word`; {_ALWAYS_THESE}",
+            {"word": "failed", "message": "The recording could not be processed (a fault).", "match": ""},
+        ),
+        Fault(
+            "audio_error_body",
+            "fraction",
+            "Audio: this share of recordings completes with a JSON body that is an error: `error` is an `object`, or a"
+            f" `text`; {_ALWAYS_THESE}",
+            {"form": "object", "match": ""},
+        ),
+        Fault(
+            "audio_no_body",
+            "fraction",
+            f"Audio: this share of recordings completes without a body; {_ALWAYS_THESE}",
+            {"match": ""},
+        ),
+        Fault(
+            "audio_content_type",
+            "fraction",
+            f"Audio: this share of recordings completes with the content type `type`; {_ALWAYS_THESE}",
+            {"type": "application/octet-stream", "match": ""},
         ),
     )
 }  # fmt: skip

@@ -54,6 +54,10 @@ class Home:
         """A new place for an upload or a result file that is being written."""
         return self.root / "incoming" / secrets.token_hex(12)
 
+    def recording(self, job_id: str) -> Path:
+        """The bytes of a recording that has not been heard yet."""
+        return self.root / "audio" / job_id
+
     def work(self, batch_id: str) -> Path:
         """The folder of one unfinished batch: its input and the answers so far."""
         return self.root / "work" / batch_id
@@ -89,7 +93,7 @@ def hold(root: Path) -> Held:
     except filelock.Timeout as busy:
         raise _taken(root) from busy
     home = Home(root)
-    for folder in ("files", "incoming", "work"):
+    for folder in ("files", "incoming", "work", "audio"):
         (root / folder).mkdir(mode=0o700, exist_ok=True)
     for leftover in (root / "incoming").iterdir():
         leftover.unlink()

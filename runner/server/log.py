@@ -15,6 +15,7 @@ class Log:
         self._batches_created = 0
         self._files_created = 0
         self._datasets_created = 0
+        self._audio_jobs_created = 0
         self._rows_asked = 0
 
     def request(self, route: str) -> None:
@@ -33,6 +34,10 @@ class Log:
         with self._lock:
             self._datasets_created += 1
 
+    def audio_job_created(self) -> None:
+        with self._lock:
+            self._audio_jobs_created += 1
+
     def rows_asked(self, count: int) -> None:
         with self._lock:
             self._rows_asked += count
@@ -44,5 +49,6 @@ class Log:
                 "batches_created": self._batches_created,
                 "files_created": self._files_created,
                 "datasets_created": self._datasets_created,
+                "audio_jobs_created": self._audio_jobs_created,
                 "rows_asked": self._rows_asked,
             }

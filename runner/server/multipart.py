@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
+from starlette.concurrency import run_in_threadpool
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -29,25 +31,33 @@ class TooLarge(Exception):
 
 @dataclass(slots=True)
 class Form:
-    """What was sent. `file` is where the bytes lie now; None where no file came."""
+    """What was sent. `file` is where the bytes lie now; None where no file came. `sha256` only where it was wanted."""
 
-    fields: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)  # the last of each name
+    pairs: list[tuple[str, str]] = field(default_factory=list)  # all of them, as they came
     file: Path | None = None
     filename: str = ""
     size_bytes: int = 0
+    sha256: str = ""
 
 
 async def receive(
-    content_type: str, body: AsyncIterator[bytes], to: Path, *, name: str = "file", max_bytes: int
+    content_type: str,
+    body: AsyncIterator[bytes],
+    to: Path,
+    *,
+    name: str = "file",
+    max_bytes: int,
+    hashing: bool = False,
 ) -> Form:
     """Read a form; the part called `name` is written to `to`, which the caller moves or removes.
 
-    Raises BadUpload and TooLarge.
+    `hashing` wants its SHA-256, made as the bytes pass. Raises BadUpload and TooLarge.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise BadUpload("the body must be `multipart/form-data`")
-    sink = _Sink(to, name, max_bytes)
+    sink = _Sink(to, name, max_bytes, hashing)
     try:
         parser = MultipartParser(options[b"boundary"], sink.callbacks())
         async for chunk in body:
@@ -59,19 +69,31 @@ async def receive(
         sink.close()
     if not sink.is_complete:
         raise BadUpload("the multipart body ends too early")
+    if sink.form.file is not None:
+        await run_in_threadpool(_sync, sink.form.file)
     return sink.form
+
+
+def _sync(path: Path) -> None:
+    """Have the bytes on the disk; beside the event loop, as a gigabyte takes seconds."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class _Sink:
     """Takes the parser's events."""
 
-    def __init__(self, to: Path, name: str, max_bytes: int) -> None:
+    def __init__(self, to: Path, name: str, max_bytes: int, hashing: bool) -> None:
         self.form = Form()
         self.is_complete = False
         self._to = to
         self._name = name
         self._max_bytes = max_bytes
         self._out: BinaryIO | None = None
+        self._digest = hashlib.sha256() if hashing else None
         self._headers: dict[bytes, bytes] = {}
         self._header = b""
         self._value = b""
@@ -121,22 +143,25 @@ class _Sink:
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._out is None:
             self._text += data[start:end]
-            if len(self._text) > _MAX_FIELD_BYTES or len(self.form.fields) > _MAX_FIELDS:
+            if len(self._text) > _MAX_FIELD_BYTES or len(self.form.pairs) > _MAX_FIELDS:
                 raise TooLarge("a form field is too long")
             return
         self.form.size_bytes += end - start
         if self.form.size_bytes > self._max_bytes:
             raise TooLarge(f"the file has more than {self._max_bytes:,} bytes")
-        self._out.write(memoryview(data)[start:end])
+        piece = memoryview(data)[start:end]
+        self._out.write(piece)
+        if self._digest is not None:
+            self._digest.update(piece)
 
     def _end(self) -> None:
         if self._out is not None:
-            self._out.flush()
-            os.fsync(self._out.fileno())
             self._out.close()
             self._out = None
+            self.form.sha256 = self._digest.hexdigest() if self._digest is not None else ""
         elif self._field != self._name:
             self.form.fields[self._field] = self._text.decode()
+            self.form.pairs.append((self._field, self.form.fields[self._field]))
 
     def _finish(self) -> None:
         self.is_complete = True

@@ -20,7 +20,11 @@ import uvicorn
 from runner.clock import Clock, RealClock
 from runner.errors import EngineError, UsageError
 from runner.server.app import application
-from runner.server.engines.base import Engine
+from runner.server.audio.store import AudioJobs
+from runner.server.audio.work import AudioWorker
+from runner.server.dialect import Dialect
+from runner.server.engines.base import Engine, Refusing
+from runner.server.engines.ears import ears
 from runner.server.engines.echo import Echo
 from runner.server.engines.registry import Engines
 from runner.server.faults import Faults
@@ -34,7 +38,7 @@ from runner.server.world import World
 
 log = logging.getLogger(__name__)
 
-ENGINES = ("echo", "smollm2-135m", "upstream")
+ENGINES = ("echo", "smollm2-135m", "pocketsphinx", "upstream")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 _GRACE_SECONDS = 2
 
@@ -53,6 +57,7 @@ class Options:
     upstream: str | None = None
     upstream_key: str | None = field(default=None, repr=False)
     concurrency: int = 8
+    stands_in: bool = False  # for other remotes: `engine` answers for every model, windows and sizes are theirs
 
 
 class Service:
@@ -62,6 +67,7 @@ class Service:
         _check(options)
         faults = Faults(options.faults)
         engines = _engines(options)
+        hearing = ears(options.engine, is_alone=options.stands_in)
         self._stopping = threading.Event()
         clock = clock or RealClock(self._stopping)
         os.umask(0o077)
@@ -81,23 +87,27 @@ class Service:
         self.worker = Worker(
             home,
             self.world,
-            {OpenAILines.name: OpenAILines(), FireworksLines.name: FireworksLines(faults)},
+            _dialects(options, faults),
             engines,
             faults,
             clock,
             self.log,
             lambda: self.site.new_id("file-", 24),
         )
+        self.audio_worker = AudioWorker(home, AudioJobs(self.world), hearing, faults, clock, self.log)
         self.site = Site(
             home=home,
             id=self.id,
             world=self.world,
             engines=engines,
+            ears=hearing,
             faults=faults,
             log=self.log,
             clock=clock,
             wake=self.worker.wake,
+            wake_audio=self.audio_worker.wake,
             tokens=options.tokens or (self._held.token,),
+            stands_in=options.stands_in,
             hosts=LOOPBACK_NAMES | {options.host} if _is_loopback(options.host) else None,
         )
         self._server = _Server(_configuration(self.site))
@@ -106,12 +116,14 @@ class Service:
         """Serve until `stop`, SIGTERM or SIGINT; everything is put away when it returns."""
         try:
             self.worker.start()
+            self.audio_worker.start()
             self._held.announce(self.url, self.token)
             self._server.on_ready = on_ready
             asyncio.run(self._server.serve(sockets=[self._socket]))
         finally:
             self._stopping.set()
             self.worker.stop()
+            self.audio_worker.stop()
             self.world.close()
             self._socket.close()
             self._held.release()
@@ -190,6 +202,8 @@ def _check(options: Options) -> None:
         )
     if any(len(token) < 1 or not token.isprintable() for token in options.tokens):
         raise UsageError("a token must be printable and not empty")
+    if options.stands_in and options.engine is None:
+        raise UsageError("`--stand-in` needs the engine that answers for every model", hint="`--engine echo`")
     if options.engine == "upstream" and not options.upstream:
         raise UsageError("`--engine upstream` needs an address", hint="`--upstream http://127.0.0.1:8000/v1`")
 
@@ -210,13 +224,25 @@ def _engines(options: Options) -> Engines:
         return Upstream(Target(options.upstream, options.upstream_key, options.concurrency))
 
     by_model: Mapping[str, Callable[[], Engine]] = {"echo": Echo, "smollm2-135m": smollm2, "upstream": upstream}
-    return Engines(by_model, options.engine)
+    if options.stands_in:
+        by_model = {name: made for name, made in by_model.items() if name == options.engine}
+    return Engines(by_model, Refusing, options.engine)
+
+
+def _dialects(options: Options, faults: Faults) -> dict[str, Dialect]:
+    if options.stands_in:
+        return {
+            OpenAILines.name: OpenAILines(max_lines=sys.maxsize, max_bytes=sys.maxsize),
+            FireworksLines.name: FireworksLines(faults, max_input_bytes=sys.maxsize),
+        }
+    return {OpenAILines.name: OpenAILines(), FireworksLines.name: FireworksLines(faults)}
 
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        # named as TCP, or asyncio leaves Nagle's algorithm on, and each answer waits 40 ms for an acknowledgement
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(256)

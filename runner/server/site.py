@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from runner.clock import Clock
-from runner.server.engines.registry import Engines
+from runner.server.engines.registry import Ears, Engines
 from runner.server.faults import Faults
 from runner.server.home import Home
 from runner.server.log import Log
@@ -26,11 +26,14 @@ class Site:
     id: str
     world: World
     engines: Engines
+    ears: Ears
     faults: Faults
     log: Log
     clock: Clock
     wake: Callable[[], None]
+    wake_audio: Callable[[], None]
     tokens: Sequence[str] = field(repr=False)
+    stands_in: bool = False  # for other remotes, whose windows and sizes are not OpenAI's
     hosts: frozenset[str] | None = None  # accepted `Host` names; None: any
     random: random.Random = field(default_factory=random.SystemRandom)
 

@@ -16,7 +16,7 @@ import msgspec
 from runner.clock import Clock
 from runner.server import outputs
 from runner.server.dialect import Dialect, Verdict
-from runner.server.engines.base import Refusing
+from runner.server.engines.base import Engine, Refusing
 from runner.server.engines.registry import Engines, Slot
 from runner.server.faults import Faults
 from runner.server.home import Home
@@ -292,7 +292,7 @@ class Worker:
         run = self._runs[batch.id] = self._open(batch, slot)
         return run
 
-    def _open(self, batch: Batch, slot: Slot) -> Run:
+    def _open(self, batch: Batch, slot: Slot[Engine]) -> Run:
         return Run(
             self._world,
             batch,

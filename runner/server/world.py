@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS rows (
 CREATE TABLE IF NOT EXISTS datasets (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, account TEXT NOT NULL, id TEXT NOT NULL,
     record BLOB NOT NULL, UNIQUE (owner, account, id));
+CREATE TABLE IF NOT EXISTS audio_jobs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, owner TEXT NOT NULL, model TEXT NOT NULL,
+    ended INTEGER NOT NULL, record BLOB NOT NULL, body TEXT);
+CREATE INDEX IF NOT EXISTS audio_jobs_active ON audio_jobs (model, seq) WHERE ended = 0;
 """
 _FILE = msgspec.json.Decoder(File)
 _BATCH = msgspec.json.Decoder(Batch)

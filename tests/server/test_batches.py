@@ -268,7 +268,7 @@ def test_time_limits_follow_the_clock(tmp_path: Any) -> None:
 
 
 def test_models_are_listed(lab: Lab) -> None:
-    assert {model.id for model in lab.client().models.list()} == {"echo", "smollm2-135m"}
+    assert {model.id for model in lab.client().models.list()} == {"echo", "pocketsphinx", "smollm2-135m"}
     assert lab.client().models.retrieve("echo").owned_by == "runner"
     with pytest.raises(openai.NotFoundError):
         lab.client().models.retrieve("gpt")

@@ -31,23 +31,27 @@ class Reply(NamedTuple):
         return self.failure is None and 200 <= self.status < 300
 
 
-class Engine(Protocol):
+class Loadable(Protocol):
     """A model that can run here."""
 
     @property
     def concurrency(self) -> int:
-        """How many `answer` calls at a time help; 0: quick enough to run where it is called."""
+        """How many calls at a time help; 0: quick enough to run where it is called."""
         ...
 
     def prepare(self) -> None:
-        """Load what `answer` needs; slow the first time, then nothing. Raises EngineError."""
+        """Load what a call needs; slow the first time, then nothing. Raises EngineError."""
         ...
+
+    def close(self) -> None: ...
+
+
+class Engine(Loadable, Protocol):
+    """A model that reads and writes text."""
 
     def answer(self, ask: Ask) -> Reply:
         """One reply; never raises for what a request says. Called from several threads if `concurrency`."""
         ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

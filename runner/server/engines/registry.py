@@ -6,61 +6,68 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from runner.errors import EngineError
-from runner.server.engines.base import Engine, Refusing
+from runner.server.engines.base import Engine, Loadable
+from runner.server.engines.hearing import Ear
 from runner.server.pool import Pool
 
 log = logging.getLogger(__name__)
 
+E = TypeVar("E", bound=Loadable)
+
 
 @dataclass(slots=True)
-class Slot:
+class Slot(Generic[E]):
     """One engine, and how far its loading is."""
 
-    engine: Engine
+    engine: E
     pool: Pool | None = None
     is_loading: bool = False
     error: EngineError | None = None
 
 
 @dataclass(slots=True)
-class Engines:
-    """Engines by model name. `default` answers for names that are not among them."""
+class Registry(Generic[E]):
+    """Engines of one kind by model name. `default` answers for names that are not among them, else `unknown` does."""
 
-    by_model: Mapping[str, Callable[[], Engine]]
+    by_model: Mapping[str, Callable[[], E]]
+    unknown: Callable[[], E]
     default: str | None = None
     on_change: Callable[[], None] = lambda: None
-    _slots: dict[str, Slot] = field(default_factory=dict)
+    _slots: dict[str, Slot[E]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """The models a client can ask for by name."""
         return sorted(name for name in self.by_model if name != "upstream")
 
-    def slot(self, model: str) -> Slot:
+    def name_of(self, model: str) -> str:
+        """Which engine answers for `model`; empty where there is none."""
+        name = model if model in self.by_model and model != "upstream" else self.default or ""
+        return name if name in self.by_model else ""
+
+    def slot(self, model: str) -> Slot[E]:
         """The engine for `model`; its loading begins with the first call. Called from one thread."""
-        name = self._name(model)
+        name = self.name_of(model)
         slot = self._slots.get(name)
         if slot is None:
-            slot = self._slots[name] = Slot(self.by_model[name]() if name in self.by_model else Refusing())
+            slot = self._slots[name] = Slot((self.by_model[name] if name else self.unknown)())
             self._begin(name, slot)
         return slot
 
     def forget(self, model: str) -> None:
         """Try to load again when `model` is next asked for."""
-        self._slots.pop(self._name(model), None)
+        self._slots.pop(self.name_of(model), None)
 
-    def _name(self, model: str) -> str:
-        return model if model in self.by_model and model != "upstream" else self.default or ""
-
-    def _begin(self, name: str, slot: Slot) -> None:
+    def _begin(self, name: str, slot: Slot[E]) -> None:
         if slot.engine.concurrency == 0:
             slot.engine.prepare()
             return
         slot.is_loading = True
         threading.Thread(target=self._load, args=(name, slot), name=f"load-{name}", daemon=True).start()
 
-    def _load(self, name: str, slot: Slot) -> None:
+    def _load(self, name: str, slot: Slot[E]) -> None:
         try:
             slot.engine.prepare()
             slot.pool = Pool(slot.engine.concurrency, name)
@@ -77,3 +84,7 @@ class Engines:
             if slot.pool is not None:
                 slot.pool.close()
             slot.engine.close()
+
+
+Engines = Registry[Engine]
+Ears = Registry[Ear]

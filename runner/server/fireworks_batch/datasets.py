@@ -72,8 +72,12 @@ class DatasetRoutes:
             raise not_found()
         return dataset
 
+    def seen(self, call: Call) -> Dataset:
+        """The dataset in the path, as this look at it or at its files shows it. Raises ApiError 404."""
+        return self._looked_at(self.found(call))
+
     def get(self, call: Call) -> Response:
-        dataset = self._looked_at(self.found(call))
+        dataset = self.seen(call)
         return _json(masked(dataset_shape(dataset), option(call, "readMask")))
 
     def list_datasets(self, call: Call) -> Response:

@@ -25,7 +25,7 @@ def routes(site: Site) -> list[Route]:
     """One Gate per route; a path's name in logs and faults is its template. The last one takes what no other knows."""
     signer, datasets = Signer(site.tokens[0].encode()), Datasets(site.world)
     sets, jobs, store = DatasetRoutes(datasets), Jobs(datasets), storage.Storage(signer, datasets)
-    uploads, downloads = Uploads(signer, datasets, sets.found), Downloads(signer, datasets, sets.found)
+    uploads, downloads = Uploads(signer, datasets, sets.found), Downloads(signer, datasets, sets.seen)
 
     def route(method: str, path: str, handler: Handler, losing: str = "") -> Route:
         path = f"{PREFIX}/{path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import Counter
 from typing import Any
@@ -21,6 +22,8 @@ from runner.server.openai.shapes import batch_shape, list_shape
 from runner.server.records import Batch, State
 
 WINDOW_SECONDS = {"24h": 86_400}
+_WINDOW = re.compile(r"([1-9][0-9]{0,4})([hd])")
+_UNIT_SECONDS = {"h": 3_600, "d": 86_400}
 ENDPOINTS = (
     "/v1/responses",
     "/v1/chat/completions",
@@ -98,7 +101,8 @@ def _created(call: Call, body: dict[str, Any]) -> Batch:
     if endpoint not in ENDPOINTS:
         raise invalid("endpoint", f"Invalid value: '{endpoint[:64]}'. Supported values are: {', '.join(ENDPOINTS)}.")
     window = required_text(body, "completion_window")
-    if window not in WINDOW_SECONDS:
+    seconds = _seconds_in(window, is_any=site.stands_in)
+    if seconds is None:
         raise invalid("completion_window", f"Invalid value: '{window[:64]}'. Supported values are: '24h'.")
     spec: dict[str, Any] = {"completion_window": window, "metadata": metadata(body.get("metadata"))}
     if body.get("output_expires_after") is not None:
@@ -110,7 +114,7 @@ def _created(call: Call, body: dict[str, Any]) -> Batch:
         dialect=NAME,
         state=State.VALIDATING,
         created_at=now,
-        expires_at=now + WINDOW_SECONDS[window],
+        expires_at=now + seconds,
         input_ref=input_ref,
         endpoint=endpoint,
         spec=spec,
@@ -121,6 +125,13 @@ def _created(call: Call, body: dict[str, Any]) -> Batch:
     site.log.batch_created()
     site.wake()
     return batch
+
+
+def _seconds_in(window: str, *, is_any: bool) -> int | None:
+    """The length of a completion window; None for one that is not offered. is_any: whole hours or days are."""
+    if is_any and (found := _WINDOW.fullmatch(window)):
+        return int(found[1]) * _UNIT_SECONDS[found[2]]
+    return WINDOW_SECONDS.get(window)
 
 
 def _lay_out(call: Call, batch: Batch) -> None:

@@ -38,8 +38,12 @@ class OpenAILines:
     is_queued = False
     keeps_empty_files = False
 
+    def __init__(self, max_lines: int = validate.MAX_LINES, max_bytes: int = validate.MAX_BYTES) -> None:
+        self._max_lines = max_lines
+        self._max_bytes = max_bytes
+
     def check(self, batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
-        return validate.check(batch, source, stopped)
+        return validate.check(batch, source, stopped, self._max_lines, self._max_bytes)
 
     def item(self, batch: Batch, line: bytes) -> Item:
         read = _line.decode(line)

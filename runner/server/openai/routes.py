@@ -39,15 +39,19 @@ def routes(site: Site) -> list[Route]:
 
 
 async def _models(call: Call) -> Response:
-    data = [_model_shape(name) for name in call.site.engines.names()]
+    data = [_model_shape(name) for name in _names(call.site)]
     return Response(msgspec.json.encode({"object": "list", "data": data}), media_type="application/json")
 
 
 async def _model(call: Call) -> Response:
     name = call.path_params["id"]
-    if name not in call.site.engines.names():
+    if name not in _names(call.site):
         raise ApiError(404, f"The model '{name[:128]}' does not exist.", param="model", code="model_not_found")
     return Response(msgspec.json.encode(_model_shape(name)), media_type="application/json")
+
+
+def _names(site: Site) -> list[str]:
+    return sorted({*site.engines.names(), *site.ears.names()})
 
 
 def _model_shape(name: str) -> dict[str, object]:

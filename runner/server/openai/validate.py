@@ -58,7 +58,13 @@ def invisible(batch: Batch) -> Verdict:
     return Verdict([Problem("invalid_request", text, param="file_id")])
 
 
-def check(batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
+def check(
+    batch: Batch,
+    source: Path,
+    stopped: Callable[[], bool],
+    max_lines: int = MAX_LINES,
+    max_bytes: int = MAX_BYTES,
+) -> Verdict:
     """Judge every line of `source` for this batch."""
     try:
         size = source.stat().st_size
@@ -66,14 +72,14 @@ def check(batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
         return invisible(batch)
     if size == 0:
         return Verdict([Problem("empty_file", "The input file is empty.")])
-    if size > MAX_BYTES:
-        text = f"The input file has {size:,} bytes; a batch may have at most {MAX_BYTES:,}."
+    if size > max_bytes:
+        text = f"The input file has {size:,} bytes; a batch may have at most {max_bytes:,}."
         return Verdict([Problem("max_file_size_exceeded", text)])
     checker = _Checker(batch.endpoint)
     with source.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if number > MAX_LINES:
-                text = f"The input file has more than {MAX_LINES:,} requests."
+            if number > max_lines:
+                text = f"The input file has more than {max_lines:,} requests."
                 return Verdict([Problem("too_many_tasks", text)])
             checker.read(number, line)
             if len(checker.problems) >= MAX_PROBLEMS or (number % _LOOK_EVERY == 0 and stopped()):

@@ -97,10 +97,10 @@ def test_a_dataset_stays_uploading_for_some_looks(fire: Fire) -> None:
 
 
 def test_an_output_can_come_late(fire: Fire) -> None:
-    fire.lab.faults(late_output_id=1)
+    fire.lab.faults(late_output_id=2)
     fire.submit("job", rows(1))
     fire.wait("job")
-    assert fire.call("GET", "datasets/job-out:getDownloadEndpoint").status_code == 400
+    assert fire.call("GET", "datasets/job-out:getDownloadEndpoint").status_code == 400  # a look as well
     assert [fire.good("GET", "datasets/job-out")["state"] for _ in range(2)] == ["UPLOADING", "READY"]
 
 

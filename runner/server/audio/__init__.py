@@ -1,0 +1,1 @@
+"""Fireworks' audio batch API: one recording a request, worked off in the background."""

@@ -1,0 +1,84 @@
+"""Words with times made fit to be shown: inside the recording, one after the other, in segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from runner.server.engines.hearing import Transcript, Word
+
+PAUSE_MS = 500
+MAX_SEGMENT_MS = 10_000
+MAX_SEGMENT_CHARS = 84  # two lines of subtitles
+
+
+class Segment(NamedTuple):
+    """Some words in a row, at least one."""
+
+    words: list[Word]
+
+    @property
+    def text(self) -> str:
+        return " ".join(word.text for word in self.words)
+
+    @property
+    def start_ms(self) -> int:
+        return self.words[0].start_ms
+
+    @property
+    def end_ms(self) -> int:
+        return self.words[-1].end_ms
+
+
+def tidy(transcript: Transcript) -> Transcript:
+    """The words in order, each at least 1 ms long, none overlapping, none outside the recording.
+
+    Texts are free of line ends and other odd spaces. A recording with more words than milliseconds gets longer.
+    """
+    words = [word for word in map(_spaced, transcript.words) if word.text]
+    words.sort(key=lambda word: (word.start_ms, word.end_ms))
+    duration = max(transcript.duration_ms, len(words), 0)
+    out: list[Word] = []
+    at = 0
+    for word in words:  # no earlier than the one before
+        start = max(word.start_ms, at)
+        at = max(word.end_ms, start + 1)
+        out.append(msgspec.structs.replace(word, start_ms=start, end_ms=at))
+    limit = duration
+    for index in range(len(out) - 1, -1, -1):  # no later than the one after
+        if out[index].end_ms <= limit:
+            break
+        start = min(out[index].start_ms, limit - 1)
+        out[index] = msgspec.structs.replace(out[index], start_ms=start, end_ms=limit)
+        limit = start
+    return msgspec.structs.replace(transcript, words=out, duration_ms=duration)
+
+
+def segments(words: Iterable[Word]) -> Iterator[Segment]:
+    """Tidy words, parted at pauses and changes of speaker, and before they get too long to read."""
+    held: list[Word] = []
+    chars = 0
+    for word in words:
+        if held and (_is_parted(held, word) or chars + len(word.text) > MAX_SEGMENT_CHARS):
+            yield Segment(held)
+            held, chars = [], 0
+        held.append(word)
+        chars += len(word.text) + 1
+    if held:
+        yield Segment(held)
+
+
+def _is_parted(held: list[Word], word: Word) -> bool:
+    last = held[-1]
+    return (
+        word.start_ms - last.end_ms >= PAUSE_MS
+        or word.end_ms - held[0].start_ms > MAX_SEGMENT_MS
+        or word.speaker != last.speaker
+    )
+
+
+def _spaced(word: Word) -> Word:
+    text = " ".join(word.text.split())
+    return word if text == word.text else msgspec.structs.replace(word, text=text)

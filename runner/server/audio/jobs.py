@@ -1,0 +1,183 @@
+"""The handlers: take a recording, and show what became of it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from runner.server import multipart
+from runner.server.audio.errors import invalid
+from runner.server.audio.fields import wish_of
+from runner.server.audio.records import AudioJob, Wish
+from runner.server.audio.store import AudioJobs
+from runner.server.engines.ears import ABILITIES
+from runner.server.errors import ApiError
+from runner.server.faults import Faults
+from runner.server.gate import Call
+from runner.server.site import MAIN_OWNER
+
+MAX_FILE_BYTES = 10**9  # "1 GB", Fireworks "Transcribe audio" (2026-11-21)
+_FORM_BYTES = 1 << 20
+ENDPOINTS = ("audio-prod", "audio-turbo")
+_MISSING = "404 Not Found"
+_LOOK_FAULTS = {"audio_missing": _MISSING, "audio_status": "", "audio_processing": "processing"}
+
+
+def account_of(owner: str) -> str:
+    """The account that a token speaks for."""
+    return "runner" if owner == MAIN_OWNER else f"runner-{owner}"
+
+
+class Submissions:
+    """`POST /v1/audio/...`: one recording becomes one job."""
+
+    def __init__(self, jobs: AudioJobs, task: str) -> None:
+        self._jobs = jobs
+        self._task = task
+
+    async def submit(self, call: Call) -> Response:
+        endpoint = call.query_params.get("endpoint_id")
+        if endpoint is not None and endpoint not in ENDPOINTS:
+            raise invalid(
+                "endpoint_id", f"Invalid `endpoint_id`: `{endpoint[:64]}` is not one of {_listed(ENDPOINTS)}."
+            )
+        declared = call.headers.get("content-length", "0")
+        too_large = ApiError(413, f"The file has more than {MAX_FILE_BYTES:,} bytes.", param="file")
+        if declared.isdigit() and int(declared) > MAX_FILE_BYTES + _FORM_BYTES:
+            raise too_large
+        part = call.site.home.incoming()
+        try:
+            form = await multipart.receive(
+                call.headers.get("content-type", ""), call.stream(), part, max_bytes=MAX_FILE_BYTES, hashing=True
+            )
+            job = await run_in_threadpool(self._keep, call, part, form, endpoint)
+        except multipart.TooLarge as error:
+            raise ApiError(413, f"Too large: {error}.") from error
+        except multipart.BadUpload as error:
+            raise ApiError(400, f"Invalid upload: {error}.") from error
+        finally:
+            part.unlink(missing_ok=True)
+        call.site.wake_audio()
+        return _json(
+            {
+                "status": "submitted",
+                "batch_id": job.id,
+                "account_id": job.account,
+                "endpoint_id": job.endpoint_id,
+                "message": "Request submitted successfully",
+            }
+        )
+
+    def _keep(self, call: Call, part: Path, form: multipart.Form, endpoint: str | None) -> AudioJob:
+        site = call.site
+        _check_file(form, part)
+        wish = wish_of(self._task, form.pairs)
+        _check_able(call, wish)
+        job = AudioJob(
+            id=site.new_id("b-", 24),
+            owner=call.owner,
+            account=account_of(call.owner),
+            endpoint_id=endpoint or ENDPOINTS[wish.model == "whisper-v3-turbo"],
+            wish=wish,
+            filename=form.filename,
+            size_bytes=form.size_bytes,
+            sha256=form.sha256,
+            created_at=site.now(),
+        )
+        path = site.home.recording(job.id)
+        part.replace(path)
+        try:
+            self._jobs.add(job)
+        except BaseException:
+            path.unlink()
+            raise
+        site.log.audio_job_created()
+        return job
+
+
+class Looks:
+    """`GET .../batch_job/{batch_id}`: where a job is, and its result."""
+
+    def __init__(self, jobs: AudioJobs) -> None:
+        self._jobs = jobs
+        self._lock = threading.Lock()
+        self._seen: Counter[str] = Counter()  # only while a fault counts looks
+
+    def look(self, call: Call) -> Response:
+        found = self._jobs.get(call.owner, call.path_params["batch_id"])
+        if found is None or found[0].account != call.path_params["account"]:
+            raise _no_such(call)
+        job, body = found
+        hidden = self._hidden(call.site.faults, job)
+        if hidden == _MISSING:
+            raise _no_such(call)
+        if hidden or not job.status:
+            return _json(_shape(job.id, hidden or "processing"))
+        return _json(_shape(job.id, job.status, job.message, job.content_type, body))
+
+    def _hidden(self, faults: Faults, job: AudioJob) -> str:
+        """The status that a fault shows in place of the true one, `_MISSING` for none at all; else empty."""
+        on = {name: setting for name in _LOOK_FAULTS if (setting := faults.look(name)) is not None}
+        if not on:
+            return ""
+        with self._lock:
+            self._seen[job.id] += 1
+            looks = self._seen[job.id]
+        for name, setting in on.items():
+            if looks <= setting.value:
+                return str(setting.options.get("word", _LOOK_FAULTS[name]))
+        return ""
+
+
+def _check_file(form: multipart.Form, part: Path) -> None:
+    if form.file is None:
+        raise invalid("file", "Missing `file`: send the recording as a multipart file.")
+    if not form.filename:
+        with part.open("rb") as file:
+            start = file.read(8).lower()
+        if start.startswith((b"http://", b"https:/")):
+            raise invalid("file", "This server fetches no URLs: send the recording itself as `file`.")
+        raise invalid("file", "`file` must be a multipart file with a file name.")
+    if form.size_bytes == 0:
+        raise invalid("file", "The recording is empty.")
+
+
+def _check_able(call: Call, wish: Wish) -> None:
+    """Raises ApiError 400 where no ear here can do what is asked."""
+    ears = call.site.ears
+    name = ears.name_of(wish.model)
+    if not name:
+        text = f"The model `{wish.model}` does not run here: ask for {_listed(ears.names())}, or start the server with"
+        raise invalid("model", f"{text} `--engine`, whose model then answers for every other name.")
+    able = ABILITIES[name]
+    if wish.diarize and not able.diarizes:
+        raise invalid("diarize", f"The model `{name}` cannot tell speakers apart: leave `diarize` out.")
+    if wish.task == "translate" and not able.translates:
+        raise invalid("model", f"The model `{name}` cannot translate.")
+    if wish.language and able.languages and wish.language not in able.languages:
+        text = f"The model `{name}` understands {_listed(able.languages)} only, not `{wish.language}`."
+        raise invalid("language", text)
+
+
+def _shape(
+    job_id: str, status: str, message: str | None = None, content_type: str | None = None, body: str | None = None
+) -> dict[str, object]:
+    return {"status": status, "batch_id": job_id, "message": message, "content_type": content_type, "body": body}
+
+
+def _no_such(call: Call) -> ApiError:
+    return ApiError(404, f"Batch job not found: {call.path_params['batch_id'][:128]}")
+
+
+def _listed(names: object) -> str:
+    assert isinstance(names, (list, tuple, frozenset))
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

@@ -1,0 +1,133 @@
+"""A process that hears for `pocketsphinx`: paths in, transcripts out, a line each. Run as a module by its engine.
+
+Recordings are decoded to 16 kHz mono and heard in windows of up to 30 s, cut where they are most quiet, so that
+memory stays flat however long a recording is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from array import array
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import msgspec
+
+from runner.server.engines.hearing import Transcript, Word
+from runner.server.engines.pocketsphinx import Heard
+
+RATE = 16_000
+WINDOW_SECONDS = 30
+_SEARCHED_SECONDS = 10  # the quietest moment in the last of these is where a window ends
+_MOMENT = RATE // 10
+_STILL = 32  # of 32,768: below this nothing was recorded
+_FRAMES_PER_SECOND = 100
+
+
+class Window(NamedTuple):
+    """A piece of a recording: how many samples came before it, and its own, signed 16 bits each."""
+
+    start: int
+    samples: array[int]
+
+
+def windows(chunks: Iterable[array[int]]) -> Iterator[Window]:
+    """The samples again, in pieces of at most 30 s, cut at quiet moments."""
+    held: array[int] = array("h")
+    start = 0
+    for chunk in chunks:
+        held.extend(chunk)
+        while len(held) > WINDOW_SECONDS * RATE:
+            cut = _quietest(held)
+            yield Window(start, held[:cut])
+            start += cut
+            held = held[cut:]
+    if held:
+        yield Window(start, held)
+
+
+def _quietest(held: array[int]) -> int:
+    """The middle of the quietest tenth of a second near the end of a window."""
+    end = WINDOW_SECONDS * RATE
+    begins = range(end - _SEARCHED_SECONDS * RATE, end - _MOMENT + 1, _MOMENT // 2)
+    quiet = min(begins, key=lambda begin: sum(map(abs, held[begin : begin + _MOMENT])))
+    return quiet + _MOMENT // 2
+
+
+class Listener:
+    """The decoder. Each window is heard for itself, so that what came before a recording never changes its words."""
+
+    def __init__(self) -> None:
+        import miniaudio
+        import pocketsphinx
+
+        model = pocketsphinx.get_model_path("en-us/en-us.lm.bin")
+        self._sound: Any = miniaudio
+        self._decoder: Any = pocketsphinx.Decoder(lm=model, cmn="batch", loglevel="FATAL")
+
+    def hear(self, path: str) -> Transcript:
+        """Raises miniaudio's errors for what is no recording."""
+        total = 0
+        words: list[Word] = []
+        chunks = self._sound.stream_file(path, nchannels=1, sample_rate=RATE, frames_to_read=RATE)
+        for window in windows(chunks):
+            total += len(window.samples)
+            if max(window.samples) - min(window.samples) > _STILL:
+                words += self._words(window)
+        return Transcript(total * 1000 // RATE, words)
+
+    def _words(self, window: Window) -> Iterator[Word]:
+        decoder = self._decoder
+        decoder.reinit_feat()  # its front end remembers the sound before, even with `cmn="batch"` (5.1.1)
+        decoder.start_utt()
+        decoder.process_raw(window.samples.tobytes(), no_search=False, full_utt=True)
+        decoder.end_utt()
+        offset = window.start * 1000 // RATE
+        for segment in decoder.seg() or ():
+            text = segment.word.partition("(")[0]  # `to(3)` is the third way to say it
+            if text and text[0] not in "<[":
+                start, end = (
+                    offset + frame * 1000 // _FRAMES_PER_SECOND
+                    for frame in (segment.start_frame, segment.end_frame + 1)
+                )
+                yield Word(text, start, end, min(max(round(segment.prob, 4), 0.0), 1.0))
+
+
+def serve(paths: Iterable[bytes], out: BinaryIO) -> None:
+    """Answer line by line; the first line says that we are ready, or why not."""
+    try:
+        listener = Listener()
+    except Exception as error:  # noqa: BLE001  # the parent tells it
+        _say(out, Heard(error=_worded(error)))
+        return
+    _say(out, Heard())
+    for line in paths:
+        path = msgspec.json.decode(line, type=str)
+        try:
+            heard = Heard(listener.hear(path))
+        except Exception as error:  # noqa: BLE001  # one recording's trouble is that recording's answer
+            there = "the recording cannot be decoded" if Path(path).exists() else "the recording is gone"
+            heard = Heard(error=f"{there}: {_worded(error)}; wav, flac, mp3 and ogg vorbis can be")
+        _say(out, heard)
+
+
+def _worded(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:256]
+
+
+def _say(out: BinaryIO, heard: Heard) -> None:
+    out.write(msgspec.json.encode(heard) + b"\n")
+    out.flush()
+
+
+def main() -> None:
+    """Serve our standard input. What the libraries print must not come among the answers."""
+    with os.fdopen(os.dup(1), "wb") as out:
+        os.dup2(2, 1)
+        serve(sys.stdin.buffer, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Real speech to text: pocketsphinx with the English model in its wheel (extra `asr`), each ear a process of its own.
+
+The decoder holds the interpreter's lock for as long as it hears (5.1.1), and reads bytes that strangers sent: in a
+child it neither stops the server from answering nor takes it down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+from queue import SimpleQueue
+
+import msgspec
+
+from runner.errors import EngineError
+from runner.server.engines.hearing import Abilities, CannotHear, Recording, Transcript
+
+MODEL = "pocketsphinx"
+ABILITIES = Abilities(languages=frozenset({"en"}))
+_MAX_EARS = 4  # each takes some 120 MB
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """One line of a child's output: a transcript, or why there is none."""
+
+    transcript: Transcript | None = None
+    error: str = ""
+
+
+class Pocketsphinx:
+    """The engine behind the model `pocketsphinx`."""
+
+    def __init__(self) -> None:
+        self.concurrency = min(os.cpu_count() or 1, _MAX_EARS)
+        self._idle: SimpleQueue[_Child | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._children: set[_Child] = set()
+        self._is_closed = False
+
+    def prepare(self) -> None:
+        """Start one child, so that what is wrong is known at once; the others start when they are needed."""
+        if not is_installed():
+            raise EngineError(f"the model `{MODEL}` needs the extra `asr`", hint="`pip install 'runner[asr]'`")
+        try:
+            self._idle.put(self._start())
+        except CannotHear as error:
+            raise EngineError(f"the model `{MODEL}` cannot be loaded: {error}") from error
+        for _ in range(self.concurrency - 1):
+            self._idle.put(None)
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            children = list(self._children)
+        for child in children:
+            child.end()
+
+    def hear(self, recording: Recording) -> Transcript:
+        try:
+            heard = self._heard(recording)
+        except _Died:  # killed from outside, perhaps: once more, in a new one
+            try:
+                heard = self._heard(recording)
+            except _Died as died:
+                raise CannotHear("the decoder died while it heard this recording") from died
+        if heard.transcript is None:
+            raise CannotHear(heard.error)
+        return heard.transcript
+
+    def _heard(self, recording: Recording) -> Heard:
+        child: _Child | None = self._idle.get()
+        try:
+            child = child or self._start()
+            return child.hear(recording)
+        except _Died:
+            if child is not None:
+                self._forget(child)
+            child = None
+            raise
+        finally:
+            self._idle.put(child)
+
+    def _start(self) -> _Child:
+        with self._lock:
+            if self._is_closed:
+                raise CannotHear("the server is stopping")
+            child = _Child()
+            self._children.add(child)
+        try:
+            ready = child.reply()
+        except _Died as died:
+            self._forget(child)
+            raise CannotHear("the decoder did not start") from died
+        if ready.error:
+            self._forget(child)
+            raise CannotHear(ready.error)
+        return child
+
+    def _forget(self, child: _Child) -> None:
+        child.end()
+        with self._lock:
+            self._children.discard(child)
+
+
+def is_installed() -> bool:
+    """Whether the extra `asr` is here."""
+    return all(importlib.util.find_spec(name) is not None for name in ("pocketsphinx", "miniaudio"))
+
+
+class _Died(Exception):
+    """A child is gone."""
+
+
+class _Child:
+    """One process that hears: a path a line goes in, a `Heard` a line comes out. It ends when its input is closed."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "runner.server.engines.listener"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def hear(self, recording: Recording) -> Heard:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(msgspec.json.encode(str(recording.path)) + b"\n")
+            self._process.stdin.flush()
+        except (OSError, ValueError) as error:
+            raise _Died from error
+        return self.reply()
+
+    def reply(self) -> Heard:
+        assert self._process.stdout is not None
+        try:
+            return msgspec.json.decode(self._process.stdout.readline(), type=Heard)
+        except (OSError, ValueError) as error:
+            raise _Died from error
+
+    def end(self) -> None:
+        """End it, whatever it does; can be repeated."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
