@@ -12,6 +12,8 @@ import msgspec
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Observed, Origin, ResultFile
 
+PROJECT_CHARS = 40  # of a project's name that stand in the name of a submission
+
 
 class Upload(msgspec.Struct, frozen=True):
     """An input file the remote holds. `ref` is what `submit` takes."""
@@ -31,7 +33,17 @@ class Submission(msgspec.Struct, frozen=True):
     rows: int
     params: Mapping[str, object] = msgspec.field(default_factory=dict)  # of the model, as they stand in every row
     options: Mapping[str, object] = msgspec.field(default_factory=dict)  # of the model, for the batch as a whole
+    system_prompt: str = ""  # the one every row starts with, where it is the same in all of them
     continued_from: str = ""  # remote id of the batch whose remainder this is; it then needs no upload
+
+
+class LineageFile(msgspec.Struct, frozen=True):
+    """A result file of one link of a chain: whose it is and which batch it came of."""
+
+    file: ResultFile
+    dataset: str  # where the remote keeps it; empty where it has no such thing
+    batch: str  # remote id
+    parent: str = ""  # remote id of the batch that this one continued
 
 
 class Provider(Protocol):
@@ -57,6 +69,18 @@ class Provider(Protocol):
         """
         ...
 
+    def find(self, submission: Submission, upload_ref: str, since: datetime) -> list[Observed]:
+        """Every batch that an earlier create of this very submission made, since then.
+
+        By its id where we chose one, else by its stamp or its upload. Raises Refused (`conflict`) when other work
+        stands under its id.
+        """
+        ...
+
+    def is_of(self, project: str, seen: Observed) -> bool:
+        """Whether a batch carries the name of a project of ours."""
+        ...
+
     def look(self, remote_id: str) -> Observed:
         """One batch. Raises NotFound on 404 only; everything else that fails is not an absence."""
         ...
@@ -70,6 +94,10 @@ class Provider(Protocol):
 
         Cut downloads are resumed or begun again; raises OutcomeUnknown when it stays incomplete.
         """
+        ...
+
+    def lineage(self, remote_id: str) -> list[LineageFile]:
+        """The result files of a batch and of all it continued, oldest first. Raises NotFound without any."""
         ...
 
     def download_input(self, observed: Observed, to: Path) -> int:

@@ -205,6 +205,21 @@ class Http:
         self._must_not_be_read_only("POST", path)
         return self._once(lambda: self._send_form(path, form))
 
+    def send_once(self, path: str, form: Form, file: BinaryIO, query: Query | None = None) -> Any:
+        """The JSON answer to a multipart POST that goes out exactly once, whatever the remote answers.
+
+        file: gives the bytes of the form's file. What its `read` raises ends the call before the body is complete.
+        """
+        self._must_not_be_read_only("POST", path)
+        try:
+            return self._json("POST", path, query=query, form=form, file=file, alone=True)
+        except Trouble as trouble:
+            raise trouble.error from trouble.error.__cause__
+
+    def get_body(self, path: str) -> bytes:
+        """Like `get_json`, for an answer whose JSON may need mending."""
+        return self._safely(lambda: self._exchange("GET", path)).body
+
     def close(self) -> None:
         with self._lock:
             clients, self._clients = self._clients, []

@@ -17,15 +17,19 @@ from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
 from runner.providers.base import Provider
 from runner.providers.fireworks import profile as fireworks
+from runner.providers.fireworks_audio import profile as audio
 from runner.providers.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
 from runner.providers.origins import fault_in, host_of, path_in, shown
 from runner.spec import project
 
 if TYPE_CHECKING:
+    from runner.providers.audio import AudioProvider
     from runner.providers.http import Http, Transport
 
+EMBEDDED = "embedded"
 FIREWORKS = "fireworks"
-KINDS = ("openai", FIREWORKS, *(name for name in PROFILES if name != "openai"))
+FIREWORKS_AUDIO = "fireworks-audio"
+KINDS = ("openai", FIREWORKS, FIREWORKS_AUDIO, *(name for name in PROFILES if name != "openai"))
 _ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
 _LOCAL_ACCOUNT = "local"  # of a server that was given with its token, when nobody named one
 
@@ -42,7 +46,14 @@ def card_of(provider: project.Provider) -> Capabilities:
     """What the remote can do, from data alone. Raises SpecError."""
     if provider.kind == FIREWORKS:
         return fireworks.capabilities_of(fireworks.profile_of(provider))
+    if provider.kind == FIREWORKS_AUDIO:
+        return audio_card_of(provider)
     return capabilities_of(_profile(provider))
+
+
+def audio_card_of(provider: project.Provider) -> Capabilities:
+    """What the remote can do with recordings. Raises SpecError when it takes none."""
+    return audio.capabilities_of(_audio_profile(provider), is_free=provider.kind == EMBEDDED)
 
 
 def origin_of(provider: project.Provider, environ: Mapping[str, str]) -> Origin:
@@ -62,7 +73,7 @@ def base_url_of(provider: project.Provider, environ: Mapping[str, str], base_url
     """
     vendor = _vendor(provider)
     own = f"RUNNER_{_shout(provider.name)}_BASE_URL"
-    checked = functools.partial(_checked, is_origin=provider.kind == FIREWORKS)
+    checked = functools.partial(_checked, is_origin=provider.kind in (FIREWORKS, FIREWORKS_AUDIO))
     if base_url:
         return checked(base_url, UsageError(f"provider `{provider.name}`: `{shown(base_url)}`"))
     if environ.get(own):
@@ -170,6 +181,50 @@ def _fireworks(
     )
 
 
+def open_audio_provider(
+    provider: project.Provider,
+    *,
+    environ: Mapping[str, str],
+    base_url: str | None = None,
+    token: str | None = None,
+    origin: Origin | None = None,
+    read_only: bool = False,
+    trust_env: bool = False,
+    clock: Clock,
+    rng: random.Random,
+    transport: Transport | None = None,
+) -> AudioProvider:
+    """`open_provider` for recordings; a `base_url` of the embedded server may be that of any of its APIs."""
+    from runner.providers.credentials import Credential
+    from runner.providers.fireworks_audio.provider import FireworksAudioProvider
+    from runner.providers.http import Http, Settings
+
+    profile = _audio_profile(provider)
+    address = base_url_of(provider, environ, base_url)
+    if provider.kind == EMBEDDED:
+        address = address.removesuffix("/v1")
+    credential = Credential(provider.name, key_variable_of(provider), environ, token)
+    prefix = "Bearer " if profile.auth_scheme == "bearer" else ""
+    http = Http(
+        address,
+        who=provider.name,
+        headers=lambda: {"Authorization": f"{prefix}{credential.reveal()}"},
+        key_name=credential.name,
+        clock=clock,
+        rng=rng,
+        transport=transport,
+        settings=Settings(trust_env=trust_env, read_only=read_only),
+    )
+    return FireworksAudioProvider(
+        http=http,
+        who=provider.name,
+        profile=profile,
+        card=audio_card_of(provider),
+        origin=origin or _origin(provider, address, provider.account or ""),
+        account=(provider.account or environ.get(audio.ACCOUNT_ENV, "")).strip().removeprefix("accounts/"),
+    )
+
+
 def key_variable_of(provider: project.Provider) -> str:
     """The environment variable of the key.
 
@@ -188,6 +243,8 @@ def key_variable_of(provider: project.Provider) -> str:
 def _vendor(provider: project.Provider) -> _Vendor:
     if provider.kind == FIREWORKS:
         return _Vendor(fireworks.BASE_URL, fireworks.BASE_URL_ENV, fireworks.KEY_ENV)
+    if provider.kind == FIREWORKS_AUDIO:
+        return _Vendor(audio.BASE_URL, audio.BASE_URL_ENV, audio.KEY_ENV)
     profile = _profile(provider)
     return _Vendor(profile.base_url, profile.base_url_env, profile.auth.env)
 
@@ -196,7 +253,22 @@ def _profile(provider: project.Provider) -> Profile:
     if provider.kind not in KINDS:
         known = ", ".join(f"`{kind}`" for kind in KINDS)
         raise _problem(provider, f"is of the unknown kind `{provider.kind}`", hint=f"known are {known}")
+    if provider.kind == FIREWORKS_AUDIO:
+        raise _problem(provider, "takes recordings only", hint=f"use a provider of kind `{FIREWORKS}` or `openai`")
     return profile_of(provider)
+
+
+def _audio_profile(provider: project.Provider) -> audio.Profile:
+    """What is overridden for the embedded server is about its other API."""
+    if provider.kind == EMBEDDED:
+        return audio.Profile(min_poll_s=0.2, max_poll_s=2.0, defer_s=2.0, discount=0.0)
+    if provider.kind != FIREWORKS_AUDIO:
+        raise _problem(
+            provider,
+            f"takes no recordings: it is of kind `{provider.kind}`",
+            hint=f"use one of kind `{FIREWORKS_AUDIO}`",
+        )
+    return audio.profile_of(provider)
 
 
 def _origin(provider: project.Provider, base_url: str, account: str) -> Origin:

@@ -26,7 +26,7 @@ class Objects:
 
     def write(self, name: str, data: bytes) -> str:
         """Durably, whole or not at all; its SHA-256 as hex."""
-        target = self.path(name)
+        target = self.folder / name
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = target.with_name(f"{target.name}.{os.getpid()}.part")
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:

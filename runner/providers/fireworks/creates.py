@@ -69,6 +69,8 @@ class Creates:
         parameters = mirrored(submission.params)
         if parameters:
             body["inferenceParameters"] = parameters
+        if submission.system_prompt:
+            body["systemPrompt"] = submission.system_prompt  # every row starts with it: there it only says the same
         strange = sorted(submission.options.keys() - set(_OPTIONS))
         if strange:
             known = ", ".join(f"`{option}`" for option in _OPTIONS)

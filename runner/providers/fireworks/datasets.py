@@ -109,7 +109,7 @@ class Datasets:
             try:
                 self._send(dataset_id, source, submission)
             except OutcomeUnknown:
-                wait = DOUBTFUL_SECONDS
+                wait = min(DOUBTFUL_SECONDS, self._profile.ready_s)
             except Refused:
                 # It may be READY from an upload whose answer was lost, and takes no second one.
                 if not _is_ready(self.look(dataset_id)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -19,8 +19,9 @@ from runner.providers.fireworks import pages, wire
 from runner.providers.fireworks.account import Account
 from runner.providers.fireworks.datasets import conflict
 from runner.providers.fireworks.files import OUTPUT, Files
-from runner.providers.fireworks.names import is_legal, last, output_of, read
+from runner.providers.fireworks.names import input_of, is_legal, job_of, last, output_of, read
 from runner.providers.fireworks.profile import CHAT
+from runner.providers.fireworks.stalls import stall_of
 from runner.providers.fireworks.wire import object_in, observed_of, text_in
 from runner.providers.replies import plain
 
@@ -28,6 +29,19 @@ LATE_RESULTS = timedelta(minutes=10)  # after its end, a job that offers no outp
 LONGEST_CHAIN = 100
 DELETE_SECONDS = 20.0  # a deleted job is gone by then, or reads as being deleted
 _DELETE_POLL = 2.0
+
+
+class Link(NamedTuple):
+    """One job of a chain: where its answers are, and the job it continued."""
+
+    job: str
+    dataset: str
+    parent: str
+
+
+def _link(raw: Mapping[str, Any]) -> Link:
+    names = ("name", "outputDatasetId", "continuedFromJobName")
+    return Link(*(last(text_in(raw, name)) for name in names))
 
 
 class Jobs:
@@ -60,33 +74,41 @@ class Jobs:
         return seen
 
     def listed(self, since: datetime | None) -> Iterator[Observed]:
-        """All jobs of the account since then, in the order the remote has.
+        """All jobs of the account since then, in the order the remote has; with no `since`, what deleted ones left too.
 
         Ended jobs of ours come with their files. One whose output is gone is left out: only a look can say so.
         """
+        met = set()
         for raw in pages.walk(self._http, self._account.jobs, "batchInferenceJobs", since):
             seen = self.observed(raw)
+            met.add(seen.remote_id)
             if not self._has_lost_results(seen):
                 yield seen
+        if since is None:
+            yield from self._left_behind(met)
 
-    def chain(self, job_id: str) -> list[Observed]:
-        """A job and all it continued, oldest first. Raises NotFound where a link is gone."""
-        return [self.observed(raw) for raw in reversed(list(self._back(job_id)))]
+    def _left_behind(self, met: set[str]) -> Iterator[Observed]:
+        """Deleted jobs of ours whose output datasets are still there."""
+        for raw in pages.walk(self._http, self._account.datasets, "datasets", None):
+            job_id = job_of(last(text_in(raw, "name")))
+            remains = self.remains(job_id) if job_id and job_id not in met else None
+            if remains is not None:
+                yield remains
 
     def root_input(self, job_id: str) -> str:
         """The dataset that the first job of a chain was made from. Raises NotFound."""
         *_, root = self._back(job_id)
         return last(text_in(root, "inputDatasetId"))
 
-    def outputs(self, job_id: str) -> list[str]:
-        """The output datasets of a chain, oldest first, as far back as its jobs are there."""
-        found: list[str] = []
+    def links(self, job_id: str) -> list[Link]:
+        """A job and all it continued, oldest first, as far back as its jobs are there. Raises NotFound without any."""
+        found: list[Link] = []
         try:
-            found.extend(last(text_in(raw, "outputDatasetId")) for raw in self._back(job_id))
+            found.extend(_link(raw) for raw in self._back(job_id))
         except NotFound:
             if not found:
                 raise
-        return [dataset_id for dataset_id in reversed(found) if dataset_id]
+        return [link for link in reversed(found) if link.dataset]
 
     def _back(self, job_id: str) -> Iterator[Mapping[str, Any]]:
         seen: set[str] = set()
@@ -105,6 +127,7 @@ class Jobs:
     def observed(self, raw: Mapping[str, Any]) -> Observed:
         """The job with its files: asked for once it ended, and only for jobs of ours."""
         seen = observed_of(raw)
+        seen = replace(seen, stall=stall_of(seen, self._clock.now()))
         dataset_id = last(text_in(raw, "outputDatasetId"))
         if not seen.phase.has_ended or not seen.stamp or not dataset_id:
             return seen
@@ -198,5 +221,6 @@ class Jobs:
             ended_at=wire.time_in(raw, "updateTime") or self._clock.now(),
             endpoint=CHAT,
             stamp={"runner_set": named.request_set, "runner_attempt": named.attempt},
+            input_ref=input_of(job_id),
             result_files=self._files_of(dataset_id),
         )

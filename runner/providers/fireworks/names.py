@@ -83,6 +83,17 @@ def output_of(job_id: str) -> str | None:
     return job_id + _OUTPUT if read(job_id) else None
 
 
+def input_of(job_id: str) -> str:
+    """The input dataset that a job of ours was made from, unless it continued another."""
+    return job_id + _INPUT
+
+
+def job_of(dataset_id: str) -> str | None:
+    """The job of ours whose output dataset this is; None for every other dataset."""
+    job_id = dataset_id.removesuffix(_OUTPUT)
+    return job_id if job_id != dataset_id and read(job_id) else None
+
+
 def is_legal(resource_id: str) -> bool:
     return _LEGAL.match(resource_id) is not None
 

@@ -28,20 +28,21 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allowed: tuple[int, ...] = (12, 24, 48, 72)
 
 
-class InputLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Of one input dataset. The guides say 500 MB, 1 GB and 80 GiB, by age."""
+class DatasetLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of one input dataset, and of its answers. The guides say 500 MB, 1 GB and 80 GiB, by age."""
 
     lines: int = 50_000_000  # the cap of an official SDK
     bytes: int = 1_000_000_000
     line_bytes: int = 0
     margin: float = 0.95
+    output_bytes: int = 8_000_000_000  # beyond it a job may expire early
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One remote that speaks this API."""
 
     window: Window = Window()
-    limits: InputLimits = InputLimits()
+    limits: DatasetLimits = DatasetLimits()
     upload_bytes: int = 140_000_000  # larger files go in parts to signed URLs; the form takes 150 MB in all
     part_bytes: int = 128_000_000
     ready_s: float = 600.0  # for a dataset to become READY after its last byte
@@ -80,6 +81,7 @@ def capabilities_of(profile: Profile) -> Capabilities:
             lines=profile.limits.lines,
             size_bytes=int(profile.limits.bytes * profile.limits.margin),
             line_bytes=profile.limits.line_bytes,
+            output_bytes=profile.limits.output_bytes,
         ),
         can_resume=True,
         settle_seconds=profile.settle_s,
@@ -95,6 +97,7 @@ def _fault_in(profile: Profile) -> str | None:
     sizes: tuple[Any, ...] = (
         profile.limits.lines,
         profile.limits.bytes,
+        profile.limits.output_bytes,
         profile.upload_bytes,
         profile.part_bytes,
         profile.ready_s,

@@ -10,16 +10,15 @@ from runner.clock import Clock
 from runner.errors import NotFound
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Observed, Origin, ResultFile
-from runner.providers.base import Submission, Upload
+from runner.providers.base import PROJECT_CHARS, LineageFile, Submission, Upload
 from runner.providers.fireworks.account import Account
 from runner.providers.fireworks.creates import Creates
 from runner.providers.fireworks.datasets import Datasets
 from runner.providers.fireworks.files import Files
-from runner.providers.fireworks.jobs import Jobs
+from runner.providers.fireworks.jobs import Jobs, Link
+from runner.providers.fireworks.names import is_project_of
 from runner.providers.fireworks.profile import Profile, capabilities_of
-from runner.providers.fireworks.stalls import stall_of
 from runner.providers.fireworks.storage import Gate
-from runner.providers.fireworks.wire import CONTINUED_FROM
 from runner.providers.http import Http
 
 
@@ -53,9 +52,13 @@ class FireworksProvider:
     def submit(self, submission: Submission, upload: Upload | None) -> Observed:
         return self._creates.submit(submission, upload)
 
-    def find_batch(self, submission: Submission) -> Observed | None:
-        """What an earlier create of this very submission made: the job, or what it left; None when there is neither."""
-        return self._creates.find(submission)
+    def find(self, submission: Submission, upload_ref: str, since: datetime) -> list[Observed]:
+        """The job of the submission's own id, or what it left: there is at most one."""
+        found = self._creates.find(submission)
+        return [found] if found else []
+
+    def is_of(self, project: str, seen: Observed) -> bool:
+        return seen.stamp.get("runner_project") == project or is_project_of(project[:PROJECT_CHARS], seen.remote_id)
 
     def look(self, remote_id: str) -> Observed:
         return self._jobs.look(remote_id)
@@ -69,28 +72,28 @@ class FireworksProvider:
     def download_input(self, observed: Observed, to: Path) -> int:
         """The input of a job; of one that continues others, the whole input of the first."""
         dataset_id = observed.input_ref
-        if observed.stamp.get(CONTINUED_FROM):
+        if observed.continued_from:
             dataset_id = self._jobs.root_input(observed.remote_id)
         if not dataset_id:
             raise NotFound(f"the remote does not say which dataset job `{observed.remote_id}` was made from")
         return self._files.download_whole(dataset_id, to)
 
-    def chain_of(self, job_id: str) -> list[Observed]:
-        """A job and all it continued, oldest first. Raises NotFound where a link is gone."""
-        return self._jobs.chain(job_id)
-
-    def lineage_files(self, remote_id: str) -> list[ResultFile]:
-        """The result files of a job and of all it continued, oldest first. Raises NotFound without an output."""
-        outputs = self._jobs.outputs(remote_id)
-        if not outputs:
+    def lineage(self, remote_id: str) -> list[LineageFile]:
+        links = self._jobs.links(remote_id)
+        if not links:
             raise NotFound(f"job `{remote_id}` names no output dataset")
-        return self._files.lineage(outputs[-1], outputs)
+        by_dataset = {link.dataset: link for link in links}
+        files = self._files.lineage(links[-1].dataset, by_dataset)
+        unknown = Link("", "", "")
+        return [
+            LineageFile(file, dataset, link.job, link.parent)
+            for file in files
+            for dataset in [file.ref.partition("/")[0]]
+            for link in [by_dataset.get(dataset, unknown)]
+        ]
 
     def cancel(self, remote_id: str) -> Observed:
         return self._jobs.cancel(remote_id)
-
-    def stall_of(self, seen: Observed, now: datetime) -> str:
-        return stall_of(seen, now)
 
     def close(self) -> None:
         self._http.close()

@@ -15,7 +15,6 @@ from runner.providers.fireworks import names
 from runner.providers.fireworks.profile import CHAT
 from runner.providers.replies import plain
 
-CONTINUED_FROM = "runner_continued_from"  # in a stamp: the id of the job that this one continues
 _DISPLAY_CHARS = 63  # a display name has to stay under 64
 _PREFIX = "JOB_STATE_"
 _PHASES = {
@@ -122,6 +121,7 @@ def observed_of(answer: Any, files: tuple[ResultFile, ...] = (), is_final: bool 
         endpoint=CHAT,
         stamp=stamp_in(raw),
         input_ref=names.last(text_in(raw, "inputDatasetId")),
+        continued_from=names.last(text_in(raw, "continuedFromJobName")),
         result_files=files,
         results_are_final=is_final,
         failure=failure_in(map_in(raw, "status")) if phase is Phase.FAILED else None,
@@ -182,7 +182,6 @@ def stamp_in(raw: Mapping[str, Any]) -> dict[str, str]:
         stamp["runner_rows"] = str(rows)
     parent = names.last(text_in(raw, "continuedFromJobName"))
     if parent:
-        stamp[CONTINUED_FROM] = parent
         of_parent = names.read(parent)
         stamp["runner_parent"] = of_parent.key if of_parent else ""
     return stamp

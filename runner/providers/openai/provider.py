@@ -10,10 +10,10 @@ from runner.clock import Clock
 from runner.errors import NotFound
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Observed, Origin, ResultFile
-from runner.providers.base import Submission, Upload
+from runner.providers.base import LineageFile, Submission, Upload
 from runner.providers.credentials import Credential
 from runner.providers.http import Http
-from runner.providers.openai import batch, files
+from runner.providers.openai import batch, files, stamps
 from runner.providers.openai.profiles import Auth, Profile, capabilities_of
 
 
@@ -44,6 +44,12 @@ class OpenAIProvider:
         assert upload is not None, "the card says that nothing can be continued here"
         return batch.submit(self._http, self.profile, submission, upload)
 
+    def find(self, submission: Submission, upload_ref: str, since: datetime) -> list[Observed]:
+        return [seen for seen in self.batches(since) if stamps.is_of(submission, upload_ref, seen)]
+
+    def is_of(self, project: str, seen: Observed) -> bool:
+        return seen.stamp.get("runner_project") == project
+
     def look(self, remote_id: str) -> Observed:
         return batch.look(self._http, self.profile, remote_id)
 
@@ -52,6 +58,13 @@ class OpenAIProvider:
 
     def download(self, file: ResultFile, to: Path) -> int:
         return self._fetch(file.ref, to)
+
+    def lineage(self, remote_id: str) -> list[LineageFile]:
+        """The batch's own files: nothing continues another batch here."""
+        files = self.look(remote_id).result_files
+        if not files:
+            raise NotFound(f"batch `{remote_id}` names no result files")
+        return [LineageFile(file, "", remote_id) for file in files]
 
     def download_input(self, observed: Observed, to: Path) -> int:
         if not observed.input_ref:

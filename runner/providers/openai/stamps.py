@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runner.job.observed import Observed
+from runner.providers.base import Submission
 from runner.providers.openai.profiles import Metadata
 
 _SHORT = {
@@ -42,6 +44,14 @@ def stamp_in(metadata: Any, rule: Metadata) -> dict[str, str]:
     if rule.key_field in found:
         return {**found, **_unpacked(found[rule.key_field])}
     return found
+
+
+def is_of(submission: Submission, upload_ref: str, seen: Observed) -> bool:
+    """Whether a batch came of this submission: by its stamp, or without one by the file it was made from."""
+    if not seen.stamp:
+        return bool(upload_ref) and seen.input_ref == upload_ref
+    marks = ("runner_project", "runner_set", "runner_attempt")
+    return all(seen.stamp.get(mark) == submission.stamp.get(mark) for mark in marks)
 
 
 def _packed(stamp: Mapping[str, str], room: int) -> str:

@@ -147,6 +147,8 @@ class Fake:
         match path.removeprefix("/").replace(":", "/").split("/"):
             case ["datasets"] if call.method == "POST":
                 return self._create_dataset(call.json)
+            case ["datasets"]:
+                return 200, {"datasets": list(self.datasets.values()), "nextPageToken": ""}
             case ["datasets", dataset_id, *verb] if dataset_id in self.datasets:
                 return self._dataset(call, dataset_id, verb[0] if verb else "")
             case ["batchInferenceJobs"] if call.method == "POST":

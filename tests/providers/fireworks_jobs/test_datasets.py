@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.clock import FastClock
-from runner.errors import AuthFailed, BlockedError, OutcomeUnknown, Refused
+from runner.errors import AuthFailed, BlockedError, OutcomeUnknown, Refused, RemoteError
 from runner.job.observed import Observed, Phase
 from runner.providers.base import Upload
 from runner.providers.fireworks import parts
@@ -176,6 +176,21 @@ def test_rows_are_not_sent_to_strangers(url: str, fake: Fake, opened: Opener, so
         opened(upload_bytes=40, part_bytes=30).upload(source, SENT)
     assert caught.value.code == "unsafe_url"
     assert not any(call.method == "PUT" for call in fake.calls)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"), [(302, "location"), (307, "location"), (401, "www-authenticate")], ids=str
+)
+def test_storage_that_sends_us_on_or_asks_for_the_key_gets_neither_rows_nor_key(
+    status: int, headers: str, fake: Fake, opened: Opener, source: Path
+) -> None:
+    there = f"{fake.base_url}/storage/{DATASET}/elsewhere?X-Goog-Signature=s1gn4ture"
+    fake.hooks["PUT /storage"] = lambda call: (status, b"", {headers: there})
+    with pytest.raises(RemoteError, match=str(status)):
+        opened(upload_bytes=40, part_bytes=30, ready_s=1).upload(source, SENT)
+    stored = [call for call in fake.calls if call.path.startswith("/storage/")]
+    assert stored and not any(call.path.endswith("elsewhere") for call in stored)
+    assert all(KEY not in str(call.headers) for call in stored)
 
 
 # -- read back

@@ -18,9 +18,11 @@ from runner.providers.fireworks import wire
 from runner.providers.fireworks.creates import mirrored
 from runner.providers.fireworks.names import ids_of
 from runner.providers.fireworks.provider import FireworksProvider
+from runner.providers.fireworks.stalls import stall_of
 from tests.providers.fireworks_jobs.fake import ACCOUNT, Fake, job_named
 from tests.providers.fireworks_jobs.made import IDS, MODEL, ROWS, SENT, Opener, sent_body
 
+NOW = datetime(2031, 2, 3, 12, tzinfo=UTC)
 UPLOAD = Upload(IDS.input_dataset_id, len(ROWS))
 JOB = IDS.job_id
 NAMES = f"accounts/{ACCOUNT}"
@@ -39,7 +41,8 @@ def attempt(number: int, parent: str = "") -> Submission:
 def test_a_create_says_everything_once(fake: Fake, provider: FireworksProvider) -> None:
     params = {"max_tokens": 64, "temperature": 0.0, "top_p": 1, "stop": ["#"], "n": 2.0, "top_k": "40"}
     options = {"precision": "FP8", "placement": {"region": "US"}}
-    seen = provider.submit(replace(SENT, params=params, options=options, window_hours=12), UPLOAD)
+    given = replace(SENT, params=params, options=options, window_hours=12, system_prompt="Be brief.")
+    seen = provider.submit(given, UPLOAD)
     assert sent_body(fake) == {
         "model": MODEL,
         "inputDatasetId": f"{NAMES}/datasets/{IDS.input_dataset_id}",
@@ -47,6 +50,7 @@ def test_a_create_says_everything_once(fake: Fake, provider: FireworksProvider) 
         "maxJobDuration": "43200s",
         "displayName": "capitals/capitals:model=llama #0",
         "inferenceParameters": {"maxTokens": 64, "temperature": 0.0, "topP": 1, "n": 2},
+        "systemPrompt": "Be brief.",
         "precision": "FP8",
         "placement": {"region": "US"},
     }
@@ -146,18 +150,26 @@ def test_two_appliers_at_once_make_one_job(fake: Fake, opened: Opener, source: P
 
 
 def test_an_earlier_create_is_found_by_its_submission(fake: Fake, provider: FireworksProvider) -> None:
-    assert provider.find_batch(SENT) is None
+    assert provider.find(SENT, "", NOW) == []
     provider.submit(SENT, UPLOAD)
-    found = provider.find_batch(SENT)
-    assert found is not None and found.remote_id == JOB
+    assert [found.remote_id for found in provider.find(SENT, "", NOW)] == [JOB]
     with pytest.raises(Refused) as caught:
-        provider.find_batch(replace(SENT, model="accounts/x/models/y"))
+        provider.find(replace(SENT, model="accounts/x/models/y"), "", NOW)
     assert caught.value.code == "conflict"
     fake.end(JOB, "RUNNING", ok=OK)
     del fake.jobs[JOB]
-    left = provider.find_batch(SENT)
-    assert left is not None and left.phase is Phase.CANCELLED
+    [left] = provider.find(SENT, "", NOW)
+    assert left.phase is Phase.CANCELLED
     assert len(left.result_files) == 2
+
+
+def test_a_list_of_everything_has_what_deleted_jobs_left(fake: Fake, provider: FireworksProvider) -> None:
+    provider.submit(SENT, UPLOAD)
+    fake.end(JOB, "RUNNING", ok=OK)
+    del fake.jobs[JOB]
+    [left] = provider.batches()
+    assert (left.remote_id, left.phase, left.input_ref) == (JOB, Phase.CANCELLED, IDS.input_dataset_id)
+    assert list(provider.batches(NOW)) == []
 
 
 # -- look
@@ -380,11 +392,14 @@ def test_a_continuation_names_its_parent_and_no_input(fake: Fake, provider: Fire
     assert body["outputDatasetId"].endswith("-3-out")
     assert fake.jobs[third]["inputDatasetId"].endswith(UPLOAD.ref)  # the server's own; it was not sent
     seen = provider.look(third)
-    assert seen.stamp["runner_continued_from"] == second
+    assert seen.continued_from == second
     assert seen.stamp["runner_parent"] == "0123456789abcdef-2"
-    assert [link.remote_id for link in provider.chain_of(third)] == [first, second, third]
-    found = provider.find_batch(attempt(3, second))
-    assert found is not None and found.remote_id == third
+    assert list(dict.fromkeys((link.batch, link.parent) for link in provider.lineage(third))) == [
+        (first, ""),
+        (second, first),
+        (third, second),
+    ]
+    assert [found.remote_id for found in provider.find(attempt(3, second), "", NOW)] == [third]
 
 
 def test_a_continuation_of_another_parent_is_a_conflict(fake: Fake, provider: FireworksProvider) -> None:
@@ -398,7 +413,7 @@ def test_a_continuation_of_another_parent_is_a_conflict(fake: Fake, provider: Fi
 def test_the_files_of_a_whole_chain(knows_lineage: bool, fake: Fake, provider: FireworksProvider) -> None:
     fake.knows_lineage = knows_lineage
     jobs = grown(fake, provider)
-    files = provider.lineage_files(jobs[-1])
+    files = [link.file for link in provider.lineage(jobs[-1])]
     assert [file.ref for file in files if file.kind == "output"] == [f"{job}-out/BIJOutputSet.jsonl" for job in jobs]
     assert len(files) == 6
 
@@ -409,13 +424,11 @@ def test_a_lineage_reaches_past_a_deleted_job_where_the_remote_tells(fake: Fake,
     fake.hooks["GET /batchInferenceJobs/*"] = lambda call: (
         (404, {"code": 5, "message": "gone"}, {}) if call.path.endswith(first) else (*fake.answer(call), {})
     )
-    assert [file.ref.partition("/")[0] for file in provider.lineage_files(third) if file.kind == "output"] == [
+    assert [link.dataset for link in provider.lineage(third) if link.file.kind == "output"] == [
         f"{first}-out",
         f"{second}-out",
         output,
     ]
-    with pytest.raises(NotFound):
-        provider.chain_of(third)
 
 
 def test_lineage_keys_with_ids_before_the_name(fake: Fake, provider: FireworksProvider, tmp_path: Path) -> None:
@@ -427,15 +440,15 @@ def test_lineage_keys_with_ids_before_the_name(fake: Fake, provider: FireworksPr
         return {"_".join(key.split("/")[1:]): url for key, url in urls.items()}
 
     fake.keys_of = prefixed
-    files = [file for file in provider.lineage_files(jobs[-1]) if file.kind == "output"]
-    assert [file.ref.partition("/")[0] for file in files] == [f"{job}-out" for job in jobs]
-    assert provider.download(files[0], tmp_path / "x") == len(OK)
+    links = [link for link in provider.lineage(jobs[-1]) if link.file.kind == "output"]
+    assert [link.dataset for link in links] == [f"{job}-out" for job in jobs]
+    assert provider.download(links[0].file, tmp_path / "x") == len(OK)
 
 
 def test_a_chain_that_bites_its_tail(fake: Fake, provider: FireworksProvider) -> None:
     fake.jobs[JOB] = job_named(JOB, continuedFromJobName=f"{NAMES}/batchInferenceJobs/{JOB}")
     with pytest.raises(OutcomeUnknown, match="does not end"):
-        provider.chain_of(JOB)
+        provider.lineage(JOB)
 
 
 def test_the_input_of_a_continuation_is_its_roots(fake: Fake, provider: FireworksProvider, tmp_path: Path) -> None:
@@ -503,8 +516,6 @@ def test_output_of_a_stranger_under_our_name_is_a_conflict(fake: Fake, provider:
 
 # -- stalls
 
-NOW = datetime(2031, 2, 3, 12, tzinfo=UTC)
-
 
 @pytest.mark.parametrize(
     ("status", "hours", "window", "says"),
@@ -520,16 +531,16 @@ NOW = datetime(2031, 2, 3, 12, tzinfo=UTC)
         ("PAUSED", 1, 24, "suspended"),
     ],
 )
-def test_stalls(status: str, hours: float, window: int | None, says: str, provider: FireworksProvider) -> None:
+def test_stalls(status: str, hours: float, window: int | None, says: str) -> None:
     phase = wire.phase_of(status.partition(" ")[0])
     seen = Observed(JOB, phase, status, created_at=NOW - timedelta(hours=hours), window_hours=window)
-    said = provider.stall_of(seen, NOW)
+    said = stall_of(seen, NOW)
     assert (says in said) if says else said == ""
 
 
-def test_an_ended_job_does_not_stall(provider: FireworksProvider) -> None:
+def test_an_ended_job_does_not_stall() -> None:
     seen = Observed(JOB, Phase.COMPLETED, "COMPLETED", created_at=NOW - timedelta(days=9))
-    assert provider.stall_of(seen, NOW) == ""
+    assert stall_of(seen, NOW) == ""
 
 
 def test_every_error_is_one_of_ours(fake: Fake, provider: FireworksProvider) -> None:

@@ -101,6 +101,13 @@ def test_storage_that_asks_for_the_key_does_not_get_it(fake: Fake, provider: Fir
     assert all(KEY not in str(call.headers) for call in fake.calls if call.path.startswith("/storage/"))
 
 
+def test_a_cookie_is_not_kept(fake: Fake, provider: FireworksProvider, tmp_path: Path) -> None:
+    fake.hooks["GET /storage"] = lambda call: (200, ANSWERS, {"set-cookie": "follow=me; Path=/"})
+    for name in ("one", "two"):
+        provider.download(FILE, tmp_path / name)
+    assert len(fake.calls) >= 4 and not any("cookie" in call.headers for call in fake.calls)
+
+
 def test_a_gzip_bomb_is_stopped(fake: Fake, provider: FireworksProvider, tmp_path: Path) -> None:
     bomb = gzip.compress(b"\0" * (40 * 1024 * 1024))
     fake.hooks["GET /storage"] = lambda call: (200, bomb, {"content-encoding": "gzip"})

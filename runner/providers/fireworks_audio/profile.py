@@ -1,0 +1,83 @@
+"""The facts of the audio batch API that may change, as data. A spec's `overrides` are merged in.
+
+Source: Fireworks "Create Batch Request", "Check Batch Status", "Transcribe audio" and the Batch API notebook, which
+names another host (read 2026-11-21).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from runner.errors import Problem, SpecError
+from runner.job.capabilities import Capabilities, EffectClass, Limits, LineFormat, Windows
+from runner.spec.project import Provider
+
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+TRANSLATIONS = "/v1/audio/translations"
+BASE_URL = "https://audio-batch.api.fireworks.ai"
+BASE_URL_ENV = "FIREWORKS_AUDIO_BASE_URL"
+KEY_ENV = "FIREWORKS_API_KEY"
+ACCOUNT_ENV = "FIREWORKS_ACCOUNT_ID"
+_MOST_RECORDINGS = 10_000_000  # of one wave; the remote knows no waves and has no limit
+_NO_LIMIT = 1 << 62
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One remote that speaks this API."""
+
+    auth_scheme: Literal["raw", "bearer"] = "raw"  # the documents send the bare key, without `Bearer`
+    max_bytes: int = 1_000_000_000  # of one recording
+    parallelism: int = 8  # recordings sent at once
+    min_poll_s: float = 10.0
+    max_poll_s: float = 60.0
+    defer_s: float = 60.0
+    discount: float = 0.4  # off the synchronous price
+
+
+def profile_of(provider: Provider) -> Profile:
+    """The defaults with the block's overrides merged in. Raises SpecError at the block's place."""
+    merged = {**msgspec.to_builtins(Profile()), **provider.overrides}
+    try:
+        profile = msgspec.convert(merged, Profile, str_keys=True)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise _wrong(provider, str(error)) from error
+    fault = _fault_in(profile)
+    if fault:
+        raise _wrong(provider, fault)
+    return profile
+
+
+def capabilities_of(profile: Profile, *, is_free: bool = False) -> Capabilities:
+    """The card: what shared code reads instead of a vendor's name. A line of `limits` is a recording."""
+    return Capabilities(
+        effect=EffectClass.BLIND,
+        line_format=LineFormat.OPENAI,
+        endpoints=(TRANSCRIPTIONS, TRANSLATIONS),
+        windows=Windows(),
+        limits=Limits(lines=_MOST_RECORDINGS, size_bytes=_NO_LIMIT, line_bytes=profile.max_bytes),
+        can_list=False,
+        is_one_by_one=True,
+        is_free=is_free,
+        settle_seconds=0.0,
+        defer_seconds=profile.defer_s,
+        min_poll_seconds=profile.min_poll_s,
+        max_poll_seconds=max(profile.min_poll_s, profile.max_poll_s),
+        price_factor=1 - profile.discount,
+    )
+
+
+def _fault_in(profile: Profile) -> str | None:
+    """Values of the right type that still mean nothing."""
+    faults = {
+        "`max_bytes` and `parallelism` must be positive": min(profile.max_bytes, profile.parallelism) <= 0,
+        "`parallelism` must be at most 64": profile.parallelism > 64,
+        "`discount` must be from 0 to 1": not 0 <= profile.discount <= 1,
+        "times must not be negative": min(profile.min_poll_s, profile.max_poll_s, profile.defer_s) < 0,
+    }
+    return next((fault for fault, is_so in faults.items() if is_so), None)
+
+
+def _wrong(provider: Provider, message: str) -> SpecError:
+    return SpecError([Problem(provider.mark, f"provider `{provider.name}`: {message}")])

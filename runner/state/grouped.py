@@ -1,0 +1,100 @@
+"""Group commit: many threads append, and one of them makes durable what has gathered, for all.
+
+One fsync for each of 100,000 recordings would take minutes. Whatever is appended while one commit is on its way to the
+disk goes out together in the next.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from runner.errors import StateError
+from runner.job.outcomes import Outcome
+from runner.state.wave import Entry, States, Step, check
+
+
+class Item:
+    """What one call of a thread wants written."""
+
+    __slots__ = ("commit", "entries", "line")
+
+    def __init__(self, entries: tuple[Entry, ...], line: bytes = b"") -> None:
+        self.entries = entries
+        self.line = line
+        self.commit = 0
+
+
+class Grouped:
+    """Group commit: the first thread that finds nobody writing writes for all that wait.
+
+    A subclass makes one group durable in `_make_durable`, which is called by one thread at a time.
+    """
+
+    def __init__(self, states: States) -> None:
+        self.states = states
+        self.commits = 0
+        self._begun = 0
+        self._waiting: list[Item] = []
+        self._changed = threading.Condition()
+        self._is_writing = False
+        self._trouble: StateError | None = None
+
+    def append(self, *entries: Entry) -> None:
+        for entry in entries:
+            check(entry, self.states.rows)
+        self._submit(Item(entries))
+
+    def answer(self, ordinal: int, outcome: Outcome, line: bytes) -> Entry:
+        entry = Entry(ordinal, Step.ANSWERED, outcome=outcome, size=len(line))
+        check(entry, self.states.rows)
+        item = Item((entry,), line)
+        self._submit(item)
+        return item.entries[0]
+
+    def _submit(self, item: Item) -> None:
+        with self._changed:
+            self._waiting.append(item)
+            item.commit = self._begun + 1
+            while self.commits < item.commit and self._trouble is None:
+                if self._is_writing:
+                    self._changed.wait()
+                else:
+                    self._lead()
+            if self.commits < item.commit and self._trouble is not None:
+                raise StateError(self._trouble.message, hint=self._trouble.hint) from self._trouble
+
+    def _lead(self) -> None:
+        """Write what waits, without the lock. Whatever goes wrong, nobody is left waiting."""
+        group, self._waiting = self._waiting, []
+        self._begun += 1
+        self._is_writing = True
+        self._changed.release()
+        trouble: StateError | None = StateError("writing the journal of a wave was broken off")
+        try:
+            self._make_durable(group)
+            trouble = None
+        except StateError as error:
+            trouble = error
+        finally:
+            self._changed.acquire()
+            self._is_writing = False
+            self._trouble = trouble
+            if trouble is None:
+                self.commits += 1
+                for item in group:
+                    for entry in item.entries:
+                        self.states.tell(entry)
+            self._changed.notify_all()
+
+    def _make_durable(self, group: list[Item]) -> None:
+        raise AssertionError("a subclass writes")
+
+    def placed(self, group: list[Item], start: int) -> bytes:
+        """The lines of a group one after the other, and their places put into the entries."""
+        lines = []
+        for item in group:
+            if item.line:
+                item.entries = (item.entries[0]._replace(offset=start),)
+                start += len(item.line)
+                lines.append(item.line)
+        return b"".join(lines)

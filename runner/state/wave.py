@@ -1,0 +1,133 @@
+"""What is known of each recording of one wave: the steps it went through, and the last of them, packed.
+
+A wave may have 100,000 recordings, each asked for alone: so they are numbers in arrays here, and no objects.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+from runner.job.outcomes import Outcome
+
+
+class Step(IntEnum):
+    """The last thing that is known of one recording. NONE: it was never asked for."""
+
+    NONE = 0
+    INTENT = 1  # it may have been sent
+    RECEIPT = 2  # the remote took it and gave an id
+    ANSWERED = 3  # its line stands in the raw file: an answer or a failure
+    CLEARED = 4  # nothing was accepted, or a person said so: it is free to be asked again
+    HELD = 5  # nobody knows whether it was accepted: a person decides
+    REPEATED = 6  # nobody knows, and it is free to be asked again all the same: maybe twice
+
+
+class Entry(NamedTuple):
+    """One thing that happened to the recording number `ordinal` of the wave."""
+
+    ordinal: int
+    step: Step
+    remote_id: str = ""
+    account: str = ""
+    outcome: Outcome | None = None
+    offset: int = 0  # of its line in the raw file
+    size: int = 0  # of that line, with its newline
+
+
+class State(NamedTuple):
+    """What is known of one recording. The receipt and the line of an earlier try are forgotten at the next intent."""
+
+    step: Step
+    intents: int  # how often it was about to be sent; at most 255
+    remote_id: str = ""
+    account: str = ""
+    outcome: Outcome | None = None
+    offset: int = 0
+    size: int = 0
+
+
+class States:
+    """The last state of every recording, packed: about 30 bytes each, and its remote id."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.repeated = 0  # how often a call of unknown outcome was made again
+        self.raw_bytes = 0  # where the last line that is known of ends
+        self._steps = bytearray(rows)
+        self._intents = bytearray(rows)
+        self._outcomes = bytearray(rows)
+        self._offsets = array("Q", bytes(8 * rows))
+        self._sizes = array("I", bytes(4 * rows))
+        self._names = bytearray()
+        self._starts = array("Q", bytes(8 * rows))
+        self._lengths = array("H", bytes(2 * rows))
+        self._owners = array("I", bytes(4 * rows))
+        self._accounts: dict[str, int] = {"": 0}
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, ordinal: int) -> State:
+        step = Step(self._steps[ordinal])
+        intents = self._intents[ordinal]
+        if step is Step.NONE or step is Step.INTENT:
+            return State(step, intents)
+        start = self._starts[ordinal]
+        remote_id = self._names[start : start + self._lengths[ordinal]].decode()
+        account = list(self._accounts)[self._owners[ordinal]]
+        if step is not Step.ANSWERED:
+            return State(step, intents, remote_id, account)
+        outcome = Outcome(self._outcomes[ordinal])
+        return State(step, intents, remote_id, account, outcome, self._offsets[ordinal], self._sizes[ordinal])
+
+    def count(self, step: Step) -> int:
+        return self._steps.count(step)
+
+    def count_of(self, outcome: Outcome) -> int:
+        """How many recordings were answered so."""
+        return self._outcomes.count(outcome)
+
+    def at(self, step: Step) -> Iterator[int]:
+        """Ordinals of the recordings whose last step this is, ascending."""
+        found = self._steps.find(step)
+        while found >= 0:
+            yield found
+            found = self._steps.find(step, found + 1)
+
+    def tell(self, entry: Entry) -> None:
+        """Take an entry in. Raises IndexError for a recording that the wave does not have."""
+        ordinal = entry.ordinal
+        if not 0 <= ordinal < self.rows:
+            raise IndexError(ordinal)
+        self._steps[ordinal] = entry.step
+        self._outcomes[ordinal] = 0
+        if entry.step is Step.INTENT:
+            self._intents[ordinal] = min(self._intents[ordinal] + 1, 255)
+            self._lengths[ordinal] = self._owners[ordinal] = 0
+        elif entry.step is Step.REPEATED:
+            self.repeated += 1
+        elif entry.step is Step.RECEIPT:
+            self._keep_receipt(ordinal, entry.remote_id.encode(), entry.account)
+        elif entry.step is Step.ANSWERED:
+            self._outcomes[ordinal] = 0 if entry.outcome is None else entry.outcome
+            self._offsets[ordinal], self._sizes[ordinal] = entry.offset, entry.size
+            self.raw_bytes = max(self.raw_bytes, entry.offset + entry.size)
+
+    def _keep_receipt(self, ordinal: int, remote_id: bytes, account: str) -> None:
+        self._starts[ordinal], self._lengths[ordinal] = len(self._names), len(remote_id)
+        self._names += remote_id
+        self._owners[ordinal] = self._accounts.setdefault(account, len(self._accounts))
+
+
+def check(entry: Entry, rows: int) -> None:
+    """Raises ValueError for what could not be read back."""
+    is_sound = 0 <= entry.ordinal < rows and entry.step is not Step.NONE
+    if entry.step is Step.RECEIPT:
+        is_sound = is_sound and bool(entry.remote_id) and max(len(entry.remote_id), len(entry.account)) <= 4096
+    if entry.step is Step.ANSWERED:
+        is_sound = is_sound and entry.outcome is not None
+    if not is_sound:
+        raise ValueError(f"not an entry of this wave: {entry}")
