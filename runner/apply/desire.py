@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from runner.apply.remotes import Remotes
+from runner.compile.audio import CompiledAudio, compile_audio
 from runner.compile.compile import compile_job
 from runner.compile.job import CompiledJob, load
 from runner.compile.render import check_templates
+from runner.compile.requests import params_of
 from runner.compile.shard import identity_of
+from runner.data.contents import FileMemo, Hashes
 from runner.errors import Problem, SpecError
+from runner.job.capabilities import Capabilities, LineFormat
 from runner.job.desired import Desired
-from runner.spec.project import Job, Project
+from runner.providers.registry import audio_card_of
+from runner.spec.project import ENDPOINTS, AnyJob, AudioJob, Job, Project
+
+AnyCompiled = CompiledJob | CompiledAudio
 
 
-def compile_all(project: Project, remotes: Remotes, memo: Path, *, keeps: bool) -> dict[str, CompiledJob]:
+def compile_all(project: Project, remotes: Remotes, memo: Path, *, keeps: bool) -> dict[str, AnyCompiled]:
     """Every job compiled, by address, in sort order.
 
-    memo: folder of compiled shards; a shard whose specs and files did not change is read, not compiled.
-    keeps: whether new shards are written there.
-    Raises SpecError with all template and window problems, DataError for a row.
+    memo: folder of compiled shards, and of what recordings hold; what did not change is read, not compiled.
+    keeps: whether what is new is written there.
+    Raises SpecError with all template and window problems, DataError for a row or for recordings.
     """
-    problems = [*check_windows(project, remotes)]
-    shards = {job.address: _shard(memo, job, remotes) for job in project.jobs}
-    compiled = {} if problems else _read_back(project, remotes, shards)
-    missing = [job for job in project.jobs if job.address not in compiled]
+    problems = check_windows(project, remotes.card)
+    row_jobs = [job for job in project.jobs if isinstance(job, Job)]
+    shards = {job.address: _shard(memo, job, remotes) for job in row_jobs}
+    compiled: dict[str, AnyCompiled] = {} if problems else {**_read_back(row_jobs, project, remotes, shards)}
+    missing = [job for job in row_jobs if job.address not in compiled]
     if missing:
         problems += check_templates(project)
     if problems:
@@ -37,7 +47,26 @@ def compile_all(project: Project, remotes: Remotes, memo: Path, *, keeps: bool) 
         if keeps:
             memo.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh.save(shards[job.address])
+    compiled.update(_recordings(project, memo, keeps=keeps))
     return {address: compiled[address] for address in sorted(compiled)}
+
+
+def _recordings(project: Project, memo: Path, *, keeps: bool) -> dict[str, CompiledAudio]:
+    """Every job of recordings compiled. Files are opened once for all jobs, and then remembered by their stat."""
+    jobs = [job for job in project.jobs if isinstance(job, AudioJob)]
+    if not jobs:
+        return {}
+    contents = FileMemo(memo / "recordings")
+    hashes = Hashes(project.root, contents)
+    found = {}
+    try:
+        for job in jobs:
+            limits = audio_card_of(project.providers[job.model.provider]).limits
+            found[job.address] = compile_audio(job, project.root, hashes, limits.line_bytes)
+        return found
+    finally:
+        if keeps:
+            contents.save()
 
 
 def _shard(memo: Path, job: Job, remotes: Remotes) -> Path:
@@ -45,9 +74,11 @@ def _shard(memo: Path, job: Job, remotes: Remotes) -> Path:
     return memo / hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
-def _read_back(project: Project, remotes: Remotes, shards: Mapping[str, Path]) -> dict[str, CompiledJob]:
+def _read_back(
+    jobs: Sequence[Job], project: Project, remotes: Remotes, shards: Mapping[str, Path]
+) -> dict[str, CompiledJob]:
     found = {}
-    for job in project.jobs:
+    for job in jobs:
         shard = shards[job.address]
         if shard.is_file():
             line_format = remotes.card(job.model.provider).line_format
@@ -56,11 +87,11 @@ def _read_back(project: Project, remotes: Remotes, shards: Mapping[str, Path]) -
     return found
 
 
-def check_windows(project: Project, remotes: Remotes) -> list[Problem]:
+def check_windows(project: Project, card_of: Callable[[str], Capabilities]) -> list[Problem]:
     """Windows and endpoints the provider's card does not know, at the place where they were written."""
     problems = []
     for job in project.jobs:
-        card = remotes.card(job.model.provider)
+        card = _card(job, project, card_of)
         if not card.windows.accepts(job.window_hours):
             problems.append(
                 Problem(
@@ -69,7 +100,7 @@ def check_windows(project: Project, remotes: Remotes) -> list[Problem]:
                     hint=f"it offers {card.windows}",
                 )
             )
-        if job.model.endpoint not in card.endpoints:
+        if isinstance(job, Job) and job.model.endpoint not in card.endpoints:
             problems.append(
                 Problem(
                     job.model.mark,
@@ -77,36 +108,67 @@ def check_windows(project: Project, remotes: Remotes) -> list[Problem]:
                     hint=f"it offers {', '.join(card.endpoints)}",
                 )
             )
-    return problems
+    return list(dict.fromkeys(problems))
 
 
-def desire(project: Project, compiled: Mapping[str, CompiledJob], remotes: Remotes) -> list[Desired]:
+def desire(project: Project, compiled: Mapping[str, AnyCompiled], remotes: Remotes) -> list[Desired]:
     """The compiled jobs as the planner reads them, sorted by address."""
     jobs = {job.address: job for job in project.jobs}
-    return [_desired(jobs[address], one, remotes) for address, one in sorted(compiled.items())]
+    return [_desired(jobs[address], one, project, remotes) for address, one in sorted(compiled.items())]
 
 
-def _desired(job: Job, compiled: CompiledJob, remotes: Remotes) -> Desired:
-    wanted = compiled.wanted
+def _desired(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remotes) -> Desired:
     price = job.model.price
-    limit = job.model.params.get("max_completion_tokens", job.model.params.get("max_tokens"))
-    return Desired(
+    common = Desired(
         address=job.address,
         declared_at=job.mark,
         provider=job.model.provider,
         origin=remotes.origin(job.model.provider),
-        card=remotes.card(job.model.provider),
+        card=_card(job, project, remotes.card),
         model=job.model.name,
-        endpoint=job.model.endpoint,
+        endpoint=job.path if isinstance(job, AudioJob) else job.model.endpoint,
         window_hours=job.window_hours,
         output=job.output,
-        keys=wanted.keys,
-        sizes=wanted.sizes,
-        tokens=wanted.tokens,
+        keys=compiled.wanted.keys,
+        sizes=compiled.wanted.sizes,
+        tokens=compiled.wanted.tokens,
         max_attempts=job.max_attempts,
-        max_output_tokens=int(limit) if isinstance(limit, int | float) else None,
-        usd_per_million=(price.input, price.output) if price else None,
+        on_unknown=job.on_unknown,
+        usd_per_million=(price.input, price.output) if price and price.per_minute is None else None,
         budget_usd=job.budget,
         protect=job.protect,
         tags=job.tags,
     )
+    if isinstance(job, AudioJob):
+        options = {"endpoint_id": job.endpoint_id} if job.endpoint_id else {}
+        return replace(
+            common,
+            params=dict(job.fields),
+            options=options,
+            seconds=compiled.seconds if isinstance(compiled, CompiledAudio) else None,
+            usd_per_minute=price.per_minute if price else None,
+        )
+    limit = job.model.params.get("max_completion_tokens", job.model.params.get("max_tokens"))
+    return replace(
+        common,
+        params=params_of(job),
+        options=job.model.options,
+        system_prompt=_system_prompt(job) if common.card.line_format is LineFormat.FIREWORKS else "",
+        max_output_tokens=int(limit) if isinstance(limit, int | float) else None,
+    )
+
+
+def _card(job: AnyJob, project: Project, card_of: Callable[[str], Capabilities]) -> Capabilities:
+    """What the remote can do with the requests of a job."""
+    name = job.model.provider
+    return audio_card_of(project.providers[name]) if isinstance(job, AudioJob) else card_of(name)
+
+
+def _system_prompt(job: Job) -> str:
+    """The system message that every row of a job begins with, where it is the same text in all of them."""
+    if job.model.endpoint != ENDPOINTS[0] or not job.prompt.messages:
+        return ""
+    from runner.compile.template import static_text  # not needed by most plans
+
+    first = job.prompt.messages[0]
+    return (static_text(first.content) or "") if first.role == "system" else ""

@@ -10,7 +10,7 @@ from runner.compile.program import id_of, templates_of, where_of
 from runner.compile.template import Template, suggestion, unknown_names
 from runner.data.rows import open_rows
 from runner.errors import DataError, Problem, SpecError
-from runner.spec.project import Dataset, Project, Prompt
+from runner.spec.project import AudioJob, Dataset, Project, Prompt
 
 FIRST_ROWS = 64  # JSONL rows need not all have the same columns
 
@@ -23,6 +23,8 @@ def problems_of(project: Project) -> list[Problem]:
     found: dict[Problem, None] = {}
     columns: dict[tuple[str, ...], frozenset[str] | None] = {}
     for job in project.jobs:
+        if isinstance(job, AudioJob):
+            continue
         files = job.dataset.files
         if files not in columns:
             columns[files] = _columns(job.dataset, project)

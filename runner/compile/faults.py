@@ -1,10 +1,12 @@
-"""Rows that cannot become requests: the first ones in full, the rest as a number."""
+"""Rows and recordings that cannot become requests: the first ones in full, the rest as a number."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from runner.errors import DataError, Problem
+from runner.errors import DataError, Mark, Problem
 
 LISTED = 20
 
@@ -23,6 +25,22 @@ class RowsFailed(DataError):
             lines += [f"  and {count - len(problems):,} more"] if count > len(problems) else []
             message = "\n".join(lines)
         super().__init__(message, hint=first.hint, mark=first.mark)
+
+
+class RecordingsFailed(DataError):
+    """Recordings of a job cannot be sent: `problems` of the first ones, and `count` of all."""
+
+    def __init__(self, problems: Sequence[Problem], job: str, mark: Mark) -> None:
+        self.problems = tuple(problems[:LISTED])
+        self.count = len(problems)
+        first = self.problems[0]
+        message = f"`{first.mark}` of job `{job}`: {first.message}"
+        if self.count > 1:
+            lines = [f"{self.count:,} recordings of job `{job}` cannot be sent"]
+            lines += [f"  {problem.mark}: {problem.message}" for problem in self.problems]
+            lines += [f"  and {self.count - LISTED:,} more"] if self.count > LISTED else []
+            message = "\n".join(lines)
+        super().__init__(message, hint=first.hint or "take them out with `exclude`, or repair them", mark=mark)
 
 
 class Faults(msgspec.Struct):

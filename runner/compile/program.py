@@ -160,7 +160,9 @@ def program_of(job: Job, line_format: LineFormat) -> Program:
         where=where,
         body=body,
         static_characters=sum(len(text) for i, text in static.items() if i not in left),
-        digester=digest.digester(job.model.provider, job.model.endpoint, job.replicate, model, body.pieces[0]),
+        digester=digest.digester(
+            job.model.provider, job.model.endpoint, job.replicate, model, body.pieces[0], job.model.options
+        ),
         envelope=requests.envelope(job.model.endpoint, line_format),
     )
 

@@ -18,6 +18,7 @@ import msgspec
 
 from runner.compile import requests
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Wanted
+from runner.compile.digest import deciding
 from runner.data.files import FileStamp, content_digest, signature
 from runner.errors import DataError, SpecError
 from runner.job.capabilities import LineFormat
@@ -61,7 +62,7 @@ def identity_of(job: Job) -> str:
     dataset, prompt, model = job.dataset, job.prompt, job.model
     parts: list[Any] = [
         SCHEME,
-        [model.provider, model.endpoint, model.name, requests.params_of(job), job.replicate],
+        [model.provider, model.endpoint, model.name, requests.params_of(job), job.replicate, *deciding(model.options)],
         [[message.role, message.content] for message in prompt.messages],
         [prompt.response_format, prompt.tools],
         [dataset.id, dataset.where, dataset.sample_rows, dataset.sample_seed],

@@ -112,6 +112,13 @@ def plain_of(source: Source) -> Template | None:
     return Template(source, "%s".join(part.replace("%", "%%") for part in pattern), tuple(names), needed)
 
 
+def static_text(content: str) -> str | None:
+    """What a template without braces that mean anything renders to, the same for every row; None for any other."""
+    if any(mark in content for mark in ("{{", "{%", "{#")):
+        return None
+    return _NEWLINE.sub("\n", content)
+
+
 def unknown_names(template: Template, columns: Iterable[str]) -> Problem | None:
     """A problem if the template cannot render because it needs names that are not among `columns`."""
     known = set(columns)

@@ -45,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True):
     lines: int = 50_000
     size_bytes: int = 190_000_000
     line_bytes: int = 0  # 0: no limit of its own
+    output_bytes: int = 0  # of all answers together, as estimated from `max_tokens`; 0: no limit
 
 
 class Capabilities(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     can_resume: bool = False  # continue-from
     can_list: bool = True
+    is_one_by_one: bool = False  # every request is a call of its own, with a receipt of its own
     is_free: bool = False  # the embedded server costs nothing and asks nothing
     settle_seconds: float = 10.0  # a new batch is in the list after this long
     defer_seconds: float = 60.0  # before a create the remote put off is tried again; doubled every time

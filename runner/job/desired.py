@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 
 import msgspec
 
@@ -26,7 +27,13 @@ class Desired(msgspec.Struct, frozen=True):
     keys: bytes | bytearray
     sizes: array[int]
     tokens: int  # estimated input tokens of all rows
+    params: Mapping[str, object] = {}  # of the model, as they stand in every row
+    options: Mapping[str, object] = {}  # of the model, for a batch as a whole
+    system_prompt: str = ""  # the one every row starts with, where it is the same in all of them
     max_attempts: int = 3
+    on_unknown: str = "hold"  # or resubmit: what a call of unknown outcome means where nobody can be asked
+    seconds: array[float] | None = None  # "f": of each recording; negative where it is not known
+    usd_per_minute: float | None = None
     max_output_tokens: int | None = None  # of one answer, where the model's parameters say so
     usd_per_million: tuple[float, float] | None = None  # input, output
     budget_usd: float | None = None

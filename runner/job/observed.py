@@ -81,8 +81,10 @@ class Observed(msgspec.Struct, frozen=True):
     endpoint: str = ""
     stamp: Mapping[str, str] = msgspec.field(default_factory=dict)  # what we wrote on it at creation
     input_ref: str = ""
+    continued_from: str = ""  # remote id of the batch whose remainder this is
     result_files: tuple[ResultFile, ...] = ()
     results_are_final: bool = True  # False: completed, but the ids of its files are still to come
+    stall: str = ""  # why it seems to stand still, in words; empty while all is well
     failure: Failure | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None

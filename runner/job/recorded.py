@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -70,7 +71,14 @@ class Batch(msgspec.Struct, frozen=True):
     sequence: int  # order of submission within the project
     intent_at: datetime
     stage: Stage = Stage.INTENT
+    params: Mapping[str, object] = {}  # of the model at the time, for a create that is sent again
+    options: Mapping[str, object] = {}
+    system_prompt: str = ""
     parents: tuple[str, ...] = ()
+    continued_from: str = ""  # remote id of the batch whose remainder this is
+    is_wave: bool = False  # one call for each request, kept in a journal beside its objects
+    possible_duplicates: int = 0  # calls of unknown outcome that were made again all the same
+    can_be_continued: bool = True  # False once the remote refused to
     upload_ref: str = ""
     may_hold_upload: bool = False  # the remote may have this input from an earlier try
     create_tries: int = 0

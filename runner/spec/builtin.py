@@ -11,6 +11,7 @@ PROFILES: tuple[str, ...] = get_args(ProfileName)
 BUILT_IN: dict[str, Provider] = {
     "embedded": Provider("embedded", "embedded"),
     "openai": Provider("openai", "openai"),
+    "fireworks": Provider("fireworks", "fireworks"),
+    "fireworks-audio": Provider("fireworks-audio", "fireworks-audio"),
     **{name: Provider(name, "openai", profile=name) for name in PROFILES},
 }
-UNSUPPORTED = ("fireworks", "fireworks-audio")  # known, and not to be mistaken for a typing error

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from runner.errors import Mark
 from runner.job.address import NAME
-from runner.spec.builtin import UNSUPPORTED
-from runner.spec.fields import MAX_NAME_CHARS, name_rule
+from runner.spec.fields import MAX_NAME_CHARS, Fields, name_rule
 from runner.spec.model import (
     DatasetSpec,
     JobSpec,
@@ -41,7 +40,6 @@ SECTIONS = {
     "jobs": _Section("job", JobSpec, TypeAdapter(JobSpec)),
     "providers": _Section("provider", ProviderSpec, TypeAdapter(Provider)),
 }
-_AUDIO_KEYS = ("audio", "exclude", "task")
 _ONCE = ("project", "budget")
 
 
@@ -160,8 +158,6 @@ def _named_nodes(section: str, top: Mapping, problems: Problems) -> Iterator[tup
 def _checked(section: str, name: str, key: Scalar, node: Node, problems: Problems) -> Entry:
     """The entry with its fields checked, or one without `spec` after problems."""
     entry = Entry(section, name, key, node)
-    if _refuse_unsupported(entry, problems):
-        return entry
     kind = SECTIONS[section]
     try:
         return Entry(section, name, key, node, kind.checks.validate_python(data_of(node)))
@@ -170,23 +166,20 @@ def _checked(section: str, name: str, key: Scalar, node: Node, problems: Problem
         return entry
 
 
-def _refuse_unsupported(entry: Entry, problems: Problems) -> bool:
-    """What the design has and this version has not: said plainly, instead of `unknown field`."""
-    later = "not supported by this version yet"
-    if entry.section == "jobs" and isinstance(entry.node, Mapping):
-        for field_name in _AUDIO_KEYS:
-            if field_name in entry.node.entries:
-                told = "audio jobs are" if field_name == "audio" else f"`{field_name}` is for audio jobs, which are"
-                hint = "remove the job, or give it a `dataset` and a `prompt`"
-                problems.error(entry.key_mark(field_name), f"{told} {later}", hint)
-                return True
-    if entry.section == "providers":
-        kind = entry.value("kind")
-        written = kind.value if isinstance(kind, Scalar) else entry.name if kind is None else None
-        if written in UNSUPPORTED:
-            problems.error(kind.mark if kind else entry.key.mark, f"provider kind `{written}` is {later}")
-            return True
-    return False
+class Part(Fields):
+    """Some fields of an entry, the others being somebody else's."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+def part_of(entry: Entry, part: type[Part], problems: Problems) -> dict[str, Any] | None:
+    """The fields of `part` that an entry has, checked, or None after problems."""
+    try:
+        found = part.model_validate(data_of(entry.node))
+    except ValidationError as error:
+        report(error, entry.subject, entry.key, entry.node, part, problems)
+        return None
+    return found.model_dump(exclude_unset=True, by_alias=True)
 
 
 def _refuse_secrets(top: Mapping, problems: Problems) -> None:

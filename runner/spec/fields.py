@@ -11,7 +11,15 @@ import re
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from runner.job.address import NAME
@@ -28,6 +36,19 @@ OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 _DURATION = re.compile(r"([0-9]{1,9})([mhd])\Z")
 _HOURS_IN = {"h": 1, "d": 24}
+
+
+class Fields(BaseModel):
+    """A mapping a user writes: unknown fields are refused, and nothing is converted silently."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=False,
+        defer_build=True,  # most commands need few of the models
+    )
 
 
 def complaint(message: str, hint: str = "", path: tuple[str | int, ...] = ()) -> PydanticCustomError:
@@ -113,7 +134,7 @@ def _endpoint(value: Any) -> Any:
 
 
 def _base_url(value: str) -> str:
-    """An address we may send a key to: https, or http to this machine; a path, and nothing else."""
+    """An address we may send a key to: https, or http to this machine; perhaps a path, and nothing else."""
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
@@ -127,8 +148,6 @@ def _base_url(value: str) -> str:
         raise complaint("must not hold a query", "extra query parameters go to `overrides: {query: {...}}`")
     if parts.scheme == "http" and not is_loopback(host):
         raise complaint("must start with `https://`", "plain http is accepted for this machine only (`localhost`)")
-    if not parts.path.strip("/"):
-        raise complaint("must end with the path of the API", f"write `{value.rstrip('/')}/v1`")
     return value.rstrip("/")
 
 
@@ -159,7 +178,7 @@ def _header(value: str) -> str:
     return value
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     return value if value is None or isinstance(value, list) else [value]
 
 
@@ -190,13 +209,17 @@ Endpoint = Annotated[
 ]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Whole = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+Integer = Annotated[int, BeforeValidator(_whole)]
+Parallelism = Annotated[int, Field(ge=1, le=64), BeforeValidator(_whole)]
 Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS), BeforeValidator(_whole)]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 JsonMap = Annotated[dict[str, Any], BeforeValidator(plain)]
 TextList = Annotated[list[Text], Field(min_length=1)]
 NameList = Annotated[list[Name], Field(min_length=1)]
-Texts = Annotated[list[Text], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=Text | TextList)]
-Names = Annotated[list[Name], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=Name | NameList)]
+Texts = Annotated[list[Text], Field(min_length=1), BeforeValidator(listed, json_schema_input_type=Text | TextList)]
+Names = Annotated[list[Name], Field(min_length=1), BeforeValidator(listed, json_schema_input_type=Name | NameList)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 EnvName = Annotated[str, AfterValidator(_env_name)]
 ApiPath = Annotated[str, AfterValidator(_api_path)]

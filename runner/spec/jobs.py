@@ -1,4 +1,4 @@
-"""Job entries to cells: references resolved, every matrix opened, outputs rendered."""
+"""Job entries to cells: references checked, every matrix opened."""
 
 from __future__ import annotations
 
@@ -6,36 +6,21 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator
-from collections.abc import Mapping as MappingType
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from runner.errors import Mark
-from runner.job.address import address_of
-from runner.spec import outputs
+from runner.spec import outputs, recordings
+from runner.spec.cells import Scope, cell_of
 from runner.spec.declared import SECTIONS, Declared, Entry
 from runner.spec.model import JobSpec
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence
 from runner.spec.problems import Problems
-from runner.spec.project import ENDPOINTS, Dataset, Job, Model, Prompt, Provider
+from runner.spec.project import AnyJob
 
-DEFAULT_WINDOW_HOURS = 24
-DEFAULT_ATTEMPTS = 3
 MAX_CELLS = 10_000
 
 _REFERENCES = {"dataset": "datasets", "prompt": "prompts", "model": "models"}
 _MATRIX_KEYS = (*_REFERENCES, "replicate", "window")
-
-
-@dataclass(frozen=True, slots=True)
-class Nouns:
-    """What jobs refer to; None for what is declared but cannot be used."""
-
-    datasets: MappingType[str, Dataset | None]
-    prompts: MappingType[str, Prompt | None]
-    models: MappingType[str, Model | None]
-    providers: MappingType[str, Provider | None]
 
 
 class _Use(NamedTuple):
@@ -46,21 +31,19 @@ class _Use(NamedTuple):
     mark: Mark
 
 
-def jobs_of(declared: Declared, nouns: Nouns, root: Path, problems: Problems) -> list[Job]:
+def jobs_of(scope: Scope) -> list[AnyJob]:
     """Every cell of every job that is right, sorted by address."""
-    found: list[Job] = []
+    declared, problems = scope.declared, scope.problems
+    found: list[AnyJob] = []
     for entry in declared.entries["jobs"].values():
-        if _is_unsupported(entry) or not isinstance(entry.node, Mapping):
+        if not isinstance(entry.node, Mapping):
             continue
         are_known = _check_references(entry, declared, problems)
         are_once = _check_fields(entry, problems)
-        if entry.spec and are_known and are_once:
-            found.extend(_cells(entry, nouns, root, problems))
+        are_of_one_kind = recordings.check_fields(entry, problems)
+        if entry.spec and are_known and are_once and are_of_one_kind:
+            found.extend(_cells(entry, scope))
     return sorted(found, key=lambda job: job.address)
-
-
-def _is_unsupported(entry: Entry) -> bool:
-    return any(entry.value(name) is not None for name in ("audio", "task", "exclude"))
 
 
 def _check_references(entry: Entry, declared: Declared, problems: Problems) -> bool:
@@ -92,23 +75,27 @@ def _uses(entry: Entry) -> Iterator[_Use]:
 def _check_fields(entry: Entry, problems: Problems) -> bool:
     """Every field either in the job or in its matrix: what must be there is, and nothing is there twice."""
     is_right = True
+    needed = ("model",) if recordings.is_of_recordings(entry) else tuple(_REFERENCES)
     for field in _MATRIX_KEYS:
         own, listed = entry.value(field), entry.value("matrix", field)
         if own is not None and listed is not None:
             hint = "keep it in the matrix, or in the job"
             problems.error(entry.key_mark(field), f"`{field}` of {entry.subject} is also in its matrix", hint)
             is_right = False
-        elif own is None and listed is None and field in _REFERENCES:
+        elif own is None and listed is None and field in needed:
             problems.error(entry.key.mark, f"{entry.subject} needs `{field}`")
             is_right = False
     return is_right
 
 
-def _cells(entry: Entry, nouns: Nouns, root: Path, problems: Problems) -> Iterator[Job]:
+def _cells(entry: Entry, scope: Scope) -> Iterator[AnyJob]:
+    """The cells of one job that are right. A model with a problem is not tried again in the next cell."""
     spec: JobSpec = entry.spec
+    problems = scope.problems
     lists = _matrix(entry, problems)
     mark = entry.value_mark("output")
-    if lists is None or not outputs.check_template(spec.output, str(entry.subject), mark, problems):
+    names = outputs.AUDIO_NAMES if spec.audio else outputs.NAMES
+    if lists is None or not outputs.check_template(spec.output, str(entry.subject), mark, problems, names):
         return
     missing = [key for key, values in lists.items() if len(values) > 1 and key not in outputs.names_in(spec.output)]
     if missing:
@@ -116,11 +103,16 @@ def _cells(entry: Entry, nouns: Nouns, root: Path, problems: Problems) -> Iterat
         message = f"several cells of {entry.subject} would write `{spec.output[:120]}`"
         problems.error(mark, message, f"add {shown} to the name")
         return
+    wrong: set[str | None] = set()
     for values in itertools.product(*lists.values()):
-        job = _cell(entry, dict(zip(lists, values, strict=True)), nouns, root, problems)
+        cell = dict(zip(lists, values, strict=True))
+        if cell.get("model") in wrong:
+            continue
+        job = cell_of(entry, cell, scope)
         if job is None:
-            return
-        yield job
+            wrong.add(cell.get("model"))
+        else:
+            yield job
 
 
 def _matrix(entry: Entry, problems: Problems) -> dict[str, list[str]] | None:
@@ -155,72 +147,3 @@ def _shown(key: str, value: str | int) -> str:
 
 def _item_mark(node: Node | None, index: int, entry: Entry) -> Mark:
     return node.items[index].mark if isinstance(node, Sequence) else entry.key.mark
-
-
-def _cell(entry: Entry, cell: MappingType[str, str], nouns: Nouns, root: Path, problems: Problems) -> Job | None:
-    """One job, or None when something it needs cannot be used (its own problem was reported)."""
-    spec: JobSpec = entry.spec
-    dataset = nouns.datasets[cell.get("dataset") or str(spec.dataset)]
-    prompt = nouns.prompts[cell.get("prompt") or str(spec.prompt)]
-    model = nouns.models[cell.get("model") or str(spec.model)]
-    if dataset is None or prompt is None or model is None:
-        return None
-    if not _fits(entry, prompt, model, problems):
-        return None
-    replicate = int(cell.get("replicate") or spec.replicate or 1)
-    hours = int(cell["window"][:-1]) if "window" in cell else spec.window or _default_window(nouns, model)
-    names = {
-        "dataset": dataset.key,
-        "prompt": prompt.key,
-        "model": model.key,
-        "replicate": str(replicate),
-        "window": f"{hours}h",
-        "job": entry.name,
-    }
-    output = outputs.rendered(spec.output, names)
-    wrong = outputs.complaint_about(spec.output, output, root)
-    if wrong:
-        problems.error(entry.value_mark("output"), f"`output` of {entry.subject} {wrong[0]}", wrong[1])
-        return None
-    return Job(
-        address=address_of(entry.name, cell),
-        name=entry.name,
-        cell=cell,
-        dataset=dataset,
-        prompt=prompt,
-        model=model,
-        window_hours=hours,
-        output=output,
-        replicate=replicate,
-        max_attempts=spec.max_attempts or DEFAULT_ATTEMPTS,
-        on_unknown=spec.on_unknown or "hold",
-        allow_empty=bool(spec.allow_empty),
-        budget=spec.budget,
-        protect=bool(spec.protect),
-        tags=tuple(spec.tags or ()),
-        mark=entry.key.mark,
-        output_mark=entry.value_mark("output"),
-        window_mark=entry.value_mark("matrix", "window") if "window" in cell else entry.value_mark("window"),
-    )
-
-
-def _default_window(nouns: Nouns, model: Model) -> int:
-    """What the provider's block says is its default, else a day: every remote we know takes that."""
-    provider = nouns.providers[model.provider]
-    given = provider.overrides.get("window", {}).get("default") if provider else None
-    return int(given or DEFAULT_WINDOW_HOURS)
-
-
-def _fits(entry: Entry, prompt: Prompt, model: Model, problems: Problems) -> bool:
-    """A key of the request is written once: by the model's params, or by the prompt."""
-    for field, key in (("response_format", _format_key(model)), ("tools", "tools")):
-        if getattr(prompt, field) is not None and key in model.params:
-            message = f"{entry.subject}: prompt `{prompt.key}` and `params` of model `{model.key}` both set `{key}`"
-            problems.error(entry.key.mark, message, f"remove it from one of them ({prompt.mark}, {model.mark})")
-            return False
-    return True
-
-
-def _format_key(model: Model) -> str:
-    """The responses endpoint takes the format inside `text`."""
-    return "text" if model.endpoint == ENDPOINTS[1] else "response_format"

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from runner.spec import nouns, outputs
+from runner.spec.cells import Nouns, Scope
 from runner.spec.declared import Declared
-from runner.spec.jobs import Nouns, jobs_of
+from runner.spec.jobs import jobs_of
 from runner.spec.loader import find_files, read
 from runner.spec.problems import Problems
-from runner.spec.project import Dataset, Job, Project, Prompt, Provider
+from runner.spec.project import AnyJob, Dataset, Project, Prompt, Provider
 
 DEFAULT_PROJECT = "runner"
 
@@ -49,7 +50,7 @@ def _resolved(
         models=nouns.models_of(declared, providers, problems),
         providers=providers,
     )
-    jobs = jobs_of(declared, known, root, problems)
+    jobs = jobs_of(Scope(declared, known, root, problems))
     datasets = [dataset for dataset in known.datasets.values() if dataset]
     outputs.check_collisions(jobs, _inputs(datasets, known.prompts.values(), files), problems)
     outputs.check_globs(jobs, datasets, problems)
@@ -65,7 +66,9 @@ def _resolved(
     )
 
 
-def _wanted(declared: Declared, jobs: Sequence[Job], providers: Mapping[str, Provider | None]) -> dict[str, Provider]:
+def _wanted(
+    declared: Declared, jobs: Sequence[AnyJob], providers: Mapping[str, Provider | None]
+) -> dict[str, Provider]:
     """Those the jobs use, and those declared."""
     names = {job.model.provider for job in jobs} | set(declared.entries["providers"])
     return {name: provider for name in sorted(names) if (provider := providers[name])}

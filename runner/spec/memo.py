@@ -16,9 +16,9 @@ import msgspec
 
 from runner import __version__
 from runner.spec.files import find_files
-from runner.spec.project import Project
+from runner.spec.project import Job, Project
 
-SCHEME = f"runner-project/1 {__version__}"
+SCHEME = f"runner-project/2 {__version__}"
 _RACY_NS = 50_000_000  # a file changed this shortly before the cache was written may have changed again unnoticed
 
 
@@ -64,7 +64,8 @@ def _read(path: Path, specs: Sequence[str], root: Path) -> Project | None:
 
 
 def _write(path: Path, project: Project) -> None:
-    prompts = {message.mark.file for job in project.jobs for message in job.prompt.messages}
+    row_jobs = [job for job in project.jobs if isinstance(job, Job)]
+    prompts = {message.mark.file for job in row_jobs for message in job.prompt.messages}
     try:
         stamps = {file: _stamp((project.root / file).stat()) for file in {*project.files, *prompts}}
     except OSError:

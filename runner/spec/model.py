@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from runner.spec.fields import (
-    ApiPath,
     Attempts,
     BaseUrl,
     Count,
     Endpoint,
     EnvName,
-    Header,
+    Fields,
     Hours,
-    HoursOrDuration,
     JsonMap,
     Key,
     Maybe,
@@ -23,54 +21,53 @@ from runner.spec.fields import (
     Name,
     NameList,
     Names,
-    RawText,
     Text,
     Texts,
     Whole,
+    plain,
 )
-
-PhaseName = Literal["validating", "running", "finalizing", "cancelling", "completed", "failed", "expired", "cancelled"]
+from runner.spec.options import AudioOptions, FireworksOptions
+from runner.spec.overrides import AnyOverrides
 
 ProfileName = Literal["groq", "deepinfra", "dashscope", "siliconflow", "doubleword", "azure"]
 
 
-class _Fields(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        hide_input_in_errors=True,
-        populate_by_name=False,
-        defer_build=True,  # most commands need few of the models
-    )
+def _as_written(value: Any) -> Any:
+    return value
 
 
-class PriceSpec(_Fields):
-    """USD per 1M tokens."""
+# Which fields they may have depends on the kind of the provider: `kinds` checks them when that is known.
+Options = Annotated[dict[str, Any], BeforeValidator(plain, json_schema_input_type=FireworksOptions | AudioOptions)]
+Overrides = Annotated[dict[str, Any], BeforeValidator(_as_written, json_schema_input_type=AnyOverrides)]
 
-    input: Money
+
+class PriceSpec(Fields):
+    """USD per 1M tokens, or per minute of sound."""
+
+    input: Maybe[Money] = None
     output: Maybe[Money] = Field(default=None, description="may be left out for embeddings")
+    per_minute: Maybe[Money] = Field(default=None, description="of recordings, instead of the other two")
 
 
-class ModelSpec(_Fields):
+class ModelSpec(Fields):
     """A model of a provider, and how it is asked."""
 
     provider: Name = Field(description="a built-in provider (embedded, openai, groq, ...) or one of `providers`")
     name: Text = Field(description="the provider's own name of the model")
     params: Maybe[JsonMap] = Field(default=None, description="sent with every request, such as max_tokens")
-    options: Maybe[JsonMap] = Field(default=None, description="of the provider, not sent in requests")
-    price: Maybe[PriceSpec] = Field(default=None, description="USD per 1M tokens")
+    options: Maybe[Options] = Field(default=None, description="of the provider, not sent in requests")
+    price: Maybe[PriceSpec] = Field(default=None, description="USD per 1M tokens, or per minute of sound")
     endpoint: Maybe[Endpoint] = None
 
 
-class SampleSpec(_Fields):
+class SampleSpec(Fields):
     """Some rows only; the same ones every time."""
 
     rows: Count
     seed: Maybe[Whole] = None
 
 
-class DatasetSpec(_Fields):
+class DatasetSpec(Fields):
     """Rows of files."""
 
     files: Texts = Field(description="a path, a list, or globs; .jsonl .csv .parquet (.gz, .zst)")
@@ -79,12 +76,12 @@ class DatasetSpec(_Fields):
     sample: Maybe[SampleSpec] = None
 
 
-class MessageSpec(_Fields):
+class MessageSpec(Fields):
     role: Literal["system", "developer", "user", "assistant"]
     content: Text
 
 
-class PromptSpec(_Fields):
+class PromptSpec(Fields):
     """Templates of what is asked for one row: `user`, `messages` or `file`."""
 
     system: Maybe[Text] = None
@@ -95,7 +92,7 @@ class PromptSpec(_Fields):
     tools: Maybe[Annotated[list[JsonMap], Field(min_length=1)]] = Field(default=None, description="passed through")
 
 
-class MatrixSpec(_Fields):
+class MatrixSpec(Fields):
     """One job for every combination of values."""
 
     model: Maybe[NameList] = None
@@ -105,15 +102,21 @@ class MatrixSpec(_Fields):
     window: Maybe[Annotated[list[Hours], Field(min_length=1)]] = None
 
 
-class JobSpec(_Fields):
-    """A dataset through a prompt to a model, into one file."""
+class JobSpec(Fields):
+    """A dataset through a prompt, or recordings, to a model; the answers into one file or folder."""
 
     dataset: Maybe[Name] = None
     prompt: Maybe[Name] = None
+    audio: Maybe[Texts] = Field(default=None, description="recordings: a path, a list, or globs")
+    exclude: Maybe[Texts] = Field(default=None, description="of these recordings: a path, a list, or globs")
+    task: Maybe[Literal["transcribe", "translate"]] = Field(default=None, description="translate: into English")
     model: Maybe[Name] = None
     matrix: Maybe[MatrixSpec] = None
     window: Maybe[Hours] = Field(default=None, description="how long the remote may take, such as 24h")
-    output: Text = Field(description="a path below the project root; .jsonl .csv .parquet; a template of cell keys")
+    output: Text = Field(
+        description="a path below the project root; .jsonl .csv .parquet, or for recordings a folder that ends in `/`; "
+        "a template of cell keys"
+    )
     replicate: Maybe[Count] = Field(default=None, description="a number in the digest: ask again on purpose")
     max_attempts: Maybe[Attempts] = None
     on_unknown: Maybe[Literal["hold", "resubmit"]] = None
@@ -123,105 +126,15 @@ class JobSpec(_Fields):
     tags: Maybe[Names] = None
 
 
-class AuthFields(_Fields):
-    header: Maybe[Header] = None
-    scheme: Maybe[RawText] = Field(default=None, description="before the key, such as Bearer; empty for the bare key")
-
-
-class PathFields(_Fields):
-    files: Maybe[ApiPath] = None
-    files_upload: Maybe[ApiPath] = None
-    content: Maybe[ApiPath] = None
-    batches: Maybe[ApiPath] = None
-    cancel: Maybe[ApiPath] = None
-
-
-class WindowFields(_Fields):
-    default: Maybe[HoursOrDuration] = None
-    allowed: Maybe[Annotated[list[HoursOrDuration], Field(min_length=1)]] = None
-    min: Maybe[HoursOrDuration] = None
-    max: Maybe[HoursOrDuration] = None
-
-
-class LimitFields(_Fields):
-    lines: Maybe[Count] = None
-    bytes: Maybe[Count] = None
-    line_bytes: Maybe[Whole] = Field(default=None, description="0: no limit of its own")
-
-
-class MetadataFields(_Fields):
-    supported: Maybe[bool] = None
-    max_keys: Maybe[Whole] = None
-    key_len: Maybe[Count] = None
-    value_len: Maybe[Count] = None
-    key_field: Maybe[Text] = Field(default=None, description="the one key that is kept, where others are dropped")
-
-
-class ListFields(_Fields):
-    style: Maybe[Literal["cursor", "none", "token"]] = None
-    limit_max: Maybe[Count] = None
-
-
-class CountFields(_Fields):
-    path: Maybe[RawText] = Field(default=None, description="of the object that holds them; empty for the top")
-    total: Maybe[Text] = None
-    ok: Maybe[Text] = None
-    failed: Maybe[Text] = None
-
-
-class QuotaErrorFields(_Fields):
-    codes: Maybe[list[Text]] = None
-    prefixes: Maybe[list[Text]] = None
-
-
-class FileVisibilityFields(_Fields):
-    codes: Maybe[list[Text]] = None
-    params: Maybe[list[Text]] = None
-    window_s: Maybe[Money] = None
-
-
-class ContentFields(_Fields):
-    range: Maybe[bool] = None
-
-
-class ProfileOverrides(_Fields):
-    """How an OpenAI look-alike differs: data, not code. What is not given stays as in the profile."""
-
-    auth: Maybe[AuthFields] = None
-    query: Maybe[dict[str, RawText]] = None
-    paths: Maybe[PathFields] = None
-    upload_purpose: Maybe[Text] = None
-    wait_file_processed: Maybe[bool] = None
-    window: Maybe[WindowFields] = None
-    limits: Maybe[LimitFields] = None
-    metadata: Maybe[MetadataFields] = None
-    create_extra: Maybe[JsonMap] = None
-    list_: Maybe[ListFields] = Field(default=None, alias="list")
-    status_map: Maybe[dict[str, PhaseName]] = None
-    time_format: Maybe[Literal["int", "iso"]] = None
-    counts: Maybe[CountFields] = None
-    errors_shape: Maybe[Literal["list_object", "list_str", "str"]] = None
-    id_path: Maybe[Text] = None
-    quota_error: Maybe[QuotaErrorFields] = None
-    file_visibility_error: Maybe[FileVisibilityFields] = None
-    cancel_terminal: Maybe[Literal[200, 400, 409]] = None
-    content: Maybe[ContentFields] = None
-    min_poll_s: Maybe[Money] = None
-    discount: Maybe[Annotated[Money, Field(le=1)]] = Field(default=None, description="0.5 is half the price")
-    endpoints: Maybe[Annotated[list[Endpoint], Field(min_length=1)]] = None
-    settle_s: Maybe[Money] = None
-    defer_s: Maybe[Money] = None
-
-
-class ProviderSpec(_Fields):
+class ProviderSpec(Fields):
     """A provider of your own, or what differs for a built-in one. Keys come from the environment."""
 
-    kind: Maybe[Literal["embedded", "openai"]] = None
+    kind: Maybe[Literal["embedded", "openai", "fireworks", "fireworks-audio"]] = None
     base_url: Maybe[BaseUrl] = None
     account: Maybe[Text] = None
     api_key_env: Maybe[EnvName] = None
     profile: Maybe[ProfileName] = None
-    overrides: Maybe[ProfileOverrides] = None
+    overrides: Maybe[Overrides] = Field(default=None, description="of what is known about the remote, by its kind")
 
 
 def _user_only(value: Any) -> Any:
@@ -236,7 +149,7 @@ Prompt = Annotated[PromptSpec, BeforeValidator(_user_only, json_schema_input_typ
 Provider = Annotated[ProviderSpec, BeforeValidator(_defaults, json_schema_input_type=ProviderSpec | None)]
 
 
-class SpecFile(_Fields):
+class SpecFile(Fields):
     """A spec file of runner. All files below the given paths form one namespace."""
 
     version: Maybe[Literal[1]] = None

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import Mark
-from runner.spec.builtin import BUILT_IN, UNSUPPORTED
+from runner.spec import kinds
+from runner.spec.builtin import BUILT_IN
 from runner.spec.declared import Declared, Entry
 from runner.spec.fields import ENDPOINT_NAMES
 from runner.spec.loader import read_text
-from runner.spec.model import DatasetSpec, ModelSpec, PromptSpec, ProviderSpec
+from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, ProviderSpec
 from runner.spec.nodes import Mapping, Scalar, Sequence
 from runner.spec.problems import Problems
 from runner.spec.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, Provider
 
-WRITTEN_BY_US = ("model", "messages", "input", "prompt", "stream")
 DATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
 _PACKED = (".gz", ".zst")
 
@@ -46,7 +46,7 @@ def _provider(entry: Entry, problems: Problems) -> Provider | None:
             message = f"`{field_name}` of {entry.subject} is built in and cannot be changed"
             problems.error(entry.value_mark(field_name), message, "declare a provider with a name of its own")
             return None
-    if not _fits_kind(entry, spec, kind, problems):
+    if not kinds.check_provider(entry, kind, problems):
         return None
     needs_url = profile == "azure" or not (built_in or profile)
     if kind == "openai" and needs_url and not spec.base_url:
@@ -55,19 +55,10 @@ def _provider(entry: Entry, problems: Problems) -> Provider | None:
             hint = "such as `base_url: https://RESOURCE.openai.azure.com/openai/v1`"
         problems.error(entry.key.mark, f"{entry.subject} needs `base_url`", hint)
         return None
-    overrides = spec.overrides.model_dump(exclude_unset=True, by_alias=True) if spec.overrides else {}
+    overrides = kinds.overrides_of(entry, kind, problems)
+    if overrides is None:
+        return None
     return Provider(entry.name, kind, spec.base_url, spec.account, spec.api_key_env, profile, overrides, entry.key.mark)
-
-
-def _fits_kind(entry: Entry, spec: ProviderSpec, kind: str, problems: Problems) -> bool:
-    """The embedded server has no address, account or key."""
-    extra = [name for name in ProviderSpec.model_fields if name != "kind" and getattr(spec, name) is not None]
-    if kind != "embedded" or not extra:
-        return True
-    for name in extra:
-        message = f"`{name}` has no meaning for the embedded {entry.subject}"
-        problems.error(entry.key_mark(name), message, "remove the line")
-    return False
 
 
 def models_of(declared: Declared, providers: dict[str, Provider | None], problems: Problems) -> dict[str, Model | None]:
@@ -79,30 +70,42 @@ def _model(entry: Entry, declared: Declared, providers: dict[str, Provider | Non
     spec: ModelSpec | None = entry.spec
     if spec is None:
         return None
-    for name in WRITTEN_BY_US:
-        if name in (spec.params or {}):
-            hint = "a batch cannot stream" if name == "stream" else "runner writes it into every request"
-            params = entry.value("params")
-            mark = params.key(name).mark if isinstance(params, Mapping) else entry.key.mark
-            problems.error(mark, f"`params` of {entry.subject} cannot set `{name}`", hint)
-            is_known = False
-    endpoint = spec.endpoint or ENDPOINTS[0]
-    if spec.price and spec.price.output is None and endpoint != ENDPOINT_NAMES["embeddings"]:
-        problems.error(entry.key_mark("price"), f"`price` of {entry.subject} needs `output`")
+    provider = providers.get(spec.provider)
+    if not kinds.check_params(entry, provider.kind if provider else "", problems):
         is_known = False
-    if not is_known:
+    endpoint = spec.endpoint or ENDPOINTS[0]
+    price = _price(entry, spec.price, provider, endpoint, problems) if spec.price else None
+    options = kinds.options_of(entry, provider.kind, problems) if provider else None
+    if not is_known or options is None or (spec.price and not price):
         return None
-    price = Price(spec.price.input, spec.price.output or 0.0) if spec.price else None
     return Model(
         key=entry.name,
         provider=spec.provider,
         name=spec.name,
         endpoint=endpoint,
         params=spec.params or {},
-        options=spec.options or {},
+        options=options,
         price=price,
         mark=entry.key.mark,
     )
+
+
+def _price(entry: Entry, spec: PriceSpec, provider: Provider | None, endpoint: str, problems: Problems) -> Price | None:
+    """By tokens or by minutes, or None after a problem."""
+    mark = entry.key_mark("price")
+    if spec.per_minute is not None:
+        if provider and provider.kind not in kinds.HEARING:
+            message = f"`price.per_minute` of {entry.subject} is for recordings, and `{provider.name}` takes none"
+            problems.error(mark, message, "give the prices of `input` and `output`, per 1M tokens")
+            return None
+        if spec.input is None and spec.output is None:
+            return Price(per_minute=spec.per_minute)
+        problems.error(mark, f"`price` of {entry.subject} is by tokens and by minutes", "keep one of the two")
+        return None
+    needed = {"input": spec.input is None, "output": spec.output is None and endpoint != ENDPOINT_NAMES["embeddings"]}
+    for name in (name for name, is_missing in needed.items() if is_missing):
+        problems.error(mark, f"`price` of {entry.subject} needs `{name}`")
+    return None if any(needed.values()) else Price(spec.input or 0.0, spec.output or 0.0)
 
 
 def _check_provider(
@@ -121,10 +124,6 @@ def _check_provider(
             return False
         return provider is not None
     if not declared.is_whole:
-        return False
-    if name in UNSUPPORTED:
-        message = f"{entry.subject} uses `{name}`, which is not supported by this version yet"
-        problems.error(node.mark, message, "use one of " + ", ".join(f"`{known}`" for known in BUILT_IN))
         return False
     near = problems.nearest(name, providers)
     hint = f"did you mean `{near}`?" if near else "declare it under `providers`"
@@ -209,7 +208,10 @@ def _messages(entry: Entry, spec: PromptSpec, root: Path, problems: Problems) ->
         problems.error(entry.key_mark(given[1]), message, hint)
         return None
     if spec.messages is not None:
-        return tuple(Message(m.role, m.content, _message_mark(entry, index)) for index, m in enumerate(spec.messages))
+        return tuple(
+            Message(m.role, m.content, _message_mark(entry, index), _role_mark(entry, index))
+            for index, m in enumerate(spec.messages)
+        )
     user = _user_message(entry, spec, root, problems)
     if user is None:
         return None
@@ -223,6 +225,13 @@ def _message_mark(entry: Entry, index: int) -> Mark:
     item = node.items[index] if isinstance(node, Sequence) else None
     content = item.get("content") if isinstance(item, Mapping) else None
     return content.text_mark if isinstance(content, Scalar) else entry.key.mark
+
+
+def _role_mark(entry: Entry, index: int) -> Mark:
+    node = entry.value("messages")
+    item = node.items[index] if isinstance(node, Sequence) else None
+    role = item.get("role") if isinstance(item, Mapping) else None
+    return role.mark if role else entry.key.mark
 
 
 def _user_message(entry: Entry, spec: PromptSpec, root: Path, problems: Problems) -> Message | None:

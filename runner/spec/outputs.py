@@ -8,14 +8,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 from runner.errors import Mark
 from runner.spec.fields import OUTPUT_SUFFIXES
 from runner.spec.problems import Problems
-from runner.spec.project import Dataset, Job
+from runner.spec.project import AnyJob, AudioJob, Dataset
 
 STATE_FOLDER = ".runner"
 NAMES = ("model", "prompt", "dataset", "replicate", "window", "job")
+AUDIO_NAMES = ("model", "replicate", "window", "job")
 
 _NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _GLOB = re.compile(r"[*?\[]")
@@ -25,28 +27,29 @@ def names_in(template: str) -> set[str]:
     return set(_NAME.findall(template))
 
 
-def check_template(template: str, subject: str, mark: Mark, problems: Problems) -> bool:
+def check_template(template: str, subject: str, mark: Mark, problems: Problems, names: Sequence[str] = NAMES) -> bool:
     """Whether only plain names that have a value are used; False after a problem."""
     rest = _NAME.sub("", template)
     if re.search(r"\{\{|\}\}|\{%|\{#", rest):
         message = f"`output` of {subject} may use plain names only, such as `{{{{ model }}}}`"
         problems.error(mark, message)
         return False
-    unknown = sorted(names_in(template) - set(NAMES))
+    unknown = sorted(names_in(template) - set(names))
     for name in unknown:
-        near = problems.nearest(name, NAMES)
-        listed = "use one of " + ", ".join(f"`{known}`" for known in NAMES)
+        near = problems.nearest(name, names)
+        listed = "use one of " + ", ".join(f"`{known}`" for known in names)
         hint = f"did you mean `{near}`?" if near else listed
         problems.error(mark, f"`output` of {subject} uses the unknown name `{name}`", hint)
     return not unknown
 
 
 def rendered(template: str, values: Mapping[str, str]) -> str:
-    """The path for one cell, normalised; `template` was checked."""
-    return posixpath.normpath(_NAME.sub(lambda found: values[found.group(1)], template))
+    """The path for one cell, normalised, but for the slash that ends a folder; `template` was checked."""
+    path = posixpath.normpath(_NAME.sub(lambda found: values[found.group(1)], template))
+    return f"{path}/" if template.endswith("/") else path
 
 
-def complaint_about(template: str, output: str, root: Path) -> tuple[str, str] | None:
+def complaint_about(template: str, output: str, root: Path, *, may_be_folder: bool = False) -> tuple[str, str] | None:
     """Why `output` (rendered from `template`) cannot be written, and what to do; None if it can.
 
     root: with its own symlinks resolved.
@@ -56,7 +59,14 @@ def complaint_about(template: str, output: str, root: Path) -> tuple[str, str] |
         return "must not hold backslashes or control characters", "separate folders with `/`"
     if output.startswith(("/", "~")) or re.match(r"[A-Za-z]:", output) or ".." in template.split("/"):
         return "must stay inside the project root", "give a path without `..`, relative to the root"
-    if template.endswith("/") or not output.endswith(OUTPUT_SUFFIXES) or output.split("/")[-1] in OUTPUT_SUFFIXES:
+    if output.endswith("/"):
+        if not may_be_folder:
+            return f"must end in one of {suffixes}", "such as `results/answers.jsonl`"
+        if output == "./":
+            return "must be a folder of its own", "such as `transcripts/`"
+    elif not output.endswith(OUTPUT_SUFFIXES) or output.split("/")[-1] in OUTPUT_SUFFIXES:
+        if may_be_folder:
+            return f"must end in `/` or in one of {suffixes}", "such as `transcripts/` or `results/calls.jsonl`"
         return f"must end in one of {suffixes}", "such as `results/answers.jsonl`"
     if any(len(part.encode()) > 255 for part in output.split("/")) or len(output.encode()) > 4_000:
         return "is too long for a file name", ""
@@ -64,8 +74,12 @@ def complaint_about(template: str, output: str, root: Path) -> tuple[str, str] |
         return f"must not be inside `{STATE_FOLDER}/`", "that is where runner keeps its state"
     if not _is_inside(str(root), output):
         return "leaves the project root through a symlink", "outputs must stay inside the root"
-    if os.path.isdir(root / output):  # noqa: PTH112  # never raises: a name may be too long to ask for
-        return "is a folder", "give a file name"
+    # these never raise: a name may be too long to ask for
+    if output.endswith("/"):
+        if os.path.isfile(root / output.rstrip("/")):  # noqa: PTH113
+            return "is a file", "give the name of a folder"
+    elif os.path.isdir(root / output):  # noqa: PTH112
+        return "is a folder", "give a file name" + (", or end it with `/`" if may_be_folder else "")
     return None
 
 
@@ -74,40 +88,87 @@ def _is_inside(root: str, output: str) -> bool:
     return os.path.realpath(f"{root}/{output}").startswith(root.rstrip("/") + "/")
 
 
-def check_collisions(jobs: Sequence[Job], inputs: Mapping[str, str], problems: Problems) -> None:
-    """No two jobs write one file, and none writes what another reads.
+def check_collisions(jobs: Sequence[AnyJob], inputs: Mapping[str, str], problems: Problems) -> None:
+    """No two jobs write one file or folder, none writes into another's folder or over what another reads.
 
     inputs: paths of files the specs read -> what they are.
     """
-    owners: dict[str, Job] = {}
+    owners: dict[str, AnyJob] = {}
+    holding = {folder: (path, what) for path, what in inputs.items() for folder in _parents(path)}
     for job in jobs:
-        folded = job.output.casefold()
+        folded = job.output.rstrip("/").casefold()
         other = owners.setdefault(folded, job)
         if other is not job:
             _refuse_shared(job, other, problems)
         elif folded in inputs:
             _refuse_input(job, inputs[folded], problems)
+        elif job.output.endswith("/") and folded in holding:
+            path, what = holding[folded]
+            message = f"`output` of job `{job.address}` would write into `{job.output}`, where `{path}` is, {what}"
+            problems.error(job.output_mark, message, "write into a folder of its own")
     for job in jobs:
-        for folder in _parents(job.output.casefold()):
+        for folder in _parents(job.output.rstrip("/").casefold()):
             if folder in owners:
                 other = owners[folder]
                 message = f"job `{job.address}` writes below `{other.output}`, the output of `{other.address}`"
                 problems.error(job.output_mark, f"{message} at {other.output_mark}", "rename one of the two")
 
 
-def check_globs(jobs: Iterable[Job], datasets: Iterable[Dataset], problems: Problems) -> None:
-    """An output that a dataset's glob matches would be read as input by the next run."""
+class _Glob(NamedTuple):
+    """A pattern by which a job reads files, and what it belongs to."""
+
+    pattern: str
+    what: str
+    exclude: tuple[str, ...] = ()
+    hint: str = "write into another folder"
+
+    def matches(self, path: str) -> bool:
+        start = _GLOB.search(self.pattern)
+        if start is None or not path.startswith(self.pattern[: start.start()]):
+            return False
+        return glob_matches(self.pattern, path) and not any(_excludes(pattern, path) for pattern in self.exclude)
+
+
+def check_globs(jobs: Iterable[AnyJob], datasets: Iterable[Dataset], problems: Problems) -> None:
+    """An output that a glob of a dataset or of recordings matches would be read as input by the next run."""
+    jobs = list(jobs)
     globs = [
-        (pattern[: found.start()], pattern, dataset)
+        _Glob(posixpath.normpath(pattern), f"matched by the files of dataset `{dataset.key}` at {dataset.mark}")
         for dataset in datasets
-        for pattern in map(posixpath.normpath, dataset.files)
-        if (found := _GLOB.search(pattern))
+        for pattern in dataset.files
     ]
+    globs += [
+        _Glob(
+            posixpath.normpath(pattern),
+            f"matched by `audio` of job `{job.name}` at {job.patterns_mark}",
+            job.exclude,
+            "write into another folder, or take it out with `exclude`",
+        )
+        for job in {job.name: job for job in jobs if isinstance(job, AudioJob)}.values()
+        for pattern in job.patterns
+    ]
+    globs = [glob for glob in globs if _GLOB.search(glob.pattern)]
     for job in jobs:
-        for prefix, pattern, dataset in globs:
-            if job.output.startswith(prefix) and glob_matches(pattern, job.output):
-                _refuse_input(job, f"matched by the files of dataset `{dataset.key}` at {dataset.mark}", problems)
+        written = _written_by(job)
+        for glob in globs:
+            if any(glob.matches(path) for path in written):
+                _refuse_input(job, glob.what, problems, glob.hint)
                 break
+
+
+def _written_by(job: AnyJob) -> list[str]:
+    """The file a job writes; for a folder, what files in it may be called."""
+    if not job.output.endswith("/"):
+        return [job.output]
+    suffixes = (".json", ".txt", ".srt", ".vtt")
+    return [f"{job.output}{name}{suffix}" for suffix in suffixes for name in ("recording", "folder/recording")]
+
+
+def _excludes(pattern: str, path: str) -> bool:
+    """Whether `exclude` takes a file out: itself, or a folder above it; without a slash it counts in every folder."""
+    pattern = pattern.strip("/")
+    everywhere = pattern if "/" in pattern else f"**/{pattern}"
+    return any(glob_matches(everywhere, above) for above in [*_parents(path), path])
 
 
 def glob_matches(glob: str, path: str) -> bool:
@@ -132,13 +193,18 @@ def _parents(path: str) -> list[str]:
     return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
-def _refuse_shared(job: Job, other: Job, problems: Problems) -> None:
+def _refuse_shared(job: AnyJob, other: AnyJob, problems: Problems) -> None:
     message = f"job `{job.address}` writes `{job.output}`, and so does `{other.address}` at {other.output_mark}"
-    if job.output != other.output:
+    if job.output.rstrip("/") != other.output.rstrip("/"):
         message += f" as `{other.output}`: they differ only in case"
-    problems.error(job.output_mark, message, "give each job a file of its own")
+    what = "folder" if job.output.endswith("/") else "file"
+    problems.error(job.output_mark, message, f"give each job a {what} of its own")
 
 
-def _refuse_input(job: Job, what: str, problems: Problems) -> None:
+def _refuse_input(job: AnyJob, what: str, problems: Problems, hint: str = "") -> None:
+    if job.output.endswith("/"):
+        message = f"what job `{job.address}` writes into `{job.output}` would be {what}"
+        problems.error(job.output_mark, message, hint)
+        return
     message = f"`output` of job `{job.address}` would overwrite `{job.output}`, {what}"
     problems.error(job.output_mark, message, "write to another file")

@@ -77,7 +77,8 @@ class Problems:
     def raise_errors(self) -> None:
         """Raises SpecError with everything found, if anything of it is an error."""
         if self.errors:
-            raise SpecError(list(dict.fromkeys(self.found)))
+            once = {(problem.mark, problem.message): problem for problem in reversed(self.found)}
+            raise SpecError([*reversed(once.values())])
 
     def warnings(self) -> tuple[str, ...]:
         """Each as one line, sorted by place."""

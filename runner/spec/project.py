@@ -14,10 +14,11 @@ ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/com
 
 
 class Price(msgspec.Struct, frozen=True):
-    """USD per 1M tokens."""
+    """USD per 1M tokens, or per minute of sound."""
 
-    input: float
-    output: float
+    input: float = 0.0
+    output: float = 0.0
+    per_minute: float | None = None
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -49,6 +50,7 @@ class Message(msgspec.Struct, frozen=True):
     role: str
     content: str
     mark: Mark = Mark("")
+    role_mark: Mark = Mark("")  # where the role is written, if it is
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -72,14 +74,12 @@ class Provider(msgspec.Struct, frozen=True):
     mark: Mark = Mark("")
 
 
-class Job(msgspec.Struct, frozen=True):
-    """One cell: what to ask, of whom, and where the answers go."""
+class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell: of whom to ask, and where the answers go. What is asked, each kind of job adds."""
 
     address: str
     name: str  # the job's key in the specs
     cell: Mapping[str, str]  # empty without a matrix
-    dataset: Dataset
-    prompt: Prompt
     model: Model
     window_hours: int
     output: str  # relative to the project root, always inside it
@@ -95,10 +95,32 @@ class Job(msgspec.Struct, frozen=True):
     window_mark: Mark = Mark("")
 
 
+class Job(BaseJob, frozen=True, kw_only=True, tag="rows"):
+    """The rows of a dataset through a prompt."""
+
+    dataset: Dataset
+    prompt: Prompt
+
+
+class AudioJob(BaseJob, frozen=True, kw_only=True, tag="audio"):
+    """Recordings, one request each. `output` is a folder if it ends in `/`."""
+
+    patterns: tuple[str, ...]  # globs or paths, relative to the project root
+    exclude: tuple[str, ...] = ()
+    task: str = "transcribe"  # or translate
+    path: str  # of the API, with a slash before it
+    endpoint_id: str = ""  # where the remote runs it; empty where it has no such thing
+    fields: tuple[tuple[str, str], ...] = ()  # of the form, sorted; without the file and the model
+    patterns_mark: Mark = Mark("")
+
+
+AnyJob = Job | AudioJob
+
+
 class Project(msgspec.Struct, frozen=True):
     name: str
     root: Path
-    jobs: tuple[Job, ...]  # sorted by address
+    jobs: tuple[AnyJob, ...]  # sorted by address
     providers: Mapping[str, Provider]  # those the jobs use, and those declared
     files: tuple[str, ...]  # spec files read, relative to the root
     paths: tuple[str, ...] = ()  # what was given on the command line

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from runner.compile import digest
 from runner.compile.compile import CompiledJob, compile_job
 from runner.compile.requests import custom_id_of, key_of
+from runner.compile.shard import identity_of
 from runner.errors import SpecError
 from runner.job.capabilities import LineFormat
 from runner.spec.project import Job
@@ -45,7 +46,9 @@ def body_of(root: Path, job: Job, line_format: LineFormat = LineFormat.OPENAI) -
 def by_hand(job: Job, body: bytes, model: str = "") -> str:
     """The rule of identity, written a second time."""
     whole = hashlib.sha256(b"runner-request/1\n")
-    parts = (job.model.provider, job.model.endpoint, str(job.replicate), model)
+    parts = [job.model.provider, job.model.endpoint, str(job.replicate), model]
+    if "precision" in job.model.options:
+        parts.append(f"precision={job.model.options['precision']}")
     for part in (*(part.encode() for part in parts), body):
         whole.update(len(part).to_bytes(8, "big") + part)
     return whole.hexdigest()
@@ -73,6 +76,15 @@ GOLDEN = {
             '{"role":"system","content":"You are a géographe."},{"role":"user","content":"Capital of Perú? \u2028"}]}'
         ),
         "d251c4d68381ccb9c07487b3a84879fba431cfa823c55d2519678849ab6022f4",
+    ),
+    "fireworks with a precision": (
+        replace(CHAT, model=replace(CHAT.model, options={"precision": "FP8", "placement": {"region": "US"}})),
+        LineFormat.FIREWORKS,
+        (
+            '{"max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"messages":['
+            '{"role":"system","content":"You are a géographe."},{"role":"user","content":"Capital of Perú? \u2028"}]}'
+        ),
+        "964783c70cabb1629d6d675e039505816396c1c2b73ab47a3c2a036c469ae640",
     ),
     "schema": (
         replace(CHAT, prompt=replace(CHAT.prompt, response_format=SCHEMA, tools=({"z": 1, "a": 2.0},))),
@@ -224,6 +236,19 @@ def test_the_model_outside_the_body_is_part_of_the_digest(tmp_path: Path) -> Non
     write_rows(tmp_path, COUNTRIES[:1])
     one, two = (compiled(tmp_path, job_of(model={"name": n}), LineFormat.FIREWORKS) for n in ("a", "b"))
     assert one.wanted.keys != two.wanted.keys
+
+
+def test_precision_makes_another_request_and_placement_does_not(tmp_path: Path) -> None:
+    write_rows(tmp_path, COUNTRIES[:1])
+    options: list[dict[str, Any]] = [{}, {"precision": "FP8"}, {"precision": "BF16"}]
+    jobs = [job_of(model={"options": chosen}) for chosen in options]
+    placed = [job_of(model={"options": {**chosen, "placement": {"region": "US"}}}) for chosen in options]
+    keys = [bytes(compiled(tmp_path, job, LineFormat.FIREWORKS).wanted.keys) for job in (*jobs, *placed)]
+    assert len(set(keys[:3])) == 3
+    assert keys[:3] == keys[3:]
+    shards = [identity_of(job) for job in (*jobs, *placed)]
+    assert len(set(shards[:3])) == 3
+    assert shards[:3] == shards[3:]
 
 
 @given(

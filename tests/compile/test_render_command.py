@@ -11,6 +11,7 @@ import pytest
 
 from runner.compile.requests import key_of
 from tests.compile.made import COUNTRIES, write_rows
+from tests.data import sounds
 
 SPEC = """
 project: capitals
@@ -60,6 +61,32 @@ def test_a_matrix_prints_its_cells_and_rows_can_be_few(root: Path) -> None:
     assert models == ["gpt-x", "gpt-x", "gpt-y", "gpt-y"]
     one = render(root, "both:model=two", "--rows", "1")
     assert [msgspec.json.decode(line)["body"]["model"] for line in one.stdout.splitlines()] == ["gpt-y"]
+
+
+def test_lines_are_those_of_the_provider(root: Path) -> None:
+    """One whose jobs name the model gets rows without it."""
+    (root / "specs" / "a.yaml").write_text(
+        SPEC.replace("provider: openai, name: gpt-x", "provider: fireworks, name: x")
+    )
+    done = render(root, "plain", "--rows", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    line = msgspec.json.decode(done.stdout)
+    assert sorted(line) == ["body", "custom_id"]
+    assert line["body"] == {"temperature": 0, "messages": [{"role": "user", "content": "Capital of Perú?"}]}
+
+
+def test_recordings_are_described(root: Path) -> None:
+    (root / "specs" / "b.yaml").write_text(
+        "models: {w: {provider: fireworks-audio, name: whisper-v3}}\n"
+        "jobs: {calls: {audio: '*.wav', model: w, output: texts/}}\n"
+    )
+    (root / "a.wav").write_bytes(sounds.wav())
+    done = render(root, "calls")
+    assert (done.returncode, done.stderr) == (0, "")
+    line = msgspec.json.decode(done.stdout)
+    assert key_of(line.pop("custom_id"))
+    assert line["file"] == "a.wav"
+    assert line["form"] == {"model": "whisper-v3"}
 
 
 def test_an_unknown_address_and_a_broken_template_are_explained(root: Path) -> None:

@@ -14,12 +14,22 @@ from hypothesis import strategies as st
 from runner.errors import Mark, SpecError, UsageError
 from runner.spec.load import load
 from runner.spec.problems import render
-from runner.spec.project import ENDPOINTS, Job, Price, Project
+from runner.spec.project import ENDPOINTS, AudioJob, Job, Price, Project
 
 VALID = Path(__file__).parent / "valid"
 NOUNS = """models:
   m: {provider: embedded, name: echo}
   n: {provider: groq, name: llama}
+datasets:
+  d: {files: data/d.csv}
+prompts:
+  p: "{{ x }}"
+"""
+
+
+FIREWORKS = """models:
+  f: {provider: fireworks, name: x, params: {max_tokens: 5, temperature: 0, stop: [x]}, options: {
+    precision: FP8, placement: {regions: US_IOWA_1}}}
 datasets:
   d: {files: data/d.csv}
 prompts:
@@ -36,6 +46,7 @@ def project_of(root: Path, **files: str) -> Project:
 
 def job_of(root: Path, fields: str, nouns: str = NOUNS) -> Job:
     [job] = project_of(root, a=f"{nouns}jobs:\n  j: {{{fields}}}\n").jobs
+    assert isinstance(job, Job)
     return job
 
 
@@ -209,6 +220,125 @@ def test_providers(tmp_path: Path) -> None:
     }
     assert (providers["groq2"].kind, providers["groq2"].profile) == ("openai", "groq")
     assert providers["embedded"].kind == "embedded"
+
+
+def test_remotes_with_datasets(tmp_path: Path) -> None:
+    text = """providers:
+  fireworks: {account: acme}
+  mine: {kind: fireworks, base_url: http://localhost:8080/, api_key_env: MINE, overrides: {
+    limits: {output_bytes: 5}, window: {default: 1d, allowed: [24h, 2d]}, storage_hosts: .example.com, max_poll_s: 9}}
+"""
+    providers = project_of(tmp_path, a=text).providers
+    assert (providers["fireworks"].kind, providers["fireworks"].account) == ("fireworks", "acme")
+    mine = providers["mine"]
+    assert (mine.kind, mine.base_url, mine.api_key_env) == ("fireworks", "http://localhost:8080", "MINE")
+    assert mine.overrides == {
+        "limits": {"output_bytes": 5},
+        "window": {"default": 24, "allowed": [24, 48]},
+        "storage_hosts": [".example.com"],
+        "max_poll_s": 9.0,
+    }
+    job = job_of(tmp_path, "dataset: d, prompt: p, model: f, output: o.csv", nouns=f"{text}{FIREWORKS}")
+    assert job.model.options == {"precision": "FP8", "placement": {"regions": ["US_IOWA_1"]}}
+    assert job.model.params == {"max_tokens": 5, "temperature": 0, "stop": ["x"]}
+
+
+AUDIO = """models:
+  w: {provider: fireworks-audio, name: whisper-v3, params: {FORM}, price: {per_minute: 0.01}}
+  t: {provider: fireworks-audio, name: whisper-v3-turbo, options: {path: v9/hear/}}
+  o: {provider: fireworks-audio, name: mine, options: {endpoint_id: x}}
+  e: {provider: embedded, name: pocketsphinx, params: {prompt: Ahoy}}
+"""
+
+
+def audio_job_of(root: Path, fields: str, form: str = "") -> AudioJob:
+    [job] = project_of(root, a=f"{AUDIO.replace('FORM', form)}jobs:\n  j: {{{fields}}}\n").jobs
+    assert isinstance(job, AudioJob)
+    return job
+
+
+def test_a_job_of_recordings(tmp_path: Path) -> None:
+    fields = "audio: ['calls/*.flac', calls/x.wav], exclude: drafts, model: w, output: t//s/"
+    job = audio_job_of(tmp_path, fields, "diarize: true, response_format: verbose_json, timestamp_granularities: word")
+    assert (job.patterns, job.exclude, job.task) == (("calls/*.flac", "calls/x.wav"), ("drafts",), "transcribe")
+    assert (job.path, job.endpoint_id, job.output) == ("/v1/audio/transcriptions", "audio-prod", "t/s/")
+    assert job.model.price == Price(per_minute=0.01)
+    assert (job.window_hours, job.replicate, job.on_unknown) == (24, 1, "hold")
+    assert str(job.patterns_mark) == "specs/a.yaml:7:14"
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "path", "endpoint_id"),
+    [
+        ("w", "translate", "/v1/audio/translations", "audio-prod"),
+        ("t", "transcribe", "/v9/hear", "audio-turbo"),
+        ("o", "transcribe", "/v1/audio/transcriptions", "x"),
+        ("e", "translate", "/v1/audio/translations", ""),
+    ],
+)
+def test_where_recordings_are_sent(tmp_path: Path, model: str, task: str, path: str, endpoint_id: str) -> None:
+    job = audio_job_of(tmp_path, f"audio: a.wav, task: {task}, model: {model}, output: o.csv")
+    assert (job.path, job.endpoint_id) == (path, endpoint_id)
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("temperature: 0", "0"),
+        ("temperature: 0.0", "0"),
+        ("temperature: 0.20", "0.2"),
+        ("temperature: [0.0, 0.2, 1]", "0,0.2,1"),
+        ("language: no", "no"),
+        ("skip_vad: false", "false"),
+        ("max_clip_len: 1e3", "1000"),
+        ("prompt: 3.10", "3.10"),
+        ("prompt: 'a, b'", "a, b"),
+    ],
+)
+def test_a_form_is_texts(tmp_path: Path, written: str, sent: str) -> None:
+    job = audio_job_of(tmp_path, "audio: a.wav, model: w, output: o.csv", written)
+    assert job.fields == ((written.split(":")[0], sent),)
+
+
+def test_a_form_is_sorted(tmp_path: Path) -> None:
+    form = "timestamp_granularities: 'word, segment', response_format: verbose_json, language: de, diarize: true"
+    job = audio_job_of(tmp_path, "audio: a.wav, model: w, output: o.csv", form)
+    assert job.fields == (
+        ("diarize", "true"),
+        ("language", "de"),
+        ("response_format", "verbose_json"),
+        ("timestamp_granularities", "word,segment"),
+    )
+
+
+def test_a_matrix_over_models_that_hear(tmp_path: Path) -> None:
+    fields = 'audio: a.wav, matrix: {model: [w, e], replicate: [1, 2]}, output: "o/{{ model }}-{{ replicate }}/"'
+    text = f"{AUDIO.replace('FORM', '')}jobs:\n  j: {{{fields}}}\n"
+    jobs = project_of(tmp_path, a=text).jobs
+    assert [job.address for job in jobs][:2] == ["j:model=e,replicate=1", "j:model=e,replicate=2"]
+    assert [job.output for job in jobs] == ["o/e-1/", "o/e-2/", "o/w-1/", "o/w-2/"]
+    assert all(isinstance(job, AudioJob) for job in jobs)
+
+
+def test_transcripts_may_lie_among_excluded_files(tmp_path: Path) -> None:
+    text = f"{AUDIO.replace('FORM', '')}jobs:\n"
+    text += "  j: {audio: 'calls/**/*', exclude: [texts], model: w, output: calls/texts/}\n"
+    assert project_of(tmp_path, a=text).jobs[0].output == "calls/texts/"
+
+
+def test_an_output_folder_may_be_there_but_not_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "file").write_text("x")
+    assert audio_job_of(tmp_path, "audio: a.wav, model: w, output: there/").output == "there/"
+    with pytest.raises(SpecError) as caught:
+        audio_job_of(tmp_path, "audio: a.wav, model: w, output: file/")
+    assert "`output` of job `j` is a file" in render(caught.value.problems, tmp_path)
+
+
+def test_an_unspecified_precision_is_none(tmp_path: Path) -> None:
+    text = FIREWORKS.replace("precision: FP8", "precision: PRECISION_UNSPECIFIED")
+    job = job_of(tmp_path, "dataset: d, prompt: p, model: f, output: o.csv", nouns=text)
+    assert job.model.options == {"placement": {"regions": ["US_IOWA_1"]}}
 
 
 def test_every_field_of_a_job(tmp_path: Path) -> None:

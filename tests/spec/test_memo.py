@@ -13,6 +13,8 @@ from runner.spec import load, memo
 
 SPEC = """\
 models:
+  w: {provider: fireworks-audio, name: whisper-v3, params: {temperature: [0, 0.5]}, price: {per_minute: 0.01}}
+  f: {provider: fireworks, name: x, options: {precision: FP8, placement: {regions: [a, b]}}}
   m: {provider: embedded, name: echo, params: {seed: 123456789012345678901234567890, top_p: 0.1}}
 datasets:
   d: {files: d.csv}
@@ -20,6 +22,8 @@ prompts:
   p: {file: p.md}
 jobs:
   j: {dataset: d, prompt: p, model: m, output: out.jsonl}
+  y: {audio: [a.wav, b.wav], exclude: x, model: w, output: texts/}
+  z: {dataset: d, prompt: p, model: f, output: z.jsonl}
 """
 
 

@@ -103,6 +103,8 @@ def test_valid_specs_fit_for_a_real_validator(file: Path) -> None:
         "section_is_list", "entry_is_text", "wrong_types", "out_of_range", "bad_choice", "version_2",
         "window_without_unit", "window_word", "endpoint", "sample_number", "no_files", "matrix_empty_list",
         "matrix_not_a_list", "matrix_unknown_key", "prompt_messages", "provider_overrides", "job_name", "project_name",
+        "fireworks_overrides",
+        "audio_provider",
     ],
 )  # fmt: skip
 def test_broken_specs_do_not_fit(name: str) -> None:

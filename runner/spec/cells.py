@@ -1,0 +1,120 @@
+"""One cell of a job: its references resolved, whom it asks checked against what it asks, its output rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.job.address import address_of
+from runner.spec import kinds, outputs, recordings
+from runner.spec.declared import Declared, Entry
+from runner.spec.model import JobSpec
+from runner.spec.problems import Problems
+from runner.spec.project import ENDPOINTS, AnyJob, AudioJob, Dataset, Job, Model, Prompt, Provider
+
+DEFAULT_WINDOW_HOURS = 24
+DEFAULT_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Nouns:
+    """What jobs refer to; None for what is declared but cannot be used."""
+
+    datasets: Mapping[str, Dataset | None]
+    prompts: Mapping[str, Prompt | None]
+    models: Mapping[str, Model | None]
+    providers: Mapping[str, Provider | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Everything jobs are made of, and where their problems go."""
+
+    declared: Declared
+    nouns: Nouns
+    root: Path
+    problems: Problems
+
+
+def cell_of(entry: Entry, cell: Mapping[str, str], scope: Scope) -> AnyJob | None:
+    """One job, or None when something it needs cannot be used (its own problem was reported)."""
+    spec: JobSpec = entry.spec
+    model = scope.nouns.models[cell.get("model") or str(spec.model)]
+    provider = scope.nouns.providers[model.provider] if model else None
+    if model is None or provider is None:
+        return None
+    if not recordings.check_provider(entry, model, provider, scope.problems):
+        return None
+    names = {"model": model.key, "job": entry.name}
+    if spec.audio:
+        heard = recordings.asked_of(entry, scope.declared.entries["models"][model.key], model, scope.problems)
+        common = _common(entry, cell, names, model, provider, scope) if heard is not None else None
+        return AudioJob(**common, **heard) if common and heard else None
+    dataset = scope.nouns.datasets[cell.get("dataset") or str(spec.dataset)]
+    prompt = scope.nouns.prompts[cell.get("prompt") or str(spec.prompt)]
+    if dataset is None or prompt is None or not _takes(entry, prompt, model, provider, scope):
+        return None
+    common = _common(entry, cell, {**names, "dataset": dataset.key, "prompt": prompt.key}, model, provider, scope)
+    return Job(**common, dataset=dataset, prompt=prompt) if common else None
+
+
+def _takes(entry: Entry, prompt: Prompt, model: Model, provider: Provider, scope: Scope) -> bool:
+    """Whether a model can be asked with a prompt."""
+    model_entry = scope.declared.entries["models"][model.key]
+    takes_roles = kinds.check_roles(prompt, provider.name, provider.kind, scope.problems)
+    takes_params = kinds.check_written_by_us(model_entry, ("prompt",), scope.problems)
+    return _fits(entry, prompt, model, scope.problems) and takes_roles and takes_params
+
+
+def _common(
+    entry: Entry, cell: Mapping[str, str], names: Mapping[str, str], model: Model, provider: Provider, scope: Scope
+) -> dict[str, Any] | None:
+    """The fields that all kinds of jobs have, or None after a problem with the output."""
+    spec: JobSpec = entry.spec
+    replicate = int(cell.get("replicate") or spec.replicate or 1)
+    hours = int(cell["window"][:-1]) if "window" in cell else spec.window or _default_window(provider)
+    output = outputs.rendered(spec.output, {**names, "replicate": str(replicate), "window": f"{hours}h"})
+    wrong = outputs.complaint_about(spec.output, output, scope.root, may_be_folder=bool(spec.audio))
+    if wrong:
+        scope.problems.error(entry.value_mark("output"), f"`output` of {entry.subject} {wrong[0]}", wrong[1])
+        return None
+    return {
+        "address": address_of(entry.name, cell),
+        "name": entry.name,
+        "cell": cell,
+        "model": model,
+        "window_hours": hours,
+        "output": output,
+        "replicate": replicate,
+        "max_attempts": spec.max_attempts or DEFAULT_ATTEMPTS,
+        "on_unknown": spec.on_unknown or "hold",
+        "allow_empty": bool(spec.allow_empty),
+        "budget": spec.budget,
+        "protect": bool(spec.protect),
+        "tags": tuple(spec.tags or ()),
+        "mark": entry.key.mark,
+        "output_mark": entry.value_mark("output"),
+        "window_mark": entry.value_mark("matrix", "window") if "window" in cell else entry.value_mark("window"),
+    }
+
+
+def _default_window(provider: Provider) -> int:
+    """What the provider's block says is its default, else a day: every remote we know takes that."""
+    return int(provider.overrides.get("window", {}).get("default") or DEFAULT_WINDOW_HOURS)
+
+
+def _fits(entry: Entry, prompt: Prompt, model: Model, problems: Problems) -> bool:
+    """A key of the request is written once: by the model's params, or by the prompt."""
+    for field, key in (("response_format", _format_key(model)), ("tools", "tools")):
+        if getattr(prompt, field) is not None and key in model.params:
+            message = f"{entry.subject}: prompt `{prompt.key}` and `params` of model `{model.key}` both set `{key}`"
+            problems.error(entry.key.mark, message, f"remove it from one of them ({prompt.mark}, {model.mark})")
+            return False
+    return True
+
+
+def _format_key(model: Model) -> str:
+    """The responses endpoint takes the format inside `text`."""
+    return "text" if model.endpoint == ENDPOINTS[1] else "response_format"

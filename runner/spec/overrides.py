@@ -1,0 +1,159 @@
+"""What `overrides` of a provider may say, by its kind: data about a remote, merged into its profile."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from runner.spec.fields import (
+    ApiPath,
+    Count,
+    Endpoint,
+    Fields,
+    Header,
+    HoursOrDuration,
+    JsonMap,
+    Maybe,
+    Parallelism,
+    RawText,
+    Seconds,
+    Share,
+    Text,
+    Texts,
+    Whole,
+)
+
+PhaseName = Literal["validating", "running", "finalizing", "cancelling", "completed", "failed", "expired", "cancelled"]
+
+
+class AuthFields(Fields):
+    header: Maybe[Header] = None
+    scheme: Maybe[RawText] = Field(default=None, description="before the key, such as Bearer; empty for the bare key")
+
+
+class PathFields(Fields):
+    files: Maybe[ApiPath] = None
+    files_upload: Maybe[ApiPath] = None
+    content: Maybe[ApiPath] = None
+    batches: Maybe[ApiPath] = None
+    cancel: Maybe[ApiPath] = None
+
+
+class WindowFields(Fields):
+    default: Maybe[HoursOrDuration] = None
+    allowed: Maybe[Annotated[list[HoursOrDuration], Field(min_length=1)]] = None
+    min: Maybe[HoursOrDuration] = None
+    max: Maybe[HoursOrDuration] = None
+
+
+class LimitFields(Fields):
+    lines: Maybe[Count] = None
+    bytes: Maybe[Count] = None
+    line_bytes: Maybe[Whole] = Field(default=None, description="0: no limit of its own")
+    margin: Maybe[Share] = Field(default=None, description="batches are cut at this part of the bytes")
+
+
+class MetadataFields(Fields):
+    supported: Maybe[bool] = None
+    max_keys: Maybe[Whole] = None
+    key_len: Maybe[Count] = None
+    value_len: Maybe[Count] = None
+    key_field: Maybe[Text] = Field(default=None, description="the one key that is kept, where others are dropped")
+
+
+class ListFields(Fields):
+    style: Maybe[Literal["cursor", "none", "token"]] = None
+    limit_max: Maybe[Count] = None
+
+
+class CountFields(Fields):
+    path: Maybe[RawText] = Field(default=None, description="of the object that holds them; empty for the top")
+    total: Maybe[Text] = None
+    ok: Maybe[Text] = None
+    failed: Maybe[Text] = None
+
+
+class QuotaErrorFields(Fields):
+    codes: Maybe[list[Text]] = None
+    prefixes: Maybe[list[Text]] = None
+
+
+class FileVisibilityFields(Fields):
+    codes: Maybe[list[Text]] = None
+    params: Maybe[list[Text]] = None
+    window_s: Maybe[Seconds] = None
+
+
+class ContentFields(Fields):
+    range: Maybe[bool] = None
+
+
+class ProfileOverrides(Fields):
+    """How an OpenAI look-alike differs: data, not code. What is not given stays as in the profile."""
+
+    auth: Maybe[AuthFields] = None
+    query: Maybe[dict[str, RawText]] = None
+    paths: Maybe[PathFields] = None
+    upload_purpose: Maybe[Text] = None
+    wait_file_processed: Maybe[bool] = None
+    window: Maybe[WindowFields] = None
+    limits: Maybe[LimitFields] = None
+    metadata: Maybe[MetadataFields] = None
+    create_extra: Maybe[JsonMap] = None
+    list_: Maybe[ListFields] = Field(default=None, alias="list")
+    status_map: Maybe[dict[str, PhaseName]] = None
+    time_format: Maybe[Literal["int", "iso"]] = None
+    counts: Maybe[CountFields] = None
+    errors_shape: Maybe[Literal["list_object", "list_str", "str"]] = None
+    id_path: Maybe[Text] = None
+    quota_error: Maybe[QuotaErrorFields] = None
+    file_visibility_error: Maybe[FileVisibilityFields] = None
+    cancel_terminal: Maybe[Literal[200, 400, 409]] = None
+    content: Maybe[ContentFields] = None
+    min_poll_s: Maybe[Seconds] = None
+    max_poll_s: Maybe[Seconds] = None
+    discount: Maybe[Share] = Field(default=None, description="0.5 is half the price")
+    endpoints: Maybe[Annotated[list[Endpoint], Field(min_length=1)]] = None
+    settle_s: Maybe[Seconds] = None
+    defer_s: Maybe[Seconds] = None
+
+
+class DatasetWindowFields(Fields):
+    default: Maybe[HoursOrDuration] = None
+    allowed: Maybe[Annotated[list[HoursOrDuration], Field(min_length=1)]] = None
+
+
+class DatasetLimitFields(LimitFields):
+    output_bytes: Maybe[Count] = Field(default=None, description="of all answers of one batch together")
+
+
+class FireworksOverrides(Fields):
+    """How a remote with datasets and batch inference jobs differs from what is known of it."""
+
+    window: Maybe[DatasetWindowFields] = None
+    limits: Maybe[DatasetLimitFields] = None
+    upload_bytes: Maybe[Count] = Field(default=None, description="larger files go in parts to signed URLs")
+    part_bytes: Maybe[Count] = None
+    ready_s: Maybe[Seconds] = Field(default=None, description="for a dataset to become ready")
+    storage_hosts: Maybe[Texts] = Field(default=None, description="more hosts that signed URLs may name")
+    min_poll_s: Maybe[Seconds] = None
+    max_poll_s: Maybe[Seconds] = None
+    settle_s: Maybe[Seconds] = None
+    defer_s: Maybe[Seconds] = None
+    discount: Maybe[Share] = Field(default=None, description="0.5 is half the price")
+
+
+class AudioOverrides(Fields):
+    """How a remote that takes recordings differs from what is known of it."""
+
+    auth_scheme: Maybe[Literal["raw", "bearer"]] = Field(default=None, description="raw: the bare key")
+    max_bytes: Maybe[Count] = Field(default=None, description="of one recording")
+    parallelism: Maybe[Parallelism] = Field(default=None, description="recordings sent at once")
+    min_poll_s: Maybe[Seconds] = None
+    max_poll_s: Maybe[Seconds] = None
+    defer_s: Maybe[Seconds] = None
+    discount: Maybe[Share] = Field(default=None, description="0.5 is half the price")
+
+
+AnyOverrides = ProfileOverrides | FireworksOverrides | AudioOverrides

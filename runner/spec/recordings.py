@@ -1,0 +1,87 @@
+"""What is special about a job of recordings: which fields it has, whom it can ask, and how each one is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.spec import forms
+from runner.spec.declared import Entry
+from runner.spec.kinds import ENDPOINT_IDS, FIREWORKS_AUDIO, HEARING
+from runner.spec.model import JobSpec
+from runner.spec.nodes import Mapping, Sequence
+from runner.spec.problems import Problems
+from runner.spec.project import Model, Provider
+
+_PATHS = {"transcribe": "/v1/audio/transcriptions", "translate": "/v1/audio/translations"}
+SUFFIXES = {"text": ".txt", "srt": ".srt", "vtt": ".vtt"}  # of a transcript; any other response format is JSON
+
+
+def is_of_recordings(entry: Entry) -> bool:
+    return isinstance(entry.node, Mapping) and "audio" in entry.node.entries
+
+
+def check_fields(entry: Entry, problems: Problems) -> bool:
+    """Whether a job is of one kind: rows of a dataset, or recordings."""
+    before = problems.errors
+    if not is_of_recordings(entry):
+        for name in ("exclude", "task"):
+            if entry.value(name) is not None:
+                hint = "name the recordings with `audio`, or remove the line"
+                problems.error(entry.key_mark(name), f"`{name}` of {entry.subject} needs `audio`", hint)
+        return problems.errors == before
+    for name in ("dataset", "prompt"):
+        for path in ((name,), ("matrix", name)):
+            if (node := entry.value(*path)) is not None:
+                mark = entry.key_mark(name) if len(path) == 1 else node.mark
+                shown, hint = ".".join(path), "keep `audio`, or a `dataset` and a `prompt`"
+                problems.error(mark, f"{entry.subject} has both `audio` and `{shown}`", hint)
+    if entry.spec:
+        spec: JobSpec = entry.spec
+        for name, patterns in (("audio", spec.audio or ()), ("exclude", spec.exclude or ())):
+            for index, pattern in enumerate(patterns):
+                _check_pattern(entry, name, index, pattern, problems)
+    return problems.errors == before
+
+
+def _check_pattern(entry: Entry, name: str, index: int, pattern: str, problems: Problems) -> None:
+    node = entry.value(name)
+    mark = node.items[index].mark if isinstance(node, Sequence) else entry.value_mark(name)
+    if not pattern.isprintable():
+        problems.error(mark, f"`{name}` of {entry.subject} must not hold control characters")
+    elif pattern.startswith(("/", "~")) or ".." in pattern.split("/") or not pattern.strip("./"):
+        hint = "give a path relative to the root, without `..`"
+        problems.error(mark, f"`{name}` of {entry.subject} must stay inside the project root", hint)
+
+
+def check_provider(entry: Entry, model: Model, provider: Provider, problems: Problems) -> bool:
+    """Whether a job and its model are of the same kind: both of recordings, or neither."""
+    mark = entry.value_mark("model") if entry.value("model") else entry.value_mark("matrix", "model")
+    if is_of_recordings(entry):
+        if provider.kind in HEARING:
+            return True
+        message = f"{entry.subject} has recordings, and model `{model.key}` of provider `{provider.name}` takes none"
+        problems.error(mark, message, f"use a model of `{FIREWORKS_AUDIO}` or `embedded`")
+        return False
+    if provider.kind != FIREWORKS_AUDIO:
+        return True
+    message = f"{entry.subject} has rows, and model `{model.key}` of provider `{provider.name}` takes recordings only"
+    problems.error(mark, message, "name recordings with `audio`, or use another model")
+    return False
+
+
+def asked_of(entry: Entry, model_entry: Entry, model: Model, problems: Problems) -> dict[str, Any] | None:
+    """The fields of an AudioJob that other jobs have not, or None after problems with the form."""
+    spec: JobSpec = entry.spec
+    task = spec.task or "transcribe"
+    params = forms.form_of(model_entry, task, problems)
+    if params is None:
+        return None
+    return {
+        "patterns": tuple(spec.audio or ()),
+        "exclude": tuple(spec.exclude or ()),
+        "task": task,
+        "path": "/" + (model.options.get("path") or _PATHS[task]).strip("/"),
+        "endpoint_id": model.options.get("endpoint_id") or ENDPOINT_IDS.get(model.name, ""),
+        "fields": forms.texts_of(params),
+        "patterns_mark": entry.value_mark("audio"),
+    }
