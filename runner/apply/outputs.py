@@ -1,8 +1,9 @@
-"""The results files: one line for every wanted request, written when a job is settled and rewritten when they drift."""
+"""The outputs: one line for every wanted request, written when a job is settled and rewritten when they drift."""
 
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,10 +15,12 @@ from runner.job.recorded import REMOTE, Batch, JobRecord, Stage
 from runner.plan.change import JobPlan
 from runner.plan.plan import Plan, Recorded
 from runner.plan.remaining import BatchRows, JobRows, Row
-from runner.results import export
+from runner.results import export, folder, stamp
 from runner.results.locate import Source, locate
-from runner.results.merge import Accounting, merge
-from runner.spec.project import Job
+from runner.results.merge import Accounting, Writer, merge
+from runner.results.names import RESULTS, Names
+from runner.results.transcript import suffix_of
+from runner.spec.project import AnyJob, AudioJob, Job
 
 
 class Drift(StrEnum):
@@ -64,50 +67,80 @@ def _drift(session: Session, job: Desired, rows: JobRows, record: JobRecord | No
         return Drift.NEW
     if record.output != job.output:
         return Drift.MOVED
-    path = session.project.root / job.output
-    if not path.is_file():
+    path = session.output_file(job.output)
+    if not (path / RESULTS if is_folder(job.output) else path).is_file():
         return Drift.MISSING
     if record.written_sha256 != made_of(session, job, rows, recorded):
         return Drift.ANSWERS
-    return None if record.output_stamp == stamp_of(path) else Drift.EDITED
+    seen = stamp_of(path, job.output)
+    if seen == record.output_stamp:
+        return None
+    if is_folder(job.output) and stamp.files_in(seen) < stamp.files_in(record.output_stamp):
+        return Drift.MISSING
+    return Drift.EDITED
+
+
+def is_folder(output: str) -> bool:
+    """Whether results go to a folder of transcripts, rather than to one table."""
+    return output.endswith("/")
 
 
 def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> str:
-    """Hex digest over everything a results file is made of: its rows, in order, and the outcomes that may be shown."""
+    """Hex digest over everything an output is made of: its rows, in order, and the outcomes that may be shown."""
     total = hashlib.sha256(f"results/1 {session.compiled[job.address].made_of()}\n".encode())
     total.update(job.keys)
     for entry in _sources(job, rows, recorded):
         total.update(f"{entry.batch.key} {entry.batch.index_sha256} {entry.batch.generation}\n".encode())
+    if is_folder(job.output):  # the patterns decide what transcripts are called
+        spec = _spec_of(session, job.address)
+        total.update(repr(spec.patterns if isinstance(spec, AudioJob) else ()).encode())
     return total.hexdigest()
 
 
-def stamp_of(path: Path) -> str:
-    """What tells whether somebody touched a file: size, time of change, inode."""
-    about = path.stat()
-    return f"{about.st_size} {about.st_mtime_ns} {about.st_ino}"
+def stamp_of(path: Path, output: str) -> str:
+    """What tells whether somebody touched an output since."""
+    return stamp.of_folder(path) if is_folder(output) else stamp.of_file(path)
 
 
 def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) -> Accounting:
-    """Write one results file, whole or not at all, and record what it is made of."""
+    """Write one output and record what it is made of. A file appears whole or not at all, a folder file by file."""
     number = next(n for n, job in enumerate(session.desired) if job.address == rewrite.address)
     job, rows = session.desired[number], plan.rows[number]
     entries = _sources(job, rows, recorded)
     sources = [_source(session, entry) for entry in entries]
-    spec = next(spec for spec in session.project.jobs if spec.address == job.address)
-    path = session.project.root / job.output
-    compiled = session.compiled[job.address]
-    columns = export.columns_of(compiled.rows()) if path.suffix == ".csv" else ()
-    with export.writer_for(path, session.project.root, columns=columns) as writer:
+    spec = _spec_of(session, job.address)
+    with _writer(session, spec) as writer:
         accounting = merge(
-            compiled.rows(),
+            session.compiled[job.address].rows(),
             locate(job.keys, sources),
             sources,
             writer,
             held=_held(job, rows),
             parse_json=_wants_json(spec),
         )
+    path = session.outputs_root / job.output
     session.records.save(_record(session, job, rows, recorded, accounting, path))
     return accounting
+
+
+def _spec_of(session: Session, address: str) -> AnyJob:
+    return next(spec for spec in session.project.jobs if spec.address == address)
+
+
+def _writer(session: Session, spec: AnyJob) -> AbstractContextManager[Writer]:
+    """Where the lines of a job go: rows to a table, recordings to a table of their own or to a folder."""
+    root, compiled = session.outputs_root, session.compiled[spec.address]
+    path = root / spec.output
+    match spec:
+        case Job():
+            columns = export.columns_of(compiled.rows()) if path.suffix == ".csv" else ()
+            return export.writer_for(path, root, columns=columns)
+        case AudioJob() if is_folder(spec.output):
+            suffix = suffix_of(dict(spec.fields))
+            names = Names(spec.patterns, suffix, lambda: (row.custom_id for row in compiled.rows()))
+            return folder.writer_for(path, root, names)
+        case AudioJob():
+            return export.recordings_writer_for(path, root)
 
 
 def _sources(job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]:
@@ -128,13 +161,13 @@ def _sources(job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]
 
 def _source(session: Session, entry: BatchRows) -> Source:
     batch = entry.batch
-    folder = session.objects.path(batch.key)
+    objects = session.objects.path(batch.key)
     return Source(
         index=entry.index,
         generation=batch.generation,
         batch=batch.remote_id or batch.key,
-        origin=str(batch.origin),
-        files=tuple(folder / result.name for result in batch.results),
+        origin=session.origin_shown(batch),
+        files=tuple(objects / result.name for result in batch.results),
         fallback_error=_whole_failure(batch),
         is_adopted=bool(batch.adopted_from) and batch.adopted_from != REMOTE,
     )
@@ -152,8 +185,8 @@ def _held(job: Desired, rows: JobRows) -> bytes:
     return keys_of(b"".join(job.keys[16 * ordinal : 16 * ordinal + 16] for ordinal in ordinals))
 
 
-def _wants_json(spec: Job) -> bool:
-    wanted = spec.prompt.response_format
+def _wants_json(spec: AnyJob) -> bool:
+    wanted = spec.prompt.response_format if isinstance(spec, Job) else None
     return wanted is not None and wanted.get("type") in ("json_object", "json_schema")
 
 
@@ -168,7 +201,7 @@ def _record(
         keys_object=session.objects.write_set(session.keys_of(job)),
         rows=job.rows,
         output=job.output,
-        output_stamp=stamp_of(path),
+        output_stamp=stamp_of(path, job.output),
         written_sha256=made_of(session, job, rows, recorded),
         ok=accounting.ok,
         error=accounting.error,

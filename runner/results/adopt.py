@@ -13,7 +13,7 @@ import struct
 import sys
 import tempfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,14 +22,17 @@ from typing import IO, Any
 import msgspec
 from msgspec import Raw
 
-from runner.errors import UsageError
+from runner.errors import StateError, UsageError
 from runner.job.outcomes import ENTRY_BYTES, Outcome, pack, place
 from runner.job.packed import KEY_BYTES, Sorter
-from runner.results import parse
+from runner.results import parse, recordings
 from runner.results.answer import NULL
-from runner.results.export import ENDING, PARQUET_COLUMNS, SUFFIXES, JsonlWriter, pyarrow_of, unguarded
+from runner.results.cells import unguarded
+from runner.results.export import ENDING, PARQUET_COLUMNS, SUFFIXES, JsonlWriter
 from runner.results.lines import scan
 from runner.results.locate import Source
+from runner.results.names import RESULTS
+from runner.results.parquet import pyarrow_of
 from runner.results.splice import Merged
 from runner.results.wholefile import BUFFER_BYTES, whole
 
@@ -71,11 +74,15 @@ class Adopted:
 
 
 def adopt_output(path: Path, to_dir: Path) -> Adopted:
-    """Copy the answers of a .jsonl, .csv or .parquet that runner wrote to raw files in `to_dir`, one for each origin.
+    """Copy the answers of an output that runner wrote to raw files in `to_dir`, one for each origin.
 
+    path: a .jsonl, .csv or .parquet, or a folder of transcripts, which is known by its `_results.jsonl`.
     The files are named by their content and immutable; adopting the same again changes nothing. Damaged lines are
-    counted and skipped. Raises UsageError for another suffix, RunnerError without pyarrow, OSError.
+    counted and skipped. Raises UsageError for another suffix, StateError for a folder without `_results.jsonl`,
+    RunnerError without pyarrow, OSError.
     """
+    if path.is_dir():
+        path = _results_in(path)
     to_dir.mkdir(parents=True, exist_ok=True)
     shelves: dict[str, _Shelf] = {}
     lines = unanswered = damaged = 0
@@ -85,7 +92,8 @@ def adopt_output(path: Path, to_dir: Path) -> Adopted:
             lines += 1
             try:
                 own, outcome = parse.read_own(line)
-                if own.origin not in shelves and len(shelves) == MOST_ORIGINS:
+                origin = own.origin or ""
+                if origin not in shelves and outcome == Outcome.OK and len(shelves) == MOST_ORIGINS:
                     raise parse.Unreadable(f"more than {MOST_ORIGINS} origins in one file")
             except parse.Unreadable as reason:
                 damaged += 1
@@ -95,9 +103,9 @@ def adopt_output(path: Path, to_dir: Path) -> Adopted:
             if outcome != Outcome.OK:
                 unanswered += 1
                 continue
-            shelf = shelves.get(own.origin)
+            shelf = shelves.get(origin)
             if shelf is None:
-                shelf = shelves[own.origin] = _Shelf(own.origin, to_dir)
+                shelf = shelves[origin] = _Shelf(origin, to_dir)
                 stack.callback(shelf.close)
             shelf.add(own)
         files = tuple(shelves[origin].settled(to_dir) for origin in sorted(shelves))
@@ -159,6 +167,16 @@ class _Shelf:
         self._stage.close()
 
 
+def _results_in(folder: Path) -> Path:
+    path = folder / RESULTS
+    if not path.is_file():
+        raise StateError(
+            f"its `{RESULTS}` is gone, and transcripts alone do not say which requests they answer",
+            hint=f"bring `{path}` back, from git or a backup, before anything is paid for again",
+        )
+    return path
+
+
 # --- lines of each format -----------------------------------------------------------------------------------------
 
 
@@ -183,17 +201,25 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         rows = csv.reader(source)
         try:
             header = next(rows, [])
-            ours = [name.removesuffix("_result") for name in (*header[:1], *header[-len(ENDING) :])]
-            while any(name.endswith("_result") for name in ours):
-                ours = [name.removesuffix("_result") for name in ours]
-            if ours != ["custom_id", *ENDING]:
+            line_of = _line_reader(header)
+            if line_of is None:
                 yield 1, b""  # some other table: one damaged line says so
                 return
             for row in rows:
                 if row:
-                    yield rows.line_num, _csv_line(row) if len(row) == len(header) else b""
+                    yield rows.line_num, line_of(row) if len(row) == len(header) else b""
         except csv.Error:
             yield rows.line_num, b""
+
+
+def _line_reader(header: list[str]) -> Callable[[list[str]], bytes] | None:
+    """How rows below this header are read; None where it is none of ours."""
+    if tuple(header) == recordings.COLUMNS:
+        return _recording_line
+    ours = [name.removesuffix("_result") for name in (*header[:1], *header[-len(ENDING) :])]
+    while any(name.endswith("_result") for name in ours):
+        ours = [name.removesuffix("_result") for name in ours]
+    return _csv_line if ours == ["custom_id", *ENDING] else None
 
 
 def _csv_line(row: list[str]) -> bytes:
@@ -201,13 +227,21 @@ def _csv_line(row: list[str]) -> bytes:
     return _line(row[0], _encode(unguarded(answer)) if answer else NULL, response, error, batch, digest, origin)
 
 
+def _recording_line(row: list[str]) -> bytes:
+    error, batch, digest, origin, response = row[-len(recordings.ENDING) :]
+    return _line(row[0], NULL, response, error, batch, digest, origin)
+
+
 def _parquet_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     arrow = pyarrow_of()
     number = 0
     try:
         with arrow.parquet.ParquetFile(path) as file:
+            there = set(file.schema_arrow.names)
             names = [name for name in PARQUET_COLUMNS if name != "row"]
-            if not set(names) <= set(file.schema_arrow.names):
+            if set(recordings.COLUMNS) <= there:
+                names = ["custom_id", *recordings.ENDING]
+            if not set(names) <= there:
                 yield 1, b""
                 return
             for batch in file.iter_batches(batch_size=1024, columns=names):
@@ -220,7 +254,7 @@ def _parquet_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _parquet_line(row: dict[str, Any]) -> bytes:
     cells = {name: "" if value is None else str(value) for name, value in row.items()}
-    answer = NULL if row["answer"] is None else _encode(cells["answer"])
+    answer = NULL if row.get("answer") is None else _encode(cells["answer"])
     ours = (cells[name] for name in ("response", "error", "batch", "digest", "origin"))
     return _line(cells["custom_id"], answer, *ours)
 
@@ -237,7 +271,7 @@ def _line(custom_id: str, answer: bytes, response: str, error: str, batch: str, 
         *parts,
         _encode(batch or None),
         _encode(digest),
-        _encode(origin),
+        _encode(origin or None),
     )
 
 

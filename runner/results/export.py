@@ -3,57 +3,72 @@
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
 from runner.compile.compiled import RowView
-from runner.errors import DataError, RunnerError, UsageError
+from runner.errors import DataError, UsageError
+from runner.results import recordings
 from runner.results.answer import NULL
+from runner.results.cells import cell_of, csv_line, guarded
 from runner.results.merge import Writer
+from runner.results.parquet import ParquetRows, pyarrow_of, rows_to
 from runner.results.splice import Merged
 from runner.results.wholefile import target_of, whole
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 ENDING = ("answer", "error", "batch", "digest", "origin", "response")  # the last columns of a .csv, in this order
-GROUP_ROWS = 10_000  # rows of a parquet row group, at most
-GROUP_BYTES = 16 << 20  # and its bytes before compression, roughly
+PARQUET_COLUMNS = ("custom_id", "row", "answer", "response", "error", "batch", "digest", "origin")
 
 _encode = msgspec.json.Encoder().encode
 _decode_row = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_text = msgspec.json.Decoder(str).decode
-_FORMULA = re.compile(r"[=+\-@\t\r]")
-_SPECIAL = re.compile(r'[",\r\n]')
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\Z")
 
 
-@contextmanager
-def writer_for(path: Path, root: Path, *, columns: Sequence[str] = ()) -> Iterator[Writer]:
+class _Table(NamedTuple):
+    """How the lines of one kind of job look in each format."""
+
+    jsonl: Callable[[IO[bytes]], Writer]
+    csv: Callable[[io.TextIOWrapper], Writer]
+    parquet: Callable[[BinaryIO], AbstractContextManager[Writer]]
+
+
+def writer_for(path: Path, root: Path, *, columns: Sequence[str] = ()) -> AbstractContextManager[Writer]:
     """A writer by suffix. The file appears under its name, whole, when the block ends well, and else not at all.
 
     root: the project root; the file lies inside it, links followed. columns: of the rows, for .csv, see `columns_of`.
     Raises UsageError for another suffix, RunnerError outside the root or where pyarrow is not installed.
     """
+    return _opened(path, root, _Table(JsonlWriter, lambda out: CsvWriter(out, columns), _parquet))
+
+
+def recordings_writer_for(path: Path, root: Path) -> AbstractContextManager[Writer]:
+    """The same for a job whose requests are recordings."""
+    return _opened(path, root, _Table(recordings.JsonlWriter, recordings.CsvWriter, recordings.parquet_writer))
+
+
+@contextmanager
+def _opened(path: Path, root: Path, table: _Table) -> Iterator[Writer]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(f"`{path.name}` has an unknown suffix", hint=f"use one of {', '.join(SUFFIXES)}")
-    arrow = pyarrow_of() if suffix == ".parquet" else None
+    if suffix == ".parquet":
+        pyarrow_of()  # before anything is opened
     with ExitStack() as stack:
         out = stack.enter_context(whole(target_of(path, root)))
-        if arrow is not None:
-            yield stack.enter_context(_parquet(out, arrow))
+        if suffix == ".parquet":
+            yield stack.enter_context(table.parquet(out))
         elif suffix == ".csv":
             text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=False)
             stack.callback(text.detach)
-            yield CsvWriter(text, columns)
+            yield table.csv(text)
             text.flush()
         else:
-            yield JsonlWriter(out)
+            yield table.jsonl(out)
 
 
 def columns_of(rows: Iterable[RowView]) -> tuple[str, ...]:
@@ -140,29 +155,6 @@ class CsvWriter:
         self._write(csv_line((merged.custom_id, *cells, *ours)))
 
 
-def csv_line(cells: Iterable[str]) -> str:
-    """One record of RFC 4180. Quicker on long cells than the standard writer, which goes by character."""
-    quoted = ['"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell for cell in cells]
-    return ",".join(quoted) + "\r\n"
-
-
-def cell_of(value: bytes) -> str:
-    """A JSON value as text of a cell: strings bare, null empty, numbers as they were written, the rest as JSON."""
-    if value == NULL:
-        return ""
-    return _decode_text(value) if value[:1] == b'"' else value.decode()
-
-
-def guarded(cell: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return "'" + cell if _FORMULA.match(cell) and not _NUMBER.match(cell) else cell
-
-
-def unguarded(cell: str) -> str:
-    """What `guarded` was given."""
-    return cell[1:] if cell[:1] == "'" and guarded(cell[1:]) == cell else cell
-
-
 def _free(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "_result"
@@ -170,58 +162,27 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-# --- parquet ----------------------------------------------------------------------------------------------------
-
-PARQUET_COLUMNS = ("custom_id", "row", "answer", "response", "error", "batch", "digest", "origin")
-
-
-def pyarrow_of() -> Any:
-    """pyarrow with its parquet module, imported only here: it is large and optional."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet
-    except ImportError as error:
-        raise RunnerError(".parquet needs pyarrow", hint="pip install 'runner[parquet]'") from error
-    return pa
-
-
 @contextmanager
-def _parquet(out: BinaryIO, arrow: Any) -> Iterator[Writer]:
-    schema = arrow.schema([(name, arrow.string()) for name in PARQUET_COLUMNS])
-    with arrow.parquet.ParquetWriter(out, schema, compression="zstd") as file:
-        writer = ParquetWriter(file, arrow, schema)
-        yield writer
-        writer.flush()
+def _parquet(out: BinaryIO) -> Iterator[Writer]:
+    with rows_to(out, PARQUET_COLUMNS) as rows:
+        yield ParquetWriter(rows)
 
 
 class ParquetWriter:
     """Eight text columns, the same for every job: `row`, `response` and `error` hold JSON, `answer` its text."""
 
-    def __init__(self, file: Any, arrow: Any, schema: Any) -> None:
-        self._file, self._arrow, self._schema = file, arrow, schema
-        self._rows: list[tuple[str | None, ...]] = []
-        self._size_bytes = 0
+    def __init__(self, rows: ParquetRows) -> None:
+        self._add = rows.add
 
     def write(self, merged: Merged) -> None:
-        self._rows.append(
-            (
-                merged.custom_id,
-                merged.row.decode(),
-                None if merged.answer == NULL else cell_of(merged.answer),
-                None if merged.response == NULL else merged.response.decode(),
-                None if merged.error == NULL else merged.error.decode(),
-                merged.batch,
-                merged.digest,
-                merged.origin,
-            )
+        cells = (
+            merged.custom_id,
+            merged.row.decode(),
+            None if merged.answer == NULL else cell_of(merged.answer),
+            None if merged.response == NULL else merged.response.decode(),
+            None if merged.error == NULL else merged.error.decode(),
+            merged.batch,
+            merged.digest,
+            merged.origin,
         )
-        self._size_bytes += len(merged.row) + len(merged.answer) + len(merged.response)
-        if len(self._rows) >= GROUP_ROWS or self._size_bytes >= GROUP_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is held as one row group."""
-        if self._rows:
-            arrays = [self._arrow.array(column, self._arrow.string()) for column in zip(*self._rows, strict=True)]
-            self._file.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
-        self._rows, self._size_bytes = [], 0
+        self._add(cells, len(merged.row) + len(merged.answer) + len(merged.response))

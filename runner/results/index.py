@@ -74,6 +74,7 @@ class _Tally:
         self.strangers: list[tuple[int, int]] = []  # (file, offset) of the first foreign lines
         self.unreadable_examples: list[str] = []
         self.half_last_line = False
+        self.has_answers = False
 
     def scan(self, number: int, path: Path) -> None:
         """Put one file's lines in their buckets."""
@@ -129,6 +130,7 @@ class _Tally:
     def _spread(self, custom_ids: list[str], values: list[int]) -> None:
         """Entries of one run to their buckets."""
         self.lines += len(custom_ids)
+        self.has_answers = self.has_answers or any(value >> 60 == _OK for value in values)
         keys = parse.keys_of(custom_ids)
         if None in keys:
             ours = [(key, value) for key, value in zip(keys, values, strict=True) if key is not None]
@@ -193,7 +195,7 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> Inde
     """The index of one batch from its raw files, in the order the remote wrote them (at most 255).
 
     expected: the batch's keys, sorted and packed. ended: decides what a request without a line is: to be asked again
-    after COMPLETED and EXPIRED, lost after CANCELLED, refused after FAILED.
+    after COMPLETED and EXPIRED, lost after CANCELLED; after FAILED refused, unless some were answered.
     Raises ValueError for a phase that has not ended, OSError where a file cannot be read.
     """
     if len(files) > MOST_FILES:
@@ -203,7 +205,8 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> Inde
     tally = _Tally()
     for number, path in enumerate(files):
         tally.scan(number, path)
-    silent = _UNANSWERED[ended] << 60 | NO_LINE
+    unanswered = Outcome.RETRY if ended is Phase.FAILED and tally.has_answers else _UNANSWERED[ended]
+    silent = unanswered << 60 | NO_LINE
     missing = 0
     index = bytearray()
     for best in tally.settle(expected, silent):

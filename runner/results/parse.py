@@ -33,6 +33,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 _RETRY_CODES = frozenset(
     (
         "batch_expired",
+        "expired",
         "request_timeout",
         "timeout",
         "rate_limit_exceeded",
@@ -42,9 +43,11 @@ _RETRY_CODES = frozenset(
         "service_unavailable",
         "overloaded",
         "no_result",
+        "no_body",  # a recording that is completed and has no answer
+        "not_sent",  # a recording whose file was gone: nothing was asked
     )
 )
-_LOST_CODES = frozenset(("batch_cancelled", "batch_canceled", "cancelled", "canceled"))
+_LOST_CODES = frozenset(("batch_cancelled", "batch_canceled", "cancelled", "canceled", "lost"))
 _RETRY_STATUS = frozenset((408, 409, 425, 429))
 # google.rpc codes, as gateways put them in `code`: unknown, deadline, exhausted, aborted, internal, unavailable.
 _RETRY_RPC = frozenset((2, 4, 8, 10, 13, 14))
@@ -134,7 +137,7 @@ class Own(Struct):
     """A line of a results file that runner wrote: it names its request by digest, and whose answer it is."""
 
     digest: str
-    origin: str
+    origin: str | None  # None for a request that was not asked
     custom_id: str = ""
     batch: str | None = None
     answer: Raw = ABSENT
@@ -269,7 +272,7 @@ def read_own(line: bytes) -> tuple[Own, Outcome]:
         raise Unreadable("nested too deeply") from None
     except (msgspec.MsgspecError, ValueError):
         raise Unreadable("not a line of a results file") from None
-    if not _HEX.fullmatch(own.digest) or not own.origin:
+    if not _HEX.fullmatch(own.digest) or not (own.origin or (own.origin is None and error)):
         raise Unreadable("no digest or no origin")
     if error is None:
         has_answer = any(bytes(part) not in (b"", b"null") for part in (own.response, own.answer))
@@ -335,7 +338,11 @@ def _judge(found: Mapping[str, Any]) -> tuple[Fault | None, Outcome | None]:
 
 
 def outcome_of(fault: Fault) -> Outcome:
-    """Whether asking again may help: by code first, then by HTTP status."""
+    """Whether asking again may help: by code first, then by HTTP status.
+
+    What is neither is final, such as a recording that the remote says has `failed`: the same bytes fail again, each
+    time at full price. `runner retry` asks again all the same.
+    """
     code, status = fault.code, fault.status
     if code in _LOST_CODES:
         return Outcome.LOST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,22 +20,37 @@ def target_of(path: Path, root: Path) -> Path:
 
     Raises RunnerError when a link on the way leads out of the root, or `path` is a folder.
     """
+    real = _inside(path, root)
+    if real.is_dir():
+        raise RunnerError(f"`{path}` is a folder", hint="name a file in it")
+    return real
+
+
+def folder_of(path: Path, root: Path) -> Path:
+    """Where a folder really lies, on the same terms; it is made if it is missing. Raises RunnerError, OSError."""
+    real = _inside(path, root)
+    if real.exists() and not real.is_dir():
+        raise RunnerError(f"`{path}` is a file", hint="move it away, or choose another folder")
+    real.mkdir(parents=True, exist_ok=True)
+    return real
+
+
+def _inside(path: Path, root: Path) -> Path:
     real, inside = Path(os.path.realpath(path)), Path(os.path.realpath(root))
     if not real.is_relative_to(inside) or real == inside:
         raise RunnerError(
             f"`{path}` lies outside of the project root `{inside}`",
             hint="choose an output below the root, or remove the link that leads out of it",
         )
-    if real.is_dir():
-        raise RunnerError(f"`{path}` is a folder", hint="name a file in it")
     return real
 
 
 @contextmanager
-def whole(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+def whole(path: Path, *, mode: int = 0o644, keeps_equal: bool = False) -> Iterator[BinaryIO]:
     """A file to write, which becomes `path` when the block ends well and vanishes when it does not.
 
-    Missing folders are made. mode: before the umask. Raises OSError; a full disk leaves what was there before.
+    Missing folders are made. mode: before the umask. keeps_equal: a file with the same bytes is left as it is.
+    Raises OSError; a full disk leaves what was there before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
@@ -47,6 +63,9 @@ def whole(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
             yield out
             out.flush()
             os.fsync(out.fileno())
+        if keeps_equal and path.is_file() and filecmp.cmp(beside, path, shallow=False):
+            beside.unlink()
+            return
         beside.replace(path)
     except BaseException:
         with suppress(OSError):

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import DataError, RunnerError, UsageError
-from runner.results.export import columns_of, guarded, unguarded, writer_for
+from runner.results.cells import guarded, unguarded
+from runner.results.export import columns_of, writer_for
 from runner.results.splice import Merged
 from runner.results.verify import count_lines, sha256_of
 

@@ -14,7 +14,7 @@ from runner.results.index import build_index, rejected_index
 from . import made
 
 OK, FINAL, RETRY, LOST, REJECTED = Outcome
-ENDED = {Phase.COMPLETED: RETRY, Phase.EXPIRED: RETRY, Phase.CANCELLED: LOST, Phase.FAILED: REJECTED}
+ENDED = {Phase.COMPLETED: RETRY, Phase.EXPIRED: RETRY, Phase.CANCELLED: LOST, Phase.FAILED: RETRY}
 
 
 def outcomes(index: bytes) -> dict[bytes, Outcome]:
@@ -32,6 +32,12 @@ def test_every_expected_key_has_one_entry(tmp_path: Path, phase: Phase) -> None:
     assert report.missing == 1 and report.ok == 1 and report.final == 1
     assert report.ok + report.final + report.retry + report.lost + report.rejected == 5
     assert (report.input_tokens, report.output_tokens) == (40, 3)
+
+
+def test_a_failed_batch_that_answered_nothing_was_refused(tmp_path: Path) -> None:
+    file = made.raw(tmp_path / "o", made.refused("b"))
+    report = build_index([file], made.expected(*"ab"), ended=Phase.FAILED)
+    assert outcomes(report.index) == {made.key("a"): REJECTED, made.key("b"): FINAL}
 
 
 @pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.UNKNOWN, Phase.CANCELLING])

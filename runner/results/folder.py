@@ -1,0 +1,106 @@
+"""Results of a job whose requests are recordings, as a folder: a transcript for each, and `_results.jsonl` beside them.
+
+`_results.jsonl` has a line for every wanted recording, answered or not, and holds every answer whole: the transcripts
+can be written again from it alone. It is written last, and says which files of the folder are ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from runner.errors import DataError
+from runner.results.answer import NULL
+from runner.results.merge import Writer
+from runner.results.names import RESULTS, Names, shown
+from runner.results.ours import Ours, Paths
+from runner.results.recordings import ENDING, ending_of, line_form
+from runner.results.splice import Merged
+from runner.results.transcript import content_of, transcript_of
+from runner.results.tree import Found, Tree
+from runner.results.wholefile import folder_of, whole
+
+COLUMNS = ("custom_id", "file", "transcript", "sha256", "duration", "language", "speakers", *ENDING)
+
+_encode = msgspec.json.Encoder().encode
+
+
+@contextmanager
+def writer_for(folder: Path, root: Path, names: Names) -> Iterator[Writer]:
+    """A writer of transcripts. Lines come in the order of the recordings that `names` was made of.
+
+    Only what differs is written. When the block fails, transcripts that were written stay: they are good, and known
+    to be ours. Raises DataError at its end where files that are not ours stand in the way (all others are written
+    then), RunnerError for a folder outside of the root, OSError.
+    """
+    top = folder_of(folder, root)
+    with Tree(top) as tree, Ours(top) as ours:
+        with whole(top / RESULTS, keeps_equal=True) as out:
+            writer = FolderWriter(out, tree, ours, names, folder)
+            yield writer
+            writer.finish()
+        ours.forget()
+
+
+class FolderWriter:
+    """A transcript and a line for each recording."""
+
+    def __init__(self, out: IO[bytes], tree: Tree, ours: Ours, names: Names, folder: Path) -> None:
+        self._write = out.write
+        self._form = line_form(COLUMNS)
+        self._tree, self._ours, self._names, self._folder = tree, ours, names, folder
+        self._wanted = Paths()
+        self._rows = 0
+        self._strangers: list[str] = []
+
+    def write(self, merged: Merged) -> None:
+        name = self._names.name(self._rows, merged.custom_id)
+        self._rows += 1
+        self._wanted.add(merged.custom_id)
+        content = content_of(merged, self._names.suffix)
+        transcript = sha256 = NULL
+        if content is not None:
+            self._put(name, content)
+            transcript, sha256 = _encode(name), b'"%b"' % hashlib.sha256(content).hexdigest().encode()
+        heard = transcript_of(merged)
+        line = (_encode(merged.custom_id), heard.file, transcript, sha256, heard.duration, heard.language)
+        self._write(self._form % (*line, heard.speakers, *ending_of(merged)))
+
+    def _put(self, name: str, content: bytes) -> None:
+        is_ours = self._ours.claim(name)
+        match self._tree.compare(name, content):
+            case Found.SAME:
+                return
+            case Found.NOTHING:
+                if not is_ours:
+                    self._ours.note(name)
+                self._tree.write(name, content)
+            case Found.OTHER if is_ours:
+                self._tree.write(name, content)
+            case _:
+                self._strangers.append(name)
+
+    def finish(self) -> None:
+        """Remove what is out of date. Raises DataError where not all could be written."""
+        if self._strangers:
+            raise self._in_the_way()
+        for listed in self._ours.left():
+            name = listed.transcript or ""
+            if not name.endswith(self._names.suffix) or listed.file not in self._wanted:
+                continue
+            # Of a recording that has no answer now, or that goes by another name
+            if listed.sha256 and self._tree.sha256_of(name) == listed.sha256:
+                self._tree.remove(name)
+
+    def _in_the_way(self) -> DataError:
+        first, count = self._strangers[0], len(self._strangers)
+        more = f" and {count - 1:,} more" if count > 1 else ""
+        return DataError(
+            f"`{self._folder / shown(first)}`{more} would be overwritten, and this job did not write it",
+            hint="move it away, or give the job a folder of its own; then run `runner apply` again",
+        )
