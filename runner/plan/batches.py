@@ -8,14 +8,23 @@ from collections.abc import Iterator
 from runner.errors import DataError
 from runner.job.capabilities import Limits
 
+TOKEN_BYTES = 6  # of an answer's text as JSON, at most for most languages
+ENVELOPE_BYTES = 700  # around an answer's text
 
-def cut(ordinals: array[int], sizes: array[int], limits: Limits, address: str) -> Iterator[tuple[array[int], int]]:
+
+def cut(
+    ordinals: array[int], sizes: array[int], limits: Limits, address: str, max_output_tokens: int = 0
+) -> Iterator[tuple[array[int], int]]:
     """Runs of `ordinals`, each with its bytes (newlines counted), that fit `limits`.
 
     sizes: bytes of every request line of the job without its newline, by ordinal.
+    max_output_tokens: of one answer; 0 where nobody says, and then answers are not estimated.
     Raises DataError when one line alone exceeds a limit; it names the row.
     """
     batch, size = array("I"), 0
+    lines = limits.lines
+    if limits.output_bytes and max_output_tokens:
+        lines = max(1, min(lines, limits.output_bytes // (max_output_tokens * TOKEN_BYTES + ENVELOPE_BYTES)))
     longest = min(limits.line_bytes or limits.size_bytes, limits.size_bytes)
     for ordinal in ordinals:
         line = sizes[ordinal] + 1
@@ -24,7 +33,7 @@ def cut(ordinals: array[int], sizes: array[int], limits: Limits, address: str) -
                 f"the request of row {ordinal + 1} of job `{address}` is {line:,} bytes; the remote takes {longest:,}",
                 hint="Shorten the prompt or the row, or leave the row out with `where:`",
             )
-        if batch and (len(batch) >= limits.lines or size + line > limits.size_bytes):
+        if batch and (len(batch) >= lines or size + line > limits.size_bytes):
             yield batch, size
             batch, size = array("I"), 0
         batch.append(ordinal)

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     NEVER_ASKED = "never asked"
     ROWS_ADDED = "rows added or edited"
     ALL_CHANGED = "every request changed"
+    CONTINUED = "left by an earlier batch, which is continued"
     ASKED_AGAIN = "unsettled after an earlier batch"
     RETRIED = "asked again by `runner retry`"
     RUNNING = "running"
@@ -48,13 +49,15 @@ class Reason(StrEnum):
     OVER_BUDGET = "over budget"
     REPAY = "asks again for what was already paid for"
     PROTECTED = "the job is protected"
+    FIRST_RUN = "nothing is known of earlier requests"
+    HELD = "it is not known whether they were accepted"
     IN_SYNC = "in sync"
     SHARED = "asked by another job"
     NOBODY_WANTS = "in flight, and no spec wants it any more"
 
 
 HOLDS_BACK = frozenset(
-    (Reason.OTHER_ORIGIN, Reason.NOTHING_FINISHED, Reason.OVER_BUDGET, Reason.REPAY, Reason.PROTECTED)
+    (Reason.OTHER_ORIGIN, Reason.NOTHING_FINISHED, Reason.OVER_BUDGET, Reason.REPAY, Reason.PROTECTED, Reason.FIRST_RUN)
 )
 
 
@@ -66,7 +69,8 @@ class Submission:
     ordinals: array[int]  # "I"
     size_bytes: int
     parents: tuple[str, ...] = ()
-    continues: bool = False  # rows asked before
+    is_again: bool = False  # rows asked before
+    continues: str = ""  # key of the batch whose remainder these rows are, where the remote goes on with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class Change:
     size_bytes: int = 0
     tokens: int = 0
     usd: float | None = None  # None: not known
+    seconds: float | None = None  # of sound; None: not known, or there is none
+    done: int | None = None  # rows answered so far; None: not known
     batch: str = ""  # the batch it is about
     detail: str = ""
     unblock: tuple[str, ...] = ()  # exact commands
@@ -129,6 +135,7 @@ class JobPlan:
     changes: tuple[Change, ...]
     submissions: tuple[Submission, ...] = ()
     shared_with: tuple[str, ...] = ()
+    is_of_recordings: bool = False
 
     @property
     def is_blocked(self) -> bool:

@@ -37,7 +37,8 @@ def decide(batch: Batch, sight: Sight) -> Change:
     What is left to submit is arithmetic over keys and comes after it: wanted - settled - in flight.
     """
     action, reason, detail = _choose(batch, sight)
-    return Change(action, reason, rows=batch.rows, batches=1, batch=batch.key, detail=detail)
+    done = sight.counts.completed + sight.counts.failed if isinstance(sight, Observed) else None
+    return Change(action, reason, rows=batch.rows, batches=1, batch=batch.key, detail=detail, done=done)
 
 
 def _choose(batch: Batch, sight: Sight) -> tuple[Action, Reason, str]:
@@ -63,7 +64,7 @@ def _choose(batch: Batch, sight: Sight) -> tuple[Action, Reason, str]:
         case _, Observed(phase=Phase.UNKNOWN):
             return Action.WAIT, Reason.STATE_UNKNOWN, f"`{sight.raw_status}`"
         case _:
-            return Action.WAIT, Reason.RUNNING, ""
+            return Action.WAIT, Reason.RUNNING, sight.stall if isinstance(sight, Observed) else ""
 
 
 def _deferral(batch: Batch) -> Reason:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.job.desired import Desired
 from runner.plan.change import Action, Change, Reason
@@ -18,12 +20,35 @@ class Guards:
     max_usd: float | None = None
     project_budget_usd: float | None = None
     confirm_repay: bool = False
+    first_run: bool = False  # asking where nobody could say what was asked before
 
 
-def cost_of(job: Desired, rows: int, tokens: int) -> float | None:
-    """Estimated USD for `rows` requests with `tokens` input tokens together; None where it cannot be known."""
+class Estimate(NamedTuple):
+    """What some requests of a job amount to. None: not known."""
+
+    tokens: int  # of input
+    seconds: float | None  # of sound
+    usd: float | None
+
+
+def estimate(job: Desired, *parts: Sequence[int]) -> Estimate:
+    """Of the rows at these ordinals together."""
+    rows = sum(len(part) for part in parts)
+    tokens = round(job.tokens * rows / job.rows) if job.rows else 0
+    seconds = None
+    if job.seconds is not None:
+        lengths = [job.seconds[ordinal] for part in parts for ordinal in part]
+        seconds = None if any(length < 0 for length in lengths) else sum(lengths)
+    return Estimate(tokens, seconds, _cost_of(job, rows, tokens, seconds))
+
+
+def _cost_of(job: Desired, rows: int, tokens: int, seconds: float | None) -> float | None:
     if job.card.is_free:
         return 0.0
+    if job.seconds is not None:
+        if job.usd_per_minute is None or seconds is None:
+            return None
+        return seconds / 60 * job.usd_per_minute * job.card.price_factor
     if job.usd_per_million is None or job.max_output_tokens is None:
         return None
     price_in, price_out = job.usd_per_million
@@ -36,7 +61,8 @@ def over_budget(spent: float, cost: float | None, limit: float | None, what: str
         return None
     if cost is None:
         detail = (
-            f"{what} is ${limit:.2f}, and the cost of this plan is not known: give the model `price` and `max_tokens`"
+            f"{what} is ${limit:.2f}, and the cost of this plan is not known: give the model `price` and `max_tokens`, "
+            "or `price: {per_minute: ...}` for recordings"
         )
     elif spent + cost > limit + 1e-9:
         detail = f"{what} is ${limit:.2f}; spent ${spent:.2f}, this plan is estimated at ${cost:.2f}"
@@ -55,4 +81,20 @@ def repaying(job: Desired, answered: int, again: int, guards: Guards) -> Change 
         rows=again,
         detail=f"{again:,} of {answered:,} answered requests would be asked again",
         unblock=("runner apply --confirm-repay",),
+    )
+
+
+def first_run(job: Desired, rows: int, knows_nothing: bool, guards: Guards) -> Change | None:
+    """A blocking change for the first paid requests to a remote that cannot be searched for earlier ones."""
+    if job.card.is_free or job.card.can_list or not knows_nothing or guards.first_run:
+        return None
+    return Change(
+        Action.BLOCK,
+        Reason.FIRST_RUN,
+        rows=rows,
+        detail=(
+            f"`{job.provider}` cannot be asked what was sent before, and neither `.runner/` nor the outputs know; "
+            "if this was paid for elsewhere, bring those files here first"
+        ),
+        unblock=("runner apply --first-run",),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from runner.job.desired import Desired
 from runner.job.packed import common, keys_of, without
 from runner.job.recorded import Batch, JobRecord
-from runner.plan import batches, guard
+from runner.plan import batches, guard, resume
 from runner.plan.change import Action, Change, Counts, JobPlan, Reason, Submission
 from runner.plan.decide import CannotSee, Sight, decide
 from runner.plan.guard import Guards
@@ -110,7 +110,7 @@ def _spent(history: Sequence[BatchRows]) -> dict[str, float]:
     """Estimated USD of everything submitted so far, frozen in its receipts, by job."""
     spent: dict[str, float] = {}
     for entry in history:
-        if entry.batch.estimated_usd and entry.batch.remote_id:
+        if entry.batch.estimated_usd and entry.batch.submitted_at:
             spent[entry.batch.owner] = spent.get(entry.batch.owner, 0.0) + entry.batch.estimated_usd
     return spent
 
@@ -120,19 +120,24 @@ def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent:
     blocks = _blocks(job, rows, counts)
     new, again = rows.ordinals(Row.NEW), rows.ordinals(Row.AGAIN, Row.REPLACE)
     parents = tuple(sorted(rows.parents))
-    submissions = [
-        *_cut(job, new, (), continues=False),
-        *_cut(job, again, parents, continues=True),
-    ]
+    continued, anew = resume.continuations(job, again, [e for e in recorded.batches if e.batch.key in rows.parents])
+    first = _cut(job, new, ())
+    resumed = [_continue(job, one) for one in continued]
+    repeated = _cut(job, anew, parents, is_again=True)
     changes = []
     reason, replaced = _why_new(job, rows, recorded)
-    if new:
-        changes.append(_submit(job, reason, new, submissions, continues=False, detail=_paid_before(replaced)))
-    if again:
-        changes.append(_submit(job, _why_again(rows), again, submissions, continues=True))
+    if first:
+        changes.append(_submit(job, reason, first, detail=_paid_before(replaced)))
+    if resumed:
+        names = ", ".join(f"`{one.parent.remote_id}`" for one in continued)
+        changes.append(_submit(job, Reason.CONTINUED, resumed, detail=names))
+    if repeated:
+        changes.append(_submit(job, _why_again(rows), repeated))
     answered = recorded.jobs[job.address][0].ok if job.address in recorded.jobs else 0
     repaid = min(len(new), replaced) + rows.counts[Row.REPLACE]
     blocks += _money(job, changes, guards, spent, max(answered, rows.counts[Row.REPLACE]), repaid)
+    if changes and (unsure := guard.first_run(job, len(new) + len(again), _knows_nothing(job, recorded), guards)):
+        blocks.append(unsure)
     if job.protect and repaid:
         detail = f"remove `protect: true` from the job at {job.declared_at} to allow it"
         blocks.append(Change(Action.BLOCK, Reason.PROTECTED, rows=repaid, detail=detail))
@@ -141,9 +146,15 @@ def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent:
         job.declared_at,
         counts,
         (*changes, *blocks) or (_quiet(rows),),
-        tuple(submissions),
+        (*first, *resumed, *repeated),
         tuple(sorted(rows.shared_with)),
+        job.card.is_one_by_one,
     )
+
+
+def _knows_nothing(job: Desired, recorded: Recorded) -> bool:
+    """Whether no batch on record was ever sent to this provider, nor an answer of it read back."""
+    return not any(entry.batch.origin.provider == job.provider for entry in recorded.batches)
 
 
 def _quiet(rows: JobRows) -> Change:
@@ -172,7 +183,12 @@ def _blocks(job: Desired, rows: JobRows, counts: Counts) -> list[Change]:
     """Rows that wait for a person, with the way out."""
     blocks = []
     if lost := rows.counts[Row.LOST]:
-        blocks.append(Change(Action.BLOCK, Reason.NEEDS_RETRY, rows=lost, unblock=(f"runner retry {job.address}",)))
+        retry = f"runner retry {job.address}"
+        if job.card.is_one_by_one:
+            ways = (f"runner state resolve {job.address}", retry)
+            blocks.append(Change(Action.BLOCK, Reason.HELD, rows=lost, unblock=ways))
+        else:
+            blocks.append(Change(Action.BLOCK, Reason.NEEDS_RETRY, rows=lost, unblock=(retry,)))
     if stalled := rows.counts[Row.STALLED]:
         blocks.append(
             Change(Action.BLOCK, Reason.NOTHING_FINISHED, rows=stalled, unblock=(f"runner retry {job.address}",))
@@ -193,10 +209,16 @@ def _blocks(job: Desired, rows: JobRows, counts: Counts) -> list[Change]:
     return blocks
 
 
-def _cut(job: Desired, ordinals: array[int], parents: tuple[str, ...], *, continues: bool) -> list[Submission]:
+def _continue(job: Desired, one: resume.Continuation) -> Submission:
+    """Nothing is uploaded for it, so no limit of the input counts."""
+    size = sum(job.sizes[ordinal] + 1 for ordinal in one.ordinals)
+    return Submission(job.address, one.ordinals, size, (one.parent.key,), is_again=True, continues=one.parent.key)
+
+
+def _cut(job: Desired, ordinals: array[int], parents: tuple[str, ...], *, is_again: bool = False) -> list[Submission]:
     return [
-        Submission(job.address, part, size, parents, continues)
-        for part, size in batches.cut(ordinals, job.sizes, job.card.limits, job.address)
+        Submission(job.address, part, size, parents, is_again)
+        for part, size in batches.cut(ordinals, job.sizes, job.card.limits, job.address, job.max_output_tokens or 0)
     ]
 
 
@@ -226,22 +248,20 @@ def _paid_before(replaced: int) -> str:
 def _submit(
     job: Desired,
     reason: Reason,
-    ordinals: array[int],
     submissions: Sequence[Submission],
-    *,
-    continues: bool,
     detail: str = "",
 ) -> Change:
-    mine = [submission for submission in submissions if submission.continues is continues]
-    tokens = round(job.tokens * len(ordinals) / job.rows) if job.rows else 0
+    rows = sum(len(submission.ordinals) for submission in submissions)
+    estimate = guard.estimate(job, *(submission.ordinals for submission in submissions))
     return Change(
         Action.SUBMIT,
         reason,
-        rows=len(ordinals),
-        batches=len(mine),
-        size_bytes=sum(submission.size_bytes for submission in mine),
-        tokens=tokens,
-        usd=guard.cost_of(job, len(ordinals), tokens),
+        rows=rows,
+        batches=len(submissions),
+        size_bytes=sum(submission.size_bytes for submission in submissions),
+        tokens=estimate.tokens,
+        usd=estimate.usd,
+        seconds=estimate.seconds,
         detail=detail,
     )
 

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
+from runner.job.observed import Phase
 from runner.job.packed import keys_of
 from runner.job.recorded import JobRecord, Stage
 from runner.plan.change import Action
 from runner.plan.guard import Guards
 from runner.plan.plan import Recorded, make
 from runner.plan.remaining import RetryRows
-from tests.plan.making import HERE, THERE, batch, job, key, packed
+from tests.plan.making import HERE, THERE, batch, card, job, key, packed
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 
@@ -22,7 +23,8 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_case(path: Path) -> None:
     case: dict[str, Any] = yaml.safe_load(path.read_text())
-    jobs = [job(address, letters, **case.get("with", {})) for address, letters in sorted(case["wanted"].items())]
+    more = {**case.get("with", {}), **({"card": card(can_resume=True)} if case.get("can_resume") else {})}
+    jobs = [job(address, letters, **more) for address, letters in sorted(case["wanted"].items())]
     recorded = _recorded(case)
     plan = make(jobs, recorded, {}, Guards(**case.get("guards", {})), case.get("paths", ()))
     keys = {key(letter): letter for letter in "abcdefghijklmnopqrstuvwxyz"}
@@ -32,6 +34,8 @@ def test_case(path: Path) -> None:
         if part.submissions and not part.is_held_back
     }
     assert sent == case["expect"].get("submit", {})
+    continued = {s.continues for part in plan.jobs for s in part.submissions if s.continues}
+    assert sorted(continued) == case["expect"].get("continue", [])
     reasons = {
         part.address: [change.reason.value for change in part.changes if change.action is not Action.KEEP]
         for part in plan.jobs
@@ -49,6 +53,8 @@ def _recorded(case: dict[str, Any]) -> Recorded:
             "origin": THERE if about.get("elsewhere") else HERE,
             "declared_in": about.get("declared_in", ""),
         }
+        more |= {fact: about[fact] for fact in ("can_be_continued", "remote_id") if fact in about}
+        more["phase"] = Phase(about.get("phase", "expired"))
         if "stage" in about:
             more["stage"] = Stage(about["stage"])
         batches.append(batch(name, about.get("results") or about["digests"], sequence, **more))
