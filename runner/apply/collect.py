@@ -16,7 +16,7 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
     provider = session.remote_of(batch)
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     if seen.phase is Phase.FAILED and not seen.result_files:
-        return _record(session, batch, seen, (), index.rejected_index(keys), Tally(rejected=batch.rows))
+        return record(session, batch, seen, (), index.rejected_index(keys), Tally(rejected=batch.rows))
     folder = session.objects.folder_of(batch.key)
     for attempt in range(1, DOWNLOADS + 1):
         files = [folder / f"{number}.jsonl" for number in range(len(seen.result_files))]
@@ -27,7 +27,7 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
             break
     results = tuple(ResultObject(file.name, file.stat().st_size) for file in files)
     _tell(session, batch, report)
-    return _record(session, batch, seen, results, report.index, tally_of(report))
+    return record(session, batch, seen, results, report.index, tally_of(report))
 
 
 def lose(session: Session, batch: Batch) -> Batch:
@@ -35,7 +35,7 @@ def lose(session: Session, batch: Batch) -> Batch:
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     gone = Observed(batch.remote_id, Phase.CANCELLED, "gone")
     session.reporter.warn(f"{batch.owner}: the remote no longer has `{batch.remote_id}` ({batch.rows:,} rows)")
-    return _record(session, batch, gone, (), index.lost_index(keys), Tally(lost=batch.rows))
+    return record(session, batch, gone, (), index.lost_index(keys), Tally(lost=batch.rows))
 
 
 def tally_of(report: index.IndexReport) -> Tally:
@@ -56,7 +56,7 @@ def _is_complete(report: index.IndexReport, seen: Observed) -> bool:
     return report.lines - report.unreadable >= seen.counts.completed + seen.counts.failed
 
 
-def _record(
+def record(
     session: Session,
     batch: Batch,
     seen: Observed,
@@ -64,6 +64,7 @@ def _record(
     entries: bytes,
     tally: Tally,
 ) -> Batch:
+    """The batch as COLLECTED, with its index written first."""
     sha256 = session.objects.write(f"{batch.key}/index", entries)
     collected = batch.but(
         stage=Stage.COLLECTED,

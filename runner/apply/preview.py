@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from runner.apply import recover
 from runner.apply.outputs import Rewrite, rewrites
 from runner.apply.refresh import look
 from runner.apply.session import Session
@@ -12,11 +15,14 @@ from runner.plan.plan import Plan, make
 def preview(session: Session, guards: Guards, *, offline: bool = False) -> tuple[Plan, list[Rewrite], list[str]]:
     """The plan, the files it would write, and what could not be looked into."""
     recorded = session.recorded()
+    is_first = session.records.project() is None
+    if is_first and recover.has_outputs(session):  # an apply reads them before it says that nobody knows anything
+        guards = replace(guards, first_run=True)
     active = [entry.batch for entry in recorded.batches if entry.batch.is_active]
     sights = {} if offline else look(session, active).sights
     plan = make(session.desired, recorded, sights, guards, session.project.paths)
     notes = []
-    if session.records.project() is None and plan.submissions:
+    if is_first and plan.submissions:
         notes.append(
             "This is the first plan here: `runner apply` looks for earlier answers in the outputs "
             "and on the remotes before it sends anything"

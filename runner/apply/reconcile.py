@@ -6,15 +6,17 @@ A pass holds the project's lock; waiting between passes does not. Each pass read
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from runner.apply import outputs, recover, submit
+from runner.apply import outputs, recover, submit, waves
 from runner.apply.collect import collect, failure_of, lose
 from runner.apply.refresh import look, sweep_twins
 from runner.apply.reporter import progress_of
 from runner.apply.session import Session
 from runner.apply.settle import settle_all
-from runner.errors import BlockedError, LockedError, RemoteError, RunnerError
+from runner.errors import LockedError, RemoteError, RunnerError
+from runner.job.capabilities import Capabilities
 from runner.job.observed import FailureKind, Observed
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action, Submission
@@ -27,6 +29,7 @@ from runner.state.lock import project_lock
 MOST_DROPS = 5  # creates of one batch that certainly did not take effect, in one run
 
 Confirm = Callable[[Plan], bool]
+Lock = Callable[..., AbstractContextManager[None]]
 
 
 @dataclass(slots=True)
@@ -50,13 +53,14 @@ def apply(
     wait_seconds: float | None,
     lock_seconds: float = 0.0,
     command: str = "runner apply",
+    lock: Lock = project_lock,
 ) -> Result:
     """Reconcile until everything is settled, blocked, or `wait_seconds` are over (None: no bound, 0: one pass)."""
     started = session.clock.monotonic()
     result: Result | None = None
     pause = 0.0
     while True:
-        with project_lock(session.home.folder, command=command, now=session.clock.now(), wait_seconds=lock_seconds):
+        with lock(session.home.folder, command=command, now=session.clock.now(), wait_seconds=lock_seconds):
             before = (result.submitted, result.collected) if result else None
             result = one_pass(session, guards, confirm, result)
         if not result.is_running or session.stop.is_set():
@@ -78,10 +82,15 @@ def _next_pause(session: Session, plan: Plan, pause: float) -> float:
     """From quick to slow: a batch that is refused is refused early, one that runs runs long."""
     if session.poll_seconds is not None:
         return session.poll_seconds
-    cards = [session.remotes.card(batch.origin.provider) for batch, _ in plan.batches]
+    cards = [_card_of(session, batch) for batch, _ in plan.batches]
     low = min((card.min_poll_seconds for card in cards), default=1.0)
     high = min((card.max_poll_seconds for card in cards), default=60.0)
     return min(max(low, pause * 1.5), high)
+
+
+def _card_of(session: Session, batch: Batch) -> Capabilities:
+    name = batch.origin.provider
+    return session.remotes.audio_card(name) if batch.is_wave else session.remotes.card(name)
 
 
 def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None = None) -> Result:
@@ -105,7 +114,8 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     for rewrite in outputs.rewrites(session, result.plan, recorded):
         _write(session, result, recorded, rewrite)
     result.troubles = dict(session.troubles)
-    still_wanted = bool(result.plan.submissions) and not result.troubles and not result.declined
+    open_jobs = {submission.address for submission in result.plan.submissions}
+    still_wanted = bool(open_jobs - result.troubles.keys()) and not result.declined
     result.is_running = _is_running(session, result.plan) or still_wanted
     _show(session, result.plan)
     return result
@@ -134,15 +144,26 @@ def _write(session: Session, result: Result, recorded: Recorded, rewrite: output
 
 def _observe(session: Session) -> int:
     """Look at every batch in flight and take what has ended; how many batches were brought home."""
-    batches = [batch for batch in session.records.batches() if batch.is_active]
+    active = [batch for batch in session.records.batches() if batch.is_active]
+    collected = sum(_carry_on(session, batch) for batch in active if batch.is_wave)
+    batches = [batch for batch in active if not batch.is_wave]
     looks = look(session, batches)
     sweep_twins(session, batches, looks)
-    collected = 0
     for batch in batches:
         if (sight := looks.sights.get(batch.key)) is not None:
             current = session.records.batch(batch.key) or batch
             collected += _act(session, current, sight)
     return collected
+
+
+def _carry_on(session: Session, wave: Batch) -> bool:
+    """Go on with a wave of recordings; whether all its outcomes are here now."""
+    try:
+        return waves.carry_on(session, wave).stage is Stage.COLLECTED
+    except RemoteError as error:
+        if not session.remotes.lost_sight(wave.origin.provider):
+            session.troubles[wave.owner] = error
+        return False
 
 
 def _act(session: Session, batch: Batch, sight: Sight) -> bool:
@@ -183,8 +204,10 @@ def _note(session: Session, batch: Batch, sight: Sight) -> None:
             raw_status=sight.raw_status,
             counts=sight.counts,
             seen_at=session.clock.now(),
-            trouble="",
+            trouble=sight.stall,
         )
+        if sight.stall and not batch.trouble:
+            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` {sight.stall}")
         if not sight.results_are_final and sight.phase.has_ended:
             seen = seen.but(trouble="the remote has not named its result files yet")
             if batch.trouble != seen.trouble:
@@ -229,9 +252,9 @@ def _has_moved(session: Session, plan: Plan, recorded: Recorded) -> bool:
 
 def _after_search(session: Session, guards: Guards, plan: Plan) -> Plan:
     """The plan once the remotes were searched for work of ours; jobs of one that cannot be are left out."""
-    providers = {job.address: job.provider for job in session.desired}
+    providers = {job.address: job.provider for job in session.desired if job.card.can_list}
     adopted = 0
-    for name in sorted({providers[submission.address] for submission in plan.submissions}):
+    for name in sorted({providers[one.address] for one in plan.submissions if one.address in providers}):
         try:
             adopted += _searched(session, name)
         except RunnerError as error:
@@ -259,7 +282,7 @@ def _submit(session: Session, submission: Submission) -> Batch | None:
     try:
         session.remotes.make_ready(job.provider, job.model, session.reporter.step)
         batch = submit.submit(session, job, submission)
-    except (LockedError, BlockedError):
+    except LockedError:
         raise
     except RunnerError as error:
         if not session.remotes.lost_sight(job.provider):

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from runner.apply.collect import collect
 from runner.apply.refresh import CLOCK_SLACK
 from runner.apply.session import Session
+from runner.apply.shadow import SYNTHETIC
 from runner.errors import NotFound, RunnerError
 from runner.job.observed import Observed, Origin, Phase
+from runner.job.outcomes import unanswered
 from runner.job.packed import Sorter, common, union, without
 from runner.job.recorded import REMOTE, Batch, ProjectRecord, ResultObject, Stage, Tally
 from runner.providers.base import Provider
@@ -70,7 +73,7 @@ def _search(session: Session, name: str) -> int:
     found = [
         seen
         for seen in provider.batches(since)
-        if seen.stamp.get("runner_project") == session.project.name and seen.remote_id not in known
+        if provider.is_of(session.project.name, seen) and seen.remote_id not in known
     ]
     adopted = 0
     for seen in sorted(found, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.remote_id)):
@@ -95,14 +98,18 @@ def _unsettled(session: Session) -> bytes:
 
 def _adopt(session: Session, provider: Provider, origin: Origin, seen: Observed, wanted: bytes) -> bool:
     """Record one remote batch of ours. Its requests are read back from its input, which is ours as well."""
-    keys, size = _keys_of_input(session, provider, seen)
+    if seen.continued_from:
+        keys, size = _keys_left_by(session, provider, seen.continued_from), 0
+    else:
+        keys, size = _keys_of_input(session, provider, seen)
     if keys is None:
-        session.reporter.warn(f"`{seen.remote_id}` is ours, but its input is gone: it is left alone")
+        what = f"`{seen.continued_from}`, which it continues," if seen.continued_from else "its input"
+        session.reporter.warn(f"`{seen.remote_id}` is ours, but {what} is gone: it is left alone")
         return False
     if not common(wanted, keys):
         return False
     sha256 = hashlib.sha256(keys).hexdigest()
-    if seen.stamp.get("runner_set", sha256)[:32] != sha256[:32]:
+    if not sha256.startswith(seen.stamp.get("runner_set", "")):
         session.reporter.warn(f"`{seen.remote_id}` carries our stamp over other requests: it is left alone")
         return False
     project = session.records.project()
@@ -126,6 +133,7 @@ def _adopt(session: Session, provider: Provider, origin: Origin, seen: Observed,
         sequence=project.next_sequence,
         intent_at=created,
         stage=Stage.SUBMITTED,
+        continued_from=seen.continued_from,
         parents=tuple(p for p in seen.stamp.get("runner_parent", "").split(",") if p),
         upload_ref=seen.input_ref,
         create_tries=1,
@@ -152,6 +160,16 @@ def _free_attempt(session: Session, sha256: str, attempt: int, remote_id: str) -
     ):
         attempt += 1
     return attempt
+
+
+def _keys_left_by(session: Session, provider: Provider, remote_id: str) -> bytes | None:
+    """The keys that a batch on record left to the one that continues it; None where it is not on record."""
+    parent = next((batch for batch in session.records.batches() if batch.remote_id == remote_id), None)
+    if parent is None:
+        return None
+    if parent.is_active:
+        parent = collect(session, parent, provider.look(remote_id))
+    return unanswered(session.objects.read(f"{parent.key}/index", parent.index_sha256))
 
 
 def _keys_of_input(session: Session, provider: Provider, seen: Observed) -> tuple[bytes | None, int]:
@@ -190,7 +208,7 @@ def _from_outputs(session: Session, record: ProjectRecord) -> ProjectRecord:
 
     for number, job in enumerate(session.project.jobs):
         path = session.project.root / job.output
-        if not path.is_file():
+        if not _was_written(path, is_folder=job.output.endswith("/")):
             continue
         folder = session.objects.folder_of(f"{ADOPTED}-{number}")
         try:
@@ -201,11 +219,24 @@ def _from_outputs(session: Session, record: ProjectRecord) -> ProjectRecord:
         if found.damaged:
             session.reporter.warn(f"{job.address}: {found.damaged:,} lines were skipped: {found.damaged_examples[0]}")
         for index, file in enumerate(found.files):
+            if file.origin == SYNTHETIC:  # a rehearsal's, which somebody put in its place
+                continue
             batch = _adopted(session, record, job.address, file, f"{ADOPTED}-{number}-{index}", job.output)
             record = replace(record, next_sequence=record.next_sequence + 1)
             session.records.save(batch, record)
             session.reporter.step(f"{job.address}: read back {file.rows:,} answers from `{job.output}`")
     return record
+
+
+def has_outputs(session: Session) -> bool:
+    """Whether there are output files that answers could be read back from."""
+    root = session.project.root
+    return any(_was_written(root / job.output, is_folder=job.output.endswith("/")) for job in session.project.jobs)
+
+
+def _was_written(path: Path, *, is_folder: bool) -> bool:
+    """Whether there is something to read back. A folder without results of ours is: its answers have to be missed."""
+    return path.is_dir() and any(path.iterdir()) if is_folder else path.is_file()
 
 
 def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedFile, key: str, output: str) -> Batch:

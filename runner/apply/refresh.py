@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from runner.apply.session import Session
+from runner.apply.wave import counts_of, states_of
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
-from runner.job.observed import Observed
+from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan.decide import CannotSee, Gone, Sight
 from runner.providers.base import Provider
@@ -32,7 +33,9 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
     looks = Looks()
     waiting: dict[str, list[Batch]] = {}
     for batch in batches:
-        if batch.stage is Stage.SUBMITTED:
+        if batch.is_wave and (states := states_of(session, batch)) is not None:
+            looks.sights[batch.key] = Observed("", Phase.RUNNING, batch.raw_status, counts_of(states))
+        elif batch.stage is Stage.SUBMITTED and not batch.is_wave:
             waiting.setdefault(str(batch.origin), []).append(batch)
     for mine in waiting.values():
         try:

@@ -11,6 +11,7 @@ from runner.errors import NotSent, RunnerError
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
 from runner.providers import registry
+from runner.providers.audio import AudioProvider
 from runner.providers.base import Provider
 from runner.server import embedded
 from runner.spec.project import Project
@@ -44,6 +45,7 @@ class Remotes:
         self._may_start = may_start
         self._read_only = read_only or environ.get("RUNNER_READONLY", "") not in ("", "0")
         self._open: dict[str, Provider] = {}
+        self._open_audio: dict[str, AudioProvider] = {}
         self._server: embedded.Running | None = None
         self._revivals = 0
 
@@ -53,6 +55,10 @@ class Remotes:
 
     def card(self, name: str) -> Capabilities:
         return registry.card_of(self._spec(name))
+
+    def audio_card(self, name: str) -> Capabilities:
+        """The same for recordings."""
+        return registry.audio_card_of(self._spec(name))
 
     def origin(self, name: str) -> Origin:
         """Whose answers this provider's are. An embedded server that never ran gets its identity when applied."""
@@ -78,13 +84,24 @@ class Remotes:
                 self._open[name] = self._opened(spec, None, None, None)
         return self._open[name]
 
+    def open_audio(self, name: str) -> AudioProvider:
+        """A provider for recordings, ready to be asked. Raises NotSent as `open` does."""
+        if name not in self._open_audio:
+            spec = self._spec(name)
+            if spec.kind == EMBEDDED:
+                server = self._embedded()
+                self._open_audio[name] = self._opened_audio(spec, server.url, server.token, self.origin(name))
+            else:
+                self._open_audio[name] = self._opened_audio(spec, None, None, None)
+        return self._open_audio[name]
+
     def lost_sight(self, name: str) -> bool:
         """Whether it was an embedded server that is gone: then the next `open` finds or starts another one."""
-        is_ours = name in self._open and self._spec(name).kind == EMBEDDED
+        is_ours = (name in self._open or name in self._open_audio) and self._spec(name).kind == EMBEDDED
         if not is_ours or self._revivals == MOST_REVIVALS or embedded.live(self._data_dir) is not None:
             return False
         self._revivals += 1
-        self._open.pop(name).close()
+        self._close_all()
         if self._server is not None:
             self._server.stop()
             self._server = None
@@ -92,6 +109,20 @@ class Remotes:
 
     def _opened(self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None) -> Provider:
         return registry.open_provider(
+            spec,
+            environ=self._environ,
+            base_url=url,
+            token=token,
+            origin=origin,
+            read_only=self._read_only,
+            clock=self._clock,
+            rng=self._rng,
+        )
+
+    def _opened_audio(
+        self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None
+    ) -> AudioProvider:
+        return registry.open_audio_provider(
             spec,
             environ=self._environ,
             base_url=url,
@@ -120,10 +151,16 @@ class Remotes:
             )
         return spec
 
-    def close(self) -> None:
+    def _close_all(self) -> None:
         for provider in self._open.values():
             provider.close()
+        for audio in self._open_audio.values():
+            audio.close()
         self._open.clear()
+        self._open_audio.clear()
+
+    def close(self) -> None:
+        self._close_all()
         if self._server is not None:
             self._server.stop()
             self._server = None

@@ -54,12 +54,19 @@ def progress_of(batches: Sequence[Batch]) -> list[Progress]:
     return [
         Progress(
             address,
-            min((b.phase.value for b in mine), key=_ORDER.index),
+            _phase_of(mine),
             sum(b.counts.completed + b.counts.failed for b in mine),
             sum(b.rows for b in mine),
         )
         for address, mine in sorted(jobs.items())
     ]
+
+
+def _phase_of(batches: Sequence[Batch]) -> str:
+    """How the job stands that is least far; waves in the words of their own."""
+    if all(batch.is_wave and batch.raw_status for batch in batches):
+        return min(batch.raw_status for batch in batches)  # `sending` before `waiting for answers`
+    return min((batch.phase.value for batch in batches), key=_ORDER.index)
 
 
 _ORDER = [

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
+from runner.apply.schedule import Schedule
+from runner.apply.shadow import SYNTHETIC, Shadow
 from runner.clock import Clock
 from runner.compile.compiled import Compiled
 from runner.errors import NotSent, RunnerError
@@ -16,6 +19,7 @@ from runner.job.packed import keys_of
 from runner.job.recorded import Batch
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, RetryRows
+from runner.providers.audio import AudioProvider
 from runner.providers.base import Provider
 from runner.spec.project import Project
 from runner.state.home import Home
@@ -38,11 +42,28 @@ class Session:
     reporter: Reporter
     stop: threading.Event
     poll_seconds: float | None = None
+    shadow: Shadow | None = None  # in a rehearsal
     troubles: dict[str, RunnerError] = field(default_factory=dict)
     drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by batch
     live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
+    parallelism: int | None = None  # calls at once, where each request is a call of its own
+    schedules: dict[str, Schedule] = field(default_factory=dict)  # of waves, by batch
     _keys: dict[str, bytes] = field(default_factory=dict)
     _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)
+
+    @property
+    def outputs_root(self) -> Path:
+        """Where results files are written: below the project root, or below the shadow of a rehearsal."""
+        return self.shadow.outputs if self.shadow else self.project.root
+
+    def output_file(self, output: str) -> Path:
+        """The results file that stands for `output` now: until a rehearsal has written its own, the real one."""
+        path = self.outputs_root / output
+        return path if self.shadow is None or path.exists() else self.project.root / output
+
+    def origin_shown(self, batch: Batch) -> str:
+        """Whose answers these are, as results files say it. What a rehearsal made up can never be read back as real."""
+        return SYNTHETIC if self.shadow and self.shadow.made(batch) else str(batch.origin)
 
     def recorded(self) -> Recorded:
         """What is recorded now, with key sets and indexes read (and kept, since they never change)."""
@@ -85,10 +106,17 @@ class Session:
 
         Raises NotSent when the specs now point somewhere else: another origin never means that it is absent.
         """
+        return self.remotes.open(self._provider_of(batch))
+
+    def audio_of(self, batch: Batch) -> AudioProvider:
+        """The same for a wave of recordings."""
+        return self.remotes.open_audio(self._provider_of(batch))
+
+    def _provider_of(self, batch: Batch) -> str:
         name = batch.origin.provider
         current = self.remotes.origin(name)
         project = self.records.project()
         accepted = project.accepted_origins.get(name, ()) if project else ()
         if batch.origin != current and str(batch.origin) not in accepted:
             raise NotSent(f"it was sent to {batch.origin}, and the specs now say {current}")
-        return self.remotes.open(name)
+        return name

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.apply.refresh import CLOCK_SLACK, cancel_twin, stamp_key
+from runner.apply.refresh import CLOCK_SLACK, cancel_twin
 from runner.apply.session import Session
-from runner.errors import RemoteError, RunnerError
+from runner.apply.submission import CONFLICT, blocked_by, submission_of
+from runner.errors import Refused, RemoteError, RunnerError
 from runner.job.capabilities import EffectClass
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage, Tally
@@ -26,6 +27,11 @@ def settle(session: Session, batch: Batch) -> Batch:
         if provider.card.effect is EffectClass.BLIND:
             return _hold(session, batch)
         found = _search_twice(session, provider, batch)
+    except Refused as refused:
+        if refused.code != CONFLICT:
+            return _save(session, batch.but(trouble=refused.message))
+        session.troubles[batch.owner] = blocked_by(refused)
+        return _save(session, batch.but(stage=Stage.DROPPED, trouble=refused.message))
     except RunnerError as error:
         return _save(session, batch.but(trouble=error.message))
     if not found:
@@ -80,18 +86,9 @@ def _search_twice(session: Session, provider: Provider, batch: Batch) -> list[Ob
 
 
 def _search(provider: Provider, batch: Batch) -> list[Observed]:
-    """Every remote batch that carries this one's stamp, or was made from this one's upload."""
-    return [seen for seen in provider.batches(batch.intent_at - CLOCK_SLACK) if _is_of(batch, seen)]
-
-
-def _is_of(batch: Batch, seen: Observed) -> bool:
-    """Whether a remote batch came of this intent."""
-    if seen.remote_id in batch.refused:
-        return False
-    if not seen.stamp:
-        return bool(batch.upload_ref) and seen.input_ref == batch.upload_ref
-    stamped = (seen.stamp.get("runner_set"), seen.stamp.get("runner_attempt"))
-    return seen.stamp.get("runner_project") == batch.project and stamped == stamp_key(batch)
+    """Every remote batch that came of this intent."""
+    found = provider.find(submission_of(batch), batch.upload_ref, batch.intent_at - CLOCK_SLACK)
+    return [seen for seen in found if seen.remote_id not in batch.refused]
 
 
 def _age(seen: Observed) -> tuple[bool, float, str]:
@@ -109,8 +106,8 @@ def settle_all(session: Session, batches: Sequence[Batch]) -> None:
     """Settle every open intent before anything is planned."""
     for batch in batches:
         if batch.stage is Stage.INTENT:
-            settled = settle(session, batch)
             session.troubles.pop(batch.owner, None)
+            settled = settle(session, batch)
             if settled.stage is Stage.INTENT:
                 session.troubles[batch.owner] = RemoteError(
                     f"{batch.owner}: it is not known whether an earlier create took effect: {settled.trouble}",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from runner.apply import waves
 from runner.apply.session import Session
 from runner.apply.settle import settle
+from runner.apply.submission import CONFLICT, blocked_by, submission_of
 from runner.compile.compiled import Compiled
 from runner.errors import DataError, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.job.desired import Desired
@@ -24,39 +25,47 @@ from runner.providers import base
 from runner.providers.base import Provider
 
 LONGEST_PAUSE = timedelta(minutes=15)
-NAME_CHARS = 40
 UPLOADS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Spool:
-    """A batch's request lines on disk, and the sorted keys of what they ask."""
-
-    path: Path
-    size_bytes: int
-    keys: bytes
-
-    @property
-    def keys_sha256(self) -> str:
-        return hashlib.sha256(self.keys).hexdigest()
+_CANNOT_CONTINUE = (400, 404)  # nothing is left of the batch, or it is gone
 
 
 def submit(session: Session, job: Desired, submission: Submission) -> Batch:
     """Send one batch. The batch as recorded afterwards: SUBMITTED, DEFERRED, DROPPED or still INTENT.
 
-    Raises RemoteError when the remote refuses it for good, DataError when the rows changed since the plan.
+    Raises RemoteError when the remote refuses it for good, BlockedError when other work stands under its name,
+    DataError when the rows changed since the plan.
     """
+    if job.card.is_one_by_one:
+        return waves.start(session, _intend(session, job, submission))
     provider = session.remotes.open(job.provider)
-    spool = _render(session, session.compiled[job.address], submission)
     try:
-        intent = _intend(session, job, submission, spool)
-        upload = _upload(session, provider, intent, spool)
+        if submission.continues:
+            return _continue(session, provider, job, submission)
+        return _send(session, provider, job, submission)
+    except Refused as refused:
+        if refused.code == CONFLICT:
+            raise blocked_by(refused) from refused
+        raise
+
+
+def _send(session: Session, provider: Provider, job: Desired, submission: Submission) -> Batch:
+    path = _render(session, session.compiled[job.address], submission)
+    try:
+        intent = _intend(session, job, submission)
+        upload = _upload(session, provider, intent, path)
     finally:
-        spool.path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
     return create(session, provider, intent.but(upload_ref=upload.ref))
 
 
-def _render(session: Session, compiled: Compiled, submission: Submission) -> Spool:
+def _continue(session: Session, provider: Provider, job: Desired, submission: Submission) -> Batch:
+    """Have the remote go on with what an ended batch left."""
+    parent = session.records.batch(submission.continues)
+    assert parent is not None, "a plan continues batches on record"
+    return create(session, provider, _intend(session, job, submission, parent.remote_id))
+
+
+def _render(session: Session, compiled: Compiled, submission: Submission) -> Path:
     """Render just these rows again; `write_lines` stops when a digest differs from the planned one."""
     path = session.home.tmp / f"{os.getpid()}-upload.jsonl"
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb", 1 << 18) as file:
@@ -66,23 +75,24 @@ def _render(session: Session, compiled: Compiled, submission: Submission) -> Spo
             f"the rows of `{submission.address}` changed while they were read",
             hint="Run `runner apply` again; nothing was sent",
         )
-    return Spool(path, size, keys_of(compiled.wanted.keys_at(submission.ordinals)))
+    return path
 
 
-def _intend(session: Session, job: Desired, submission: Submission, spool: Spool) -> Batch:
+def _intend(session: Session, job: Desired, submission: Submission, continued_from: str = "") -> Batch:
     """Write down, durably, what is about to be asked."""
     project = session.records.project() or ProjectRecord(session.project.name, session.clock.now())
-    set_name = spool.keys_sha256[:16]
+    keys = keys_of(session.compiled[job.address].wanted.keys_at(submission.ordinals))
+    keys_sha256 = hashlib.sha256(keys).hexdigest()
+    set_name = keys_sha256[:16]
     attempt = 1 + max(
         (
             batch.attempt
             for batch in session.records.batches()
-            if batch.keys_sha256 == spool.keys_sha256 and batch.stage is not Stage.DROPPED
+            if batch.keys_sha256 == keys_sha256 and batch.stage is not Stage.DROPPED
         ),
         default=0,
     )
     dropped = session.records.batch(f"{set_name}-{attempt}")
-    tokens = round(job.tokens * len(submission.ordinals) / max(job.rows, 1))
     batch = Batch(
         key=f"{set_name}-{attempt}",
         project=session.project.name,
@@ -92,31 +102,36 @@ def _intend(session: Session, job: Desired, submission: Submission, spool: Spool
         model=job.model,
         window_hours=job.window_hours,
         rows=len(submission.ordinals),
-        size_bytes=spool.size_bytes,
-        keys_sha256=spool.keys_sha256,
+        size_bytes=submission.size_bytes,
+        keys_sha256=keys_sha256,
         attempt=attempt,
         # An upload of the same name may be there from a try that did not come to a create.
         may_hold_upload=dropped is not None and dropped.failure is None,
         generation=project.generation,
         sequence=project.next_sequence,
         intent_at=session.clock.now(),
+        params=job.params,
+        options=job.options,
+        system_prompt=job.system_prompt,
         parents=submission.parents,
+        continued_from=continued_from,
+        is_wave=job.card.is_one_by_one,
         declared_in=job.declared_at.file,
-        estimated_usd=guard.cost_of(job, len(submission.ordinals), tokens),
+        estimated_usd=guard.estimate(job, submission.ordinals).usd,
     )
-    session.objects.write(f"{batch.key}/keys", spool.keys)
+    session.objects.write(f"{batch.key}/keys", keys)
     session.records.save(batch, replace(project, next_sequence=project.next_sequence + 1))
     return batch
 
 
-def _upload(session: Session, provider: Provider, batch: Batch, spool: Spool) -> base.Upload:
+def _upload(session: Session, provider: Provider, batch: Batch, source: Path) -> base.Upload:
     """The remote's copy of the input: the one it still holds from an earlier try, or a new one."""
     submission = submission_of(batch)
     may_be_there = batch.may_hold_upload
     for left in reversed(range(UPLOADS)):
         try:
-            found = provider.find_upload(submission, spool.size_bytes) if may_be_there else None
-            return found or provider.upload(spool.path, submission)
+            found = provider.find_upload(submission, batch.size_bytes) if may_be_there else None
+            return found or provider.upload(source, submission)
         except OutcomeUnknown:
             # A file costs nothing: look whether it arrived, or send it again
             may_be_there = True
@@ -133,26 +148,6 @@ def _drop(session: Session, batch: Batch) -> None:
     session.records.save(batch.but(stage=Stage.DROPPED, trouble="the upload did not succeed"))
 
 
-def submission_of(batch: Batch) -> base.Submission:
-    """What the remote is told, the same at every try: names and stamps follow from the record alone."""
-    return base.Submission(
-        name=f"runner-{batch.project[:NAME_CHARS]}-{batch.key}",
-        model=batch.model,
-        endpoint=batch.endpoint,
-        window_hours=batch.window_hours,
-        stamp={
-            "runner_project": batch.project[:500],
-            "runner_set": batch.keys_sha256[:32],
-            "runner_attempt": str(batch.attempt),
-            "runner_rows": str(batch.rows),
-            "runner_job": batch.owner[:500],
-            "runner_generation": str(batch.generation),
-            "runner_parent": ",".join(batch.parents)[:500],
-        },
-        rows=batch.rows,
-    )
-
-
 def create(session: Session, provider: Provider, batch: Batch) -> Batch:
     """Create the remote batch of an uploaded intent, once."""
     batch = batch.but(
@@ -160,16 +155,33 @@ def create(session: Session, provider: Provider, batch: Batch) -> Batch:
     )
     session.records.save(batch)
     try:
-        seen = provider.submit(submission_of(batch), base.Upload(batch.upload_ref, batch.size_bytes))
+        seen = provider.submit(submission_of(batch), _upload_of(batch))
     except RateLimited as error:
         return defer(session, batch, _limited(error), error.retry_after)
     except (NotSent, Refused) as error:
-        session.records.save(batch.but(stage=Stage.DROPPED, trouble=error.message))
+        dropped = batch.but(stage=Stage.DROPPED, trouble=error.message)
+        session.records.save(dropped)
+        if batch.continued_from and isinstance(error, Refused) and error.status in _CANNOT_CONTINUE:
+            _give_up_parent(session, batch, error)
+            return dropped
         raise
     except OutcomeUnknown as error:
         session.reporter.step(f"{batch.owner}: no answer to the create ({error.message}); looking for it")
         return settle(session, batch)
     return _receipt(session, batch, seen)
+
+
+def _give_up_parent(session: Session, batch: Batch, refused: Refused) -> None:
+    """The remote cannot go on with a batch any more: what it left is sent anew in the next pass."""
+    for key in batch.parents:
+        if (parent := session.records.batch(key)) is not None and parent.remote_id == batch.continued_from:
+            session.records.save(parent.but(can_be_continued=False))
+    session.reporter.step(f"{batch.owner}: `{batch.continued_from}` cannot be continued ({refused.message})")
+
+
+def _upload_of(batch: Batch) -> base.Upload | None:
+    """The input of a batch; one that continues another has none of its own."""
+    return None if batch.continued_from else base.Upload(batch.upload_ref, batch.size_bytes)
 
 
 def _receipt(session: Session, batch: Batch, seen: Observed) -> Batch:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ from runner.cli.options import Dollars, option
 if TYPE_CHECKING:
     from runner.apply.reconcile import Result
     from runner.apply.session import Session
-    from runner.plan.plan import Plan
 
 RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
 
@@ -38,7 +37,10 @@ RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
 @option("--lock-timeout", type=Duration(), default=0.0, metavar="TIME", help="Wait for another command to end.")
 @option("--max-usd", type=Dollars(), metavar="N", help="Send nothing when this apply is estimated to cost more.")
 @option("--confirm-repay", is_flag=True, help="Allow asking again for much of what was already answered.")
+@option("--first-run", is_flag=True, help="Send recordings though nobody can say whether they were sent before.")
+@option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="Send at most N recordings at once.")
 @option("-q", "--quiet", is_flag=True, help="Only the summary and warnings.")
+@option("--rehearse", is_flag=True, help="Send all of it to stand-ins on this machine; needs no key, costs nothing.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -50,17 +52,24 @@ def command(
     lock_timeout: float,
     max_usd: float | None,
     confirm_repay: bool,
+    first_run: bool,
+    parallelism: int | None,
     quiet: bool,
+    rehearse: bool,
 ) -> int:
     """Make the remote batch APIs match the specs at PATHS (default: specs), and wait for the results.
 
     Run it again and nothing happens; stop it anywhere and run it again, and nothing is lost or paid twice.
+
+    With --rehearse, what would be sent goes to stand-ins on this machine, and nothing but `.runner/rehearsal/` is
+    written: batches, limits, cost and outputs are seen before anything is paid for.
 
     Exit codes: 0 done, 1 error, 3 still running, 4 some requests failed, 5 blocked, 6 locked.
     """
     from runner.apply.reconcile import apply
     from runner.cli.opening import opened
     from runner.cli.progress import watcher
+    from runner.cli.question import confirmed, is_asked
     from runner.clock import RealClock
     from runner.plan.guard import Guards
 
@@ -68,12 +77,23 @@ def command(
     _finish_on_interrupt(stop)
     terminal = watcher(RealClock(), quiet=quiet)
     given = paths or ("specs",)
+    if rehearse:
+        if no_wait or wait_seconds is not None:
+            raise click.UsageError("A rehearsal ends by itself: leave out --no-wait and --wait.")
+        from runner.cli import rehearsal
+
+        return rehearsal.run(
+            ctx.obj, given, max_usd, terminal, stop, confirm_repay=confirm_repay, lock_seconds=lock_timeout
+        )
     with opened(ctx.obj, given, terminal, writes=True, stop=stop, poll_seconds=poll_seconds) as session:
+        session.parallelism = parallelism
+        guards = Guards(max_usd, session.project.budget, confirm_repay, first_run)
+        asks = is_asked(yes=yes)
         try:
             result = apply(
                 session,
-                Guards(max_usd, session.project.budget, confirm_repay),
-                confirm=lambda plan: _confirmed(plan, yes),
+                replace(guards, first_run=first_run or asks),
+                confirm=lambda plan: not asks or confirmed(session, plan, guards),
                 wait_seconds=0.0 if no_wait else wait_seconds,
                 lock_seconds=lock_timeout,
                 command=f"runner apply {' '.join(given)}",
@@ -96,28 +116,21 @@ def _finish_on_interrupt(stop: threading.Event) -> None:
     signal.signal(signal.SIGTERM, interrupted)
 
 
-def _confirmed(plan: Plan, yes: bool) -> bool:
-    """Ask on a terminal before anything is paid for; what is free is never asked about."""
-    from runner.cli import views, voice
-    from runner.plan.change import Action
-
-    costs = [change.usd for job in plan.jobs for change in job.changes if change.action is Action.SUBMIT]
-    if yes or all(cost == 0.0 for cost in costs) or not sys.stdin.isatty():
-        return True
-    click.echo(views.text_of_plan(views.of_plan(plan, []), colour=voice.has_colour()), err=True)
-    return click.confirm("Send these requests?", err=True)
-
-
 def _report(session: Session, result: Result, *, interrupted: bool) -> int:
-    from runner.cli import views, voice
+    from runner.cli import standing, views, voice
     from runner.cli.main import words_of
 
     lines = []
+    batches = session.records.batches()
     for job, part in zip(session.desired, result.plan.jobs, strict=True):
         if (accounting := result.written.get(job.address)) is not None:
             lines.append(views.accounting_line(job.address, job.output, accounting))
         elif part.counts.ok < part.counts.wanted:
             lines.append(views.accounting_line(job.address, job.output, views.standing(part)))
+        else:
+            continue
+        if number := standing.possible_duplicates(job.address, batches):
+            lines.append(f"  ! {standing.maybe_twice(number)}")
     for line in lines:
         click.echo(line)
     if not session.desired:
@@ -133,8 +146,8 @@ def _report(session: Session, result: Result, *, interrupted: bool) -> int:
     failed = any(job.counts.error for job in result.plan.jobs)
     codes = (
         (interrupted and result.is_running, INTERRUPTED),
-        (bool(result.troubles), 1),
-        (blocked, BLOCKED),
+        (any(error.exit_code != BLOCKED for error in result.troubles.values()), 1),
+        (blocked or bool(result.troubles), BLOCKED),
         (failed, FAILED),
         (result.is_running or result.declined, RUNNING),
     )

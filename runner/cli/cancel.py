@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from runner.job.recorded import Batch
 
 
 @click.command("cancel")
@@ -12,8 +17,10 @@ import click
 def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
     """Stop the batches in flight that the job ADDRESS asked for, in the specs or not any more.
 
-    What has finished is kept and collected by the next `runner apply`; the rest waits for `runner retry`.
+    What has finished is kept and collected by the next `runner apply`; the rest waits for `runner retry`. Recordings
+    that are on their way cannot be stopped: those without an answer are held, those not sent yet are free again.
     """
+    from runner.apply import waves
     from runner.apply.reporter import Silent
     from runner.cli import voice
     from runner.cli.opening import opened
@@ -29,8 +36,11 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
         meant = [batch for batch in session.records.batches() if batch.is_active and matches(batch.owner, address)]
         if not meant:
             raise UsageError(f"no batch of `{address}` is in flight", hint="`runner status` lists those that are")
+        ends = [batch for batch in meant if not batch.is_wave]
         for batch in meant:
-            if batch.stage is Stage.SUBMITTED:
+            if batch.is_wave:
+                _tell_wave(waves.abandon(session, batch))
+            elif batch.stage is Stage.SUBMITTED:
                 seen = session.remote_of(batch).cancel(batch.remote_id)
                 click.echo(f"{batch.owner}  `{batch.remote_id}` {seen.phase}, {voice.count(batch.rows, 'request')}")
             elif batch.stage is Stage.DEFERRED:
@@ -38,5 +48,21 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
                 click.echo(f"{batch.owner}  was not sent yet; it will not be")
             else:
                 click.echo(f"{batch.owner}  it is not known whether it was sent; run `runner apply` first", err=True)
-    click.echo("\n`runner apply` collects what has finished", err=True)
+    if ends:
+        click.echo("\n`runner apply` collects what has finished", err=True)
     return 0
+
+
+def _tell_wave(wave: Batch) -> None:
+    """What was stopped of a wave, and what could not be."""
+    from runner.cli import voice
+
+    free, lost = wave.tally.retry, wave.tally.lost
+    told = [f"{voice.count(wave.tally.finished, 'recording')} answered"]
+    told += [f"{free:,} not sent"] if free else []
+    told += [f"{lost:,} sent and not answered: held, since the remote cannot be told to stop"] if lost else []
+    click.echo(f"{wave.owner}  {', '.join(told)}")
+    if lost:
+        click.echo(f"\n`runner state resolve {wave.owner}` lists what is held and how to decide about it", err=True)
+    if free:
+        click.echo("\n`runner apply` sends what was not sent, unless its job is gone from the specs", err=True)

@@ -19,6 +19,7 @@ COMMANDS = {
     "apply": "make the remotes match the specs, wait, and write the results",
     "cache": "clear what can be computed again",
     "cancel": "stop batches that are in flight",
+    "fetch": "bring the raw result files of a job, exactly as the remote sent them",
     "models": "list and pull the models of the embedded server",
     "plan": "show what apply would do; changes nothing",
     "render": "print the requests a job would send",
@@ -26,7 +27,7 @@ COMMANDS = {
     "schema": "print the JSON Schema of a spec file",
     "serve": "run the embedded batch server",
     "show": "one job in detail: its batches, lineage and failed rows",
-    "state": "look into the recorded state, accept an origin",
+    "state": "look into the recorded state, accept an origin, decide about what is held",
     "status": "jobs and batches as recorded and as the remote shows them",
     "validate": "check the specs; every problem of every file",
 }

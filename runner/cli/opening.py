@@ -12,6 +12,8 @@ from runner.apply.desire import compile_all, desire
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
 from runner.apply.session import Session
+from runner.apply.shadow import shadow_of
+from runner.apply.standins import StandIns
 from runner.cli.main import Settings
 from runner.clock import RealClock
 from runner.spec.memo import load
@@ -59,3 +61,39 @@ def opened(
     finally:
         remotes.close()
         store.close()
+
+
+@contextlib.contextmanager
+def rehearsing(
+    settings: Settings,
+    paths: Sequence[str],
+    reporter: Reporter,
+    *,
+    stop: threading.Event,
+    command: str,
+    lock_seconds: float,
+) -> Iterator[tuple[Session, StandIns]]:
+    """A session over the specs at `paths` that speaks to stand-ins, and writes below `.runner/rehearsal/` only."""
+    real = home_of(settings.root)
+    project = load(paths, settings.root, real.memo / "specs", keeps=False)
+    clock = RealClock(stop)
+    with shadow_of(real, command=command, now=clock.now(), wait_seconds=lock_seconds) as shadow:
+        remotes = StandIns(project, environ=os.environ, clock=clock, rng=random.SystemRandom(), folder=shadow.server)
+        try:
+            compiled = compile_all(project, remotes, real.memo / "compiled", keeps=False)
+            session = Session(
+                project=project,
+                desired=desire(project, compiled, remotes),
+                compiled=compiled,
+                home=shadow.home,
+                records=shadow.records,
+                objects=shadow.objects,
+                remotes=remotes,
+                clock=clock,
+                reporter=reporter,
+                stop=stop,
+                shadow=shadow,
+            )
+            yield session, remotes
+        finally:
+            remotes.close()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.job.capabilities import LineFormat
-    from runner.spec.project import Job
+    from runner.spec.project import AudioJob, Job
 
 
 @click.command("render")
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--rows", type=click.IntRange(min=1), metavar="N", help="The first N requests of each job only.")
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int | None) -> None:
-    """Print the request lines of the job at ADDRESS, one JSON object a line, one line a row.
+    """Print the request lines of the job at ADDRESS, one JSON object a line, one line a row or recording.
 
     ADDRESS is a job, or one cell of it; a job with a matrix prints all of its cells. PATHS default to specs.
     Nothing is sent; no key and no network are needed.
@@ -29,8 +29,9 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
     from runner.compile.render import check_templates
     from runner.errors import SpecError, UsageError
     from runner.job.address import matches
-    from runner.job.capabilities import LineFormat
+    from runner.providers.registry import card_of
     from runner.spec.load import load
+    from runner.spec.project import AudioJob
 
     project = load(paths or ("specs",), ctx.obj.root)
     jobs = [job for job in project.jobs if matches(job.address, address)]
@@ -40,7 +41,10 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
     if problems:
         raise SpecError(problems)
     for job in jobs:
-        _print(job, project.root, LineFormat.OPENAI, rows)
+        if isinstance(job, AudioJob):
+            _print_recordings(job, project.root, rows)
+        else:
+            _print(job, project.root, card_of(project.providers[job.model.provider]).line_format, rows)
 
 
 def _print(job: Job, root: Path, line_format: LineFormat, rows: int | None) -> None:
@@ -48,6 +52,14 @@ def _print(job: Job, root: Path, line_format: LineFormat, rows: int | None) -> N
 
     for line in preview(job, root, line_format, rows):
         click.echo(line.data)
+
+
+def _print_recordings(job: AudioJob, root: Path, rows: int | None) -> None:
+    """A recording is sent as a form, not as a line: this line describes it."""
+    from runner.compile.audio import preview
+
+    for described in preview(job, root, rows):
+        click.echo(described)
 
 
 def _near(address: str, known: list[str]) -> str:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import click
 
+from runner.cli import resolve
+
 
 @click.group("state")
 def command() -> None:
-    """Look into the recorded state, and accept an origin."""
+    """Look into the recorded state, accept an origin, and decide about recordings that are held."""
+
+
+command.add_command(resolve.command)
 
 
 @command.command("list")

@@ -13,9 +13,15 @@ def command(ctx: click.Context, paths: tuple[str, ...]) -> None:
 
     Reads spec and prompt files only: no dataset, no key, no network.
     """
+    from runner.apply.desire import check_windows
+    from runner.errors import SpecError
+    from runner.providers.registry import card_of
     from runner.spec.load import load
 
     project = load(paths or ("specs",), ctx.obj.root)
+    problems = check_windows(project, lambda name: card_of(project.providers[name]))
+    if problems:
+        raise SpecError(problems)
     for warning in project.warnings:
         click.echo(f"warning: {warning}", err=True)
     jobs, files = len(project.jobs), len(project.files)

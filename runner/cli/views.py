@@ -7,22 +7,14 @@ from dataclasses import dataclass
 
 from runner.apply.outputs import Rewrite
 from runner.cli import voice
+from runner.cli.lines import LineView, of_change
+from runner.cli.nouns import RECORDINGS, ROWS, Nouns, nouns_of
+from runner.job.recorded import Batch
 from runner.plan.change import Action, Change, JobPlan
 from runner.plan.plan import Plan
 from runner.results.merge import Accounting
 
 VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class LineView:
-    """One line of a plan."""
-
-    sign: str
-    verb: str
-    what: str
-    why: str
-    unblock: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +28,7 @@ class JobView:
     held: int
     in_flight: int
     to_submit: int
+    kind: str = "requests"  # or `recordings`
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +51,7 @@ def of_plan(plan: Plan, rewrites: Sequence[Rewrite]) -> PlanView:
     return PlanView(
         VERSION,
         jobs,
-        tuple(_line(change, owner=batch.owner) for batch, change in plan.leftovers),
+        tuple(_of_batch(batch, change) for batch, change in plan.leftovers),
         _summary(plan, rewrites),
         plan.to_submit,
         is_empty,
@@ -66,17 +59,15 @@ def of_plan(plan: Plan, rewrites: Sequence[Rewrite]) -> PlanView:
 
 
 def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None) -> JobView:
-    lines = [_line(change, job=job) for change in job.changes if change.action not in (Action.KEEP, Action.WAIT)]
-    lines += [_line(change) for batch, change in plan.batches if batch.key in batches]
-    if job.counts.shared:
-        lines.append(
-            LineView("=", "share", voice.count(job.counts.shared, "request"), f"asked by {_names(job.shared_with)}")
-        )
+    nouns = nouns_of(recordings=job.is_of_recordings)
+    changes = [change for change in job.changes if change.action not in (Action.KEEP, Action.WAIT)]
+    lines = [of_change(change, nouns, job=job) for change in changes]
+    lines += [_of_batch(batch, change) for batch, change in plan.batches if batch.key in batches]
+    if shared := job.counts.shared:
+        lines.append(LineView("=", "share", nouns.requests(shared), f"asked by {_names(job.shared_with)}", rows=shared))
     equal = job.counts.wanted - job.counts.distinct
     if equal and lines:
-        lines.append(
-            LineView("=", "equal", voice.count(equal, "row"), "the same request as an earlier row, asked once")
-        )
+        lines.append(_equal(equal, job))
     if rewrite is not None:
         lines.append(LineView("~", "rewrite", f"`{rewrite.output}`", str(rewrite.drift)))
     counts = job.counts
@@ -90,38 +81,20 @@ def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None) -
         counts.held,
         counts.in_flight,
         counts.to_submit,
+        "recordings" if job.is_of_recordings else "requests",
     )
 
 
-_VERBS = {
-    "+": "create",
-    "±": "delta",
-    "-/+": "replace",
-    "»": "resume",
-    ".": "wait",
-    "↓": "fetch",
-    "!": "blocked",
-    "=": "leave",
-}
+def _of_batch(batch: Batch, change: Change) -> LineView:
+    return of_change(change, nouns_of(recordings=batch.is_wave), batch=batch)
 
 
-def _line(change: Change, *, job: JobPlan | None = None, owner: str = "") -> LineView:
-    why = change.reason.value + (f": {voice.plain(change.detail)}" if change.detail else "")
-    requests = voice.count(change.rows, "request")
-    match change.action:
-        case Action.SUBMIT:
-            what = requests
-            if job is not None and change.rows != job.counts.wanted:
-                what = f"{change.rows:,} of {voice.count(job.counts.wanted, 'request')}"
-            what += f" in {voice.count(change.batches, 'batch', 'batches')}, {voice.size(change.size_bytes)}"
-            what += f", about {change.tokens:,} tokens in, {voice.money(change.usd)}"
-        case Action.LEAVE:
-            what = f"{requests} of `{owner}`"
-        case Action.BLOCK if not change.rows:
-            what = ""
-        case _:
-            what = requests
-    return LineView(change.glyph, _VERBS[change.glyph], what, why, change.unblock)
+def _equal(number: int, job: JobPlan) -> LineView:
+    if job.is_of_recordings:
+        what, why = voice.count(number, "recording"), "the same content as an earlier one, sent once"
+    else:
+        what, why = voice.count(number, "row"), "the same request as an earlier row, asked once"
+    return LineView("=", "equal", what, why, rows=number)
 
 
 def _names(addresses: Sequence[str]) -> str:
@@ -129,22 +102,35 @@ def _names(addresses: Sequence[str]) -> str:
 
 
 def _summary(plan: Plan, rewrites: Sequence[Rewrite]) -> str:
-    """`Plan: 300 requests to send in 2 batches, 1 batch to wait for`, or nothing to do."""
+    """`Plan: 300 requests to send in 2 batches, 1 wave to wait for`, or nothing to do."""
     parts = []
-    if plan.submissions:
-        batches = len(plan.submissions)
-        parts.append(f"{voice.count(plan.to_submit, 'request')} to send in {voice.count(batches, 'batch', 'batches')}")
-    for action, verb in ((Action.WAIT, "wait for"), (Action.DEFER, "wait for"), (Action.FETCH, "fetch")):
-        number = sum(change.action is action for _, change in plan.batches)
-        if number:
-            parts.append(f"{voice.count(number, 'batch', 'batches')} to {verb}")
-    if gone := sum(change.action is Action.LOSE for _, change in plan.batches):
-        parts.append(f"{voice.count(gone, 'batch', 'batches')} gone from the remote")
+    for nouns in (ROWS, RECORDINGS):
+        parts += _to_send(plan, nouns) + _under_way(plan, nouns)
     if rewrites:
         parts.append(f"{voice.count(len(rewrites), 'file')} to write")
     if blocked := sum(job.is_blocked for job in plan.jobs):
         parts.append(f"{voice.count(blocked, 'job')} blocked")
     return "Plan: " + ", ".join(parts) if parts else "Nothing to do"
+
+
+def _to_send(plan: Plan, nouns: Nouns) -> list[str]:
+    going = [job for job in plan.jobs if not job.is_held_back and nouns_of(recordings=job.is_of_recordings) is nouns]
+    submissions = [submission for job in going for submission in job.submissions]
+    if not submissions:
+        return []
+    number = sum(len(submission.ordinals) for submission in submissions)
+    return [f"{nouns.requests(number)} to send in {nouns.sent_in(len(submissions))}"]
+
+
+def _under_way(plan: Plan, nouns: Nouns) -> list[str]:
+    actions = [change.action for batch, change in plan.batches if nouns_of(recordings=batch.is_wave) is nouns]
+    parts = []
+    for action, verb in ((Action.WAIT, "wait for"), (Action.DEFER, "wait for"), (Action.FETCH, "fetch")):
+        if number := actions.count(action):
+            parts.append(f"{nouns.sent_in(number)} to {verb}")
+    if gone := actions.count(Action.LOSE):
+        parts.append(f"{nouns.sent_in(gone)} gone from the remote")
+    return parts
 
 
 def text_of_plan(view: PlanView, *, colour: bool) -> str:

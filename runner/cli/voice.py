@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TextIO
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -34,6 +38,15 @@ def money(usd: float | None) -> str:
     return f"${usd:,.2f}"
 
 
+def minutes(seconds: float | None) -> str:
+    """`312.4 minutes of sound`; `?` where it is not known."""
+    if seconds is None:
+        return "minutes ?"
+    if 0 < seconds < 3:
+        return "under 0.1 minutes of sound"
+    return f"{seconds / 60:,.1f} minutes of sound"
+
+
 def elapsed(seconds: float) -> str:
     """`42 s`, `3 min 05 s`, `2 h 10 min`."""
     whole = int(seconds)
@@ -52,6 +65,11 @@ def moment(when: datetime | None) -> str:
 def plain(text: str) -> str:
     """Somebody else's words without what a terminal would obey."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def one_line(text: str) -> str:
+    """Somebody else's words on one line, without what a terminal would obey."""
+    return plain(" ".join(text.split()))
 
 
 def has_colour() -> bool:
@@ -88,3 +106,24 @@ def glyph(sign: str, *, colour: bool) -> str:
 
 def bold(text: str, *, colour: bool) -> str:
     return f"\x1b[1m{text}\x1b[0m" if colour else text
+
+
+@contextlib.contextmanager
+def patience(doing: str, *, after_seconds: float = 1.0, out: TextIO | None = None) -> Iterator[None]:
+    """Say on stderr what is being done once it takes longer than a moment; on a terminal only."""
+    out = out or sys.stderr
+    if not out.isatty():
+        yield
+        return
+
+    def say() -> None:
+        out.write(f"{doing} …\n")
+        out.flush()
+
+    timer = threading.Timer(after_seconds, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -40,6 +40,16 @@ def test_every_problem_is_shown_on_stderr(tmp_path: Path, capsys: pytest.Capture
     assert "hint: did you mean `models`?" in err
 
 
+def test_a_window_the_provider_has_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = SPEC.replace("provider: embedded", "provider: fireworks").replace("output:", "window: 36h, output:")
+    place(tmp_path, a=spec)
+    assert run(["-C", str(tmp_path), "validate"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "specs/a.yaml:4:53: error: provider `fireworks` has no window of 36h" in err
+    assert "hint: it offers 12h, 24h, 48h, 72h" in err
+
+
 def test_a_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["-C", str(tmp_path), "validate"]) == 64
     assert "no such file or folder: `specs`" in capsys.readouterr().err

@@ -1,0 +1,115 @@
+"""What a real apply would send now, sent to stand-ins: limits, batches and outputs are seen before a cent is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from runner.apply.reconcile import Result, one_pass
+from runner.apply.recover import remember
+from runner.apply.session import Session
+from runner.apply.shadow import Shadow
+from runner.job.desired import Desired
+from runner.job.recorded import Batch
+from runner.plan.change import JobPlan
+from runner.plan.guard import Guards
+from runner.results.merge import Accounting
+
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """One job of a rehearsal: what was sent for it, and what came of it."""
+
+    job: Desired
+    plan: JobPlan  # as things stand afterwards
+    batches: tuple[Batch, ...]  # first attempts: what a real apply sends again nobody knows
+    written: Accounting | None  # of its results file; None where none was due
+
+    @property
+    def requests(self) -> int:
+        return sum(batch.rows for batch in self.batches)
+
+    @property
+    def tokens(self) -> int:
+        """Estimated input tokens."""
+        return sum(round(self.job.tokens * batch.rows / max(self.job.rows, 1)) for batch in self.batches)
+
+    @property
+    def usd(self) -> float | None:
+        """Estimated; None where it cannot be known."""
+        costs = [batch.estimated_usd for batch in self.batches]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if len(known) == len(costs) else None
+
+    @property
+    def not_rehearsed(self) -> int:
+        """Requests that a real remote holds in flight: nothing is known of them here."""
+        ours = sum(batch.rows for batch in self.batches if batch.is_active)
+        return max(self.plan.counts.in_flight - ours, 0)
+
+    @property
+    def is_in_sync(self) -> bool:
+        """A real apply would do nothing for it."""
+        return not (self.batches or self.written or self.not_rehearsed or self.plan.is_blocked)
+
+
+def rehearse(session: Session, guards: Guards, lost_accounts: Sequence[str]) -> tuple[Result, list[Rehearsed]]:
+    """Reconcile with the stand-ins until nothing more comes of it. The jobs by address.
+
+    lost_accounts: providers whose account nobody told us: answers of any account at their host count as theirs.
+    """
+    shadow = session.shadow
+    assert shadow is not None, "a rehearsal writes nothing of the project's"
+    remember(session)
+    _trust(session, lost_accounts)
+    result: Result | None = None
+    while True:
+        result = one_pass(session, guards, lambda plan: True, result)
+        if session.stop.is_set() or not _goes_on(session, result, shadow):
+            return result, _jobs(session, result, shadow)
+        session.clock.sleep(POLL_SECONDS)
+
+
+def _goes_on(session: Session, result: Result, shadow: Shadow) -> bool:
+    """Whether something is to be waited for: of what the real remotes hold nothing comes here."""
+    if not result.is_running:
+        return False
+    ours = (batch for batch, _ in result.plan.batches if batch.key not in shadow.in_flight)
+    is_awaited = any(batch.owner not in session.troubles for batch in ours)
+    return is_awaited or any(submission.address not in session.troubles for submission in result.plan.submissions)
+
+
+def _trust(session: Session, providers: Sequence[str]) -> None:
+    record = session.records.project()
+    assert record is not None
+    accepted: Mapping[str, list[str]] = {
+        name: sorted(
+            {
+                str(batch.origin)
+                for batch in session.records.batches()
+                if batch.origin.provider == name and batch.origin.host == session.remotes.origin(name).host
+            }
+        )
+        for name in providers
+    }
+    if accepted:
+        session.records.save(replace(record, accepted_origins={**record.accepted_origins, **accepted}))
+
+
+def _jobs(session: Session, result: Result, shadow: Shadow) -> list[Rehearsed]:
+    made = [batch for batch in session.records.batches() if shadow.made(batch) and batch.remote_id]
+    keys = {batch.key for batch in made}
+    first = [batch for batch in made if not keys.intersection(batch.parents)]
+    return [
+        Rehearsed(
+            job,
+            plan,
+            tuple(batch for batch in first if batch.owner == job.address),
+            result.written.get(job.address),
+        )
+        for job, plan in zip(session.desired, result.plan.jobs, strict=True)
+    ]

@@ -1,0 +1,173 @@
+"""Recordings whose call has an outcome that nobody knows: found for a person, and decided about as the person says."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from runner.apply import waves
+from runner.apply.session import Session
+from runner.apply.wave import Wave, places_of, states_of
+from runner.compile.audio import CompiledAudio
+from runner.errors import UsageError
+from runner.job.address import matches
+from runner.job.packed import KEY_BYTES, unpack
+from runner.job.recorded import Batch, Stage
+from runner.plan.remaining import RetryRows
+from runner.state.wave import Entry, States, Step
+
+LONGEST_NAME = 512  # characters of a remote's name
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One recording that waits for a decision. `name` is what a user calls it: its path, else its key as hex."""
+
+    batch: Batch
+    number: int  # in its wave
+    key: bytes
+    name: str
+    remote_id: str  # where the remote had taken it; empty where that is what nobody knows
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person says: RECEIPT (the remote has it under this id), CLEARED (it has not) or REPEATED (ask again)."""
+
+    step: Step
+    remote_id: str = ""
+    account: str = ""  # of a receipt; empty: as the other receipts say
+
+
+def held(session: Session, address: str) -> list[Held]:
+    """What waits for a decision, of the jobs that `address` means; in order of submission. Changes nothing.
+
+    Raises UsageError when there is no such job, neither in the specs nor on record; StateError for a damaged journal.
+    """
+    retries = session.recorded().retries
+    found = [one for batch in _waves(session, address) for one in _held_of(session, batch, retries)]
+    wanted = _wanted(session, address)
+    return [one for one in found if matches(one.batch.owner, address) or one.key in wanted]
+
+
+def resolve(session: Session, address: str, rows: Collection[str], decision: Decision) -> list[Held]:
+    """Decide about what `held` finds, or about those of these names; the recordings decided about.
+
+    Under the project's lock. The next apply sends them or looks at them, and asks nothing more.
+    Raises UsageError for a name that is not held, and for a receipt that cannot be.
+    """
+    meant = _named(session, address, held(session, address), rows)
+    if decision.step is Step.RECEIPT and len(meant) != 1:
+        few = f"{len(meant):,} are held: name one with `--row`" if meant else f"nothing of `{address}` is held"
+        raise UsageError(f"`--adopt` is about one recording; {few}")
+    by_wave: dict[str, list[Held]] = {}
+    for one in meant:
+        by_wave.setdefault(one.batch.key, []).append(one)
+    for mine in by_wave.values():
+        _decide(session, mine, decision)
+    return meant
+
+
+def _decide(session: Session, meant: Sequence[Held], decision: Decision) -> None:
+    batch = meant[0].batch
+    wave = Wave(session, batch)
+    try:
+        if decision.step is Step.RECEIPT:
+            _check_free(wave, decision.remote_id)
+            account = decision.account or _account(session, wave)
+            entries = [Entry(meant[0].number, Step.RECEIPT, decision.remote_id, account)]
+        else:
+            entries = [Entry(one.number, decision.step) for one in meant]
+        if batch.stage is Stage.COLLECTED:
+            waves.reopen(session, batch)  # first: an open wave with held ones is brought home again, a home one is not
+        wave.journal.append(*entries)
+    finally:
+        wave.close()
+
+
+def _check_free(wave: Wave, remote_id: str) -> None:
+    """One answer is of one recording. Raises UsageError."""
+    if not remote_id.isprintable() or not remote_id.strip() or len(remote_id) > LONGEST_NAME:
+        raise UsageError("`--adopt` takes the id that the remote gave the recording")
+    for step in (Step.RECEIPT, Step.ANSWERED):
+        for number in wave.states.at(step):
+            if wave.states[number].remote_id == remote_id:
+                raise UsageError(f"`{remote_id}` is `{wave.name(number)}`, which is not held")
+
+
+def _account(session: Session, wave: Wave) -> str:
+    """Whose recordings the others of the wave are, or of other waves of its origin.
+
+    Raises UsageError where nobody says, or not all the same.
+    """
+    known = _accounts(wave.states)
+    if not known:
+        others = [other for other in session.records.batches() if other.is_wave and other.origin == wave.batch.origin]
+        known = known.union(*(_accounts(states) for other in others if (states := states_of(session, other))))
+    if len(known) != 1:
+        raise UsageError("it is not known whose recording that is", hint="Give the remote's account with `--account`")
+    return known.pop()
+
+
+def _accounts(states: States) -> set[str]:
+    taken = (states[number].account for step in _TAKEN for number in states.at(step))
+    return {account for account in taken if account}
+
+
+_TAKEN = (Step.RECEIPT, Step.ANSWERED, Step.HELD)  # the remote gave an id, or may have given one
+
+
+def _waves(session: Session, address: str) -> list[Batch]:
+    """Waves that may hold something of the jobs meant. Raises UsageError when no job is meant."""
+    batches = session.records.batches()
+    known = [job.address for job in session.desired] + [batch.owner for batch in batches]
+    if not any(matches(one, address) for one in known):
+        listed = ", ".join(f"`{one}`" for one in dict.fromkeys(known[:10]))
+        raise UsageError(f"there is no job `{address}`", hint=f"Jobs are {listed}" if listed else "")
+    return [batch for batch in batches if batch.is_wave and batch.stage in (Stage.SUBMITTED, Stage.COLLECTED)]
+
+
+def _held_of(session: Session, batch: Batch, retries: Sequence[RetryRows]) -> Iterator[Held]:
+    states = states_of(session, batch)
+    if states is None or not states.count(Step.HELD):
+        return
+    keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    places = places_of(session.compiled, keys)
+    later = [set(unpack(retry.keys)) for retry in retries if retry.generation > batch.generation]
+    for number in states.at(Step.HELD):
+        key = keys[number * KEY_BYTES : (number + 1) * KEY_BYTES]
+        if not any(key in asked for asked in later):  # else it was decided by `retry`
+            name = places[key].file if key in places else key.hex()
+            yield Held(batch, number, key, name, states[number].remote_id)
+
+
+def _wanted(session: Session, address: str) -> set[bytes]:
+    """Keys of the recordings that the jobs meant want, whoever asked for them."""
+    return {key for _, compiled in _jobs(session, address) for key in unpack(compiled.wanted.keys)}
+
+
+def _jobs(session: Session, address: str) -> list[tuple[str, CompiledAudio]]:
+    return [
+        (one, compiled)
+        for one, compiled in session.compiled.items()
+        if isinstance(compiled, CompiledAudio) and matches(one, address)
+    ]
+
+
+def _named(session: Session, address: str, found: Sequence[Held], rows: Collection[str]) -> list[Held]:
+    """Those of these names; all without one. Equal recordings are one, by either name. Raises UsageError."""
+    if not rows:
+        return list(found)
+    names: dict[str, set[bytes]] = {row: {one.key for one in found if one.name == row} for row in rows}
+    for _, compiled in _jobs(session, address):
+        for ordinal, key in enumerate(unpack(compiled.wanted.keys)):
+            if (path := compiled.files[ordinal].path) in names:
+                names[path].add(key)
+    held_keys = {one.key for one in found}
+    if unknown := [f"`{row}`" for row, keys in names.items() if not keys & held_keys]:
+        raise UsageError(
+            f"{', '.join(unknown)} of `{address}` {'is' if len(unknown) == 1 else 'are'} not held",
+            hint=f"`runner state resolve {address}` lists what is",
+        )
+    meant = set[bytes]().union(*names.values())
+    return [one for one in found if one.key in meant]

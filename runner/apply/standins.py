@@ -1,0 +1,95 @@
+"""Every remote of a project acted out by one embedded server of our own: their cards and origins, our answers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from runner.apply.remotes import EMBEDDED, MOST_REVIVALS, Remotes
+from runner.clock import Clock
+from runner.providers import registry
+from runner.providers.audio import AudioProvider
+from runner.providers.base import Provider
+from runner.providers.fireworks.profile import ACCOUNT_ENV
+from runner.server import embedded
+from runner.spec.project import Project
+from runner.spec.project import Provider as ProviderSpec
+
+ENGINE = "echo"
+UNKNOWN_ACCOUNT = "unknown-account"
+_OWN_APIS = (registry.FIREWORKS, "fireworks-audio")  # the others speak OpenAI's
+
+
+class StandIns(Remotes):
+    """Remotes that need no key, no account and no network.
+
+    folder: of the server's data. Whoever opened them has to close them: the server ends then.
+    """
+
+    def __init__(
+        self, project: Project, *, environ: Mapping[str, str], clock: Clock, rng: random.Random, folder: Path
+    ) -> None:
+        free = {name: value for name, value in environ.items() if name != "RUNNER_READONLY"}
+        super().__init__(project, environ=free, clock=clock, rng=rng, may_start=False)
+        self._folder = folder
+
+    def make_ready(self, name: str, model: str, say: object) -> None:
+        """Nothing: one engine answers for every model."""
+
+    def open(self, name: str) -> Provider:
+        if name not in self._open:
+            spec, server = self._spec(name), self._serving()
+            if spec.kind in _OWN_APIS:
+                self._open[name] = self._opened(spec, server.url, server.token, self.origin(name))
+            else:
+                self._open[name] = self._opened(_plain(spec), server.openai_base_url, server.token, self.origin(name))
+        return self._open[name]
+
+    def open_audio(self, name: str) -> AudioProvider:
+        if name not in self._open_audio:
+            server = self._serving()
+            self._open_audio[name] = self._opened_audio(self._spec(name), server.url, server.token, self.origin(name))
+        return self._open_audio[name]
+
+    def lost_sight(self, name: str) -> bool:
+        """Whether the server died: then the next `open` starts it again over the same data."""
+        process = self._server.process if self._server else None
+        if process is None or process.poll() is None or self._revivals == MOST_REVIVALS:
+            return False
+        self._revivals += 1
+        self.close()
+        return True
+
+    def needs(self, name: str) -> list[str]:
+        """What a real apply needs for a provider and does not find here, in words."""
+        spec = super()._spec(name)
+        found = []
+        variable = registry.key_variable_of(spec)
+        if spec.kind != EMBEDDED and variable and not any(self._environ.get(v) for v in (variable, f"{variable}_FILE")):
+            found.append(f"a key in `{variable}`")
+        if self.lacks_account(name):
+            found.append("an account")
+        return found
+
+    def lacks_account(self, name: str) -> bool:
+        """Whether nobody said whose account it is."""
+        return self._spec(name).account == UNKNOWN_ACCOUNT
+
+    def _spec(self, name: str) -> ProviderSpec:
+        """The provider block, with a made-up account where a real apply would stop for one."""
+        spec = super()._spec(name)
+        is_known = spec.account or self._environ.get(ACCOUNT_ENV, "").strip()
+        return spec if is_known or spec.kind not in _OWN_APIS else replace(spec, account=UNKNOWN_ACCOUNT)
+
+    def _serving(self) -> embedded.Running:
+        if self._server is None:
+            self._server = embedded.start(self._folder, environ=self._environ, stands_in_with=ENGINE)
+        return self._server
+
+
+def _plain(spec: ProviderSpec) -> ProviderSpec:
+    """A look-alike without what differs on its wire: limits, windows and prices come from its card, not from here."""
+    return replace(spec, kind="openai", profile=None, base_url=None, overrides={})

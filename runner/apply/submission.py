@@ -1,0 +1,38 @@
+"""What a remote is told of a batch, and what it means when other work stands under the same name."""
+
+from __future__ import annotations
+
+from runner.errors import BlockedError, Refused
+from runner.job.recorded import Batch
+from runner.providers import base
+
+CONFLICT = "conflict"
+
+
+def submission_of(batch: Batch) -> base.Submission:
+    """The same at every try: names, stamps and settings follow from the record alone."""
+    return base.Submission(
+        name=f"runner-{batch.project[: base.PROJECT_CHARS]}-{batch.key}",
+        model=batch.model,
+        endpoint=batch.endpoint,
+        window_hours=batch.window_hours,
+        stamp={
+            "runner_project": batch.project[:500],
+            "runner_set": batch.keys_sha256[:32],
+            "runner_attempt": str(batch.attempt),
+            "runner_rows": str(batch.rows),
+            "runner_job": batch.owner[:500],
+            "runner_generation": str(batch.generation),
+            "runner_parent": ",".join(batch.parents)[:500],
+        },
+        rows=batch.rows,
+        params=batch.params,
+        options=batch.options,
+        system_prompt=batch.system_prompt,
+        continued_from=batch.continued_from,
+    )
+
+
+def blocked_by(refused: Refused) -> BlockedError:
+    """Something else stands under our name: a person decides which of the two stays."""
+    return BlockedError(refused.message, hint=refused.hint)

@@ -1,0 +1,119 @@
+"""What `runner show` shows, as data: a job, its batches as a tree, its failed rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runner.apply.lineage import Link
+from runner.cli import voice
+from runner.cli.batchview import BatchView, of_batch, origin_words
+from runner.cli.failures import Failed
+from runner.cli.standing import JobStanding, maybe_twice
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """One batch, `depth` steps below the first of its tree. Others go by their `name`."""
+
+    depth: int
+    continues: str
+    asks_again: tuple[str, ...]
+    batch: BatchView
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    standing: JobStanding
+    batches: tuple[LinkView, ...]  # each tree from its first batch downwards
+    failures: tuple[Failed, ...]  # the first failed rows of the results file
+
+
+@dataclass(frozen=True, slots=True)
+class ShowView:
+    version: int
+    jobs: tuple[JobView, ...]
+
+
+def of_links(links: Sequence[Link]) -> tuple[LinkView, ...]:
+    return tuple(LinkView(link.depth, link.continues, link.asks_again, of_batch(link.batch)) for link in links)
+
+
+def text_of(view: ShowView) -> str:
+    return "\n\n".join("\n".join(_job_lines(job)) for job in view.jobs)
+
+
+def _job_lines(job: JobView) -> list[str]:
+    at = job.standing
+    lines = [f"{at.address}  {at.declared_at}"]
+    lines.append(
+        f"  {at.wanted:,} wanted: {at.ok:,} ok, {at.error:,} error, {at.held:,} held, "
+        f"{at.in_flight:,} in flight, {at.to_submit + at.shared:,} not asked"
+    )
+    lines += _tree_lines(job.batches)
+    lines += [f"  error  {failed.custom_id}  {voice.one_line(failed.words)}" for failed in job.failures]
+    if job.failures and len(job.failures) < at.error:
+        lines.append(f"  … {at.error - len(job.failures):,} more in `{at.output}`")
+    return lines
+
+
+def _tree_lines(links: Sequence[LinkView]) -> list[str]:
+    """One line a batch under its branch, in columns; what is to be said of it on lines below."""
+    branches = _branches([link.depth for link in links])
+    rows = [
+        (f"  {branch}{voice.plain(link.batch.name)}", link) for (branch, _), link in zip(branches, links, strict=True)
+    ]
+    wide = max((len(name) for name, _ in rows), default=0)
+    wider = max((len(link.batch.state) for link in links), default=0)
+    told = [f"{link.batch.answered:,} of {link.batch.asked:,} answered" for link in links]
+    widest = max(map(len, told), default=0)
+    lines = []
+    for (name, link), (_, below), answered in zip(rows, branches, told, strict=True):
+        batch = link.batch
+        line = f"{name:<{wide}}  {batch.state:<{wider}}  {answered:<{widest}}  {voice.moment(batch.asked_at)}"
+        lines.append(f"{line}  {_why(link)}".rstrip())
+        lines += [f"  {below}   {words}" for words in _notes(link)]
+    return lines
+
+
+def _why(link: LinkView) -> str:
+    """What it came after, and where it was found."""
+    parts = [f"continues {_named([link.continues])}"] if link.continues else []
+    parts += [f"asks again what {_named(link.asks_again)} left"] if link.asks_again else []
+    parts += [origin_words(link.batch)] if link.batch.adopted_from else []
+    return ", ".join(parts)
+
+
+def _notes(link: LinkView) -> list[str]:
+    duplicates = [f"! `{voice.plain(twin)}` is a duplicate of it and was cancelled" for twin in link.batch.duplicates]
+    possible = [f"! {maybe_twice(number)}"] if (number := link.batch.possible_duplicates) else []
+    return [*([f"! {voice.one_line(link.batch.note)}"] if link.batch.note else []), *duplicates, *possible]
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(f"`{voice.plain(name)}`" for name in names[:3])
+    return shown + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
+
+
+def _branches(depths: Sequence[int]) -> list[tuple[str, str]]:
+    """What is drawn before each name, and before a line below it. Depths are those of a walk down each tree."""
+    drawn = []
+    for at, depth in enumerate(depths):
+        goes_on = [_has_another(depths, at, level) for level in range(1, depth + 1)]
+        trunk = "".join("│  " if on else "   " for on in goes_on)
+        is_parent = at + 1 < len(depths) and depths[at + 1] > depth
+        branch = trunk[:-3] + ("├─ " if goes_on[-1] else "└─ ") if depth else ""
+        drawn.append((branch, trunk + ("│" if is_parent else " ")))
+    return drawn
+
+
+def _has_another(depths: Sequence[int], at: int, level: int) -> bool:
+    """Whether a later batch hangs on the same branch at `level`."""
+    for depth in depths[at + 1 :]:
+        if depth < level:
+            return False
+        if depth == level:
+            return True
+    return False

@@ -1,0 +1,59 @@
+"""`runner fetch`: the raw result files, exactly as the remote sent them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.apply.fetch import Miss
+
+# By how little came, see `runner.apply.fetch.Lack`; the first of these that occurs is the exit code.
+_CODES = {"unseen": 1, "undecided": 5, "not raw": 4, "running": 3, "nothing": 0}
+
+
+@click.command("fetch")
+@click.argument("address")
+@click.argument("paths", nargs=-1)
+@click.option("--lineage", is_flag=True, help="Every batch of each chain, superseded ones too, as the remote tells it.")
+@click.option("--to", "to", metavar="DIR", help="Put them here, below the project root.  [default: ADDRESS-files]")
+@click.pass_context
+def command(ctx: click.Context, address: str, paths: tuple[str, ...], lineage: bool, to: str | None) -> int:
+    """Bring the raw result files of the job ADDRESS into a folder, with a manifest of where each came from.
+
+    Files that are collected already are copied without asking the remote. Nothing is submitted, and no state changes.
+
+    Exit codes: 0 all here, 1 a remote cannot be asked, 3 some batches still run, 4 the raw files of some are not
+    to be had, 5 some need a decision.
+    """
+    from runner.apply.fetch import fetch, jobs_meant
+    from runner.apply.rawfolder import RawFile, folder_at, safe
+    from runner.apply.reporter import Silent
+    from runner.cli import voice
+    from runner.cli.opening import opened
+
+    def tell(file: RawFile) -> None:
+        kind = "" if file.kind == "output" else f"  {file.kind}s"
+        click.echo(f"{wanted}/{file.path}  {voice.count(file.rows, 'line')}, {voice.size(file.size_bytes)}{kind}")
+
+    wanted = (to or f"{safe(address)}-files").rstrip("/")
+    with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
+        jobs_meant(session, address)
+        folder = folder_at(ctx.obj.root, wanted, address, is_lineage=lineage, now=session.clock.now())
+        with voice.patience(f"Fetching the files of `{address}`"):
+            misses = fetch(session, address, folder, tell, lineage=lineage)
+    files = folder.files
+    size = voice.size(sum(file.size_bytes for file in files))
+    lines = voice.count(sum(file.rows for file in files), "line")
+    click.echo(f"{voice.count(len(files), 'file')}, {lines}, {size} in `{wanted}`")
+    for miss in misses:
+        click.echo(f"{miss.batch}: {voice.plain(miss.why)}", err=True)
+    return _code_of(misses)
+
+
+def _code_of(misses: Sequence[Miss]) -> int:
+    lacks = {miss.lack.value for miss in misses}
+    return next((code for lack, code in _CODES.items() if lack in lacks), 0)

@@ -1,0 +1,95 @@
+"""One line of a plan, as data: what a change is called, what it amounts to, and why it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.cli import voice
+from runner.cli.nouns import ROWS, Nouns
+from runner.job.recorded import Batch
+from runner.plan.change import Action, Change, JobPlan, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class LineView:
+    """One line of a plan: words for people, and the numbers they were made of."""
+
+    sign: str
+    verb: str
+    what: str
+    why: str
+    unblock: tuple[str, ...] = ()
+    rows: int = 0
+    batches: int = 0
+    size_bytes: int = 0
+    tokens: int = 0  # of input, estimated
+    minutes: float | None = None  # of sound; None: not known, or there is none
+    usd: float | None = None  # None: not known, or nothing is paid for
+    done: int | None = None  # of what is waited for; None: not known
+
+
+_VERBS = {
+    "+": "create",
+    "±": "delta",
+    "-/+": "replace",
+    "»": "resume",
+    ".": "wait",
+    "↓": "fetch",
+    "!": "blocked",
+    "=": "leave",
+}
+
+
+def of_change(
+    change: Change, nouns: Nouns = ROWS, *, job: JobPlan | None = None, batch: Batch | None = None
+) -> LineView:
+    """job: whose requests are to be sent. batch: the one that it is about."""
+    return LineView(
+        change.glyph,
+        _VERBS[change.glyph],
+        _what(change, nouns, job, batch),
+        _why(change, batch),
+        change.unblock,
+        rows=change.rows,
+        batches=change.batches,
+        size_bytes=change.size_bytes,
+        tokens=change.tokens,
+        minutes=None if change.seconds is None else round(change.seconds / 60, 2),
+        usd=change.usd,
+        done=change.done,
+    )
+
+
+def _what(change: Change, nouns: Nouns, job: JobPlan | None, batch: Batch | None) -> str:
+    match change.action:
+        case Action.SUBMIT:
+            return _amount(change, nouns, job)
+        case Action.LEAVE if batch is not None:
+            return f"{nouns.requests(change.rows)} of `{batch.owner}`"
+        case Action.BLOCK if not change.rows:
+            return ""
+        case _:
+            return nouns.requests(change.rows)
+
+
+def _amount(change: Change, nouns: Nouns, job: JobPlan | None) -> str:
+    """What is sent and what it costs; what is not known is said not to be."""
+    what = nouns.requests(change.rows)
+    if job is not None and change.rows != job.counts.wanted:
+        what = f"{change.rows:,} of {nouns.requests(job.counts.wanted)}"
+    content = f"about {change.tokens:,} tokens in" if nouns is ROWS else voice.minutes(change.seconds)
+    parts = (
+        f"{what} in {nouns.sent_in(change.batches)}",
+        voice.size(change.size_bytes),
+        content,
+        voice.money(change.usd),
+    )
+    return ", ".join(parts)
+
+
+def _why(change: Change, batch: Batch | None) -> str:
+    why = change.reason.value + (f": {voice.plain(change.detail)}" if change.detail else "")
+    if batch is None or not batch.is_wave or change.action is not Action.WAIT or change.reason is Reason.OPEN_INTENT:
+        return why
+    stage = batch.raw_status or change.reason.value  # a wave is not looked at as a whole
+    return stage if change.done is None else f"{stage}, {change.done:,} of {change.rows:,} done"

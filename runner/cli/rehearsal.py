@@ -1,0 +1,225 @@
+"""`runner apply --rehearse`: what a real run would send, as a table, after it was sent to stand-ins."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from runner.apply.reconcile import Result
+from runner.apply.rehearse import Rehearsed, rehearse
+from runner.apply.session import Session
+from runner.apply.standins import StandIns
+from runner.cli import views, voice
+from runner.cli.main import Settings, words_of
+from runner.cli.opening import rehearsing
+from runner.cli.progress import Watcher
+from runner.plan.guard import Guards
+
+INTERRUPTED, FAILED, BLOCKED = 130, 4, 5
+_HEADER = ("JOB", "PROVIDER", "MODEL", "WINDOW", "REQUESTS", "BATCHES", "BYTES", "TOKENS IN", "COST")
+_NUMBERS = range(4, len(_HEADER))  # columns set to the right
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job of a rehearsal."""
+
+    address: str
+    provider: str
+    model: str
+    window_hours: int
+    requests: int
+    batches: int
+    smallest_bytes: int
+    largest_bytes: int
+    tokens: int
+    usd: float | None
+    wanted: int
+    ok: int
+    error: int
+    held: int
+    missing: int
+    not_rehearsed: int
+    output: str  # where the rehearsed results are, relative to the root; empty where none were due
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return (
+            self.address,
+            self.provider,
+            self.model,
+            f"{self.window_hours}h",
+            f"{self.requests:,}",
+            f"{self.batches:,}",
+            _bytes(self.smallest_bytes, self.largest_bytes),
+            f"{self.tokens:,}",
+            _cost(self.usd),
+        )
+
+
+class _Progress:
+    """A Reporter without the steps: they would name batches that no remote has."""
+
+    def __init__(self, terminal: Watcher) -> None:
+        self.warn = terminal.warn
+        self.progress = terminal.progress
+
+    def step(self, text: str) -> None:
+        pass
+
+
+def run(
+    settings: Settings,
+    paths: Sequence[str],
+    max_usd: float | None,
+    terminal: Watcher,
+    stop: threading.Event,
+    *,
+    confirm_repay: bool,
+    lock_seconds: float,
+) -> int:
+    """Rehearse the specs at `paths` and show what came of it; the exit code."""
+    command = f"runner apply {' '.join(paths)}"
+    opening = rehearsing(
+        settings, paths, _Progress(terminal), stop=stop, command=f"{command} --rehearse", lock_seconds=lock_seconds
+    )
+    with opening as (session, remotes):
+        guards = Guards(max_usd, session.project.budget, confirm_repay)
+        lost = [name for name in {job.provider for job in session.desired} if remotes.lacks_account(name)]
+        try:
+            result, rehearsed = rehearse(session, guards, sorted(lost))
+        finally:
+            terminal.close()
+        if stop.is_set() and result.is_running:
+            click.echo("\nStopped; nothing was sent", err=True)
+            return INTERRUPTED
+        _show(session, result, rehearsed)
+        for note in _notes(session, remotes, rehearsed):
+            click.echo(note, err=True)
+        click.echo(_last_line([_view(session, one) for one in rehearsed], command))
+    return _code(result)
+
+
+def _view(session: Session, one: Rehearsed) -> JobView:
+    sizes = [batch.size_bytes for batch in one.batches]
+    counts = {name: int(getattr(one.written, name)) for name in _COUNTS} if one.written else views.standing(one.plan)
+    return JobView(
+        one.job.address,
+        one.job.provider,
+        one.job.model,
+        one.job.window_hours,
+        one.requests,
+        len(sizes),
+        min(sizes, default=0),
+        max(sizes, default=0),
+        one.tokens,
+        one.usd,
+        **counts,
+        not_rehearsed=one.not_rehearsed,
+        output=_relative(session.outputs_root / one.job.output, session.project.root) if one.written else "",
+    )
+
+
+_COUNTS = ("ok", "error", "held", "missing", "wanted")
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _show(session: Session, result: Result, rehearsed: Sequence[Rehearsed]) -> None:
+    colour = voice.has_colour()
+    jobs = [_view(session, one) for one in rehearsed if not one.is_in_sync]
+    if jobs:
+        click.echo(text_of(jobs, colour=colour))
+        click.echo()
+    if in_sync := len(rehearsed) - len(jobs):
+        click.echo(f"{voice.count(in_sync, 'job')} in sync\n")
+    if any(job.is_blocked for job in result.plan.jobs):
+        # Batches of the real remotes are not looked at: what the plan says of them means nothing
+        view = views.of_plan(replace(result.plan, batches=(), leftovers=()), [])
+        view = replace(view, jobs=tuple(job for job in view.jobs if job.lines))
+        click.echo(views.text_of_plan(view, colour=colour) + "\n")
+    for error in {str(error): error for error in result.troubles.values()}.values():
+        click.echo(words_of(error), err=True)
+
+
+def text_of(jobs: Sequence[JobView], *, colour: bool) -> str:
+    """Two tables: what a real run would send, and what came back here."""
+    rows = [_HEADER, *(job.cells for job in jobs)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    out = []
+    for number, row in enumerate(rows):
+        cells = [
+            cell.rjust(width) if column in _NUMBERS else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        line = "  ".join(cells).rstrip()
+        out.append(voice.bold(line, colour=colour) if number == 0 else line)
+    out.append("")
+    names = max(len(job.address) for job in jobs)
+    results = [_results(job) for job in jobs]
+    width = max(map(len, results))
+    for job, came in zip(jobs, results, strict=True):
+        out.append(f"{job.address:<{names}}  {came:<{width}}  {job.output or 'no results file yet'}")
+        if job.not_rehearsed:
+            out.append(
+                f"{'':<{names}}  {voice.count(job.not_rehearsed, 'request')} in flight at the remote, not rehearsed"
+            )
+    return "\n".join(out)
+
+
+def _results(job: JobView) -> str:
+    return f"{job.ok:,} ok + {job.error:,} error + {job.held:,} held + {job.missing:,} missing = {job.wanted:,}"
+
+
+def _bytes(smallest: int, largest: int) -> str:
+    one = voice.size(largest)
+    return one if voice.size(smallest) == one else f"{voice.size(smallest)} to {one}"
+
+
+def _cost(usd: float | None) -> str:
+    return "?" if usd is None else voice.money(usd)
+
+
+def _notes(session: Session, remotes: StandIns, rehearsed: Sequence[Rehearsed]) -> list[str]:
+    """What is different when it is real."""
+    sending = [one.job for one in rehearsed if one.batches]
+    notes = [
+        f"A real run needs {' and '.join(needs)} for provider `{name}`"
+        for name in sorted({job.provider for job in sending})
+        if (needs := remotes.needs(name))
+    ]
+    searched = session.shadow.searched if session.shadow else ()
+    if any(not job.card.is_free and str(job.origin) not in searched for job in sending):
+        notes.append(
+            "A real run first looks for earlier batches of this project on the remotes; what it finds is not sent"
+        )
+    return notes
+
+
+def _last_line(jobs: Sequence[JobView], command: str) -> str:
+    batches = sum(job.batches for job in jobs)
+    if not batches:
+        return f"Rehearsed: `{command}` would send nothing"
+    costs = [job.usd for job in jobs if job.batches]
+    known = [cost for cost in costs if cost is not None]
+    total = voice.money(sum(known)) if len(known) == len(costs) else "cost ?"
+    return (
+        f"Rehearsed: {voice.count(sum(job.requests for job in jobs), 'request')} in "
+        f"{voice.count(batches, 'batch', 'batches')}, about {sum(job.tokens for job in jobs):,} tokens in, {total}; "
+        f"nothing was paid, and every answer is synthetic. To send them, run `{command}`"
+    )
+
+
+def _code(result: Result) -> int:
+    codes = (
+        (any(error.exit_code != BLOCKED for error in result.troubles.values()), 1),
+        (bool(result.troubles) or any(job.is_blocked for job in result.plan.jobs), BLOCKED),
+        (any(job.counts.error for job in result.plan.jobs), FAILED),
+    )
+    return next((code for holds, code in codes if holds), 0)

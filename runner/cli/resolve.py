@@ -1,0 +1,169 @@
+"""`runner state resolve`: decide about recordings of which nobody knows whether the remote took them."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.cli.options import option
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.apply.resolve import Decision, Held
+
+VERSION = 1
+BLOCKED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HeldView:
+    """One recording that waits for a decision."""
+
+    address: str
+    row: str
+    wave: str
+    remote_id: str  # empty where the remote gave none
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveView:
+    """What is held, and the commands that decide about it."""
+
+    version: int
+    held: tuple[HeldView, ...]
+    ways: tuple[str, ...]
+
+
+@click.command("resolve")
+@click.argument("address")
+@click.argument("paths", nargs=-1)
+@click.option("--row", "rows", multiple=True, metavar="ID", help="Only this recording, as listed; may be repeated.")
+@click.option("--adopt", "remote_id", metavar="REMOTE_ID", help="The remote has it under this id: look at it.")
+@click.option("--account", metavar="A", help="Whose recording it is, with --adopt.")
+@click.option("--clear", is_flag=True, help="It was not accepted: it is free to be sent.")
+@click.option("--resubmit", is_flag=True, help="Send it again all the same; counted as a possible duplicate.")
+@option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    address: str,
+    paths: tuple[str, ...],
+    rows: tuple[str, ...],
+    remote_id: str | None,
+    account: str | None,
+    clear: bool,
+    resubmit: bool,
+    form: str,
+) -> int:
+    """List the recordings of the job ADDRESS that are held, or decide about them.
+
+    Held is what was sent and not answered, or what the remote does not know any more. Without --row all of them are
+    meant. The next `runner apply` does as decided. Exits 5 when it lists any.
+    """
+    from runner.apply.reporter import Silent
+    from runner.apply.resolve import held, resolve
+    from runner.cli.opening import opened
+    from runner.state.lock import project_lock
+
+    decision = _decision(remote_id, account, clear=clear, resubmit=resubmit)
+    given = paths or ("specs",)
+    if decision is None:
+        with opened(ctx.obj, given, Silent(), writes=False) as session:
+            found = _meant(held(session, address), rows)
+        _list(address, found, form)
+        return BLOCKED if found else 0
+    with (
+        opened(ctx.obj, given, Silent(), writes=True) as session,
+        project_lock(session.home.folder, command=f"runner state resolve {address}", now=session.clock.now()),
+    ):
+        done = resolve(session, address, rows, decision)
+    _tell(address, done, decision, form)
+    return 0
+
+
+def _decision(remote_id: str | None, account: str | None, *, clear: bool, resubmit: bool) -> Decision | None:
+    """What the options say; None without one. Raises click.UsageError for more than one."""
+    from runner.apply.resolve import Decision
+    from runner.state.wave import Step
+
+    if (remote_id is not None) + clear + resubmit > 1:
+        raise click.UsageError("Give one of --adopt, --clear and --resubmit.")
+    if remote_id is not None:
+        return Decision(Step.RECEIPT, remote_id, account or "")
+    if account is not None:
+        raise click.UsageError("--account goes with --adopt.")
+    if clear:
+        return Decision(Step.CLEARED)
+    return Decision(Step.REPEATED) if resubmit else None
+
+
+def _meant(found: Sequence[Held], rows: Sequence[str]) -> list[Held]:
+    return [one for one in found if not rows or one.name in rows]
+
+
+def _list(address: str, found: Sequence[Held], form: str) -> None:
+    from runner.cli import voice
+
+    view = ResolveView(VERSION, tuple(map(_view, found)), _ways(address) if found else ())
+    if form == "json":
+        _echo_json(view)
+        return
+    if not found:
+        click.echo(f"Nothing of `{address}` is held")
+        return
+    for one in view.held:
+        click.echo(f"{one.address}  {voice.plain(one.row)}  {voice.plain(one.why)}")
+    click.echo(f"\n{voice.count(len(found), 'recording')} held. Decide with")
+    for way, meaning in zip(view.ways, _MEANINGS, strict=True):
+        click.echo(f"  `{way}`  {meaning}")
+
+
+def _ways(address: str) -> tuple[str, ...]:
+    start = f"runner state resolve {shlex.quote(address)}"
+    return f"{start} --row ID --adopt REMOTE_ID", f"{start} --clear", f"{start} --resubmit"
+
+
+_MEANINGS = (
+    "the remote has it under this id",
+    "it was not accepted: send it; `--row ID` for one of them",
+    "send it again all the same: maybe twice",
+)
+
+
+def _tell(address: str, done: Sequence[Held], decision: Decision, form: str) -> None:
+    from runner.cli import voice
+    from runner.state.wave import Step
+
+    if form == "json":
+        _echo_json({"version": VERSION, "decided": tuple(map(_view, done)), "as": decision.step.name.lower()})
+        return
+    if not done:
+        click.echo(f"Nothing of `{address}` is held")
+        return
+    words = {
+        Step.RECEIPT: f"will be looked at as `{voice.plain(decision.remote_id)}`",
+        Step.CLEARED: "is free again",
+        Step.REPEATED: "will be sent again, maybe twice",
+    }
+    for one in done:
+        click.echo(f"{one.batch.owner}  {voice.plain(one.name)}  {words[decision.step]}")
+    click.echo("\nNothing was sent. Run `runner apply` to go on", err=True)
+
+
+def _view(one: Held) -> HeldView:
+    why = f"sent as `{one.remote_id}`, and no answer came of it" if one.remote_id else _UNKNOWN
+    return HeldView(one.batch.owner, one.name, one.batch.key, one.remote_id, why)
+
+
+_UNKNOWN = "it is not known whether it was accepted"
+
+
+def _echo_json(view: object) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(view)))

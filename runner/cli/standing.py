@@ -1,0 +1,112 @@
+"""What `runner status` shows, as data: text and JSON are drawn from the same view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from runner.cli import voice
+from runner.cli.batchview import BatchView, of_batch
+from runner.job.recorded import Batch, JobRecord
+from runner.plan.change import JobPlan
+from runner.plan.decide import Sight
+from runner.plan.plan import Plan
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class JobStanding:
+    """Where the wanted requests of one job stand, and the file that was last written of them."""
+
+    address: str
+    declared_at: str
+    wanted: int
+    ok: int
+    error: int
+    held: int
+    in_flight: int
+    to_submit: int
+    shared: int
+    output: str
+    written_at: datetime | None
+    possible_duplicates: int = 0  # requests that were sent again though an earlier try may have been accepted
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    version: int
+    jobs: tuple[JobStanding, ...]
+    batches: tuple[BatchView, ...]  # in flight, in order of submission
+
+
+def of_plan(
+    plan: Plan, records: Mapping[str, JobRecord], batches: Sequence[Batch], sights: Mapping[str, Sight]
+) -> StatusView:
+    """records: by address. batches: all on record. sights: by batch key; empty when no remote was asked."""
+    return StatusView(
+        VERSION,
+        tuple(job_standing(job, records.get(job.address), batches) for job in plan.jobs),
+        tuple(of_batch(batch, sights.get(batch.key)) for batch in batches if batch.is_active),
+    )
+
+
+def job_standing(job: JobPlan, record: JobRecord | None, batches: Sequence[Batch]) -> JobStanding:
+    """batches: all on record."""
+    counts = job.counts
+    written_at = record.written_at if record else None
+    return JobStanding(
+        address=job.address,
+        declared_at=str(job.declared_at),
+        wanted=counts.wanted,
+        ok=counts.ok,
+        error=counts.error,
+        held=counts.held,
+        in_flight=counts.in_flight,
+        to_submit=counts.to_submit,
+        shared=counts.shared,
+        output=record.output if record and written_at else "",
+        written_at=written_at,
+        possible_duplicates=possible_duplicates(job.address, batches),
+    )
+
+
+def possible_duplicates(address: str, batches: Sequence[Batch]) -> int:
+    """How many requests a job sent again though an earlier try may have been accepted."""
+    return sum(batch.possible_duplicates for batch in batches if batch.owner == address)
+
+
+def maybe_twice(number: int) -> str:
+    """The same in words."""
+    many = voice.count(number, "possible duplicate")
+    return f"{many}: sent again though it is not known whether an earlier try was accepted"
+
+
+def text_of(view: StatusView) -> str:
+    """One line a job, then one a batch, with what is wrong with it on a line below."""
+    lines = []
+    for job in view.jobs:
+        lines.append(_job_line(job))
+        lines += [f"  ! {maybe_twice(job.possible_duplicates)}"] if job.possible_duplicates else []
+    if view.batches:
+        lines.append("")
+    for batch in view.batches:
+        lines += _batch_lines(batch)
+    return "\n".join(lines)
+
+
+def _job_line(job: JobStanding) -> str:
+    parts = [f"{job.ok:,} ok", f"{job.error:,} error"]
+    parts += [f"{job.held:,} held"] if job.held else []
+    parts += [f"{job.in_flight:,} in flight"] if job.in_flight else []
+    parts += [f"{job.shared:,} asked by another job"] if job.shared else []
+    parts += [f"{job.to_submit:,} not asked"] if job.to_submit else []
+    written = f"  {job.output}, {voice.moment(job.written_at)}" if job.written_at else ""
+    return f"{job.address}  {', '.join(parts)} of {job.wanted:,}{written}"
+
+
+def _batch_lines(batch: BatchView) -> list[str]:
+    done = f"{batch.answered + batch.failed:,}/{batch.asked:,}"
+    line = f"{voice.plain(batch.name)}  {batch.owner}  {batch.state}  {done}  since {voice.moment(batch.asked_at)}"
+    return [line, f"  ! {voice.one_line(batch.note)}"] if batch.note else [line]

@@ -1,0 +1,119 @@
+"""`runner show`: the batches of a job as a tree, and its failed rows."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.apply.lineage import tree
+from runner.cli import chain, standing
+from runner.cli.failures import MOST_ROWS, Failed, failures_in
+from runner.job.observed import Phase
+from runner.job.recorded import REMOTE, Stage, Tally
+from tests.apply.test_lineage import batch
+from tests.journeys.lab import Lab
+
+
+def test_the_successor_of_an_expired_batch(expired: Lab) -> None:
+    first, second = (made["id"] for made in expired.server.batches())
+    told = expired.run("show", "answers").stdout.splitlines()
+    assert told[0].startswith("answers  specs/lab.yaml:")
+    assert told[1] == "  10 wanted: 10 ok, 0 error, 0 held, 0 in flight, 0 not asked"
+    assert told[2].startswith(f"  {first}     expired    5 of 10 answered  20")
+    assert told[3].startswith(f"  └─ {second}  completed  5 of 5 answered   20")
+    assert told[3].endswith(f"UTC  asks again what `{first}` left")
+    assert len(told) == 4
+
+
+def test_the_same_as_json(expired: Lab) -> None:
+    first, second = (made["id"] for made in expired.server.batches())
+    view = json.loads(expired.run("show", "answers", "-o", "json").stdout)
+    assert view["version"] == 1
+    (job,) = view["jobs"]
+    assert (job["standing"]["address"], job["standing"]["ok"], job["failures"]) == ("answers", 10, [])
+    facts = [(one["depth"], one["asks_again"], one["continues"], one["batch"]["name"]) for one in job["batches"]]
+    assert facts == [(0, [], "", first), (1, [first], "", second)]
+    assert [one["batch"]["state"] for one in job["batches"]] == ["expired", "completed"]
+    assert [(one["batch"]["answered"], one["batch"]["asked"]) for one in job["batches"]] == [(5, 10), (5, 5)]
+
+
+def test_failed_rows_of_a_table(lab: Lab) -> None:
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("answers.jsonl", "answers.csv"))
+    lab.server.fault(row_error={"value": 0.0001, "status": 400, "match": "r3- r7-"})
+    lab.apply(code=4)
+    told = lab.run("show", "answers").stdout
+    assert [line.split()[:2] for line in told.splitlines()[-2:]] == [["error", "r3"], ["error", "r7"]]
+    assert "8 ok, 2 error" in told
+    view = json.loads(lab.run("show", "answers", "-o", "json").stdout)
+    assert [failed["custom_id"] for failed in view["jobs"][0]["failures"]] == ["r3", "r7"]
+
+
+def test_an_unknown_job(expired: Lab) -> None:
+    assert "there is no job `x`" in expired.run("show", "x", "-o", "json", code=64).stderr
+
+
+def job_view(*batches: Any, **fields: Any) -> chain.ShowView:
+    usual = {"wanted": 9, "ok": 4, "error": 5, "held": 0, "in_flight": 0, "to_submit": 0, "shared": 0}
+    at = standing.JobStanding("a", "specs/a.yaml:1:1", **usual, output="r.jsonl", written_at=None)
+    return chain.ShowView(1, (chain.JobView(at, chain.of_links(tree(batches)), fields.get("failures", ())),))
+
+
+def test_a_tree_with_everything() -> None:
+    done = {"phase": Phase.COMPLETED, "index_sha256": "x", "rows": 2, "tally": Tally(ok=2)}
+    view = job_view(
+        batch(1, **{**done, "phase": Phase.EXPIRED, "tally": Tally(ok=1)}, twins=("r9",)),
+        batch(2, **done, continued_from="r1", parents=("b1",)),
+        batch(3, **done, parents=("b1", "b2"), adopted_from=REMOTE),
+        batch(4, **done, parents=("b1",)),
+        batch(5, **{**done, "index_sha256": ""}, adopted_from="r.jsonl", remote_id=""),
+        batch(6, stage=Stage.DROPPED, trouble="the create did not\ntake \x1b[31meffect", remote_id=""),
+    )
+    told = chain.text_of(view).splitlines()[2:]
+    at = "2031-02-03 04:05 UTC"
+    assert told == [
+        f"  r1        expired      1 of 2 answered  {at}",
+        "  │   ! `r9` is a duplicate of it and was cancelled",
+        f"  ├─ r2     completed    2 of 2 answered  {at}  continues `r1`",
+        f"  │  └─ r3  completed    2 of 2 answered  {at}  asks again what `r1`, `r2` left, found on the remote",
+        f"  └─ r4     completed    2 of 2 answered  {at}  asks again what `r1` left",
+        f"  b5        completed    0 of 2 answered  {at}  read back from `r.jsonl`",
+        f"  b6        not created  0 of 1 answered  {at}",
+        "      ! the create did not take \N{REPLACEMENT CHARACTER}[31meffect",
+    ]
+
+
+def test_only_the_first_failures_are_named() -> None:
+    view = job_view(failures=(Failed("r1", "400", "no\nway"), Failed("r2", "", "never")))
+    assert chain.text_of(view).splitlines()[2:] == [
+        "  error  r1  400: no way",
+        "  error  r2  never",
+        "  … 3 more in `r.jsonl`",
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_a_damaged_output_is_read_as_far_as_it_goes(tmp_path: Path, suffix: str) -> None:
+    output = tmp_path / f"out{suffix}"
+    errors = [{"code": 500, "message": "x" * 1000}, None, {"message": None}]
+    with output.open("w", newline="") as file:
+        if suffix == ".csv":
+            rows = csv.writer(file)
+            rows.writerow(["custom_id", "error"])
+            rows.writerows([n, error and json.dumps(error)] for n, error in enumerate(errors))
+            file.write('3,{"half\n')
+        else:
+            file.writelines(json.dumps({"custom_id": f"{n}", "error": error}) + "\n" for n, error in enumerate(errors))
+            file.write('{"custom_id": "half')
+    assert failures_in(output) == (Failed("0", "500", "x" * 160), Failed("2", "", ""))
+
+
+def test_no_more_than_a_screen_of_failures(tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    output.write_text('{"custom_id": "a", "error": {"code": "c", "message": "m"}}\n' * 100)
+    assert len(failures_in(output)) == MOST_ROWS
+    assert failures_in(tmp_path / "out.parquet") == ()
