@@ -15,7 +15,8 @@ from runner.apply.refresh import look, sweep_twins
 from runner.apply.reporter import progress_of
 from runner.apply.session import Session
 from runner.apply.settle import settle_all
-from runner.errors import LockedError, RemoteError, RunnerError
+from runner.apply.submission import as_met
+from runner.errors import LockedError, NotFound, NotSent, OutcomeUnknown, RateLimited, RemoteError, RunnerError
 from runner.job.capabilities import Capabilities
 from runner.job.observed import FailureKind, Observed
 from runner.job.recorded import Batch, Stage
@@ -190,8 +191,11 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
                 _note(session, batch, sight)
                 return False
     except RemoteError as error:
-        session.records.save(batch.but(trouble=failure_of(error)))
-        session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {failure_of(error)}")
+        if not isinstance(error, (NotSent, NotFound, OutcomeUnknown, RateLimited)):
+            session.troubles[batch.owner] = error  # no use waiting
+        if batch.trouble != failure_of(error):
+            session.records.save(batch.but(trouble=failure_of(error)))
+            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {failure_of(error)}")
         return False
 
 
@@ -286,7 +290,7 @@ def _submit(session: Session, submission: Submission) -> Batch | None:
         raise
     except RunnerError as error:
         if not session.remotes.lost_sight(job.provider):
-            session.troubles[submission.address] = error
+            session.troubles[submission.address] = as_met(error)
         return None
     if batch.stage is Stage.DROPPED and session.drops.get(batch.key, 0) >= MOST_DROPS:
         session.troubles[submission.address] = RemoteError(
@@ -318,7 +322,7 @@ def _resubmit_deferred(session: Session, unwanted: set[str]) -> None:
                 continue
             submit.create(session, provider, batch)
         except RunnerError as error:
-            session.troubles[batch.owner] = error
+            session.troubles[batch.owner] = as_met(error)
 
 
 def _is_as_before(session: Session, plan: Plan) -> bool:

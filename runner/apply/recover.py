@@ -7,6 +7,7 @@ clone, costs nothing: batches found by their stamp are adopted, answers in outpu
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +19,16 @@ from runner.apply.collect import collect
 from runner.apply.refresh import CLOCK_SLACK
 from runner.apply.session import Session
 from runner.apply.shadow import SYNTHETIC
+from runner.apply.wave import Wave
 from runner.errors import NotFound, RunnerError
 from runner.job.observed import Observed, Origin, Phase
 from runner.job.outcomes import unanswered
-from runner.job.packed import Sorter, common, union, without
+from runner.job.packed import KEY_BYTES, Sorter, common, union, without
 from runner.job.recorded import REMOTE, Batch, ProjectRecord, ResultObject, Stage, Tally
 from runner.providers.base import Provider
 from runner.results.parse import key_of
+from runner.spec.project import AudioJob
+from runner.state.wave import Entry, Step
 
 if TYPE_CHECKING:
     from runner.results.adopt import AdoptedFile
@@ -40,9 +44,7 @@ def remember(session: Session) -> ProjectRecord:
     """The project's record; on a fresh state, after reading back the answers in its output files."""
     record = session.records.project()
     if record is None:
-        record = ProjectRecord(session.project.name, session.clock.now())
-        session.records.save(record)
-        record = _from_outputs(session, record)
+        record = _from_outputs(session, ProjectRecord(session.project.name, session.clock.now()))
     elif record.name != session.project.name:
         record = replace(record, name=session.project.name)
         session.records.save(record)
@@ -120,7 +122,7 @@ def _adopt(session: Session, provider: Provider, origin: Origin, seen: Observed,
     batch = Batch(
         key=f"{sha256[:16]}-{attempt}",
         project=project.name,
-        owner=seen.stamp.get("runner_job", ""),
+        owner=seen.stamp.get("runner_job") or _who_wants(session, origin, keys),
         origin=origin,
         endpoint=seen.endpoint,
         model="",
@@ -151,6 +153,12 @@ def _adopt(session: Session, provider: Provider, origin: Origin, seen: Observed,
     )
     session.reporter.step(f"{batch.owner}: adopted `{seen.remote_id}` ({batch.rows:,} requests, {seen.phase})")
     return True
+
+
+def _who_wants(session: Session, origin: Origin, keys: bytes) -> str:
+    """The first job that wants some of these requests, for a batch that does not say whose it is."""
+    jobs = (job for job in session.desired if job.provider == origin.provider)
+    return next((job.address for job in jobs if common(session.keys_of(job), keys)), "")
 
 
 def _free_attempt(session: Session, sha256: str, attempt: int, remote_id: str) -> int:
@@ -203,9 +211,13 @@ def _number(text: str | None, otherwise: int) -> int:
 
 
 def _from_outputs(session: Session, record: ProjectRecord) -> ProjectRecord:
-    """Answers in existing output files become collected batches, one for each origin in a file."""
+    """Answers in existing output files become collected batches, one for each origin in a file.
+
+    All of them are recorded in one go, with the project: a command that is killed before reads the files again.
+    """
     from runner.results.adopt import adopt_output
 
+    batches: list[Batch] = []
     for number, job in enumerate(session.project.jobs):
         path = session.project.root / job.output
         if not _was_written(path, is_folder=job.output.endswith("/")):
@@ -221,11 +233,46 @@ def _from_outputs(session: Session, record: ProjectRecord) -> ProjectRecord:
         for index, file in enumerate(found.files):
             if file.origin == SYNTHETIC:  # a rehearsal's, which somebody put in its place
                 continue
-            batch = _adopted(session, record, job.address, file, f"{ADOPTED}-{number}-{index}", job.output)
+            batches.append(_adopted(session, record, job.address, file, f"{ADOPTED}-{number}-{index}", job.output))
             record = replace(record, next_sequence=record.next_sequence + 1)
-            session.records.save(batch, record)
             session.reporter.step(f"{job.address}: read back {file.rows:,} answers from `{job.output}`")
+        if found.held and isinstance(job, AudioJob) and not session.remotes.audio_card(job.model.provider).is_free:
+            batches.append(_still_held(session, record, job, found.held, f"{ADOPTED}-{number}-held"))
+            record = replace(record, next_sequence=record.next_sequence + 1)
+    session.records.save(*batches, record)
     return record
+
+
+def _still_held(session: Session, record: ProjectRecord, job: AudioJob, keys: bytes, key: str) -> Batch:
+    """Recordings of which an output says that nobody knows whether they were accepted: a wave of held ones."""
+    shutil.rmtree(session.objects.path(key), ignore_errors=True)  # of a command that was killed
+    now = session.clock.now()
+    batch = Batch(
+        key=key,
+        project=record.name,
+        owner=job.address,
+        origin=session.remotes.origin(job.model.provider),
+        endpoint=job.path,
+        model=job.model.name,
+        window_hours=job.window_hours,
+        rows=len(keys) // KEY_BYTES,
+        size_bytes=0,
+        keys_sha256=session.objects.write(f"{key}/keys", keys),
+        attempt=1,
+        generation=0,
+        sequence=record.next_sequence,
+        intent_at=now,
+        stage=Stage.SUBMITTED,
+        phase=Phase.RUNNING,
+        raw_status="read back",
+        is_wave=True,
+    )
+    wave = Wave(session, batch)  # its journal is there before the record is: what is on record alone would be sent
+    try:
+        wave.journal.append(*(Entry(number, Step.HELD) for number in range(batch.rows)))
+    finally:
+        wave.close()
+    return batch
 
 
 def has_outputs(session: Session) -> bool:

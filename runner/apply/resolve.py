@@ -40,12 +40,16 @@ class Decision:
 
 
 def held(session: Session, address: str) -> list[Held]:
-    """What waits for a decision, of the jobs that `address` means; in order of submission. Changes nothing.
+    """What waits for a decision, of the jobs that `address` means; by wave and name. Changes nothing.
 
     Raises UsageError when there is no such job, neither in the specs nor on record; StateError for a damaged journal.
     """
     retries = session.recorded().retries
-    found = [one for batch in _waves(session, address) for one in _held_of(session, batch, retries)]
+    found = [
+        one
+        for batch in _waves(session, address)
+        for one in sorted(_held_of(session, batch, retries), key=lambda one: one.name)
+    ]
     wanted = _wanted(session, address)
     return [one for one in found if matches(one.batch.owner, address) or one.key in wanted]
 

@@ -10,7 +10,7 @@ from runner.apply.session import Session
 from runner.errors import UsageError
 from runner.job.address import matches
 from runner.job.desired import Desired
-from runner.job.packed import KEY_BYTES, keys_of
+from runner.job.packed import KEY_BYTES, common, keys_of
 from runner.job.recorded import Retry
 from runner.plan.plan import make
 from runner.plan.remaining import JobRows, Row
@@ -37,7 +37,8 @@ def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bo
     for job, states in meant:
         keys = _keys(session, job, states, rows, SETTLED if replaces else FAILED)
         if keys:
-            decisions.append(_decide(session, job, keys, replaces))
+            doubtful = _doubtful(job, states, keys) if job.card.is_one_by_one else 0
+            decisions.append(_decide(session, job, keys, replaces, doubtful))
     if rows and not decisions:
         raise UsageError(
             f"none of the rows {', '.join(f'`{row}`' for row in rows)} of `{pattern}` has failed",
@@ -64,7 +65,13 @@ def _keys(session: Session, job: Desired, states: JobRows, rows: Collection[str]
     return keys_of(b"".join(job.keys[KEY_BYTES * n : KEY_BYTES * (n + 1)] for n in ordinals))
 
 
-def _decide(session: Session, job: Desired, keys: bytes, replaces: bool) -> Retry:
+def _doubtful(job: Desired, states: JobRows, keys: bytes) -> int:
+    """How many of these are held: the remote may have accepted them."""
+    lost = b"".join(job.keys[KEY_BYTES * n : KEY_BYTES * (n + 1)] for n in states.ordinals(Row.LOST))
+    return common(keys_of(lost), keys)
+
+
+def _decide(session: Session, job: Desired, keys: bytes, replaces: bool, doubtful: int) -> Retry:
     project = session.records.project()
     assert project is not None  # there are outcomes, so something was recorded
     decision = Retry(
@@ -74,6 +81,7 @@ def _decide(session: Session, job: Desired, keys: bytes, replaces: bool) -> Retr
         rows=len(keys) // KEY_BYTES,
         replaces=replaces,
         decided_at=session.clock.now(),
+        possible_duplicates=doubtful,
     )
     session.records.save(decision, replace(project, generation=decision.generation))
     return decision

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from runner.apply.refresh import CLOCK_SLACK, cancel_twin
 from runner.apply.session import Session
-from runner.apply.submission import CONFLICT, blocked_by, submission_of
+from runner.apply.submission import CONFLICT, as_met, submission_of
 from runner.errors import Refused, RemoteError, RunnerError
 from runner.job.capabilities import EffectClass
 from runner.job.observed import Observed, Phase
@@ -30,7 +30,7 @@ def settle(session: Session, batch: Batch) -> Batch:
     except Refused as refused:
         if refused.code != CONFLICT:
             return _save(session, batch.but(trouble=refused.message))
-        session.troubles[batch.owner] = blocked_by(refused)
+        session.troubles[batch.owner] = as_met(refused)
         return _save(session, batch.but(stage=Stage.DROPPED, trouble=refused.message))
     except RunnerError as error:
         return _save(session, batch.but(trouble=error.message))

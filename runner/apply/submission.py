@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.errors import BlockedError, Refused
+from runner.errors import BlockedError, Refused, RunnerError
 from runner.job.recorded import Batch
 from runner.providers import base
 
@@ -33,6 +33,8 @@ def submission_of(batch: Batch) -> base.Submission:
     )
 
 
-def blocked_by(refused: Refused) -> BlockedError:
-    """Something else stands under our name: a person decides which of the two stays."""
-    return BlockedError(refused.message, hint=refused.hint)
+def as_met(error: RunnerError) -> RunnerError:
+    """The error as a user meets it: where other work stands under our name, a person decides which of the two stays."""
+    if isinstance(error, Refused) and error.code == CONFLICT:
+        return BlockedError(error.message, hint=error.hint)
+    return error

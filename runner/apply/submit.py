@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from runner.apply import waves
 from runner.apply.session import Session
 from runner.apply.settle import settle
-from runner.apply.submission import CONFLICT, blocked_by, submission_of
+from runner.apply.submission import submission_of
 from runner.compile.compiled import Compiled
 from runner.errors import DataError, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError
+from runner.job.capabilities import EffectClass
 from runner.job.desired import Desired
 from runner.job.observed import Failure, FailureKind, Observed
 from runner.job.packed import keys_of
@@ -27,25 +28,20 @@ from runner.providers.base import Provider
 LONGEST_PAUSE = timedelta(minutes=15)
 UPLOADS = 3
 _CANNOT_CONTINUE = (400, 404)  # nothing is left of the batch, or it is gone
+_OF_OUR_OWN = ("window", "option")  # what the specs ask for is not to be had there, with any parent or none
 
 
 def submit(session: Session, job: Desired, submission: Submission) -> Batch:
     """Send one batch. The batch as recorded afterwards: SUBMITTED, DEFERRED, DROPPED or still INTENT.
 
-    Raises RemoteError when the remote refuses it for good, BlockedError when other work stands under its name,
-    DataError when the rows changed since the plan.
+    Raises RemoteError when the remote refuses it for good, DataError when the rows changed since the plan.
     """
     if job.card.is_one_by_one:
         return waves.start(session, _intend(session, job, submission))
     provider = session.remotes.open(job.provider)
-    try:
-        if submission.continues:
-            return _continue(session, provider, job, submission)
-        return _send(session, provider, job, submission)
-    except Refused as refused:
-        if refused.code == CONFLICT:
-            raise blocked_by(refused) from refused
-        raise
+    if submission.continues:
+        return _continue(session, provider, job, submission)
+    return _send(session, provider, job, submission)
 
 
 def _send(session: Session, provider: Provider, job: Desired, submission: Submission) -> Batch:
@@ -128,7 +124,8 @@ def _upload(session: Session, provider: Provider, batch: Batch, source: Path) ->
     """The remote's copy of the input: the one it still holds from an earlier try, or a new one."""
     submission = submission_of(batch)
     may_be_there = batch.may_hold_upload
-    for left in reversed(range(UPLOADS)):
+    tries = 1 if provider.card.effect is EffectClass.NAMED else UPLOADS  # where we name it, it repeats by itself
+    for left in reversed(range(tries)):
         try:
             found = provider.find_upload(submission, batch.size_bytes) if may_be_there else None
             return found or provider.upload(source, submission)
@@ -161,7 +158,7 @@ def create(session: Session, provider: Provider, batch: Batch) -> Batch:
     except (NotSent, Refused) as error:
         dropped = batch.but(stage=Stage.DROPPED, trouble=error.message)
         session.records.save(dropped)
-        if batch.continued_from and isinstance(error, Refused) and error.status in _CANNOT_CONTINUE:
+        if batch.continued_from and isinstance(error, Refused) and _is_about_parent(error):
             _give_up_parent(session, batch, error)
             return dropped
         raise
@@ -169,6 +166,11 @@ def create(session: Session, provider: Provider, batch: Batch) -> Batch:
         session.reporter.step(f"{batch.owner}: no answer to the create ({error.message}); looking for it")
         return settle(session, batch)
     return _receipt(session, batch, seen)
+
+
+def _is_about_parent(refused: Refused) -> bool:
+    """Whether a continuation was refused for the batch it goes on with, and not for how it was asked for."""
+    return refused.status in _CANNOT_CONTINUE and refused.code not in _OF_OUR_OWN
 
 
 def _give_up_parent(session: Session, batch: Batch, refused: Refused) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 
 from runner.apply.collect import record, tally_of
 from runner.apply.recordings import NOT_SENT, Round
@@ -16,6 +18,8 @@ from runner.job.recorded import Batch, ResultObject, Stage
 from runner.providers.audio import error_line
 from runner.results import index
 from runner.state.wave import Entry, Step
+
+TOGETHER = 64  # threads that write outcomes, which are durable by the group
 
 
 def begin(session: Session, intent: Batch) -> Batch:
@@ -53,9 +57,10 @@ def abandon(session: Session, batch: Batch) -> Batch:
     try:
         open_calls = [*wave.states.at(Step.INTENT), *wave.states.at(Step.RECEIPT)]
         wave.journal.append(*(Entry(number, Step.HELD) for number in open_calls))
-        for number in [number for step in FREE for number in wave.states.at(step)]:
-            line = error_line(wave.custom_id(number), NOT_SENT, "cancelled before it was sent")
-            wave.journal.answer(number, Outcome.RETRY, line)
+        unsent = [number for step in FREE for number in wave.states.at(step)]
+        lines = [error_line(wave.custom_id(number), NOT_SENT, "cancelled before it was sent") for number in unsent]
+        with ThreadPoolExecutor(TOGETHER, thread_name_prefix="abandon") as pool:  # many share a commit
+            list(pool.map(wave.journal.answer, unsent, repeat(Outcome.RETRY), lines))
         return _bring_home(session, wave, Phase.CANCELLED)
     finally:
         wave.close()
@@ -114,12 +119,12 @@ def _has_work(wave: Wave, schedule: Schedule, now: float) -> bool:
 
 def _tell_held(session: Session, wave: Wave, held: list[int], why: str) -> None:
     """Each held recording by name, with its way out."""
-    owner = wave.batch.owner
+    owner, why = wave.batch.owner, why.rstrip(".") or "it is not known whether it was accepted"
     for number in held:
         name = wave.name(number)
         row = shlex.quote(name)
         session.reporter.warn(
-            f"{owner}: `{name}` is held: {why or 'it is not known whether it was accepted'}; "
+            f"{owner}: `{name}` is held: {why}; "
             f"`runner state resolve {owner} --row {row}` with `--adopt ID`, `--clear` or `--resubmit`"
         )
 
@@ -155,7 +160,7 @@ def _bring_home(session: Session, wave: Wave, ended: Phase) -> Batch:
     done = record(session, done, seen, results, report.index, tally_of(report))
     words = f"{done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"
     if done.possible_duplicates:
-        words += f", {done.possible_duplicates:,} possible duplicates"
+        words += f", {done.possible_duplicates:,} possible duplicate{'s' * (done.possible_duplicates != 1)}"
     session.reporter.step(f"{done.owner}: every recording has an outcome: {words}")
     return done
 

@@ -14,6 +14,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
@@ -404,6 +405,9 @@ class Http:
             verify=_tls() if secure else _no_tls(),
             trust_env=self._settings.trust_env and not local,
             follow_redirects=False,
+            cookies=CookieJar(
+                DefaultCookiePolicy(allowed_domains=())
+            ),  # nothing here needs one
             limits=httpx.Limits(max_connections=4, max_keepalive_connections=keep_alive),
             headers={
                 "accept": "application/json",

@@ -6,6 +6,7 @@ OpenAI sends `{"error": {"message", "type", "param", "code"}}`. Gateways leave t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from runner.providers.retry import HOPELESS_CODES, Trouble, retry_after_of, shou
 WORDS = 256  # characters of the remote's own words that are kept
 _REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "x-ms-request-id", "request-id")
 _READ = 64 * WORDS
+_IN_MARKUP = re.compile(r"<(?:Message|title)>([^<]{1,256})<")  # of an XML error, or of an HTML page
 
 
 class Reply(NamedTuple):
@@ -48,7 +50,8 @@ def words_of(body: bytes) -> Words:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         text = body[:_READ].decode("utf-8", "replace")
         if text.lstrip()[:1] == "<":
-            return Words("an HTML page", None)
+            said = _IN_MARKUP.search(text)
+            return Words(plain(said[1]) if said else "an HTML page", None)
         return Words(plain(text), None)
     if isinstance(found, Mapping) and isinstance(found.get("error"), Mapping):
         found = found["error"]

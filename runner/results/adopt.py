@@ -71,6 +71,7 @@ class Adopted:
     unanswered: int  # errors, held, missing
     damaged: int
     damaged_examples: tuple[str, ...]  # `capitals.jsonl:17: not a line of a results file`, the first five
+    held: bytes = field(default=b"", repr=False)  # keys of the unanswered that waited for a person: sorted, packed
 
 
 def adopt_output(path: Path, to_dir: Path) -> Adopted:
@@ -87,6 +88,7 @@ def adopt_output(path: Path, to_dir: Path) -> Adopted:
     shelves: dict[str, _Shelf] = {}
     lines = unanswered = damaged = 0
     examples: list[str] = []
+    held = Sorter()
     with ExitStack() as stack:
         for number, line in _own_lines(path):
             lines += 1
@@ -102,6 +104,8 @@ def adopt_output(path: Path, to_dir: Path) -> Adopted:
                 continue
             if outcome != Outcome.OK:
                 unanswered += 1
+                if parse.is_held(own):
+                    held.add(bytes.fromhex(own.digest[: 2 * KEY_BYTES]))
                 continue
             shelf = shelves.get(origin)
             if shelf is None:
@@ -111,7 +115,7 @@ def adopt_output(path: Path, to_dir: Path) -> Adopted:
         files = tuple(shelves[origin].settled(to_dir) for origin in sorted(shelves))
     adopted = sum(file.rows for file in files)
     duplicates = lines - unanswered - damaged - adopted
-    return Adopted(files, lines, adopted, duplicates, unanswered, damaged, tuple(examples))
+    return Adopted(files, lines, adopted, duplicates, unanswered, damaged, tuple(examples), held.sorted())
 
 
 class _Shelf:

@@ -30,6 +30,7 @@ _CODED = struct.Struct("16s2x")  # what such characters and "AA" for their paddi
 _CODED_CHARS = KEY_CHARS + 2
 _HEX = re.compile(r"[0-9a-f]{64}")
 
+HELD = "held"  # the code of a request that waits for a person
 _RETRY_CODES = frozenset(
     (
         "batch_expired",
@@ -279,6 +280,11 @@ def read_own(line: bytes) -> tuple[Own, Outcome]:
         return own, Outcome.OK if has_answer else Outcome.RETRY
     is_final = not error.retryable and error.status is not None
     return own, Outcome.FINAL if is_final else Outcome.RETRY
+
+
+def is_held(own: Own) -> bool:
+    """Whether the line says that nobody knew whether the remote had got its request."""
+    return b"held" in bytes(own.error) and _decode_own_error(own.error).code == HELD
 
 
 def fault_of(line: bytes) -> Fault:

@@ -1,9 +1,10 @@
 """`apply`, composed of the product's own parts, that kills itself with SIGKILL at its Nth effect boundary.
 
-    python killer.py ROOT N
+    python killer.py ROOT N [verbs|calls]
 
-Boundaries lie before and after every durable write and every remote call that changes something. Prints the name
-of each boundary it passes; exits like `apply` when there are fewer than N.
+Boundaries lie before and after every durable write and everything that changes something at the remote: the verbs
+of its provider, or, for one whose verbs are several calls, each call. Prints the name of each boundary it passes;
+exits like `apply` when there are fewer than N.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from runner.apply.desire import compile_all, desire
 from runner.apply.reconcile import apply
 from runner.apply.remotes import Remotes
@@ -24,6 +27,7 @@ from runner.apply.reporter import Silent
 from runner.apply.session import Session
 from runner.clock import RealClock
 from runner.plan.guard import Guards
+from runner.providers import registry
 from runner.providers.base import Provider
 from runner.spec.load import load
 from runner.state.base import Document
@@ -89,7 +93,27 @@ class KillingProvider:
         return crossing
 
 
+class KillingTransport(httpx.BaseTransport):
+    """The network; dies around the calls that change something or bring a file."""
+
+    def __init__(self, boundaries: Boundaries) -> None:
+        self._network = httpx.HTTPTransport()
+        self._boundaries = boundaries
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        last = request.url.path.rpartition("/")[2]
+        name = f"{request.method} {last.rpartition(':')[2]}"
+        if request.method == "GET" and "/storage/" not in request.url.path:
+            return self._network.handle_request(request)
+        self._boundaries.cross(f"before {name}")
+        response = self._network.handle_request(request)
+        self._boundaries.cross(f"after {name}")
+        return response
+
+
 class KillingRemotes(Remotes):
+    """The project's remotes, with boundaries around the verbs of providers."""
+
     boundaries: Boundaries
 
     def open(self, name: str) -> Provider:
@@ -97,12 +121,32 @@ class KillingRemotes(Remotes):
         return killing
 
 
-def main(root: Path, fatal: int) -> None:
+class CallKillingRemotes(Remotes):
+    """The project's remotes, with boundaries around single calls."""
+
+    boundaries: Boundaries
+
+    def open(self, name: str) -> Provider:
+        if name not in self._open:
+            self._open[name] = registry.open_provider(
+                self._spec(name),
+                environ=self._environ,
+                clock=self._clock,
+                rng=self._rng,
+                transport=KillingTransport(self.boundaries),
+            )
+        return self._open[name]
+
+
+REMOTES = {"verbs": KillingRemotes, "calls": CallKillingRemotes}
+
+
+def main(root: Path, fatal: int, around: str = "verbs") -> None:
     boundaries = Boundaries(fatal)
     project = load(["specs"], root)
     stop = threading.Event()
     clock = RealClock(stop)
-    remotes = KillingRemotes(project, environ=os.environ, clock=clock, rng=random.Random(7), may_start=True)
+    remotes = REMOTES[around](project, environ=os.environ, clock=clock, rng=random.Random(7), may_start=True)
     remotes.boundaries = boundaries
     home = home_of(root)
     home.prepare()
@@ -123,4 +167,4 @@ def main(root: Path, fatal: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

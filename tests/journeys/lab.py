@@ -53,7 +53,11 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def fault(self, **faults: Any) -> None:
+        """Switch faults on, or off with None."""
         self._call("PUT", "/_faults", faults)
+
+    def get(self, path: str) -> Any:
+        return self._call("GET", path)
 
     def asked(self) -> dict[str, int]:
         """How often each API route was called since the server started."""
@@ -79,13 +83,13 @@ class Server:
         return [self.ids_of(batch) for batch in self.batches() if batch["status"] != "failed"]
 
     def ids_of(self, batch: dict[str, Any]) -> list[str]:
-        raw = self._raw("GET", f"/v1/files/{batch['input_file_id']}/content")
+        raw = self.raw("GET", f"/v1/files/{batch['input_file_id']}/content")
         return [json.loads(line)["custom_id"][:-23] for line in raw.split(b"\n") if line]
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        return json.loads(self._raw(method, path, body))
+        return json.loads(self.raw(method, path, body))
 
-    def _raw(self, method: str, path: str, body: Any = None) -> bytes:
+    def raw(self, method: str, path: str, body: Any = None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, data, headers, method=method)

@@ -23,9 +23,10 @@ PATH = [  # what one plain apply crosses, in order
 ]
 
 
-def killed_at(lab: Lab, number: int) -> tuple[int, list[str]]:
+def killed_at(lab: Lab, number: int, around: str = "verbs") -> tuple[int, list[str]]:
+    """The exit code of an `apply` killed at boundary `number`, and the boundaries it crossed."""
     done = subprocess.run(
-        [sys.executable, str(KILLER), str(lab.root), str(number)],
+        [sys.executable, str(KILLER), str(lab.root), str(number), around],
         env=lab.environ(),
         capture_output=True,
         text=True,
