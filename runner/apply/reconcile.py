@@ -146,7 +146,7 @@ def _write(session: Session, result: Result, recorded: Recorded, rewrite: output
 def _observe(session: Session) -> int:
     """Look at every batch in flight and take what has ended; how many batches were brought home."""
     active = [batch for batch in session.records.batches() if batch.is_active]
-    collected = sum(_carry_on(session, batch) for batch in active if batch.is_wave)
+    collected = sum(_carry_on(session, batch) for batch in active if batch.is_wave and batch.stage is Stage.SUBMITTED)
     batches = [batch for batch in active if not batch.is_wave]
     looks = look(session, batches)
     sweep_twins(session, batches, looks)

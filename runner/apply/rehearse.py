@@ -39,6 +39,14 @@ class Rehearsed:
         return sum(round(self.job.tokens * batch.rows / max(self.job.rows, 1)) for batch in self.batches)
 
     @property
+    def seconds(self) -> float | None:
+        """Of sound, estimated; None where it is not known, or there is none."""
+        lengths = self.job.seconds
+        if lengths is None or any(length < 0 for length in lengths):
+            return None
+        return sum(sum(lengths) * batch.rows / max(self.job.rows, 1) for batch in self.batches)
+
+    @property
     def usd(self) -> float | None:
         """Estimated; None where it cannot be known."""
         costs = [batch.estimated_usd for batch in self.batches]
@@ -101,7 +109,7 @@ def _trust(session: Session, providers: Sequence[str]) -> None:
 
 
 def _jobs(session: Session, result: Result, shadow: Shadow) -> list[Rehearsed]:
-    made = [batch for batch in session.records.batches() if shadow.made(batch) and batch.remote_id]
+    made = [batch for batch in session.records.batches() if shadow.made(batch) and batch.submitted_at]
     keys = {batch.key for batch in made}
     first = [batch for batch in made if not keys.intersection(batch.parents)]
     return [

@@ -20,7 +20,6 @@ from runner.spec.project import Provider as ProviderSpec
 
 ENGINE = "echo"
 UNKNOWN_ACCOUNT = "unknown-account"
-_OWN_APIS = (registry.FIREWORKS, "fireworks-audio")  # the others speak OpenAI's
 
 
 class StandIns(Remotes):
@@ -42,7 +41,7 @@ class StandIns(Remotes):
     def open(self, name: str) -> Provider:
         if name not in self._open:
             spec, server = self._spec(name), self._serving()
-            if spec.kind in _OWN_APIS:
+            if spec.kind == registry.FIREWORKS:
                 self._open[name] = self._opened(spec, server.url, server.token, self.origin(name))
             else:
                 self._open[name] = self._opened(_plain(spec), server.openai_base_url, server.token, self.origin(name))
@@ -82,7 +81,7 @@ class StandIns(Remotes):
         """The provider block, with a made-up account where a real apply would stop for one."""
         spec = super()._spec(name)
         is_known = spec.account or self._environ.get(ACCOUNT_ENV, "").strip()
-        return spec if is_known or spec.kind not in _OWN_APIS else replace(spec, account=UNKNOWN_ACCOUNT)
+        return spec if is_known or spec.kind != registry.FIREWORKS else replace(spec, account=UNKNOWN_ACCOUNT)
 
     def _serving(self) -> embedded.Running:
         if self._server is None:

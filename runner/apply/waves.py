@@ -137,6 +137,10 @@ def _after(session: Session, wave: Wave, now: Round) -> Batch:
         session.troubles.pop(batch.owner, None)
     if states.count(Step.ANSWERED) + states.count(Step.HELD) == batch.rows:
         return _bring_home(session, wave, Phase.COMPLETED)
+    if now.halt is not None and states.count(Step.NONE) + states.count(Step.CLEARED) == batch.rows:
+        dropped = batch.but(stage=Stage.DROPPED, trouble=now.halt.message)  # nothing is out, nothing is lost
+        session.records.save(dropped)
+        return dropped
     seen = wave.as_seen().but(seen_at=session.clock.now(), trouble=now.unseen)
     if (seen.raw_status, seen.trouble, seen.possible_duplicates) != (
         batch.raw_status,

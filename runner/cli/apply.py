@@ -83,7 +83,13 @@ def command(
         from runner.cli import rehearsal
 
         return rehearsal.run(
-            ctx.obj, given, max_usd, terminal, stop, confirm_repay=confirm_repay, lock_seconds=lock_timeout
+            ctx.obj,
+            given,
+            Guards(max_usd, None, confirm_repay, first_run),
+            terminal,
+            stop,
+            lock_seconds=lock_timeout,
+            parallelism=parallelism,
         )
     with opened(ctx.obj, given, terminal, writes=True, stop=stop, poll_seconds=poll_seconds) as session:
         session.parallelism = parallelism
@@ -121,7 +127,7 @@ def _report(session: Session, result: Result, *, interrupted: bool) -> int:
     from runner.cli.main import words_of
 
     lines = []
-    batches = session.records.batches()
+    asked = standing.asked_in(session.records)
     for job, part in zip(session.desired, result.plan.jobs, strict=True):
         if (accounting := result.written.get(job.address)) is not None:
             lines.append(views.accounting_line(job.address, job.output, accounting))
@@ -129,7 +135,7 @@ def _report(session: Session, result: Result, *, interrupted: bool) -> int:
             lines.append(views.accounting_line(job.address, job.output, views.standing(part)))
         else:
             continue
-        if number := standing.possible_duplicates(job.address, batches):
+        if number := standing.possible_duplicates(job.address, asked):
             lines.append(f"  ! {standing.maybe_twice(number)}")
     for line in lines:
         click.echo(line)
@@ -161,7 +167,7 @@ def _next_step(result: Result, code: int) -> None:
     if result.declined:
         click.echo("\nNothing was sent", err=True)
     elif code == INTERRUPTED:
-        click.echo("\nStopped; the batches go on. Run the same command again to collect them", err=True)
+        click.echo("\nStopped; what was sent goes on. Run the same command again to collect it", err=True)
     elif code == RUNNING:
         click.echo("\nStill running. Run the same command again to go on", err=True)
     elif code == FAILED:
@@ -172,4 +178,6 @@ def _next_step(result: Result, code: int) -> None:
             err=True,
         )
     elif code == 0 and result.written:
-        click.echo("\nDone. Run it again and nothing is sent; edit a row or a prompt and only that is", err=True)
+        is_of_recordings = all(job.is_of_recordings for job in result.plan.jobs)
+        change = "add a recording" if is_of_recordings else "edit a row or a prompt"
+        click.echo(f"\nDone. Run it again and nothing is sent; {change} and only that is", err=True)

@@ -52,6 +52,7 @@ def _job_lines(job: JobView) -> list[str]:
         f"  {at.wanted:,} wanted: {at.ok:,} ok, {at.error:,} error, {at.held:,} held, "
         f"{at.in_flight:,} in flight, {at.to_submit + at.shared:,} not asked"
     )
+    lines += [f"  ! {maybe_twice(at.possible_duplicates)}"] if at.possible_duplicates else []
     lines += _tree_lines(job.batches)
     lines += [f"  error  {failed.custom_id}  {voice.one_line(failed.words)}" for failed in job.failures]
     if job.failures and len(job.failures) < at.error:
@@ -88,8 +89,7 @@ def _why(link: LinkView) -> str:
 
 def _notes(link: LinkView) -> list[str]:
     duplicates = [f"! `{voice.plain(twin)}` is a duplicate of it and was cancelled" for twin in link.batch.duplicates]
-    possible = [f"! {maybe_twice(number)}"] if (number := link.batch.possible_duplicates) else []
-    return [*([f"! {voice.one_line(link.batch.note)}"] if link.batch.note else []), *duplicates, *possible]
+    return [*([f"! {voice.one_line(link.batch.note)}"] if link.batch.note else []), *duplicates]
 
 
 def _named(names: Sequence[str]) -> str:

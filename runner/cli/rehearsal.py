@@ -20,7 +20,7 @@ from runner.cli.progress import Watcher
 from runner.plan.guard import Guards
 
 INTERRUPTED, FAILED, BLOCKED = 130, 4, 5
-_HEADER = ("JOB", "PROVIDER", "MODEL", "WINDOW", "REQUESTS", "BATCHES", "BYTES", "TOKENS IN", "COST")
+_HEADER = ("JOB", "PROVIDER", "MODEL", "WINDOW", "REQUESTS", "BATCHES", "BYTES", "INPUT", "COST")
 _NUMBERS = range(4, len(_HEADER))  # columns set to the right
 
 
@@ -37,6 +37,7 @@ class JobView:
     smallest_bytes: int
     largest_bytes: int
     tokens: int
+    seconds: float | None  # of sound
     usd: float | None
     wanted: int
     ok: int
@@ -45,6 +46,11 @@ class JobView:
     missing: int
     not_rehearsed: int
     output: str  # where the rehearsed results are, relative to the root; empty where none were due
+
+    @property
+    def input(self) -> str:
+        """What the cost goes by, roughly."""
+        return f"{self.tokens:,} tokens" if self.seconds is None else f"{self.seconds / 60:,.1f} minutes"
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -56,7 +62,7 @@ class JobView:
             f"{self.requests:,}",
             f"{self.batches:,}",
             _bytes(self.smallest_bytes, self.largest_bytes),
-            f"{self.tokens:,}",
+            self.input,
             _cost(self.usd),
         )
 
@@ -75,20 +81,24 @@ class _Progress:
 def run(
     settings: Settings,
     paths: Sequence[str],
-    max_usd: float | None,
+    guards: Guards,
     terminal: Watcher,
     stop: threading.Event,
     *,
-    confirm_repay: bool,
     lock_seconds: float,
+    parallelism: int | None,
 ) -> int:
-    """Rehearse the specs at `paths` and show what came of it; the exit code."""
+    """Rehearse the specs at `paths` and show what came of it; the exit code.
+
+    guards: what the user allowed; the project's budget is added.
+    """
     command = f"runner apply {' '.join(paths)}"
     opening = rehearsing(
         settings, paths, _Progress(terminal), stop=stop, command=f"{command} --rehearse", lock_seconds=lock_seconds
     )
     with opening as (session, remotes):
-        guards = Guards(max_usd, session.project.budget, confirm_repay)
+        session.parallelism = parallelism
+        guards = replace(guards, project_budget_usd=session.project.budget)
         lost = [name for name in {job.provider for job in session.desired} if remotes.lacks_account(name)]
         try:
             result, rehearsed = rehearse(session, guards, sorted(lost))
@@ -117,6 +127,7 @@ def _view(session: Session, one: Rehearsed) -> JobView:
         min(sizes, default=0),
         max(sizes, default=0),
         one.tokens,
+        one.seconds,
         one.usd,
         **counts,
         not_rehearsed=one.not_rehearsed,
@@ -195,11 +206,19 @@ def _notes(session: Session, remotes: StandIns, rehearsed: Sequence[Rehearsed]) 
         if (needs := remotes.needs(name))
     ]
     searched = session.shadow.searched if session.shadow else ()
-    if any(not job.card.is_free and str(job.origin) not in searched for job in sending):
+    if any(job.card.can_list and not job.card.is_free and str(job.origin) not in searched for job in sending):
         notes.append(
             "A real run first looks for earlier batches of this project on the remotes; what it finds is not sent"
         )
     return notes
+
+
+def _inputs(jobs: Sequence[JobView]) -> str:
+    minutes = sum(job.seconds or 0.0 for job in jobs) / 60
+    texts = any(job.seconds is None for job in jobs)
+    parts = [f"{sum(job.tokens for job in jobs):,} tokens in"] if texts else []
+    parts += [f"{minutes:,.1f} minutes of sound"] if minutes else []
+    return " and ".join(parts)
 
 
 def _last_line(jobs: Sequence[JobView], command: str) -> str:
@@ -211,7 +230,7 @@ def _last_line(jobs: Sequence[JobView], command: str) -> str:
     total = voice.money(sum(known)) if len(known) == len(costs) else "cost ?"
     return (
         f"Rehearsed: {voice.count(sum(job.requests for job in jobs), 'request')} in "
-        f"{voice.count(batches, 'batch', 'batches')}, about {sum(job.tokens for job in jobs):,} tokens in, {total}; "
+        f"{voice.count(batches, 'batch', 'batches')}, about {_inputs(jobs)}, {total}; "
         f"nothing was paid, and every answer is synthetic. To send them, run `{command}`"
     )
 

@@ -31,6 +31,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tupl
         click.echo(f"Nothing of `{address}` has failed; `--replace` asks answered requests again")
         return 0
     for decision in decisions:
-        click.echo(f"{decision.address}  {voice.count(decision.rows, 'request')} will be asked again")
+        maybe = f", {decision.possible_duplicates:,} of them maybe twice" if decision.possible_duplicates else ""
+        click.echo(f"{decision.address}  {voice.count(decision.rows, 'request')} will be asked again{maybe}")
     click.echo("\nNothing was sent. `runner plan` shows what will be, `runner apply` sends it", err=True)
     return 0

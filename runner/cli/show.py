@@ -28,11 +28,11 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str)
         recorded = session.recorded()
         plan = make(session.desired, recorded, {}, paths=session.project.paths)
         meant, records = jobs_meant(session, address), session.records.jobs()
-        batches = [entry.batch for entry in recorded.batches]
+        asked = standing.asked_in(session.records)
         jobs = []
         for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
             if job.address in meant:
-                at = standing.job_standing(part, records.get(job.address), batches)
+                at = standing.job_standing(part, records.get(job.address), asked)
                 failed = failures_in(session.project.root / at.output) if at.error and at.output else ()
                 jobs.append(chain.JobView(at, chain.of_links(tree(of_job(job, rows, recorded))), failed))
     view = chain.ShowView(chain.VERSION, tuple(jobs))

@@ -8,10 +8,11 @@ from datetime import datetime
 
 from runner.cli import voice
 from runner.cli.batchview import BatchView, of_batch
-from runner.job.recorded import Batch, JobRecord
+from runner.job.recorded import Batch, JobRecord, Retry
 from runner.plan.change import JobPlan
 from runner.plan.decide import Sight
 from runner.plan.plan import Plan
+from runner.state.records import Records
 
 VERSION = 1
 
@@ -42,18 +43,25 @@ class StatusView:
 
 
 def of_plan(
-    plan: Plan, records: Mapping[str, JobRecord], batches: Sequence[Batch], sights: Mapping[str, Sight]
+    plan: Plan,
+    records: Mapping[str, JobRecord],
+    asked: Sequence[Batch | Retry],
+    sights: Mapping[str, Sight],
 ) -> StatusView:
-    """records: by address. batches: all on record. sights: by batch key; empty when no remote was asked."""
+    """records: by address. asked: all batches and retries on record.
+
+    sights: by batch key; empty when no remote was asked.
+    """
+    active = [one for one in asked if isinstance(one, Batch) and one.is_active]
     return StatusView(
         VERSION,
-        tuple(job_standing(job, records.get(job.address), batches) for job in plan.jobs),
-        tuple(of_batch(batch, sights.get(batch.key)) for batch in batches if batch.is_active),
+        tuple(job_standing(job, records.get(job.address), asked) for job in plan.jobs),
+        tuple(of_batch(batch, sights.get(batch.key)) for batch in active),
     )
 
 
-def job_standing(job: JobPlan, record: JobRecord | None, batches: Sequence[Batch]) -> JobStanding:
-    """batches: all on record."""
+def job_standing(job: JobPlan, record: JobRecord | None, asked: Sequence[Batch | Retry]) -> JobStanding:
+    """asked: all batches and retries on record."""
     counts = job.counts
     written_at = record.written_at if record else None
     return JobStanding(
@@ -68,13 +76,19 @@ def job_standing(job: JobPlan, record: JobRecord | None, batches: Sequence[Batch
         shared=counts.shared,
         output=record.output if record and written_at else "",
         written_at=written_at,
-        possible_duplicates=possible_duplicates(job.address, batches),
+        possible_duplicates=possible_duplicates(job.address, asked),
     )
 
 
-def possible_duplicates(address: str, batches: Sequence[Batch]) -> int:
-    """How many requests a job sent again though an earlier try may have been accepted."""
-    return sum(batch.possible_duplicates for batch in batches if batch.owner == address)
+def asked_in(records: Records) -> list[Batch | Retry]:
+    """All batches and retries on record."""
+    return [*records.batches(), *records.retries()]
+
+
+def possible_duplicates(address: str, asked: Sequence[Batch | Retry]) -> int:
+    """How many requests of a job were sent again though an earlier try may have been accepted, or are going to be."""
+    mine = (one for one in asked if (one.owner if isinstance(one, Batch) else one.address) == address)
+    return sum(one.possible_duplicates for one in mine)
 
 
 def maybe_twice(number: int) -> str:

@@ -35,7 +35,7 @@ def command(ctx: click.Context, paths: tuple[str, ...], form: str, offline: bool
         with voice.patience(f"Asking {_remotes_of(active)}"):
             sights = {} if offline else look(session, active).sights
         plan = make(session.desired, recorded, sights, paths=session.project.paths)
-        view = standing.of_plan(plan, session.records.jobs(), session.records.batches(), sights)
+        view = standing.of_plan(plan, session.records.jobs(), standing.asked_in(session.records), sights)
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(view)))
     else:

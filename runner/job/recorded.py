@@ -143,6 +143,7 @@ class Retry(msgspec.Struct, frozen=True):
     rows: int
     replaces: bool  # answered requests too
     decided_at: datetime
+    possible_duplicates: int = 0  # of them nobody knew whether the remote had accepted them
     schema: int = SCHEMA
 
 

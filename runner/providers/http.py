@@ -168,7 +168,7 @@ class Http:
     def delete(self, path: str) -> None:
         """Gone afterwards. Raises NotFound when it was not there, also on the second of two tries."""
         self._must_not_be_read_only("DELETE", path)
-        self._safely(lambda: self._exchange("DELETE", path))
+        self._safely(lambda: self._delete(path))
 
     def download(self, path: str, to: Path, *, can_resume: bool = True, cap_bytes: int = downloads.CAP) -> int:
         """Stream a body into the file `to`; its size in bytes. See `downloads.fetch`."""
@@ -235,7 +235,15 @@ class Http:
             return self._json("POST", path, form=form, file=file, alone=True)
 
     def _json(self, method: str, path: str, **how: Any) -> Any:
-        reply = self._exchange(method, path, **how)
+        return self._decoded(self._exchange(method, path, **how), method, path)
+
+    def _delete(self, path: str) -> None:
+        """Some answer with nothing; a page of a gateway in between says that the remote was never asked."""
+        reply = self._exchange("DELETE", path)
+        if reply.body.strip():
+            self._decoded(reply, "DELETE", path)
+
+    def _decoded(self, reply: Reply, method: str, path: str) -> Any:
         try:
             return msgspec.json.decode(reply.body)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
