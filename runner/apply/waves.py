@@ -19,6 +19,7 @@ from runner.providers.audio import error_line
 from runner.results import index
 from runner.state.wave import Entry, Step
 
+MOST_TOLD = 20  # held recordings that are named one by one
 TOGETHER = 64  # threads that write outcomes, which are durable by the group
 
 
@@ -120,12 +121,16 @@ def _has_work(wave: Wave, schedule: Schedule, now: float) -> bool:
 def _tell_held(session: Session, wave: Wave, held: list[int], why: str) -> None:
     """Each held recording by name, with its way out."""
     owner, why = wave.batch.owner, why.rstrip(".") or "it is not known whether it was accepted"
-    for number in held:
+    for number in held[:MOST_TOLD]:
         name = wave.name(number)
         row = shlex.quote(name)
         session.reporter.warn(
             f"{owner}: `{name}` is held: {why}; "
             f"`runner state resolve {owner} --row {row}` with `--adopt ID`, `--clear` or `--resubmit`"
+        )
+    if len(held) > MOST_TOLD:
+        session.reporter.warn(
+            f"{owner}: {len(held) - MOST_TOLD:,} more are held; `runner state resolve {owner}` lists them"
         )
 
 

@@ -1,0 +1,143 @@
+"""Stopped anywhere, by kill, by Ctrl-C, by `cancel`: what is on record is kept, and nothing goes out twice."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.audio.lab import SUBMIT, AudioLab
+from tests.journeys.lab import Server, serving, until
+
+SLOW = {"slow": {"value": 0.3, "route": SUBMIT}}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server of its own: what is on its way when a client dies must not reach the counts of another test."""
+    with serving(tmp_path / "server") as mine:
+        yield mine
+
+
+@pytest.mark.parametrize("parallelism", [2, 16])
+def test_a_kill_in_the_middle_holds_at_most_what_was_in_flight(lab: AudioLab, parallelism: int) -> None:
+    lab.record(200)
+    lab.server.fault(**SLOW)
+    words = ("apply", "specs/", "-y", "--first-run", "--parallelism", str(parallelism))
+    process = lab.start(*words)
+    until(lambda: lab.kept() >= 5 * parallelism)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    lab.server.fault(slow=None)
+    kept = settled(lab)
+    done = lab.apply("-y", code=None)
+    held = lab.held()
+    assert len(held) <= parallelism
+    assert done.returncode == (5 if held else 0)
+    assert lab.posts() <= 200 + parallelism
+    assert lab.kept() <= 200  # nothing twice
+    assert kept >= 5 * parallelism
+    lab.run("state", "resolve", "calls", "--resubmit")
+    lab.apply("-y")
+    lab.whole(200)
+    assert lab.batches()[0]["possible_duplicates"] == len(held)
+    lab.done()
+
+
+def settled(lab: AudioLab) -> int:
+    """The number of accepted submissions, once nothing is on its way any more."""
+    before = -1
+    while before != (now := lab.kept()):
+        before = now
+        time.sleep(0.5)
+    return now
+
+
+def test_kills_again_and_again_lose_nothing(lab: AudioLab) -> None:
+    lab.record(120)
+    lab.server.fault(slow={"value": 0.05, "route": SUBMIT})
+    for wanted in (15, 40, 70):
+        process = lab.start("apply", "specs/", "-y", "--first-run", "--parallelism", "4")
+        until(lambda wanted=wanted: lab.kept() >= wanted)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    lab.server.fault(slow=None)
+    settled(lab)
+    lab.apply("-y", code=None)
+    assert len(lab.held()) <= 3 * 4
+    assert lab.kept() <= 120
+    for one in lab.held():
+        ids = lab.ids_of(one["row"])
+        way = ("--adopt", ids[0], "--account", "runner") if ids else ("--clear",)
+        lab.run("state", "resolve", "calls", "--row", one["row"], *way)
+    lab.apply("-y")
+    lab.whole(120)
+    assert lab.kept() == 120  # each once, exactly
+    lab.done()
+
+
+def test_ctrl_c_finishes_the_calls_under_way_and_holds_nothing(lab: AudioLab) -> None:
+    lab.record(100)
+    lab.server.fault(**SLOW)
+    process = lab.start("apply", "specs/", "-y", "--first-run")
+    until(lambda: lab.kept() >= 10)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Run the same command again" in said
+    lab.server.fault(slow=None)
+    sent = lab.posts()
+    assert sent == lab.kept() < 100
+    assert lab.held() == []
+    assert "of 100" in (line := next(line for line in lab.run("plan").stdout.splitlines() if "wait" in line)), line
+    lab.apply("-y")
+    assert lab.posts() == lab.kept() == 100
+    lab.whole(100)
+    lab.done()
+
+
+def test_cancel_frees_what_was_not_sent_and_holds_what_was(lab: AudioLab) -> None:
+    lab.record(60)
+    lab.server.fault(audio_processing=1000, **SLOW)
+    process = lab.start("apply", "specs/", "-y", "--first-run", "--parallelism", "4")
+    until(lambda: lab.kept() >= 8)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    sent = lab.kept()
+    told = lab.run("cancel", "calls")
+    assert f"{sent} sent and not answered: held, since the remote cannot be told to stop" in told.stdout
+    assert f"{60 - sent} not sent" in told.stdout
+    assert len(lab.held()) == sent
+    assert "no batch of `calls` is in flight" in lab.run("cancel", "calls", code=64).stderr
+    lab.server.fault(audio_processing=None, slow=None)
+    for one in lab.held():
+        lab.run("state", "resolve", "calls", "--row", one["row"], "--adopt", one["remote_id"])
+    lab.apply("-y", code=None)
+    lab.run("retry", "calls")
+    lab.apply("-y")
+    assert lab.kept() == 60
+    lab.whole(60)
+
+
+def test_no_wait_sends_and_leaves_and_the_next_one_listens(lab: AudioLab) -> None:
+    lab.server.fault(audio_processing=1)
+    assert "Still running" in lab.first("--no-wait", code=3).stderr
+    assert lab.posts() == 20
+    line = json.loads(lab.run("plan", "-o", "json").stdout)["jobs"][0]["lines"][0]
+    assert (line["sign"], line["what"], line["done"]) == (".", "20 recordings", 0)
+    assert line["why"] == "waiting for answers, 0 of 20 done"
+    assert "waiting for answers" in lab.run("status").stdout
+    lab.apply("-y")
+    assert lab.posts() == 20
+    lab.done()
+
+
+def test_how_many_go_out_at_once_is_a_number_from_1_to_64(lab: AudioLab) -> None:
+    for number in ("0", "65", "many"):
+        assert "parallelism" in lab.first("--parallelism", number, code=64).stderr
+    lab.first(RUNNER_PARALLELISM="64")
+    lab.whole(20)
