@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 
 from runner.apply.reporter import progress_of
@@ -61,7 +61,7 @@ class Round:
         """Until nothing is left to send and nothing is due. Raises StateError when the journal cannot be written."""
         tasks = self._tasks()
         told_at = self._clock.monotonic()
-        with ThreadPoolExecutor(parallelism, thread_name_prefix="wave") as pool:
+        with self._session.pool(parallelism) as pool:
             under_way: set[Future[None]] = set()
             is_more = True
             while is_more or under_way:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,11 @@ from runner.state.objects import Objects
 from runner.state.records import Records
 
 
+def threads(number: int) -> Executor:
+    """So many threads for calls that wait on a remote."""
+    return ThreadPoolExecutor(number, thread_name_prefix="wave")
+
+
 @dataclass(slots=True)
 class Session:
     """One command's view of one project. `troubles` collects what went wrong without stopping the rest."""
@@ -47,6 +53,7 @@ class Session:
     drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by batch
     live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
     parallelism: int | None = None  # calls at once, where each request is a call of its own
+    pool: Callable[[int], Executor] = threads
     schedules: dict[str, Schedule] = field(default_factory=dict)  # of waves, by batch
     _keys: dict[str, bytes] = field(default_factory=dict)
     _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)

@@ -45,8 +45,9 @@ def submit(session: Session, job: Desired, submission: Submission) -> Batch:
 
 
 def _send(session: Session, provider: Provider, job: Desired, submission: Submission) -> Batch:
-    path = _render(session, session.compiled[job.address], submission)
+    path = session.home.tmp / f"{os.getpid()}-upload.jsonl"
     try:
+        _render(session.compiled[job.address], submission, path)
         intent = _intend(session, job, submission)
         upload = _upload(session, provider, intent, path)
     finally:
@@ -61,9 +62,8 @@ def _continue(session: Session, provider: Provider, job: Desired, submission: Su
     return create(session, provider, _intend(session, job, submission, parent.remote_id))
 
 
-def _render(session: Session, compiled: Compiled, submission: Submission) -> Path:
+def _render(compiled: Compiled, submission: Submission, path: Path) -> None:
     """Render just these rows again; `write_lines` stops when a digest differs from the planned one."""
-    path = session.home.tmp / f"{os.getpid()}-upload.jsonl"
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb", 1 << 18) as file:
         size = compiled.write_lines(submission.ordinals, file)
     if size != submission.size_bytes:
@@ -71,7 +71,6 @@ def _render(session: Session, compiled: Compiled, submission: Submission) -> Pat
             f"the rows of `{submission.address}` changed while they were read",
             hint="Run `runner apply` again; nothing was sent",
         )
-    return path
 
 
 def _intend(session: Session, job: Desired, submission: Submission, continued_from: str = "") -> Batch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 
 from runner.apply.collect import record, tally_of
@@ -60,7 +59,7 @@ def abandon(session: Session, batch: Batch) -> Batch:
         wave.journal.append(*(Entry(number, Step.HELD) for number in open_calls))
         unsent = [number for step in FREE for number in wave.states.at(step)]
         lines = [error_line(wave.custom_id(number), NOT_SENT, "cancelled before it was sent") for number in unsent]
-        with ThreadPoolExecutor(TOGETHER, thread_name_prefix="abandon") as pool:  # many share a commit
+        with session.pool(TOGETHER) as pool:  # many share a commit
             list(pool.map(wave.journal.answer, unsent, repeat(Outcome.RETRY), lines))
         return _bring_home(session, wave, Phase.CANCELLED)
     finally:

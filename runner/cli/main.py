@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
@@ -127,10 +128,18 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(words_of(error), err=True)
         return error.exit_code
     except OSError as error:
-        if not error.filename:
+        if not error.strerror:
             raise
-        click.echo(f"error: `{error.filename}`: {error.strerror}", err=True)
+        click.echo(_words_of_system(error), err=True)
         return 1
+
+
+def _words_of_system(error: OSError) -> str:
+    """The same for what the system refused."""
+    place = f"`{error.filename}`: " if error.filename else ""
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    hint = "\n\nhint: Make room and run the same command again; nothing was lost" if is_full else ""
+    return f"error: {place}{error.strerror}{hint}"
 
 
 def words_of(error: RunnerError) -> str:

@@ -90,7 +90,7 @@ def write(path: Path, job: Job, line_format: LineFormat, content: str, parts: Pa
     )
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
             file.write(msgspec.json.encode(header) + b"\n")
             file.writelines(_payload(parts))
         beside.replace(path)

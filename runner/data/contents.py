@@ -149,9 +149,12 @@ class FileMemo:
             body = b"".join(sorted(records))
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
-            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as out:
-                out.write(_MAGIC + hashlib.sha256(body).digest() + body)
-            beside.replace(self._path)
+            try:
+                with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as out:
+                    out.write(_MAGIC + hashlib.sha256(body).digest() + body)
+                beside.replace(self._path)
+            finally:
+                beside.unlink(missing_ok=True)
 
 
 def _load(path: Path) -> bytes:

@@ -135,6 +135,8 @@ class _Download:
     def _begin(self, incoming: Incoming) -> None:
         """Decide where this body goes: behind what we have, or from the start."""
         headers = incoming.headers
+        if headers.get("content-type", "").strip().lower().startswith("text/html"):
+            raise Trouble(_incomplete("a web page came in its place"))  # of a gateway in between, with a 200
         etag = headers.get("etag", "")
         if incoming.status == 206:
             self._check_continuation(headers.get("content-range", ""), etag)

@@ -75,9 +75,12 @@ def _write(path: Path, project: Project) -> None:
         return  # a value that JSON does not carry
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as out:
-        out.write(kept)
-    beside.replace(path)
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as out:
+            out.write(kept)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _decode(data: bytes) -> _Kept:

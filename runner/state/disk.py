@@ -7,6 +7,7 @@ and a checksum over every value. Looking opens the database read-only, past disk
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -42,6 +43,9 @@ class JsonDisk(Disk):  # type: ignore[misc]  # diskcache has no types
             raise StateError("state values are text")
         return 0, _RAW_MODE, None, value
 
+    def remove(self, file_path: str) -> None:
+        """Nothing: no value of ours is a file, and a planted name would delete somebody else's."""
+
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> str:
         if mode != _RAW_MODE or filename is not None or type(value) is not str:
             raise StateError("the state holds a value that runner did not write", hint=_LOST)
@@ -59,7 +63,8 @@ def unseal(key: str, sealed: object) -> Document:
     if isinstance(sealed, str):
         checksum, _, text = sealed.partition(" ")
         if hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16] == checksum:
-            return msgspec.json.decode(text, type=dict[str, Any])
+            with contextlib.suppress(msgspec.MsgspecError):
+                return msgspec.json.decode(text, type=dict[str, Any])
     raise StateError(f"the recorded state is damaged at `{key}`", hint=_LOST)
 
 
@@ -81,19 +86,18 @@ class DiskStore:
                 timeout=20,
             )
         except (sqlite3.DatabaseError, Timeout) as error:
-            raise StateError(f"the state in `{folder}` cannot be opened: {error}", hint=_LOST) from error
+            raise StateError(f"the state in `{folder}` cannot be opened: {error}", hint=_way_out(error)) from error
         for file in folder.iterdir():
-            file.chmod(0o600)
+            if not file.is_symlink():
+                file.chmod(0o600)
+        # diskcache would take a row that somebody marked as expired for one that is not there
+        self._view = DiskView(folder)
 
     def get(self, key: str) -> Document | None:
-        sealed = self._cache.get(key)
-        return None if sealed is None else unseal(key, sealed)
+        return self._view.get(key)
 
     def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
-        for key in sorted(key for key in self._cache.iterkeys() if key.startswith(prefix)):
-            document = self.get(key)
-            if document is not None:
-                yield key, document
+        return self._view.list(prefix)
 
     def write(self, changes: Mapping[str, Document | None]) -> None:
         try:
@@ -109,7 +113,16 @@ class DiskStore:
             ) from error
 
     def close(self) -> None:
+        self._view.close()
         self._cache.close()
+
+
+def _way_out(error: Exception) -> str:
+    """What to do: a full disk damages nothing, and moving the state away would help nobody then."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    if code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return "If the disk is full, make room and run again: nothing was lost. Otherwise check the disk"
+    return _LOST
 
 
 class DiskView:
@@ -117,9 +130,14 @@ class DiskView:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._connection = sqlite3.connect(f"{(folder / DATABASE).resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+            self._connection = sqlite3.connect(
+                f"{(folder / DATABASE).resolve().as_uri()}?mode=ro",
+                uri=True,
+                timeout=5,
+                check_same_thread=False,  # SQLite takes one call at a time by itself
+            )
         except sqlite3.Error as error:
-            raise StateError(f"the state in `{folder}` cannot be read: {error}", hint=_LOST) from error
+            raise StateError(f"the state in `{folder}` cannot be read: {error}", hint=_way_out(error)) from error
 
     def get(self, key: str) -> Document | None:
         for _, document in self._select("key = ?", key):
@@ -134,7 +152,7 @@ class DiskView:
         try:
             rows = self._connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            raise StateError(f"the state cannot be read: {error}", hint=_LOST) from error
+            raise StateError(f"the state cannot be read: {error}", hint=_way_out(error)) from error
         for key, raw, mode, filename, value in rows:
             if raw != 1 or mode != _RAW_MODE or filename is not None or not isinstance(key, str):
                 raise StateError("the state holds something that runner did not write", hint=_LOST)

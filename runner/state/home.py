@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import StateError
+from runner.state.objects import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +34,28 @@ class Home:
         return self.folder / "tmp"
 
     def prepare(self) -> None:
-        """Make the folders, for us alone. Raises StateError where a link or another owner stands in the way."""
+        """Make the folders, for us alone. Raises StateError where a link stands in the way, OSError."""
         for folder in (self.folder, self.state, self.memo, self.objects, self.tmp):
             if folder.is_symlink():
-                raise StateError(f"`{folder}` is a link; runner keeps its state in a folder of its own")
+                raise _linked(folder)
             folder.mkdir(mode=0o700, exist_ok=True)
             if stat.S_IMODE(folder.stat().st_mode) & 0o077:
                 folder.chmod(0o700)
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    # Files further down are renamed into place or opened without following
+                    if entry.is_symlink():
+                        raise _linked(Path(entry.path))
         ignore = self.folder / ".gitignore"
         if not ignore.exists():
-            ignore.write_text("*\n")
+            write_whole(ignore, b"*\n")
+
+
+def _linked(path: Path) -> StateError:
+    return StateError(
+        f"`{path}` is a link; runner keeps its state in files and folders of its own",
+        hint="Remove the link and run again; nothing behind it was touched",
+    )
 
 
 def home_of(root: Path) -> Home:

@@ -25,16 +25,15 @@ class Objects:
         return path
 
     def write(self, name: str, data: bytes) -> str:
-        """Durably, whole or not at all; its SHA-256 as hex."""
+        """Durably, whole or not at all; its SHA-256 as hex. Raises StateError when it cannot."""
         target = self.folder / name
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        beside = target.with_name(f"{target.name}.{os.getpid()}.part")
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-        sync_folder(target.parent)
+        try:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_whole(target, data)
+        except OSError as error:
+            raise StateError(
+                f"`{target}` cannot be written: {error.strerror}", hint="Nothing was lost; make room and run again"
+            ) from error
         return hashlib.sha256(data).hexdigest()
 
     def read(self, name: str, sha256: str) -> bytes:
@@ -59,6 +58,21 @@ class Objects:
 
 
 _REBUILD = "Move `.runner/` away and run `runner apply` again; answers are found again in the outputs and the remote"
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """A file for its owner alone, durable, whole or not at all; what stood there is replaced. Raises OSError."""
+    beside = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    except OSError:
+        beside.unlink(missing_ok=True)  # a full disk has no room for it
+        raise
+    sync_folder(target.parent)
 
 
 def sync_folder(folder: Path) -> None:
