@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.apply.session import Session
-from runner.errors import NotFound, RemoteError
+from runner.errors import NotFound, OutcomeUnknown, RemoteError
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, ResultObject, Stage, Tally
 from runner.results import index
@@ -18,13 +18,17 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
     if seen.phase is Phase.FAILED and not seen.result_files:
         return record(session, batch, seen, (), index.rejected_index(keys), Tally(rejected=batch.rows))
     folder = session.objects.folder_of(batch.key)
-    for attempt in range(1, DOWNLOADS + 1):
+    sizes: list[int] = []
+    for _ in range(DOWNLOADS):
+        before = sizes
         files = [folder / f"{number}.jsonl" for number in range(len(seen.result_files))]
-        for offered, file in zip(seen.result_files, files, strict=True):
-            provider.download(offered, file)
+        sizes = [provider.download(offered, file) for offered, file in zip(seen.result_files, files, strict=True)]
         report = index.build_index(files, keys, ended=seen.phase)
-        if (not report.half_last_line and _is_complete(report, seen)) or attempt == DOWNLOADS:
+        # What is incomplete twice in the same way is so at the remote
+        if (not report.half_last_line and _is_complete(report, seen)) or sizes == before:
             break
+    else:
+        raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
     results = tuple(ResultObject(file.name, file.stat().st_size) for file in files)
     _tell(session, batch, report)
     return record(session, batch, seen, results, report.index, tally_of(report))
@@ -32,9 +36,14 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
 
 def lose(session: Session, batch: Batch) -> Batch:
     """Record that the remote no longer has a batch whose results were not here: its rows need a decision."""
-    keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-    gone = Observed(batch.remote_id, Phase.CANCELLED, "gone")
     session.reporter.warn(f"{batch.owner}: the remote no longer has `{batch.remote_id}` ({batch.rows:,} rows)")
+    return stop(session, batch, "gone")
+
+
+def stop(session: Session, batch: Batch, why: str) -> Batch:
+    """Record that nothing more will come of a batch: its rows need a decision."""
+    keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    gone = Observed(batch.remote_id, Phase.CANCELLED, why)
     return record(session, batch, gone, (), index.lost_index(keys), Tally(lost=batch.rows))
 
 

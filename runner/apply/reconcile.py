@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from runner.apply import outputs, recover, submit, waves
 from runner.apply.collect import collect, failure_of, lose
-from runner.apply.refresh import look, sweep_twins
+from runner.apply.refresh import LATE_RESULTS, look, sweep_twins
 from runner.apply.reporter import progress_of
 from runner.apply.session import Session
 from runner.apply.settle import settle_all
@@ -149,11 +149,12 @@ def _observe(session: Session) -> int:
     collected = sum(_carry_on(session, batch) for batch in active if batch.is_wave and batch.stage is Stage.SUBMITTED)
     batches = [batch for batch in active if not batch.is_wave]
     looks = look(session, batches)
-    sweep_twins(session, batches, looks)
+    sweep_twins(session, session.records.batches(), looks)
     for batch in batches:
         if (sight := looks.sights.get(batch.key)) is not None:
             current = session.records.batch(batch.key) or batch
-            collected += _act(session, current, sight)
+            if current.is_active and getattr(sight, "remote_id", current.remote_id) == current.remote_id:
+                collected += _act(session, current, sight)
     return collected
 
 
@@ -191,12 +192,23 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
                 _note(session, batch, sight)
                 return False
     except RemoteError as error:
+        if isinstance(error, NotFound) and _is_late(session, sight):
+            # Its files were deleted, and will not come back
+            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}`: {failure_of(error)}")
+            lose(session, batch)
+            return True
         if not isinstance(error, (NotSent, NotFound, OutcomeUnknown, RateLimited)):
             session.troubles[batch.owner] = error  # no use waiting
         if batch.trouble != failure_of(error):
             session.records.save(batch.but(trouble=failure_of(error)))
             session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {failure_of(error)}")
         return False
+
+
+def _is_late(session: Session, sight: Sight) -> bool:
+    """Whether a batch ended so long ago that files which are not there yet are not coming."""
+    ended_at = sight.ended_at if isinstance(sight, Observed) else None
+    return ended_at is None or session.clock.now() - ended_at > LATE_RESULTS
 
 
 def _note(session: Session, batch: Batch, sight: Sight) -> None:

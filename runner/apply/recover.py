@@ -16,13 +16,14 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.apply.collect import collect
-from runner.apply.refresh import CLOCK_SLACK
+from runner.apply.refresh import CLOCK_SLACK, Looks, sweep_twins
 from runner.apply.session import Session
 from runner.apply.shadow import SYNTHETIC
 from runner.apply.wave import Wave
 from runner.errors import NotFound, RunnerError
+from runner.job.capabilities import EffectClass
 from runner.job.observed import Observed, Origin, Phase
-from runner.job.outcomes import unanswered
+from runner.job.outcomes import answered, unanswered
 from runner.job.packed import KEY_BYTES, Sorter, common, union, without
 from runner.job.recorded import REMOTE, Batch, ProjectRecord, ResultObject, Stage, Tally
 from runner.providers.base import Provider
@@ -69,32 +70,34 @@ def _search(session: Session, name: str) -> int:
     batches = session.records.batches()
     known = {batch.remote_id for batch in batches} | {twin for batch in batches for twin in batch.twins}
     since = None
-    if str(origin) in record.recovered_from and batches:
-        since = max(batch.intent_at for batch in batches) - CLOCK_SLACK
+    began = session.clock.now()
+    if str(origin) in record.recovered_from and str(origin) in record.searched_at:
+        since = record.searched_at[str(origin)] - CLOCK_SLACK  # others may have sent since then, and before we did
     wanted = _unsettled(session)
-    found = [
-        seen
-        for seen in provider.batches(since)
-        if provider.is_of(session.project.name, seen) and seen.remote_id not in known
-    ]
+    listed = [seen for seen in provider.batches(since) if provider.is_of(session.project.name, seen)]
+    found = [seen for seen in listed if seen.remote_id not in known]
     adopted = 0
     for seen in sorted(found, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.remote_id)):
-        if seen.phase is Phase.FAILED and not seen.result_files:
-            continue
+        if seen.is_refusal and provider.card.effect is not EffectClass.NAMED:
+            continue  # it holds nothing; a named one still holds its name
         adopted += _adopt(session, provider, origin, seen, wanted)
+    sweep_twins(session, session.records.batches(), Looks(listed=[(provider, seen) for seen in listed]))
     record = session.records.project()
     assert record is not None
     if str(origin) not in record.recovered_from:
-        session.records.save(replace(record, recovered_from=(*record.recovered_from, str(origin))))
+        record = replace(record, recovered_from=(*record.recovered_from, str(origin)))
+    session.records.save(replace(record, searched_at={**record.searched_at, str(origin): began}))
     return adopted
 
 
 def _unsettled(session: Session) -> bytes:
-    """Keys that some job wants and no collected batch has answered or refused."""
+    """Keys that some job wants, that no collected batch has answered, and that none in flight holds."""
     wanted = union([session.keys_of(job) for job in session.desired])
     for entry in session.recorded().batches:
-        if entry.index or entry.batch.is_active:
+        if entry.batch.is_active:
             wanted = without(wanted, entry.keys)
+        elif entry.index:
+            wanted = without(wanted, answered(entry.index))
     return wanted
 
 

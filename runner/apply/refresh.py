@@ -17,7 +17,8 @@ from runner.plan.decide import CannotSee, Gone, Sight
 from runner.providers.base import Provider
 
 CLOCK_SLACK = timedelta(minutes=10)  # between our clock and the remote's
-LATE_RESULTS = timedelta(minutes=3)  # after its end, a batch without result files has none
+LATE_RESULTS = timedelta(minutes=3)  # after its end, a batch that finished nothing and names no files has none
+LOST_RESULTS = timedelta(hours=24)  # after its end, the files of a batch that finished something are not coming
 
 
 @dataclass(slots=True)
@@ -52,10 +53,16 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
 
 
 def _final_by_now(sight: Sight, now: datetime) -> Sight:
-    """A batch that ended long ago will not name its result files any more."""
-    if isinstance(sight, Observed) and not sight.results_are_final and sight.ended_at:
-        return replace(sight, results_are_final=now - sight.ended_at > LATE_RESULTS)
-    return sight
+    """A batch that ended long ago will not name its result files any more.
+
+    Where rows were finished there are answers, and paid ones: they are waited for, and then a person decides.
+    """
+    if not isinstance(sight, Observed) or sight.results_are_final or not sight.ended_at:
+        return sight
+    age = now - sight.ended_at
+    if sight.counts.completed + sight.counts.failed:
+        return Gone() if age > LOST_RESULTS else sight
+    return replace(sight, results_are_final=age > LATE_RESULTS)
 
 
 def _listed(provider: Provider, batches: Sequence[Batch]) -> dict[str, Observed]:
@@ -87,25 +94,60 @@ def _unseen(session: Session, batch: Batch, error: RunnerError) -> CannotSee:
 
 def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> None:
     """A create that took effect twice leaves a younger twin with the same stamp: cancel it, count it, say so."""
-    by_stamp = {stamp_key(batch): batch for batch in batches}
+    by_stamp = {stamp_key(batch): batch for batch in batches if batch.remote_id}
+    listed = {seen.remote_id: seen for _, seen in looks.listed}
     for provider, seen in looks.listed:
         batch = by_stamp.get((seen.stamp.get("runner_set", ""), seen.stamp.get("runner_attempt", "")))
         if batch is None or seen.remote_id in (batch.remote_id, *batch.twins, *batch.refused):
             continue
+        if seen.is_refusal:
+            continue  # it holds nothing
         if seen.stamp.get("runner_project") == batch.project and batch.origin == provider.origin:
-            cancel_twin(session, provider, batch, seen)
+            ours = listed.get(batch.remote_id)
+            if batch.is_active and ours is None:
+                continue  # not listed yet: which of the two is older will be seen then
+            if batch.phase is Phase.CANCELLED and _goes_on(seen):
+                continue  # ours was stopped, perhaps by whoever goes on with this one
+            if batch.is_active and ours is not None and _goes_on(seen) and age_of(seen) < age_of(ours):
+                # Another applier sees the same two, and must come to the same end: the older one stays
+                kept = cancel_twin(session, provider, batch.but(remote_id=seen.remote_id, phase=seen.phase), ours)
+                if kept.remote_id == seen.remote_id:
+                    looks.sights[batch.key] = _final_by_now(seen, session.clock.now())
+            else:
+                kept = cancel_twin(session, provider, batch, seen)
+            by_stamp[stamp_key(batch)] = kept
 
 
-def cancel_twin(session: Session, provider: Provider, batch: Batch, twin: Observed) -> None:
-    """Stop the duplicate of a batch and remember it."""
-    if not twin.phase.has_ended:
-        provider.cancel(twin.remote_id)
+def _goes_on(seen: Observed) -> bool:
+    """Whether answers may come of it."""
+    return seen.phase not in (Phase.CANCELLED, Phase.CANCELLING, Phase.FAILED)
+
+
+def age_of(seen: Observed) -> tuple[bool, float, str]:
+    """Oldest first, whole refusals last."""
+    created = seen.created_at.timestamp() if seen.created_at else 0.0
+    return seen.phase is Phase.FAILED, created, seen.remote_id
+
+
+def cancel_twin(session: Session, provider: Provider, batch: Batch, twin: Observed) -> Batch:
+    """Stop the duplicate of a batch and remember it; the batch as recorded afterwards."""
+    try:
+        if not twin.phase.has_ended:
+            provider.cancel(twin.remote_id)
+    except RunnerError as error:
+        session.reporter.warn(
+            f"{batch.owner}: `{twin.remote_id}` is a duplicate of `{batch.remote_id}`, and could not be cancelled now: "
+            f"{error.message}"
+        )
+        return session.records.batch(batch.key) or batch  # as it was, so the next pass tries again
     current = session.records.batch(batch.key) or batch
-    session.records.save(current.but(twins=(*current.twins, twin.remote_id)))
+    kept = current.but(remote_id=batch.remote_id, phase=batch.phase, twins=(*current.twins, twin.remote_id))
+    session.records.save(kept)
     session.reporter.warn(
         f"{batch.owner}: `{twin.remote_id}` is a duplicate of `{batch.remote_id}`; "
         f"it was cancelled ({batch.rows:,} requests overlap)"
     )
+    return kept
 
 
 def stamp_key(batch: Batch) -> tuple[str, str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.apply.refresh import CLOCK_SLACK, cancel_twin
+from runner.apply.refresh import CLOCK_SLACK, age_of, cancel_twin
 from runner.apply.session import Session
 from runner.apply.submission import CONFLICT, as_met, submission_of
 from runner.errors import Refused, RemoteError, RunnerError
 from runner.job.capabilities import EffectClass
-from runner.job.observed import Observed, Phase
+from runner.job.observed import Observed
 from runner.job.recorded import Batch, Stage, Tally
 from runner.providers.base import Provider
 from runner.results import index
@@ -56,7 +56,7 @@ def _hold(session: Session, batch: Batch) -> Batch:
 
 def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Observed]) -> Batch:
     """Record the oldest of `found` as this batch; the others are twins and are cancelled."""
-    first, *twins = sorted(found, key=_age)
+    first, *twins = sorted(found, key=age_of)
     adopted = _save(
         session,
         batch.but(
@@ -70,17 +70,18 @@ def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Ob
         ),
     )
     session.reporter.step(f"{batch.owner}: found the batch of an unanswered create, `{first.remote_id}`")
-    for twin in twins:
+    for twin in (twin for twin in twins if not twin.is_refusal):
         cancel_twin(session, provider, adopted, twin)
     return adopted
 
 
 def _search_twice(session: Session, provider: Provider, batch: Batch) -> list[Observed]:
     found = _search(provider, batch)
-    if not found:
-        due = provider.card.settle_seconds - (session.clock.now() - batch.intent_at).total_seconds()
-        # At least a moment even when the intent is old: a request may still be on its way in.
-        session.clock.sleep(min(max(due, 1.0), provider.card.settle_seconds))
+    if all(seen.is_refusal for seen in found):
+        # The call ended just now, or in a command that died: nobody knows when. Only what is older than any call has
+        # had its time, and even then a request may still be on its way in.
+        is_old = session.clock.now() - batch.intent_at > CLOCK_SLACK
+        session.clock.sleep(min(1.0, provider.card.settle_seconds) if is_old else provider.card.settle_seconds)
         found = _search(provider, batch)
     return found
 
@@ -89,12 +90,6 @@ def _search(provider: Provider, batch: Batch) -> list[Observed]:
     """Every remote batch that came of this intent."""
     found = provider.find(submission_of(batch), batch.upload_ref, batch.intent_at - CLOCK_SLACK)
     return [seen for seen in found if seen.remote_id not in batch.refused]
-
-
-def _age(seen: Observed) -> tuple[bool, float, str]:
-    """Oldest first, whole refusals last."""
-    created = seen.created_at.timestamp() if seen.created_at else 0.0
-    return seen.phase is Phase.FAILED, created, seen.remote_id
 
 
 def _save(session: Session, batch: Batch) -> Batch:

@@ -26,6 +26,7 @@ from runner.providers import base
 from runner.providers.base import Provider
 
 LONGEST_PAUSE = timedelta(minutes=15)
+MOST_DOUBLINGS = 16  # of a pause: a queue may be full for days
 UPLOADS = 3
 _CANNOT_CONTINUE = (400, 404)  # nothing is left of the batch, or it is gone
 _OF_OUR_OWN = ("window", "option")  # what the specs ask for is not to be had there, with any parent or none
@@ -102,6 +103,7 @@ def _intend(session: Session, job: Desired, submission: Submission, continued_fr
         attempt=attempt,
         # An upload of the same name may be there from a try that did not come to a create.
         may_hold_upload=dropped is not None and dropped.failure is None,
+        refused=dropped.refused if dropped else (),  # they carry the same stamp, and are no twins
         generation=project.generation,
         sequence=project.next_sequence,
         intent_at=session.clock.now(),
@@ -204,7 +206,8 @@ def _receipt(session: Session, batch: Batch, seen: Observed) -> Batch:
 def defer(session: Session, batch: Batch, failure: Failure, after_seconds: float | None = None) -> Batch:
     """The same upload again, later: the remote's queue is full, or it does not see the file yet."""
     card = session.remotes.card(batch.origin.provider)
-    pause = min(timedelta(seconds=card.defer_seconds) * 2 ** max(batch.create_tries - 1, 0), LONGEST_PAUSE)
+    doublings = min(max(batch.create_tries - 1, 0), MOST_DOUBLINGS)
+    pause = min(timedelta(seconds=card.defer_seconds) * 2**doublings, LONGEST_PAUSE)
     if after_seconds is not None:
         pause = max(pause, timedelta(seconds=after_seconds))
     deferred = batch.but(

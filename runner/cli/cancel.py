@@ -20,7 +20,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
     What has finished is kept and collected by the next `runner apply`; the rest waits for `runner retry`. Recordings
     that are on their way cannot be stopped: those without an answer are held, those not sent yet are free again.
     """
-    from runner.apply import waves
+    from runner.apply.cancel import cancel
     from runner.apply.reporter import Silent
     from runner.cli import voice
     from runner.cli.opening import opened
@@ -38,14 +38,13 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
             raise UsageError(f"no batch of `{address}` is in flight", hint="`runner status` lists those that are")
         ends = [batch for batch in meant if not batch.is_wave]
         for batch in meant:
+            after = cancel(session, batch)
             if batch.is_wave:
-                _tell_wave(waves.abandon(session, batch))
+                _tell_wave(after)
             elif batch.stage is Stage.SUBMITTED:
-                seen = session.remote_of(batch).cancel(batch.remote_id)
-                click.echo(f"{batch.owner}  `{batch.remote_id}` {seen.phase}, {voice.count(batch.rows, 'request')}")
+                click.echo(f"{batch.owner}  `{batch.remote_id}` {after.phase}, {voice.count(batch.rows, 'request')}")
             elif batch.stage is Stage.DEFERRED:
-                session.records.save(batch.but(stage=Stage.DROPPED, trouble="cancelled before it was sent"))
-                click.echo(f"{batch.owner}  was not sent yet; it will not be")
+                click.echo(f"{batch.owner}  was not sent yet; it will not be before `runner retry {batch.owner}`")
             else:
                 click.echo(f"{batch.owner}  it is not known whether it was sent; run `runner apply` first", err=True)
     if ends:

@@ -88,3 +88,8 @@ class Observed(msgspec.Struct, frozen=True):
     failure: Failure | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+
+    @property
+    def is_refusal(self) -> bool:
+        """Refused as a whole: no request of it was asked."""
+        return self.phase is Phase.FAILED and not self.result_files

@@ -42,6 +42,11 @@ def place(value: int) -> tuple[int, int, int]:
     return value >> 60, value >> 52 & 0xFF, value & NO_LINE
 
 
+def answered(index: bytes) -> bytes:
+    """The keys of an index that have an answer, packed, in its order."""
+    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 == Outcome.OK])
+
+
 def unanswered(index: bytes) -> bytes:
     """The keys of an index that have no answer, packed, in its order."""
     return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 != Outcome.OK])

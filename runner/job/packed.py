@@ -43,6 +43,8 @@ class Sorter:
         """All records in key order. The first of several with one key stays, in the order they were added."""
         out = bytearray()
         for number, bucket in enumerate(self.buckets):
+            if not bucket:
+                continue
             first: dict[bytes, bytes] = {}
             for (record,) in struct.iter_unpack(f"{self.width}s", bucket):
                 first.setdefault(record[:KEY_BYTES], record)
@@ -53,6 +55,8 @@ class Sorter:
 
 def keys_of(packed: bytes | bytearray | memoryview) -> bytes:
     """The sorted, distinct keys among packed keys in any order."""
+    if len(packed) <= _FEW * KEY_BYTES:
+        return b"".join(sorted(set(unpack(packed))))
     sorter = Sorter()
     sorter.extend(packed)
     return b"".join([b"".join(sorted(set(unpack(bucket)))) for bucket in sorter.buckets])
@@ -62,8 +66,10 @@ def bounds(records: bytes, width: int = KEY_BYTES) -> list[int]:
     """257 byte positions: records whose first byte is `b` lie at `records[bounds[b]:bounds[b + 1]]`."""
     count = len(records) // width
     if count < _FEW:
-        heads = Counter(records[::width])
-        return [0, *accumulate(heads[first] * width for first in range(BUCKETS))]
+        sizes = [0] * BUCKETS
+        for first, times in Counter(records[::width]).items():
+            sizes[first] = times * width
+        return [0, *accumulate(sizes)]
     edges = [0]
     for first in range(1, BUCKETS):
         edges.append(bisect_left(range(count), first, edges[-1] // width, key=lambda i: records[i * width]) * width)

@@ -153,6 +153,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     name: str
     created_at: datetime
     recovered_from: tuple[str, ...] = ()  # origins whose history was searched
+    searched_at: dict[str, datetime] = {}  # when each was searched last
     accepted_origins: dict[str, list[str]] = {}  # provider -> origins whose answers count
     generation: int = 0
     next_sequence: int = 1

@@ -15,7 +15,7 @@ from enum import IntEnum
 from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.outcomes import ENTRY_BYTES, Outcome
-from runner.job.packed import BUCKETS, KEY_BYTES, bounds
+from runner.job.packed import KEY_BYTES, bounds
 from runner.job.recorded import Batch
 
 
@@ -129,12 +129,12 @@ def fold(
     origins = {job.provider: job.origin for job in jobs}
     history = _History(batches, retries, [_is_trusted(entry.batch, origins, accepted or {}) for entry in batches])
     wanted = [_Wanted(job) for job in jobs]
-    for bucket in range(BUCKETS):
-        if not any(one.ordinals[bucket] for one in wanted):
-            continue
+    for bucket in sorted({bucket for one in wanted for bucket in one.ordinals}):
         known = history.bucket(bucket)
         owners: dict[bytes, int] = {}
         for number, one in enumerate(wanted):
+            if bucket not in one.ordinals:
+                continue
             if known:
                 one.settle(bucket, known, batches)
             one.share(bucket, number, owners, jobs)
@@ -193,7 +193,9 @@ def _mark(
         if newest and newest.get(key, _FIRST_GENERATION) > (entry.batch.generation, True):
             known[key] = known.get(key, 0) | _PAST
         else:
-            known[key] = known.get(key, 0) & _FLAGS | flag
+            state = known.get(key, 0)
+            # An answer is shown by the batch that gave it, whoever else holds its request
+            known[key] = state | flag & _FLAGS if state & _OK else state & _FLAGS | flag
 
 
 def _learn(
@@ -226,10 +228,13 @@ def _learn(
             continue
         elif not is_current:
             known[key] = state | _PAST | (_PAID if outcome == Outcome.OK else 0)
-        elif outcome == Outcome.RETRY:
-            known[key] = (state & (_FLAGS & ~(_STALLED | _LOST))) + 1 | stalled | here
         else:
-            known[key] = state & _FLAGS | (_LOST if outcome == Outcome.LOST else _ERROR) | here
+            # While another batch has it in flight, that is the one to wait for
+            at = state & ~_FLAGS if state & _IN_FLIGHT else here
+            if outcome == Outcome.RETRY:
+                known[key] = (state & (_FLAGS & ~(_STALLED | _LOST))) + 1 | stalled | at
+            else:
+                known[key] = state & _FLAGS | (_LOST if outcome == Outcome.LOST else _ERROR) | at
 
 
 def _finished_nothing(batch: Batch) -> bool:
@@ -245,8 +250,8 @@ class _Wanted:
         self._keys = bytes(job.keys)
         self._rows = JobRows(bytearray(job.rows))
         self._row_of: dict[int, int] = {}  # of each state that occurs: what the batches say is mostly the same
-        self.ordinals = [array("I") for _ in range(BUCKETS)]
-        add = [bucket.append for bucket in self.ordinals]
+        self.ordinals = {first: array("I") for first in set(self._keys[::KEY_BYTES])}  # by bucket
+        add = {first: ordinals.append for first, ordinals in self.ordinals.items()}
         for ordinal, first in enumerate(self._keys[::KEY_BYTES]):
             add[first](ordinal)
 

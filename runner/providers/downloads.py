@@ -104,6 +104,8 @@ class _Download:
         self._etag = ""
         self._total: int | None = None
         self._resumable = policy.can_resume
+        self._is_framed = True  # whether a cut of this body would be noticed
+        self._ended_at = -1  # where a body without frame ended before
 
     def attempt(self) -> bool:
         """True when whole, False when cut after real progress. Raises Trouble."""
@@ -113,6 +115,8 @@ class _Download:
                 self._receive(incoming)
         except Trouble as trouble:
             if trouble.error.status == 416 and self.size:
+                if self.size == self._ended_at:
+                    return True
                 self._restart()
                 raise Trouble(_incomplete("the remote cannot continue it")) from trouble
             if trouble.error.status is None and self._went_further():
@@ -122,6 +126,10 @@ class _Download:
             if self._went_further():
                 return False
             raise Trouble(_incomplete(f"{self.size:,} of {self._total:,} bytes arrived"))
+        if self._total is None and not self._is_framed and self.size != self._ended_at:
+            # It ended as the connection did, which a cut does as well: whole is what ends there again.
+            self._ended_at = self.size
+            raise Trouble(_incomplete("nothing says whether it is whole"))
         return True
 
     def _headers(self) -> dict[str, str]:
@@ -137,6 +145,7 @@ class _Download:
         headers = incoming.headers
         if headers.get("content-type", "").strip().lower().startswith("text/html"):
             raise Trouble(_incomplete("a web page came in its place"))  # of a gateway in between, with a 200
+        self._is_framed = "content-length" in headers or "transfer-encoding" in headers
         etag = headers.get("etag", "")
         if incoming.status == 206:
             self._check_continuation(headers.get("content-range", ""), etag)

@@ -156,6 +156,8 @@ class _Tally:
         """Bucket by bucket: the entry each expected key ends with, `silent` where no line names it."""
         edges = bounds(expected)
         for number, bucket in enumerate(self.buckets):
+            if not bucket and edges[number] == edges[number + 1]:
+                continue
             best = dict.fromkeys(_keys(expected[edges[number] : edges[number + 1]]), silent)
             found: dict[bytes, int] = dict(_ENTRY.iter_unpack(bucket))
             if len(found) * ENTRY_BYTES == len(bucket) and found.keys() <= best.keys():

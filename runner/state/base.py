@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 Document = dict[str, Any]
 
+# What to do about a state that is damaged
+LOST = "Delete nothing by hand: move the folder away and run `runner apply` again; answers are found again"
+
 
 class Store(Protocol):
     """Everything durable goes through here, so that a team store is one more module."""

@@ -9,7 +9,7 @@ import msgspec
 
 from runner.errors import StateError
 from runner.job.recorded import SCHEMA, Batch, JobRecord, ProjectRecord, Retry
-from runner.state.base import Document, Store
+from runner.state.base import LOST, Document, Store
 
 T = TypeVar("T", Batch, JobRecord, ProjectRecord, Retry)
 
@@ -45,7 +45,7 @@ class Records:
 
     def batch(self, key: str) -> Batch | None:
         document = self.store.get(f"batch/{key}")
-        return None if document is None else _read(key, document, Batch)
+        return None if document is None else _read(f"batch/{key}", document, Batch)
 
     def jobs(self) -> dict[str, JobRecord]:
         return {record.address: record for record in self._all("job/", JobRecord)}
@@ -71,6 +71,9 @@ def _read(key: str, document: Document, kind: type[T]) -> T:
             hint="Install the newer version; this one changes nothing",
         )
     try:
-        return msgspec.convert(document, kind)
+        record = msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise StateError(f"the recorded state is not readable at `{key}`: {error}") from error
+        raise StateError(f"the recorded state is not readable at `{key}`: {error}", hint=LOST) from error
+    if key_of(record) != key:
+        raise StateError(f"the recorded state is damaged: `{key}` holds `{key_of(record)}`", hint=LOST)
+    return record

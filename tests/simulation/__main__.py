@@ -1,0 +1,62 @@
+"""`python -m tests.simulation --seeds N`: play many histories on all cores and say which broke the promise."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.simulation.running import Summary, digest_of, folder_of, summary_of
+from tests.simulation.scenario import play
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seeds", type=int, default=300, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--seed", type=int, help="one, with its whole history")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    given = parser.parse_args()
+    if given.seed is not None:
+        return _tell(given.seed)
+    seeds = range(given.first, given.first + given.seeds)
+    began = time.monotonic()
+    failed: list[Summary] = []
+    passes = 0
+    with multiprocessing.Pool(given.processes) as pool:
+        for summary in pool.imap_unordered(summary_of, seeds, chunksize=16):
+            passes += summary.applies
+            if summary.faults:
+                failed.append(summary)
+    took = time.monotonic() - began
+    print(f"{given.seeds:,} seeds, {passes:,} applies in {took:.1f} s: {given.seeds / took * 60:,.0f} seeds a minute")
+    kinds = Counter(kind for summary in failed for kind in {fault.partition(":")[0] for fault in summary.faults})
+    for kind, count in kinds.most_common():
+        examples = [
+            s for s in sorted(failed, key=lambda s: (s.events, s.seed)) if any(f.startswith(kind) for f in s.faults)
+        ]
+        print(f"{kind}: {count}")
+        for summary in examples[:6]:
+            fault = next(fault for fault in summary.faults if fault.startswith(kind))
+            print(f"  seed {summary.seed} ({summary.events} events, {summary.kind}): {fault.splitlines()[0][:180]}")
+    return bool(failed)
+
+
+def _tell(seed: int) -> int:
+    with tempfile.TemporaryDirectory(dir=folder_of()) as folder:
+        history = play(seed, Path(folder) / "play")
+    for line in history.world.told():
+        print(line)
+    print(f"seed {seed}, event log {digest_of(history)}")
+    for fault in history.faults:
+        print(f"BROKEN {fault}")
+    return bool(history.faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

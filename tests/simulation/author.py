@@ -1,0 +1,73 @@
+"""Who writes the specs, and changes them between two runs."""
+
+from __future__ import annotations
+
+from tests.simulation.rows import JobSpec, Row
+from tests.simulation.world import World
+
+MOST_JOBS = 3
+_EDITS = ("add", "add", "remove", "edit", "edit", "rename", "window", "output", "all", "job", "drop", "order")
+
+
+class Author:
+    """The specs as they are now."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._rng = world.rng
+        self._rows = 0
+        self._jobs = 0
+        self.specs: list[JobSpec] = []
+
+    def begin(self) -> None:
+        """The specs as they are first."""
+        for _ in range(self._rng.choice((1, 1, 2, 3))):
+            self.specs.append(self._new_job())
+
+    def edit(self) -> None:
+        """Change something."""
+        rng = self._rng
+        spec = rng.choice(self.specs)
+        what = rng.choice(_EDITS)
+        match what:
+            case "add":
+                spec.rows.insert(rng.randrange(len(spec.rows) + 1), self._new_row())
+            case "remove" if len(spec.rows) > 1:
+                spec.rows.pop(rng.randrange(len(spec.rows)))
+            case "edit":
+                at = rng.randrange(len(spec.rows))
+                spec.rows[at] = spec.rows[at][0], f"{spec.rows[at][1]}!"
+            case "rename":
+                self._jobs += 1
+                spec.address = f"{rng.choice('klm')}{self._jobs}"
+            case "window":
+                spec.window_hours = 72 - spec.window_hours
+            case "output":
+                self._jobs += 1
+                spec.output = f"results/{self._jobs}.jsonl"
+            case "all":
+                spec.rows = [(name, f"{text}?") for name, text in spec.rows]
+            case "job" if len(self.specs) < MOST_JOBS:
+                self.specs.append(self._new_job())
+            case "drop" if len(self.specs) > 1:
+                self.specs.remove(spec)
+            case "order":
+                rng.shuffle(spec.rows)
+        self._world.note("user", f"{what}: {self.words()}")
+
+    def words(self) -> str:
+        """The specs, for the log."""
+        return "; ".join(f"{spec.address}: {','.join(key.hex()[:4] for key in spec.row_keys())}" for spec in self.specs)
+
+    def _new_row(self) -> Row:
+        self._rows += 1
+        return f"row{self._rows}", f"text {self._rows}.0"
+
+    def _new_job(self) -> JobSpec:
+        self._jobs += 1
+        rows = [self._new_row() for _ in range(self._rng.choice((1, 2, 3, 5, 9)))]
+        if self._jobs > 1 and self._rng.random() < 0.3:
+            rows += self._rng.choice(self.specs).rows[:2]
+        if self._rng.random() < 0.1:
+            rows.append((f"equal{self._rows}", rows[0][1]))
+        return JobSpec(f"{self._rng.choice('klm')}{self._jobs}", rows, f"results/{self._jobs}.jsonl")

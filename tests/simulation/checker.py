@@ -1,0 +1,207 @@
+"""Was the promise kept? Read from the remote's own record and the files a user gets, by rules of its own."""
+
+from __future__ import annotations
+
+from runner.plan.remaining import Row
+from tests.simulation.history import Applier, History, lines_in
+from tests.simulation.memory import SimulatedRecords
+from tests.simulation.remote import RemoteBatch, Verdict
+
+LOOK_BACK = 1200.0  # seconds before an intent that a list is read back to
+
+
+def check(history: History) -> None:
+    """Blame the history for every broken promise. To be asked once everything has settled and before it is redeemed."""
+    _check_duplicates(history)
+    _check_twins(history)
+    for applier in history.appliers:
+        _check_outputs(history, applier)
+    _check_attempts(history)
+
+
+# -- nothing is asked twice
+
+
+def twins_of(history: History) -> set[str]:
+    """Duplicates that were found, cancelled and counted."""
+    return {
+        twin
+        for applier in history.appliers
+        for batch in SimulatedRecords(applier.store).batches()
+        for twin in batch.twins
+    }
+
+
+def _check_duplicates(history: History) -> None:
+    twins = twins_of(history)
+    if twins and history.is_tame:
+        history.blame(f"duplicate: one applier, a list in time, and yet twins: {', '.join(sorted(twins))}")
+    now = history.world.seconds
+    by_key: dict[bytes, list[RemoteBatch]] = {}
+    for batch in history.remote.batches:
+        if batch.created_at > now or batch.was_deferred:
+            continue
+        for key in batch.keys:
+            for earlier in by_key.setdefault(key, []):
+                why = _why_not(history, key, earlier, batch)
+                if why and not _is_excused(history, earlier, batch, twins):
+                    history.blame(f"duplicate: {key.hex()[:4]} in {batch.id}, though {earlier.id} {why}")
+            by_key[key].append(batch)
+
+
+def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBatch) -> str:
+    """Why a request must not have been sent again; empty where it might."""
+    if any(key in one.keys and earlier.sent_at <= one.at <= later.sent_at for one in history.asked):
+        return ""
+    lost = [one for one in history.forgotten if one.who == later.who and earlier.sent_at <= one.at <= later.sent_at]
+    is_unknown = bool(lost) and key not in lost[-1].kept
+    if is_unknown and _has_lost_its_root(history, earlier, later.sent_at):
+        return ""  # nothing at the remote says any more which requests it holds
+    if earlier.created_at > later.sent_at or later.sent_at < earlier.over_at:
+        return "held it"
+    if earlier.failure is not None and not earlier.was_cancelled:
+        return "" if lost else "was refused as a whole"
+    if later.sent_at >= min(earlier.gone_at, earlier.files_gone_at) and is_unknown:
+        return ""
+    if later.sent_at >= earlier.gone_at and not _was_recorded(history, earlier):
+        return ""  # the create was never answered, and it is not there any more
+    match earlier.verdict(key):
+        case Verdict.OK:
+            return "had answered it"
+        case Verdict.FINAL:
+            return "had refused it for good" if later.sent_at < earlier.gone_at or not lost else ""
+        case Verdict.NONE if earlier.was_cancelled:
+            return "was stopped before it answered"
+        case _:
+            return ""
+
+
+def _was_recorded(history: History, batch: RemoteBatch) -> bool:
+    """Whether somebody had its id on record while it was there."""
+    return any(batch.created_at <= at < batch.gone_at for at in history.world.recorded.get(batch.id, ()))
+
+
+def _has_lost_its_root(history: History, batch: RemoteBatch, now: float) -> bool:
+    """Whether a batch that continues others cannot be told apart from them any more."""
+    while batch.continued_from:
+        parents = [one for one in history.remote.batches if one.id == batch.continued_from and one.is_there(now)]
+        if not parents or parents[0].was_cancelled:
+            return True
+        batch = parents[0]
+    return False
+
+
+def _is_excused(history: History, earlier: RemoteBatch, later: RemoteBatch, twins: set[str]) -> bool:
+    if history.is_tame:
+        return False
+    if earlier.failure is not None:
+        return True  # it holds nothing, and may not have been seen
+    if history.forgotten_since(later.sent_at, later.who):
+        return True  # what was found then is forgotten
+    if {earlier.id, later.id} & twins:
+        return True
+    if earlier.created_at < later.sent_at - LOOK_BACK:
+        return True  # made before the younger one's time, and older than what is looked at
+    if max(earlier.listed_at, later.listed_at) > history.remote.last_list.get(later.who, 0.0):
+        return True  # nobody could see both
+    # With two appliers only what carries the same stamp can be known for a twin
+    return history.remote.habits.is_named or _mark(earlier) != _mark(later) or earlier.who != later.who
+
+
+def _check_twins(history: History) -> None:
+    """Of several that are the same, one goes on: appliers do not cancel each other's."""
+    same: dict[tuple[str, str], list[RemoteBatch]] = {}
+    for batch in history.remote.batches:
+        same.setdefault(_mark(batch), []).append(batch)
+    for batches in same.values():
+        if all(batch.was_cancelled and not batch.is_unwanted for batch in batches):
+            names = ", ".join(batch.id for batch in batches)
+            history.blame(f"twins: all of {names} were cancelled, and by no person")
+
+
+def _mark(batch: RemoteBatch) -> tuple[str, str]:
+    return batch.stamp["runner_set"], batch.stamp["runner_attempt"]
+
+
+def _check_attempts(history: History) -> None:
+    """No request is asked more often than it may be, unless somebody decided so."""
+    if not history.is_tame:
+        return
+    asked: dict[bytes, list[RemoteBatch]] = {}
+    for batch in history.remote.batches:
+        if (batch.failure is not None and not batch.was_cancelled) or batch.created_at > history.world.seconds:
+            continue
+        for key in batch.keys:
+            known = asked.setdefault(key, [])
+            known.append(batch)
+            counted = [one for one in known if _counts_for(history, key, one, batch)]
+            if len(counted) > history.max_attempts:
+                history.blame(f"attempts: {key.hex()[:4]} was asked {len(counted)} times, last in {batch.id}")
+
+
+def _counts_for(history: History, key: bytes, one: RemoteBatch, last: RemoteBatch) -> bool:
+    """Whether an attempt was one in the same generation, and something still says that it was made."""
+    if any(key in asked.keys and one.sent_at <= asked.at <= last.sent_at for asked in history.asked):
+        return False
+    is_forgotten = any(one.sent_at <= lost.at <= last.sent_at for lost in history.forgotten)
+    is_gone = min(one.gone_at, one.files_gone_at) <= last.sent_at
+    return not (is_forgotten and (is_gone or _has_lost_its_root(history, one, last.sent_at)))
+
+
+# -- nothing is lost
+
+
+def _check_outputs(history: History, applier: Applier) -> None:
+    records = SimulatedRecords(applier.store)
+    jobs = records.jobs()
+    known = {batch.remote_id for batch in records.batches()}
+    twins = {twin for batch in records.batches() for twin in batch.twins}
+    jobs_left = history.states.get(applier.name, ())
+    is_any_held_back = any(Row.STALLED in states for _, states in jobs_left)
+    for spec, states in jobs_left:
+        where = f"{applier.name}: {spec.address}"
+        record = jobs.get(spec.address)
+        is_held_back = Row.STALLED in states or (is_any_held_back and Row.SHARED in states)
+        if record is None:
+            if not is_held_back:
+                history.blame(f"accounting: {where} has no results")
+            continue
+        if is_held_back:
+            continue
+        if record.ok + record.error + record.held + record.missing != len(spec.rows) or record.missing:
+            history.blame(
+                f"accounting: {where}: {record.ok}+{record.error}+{record.held}+{record.missing} of {len(spec.rows)}"
+            )
+        lines = lines_in(applier.root / spec.output)
+        if [line.key for line in lines] != spec.row_keys():
+            history.blame(f"outputs: {where}: lines are not the wanted rows")
+            continue
+        for line, state in zip(lines, states, strict=True):
+            _check_line(history, applier, where, line.answer, line.key, state, known, twins)
+
+
+def _check_line(
+    history: History,
+    applier: Applier,
+    where: str,
+    answer: str | None,
+    key: bytes,
+    state: int,
+    known: set[str],
+    twins: set[str],
+) -> None:
+    now = history.world.seconds
+    answered = [b for b in history.remote.batches if key in b.verdicts and b.verdict(key) is Verdict.OK]
+    if answer is not None and answer not in [batch.answer(key) for batch in answered]:
+        history.blame(f"outputs: {where}: {key.hex()[:4]} shows {answer}, which nobody answered")
+    if state == Row.OK and answer is None:
+        history.blame(f"outputs: {where}: {key.hex()[:4]} is answered, and its line has no answer")
+    if answer is None:
+        there = [b for b in answered if b.id in known - twins and now < min(b.gone_at, b.files_gone_at)]
+        there = [b for b in there if history.is_tame or b.who == applier.name]
+        if there:
+            history.blame(f"lost: {where}: {there[0].id} has answered {key.hex()[:4]}, and the output does not show it")
+        if any(seen[0] >= 0 and who == applier.name and k == key for (who, k), seen in history.shown.items()):
+            since = history.shown[applier.name, key][0]
+            if not history.forgotten_since(since, applier.name):
+                history.blame(f"lost: {where}: the answer to {key.hex()[:4]} was there, and is not")

@@ -1,0 +1,189 @@
+"""The commands as an applier runs them, over the real code: apply, a single pass, retry and cancel."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+
+from runner.apply.cancel import cancel
+from runner.apply.desire import desire
+from runner.apply.reconcile import Result, apply, one_pass
+from runner.apply.remotes import Remotes
+from runner.apply.retry import retry
+from runner.apply.session import Session
+from runner.errors import RemoteError, RunnerError
+from runner.job.capabilities import Capabilities
+from runner.job.observed import Origin
+from runner.plan.guard import Guards
+from runner.plan.plan import Plan
+from runner.providers.base import Provider
+from tests.simulation.author import Author
+from tests.simulation.history import Applier, Asked, History
+from tests.simulation.memory import SimulatedRecords
+from tests.simulation.provider import ORIGIN, SimulatedProvider
+from tests.simulation.rows import CompiledRows, project_of
+from tests.simulation.watch import note_outcomes
+from tests.simulation.world import Crash, SimulatedClock, World
+
+GUARDS = Guards(confirm_repay=True)
+CALM_POLL = 1200.0
+
+
+class Commands:
+    """What can be run, by anybody."""
+
+    def __init__(self, history: History, author: Author) -> None:
+        self._history = history
+        self._author = author
+        self._world = history.world
+
+    def session(self, applier: Applier) -> Session:
+        """What every command opens first."""
+        specs = self._author.specs
+        project = project_of("project", specs, applier.root, self._history.max_attempts)
+        compiled = {spec.address: CompiledRows(spec.rows, self._world) for spec in specs}
+        remotes = SimulatedRemotes(applier.provider)
+        return Session(
+            project=project,
+            desired=desire(project, compiled, remotes),  # type: ignore[arg-type]  # compiled by hand
+            compiled=compiled,
+            home=applier.home,
+            records=SimulatedRecords(applier.store),
+            objects=applier.objects,
+            remotes=remotes,
+            clock=SimulatedClock(self._world),
+            reporter=Telling(self._world, applier.name),
+            stop=threading.Event(),
+            poll_seconds=CALM_POLL if self._world.is_calm else None,
+        )
+
+    def apply(self, applier: Applier, wait: float | None, other: Callable[[], None] | None = None) -> Result | None:
+        """One `runner apply`; None when it died or was stopped by an error. other: what may come in between."""
+        world = self._world
+        world.note(applier.name, f"runner apply {self._author.words()}")
+        session = self.session(applier)
+        world.sleeps, world.stop, world.other = 0, session.stop.set, other
+        self._history.applies += 1
+        try:
+            result = apply(session, GUARDS, confirm=_yes, wait_seconds=wait, lock=_no_lock)
+        except Crash:
+            (session.home.tmp / "7-upload.jsonl").write_bytes(b"half a li")
+            return None
+        except RemoteError as error:
+            words = f"escape: one call's failure ended the whole apply: {error!r}"
+            self._history.blame(f"{words}\n{traceback.format_exc()}")
+            return None
+        finally:
+            world.stop, world.other = _nothing, None
+        standing = "; ".join(f"{part.address} {part.counts}" for part in result.plan.jobs)
+        world.note(applier.name, f"left: running {result.is_running}, {standing} {result.troubles or ''}")
+        note_outcomes(self._history, applier, self._author.specs, session, result)
+        return result
+
+    def one_pass(self, applier: Applier) -> None:
+        """One pass, in the middle of somebody else's. It holds no lock."""
+        session = self.session(applier)
+        for _ in range(self._world.rng.choice((1, 1, 2))):
+            try:
+                result = one_pass(session, GUARDS, _yes)
+            except RunnerError as error:
+                self._world.note(applier.name, f"ended by {error!r}")
+            else:
+                note_outcomes(self._history, applier, self._author.specs, session, result)
+
+    def retry(self, applier: Applier, address: str, *, replaces: bool) -> None:
+        """`runner retry`."""
+        try:
+            decisions = retry(self.session(applier), address, (), replaces=replaces)
+        except Crash:
+            return
+        except RunnerError as error:
+            self._world.note(applier.name, f"retry: {error!r}")
+            return
+        finally:
+            self._note_decisions(applier)
+        self._world.note(applier.name, f"runner retry {address}{' --replace' * replaces}: {len(decisions)}")
+
+    def _note_decisions(self, applier: Applier) -> None:
+        asked = self._history.asked
+        for one in SimulatedRecords(applier.store).retries():
+            packed = applier.objects.read_set(one.keys_object)
+            keys = frozenset(packed[at : at + 16] for at in range(0, len(packed), 16))
+            if not any(known.decided == one.decided_at and known.keys == keys for known in asked):
+                asked.append(Asked(self._world.seconds, keys, one.replaces, one.decided_at))
+
+    def cancel(self, applier: Applier) -> None:
+        """`runner cancel` of one job that has something in flight."""
+        session = self.session(applier)
+        active = [batch for batch in session.records.batches() if batch.is_active]
+        if not active:
+            return
+        owner = self._world.rng.choice(active).owner
+        self._world.note(applier.name, f"runner cancel {owner}")
+        self._world.is_commanded = True
+        try:
+            for batch in active:
+                if batch.owner == owner:
+                    cancel(session, batch)
+        except (Crash, RunnerError) as error:
+            self._world.note(applier.name, f"cancel: {error!r}")
+        finally:
+            self._world.is_commanded = False
+
+
+class SimulatedRemotes(Remotes):
+    """One remote under one name; nothing is started, no file is read."""
+
+    def __init__(self, provider: SimulatedProvider) -> None:
+        self._provider = provider
+
+    def card(self, name: str) -> Capabilities:
+        return self._provider.card
+
+    def origin(self, name: str) -> Origin:
+        return ORIGIN
+
+    def make_ready(self, name: str, model: str, say: object) -> None:
+        pass
+
+    def open(self, name: str) -> Provider:
+        return self._provider
+
+    def lost_sight(self, name: str) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+class Telling:
+    """A reporter that writes into the log."""
+
+    def __init__(self, world: World, who: str) -> None:
+        self._world = world
+        self._who = who
+
+    def step(self, text: str) -> None:
+        self._world.note(self._who, text)
+
+    def warn(self, text: str) -> None:
+        self._world.note(self._who, "warning:", text)
+
+    def progress(self, jobs: object) -> None:
+        pass
+
+
+def _yes(plan: Plan) -> bool:
+    return True
+
+
+def _nothing() -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _no_lock(*args: object, **more: object) -> Iterator[None]:
+    """In one process nobody else comes between; whoever does so on purpose holds no lock."""
+    yield

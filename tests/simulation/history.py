@@ -1,0 +1,105 @@
+"""What is kept of one history for the checker: the remote, the decisions people took, and where everything ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from runner.state.home import Home
+from tests.simulation.memory import MemoryStore, SimulatedObjects
+from tests.simulation.provider import SimulatedProvider
+from tests.simulation.remote import Remote
+from tests.simulation.rows import JobSpec
+from tests.simulation.world import World
+
+
+@dataclass(slots=True)
+class Applier:
+    """Somebody who runs the commands, with a checkout and a memory."""
+
+    name: str
+    root: Path  # of the project: outputs lie below it
+    home: Home
+    store: MemoryStore
+    objects: SimulatedObjects
+    provider: SimulatedProvider
+
+    def prepare(self) -> None:
+        """Make the folders there are before the first command."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.home.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.home.prepare()
+
+
+@dataclass(slots=True)
+class Asked:
+    """A decision to ask again."""
+
+    at: float
+    keys: frozenset[bytes]
+    replaces: bool
+    decided: datetime
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """Local state that was lost; `kept` were answered in the outputs that were left."""
+
+    at: float
+    who: str
+    kept: frozenset[bytes]
+
+
+@dataclass(slots=True)
+class History:
+    """One history, and what was found wrong with it."""
+
+    seed: int
+    world: World
+    remote: Remote
+    max_attempts: int
+    kind: str
+    is_tame: bool  # one applier, and a create is in the list when the card says so
+    appliers: list[Applier] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    forgotten: list[Forgotten] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    outcomes: dict[tuple[str, bytes], tuple[float, int]] = field(default_factory=dict)  # by applier: seen when, which
+    shown: dict[tuple[str, bytes], tuple[float, str]] = field(default_factory=dict)  # by applier: answers in outputs
+    states: dict[str, list[tuple[JobSpec, list[int]]]] = field(default_factory=dict)  # by applier, at the end
+    applies: int = 0
+
+    def blame(self, words: str) -> None:
+        """Something is wrong. The words up to the first colon say of what kind."""
+        self.faults.append(words)
+        self.world.note("CHECK", words)
+
+    def asked_since(self, key: bytes, at: float, *, replaces: bool = False) -> bool:
+        """Whether somebody decided to ask this again after `at`."""
+        return any(key in one.keys and one.at >= at and (one.replaces or not replaces) for one in self.asked)
+
+    def forgotten_since(self, at: float, who: str) -> bool:
+        """Whether an applier lost its state after `at`."""
+        return any(one.at >= at and one.who == who for one in self.forgotten)
+
+
+class Line(msgspec.Struct):
+    """One line of a results file."""
+
+    digest: str
+    answer: str | None = None
+
+    @property
+    def key(self) -> bytes:
+        return bytes.fromhex(self.digest)[:16]
+
+
+_decode = msgspec.json.Decoder(Line).decode_lines
+
+
+def lines_in(path: Path) -> list[Line]:
+    """The lines of a results file; none where there is no file."""
+    return _decode(path.read_bytes()) if path.is_file() else []

@@ -1,0 +1,125 @@
+"""What survives a crash: committed writes and finished objects, both in memory; what was not written is forgotten."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from runner.errors import StateError
+from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
+from runner.state.base import Document
+from runner.state.objects import Objects
+from runner.state.records import Records, T
+from tests.simulation.world import World
+
+_Record = Batch | JobRecord | ProjectRecord | Retry
+
+
+class MemoryStore:
+    """Implements `state.base.Store`: all of a write, or nothing of it. What was not written dies with the process."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._documents: dict[str, Document] = {}
+
+    def get(self, key: str) -> Document | None:
+        return self._documents.get(key)
+
+    def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
+        for key in sorted(key for key in self._documents if key.startswith(prefix)):
+            yield key, self._documents[key]
+
+    def write(self, changes: Mapping[str, Document | None]) -> None:
+        self._world.boundary("before a write")
+        for key, document in changes.items():
+            if document is None:
+                self._documents.pop(key, None)
+            else:
+                self._documents[key] = document
+                if document.get("remote_id"):
+                    self._world.recorded.setdefault(document["remote_id"], []).append(self._world.seconds)
+            self._world.note("store", key, _Words(document))
+        self._world.boundary("after a write")
+
+    def close(self) -> None:
+        pass
+
+
+class SimulatedRecords(Records):
+    """Records that read a document once: it never changes, it is replaced."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self._read: dict[int, tuple[Document, list[_Record]]] = {}
+
+    def _all(self, prefix: str, kind: type[T]) -> Iterator[T]:
+        for key, document in self.store.list(prefix):
+            known = self._read.get(id(document))
+            if known is None or known[0] is not document:
+                known = self._read[id(document)] = document, list(_One(key, document).all(prefix, kind))
+            yield from known[1]  # type: ignore[misc]  # of the kind its key says
+
+    def batch(self, key: str) -> Batch | None:
+        return next((one for one in self._all(f"batch/{key}", Batch) if one.key == key), None)
+
+
+class _One(Records):
+    """One document, read as all records are."""
+
+    def __init__(self, key: str, document: Document) -> None:
+        self._only = key, document
+
+    def all(self, prefix: str, kind: type[T]) -> Iterator[T]:
+        self.store = self  # type: ignore[assignment]
+        return self._all(prefix, kind)
+
+    def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
+        yield self._only
+
+
+class SimulatedObjects(Objects):
+    """Objects in memory, raw result files apart; a crash may come before and after each of them."""
+
+    def __init__(self, folder: Path, world: World) -> None:
+        super().__init__(folder)
+        self._world = world
+        self._written: dict[str, bytes] = {}
+
+    def write(self, name: str, data: bytes) -> str:
+        self._world.boundary("before an object")
+        self._written[name] = data
+        self._world.boundary("after an object")
+        return hashlib.sha256(data).hexdigest()
+
+    def read(self, name: str, sha256: str) -> bytes:
+        data = self._written.get(name)
+        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+            raise StateError(f"`{name}` is not what was written")
+        return data
+
+    def write_set(self, keys: bytes) -> str:
+        name = f"sets/{hashlib.sha256(keys).hexdigest()}"
+        if name not in self._written:
+            self.write(name, keys)
+        return name
+
+    def forget(self) -> None:
+        """The folder is gone."""
+        self._written.clear()
+
+
+class _Words:
+    """A document in the log: put into words only when somebody reads it."""
+
+    def __init__(self, document: Document | None) -> None:
+        self._document = document
+
+    def __str__(self) -> str:
+        document = self._document
+        if document is None:
+            return "removed"
+        shown = ("stage", "phase", "remote_id", "generation", "trouble", "twins", "ok", "error", "held", "missing")
+        words = [f"{key}={document[key]}" for key in shown if document.get(key)]
+        words += [f"{name}={number}" for name, number in document.get("tally", {}).items() if number]
+        return " ".join(words)

@@ -1,0 +1,276 @@
+"""How an applier speaks to the modelled remote: each call takes time, may fail in every way, may be its last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from runner.errors import AuthFailed, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
+from runner.job.capabilities import Capabilities, EffectClass, Limits, LineFormat, Windows
+from runner.job.observed import Observed, Origin, Phase, ResultFile
+from runner.providers.base import LineageFile, Submission, Upload
+from tests.simulation.remote import Remote, RemoteBatch
+from tests.simulation.rows import PROVIDER
+from tests.simulation.world import BEGIN, Crash
+
+ORIGIN = Origin(PROVIDER, "sim.invalid", "acme")
+SLACK = timedelta(minutes=10)
+LONGEST_CALL = 30.0
+
+
+def card_of(*, is_named: bool, settle_seconds: float, lines: int, poll_seconds: float) -> Capabilities:
+    return Capabilities(
+        effect=EffectClass.NAMED if is_named else EffectClass.TAGGED,
+        line_format=LineFormat.FIREWORKS if is_named else LineFormat.OPENAI,
+        endpoints=("/v1/chat/completions",),
+        windows=Windows(allowed=(24, 48)),
+        limits=Limits(lines=lines, size_bytes=100_000),
+        can_resume=is_named,
+        settle_seconds=settle_seconds,
+        min_poll_seconds=poll_seconds,
+        max_poll_seconds=7200.0,
+    )
+
+
+class SimulatedProvider:
+    """Implements `providers.base.Provider` over a Remote, for one applier."""
+
+    def __init__(self, remote: Remote, card: Capabilities, who: str) -> None:
+        self.card = card
+        self._remote = remote
+        self._world = remote.world
+        self._who = who
+
+    @property
+    def origin(self) -> Origin:
+        return ORIGIN
+
+    # -- uploads
+
+    def upload(self, source: Path, submission: Submission) -> Upload:
+        content = source.read_bytes()
+        fault = self._call("upload")
+        if fault == "refused":
+            raise Refused("the file is not good", status=400)
+        self._stop_on(fault)
+        if fault == "unknown" and self._world.rng.random() < 0.5:
+            raise OutcomeUnknown("cut off")
+        ref = f"{submission.name}-in" if self._remote.habits.is_named else f"file-{self._remote.number()}"
+        self._remote.uploads[ref] = (submission.name, content)
+        self._end("upload", fault)
+        return Upload(ref, len(content))
+
+    def find_upload(self, submission: Submission, size_bytes: int) -> Upload | None:
+        self._ask("find_upload")
+        for ref, (name, content) in self._remote.uploads.items():
+            if name == submission.name and len(content) == size_bytes:
+                return Upload(ref, size_bytes)
+        return None
+
+    # -- batches
+
+    def submit(self, submission: Submission, upload: Upload | None) -> Observed:
+        remote, world = self._remote, self._world
+        sent_at = world.seconds
+        fault = self._call("submit")
+        self._stop_on(fault)
+        there = remote.batch(submission.name) if remote.habits.is_named else None
+        if there is not None and there.is_there(world.seconds):
+            self._end("submit", fault)
+            return remote.observed(self._compared(there, submission, upload))
+        batch = self._batch(submission, upload, sent_at)
+        if world.happens(world.crash_rate):
+            world.note("world", "crash while a create is on its way")
+            self._leave_to_chance(batch)
+            raise Crash("submit")
+        if fault is None:
+            batch.listed_at = batch.created_at = sent_at + world.rng.random() * (world.seconds - sent_at)
+            batch.listed_at += world.rng.random() * remote.habits.list_lag
+            remote.admit(batch)
+            self._end("submit", None)
+            return remote.observed(batch)
+        self._leave_to_chance(batch)
+        world.boundary("after submit")
+        raise OutcomeUnknown("no answer to the create")
+
+    def _leave_to_chance(self, batch: RemoteBatch) -> None:
+        """The answer is lost: it had no effect, had it within the call, or will have it later."""
+        world, habits = self._world, self._remote.habits
+        draw = world.rng.random()
+        if draw < 0.3:
+            return
+        batch.created_at = batch.sent_at + world.rng.random() * (world.seconds - batch.sent_at)
+        if draw < 0.6:
+            batch.created_at = world.seconds + world.rng.random() * habits.lateness
+        batch.listed_at = batch.created_at + world.rng.random() * habits.list_lag
+        self._remote.admit(batch)
+
+    def _batch(self, submission: Submission, upload: Upload | None, sent_at: float) -> RemoteBatch:
+        remote = self._remote
+        if submission.continued_from:
+            parent = self._continuable(submission.continued_from)
+            keys, custom_ids = remote.left_by(parent)
+            if not keys:
+                raise Refused("nothing is left of it", status=400)
+            ref = ""
+        else:
+            assert upload is not None
+            ref = upload.ref
+            keys, custom_ids = remote.requests_in(remote.uploads[ref][1])
+        stamp = dict(submission.stamp)
+        if remote.habits.is_named:
+            stamp["runner_set"] = stamp["runner_set"][:16]
+            stamp.pop("runner_parent")
+        remote_id = submission.name if remote.habits.is_named else f"batch-{remote.number()}"
+        return RemoteBatch(
+            id=remote_id,
+            sent_at=sent_at,
+            created_at=self._world.seconds,
+            listed_at=self._world.seconds,
+            keys=keys,
+            custom_ids=custom_ids,
+            stamp=stamp,
+            model=submission.model,
+            endpoint=submission.endpoint,
+            window_hours=submission.window_hours,
+            input_ref=ref,
+            continued_from=submission.continued_from,
+            who=self._who,
+        )
+
+    def _continuable(self, remote_id: str) -> RemoteBatch:
+        remote = self._remote
+        parent = remote.batch(remote_id)
+        if parent is None or not parent.is_there(self._world.seconds) or parent.was_cancelled:
+            raise Refused("there is no such batch", status=404)
+        if not remote.phase(parent, self._world.seconds).has_ended:
+            raise Refused("it has not ended", status=400)
+        if self._world.happens(remote.habits.refuses_to_continue):
+            raise Refused("it cannot be continued", status=400)
+        return parent
+
+    def _compared(self, there: RemoteBatch, submission: Submission, upload: Upload | None) -> RemoteBatch:
+        """What stands under our id, if it is the same work."""
+        ref = upload.ref if upload else ""
+        same = (there.model, there.continued_from, there.input_ref)
+        if same != (submission.model, submission.continued_from, ref):
+            raise Refused("other work stands under this id", status=409, code="conflict")
+        return there
+
+    def find(self, submission: Submission, upload_ref: str, since: datetime) -> list[Observed]:
+        if not self._remote.habits.is_named:
+            marks = ("runner_project", "runner_set", "runner_attempt")
+            return [
+                seen for seen in self.batches(since) if all(seen.stamp.get(m) == submission.stamp.get(m) for m in marks)
+            ]
+        self._ask("find")
+        there = self._remote.batch(submission.name)
+        if there is None or not there.is_there(self._world.seconds):
+            return []
+        return [self._remote.observed(there)]
+
+    def is_of(self, project: str, seen: Observed) -> bool:
+        return seen.stamp.get("runner_project") == project
+
+    def look(self, remote_id: str) -> Observed:
+        self._ask("look")
+        batch = self._remote.batch(remote_id)
+        if batch is None or not batch.is_there(self._world.seconds):
+            raise NotFound("no such batch", status=404)
+        return self._remote.observed(batch)
+
+    def batches(self, since: datetime | None = None) -> Iterator[Observed]:
+        self._ask("list")
+        remote, world = self._remote, self._world
+        shown = remote.listed() + (remote.deleted() if since is None else [])
+        oldest = 0.0 if since is None else (since - SLACK - BEGIN).total_seconds()
+        found = []
+        for number, batch in enumerate(batch for batch in shown if batch.created_at >= oldest):
+            if number and number % 4 == 0:
+                self._ask("next page")
+            found.append(remote.observed(batch))
+            yield found[-1]
+        remote.last_list[self._who] = world.seconds
+        world.note(self._who, "list:", *[word for seen in found for word in (seen.remote_id, seen.phase.value)])
+
+    # -- results
+
+    def download(self, file: ResultFile, to: Path) -> int:
+        self._ask("download")
+        content = self._remote.content(file.ref)
+        if content is None:
+            raise NotFound("no such file", status=404)
+        is_cut = self._world.happens(self._remote.habits.cuts)
+        if is_cut:
+            content = content[: self._world.rng.randrange(len(content))]
+        to.write_bytes(content)
+        self._world.boundary("after download")
+        return len(content)
+
+    def lineage(self, remote_id: str) -> list[LineageFile]:
+        raise AssertionError("an apply does not ask for a lineage")
+
+    def download_input(self, observed: Observed, to: Path) -> int:
+        self._ask("download_input")
+        batch = self._remote.batch(observed.remote_id)
+        if batch is None or batch.input_ref not in self._remote.uploads:
+            raise NotFound("no such file", status=404)
+        content = self._remote.uploads[batch.input_ref][1]
+        to.write_bytes(content)
+        return len(content)
+
+    def cancel(self, remote_id: str) -> Observed:
+        fault = self._call("cancel")
+        self._stop_on(fault)
+        batch = self._remote.batch(remote_id)
+        if batch is None or not batch.is_there(self._world.seconds):
+            return Observed(remote_id, Phase.CANCELLED, "gone", ended_at=self._world.now())
+        if self._world.seconds < batch.over_at and not (fault == "unknown" and self._world.rng.random() < 0.5):
+            batch.cancelled_at, batch.is_unwanted = self._world.seconds, self._world.is_commanded
+            self._world.note("remote", f"{remote_id} is cancelled")
+        self._end("cancel", fault)
+        return self._remote.observed(batch)
+
+    def close(self) -> None:
+        pass
+
+    # -- a call
+
+    def _call(self, verb: str) -> str | None:
+        """Time passes; what goes wrong with this call, or None."""
+        world = self._world
+        world.boundary(f"before {verb}")
+        fault = None
+        if world.happens(world.fault_rate):
+            fault = world.rng.choice(("not sent", "unknown", "unknown", "limited", "refused", "auth"))
+            world.note(self._who, f"{verb}: {fault}")
+        else:
+            world.note(self._who, verb)
+        world.seconds += world.rng.random() * (LONGEST_CALL if fault == "unknown" else 0.5)
+        return fault
+
+    def _stop_on(self, fault: str | None) -> None:
+        """Raise what certainly had no effect."""
+        match fault:
+            case "not sent":
+                raise NotSent("the remote cannot be reached")
+            case "limited":
+                raise RateLimited("slow down", status=429, retry_after=self._world.rng.choice((None, 5.0, 100.0)))
+            case "refused":
+                raise Refused("not now", status=400)
+            case "auth":
+                raise AuthFailed("who are you", status=401)
+
+    def _end(self, verb: str, fault: str | None) -> None:
+        """The effect is there; whether anybody hears of it is another thing."""
+        self._world.boundary(f"after {verb}")
+        if fault == "unknown":
+            raise OutcomeUnknown("no answer")
+
+    def _ask(self, verb: str) -> None:
+        """A call that changes nothing."""
+        fault = self._call(verb)
+        self._stop_on(fault)
+        if fault == "unknown":
+            raise OutcomeUnknown("no answer")

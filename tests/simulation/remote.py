@@ -1,0 +1,314 @@
+"""A modelled remote: what it was asked, and how each batch lives. Only it decides; `provider` lets others speak to it.
+
+A batch's whole life is drawn when it is created, so looking changes nothing. The record of it (`batches`) is what the
+checker reads: every create with its requests, and every answer there ever was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, ResultFile
+from runner.results.parse import key_of
+from tests.simulation.world import World
+
+NEVER = float("inf")
+
+
+class Verdict(Enum):
+    """What the remote says about one request."""
+
+    OK = "ok"
+    FINAL = "final"
+    RETRY = "retry"
+    NONE = "none"
+
+
+@dataclass(slots=True)
+class Habits:
+    """How often things go wrong at this remote, for batches created while the world is not calm."""
+
+    is_named: bool = False
+    list_lag: float = 0.0  # at most, seconds from a create to its place in a list
+    lateness: float = 0.0  # at most, seconds that an unanswered create takes effect after its call ended
+    whole_failures: float = 0.0
+    quota: float = 0.0
+    expiries: float = 0.0
+    final_rows: float = 0.0
+    retry_rows: float = 0.0
+    late_results: float = 0.0
+    very_late_results: float = 0.0
+    losses: float = 0.0  # batches that vanish some time after they ended
+    file_losses: float = 0.0
+    unknown_states: float = 0.0
+    refuses_to_continue: float = 0.0
+    cuts: float = 0.0  # downloads that end early
+    full_until: float = 0.0  # the queue is full so long, calm or not
+
+
+@dataclass(slots=True)
+class RemoteBatch:
+    """One batch, with its life as it was drawn. Times are seconds of the world."""
+
+    id: str
+    sent_at: float
+    created_at: float
+    listed_at: float
+    keys: list[bytes]
+    custom_ids: list[str]
+    stamp: dict[str, str]
+    model: str
+    endpoint: str
+    window_hours: int
+    input_ref: str = ""
+    continued_from: str = ""
+    who: str = ""  # the applier that sent it
+    starts_at: float = 0.0
+    ends_at: float = 0.0
+    named_at: float = 0.0  # result files have names from here on
+    gone_at: float = NEVER
+    files_gone_at: float = NEVER
+    unknown_until: float = 0.0
+    cancelled_at: float = NEVER
+    is_unwanted: bool = False  # a person had it cancelled
+    end: Phase = Phase.COMPLETED
+    failure: Failure | None = None
+    verdicts: dict[bytes, Verdict] = field(default_factory=dict)
+    finished_at: dict[bytes, float] = field(default_factory=dict)
+    says_silence: bool = True  # requests without an answer have an error line
+
+    @property
+    def over_at(self) -> float:
+        """When nothing more comes of it."""
+        return min(self.ends_at, self.cancelled_at)
+
+    @property
+    def was_cancelled(self) -> bool:
+        return self.cancelled_at < self.ends_at
+
+    @property
+    def was_deferred(self) -> bool:
+        """Refused as a whole, to be created again from the same upload."""
+        kinds = (FailureKind.QUOTA, FailureKind.FILE_NOT_VISIBLE)
+        return not self.was_cancelled and self.failure is not None and self.failure.kind in kinds
+
+    def verdict(self, key: bytes) -> Verdict:
+        """What the remote says about a request in the end."""
+        verdict = self.verdicts.get(key, Verdict.NONE)
+        if self.was_cancelled and self.finished_at.get(key, NEVER) > self.cancelled_at:
+            return Verdict.NONE
+        return verdict
+
+    def answer(self, key: bytes) -> str:
+        return f"{self.id}/{key.hex()[:8]}"
+
+    def is_there(self, now: float) -> bool:
+        return self.created_at <= now < self.gone_at
+
+
+class Remote:
+    """The remote's side of everything: uploads, batches, their lives."""
+
+    def __init__(self, world: World, habits: Habits) -> None:
+        self.world = world
+        self.habits = habits
+        self.uploads: dict[str, tuple[str, bytes]] = {}  # ref -> (name, content)
+        self.batches: list[RemoteBatch] = []  # in the order they were sent
+        self.last_list: dict[str, float] = {}  # by applier, when it saw all of a list
+        self._numbers = 0
+
+    # -- creates
+
+    def number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def batch(self, remote_id: str) -> RemoteBatch | None:
+        """The batch that has this id now, if there is one or will be what is left of one."""
+        now = self.world.seconds
+        made = [b for b in self.batches if b.id == remote_id and b.created_at <= now]
+        return next((b for b in made if b.is_there(now)), made[-1] if made else None)
+
+    def admit(self, batch: RemoteBatch) -> None:
+        """A create takes effect at its `created_at`; under a name that is taken by then it has none."""
+        if self.habits.is_named:
+            for other in [b for b in self.batches if b.id == batch.id and b.gone_at > batch.created_at]:
+                if other.created_at <= batch.created_at:
+                    return
+                self.batches.remove(other)
+        self._draw_life(batch)
+        self.batches.append(batch)
+        self.world.note(
+            "remote", f"{batch.id} is made of {_names(batch.keys)} at {batch.created_at:.1f}, {_life(batch)}"
+        )
+
+    def _draw_life(self, batch: RemoteBatch) -> None:
+        world, habits, rng = self.world, self.habits, self.world.rng
+        span = rng.choice((5.0, 60.0, 900.0, 1800.0 if world.is_calm else 7200.0)) * (0.5 + rng.random())
+        batch.starts_at = batch.created_at + span * 0.2
+        batch.ends_at = batch.named_at = batch.created_at + span
+        if world.happens(habits.unknown_states):
+            batch.unknown_until = batch.created_at + span * 0.9
+        batch.says_silence = rng.random() < 0.7
+        is_full = batch.created_at < habits.full_until
+        if is_full or world.happens(habits.quota):
+            kind = FailureKind.QUOTA if is_full else rng.choice((FailureKind.QUOTA, FailureKind.FILE_NOT_VISIBLE))
+            batch.end, batch.failure = Phase.FAILED, Failure(kind, "token_limit_exceeded", "later")
+            return
+        if world.happens(habits.whole_failures):
+            kind = rng.choice((FailureKind.BAD_INPUT, FailureKind.OTHER))
+            batch.end, batch.failure = Phase.FAILED, Failure(kind, "bad", "no")
+            return
+        expires = world.happens(habits.expiries)
+        if expires:
+            batch.end = Phase.EXPIRED
+        reached = rng.randrange(len(batch.keys) + 1) if expires else len(batch.keys)
+        order = list(batch.keys)
+        rng.shuffle(order)
+        for number, key in enumerate(order):
+            batch.finished_at[key] = batch.starts_at + (batch.ends_at - batch.starts_at) * (number + 1) / len(order)
+            if number >= reached:
+                batch.verdicts[key] = Verdict.NONE
+            elif world.happens(habits.final_rows):
+                batch.verdicts[key] = Verdict.FINAL
+            elif world.happens(habits.retry_rows):
+                batch.verdicts[key] = Verdict.RETRY
+            else:
+                batch.verdicts[key] = Verdict.OK
+        if world.happens(habits.late_results):
+            batch.named_at += 100 * rng.random()
+        elif world.happens(habits.very_late_results):
+            batch.named_at += 240 + 240 * rng.random()
+        if world.happens(habits.losses):
+            batch.gone_at = batch.ends_at + 7200 * rng.random()
+        elif world.happens(habits.file_losses):
+            batch.files_gone_at = batch.ends_at + 7200 * rng.random()
+
+    # -- looks
+
+    def phase(self, batch: RemoteBatch, now: float) -> Phase:
+        if now < min(batch.unknown_until, batch.over_at):
+            return Phase.UNKNOWN
+        if now >= batch.over_at:
+            return Phase.CANCELLED if batch.was_cancelled else batch.end
+        return Phase.RUNNING if now >= batch.starts_at else Phase.VALIDATING
+
+    def observed(self, batch: RemoteBatch) -> Observed:
+        now, world = self.world.seconds, self.world
+        phase = self.phase(batch, now)
+        done = [batch.verdict(key) for key in batch.keys if batch.finished_at.get(key, NEVER) <= now]
+        ok = done.count(Verdict.OK)
+        bad = done.count(Verdict.FINAL) + done.count(Verdict.RETRY)
+        has_results = phase.has_ended and batch.failure is None and (ok or bad or batch.says_silence)
+        is_final = not has_results or now >= batch.named_at or batch.was_cancelled or batch.files_gone_at <= now
+        files: tuple[ResultFile, ...] = ()
+        if has_results and is_final:
+            output, error = self._lines(batch)
+            files = tuple(
+                ResultFile(f"{batch.id}/{kind}", kind)
+                for kind, lines in (("output", output), ("error", error))
+                if lines
+            )
+        return Observed(
+            remote_id=batch.id,
+            phase=phase,
+            raw_status=phase.value,
+            counts=Counts(len(batch.keys), ok, bad),
+            created_at=world.at(batch.created_at),
+            ended_at=world.at(batch.over_at) if phase.has_ended else None,
+            window_hours=batch.window_hours,
+            endpoint=batch.endpoint,
+            stamp=batch.stamp,
+            input_ref=batch.input_ref,
+            continued_from=batch.continued_from,
+            result_files=files,
+            results_are_final=is_final,
+            failure=batch.failure if phase is Phase.FAILED else None,
+        )
+
+    def listed(self) -> list[RemoteBatch]:
+        """What a list shows now, newest first."""
+        now = self.world.seconds
+        shown = [b for b in self.batches if b.listed_at <= now and b.is_there(now) and not self._is_deleted(b)]
+        return sorted(shown, key=lambda b: (b.created_at, b.id), reverse=True)
+
+    def deleted(self) -> list[RemoteBatch]:
+        """Cancelled batches of a remote that can only delete: their results are there, they are not."""
+        now = self.world.seconds
+        return [b for b in self.batches if b.is_there(now) and self._is_deleted(b)]
+
+    def _is_deleted(self, batch: RemoteBatch) -> bool:
+        return self.habits.is_named and batch.was_cancelled and batch.cancelled_at <= self.world.seconds
+
+    # -- results
+
+    def _lines(self, batch: RemoteBatch) -> tuple[list[bytes], list[bytes]]:
+        output, error = [], []
+        for key, custom_id in zip(batch.keys, batch.custom_ids, strict=True):
+            match batch.verdict(key):
+                case Verdict.OK:
+                    output.append(self._answer_line(batch, key, custom_id))
+                case Verdict.FINAL:
+                    error.append(_error_line(custom_id, "invalid_request_error", 400))
+                case Verdict.RETRY:
+                    error.append(_error_line(custom_id, "server_error", 500))
+                case Verdict.NONE if batch.says_silence:
+                    code = "batch_cancelled" if batch.was_cancelled else "batch_expired"
+                    error.append(_error_line(custom_id, code, None))
+                case Verdict.NONE:
+                    pass
+        return output, error
+
+    def _answer_line(self, batch: RemoteBatch, key: bytes, custom_id: str) -> bytes:
+        body = f'{{"choices":[{{"message":{{"content":"{batch.answer(key)}"}}}}]}}'
+        if self.habits.is_named:
+            return f'{{"custom_id":"{custom_id}","response":{body}}}\n'.encode()
+        return f'{{"custom_id":"{custom_id}","response":{{"status_code":200,"body":{body}}},"error":null}}\n'.encode()
+
+    def content(self, ref: str) -> bytes | None:
+        """The bytes of a result file; None when it is not there any more."""
+        remote_id, _, kind = ref.partition("/")
+        batch = self.batch(remote_id)
+        if batch is None or not self.world.seconds < min(batch.gone_at, batch.files_gone_at):
+            return None
+        output, error = self._lines(batch)
+        return b"".join(output if kind == "output" else error)
+
+    # -- a chain
+
+    def left_by(self, batch: RemoteBatch) -> tuple[list[bytes], list[str]]:
+        """What neither a batch nor any before it in its chain has answered."""
+        chain = [batch]
+        while chain[-1].continued_from and (parent := self.batch(chain[-1].continued_from)) is not None:
+            chain.append(parent)
+        answered = {key for link in chain for key in link.keys if link.verdict(key) is Verdict.OK}
+        root = chain[-1]
+        left = [(key, one) for key, one in zip(root.keys, root.custom_ids, strict=True) if key not in answered]
+        return [key for key, _ in left], [one for _, one in left]
+
+    def requests_in(self, content: bytes) -> tuple[list[bytes], list[str]]:
+        """Keys and ids of an uploaded file."""
+        custom_ids = [line.split(b'"', 4)[3].decode() for line in content.splitlines()]
+        keys = [key_of(custom_id) for custom_id in custom_ids]
+        assert None not in keys, "a line that names no request was uploaded"
+        return [key for key in keys if key is not None], custom_ids
+
+
+def _error_line(custom_id: str, code: str, status: int | None) -> bytes:
+    response = f'{{"status_code":{status},"body":{{"error":{{"code":"{code}","message":"no"}}}}}}' if status else "null"
+    error = "null" if status else f'{{"code":"{code}","message":"no"}}'
+    return f'{{"custom_id":"{custom_id}","response":{response},"error":{error}}}\n'.encode()
+
+
+def _names(keys: list[bytes]) -> str:
+    return ",".join(key.hex()[:4] for key in keys)
+
+
+def _life(batch: RemoteBatch) -> str:
+    verdicts = ",".join(f"{key.hex()[:4]}={verdict.value}" for key, verdict in batch.verdicts.items())
+    failure = f" ({batch.failure.kind.value})" if batch.failure else ""
+    gone = "".join(
+        f" {what} {at:.0f}" for what, at in (("gone", batch.gone_at), ("files gone", batch.files_gone_at)) if at < NEVER
+    )
+    return f"{batch.end.value}{failure} at {batch.ends_at:.1f}, named at {batch.named_at:.1f}{gone}: {verdicts}"

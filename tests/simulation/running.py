@@ -1,0 +1,52 @@
+"""Histories played many at a time, and what is kept of each."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tests.simulation.history import History
+from tests.simulation.scenario import play
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is kept of one history."""
+
+    seed: int
+    faults: tuple[str, ...]
+    events: int
+    applies: int
+    kind: str
+
+
+def folder_of() -> str | None:
+    """A RAM disk where there is one: nothing here is about disks."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+@cache
+def _folder(pid: int) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="runner-simulation-", dir=folder_of()))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def summary_of(seed: int) -> Summary:
+    """Play one seed in this process's own folder."""
+    history = play(seed, _folder(os.getpid()) / "play")
+    return Summary(seed, tuple(history.faults), len(history.world.log), history.applies, history.kind)
+
+
+def digest_of(history: History) -> str:
+    """Names everything that happened: the same seed gives the same."""
+    total = hashlib.sha256()
+    for line in history.world.told():
+        total.update(line.encode())
+    return total.hexdigest()

@@ -1,0 +1,229 @@
+"""One history from one seed: specs change, a remote has its habits, appliers die; then it is calm, and what remains?"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import traceback
+from pathlib import Path
+
+from runner.apply.reconcile import Result
+from runner.plan.remaining import Row
+from runner.state.home import home_of
+from tests.simulation import checker
+from tests.simulation.author import Author
+from tests.simulation.commands import Commands
+from tests.simulation.history import Applier, Forgotten, History, lines_in
+from tests.simulation.memory import MemoryStore, SimulatedObjects
+from tests.simulation.provider import SimulatedProvider, card_of
+from tests.simulation.remote import Habits, Remote
+from tests.simulation.world import Stuck, World
+
+MOST_APPLIES = 12  # after the last fault
+LIST_SECONDS = 15.0  # nobody loses a state and applies anew before a list shows what was just sent
+MOST_RETRIES = 3  # the name of a batch that was refused before the state was lost may be met again
+
+
+def play(seed: int, folder: Path, *, keeps: bool = False) -> History:
+    """The history of one seed, played below `folder`, which is cleared before, and after unless it `keeps` it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        return Scenario(seed, folder).play()
+    finally:
+        if not keeps:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Scenario:
+    """Draws and plays one history."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.world = world = World(seed)
+        rng = self.rng = world.rng
+        self.folder = folder
+        is_named = rng.random() < 0.5
+        settle = 5.0 if is_named else 10.0
+        self.appliers_kind = rng.choices(("one", "clones", "shared"), (8, 1, 1))[0]
+        is_wild = rng.random() < 0.15
+        habits = _habits(rng, is_named, settle, is_wild)
+        self.remote = Remote(world, habits)
+        lines, poll = rng.choice((2, 4, 50)), rng.choice((30.0, 300.0, 1800.0))
+        self.card = card_of(is_named=is_named, settle_seconds=settle, lines=lines, poll_seconds=poll)
+        attempts = rng.choice((2, 3, 3, 4))
+        kind = f"{'named' if is_named else 'tagged'}, {self.appliers_kind}{', wild' * is_wild}"
+        is_tame = self.appliers_kind == "one" and not is_wild
+        self.history = History(seed, world, self.remote, attempts, kind, is_tame)
+        self.author = Author(world)
+        self.author.begin()
+        self.commands = Commands(self.history, self.author)
+        self.first = self._applier("a", folder / "a")
+        self.second = self._second_applier()
+        rates = (0.0, 0.0, 0.01, 0.04, 0.1)
+        self.rates = rng.choice(rates), rng.choice((0.0, 0.03, 0.1, 0.25)), rng.choice((0.0, 0.0, 0.01))
+        world.note(
+            "world",
+            f"seed {seed}: {kind}, crash {self.rates[0]}, fault {self.rates[1]}, "
+            f"{self.card.limits.lines} lines a batch, {attempts} attempts, {habits}",
+        )
+
+    def _applier(self, name: str, root: Path) -> Applier:
+        store, home = MemoryStore(self.world), home_of(root)
+        objects = SimulatedObjects(home.objects, self.world)
+        applier = Applier(name, root, home, store, objects, SimulatedProvider(self.remote, self.card, name))
+        applier.prepare()
+        self.history.appliers.append(applier)
+        return applier
+
+    def _second_applier(self) -> Applier | None:
+        """Another clone of the project, or somebody who shares the state and holds no lock."""
+        if self.appliers_kind == "one":
+            return None
+        other = self._applier("b", self.folder / "b")
+        if self.appliers_kind == "shared":
+            other.root, other.store, other.objects = self.first.root, self.first.store, self.first.objects
+        return other
+
+    # -- the history
+
+    def play(self) -> History:
+        """Everything, to the end. The history; its `faults` hold what is wrong with it."""
+        try:
+            for _ in range(self.rng.randrange(2, 7)):
+                self._set_rates()
+                self._happen()
+                self._run(self.first, wait=self.rng.choice((0.0, 0.0, 300.0, 20_000.0)))
+                if self.second is not None and self.rng.random() < 0.5:
+                    self._run(self.second, wait=0.0)
+                self.world.seconds += self.rng.choice((0.3, 30.0, 3000.0, 30_000.0)) * self.rng.random()
+            self._calm_down()
+        except Stuck as stuck:
+            self.history.blame(f"stuck: {stuck}")
+        except Exception as error:
+            self.history.blame(f"exception: {error!r}\n{traceback.format_exc()}")
+        return self.history
+
+    def _set_rates(self) -> None:
+        world = self.world
+        on = self.rng.random() < 0.8
+        world.crash_rate, world.fault_rate, world.stop_rate = self.rates if on else (0.0, 0.0, 0.0)
+        world.other_rate = 0.02 if self.second is not None else 0.0
+
+    def _run(self, applier: Applier, wait: float | None) -> Result | None:
+        other = self.second if applier is self.first else self.first
+        return self.commands.apply(applier, wait, (lambda: self.commands.one_pass(other)) if other else None)
+
+    # -- what happens between two runs
+
+    def _happen(self) -> None:
+        for _ in range(self.rng.choice((0, 1, 1, 2))):
+            draw = self.rng.random()
+            if draw < 0.6:
+                self.author.edit()
+            elif draw < 0.75:
+                replaces = self.rng.random() < 0.3
+                self.commands.retry(self.first, self.rng.choice(self.author.specs).address, replaces=replaces)
+            elif draw < 0.85:
+                self.commands.cancel(self.first)
+            elif draw < 0.95:
+                self._lose_state(self.first, keeps_outputs=self.rng.random() < 0.5)
+            else:
+                self._cancel_elsewhere()
+
+    def _cancel_elsewhere(self) -> None:
+        """Somebody stops a batch in the vendor's own console."""
+        running = [batch for batch in self.remote.listed() if self.world.seconds < batch.over_at]
+        if running:
+            batch = self.rng.choice(running)
+            batch.cancelled_at, batch.is_unwanted = self.world.seconds, True
+            self.world.note("user", f"stops {batch.id} in the console")
+
+    def _lose_state(self, applier: Applier, *, keeps_outputs: bool) -> None:
+        if self.appliers_kind == "shared":
+            return
+        if self.history.is_tame:
+            self.world.seconds += LIST_SECONDS
+        kept: set[bytes] = set()
+        for spec in self.author.specs if keeps_outputs else ():
+            kept.update(line.key for line in lines_in(applier.root / spec.output) if line.answer is not None)
+        applier.store = MemoryStore(self.world)
+        applier.objects.forget()
+        shutil.rmtree(applier.home.folder)
+        if not keeps_outputs:
+            shutil.rmtree(applier.root / "results", ignore_errors=True)
+        applier.prepare()
+        self.history.forgotten.append(Forgotten(self.world.seconds, applier.name, frozenset(kept)))
+        self.world.note("user", f"loses the state of {applier.name}, keeps outputs: {keeps_outputs}")
+
+    # -- the end
+
+    def _calm_down(self) -> None:
+        """No more faults: everybody gets to the end, then what waits for a person is asked again and gets there too."""
+        self.world.is_calm = True
+        self.world.note("world", "calm")
+        appliers = [self.first] if self.second is None else [self.first, self.second]
+        for applier in appliers:
+            result = self._settle(applier)
+            if result is not None:
+                by_address = {spec.address: spec for spec in self.author.specs}
+                self.history.states[applier.name] = [
+                    (by_address[part.address], list(rows.states))
+                    for part, rows in zip(result.plan.jobs, result.plan.rows, strict=True)
+                ]
+        checker.check(self.history)
+        for applier in appliers:
+            self._redeem(applier)
+
+    def _settle(self, applier: Applier) -> Result | None:
+        for _ in range(MOST_APPLIES):
+            result = self._run(applier, wait=None)
+            if result is not None and not result.is_running and not result.troubles and not result.plan.submissions:
+                return result
+            self.world.seconds += 60
+        self.history.blame(f"stuck: {applier.name} has not settled after {MOST_APPLIES} applies without a fault")
+        return None
+
+    def _redeem(self, applier: Applier) -> None:
+        """What is blocked or failed is asked again of a remote in good health: then all of it is answered."""
+        result = None
+        all_ok = all(state == Row.OK for _, states in self.history.states.get(applier.name, ()) for state in states)
+        for _ in range(0 if all_ok else MOST_RETRIES):
+            for spec in self.author.specs:
+                self.commands.retry(applier, spec.address, replaces=False)
+            result = self._settle(applier)
+            if result is None:
+                return
+            if all(part.counts.ok == part.counts.wanted for part in result.plan.jobs):
+                break
+        for part in result.plan.jobs if result else ():
+            if part.counts.ok != part.counts.wanted:
+                self.history.blame(f"stuck: after a retry {part.address} is at {part.counts}")
+        made = len(self.remote.batches)
+        again = self._run(applier, wait=None)
+        if len(self.remote.batches) != made or again is None or again.written:
+            self.history.blame("not idempotent: an apply after everything was settled did something")
+
+
+def _habits(rng: random.Random, is_named: bool, settle: float, is_wild: bool) -> Habits:
+    def often(*rates: float) -> float:
+        return rng.choice((0.0, 0.0, *rates))
+
+    lag = often(settle * 0.3, settle * 0.45)
+    return Habits(
+        is_named=is_named,
+        list_lag=lag if not is_wild else rng.choice((60.0, 3600.0)),
+        lateness=often(settle * 0.45) if not is_wild else rng.choice((60.0, 3600.0)),
+        whole_failures=often(0.1, 0.3),
+        quota=0.0 if is_named else often(0.2, 0.5),  # a named one says so with 429 at the create
+        expiries=often(0.2, 0.5),
+        final_rows=often(0.1, 0.3),
+        retry_rows=often(0.1, 0.4),
+        late_results=often(0.5),
+        very_late_results=often(0.1),
+        losses=often(0.05),
+        file_losses=often(0.05),
+        unknown_states=often(0.2),
+        refuses_to_continue=often(0.2),
+        cuts=often(0.1),
+        full_until=400_000.0 if not is_named and rng.random() < 0.02 else 0.0,
+    )

@@ -1,0 +1,49 @@
+"""What every apply leaves, compared with what the one before left: an outcome once recorded stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.apply.reconcile import Result
+from runner.apply.session import Session
+from runner.plan.remaining import Row
+from tests.simulation.history import Applier, History, lines_in
+from tests.simulation.rows import JobSpec
+
+_SETTLED = (Row.OK, Row.ERROR)
+
+
+def note_outcomes(
+    history: History, applier: Applier, specs: Sequence[JobSpec], session: Session, result: Result
+) -> None:
+    """An outcome changes only where somebody asked again, or the memory was lost."""
+    for job, rows in zip(session.desired, result.plan.rows, strict=True):
+        for ordinal, state in enumerate(rows.states):
+            _note(history, applier, bytes(job.keys[16 * ordinal : 16 * ordinal + 16]), state)
+    for address in result.written:
+        _note_answers(history, applier, next(spec for spec in specs if spec.address == address))
+
+
+def _note(history: History, applier: Applier, key: bytes, state: int) -> None:
+    before = history.outcomes.get((applier.name, key))
+    if before is not None and before[1] != state and history.is_tame:
+        since, was = before
+        is_asked = history.asked_since(key, since, replaces=was == Row.OK)
+        if not is_asked and not history.forgotten_since(since, applier.name):
+            history.blame(f"changed: {key.hex()[:4]} was {Row(was).name}, is {Row(state).name}")
+    if state in _SETTLED:
+        history.outcomes[applier.name, key] = history.world.seconds, state
+    elif before is not None:
+        del history.outcomes[applier.name, key]
+
+
+def _note_answers(history: History, applier: Applier, spec: JobSpec) -> None:
+    for key, line in zip(spec.row_keys(), lines_in(applier.root / spec.output), strict=True):
+        before = history.shown.get((applier.name, key))
+        if before is not None and before[1] != line.answer and history.is_tame:
+            since, was = before
+            is_replaced = any(key in one.keys and one.replaces for one in history.asked)  # the newest answer is shown
+            if not is_replaced and not history.forgotten_since(since, applier.name):
+                history.blame(f"changed: the answer to {key.hex()[:4]} was {was}, is {line.answer}")
+        if line.answer is not None:
+            history.shown[applier.name, key] = history.world.seconds, line.answer
