@@ -413,9 +413,7 @@ class Http:
             verify=_tls() if secure else _no_tls(),
             trust_env=self._settings.trust_env and not local,
             follow_redirects=False,
-            cookies=CookieJar(
-                DefaultCookiePolicy(allowed_domains=())
-            ),  # nothing here needs one
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # nothing here needs one
             limits=httpx.Limits(max_connections=4, max_keepalive_connections=keep_alive),
             headers={
                 "accept": "application/json",

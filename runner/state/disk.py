@@ -73,6 +73,7 @@ class DiskStore:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        view(folder).close()  # diskcache writes on opening: not into what is damaged
         try:
             self._cache = Cache(
                 str(folder),
@@ -172,4 +173,6 @@ class DiskView:
 
 def view(folder: Path) -> Store:
     """The state in `folder` for reading; an empty one where there is none yet."""
-    return DiskView(folder) if (folder / DATABASE).is_file() else EmptyStore()
+    database = folder / DATABASE
+    is_begun = database.is_file() and database.stat().st_size  # it is empty when its maker was killed
+    return DiskView(folder) if is_begun else EmptyStore()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import StateError
-from runner.state.disk import DiskStore
+from runner.state.disk import DiskStore, view
 from runner.state.objects import Objects
 from runner.state.overlay import OverlayObjects, copy_state
 
@@ -48,7 +48,7 @@ def test_a_copy_holds_what_was_committed_and_leaves_the_source_alone(tmp_path: P
     copy = DiskStore(tmp_path / "copy")
     copy.write({"batch/0": None})
     assert len(list(copy.list("batch/"))) == 49
-    assert source.get("batch/0") == {"number": 0}
+    assert view(tmp_path / "source").get("batch/0") == {"number": 0}
     copy.close()
     source.close()
 
