@@ -168,7 +168,7 @@ def _system_prompt(job: Job) -> str:
     """The system message that every row of a job begins with, where it is the same text in all of them."""
     if job.model.endpoint != ENDPOINTS[0] or not job.prompt.messages:
         return ""
-    from runner.compile.template import static_text  # not needed by most plans
+    from runner.compile.parse import static_text  # not needed by most plans
 
     first = job.prompt.messages[0]
     return (static_text(first.content) or "") if first.role == "system" else ""

@@ -10,8 +10,9 @@ import msgspec
 
 from runner.compile import digest, ids, requests
 from runner.compile.compiled import KEY_BYTES
+from runner.compile.parse import parse
 from runner.compile.stream import Rendering, RowFailure
-from runner.compile.template import Source, Template, parse, suggestion
+from runner.compile.template import Source, Template, suggestion
 from runner.data.rows import Block, SourceRow
 from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job.capabilities import LineFormat

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import TemplateError
 
+from runner.compile.parse import parse, plain_of
 from runner.compile.sandbox import Sandbox
-from runner.compile.template import Source, Template, parse, plain_of, unknown_names
+from runner.compile.template import Source, Template, unknown_names
 from runner.compile.tree import template_of
 from runner.errors import Mark, SpecError
 from tests.compile.made import COUNTRIES, write_rows
