@@ -200,7 +200,12 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
         if not isinstance(error, (NotSent, NotFound, OutcomeUnknown, RateLimited)):
             session.troubles[batch.owner] = error  # no use waiting
         if batch.trouble != failure_of(error):
-            session.records.save(batch.but(trouble=failure_of(error)))
+            assert isinstance(sight, Observed), "only what was seen to end is fetched"
+            session.records.save(
+                batch.but(
+                    phase=sight.phase, raw_status=sight.raw_status, counts=sight.counts, trouble=failure_of(error)
+                )
+            )
             session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {failure_of(error)}")
         return False
 

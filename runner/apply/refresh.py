@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from runner.apply.session import Session
-from runner.apply.wave import counts_of, states_of
+from runner.apply.wave import FREE, counts_of, states_of
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan.decide import CannotSee, Gone, Sight
 from runner.providers.base import Provider
+from runner.state.wave import States
 
 CLOCK_SLACK = timedelta(minutes=10)  # between our clock and the remote's
 LATE_RESULTS = timedelta(minutes=3)  # after its end, a batch that finished nothing and names no files has none
@@ -35,7 +36,7 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
     waiting: dict[str, list[Batch]] = {}
     for batch in batches:
         if batch.is_wave and (states := states_of(session, batch)) is not None:
-            looks.sights[batch.key] = Observed("", Phase.RUNNING, batch.raw_status, counts_of(states))
+            looks.sights[batch.key] = wave_as_seen(batch, states)
         elif batch.stage is Stage.SUBMITTED and not batch.is_wave:
             waiting.setdefault(str(batch.origin), []).append(batch)
     for mine in waiting.values():
@@ -50,6 +51,13 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
             seen = listed.get(batch.remote_id) or _look(session, provider, batch)
             looks.sights[batch.key] = _final_by_now(seen, session.clock.now())
     return looks
+
+
+def wave_as_seen(batch: Batch, states: States) -> Observed:
+    """A wave, as its journal shows it."""
+    unsent = sum(states.count(step) for step in FREE)
+    told = f"{unsent:,} of them are still to be sent" if unsent else ""
+    return Observed("", Phase.RUNNING, batch.raw_status, counts_of(states), stall=told)
 
 
 def _final_by_now(sight: Sight, now: datetime) -> Sight:

@@ -9,7 +9,7 @@ from runner.apply.collect import record, tally_of
 from runner.apply.recordings import NOT_SENT, Round
 from runner.apply.schedule import Rules, Schedule
 from runner.apply.session import Session
-from runner.apply.wave import FREE, Wave, counts_of
+from runner.apply.wave import FREE, SENDING, Wave, counts_of
 from runner.errors import RemoteError
 from runner.job.observed import Observed, Phase
 from runner.job.outcomes import Outcome
@@ -25,10 +25,10 @@ TOGETHER = 64  # threads that write outcomes, which are durable by the group
 def begin(session: Session, intent: Batch) -> Batch:
     """A wave on record, nothing of it sent yet."""
     wave = intent.but(
-        stage=Stage.SUBMITTED, phase=Phase.RUNNING, raw_status="sending", submitted_at=session.clock.now()
+        stage=Stage.SUBMITTED, phase=Phase.RUNNING, raw_status=SENDING, submitted_at=session.clock.now()
     )
     session.records.save(wave)
-    session.reporter.step(f"{wave.owner}: sending {wave.rows:,} recordings")
+    session.reporter.step(f"{wave.owner}: sending {wave.rows:,} recording{'s' if wave.rows != 1 else ''}")
     return wave
 
 
@@ -141,7 +141,8 @@ def _after(session: Session, wave: Wave, now: Round) -> Batch:
         session.troubles.pop(batch.owner, None)
     if states.count(Step.ANSWERED) + states.count(Step.HELD) == batch.rows:
         return _bring_home(session, wave, Phase.COMPLETED)
-    if now.halt is not None and states.count(Step.NONE) + states.count(Step.CLEARED) == batch.rows:
+    is_out = states.repeated or states.count(Step.NONE) + states.count(Step.CLEARED) < batch.rows
+    if now.halt is not None and not is_out:
         dropped = batch.but(stage=Stage.DROPPED, trouble=now.halt.message)  # nothing is out, nothing is lost
         session.records.save(dropped)
         return dropped

@@ -132,7 +132,9 @@ def _report(session: Session, result: Result, *, interrupted: bool) -> int:
         if (accounting := result.written.get(job.address)) is not None:
             lines.append(views.accounting_line(job.address, job.output, accounting))
         elif part.counts.ok < part.counts.wanted:
-            lines.append(views.accounting_line(job.address, job.output, views.standing(part)))
+            there = session.output_file(job.output).exists()
+            told = f"{job.output} is from before" if there else "no results file yet"
+            lines.append(views.accounting_line(job.address, told, views.standing(part)))
         else:
             continue
         if number := standing.possible_duplicates(job.address, asked):

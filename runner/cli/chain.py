@@ -54,7 +54,7 @@ def _job_lines(job: JobView) -> list[str]:
     )
     lines += [f"  ! {maybe_twice(at.possible_duplicates)}"] if at.possible_duplicates else []
     lines += _tree_lines(job.batches)
-    lines += [f"  error  {failed.custom_id}  {voice.one_line(failed.words)}" for failed in job.failures]
+    lines += [f"  error  {voice.one_line(failed.custom_id)}  {voice.one_line(failed.words)}" for failed in job.failures]
     if job.failures and len(job.failures) < at.error:
         lines.append(f"  … {at.error - len(job.failures):,} more in `{at.output}`")
     return lines

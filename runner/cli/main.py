@@ -137,13 +137,17 @@ def run(arguments: Sequence[str]) -> int:
 def _words_of_system(error: OSError) -> str:
     """The same for what the system refused."""
     place = f"`{error.filename}`: " if error.filename else ""
+    from runner.cli.voice import plain
+
     is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     hint = "\n\nhint: Make room and run the same command again; nothing was lost" if is_full else ""
-    return f"error: {place}{error.strerror}{hint}"
+    return plain(f"error: {place}{error.strerror}{hint}")
 
 
 def words_of(error: RunnerError) -> str:
     """`place: error: message`, then the hint on its own line."""
+    from runner.cli.voice import plain
+
     place = f"{error.mark}: " if error.mark else ""
     text = f"{place}error: {error.message}"
-    return f"{text}\n\nhint: {error.hint}" if error.hint else text
+    return plain(f"{text}\n\nhint: {error.hint}" if error.hint else text)

@@ -98,7 +98,9 @@ def run(
     )
     with opening as (session, remotes):
         session.parallelism = parallelism
-        guards = replace(guards, project_budget_usd=session.project.budget)
+        # Nothing is paid here, so nothing is held back for want of a memory: a note says what a real run wants
+        wants_flag = not guards.first_run
+        guards = replace(guards, project_budget_usd=session.project.budget, first_run=True)
         lost = [name for name in {job.provider for job in session.desired} if remotes.lacks_account(name)]
         try:
             result, rehearsed = rehearse(session, guards, sorted(lost))
@@ -110,6 +112,8 @@ def run(
         _show(session, result, rehearsed)
         for note in _notes(session, remotes, rehearsed):
             click.echo(note, err=True)
+        if wants_flag and (strange := _never_sent_to(session, rehearsed)):
+            click.echo(f"A real run wants `--first-run` once: {strange} cannot say what was sent before", err=True)
         click.echo(_last_line([_view(session, one) for one in rehearsed], command))
     return _code(result)
 
@@ -219,6 +223,15 @@ def _inputs(jobs: Sequence[JobView]) -> str:
     parts = [f"{sum(job.tokens for job in jobs):,} tokens in"] if texts else []
     parts += [f"{minutes:,.1f} minutes of sound"] if minutes else []
     return " and ".join(parts)
+
+
+def _never_sent_to(session: Session, rehearsed: Sequence[Rehearsed]) -> str:
+    """Remotes that cannot be searched and of which nothing is on record, in words."""
+    shadow = session.shadow
+    known = {b.origin.provider for b in session.records.batches() if shadow is None or not shadow.made(b)}
+    jobs = (one.job for one in rehearsed if one.batches)
+    names = {j.provider for j in jobs if not (j.card.can_list or j.card.is_free or j.provider in known)}
+    return ", ".join(f"`{name}`" for name in sorted(names))
 
 
 def _last_line(jobs: Sequence[JobView], command: str) -> str:

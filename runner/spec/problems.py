@@ -113,7 +113,8 @@ def render(problems: Sequence[Problem], root: Path) -> str:
 
 
 def _words(problem: Problem, root: Path) -> str:
-    text = f"{printable(str(problem.mark))}: {problem.severity}: {problem.message}"
+    place = f"{printable(str(problem.mark))}: " if problem.mark.file else ""
+    text = f"{place}{problem.severity}: {problem.message}"
     snippet = problem.snippet or _line_at(problem.mark, root)
     if snippet.strip():
         text += "\n" + _pointed(snippet, problem.mark)
