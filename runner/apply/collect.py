@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from runner.apply.session import Session
 from runner.errors import NotFound, OutcomeUnknown, RemoteError
 from runner.job.observed import Observed, Phase
@@ -9,6 +11,7 @@ from runner.job.recorded import Batch, ResultObject, Stage, Tally
 from runner.results import index
 
 DOWNLOADS = 3
+FILES_SETTLE = timedelta(days=1)  # after its end, the files of a batch are what they will ever be
 
 
 def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
@@ -29,6 +32,9 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
             break
     else:
         raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
+    if _is_something_else(report, seen) and not _ended_long_ago(session, seen):
+        finished = seen.counts.completed + seen.counts.failed
+        raise OutcomeUnknown(f"{finished:,} rows have finished, and what came in place of the files holds none of them")
     results = tuple(ResultObject(file.name, file.stat().st_size) for file in files)
     _tell(session, batch, report)
     return record(session, batch, seen, results, report.index, tally_of(report))
@@ -62,7 +68,20 @@ def tally_of(report: index.IndexReport) -> Tally:
 
 def _is_complete(report: index.IndexReport, seen: Observed) -> bool:
     """Whether the files hold as many finished rows as the remote counted; a cut file does not."""
-    return report.lines - report.unreadable >= seen.counts.completed + seen.counts.failed
+    return _own_lines(report) >= seen.counts.completed + seen.counts.failed
+
+
+def _own_lines(report: index.IndexReport) -> int:
+    return report.lines - report.unreadable - report.foreign
+
+
+def _is_something_else(report: index.IndexReport, seen: Observed) -> bool:
+    """Whether what came has nothing to do with what the remote counted: nothing, a gateway's page, another's file."""
+    return not _is_complete(report, seen) and _own_lines(report) <= 0
+
+
+def _ended_long_ago(session: Session, seen: Observed) -> bool:
+    return seen.ended_at is not None and session.clock.now() - seen.ended_at > FILES_SETTLE
 
 
 def record(

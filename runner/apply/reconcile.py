@@ -58,6 +58,7 @@ def apply(
 ) -> Result:
     """Reconcile until everything is settled, blocked, or `wait_seconds` are over (None: no bound, 0: one pass)."""
     started = session.clock.monotonic()
+    session.until = started + wait_seconds if wait_seconds else None
     result: Result | None = None
     pause = 0.0
     while True:
@@ -99,7 +100,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     recover.remember(session)
     _sweep_spool(session)
     settle_all(session, session.records.batches())
-    collected = _observe(session)
+    collected = _observe(session, guards)
     recorded = session.recorded()
     if last and not collected and not _due(session) and _is_as_before(session, last.plan):
         return _still(session, last)
@@ -143,10 +144,12 @@ def _write(session: Session, result: Result, recorded: Recorded, rewrite: output
         session.reporter.step(f"{rewrite.address}: wrote `{rewrite.output}` ({rewrite.drift})")
 
 
-def _observe(session: Session) -> int:
+def _observe(session: Session, guards: Guards) -> int:
     """Look at every batch in flight and take what has ended; how many batches were brought home."""
     active = [batch for batch in session.records.batches() if batch.is_active]
-    collected = sum(_carry_on(session, batch) for batch in active if batch.is_wave and batch.stage is Stage.SUBMITTED)
+    collected = sum(
+        _carry_on(session, batch, guards) for batch in active if batch.is_wave and batch.stage is Stage.SUBMITTED
+    )
     batches = [batch for batch in active if not batch.is_wave]
     looks = look(session, batches)
     sweep_twins(session, session.records.batches(), looks)
@@ -158,10 +161,10 @@ def _observe(session: Session) -> int:
     return collected
 
 
-def _carry_on(session: Session, wave: Batch) -> bool:
+def _carry_on(session: Session, wave: Batch, guards: Guards) -> bool:
     """Go on with a wave of recordings; whether all its outcomes are here now."""
     try:
-        return waves.carry_on(session, wave).stage is Stage.COLLECTED
+        return waves.carry_on(session, wave, guards.max_usd).stage is Stage.COLLECTED
     except RemoteError as error:
         if not session.remotes.lost_sight(wave.origin.provider):
             session.troubles[wave.owner] = error
@@ -283,7 +286,7 @@ def _after_search(session: Session, guards: Guards, plan: Plan) -> Plan:
                 if provider == name:
                     session.troubles[address] = error
     if adopted:
-        _observe(session)
+        _observe(session, guards)
         return make(session.desired, session.recorded(), {}, guards, session.project.paths)
     return plan
 

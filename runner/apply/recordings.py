@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from datetime import timedelta
 from pathlib import Path
 
 from runner.apply.reporter import progress_of
 from runner.apply.schedule import Rules, Schedule
 from runner.apply.session import Session
-from runner.apply.wave import FREE, Place, Wave
+from runner.apply.wave import FREE, WAITING, Place, Wave
 from runner.errors import (
     AuthFailed,
     BlockedError,
@@ -32,6 +33,7 @@ from runner.results import parse
 from runner.state.wave import Entry, Step
 
 MOST_LOOKS_GONE = 8  # a receipt that still answers 404 by then will not be heard of again
+LONG_SENT = timedelta(hours=1)  # nor one that answers 404 so long after the last recording was sent
 UNSENT_IN_A_ROW = 3  # then it is the remote that cannot be reached, and not one recording
 TELL_SECONDS = 1.0
 NOT_SENT, REFUSED = "not_sent", "refused"
@@ -56,6 +58,7 @@ class Round:
         self.unseen = ""  # why a look did not succeed
         self.held: list[int] = []
         self._unsent = 0  # calls in a row that did not reach the remote
+        self._blind = 0  # looks in a row that got no answer
 
     def run(self, parallelism: int) -> None:
         """Until nothing is left to send and nothing is due. Raises StateError when the journal cannot be written."""
@@ -82,9 +85,12 @@ class Round:
         free = [number for step in FREE for number in self._journal.states.at(step)]
         sends = iter(sorted(free))
         is_sending = True
-        while True:
+        now = self._clock.monotonic()
+        while not self._is_over():
+            if is_sending:
+                now = self._clock.monotonic()  # what comes due after the last was sent is for the next round to look at
             with self._lock:
-                due = self._schedule.take(self._clock.monotonic())
+                due = self._schedule.take(now) if self._blind < UNSENT_IN_A_ROW else None
             if due is not None:
                 yield self._look, due
             number = next(sends, None) if is_sending else None
@@ -93,6 +99,10 @@ class Round:
                 yield self._send, number
             elif due is None:
                 return
+
+    def _is_over(self) -> bool:
+        """Whether the command was told to wait no longer."""
+        return self._session.until is not None and self._clock.monotonic() >= self._session.until
 
     def _may_send(self) -> bool:
         return self.halt is None and self._clock.monotonic() >= self._schedule.not_before
@@ -133,6 +143,10 @@ class Round:
             if not isinstance(error, DataError):
                 self.halt = error
         except Refused as error:
+            if _is_about_all(error):
+                self._journal.append(Entry(number, Step.CLEARED))
+                self.halt = self.trouble = error
+                return
             code = error.code or str(error.status or REFUSED)
             self._journal.answer(number, Outcome.FINAL, error_line(self._custom_id(number), code, error.message))
         else:
@@ -162,10 +176,12 @@ class Round:
             self._missing(number)
         except RunnerError as error:
             self.unseen = error.message
+            self._blind += 1
             if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
                 self.trouble = error
             self._look_again(number)
         else:
+            self._blind = 0
             self._heard(number, receipt, heard)
 
     def _heard(self, number: int, receipt: Receipt, heard: Heard) -> None:
@@ -183,7 +199,7 @@ class Round:
         """A new recording may not be known everywhere yet; one that stays unknown is held for a person."""
         with self._lock:
             looks = self._schedule.gone[number] = self._schedule.gone.get(number, 0) + 1
-        if looks < MOST_LOOKS_GONE:
+        if looks < MOST_LOOKS_GONE and not self._has_waited_long():
             self._look_again(number)
             return
         self._journal.append(Entry(number, Step.HELD))
@@ -191,6 +207,12 @@ class Round:
             self._schedule.drop(number)
             self.held.append(number)
             self.unseen = "the remote no longer knows it"
+
+    def _has_waited_long(self) -> bool:
+        """Whether the last recording was sent long ago. A command that makes a single pass counts no looks."""
+        batch = self._wave.batch
+        since = batch.seen_at if batch.raw_status == WAITING else None
+        return since is not None and self._clock.now() - since > LONG_SENT
 
     def _look_again(self, number: int) -> None:
         with self._lock:
@@ -203,6 +225,12 @@ class Round:
     def _custom_id(self, number: int) -> str:
         with self._places:
             return self._wave.custom_id(number)
+
+
+def _is_about_all(error: Refused) -> bool:
+    """Whether a refusal says nothing of this recording: the address is wrong, or the account cannot pay."""
+    status = error.status or 0
+    return 300 <= status < 400 or status in (402, 404, 405)
 
 
 def _as_asked(place: Place) -> Recording:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterable
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,14 @@ if TYPE_CHECKING:
     from runner.results.adopt import AdoptedFile
 
 ADOPTED = "adopted"
+
+
+class Found(Enum):
+    """What becomes of a remote batch that is ours and not on record."""
+
+    ADOPTED = "adopted"
+    NOT_YET = "not yet"  # a batch on record holds the same requests; it may leave them unanswered
+    LEFT = "left"
 
 
 class _IdLine(msgspec.Struct):
@@ -73,15 +82,23 @@ def _search(session: Session, name: str) -> int:
     began = session.clock.now()
     if str(origin) in record.recovered_from and str(origin) in record.searched_at:
         since = record.searched_at[str(origin)] - CLOCK_SLACK  # others may have sent since then, and before we did
-    wanted = _unsettled(session)
+    wanted, in_flight = _unsettled(session)
     listed = [seen for seen in provider.batches(since) if provider.is_of(session.project.name, seen)]
     found = [seen for seen in listed if seen.remote_id not in known]
-    adopted = 0
+    adopted, is_all = 0, True
     for seen in sorted(found, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.remote_id)):
         if seen.is_refusal and provider.card.effect is not EffectClass.NAMED:
             continue  # it holds nothing; a named one still holds its name
-        adopted += _adopt(session, provider, origin, seen, wanted)
+        match _adopt(session, provider, origin, seen, wanted, in_flight):
+            case Found.ADOPTED:
+                adopted += 1
+            case Found.NOT_YET:
+                is_all = False
+            case Found.LEFT:
+                pass
     sweep_twins(session, session.records.batches(), Looks(listed=[(provider, seen) for seen in listed]))
+    if not is_all:
+        return adopted  # the next search begins where this one did
     record = session.records.project()
     assert record is not None
     if str(origin) not in record.recovered_from:
@@ -90,18 +107,21 @@ def _search(session: Session, name: str) -> int:
     return adopted
 
 
-def _unsettled(session: Session) -> bytes:
-    """Keys that some job wants, that no collected batch has answered, and that none in flight holds."""
-    wanted = union([session.keys_of(job) for job in session.desired])
+def _unsettled(session: Session) -> tuple[bytes, bytes]:
+    """Keys that some job wants and no collected batch has answered: those not in flight, and those that are."""
+    free = in_flight = union([session.keys_of(job) for job in session.desired])
     for entry in session.recorded().batches:
         if entry.batch.is_active:
-            wanted = without(wanted, entry.keys)
+            free = without(free, entry.keys)
         elif entry.index:
-            wanted = without(wanted, answered(entry.index))
-    return wanted
+            done = answered(entry.index)
+            free, in_flight = without(free, done), without(in_flight, done)
+    return free, without(in_flight, free)
 
 
-def _adopt(session: Session, provider: Provider, origin: Origin, seen: Observed, wanted: bytes) -> bool:
+def _adopt(
+    session: Session, provider: Provider, origin: Origin, seen: Observed, wanted: bytes, in_flight: bytes
+) -> Found:
     """Record one remote batch of ours. Its requests are read back from its input, which is ours as well."""
     if seen.continued_from:
         keys, size = _keys_left_by(session, provider, seen.continued_from), 0
@@ -110,13 +130,13 @@ def _adopt(session: Session, provider: Provider, origin: Origin, seen: Observed,
     if keys is None:
         what = f"`{seen.continued_from}`, which it continues," if seen.continued_from else "its input"
         session.reporter.warn(f"`{seen.remote_id}` is ours, but {what} is gone: it is left alone")
-        return False
+        return Found.LEFT
     if not common(wanted, keys):
-        return False
+        return Found.NOT_YET if common(in_flight, keys) else Found.LEFT
     sha256 = hashlib.sha256(keys).hexdigest()
     if not sha256.startswith(seen.stamp.get("runner_set", "")):
         session.reporter.warn(f"`{seen.remote_id}` carries our stamp over other requests: it is left alone")
-        return False
+        return Found.LEFT
     project = session.records.project()
     assert project is not None
     generation = _number(seen.stamp.get("runner_generation"), 0)
@@ -155,7 +175,7 @@ def _adopt(session: Session, provider: Provider, origin: Origin, seen: Observed,
         replace(project, next_sequence=project.next_sequence + 1, generation=max(project.generation, generation)),
     )
     session.reporter.step(f"{batch.owner}: adopted `{seen.remote_id}` ({batch.rows:,} requests, {seen.phase})")
-    return True
+    return Found.ADOPTED
 
 
 def _who_wants(session: Session, origin: Origin, keys: bytes) -> str:

@@ -56,7 +56,7 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
 def wave_as_seen(batch: Batch, states: States) -> Observed:
     """A wave, as its journal shows it."""
     unsent = sum(states.count(step) for step in FREE)
-    told = f"{unsent:,} of them are still to be sent" if unsent else ""
+    told = f"{unsent:,} of them are still to be sent" if unsent else batch.trouble
     return Observed("", Phase.RUNNING, batch.raw_status, counts_of(states), stall=told)
 
 

@@ -35,7 +35,7 @@ class Decision:
     """What a person says: RECEIPT (the remote has it under this id), CLEARED (it has not) or REPEATED (ask again)."""
 
     step: Step
-    remote_id: str = ""
+    remote_id: str = ""  # of a receipt; empty: each under the id that is on record for it
     account: str = ""  # of a receipt; empty: as the other receipts say
 
 
@@ -61,7 +61,9 @@ def resolve(session: Session, address: str, rows: Collection[str], decision: Dec
     Raises UsageError for a name that is not held, and for a receipt that cannot be.
     """
     meant = _named(session, address, held(session, address), rows)
-    if decision.step is Step.RECEIPT and len(meant) != 1:
+    if decision.step is Step.RECEIPT and not decision.remote_id:
+        meant = _with_ids(meant, rows)
+    elif decision.step is Step.RECEIPT and len(meant) != 1:
         few = f"{len(meant):,} are held: name one with `--row`" if meant else f"nothing of `{address}` is held"
         raise UsageError(f"`--adopt` is about one recording; {few}")
     by_wave: dict[str, list[Held]] = {}
@@ -72,12 +74,24 @@ def resolve(session: Session, address: str, rows: Collection[str], decision: Dec
     return meant
 
 
+def _with_ids(meant: Sequence[Held], rows: Collection[str]) -> list[Held]:
+    """Those that the remote gave an id. Raises UsageError where that is none, or not all that were named."""
+    known = [one for one in meant if one.remote_id]
+    if meant and (not known or (rows and len(known) < len(meant))):
+        nameless = ", ".join(f"`{one.name}`" for one in meant[:5] if not one.remote_id)
+        raise UsageError(f"no id is on record for {nameless}", hint="Give it with `--row ID --adopt REMOTE_ID`")
+    return known
+
+
 def _decide(session: Session, meant: Sequence[Held], decision: Decision) -> None:
     batch = meant[0].batch
     wave = Wave(session, batch)
     try:
-        if decision.step is Step.RECEIPT:
-            _check_free(wave, decision.remote_id)
+        if decision.step is Step.RECEIPT and not decision.remote_id:
+            accounts = {one.number: wave.states[one.number].account for one in meant}
+            entries = [Entry(one.number, Step.RECEIPT, one.remote_id, accounts[one.number]) for one in meant]
+        elif decision.step is Step.RECEIPT:
+            _check_free(session, wave, decision.remote_id)
             account = decision.account or _account(session, wave)
             entries = [Entry(meant[0].number, Step.RECEIPT, decision.remote_id, account)]
         else:
@@ -89,14 +103,28 @@ def _decide(session: Session, meant: Sequence[Held], decision: Decision) -> None
         wave.close()
 
 
-def _check_free(wave: Wave, remote_id: str) -> None:
+def _check_free(session: Session, wave: Wave, remote_id: str) -> None:
     """One answer is of one recording. Raises UsageError."""
     if not remote_id.isprintable() or not remote_id.strip() or len(remote_id) > LONGEST_NAME:
         raise UsageError("`--adopt` takes the id that the remote gave the recording")
-    for step in (Step.RECEIPT, Step.ANSWERED):
-        for number in wave.states.at(step):
-            if wave.states[number].remote_id == remote_id:
-                raise UsageError(f"`{remote_id}` is `{wave.name(number)}`, which is not held")
+    for number in _known_as(wave.states, remote_id):
+        raise UsageError(f"`{remote_id}` is `{wave.name(number)}`, which is not held")
+    for other, states in _other_waves(session, wave):
+        for _ in _known_as(states, remote_id):
+            raise UsageError(f"`{remote_id}` is a recording of the earlier wave `{other.key}`, which is not held")
+
+
+def _known_as(states: States, remote_id: str) -> Iterator[int]:
+    numbers = (number for step in (Step.RECEIPT, Step.ANSWERED) for number in states.at(step))
+    return (number for number in numbers if states[number].remote_id == remote_id)
+
+
+def _other_waves(session: Session, wave: Wave) -> Iterator[tuple[Batch, States]]:
+    """The other waves of its origin that were begun, and what is known of them."""
+    for other in session.records.batches():
+        is_other = other.is_wave and other.key != wave.batch.key and other.origin == wave.batch.origin
+        if is_other and (states := states_of(session, other)) is not None:
+            yield other, states
 
 
 def _account(session: Session, wave: Wave) -> str:
@@ -106,8 +134,7 @@ def _account(session: Session, wave: Wave) -> str:
     """
     known = _accounts(wave.states)
     if not known:
-        others = [other for other in session.records.batches() if other.is_wave and other.origin == wave.batch.origin]
-        known = known.union(*(_accounts(states) for other in others if (states := states_of(session, other))))
+        known = known.union(*(_accounts(states) for _, states in _other_waves(session, wave)))
     if len(known) != 1:
         raise UsageError("it is not known whose recording that is", hint="Give the remote's account with `--account`")
     return known.pop()

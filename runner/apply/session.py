@@ -24,6 +24,7 @@ from runner.providers.audio import AudioProvider
 from runner.providers.base import Provider
 from runner.spec.project import Project
 from runner.state.home import Home
+from runner.state.journal import DiskJournal, Journal
 from runner.state.objects import Objects
 from runner.state.records import Records
 
@@ -52,8 +53,10 @@ class Session:
     troubles: dict[str, RunnerError] = field(default_factory=dict)
     drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by batch
     live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
+    until: float | None = None  # monotonic seconds: what takes long ends then, and goes on in the next command
     parallelism: int | None = None  # calls at once, where each request is a call of its own
     pool: Callable[[int], Executor] = threads
+    journal: Callable[[Path, Path, int], Journal] = DiskJournal  # of a wave: its file, that of its answers, recordings
     schedules: dict[str, Schedule] = field(default_factory=dict)  # of waves, by batch
     _keys: dict[str, bytes] = field(default_factory=dict)
     _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)

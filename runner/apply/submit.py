@@ -130,20 +130,20 @@ def _upload(session: Session, provider: Provider, batch: Batch, source: Path) ->
         try:
             found = provider.find_upload(submission, batch.size_bytes) if may_be_there else None
             return found or provider.upload(source, submission)
-        except OutcomeUnknown:
+        except OutcomeUnknown as error:
             # A file costs nothing: look whether it arrived, or send it again
             may_be_there = True
             if not left:
-                _drop(session, batch)
+                _drop(session, batch, error)
                 raise
-        except RemoteError:
-            _drop(session, batch)
+        except RemoteError as error:
+            _drop(session, batch, error)
             raise
     raise AssertionError("the last try returns or raises")
 
 
-def _drop(session: Session, batch: Batch) -> None:
-    session.records.save(batch.but(stage=Stage.DROPPED, trouble="the upload did not succeed"))
+def _drop(session: Session, batch: Batch, why: RemoteError) -> None:
+    session.records.save(batch.but(stage=Stage.DROPPED, trouble=f"the upload did not succeed: {why.message}"))
 
 
 def create(session: Session, provider: Provider, batch: Batch) -> Batch:

@@ -16,10 +16,11 @@ from runner.job.outcomes import Outcome
 from runner.job.packed import KEY_BYTES, unpack
 from runner.job.recorded import Batch
 from runner.providers.audio import Recording
-from runner.state.journal import DiskJournal, States, read_states
+from runner.state.journal import States, read_states
 from runner.state.wave import Step
 
 JOURNAL, RAW = "journal", "0.jsonl"
+SENDING, WAITING = "sending", "waiting for answers"  # in Batch.raw_status
 FREE = (Step.NONE, Step.CLEARED, Step.REPEATED)
 
 
@@ -55,7 +56,7 @@ class Wave:
         self.batch = batch
         self.raw = folder / RAW
         self._keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-        self.journal = DiskJournal(folder / JOURNAL, self.raw, batch.rows)
+        self.journal = session.journal(folder / JOURNAL, self.raw, batch.rows)
         self._places: Mapping[bytes, Place] | None = None
         self._compiled = session.compiled
 
@@ -85,7 +86,7 @@ class Wave:
         is_sending = any(self.states.count(step) for step in FREE)
         return self.batch.but(
             phase=Phase.RUNNING,
-            raw_status="sending" if is_sending else "waiting for answers",
+            raw_status=SENDING if is_sending else WAITING,
             counts=counts_of(self.states),
             possible_duplicates=self.states.repeated,
         )

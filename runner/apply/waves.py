@@ -10,7 +10,7 @@ from runner.apply.recordings import NOT_SENT, Round
 from runner.apply.schedule import Rules, Schedule
 from runner.apply.session import Session
 from runner.apply.wave import FREE, SENDING, Wave, counts_of
-from runner.errors import RemoteError
+from runner.errors import BlockedError, RemoteError
 from runner.job.observed import Observed, Phase
 from runner.job.outcomes import Outcome
 from runner.job.recorded import Batch, ResultObject, Stage
@@ -24,17 +24,16 @@ TOGETHER = 64  # threads that write outcomes, which are durable by the group
 
 def begin(session: Session, intent: Batch) -> Batch:
     """A wave on record, nothing of it sent yet."""
-    wave = intent.but(
-        stage=Stage.SUBMITTED, phase=Phase.RUNNING, raw_status=SENDING, submitted_at=session.clock.now()
-    )
+    wave = intent.but(stage=Stage.SUBMITTED, phase=Phase.RUNNING, raw_status=SENDING, submitted_at=session.clock.now())
     session.records.save(wave)
     session.reporter.step(f"{wave.owner}: sending {wave.rows:,} recording{'s' if wave.rows != 1 else ''}")
     return wave
 
 
-def carry_on(session: Session, batch: Batch) -> Batch:
+def carry_on(session: Session, batch: Batch, max_usd: float | None = None) -> Batch:
     """Send and look at what can be now; the batch as COLLECTED once every recording has an outcome.
 
+    max_usd: what the rest of a wave that an earlier command began may cost; dearer, it is only looked at.
     Raises RemoteError where the remote cannot be spoken to, StateError where the journal cannot be read or written.
     """
     wave = Wave(session, batch)
@@ -43,12 +42,27 @@ def carry_on(session: Session, batch: Batch) -> Batch:
         held = _decide_open(wave, rules)
         provider = session.audio_of(batch)
         now = Round(session, wave, provider, schedule, rules)
+        now.halt = now.trouble = _too_dear(wave, max_usd)
         if _has_work(wave, schedule, session.clock.monotonic()):
             now.run(session.parallelism or provider.parallelism)
         _tell_held(session, wave, held + now.held, now.unseen)
         return _after(session, wave, now)
     finally:
         wave.close()
+
+
+def _too_dear(wave: Wave, max_usd: float | None) -> BlockedError | None:
+    batch, unsent = wave.batch, sum(wave.states.count(step) for step in FREE)
+    if max_usd is None or not unsent or batch.estimated_usd == 0:
+        return None
+    usd = None if batch.estimated_usd is None else batch.estimated_usd * unsent / batch.rows
+    if usd is not None and usd <= max_usd:
+        return None
+    cost = "has a cost that is not known" if usd is None else f"is estimated at ${usd:.2g}"
+    return BlockedError(
+        f"{batch.owner}: sending the {unsent:,} recordings left of a begun wave {cost}; `--max-usd` is {max_usd}",
+        hint=f"Allow more, or stop the wave with `runner cancel {batch.owner}`",
+    )
 
 
 def abandon(session: Session, batch: Batch) -> Batch:
@@ -125,7 +139,7 @@ def _tell_held(session: Session, wave: Wave, held: list[int], why: str) -> None:
         row = shlex.quote(name)
         session.reporter.warn(
             f"{owner}: `{name}` is held: {why}; "
-            f"`runner state resolve {owner} --row {row}` with `--adopt ID`, `--clear` or `--resubmit`"
+            f"`runner state resolve {owner} --row {row}` with `--adopt ID`, `--look`, `--clear` or `--resubmit`"
         )
     if len(held) > MOST_TOLD:
         session.reporter.warn(
@@ -146,6 +160,8 @@ def _after(session: Session, wave: Wave, now: Round) -> Batch:
         dropped = batch.but(stage=Stage.DROPPED, trouble=now.halt.message)  # nothing is out, nothing is lost
         session.records.save(dropped)
         return dropped
+    if now.unseen and now.unseen != batch.trouble:
+        session.reporter.warn(f"{batch.owner}: some recordings cannot be seen or sent now: {now.unseen}")
     seen = wave.as_seen().but(seen_at=session.clock.now(), trouble=now.unseen)
     if (seen.raw_status, seen.trouble, seen.possible_duplicates) != (
         batch.raw_status,

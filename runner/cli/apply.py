@@ -133,7 +133,7 @@ def _report(session: Session, result: Result, *, interrupted: bool) -> int:
             lines.append(views.accounting_line(job.address, job.output, accounting))
         elif part.counts.ok < part.counts.wanted:
             there = session.output_file(job.output).exists()
-            told = f"{job.output} is from before" if there else "no results file yet"
+            told = job.output if there else "no results file yet"
             lines.append(views.accounting_line(job.address, told, views.standing(part)))
         else:
             continue

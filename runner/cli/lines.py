@@ -92,4 +92,5 @@ def _why(change: Change, batch: Batch | None) -> str:
     if batch is None or not batch.is_wave or change.action is not Action.WAIT or change.reason is Reason.OPEN_INTENT:
         return why
     stage = batch.raw_status or change.reason.value  # a wave is not looked at as a whole
-    return stage if change.done is None else f"{stage}, {change.done:,} of {change.rows:,} done"
+    words = stage if change.done is None else f"{stage}, {change.done:,} of {change.rows:,} done"
+    return f"{words}; {voice.plain(change.detail)}" if change.detail else words

@@ -120,9 +120,10 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except SpecError as error:
+        from runner.cli.voice import plain
         from runner.spec.problems import render
 
-        click.echo(render(error.problems, root), err=True)
+        click.echo(plain(render(error.problems, root)), err=True)
         return error.exit_code
     except RunnerError as error:
         click.echo(words_of(error), err=True)

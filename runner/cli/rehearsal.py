@@ -148,7 +148,7 @@ def _relative(path: Path, root: Path) -> str:
 
 def _show(session: Session, result: Result, rehearsed: Sequence[Rehearsed]) -> None:
     colour = voice.has_colour()
-    jobs = [_view(session, one) for one in rehearsed if not one.is_in_sync]
+    jobs = [_view(session, one) for one in rehearsed if not one.is_in_sync or one.job.address in result.troubles]
     if jobs:
         click.echo(text_of(jobs, colour=colour))
         click.echo()

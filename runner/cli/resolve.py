@@ -45,6 +45,7 @@ class ResolveView:
 @click.option("--row", "rows", multiple=True, metavar="ID", help="Only this recording, as listed; may be repeated.")
 @click.option("--adopt", "remote_id", metavar="REMOTE_ID", help="The remote has it under this id: look at it.")
 @click.option("--account", metavar="A", help="Whose recording it is, with --adopt.")
+@click.option("--look", is_flag=True, help="Ask the remote again about those whose id is on record.")
 @click.option("--clear", is_flag=True, help="It was not accepted: it is free to be sent.")
 @click.option("--resubmit", is_flag=True, help="Send it again all the same; counted as a possible duplicate.")
 @option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -56,6 +57,7 @@ def command(
     rows: tuple[str, ...],
     remote_id: str | None,
     account: str | None,
+    look: bool,
     clear: bool,
     resubmit: bool,
     form: str,
@@ -70,7 +72,7 @@ def command(
     from runner.cli.opening import opened
     from runner.state.lock import project_lock
 
-    decision = _decision(remote_id, account, clear=clear, resubmit=resubmit)
+    decision = _decision(remote_id, account, look=look, clear=clear, resubmit=resubmit)
     given = paths or ("specs",)
     if decision is None:
         with opened(ctx.obj, given, Silent(), writes=False) as session:
@@ -86,17 +88,21 @@ def command(
     return 0
 
 
-def _decision(remote_id: str | None, account: str | None, *, clear: bool, resubmit: bool) -> Decision | None:
+def _decision(
+    remote_id: str | None, account: str | None, *, look: bool, clear: bool, resubmit: bool
+) -> Decision | None:
     """What the options say; None without one. Raises click.UsageError for more than one."""
     from runner.apply.resolve import Decision
     from runner.state.wave import Step
 
-    if (remote_id is not None) + clear + resubmit > 1:
-        raise click.UsageError("Give one of --adopt, --clear and --resubmit.")
+    if (remote_id is not None) + look + clear + resubmit > 1:
+        raise click.UsageError("Give one of --adopt, --look, --clear and --resubmit.")
     if remote_id is not None:
         return Decision(Step.RECEIPT, remote_id, account or "")
     if account is not None:
         raise click.UsageError("--account goes with --adopt.")
+    if look:
+        return Decision(Step.RECEIPT)
     if clear:
         return Decision(Step.CLEARED)
     return Decision(Step.REPEATED) if resubmit else None
@@ -125,11 +131,12 @@ def _list(address: str, found: Sequence[Held], form: str) -> None:
 
 def _ways(address: str) -> tuple[str, ...]:
     start = f"runner state resolve {shlex.quote(address)}"
-    return f"{start} --row ID --adopt REMOTE_ID", f"{start} --clear", f"{start} --resubmit"
+    return f"{start} --row ID --adopt REMOTE_ID", f"{start} --look", f"{start} --clear", f"{start} --resubmit"
 
 
 _MEANINGS = (
     "the remote has it under this id",
+    "ask the remote again about those whose id is on record",
     "it was not accepted: send it; `--row ID` for one of them",
     "send it again all the same: maybe twice",
 )
@@ -146,12 +153,15 @@ def _tell(address: str, done: Sequence[Held], decision: Decision, form: str) -> 
         click.echo(f"Nothing of `{address}` is held")
         return
     words = {
-        Step.RECEIPT: f"will be looked at as `{voice.plain(decision.remote_id)}`",
         Step.CLEARED: "is free again",
         Step.REPEATED: "will be sent again, maybe twice",
     }
     for one in done:
-        click.echo(f"{one.batch.owner}  {voice.plain(one.name)}  {words[decision.step]}")
+        seen_as = voice.plain(decision.remote_id or one.remote_id)
+        click.echo(
+            f"{one.batch.owner}  {voice.plain(one.name)}  "
+            f"{words.get(decision.step, f'will be looked at as `{seen_as}`')}"
+        )
     click.echo("\nNothing was sent. Run `runner apply` to go on", err=True)
 
 

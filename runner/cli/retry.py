@@ -28,7 +28,11 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tupl
     ):
         decisions = retry(session, address, rows, replaces=replaces)
     if not decisions:
-        click.echo(f"Nothing of `{address}` has failed; `--replace` asks answered requests again")
+        click.echo(
+            f"Nothing of `{address}` was asked as the specs say it now"
+            if replaces
+            else f"Nothing of `{address}` has failed; `--replace` asks answered requests again"
+        )
         return 0
     for decision in decisions:
         maybe = f", {decision.possible_duplicates:,} of them maybe twice" if decision.possible_duplicates else ""

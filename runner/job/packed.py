@@ -107,6 +107,9 @@ def union(sets: Sequence[bytes]) -> bytes:
 
 
 def _buckets(left: bytes, right: bytes) -> Iterator[tuple[bytes, bytes]]:
+    if len(left) + len(right) <= _FEW * KEY_BYTES:
+        yield left, right
+        return
     mine, theirs = bounds(left), bounds(right)
     for b in range(BUCKETS):
         if mine[b] != mine[b + 1]:

@@ -50,7 +50,7 @@ class Reason(StrEnum):
     REPAY = "asks again for what was already paid for"
     PROTECTED = "the job is protected"
     FIRST_RUN = "nothing is known of earlier requests"
-    HELD = "it is not known whether they were accepted"
+    HELD = "no answer came, and asking again may pay twice"
     IN_SYNC = "in sync"
     SHARED = "asked by another job"
     NOBODY_WANTS = "in flight, and no spec wants it any more"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from runner.job.desired import Desired
 from runner.job.packed import common, keys_of, without
-from runner.job.recorded import Batch, JobRecord
+from runner.job.recorded import REMOTE, Batch, JobRecord
 from runner.plan import batches, guard, resume
 from runner.plan.change import Action, Change, Counts, JobPlan, Reason, Submission
 from runner.plan.decide import CannotSee, Sight, decide
@@ -136,7 +136,7 @@ def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent:
     answered = recorded.jobs[job.address][0].ok if job.address in recorded.jobs else 0
     repaid = min(len(new), replaced) + rows.counts[Row.REPLACE]
     blocks += _money(job, changes, guards, spent, max(answered, rows.counts[Row.REPLACE]), repaid)
-    if changes and (unsure := guard.first_run(job, len(new) + len(again), _knows_nothing(job, recorded), guards)):
+    if changes and (unsure := guard.first_run(job, len(new) + len(again), _knows_nothing(job, rows, recorded), guards)):
         blocks.append(unsure)
     if job.protect and repaid:
         detail = f"remove `protect: true` from the job at {job.declared_at} to allow it"
@@ -152,9 +152,12 @@ def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent:
     )
 
 
-def _knows_nothing(job: Desired, recorded: Recorded) -> bool:
-    """Whether no batch on record was ever sent to this provider, nor an answer of it read back."""
-    return not any(entry.batch.origin.provider == job.provider for entry in recorded.batches)
+def _knows_nothing(job: Desired, rows: JobRows, recorded: Recorded) -> bool:
+    """Whether no batch on record was ever sent to this provider, and nothing read back is of what is wanted now."""
+    if any(rows.counts[row] for row in (Row.OK, Row.ERROR, Row.LOST)):
+        return False
+    mine = (entry.batch for entry in recorded.batches if entry.batch.origin.provider == job.provider)
+    return all(batch.adopted_from not in ("", REMOTE) for batch in mine)
 
 
 def _quiet(rows: JobRows) -> Change:

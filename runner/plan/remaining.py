@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -114,6 +114,7 @@ _FLAGS = (1 << _BATCH_SHIFT) - 1
 _ENTRIES = struct.Struct(f">{KEY_BYTES}sQ")
 _KEYS = struct.Struct(f"{KEY_BYTES}s")
 _FIRST_GENERATION = (0, False)
+_FEW = 4096  # keys of all sides together, that are folded in one go
 
 
 def fold(
@@ -127,8 +128,11 @@ def fold(
     accepted: by provider, the other origins whose answers count as well.
     """
     origins = {job.provider: job.origin for job in jobs}
-    history = _History(batches, retries, [_is_trusted(entry.batch, origins, accepted or {}) for entry in batches])
-    wanted = [_Wanted(job) for job in jobs]
+    packed = [job.keys for job in jobs] + [entry.keys for entry in batches] + [retry.keys for retry in retries]
+    edges_of = _ends if sum(map(len, packed)) <= _FEW * KEY_BYTES else bounds
+    trusted = [_is_trusted(entry.batch, origins, accepted or {}) for entry in batches]
+    history = _History(batches, retries, trusted, edges_of)
+    wanted = [_Wanted(job, is_whole=edges_of is _ends) for job in jobs]
     for bucket in sorted({bucket for one in wanted for bucket in one.ordinals}):
         known = history.bucket(bucket)
         owners: dict[bytes, int] = {}
@@ -146,14 +150,25 @@ def _is_trusted(batch: Batch, origins: Mapping[str, Origin], accepted: Mapping[s
     return batch.origin == origins.get(provider) or str(batch.origin) in accepted.get(provider, ())
 
 
+def _ends(records: bytes, width: int = KEY_BYTES) -> list[int]:
+    """The bounds of one bucket that holds everything."""
+    return [0, len(records)]
+
+
 class _History:
     """What all batches and retries say, one bucket at a time."""
 
-    def __init__(self, batches: Sequence[BatchRows], retries: Sequence[RetryRows], trusted: Sequence[bool]) -> None:
+    def __init__(
+        self,
+        batches: Sequence[BatchRows],
+        retries: Sequence[RetryRows],
+        trusted: Sequence[bool],
+        edges_of: Callable[..., list[int]],
+    ) -> None:
         self._entries = batches
         self._batches = list(zip(range(len(batches)), batches, trusted, strict=True))
-        self._edges = [bounds(entry.index, ENTRY_BYTES) if entry.index else bounds(entry.keys) for entry in batches]
-        self._retries = [(retry, bounds(retry.keys)) for retry in retries]
+        self._edges = [edges_of(entry.index, ENTRY_BYTES) if entry.index else edges_of(entry.keys) for entry in batches]
+        self._retries = [(retry, edges_of(retry.keys)) for retry in retries]
 
     def bucket(self, bucket: int) -> dict[bytes, int]:
         newest = self._generations(bucket)
@@ -245,12 +260,16 @@ def _finished_nothing(batch: Batch) -> bool:
 class _Wanted:
     """The rows of one job while they are settled, by bucket."""
 
-    def __init__(self, job: Desired) -> None:
+    def __init__(self, job: Desired, *, is_whole: bool) -> None:
+        """is_whole: one bucket holds everything."""
         self._job = job
         self._keys = bytes(job.keys)
         self._rows = JobRows(bytearray(job.rows))
         self._row_of: dict[int, int] = {}  # of each state that occurs: what the batches say is mostly the same
-        self.ordinals = {first: array("I") for first in set(self._keys[::KEY_BYTES])}  # by bucket
+        if is_whole:
+            self.ordinals = {0: array("I", range(job.rows))}  # by bucket
+            return
+        self.ordinals = {first: array("I") for first in set(self._keys[::KEY_BYTES])}
         add = {first: ordinals.append for first, ordinals in self.ordinals.items()}
         for ordinal, first in enumerate(self._keys[::KEY_BYTES]):
             add[first](ordinal)

@@ -23,7 +23,7 @@ _LOGGERS = (
     "httpcore.proxy",
     "httpcore.socks",
 )
-_URL_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]+")
+_URL_QUERY = re.compile(r"(/[^\s\"'<>?]+)\?[^\s\"'<>]+")  # of relative ones as well, as a redirect names them
 _BEARER = re.compile(r"(?i)\b(bearer|api-key|authorization)([\"':=\s]+)(?!\[redacted\])[A-Za-z0-9._~+/=-]{6,}")
 
 _known: set[str] = set()

@@ -287,7 +287,13 @@ def _checked(base_url: str, error: RunnerError, *, is_origin: bool) -> str:
 
 
 def _problem(provider: project.Provider, message: str, hint: str = "") -> SpecError:
-    return SpecError([Problem(provider.mark, f"provider `{provider.name}`: {message}", hint)])
+    return SpecError(
+        [
+            Problem(
+                provider.mark, f"provider `{provider.name}`{'' if message.startswith('has ') else ':'} {message}", hint
+            )
+        ]
+    )
 
 
 def _shout(name: str) -> str:

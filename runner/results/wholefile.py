@@ -13,6 +13,7 @@ from runner.errors import RunnerError
 
 BUFFER_BYTES = 1 << 20
 _SUFFIX = ".part"
+_NOT_OURS_TO_WRITE = (".git", ".runner")  # whatever a link in a repository says
 
 
 def target_of(path: Path, root: Path) -> Path:
@@ -42,6 +43,8 @@ def _inside(path: Path, root: Path) -> Path:
             f"`{path}` lies outside of the project root `{inside}`",
             hint="choose an output below the root, or remove the link that leads out of it",
         )
+    if (first := real.relative_to(inside).parts[0]).casefold() in _NOT_OURS_TO_WRITE:
+        raise RunnerError(f"`{path}` is a link into `{first}/`", hint="remove the link")
     return real
 
 

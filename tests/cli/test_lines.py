@@ -62,4 +62,4 @@ def test_a_wave_is_waited_for_in_its_own_words(raw_status: str) -> None:
 
 def test_a_wave_that_was_not_looked_at_has_no_counts() -> None:
     line = lines.of_change(decide(wave("sending"), CannotSee("offline")), RECORDINGS, batch=wave("sending"))
-    assert (line.why, line.done) == ("sending", None)
+    assert (line.why, line.done) == ("sending; offline", None)

@@ -53,9 +53,14 @@ def _retried_after_lost(outcomes: list[str]) -> bool:
     )
 
 
-@given(letters, history, st.integers(1, 3))
-def test_fold_equals_plain_arithmetic(wanted: list[str], told: list[dict[str, str] | list[str]], most: int) -> None:
-    batches = [batch(f"b{n}", one, n) for n, one in enumerate(told) if one]
+MANY = batch("many", [f"another request {number}" for number in range(4097)], 99)  # too many to be folded in one go
+
+
+@given(letters, history, st.integers(1, 3), st.booleans())
+def test_fold_equals_plain_arithmetic(
+    wanted: list[str], told: list[dict[str, str] | list[str]], most: int, is_large: bool
+) -> None:
+    batches = [batch(f"b{n}", one, n) for n, one in enumerate(told) if one] + [MANY] * is_large
     (rows,) = fold([job("job", wanted, max_attempts=most)], batches)
     assert [Row(state) for state in rows.states] == naive(wanted, told, most)
     assert sum(rows.counts) == len(wanted)
@@ -75,6 +80,9 @@ def test_packed_sets_are_sets(left: list[str], right: list[str]) -> None:
     assert set(unpack(without(mine, theirs))) == {key(letter) for letter in set(left) - set(right)}
     assert common(mine, theirs) == len(set(left) & set(right))
     assert union([mine, theirs]) == keys_of(packed(left + right))
+    larger = union([mine, MANY.keys])
+    assert without(larger, theirs) == union([without(mine, theirs), MANY.keys])
+    assert common(larger, theirs) == common(mine, theirs)
 
 
 @given(st.lists(st.integers(1, 60), max_size=40), st.integers(1, 7), st.integers(61, 200))

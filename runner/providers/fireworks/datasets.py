@@ -19,7 +19,7 @@ from runner.providers.fireworks.account import Account
 from runner.providers.fireworks.names import ids_of
 from runner.providers.fireworks.profile import Profile
 from runner.providers.fireworks.storage import Gate
-from runner.providers.fireworks.wire import map_in, object_in, text_in, whole_in
+from runner.providers.fireworks.wire import about, map_in, object_in, text_in, whole_in
 from runner.providers.http import Form, Signed
 from runner.providers.replies import plain
 
@@ -45,7 +45,8 @@ class Datasets:
 
     def look(self, dataset_id: str) -> Mapping[str, Any]:
         """The dataset as the remote shows it. Raises NotFound."""
-        return object_in(self._http.get_json(self._account.dataset(dataset_id)), "a look at a dataset")
+        raw = object_in(self._http.get_json(self._account.dataset(dataset_id)), "a look at a dataset")
+        return about(raw, dataset_id)
 
     def find(self, submission: Submission, size_bytes: int) -> Upload | None:
         """The READY dataset of this very submission, or None. Raises Refused on other content under its id."""
@@ -74,7 +75,8 @@ class Datasets:
         """The dataset, new or not. Sent again on doubt: what exists answers 409."""
         body = {"datasetId": dataset_id, "dataset": {"userUploaded": {}, "exampleCount": str(submission.rows)}}
         try:
-            return object_in(self._http.post_json(self._account.datasets, body), "a create of a dataset")
+            made = object_in(self._http.post_json(self._account.datasets, body), "a create of a dataset")
+            return about(made, dataset_id)
         except (Refused, OutcomeUnknown) as error:
             if isinstance(error, Refused) and error.status != 409:
                 raise
@@ -226,7 +228,7 @@ def conflict(what: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> 
         f"{what} exists already with other content: wanted {ours}; the remote has {theirs}",
         status=409,
         code="conflict",
-        hint="delete or keep what is there, or give the project another name",
+        hint="delete it on the remote, or give the project another name",
     )
 
 

@@ -22,7 +22,7 @@ from runner.providers.fireworks.files import OUTPUT, Files
 from runner.providers.fireworks.names import input_of, is_legal, job_of, last, output_of, read
 from runner.providers.fireworks.profile import CHAT
 from runner.providers.fireworks.stalls import stall_of
-from runner.providers.fireworks.wire import object_in, observed_of, text_in
+from runner.providers.fireworks.wire import about, object_in, observed_of, text_in
 from runner.providers.replies import plain
 
 LATE_RESULTS = timedelta(minutes=10)  # after its end, a job that offers no output has none
@@ -121,8 +121,9 @@ class Jobs:
             job_id = last(text_in(raw, "continuedFromJobName"))
 
     def raw(self, job_id: str) -> Mapping[str, Any]:
-        """The job in the remote's own words. Raises NotFound."""
-        return object_in(self._http.get_json(self._account.job(job_id)), "a look at a job")
+        """The job in the remote's own words. Raises NotFound, OutcomeUnknown for a reply about something else."""
+        raw = object_in(self._http.get_json(self._account.job(job_id)), "a look at a job")
+        return about(raw, job_id)
 
     def observed(self, raw: Mapping[str, Any]) -> Observed:
         """The job with its files: asked for once it ended, and only for jobs of ours."""
@@ -194,7 +195,12 @@ class Jobs:
                 )
             at = self._clock.monotonic()
             if at + _DELETE_POLL > until:
-                return seen
+                if seen.phase is Phase.CANCELLING:
+                    return seen
+                raise OutcomeUnknown(
+                    f"job `{plain(before.remote_id)}` was deleted, and still reads as `{seen.raw_status}`",
+                    hint="run `runner cancel` again",
+                )
             self._clock.sleep(_DELETE_POLL)
             if self._clock.monotonic() - at < _DELETE_POLL / 2:  # woken to stop
                 return seen
@@ -205,7 +211,9 @@ class Jobs:
         if dataset_id is None or not is_legal(dataset_id):
             return None
         try:
-            raw = object_in(self._http.get_json(self._account.dataset(dataset_id)), "a look at a dataset")
+            raw = about(
+                object_in(self._http.get_json(self._account.dataset(dataset_id)), "a look at a dataset"), dataset_id
+            )
         except NotFound:
             return None
         source = last(text_in(raw, "sourceJobName"))

@@ -51,6 +51,17 @@ def object_in(answer: Any, what: str) -> Mapping[str, Any]:
     return answer
 
 
+def about(raw: Mapping[str, Any], remote_id: str) -> Mapping[str, Any]:
+    """An answer about one object, if it is the one that was asked about. Raises OutcomeUnknown.
+
+    A reply that was sent twice on a connection stands as the answer to the next request.
+    """
+    name = text_in(raw, "name")
+    if name.rpartition("/")[2] != remote_id:
+        raise OutcomeUnknown(f"asked about `{plain(remote_id)}`, the remote answered about `{plain(name)}`")
+    return raw
+
+
 def text_in(raw: Mapping[str, Any], key: str) -> str:
     value = raw.get(key)
     return value if isinstance(value, str) else ""

@@ -67,7 +67,7 @@ class FireworksAudioProvider:
                 hint="give the `account` of the provider",
             )
         path = f"/v1/accounts/{quote(account, safe='')}/batch_job/{quote(receipt.remote_id, safe='')}"
-        return wire.heard_in(wire.decoded(self._http.get_body(path), self._who))
+        return wire.heard_in(wire.decoded(self._http.get_body(path), self._who), receipt.remote_id)
 
     def close(self) -> None:
         self._http.close()

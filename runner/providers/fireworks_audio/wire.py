@@ -60,8 +60,14 @@ def decoded(body: bytes, who: str) -> Mapping[str, Any]:
     return found
 
 
-def heard_in(raw: Mapping[str, Any]) -> Heard:
-    """What became of one recording."""
+def heard_in(raw: Mapping[str, Any], remote_id: str) -> Heard:
+    """What became of one recording. Raises OutcomeUnknown for an answer about another one.
+
+    A reply that was sent twice on a connection stands as the answer to the next request.
+    """
+    named = _name_in(raw, "batch_id")
+    if named not in ("", remote_id):
+        raise OutcomeUnknown(f"asked about recording `{plain(remote_id)}`, the remote answered about `{plain(named)}`")
     raw_status = plain(_text(raw.get("status")))
     word = raw_status.strip().lower()
     phase = _PHASES.get(word, Phase.UNKNOWN)

@@ -43,7 +43,11 @@ def body_of(profile: Profile, submission: Submission, upload: Upload) -> dict[st
 
 
 def look(http: Http, profile: Profile, remote_id: str) -> Observed:
-    return observed_of(http.get_json(path_to(profile.paths.batch, remote_id)), profile)
+    """One batch. A reply that was meant for another request, as a duplicated one shifts them, shows another id."""
+    seen = observed_of(http.get_json(path_to(profile.paths.batch, remote_id)), profile)
+    if seen.remote_id != remote_id:
+        raise OutcomeUnknown(f"asked for batch `{plain(remote_id)}`, the remote showed `{plain(seen.remote_id)}`")
+    return seen
 
 
 def listed(http: Http, profile: Profile, since: datetime | None) -> Iterator[Observed]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.audio.lab import SUBMIT, AudioLab
+from tests.journeys.audio.lab import SPEC, SUBMIT, AudioLab
 from tests.journeys.lab import Server, serving, until
 
 SLOW = {"slow": {"value": 0.3, "route": SUBMIT}}
@@ -141,3 +141,46 @@ def test_how_many_go_out_at_once_is_a_number_from_1_to_64(lab: AudioLab) -> None
         assert "parallelism" in lab.first("--parallelism", number, code=64).stderr
     lab.first(RUNNER_PARALLELISM="64")
     lab.whole(20)
+
+
+def test_what_is_left_of_a_wave_is_under_the_money_guard_too(lab: AudioLab) -> None:
+    lab.spec(SPEC.replace("per_minute: 0.0015", "per_minute: 100"))
+    lab.server.fault(**SLOW)
+    process = lab.start("apply", "specs/", "-y", "--first-run", "--parallelism", "2")
+    until(lambda: lab.kept() >= 4)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    lab.server.fault(slow=None)
+    sent = lab.posts()
+    assert sent < 20
+    told = lab.apply("-y", "--max-usd", "0.01", code=5)
+    assert f"{20 - sent} recordings left of a begun wave" in told.stderr
+    assert lab.posts() == sent
+    lab.apply("-y", "--max-usd", "5")
+    lab.whole(20)
+    assert lab.posts() == 20
+
+
+def test_cancelled_recordings_are_looked_at_again_in_one_go(lab: AudioLab) -> None:
+    lab.server.fault(audio_processing=50)
+    lab.first("--no-wait", code=3)
+    assert "20 sent and not answered: held" in lab.run("cancel", "calls").stdout
+    assert len(lab.held()) == 20
+    lab.server.fault(audio_processing=None)
+    lab.run("state", "resolve", "calls", "--look")
+    lab.apply("-y")
+    lab.whole(20)
+    assert lab.posts() == 20
+    lab.done()
+
+
+def test_a_dead_remote_does_not_outlast_the_wait(lab: AudioLab) -> None:
+    lab.server.fault(audio_processing=500)
+    lab.first("--no-wait", code=3)
+    lab.server.process.kill()
+    lab.server.process.wait()
+    before = time.monotonic()
+    done = lab.run("apply", "specs/", "-y", "--wait", "1s", code=None)
+    assert time.monotonic() - before < 60
+    assert done.returncode in (1, 3)
+    assert "cannot be seen or sent now" in done.stderr

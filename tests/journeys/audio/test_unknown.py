@@ -144,7 +144,7 @@ def test_decisions_that_cannot_be(lab: AudioLab) -> None:
     row = ("--row", held[0])
     answered = next(path for path in (f"calls/c{n:03}.wav" for n in range(20)) if path not in held)
     for words, said in (
-        (("--clear", "--resubmit"), "Give one of --adopt, --clear and --resubmit"),
+        (("--clear", "--resubmit"), "Give one of --adopt, --look, --clear and --resubmit"),
         (("--account", "a"), "--account goes with --adopt"),
         (("--adopt", "b-1"), "3 are held: name one with `--row`"),
         (("--row", "calls/nobody.wav", "--clear"), "`calls/nobody.wav` of `calls` is not held"),

@@ -101,7 +101,7 @@ def test_what_failed(answer: object, code: str, message: str) -> None:
 
 
 def test_address_and_key(tmp_path: Path) -> None:
-    _, server = look(send(reply(200, shown("processing"))), Receipt("b/7 c", "a?b"))
+    _, server = look(send(reply(200, shown("processing", batch_id="b/7 c"))), Receipt("b/7 c", "a?b"))
     (request,) = server.requests
     assert (request.method, request.path) == ("GET", "/v1/accounts/a%3Fb/batch_job/b%2F7%20c")
     assert request.headers["authorization"] == KEY
@@ -110,7 +110,7 @@ def test_address_and_key(tmp_path: Path) -> None:
 
 def test_whose_it_is_where_the_receipt_does_not_say() -> None:
     nobodys = Receipt("b-1", "")
-    running = send(reply(200, shown("processing")))
+    running = send(reply(200, shown("processing", batch_id="b-1")))
     _, server = look(running, nobodys, spec=spec_of(account="accounts/acme"))
     assert server.requests[0].path == "/v1/accounts/acme/batch_job/b-1"
     _, server = look(running, nobodys, environ={"FIREWORKS_API_KEY": KEY, "FIREWORKS_ACCOUNT_ID": "acme"})
@@ -243,3 +243,9 @@ def test_the_line_of_a_refusal() -> None:
         b'"error":{"code":"400","message":"the file is too large"}}\n'
     )
     assert parse.read(line[:-1]).outcome is Outcome.FINAL
+
+
+def test_an_answer_about_another_recording_is_none() -> None:
+    """As a reply that came twice stands in the place of the next one."""
+    with pytest.raises(OutcomeUnknown, match="answered about `b-other`"):
+        heard(shown("completed", batch_id="b-other", content_type=TEXT, body="what somebody else said"))
