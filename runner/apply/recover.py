@@ -241,6 +241,8 @@ def _from_outputs(session: Session, record: ProjectRecord) -> ProjectRecord:
     from runner.results.adopt import adopt_output
 
     batches: list[Batch] = []
+    held: list[tuple[int, AudioJob, bytes]] = []
+    settled: dict[str, bytes] = {}  # by origin, keys that one of the outputs answers or holds
     for number, job in enumerate(session.project.jobs):
         path = session.project.root / job.output
         if not _was_written(path, is_folder=job.output.endswith("/")):
@@ -257,10 +259,16 @@ def _from_outputs(session: Session, record: ProjectRecord) -> ProjectRecord:
             if file.origin == SYNTHETIC:  # a rehearsal's, which somebody put in its place
                 continue
             batches.append(_adopted(session, record, job.address, file, f"{ADOPTED}-{number}-{index}", job.output))
+            settled[file.origin] = union([settled.get(file.origin, b""), file.keys])
             record = replace(record, next_sequence=record.next_sequence + 1)
             session.reporter.step(f"{job.address}: read back {file.rows:,} answers from `{job.output}`")
         if found.held and isinstance(job, AudioJob) and not session.remotes.audio_card(job.model.provider).is_free:
-            batches.append(_still_held(session, record, job, found.held, f"{ADOPTED}-{number}-held"))
+            held.append((number, job, found.held))
+    for number, job, keys in held:  # a recording that several jobs want is held once, and decided about once
+        origin = str(session.remotes.origin(job.model.provider))
+        if left := without(keys, settled.get(origin, b"")):
+            batches.append(_still_held(session, record, job, left, f"{ADOPTED}-{number}-held"))
+            settled[origin] = union([settled.get(origin, b""), left])
             record = replace(record, next_sequence=record.next_sequence + 1)
     session.records.save(*batches, record)
     return record

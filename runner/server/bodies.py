@@ -21,7 +21,7 @@ async def read_object(request: Request) -> dict[str, Any]:
             raise ApiError(413, f"The body has more than {MAX_BYTES:,} bytes.")
     try:
         found = msgspec.json.decode(read or b"{}")
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, "We could not parse the JSON body of your request.") from error
     if not isinstance(found, dict):
         raise ApiError(400, "The body must be a JSON object.")

@@ -25,6 +25,9 @@ from runner.server import home
 START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 _LOOK_SECONDS = 2.0
+# What a server needs of our environment: the keys of other remotes are none of its business
+_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "RUNNER_HOME")
+_KEPT_OF = ("LC_", "LD_", "DYLD_", "PYTHON", "XDG_", "OMP_", "GGML_", "LLAMA_", "CUDA_", "VK_", "PYDANTIC_")
 
 
 class _Root(msgspec.Struct):
@@ -78,7 +81,7 @@ def data_dir(environ: Mapping[str, str]) -> Path:
 
 def models_dir(environ: Mapping[str, str]) -> Path:
     """Where model weights are kept."""
-    return data_dir(environ) / "models"
+    return data_dir(environ) / home.MODELS
 
 
 def make_ready(model: str, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
@@ -124,7 +127,7 @@ def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = (),
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     words = home.Home(root).log_file
-    with open(os.open(words, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "rb+", buffering=0) as log:
+    with open(os.open(words, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "rb+", buffering=0) as log:
         since = log.seek(0, os.SEEK_END)
         child = _spawn(root, environ, [*_words(faults, stands_in_with)], log)
         until = time.monotonic() + START_SECONDS
@@ -157,8 +160,9 @@ def _words(faults: Sequence[str], stands_in_with: str) -> Iterator[str]:
 def _spawn(root: Path, environ: Mapping[str, str], more: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "runner", "serve", "--dir", str(root), "--host", "127.0.0.1", "--port", "0"]
     command += ["--until-stdin-closes", *more]
+    kept = {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_OF)}
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, env=dict(environ), close_fds=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, env=kept, close_fds=True
     )
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import filelock
 import msgspec
 
-from runner.errors import LockedError
+from runner.errors import LockedError, StateError
+
+MODELS = "models"  # weights, which may lie elsewhere
 
 
 class Live(msgspec.Struct, frozen=True):
@@ -92,12 +94,25 @@ def hold(root: Path) -> Held:
         lock.acquire()
     except filelock.Timeout as busy:
         raise _taken(root) from busy
+    try:
+        _refuse_links(root)
+    except StateError:
+        lock.release()
+        raise
     home = Home(root)
     for folder in ("files", "incoming", "work", "audio"):
         (root / folder).mkdir(mode=0o700, exist_ok=True)
     for leftover in (root / "incoming").iterdir():
         leftover.unlink()
     return Held(home, _once(root / "id", 16), _once(root / "token", 24), lock)
+
+
+def _refuse_links(root: Path) -> None:
+    """What lies behind a link is not ours to write, nor to sweep."""
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if entry.name != MODELS and entry.is_symlink():
+                raise StateError(f"`{entry.path}` is a link", hint="remove it, or give another folder with `--dir`")
 
 
 def _taken(root: Path) -> LockedError:

@@ -73,7 +73,8 @@ class DiskStore:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        view(folder).close()  # diskcache writes on opening: not into what is damaged
+        if not (folder / f"{DATABASE}-journal").exists():  # of a command that was stopped: to be rolled back first
+            view(folder).close()  # diskcache writes on opening: not into what is damaged
         try:
             self._cache = Cache(
                 str(folder),
@@ -123,6 +124,8 @@ def _way_out(error: Exception) -> str:
     code = getattr(error, "sqlite_errorcode", None) or 0
     if code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return "If the disk is full, make room and run again: nothing was lost. Otherwise check the disk"
+    if code & 0xFF == sqlite3.SQLITE_READONLY:
+        return "A command was stopped while it wrote; `runner apply` puts that right"
     return LOST
 
 
@@ -174,5 +177,6 @@ class DiskView:
 def view(folder: Path) -> Store:
     """The state in `folder` for reading; an empty one where there is none yet."""
     database = folder / DATABASE
-    is_begun = database.is_file() and database.stat().st_size  # it is empty when its maker was killed
-    return DiskView(folder) if is_begun else EmptyStore()
+    if not database.exists() or (database.is_file() and not database.stat().st_size):  # its maker was killed
+        return EmptyStore()
+    return DiskView(folder)

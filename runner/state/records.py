@@ -65,7 +65,9 @@ class Records:
 
 def _read(key: str, document: Document, kind: type[T]) -> T:
     schema = document.get("schema")
-    if not isinstance(schema, int) or schema > SCHEMA:
+    if not isinstance(schema, int) or schema < 1:
+        raise StateError(f"the recorded state is not readable at `{key}`: it has no schema", hint=LOST)
+    if schema > SCHEMA:
         raise StateError(
             f"the state was written by a newer runner (schema {schema} at `{key}`; this one knows {SCHEMA})",
             hint="Install the newer version; this one changes nothing",

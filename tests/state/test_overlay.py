@@ -94,6 +94,8 @@ def test_a_state_that_never_stands_still_is_an_error(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=keep_writing)
     thread.start()
+    while source.get("a") is None:
+        pass
     try:
         with pytest.raises(StateError, match="does not stand still"):
             copy_state(tmp_path / "source", tmp_path / "copy", tries=5)

@@ -110,7 +110,7 @@ class Echo:
                     return _embeddings(ask)
                 case "/v1/moderations":
                     return _moderation(ask)
-        except (msgspec.MsgspecError, UnicodeError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             return refusal(400, None, f"Invalid request body: {error}")
         return refusal(400, "unsupported_endpoint", f"The model `echo` does not answer `{ask.endpoint}`.")
 

@@ -64,7 +64,7 @@ class SmolLM2:
             return refusal(400, "unsupported_endpoint", text)
         try:
             found = handle(msgspec.json.decode(ask.body))
-        except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
             return refusal(400, None, str(error)[:256])
         except RuntimeError as error:
             return refusal(500, "engine_error", str(error)[:256])

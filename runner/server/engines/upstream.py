@@ -101,10 +101,10 @@ class Upstream:
 def _reply(status: int, body: bytes) -> Reply:
     try:
         usage = _answer.decode(body).usage or _Usage()
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         try:
             msgspec.json.decode(body)
-        except msgspec.MsgspecError:  # not JSON: it must not break the line it would be put into
+        except (msgspec.MsgspecError, RecursionError):  # not JSON: it must not break the line it would be put into
             text = body[:256].decode("utf-8", "replace")
             return refusal(status if status >= 400 else 502, "upstream_not_json", f"The upstream answered: {text}")
         usage = _Usage()

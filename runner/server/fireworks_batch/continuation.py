@@ -69,7 +69,7 @@ def keeps(call: Call, datasets: Datasets, parent: Batch) -> Callable[[bytes], bo
     def is_left(line: bytes) -> bool:
         try:
             return _key(_named.decode(line).custom_id) not in done
-        except (msgspec.MsgspecError, UnicodeDecodeError):  # for validation to find again
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # for validation to find again
             return True
 
     return is_left

@@ -144,6 +144,6 @@ def _trouble(reply: Reply) -> tuple[int, str]:
         return 408, reply.failure[1]
     try:
         error = _failed.decode(reply.body).error
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         error = reply.body[:256].decode("utf-8", "replace")
     return reply.status, error if isinstance(error, str) else error.message

@@ -73,7 +73,7 @@ def _start(token: str, found: list[Shape], same: str) -> int:
         return 0
     try:
         end, last, theirs = msgspec.json.decode(base64.urlsafe_b64decode(token), type=tuple[int, str, str])
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise invalid("invalid page_token") from error
     if theirs != same:
         raise invalid("page_token belongs to a list with another filter or order_by")

@@ -95,7 +95,7 @@ def defaults(given: dict[str, Any]) -> dict[str, Any]:
 def _extra(text: str) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(text or "{}")
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise invalid("inference_parameters.extra_body must be a JSON object in a string")

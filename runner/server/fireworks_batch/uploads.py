@@ -195,7 +195,7 @@ def _wrong(name: str, path: Path) -> str:
         return f"{name} is empty"
     try:
         found = msgspec.json.decode(first)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         found = None
     return "" if isinstance(found, dict) else f"{name}:1 is not a JSON object"
 

@@ -74,7 +74,7 @@ def _wrong(line: bytes, seen: set[bytes]) -> str:
         if not line.isascii():
             line.decode()
         row = _line.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _said(line)
     has_tokens = row.body.prompt_token_ids is not _UNSET
     if (row.body.messages is _UNSET) is not has_tokens:
@@ -90,7 +90,7 @@ def _said(line: bytes) -> str:
     """Say precisely what a row lacks: slow, for rows that are wrong."""
     try:
         found = msgspec.json.decode(line.decode())
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return "the line is not valid JSON"
     if not isinstance(found, dict):
         return "the line is not a JSON object"

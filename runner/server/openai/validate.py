@@ -102,7 +102,7 @@ class _Checker:
     def read(self, number: int, line: bytes) -> None:
         try:
             custom_id, model = self._decoded(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.problems.append(_fault_of(line, number))
             return
         except _Wrong as wrong:
@@ -160,7 +160,7 @@ def _fault_of(line: bytes, number: int) -> Problem:
     """Say precisely what a line lacks: slow, for lines that are wrong."""
     try:
         found = msgspec.json.decode(line.decode())
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Problem("invalid_json_line", "This line is not parseable as valid JSON.", None, number)
     if not isinstance(found, dict):
         return Problem("invalid_json_line", "This line is not a JSON object.", None, number)
