@@ -44,7 +44,7 @@ class Author:
                 spec.window_hours = 72 - spec.window_hours
             case "output":
                 self._jobs += 1
-                spec.output = f"results/{self._jobs}.jsonl"
+                spec.output = self._output()
             case "all":
                 spec.rows = [(name, f"{text}?") for name, text in spec.rows]
             case "job" if len(self.specs) < MOST_JOBS:
@@ -70,4 +70,10 @@ class Author:
             rows += self._rng.choice(self.specs).rows[:2]
         if self._rng.random() < 0.1:
             rows.append((f"equal{self._rows}", rows[0][1]))
-        return JobSpec(f"{self._rng.choice('klm')}{self._jobs}", rows, f"results/{self._jobs}.jsonl")
+        return self._declared(f"{self._rng.choice('klm')}{self._jobs}", rows)
+
+    def _declared(self, address: str, rows: list[Row]) -> JobSpec:
+        return JobSpec(address, rows, self._output())
+
+    def _output(self) -> str:
+        return f"results/{self._jobs}.jsonl"

@@ -27,12 +27,13 @@ from tests.simulation.rows import CompiledRows, project_of
 from tests.simulation.watch import note_outcomes
 from tests.simulation.world import Crash, SimulatedClock, World
 
-GUARDS = Guards(confirm_repay=True)
 CALM_POLL = 1200.0
 
 
 class Commands:
     """What can be run, by anybody."""
+
+    guards = Guards(confirm_repay=True)
 
     def __init__(self, history: History, author: Author) -> None:
         self._history = history
@@ -67,9 +68,10 @@ class Commands:
         world.sleeps, world.stop, world.other = 0, session.stop.set, other
         self._history.applies += 1
         try:
-            result = apply(session, GUARDS, confirm=_yes, wait_seconds=wait, lock=_no_lock)
+            result = apply(session, self.guards, confirm=_yes, wait_seconds=wait, lock=_no_lock)
         except Crash:
             (session.home.tmp / "7-upload.jsonl").write_bytes(b"half a li")
+            self._died(applier)
             return None
         except RemoteError as error:
             words = f"escape: one call's failure ended the whole apply: {error!r}"
@@ -82,12 +84,15 @@ class Commands:
         note_outcomes(self._history, applier, self._author.specs, session, result)
         return result
 
+    def _died(self, applier: Applier) -> None:
+        """An apply did; nothing but what it left is known of it."""
+
     def one_pass(self, applier: Applier) -> None:
         """One pass, in the middle of somebody else's. It holds no lock."""
         session = self.session(applier)
         for _ in range(self._world.rng.choice((1, 1, 2))):
             try:
-                result = one_pass(session, GUARDS, _yes)
+                result = one_pass(session, self.guards, _yes)
             except RunnerError as error:
                 self._world.note(applier.name, f"ended by {error!r}")
             else:

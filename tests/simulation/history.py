@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from runner.results.names import RESULTS
+from runner.results.parse import HELD
 from runner.state.home import Home
 from tests.simulation.memory import MemoryStore, SimulatedObjects
 from tests.simulation.provider import SimulatedProvider
@@ -71,6 +73,8 @@ class History:
     shown: dict[tuple[str, bytes], tuple[float, str]] = field(default_factory=dict)  # by applier: answers in outputs
     states: dict[str, list[tuple[JobSpec, list[int]]]] = field(default_factory=dict)  # by applier, at the end
     applies: int = 0
+    is_hasty: bool = False  # a state was lost before a list showed all that it knew of
+    may_reopen: bool = False  # whether something that was brought home can be in flight again
 
     def blame(self, words: str) -> None:
         """Something is wrong. The words up to the first colon say of what kind."""
@@ -86,11 +90,29 @@ class History:
         return any(one.at >= at and one.who == who for one in self.forgotten)
 
 
+class _Body(msgspec.Struct):
+    text: str | None = None
+
+
+class _Error(msgspec.Struct):
+    code: str | None = None
+
+
 class Line(msgspec.Struct):
-    """One line of a results file."""
+    """One line of a results file. What was heard in a recording stands in its response."""
 
     digest: str
     answer: str | None = None
+    response: _Body | None = None
+    error: _Error | None = None
+
+    def __post_init__(self) -> None:
+        if self.answer is None and self.response is not None:
+            self.answer = self.response.text
+
+    @property
+    def is_held(self) -> bool:
+        return self.error is not None and self.error.code == HELD
 
     @property
     def key(self) -> bytes:
@@ -101,5 +123,7 @@ _decode = msgspec.json.Decoder(Line).decode_lines
 
 
 def lines_in(path: Path) -> list[Line]:
-    """The lines of a results file; none where there is no file."""
+    """The lines of a results file, or of the one in a folder of transcripts; none where there is no file."""
+    if path.is_dir():
+        path /= RESULTS
     return _decode(path.read_bytes()) if path.is_file() else []

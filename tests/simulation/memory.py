@@ -22,6 +22,9 @@ class MemoryStore:
     def __init__(self, world: World) -> None:
         self._world = world
         self._documents: dict[str, Document] = {}
+        self.read: dict[str, list[_Record]] = {}  # by prefix, what stands below it; forgotten when something changes
+        self.in_order: list[Batch] | None = None
+        self.read_of: dict[str, _Record] = {}  # by key; the same
 
     def get(self, key: str) -> Document | None:
         return self._documents.get(key)
@@ -39,6 +42,10 @@ class MemoryStore:
                 self._documents[key] = document
                 if document.get("remote_id"):
                     self._world.recorded.setdefault(document["remote_id"], []).append(self._world.seconds)
+                self._world.twins.update(document.get("twins", ()))
+            self.read.pop(f"{key.partition('/')[0]}/", None)
+            self.read_of.pop(key, None)
+            self.in_order = None
             self._world.note("store", key, _Words(document))
         self._world.boundary("after a write")
 
@@ -47,21 +54,29 @@ class MemoryStore:
 
 
 class SimulatedRecords(Records):
-    """Records that read a document once: it never changes, it is replaced."""
+    """Records that are read once: a document never changes, it is replaced."""
 
-    def __init__(self, store: MemoryStore) -> None:
-        super().__init__(store)
-        self._read: dict[int, tuple[Document, list[_Record]]] = {}
+    store: MemoryStore
 
     def _all(self, prefix: str, kind: type[T]) -> Iterator[T]:
-        for key, document in self.store.list(prefix):
-            known = self._read.get(id(document))
-            if known is None or known[0] is not document:
-                known = self._read[id(document)] = document, list(_One(key, document).all(prefix, kind))
-            yield from known[1]  # type: ignore[misc]  # of the kind its key says
+        found = self.store.read.get(prefix)
+        if found is None:
+            known = self.store.read_of
+            for key, document in self.store.list(prefix):
+                if key not in known:
+                    known[key] = next(_One(key, document).all(prefix, kind))
+            found = self.store.read[prefix] = [known[key] for key, _ in self.store.list(prefix)]
+        return iter(found)  # type: ignore[arg-type]  # of the kind its prefix says
+
+    def batches(self) -> list[Batch]:
+        known = self.store.in_order
+        if known is None:
+            known = self.store.in_order = super().batches()
+        return list(known)
 
     def batch(self, key: str) -> Batch | None:
-        return next((one for one in self._all(f"batch/{key}", Batch) if one.key == key), None)
+        self._all("batch/", Batch)
+        return self.store.read_of.get(f"batch/{key}")  # type: ignore[return-value]
 
 
 class _One(Records):

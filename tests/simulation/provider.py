@@ -183,6 +183,7 @@ class SimulatedProvider:
     def batches(self, since: datetime | None = None) -> Iterator[Observed]:
         self._ask("list")
         remote, world = self._remote, self._world
+        began = world.seconds
         shown = remote.listed() + (remote.deleted() if since is None else [])
         oldest = 0.0 if since is None else (since - SLACK - BEGIN).total_seconds()
         found = []
@@ -192,6 +193,7 @@ class SimulatedProvider:
             found.append(remote.observed(batch))
             yield found[-1]
         remote.last_list[self._who] = world.seconds
+        remote.lists.append((self._who, began, world.seconds))
         world.note(self._who, "list:", *[word for seen in found for word in (seen.remote_id, seen.phase.value)])
 
     # -- results

@@ -77,6 +77,7 @@ class RemoteBatch:
     verdicts: dict[bytes, Verdict] = field(default_factory=dict)
     finished_at: dict[bytes, float] = field(default_factory=dict)
     says_silence: bool = True  # requests without an answer have an error line
+    last_seen: Observed | None = None  # once nothing of it changes any more
 
     @property
     def over_at(self) -> float:
@@ -116,6 +117,7 @@ class Remote:
         self.uploads: dict[str, tuple[str, bytes]] = {}  # ref -> (name, content)
         self.batches: list[RemoteBatch] = []  # in the order they were sent
         self.last_list: dict[str, float] = {}  # by applier, when it saw all of a list
+        self.lists: list[tuple[str, float, float]] = []  # by whom, from when to when
         self._numbers = 0
 
     # -- creates
@@ -195,6 +197,8 @@ class Remote:
         return Phase.RUNNING if now >= batch.starts_at else Phase.VALIDATING
 
     def observed(self, batch: RemoteBatch) -> Observed:
+        if batch.last_seen is not None:
+            return batch.last_seen
         now, world = self.world.seconds, self.world
         phase = self.phase(batch, now)
         done = [batch.verdict(key) for key in batch.keys if batch.finished_at.get(key, NEVER) <= now]
@@ -210,7 +214,7 @@ class Remote:
                 for kind, lines in (("output", output), ("error", error))
                 if lines
             )
-        return Observed(
+        seen = Observed(
             remote_id=batch.id,
             phase=phase,
             raw_status=phase.value,
@@ -226,11 +230,21 @@ class Remote:
             results_are_final=is_final,
             failure=batch.failure if phase is Phase.FAILED else None,
         )
+        if phase.has_ended and is_final:
+            batch.last_seen = seen
+        return seen
 
     def listed(self) -> list[RemoteBatch]:
         """What a list shows now, newest first."""
         now = self.world.seconds
-        shown = [b for b in self.batches if b.listed_at <= now and b.is_there(now) and not self._is_deleted(b)]
+        hidden = self.habits.is_named  # when cancelled
+        shown = [
+            b
+            for b in self.batches
+            if b.listed_at <= now
+            and b.created_at <= now < b.gone_at
+            and not (hidden and b.cancelled_at <= now and b.was_cancelled)
+        ]
         return sorted(shown, key=lambda b: (b.created_at, b.id), reverse=True)
 
     def deleted(self) -> list[RemoteBatch]:

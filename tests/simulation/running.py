@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import hashlib
 import os
 import shutil
@@ -12,7 +13,10 @@ from functools import cache
 from pathlib import Path
 
 from tests.simulation.history import History
-from tests.simulation.scenario import play
+from tests.simulation.scenario import Scenario
+from tests.simulation.waves import WaveScenario
+
+RECORDINGS = 1_000_000_000  # seeds from here on are of recordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,18 @@ def folder_of() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
+def play(seed: int, folder: Path, *, keeps: bool = False) -> History:
+    """The history of one seed, played below `folder`, which is cleared before, and after unless it `keeps` it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        scenario = WaveScenario(seed, folder) if seed >= RECORDINGS else Scenario(seed, folder)
+        return scenario.play()
+    finally:
+        if not keeps:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @cache
 def _folder(pid: int) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="runner-simulation-", dir=folder_of()))
@@ -40,8 +56,13 @@ def _folder(pid: int) -> Path:
 
 def summary_of(seed: int) -> Summary:
     """Play one seed in this process's own folder."""
+    gc.disable()  # a tenth of the time; what a history leaves is collected at its end
     history = play(seed, _folder(os.getpid()) / "play")
-    return Summary(seed, tuple(history.faults), len(history.world.log), history.applies, history.kind)
+    summary = Summary(seed, tuple(history.faults), len(history.world.log), history.applies, history.kind)
+    del history
+    if seed % 64 == 0:
+        gc.collect()
+    return summary
 
 
 def digest_of(history: History) -> str:

@@ -8,40 +8,33 @@ import traceback
 from pathlib import Path
 
 from runner.apply.reconcile import Result
+from runner.errors import BlockedError
 from runner.plan.remaining import Row
 from runner.state.home import home_of
 from tests.simulation import checker
 from tests.simulation.author import Author
 from tests.simulation.commands import Commands
-from tests.simulation.history import Applier, Forgotten, History, lines_in
+from tests.simulation.history import Applier, Forgotten, History, Line, lines_in
 from tests.simulation.memory import MemoryStore, SimulatedObjects
 from tests.simulation.provider import SimulatedProvider, card_of
 from tests.simulation.remote import Habits, Remote
 from tests.simulation.world import Stuck, World
 
 MOST_APPLIES = 12  # after the last fault
-LIST_SECONDS = 15.0  # nobody loses a state and applies anew before a list shows what was just sent
+LIST_SECONDS = 15.0  # by then a list shows what was just sent
 MOST_RETRIES = 3  # the name of a batch that was refused before the state was lost may be met again
-
-
-def play(seed: int, folder: Path, *, keeps: bool = False) -> History:
-    """The history of one seed, played below `folder`, which is cleared before, and after unless it `keeps` it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        return Scenario(seed, folder).play()
-    finally:
-        if not keeps:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Scenario:
     """Draws and plays one history."""
 
+    is_hasty = False
+
     def __init__(self, seed: int, folder: Path) -> None:
         self.world = world = World(seed)
         rng = self.rng = world.rng
         self.folder = folder
+        self.is_hasty = seed % 8 == 7  # a state may be lost right after a create, before any list shows it
         is_named = rng.random() < 0.5
         settle = 5.0 if is_named else 10.0
         self.appliers_kind = rng.choices(("one", "clones", "shared"), (8, 1, 1))[0]
@@ -70,10 +63,13 @@ class Scenario:
     def _applier(self, name: str, root: Path) -> Applier:
         store, home = MemoryStore(self.world), home_of(root)
         objects = SimulatedObjects(home.objects, self.world)
-        applier = Applier(name, root, home, store, objects, SimulatedProvider(self.remote, self.card, name))
+        applier = Applier(name, root, home, store, objects, self._provider(name))
         applier.prepare()
         self.history.appliers.append(applier)
         return applier
+
+    def _provider(self, name: str) -> SimulatedProvider:
+        return SimulatedProvider(self.remote, self.card, name)
 
     def _second_applier(self) -> Applier | None:
         """Another clone of the project, or somebody who shares the state and holds no lock."""
@@ -141,19 +137,28 @@ class Scenario:
     def _lose_state(self, applier: Applier, *, keeps_outputs: bool) -> None:
         if self.appliers_kind == "shared":
             return
-        if self.history.is_tame:
+        if self.is_hasty:
+            self.history.is_hasty = True
+        elif self.history.is_tame:
             self.world.seconds += LIST_SECONDS
-        kept: set[bytes] = set()
-        for spec in self.author.specs if keeps_outputs else ():
-            kept.update(line.key for line in lines_in(applier.root / spec.output) if line.answer is not None)
+        kept = self._remembered(applier) if keeps_outputs else frozenset()
         applier.store = MemoryStore(self.world)
         applier.objects.forget()
         shutil.rmtree(applier.home.folder)
         if not keeps_outputs:
             shutil.rmtree(applier.root / "results", ignore_errors=True)
         applier.prepare()
-        self.history.forgotten.append(Forgotten(self.world.seconds, applier.name, frozenset(kept)))
+        self.history.forgotten.append(Forgotten(self.world.seconds, applier.name, kept))
         self.world.note("user", f"loses the state of {applier.name}, keeps outputs: {keeps_outputs}")
+
+    def _remembered(self, applier: Applier) -> frozenset[bytes]:
+        """What the outputs of the specs as they are now say enough about."""
+        files = [lines_in(applier.root / spec.output) for spec in self.author.specs]
+        return frozenset(line.key for lines in files for line in lines if self._is_remembered(line))
+
+    def _is_remembered(self, line: Line) -> bool:
+        """Whether a line of an output is enough to know what became of its request."""
+        return line.answer is not None
 
     # -- the end
 
@@ -170,26 +175,44 @@ class Scenario:
                     (by_address[part.address], list(rows.states))
                     for part, rows in zip(result.plan.jobs, result.plan.rows, strict=True)
                 ]
-        checker.check(self.history)
+        self._check()
         for applier in appliers:
             self._redeem(applier)
 
+    def _check(self) -> None:
+        checker.check(self.history)
+
+    def _is_in_the_way(self, result: Result) -> bool:
+        """Whether a person has to decide about a batch that holds our name, and nothing says any more what it holds.
+
+        It continues one that is gone, and the state that knew both was lost: it is left alone, and its requests are
+        asked anew. Where that makes the very same set, the name is taken, and the job is blocked until it is free.
+        """
+        batches, now = self.remote.batches, self.world.seconds
+        is_orphaned = any(one.is_there(now) and checker.has_lost_its_root(self.history, one, now) for one in batches)
+        are_blocked = all(isinstance(error, BlockedError) for error in result.troubles.values())
+        return is_orphaned and are_blocked and bool(self.history.forgotten)
+
     def _settle(self, applier: Applier) -> Result | None:
+        result = None
         for _ in range(MOST_APPLIES):
             result = self._run(applier, wait=None)
             if result is not None and not result.is_running and not result.troubles and not result.plan.submissions:
                 return result
             self.world.seconds += 60
+        if result is not None and not result.is_running and self._is_in_the_way(result):
+            return None
         self.history.blame(f"stuck: {applier.name} has not settled after {MOST_APPLIES} applies without a fault")
         return None
 
     def _redeem(self, applier: Applier) -> None:
         """What is blocked or failed is asked again of a remote in good health: then all of it is answered."""
+        if applier.name not in self.history.states:
+            return  # it is stuck
         result = None
         all_ok = all(state == Row.OK for _, states in self.history.states.get(applier.name, ()) for state in states)
         for _ in range(0 if all_ok else MOST_RETRIES):
-            for spec in self.author.specs:
-                self.commands.retry(applier, spec.address, replaces=False)
+            self._decide(applier)
             result = self._settle(applier)
             if result is None:
                 return
@@ -198,10 +221,19 @@ class Scenario:
         for part in result.plan.jobs if result else ():
             if part.counts.ok != part.counts.wanted:
                 self.history.blame(f"stuck: after a retry {part.address} is at {part.counts}")
-        made = len(self.remote.batches)
+        made = self._made()
         again = self._run(applier, wait=None)
-        if len(self.remote.batches) != made or again is None or again.written:
+        if self._made() != made or again is None or again.written:
             self.history.blame("not idempotent: an apply after everything was settled did something")
+
+    def _decide(self, applier: Applier) -> None:
+        """A person looks through all that waits for one."""
+        for spec in self.author.specs:
+            self.commands.retry(applier, spec.address, replaces=False)
+
+    def _made(self) -> int:
+        """How much the remote was ever asked for."""
+        return len(self.remote.batches)
 
 
 def _habits(rng: random.Random, is_named: bool, settle: float, is_wild: bool) -> Habits:

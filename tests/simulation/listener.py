@@ -1,0 +1,118 @@
+"""How an applier speaks to the modelled remote for recordings: any call may fail in every way, or be its last."""
+
+from __future__ import annotations
+
+from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
+from runner.job.capabilities import Capabilities
+from runner.job.observed import Origin
+from runner.providers.audio import Heard, Receipt, Recording
+from tests.simulation.calls import CallRemote
+from tests.simulation.provider import LONGEST_CALL, ORIGIN
+from tests.simulation.turns import Turns
+from tests.simulation.world import Crash
+
+ACCOUNT = "acme"
+_UNSENT = ("not sent", "not sent", "limited", "limited", "refused", "auth", "changed")
+_UNHEARD = ("not sent", "unknown", "limited", "refused", "auth")
+
+
+class SimulatedListener:
+    """Implements `providers.audio.AudioProvider` over a CallRemote."""
+
+    def __init__(self, remote: CallRemote, card: Capabilities, parallelism: int) -> None:
+        self.card = card
+        self.parallelism = parallelism
+        self.turns = Turns(remote.world)
+        self._remote = remote
+        self._world = remote.world
+
+    @property
+    def origin(self) -> Origin:
+        return ORIGIN
+
+    def pool(self, parallelism: int) -> Turns:
+        """What a session gets for threads: the tasks of a round take turns within its calls."""
+        self.turns = Turns(self._world)
+        return self.turns
+
+    def submit(self, recording: Recording) -> Receipt:
+        world, remote = self._world, self._remote
+        key, sent_at = recording.sha256[:16], world.seconds
+        world.boundary("before submit")
+        fault = None
+        if world.happens(world.fault_rate):
+            fault = world.rng.choice((*_UNSENT, *("unknown",) * len(_UNSENT)))
+        world.note("a", f"submit {key.hex()[:4]}: {fault or 'goes out'}")
+        world.seconds += world.rng.random() * (LONGEST_CALL if fault == "unknown" else 0.5)
+        self._stop_on(fault)
+        remote.sent.append((sent_at, key))
+        try:
+            self.turns.meanwhile()
+            if world.happens(world.crash_rate):
+                raise Crash("while a recording is on its way")
+        except Crash:
+            self._leave_to_chance(key, sent_at)
+            raise
+        if fault is None:
+            call = remote.take(key, sent_at, sent_at + world.rng.random() * (world.seconds - sent_at))
+            self._end(key, sent_at)
+            return Receipt(call.id, ACCOUNT)
+        self._leave_to_chance(key, sent_at)
+        self._end(key, sent_at)
+        remote.unsure.append((sent_at, key))
+        raise OutcomeUnknown("no answer")
+
+    def _end(self, key: bytes, sent_at: float) -> None:
+        try:
+            self.turns.meanwhile()
+            self._world.boundary("after submit")
+        except Crash:
+            self._remote.unsure.append((sent_at, key))
+            raise
+
+    def _leave_to_chance(self, key: bytes, sent_at: float) -> None:
+        """Nobody hears: it did not arrive, arrived within the call, or arrives later."""
+        world, remote = self._world, self._remote
+        draw = world.rng.random()
+        if draw < 0.4:
+            return
+        late = world.rng.random() * remote.habits.lateness
+        within = world.rng.random() * (world.seconds - sent_at)
+        remote.take(key, sent_at, world.seconds + late if draw < 0.6 else sent_at + within)
+
+    def look(self, receipt: Receipt) -> Heard:
+        world = self._world
+        assert receipt.account == ACCOUNT
+        world.boundary("before look")
+        fault = world.rng.choice(_UNHEARD) if world.happens(world.fault_rate) else None
+        world.seconds += world.rng.random() * (LONGEST_CALL if fault == "unknown" else 0.5)
+        self._stop_on(fault)
+        if fault == "unknown":
+            raise OutcomeUnknown("no answer")
+        self.turns.meanwhile()
+        call = self._remote.call(receipt.remote_id)
+        world.note("a", f"look {receipt.remote_id}: {'404' if call is None else self._remote.heard(call).raw_status}")
+        if call is None:
+            raise NotFound("no such recording", status=404)
+        heard = self._remote.heard(call)
+        world.boundary("after look")
+        if heard.phase.has_ended:
+            call.told_at = min(call.told_at, world.seconds)
+        return heard
+
+    def _stop_on(self, fault: str | None) -> None:
+        """Raise what certainly had no effect."""
+        match fault:
+            case "not sent":
+                raise NotSent("the remote cannot be reached")
+            case "limited":
+                raise RateLimited("slow down", status=429, retry_after=self._world.rng.choice((None, 5.0, 100.0)))
+            case "refused":
+                raise Refused("not this one", status=400)
+            case "auth":
+                raise AuthFailed("who are you", status=401)
+            case "changed":
+                raise DataError("the recording is not what it was")
+
+    def close(self) -> None:
+        pass

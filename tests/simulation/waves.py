@@ -1,0 +1,284 @@
+"""One history of recordings from one seed: calls that may be taken or not, decisions of a person, appliers that die."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from runner.apply import resolve
+from runner.apply.desire import desire
+from runner.apply.reconcile import Result
+from runner.apply.session import Session
+from runner.apply.wave import JOURNAL
+from runner.errors import RunnerError
+from runner.job.capabilities import Capabilities
+from runner.plan.guard import Guards
+from runner.providers.audio import AudioProvider
+from runner.providers.registry import audio_card_of
+from runner.spec.project import Provider
+from runner.state.journal import read_states
+from runner.state.wave import Step
+from tests.simulation import audit
+from tests.simulation.audit import CallHistory
+from tests.simulation.author import Author
+from tests.simulation.calls import CallHabits, CallRemote
+from tests.simulation.commands import CALM_POLL, Commands, SimulatedRemotes, Telling
+from tests.simulation.history import Applier, Line
+from tests.simulation.listener import ACCOUNT, SimulatedListener
+from tests.simulation.memory import SimulatedRecords
+from tests.simulation.recordings import RecordingsSpec, SimulatedAudio, SimulatedJournal, project_of
+from tests.simulation.remote import NEVER
+from tests.simulation.rows import PROVIDER, JobSpec, Row
+from tests.simulation.scenario import Scenario
+from tests.simulation.world import Crash, SimulatedClock, World
+
+MOST_PASSES = 80  # of an apply that is run every ten minutes, after the last fault
+BETWEEN_PASSES = 600.0
+
+
+class RecordingsAuthor(Author):
+    """Who declares jobs of recordings."""
+
+    on_unknown = "hold"
+
+    def _declared(self, address: str, rows: list[Row]) -> JobSpec:
+        return RecordingsSpec(address, rows, self._output(), on_unknown=self.on_unknown)
+
+    def _output(self) -> str:
+        return f"results/{self._jobs}/" if self._rng.random() < 0.3 else f"results/{self._jobs}.jsonl"
+
+    def edit(self) -> None:
+        """Change something. A recording is the same for every job that means it."""
+        before = {row for spec in self.specs for row in spec.rows}
+        super().edit()
+        changed = dict({row for spec in self.specs for row in spec.rows} - before)
+        for spec in self.specs:
+            spec.rows = [(name, changed.get(name, text)) for name, text in spec.rows]
+
+    def change_policy(self) -> str:
+        """What is to be done about calls of unknown outcome; the same for all jobs."""
+        self.on_unknown = "resubmit" if self.on_unknown == "hold" else "hold"
+        for spec in self.specs:
+            assert isinstance(spec, RecordingsSpec)
+            spec.on_unknown = self.on_unknown
+        self._world.note("user", f"on_unknown: {self.on_unknown}")
+        return self.on_unknown
+
+
+class WaveCommands(Commands):
+    """The commands over jobs of recordings, and `runner state resolve`."""
+
+    guards = Guards(confirm_repay=True, first_run=True)
+
+    def __init__(self, history: CallHistory, author: RecordingsAuthor, profile: dict[str, float]) -> None:
+        super().__init__(history, author)
+        self._calls = history
+        self._profile = profile
+        self._card = audio_card_of(Provider(PROVIDER, "fireworks-audio", overrides=profile))
+
+    def session(self, applier: Applier) -> Session:
+        specs, world = self._author.specs, self._world
+        project = project_of("project", specs, applier.root, self._history.max_attempts, self._profile)  # type: ignore[arg-type]
+        rows = {spec.address: spec.rows for spec in specs}
+        compiled = {job.address: SimulatedAudio(job, rows[job.address], world) for job in project.jobs}  # type: ignore[arg-type]
+        listener = SimulatedListener(self._calls.calls, self._card, int(self._profile["parallelism"]))
+        remotes = ListeningRemotes(listener)
+        return Session(
+            project=project,
+            desired=desire(project, compiled, remotes),
+            compiled=compiled,
+            home=applier.home,
+            records=SimulatedRecords(applier.store),
+            objects=applier.objects,
+            remotes=remotes,
+            clock=SimulatedClock(world),
+            reporter=Telling(world, applier.name),
+            stop=threading.Event(),
+            poll_seconds=CALM_POLL if world.is_calm else None,
+            pool=listener.pool,
+            journal=partial(SimulatedJournal, world=world),
+        )
+
+    def _died(self, applier: Applier) -> None:
+        """Note what was under way. Never more than the calls that may be."""
+        history = self._calls
+        history.died_at.append(self._world.seconds)
+        for batch in SimulatedRecords(applier.store).batches():
+            path = applier.objects.path(batch.key) / JOURNAL
+            if batch.is_active and path.exists():
+                open_calls = list(read_states(path).at(Step.INTENT))
+                keys = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+                history.cut.update(keys[16 * number : 16 * number + 16] for number in open_calls)
+                if len(open_calls) > self._profile["parallelism"]:
+                    history.blame(f"held: {len(open_calls)} calls were under way when the process died")
+
+    def cancel(self, applier: Applier) -> None:
+        for batch in SimulatedRecords(applier.store).batches():
+            if batch.is_active:  # one of them is cancelled
+                keys = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+                self._calls.cancelled.update(keys[at : at + 16] for at in range(0, len(keys), 16))
+        super().cancel(applier)
+
+    def resolve(self, applier: Applier, *, is_right: bool) -> int:
+        """A person decides about some of what is held, not always rightly; how much was held."""
+        session, rng = self.session(applier), self._world.rng
+        held: list[resolve.Held] = []
+        try:
+            held = [one for spec in self._author.specs for one in resolve.held(session, spec.address)]
+            for one in {one.key: one for one in held}.values():
+                if is_right or rng.random() < 0.7:
+                    self._decide(session, one, is_right=is_right)
+        except (Crash, RunnerError) as error:
+            self._world.note("user", f"resolve: {error!r}")
+        return len(held)
+
+    def _decide(self, session: Session, one: resolve.Held, *, is_right: bool) -> None:
+        now, rng = self._world.seconds, self._world.rng
+        there = [c for c in self._calls.calls.calls if c.key == one.key and c.taken_at <= now < c.gone_at == NEVER]
+        if is_right:
+            there = [c for c in there if c.told_at == NEVER or c.id == one.remote_id]
+        step = rng.choice((Step.CLEARED, Step.REPEATED))
+        account, remote_id = rng.choice(("", ACCOUNT)), ""
+        if there and (is_right or rng.random() < 0.5):
+            step, remote_id = Step.RECEIPT, there[-1].id
+        elif rng.random() < 0.1 and not is_right:
+            step, remote_id = Step.RECEIPT, "rec-misread"
+        elif rng.random() < 0.1 and not is_right:
+            step, account = Step.RECEIPT, ""  # under the id that is on record, if one is
+        else:
+            account = ""
+        self._world.note("user", f"resolves {one.name} of {one.batch.key} as {step.name} {remote_id}")
+        self._calls.decided.append((now, one.key, step, remote_id or one.remote_id))
+        try:
+            resolve.resolve(session, one.batch.owner, (one.name,), resolve.Decision(step, remote_id, account))
+        except RunnerError as error:
+            self._calls.decided.pop()
+            self._world.note("user", f"resolve: {error!r}")
+
+
+class ListeningRemotes(SimulatedRemotes):
+    """One remote for recordings under one name."""
+
+    def __init__(self, listener: SimulatedListener) -> None:
+        self._listener = listener
+
+    def card(self, name: str) -> Capabilities:
+        return self._listener.card
+
+    def audio_card(self, name: str) -> Capabilities:
+        return self._listener.card
+
+    def open_audio(self, name: str) -> AudioProvider:
+        return self._listener
+
+
+class WaveScenario(Scenario):
+    """Draws and plays one history of recordings."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.world = world = World(seed)
+        rng = self.rng = world.rng
+        self.folder = folder
+        self.appliers_kind = "one"
+        habits = _habits(rng)
+        self.calls = CallRemote(world, habits)
+        attempts = rng.choice((2, 3, 3, 4))
+        profile = {
+            "parallelism": rng.choice((1, 2, 4)),
+            "min_poll_s": rng.choice((10.0, 60.0)),
+            "max_poll_s": rng.choice((60.0, 600.0)),
+            "defer_s": rng.choice((5.0, 60.0)),
+        }
+        self.is_cron = rng.random() < 0.3  # every apply is a single pass
+        self.author = author = RecordingsAuthor(world)
+        author.on_unknown = rng.choice(("hold", "resubmit"))
+        kind = f"blind, {author.on_unknown}{', cron' * self.is_cron}"
+        self.history: CallHistory = CallHistory(
+            seed, world, None, attempts, kind, True, calls=self.calls, may_reopen=True
+        )  # type: ignore[arg-type]
+        self.history.policies.append((0.0, author.on_unknown))
+        author.begin()
+        self.commands = WaveCommands(self.history, author, profile)
+        self.first = self._applier("a", folder / "a")
+        self.second = None
+        self.rates = (
+            rng.choice((0.0, 0.0, 0.003, 0.01, 0.04)),
+            rng.choice((0.0, 0.03, 0.1, 0.25)),
+            rng.choice((0.0, 0.01)),
+        )
+        world.note(
+            "world",
+            f"seed {seed}: {kind}, crash {self.rates[0]}, fault {self.rates[1]}, {attempts} attempts, "
+            f"{profile}, {habits}",
+        )
+
+    def _provider(self, name: str) -> None:
+        """Each session opens its own."""
+
+    def _happen(self) -> None:
+        draw = self.rng.random()
+        if draw < 0.4:
+            self.commands.resolve(self.first, is_right=False)
+        elif draw < 0.5:
+            self.history.policies.append((self.world.seconds, self.author.change_policy()))
+        super()._happen()
+
+    def _cancel_elsewhere(self) -> None:
+        """There is nowhere to do it."""
+
+    def _lose_state(self, applier: Applier, *, keeps_outputs: bool) -> None:
+        self.history.counted += audit.counted_in(applier)
+        super()._lose_state(applier, keeps_outputs=keeps_outputs)
+
+    def _run(self, applier: Applier, wait: float | None) -> Result | None:
+        if applier.store.get("project") is None and self.history.forgotten:
+            kept = self._remembered(applier)  # outputs may have been moved since
+            self.history.forgotten[-1] = replace(self.history.forgotten[-1], kept=kept)
+        return super()._run(applier, wait)
+
+    def _is_remembered(self, line: Line) -> bool:
+        return line.answer is not None or line.is_held
+
+    def _check(self) -> None:
+        audit.check(self.history)
+
+    def _settle(self, applier: Applier) -> Result | None:
+        if not self.is_cron:
+            return super()._settle(applier)
+        for _ in range(MOST_PASSES):
+            result = self._run(applier, wait=0.0)
+            if result is not None and not result.is_running and not result.troubles and not result.plan.submissions:
+                return result
+            self.world.seconds += BETWEEN_PASSES
+        self.history.blame(f"stuck: not settled after {MOST_PASSES} single passes without a fault")
+        return None
+
+    def _decide(self, applier: Applier) -> None:
+        if self.commands.resolve(applier, is_right=True) and self.rng.random() < 0.8:
+            self._settle(applier)
+        super()._decide(applier)
+
+    def _redeem(self, applier: Applier) -> None:
+        super()._redeem(applier)
+        audit.check_duplicates(self.history)
+
+    def _made(self) -> int:
+        return len(self.calls.sent)
+
+
+def _habits(rng: random.Random) -> CallHabits:
+    def often(*rates: float) -> float:
+        return rng.choice((0.0, 0.0, *rates))
+
+    return CallHabits(
+        lag=often(5.0, 100.0),
+        lateness=often(1.0, 1000.0),
+        final=often(0.1, 0.3),
+        retry=often(0.1, 0.4),
+        losses=often(0.05, 0.2),
+        odd=often(0.2),
+        slow=often(0.3),
+    )
