@@ -67,8 +67,12 @@ def tally_of(report: index.IndexReport) -> Tally:
 
 
 def _is_complete(report: index.IndexReport, seen: Observed) -> bool:
-    """Whether the files hold as many finished rows as the remote counted; a cut file does not."""
-    return _own_lines(report) >= seen.counts.completed + seen.counts.failed
+    """Whether the files hold as many answers and finished rows as the remote counted; a cut file does not.
+
+    Rows that expired have error lines too: they must not stand in for answers that were cut off at the end of a line.
+    """
+    are_all = _own_lines(report) >= seen.counts.completed + seen.counts.failed
+    return are_all and report.ok + report.duplicates >= seen.counts.completed
 
 
 def _own_lines(report: index.IndexReport) -> int:

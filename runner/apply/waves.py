@@ -14,6 +14,7 @@ from runner.errors import BlockedError, RemoteError
 from runner.job.observed import Observed, Phase
 from runner.job.outcomes import Outcome
 from runner.job.recorded import Batch, ResultObject, Stage
+from runner.plan.guard import usd_of
 from runner.providers.audio import error_line
 from runner.results import index
 from runner.state.wave import Entry, Step
@@ -58,9 +59,9 @@ def _too_dear(wave: Wave, max_usd: float | None) -> BlockedError | None:
     usd = None if batch.estimated_usd is None else batch.estimated_usd * unsent / batch.rows
     if usd is not None and usd <= max_usd:
         return None
-    cost = "has a cost that is not known" if usd is None else f"is estimated at ${usd:.2g}"
+    cost = "has a cost that is not known" if usd is None else f"is estimated at {usd_of(usd)}"
     return BlockedError(
-        f"{batch.owner}: sending the {unsent:,} recordings left of a begun wave {cost}; `--max-usd` is {max_usd}",
+        f"{batch.owner}: sending the {unsent:,} recordings left of a begun wave {cost}; `--max-usd` is {usd_of(max_usd)}",
         hint=f"Allow more, or stop the wave with `runner cancel {batch.owner}`",
     )
 

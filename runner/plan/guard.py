@@ -61,19 +61,19 @@ def over_budget(spent: float, cost: float | None, limit: float | None, what: str
         return None
     if cost is None:
         detail = (
-            f"{what} is {_usd(limit)}, and the cost of this plan is not known: "
+            f"{what} is {usd_of(limit)}, and the cost of this plan is not known: "
             "give the model `price` and `max_tokens`, or `price: {per_minute: ...}` for recordings"
         )
     elif spent + cost > limit + 1e-9:
-        detail = f"{what} is {_usd(limit)}; spent {_usd(spent)}, this plan is estimated at {_usd(cost)}"
+        detail = f"{what} is {usd_of(limit)}; spent {usd_of(spent)}, this plan is estimated at {usd_of(cost)}"
     else:
         return None
     return Change(Action.BLOCK, Reason.OVER_BUDGET, detail=detail)
 
 
-def _usd(amount: float) -> str:
+def usd_of(amount: float) -> str:
     """`$1.25`, and `$0.0012` where two digits would say nothing."""
-    return f"${amount:.2f}" if amount == 0 or amount >= 0.1 else f"${amount:.2g}"
+    return f"${amount:.2f}" if amount == 0 or amount >= 0.1 else f"${amount:.6f}".rstrip("0")
 
 
 def repaying(job: Desired, answered: int, again: int, guards: Guards) -> Change | None:

@@ -195,7 +195,7 @@ def test_answers_of_an_account_nobody_told_us_count(tmp_path: Path) -> None:
     ("field", "words", "says"),
     [
         ("budget: 0.000001", (), "`budget:` of the job"),
-        ("max_attempts: 3", ("--max-usd", "0.000001"), "`--max-usd` is $0.00"),
+        ("max_attempts: 3", ("--max-usd", "0.000001"), "`--max-usd` is $0.000001"),
     ],
 )
 def test_money_guards_block_as_the_real_run_does(lab: Lab, field: str, words: tuple[str, ...], says: str) -> None:

@@ -59,7 +59,7 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
     is_unknown = bool(lost) and key not in lost[-1].kept
     if is_unknown and has_lost_its_root(history, earlier, later.sent_at):
         return ""  # nothing at the remote says any more which requests it holds
-    if lost and history.is_hasty and not _could_be_listed(history, earlier, later):
+    if lost and (history.is_hasty or not history.is_tame) and not _could_be_listed(history, earlier, later):
         return ""  # no list showed it yet when the state that knew of it was gone
     if earlier.created_at > later.sent_at or later.sent_at < earlier.over_at:
         return "held it"
@@ -99,7 +99,7 @@ def has_lost_its_root(history: History, batch: RemoteBatch, now: float) -> bool:
     """
     while batch.continued_from:
         parents = [one for one in history.remote.batches if one.id == batch.continued_from and one.is_there(now)]
-        if not parents or parents[0].was_cancelled:
+        if not parents or parents[0].was_cancelled or parents[0].files_gone_at <= now:
             return True
         batch = parents[0]
     return False
@@ -116,6 +116,10 @@ def _is_excused(history: History, earlier: RemoteBatch, later: RemoteBatch, twin
         return True  # what was found then is forgotten
     if {earlier.id, later.id} & twins:
         return True
+    if earlier.created_at > later.over_at:
+        return True  # it took effect when the younger one was over, and nothing is looked for any more
+    if later.is_unwanted and later.was_cancelled:
+        return True  # a person stopped it, so the other one goes on
     if earlier.created_at < later.sent_at - LOOK_BACK:
         return True  # made before the younger one's time, and older than what is looked at
     if max(earlier.listed_at, later.listed_at) > history.remote.last_list.get(later.who, 0.0):
@@ -130,9 +134,18 @@ def _check_twins(history: History) -> None:
     for batch in history.remote.batches:
         same.setdefault(_mark(batch), []).append(batch)
     for batches in same.values():
+        if _is_answered_elsewhere(history, batches[0]):
+            continue
         if all(batch.was_cancelled and not batch.is_unwanted for batch in batches):
             names = ", ".join(batch.id for batch in batches)
             history.blame(f"twins: all of {names} were cancelled, and by no person")
+
+
+def _is_answered_elsewhere(history: History, one: RemoteBatch) -> bool:
+    """Whether a batch of another attempt has answered all of it: to another applier its like is a twin of that."""
+    others = [batch for batch in history.remote.batches if batch.stamp["runner_set"] == one.stamp["runner_set"]]
+    answers = [[batch.verdict(key) for key in batch.keys] for batch in others]
+    return not history.is_tame and any(set(verdicts) == {Verdict.OK} for verdicts in answers)
 
 
 def _mark(batch: RemoteBatch) -> tuple[str, str]:

@@ -34,6 +34,9 @@ ONCE_BROKEN = {
     "a search after lost state, stopped half-way": 1189,
     "a look that is older than the record": 20452,
     "a request in flight with one batch, and answered by another that was found": 11946,
+    "a batch on record that goes by another attempt than its stamp says": 27790,
+    "a recording that several outputs say is held": RECORDINGS + 22814,
+    "answers that were cut off, and expired rows that made up their number": 3007,
     "a receipt that is not known any more, in single passes": RECORDINGS + 8,
     "a wave that was dropped with what may have been sent twice": RECORDINGS + 1038,
 }

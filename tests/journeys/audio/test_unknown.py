@@ -19,7 +19,7 @@ def with_held(lab: AudioLab) -> list[str]:
         assert f"`{path}` is held" in done.stderr
         assert f"runner state resolve calls --row {path}" in done.stderr
     assert "17 ok, 0 error, 3 held, 0 missing of 20" in done.stdout
-    assert "3 recordings" in done.stdout and "it is not known whether they were accepted" in done.stdout
+    assert "3 recordings" in done.stdout and "no answer came, and asking again may pay twice" in done.stdout
     assert "`runner state resolve calls`" in done.stdout
     return held
 
