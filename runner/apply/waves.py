@@ -61,7 +61,8 @@ def _too_dear(wave: Wave, max_usd: float | None) -> BlockedError | None:
         return None
     cost = "has a cost that is not known" if usd is None else f"is estimated at {usd_of(usd)}"
     return BlockedError(
-        f"{batch.owner}: sending the {unsent:,} recordings left of a begun wave {cost}; `--max-usd` is {usd_of(max_usd)}",
+        f"{batch.owner}: sending the {unsent:,} recordings left of a begun wave {cost}, `--max-usd` is "
+        f"{usd_of(max_usd)}",
         hint=f"Allow more, or stop the wave with `runner cancel {batch.owner}`",
     )
 
