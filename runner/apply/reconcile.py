@@ -98,7 +98,8 @@ def _card_of(session: Session, batch: Batch) -> Capabilities:
 def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None = None) -> Result:
     """Everything that can be done now. `last` is what the passes before added up to."""
     recover.remember(session)
-    _sweep_spool(session)
+    if last is None:
+        _sweep_spool(session)
     settle_all(session, session.records.batches())
     collected = _observe(session, guards)
     recorded = session.recorded()

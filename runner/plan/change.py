@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from runner.errors import Mark
 
@@ -61,8 +62,7 @@ HOLDS_BACK = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """Rows of one job to be sent as one batch: ordinals into its rows, ascending."""
 
     address: str
@@ -73,8 +73,7 @@ class Submission:
     continues: str = ""  # key of the batch whose remainder these rows are, where the remote goes on with it
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One line of a plan."""
 
     action: Action
@@ -111,8 +110,7 @@ class Change:
                 return "="
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     """Where the wanted requests of one job stand. Equal requests of one job count once each row."""
 
     wanted: int = 0
@@ -125,8 +123,7 @@ class Counts:
     shared: int = 0  # another job asks them
 
 
-@dataclass(frozen=True, slots=True)
-class JobPlan:
+class JobPlan(msgspec.Struct, frozen=True):
     """One job's part of the plan."""
 
     address: str

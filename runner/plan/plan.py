@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from runner.job.desired import Desired
 from runner.job.packed import common, keys_of, without
@@ -18,18 +20,16 @@ from runner.plan.remaining import BatchRows, JobRows, RetryRows, Row, fold
 Keys = bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """What we remember, in the form the planner reads. Batches in order of submission."""
 
     batches: Sequence[BatchRows] = ()
-    jobs: Mapping[str, tuple[JobRecord, Keys]] = field(default_factory=dict)
+    jobs: Mapping[str, tuple[JobRecord, Keys]] = {}
     retries: Sequence[RetryRows] = ()
-    accepted_origins: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    accepted_origins: Mapping[str, Sequence[str]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Every change, by job and by batch; jobs sorted by address."""
 
     jobs: tuple[JobPlan, ...]

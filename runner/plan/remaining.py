@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+import msgspec
+
 from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.outcomes import ENTRY_BYTES, Outcome
@@ -35,8 +37,7 @@ class Row(IntEnum):
     REPLACE = 10  # answered, and asked again on purpose
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRows:
+class BatchRows(msgspec.Struct, frozen=True):
     """One recorded batch with its keys (sorted, packed) and, once collected, its index (see job/outcomes)."""
 
     batch: Batch
@@ -44,8 +45,7 @@ class BatchRows:
     index: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryRows:
+class RetryRows(msgspec.Struct, frozen=True):
     """Keys that were asked again on purpose: older generations no longer settle them."""
 
     generation: int

@@ -7,7 +7,7 @@ wanted, answered and missing add up without looking at a raw file again.
 from __future__ import annotations
 
 import struct
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from heapq import nsmallest
 from itertools import accumulate, count
@@ -18,7 +18,7 @@ import msgspec
 
 from runner.job.observed import Phase
 from runner.job.outcomes import ENTRY_BYTES, NO_LINE, Outcome, pack, place
-from runner.job.packed import BUCKETS, KEY_BYTES, bounds, unpack
+from runner.job.packed import KEY_BYTES, bounds, unpack
 from runner.results import parse
 from runner.results.lines import RawLines, scan_runs
 
@@ -68,7 +68,7 @@ class _Tally:
     """What one pass over the raw files adds up."""
 
     def __init__(self) -> None:
-        self.buckets = [bytearray() for _ in range(BUCKETS)]
+        self.buckets: defaultdict[int, bytearray] = defaultdict(bytearray)  # by first byte of the key
         self.lines = self.duplicates = self.foreign = self.unreadable = self.requests = self.repaired = 0
         self.input_tokens = self.output_tokens = 0
         self.strangers: list[tuple[int, int]] = []  # (file, offset) of the first foreign lines
@@ -155,16 +155,14 @@ class _Tally:
     def settle(self, expected: bytes, silent: int) -> Iterator[dict[bytes, int]]:
         """Bucket by bucket: the entry each expected key ends with, `silent` where no line names it."""
         edges = bounds(expected)
-        for number, bucket in enumerate(self.buckets):
-            if not bucket and edges[number] == edges[number + 1]:
-                continue
+        for number in sorted({*self.buckets, *expected[::KEY_BYTES]}):
+            bucket = self.buckets.pop(number, bytearray())
             best = dict.fromkeys(_keys(expected[edges[number] : edges[number + 1]]), silent)
             found: dict[bytes, int] = dict(_ENTRY.iter_unpack(bucket))
             if len(found) * ENTRY_BYTES == len(bucket) and found.keys() <= best.keys():
                 best.update(found)
             else:
                 self._settle_one_by_one(best, bucket, silent)
-            self.buckets[number] = bytearray()
             yield best
 
     def _settle_one_by_one(self, best: dict[bytes, int], bucket: bytearray, silent: int) -> None:

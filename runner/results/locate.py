@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import struct
 from array import array
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,10 @@ _ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
 _SMALL_INDEX = 1024 * ENTRY_BYTES  # below it, walking an index is cheaper than searching its buckets
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """One batch whose outcomes may be shown. Sources are given in the order their batches were submitted."""
 
-    index: bytes = field(repr=False)  # sorted 24-byte entries
+    index: bytes  # sorted 24-byte entries
     generation: int
     batch: str  # the remote's id
     origin: str
@@ -55,8 +54,8 @@ def locate(keys: bytes | bytearray, sources: Sequence[Source]) -> Shown:
     keys = bytes(keys)
     places, owners = array("Q", bytes(8 * rows)), array("I", bytes(4 * rows))
     segments = _segments(sources)
-    for number, positions in enumerate(_positions(keys)):
-        if not positions or not segments[number]:
+    for number, positions in _positions(keys).items():
+        if number not in segments:
             continue
         if len(segments[number]) == 1:  # most jobs have one batch: nothing to choose
             owner, start, end = segments[number][0]
@@ -87,18 +86,18 @@ def _best(segments: list[tuple[int, int, int]], sources: Sequence[Source]) -> di
     return best
 
 
-def _positions(keys: bytes | bytearray) -> list[array[int]]:
-    """The rows of each bucket, ascending."""
-    buckets = [array("I") for _ in range(BUCKETS)]
-    add = [bucket.append for bucket in buckets]
+def _positions(keys: bytes | bytearray) -> dict[int, array[int]]:
+    """The rows of each bucket that has some, ascending."""
+    buckets = {first: array("I") for first in set(keys[::KEY_BYTES])}
+    add = {first: bucket.append for first, bucket in buckets.items()}
     for position, first in enumerate(keys[::KEY_BYTES]):
         add[first](position)
     return buckets
 
 
-def _segments(sources: Sequence[Source]) -> list[list[tuple[int, int, int]]]:
-    """For each bucket the (source, start, end) runs of index bytes in it, oldest generation first."""
-    buckets: list[list[tuple[int, int, int]]] = [[] for _ in range(BUCKETS)]
+def _segments(sources: Sequence[Source]) -> Mapping[int, list[tuple[int, int, int]]]:
+    """For each bucket that has some the (source, start, end) runs of index bytes in it, oldest generation first."""
+    buckets: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)
     for owner in sorted(range(len(sources)), key=lambda number: sources[number].generation):
         index = sources[owner].index
         if len(index) <= _SMALL_INDEX:

@@ -5,31 +5,32 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from runner.errors import StateError
 from runner.state.objects import write_whole
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Home:
     """The folder `.runner` of one project; `state`, `memo`, `objects` and `tmp` lie in it."""
 
     folder: Path
 
-    @property
+    @cached_property
     def state(self) -> Path:
         return self.folder / "state"
 
-    @property
+    @cached_property
     def memo(self) -> Path:
         return self.folder / "memo"
 
-    @property
+    @cached_property
     def objects(self) -> Path:
         return self.folder / "objects"
 
-    @property
+    @cached_property
     def tmp(self) -> Path:
         return self.folder / "tmp"
 

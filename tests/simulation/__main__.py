@@ -11,14 +11,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.simulation.running import RECORDINGS, Summary, digest_of, folder_of, play, summary_of
+from tests.simulation.running import Kind, Summary, digest_of, folder_of, kind_of, play, summary_of
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
-    parser.add_argument("--seeds", type=int, default=300, help="how many; every third is of recordings")
+    parser.add_argument("--seeds", type=int, default=300, help="how many; most of them brief, an eighth of all whole")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
-    parser.add_argument("--only", choices=("batches", "recordings"), help="of one kind")
+    parser.add_argument("--only", choices=[kind.name.lower() for kind in Kind], help="of one kind")
     parser.add_argument("--seed", type=int, help="one, with its whole history")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
@@ -49,8 +49,7 @@ def main() -> int:
 
 
 def _seed(number: int, only: str | None) -> int:
-    is_of_recordings = only == "recordings" or (only is None and number % 3 == 2)
-    return RECORDINGS + number if is_of_recordings else number
+    return (Kind[only.upper()] if only else kind_of(number)).seed(number)
 
 
 def _tell(seed: int) -> int:

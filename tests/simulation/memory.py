@@ -62,10 +62,11 @@ class SimulatedRecords(Records):
         found = self.store.read.get(prefix)
         if found is None:
             known = self.store.read_of
-            for key, document in self.store.list(prefix):
+            documents = list(self.store.list(prefix))
+            for key, document in documents:
                 if key not in known:
                     known[key] = next(_One(key, document).all(prefix, kind))
-            found = self.store.read[prefix] = [known[key] for key, _ in self.store.list(prefix)]
+            found = self.store.read[prefix] = [known[key] for key, _ in documents]
         return iter(found)  # type: ignore[arg-type]  # of the kind its prefix says
 
     def batches(self) -> list[Batch]:
@@ -99,17 +100,24 @@ class SimulatedObjects(Objects):
     def __init__(self, folder: Path, world: World) -> None:
         super().__init__(folder)
         self._world = world
-        self._written: dict[str, bytes] = {}
+        self._written: dict[str, tuple[str, bytes]] = {}  # with their SHA-256, as hex
+        self._folders: dict[str, Path] = {}
+
+    def folder_of(self, batch: str) -> Path:
+        if batch not in self._folders:
+            self._folders[batch] = super().folder_of(batch)
+        return self._folders[batch]
 
     def write(self, name: str, data: bytes) -> str:
         self._world.boundary("before an object")
-        self._written[name] = data
+        digest = hashlib.sha256(data).hexdigest()
+        self._written[name] = digest, data
         self._world.boundary("after an object")
-        return hashlib.sha256(data).hexdigest()
+        return digest
 
     def read(self, name: str, sha256: str) -> bytes:
-        data = self._written.get(name)
-        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+        digest, data = self._written.get(name, ("", b""))
+        if digest != sha256:
             raise StateError(f"`{name}` is not what was written")
         return data
 
@@ -122,6 +130,7 @@ class SimulatedObjects(Objects):
     def forget(self) -> None:
         """The folder is gone."""
         self._written.clear()
+        self._folders.clear()
 
 
 class _Words:

@@ -111,7 +111,7 @@ class SimulatedJournal(DiskJournal):
     def _make_durable(self, group: list[Item]) -> None:
         world = self._world
         world.boundary("before a commit")
-        before = [file.stat().st_size for file in self._files]
+        before = self._raw_size, self._size
         super()._make_durable(group)
         for item in group:
             for entry in item.entries:
@@ -120,7 +120,7 @@ class SimulatedJournal(DiskJournal):
             self._tear(before)
         world.boundary("after a commit")
 
-    def _tear(self, before: list[int]) -> None:
+    def _tear(self, before: tuple[int, int]) -> None:
         """Only a part of the commit came to the disk: answers are written first."""
         rng = self._world.rng
         sizes = [file.stat().st_size for file in self._files]

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,41 @@ from tests.simulation.history import History
 from tests.simulation.scenario import Scenario
 from tests.simulation.waves import WaveScenario
 
-RECORDINGS = 1_000_000_000  # seeds from here on are of recordings
+_A_KIND = 1_000_000_000
+
+
+class Kind(IntEnum):
+    """What a history is of; its seed says so. A brief one has one or two applies before it is calm."""
+
+    BATCHES = 0
+    RECORDINGS = 1
+    BRIEF_BATCHES = 2
+    BRIEF_RECORDINGS = 3
+
+    def seed(self, number: int) -> int:
+        """The seed of the history of this kind that has this number."""
+        return self * _A_KIND + number
+
+    @property
+    def is_of_recordings(self) -> bool:
+        return self in (Kind.RECORDINGS, Kind.BRIEF_RECORDINGS)
+
+    @property
+    def is_brief(self) -> bool:
+        return self in (Kind.BRIEF_BATCHES, Kind.BRIEF_RECORDINGS)
+
+
+def kind_of(number: int) -> Kind:
+    """What the number-th history of a run is of: most are brief, and three of sixteen of recordings."""
+    match number % 16:
+        case 0:
+            return Kind.BATCHES
+        case 8:
+            return Kind.RECORDINGS
+        case 4 | 12:
+            return Kind.BRIEF_RECORDINGS
+        case _:
+            return Kind.BRIEF_BATCHES
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +75,9 @@ def play(seed: int, folder: Path, *, keeps: bool = False) -> History:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        scenario = WaveScenario(seed, folder) if seed >= RECORDINGS else Scenario(seed, folder)
-        return scenario.play()
+        kind = Kind(seed // _A_KIND)
+        scenario = WaveScenario if kind.is_of_recordings else Scenario
+        return scenario(seed, folder, is_brief=kind.is_brief).play()
     finally:
         if not keeps:
             shutil.rmtree(folder, ignore_errors=True)

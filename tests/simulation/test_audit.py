@@ -13,14 +13,14 @@ from tests.simulation.audit import CallHistory
 from tests.simulation.calls import Call
 from tests.simulation.history import lines_in
 from tests.simulation.remote import NEVER, Verdict
-from tests.simulation.running import RECORDINGS, play
+from tests.simulation.running import Kind, play
 
 
 @pytest.fixture(scope="module")
 def simple() -> int:
     """A history with an answer, in which nothing is wrong and nobody decided anything."""
     with TemporaryDirectory() as folder:
-        for seed in range(RECORDINGS, RECORDINGS + 200):
+        for seed in map(Kind.RECORDINGS.seed, range(200)):
             history = _played(seed, Path(folder) / "play")
             is_quiet = not (history.asked or history.forgotten or history.decided or history.cancelled)
             is_strict = [policy for _, policy in history.policies] == ["hold"]

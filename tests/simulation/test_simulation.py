@@ -11,12 +11,11 @@ from runner.job.observed import Phase
 from tests.simulation import checker
 from tests.simulation.history import History
 from tests.simulation.remote import RemoteBatch, Verdict
-from tests.simulation.running import RECORDINGS, digest_of, play, summary_of
+from tests.simulation.running import Kind, digest_of, kind_of, play, summary_of
 
-SAMPLE = 200
-RECORDED = 100  # of the sample, histories of recordings
+SAMPLE = 480
 SHARES = 10
-SWEEP = 10_000
+SWEEP = 20_000
 
 # Histories that once ended badly, by what was wrong.
 ONCE_BROKEN = {
@@ -35,29 +34,19 @@ ONCE_BROKEN = {
     "a look that is older than the record": 20452,
     "a request in flight with one batch, and answered by another that was found": 11946,
     "a batch on record that goes by another attempt than its stamp says": 27790,
-    "a recording that several outputs say is held": RECORDINGS + 22814,
+    "a recording that several outputs say is held": Kind.RECORDINGS.seed(22814),
     "answers that were cut off, and expired rows that made up their number": 3007,
-    "a receipt that is not known any more, in single passes": RECORDINGS + 8,
-    "a wave that was dropped with what may have been sent twice": RECORDINGS + 1038,
+    "a receipt that is not known any more, in single passes": Kind.RECORDINGS.seed(8),
+    "a wave that was dropped with what may have been sent twice": Kind.RECORDINGS.seed(1038),
 }
-
-
-def _told(seeds: range) -> str:
-    """What broke, with the seeds to replay it by."""
-    broken = [summary for summary in map(summary_of, seeds) if summary.faults]
-    return "\n".join(f"python -m tests.simulation --seed {one.seed}: {one.faults[0]}" for one in broken)
 
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_every_history_of_a_sample_keeps_the_promise(share: int) -> None:
     size = SAMPLE // SHARES
-    assert not _told(range(share * size, (share + 1) * size))
-
-
-@pytest.mark.parametrize("share", range(SHARES))
-def test_every_history_of_recordings_of_a_sample_keeps_the_promise(share: int) -> None:
-    size = RECORDED // SHARES
-    assert not _told(range(RECORDINGS + share * size, RECORDINGS + (share + 1) * size))
+    summaries = (summary_of(kind_of(number).seed(number)) for number in range(share * size, (share + 1) * size))
+    told = [f"python -m tests.simulation --seed {one.seed}: {one.faults[0]}" for one in summaries if one.faults]
+    assert not told
 
 
 @pytest.mark.parametrize("name", ONCE_BROKEN)
@@ -69,12 +58,12 @@ def test_a_history_that_once_broke_it_keeps_it(name: str) -> None:
 @pytest.mark.timeout(1200)
 def test_every_history_of_a_sweep_keeps_the_promise() -> None:
     with get_context("spawn").Pool() as pool:
-        seeds = [*range(SWEEP), *range(RECORDINGS, RECORDINGS + SWEEP // 2)]
+        seeds = [kind_of(number).seed(number) for number in range(SWEEP)]
         broken = [one for one in pool.imap_unordered(summary_of, seeds, chunksize=50) if one.faults]
     assert not [f"seed {one.seed}: {one.faults[0]}" for one in broken]
 
 
-@pytest.mark.parametrize("seed", [11, RECORDINGS + 12])
+@pytest.mark.parametrize("seed", [11, Kind.RECORDINGS.seed(12)])
 def test_a_seed_replays_exactly(seed: int, tmp_path: Path) -> None:
     first, again = (digest_of(play(seed, tmp_path / "play")) for _ in range(2))
     assert first == again

@@ -178,7 +178,8 @@ class ListeningRemotes(SimulatedRemotes):
 class WaveScenario(Scenario):
     """Draws and plays one history of recordings."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, *, is_brief: bool = False) -> None:
+        self.is_brief = is_brief
         self.world = world = World(seed)
         rng = self.rng = world.rng
         self.folder = folder
@@ -261,8 +262,8 @@ class WaveScenario(Scenario):
             self._settle(applier)
         super()._decide(applier)
 
-    def _redeem(self, applier: Applier) -> None:
-        super()._redeem(applier)
+    def _check_idempotence(self, applier: Applier) -> None:
+        super()._check_idempotence(applier)
         audit.check_duplicates(self.history)
 
     def _made(self) -> int:
