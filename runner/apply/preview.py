@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
-from runner.apply import recover
+from runner.apply import readback
 from runner.apply.outputs import Rewrite, rewrites
 from runner.apply.refresh import look
 from runner.apply.session import Session
@@ -16,7 +16,7 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> tuple
     """The plan, the files it would write, and what could not be looked into."""
     recorded = session.recorded()
     is_first = session.records.project() is None
-    if is_first and recover.has_outputs(session):  # an apply reads them before it says that nobody knows anything
+    if is_first and readback.has_outputs(session):  # an apply reads them before it says that nobody knows anything
         guards = replace(guards, first_run=True)
     active = [entry.batch for entry in recorded.batches if entry.batch.is_active]
     sights = {} if offline else look(session, active).sights

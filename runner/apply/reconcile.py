@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from runner.apply import outputs, recover, submit, waves
 from runner.apply.collect import collect, failure_of, lose
+from runner.apply.readback import remember
 from runner.apply.refresh import LATE_RESULTS, look, sweep_twins
 from runner.apply.reporter import progress_of
 from runner.apply.session import Session
@@ -97,8 +98,8 @@ def _card_of(session: Session, batch: Batch) -> Capabilities:
 
 def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None = None) -> Result:
     """Everything that can be done now. `last` is what the passes before added up to."""
-    recover.remember(session)
     if last is None:
+        remember(session)
         _sweep_spool(session)
     settle_all(session, session.records.batches())
     collected = _observe(session, guards)

@@ -1,13 +1,12 @@
-"""What the remote and the outputs remember of this project, when we do not: found before anything is paid for.
+"""What the remote remembers of this project, when we do not: found before anything is paid for.
 
-Every batch of ours is stamped, every result line carries its request's digest. So a lost `.runner/`, or a fresh
-clone, costs nothing: batches found by their stamp are adopted, answers in output files are read back.
+Every batch of ours is stamped. So a lost `.runner/`, or a fresh clone, costs nothing: batches found by their stamp
+are adopted.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
@@ -19,21 +18,17 @@ from msgspec.structs import replace
 from runner.apply.collect import collect
 from runner.apply.refresh import CLOCK_SLACK, Looks, sweep_twins
 from runner.apply.session import Session
-from runner.apply.shadow import SYNTHETIC
-from runner.apply.wave import Wave
-from runner.errors import NotFound, RunnerError
+from runner.errors import NotFound
 from runner.job.capabilities import EffectClass
-from runner.job.observed import Observed, Origin, Phase
+from runner.job.observed import Observed, Origin
 from runner.job.outcomes import answered, unanswered
-from runner.job.packed import KEY_BYTES, Sorter, common, union, without
-from runner.job.recorded import REMOTE, Batch, ProjectRecord, ResultObject, Stage, Tally
+from runner.job.packed import Sorter, common, union, without
+from runner.job.recorded import REMOTE, Batch, Stage
 from runner.providers.base import Provider
 from runner.results.parse import key_of
-from runner.spec.project import AudioJob
-from runner.state.wave import Entry, Step
 
 if TYPE_CHECKING:
-    from runner.results.adopt import AdoptedFile
+    pass
 
 ADOPTED = "adopted"
 
@@ -48,17 +43,6 @@ class Found(Enum):
 
 class _IdLine(msgspec.Struct):
     custom_id: str
-
-
-def remember(session: Session) -> ProjectRecord:
-    """The project's record; on a fresh state, after reading back the answers in its output files."""
-    record = session.records.project()
-    if record is None:
-        record = _from_outputs(session, ProjectRecord(session.project.name, session.clock.now()))
-    elif record.name != session.project.name:
-        record = replace(record, name=session.project.name)
-        session.records.save(record)
-    return record
 
 
 def search_remotes(session: Session, providers: Iterable[str]) -> int:
@@ -230,127 +214,4 @@ def _keys_in(path: Path) -> bytes:
 
 
 def _number(text: str | None, otherwise: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() else otherwise
-
-
-def _from_outputs(session: Session, record: ProjectRecord) -> ProjectRecord:
-    """Answers in existing output files become collected batches, one for each origin in a file.
-
-    All of them are recorded in one go, with the project: a command that is killed before reads the files again.
-    """
-    from runner.results.adopt import adopt_output
-
-    batches: list[Batch] = []
-    held: list[tuple[int, AudioJob, bytes]] = []
-    settled: dict[str, bytes] = {}  # by origin, keys that one of the outputs answers or holds
-    for number, job in enumerate(session.project.jobs):
-        path = session.project.root / job.output
-        if not _was_written(path, is_folder=job.output.endswith("/")):
-            continue
-        folder = session.objects.folder_of(f"{ADOPTED}-{number}")
-        try:
-            found = adopt_output(path, folder)
-        except RunnerError as error:
-            session.reporter.warn(f"{job.address}: `{job.output}` was not read back: {error.message}")
-            continue
-        if found.damaged:
-            session.reporter.warn(f"{job.address}: {found.damaged:,} lines were skipped: {found.damaged_examples[0]}")
-        for index, file in enumerate(found.files):
-            if file.origin == SYNTHETIC:  # a rehearsal's, which somebody put in its place
-                continue
-            batches.append(_adopted(session, record, job.address, file, f"{ADOPTED}-{number}-{index}", job.output))
-            settled[file.origin] = union([settled.get(file.origin, b""), file.keys])
-            record = replace(record, next_sequence=record.next_sequence + 1)
-            session.reporter.step(f"{job.address}: read back {file.rows:,} answers from `{job.output}`")
-        if found.held and isinstance(job, AudioJob) and not session.remotes.audio_card(job.model.provider).is_free:
-            held.append((number, job, found.held))
-    for number, job, keys in held:  # a recording that several jobs want is held once, and decided about once
-        origin = str(session.remotes.origin(job.model.provider))
-        if left := without(keys, settled.get(origin, b"")):
-            batches.append(_still_held(session, record, job, left, f"{ADOPTED}-{number}-held"))
-            settled[origin] = union([settled.get(origin, b""), left])
-            record = replace(record, next_sequence=record.next_sequence + 1)
-    session.records.save(*batches, record)
-    return record
-
-
-def _still_held(session: Session, record: ProjectRecord, job: AudioJob, keys: bytes, key: str) -> Batch:
-    """Recordings of which an output says that nobody knows whether they were accepted: a wave of held ones."""
-    shutil.rmtree(session.objects.path(key), ignore_errors=True)  # of a command that was killed
-    now = session.clock.now()
-    batch = Batch(
-        key=key,
-        project=record.name,
-        owner=job.address,
-        origin=session.remotes.origin(job.model.provider),
-        endpoint=job.path,
-        model=job.model.name,
-        window_hours=job.window_hours,
-        rows=len(keys) // KEY_BYTES,
-        size_bytes=0,
-        keys_sha256=session.objects.write(f"{key}/keys", keys),
-        attempt=1,
-        generation=0,
-        sequence=record.next_sequence,
-        intent_at=now,
-        stage=Stage.SUBMITTED,
-        phase=Phase.RUNNING,
-        raw_status="read back",
-        is_wave=True,
-    )
-    wave = Wave(session, batch)  # its journal is there before the record is: what is on record alone would be sent
-    try:
-        wave.journal.append(*(Entry(number, Step.HELD) for number in range(batch.rows)))
-    finally:
-        wave.close()
-    return batch
-
-
-def has_outputs(session: Session) -> bool:
-    """Whether there are output files that answers could be read back from."""
-    root = session.project.root
-    return any(_was_written(root / job.output, is_folder=job.output.endswith("/")) for job in session.project.jobs)
-
-
-def _was_written(path: Path, *, is_folder: bool) -> bool:
-    """Whether there is something to read back. A folder without results of ours is: its answers have to be missed."""
-    return path.is_dir() and any(path.iterdir()) if is_folder else path.is_file()
-
-
-def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedFile, key: str, output: str) -> Batch:
-    now = session.clock.now()
-    folder = session.objects.folder_of(key)
-    raw = folder / "0.jsonl"
-    file.path.replace(raw)
-    session.objects.write(f"{key}/keys", file.keys)
-    index_sha256 = session.objects.write(f"{key}/index", file.index)
-    return Batch(
-        key=key,
-        project=record.name,
-        owner=owner,
-        origin=origin_of(file.origin),
-        endpoint="",
-        model="",
-        window_hours=24,
-        rows=file.rows,
-        size_bytes=raw.stat().st_size,
-        keys_sha256=hashlib.sha256(file.keys).hexdigest(),
-        attempt=1,
-        generation=0,
-        sequence=record.next_sequence,
-        intent_at=now,
-        stage=Stage.COLLECTED,
-        phase=Phase.COMPLETED,
-        ended_at=now,
-        results=(ResultObject(raw.name, raw.stat().st_size),),
-        index_sha256=index_sha256,
-        tally=Tally(ok=file.rows),
-        adopted_from=output,
-    )
-
-
-def origin_of(text: str) -> Origin:
-    """The Origin that prints as `text`."""
-    provider, _, rest = text.partition("@")
-    host, _, account = rest.partition("/")
-    return Origin(provider, host, account)
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else otherwise

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from runner.apply.readback import remember
 from runner.apply.reconcile import Result, one_pass
-from runner.apply.recover import remember
 from runner.apply.session import Session
 from runner.apply.shadow import Shadow
 from runner.job.desired import Desired

@@ -12,9 +12,9 @@ from runner.apply.session import Session
 from runner.compile.audio import CompiledAudio
 from runner.compile.requests import custom_id_of
 from runner.job.observed import Counts, Phase
-from runner.job.outcomes import Outcome
+from runner.job.outcomes import Outcome, answered
 from runner.job.packed import KEY_BYTES, unpack
-from runner.job.recorded import Batch
+from runner.job.recorded import REMOTE, Batch
 from runner.providers.audio import Recording
 from runner.state.journal import States, read_states
 from runner.state.wave import Step
@@ -58,7 +58,8 @@ class Wave:
         self._keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
         self.journal = session.journal(folder / JOURNAL, self.raw, batch.rows)
         self._places: Mapping[bytes, Place] | None = None
-        self._compiled = session.compiled
+        self._read_back: frozenset[bytes] | None = None
+        self._session = session
 
     @property
     def states(self) -> States:
@@ -70,8 +71,19 @@ class Wave:
     def place(self, number: int) -> Place | None:
         """Where the recording is found now; None when no job wants it any more."""
         if self._places is None:
-            self._places = places_of(self._compiled, self._keys)
+            self._places = places_of(self._session.compiled, self._keys)
         return self._places.get(self.key(number))
+
+    def is_read_back(self, number: int) -> bool:
+        """Whether an output answered it since the wave was begun: this state was restored, or another clone asked."""
+        if self._read_back is None:
+            later = [
+                entry.index
+                for entry in self._session.recorded().batches
+                if entry.batch.adopted_from not in ("", REMOTE) and entry.batch.sequence > self.batch.sequence
+            ]
+            self._read_back = frozenset(key for index in later for key in unpack(answered(index)))
+        return self.key(number) in self._read_back
 
     def name(self, number: int) -> str:
         """What a user calls it."""

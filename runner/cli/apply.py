@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -66,6 +65,8 @@ def command(
 
     Exit codes: 0 done, 1 error, 3 still running, 4 some requests failed, 5 blocked, 6 locked.
     """
+    from msgspec.structs import replace
+
     from runner.apply.reconcile import apply
     from runner.cli.opening import opened
     from runner.cli.progress import watcher
@@ -93,8 +94,8 @@ def command(
         )
     with opened(ctx.obj, given, terminal, writes=True, stop=stop, poll_seconds=poll_seconds) as session:
         session.parallelism = parallelism
-        guards = Guards(max_usd, session.project.budget, confirm_repay, first_run)
         asks = is_asked(yes=yes)
+        guards = Guards(max_usd, session.project.budget, confirm_repay, first_run)
         try:
             result = apply(
                 session,

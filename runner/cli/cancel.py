@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.errors import RunnerError
     from runner.job.recorded import Batch
 
 
@@ -20,13 +23,11 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
     What has finished is kept and collected by the next `runner apply`; the rest waits for `runner retry`. Recordings
     that are on their way cannot be stopped: those without an answer are held, those not sent yet are free again.
     """
-    from runner.apply.cancel import cancel
+    from runner.apply.cancel import cancel_all
     from runner.apply.reporter import Silent
-    from runner.cli import voice
     from runner.cli.opening import opened
-    from runner.errors import UsageError
+    from runner.errors import RunnerError, UsageError
     from runner.job.address import matches
-    from runner.job.recorded import Stage
     from runner.state.lock import project_lock
 
     with (
@@ -36,20 +37,44 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
         meant = [batch for batch in session.records.batches() if batch.is_active and matches(batch.owner, address)]
         if not meant:
             raise UsageError(f"no batch of `{address}` is in flight", hint="`runner status` lists those that are")
-        ends = [batch for batch in meant if not batch.is_wave]
-        for batch in meant:
-            after = cancel(session, batch)
-            if batch.is_wave:
-                _tell_wave(after)
-            elif batch.stage is Stage.SUBMITTED:
-                click.echo(f"{batch.owner}  `{batch.remote_id}` {after.phase}, {voice.count(batch.rows, 'request')}")
-            elif batch.stage is Stage.DEFERRED:
-                click.echo(f"{batch.owner}  was not sent yet; it will not be before `runner retry {batch.owner}`")
+        failures = []
+        for batch, after in cancel_all(session, meant):
+            if isinstance(after, RunnerError):
+                failures.append((batch, after))
             else:
-                click.echo(f"{batch.owner}  it is not known whether it was sent; run `runner apply` first", err=True)
-    if ends:
+                _tell(batch, after)
+    if any(not batch.is_wave for batch in meant):
         click.echo("\n`runner apply` collects what has finished", err=True)
-    return 0
+    return _tell_failures(failures, address)
+
+
+def _tell(batch: Batch, after: Batch) -> None:
+    """What became of one batch."""
+    from runner.cli import voice
+    from runner.job.recorded import Stage
+
+    if batch.is_wave:
+        _tell_wave(after)
+    elif batch.stage is Stage.SUBMITTED:
+        click.echo(f"{batch.owner}  `{batch.remote_id}` {after.phase}, {voice.count(batch.rows, 'request')}")
+    elif batch.stage is Stage.DEFERRED:
+        click.echo(f"{batch.owner}  was not sent yet; it will not be before `runner retry {batch.owner}`")
+    else:
+        click.echo(f"{batch.owner}  it is not known whether it was sent; run `runner apply` first", err=True)
+
+
+def _tell_failures(failures: Sequence[tuple[Batch, RunnerError]], address: str) -> int:
+    """Every batch that goes on, and why; the exit code."""
+    from runner.cli import voice
+
+    for batch, error in failures:
+        name = f"`{batch.remote_id}` " if batch.remote_id else ""
+        click.echo(voice.plain(f"{batch.owner}  {name}could not be stopped: {error.message}"), err=True)
+    hints = [*dict.fromkeys(error.hint for _, error in failures if error.hint)]
+    if failures:
+        hints.append(f"then run `runner cancel {address}` again" if hints else f"run `runner cancel {address}` again")
+        click.echo(voice.plain(f"\nhint: {'; '.join(hints)}"), err=True)
+    return 0 if not failures else min(error.exit_code for _, error in failures)
 
 
 def _tell_wave(wave: Batch) -> None:

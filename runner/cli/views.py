@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from runner.apply.outputs import Rewrite
 from runner.cli import voice
@@ -17,8 +18,7 @@ from runner.results.merge import Accounting
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class JobView:
+class JobView(msgspec.Struct, frozen=True):
     address: str
     declared_at: str
     lines: tuple[LineView, ...]
@@ -31,8 +31,7 @@ class JobView:
     kind: str = "requests"  # or `recordings`
 
 
-@dataclass(frozen=True, slots=True)
-class PlanView:
+class PlanView(msgspec.Struct, frozen=True):
     version: int
     jobs: tuple[JobView, ...]
     leftovers: tuple[LineView, ...]

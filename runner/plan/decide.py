@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from runner.job.observed import FailureKind, Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action, Change, Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(msgspec.Struct, frozen=True):
     """The remote answered 404 for a batch it had given us a receipt for."""
 
 
-@dataclass(frozen=True, slots=True)
-class CannotSee:
+class CannotSee(msgspec.Struct, frozen=True):
     """No answer that says anything: 401, 403, 429, 5xx, a timeout, no server. Never an absence."""
 
     why: str

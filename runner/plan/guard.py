@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from runner.job.desired import Desired
 from runner.plan.change import Action, Change, Reason
@@ -13,8 +14,7 @@ REPAY_SHARE = 0.30
 REPAY_FLOOR = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Guards:
+class Guards(msgspec.Struct, frozen=True):
     """What the user allowed for this plan. None: no limit."""
 
     max_usd: float | None = None

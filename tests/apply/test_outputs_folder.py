@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from runner.apply import outputs, recover
+from runner.apply import outputs, readback
 from runner.apply.outputs import Drift
 from runner.apply.remotes import Remotes
 from runner.apply.session import Session
@@ -171,7 +171,7 @@ def test_a_fresh_memory_reads_its_answers_back(tmp_path: Path, output: str) -> N
     before = heard.tree(path) if path.is_dir() else path.read_bytes()
 
     fresh = session(tmp_path, output)
-    recover.remember(fresh)
+    readback.remember(fresh)
     (batch,) = fresh.records.batches()
     assert (batch.origin, batch.tally.ok, batch.adopted_from) == (ORIGIN, 2, output)
     assert cast("Teller", fresh.reporter).said == [f"calls: read back 2 answers from `{output}`"]
@@ -210,7 +210,7 @@ def test_a_folder_that_lost_its_results_is_said_to_be_of_no_use(tmp_path: Path) 
     drifts(answered(session(tmp_path, "out/")))
     (tmp_path / "out" / RESULTS).unlink()
     fresh = session(tmp_path, "out/")
-    recover.remember(fresh)
+    readback.remember(fresh)
     (said,) = cast("Teller", fresh.reporter).said
     assert said.startswith("calls: `out/` was not read back: its `_results.jsonl` is gone")
     assert fresh.records.batches() == []
@@ -221,6 +221,6 @@ def test_a_folder_that_holds_nothing_is_no_loss(tmp_path: Path, make_it: bool) -
     if make_it:
         (tmp_path / "out").mkdir()
     fresh = session(tmp_path, "out/")
-    recover.remember(fresh)
+    readback.remember(fresh)
     assert cast("Teller", fresh.reporter).said == []
     assert fresh.records.batches() == []

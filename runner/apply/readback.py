@@ -1,0 +1,208 @@
+"""Answers in output files that the state does not know are read back before anything is paid for.
+
+Every line of an output carries its request's digest and its origin. So a fresh clone, a state restored from an older
+backup, and results that came with a pull cost nothing again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from runner.apply.outputs import is_folder, stamp_of
+from runner.apply.session import Session
+from runner.apply.shadow import SYNTHETIC
+from runner.apply.wave import Wave
+from runner.errors import RunnerError
+from runner.job.observed import Origin, Phase
+from runner.job.outcomes import answered
+from runner.job.packed import KEY_BYTES, union, without
+from runner.job.recorded import Batch, ProjectRecord, ResultObject, Stage, Tally
+from runner.spec.project import AnyJob, AudioJob
+from runner.state.wave import Entry, Step
+
+if TYPE_CHECKING:
+    from runner.results.adopt import Adopted, AdoptedFile
+
+ADOPTED = "adopted"
+
+
+def remember(session: Session) -> ProjectRecord:
+    """The project's record, after reading back what outputs say that was not written from this state.
+
+    All of it is recorded in one go, with the project: a command that is killed before reads the files again.
+    """
+    before = session.records.project()
+    record = before or ProjectRecord(session.project.name, session.clock.now())
+    if record.name != session.project.name:
+        record = replace(record, name=session.project.name)
+    batches: list[Batch] = []
+    held: list[tuple[AudioJob, bytes]] = []
+    known = _Known(session)
+    for number, job in _of_others(session):
+        found = _read(session, number, job)
+        if found is None:
+            continue
+        for file in found.files:
+            news = known.learn(file.origin, file.keys)
+            if not news or file.origin == SYNTHETIC:  # a rehearsal's, which somebody put in its place
+                continue
+            batches.append(_adopted(session, record, job.address, file, job.output))
+            record = replace(record, next_sequence=record.next_sequence + 1)
+            session.reporter.step(f"{job.address}: read back {news:,} answers from `{job.output}`")
+        if found.held and isinstance(job, AudioJob) and not session.remotes.audio_card(job.model.provider).is_free:
+            held.append((job, found.held))
+    for audio_job, keys in held:  # a recording that several jobs want is held once, and decided about once
+        origin = str(session.remotes.origin(audio_job.model.provider))
+        if left := known.never_sent(origin, keys):
+            batches.append(_still_held(session, record, audio_job, left))
+            record = replace(record, next_sequence=record.next_sequence + 1)
+    if record != before:
+        session.records.save(*batches, record)
+    return record
+
+
+def has_outputs(session: Session) -> bool:
+    """Whether there are output files that answers could be read back from."""
+    return any(True for _ in _of_others(session))
+
+
+def _of_others(session: Session) -> Iterator[tuple[int, AnyJob]]:
+    """Jobs whose output is there, and is not what this state says that it wrote last."""
+    records = session.records.jobs()
+    for number, job in enumerate(session.project.jobs):
+        path = session.project.root / job.output
+        if not _was_written(path, is_folder=is_folder(job.output)):
+            continue
+        record = records.get(job.address)
+        is_ours = record is not None and record.output == job.output and record.written_sha256
+        if not is_ours or record is None or stamp_of(path, job.output) != record.output_stamp:
+            yield number, job
+
+
+def _was_written(path: Path, *, is_folder: bool) -> bool:
+    """Whether there is something to read back. A folder without results of ours is: its answers have to be missed."""
+    return path.is_dir() and any(path.iterdir()) if is_folder else path.is_file()
+
+
+class _Known:
+    """What is on record, and what was read back by now, by origin: packed keys."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._answered: dict[str, bytes] = {}
+        self._sent: dict[str, bytes] | None = None
+
+    def learn(self, origin: str, keys: bytes) -> int:
+        """How many of these answers are news; from now on they are none."""
+        self._read()
+        news = len(without(keys, self._answered.get(origin, b""))) // KEY_BYTES
+        self._answered[origin] = union([self._answered.get(origin, b""), keys])
+        return news
+
+    def never_sent(self, origin: str, keys: bytes) -> bytes:
+        """Those of some requests that no record and no output speaks of, but for this; from now on one does."""
+        sent = self._read()
+        left = without(without(keys, self._answered.get(origin, b"")), sent.get(origin, b""))
+        sent[origin] = union([sent.get(origin, b""), left])
+        return left
+
+    def _read(self) -> dict[str, bytes]:
+        """Once, and only when an output is read at all."""
+        if self._sent is None:
+            self._sent = {}
+            for entry in self._session.recorded().batches:
+                origin = str(entry.batch.origin)
+                self._sent[origin] = union([self._sent.get(origin, b""), entry.keys])
+                self._answered[origin] = union([self._answered.get(origin, b""), answered(entry.index)])
+        return self._sent
+
+
+def _read(session: Session, number: int, job: AnyJob) -> Adopted | None:
+    from runner.results.adopt import adopt_output
+
+    try:
+        found = adopt_output(session.project.root / job.output, session.objects.folder_of(f"{ADOPTED}-{number}"))
+    except RunnerError as error:
+        session.reporter.warn(f"{job.address}: `{job.output}` was not read back: {error.message}")
+        return None
+    if found.damaged:
+        session.reporter.warn(f"{job.address}: {found.damaged:,} lines were skipped: {found.damaged_examples[0]}")
+    return found
+
+
+def _still_held(session: Session, record: ProjectRecord, job: AudioJob, keys: bytes) -> Batch:
+    """Recordings of which an output says that nobody knows whether they were accepted: a wave of held ones."""
+    key = f"{ADOPTED}-{record.next_sequence}-held"
+    shutil.rmtree(session.objects.path(key), ignore_errors=True)  # of a command that was killed
+    now = session.clock.now()
+    batch = Batch(
+        key=key,
+        project=record.name,
+        owner=job.address,
+        origin=session.remotes.origin(job.model.provider),
+        endpoint=job.path,
+        model=job.model.name,
+        window_hours=job.window_hours,
+        rows=len(keys) // KEY_BYTES,
+        size_bytes=0,
+        keys_sha256=session.objects.write(f"{key}/keys", keys),
+        attempt=1,
+        generation=0,
+        sequence=record.next_sequence,
+        intent_at=now,
+        stage=Stage.SUBMITTED,
+        phase=Phase.RUNNING,
+        raw_status="read back",
+        is_wave=True,
+    )
+    wave = Wave(session, batch)  # its journal is there before the record is: what is on record alone would be sent
+    try:
+        wave.journal.append(*(Entry(number, Step.HELD) for number in range(batch.rows)))
+    finally:
+        wave.close()
+    return batch
+
+
+def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedFile, output: str) -> Batch:
+    key, now = f"{ADOPTED}-{record.next_sequence}-read", session.clock.now()
+    folder = session.objects.folder_of(key)
+    raw = folder / "0.jsonl"
+    file.path.replace(raw)
+    session.objects.write(f"{key}/keys", file.keys)
+    index_sha256 = session.objects.write(f"{key}/index", file.index)
+    return Batch(
+        key=key,
+        project=record.name,
+        owner=owner,
+        origin=origin_of(file.origin),
+        endpoint="",
+        model="",
+        window_hours=24,
+        rows=file.rows,
+        size_bytes=raw.stat().st_size,
+        keys_sha256=hashlib.sha256(file.keys).hexdigest(),
+        attempt=1,
+        generation=0,
+        sequence=record.next_sequence,
+        intent_at=now,
+        stage=Stage.COLLECTED,
+        phase=Phase.COMPLETED,
+        ended_at=now,
+        results=(ResultObject(raw.name, raw.stat().st_size),),
+        index_sha256=index_sha256,
+        tally=Tally(ok=file.rows),
+        adopted_from=output,
+    )
+
+
+def origin_of(text: str) -> Origin:
+    """The Origin that prints as `text`."""
+    provider, _, rest = text.partition("@")
+    host, _, account = rest.partition("/")
+    return Origin(provider, host, account)

@@ -1,0 +1,53 @@
+"""How a remote is asked about many batches: once for all where it lists them, and never again while it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from runner.apply.refresh import look
+from runner.apply.session import Session
+from runner.clock import FastClock
+from runner.errors import NotSent, OutcomeUnknown, RemoteError
+from runner.job.observed import Observed, Phase
+from runner.job.recorded import Stage
+from runner.plan.decide import CannotSee
+from tests.apply.test_lineage import batch
+
+
+class Remote:
+    """Lists nothing for `trouble`, and shows every batch that is looked at."""
+
+    card = SimpleNamespace(can_list=True)
+
+    def __init__(self, trouble: RemoteError) -> None:
+        self.trouble = trouble
+        self.looked: list[str] = []
+
+    def batches(self, since: datetime | None) -> Iterator[Observed]:
+        raise self.trouble
+
+    def look(self, remote_id: str) -> Observed:
+        self.looked.append(remote_id)
+        return Observed(remote_id, Phase.RUNNING, "running")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "looked"), [(NotSent("nobody there"), []), (OutcomeUnknown("no answer"), ["r1", "r2"])]
+)
+def test_a_remote_that_cannot_be_reached_is_not_asked_for_each_batch(trouble: RemoteError, looked: list[str]) -> None:
+    remote = Remote(trouble)
+    session = SimpleNamespace(
+        remote_of=lambda batch: remote,
+        remotes=SimpleNamespace(lost_sight=lambda name: False),
+        clock=FastClock(),
+        troubles={},
+    )
+    sights = look(cast(Session, session), [batch(n, stage=Stage.SUBMITTED) for n in (1, 2)]).sights
+    assert remote.looked == looked
+    assert [isinstance(sight, CannotSee) for sight in sights.values()] == [not looked] * 2
+    assert session.troubles == {}  # it may be there again soon
