@@ -3,41 +3,69 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
+from runner.apply.refresh import LATE_RESULTS
 from runner.apply.session import Session
 from runner.errors import NotFound, OutcomeUnknown, RemoteError
-from runner.job.observed import Observed, Phase
+from runner.job.observed import Observed, Phase, ResultFile
 from runner.job.recorded import Batch, ResultObject, Stage, Tally
 from runner.results import index
 
 DOWNLOADS = 3
+OUTPUT = "output"
+GONE = -1  # the size of a file that is not there
 FILES_SETTLE = timedelta(days=1)  # after its end, the files of a batch are what they will ever be
 
 
 def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
     """The batch as COLLECTED. Raises RemoteError while its files cannot be had; nothing is recorded then."""
-    provider = session.remote_of(batch)
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     if seen.phase is Phase.FAILED and not seen.result_files:
         return record(session, batch, seen, (), index.rejected_index(keys), Tally(rejected=batch.rows))
-    folder = session.objects.folder_of(batch.key)
     sizes: list[int] = []
     for _ in range(DOWNLOADS):
         before = sizes
-        files = [folder / f"{number}.jsonl" for number in range(len(seen.result_files))]
-        sizes = [provider.download(offered, file) for offered, file in zip(seen.result_files, files, strict=True)]
-        report = index.build_index(files, keys, ended=seen.phase)
+        had, sizes = _download(session, batch, seen)
+        is_all = len(had) == len(seen.result_files)
+        # A file that is gone may have held paid answers: a person decides about rows that are in no other
+        report = index.build_index([file for _, file in had], keys, ended=seen.phase if is_all else Phase.CANCELLED)
         # What is incomplete twice in the same way is so at the remote
         if (not report.half_last_line and _is_complete(report, seen)) or sizes == before:
             break
     else:
         raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
-    if _is_something_else(report, seen) and not _ended_long_ago(session, seen):
+    if is_all and _is_something_else(report, seen) and not _has_ended_since(session, seen, FILES_SETTLE):
         finished = seen.counts.completed + seen.counts.failed
         raise OutcomeUnknown(f"{finished:,} rows have finished, and what came in place of the files holds none of them")
-    results = tuple(ResultObject(file.name, file.stat().st_size) for file in files)
+    results = tuple(ResultObject(file.name, file.stat().st_size) for _, file in had)
     _tell(session, batch, report)
     return record(session, batch, seen, results, report.index, tally_of(report))
+
+
+def _download(session: Session, batch: Batch, seen: Observed) -> tuple[list[tuple[ResultFile, Path]], list[int]]:
+    """The files that are there, and the sizes of all. Raises RemoteError; NotFound for one that may still come."""
+    provider, folder = session.remote_of(batch), session.objects.folder_of(batch.key)
+    had: list[tuple[ResultFile, Path]] = []
+    sizes: list[int] = []
+    gone: NotFound | None = None
+    for offered in seen.result_files:
+        file = folder / f"{len(had)}.jsonl"
+        try:
+            sizes.append(provider.download(offered, file))
+        except NotFound as error:
+            gone = error
+            sizes.append(GONE)
+        else:
+            had.append((offered, file))
+    if gone is None:
+        return had, sizes
+    may_still_come = seen.ended_at is not None and not _has_ended_since(session, seen, LATE_RESULTS)
+    if not had or may_still_come:
+        raise gone
+    what = ", ".join(file.kind for file in seen.result_files if file not in [one for one, _ in had])
+    session.reporter.warn(f"{batch.owner}: the remote no longer has every file of `{batch.remote_id}`: {what} is gone")
+    return had, sizes
 
 
 def lose(session: Session, batch: Batch) -> Batch:
@@ -80,12 +108,19 @@ def _own_lines(report: index.IndexReport) -> int:
 
 
 def _is_something_else(report: index.IndexReport, seen: Observed) -> bool:
-    """Whether what came has nothing to do with what the remote counted: nothing, a gateway's page, another's file."""
-    return not _is_complete(report, seen) and _own_lines(report) <= 0
+    """Whether what came has nothing to do with what the remote counted: nothing, a gateway's page, another's file.
+
+    Of the files with answers: rows whose answers are paid for are not asked again because a page came in their place.
+    """
+    if _is_complete(report, seen):
+        return False
+    outputs = [told for file, told in zip(seen.result_files, report.told, strict=True) if file.kind == OUTPUT]
+    return not sum(report.told) or (bool(outputs) and not sum(outputs) and seen.counts.completed > 0)
 
 
-def _ended_long_ago(session: Session, seen: Observed) -> bool:
-    return seen.ended_at is not None and session.clock.now() - seen.ended_at > FILES_SETTLE
+def _has_ended_since(session: Session, seen: Observed, age: timedelta) -> bool:
+    """Whether a batch ended that long ago, as far as the remote says when."""
+    return seen.ended_at is not None and session.clock.now() - seen.ended_at > age
 
 
 def record(
@@ -118,21 +153,26 @@ def record(
 
 
 def _tell(session: Session, batch: Batch, report: index.IndexReport) -> None:
-    name = f"{batch.owner}: `{batch.remote_id}`"
-    if report.foreign:
-        session.reporter.warn(
-            f"{name} answered {report.foreign:,} requests that are not in it: {_some(report.foreign_examples)}"
-        )
-    if report.duplicates:
-        session.reporter.warn(f"{name} answered {report.duplicates:,} requests twice; the first success is kept")
-    if report.unreadable:
-        session.reporter.warn(
-            f"{name} has {report.unreadable:,} lines that cannot be read: {_some(report.unreadable_examples)}"
-        )
+    """Say what is odd about the files, each kind once, with the places where it is."""
+    oddities = (
+        (report.foreign, "lines for requests that are not in it", report.foreign_examples),
+        (
+            report.duplicates,
+            "lines for requests it answers again; the first success is kept",
+            report.duplicate_examples,
+        ),
+        (report.unreadable, "lines that cannot be read", report.unreadable_examples),
+        (report.requests, "lines that are requests and no results", ()),
+    )
+    folder = session.objects.folder_of(batch.key)
+    for count, what, examples in oddities:
+        if count:
+            where = f": {_some(examples)}" if examples else ""
+            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` has {count:,} {what}{where} (in `{folder}`)")
 
 
-def _some(names: list[str] | tuple[str, ...]) -> str:
-    return ", ".join(f"`{name}`" for name in names[:5])
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def failure_of(error: RemoteError) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from runner.results.parse import ABSENT
+from runner.results.values import values_of
 
 NULL = b"null"
 
@@ -37,7 +38,6 @@ class _Body(Struct, gc=False):
 
 
 decode_body = msgspec.json.Decoder(_Body).decode
-_decode_any = msgspec.json.Decoder().decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -49,8 +49,8 @@ def answer_of(body: bytes | Raw, *, parse_json: bool = False) -> bytes:
     """
     try:
         answer = _cut(decode_body(body))
-    except msgspec.ValidationError:
-        answer = _cut_leniently(_decode_any(body))
+    except (msgspec.MsgspecError, ValueError):
+        answer = _cut_leniently(values_of(body))
     return parsed(answer) if parse_json else answer
 
 
@@ -69,9 +69,9 @@ def _cut(body: _Body) -> bytes:
         choice = body.choices[0]
         content = choice.text if choice.message is None else choice.message.content
         found = bytes(content) or NULL
-        return found if found[0] in b'"n' else _text_of_parts(_decode_any(found))
+        return found if found[0] in b'"n' else _text_of_parts(values_of(found))
     if body.output is not ABSENT:
-        return _text_of_output(_decode_any(body.output))
+        return _text_of_output(values_of(body.output))
     if body.data:
         return bytes(body.data[0].embedding) or NULL
     found = bytes(body.text)

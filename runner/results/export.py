@@ -25,6 +25,7 @@ SUFFIXES = (".jsonl", ".csv", ".parquet")
 ENDING = ("answer", "error", "batch", "digest", "origin", "response")  # the last columns of a .csv, in this order
 PARQUET_COLUMNS = ("custom_id", "row", "answer", "response", "error", "batch", "digest", "origin")
 
+_LONG_BYTES = 1 << 20  # a response that is not worth a copy
 _encode = msgspec.json.Encoder().encode
 _decode_row = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -89,30 +90,35 @@ class JsonlWriter:
         self._middle, self._end = _around_digest(None, None)
 
     def write(self, merged: Merged) -> None:
-        self._write(self.line(merged))
+        if len(merged.response) < _LONG_BYTES:
+            self._write(self.line(merged))
+            return
+        for part in self._parts(merged):
+            self._write(part)
 
     def line(self, merged: Merged) -> bytes:
         """The line with its newline."""
+        return b"".join(self._parts(merged))  # a quarter cheaper than a format
+
+    def _parts(self, merged: Merged) -> tuple[bytes, ...]:
         custom_id, row, answer, response, error, batch, digest, origin = merged
         if batch != self._batch or origin != self._origin:  # neighbours mostly share a batch
             self._batch, self._origin = batch, origin
             self._middle, self._end = _around_digest(batch, origin)
-        return b"".join(  # a quarter cheaper than a format
-            (
-                b'{"custom_id":',
-                _encode(custom_id),
-                b',"row":',
-                row,
-                b',"answer":',
-                answer,
-                b',"response":',
-                response,
-                b',"error":',
-                error,
-                self._middle,
-                digest.encode(),
-                self._end,
-            )
+        return (
+            b'{"custom_id":',
+            _encode(custom_id),
+            b',"row":',
+            row,
+            b',"answer":',
+            answer,
+            b',"response":',
+            response,
+            b',"error":',
+            error,
+            self._middle,
+            digest.encode(),
+            self._end,
         )
 
 
@@ -124,7 +130,8 @@ class CsvWriter:
     """`custom_id`, the columns of the row as they are, then ours; RFC 4180, UTF-8.
 
     A column of ours whose name the row has already gets the suffix `_result`. Text of an answer that a spreadsheet
-    would run as a formula gets a leading apostrophe; a plain number such as `-5` does not.
+    would run as a formula gets a leading apostrophe; a plain number such as `-5` does not. Ids and the columns of the
+    row stay as they are: they are the author's own data, and a guard would break joins and reading them back.
     """
 
     def __init__(self, out: io.TextIOWrapper, columns: Sequence[str]) -> None:

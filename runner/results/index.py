@@ -10,8 +10,8 @@ import struct
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from heapq import nsmallest
-from itertools import accumulate, count
-from operator import add
+from itertools import accumulate, count, groupby
+from operator import add, itemgetter
 from pathlib import Path
 
 import msgspec
@@ -20,7 +20,7 @@ from runner.job.observed import Phase
 from runner.job.outcomes import ENTRY_BYTES, NO_LINE, Outcome, pack, place
 from runner.job.packed import KEY_BYTES, bounds, unpack
 from runner.results import parse
-from runner.results.lines import RawLines, scan_runs
+from runner.results.lines import CHUNK_BYTES, RawLines, scan_runs
 
 MOST_FILES = 255
 SHOWN = 5  # how many lines of one kind are named
@@ -52,11 +52,13 @@ class IndexReport(msgspec.Struct, frozen=True):
     rejected: int
     missing: int
     lines: int  # that are not blank, of all files
+    told: tuple[int, ...]  # lines of each file that are about requests of this batch
     duplicates: int  # further lines for a request that had one: the first success stays, else the last error
+    duplicate_examples: tuple[str, ...]  # `0.jsonl:17 (row-3-...)`, the first five, safe to print
     foreign: int  # lines of requests that are not in this batch
-    foreign_examples: tuple[str, ...]  # their custom_ids, the first five, safe to print
+    foreign_examples: tuple[str, ...]  # the same of them
     unreadable: int
-    unreadable_examples: tuple[str, ...]  # `output.jsonl:17: not JSON`
+    unreadable_examples: tuple[str, ...]  # `0.jsonl:17: not JSON`
     requests: int  # request lines that strayed into the results, ignored
     repaired: int  # lines with NaN, lone surrogates, broken UTF-8 and the like, put right where they are shown
     half_last_line: bool  # a file ends inside a line: its download was cut
@@ -67,11 +69,13 @@ class IndexReport(msgspec.Struct, frozen=True):
 class _Tally:
     """What one pass over the raw files adds up."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: int) -> None:
+        self.told = [0] * files
         self.buckets: defaultdict[int, bytearray] = defaultdict(bytearray)  # by first byte of the key
         self.lines = self.duplicates = self.foreign = self.unreadable = self.requests = self.repaired = 0
         self.input_tokens = self.output_tokens = 0
         self.strangers: list[tuple[int, int]] = []  # (file, offset) of the first foreign lines
+        self.repeats: list[tuple[int, int]] = []  # and of the first lines about a request that had one
         self.unreadable_examples: list[str] = []
         self.half_last_line = False
         self.has_answers = False
@@ -104,6 +108,7 @@ class _Tally:
                     values.append(odd[1] << 60 | places[at])
                 at += 1
             before += len(lines)
+            self.told[number] += len(custom_ids)
             self._spread(custom_ids, values)
 
     def _read_leniently(self, line: bytes, name: str, ends_file: bool) -> tuple[str, int] | None:
@@ -143,7 +148,9 @@ class _Tally:
     def _meet(self, strangers: list[int]) -> None:
         """Count lines that are not of this batch, and keep the first few."""
         self.foreign += len(strangers)
-        self.strangers = nsmallest(SHOWN, self.strangers + [place(value)[1:] for value in strangers])
+        for value in strangers:
+            self.told[place(value)[1]] -= 1
+        self.strangers = _first(self.strangers, strangers)
 
     def _cannot_read(self, example: str, ends_file: bool) -> None:
         self.unreadable += 1
@@ -166,7 +173,7 @@ class _Tally:
             yield best
 
     def _settle_one_by_one(self, best: dict[bytes, int], bucket: bytearray, silent: int) -> None:
-        strangers = []
+        strangers, repeats = [], []
         for key, value in _ENTRY.iter_unpack(bucket):
             have = best.get(key)
             if have == silent:
@@ -174,10 +181,17 @@ class _Tally:
             elif have is None:
                 strangers.append(value)
             else:
-                self.duplicates += 1
+                repeats.append(value)
                 if have >> 60 != _OK:
                     best[key] = value
         self._meet(strangers)
+        self.duplicates += len(repeats)
+        self.repeats = _first(self.repeats, repeats)
+
+
+def _first(places: list[tuple[int, int]], values: list[int]) -> list[tuple[int, int]]:
+    """The first few of these places and of those that more values hold."""
+    return nsmallest(SHOWN, places + [place(value)[1:] for value in values])
 
 
 def _is_text(lines: list[bytes]) -> bool:
@@ -202,7 +216,7 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> Inde
         raise ValueError(f"{len(files)} raw files, at most {MOST_FILES} fit an index")
     if ended not in _UNANSWERED:
         raise ValueError(f"a batch that is {ended} has no index yet")
-    tally = _Tally()
+    tally = _Tally(len(files))
     for number, path in enumerate(files):
         tally.scan(number, path)
     unanswered = Outcome.RETRY if ended is Phase.FAILED and tally.has_answers else _UNANSWERED[ended]
@@ -224,7 +238,9 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> Inde
         rejected=counts[Outcome.REJECTED],
         missing=missing,
         lines=tally.lines,
+        told=tuple(tally.told),
         duplicates=tally.duplicates,
+        duplicate_examples=_names(files, tally.repeats),
         foreign=tally.foreign,
         foreign_examples=_names(files, tally.strangers),
         unreadable=tally.unreadable,
@@ -256,7 +272,21 @@ def _all(keys: bytes, outcome: Outcome) -> bytes:
 
 
 def _names(files: Sequence[Path], places: list[tuple[int, int]]) -> tuple[str, ...]:
-    """The custom_ids at these places, with everything but plain ASCII escaped."""
+    """Where these lines stand and whose they are, with everything but plain ASCII escaped."""
     with RawLines() as raw:
-        ids = [parse.read(raw.at(files[number], offset)).custom_id for number, offset in sorted(places)]
-    return tuple(ascii(one)[1:-1][:80] for one in ids)
+        return tuple(
+            f"{files[number].name}:{line} ({ascii(parse.read(raw.at(files[number], offset)).custom_id)[1:-1][:80]})"
+            for number, offset, line in _numbered(files, sorted(places))
+        )
+
+
+def _numbered(files: Sequence[Path], places: list[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """(file, offset, line from 1) of places in ascending order."""
+    for number, group in groupby(places, key=itemgetter(0)):
+        line, at = 1, 0
+        with files[number].open("rb", buffering=0) as source:
+            for _, offset in group:
+                while at < offset and (chunk := source.read(min(offset - at, CHUNK_BYTES))):
+                    line += chunk.count(b"\n")
+                    at += len(chunk)
+                yield number, offset, line

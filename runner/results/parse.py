@@ -21,7 +21,9 @@ from msgspec import Meta, Raw, Struct
 
 from runner.job.outcomes import Outcome
 from runner.job.packed import KEY_BYTES
+from runner.results.repair import bare
 from runner.results.repair import repaired as repaired
+from runner.results.values import values_of
 
 KEY_CHARS = 22  # 128 bits in base64url without padding
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -178,7 +180,6 @@ WRAPPED = Shape(msgspec.json.Decoder(Wrapped).decode, attrgetter("response.body.
 BARE = Shape(msgspec.json.Decoder(Bare).decode, attrgetter("response.usage"))
 _decode_own = msgspec.json.Decoder(Own).decode
 _decode_own_error = msgspec.json.Decoder(_OwnError | None).decode
-_decode_any = msgspec.json.Decoder().decode
 _OK = Outcome.OK
 
 
@@ -300,11 +301,15 @@ def tree_of(line: bytes) -> tuple[dict[str, Any], bool]:
     is_repaired = False
     try:
         line.decode()
-        found = _decode_any(line)
-    except NOT_SO:
+        found = values_of(line)
+    except RecursionError:
+        raise Unreadable("nested too deeply") from None
+    except (msgspec.MsgspecError, ValueError):
         is_repaired = True
+        if not _is_framed(line):  # no repair makes an object of it, and a page may be long
+            raise Unreadable("not JSON") from None
         try:
-            found = _decode_any(repaired(line))
+            found = values_of(repaired(line))
         except RecursionError:
             raise Unreadable("nested too deeply") from None
         except (msgspec.MsgspecError, ValueError):
@@ -312,6 +317,12 @@ def tree_of(line: bytes) -> tuple[dict[str, Any], bool]:
     if not isinstance(found, dict):
         raise Unreadable("not a JSON object")
     return found, is_repaired
+
+
+def _is_framed(line: bytes) -> bool:
+    """Whether a line could be an object, by its ends."""
+    text = bare(line)
+    return text[:1] == b"{" and text[-1:] == b"}"
 
 
 def _judge(found: Mapping[str, Any]) -> tuple[Fault | None, Outcome | None]:

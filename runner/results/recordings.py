@@ -56,7 +56,7 @@ class JsonlWriter:
 class CsvWriter:
     """RFC 4180, UTF-8. Words, segments, speakers, error and response are JSON text.
 
-    Text of an answer that a spreadsheet would run as a formula gets a leading apostrophe.
+    Text of an answer that a spreadsheet would run as a formula gets a leading apostrophe; ids and file names do not.
     """
 
     def __init__(self, out: io.TextIOWrapper) -> None:

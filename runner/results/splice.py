@@ -6,7 +6,9 @@ only drift apart by damage, and an answer shown for the wrong request would be w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -62,6 +64,7 @@ class _Bare(Struct, gc=False):
 _decode_wrapped = msgspec.json.Decoder(_Wrapped).decode
 _decode_bare = msgspec.json.Decoder(_Bare).decode
 _OK = int(Outcome.OK)
+_NOT_SO = (parse.Unreadable, OSError, IndexError, *parse.NOT_SO)
 _encode = msgspec.json.Encoder().encode
 
 _SILENCE: Mapping[int, tuple[str, str]] = {
@@ -114,29 +117,35 @@ class Splicer:
         Raises StateError when the raw file does not hold what the index says.
         """
         source = self._sources[owner]
+        with suppress(*_NOT_SO):
+            return self._line(source, value, row)
+        try:
+            with _room():
+                return self._line(source, value, row)
+        except _NOT_SO as problem:
+            raise _damaged(source, value) from problem
+
+    def _line(self, source: Source, value: int, row: RowView) -> Merged:
         custom_id, row_json, digest = row
         offset = value & NO_LINE
         if offset == NO_LINE:
             error = _silence(value >> 60, source.fallback_error)
             return merged((custom_id, row_json, NULL, NULL, error, source.batch, digest.hex(), source.origin))
+        raw = self._raw.at(source.files[value >> 52 & 0xFF], offset)
+        if source.is_adopted:
+            return self._own(source, raw, row)
         try:
-            raw = self._raw.at(source.files[value >> 52 & 0xFF], offset)
-            if source.is_adopted:
-                return self._own(source, raw, row)
-            try:
-                name, body = _parts(raw)
-            except parse.NOT_SO:
-                raw = repair.repaired(raw)
-                self.repaired += 1
-                name, body = _parts(raw)
-            if not name.endswith(parse.coded(digest[:KEY_BYTES])):
-                raise parse.Unreadable("another request's line")
-            if value >> 60 == _OK:
-                answer, error = answer_of(body, parse_json=self._parse_json), NULL
-            else:
-                answer, error = NULL, _encode(_told(raw, value >> 60))
-        except (parse.Unreadable, OSError, IndexError, *parse.NOT_SO) as problem:
-            raise _damaged(source, value) from problem
+            name, body = _parts(raw)
+        except (msgspec.MsgspecError, ValueError):
+            raw = repair.repaired(raw)
+            name, body = _parts(raw)
+            self.repaired += 1
+        if not name.endswith(parse.coded(digest[:KEY_BYTES])):
+            raise parse.Unreadable("another request's line")
+        if value >> 60 == _OK:
+            answer, error = answer_of(body, parse_json=self._parse_json), NULL
+        else:
+            answer, error = NULL, _encode(_told(raw, value >> 60))
         return merged((custom_id, row_json, answer, body, error, source.batch, digest.hex(), source.origin))
 
     def _own(self, source: Source, raw: bytes, row: RowView) -> Merged:
@@ -153,6 +162,17 @@ class Splicer:
             answer = parsed(answer)
         batch = own.batch or source.batch
         return Merged(row.custom_id, row.row_json, answer, response, error, batch, own.digest, own.origin)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Let what is nested deeply be read again: the index read it from another depth of the stack."""
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(2 * usual)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(usual)
 
 
 def _parts(line: bytes) -> tuple[str, bytes]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -102,9 +103,19 @@ def test_foreign_lines_are_counted_and_named(tmp_path: Path) -> None:
     files = [made.raw(tmp_path / "o", hostile, made.ok("a"), *strangers[:4]), made.raw(tmp_path / "p", *strangers[4:])]
     report = build_index(files, made.expected("a"), ended=Phase.COMPLETED)
     assert report.foreign == 10
-    ids = tuple(made.wire_id(f"s{n}") for n in range(4))
-    assert report.foreign_examples == ("\\x1b[2J../../x", *ids)
+    ids = tuple(f"o:{n + 3} ({made.wire_id(f's{n}')})" for n in range(4))
+    assert report.foreign_examples == ("o:1 (\\x1b[2J../../x)", *ids)
+    assert report.told == (1, 0)
     assert outcomes(report.index) == {made.key("a"): OK}
+
+
+def test_lines_about_one_request_are_counted_and_named(tmp_path: Path) -> None:
+    given = [made.ok("a"), made.ok("b", "x" * 600_000), made.refused("a")]
+    files = [made.raw(tmp_path / "0", *given, made.ok("b")), made.raw(tmp_path / "1", *[made.ok("a")] * 5)]
+    report = build_index(files, made.expected("a", "b"), ended=Phase.COMPLETED)
+    places = ("0:3", "a"), ("0:4", "b"), ("1:1", "a"), ("1:2", "a"), ("1:3", "a")
+    assert report.duplicate_examples == tuple(f"{place} ({made.wire_id(name)})" for place, name in places)
+    assert (report.duplicates, report.told) == (7, (4, 5))
 
 
 def test_unreadable_lines_are_counted_and_named(tmp_path: Path) -> None:
@@ -155,6 +166,16 @@ def test_a_line_too_long_to_hold_is_a_stump(tmp_path: Path) -> None:
     assert [line for _, line in found] == [given[0][:1024], given[1], given[2][:1024], given[3]]
     whole = file.read_bytes()
     assert [whole[offset:].partition(b"\n")[0] for offset, _ in found] == given
+
+
+@pytest.mark.parametrize("junk", [b"x", b'"', b"\0", b"\\", b"[", made.ok("b")[:-9] + b"x"])
+def test_a_long_line_of_nothing_costs_no_time(tmp_path: Path, junk: bytes) -> None:
+    """The first two took a second a megabyte, and a gigabyte of memory."""
+    file = made.raw(tmp_path / "o", made.ok("a"), junk + junk[-1:] * (8 << 20), made.ok("c"))
+    began = time.process_time()
+    report = build_index([file], made.expected("a", "b", "c"), ended=Phase.COMPLETED)
+    assert time.process_time() - began < 4
+    assert (report.ok, report.unreadable) == (2, 1)
 
 
 def test_too_many_files(tmp_path: Path) -> None:

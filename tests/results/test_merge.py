@@ -216,6 +216,57 @@ def test_damaged_raw_files_stop_the_merge(tmp_path: Path) -> None:
         merged("ab", [one])
 
 
+NUMBERS = {"1e400": b"1e400", "-1e400": b"-1e400", "digits": b"9" * 100_000, "fraction": b"0." + b"9" * 100_000}
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        ({"output": [{**OUTPUT[1], "n": "HERE"}]}, "xy"),
+        ({"choices": [{"message": {"content": [*PARTS, "HERE"]}}]}, "ab"),
+        ({**made.chat("x"), "data": "HERE"}, "x"),
+        ({"choices": [{"message": {"content": "HERE"}}]}, None),
+        ({**made.chat("x"), "usage": {"prompt_tokens": "HERE"}}, "x"),
+        ({"text": "x", "words": ["HERE"]}, "x"),
+    ],
+)
+def test_no_number_stops_the_merge(tmp_path: Path, body: Any, answer: Any, number: str) -> None:
+    line = body_line("a", body).replace(b'"HERE"', NUMBERS[number])
+    for raw in (line, line.replace(b'"status_code":200', b'"status_code":"200"'), line + b"\0"):
+        sources = [source(tmp_path, "ab", raw, made.ok("b"))]
+        kept, accounting = merged("ab", sources)
+        assert kept.answers == [answer, "hello"]
+        assert NUMBERS[number] in kept.merged[0].response
+        assert accounting.ok == 2
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_an_error_beside_any_number_is_read(tmp_path: Path, number: str) -> None:
+    line = made.refused("a").replace(b'"param":null', b'"param":' + NUMBERS[number])
+    kept, accounting = merged("a", [source(tmp_path, "a", line)])
+    assert (kept.codes, accounting.error) == (["bad"], 1)
+
+
+def deeper(levels: int, act: Any) -> Any:
+    """Call from so much further down the stack."""
+    return deeper(levels - 1, act) if levels else act()
+
+
+@pytest.mark.parametrize("kind", ["ok", "bare", "refused", "output"])
+def test_what_could_be_indexed_can_be_merged_from_any_depth_of_the_stack(tmp_path: Path, kind: str) -> None:
+    plain = (
+        body_line("a", {"output": OUTPUT, "index": 0, "param": None}) if kind == "output" else getattr(made, kind)("a")
+    )
+    for depth in range(700, 1100, 5):
+        nested = b"[" * depth + b"]" * depth
+        line = plain.replace(b'"index":0', b'"index":' + nested, 1).replace(b'"param":null', b'"param":' + nested, 1)
+        one = source(tmp_path, "a", line)
+        kept, _ = deeper(150, lambda one=one: merged("a", [one]))
+        assert kept.codes in ([None], ["bad"], ["no_result"])
+    assert kept.codes == ["no_result"]
+
+
 def test_a_dataset_that_changed_stops_the_merge() -> None:
     shown = locate(made.keys("a", "b"), [])
     for names in ("a", "abc"):
