@@ -29,6 +29,7 @@ class Objects:
         target = self.folder / name
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sweep_beside(target)
             write_whole(target, data)
         except OSError as error:
             raise StateError(
@@ -73,6 +74,12 @@ def write_whole(target: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)  # a full disk has no room for it
         raise
     sync_folder(target.parent)
+
+
+def sweep_beside(target: Path) -> None:
+    """Remove what commands that were killed left beside a file. Only under the project's lock."""
+    for leftover in target.parent.glob(f"{target.name}.*.part"):
+        leftover.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,148 +1,55 @@
-"""`apply`, composed of the product's own parts, that kills itself with SIGKILL at its Nth effect boundary.
+"""A command composed of the product's own parts, that kills itself with SIGKILL at its Nth effect boundary.
 
-    python killer.py ROOT N [verbs|calls]
+    python -m tests.journeys.killer ROOT N [--around verbs|calls] [--once] [--parallelism P] [COMMAND]
 
-Boundaries lie before and after every durable write and everything that changes something at the remote: the verbs
-of its provider, or, for one whose verbs are several calls, each call. Prints the name of each boundary it passes;
-exits like `apply` when there are fewer than N.
+COMMAND is `apply`, `retry`, `cancel` or `resolve STEP`, about every job. Prints the name of each boundary it comes to
+(`killing` says where they lie) and exits with 0 when there are fewer than N; none is fatal when N is 0.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import os
 import random
-import signal
-import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import httpx
-
+from runner.apply.cancel import cancel
 from runner.apply.desire import compile_all, desire
 from runner.apply.reconcile import apply
-from runner.apply.remotes import Remotes
 from runner.apply.reporter import Silent
+from runner.apply.resolve import Decision, resolve
+from runner.apply.retry import retry
 from runner.apply.session import Session
 from runner.clock import RealClock
 from runner.plan.guard import Guards
-from runner.providers import registry
-from runner.providers.base import Provider
 from runner.spec.load import load
-from runner.state.base import Document
-from runner.state.disk import DiskStore
 from runner.state.home import home_of
+from runner.state.lock import project_lock
 from runner.state.objects import Objects
 from runner.state.records import Records
+from runner.state.wave import Step
+from tests.journeys.killing import (
+    Boundaries,
+    CallKillingRemotes,
+    KillingJournal,
+    KillingRemotes,
+    KillingStore,
+    watch_files,
+)
+
+REMOTES: dict[str, type[KillingRemotes] | type[CallKillingRemotes]] = {
+    "verbs": KillingRemotes,
+    "calls": CallKillingRemotes,
+}
 
 
-class Boundaries:
-    def __init__(self, fatal: int) -> None:
-        self._left = fatal
-
-    def cross(self, name: str) -> None:
-        print(name, flush=True)
-        self._left -= 1
-        if self._left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-class KillingStore(DiskStore):
-    def __init__(self, folder: Path, boundaries: Boundaries) -> None:
-        super().__init__(folder)
-        self._boundaries = boundaries
-
-    def write(self, changes: Mapping[str, Document | None]) -> None:
-        name = ",".join(key.partition("/")[0] for key in changes)
-        self._boundaries.cross(f"before write {name}")
-        super().write(changes)
-        self._boundaries.cross(f"after write {name}")
-
-
-class KillingObjects(Objects):
-    def __init__(self, folder: Path, boundaries: Boundaries) -> None:
-        super().__init__(folder)
-        self._boundaries = boundaries
-
-    def write(self, name: str, data: bytes) -> str:
-        self._boundaries.cross(f"before object {name.rpartition('/')[2][:8]}")
-        sha256 = super().write(name, data)
-        self._boundaries.cross(f"after object {name.rpartition('/')[2][:8]}")
-        return sha256
-
-
-class KillingProvider:
-    """The real provider; dies around the calls that change something or bring something."""
-
-    def __init__(self, provider: Provider, boundaries: Boundaries) -> None:
-        self._provider = provider
-        self._boundaries = boundaries
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._provider, name)
-        if name not in ("upload", "submit", "download", "cancel"):
-            return attribute
-
-        def crossing(*arguments: Any) -> Any:
-            self._boundaries.cross(f"before {name}")
-            answer = attribute(*arguments)
-            self._boundaries.cross(f"after {name}")
-            return answer
-
-        return crossing
-
-
-class KillingTransport(httpx.BaseTransport):
-    """The network; dies around the calls that change something or bring a file."""
-
-    def __init__(self, boundaries: Boundaries) -> None:
-        self._network = httpx.HTTPTransport()
-        self._boundaries = boundaries
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        last = request.url.path.rpartition("/")[2]
-        name = f"{request.method} {last.rpartition(':')[2]}"
-        if request.method == "GET" and "/storage/" not in request.url.path:
-            return self._network.handle_request(request)
-        self._boundaries.cross(f"before {name}")
-        response = self._network.handle_request(request)
-        self._boundaries.cross(f"after {name}")
-        return response
-
-
-class KillingRemotes(Remotes):
-    """The project's remotes, with boundaries around the verbs of providers."""
-
-    boundaries: Boundaries
-
-    def open(self, name: str) -> Provider:
-        killing: Any = KillingProvider(super().open(name), self.boundaries)
-        return killing
-
-
-class CallKillingRemotes(Remotes):
-    """The project's remotes, with boundaries around single calls."""
-
-    boundaries: Boundaries
-
-    def open(self, name: str) -> Provider:
-        if name not in self._open:
-            self._open[name] = registry.open_provider(
-                self._spec(name),
-                environ=self._environ,
-                clock=self._clock,
-                rng=self._rng,
-                transport=KillingTransport(self.boundaries),
-            )
-        return self._open[name]
-
-
-REMOTES = {"verbs": KillingRemotes, "calls": CallKillingRemotes}
-
-
-def main(root: Path, fatal: int, around: str = "verbs") -> None:
-    boundaries = Boundaries(fatal)
+@contextlib.contextmanager
+def composed(root: Path, boundaries: Boundaries, around: str) -> Iterator[Session]:
+    """What `runner` opens for a command that writes, with boundaries in it."""
     project = load(["specs"], root)
     stop = threading.Event()
     clock = RealClock(stop)
@@ -150,21 +57,60 @@ def main(root: Path, fatal: int, around: str = "verbs") -> None:
     remotes.boundaries = boundaries
     home = home_of(root)
     home.prepare()
+    store = KillingStore(home.state, boundaries)
     compiled = compile_all(project, remotes, home.memo / "compiled", keeps=True)
-    session = Session(
-        project=project,
-        desired=desire(project, compiled, remotes),
-        compiled=compiled,
-        home=home,
-        records=Records(KillingStore(home.state, boundaries)),
-        objects=KillingObjects(home.objects, boundaries),
-        remotes=remotes,
-        clock=clock,
-        reporter=Silent(),
-        stop=stop,
-    )
-    apply(session, Guards(), confirm=lambda plan: True, wait_seconds=None)
+    watch_files(root, boundaries)
+    try:
+        yield Session(
+            project=project,
+            desired=desire(project, compiled, remotes),
+            compiled=compiled,
+            home=home,
+            records=Records(store),
+            objects=Objects(home.objects),
+            remotes=remotes,
+            clock=clock,
+            reporter=Silent(),
+            stop=stop,
+            journal=partial(KillingJournal, boundaries),
+        )
+    finally:
+        remotes.close()
+        store.close()
+
+
+def decide(session: Session, command: str, step: str) -> None:
+    """A command that only decides, about every job, under the project's lock."""
+    with project_lock(session.home.folder, command=command, now=session.clock.now()):
+        if command == "cancel":
+            for batch in session.records.batches():
+                if batch.is_active:
+                    cancel(session, batch)
+        for job in session.desired:
+            if command == "retry":
+                retry(session, job.address, (), replaces=False)
+            elif command == "resolve":
+                resolve(session, job.address, (), Decision(Step[step.upper()]))
+
+
+def main() -> None:
+    words = argparse.ArgumentParser()
+    words.add_argument("root", type=Path)
+    words.add_argument("fatal", type=int)
+    words.add_argument("--around", choices=REMOTES, default="verbs")
+    words.add_argument("--once", action="store_true")
+    words.add_argument("--parallelism", type=int)
+    words.add_argument("command", nargs="?", default="apply")
+    words.add_argument("step", nargs="?", default="")
+    given = words.parse_intermixed_args()
+    with composed(given.root, Boundaries(given.fatal), given.around) as session:
+        session.parallelism = given.parallelism
+        if given.command != "apply":
+            decide(session, given.command, given.step)
+            return
+        guards = Guards(first_run=True)
+        apply(session, guards, confirm=lambda plan: True, wait_seconds=0.0 if given.once else None)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+    main()

@@ -2,75 +2,73 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
+import random
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.lab import SPEC, Lab
+from tests.journeys.boundaries import crossed_by, missing_in, rig_of
+from tests.journeys.rounds import at
 
-KILLER = Path(__file__).with_name("killer.py")
-PATH = [  # what one plain apply crosses, in order
-    "project",
-    "object keys",
-    "batch,project",
+NAMES = ["openai-verbs", "openai-verbs-expired", "openai-calls", "openai-running"]
+PATH = [  # what one plain apply comes to, in order
+    "write project",
+    "keys",
+    "write batch,project",
     "upload",
-    "batch",  # the intent, with its upload and a try counted
+    "write batch",  # the intent, with its upload and a try counted
     "submit",
-    "batch",  # the receipt
+    "write batch",  # the receipt
+    "0.jsonl",
+    "index",
+    "write batch",  # collected
+    "answers.jsonl",
+    "write job",
 ]
+MOST = 120  # more boundaries than there are
+TELLING = {  # kills that a sample must have: what was sent is not on record, or what is on record was not sent
+    "openai-verbs": ("after submit",),
+    "openai-calls": ("sent POST batches",),
+    "openai-running": ("after POST batches",),
+}
 
 
-def killed_at(lab: Lab, number: int, around: str = "verbs") -> tuple[int, list[str]]:
-    """The exit code of an `apply` killed at boundary `number`, and the boundaries it crossed."""
-    done = subprocess.run(
-        [sys.executable, str(KILLER), str(lab.root), str(number), around],
-        env=lab.environ(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode, done.stdout.splitlines()
-
-
-def check_recovery(lab: Lab, number: int) -> list[str]:
-    """Kill at boundary `number` in a project of its own; the boundaries that were crossed."""
-    project = f"kill{number}"
-    lab.spec(SPEC.replace("project: lab", f"project: {project}").replace("Say", f"Say {number}"))
-    lab.apply_anew()
-    code, crossed = killed_at(lab, number)
-    if code == 0:
-        return []
-    lab.apply()
-    mine = [batch for batch in lab.server.batches() if batch["metadata"]["runner_project"] == project]
-    assert len(mine) == 1, crossed
-    assert [row["custom_id"] for row in lab.results()] == [f"r{n}" for n in range(10)]
-    assert all(row["error"] is None for row in lab.results())
-    assert lab.run("plan").stdout == "Nothing to do\n"
-    return crossed
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("first", [1, 8, 15, 22])
-def test_every_boundary(lab: Lab, first: int) -> None:
-    """Seven boundaries a test, so that they run side by side; together all of them."""
-    for number in range(first, first + 7):
-        crossed = check_recovery(lab, number)
-        if not crossed:
-            assert number > 2 * len(PATH)
-            return
-    if first == 22:
-        pytest.fail("there are more boundaries than this test crosses")
-
-
-def test_the_create_path_is_crossed_in_order(lab: Lab) -> None:
-    _, crossed = killed_at(lab, 10_000)
-    steps = [step.partition(" ")[2].removeprefix("write ") for step in crossed if step.startswith("before")]
-    at = iter(steps)
-    assert all(wanted in at for wanted in PATH), steps
+def test_the_create_path_is_crossed_in_order(tmp_path: Path) -> None:
+    with rig_of("openai-verbs", tmp_path) as rig:
+        crossed = crossed_by(rig)
+    steps = [step.partition(" ")[2] for step in crossed if step.startswith(("before", "open"))]
+    way = iter(steps)
+    assert all(wanted in way for wanted in PATH), steps
     submitted = crossed.index("before submit")
     assert crossed[submitted - 1] == "after write batch"  # the intent is durable before anything is sent
     assert crossed[submitted + 2] == "before write batch"  # and the receipt is the very next thing
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_a_sample_of_boundaries(name: str, tmp_path: Path) -> None:
+    with rig_of(name, tmp_path) as rig:
+        crossed = crossed_by(rig)
+        assert missing_in(name, crossed) == []
+        for step in TELLING[name]:
+            assert rig.round(at(crossed, step)), step
+
+
+def test_killed_again_and_again(tmp_path: Path) -> None:
+    with rig_of("openai-calls", tmp_path) as rig:
+        assert rig.again_and_again(1, 39, random.Random(1)).kills > 1
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_boundary(name: str, tmp_path: Path) -> None:
+    with rig_of(name, tmp_path) as rig:
+        figures = rig.sweep(range(1, MOST))
+    assert 20 < figures.rounds < MOST - 1
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(1800)
+def test_a_hundred_rounds_of_up_to_five_kills(tmp_path: Path) -> None:
+    with rig_of("openai-calls", tmp_path) as rig:
+        assert rig.again_and_again(100, 39, random.Random(2)).kills > 100

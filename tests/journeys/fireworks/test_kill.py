@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import signal
+import random
+from pathlib import Path
 
 import pytest
 
-from tests.journeys.fireworks.lab import SPEC, Account, FireLab
-from tests.journeys.test_kill import killed_at
+from tests.journeys.boundaries import crossed_by, missing_in, rig_of
+from tests.journeys.rounds import at
 
-MOST = 64  # more boundaries than there are
+NAMES = ["fireworks-verbs", "fireworks-calls", "fireworks-running"]
+MOST = 120  # more boundaries than there are
 CALLS = [  # what an `apply` with one expiry asks that changes something or brings a file, in order
     "POST datasets",
     "POST upload",
@@ -22,55 +24,49 @@ CALLS = [  # what an `apply` with one expiry asks that changes something or brin
 ]
 
 
-def fresh(lab: FireLab, number: int) -> None:
-    """An account, a project and requests of their own."""
-    lab.account = Account(lab.server, f"{lab.account.name.partition('-k')[0]}-k{number}")
-    lab.spec(SPEC.replace("project: lab", f"project: kill-{number}"))
-    lab.apply_anew()
-    lab.account.fault(expire_at={"value": 0.5, "count": 1})
-
-
-def check_recovery(lab: FireLab, number: int) -> list[str]:
-    """Kill at boundary `number`; the boundaries that were crossed, none when there are fewer."""
-    fresh(lab, number)
-    code, crossed = killed_at(lab, number, "calls")
-    if code == 0:
-        return []
-    assert code == -signal.SIGKILL
-    lab.apply()
-    lab.whole()
-    assert lab.account.states() == ["EXPIRED", "COMPLETED"], crossed
-    assert lab.account.asked_of_jobs() == [10, 5], crossed
-    assert len(lab.account.uploads()) == 1, crossed
-    assert lab.account.rows_asked() == 10, crossed
-    assert lab.run("plan").stdout == "Nothing to do\n", crossed
-    return crossed
-
-
-def test_the_calls_are_crossed_in_order_each_create_between_its_intent_and_its_receipt(lab: FireLab) -> None:
-    fresh(lab, 0)
-    _, crossed = killed_at(lab, 10_000, "calls")
+def test_the_calls_come_in_order_each_create_between_its_intent_and_its_receipt(tmp_path: Path) -> None:
+    with rig_of("fireworks-calls", tmp_path) as rig:
+        crossed = crossed_by(rig)
+    assert missing_in("fireworks-calls", crossed) == []
     called = [step.removeprefix("before ") for step in crossed if step.startswith(("before POST", "before GET"))]
     assert called == CALLS
-    for create in [at for at, step in enumerate(crossed) if step == "before POST batchInferenceJobs"]:
+    for create in [number for number, step in enumerate(crossed) if step == "before POST batchInferenceJobs"]:
         assert crossed[create - 1] == "after write batch"
-        assert crossed[create + 2] == "before write batch"
-    assert len(crossed) < MOST
+        assert crossed[create + 3] == "before write batch"
 
 
-def test_after_each_call_that_the_remote_has_heard_of_and_we_have_not(lab: FireLab) -> None:
-    fresh(lab, 0)
-    _, crossed = killed_at(lab, 10_000, "calls")
-    numbers = [number for number, step in enumerate(crossed, 1) if step.startswith("after POST")]
-    assert len(numbers) == 4
-    for number in numbers:
-        assert check_recovery(lab, number)[-1].startswith("after POST")
+def test_after_each_create_that_the_remote_has_heard_of_and_we_have_not(tmp_path: Path) -> None:
+    with rig_of("fireworks-calls", tmp_path) as rig:
+        crossed = crossed_by(rig)
+        numbers = [number for number, step in enumerate(crossed, 1) if step == "sent POST batchInferenceJobs"]
+        assert len(numbers) == 2
+        for number in numbers:
+            assert rig.round(number)
+
+
+@pytest.mark.parametrize(("name", "step"), [("fireworks-verbs", "after submit"), ("fireworks-running", "open keys")])
+def test_a_sample_of_boundaries(name: str, step: str, tmp_path: Path) -> None:
+    with rig_of(name, tmp_path) as rig:
+        crossed = crossed_by(rig)
+        assert missing_in(name, crossed) == []
+        assert rig.round(at(crossed, step))
+
+
+def test_killed_again_and_again(tmp_path: Path) -> None:
+    with rig_of("fireworks-calls", tmp_path) as rig:
+        assert rig.again_and_again(1, 76, random.Random(1)).kills > 1
 
 
 @pytest.mark.sweep
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("first", range(1, MOST, 8))
-def test_every_boundary(first: int, lab: FireLab) -> None:
-    for number in range(first, first + 8):
-        if not check_recovery(lab, number):
-            return
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_boundary(name: str, tmp_path: Path) -> None:
+    with rig_of(name, tmp_path) as rig:
+        assert 20 < rig.sweep(range(1, MOST)).rounds < MOST - 1
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(1800)
+def test_a_hundred_rounds_of_up_to_five_kills(tmp_path: Path) -> None:
+    with rig_of("fireworks-calls", tmp_path) as rig:
+        assert rig.again_and_again(100, 76, random.Random(2)).kills > 100
