@@ -13,7 +13,7 @@ RunnerError                     1
    |- Refused                       a definite no (4xx): nothing was created
    |  |- AuthFailed                 401, 403
    |  |- NotFound                   404
-   |  `- RateLimited                429, with `retry_after` seconds if the remote said so
+   |  `- RateLimited                429 that passes, with `retry_after` seconds if the remote said so
    `- OutcomeUnknown                timeout, cut connection, 5xx, unreadable 2xx: it may have happened
 """
 
@@ -128,7 +128,7 @@ class NotFound(Refused):
 
 
 class RateLimited(Refused):
-    """429. `retry_after` is in seconds, None where the remote did not say."""
+    """429, unless the account is out of money. `retry_after` is in seconds, None where the remote did not say."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, **more: object) -> None:
         super().__init__(message, **more)  # type: ignore[arg-type]  # forwarded keyword by keyword

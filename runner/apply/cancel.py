@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from runner.apply import waves
 from runner.apply.collect import stop
 from runner.apply.session import Session
+from runner.errors import NotSent, RunnerError
+from runner.job.observed import Origin
 from runner.job.recorded import Batch, Stage
+
+
+def cancel_all(session: Session, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Batch | RunnerError]]:
+    """Each batch with what came of it: as it stands afterwards, or why it could not be stopped.
+
+    One that cannot be stopped does not keep the others running. A remote that cannot be reached is asked once.
+    """
+    unreachable: dict[Origin, NotSent] = {}
+    for batch in batches:
+        if batch.stage is Stage.SUBMITTED and not batch.is_wave and batch.origin in unreachable:
+            yield batch, unreachable[batch.origin]
+            continue
+        try:
+            yield batch, cancel(session, batch)
+        except RunnerError as error:
+            if isinstance(error, NotSent):
+                unreachable[batch.origin] = error
+            yield batch, error
 
 
 def cancel(session: Session, batch: Batch) -> Batch:

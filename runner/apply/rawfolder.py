@@ -173,6 +173,6 @@ def _manifest_in(path: Path) -> Manifest | None:
     """The manifest of an earlier fetch; None where there is none that this version can read."""
     try:
         manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, RecursionError):
         return None
     return manifest if manifest.version == VERSION else None

@@ -111,8 +111,9 @@ class Round:
 
     def _send(self, number: int) -> None:
         place = self._place(number)
-        if place is None:
-            line = error_line(self._wave.custom_id(number), NOT_SENT, "no job wants it any more; it was not sent")
+        if place is None or self._is_read_back(number):
+            why = "no job wants it any more" if place is None else "an output answers it"
+            line = error_line(self._wave.custom_id(number), NOT_SENT, f"{why}; it was not sent")
             self._journal.answer(number, Outcome.RETRY, line)
             return
         try:
@@ -222,6 +223,10 @@ class Round:
         with self._places:  # the first look makes a table
             return self._wave.place(number)
 
+    def _is_read_back(self, number: int) -> bool:
+        with self._places:
+            return self._wave.is_read_back(number)
+
     def _custom_id(self, number: int) -> str:
         with self._places:
             return self._wave.custom_id(number)
@@ -230,7 +235,7 @@ class Round:
 def _is_about_all(error: Refused) -> bool:
     """Whether a refusal says nothing of this recording: the address is wrong, or the account cannot pay."""
     status = error.status or 0
-    return 300 <= status < 400 or status in (402, 404, 405)
+    return 300 <= status < 400 or status in (402, 404, 405, 429)
 
 
 def _as_asked(place: Place) -> Recording:

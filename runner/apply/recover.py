@@ -67,19 +67,27 @@ def _search(session: Session, name: str) -> int:
     if str(origin) in record.recovered_from and str(origin) in record.searched_at:
         since = record.searched_at[str(origin)] - CLOCK_SLACK  # others may have sent since then, and before we did
     wanted, in_flight = _unsettled(session)
+    left = set(record.left.get(str(origin), ()))
+    if any(common(wanted, session.objects.read_set(name)) for name in left):
+        since = None  # it is wanted again
+    if since is None:
+        left.clear()  # all of them are met again
     listed = [seen for seen in provider.batches(since) if provider.is_of(session.project.name, seen)]
     found = [seen for seen in listed if seen.remote_id not in known]
     adopted, is_all = 0, True
     for seen in sorted(found, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.remote_id)):
         if seen.is_refusal and provider.card.effect is not EffectClass.NAMED:
             continue  # it holds nothing; a named one still holds its name
-        match _adopt(session, provider, origin, seen, wanted, in_flight):
+        keys, size = _keys_held(session, provider, seen)
+        if keys is None:
+            continue
+        match _adopt(session, origin, seen, keys, size, wanted, in_flight):
             case Found.ADOPTED:
                 adopted += 1
             case Found.NOT_YET:
                 is_all = False
             case Found.LEFT:
-                pass
+                left.add(session.objects.write_set(keys))
     sweep_twins(session, session.records.batches(), Looks(listed=[(provider, seen) for seen in listed]))
     if not is_all:
         return adopted  # the next search begins where this one did
@@ -87,7 +95,8 @@ def _search(session: Session, name: str) -> int:
     assert record is not None
     if str(origin) not in record.recovered_from:
         record = replace(record, recovered_from=(*record.recovered_from, str(origin)))
-    session.records.save(replace(record, searched_at={**record.searched_at, str(origin): began}))
+    searched_at = {**record.searched_at, str(origin): began}
+    session.records.save(replace(record, searched_at=searched_at, left={**record.left, str(origin): sorted(left)}))
     return adopted
 
 
@@ -103,10 +112,8 @@ def _unsettled(session: Session) -> tuple[bytes, bytes]:
     return free, without(in_flight, free)
 
 
-def _adopt(
-    session: Session, provider: Provider, origin: Origin, seen: Observed, wanted: bytes, in_flight: bytes
-) -> Found:
-    """Record one remote batch of ours. Its requests are read back from its input, which is ours as well."""
+def _keys_held(session: Session, provider: Provider, seen: Observed) -> tuple[bytes | None, int]:
+    """The keys of a remote batch of ours and the bytes of its input; None where nothing says any more what it holds."""
     if seen.continued_from:
         keys, size = _keys_left_by(session, provider, seen.continued_from), 0
     else:
@@ -114,7 +121,13 @@ def _adopt(
     if keys is None:
         what = f"`{seen.continued_from}`, which it continues," if seen.continued_from else "its input"
         session.reporter.warn(f"`{seen.remote_id}` is ours, but {what} is gone: it is left alone")
-        return Found.LEFT
+    return keys, size
+
+
+def _adopt(
+    session: Session, origin: Origin, seen: Observed, keys: bytes, size: int, wanted: bytes, in_flight: bytes
+) -> Found:
+    """Record one remote batch of ours that holds these keys."""
     if not common(wanted, keys):
         return Found.NOT_YET if common(in_flight, keys) else Found.LEFT
     sha256 = hashlib.sha256(keys).hexdigest()
@@ -206,7 +219,7 @@ def _keys_in(path: Path) -> bytes:
         for line in lines:
             try:
                 key = key_of(decode(line).custom_id)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, RecursionError):
                 continue
             if key is not None:
                 sorter.add(key)

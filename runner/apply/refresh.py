@@ -45,7 +45,11 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
         except RunnerError as error:
             looks.sights.update((batch.key, _unseen(session, batch, error)) for batch in mine)
             continue
-        listed = _listed(provider, mine)
+        try:
+            listed = _listed(provider, mine)
+        except NotSent as error:  # asking for each of them would only take as long again
+            looks.sights.update((batch.key, _unseen(session, batch, error)) for batch in mine)
+            continue
         looks.listed += [(provider, seen) for seen in listed.values()]
         for batch in mine:
             seen = listed.get(batch.remote_id) or _look(session, provider, batch)
@@ -74,11 +78,14 @@ def _final_by_now(sight: Sight, now: datetime) -> Sight:
 
 
 def _listed(provider: Provider, batches: Sequence[Batch]) -> dict[str, Observed]:
+    """What the remote lists, by its ids. Raises NotSent where it cannot be reached at all."""
     if not provider.card.can_list:
         return {}
     since = min(batch.intent_at for batch in batches) - CLOCK_SLACK
     try:
         return {seen.remote_id: seen for seen in provider.batches(since)}
+    except NotSent:
+        raise
     except RunnerError:
         return {}  # each is looked at on its own, and says itself why it cannot be seen
 

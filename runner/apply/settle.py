@@ -9,7 +9,7 @@ from runner.apply.session import Session
 from runner.apply.submission import CONFLICT, as_met, submission_of
 from runner.errors import Refused, RemoteError, RunnerError
 from runner.job.capabilities import EffectClass
-from runner.job.observed import Observed
+from runner.job.observed import FailureKind, Observed
 from runner.job.recorded import Batch, Stage, Tally
 from runner.providers.base import Provider
 from runner.results import index
@@ -55,8 +55,12 @@ def _hold(session: Session, batch: Batch) -> Batch:
 
 
 def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Observed]) -> Batch:
-    """Record the oldest of `found` as this batch; the others are twins and are cancelled."""
-    first, *twins = sorted(found, key=age_of)
+    """Record the oldest of `found` as this batch; the others are twins and are cancelled.
+
+    One that goes on comes before one that was refused, and what will not change before what was only put off: that one
+    may be of a state that is lost.
+    """
+    first, *twins = sorted(found, key=lambda seen: (seen.is_refusal, _is_put_off(seen), age_of(seen)))
     adopted = _save(
         session,
         batch.but(
@@ -73,6 +77,10 @@ def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Ob
     for twin in (twin for twin in twins if not twin.is_refusal):
         cancel_twin(session, provider, adopted, twin)
     return adopted
+
+
+def _is_put_off(seen: Observed) -> bool:
+    return seen.failure is not None and seen.failure.kind in (FailureKind.QUOTA, FailureKind.FILE_NOT_VISIBLE)
 
 
 def _search_twice(session: Session, provider: Provider, batch: Batch) -> list[Observed]:

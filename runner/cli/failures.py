@@ -45,7 +45,7 @@ def failures_in(output: Path) -> tuple[Failed, ...]:
             return ()
     failed: list[Failed] = []
     # A file that somebody edited is shown as far as it can be read
-    with suppress(OSError, ValueError, csv.Error, msgspec.MsgspecError):
+    with suppress(OSError, ValueError, csv.Error, msgspec.MsgspecError, RecursionError):
         failed.extend(_failed(name, error) for name, error in islice(found, MOST_ROWS))
     return tuple(failed)
 

@@ -154,6 +154,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     created_at: datetime
     recovered_from: tuple[str, ...] = ()  # origins whose history was searched
     searched_at: dict[str, datetime] = {}  # when each was searched last
+    left: dict[str, list[str]] = {}  # by origin, key sets of batches of ours that nobody wanted when they were found
     accepted_origins: dict[str, list[str]] = {}  # provider -> origins whose answers count
     generation: int = 0
     next_sequence: int = 1

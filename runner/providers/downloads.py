@@ -26,7 +26,7 @@ RATIO_FREE = 16 * 1024 * 1024  # decoded bytes before the ratio is looked at
 STEP = 64 * 1024  # a cut download that came this much further is simply continued
 STALL_SECONDS = 120.0
 STALL_BYTES = 64 * 1024  # fewer in STALL_SECONDS is a stall
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z")
 
 
 class Incoming(msgspec.Struct, frozen=True):
@@ -148,7 +148,9 @@ class _Download:
         self._is_framed = "content-length" in headers or "transfer-encoding" in headers
         etag = headers.get("etag", "")
         if incoming.status == 206:
-            self._check_continuation(headers.get("content-range", ""), etag)
+            # Its range counts encoded bytes, and ours are decoded.
+            where = "" if incoming.encoded else headers.get("content-range", "")
+            self._check_continuation(where, etag)
             return
         self._restart()
         self._etag = "" if etag.startswith("W/") else etag

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,7 +25,7 @@ import msgspec
 from runner import __version__
 from runner.clock import Clock
 from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused
-from runner.providers import downloads, redaction
+from runner.providers import deadline, downloads, redaction
 from runner.providers.origins import is_loopback
 from runner.providers.replies import Reply, plain, trouble_of
 from runner.providers.retry import Patience, Trouble, created_nothing, is_safe_to_repeat, persist
@@ -37,9 +37,9 @@ Query = Mapping[str, str | int]
 T = TypeVar("T")
 
 JSON_CAP = 64 * 1024 * 1024  # bytes of one JSON answer; a page of 10,000 files is about 3 MB
-JSON_SECONDS = 180.0  # for one JSON answer: a remote that drips bytes never runs into a read timeout
+REPLY_SECONDS = 180.0  # for one whole reply, beyond the silence it may begin with; of a file, for its head
 PIECE = 1 << 20  # bytes of a part that are in memory at once
-_DECODABLE = ("gzip", "deflate")  # unasked, but some hosts do
+_DECODABLE = ("gzip", "deflate")  # unasked, but some hosts do; two over each other inflate a million times
 
 # Raised before the first byte of a request is written (httpcore 1.0.9, `_sync/connection.py`, read 2026-11-21).
 # TLS handshake and DNS errors arrive as ConnectError. Write errors are not here: part of it may have been read.
@@ -142,7 +142,7 @@ class Http:
         self._transport = transport
         self._settings = settings
         self._local = threading.local()
-        self._clients: list[httpx.Client] = []
+        self._clients: list[_Client] = []
         self._lock = threading.Lock()
         redaction.guard_logs()
 
@@ -226,7 +226,7 @@ class Http:
             clients, self._clients = self._clients, []
             self._local = threading.local()
         for client in clients:
-            client.close()
+            client.httpx.close()
 
     # -- one attempt
 
@@ -293,7 +293,7 @@ class Http:
 
     def _request(
         self,
-        client: httpx.Client,
+        client: _Client,
         method: str,
         path: str,
         *,
@@ -308,7 +308,7 @@ class Http:
         timeouts = self._settings.timeouts
         read = timeouts.bulk_read if bulk else timeouts.read
         try:
-            return client.build_request(
+            return client.httpx.build_request(
                 method,
                 self._base_url + path if own else path,
                 params={**self._settings.query, **(query or {})} or None if own else None,
@@ -321,12 +321,13 @@ class Http:
             raise self._not_sent(method, path, error) from error
 
     @contextmanager
-    def _sent(self, client: httpx.Client, request: httpx.Request) -> Iterator[httpx.Response]:
+    def _sent(self, client: _Client, request: httpx.Request) -> Iterator[httpx.Response]:
         """A 2xx response whose body is still to be read. Errors of httpx become Trouble, in the body too."""
         started = self._clock.monotonic()
         call = f"{request.method} {request.url.path}"
+        client.deadline.seconds = request.extensions["timeout"]["read"] + REPLY_SECONDS
         try:
-            response = client.send(request, stream=True)
+            response = client.httpx.send(request, stream=True)
             try:
                 self._note(call, response.status_code, started)
                 if not response.is_success:
@@ -353,13 +354,15 @@ class Http:
         return trouble_of(reply, who=self._who, call=call, key_name=self._key_name, now=self._clock.now())
 
     def _body(self, response: httpx.Response) -> bytes:
-        """The whole body, under a cap of bytes and of time."""
-        until = self._clock.monotonic() + JSON_SECONDS
+        """The whole body, under a cap of bytes."""
+        encoding = _encoding_of(response)
+        if encoding and encoding not in _DECODABLE:
+            raise Trouble(OutcomeUnknown(f"the answer of `{self._who}` is encoded as `{plain(encoding)}`, unasked"))
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
-            if len(body) > JSON_CAP or self._clock.monotonic() > until:
-                raise Trouble(OutcomeUnknown(f"the answer of `{self._who}` is too long or too slow"))
+            if len(body) > JSON_CAP:
+                raise Trouble(OutcomeUnknown(f"the answer of `{self._who}` is too long"))
         return bytes(body)
 
     @contextmanager
@@ -377,28 +380,28 @@ class Http:
         client = self._client(alone=False, secure=None if path.startswith("/") else path.startswith("https://"))
         request = self._request(client, "GET", path, bulk=True, headers=headers, extensions=extensions)
         with self._sent(client, request) as response:
-            encoding = response.headers.get("content-encoding", "identity").strip().lower()
-            encoded = encoding not in ("", "identity")
-            if encoded and encoding not in _DECODABLE:
+            client.deadline.seconds = None  # a file takes as long as it moves, which its receiver sees to
+            encoding = _encoding_of(response)
+            if encoding and encoding not in _DECODABLE:
                 raise Trouble(Refused(f"`{self._who}` sent a file encoded as `{plain(encoding)}`, unasked"))
             yield downloads.Incoming(
                 status=response.status_code,
                 headers=response.headers,
                 chunks=response.iter_bytes(),
-                encoded=encoded,
+                encoded=bool(encoding),
                 received=lambda: response.num_bytes_downloaded,
             )
 
     # -- plumbing
 
-    def _client(self, alone: bool, secure: bool | None = None) -> httpx.Client:
+    def _client(self, alone: bool, secure: bool | None = None) -> _Client:
         """This thread's client; with `alone` one that opens a connection for each request.
 
         secure: whether it will speak TLS, where the address is not the remote's own.
         """
         secure = not self._base_url.startswith("http://") if secure is None else secure
         name = ("alone" if alone else "shared") + ("-tls" if secure else "")
-        found: httpx.Client | None = getattr(self._local, name, None)
+        found: _Client | None = getattr(self._local, name, None)
         if found is None:
             found = self._open(keep_alive=0 if alone else 2, secure=secure)
             setattr(self._local, name, found)
@@ -406,13 +409,14 @@ class Http:
                 self._clients.append(found)
         return found
 
-    def _open(self, keep_alive: int, secure: bool) -> httpx.Client:
+    def _open(self, keep_alive: int, secure: bool) -> _Client:
         local = is_loopback(urlsplit(self._base_url).hostname or "")
-        return httpx.Client(
+        client = httpx.Client(
             transport=self._transport,
             verify=_tls() if secure else _no_tls(),
             trust_env=self._settings.trust_env and not local,
             follow_redirects=False,
+            event_hooks={"response": [_forget_location]},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # nothing here needs one
             limits=httpx.Limits(max_connections=4, max_keepalive_connections=keep_alive),
             headers={
@@ -421,6 +425,9 @@ class Http:
                 "user-agent": f"runner/{__version__}",
             },
         )
+        limit = deadline.Deadline(self._clock.monotonic)
+        deadline.keep(client, limit)
+        return _Client(client, limit)
 
     def _safely(self, attempt: Callable[[], T]) -> T:
         return self._persist(attempt, is_safe_to_repeat)
@@ -456,6 +463,24 @@ class Http:
 
     def _note(self, call: str, outcome: int | str, started: float) -> None:
         log.debug("%s %s %.0f ms", call, outcome, (self._clock.monotonic() - started) * 1000)
+
+
+class _Client(NamedTuple):
+    """Connections of one thread, which has one call at a time, and how long a reply may take."""
+
+    httpx: httpx.Client
+    deadline: deadline.Deadline
+
+
+def _forget_location(response: httpx.Response) -> None:
+    """No redirect is followed, but httpx reads the address all the same, and stumbles over some that are none."""
+    response.headers.pop("location", None)
+
+
+def _encoding_of(response: httpx.Response) -> str:
+    """As the remote calls it, several in one text; empty for a body as it is."""
+    encoding: str = response.headers.get("content-encoding", "").strip().lower()
+    return "" if encoding == "identity" else encoding
 
 
 def _chunks(file: BinaryIO, part: Part) -> Iterator[bytes]:

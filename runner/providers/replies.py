@@ -15,9 +15,10 @@ import msgspec
 
 from runner.errors import AuthFailed, NotFound, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.providers.redaction import clean
-from runner.providers.retry import HOPELESS_CODES, Trouble, retry_after_of, should_retry_of
+from runner.providers.retry import Trouble, retry_after_of, should_retry_of
 
 WORDS = 256  # characters of the remote's own words that are kept
+_OUT_OF_MONEY = frozenset({"insufficient_quota"})  # a 429 that no waiting cures
 _REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "x-ms-request-id", "request-id")
 _READ = 64 * WORDS
 _IN_MARKUP = re.compile(r"<(?:Message|title)>([^<]{1,256})<")  # of an XML error, or of an HTML page
@@ -62,7 +63,8 @@ def _words_in(found: Any) -> Words:
     if not isinstance(found, Mapping):
         return Words(plain(_text(found)), None)
     message = next((found[key] for key in ("message", "error", "detail", "msg", "title") if found.get(key)), found)
-    code = next((found[key] for key in ("code", "type") if found.get(key)), None)
+    codes = [found[key] for key in ("code", "type") if found.get(key)]
+    code = next((code for code in codes if isinstance(code, str)), codes[0] if codes else None)  # some send the status
     return Words(plain(_text(message)), plain(_text(code)) if code is not None else None)
 
 
@@ -86,7 +88,7 @@ def trouble_of(reply: Reply, *, who: str, call: str, key_name: str, now: datetim
     message += f" ({', '.join(facts)})" if facts else ""
     more: dict[str, Any] = {"status": reply.status, "code": words.code, "request_id": request_id}
     hint = _hint(reply.status, words.code, key_name)
-    kind = _class_of(reply.status)
+    kind = Refused if reply.status == 429 and words.code in _OUT_OF_MONEY else _class_of(reply.status)
     if kind is RateLimited:
         more["retry_after"] = advice
     error = kind(message, hint=hint, **more)
@@ -96,7 +98,8 @@ def trouble_of(reply: Reply, *, who: str, call: str, key_name: str, now: datetim
 def _class_of(status: int) -> type[RemoteError]:
     """Refused only where the remote provably did nothing.
 
-    408 is a gateway that stopped waiting, and 303 points at something that exists: both may have had their effect.
+    408 and 499 are gateways that stopped waiting (gRPC's `CANCELLED` comes as either), and 303 points at something that
+    exists: all may have had their effect.
     """
     match status:
         case 401 | 403:
@@ -105,7 +108,7 @@ def _class_of(status: int) -> type[RemoteError]:
             return NotFound
         case 429:
             return RateLimited
-        case 408 | 303:
+        case 303 | 408 | 499:
             return OutcomeUnknown
         case _ if 300 <= status < 500:
             return Refused
@@ -121,7 +124,7 @@ def _hint(status: int, code: str | None, key_name: str) -> str:
             return f"the key in {key_name} may not do this: check its project and permissions"
         case 402:
             return "check the plan and billing details of the account"
-        case 429 if code in HOPELESS_CODES:
+        case 429 if code in _OUT_OF_MONEY:
             return "the account is out of quota: check its plan and billing details"
         case _ if 300 <= status < 400:
             return "the address redirects: check `base_url` of the provider"

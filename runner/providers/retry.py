@@ -20,7 +20,6 @@ from runner.clock import Clock
 from runner.errors import NotSent, OutcomeUnknown, RateLimited, RemoteError
 
 LONGEST_ADVICE = 86_400.0  # a remote that says "in a year" is read as "in a day"
-HOPELESS_CODES = frozenset({"insufficient_quota"})  # a 429 that no waiting cures: the account is out of money
 
 T = TypeVar("T")
 
@@ -66,15 +65,13 @@ def is_safe_to_repeat(trouble: Trouble) -> bool:
     """For calls that change nothing, or whose repetition changes nothing more."""
     if trouble.should_retry is not None:
         return trouble.should_retry
-    if isinstance(trouble.error, RateLimited):
-        return trouble.error.code not in HOPELESS_CODES
-    return isinstance(trouble.error, NotSent | OutcomeUnknown)
+    return isinstance(trouble.error, NotSent | OutcomeUnknown | RateLimited)
 
 
 def created_nothing(trouble: Trouble) -> bool:
     """For creates and uploads: only what provably had no effect, whatever `x-should-retry` says."""
     if isinstance(trouble.error, RateLimited):
-        return trouble.should_retry is not False and trouble.error.code not in HOPELESS_CODES
+        return trouble.should_retry is not False
     return isinstance(trouble.error, NotSent)
 
 

@@ -63,7 +63,7 @@ def unseal(key: str, sealed: object) -> Document:
     if isinstance(sealed, str):
         checksum, _, text = sealed.partition(" ")
         if hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16] == checksum:
-            with contextlib.suppress(msgspec.MsgspecError):
+            with contextlib.suppress(msgspec.MsgspecError, RecursionError):
                 return msgspec.json.decode(text, type=dict[str, Any])
     raise StateError(f"the recorded state is damaged at `{key}`", hint=LOST)
 

@@ -88,8 +88,8 @@ class DiskJournal(Grouped):
         entries = commit(self._id, self._size, [entry for item in group for entry in item.entries])
         try:
             if lines:
-                _write(self._raw, lines, self._raw_size)
-            _write(self._journal, entries, self._size)
+                self._put(self._raw, lines, self._raw_size)
+            self._put(self._journal, entries, self._size)
         except OSError as error:
             raise StateError(
                 f"`{self._path}` cannot be written: {error.strerror}",
@@ -97,6 +97,10 @@ class DiskJournal(Grouped):
             ) from error
         self._raw_size += len(lines)
         self._size += len(entries)
+
+    def _put(self, descriptor: int, data: bytes, at: int) -> None:
+        """Durably. Raises OSError."""
+        _write(descriptor, data, at)
 
     def close(self) -> None:
         """Waits for nobody: close it when no thread appends any more."""

@@ -42,5 +42,5 @@ def _words_of(holder: Path) -> str:
     try:
         about = msgspec.json.decode(holder.read_bytes())
         return f": `{about['command']}`, process {about['pid']} on {about['host']}, since {about['since'][11:19]} UTC"
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+    except (OSError, msgspec.DecodeError, RecursionError, KeyError, TypeError):
         return ""

@@ -82,6 +82,24 @@ def test_a_cut_download_is_resumed(tmp_path: Path) -> None:
     assert requests[1].headers["if-range"] == '"v1"'
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-range": f"bytes {'9' * 5000}-9/10"},
+        {"content-range": f"bytes 200000-{'9' * 5000}/{'9' * 5000}"},
+        {"content-range": "bytes */900000"},
+        {"content-range": "rows 200000-899999/900000"},
+        {},
+        {"content-range": f"bytes 200000-{len(CONTENT) - 1}/{len(CONTENT)}", "content-encoding": "gzip"},
+    ],
+)
+def test_a_part_that_does_not_say_where_it_belongs_is_not_taken(headers: dict[str, str], tmp_path: Path) -> None:
+    part = send(reply(206, gzip.compress(CONTENT[200_000:]), {**BINARY, **headers}))
+    size, requests = fetched(in_turn(store(200_000), part, store()), tmp_path / "out")
+    assert (size, (tmp_path / "out").read_bytes()) == (len(CONTENT), CONTENT)
+    assert [r.headers.get("range") for r in requests] == [None, "bytes=200000-", None]
+
+
 def test_many_cuts_are_no_failure_while_it_goes_on(tmp_path: Path) -> None:
     to = tmp_path / "out"
     size, requests = fetched(store(*[STEP] * 12), to)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import traceback
 from collections.abc import Callable
@@ -62,6 +63,7 @@ def replies(*answers: httpx.Response | Exception) -> tuple[Callable[[httpx.Reque
         ("503 that says try again", send(reply(503, {}, {"retry-after": "1", "x-should-retry": "true"}))),
         ("504 page", send(reply(504, b"<html>gateway</html>", {"content-type": "text/html"}))),
         ("408", send(reply(408, {}))),
+        ("499", send(reply(499, {}))),
         ("303", send(reply(303, {}, {"location": "/v1/batches/1"}))),
         ("HTML with 200", send(reply(200, b"<html>log in</html>", {"content-type": "text/html"}))),
         ("no body with 200", send(reply(200, b""))),
@@ -121,7 +123,8 @@ def test_nobody_listens() -> None:
 
 
 def test_a_failed_tls_handshake_sent_nothing() -> None:
-    with serving(OK) as server, http_at(server.base_url.replace("http:", "https:")) as http:
+    swift = Settings(timeouts=Timeouts(connect=0.5), patience=Patience(tries=2))
+    with serving(OK) as server, http_at(server.base_url.replace("http:", "https:"), settings=swift) as http:
         with pytest.raises(NotSent):
             http.create("/batches", {})
         assert not any(request.method == "POST" for request in server.requests)
@@ -251,10 +254,12 @@ def test_a_long_retry_after_is_handed_on(advice: str, told: float) -> None:
 def test_an_empty_purse_is_not_waited_for() -> None:
     body = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
     handler, seen = replies(httpx.Response(429, json=body))
-    with http_at(handler=handler) as http, pytest.raises(RateLimited) as caught:
-        http.get_json("/x")
-    assert len(seen) == 1
-    assert "billing" in caught.value.hint
+    for call in (lambda http: http.get_json("/x"), lambda http: http.create("/batches", {})):
+        with http_at(handler=handler) as http, pytest.raises(Refused) as caught:
+            call(http)
+        assert type(caught.value) is Refused
+        assert "billing" in caught.value.hint
+    assert len(seen) == 2
 
 
 # -- what an error says
@@ -269,6 +274,7 @@ def test_an_empty_purse_is_not_waited_for() -> None:
             "invalid_request_error",
         ),
         (b'{"error":{"message":"m","code":400}}', "m", "400"),
+        (b'{"error":{"message":"m","code":429,"type":"insufficient_quota"}}', "m", "insufficient_quota"),
         (b'{"error":"plain words"}', "plain words", None),
         (b'{"message":"no wrapper","code":"x"}', "no wrapper", "x"),
         (b'{"detail":"not allowed"}', "not allowed", None),
@@ -411,24 +417,27 @@ def test_a_json_answer_has_a_cap() -> None:
         http.get_json("/x")
 
 
-def test_a_dripping_answer_ends() -> None:
-    clock = FastClock(START)
+@pytest.mark.parametrize(
+    "location",
+    ["mailto:a@b", "http:a", "javascript:alert(1)", "http://xn--/", "http://[::1", "http://a:1e3/", "//", "/" * 70_000],
+)
+def test_a_redirect_is_a_refusal_wherever_it_points(location: str) -> None:
+    with serving(send(reply(302, {}, {"location": location}))) as server, http_at(server.base_url) as http:
+        with pytest.raises(Refused) as caught:
+            http.create("/batches", {})
+        assert (type(caught.value), len(server.requests)) == (Refused, 1)
+        assert "base_url" in caught.value.hint
 
-    class Drip(httpx.SyncByteStream):
-        def __iter__(self):  # type: ignore[no-untyped-def]
-            while True:
-                clock.sleep(10)
-                yield b" "
 
-    with (
-        http_at(
-            transport=httpx.MockTransport(lambda request: httpx.Response(200, stream=Drip())),
-            clock=clock,
-            settings=Settings(patience=Patience(tries=1)),
-        ) as http,
-        pytest.raises(OutcomeUnknown, match="too slow"),
-    ):
-        http.get_json("/x")
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress", "gzip, x"])
+def test_an_encoding_that_nobody_asked_for_is_not_undone(encoding: str) -> None:
+    """Two over each other inflate a megabyte to a terabyte, in one step."""
+    twice = gzip.compress(gzip.compress(b"{}"))
+    answer = send(reply(200, twice, {"content-encoding": encoding}))
+    with serving(answer) as server, http_at(server.base_url, settings=SWIFT) as http:
+        with pytest.raises(OutcomeUnknown, match="unasked"):
+            http.create("/batches", {})
+        assert len(server.requests) == 1
 
 
 def test_each_thread_has_its_own_connection() -> None:

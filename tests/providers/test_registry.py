@@ -242,5 +242,5 @@ def test_proxies_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     for asked in (False, True):
         with http_at("https://api.example.com/v1", settings=Settings(trust_env=asked)) as http:
-            mounts = http._client(alone=False)._mounts
+            mounts = http._client(alone=False).httpx._mounts
             assert any(isinstance(mount, httpx.HTTPTransport) for mount in mounts.values()) is asked

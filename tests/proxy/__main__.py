@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def main() -> int:
     for outcome in outcomes:
         if outcome.blames or given.words:
             _tell(outcome)
+    _sum_up(outcomes)
     broken = sum(bool(outcome.blames) for outcome in outcomes)
     slowest = max(outcomes, key=lambda outcome: outcome.seconds)
     print(
@@ -78,6 +80,19 @@ def _draw(outcomes: list[Outcome]) -> None:
     print(" " * wide, *(f"{number:^{width}}" for number, width in enumerate(widths, 1)), sep=" | ")
     for fault, row in zip(faults, cells, strict=True):
         print(f"{fault:<{wide}}", *(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)), sep=" | ")
+
+
+def _sum_up(outcomes: list[Outcome]) -> None:
+    """How many cells ended in which way, and what the dearest of them cost."""
+    ways = Counter(str(outcome).partition(" /")[0] for outcome in outcomes)
+    print("\n" + ", ".join(f"{number:,} {way}" for way, number in ways.most_common()))
+    blames = [blame for outcome in outcomes for blame in outcome.blames]
+    hangs = sum("did not end" in blame or blame.startswith("it took") for blame in blames)
+    dearest = max(outcomes, key=lambda outcome: outcome.asked)
+    print(
+        f"{hangs} hangs, {sum('Traceback' in blame or 'traceback' in blame for blame in blames)} tracebacks; "
+        f"at most {dearest.asked} requests ({dearest.column}, {dearest.fault})"
+    )
 
 
 def _tell(outcome: Outcome) -> None:

@@ -85,6 +85,10 @@ class Column:
     jobs: tuple[str, ...] = ("say",)
     parallelism: int | None = None
 
+    @property
+    def is_list(self) -> bool:
+        return " list" in self.name or self.name.endswith("files")
+
 
 ACCOUNT = r"/v1/accounts/[^/]+"
 CREATE = r"^POST /v1/batches$"
@@ -204,6 +208,10 @@ def met_by(column: Column) -> Callable[[faults.Fault], bool]:
     def meets(fault: faults.Fault) -> bool:
         if fault.bodies:
             return column.has_body
+        if fault.reads and (column.writes or column.is_list):
+            return False  # nobody could know
+        if fault.lists:
+            return column.is_list
         return column.writes or not fault.writes
 
     return meets

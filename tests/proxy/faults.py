@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import gzip
+import json
+import re
 import time
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.proxy.proxy import Exchange, Header, Reply, Strike
 
@@ -29,6 +31,8 @@ class Fault(NamedTuple):
     harmless: bool = False
     writes: bool = False  # differs from another one only where a request has an effect
     bodies: bool = False  # strikes within the body of a request
+    reads: bool = False  # in replies about something that the request names
+    lists: bool = False  # in replies that are lists
 
 
 # -- the connection
@@ -127,6 +131,15 @@ def _limited(*advice: Header) -> Strike:
     return _answer(429, b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}', JSON, *advice)
 
 
+def out_of_money(exchange: Exchange) -> bool:
+    body = b'{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":429}}'
+    return _answer(429, body)(exchange)
+
+
+def limited_twice(exchange: Exchange) -> bool:
+    return _limited(("retry-after", "3"), ("retry-after", "soon"))(exchange)
+
+
 def limited_with_date(exchange: Exchange) -> bool:
     now = datetime.now(UTC)
     stamps = [("date", now), ("retry-after", now + timedelta(seconds=3))]
@@ -210,6 +223,13 @@ def _slow_head(exchange: Exchange, reply: Reply) -> None:
     exchange.send(data[DRIPPED:])
 
 
+def _hints_without_end(exchange: Exchange, reply: Reply) -> None:
+    """Whole replies, each in time, and never the last one."""
+    while True:
+        exchange.send(b"HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n")
+        time.sleep(exchange.tick)
+
+
 def _slow_body(exchange: Exchange, reply: Reply) -> None:
     exchange.send(reply.head(("content-length", str(len(reply.body)))))
     _drip(exchange, reply.body)
@@ -258,6 +278,83 @@ def _twice(exchange: Exchange, reply: Reply) -> None:
     exchange.send(reply.sized() * 2)
 
 
+def _both_lengths(exchange: Exchange, reply: Reply) -> None:
+    size = b"%x" % len(reply.body)
+    head = reply.head(("content-length", str(len(reply.body) + 3)), ("transfer-encoding", "chunked"))
+    exchange.send(head + (size + b"\r\n" + reply.body + b"\r\n" if reply.body else b"") + b"0\r\n\r\n")
+
+
+def _dressed_chunks(exchange: Exchange, reply: Reply) -> None:
+    """Chunks with extensions, and trailers that say otherwise than the head."""
+    data = reply.head(("transfer-encoding", "chunked"))
+    for byte in reply.body[:-1], reply.body[-1:]:
+        data += b"%x;%b\r\n%b\r\n" % (len(byte), b"name=value;" * 500, byte) if byte else b""
+    exchange.send(data + b"0\r\ncontent-length: 3\r\nx-trailer: y\r\n\r\n")
+
+
+def _partial(exchange: Exchange, reply: Reply, *, where: str = "") -> None:
+    """Half of the body, said to be just that, or to lie somewhere that has no place."""
+    half = reply.body[: len(reply.body) // 2]
+    told = where or f"bytes 0-{len(half) - 1}/{len(reply.body)}"
+    exchange.send(Reply(206, "Partial Content", (*reply.headers, ("content-range", told)), half).sized())
+
+
+# -- the server's JSON, saying something else
+
+
+def _changed(change: Callable[[Any], Any]) -> Strike:
+    """The server's answer with `change` made to every object in it; what is not JSON stays as it is."""
+
+    def write(exchange: Exchange, reply: Reply) -> None:
+        try:
+            body = json.dumps(_each(json.loads(reply.body), change)).encode()
+        except ValueError:
+            body = reply.body
+        exchange.send(Reply(reply.status, reply.reason, reply.headers, body).sized())
+
+    return _sent(write)
+
+
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    if isinstance(value, dict):
+        return change({key: _each(one, change) for key, one in value.items()})
+    return [_each(one, change) for one in value] if isinstance(value, list) else value
+
+
+_IDS = ("id", "name", "batch_id")
+_TIMES = ("_at", "Time")
+_STATES = ("status", "state")
+
+
+def _with(names: Callable[[str], bool], value: Any) -> Strike:
+    """Every field of these names is `value`, or what `value` makes of it."""
+    make = value if callable(value) else lambda was: value
+    return _changed(lambda raw: {key: make(was) if names(key) else was for key, was in raw.items()})
+
+
+def _another(was: Any) -> Any:
+    return f"{was}7" if isinstance(was, str) else was
+
+
+def _is_time(key: str) -> bool:
+    return key.endswith(_TIMES)
+
+
+def _is_count(key: str) -> bool:
+    return key in ("total", "completed", "failed") or key.endswith(("Requests", "_tokens", "Tokens"))
+
+
+def _twice_named(exchange: Exchange, reply: Reply) -> None:
+    """Every id stands twice in its object: the last one counts."""
+    body = re.sub(rb'"(id|name|batch_id)":', rb'"\1":"decoy","\1":', reply.body)
+    exchange.send(Reply(reply.status, reply.reason, reply.headers, body).sized())
+
+
+def _list_without_end(raw: Any) -> Any:
+    more = {"has_more": True} if "has_more" in raw else {}
+    return {**raw, **more, **({"nextPageToken": "again"} if "nextPageToken" in raw else {})}
+
+
 def _bytes(data: bytes) -> Strike:
     return _sent(lambda exchange, reply: exchange.send(data), keep=False)
 
@@ -298,11 +395,14 @@ SILENCES = [
 LIMITS = [
     *(Fault(f"429 {name}", _limited(*advice)) for name, advice in _ADVICE.items()),
     Fault("429 date", limited_with_date),
+    Fault("429 twice", limited_twice),
+    Fault("429 out of money", out_of_money),
 ]
 ERRORS = [
     *(Fault(f"{status} before", _error(status)) for status in (408, 500, 502, 503, 504)),
     *(Fault(f"{status} after", _error(status, after=True), writes=True) for status in (408, 500, 502, 503, 504)),
     Fault("503 html", _answer(503, HTML, ("content-type", "text/html"), ("retry-after", "2"))),
+    Fault("999 after", _error(999, after=True)),
     Fault("503 non-UTF-8", _answer(503, b"\xff\xfe\x00 bad", ("x-request-id", "\xff\xfe\x80"))),
 ]
 WRONG_BODIES = [
@@ -325,6 +425,11 @@ FRAMING = [
     Fault("broken chunk", _sent(_chunked(size=b"zz"), keep=False)),
     Fault("negative chunk", _sent(_chunked(size=b"-1"), keep=False)),
     Fault("chunk cut", _sent(_chunked(end=b""), keep=False)),
+    Fault("length and chunks", _sent(_both_lengths)),
+    Fault("dressed chunks", _sent(_dressed_chunks), harmless=True),
+    Fault("206", _sent(_partial)),
+    Fault("206 nowhere", _sent(functools.partial(_partial, where=f"bytes 0-{'9' * 5000}/*"))),
+    Fault("status 000", _bytes(b"HTTP/1.1 000 X\r\ncontent-length: 2\r\n\r\n{}")),
     Fault("short length", _sent(_short_length)),
     Fault("two lengths, equal", _sent(_two_lengths(0)), harmless=True),
     Fault("two lengths", _sent(_two_lengths(7), keep=False)),
@@ -337,16 +442,20 @@ ENCODINGS = [
     Fault("gzip bomb", _sent(_encoded("gzip", lambda body: bomb()), keep=False)),
     Fault("wrong gzip", _sent(_encoded("gzip", lambda body: body))),
     Fault("cut gzip", _sent(_encoded("gzip", lambda body: gzip.compress(body)[:-12]))),
+    Fault("gzip twice", _sent(_encoded("gzip, gzip", lambda body: gzip.compress(gzip.compress(body))))),
     Fault("unknown encoding", _sent(_encoded("zstd", lambda body: b"\x28\xb5\x2f\xfd" + body))),
 ]
 SLOW = [
     Fault("slow head", _sent(_slow_head), harmless=True),
     Fault("slow body", _sent(_slow_body)),
+    Fault("hints without end", _sent(_hints_without_end, keep=False)),
 ]
 REDIRECTS = [
     *(Fault(f"{status} elsewhere", _redirect(status)) for status in (301, 302, 307, 308)),
     *(Fault(f"{status} to itself", _redirect(status, to_itself=True)) for status in (301, 302, 307)),
     Fault("303 after", _redirect(303, after=True), writes=True),
+    Fault("302 to no address", _answer(302, b"", ("location", "mailto:nobody@example.com"))),
+    Fault("302 to no host", _answer(302, b"", ("location", "http://xn--/"))),
 ]
 HEADERS = [
     Fault("100 continue", _sent(_noisy(*[b"100 Continue"] * 5)), harmless=True),
@@ -358,7 +467,25 @@ HEADERS = [
     Fault("other content type", _sent(_other_type), harmless=True),
     Fault("header bomb, one", _sent(_raw_header(b"x-bomb: " + b"b" * 400_000 + b"\r\n"), keep=False)),
     Fault("header bomb, many", _sent(_raw_header(b"x-bomb: aaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 12_000), keep=False)),
+    Fault("cookies", _sent(_raw_header(b"set-cookie: a=b; version=x; max-age=1e9; domain=.\r\n" * 500)), harmless=True),
     Fault("folded header", _sent(_raw_header(b"x-folded: a\r\n b\r\n")), harmless=True),
+]
+
+CLAIMS = [
+    Fault("ids twice", _sent(_twice_named), harmless=True),
+    Fault("ids are numbers", _with(lambda key: key in _IDS, 7)),
+    Fault("ids of others", _with(lambda key: key in _IDS, _another), reads=True),
+    Fault("ids are paths", _with(lambda key: key in _IDS, "../../../files/x?y=#"), reads=True),
+    Fault("unknown states", _with(lambda key: key in _STATES, lambda was: "THAWING" if isinstance(was, str) else was)),
+    Fault("all null", _changed(lambda raw: dict.fromkeys(raw))),
+    Fault("times below zero", _with(_is_time, -5)),
+    Fault("times in ms", _with(_is_time, lambda was: was * 1000 if isinstance(was, int) else was)),
+    Fault("times of all digits", _with(_is_time, "9" * 5000)),
+    Fault("times before time", _with(_is_time, "0001-01-01T00:00:00+23:59")),
+    Fault("counts below zero", _with(_is_count, -5)),
+    Fault("counts of all digits", _with(_is_count, "9" * 5000)),
+    Fault("counts beyond 64 bits", _with(_is_count, 10**30)),
+    Fault("list without end", _changed(_list_without_end), lists=True),
 ]
 
 FAULTS: dict[str, Fault] = {
@@ -374,6 +501,7 @@ FAULTS: dict[str, Fault] = {
         *SLOW,
         *REDIRECTS,
         *HEADERS,
+        *CLAIMS,
     )
 }
 
@@ -385,6 +513,7 @@ STORMS = (
     "429 seconds",
     "429 absurd",
     "429 missing",
+    "429 out of money",
     "503 before",
     "500 after",
     "html 200 after",
@@ -394,4 +523,8 @@ STORMS = (
     "wrong gzip",
     "302 elsewhere",
     "reply twice",
+    "ids of others",
+    "unknown states",
+    "all null",
+    "list without end",
 )

@@ -41,6 +41,10 @@ SAMPLE = [
     ("audio submit", "503 before"),
     ("audio submit", "close at forwarded"),
     ("audio status", "chunk cut"),
+    ("openai look", "ids of others"),
+    ("openai download", "206 nowhere"),
+    ("fireworks get job", "times before time"),
+    ("fireworks create job", "302 to no address"),
 ]
 STORM_SAMPLE = [
     ("openai create", "500 after"),
@@ -77,6 +81,24 @@ def test_a_fault_that_goes_on_costs_little_and_is_got_over_in_the_end(column: st
     outcome = here.run(COLUMNS[column], FAULTS[fault], storm=True)
     holds(outcome)
     assert outcome.strikes > 0
+
+
+@pytest.mark.parametrize(
+    "column", ["audio submit", "audio status", "openai create", "openai look", "fireworks create job"]
+)
+def test_an_account_without_money_is_told_and_not_waited_for(column: str, here: Bench) -> None:
+    outcome = here.run(COLUMNS[column], FAULTS["429 out of money"], storm=True)
+    holds(outcome)
+    assert outcome.codes[:2] == [1, 0]  # at once, and all is well once there is money
+    assert "check its plan and billing details" in outcome.words
+
+
+@pytest.mark.parametrize("column", ["openai list in doubt", "openai list"])
+def test_half_a_list_never_leads_to_a_create(column: str, here: Bench) -> None:
+    outcome = here.run(COLUMNS[column], FAULTS["list without end"], storm=True)
+    holds(outcome)
+    assert outcome.codes[-1] == 0
+    assert "promises more" in outcome.words
 
 
 @pytest.mark.sweep

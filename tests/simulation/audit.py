@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runner.apply.wave import JOURNAL
+from runner.job.outcomes import Outcome
 from runner.plan.remaining import Row
 from runner.state.journal import read_states
 from runner.state.wave import Step
@@ -32,6 +33,7 @@ def check(history: CallHistory) -> None:
     """Blame the history for every broken promise. To be asked once everything has settled and before it is redeemed."""
     check_duplicates(history)
     _check_attempts(history)
+    _check_doubts(history)
     for applier in history.appliers:
         for where, line, state in settled_lines(history, applier):
             _check_line(history, where, line, state)
@@ -116,6 +118,21 @@ def _check_attempts(history: CallHistory) -> None:
             known.append(call)
 
 
+def _check_doubts(history: CallHistory) -> None:
+    """No recording is sent more often in a row than it may be while nobody knows whether it was taken."""
+    for key in {key for _, key in history.calls.unsure}:
+        borders = [one.at for one in history.asked if key in one.keys] + [one.at for one in history.forgotten]
+        borders += [at for at, one, *_ in history.decided if one == key]
+        borders += [call.told_at for call in history.calls.calls if call.key == key and call.told_at < NEVER]
+        doubts = [at for at, one in history.calls.unsure if one == key]
+        for first in doubts:
+            until = min((at for at in borders if at >= first), default=NEVER)
+            run = [at for at in doubts if first <= at < until]
+            if len(run) > history.max_attempts:
+                history.blame(f"attempts: {key.hex()[:4]} was sent {len(run)} times in a row without an answer")
+                break
+
+
 # -- nothing is lost, and nothing is held without a cause
 
 
@@ -133,10 +150,34 @@ def _check_line(history: CallHistory, where: str, line: Line, state: int) -> Non
         for call in calls:
             if call.told_at < NEVER and call.verdict is Verdict.OK and not _may_be_lost(history, call, now):
                 history.blame(f"lost: {where}: {call.id} answered {name}, and the output does not show it")
+    if state == Row.ERROR and not _is_beyond_help(history, key):
+        history.blame(f"given up: {where}: {name} may be asked again, and is not")
     unsure = {one for _, one in history.calls.unsure}
     is_gone = any(call.gone_at <= now or call.known_at > call.taken_at for call in calls)
     if state == Row.LOST and not (key in unsure | history.cut | history.cancelled or is_gone):
         history.blame(f"held: {where}: {name} is held, and nothing about it was ever unsure")
+
+
+def _is_beyond_help(history: CallHistory, key: bytes) -> bool:
+    """Whether a recording was refused, or has failed as often as it may."""
+    told = [call for call in history.calls.calls if call.key == key and call.told_at < NEVER]
+    failed = [call for call in told if call.verdict is Verdict.RETRY]
+    is_refused = key in history.calls.refused or any(call.verdict is Verdict.FINAL for call in told)
+    return is_refused or max(len(failed), _tries_of(history.appliers[0], key)) >= history.max_attempts
+
+
+def _tries_of(applier: Applier, key: bytes) -> int:
+    """In how many waves a recording was to be sent and has no answer: one that is stopped before counts as well."""
+    waves = [batch for batch in SimulatedRecords(applier.store).batches() if batch.is_wave and batch.index_sha256]
+    indexes = [applier.objects.read(f"{wave.key}/index", wave.index_sha256) for wave in waves]
+    return sum(
+        key + bytes((Outcome.RETRY << 4,)) in {_head(index, at) for at in range(0, len(index), 24)} for index in indexes
+    )
+
+
+def _head(index: bytes, at: int) -> bytes:
+    """A key and its outcome, without the file and the place of the line."""
+    return index[at : at + 16] + bytes((index[at + 16] & 0xF0,))
 
 
 def _may_be_lost(history: CallHistory, call: Call, now: float) -> bool:

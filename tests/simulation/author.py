@@ -6,7 +6,22 @@ from tests.simulation.rows import JobSpec, Row
 from tests.simulation.world import World
 
 MOST_JOBS = 3
-_EDITS = ("add", "add", "remove", "edit", "edit", "rename", "window", "output", "all", "job", "drop", "order")
+_EDITS = (
+    "add",
+    "add",
+    "remove",
+    "edit",
+    "edit",
+    "rename",
+    "window",
+    "output",
+    "all",
+    "job",
+    "drop",
+    "order",
+    "back",
+    "back",
+)
 
 
 class Author:
@@ -18,6 +33,7 @@ class Author:
         self._rows = 0
         self._jobs = 0
         self.specs: list[JobSpec] = []
+        self._left: list[Row] = []  # rows that were there once
 
     def begin(self) -> None:
         """The specs as they are first."""
@@ -33,9 +49,10 @@ class Author:
             case "add":
                 spec.rows.insert(rng.randrange(len(spec.rows) + 1), self._new_row())
             case "remove" if len(spec.rows) > 1:
-                spec.rows.pop(rng.randrange(len(spec.rows)))
+                self._left.append(spec.rows.pop(rng.randrange(len(spec.rows))))
             case "edit":
                 at = rng.randrange(len(spec.rows))
+                self._left.append(spec.rows[at])
                 spec.rows[at] = spec.rows[at][0], f"{spec.rows[at][1]}!"
             case "rename":
                 self._jobs += 1
@@ -45,12 +62,17 @@ class Author:
             case "output":
                 self._jobs += 1
                 spec.output = self._output()
+            case "back" if self._left:
+                row = self._left.pop(rng.randrange(len(self._left)))
+                spec.rows = [*(one for one in spec.rows if one[0] != row[0]), row]
             case "all":
+                self._left += spec.rows
                 spec.rows = [(name, f"{text}?") for name, text in spec.rows]
             case "job" if len(self.specs) < MOST_JOBS:
                 self.specs.append(self._new_job())
             case "drop" if len(self.specs) > 1:
                 self.specs.remove(spec)
+                self._left += spec.rows
             case "order":
                 rng.shuffle(spec.rows)
         self._world.note("user", f"{what}: {self.words()}")

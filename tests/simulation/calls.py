@@ -51,6 +51,7 @@ class CallRemote:
         self.habits = habits
         self.calls: list[Call] = []  # in the order they were sent
         self.unsure: list[tuple[float, bytes]] = []  # calls that ended without an answer
+        self.refused: set[bytes] = set()  # recordings that were turned away one by one
         self.sent: list[tuple[float, bytes]] = []  # all that may have arrived
 
     def take(self, key: bytes, sent_at: float, taken_at: float) -> Call:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.plan.remaining import Row
-from tests.simulation.history import Applier, History, Line, lines_in
+from tests.simulation.history import Applier, Asked, History, Line, lines_in
 from tests.simulation.memory import SimulatedRecords
-from tests.simulation.remote import RemoteBatch, Verdict
+from tests.simulation.remote import NEVER, RemoteBatch, Verdict
 
 LOOK_BACK = 1200.0  # seconds before an intent that a list is read back to
 
@@ -16,6 +16,7 @@ def check(history: History) -> None:
     """Blame the history for every broken promise. To be asked once everything has settled and before it is redeemed."""
     _check_duplicates(history)
     _check_twins(history)
+    _check_stopped(history)
     for applier in history.appliers:
         _check_outputs(history, applier)
     _check_attempts(history)
@@ -53,18 +54,25 @@ def _check_duplicates(history: History) -> None:
 
 def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBatch) -> str:
     """Why a request must not have been sent again; empty where it might."""
-    if any(key in one.keys and earlier.sent_at <= one.at <= later.sent_at for one in history.asked):
+    if any(
+        earlier.sent_at <= one.at <= later.sent_at and _is_lifted(history, key, earlier, one) for one in history.asked
+    ):
         return ""
     lost = [one for one in history.forgotten if one.who == later.who and earlier.sent_at <= one.at <= later.sent_at]
     is_unknown = bool(lost) and key not in lost[-1].kept
     if is_unknown and has_lost_its_root(history, earlier, later.sent_at):
         return ""  # nothing at the remote says any more which requests it holds
-    if lost and (history.is_hasty or not history.is_tame) and not _could_be_listed(history, earlier, later):
+    if (
+        lost
+        and (history.is_hasty or not history.is_tame)
+        and not _could_be_listed(history, earlier, later, lost[-1].at)
+    ):
         return ""  # no list showed it yet when the state that knew of it was gone
     if earlier.created_at > later.sent_at or later.sent_at < earlier.over_at:
         return "held it"
     if earlier.failure is not None and not earlier.was_cancelled:
-        return "" if lost else "was refused as a whole"
+        is_forgotten = lost and not (history.remote.habits.is_named and later.sent_at < earlier.gone_at)
+        return "" if is_forgotten else "was refused as a whole"
     if later.sent_at >= min(earlier.gone_at, earlier.files_gone_at) and is_unknown:
         return ""
     if later.sent_at >= earlier.gone_at and not _was_recorded(history, earlier):
@@ -80,10 +88,27 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
             return ""
 
 
-def _could_be_listed(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
-    """Whether a search before the later create could find the earlier one."""
-    searches = [began for who, began, ended in history.remote.lists if who == later.who and ended <= later.sent_at]
-    return any(earlier.listed_at <= began for began in searches[-1:])
+def _is_lifted(history: History, key: bytes, earlier: RemoteBatch, asked: Asked) -> bool:
+    """Whether a decision to ask again is about what became of a request in this batch.
+
+    What is in flight is not asked again, and what was answered only on purpose, or where the answer is gone.
+    """
+    if key not in asked.keys:
+        return False
+    if not history.is_tame or asked.replaces:
+        return True
+    is_gone = min(earlier.gone_at, earlier.files_gone_at) <= asked.at
+    return earlier.over_at <= asked.at and (is_gone or earlier.verdict(key) is not Verdict.OK)
+
+
+def _could_be_listed(history: History, earlier: RemoteBatch, later: RemoteBatch, since: float) -> bool:
+    """Whether a search since a state was lost could find the earlier one; so it is where none was made."""
+    searches = [
+        began
+        for who, began, ended in history.remote.lists
+        if who == later.who and since <= began and ended <= later.sent_at
+    ]
+    return not searches or earlier.listed_at <= searches[-1]
 
 
 def _was_recorded(history: History, batch: RemoteBatch) -> bool:
@@ -106,7 +131,7 @@ def has_lost_its_root(history: History, batch: RemoteBatch, now: float) -> bool:
 
 
 def _is_excused(history: History, earlier: RemoteBatch, later: RemoteBatch, twins: set[str]) -> bool:
-    if history.is_hasty and {earlier.id, later.id} & history.world.twins:
+    if history.is_hasty and {earlier.id, later.id} & history.world.twins.keys():
         return True  # nobody could see it; then it was found, stopped, counted and shown
     if history.is_tame:
         return False
@@ -125,11 +150,26 @@ def _is_excused(history: History, earlier: RemoteBatch, later: RemoteBatch, twin
     if max(earlier.listed_at, later.listed_at) > history.remote.last_list.get(later.who, 0.0):
         return True  # nobody could see both
     # With two appliers only what carries the same stamp can be known for a twin
-    return history.remote.habits.is_named or _mark(earlier) != _mark(later) or earlier.who != later.who
+    return len(history.appliers) > 1 and _did_not_meet(history, earlier, later)
+
+
+def _did_not_meet(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
+    """Whether two appliers sent at the same time: the later one looked before the other's could be seen.
+
+    Two that share a state and hold no lock go on with plans of their own, and with what came of them.
+    """
+    if history.appliers[0].store is history.appliers[-1].store:
+        return True
+    looks = [began for who, began, ended in history.remote.lists if who == later.who and ended <= later.sent_at]
+    is_hidden = history.remote.habits.is_named and earlier.was_cancelled  # in all but the first list
+    return earlier.who != later.who and (is_hidden or not looks or earlier.listed_at > looks[-1])
 
 
 def _check_twins(history: History) -> None:
-    """Of several that are the same, one goes on: appliers do not cancel each other's."""
+    """What was counted as a duplicate is stopped, and of several that are the same, one goes on."""
+    for batch in history.remote.batches:
+        if batch.over_at > history.world.twins.get(batch.id, NEVER):
+            history.blame(f"twins: {batch.id} was counted as a duplicate, and goes on")
     same: dict[tuple[str, str], list[RemoteBatch]] = {}
     for batch in history.remote.batches:
         same.setdefault(_mark(batch), []).append(batch)
@@ -139,6 +179,16 @@ def _check_twins(history: History) -> None:
         if all(batch.was_cancelled and not batch.is_unwanted for batch in batches):
             names = ", ".join(batch.id for batch in batches)
             history.blame(f"twins: all of {names} were cancelled, and by no person")
+
+
+def _check_stopped(history: History) -> None:
+    """What a person cancelled before it was sent, stays so until somebody asks again."""
+    for one in history.stopped if history.is_tame else ():
+        for batch in history.remote.batches:
+            for key in one.keys.intersection(batch.keys) if batch.sent_at > one.at else ():
+                again = history.asked_since(key, one.at) or history.forgotten_since(one.at, batch.who)
+                if not again:
+                    history.blame(f"stopped: {key.hex()[:4]} was cancelled, and {batch.id} asks it")
 
 
 def _is_answered_elsewhere(history: History, one: RemoteBatch) -> bool:
@@ -188,6 +238,22 @@ def _check_outputs(history: History, applier: Applier) -> None:
         _check_line(history, applier, where, line.answer, line.key, state, known, twins)
 
 
+def _is_beyond_help(history: History, key: bytes) -> bool:
+    """Whether a request was refused, or asked as often as it may be."""
+    asked = [one for one in history.remote.batches if key in one.keys and not one.was_deferred]
+    if any(one.failure is not None or one.verdict(key) is Verdict.FINAL for one in asked):
+        return True
+    return len(asked) >= history.max_attempts
+
+
+def _was_in_doubt(history: History, key: bytes) -> bool:
+    """Whether something that was asked may never have been answered: it was stopped, or it vanished."""
+    asked = [one for one in history.remote.batches if key in one.keys]
+    return any(key in one.keys for one in history.stopped) or any(
+        one.cancelled_at < NEVER or min(one.gone_at, one.files_gone_at) < NEVER for one in asked
+    )
+
+
 def settled_lines(history: History, applier: Applier) -> Iterator[tuple[str, Line, int]]:
     """(job, line, state of its row) of all outputs that have to be there; blame for any that are not, or not whole.
 
@@ -231,6 +297,10 @@ def _check_line(
 ) -> None:
     now = history.world.seconds
     answered = [b for b in history.remote.batches if key in b.verdicts and b.verdict(key) is Verdict.OK]
+    if state == Row.ERROR and not _is_beyond_help(history, key):
+        history.blame(f"given up: {where}: {key.hex()[:4]} may be asked again, and is not")
+    if state == Row.LOST and not _was_in_doubt(history, key):
+        history.blame(f"held: {where}: {key.hex()[:4]} waits for a person, and nothing about it was ever unsure")
     if answer is not None and answer not in [batch.answer(key) for batch in answered]:
         history.blame(f"outputs: {where}: {key.hex()[:4]} shows {answer}, which nobody answered")
     if state == Row.OK and answer is None:

@@ -16,11 +16,12 @@ from runner.apply.session import Session
 from runner.errors import RemoteError, RunnerError
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
+from runner.job.recorded import Batch, Stage
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan
 from runner.providers.base import Provider
 from tests.simulation.author import Author
-from tests.simulation.history import Applier, Asked, History
+from tests.simulation.history import Applier, Asked, History, Stopped
 from tests.simulation.memory import SimulatedRecords
 from tests.simulation.provider import ORIGIN, SimulatedProvider
 from tests.simulation.rows import CompiledRows, project_of
@@ -136,6 +137,18 @@ class Commands:
             self._world.note(applier.name, f"cancel: {error!r}")
         finally:
             self._world.is_commanded = False
+            self._note_stopped(applier, [batch for batch in active if batch.stage is Stage.DEFERRED])
+
+    def _note_stopped(self, applier: Applier, deferred: list[Batch]) -> None:
+        """What was put off and is not sent any more."""
+        records = SimulatedRecords(applier.store)
+        for batch in deferred:
+            now = records.batch(batch.key)
+            if now is None or now.is_active:
+                continue
+            packed = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+            keys = frozenset(packed[at : at + 16] for at in range(0, len(packed), 16))
+            self._history.stopped.append(Stopped(self._world.seconds, keys))
 
 
 class SimulatedRemotes(Remotes):

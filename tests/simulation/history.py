@@ -56,6 +56,14 @@ class Forgotten:
 
 
 @dataclass(slots=True)
+class Stopped:
+    """Requests of a batch that a person cancelled before the remote had taken it."""
+
+    at: float
+    keys: frozenset[bytes]
+
+
+@dataclass(slots=True)
 class History:
     """One history, and what was found wrong with it."""
 
@@ -68,6 +76,7 @@ class History:
     appliers: list[Applier] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     forgotten: list[Forgotten] = field(default_factory=list)
+    stopped: list[Stopped] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     outcomes: dict[tuple[str, bytes], tuple[float, int]] = field(default_factory=dict)  # by applier: seen when, which
     shown: dict[tuple[str, bytes], tuple[float, str]] = field(default_factory=dict)  # by applier: answers in outputs

@@ -44,6 +44,8 @@ class SimulatedListener:
             fault = world.rng.choice((*_UNSENT, *("unknown",) * len(_UNSENT)))
         world.note("a", f"submit {key.hex()[:4]}: {fault or 'goes out'}")
         world.seconds += world.rng.random() * (LONGEST_CALL if fault == "unknown" else 0.5)
+        if fault == "refused":
+            remote.refused.add(key)
         self._stop_on(fault)
         remote.sent.append((sent_at, key))
         try:

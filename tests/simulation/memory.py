@@ -42,7 +42,8 @@ class MemoryStore:
                 self._documents[key] = document
                 if document.get("remote_id"):
                     self._world.recorded.setdefault(document["remote_id"], []).append(self._world.seconds)
-                self._world.twins.update(document.get("twins", ()))
+                for twin in document.get("twins", ()):
+                    self._world.twins.setdefault(twin, self._world.seconds)
             self.read.pop(f"{key.partition('/')[0]}/", None)
             self.read_of.pop(key, None)
             self.in_order = None

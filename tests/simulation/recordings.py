@@ -101,33 +101,32 @@ def project_of(
 
 
 class SimulatedJournal(DiskJournal):
-    """A journal whose writer may die before, in the middle of, and after each commit."""
+    """A journal whose writer may die before, between, in the middle of, and after its writes."""
 
     def __init__(self, path: Path, raw: Path, rows: int, world: World) -> None:
         self._world = world
-        self._files = raw, path
         super().__init__(path, raw, rows)
 
     def _make_durable(self, group: list[Item]) -> None:
         world = self._world
         world.boundary("before a commit")
-        before = self._raw_size, self._size
         super()._make_durable(group)
         for item in group:
             for entry in item.entries:
                 world.note("journal", entry.ordinal, entry.step.name, entry.remote_id)
-        if world.happens(world.crash_rate / 2):
-            self._tear(before)
         world.boundary("after a commit")
 
-    def _tear(self, before: tuple[int, int]) -> None:
-        """Only a part of the commit came to the disk: answers are written first."""
+    def _put(self, descriptor: int, data: bytes, at: int) -> None:
+        if self._world.happens(self._world.crash_rate / 2):
+            self._tear(descriptor, data, at)
+        super()._put(descriptor, data, at)
+
+    def _tear(self, descriptor: int, data: bytes, at: int) -> None:
+        """Only a part of a write came to the disk; the file may be as long as if all of it had."""
         rng = self._world.rng
-        sizes = [file.stat().st_size for file in self._files]
-        torn = 0 if sizes[0] > before[0] and rng.random() < 0.5 else 1
-        kept = [sizes[0], before[1]] if torn else [before[0], before[1]]
-        kept[torn] = rng.randrange(before[torn], sizes[torn])
-        for file, size in zip(self._files, kept, strict=True):
-            os.truncate(file, size)
-        self._world.note("world", "crash in the middle of a commit", *kept)
+        kept = rng.randrange(len(data))
+        os.pwrite(descriptor, data[:kept], at)
+        if rng.random() < 0.5:
+            os.ftruncate(descriptor, at + len(data))
+        self._world.note("world", "crash in the middle of a commit", kept)
         raise Crash("in the middle of a commit")

@@ -41,6 +41,7 @@ class Habits:
     very_late_results: float = 0.0
     losses: float = 0.0  # batches that vanish some time after they ended
     file_losses: float = 0.0
+    slow_files: float = 0.0  # files that are named some time before they can be had
     unknown_states: float = 0.0
     refuses_to_continue: float = 0.0
     cuts: float = 0.0  # downloads that end early
@@ -69,6 +70,7 @@ class RemoteBatch:
     named_at: float = 0.0  # result files have names from here on
     gone_at: float = NEVER
     files_gone_at: float = NEVER
+    files_from: float = 0.0
     unknown_until: float = 0.0
     cancelled_at: float = NEVER
     is_unwanted: bool = False  # a person had it cancelled
@@ -182,6 +184,8 @@ class Remote:
             batch.named_at += 100 * rng.random()
         elif world.happens(habits.very_late_results):
             batch.named_at += 240 + 240 * rng.random()
+        if world.happens(habits.slow_files):
+            batch.files_from = batch.ends_at + 150 * rng.random()
         if world.happens(habits.losses):
             batch.gone_at = batch.ends_at + 7200 * rng.random()
         elif world.happens(habits.file_losses):
@@ -284,7 +288,7 @@ class Remote:
         """The bytes of a result file; None when it is not there any more."""
         remote_id, _, kind = ref.partition("/")
         batch = self.batch(remote_id)
-        if batch is None or not self.world.seconds < min(batch.gone_at, batch.files_gone_at):
+        if batch is None or not batch.files_from <= self.world.seconds < min(batch.gone_at, batch.files_gone_at):
             return None
         output, error = self._lines(batch)
         return b"".join(output if kind == "output" else error)

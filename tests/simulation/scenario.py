@@ -10,6 +10,7 @@ from pathlib import Path
 from runner.apply.reconcile import Result
 from runner.errors import BlockedError
 from runner.plan.remaining import Row
+from runner.results.names import RESULTS
 from runner.state.home import home_of
 from tests.simulation import checker
 from tests.simulation.author import Author
@@ -90,6 +91,8 @@ class Scenario:
                 self._set_rates()
                 self._happen()
                 self._run(self.first, wait=self.rng.choice((0.0, 0.0, 300.0, 20_000.0)))
+                if self.rng.random() < 0.2:
+                    self._run(self.first, wait=0.0)  # and again at once
                 if self.second is not None and self.rng.random() < 0.5:
                     self._run(self.second, wait=0.0)
                 self.world.seconds += self.rng.choice((0.3, 30.0, 3000.0, 30_000.0)) * self.rng.random()
@@ -124,8 +127,21 @@ class Scenario:
                 self.commands.cancel(self.first)
             elif draw < 0.95:
                 self._lose_state(self.first, keeps_outputs=self.rng.random() < 0.5)
+            elif draw < 0.97:
+                self._spoil_output(self.first)
             else:
                 self._cancel_elsewhere()
+
+    def _spoil_output(self, applier: Applier) -> None:
+        """Somebody removes an output, or writes into it."""
+        path = applier.root / self.rng.choice(self.author.specs).output
+        path = path / RESULTS if path.is_dir() else path
+        if path.is_file():
+            before = path.read_bytes()
+            path.unlink()
+            if self.rng.random() < 0.5:
+                path.write_bytes(before[: before.find(b"\n") + 1])
+            self.world.note("user", f"spoils {path.name}")
 
     def _cancel_elsewhere(self) -> None:
         """Somebody stops a batch in the vendor's own console."""
@@ -262,6 +278,7 @@ def _habits(rng: random.Random, is_named: bool, settle: float, is_wild: bool) ->
         very_late_results=often(0.1),
         losses=often(0.05),
         file_losses=often(0.05),
+        slow_files=often(0.3),
         unknown_states=often(0.2),
         refuses_to_continue=often(0.2),
         cuts=often(0.1),

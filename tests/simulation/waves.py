@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -116,11 +117,18 @@ class WaveCommands(Commands):
                     history.blame(f"held: {len(open_calls)} calls were under way when the process died")
 
     def cancel(self, applier: Applier) -> None:
-        for batch in SimulatedRecords(applier.store).batches():
-            if batch.is_active:  # one of them is cancelled
-                keys = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-                self._calls.cancelled.update(keys[at : at + 16] for at in range(0, len(keys), 16))
+        self._calls.cancelled.update(self._out(applier))  # one of the waves is cancelled
         super().cancel(applier)
+
+    def _out(self, applier: Applier) -> Iterator[bytes]:
+        """The recordings that were sent, or may have been, and are not answered yet."""
+        for batch in SimulatedRecords(applier.store).batches():
+            path = applier.objects.path(batch.key) / JOURNAL
+            if batch.is_active and path.exists():
+                states = read_states(path)
+                keys = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+                numbers = (number for step in (Step.INTENT, Step.RECEIPT) for number in states.at(step))
+                yield from (keys[16 * number : 16 * number + 16] for number in numbers)
 
     def resolve(self, applier: Applier, *, is_right: bool) -> int:
         """A person decides about some of what is held, not always rightly; how much was held."""

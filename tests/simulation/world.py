@@ -29,7 +29,7 @@ class World:
         self.seconds = 0.0
         self.log: list[tuple[float, str, tuple[object, ...]]] = []
         self.recorded: dict[str, list[float]] = {}  # by remote id, when it was written on record
-        self.twins: set[str] = set()  # remote ids that were ever written down as duplicates
+        self.twins: dict[str, float] = {}  # by remote id, when it was first written down as a duplicate
         self.crash_rate = 0.0
         self.fault_rate = 0.0
         self.stop_rate = 0.0

@@ -41,6 +41,9 @@ _PHASES = {
     "DELETED": Phase.CANCELLED,
     "ARCHIVED": Phase.CANCELLED,
 }
+_MOST = 10**15  # of whatever is counted: no remote has more, and more does not fit where counts are kept
+_DIGITS = 20  # a number of seconds may have a fraction of nine
+_LONGEST_WINDOW = 10**9  # seconds
 _BAD_INPUT = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE"})
 
 
@@ -76,9 +79,9 @@ def whole_in(raw: Mapping[str, Any], *keys: str) -> int:
     """The first of some counts that is set; int64 comes as text, int32 as a number."""
     for key in keys:
         value = raw.get(key)
-        if isinstance(value, str) and value.isascii() and value.isdigit():
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
             value = int(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _MOST:
             return int(value)
     return 0
 
@@ -88,16 +91,17 @@ def time_in(raw: Mapping[str, Any], key: str) -> datetime | None:
     text = text_in(raw, key)
     try:
         when = datetime.fromisoformat(text)
-    except ValueError:
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter at both ends of the calendar
         return None
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
 def hours_in(raw: Mapping[str, Any]) -> int | None:
     """The window, from its duration (`43200s`, in one copy `12h`) or from the times that follow from it."""
     text = text_in(raw, "maxJobDuration")
     number, unit = text[:-1], text[-1:]
-    if unit in ("s", "h") and number.replace(".", "", 1).isdigit() and float(number) > 0:
+    is_number = number.replace(".", "", 1).isdecimal() and len(number) <= _DIGITS
+    if unit in ("s", "h") and is_number and 0 < float(number) < _LONGEST_WINDOW:
         return round(float(number) / (3600 if unit == "s" else 1))
     created, expires = time_in(raw, "createTime"), time_in(raw, "expireTime")
     if created is None or expires is None or expires <= created:

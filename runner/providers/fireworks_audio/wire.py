@@ -39,7 +39,8 @@ def receipt_in(answer: Any) -> Receipt:
     """What `look` will need. Raises OutcomeUnknown for an answer without it: something may have been accepted."""
     raw = answer if isinstance(answer, Mapping) else {}
     remote_id, account = _name_in(raw, "batch_id"), _name_in(raw, "account_id")
-    if not remote_id or max(len(remote_id), len(account)) > _LONGEST_NAME:
+    is_usable = all(name not in (".", "..") and name.isprintable() for name in (remote_id, account))
+    if not remote_id or not is_usable or max(len(remote_id), len(account)) > _LONGEST_NAME:
         said = plain(msgspec.json.encode(answer).decode())
         raise OutcomeUnknown(f"the remote took a recording and gave no usable `batch_id`: {said}")
     return Receipt(remote_id, account)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from runner.errors import OutcomeUnknown, Refused
 from runner.job.observed import Observed, Phase
 from runner.providers.base import Submission, Upload
 from runner.providers.http import Http
+from runner.providers.listing import Order
 from runner.providers.openai import pages
 from runner.providers.openai.files import path_to
 from runner.providers.openai.profiles import Profile
 from runner.providers.openai.stamps import metadata_of
 from runner.providers.openai.wire import object_in, observed_of, text_in, window_of
 from runner.providers.replies import plain
-
-SLACK = timedelta(minutes=10)  # between our clock and the remote's
 
 
 def submit(http: Http, profile: Profile, submission: Submission, upload: Upload) -> Observed:
@@ -55,34 +54,12 @@ def listed(http: Http, profile: Profile, since: datetime | None) -> Iterator[Obs
 
     No vendor promises newest first, so an old page ends it only once the order was seen to fall and never to rise.
     """
-    oldest = None if since is None else since - SLACK
-    order = _Order()
+    order = Order(since)
     for page in pages.walk(http, profile.paths.batches, profile.list, "a list of batches"):
         found = [observed_of(raw, profile) for raw in page]
         yield from found
-        times = [seen.created_at for seen in found]
-        order.follow(times)
-        if oldest is not None and order.is_newest_first and all(at is not None and at < oldest for at in times):
+        if order.has_passed([seen.created_at for seen in found]):
             return
-
-
-class _Order:
-    """Whether times so far only fell, and did fall."""
-
-    def __init__(self) -> None:
-        self._last: datetime | None = None
-        self._fell = self._rose = False
-
-    @property
-    def is_newest_first(self) -> bool:
-        return self._fell and not self._rose
-
-    def follow(self, times: list[datetime | None]) -> None:
-        for at in times:
-            if at is not None and self._last is not None:
-                self._fell |= at < self._last
-                self._rose |= at > self._last
-            self._last = at or self._last
 
 
 def cancel(http: Http, profile: Profile, remote_id: str) -> Observed:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +14,7 @@ from runner.clock import Clock
 from runner.errors import NotFound, OutcomeUnknown, Refused
 from runner.providers.base import Submission, Upload
 from runner.providers.http import Form, Http
+from runner.providers.listing import Incomplete
 from runner.providers.openai import pages
 from runner.providers.openai.profiles import Profile
 from runner.providers.openai.wire import object_in, text_in, time_in
@@ -102,8 +105,9 @@ def _listed(http: Http, profile: Profile) -> Iterator[Mapping[str, Any]]:
     """Files of our purpose. One that shows no purpose may be ours."""
     query = {"purpose": profile.upload_purpose, "order": "desc"}
     found = pages.walk(http, profile.paths.files, profile.list, "a list of files", query)
-    for page, _ in zip(found, range(PAGES), strict=False):
-        yield from (raw for raw in page if text_in(raw, "purpose") in ("", profile.upload_purpose))
+    with suppress(Incomplete):  # as good as a list that is longer than we look
+        for page in islice(found, PAGES):
+            yield from (raw for raw in page if text_in(raw, "purpose") in ("", profile.upload_purpose))
 
 
 def _is_usable(raw: Mapping[str, Any], profile: Profile, clock: Clock) -> bool:

@@ -6,60 +6,56 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runner.errors import OutcomeUnknown
+from runner.providers import listing
 from runner.providers.http import Http
 from runner.providers.openai.profiles import Listing
 from runner.providers.openai.wire import object_in, text_in
 
-Page = list[Mapping[str, Any]]
+Query = dict[str, str | int]
 
 
 def walk(
-    http: Http, path: str, listing: Listing, what: str, query: Mapping[str, str | int] | None = None
-) -> Iterator[Page]:
-    """Pages of objects not seen before, until the list says it is over.
+    http: Http, path: str, how: Listing, what: str, query: Mapping[str, str | int] | None = None
+) -> Iterator[list[Mapping[str, Any]]]:
+    """Pages of objects not seen before, until the list says it is over. Raises `listing.Incomplete`.
 
-    Over is: `has_more` false, an empty page, or, where `has_more` is missing, a page that brings nothing new
-    (source: openai 3.54.0 `pagination.py`, read 2026-11-21; the last for servers that ignore `after`).
+    Over is: `has_more` false, or, where `has_more` is missing, an empty page, or one that is not full and brings
+    nothing new, for servers that ignore `after` (source: openai 3.54.0 `pagination.py`, read 2026-11-21, which takes
+    every empty page for the end).
     """
-    if listing.style == "absent":
-        return
-    seen: set[str] = set()
-    place: dict[str, str | int] = {}
-    while True:
-        answer = http.get_json(path, _query(listing, query, place))
-        page = _objects_in(answer, what)
-        fresh = [raw for raw in page if text_in(raw, "id") not in seen]
-        seen.update(text_in(raw, "id") for raw in page)
-        if fresh:
-            yield fresh
-        following = _following(answer, page, listing)
-        if not fresh or following is None:
-            return
-        place = following
+
+    def turn(place: str) -> listing.Page:
+        answer = http.get_json(path, _query(how, query, place))
+        objects = _objects_in(answer, what)
+        return listing.Page(objects, *_following(answer, objects, how))
+
+    return iter(()) if how.style == "absent" else listing.walk(turn, "id")
 
 
-def _query(
-    listing: Listing, query: Mapping[str, str | int] | None, place: Mapping[str, str | int]
-) -> dict[str, str | int]:
-    if listing.style == "none":
+def _query(how: Listing, query: Mapping[str, str | int] | None, place: str) -> Query:
+    if how.style == "none":
         return {}
-    return {"limit": listing.limit_max, **(query or {}), **place}
+    at: Query = {how.token_param if how.style == "token" else "after": place} if place else {}
+    return {"limit": how.limit_max, **(query or {}), **at}
 
 
-def _following(answer: Any, page: Page, listing: Listing) -> dict[str, str | int] | None:
-    """The query of the next page, None after the last."""
-    match listing.style:
+def _following(answer: Any, objects: list[Mapping[str, Any]], how: Listing) -> tuple[str, bool]:
+    """Where the next page begins, empty after the last; and whether the remote says that there is one."""
+    told: Mapping[str, Any] = answer if isinstance(answer, Mapping) else {}
+    match how.style:
         case "cursor":
-            over = not page or (isinstance(answer, Mapping) and answer.get("has_more") is False)
-            return None if over else {"after": text_in(page[-1], "id")}
+            more = told.get("has_more")
+            if more is True and not objects:
+                raise listing.Incomplete("a list of the remote promises more behind an empty page")
+            last = text_in(objects[-1], "id") if objects and more is not False else ""
+            return last, more is True or len(objects) >= how.limit_max
         case "token":
-            token = text_in(answer, listing.token_field) if isinstance(answer, Mapping) else ""
-            return {listing.token_param: token} if token else None
+            return listing.place_in(told, how.token_field), True
         case "none" | "absent":
-            return None
+            return "", True
 
 
-def _objects_in(answer: Any, what: str) -> Page:
+def _objects_in(answer: Any, what: str) -> list[Mapping[str, Any]]:
     """The objects of one page; a bare array is one too. An unreadable list is unknown, never empty."""
     found = answer if isinstance(answer, list) else object_in(answer, what).get("data")
     if found is None and isinstance(answer, Mapping) and answer.get("object") == "list":

@@ -18,6 +18,9 @@ _ENDED_AT = {
     Phase.EXPIRED: "expired_at",
     Phase.CANCELLED: "cancelled_at",
 }
+_MOST = 10**15  # of whatever is counted: no remote has more, and more does not fit where counts are kept
+_DIGITS = 16
+_WINDOW_DIGITS = 9
 _MILLISECONDS = 100_000_000_000  # a Unix time above this many seconds is the year 5138: it counts milliseconds
 
 
@@ -106,15 +109,13 @@ def _tokens(usage: Mapping[str, Any], *names: str) -> int | None:
 
 
 def _whole(value: Any) -> int | None:
-    """A count, also when written as text or as an integral float."""
+    """A count, also when written as text or as an integral float; None for one that nobody can have."""
     match value:
         case bool():
             return None
-        case int():
-            return max(value, 0)
-        case float() if value.is_integer():
+        case int() | float() if value == value // 1 and value <= _MOST:
             return max(int(value), 0)
-        case str() if value.isdecimal():
+        case str() if value.isdecimal() and len(value) < _DIGITS:
             return int(value)
         case _:
             return None
@@ -126,7 +127,7 @@ def time_in(value: Any) -> datetime | None:
         case bool() | None:
             return None
         case int() | float():
-            return _from_unix(float(value))
+            return _from_unix(value)
         case str() if value.strip().replace(".", "", 1).isdecimal():
             return _from_unix(float(value))
         case str():
@@ -136,9 +137,8 @@ def time_in(value: Any) -> datetime | None:
 
 
 def _from_unix(seconds: float) -> datetime | None:
-    if seconds > _MILLISECONDS:
-        seconds /= 1000
     try:
+        seconds = seconds / 1000 if seconds > _MILLISECONDS else seconds
         return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None
     except (ValueError, OverflowError, OSError):
         return None
@@ -156,7 +156,7 @@ def hours_in(window: Any) -> int | None:
     """`24h`, `14d` or `86400s` in hours."""
     text = window.strip().lower() if isinstance(window, str) else ""
     number, unit = text[:-1], text[-1:]
-    if not number.isdecimal():
+    if not number.isdecimal() or len(number) > _WINDOW_DIGITS:
         return None
     match unit:
         case "h":

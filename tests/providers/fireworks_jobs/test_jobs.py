@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -287,6 +288,14 @@ def test_an_unreadable_job_is_unknown(answer: Any, fake: Fake, provider: Firewor
         provider.look(JOB)
 
 
+@pytest.mark.parametrize("count", [-5, "-5", 10**30, 10**400, "9" * 5000, 1e300, True, "²", [7]])
+def test_counts_that_nobody_can_have(count: Any) -> None:
+    progress = dict.fromkeys(("totalInputRequests", "successfullyProcessedRequests", "inputTokens"), count)
+    found = wire.observed_of(job_named(JOB, state="JOB_STATE_RUNNING", jobProgress=progress))
+    assert (found.counts, found.input_tokens) == (Counts(), None)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Observed) == found
+
+
 @pytest.mark.parametrize(
     ("job", "hours"),
     [
@@ -294,6 +303,10 @@ def test_an_unreadable_job_is_unknown(answer: Any, fake: Fake, provider: Firewor
         ({"maxJobDuration": "12h"}, 12),
         ({"maxJobDuration": None, "createTime": "2031-02-03T00:00:00Z", "expireTime": "2031-02-05T00:00:00Z"}, 48),
         ({"maxJobDuration": "soon"}, None),
+        ({"maxJobDuration": "²s"}, None),
+        ({"maxJobDuration": "9" * 5000 + "s"}, None),
+        ({"maxJobDuration": "9" * 15 + "s"}, None),  # no calendar reaches that far
+        ({"createTime": "0001-01-01T00:00:00+23:59", "expireTime": "9999-12-31T23:59:59-23:59"}, None),
     ],
 )
 def test_windows(job: dict[str, Any], hours: int | None) -> None:
@@ -352,7 +365,13 @@ def test_a_list_newest_first_is_left_early(fake: Fake, provider: FireworksProvid
 
 @pytest.mark.parametrize(
     "answer",
-    [[], {"jobs": []}, {"batchInferenceJobs": [1]}, {"batchInferenceJobs": [], "nextPageToken": "again"}],
+    [
+        [],
+        {"jobs": []},
+        {"batchInferenceJobs": [1]},
+        {"batchInferenceJobs": [], "nextPageToken": "again"},
+        {"batchInferenceJobs": [], "nextPageToken": ["t"]},
+    ],
 )
 def test_a_list_that_cannot_be_read_is_unknown(answer: Any, fake: Fake, provider: FireworksProvider) -> None:
     fake.hooks["GET /batchInferenceJobs"] = lambda call: (200, answer, {})

@@ -239,6 +239,35 @@ def test_a_server_that_ignores_the_cursor_does_not_hold_us_for_ever() -> None:
     assert len(paged.afters) == 2
 
 
+@pytest.mark.parametrize(
+    ("deaf", "answer"),
+    [
+        ("says more, and repeats itself", {"data": [batch(2), batch(1)], "has_more": True}),
+        ("says more, and gives nothing", {"data": [], "has_more": True}),
+        ("a full page, again and again", {"data": [batch(n) for n in range(100)]}),
+    ],
+)
+def test_a_list_that_promises_more_and_gives_none_is_unknown(deaf: str, answer: dict[str, Any]) -> None:
+    """Whoever took it for the whole list would create what it leaves out once more."""
+    remote = Remote({"GET /batches": answer, "GET /files": {"data": [], "has_more": True}})
+    with provider_at(spec_of(), remote) as provider:
+        with pytest.raises(OutcomeUnknown, match="promises more"):
+            list(provider.batches())
+        with pytest.raises(OutcomeUnknown):
+            provider.find(SUBMISSION, "file-1", datetime(2020, 1, 1, tzinfo=UTC))
+        assert len(remote.calls) <= 4
+        assert provider.find_upload(SUBMISSION, 3) is None  # a file left out costs nothing
+
+
+def test_empty_pages_with_tokens_are_no_end() -> None:
+    pages = {"": {"data": [], "next": "t1"}, "t1": {"data": [], "next": "t2"}, "t2": {"data": [batch(1)]}}
+    overrides = {"list": {"style": "token", "token_param": "page", "token_field": "next"}}
+    with provider_at(
+        spec_of(overrides=overrides), lambda r: httpx.Response(200, json=pages[r.url.params.get("page", "")])
+    ) as provider:
+        assert [seen.remote_id for seen in provider.batches()] == ["batch_1"]
+
+
 def test_a_list_without_paging_is_one_call() -> None:
     remote = Remote({"GET /batches": {"object": "list", "data": [batch(2), batch(1)]}}, "/openai/v1")
     with provider_at(spec_of("groq"), remote) as provider:

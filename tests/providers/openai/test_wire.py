@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,6 +123,9 @@ def test_status_words(raw: str, phase: Phase) -> None:
         (float("nan"), None),
         ([], None),
         ("9999999999999999999999999999999999", None),
+        (10**400, None),
+        ("9" * 5000, None),
+        ("0001-01-01T00:00:00+23:59", None),
     ],
 )
 def test_times(value: Any, stamp: float | None) -> None:
@@ -131,7 +135,16 @@ def test_times(value: Any, stamp: float | None) -> None:
 
 @pytest.mark.parametrize(
     ("written", "hours"),
-    [("24h", 24), ("14d", 336), ("86400s", 24), (" 24H ", 24), ("soon", None), (24, None), ("", None)],
+    [
+        ("24h", 24),
+        ("14d", 336),
+        ("86400s", 24),
+        (" 24H ", 24),
+        ("soon", None),
+        (24, None),
+        ("", None),
+        ("9" * 5000 + "h", None),
+    ],
 )
 def test_hours(written: Any, hours: int | None) -> None:
     assert hours_in(written) == hours
@@ -198,6 +211,15 @@ def test_counts_elsewhere_and_as_text() -> None:
     )
     found = observed_of({"id": "b", "status": "PROGRESS", "total": "5", "completed": 2.0, "failed": None}, novita)
     assert (found.phase, found.counts) == (Phase.RUNNING, Counts(5, 2, 0))
+
+
+@pytest.mark.parametrize("count", [-5, "-5", 10**30, 10**400, "9" * 5000, 1.5, 1e300, True, "²", [7]])
+def test_counts_that_nobody_can_have(count: Any) -> None:
+    raw = {"id": "b", "status": "completed", "usage": {"input_tokens": count}}
+    found = observed_of({**raw, "request_counts": {"total": count, "completed": count, "failed": count}}, OPENAI)
+    assert found.counts == Counts()
+    assert not found.input_tokens
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Observed) == found
 
 
 @pytest.mark.parametrize("answer", [None, [], "batch_1", {}, {"id": None}, {"id": 7}, {"object": "list", "data": []}])

@@ -1,0 +1,129 @@
+"""Ways to break the promise in one place of the product, each with what the checker has to say about it.
+
+A simulation that finds nothing proves something only if it would find a fault. So each of these is put into a copy
+of the product, and some of the same histories are played with it.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import runner
+from tests.simulation.running import Kind, summary_of
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One replacement in one file of the product."""
+
+    file: str  # below the package
+    old: str  # stands there once
+    new: str
+    blame: str  # the kind of fault, one of those that are found
+    kind: Kind = Kind.BATCHES  # of the histories that are played
+    first: int = 0  # of them
+
+    def put_into(self, package: Path) -> None:
+        """Break a copy of the package. Raises ValueError where the product is not what it was."""
+        path = package / self.file
+        text = path.read_text()
+        if text.count(self.old) != 1:
+            raise ValueError(f"`{self.file}` has changed: find the place of this mutant again")
+        path.write_text(text.replace(self.old, self.new))
+
+
+_SAVE_INTENT = "    session.records.save(batch)\n    try:\n        seen = provider"
+_NO_INTENT = "    try:\n        seen = provider"
+_INDEX_FIRST = 'sha256 = session.objects.write(f"{batch.key}/index", entries)'
+_NO_INDEX = 'sha256 = __import__("hashlib").sha256(entries).hexdigest()'
+_UNSEEN = "    except RunnerError as error:\n        return _unseen(session, batch, error)\n\n\ndef _unseen"
+_GONE = "    except RunnerError:\n        return Gone()\n\n\ndef _unseen"
+_LOST_OR_ERROR = "(_LOST if outcome == Outcome.LOST else _ERROR)"
+_IN_FLIGHT = "            elif entry.batch.is_active:\n                _mark("
+_NEVER = "            elif False:\n                _mark("
+_SHARED = "                states[ordinal] = Row.SHARED\n"
+_ALL_PAGES = "for seen in provider.batches(since) if provider.is_of"
+_FIRST_PAGE = "for seen, _ in zip(provider.batches(since), range(4)) if provider.is_of"
+_INTENT_FIRST = "        self._journal.append(Entry(number, Step.INTENT))\n        try:\n"
+_OPEN_CALL = "(again if can_repeat else held).append(number)"
+_IS_HOME = "states.count(Step.ANSWERED) + states.count(Step.HELD) == batch.rows"
+_IS_SENT = "states.count(Step.ANSWERED) + states.count(Step.HELD) + states.count(Step.RECEIPT) == batch.rows"
+_GONE_FOR_GOOD = (
+    "        self._journal.append(Entry(number, Step.HELD))\n        with self._lock:\n            self._schedule.drop"
+)
+_RESUBMITS = 'resubmits=job is not None and job.on_unknown == "resubmit"'
+
+MUTANTS = {
+    "a create without an intent on record": Mutant("apply/submit.py", _SAVE_INTENT, _NO_INTENT, "duplicate"),
+    "nothing is searched before it is paid for": Mutant(
+        "apply/reconcile.py", "    plan = _after_search(session, guards, plan)\n", "", "duplicate"
+    ),
+    "the first page of a list is all of it": Mutant("apply/recover.py", _ALL_PAGES, _FIRST_PAGE, "duplicate"),
+    "what nobody wanted when it was found is never looked for again": Mutant(
+        "apply/recover.py", "left.add(session.objects.write_set(keys))", "pass", "duplicate", first=630
+    ),
+    "what cannot be seen is gone": Mutant("apply/refresh.py", _UNSEEN, _GONE, "lost"),
+    "a record before the index it speaks of": Mutant("apply/collect.py", _INDEX_FIRST, _NO_INDEX, "exception"),
+    "the results of an expired batch are left": Mutant(
+        "apply/collect.py",
+        "seen.phase is Phase.FAILED and not seen.result_files",
+        "seen.phase in (Phase.FAILED, Phase.EXPIRED)",
+        "lost",
+    ),
+    "a final error is asked again": Mutant(
+        "plan/remaining.py",
+        "if outcome == Outcome.RETRY:",
+        "if outcome in (Outcome.RETRY, Outcome.FINAL):",
+        "duplicate",
+    ),
+    "what was stopped is asked again": Mutant(
+        "plan/remaining.py", _LOST_OR_ERROR, _LOST_OR_ERROR.replace("_LOST if", "0 if"), "duplicate"
+    ),
+    "what is in flight is asked again": Mutant("plan/remaining.py", _IN_FLIGHT, _NEVER, "duplicate"),
+    "two jobs ask the same": Mutant("plan/remaining.py", _SHARED, "", "duplicate"),
+    "new outcomes are not written out": Mutant(
+        "apply/outputs.py", "        return Drift.ANSWERS\n", "        return None\n", "outputs"
+    ),
+    "a recording before its intent": Mutant(
+        "apply/recordings.py", _INTENT_FIRST, "        try:\n", "duplicate", Kind.RECORDINGS
+    ),
+    "a receipt in another row": Mutant(
+        "apply/recordings.py",
+        "Entry(number, Step.RECEIPT, receipt",
+        "Entry(max(number - 1, 0), Step.RECEIPT, receipt",
+        "exception",
+        Kind.RECORDINGS,
+    ),
+    "a receipt that is not known is no receipt": Mutant(
+        "apply/recordings.py", _GONE_FOR_GOOD, _GONE_FOR_GOOD.replace("HELD", "CLEARED"), "duplicate", Kind.RECORDINGS
+    ),
+    "a call that was cut off was never made": Mutant(
+        "apply/waves.py",
+        _OPEN_CALL,
+        "wave.journal.append(Entry(number, Step.CLEARED))",
+        "duplicate",
+        Kind.RECORDINGS,
+    ),
+    "a wave is brought home too early": Mutant("apply/waves.py", _IS_HOME, _IS_SENT, "stuck", Kind.RECORDINGS),
+    "`hold` is `resubmit`": Mutant("apply/waves.py", _RESUBMITS, "resubmits=True", "duplicate", Kind.RECORDINGS),
+    "what may be twice is not counted": Mutant(
+        "state/wave.py", "            self.repeated += 1", "            pass", "duplicate", Kind.RECORDINGS
+    ),
+}
+
+
+def main() -> None:
+    """`mutants PACKAGE KIND FIRST HISTORIES`: play until one is blamed, with that product, and print the faults."""
+    package, kind, first, histories = Path(sys.argv[1]), Kind[sys.argv[2]], int(sys.argv[3]), int(sys.argv[4])
+    if not runner.__file__ or not Path(runner.__file__).is_relative_to(package):
+        raise SystemExit(f"{runner.__file__} is not in {package}")
+    for number in range(first, first + histories):
+        if faults := summary_of(kind.seed(number)).faults:
+            print(*(fault.partition("\n")[0] for fault in faults), sep="\n")
+            return
+
+
+if __name__ == "__main__":
+    main()
