@@ -12,6 +12,7 @@ from runner.data.rows import open_rows
 from runner.errors import DataError, Problem, SpecError
 from runner.spec.project import AudioJob, Dataset, Project, Prompt
 
+MAX_PROBLEMS = 500  # nobody reads the next one before these are put right
 FIRST_ROWS = 64  # JSONL rows need not all have the same columns
 
 
@@ -30,6 +31,8 @@ def problems_of(project: Project) -> list[Problem]:
             columns[files] = _columns(job.dataset, project)
         found.update(dict.fromkeys(_of_dataset(job.dataset, columns[files])))
         found.update(dict.fromkeys(_of_prompt(job.prompt, columns[files])))
+        if len(found) >= MAX_PROBLEMS:
+            break
     return sorted(found, key=lambda problem: (problem.mark, problem.message))
 
 

@@ -108,7 +108,7 @@ def read(path: Path, job: Job, root: Path, line_format: LineFormat) -> Parts | N
             if not _is_of(header, job, line_format) or not _is_current(header, stamps, saved_ns, job, root):
                 return None
             return _parts(file, header, stamps)
-    except (OSError, msgspec.MsgspecError, ValueError):
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import islice
 
 from jinja2 import TemplateSyntaxError, nodes
 
@@ -15,6 +16,7 @@ from runner.compile.sandbox import Sandbox
 from runner.compile.template import SPECIAL, Source, Template
 from runner.errors import Problem, SpecError
 
+MAX_PROBLEMS = 20  # of one template; nobody reads the next one before these are put right
 _FORBIDDEN: Mapping[type[nodes.Node], str] = {
     nodes.Include: "include",
     nodes.Import: "import",
@@ -27,12 +29,15 @@ _FORMATTERS = frozenset({"format", "format_map", "__format__"})
 
 def template_of(source: Source) -> Template:
     """Raises SpecError with every problem that shows without data."""
-    tree = _tree(source)
-    problems = list(_problems(tree, source))
-    if problems:
-        raise SpecError(problems)
-    pattern, names = _simple(tree)
-    return Template(source, pattern, names, _needed(tree))
+    try:
+        tree = _tree(source)
+        problems = list(islice(_problems(tree, source), MAX_PROBLEMS))
+        if problems:
+            raise SpecError(problems)
+        pattern, names = _simple(tree)
+        return Template(source, pattern, names, _needed(tree))
+    except RecursionError as error:  # also of a long chain, which is parsed in a loop and makes a deep tree
+        raise SpecError([Problem(source.mark, f"{source.what} is nested too deeply")]) from error
 
 
 @cache
@@ -51,8 +56,8 @@ def _tree(source: Source) -> nodes.Template:
             snippet=source.snippet(error.lineno),
         )
         raise SpecError([problem]) from error
-    except RecursionError as error:
-        raise SpecError([Problem(source.mark, f"{source.what} is nested too deeply")]) from error
+    except ValueError as error:  # Python reads no whole number of more than 4,300 digits
+        raise SpecError([Problem(source.mark, f"{source.what} holds a number that is too long")]) from error
 
 
 def _problems(tree: nodes.Template, source: Source) -> Iterator[Problem]:

@@ -59,11 +59,13 @@ def _lines(file: IO[bytes], name: str) -> Iterator[str]:
 
 
 def _check_header(header: list[str], mark: Mark) -> None:
+    seen: set[str] = set()
     for number, column in enumerate(header, 1):
         if not column.strip():
             raise DataError(f"column {number} has no name", hint="the first line names the columns", mark=mark)
-        if header.index(column) != number - 1:
+        if column in seen:
             raise DataError(f"the column `{column}` is there twice", hint="rename one of them", mark=mark)
+        seen.add(column)
 
 
 def _ragged(fields: list[str], width: int, mark: Mark) -> DataError:

@@ -7,6 +7,7 @@ import io
 import math
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -68,8 +69,8 @@ def _seekable(file: IO[bytes]) -> IO[bytes]:
 
 
 def _check_names(names: list[str], name: str) -> None:
-    for column in names:
-        if not column.strip() or names.count(column) > 1:
+    for column, times in Counter(names).items():
+        if not column.strip() or times > 1:
             raise DataError(f"the column name `{column}` is empty or there twice", mark=Mark(name))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -127,18 +126,27 @@ def _matrix(entry: Entry, problems: Problems) -> dict[str, list[str]] | None:
     lists = {key: [_shown(key, value) for value in values] for key, values in written.items()}
     is_right = True
     for key, values in lists.items():
-        for value, count in Counter(values).items():
-            if count > 1:
-                place = values.index(value, values.index(value) + 1)
-                message = f"`{value}` is twice in `matrix.{key}` of {entry.subject}"
-                problems.error(_item_mark(entry.value("matrix", key), place, entry), message, "remove one of the two")
-                is_right = False
+        for value, place in _second(values).items():
+            message = f"`{value}` is twice in `matrix.{key}` of {entry.subject}"
+            problems.error(_item_mark(entry.value("matrix", key), place, entry), message, "remove one of the two")
+            is_right = False
     cells = math.prod(len(values) for values in lists.values())
     if cells > MAX_CELLS:
         message = f"`matrix` of {entry.subject} has {cells:,} cells, more than {MAX_CELLS:,}"
         problems.error(entry.value_mark("matrix"), message, "split it into several jobs")
         return None
     return lists if is_right else None
+
+
+def _second(values: list[str]) -> dict[str, int]:
+    """Value -> the second place where it stands, for those that stand at two or more."""
+    seen: set[str] = set()
+    found: dict[str, int] = {}
+    for place, value in enumerate(values):
+        if value in seen:
+            found.setdefault(value, place)
+        seen.add(value)
+    return found
 
 
 def _shown(key: str, value: str | int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_right
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from runner.errors import Mark
 from runner.spec.composer import Composer, Stop
 from runner.spec.files import find_files
 from runner.spec.nodes import Mapping
-from runner.spec.problems import Problems
+from runner.spec.problems import LINE_BREAK, Problems
 from runner.spec.secrets import KEY_HINT, literal_keys
 from runner.spec.syntax import explain
 
@@ -61,8 +62,11 @@ def read_text(path: Path, name: str, problems: Problems, mark: Mark | None = Non
     if bad:
         _refuse_character(text, bad, name, problems)
         return None
-    for offset, _ in literal_keys(text):
-        place = _mark_after(text[:offset], name)
+    keys = literal_keys(text)
+    starts = [0, *(found.end() for found in LINE_BREAK.finditer(text))] if keys else []
+    for offset, _ in keys:
+        line = bisect_right(starts, offset)
+        place = Mark(name, line, offset - starts[line - 1] + 1)
         problems.error(place, "this looks like a literal key", KEY_HINT)
         problems.silence(place)
     return text
@@ -112,5 +116,5 @@ def _refuse_character(text: str, bad: re.Match[str], name: str, problems: Proble
 
 
 def _mark_after(before: str, name: str) -> Mark:
-    lines = re.split(r"\r\n|\r|\n", before)
+    lines = LINE_BREAK.split(before)
     return Mark(name, len(lines), len(lines[-1]) + 1)

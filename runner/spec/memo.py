@@ -58,7 +58,7 @@ def _read(path: Path, specs: Sequence[str], root: Path) -> Project | None:
             about = (root / file).stat()
             if _stamp(about) != stamp or kept.written_ns - about.st_mtime_ns < _RACY_NS:
                 return None
-    except (OSError, msgspec.MsgspecError, ValueError):
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return kept.project
 

@@ -15,6 +15,7 @@ from runner.spec.fields import ENDPOINT_NAMES
 from runner.spec.loader import read_text
 from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, ProviderSpec
 from runner.spec.nodes import Mapping, Scalar, Sequence
+from runner.spec.paths import is_too_long
 from runner.spec.problems import Problems
 from runner.spec.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, Provider
 
@@ -139,7 +140,7 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
     spec: DatasetSpec | None = entry.spec
     if spec is None:
         return None
-    before = len(problems.found)
+    before = problems.errors
     for index, pattern in enumerate(spec.files):
         _check_data_file(entry, index, pattern, problems)
     if spec.where is not None and "{{" not in spec.where and "{%" not in spec.where:
@@ -148,7 +149,7 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
             f"`where` of {entry.subject} holds no template, so it is the same for every row",
             'write the condition in braces, such as `where: "{{ population | int > 1000 }}"`',
         )
-    if len(problems.found) > before:
+    if problems.errors > before:
         return None
     return Dataset(
         key=entry.name,
@@ -168,6 +169,9 @@ def _check_data_file(entry: Entry, index: int, pattern: str, problems: Problems)
     mark = node.items[index].mark if isinstance(node, Sequence) else entry.value_mark("files")
     if not pattern.isprintable():
         problems.error(mark, f"`files` of {entry.subject} must not hold control characters")
+        return
+    if is_too_long(pattern):
+        problems.error(mark, f"`files` of {entry.subject} holds a path that is too long")
         return
     name = posixpath.basename(pattern)
     for suffix in _PACKED:

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from runner.spec.fields import Count, Fields, Integer, Maybe, Seconds, Share, Text, Texts, complaint, listed
-from runner.spec.problems import nearest
 
 UNSPECIFIED = "PRECISION_UNSPECIFIED"
 Precision = Literal[
@@ -62,7 +61,7 @@ LANGUAGES = frozenset(
 
 def _language(value: str) -> str:
     if value not in LANGUAGES:
-        near = nearest(value, LANGUAGES) if len(value) < 10 else None
+        near = next((code for code in (value.casefold(), value[:2].casefold()) if code in LANGUAGES), None)
         hint = f"did you mean `{near}`?" if near else "languages are written as in ISO 639-1"
         raise complaint("must be a language code such as `en`, `de` or `zh-hans`", hint)
     return value

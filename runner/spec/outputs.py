@@ -6,12 +6,12 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 from runner.errors import Mark
 from runner.spec.fields import OUTPUT_SUFFIXES
+from runner.spec.paths import Globs, glob_matches, is_too_long, parents
 from runner.spec.problems import Problems
 from runner.spec.project import AnyJob, AudioJob, Dataset
 
@@ -68,7 +68,7 @@ def complaint_about(template: str, output: str, root: Path, *, may_be_folder: bo
         if may_be_folder:
             return f"must end in `/` or in one of {suffixes}", "such as `transcripts/` or `results/calls.jsonl`"
         return f"must end in one of {suffixes}", "such as `results/answers.jsonl`"
-    if any(len(part.encode()) > 255 for part in output.split("/")) or len(output.encode()) > 4_000:
+    if any(len(part.encode()) > 255 for part in output.split("/")) or is_too_long(output):
         return "is too long for a file name", ""
     if output.split("/")[0].casefold() == STATE_FOLDER:
         return f"must not be inside `{STATE_FOLDER}/`", "that is where runner keeps its state"
@@ -94,7 +94,7 @@ def check_collisions(jobs: Sequence[AnyJob], inputs: Mapping[str, str], problems
     inputs: paths of files the specs read -> what they are.
     """
     owners: dict[str, AnyJob] = {}
-    holding = {folder: (path, what) for path, what in inputs.items() for folder in _parents(path)}
+    holding = {folder: (path, what) for path, what in inputs.items() for folder in parents(path)}
     for job in jobs:
         folded = job.output.rstrip("/").casefold()
         other = owners.setdefault(folded, job)
@@ -107,7 +107,7 @@ def check_collisions(jobs: Sequence[AnyJob], inputs: Mapping[str, str], problems
             message = f"`output` of job `{job.address}` would write into `{job.output}`, where `{path}` is, {what}"
             problems.error(job.output_mark, message, "write into a folder of its own")
     for job in jobs:
-        for folder in _parents(job.output.rstrip("/").casefold()):
+        for folder in parents(job.output.rstrip("/").casefold()):
             if folder in owners:
                 other = owners[folder]
                 message = f"job `{job.address}` writes below `{other.output}`, the output of `{other.address}`"
@@ -122,11 +122,8 @@ class _Glob(NamedTuple):
     exclude: tuple[str, ...] = ()
     hint: str = "write into another folder"
 
-    def matches(self, path: str) -> bool:
-        start = _GLOB.search(self.pattern)
-        if start is None or not path.startswith(self.pattern[: start.start()]):
-            return False
-        return glob_matches(self.pattern, path) and not any(_excludes(pattern, path) for pattern in self.exclude)
+    def takes_out(self, path: str) -> bool:
+        return any(_excludes(pattern, path) for pattern in self.exclude)
 
 
 def check_globs(jobs: Iterable[AnyJob], datasets: Iterable[Dataset], problems: Problems) -> None:
@@ -148,12 +145,12 @@ def check_globs(jobs: Iterable[AnyJob], datasets: Iterable[Dataset], problems: P
         for pattern in job.patterns
     ]
     globs = [glob for glob in globs if _GLOB.search(glob.pattern)]
+    index = Globs(glob.pattern for glob in globs)
     for job in jobs:
-        written = _written_by(job)
-        for glob in globs:
-            if any(glob.matches(path) for path in written):
-                _refuse_input(job, glob.what, problems, glob.hint)
-                break
+        matching = sorted({(number, path) for path in _written_by(job) for number in index.matching(path)})
+        found = next((globs[number] for number, path in matching if not globs[number].takes_out(path)), None)
+        if found:
+            _refuse_input(job, found.what, problems, found.hint)
 
 
 def _written_by(job: AnyJob) -> list[str]:
@@ -168,29 +165,7 @@ def _excludes(pattern: str, path: str) -> bool:
     """Whether `exclude` takes a file out: itself, or a folder above it; without a slash it counts in every folder."""
     pattern = pattern.strip("/")
     everywhere = pattern if "/" in pattern else f"**/{pattern}"
-    return any(glob_matches(everywhere, above) for above in [*_parents(path), path])
-
-
-def glob_matches(glob: str, path: str) -> bool:
-    """Whether a glob matches a path: `*` and `?` within one folder, `**` across folders.
-
-    Walks the set of places reached, so that no pattern takes more than folders times parts.
-    """
-    folders = path.split("/")
-    reached = {0}
-    for part in glob.split("/"):
-        if not reached:
-            return False
-        if part == "**":
-            reached = set(range(min(reached), len(folders) + 1))
-        else:
-            reached = {at + 1 for at in reached if at < len(folders) and fnmatchcase(folders[at], part)}
-    return len(folders) in reached
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")[:-1]
-    return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    return any(glob_matches(everywhere, above) for above in [*parents(path), path])
 
 
 def _refuse_shared(job: AnyJob, other: AnyJob, problems: Problems) -> None:

@@ -5,19 +5,23 @@ All problems of all files are shown at once, so nothing here stops at the first 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from runner.errors import Mark, Problem, SpecError
 from runner.spec.secrets import redact
 
+MAX_PROBLEMS = 500  # of all files; nobody reads the next one before these are put right
 MAX_SUGGESTIONS = 100  # looking for near names is slow; nobody reads the hundredth one
 MAX_CANDIDATES = 2_000
+MAX_COMPARED = 1_000_000  # characters of words times those of names: a tenth of a second
 SNIPPET_CHARS = 120
 
-_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
 class Problems:
@@ -30,6 +34,8 @@ class Problems:
         self._lines: dict[str, list[str]] = {}
         self._snippets: dict[tuple[str, int], str] = {}
         self._suggested = 0
+        self._compared = 0
+        self._unsaid: Mark | None = None  # the place of the first problem that is left out
         self._silent: set[Mark] = set()
 
     def add_text(self, file: str, text: str) -> None:
@@ -41,8 +47,13 @@ class Problems:
     def lines_of(self, file: str) -> list[str]:
         """The lines of a file that was read, without their breaks."""
         if file not in self._lines:
-            self._lines[file] = _LINE_BREAK.split(self._texts.get(file, ""))
+            self._lines[file] = LINE_BREAK.split(self._texts.get(file, ""))
         return self._lines[file]
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether more is wrong than will be said, so that looking further is of no use."""
+        return self._unsaid is not None
 
     def error(self, mark: Mark, message: str, hint: str = "") -> None:
         if mark not in self._silent:
@@ -57,6 +68,9 @@ class Problems:
         self._add(mark, message, hint, "warning")
 
     def _add(self, mark: Mark, message: str, hint: str, severity: str) -> None:
+        if len(self.found) >= MAX_PROBLEMS:
+            self._unsaid = self._unsaid or mark
+            return
         words = printable(redact(message)), printable(redact(hint))
         self.found.append(Problem(mark, *words, self._snippet(mark.file, mark.line), severity))
 
@@ -69,16 +83,22 @@ class Problems:
 
     def nearest(self, word: str, candidates: Collection[str]) -> str | None:
         """The candidate a user most likely meant, or None; gives up after many questions."""
-        if self._suggested >= MAX_SUGGESTIONS:
+        compared = len(word) * sum(map(len, candidates))
+        if self._suggested >= MAX_SUGGESTIONS or self._compared + compared > MAX_COMPARED:
             return None
         self._suggested += 1
+        self._compared += compared
         return nearest(word, candidates)
 
     def raise_errors(self) -> None:
         """Raises SpecError with everything found, if anything of it is an error."""
         if self.errors:
             once = {(problem.mark, problem.message): problem for problem in reversed(self.found)}
-            raise SpecError([*reversed(once.values())])
+            found = [*reversed(once.values())]
+            if self._unsaid:
+                more = "this and more problems are not shown"
+                found.append(Problem(self._unsaid, more, "put the others right first"))
+            raise SpecError(found)
 
     def warnings(self) -> tuple[str, ...]:
         """Each as one line, sorted by place."""
@@ -109,13 +129,34 @@ def render(problems: Sequence[Problem], root: Path) -> str:
 
     root: lines of problems that carry none are read from the files below it.
     """
-    return "\n\n".join(_words(problem, root) for problem in problems)
+    shown = problems[: MAX_PROBLEMS + 1]
+    lines = _lines_at((problem.mark for problem in shown if not problem.snippet), root)
+    words = [_words(problem, lines) for problem in shown]
+    if len(words) < len(problems):
+        words.append(f"{len(problems) - len(words):,} more problems are not shown: put these right first")
+    return "\n\n".join(words)
 
 
-def _words(problem: Problem, root: Path) -> str:
+def _lines_at(marks: Iterable[Mark], root: Path) -> dict[tuple[str, int], str]:
+    """The lines of files below `root` at these places, as far as they can be read; each file is read once."""
+    wanted: dict[str, set[int]] = {}
+    for mark in marks:
+        if mark.line:
+            wanted.setdefault(mark.file, set()).add(mark.line)
+    found = {}
+    for name, numbers in wanted.items():
+        # a problem is worth showing without its line
+        with contextlib.suppress(OSError, ValueError), (root / name).open(encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(islice(file, max(numbers)), 1):
+                if number in numbers:
+                    found[name, number] = redact(line.rstrip("\r\n"))
+    return found
+
+
+def _words(problem: Problem, lines: Mapping[tuple[str, int], str]) -> str:
     place = f"{printable(str(problem.mark))}: " if problem.mark.file else ""
     text = f"{place}{problem.severity}: {problem.message}"
-    snippet = problem.snippet or _line_at(problem.mark, root)
+    snippet = problem.snippet or lines.get((problem.mark.file, problem.mark.line), "")
     if snippet.strip():
         text += "\n" + _pointed(snippet, problem.mark)
     return f"{text}\n\nhint: {problem.hint}" if problem.hint else text
@@ -132,16 +173,3 @@ def _pointed(snippet: str, mark: Mark) -> str:
         return line
     caret = min(mark.column - 1 - start, len(shown)) + len(lead)
     return f"{line}\n{'':>6} | {' ' * max(0, caret)}^"
-
-
-def _line_at(mark: Mark, root: Path) -> str:
-    if not mark.line:
-        return ""
-    try:
-        with (root / mark.file).open(encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, 1):
-                if number == mark.line:
-                    return redact(line.rstrip("\r\n"))
-    except (OSError, ValueError):
-        return ""  # a problem is worth showing without its line
-    return ""

@@ -9,6 +9,7 @@ from runner.spec.declared import Entry
 from runner.spec.kinds import ENDPOINT_IDS, FIREWORKS_AUDIO, HEARING
 from runner.spec.model import JobSpec
 from runner.spec.nodes import Mapping, Sequence
+from runner.spec.paths import is_too_long
 from runner.spec.problems import Problems
 from runner.spec.project import Model, Provider
 
@@ -48,6 +49,8 @@ def _check_pattern(entry: Entry, name: str, index: int, pattern: str, problems: 
     mark = node.items[index].mark if isinstance(node, Sequence) else entry.value_mark(name)
     if not pattern.isprintable():
         problems.error(mark, f"`{name}` of {entry.subject} must not hold control characters")
+    elif is_too_long(pattern):
+        problems.error(mark, f"`{name}` of {entry.subject} holds a path that is too long")
     elif pattern.startswith(("/", "~")) or ".." in pattern.split("/") or not pattern.strip("./"):
         hint = "give a path relative to the root, without `..`"
         problems.error(mark, f"`{name}` of {entry.subject} must stay inside the project root", hint)

@@ -58,6 +58,8 @@ def report(
     """Put every finding of `error` into `to`. `node` is what was validated, `key` the key that holds it."""
     for detail in error.errors(include_url=False, include_context=True, include_input=False):
         _report(detail, subject, key, node, model, to)
+        if to.leaves_out:
+            break
 
 
 def _report(

@@ -57,6 +57,13 @@ def test_a_changed_file_is_read_again(root: Path, file: str) -> None:
     assert memo.load(["specs"], root, root / "memo", keeps=False) == load.load(["specs"], root)
 
 
+def test_a_kept_file_that_is_nested_too_deeply_counts_as_none(root: Path) -> None:
+    first = memo.load(["specs"], root, root / "memo", keeps=True)
+    (file,) = (root / "memo").iterdir()
+    file.write_bytes(b'{"scheme": ' + b"[" * 5000)
+    assert memo.load(["specs"], root, root / "memo", keeps=False) == first
+
+
 def test_a_new_file_is_read(root: Path) -> None:
     memo.load(["specs"], root, root / "memo", keeps=True)
     (root / "specs/b.yaml").write_text("jobs: {j: {}}\n")
