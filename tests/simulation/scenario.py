@@ -10,7 +10,6 @@ from pathlib import Path
 from runner.apply.reconcile import Result
 from runner.errors import BlockedError
 from runner.plan.remaining import Row
-from runner.results.names import RESULTS
 from runner.state.home import home_of
 from tests.simulation import checker
 from tests.simulation.author import Author
@@ -135,13 +134,14 @@ class Scenario:
     def _spoil_output(self, applier: Applier) -> None:
         """Somebody removes an output, or writes into it."""
         path = applier.root / self.rng.choice(self.author.specs).output
-        path = path / RESULTS if path.is_dir() else path
-        if path.is_file():
+        if path.is_dir():
+            shutil.rmtree(path)  # without its list, transcripts that are left would be taken for somebody else's
+        elif path.is_file():
             before = path.read_bytes()
             path.unlink()
             if self.rng.random() < 0.5:
                 path.write_bytes(before[: before.find(b"\n") + 1])
-            self.world.note("user", f"spoils {path.name}")
+        self.world.note("user", f"spoils {path.name}")
 
     def _cancel_elsewhere(self) -> None:
         """Somebody stops a batch in the vendor's own console."""
