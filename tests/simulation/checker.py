@@ -10,6 +10,7 @@ from tests.simulation.memory import SimulatedRecords
 from tests.simulation.remote import NEVER, RemoteBatch, Verdict
 
 LOOK_BACK = 1200.0  # seconds before an intent that a list is read back to
+A_SENDING = 60.0  # seconds from one create to the next of the same pass, at most
 
 
 def check(history: History) -> None:
@@ -149,20 +150,36 @@ def _is_excused(history: History, earlier: RemoteBatch, later: RemoteBatch, twin
         return True  # made before the younger one's time, and older than what is looked at
     if max(earlier.listed_at, later.listed_at) > history.remote.last_list.get(later.who, 0.0):
         return True  # nobody could see both
-    # With two appliers only what carries the same stamp can be known for a twin
-    return len(history.appliers) > 1 and _did_not_meet(history, earlier, later)
+    return _did_not_meet(history, earlier, later)
 
 
 def _did_not_meet(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
-    """Whether two appliers sent at the same time: the later one looked before the other's could be seen.
+    """Whether whoever sent the later one could not see the earlier before, and it is none of its twins.
 
     Two that share a state and hold no lock go on with plans of their own, and with what came of them.
     """
-    if history.appliers[0].store is history.appliers[-1].store:
+    if len(history.appliers) > 1 and history.appliers[0].store is history.appliers[1].store:
         return True
-    looks = [began for who, began, ended in history.remote.lists if who == later.who and ended <= later.sent_at]
+    if earlier.who == later.who and _mark(earlier) == _mark(later):
+        return False  # it is known by its stamp, whenever it is seen
+    began = _began_to_send(history, later)
+    looks = [start for who, start, ended in history.remote.lists if who == later.who and ended <= began]
+    if not looks or earlier.listed_at > looks[-1]:
+        return True
+    if earlier.who == later.who:
+        return False
+    is_gone = min(earlier.gone_at, earlier.files_gone_at) <= later.sent_at
     is_hidden = history.remote.habits.is_named and earlier.was_cancelled  # in all but the first list
-    return earlier.who != later.who and (is_hidden or not looks or earlier.listed_at > looks[-1])
+    return is_gone or is_hidden or has_lost_its_root(history, earlier, later.sent_at)
+
+
+def _began_to_send(history: History, batch: RemoteBatch) -> float:
+    """When its applier began to send, this one and others before it: it searches before that, and then no more."""
+    began = batch.sent_at
+    for other in sorted(history.remote.batches, key=lambda one: -one.sent_at):
+        if other.who == batch.who and began - A_SENDING < other.sent_at < began:
+            began = other.sent_at
+    return began
 
 
 def _check_twins(history: History) -> None:

@@ -70,7 +70,7 @@ class RemoteBatch:
     named_at: float = 0.0  # result files have names from here on
     gone_at: float = NEVER
     files_gone_at: float = NEVER
-    files_from: float = 0.0
+    files_after: float = 0.0  # seconds after its end until its files can be had
     unknown_until: float = 0.0
     cancelled_at: float = NEVER
     is_unwanted: bool = False  # a person had it cancelled
@@ -185,7 +185,7 @@ class Remote:
         elif world.happens(habits.very_late_results):
             batch.named_at += 240 + 240 * rng.random()
         if world.happens(habits.slow_files):
-            batch.files_from = batch.ends_at + 150 * rng.random()
+            batch.files_after = 150 * rng.random()
         if world.happens(habits.losses):
             batch.gone_at = batch.ends_at + 7200 * rng.random()
         elif world.happens(habits.file_losses):
@@ -288,7 +288,8 @@ class Remote:
         """The bytes of a result file; None when it is not there any more."""
         remote_id, _, kind = ref.partition("/")
         batch = self.batch(remote_id)
-        if batch is None or not batch.files_from <= self.world.seconds < min(batch.gone_at, batch.files_gone_at):
+        now = self.world.seconds
+        if batch is None or not batch.over_at + batch.files_after <= now < min(batch.gone_at, batch.files_gone_at):
             return None
         output, error = self._lines(batch)
         return b"".join(output if kind == "output" else error)

@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 from runner.apply.reconcile import Result
-from runner.errors import BlockedError
+from runner.errors import BlockedError, StateError
 from runner.plan.remaining import Row
 from runner.state.home import home_of
 from tests.simulation import checker
@@ -206,7 +206,10 @@ class Scenario:
 
         A state that was lost, or another clone, may have sent a set as the remainder of a batch that is gone by now,
         or from an upload where now a remainder would do. What stands there can then not be told from other work.
+        And where two write the same raw file, with no lock between them, the damage is noticed and nothing shown.
         """
+        if self.appliers_kind == "shared" and any(isinstance(one, StateError) for one in result.troubles.values()):
+            return True
         knows_all = not self.history.forgotten and self.second is None
         are_blocked = all(isinstance(error, BlockedError) for error in result.troubles.values())
         return self.remote.habits.is_named and bool(result.troubles) and are_blocked and not knows_all
