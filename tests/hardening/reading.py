@@ -7,6 +7,7 @@ attribute to anybody.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,6 +85,12 @@ def whole_number(digits: str) -> int | str:
     return int(digits) if len(digits) < 19 else f"a number of {len(digits)} digits"
 
 
+def _status_of(said: Any) -> int | None:
+    """A status as a number, from a number or its digits; None where it is no such thing."""
+    is_number = isinstance(said, int | float) and math.isfinite(said)
+    return int(said) if is_number or (isinstance(said, str) and said.isdecimal()) else None
+
+
 def verdict_of(row: dict[str, Any]) -> str:
     """`ok`, `error`, `again`, `request` or `unreadable`."""
     response, error = row.get("response"), row.get("error")
@@ -96,9 +103,7 @@ def verdict_of(row: dict[str, Any]) -> str:
     if not isinstance(response, dict):
         return "unreadable"
     status = response.get("status_code")
-    number = (
-        int(status) if isinstance(status, int | float) or (isinstance(status, str) and status.isdecimal()) else None
-    )
+    number = _status_of(status)
     if status is not None and (number is None or number >= 1 << 53):
         return "unreadable"
     is_wrapped = response.get("body") is not None or status is not None
