@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from runner.apply.refresh import LATE_RESULTS
+from runner.apply.refresh import is_late
 from runner.apply.session import Session
 from runner.errors import NotFound, OutcomeUnknown, RemoteError
 from runner.job.observed import Observed, Phase, ResultFile
@@ -15,7 +15,7 @@ from runner.results import index
 DOWNLOADS = 3
 OUTPUT = "output"
 GONE = -1  # the size of a file that is not there
-FILES_SETTLE = timedelta(days=1)  # after its end, the files of a batch are what they will ever be
+FILES_SETTLE = timedelta(days=1)  # after its end, the files of a batch do not change any more
 
 
 def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
@@ -35,9 +35,14 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
             break
     else:
         raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
-    if is_all and _is_something_else(report, seen) and not _has_ended_since(session, seen, FILES_SETTLE):
+    if is_all and _is_something_else(report, seen) and not _are_settled(session, seen):
         finished = seen.counts.completed + seen.counts.failed
         raise OutcomeUnknown(f"{finished:,} rows have finished, and what came in place of the files holds none of them")
+    if not is_all:
+        what = ", ".join(file.kind for file in seen.result_files if file not in [one for one, _ in had])
+        session.reporter.warn(
+            f"{batch.owner}: the remote no longer has every file of `{batch.remote_id}`: {what} is gone"
+        )
     results = tuple(ResultObject(file.name, file.stat().st_size) for _, file in had)
     _tell(session, batch, report)
     return record(session, batch, seen, results, report.index, tally_of(report))
@@ -60,11 +65,8 @@ def _download(session: Session, batch: Batch, seen: Observed) -> tuple[list[tupl
             had.append((offered, file))
     if gone is None:
         return had, sizes
-    may_still_come = seen.ended_at is not None and not _has_ended_since(session, seen, LATE_RESULTS)
-    if not had or may_still_come:
+    if not had or not is_late(session, seen):
         raise gone
-    what = ", ".join(file.kind for file in seen.result_files if file not in [one for one, _ in had])
-    session.reporter.warn(f"{batch.owner}: the remote no longer has every file of `{batch.remote_id}`: {what} is gone")
     return had, sizes
 
 
@@ -118,9 +120,9 @@ def _is_something_else(report: index.IndexReport, seen: Observed) -> bool:
     return not sum(report.told) or (bool(outputs) and not sum(outputs) and seen.counts.completed > 0)
 
 
-def _has_ended_since(session: Session, seen: Observed, age: timedelta) -> bool:
-    """Whether a batch ended that long ago, as far as the remote says when."""
-    return seen.ended_at is not None and session.clock.now() - seen.ended_at > age
+def _are_settled(session: Session, seen: Observed) -> bool:
+    """Whether the files of a batch are what they will ever be, as far as the remote says when it ended."""
+    return seen.ended_at is not None and session.clock.now() - seen.ended_at > FILES_SETTLE
 
 
 def record(

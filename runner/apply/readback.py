@@ -80,8 +80,12 @@ def _of_others(session: Session) -> Iterator[tuple[int, AnyJob]]:
         if not _was_written(path, is_folder=is_folder(job.output)):
             continue
         record = records.get(job.address)
-        is_ours = record is not None and record.output == job.output and record.written_sha256
-        if not is_ours or record is None or stamp_of(path, job.output) != record.output_stamp:
+        if (
+            record is None
+            or record.output != job.output
+            or not record.written_sha256
+            or stamp_of(path, job.output) != record.output_stamp
+        ):
             yield number, job
 
 

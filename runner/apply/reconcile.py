@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from runner.apply import outputs, recover, submit, waves
 from runner.apply.collect import collect, failure_of, lose
 from runner.apply.readback import remember
-from runner.apply.refresh import LATE_RESULTS, look, sweep_twins
+from runner.apply.refresh import is_late, look, sweep_twins
 from runner.apply.reporter import progress_of
 from runner.apply.session import Session
 from runner.apply.settle import settle_all
@@ -65,6 +65,8 @@ def apply(
     while True:
         with lock(session.home.folder, command=command, now=session.clock.now(), wait_seconds=lock_seconds):
             before = (result.submitted, result.collected) if result else None
+            if result is None:
+                begin(session)
             result = one_pass(session, guards, confirm, result)
         if not result.is_running or session.stop.is_set():
             return result
@@ -96,11 +98,15 @@ def _card_of(session: Session, batch: Batch) -> Capabilities:
     return session.remotes.audio_card(name) if batch.is_wave else session.remotes.card(name)
 
 
+def begin(session: Session) -> None:
+    """What comes before the first pass, under the lock: outputs are read back, and half rendered uploads swept."""
+    remember(session)
+    for leftover in session.home.tmp.iterdir():  # of a killed command: nobody else is at work on one
+        leftover.unlink()
+
+
 def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None = None) -> Result:
     """Everything that can be done now. `last` is what the passes before added up to."""
-    if last is None:
-        remember(session)
-        _sweep_spool(session)
     settle_all(session, session.records.batches())
     collected = _observe(session, guards)
     recorded = session.recorded()
@@ -123,12 +129,6 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     result.is_running = _is_running(session, result.plan) or still_wanted
     _show(session, result.plan)
     return result
-
-
-def _sweep_spool(session: Session) -> None:
-    """Uploads that a killed command left half rendered. We hold the lock: nobody is at work on one."""
-    for leftover in session.home.tmp.iterdir():
-        leftover.unlink()
 
 
 def _write(session: Session, result: Result, recorded: Recorded, rewrite: outputs.Rewrite) -> None:
@@ -197,7 +197,7 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
                 _note(session, batch, sight)
                 return False
     except RemoteError as error:
-        if isinstance(error, NotFound) and _is_late(session, sight):
+        if isinstance(error, NotFound) and is_late(session, sight):
             # Its files were deleted, and will not come back
             session.reporter.warn(f"{batch.owner}: `{batch.remote_id}`: {failure_of(error)}")
             lose(session, batch)
@@ -213,12 +213,6 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
             )
             session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {failure_of(error)}")
         return False
-
-
-def _is_late(session: Session, sight: Sight) -> bool:
-    """Whether a batch ended so long ago that files which are not there yet are not coming."""
-    ended_at = sight.ended_at if isinstance(sight, Observed) else None
-    return ended_at is None or session.clock.now() - ended_at > LATE_RESULTS
 
 
 def _note(session: Session, batch: Batch, sight: Sight) -> None:

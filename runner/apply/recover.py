@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -26,11 +25,6 @@ from runner.job.packed import Sorter, common, union, without
 from runner.job.recorded import REMOTE, Batch, Stage
 from runner.providers.base import Provider
 from runner.results.parse import key_of
-
-if TYPE_CHECKING:
-    pass
-
-ADOPTED = "adopted"
 
 
 class Found(Enum):

@@ -77,6 +77,12 @@ def _final_by_now(sight: Sight, now: datetime) -> Sight:
     return replace(sight, results_are_final=age > LATE_RESULTS)
 
 
+def is_late(session: Session, sight: Sight) -> bool:
+    """Whether a batch ended so long ago, or nobody knows when, that files which are not there are not coming."""
+    ended_at = sight.ended_at if isinstance(sight, Observed) else None
+    return ended_at is None or session.clock.now() - ended_at > LATE_RESULTS
+
+
 def _listed(provider: Provider, batches: Sequence[Batch]) -> dict[str, Observed]:
     """What the remote lists, by its ids. Raises NotSent where it cannot be reached at all."""
     if not provider.card.can_list:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from runner.apply.readback import remember
-from runner.apply.reconcile import Result, one_pass
+from runner.apply.reconcile import Result, begin, one_pass
 from runner.apply.session import Session
 from runner.apply.shadow import Shadow
 from runner.job.desired import Desired
@@ -72,7 +71,7 @@ def rehearse(session: Session, guards: Guards, lost_accounts: Sequence[str]) -> 
     """
     shadow = session.shadow
     assert shadow is not None, "a rehearsal writes nothing of the project's"
-    remember(session)
+    begin(session)
     _trust(session, lost_accounts)
     result: Result | None = None
     while True:

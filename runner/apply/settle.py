@@ -9,7 +9,7 @@ from runner.apply.session import Session
 from runner.apply.submission import CONFLICT, as_met, submission_of
 from runner.errors import Refused, RemoteError, RunnerError
 from runner.job.capabilities import EffectClass
-from runner.job.observed import FailureKind, Observed
+from runner.job.observed import Observed
 from runner.job.recorded import Batch, Stage, Tally
 from runner.providers.base import Provider
 from runner.results import index
@@ -60,7 +60,7 @@ def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Ob
     One that goes on comes before one that was refused, and what will not change before what was only put off: that one
     may be of a state that is lost.
     """
-    first, *twins = sorted(found, key=lambda seen: (seen.is_refusal, _is_put_off(seen), age_of(seen)))
+    first, *twins = sorted(found, key=_preference)
     adopted = _save(
         session,
         batch.but(
@@ -79,8 +79,9 @@ def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Ob
     return adopted
 
 
-def _is_put_off(seen: Observed) -> bool:
-    return seen.failure is not None and seen.failure.kind in (FailureKind.QUOTA, FailureKind.FILE_NOT_VISIBLE)
+def _preference(seen: Observed) -> tuple[bool, bool, tuple[bool, float, str]]:
+    is_put_off = seen.failure is not None and seen.failure.is_put_off
+    return seen.is_refusal, is_put_off, age_of(seen)
 
 
 def _search_twice(session: Session, provider: Provider, batch: Batch) -> list[Observed]:

@@ -41,6 +41,11 @@ class Failure(msgspec.Struct, frozen=True):
     code: str
     message: str  # the remote's own words, first 256 characters
 
+    @property
+    def is_put_off(self) -> bool:
+        """The same upload may be taken later: nothing was refused for good."""
+        return self.kind in (FailureKind.QUOTA, FailureKind.FILE_NOT_VISIBLE)
+
 
 class Counts(msgspec.Struct, frozen=True):
     total: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runner.job.observed import FailureKind, Observed, Phase
+from runner.job.observed import Failure, FailureKind, Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action, Change, Reason
 
@@ -44,17 +44,13 @@ def _choose(batch: Batch, sight: Sight) -> tuple[Action, Reason, str]:
         case (Stage.INTENT, _):
             return Action.WAIT, Reason.OPEN_INTENT, batch.trouble
         case Stage.DEFERRED, _:
-            return Action.WAIT, _deferral(batch), batch.failure.message if batch.failure else batch.trouble
+            return Action.WAIT, _deferral(batch.failure), batch.failure.message if batch.failure else batch.trouble
         case _, CannotSee(why=why):
             return Action.WAIT, Reason.CANNOT_SEE, why
         case _, Gone():
             return Action.LOSE, Reason.GONE, ""
-        case _, Observed(phase=Phase.FAILED, failure=failure) if failure and failure.kind is FailureKind.QUOTA:
-            return Action.DEFER, Reason.QUOTA, failure.message
-        case _, Observed(phase=Phase.FAILED, failure=failure) if (
-            failure and failure.kind is FailureKind.FILE_NOT_VISIBLE
-        ):
-            return Action.DEFER, Reason.FILE_NOT_VISIBLE, failure.message
+        case _, Observed(phase=Phase.FAILED, failure=failure) if failure and failure.is_put_off:
+            return Action.DEFER, _deferral(failure), failure.message
         case _, Observed() if sight.phase.has_ended and not sight.results_are_final:
             return Action.WAIT, Reason.RESULTS_LATE, ""
         case _, Observed() if sight.phase.has_ended:
@@ -65,7 +61,7 @@ def _choose(batch: Batch, sight: Sight) -> tuple[Action, Reason, str]:
             return Action.WAIT, Reason.RUNNING, sight.stall if isinstance(sight, Observed) else ""
 
 
-def _deferral(batch: Batch) -> Reason:
-    if batch.failure and batch.failure.kind is FailureKind.FILE_NOT_VISIBLE:
+def _deferral(failure: Failure | None) -> Reason:
+    if failure and failure.kind is FailureKind.FILE_NOT_VISIBLE:
         return Reason.FILE_NOT_VISIBLE
     return Reason.QUOTA

@@ -15,7 +15,7 @@ from runner.errors import StateError
 from runner.job.outcomes import Outcome
 from runner.state.commits import DAMAGED, Read, commit, header
 from runner.state.grouped import Grouped, Item
-from runner.state.objects import sweep_beside, sync_folder
+from runner.state.objects import sweep_beside, sync_folder, write_whole
 from runner.state.wave import Entry, State, States, Step
 
 __all__ = ["DiskJournal", "Entry", "Journal", "MemoryJournal", "State", "States", "Step", "read_states"]
@@ -125,14 +125,7 @@ def _create(path: Path, raw: Path, rows: int) -> None:
         raise StateError(f"`{raw}` holds answers, but `{path}` is gone", hint=DAMAGED)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     sweep_beside(path)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        _write(descriptor, header(rows), 0)
-    finally:
-        os.close(descriptor)
-    beside.replace(path)
-    sync_folder(path.parent)
+    write_whole(path, header(rows))
 
 
 def _opened(path: Path, *, writes: bool = True, may_create: bool = False) -> int:

@@ -14,7 +14,7 @@ from tests.hardening.conftest import OwnLab, lab_in, sampled
 from tests.hardening.test_keys import AUDIO, EMBEDDED, FIREWORKS, OPENAI, project
 from tests.journeys.audio.lab import AudioLab, lab_of
 from tests.journeys.fireworks.lab import Account, FireLab
-from tests.journeys.lab import RUNNER, Server
+from tests.journeys.lab import RUNNER, Lab, Server
 
 FORBIDDEN = """\
 import os, sys
@@ -111,6 +111,17 @@ def changing(asked: dict[str, int]) -> dict[str, int]:
 READ_ONLY = {"RUNNER_READONLY": "1"}
 
 
+def try_to_change(lab: Lab) -> None:
+    """Every command that would change a batch in flight or ended, read-only."""
+    lab.run("cancel", "answers", code=None, **READ_ONLY)
+    lab.rows(12)
+    lab.apply("--no-wait", code=None, **READ_ONLY)
+    lab.server.fault(hold=None)
+    lab.apply("--no-wait", code=None, **READ_ONLY)
+    lab.run("retry", "answers", "--replace", code=None, **READ_ONLY)
+    lab.apply("--no-wait", "--confirm-repay", code=None, **READ_ONLY)
+
+
 def test_read_only_lets_no_openai_call_out(tmp_path: Path, server: Server) -> None:
     lab = lab_in(tmp_path / "project", server)
     server.fault(hold=0.3)
@@ -120,13 +131,7 @@ def test_read_only_lets_no_openai_call_out(tmp_path: Path, server: Server) -> No
     assert changing(server.asked()) == before
     lab.apply("--no-wait", code=3)
     before = changing(server.asked())
-    lab.run("cancel", "answers", code=None, **READ_ONLY)
-    lab.rows(12)
-    lab.apply("--no-wait", code=None, **READ_ONLY)
-    server.fault(hold=None)
-    lab.apply("--no-wait", code=None, **READ_ONLY)
-    lab.run("retry", "answers", "--replace", code=None, **READ_ONLY)
-    lab.apply("--no-wait", "--confirm-repay", code=None, **READ_ONLY)
+    try_to_change(lab)
     lab.run("fetch", "answers", "--to", "raw", code=None, **READ_ONLY)
     assert changing(server.asked()) == before
     assert lab.mine() == 1
@@ -145,13 +150,7 @@ def test_read_only_lets_no_fireworks_call_out(tmp_path: Path, server: Server) ->
     lab.apply("--no-wait", code=3)
     before = changing(account.asked())
     assert before
-    lab.run("cancel", "answers", code=None, **READ_ONLY)
-    lab.rows(12)
-    lab.apply("--no-wait", code=None, **READ_ONLY)
-    server.fault(hold=None)
-    lab.apply("--no-wait", code=None, **READ_ONLY)
-    lab.run("retry", "answers", "--replace", code=None, **READ_ONLY)
-    lab.apply("--no-wait", "--confirm-repay", code=None, **READ_ONLY)
+    try_to_change(lab)
     assert changing(account.asked()) == before
     assert account.states() != ["CANCELLED"]
 

@@ -222,7 +222,7 @@ def played(style: str, tmp_path: Path, remote: tuple[Server, Proxy]) -> Iterator
 
     yield of
     proxy.disarm()
-    server.fault(**dict.fromkeys(server.get("/_faults")["faults"]))
+    server.calm()
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,10 @@ class Server:
         """Switch faults on, or off with None."""
         self._call("PUT", "/_faults", faults)
 
+    def calm(self) -> None:
+        """Switch all faults off."""
+        self.fault(**dict.fromkeys(self.get("/_faults")["faults"]))
+
     def get(self, path: str) -> Any:
         return self._call("GET", path)
 

@@ -52,7 +52,7 @@ providers:
   fireworks-audio:
     overrides: {{min_poll_s: 2, max_poll_s: 4, defer_s: 8}}
 """
-IN_PARTS = "ready_s: 30, upload_bytes: 1, part_bytes: 700"
+IN_PARTS = FIREWORKS.replace("ready_s: 30", "ready_s: 30, upload_bytes: 1, part_bytes: 700")
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ COLUMNS: dict[str, Column] = {
             "fireworks getUploadEndpoint",
             "fireworks",
             rf"^POST {ACCOUNT}/datasets/[^/]+:getUploadEndpoint",
-            FIREWORKS.replace("ready_s: 30", IN_PARTS),
+            IN_PARTS,
             writes=True,
             has_body=True,
         ),
@@ -142,7 +142,7 @@ COLUMNS: dict[str, Column] = {
             "fireworks signed PUT",
             "fireworks",
             r"^PUT /storage/",
-            FIREWORKS.replace("ready_s: 30", IN_PARTS),
+            IN_PARTS,
             writes=True,
             has_body=True,
         ),
@@ -150,7 +150,7 @@ COLUMNS: dict[str, Column] = {
             "fireworks validateUpload",
             "fireworks",
             rf"^POST {ACCOUNT}/datasets/[^/]+:validateUpload",
-            FIREWORKS.replace("ready_s: 30", IN_PARTS),
+            IN_PARTS,
             writes=True,
             has_body=True,
         ),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from runner.apply.cancel import cancel
 from runner.apply.desire import desire
-from runner.apply.reconcile import Result, apply, one_pass
+from runner.apply.reconcile import Result, apply, begin, one_pass
 from runner.apply.remotes import Remotes
 from runner.apply.retry import retry
 from runner.apply.session import Session
@@ -91,8 +91,10 @@ class Commands:
     def one_pass(self, applier: Applier) -> None:
         """One pass, in the middle of somebody else's. It holds no lock."""
         session = self.session(applier)
-        for _ in range(self._world.rng.choice((1, 1, 2))):
+        for again in range(self._world.rng.choice((1, 1, 2))):
             try:
+                if not again:
+                    begin(session)
                 result = one_pass(session, self.guards, _yes)
             except RunnerError as error:
                 self._world.note(applier.name, f"ended by {error!r}")

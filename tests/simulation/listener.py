@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
+from runner.errors import NotFound, OutcomeUnknown
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
 from runner.providers.audio import Heard, Receipt, Recording
 from tests.simulation.calls import CallRemote
-from tests.simulation.provider import LONGEST_CALL, ORIGIN
+from tests.simulation.provider import LONGEST_CALL, ORIGIN, stop_on
 from tests.simulation.turns import Turns
 from tests.simulation.world import Crash
 
@@ -46,7 +46,7 @@ class SimulatedListener:
         world.seconds += world.rng.random() * (LONGEST_CALL if fault == "unknown" else 0.5)
         if fault == "refused":
             remote.refused.add(key)
-        self._stop_on(fault)
+        stop_on(world, fault)
         remote.sent.append((sent_at, key))
         try:
             self.turns.meanwhile()
@@ -88,7 +88,7 @@ class SimulatedListener:
         world.boundary("before look")
         fault = world.rng.choice(_UNHEARD) if world.happens(world.fault_rate) else None
         world.seconds += world.rng.random() * (LONGEST_CALL if fault == "unknown" else 0.5)
-        self._stop_on(fault)
+        stop_on(world, fault)
         if fault == "unknown":
             raise OutcomeUnknown("no answer")
         self.turns.meanwhile()
@@ -101,20 +101,6 @@ class SimulatedListener:
         if heard.phase.has_ended:
             call.told_at = min(call.told_at, world.seconds)
         return heard
-
-    def _stop_on(self, fault: str | None) -> None:
-        """Raise what certainly had no effect."""
-        match fault:
-            case "not sent":
-                raise NotSent("the remote cannot be reached")
-            case "limited":
-                raise RateLimited("slow down", status=429, retry_after=self._world.rng.choice((None, 5.0, 100.0)))
-            case "refused":
-                raise Refused("not this one", status=400)
-            case "auth":
-                raise AuthFailed("who are you", status=401)
-            case "changed":
-                raise DataError("the recording is not what it was")
 
     def close(self) -> None:
         pass

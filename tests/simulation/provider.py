@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from runner.errors import AuthFailed, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
+from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
 from runner.job.capabilities import Capabilities, EffectClass, Limits, LineFormat, Windows
 from runner.job.observed import Observed, Origin, Phase, ResultFile
 from runner.providers.base import LineageFile, Submission, Upload
 from tests.simulation.remote import Remote, RemoteBatch
 from tests.simulation.rows import PROVIDER
-from tests.simulation.world import BEGIN, Crash
+from tests.simulation.world import BEGIN, Crash, World
 
 ORIGIN = Origin(PROVIDER, "sim.invalid", "acme")
 SLACK = timedelta(minutes=10)
@@ -31,6 +31,21 @@ def card_of(*, is_named: bool, settle_seconds: float, lines: int, poll_seconds: 
         min_poll_seconds=poll_seconds,
         max_poll_seconds=7200.0,
     )
+
+
+def stop_on(world: World, fault: str | None) -> None:
+    """Raise what certainly had no effect."""
+    match fault:
+        case "not sent":
+            raise NotSent("the remote cannot be reached")
+        case "limited":
+            raise RateLimited("slow down", status=429, retry_after=world.rng.choice((None, 5.0, 100.0)))
+        case "refused":
+            raise Refused("not this one", status=400)
+        case "auth":
+            raise AuthFailed("who are you", status=401)
+        case "changed":
+            raise DataError("the recording is not what it was")
 
 
 class SimulatedProvider:
@@ -53,7 +68,7 @@ class SimulatedProvider:
         fault = self._call("upload")
         if fault == "refused":
             raise Refused("the file is not good", status=400)
-        self._stop_on(fault)
+        stop_on(self._world, fault)
         if fault == "unknown" and self._world.rng.random() < 0.5:
             raise OutcomeUnknown("cut off")
         ref = f"{submission.name}-in" if self._remote.habits.is_named else f"file-{self._remote.number()}"
@@ -74,7 +89,7 @@ class SimulatedProvider:
         remote, world = self._remote, self._world
         sent_at = world.seconds
         fault = self._call("submit")
-        self._stop_on(fault)
+        stop_on(self._world, fault)
         there = remote.batch(submission.name) if remote.habits.is_named else None
         if there is not None and there.is_there(world.seconds):
             self._end("submit", fault)
@@ -224,7 +239,7 @@ class SimulatedProvider:
 
     def cancel(self, remote_id: str) -> Observed:
         fault = self._call("cancel")
-        self._stop_on(fault)
+        stop_on(self._world, fault)
         batch = self._remote.batch(remote_id)
         if batch is None or not batch.is_there(self._world.seconds):
             return Observed(remote_id, Phase.CANCELLED, "gone", ended_at=self._world.now())
@@ -252,18 +267,6 @@ class SimulatedProvider:
         world.seconds += world.rng.random() * (LONGEST_CALL if fault == "unknown" else 0.5)
         return fault
 
-    def _stop_on(self, fault: str | None) -> None:
-        """Raise what certainly had no effect."""
-        match fault:
-            case "not sent":
-                raise NotSent("the remote cannot be reached")
-            case "limited":
-                raise RateLimited("slow down", status=429, retry_after=self._world.rng.choice((None, 5.0, 100.0)))
-            case "refused":
-                raise Refused("not now", status=400)
-            case "auth":
-                raise AuthFailed("who are you", status=401)
-
     def _end(self, verb: str, fault: str | None) -> None:
         """The effect is there; whether anybody hears of it is another thing."""
         self._world.boundary(f"after {verb}")
@@ -273,6 +276,6 @@ class SimulatedProvider:
     def _ask(self, verb: str) -> None:
         """A call that changes nothing."""
         fault = self._call(verb)
-        self._stop_on(fault)
+        stop_on(self._world, fault)
         if fault == "unknown":
             raise OutcomeUnknown("no answer")

@@ -19,7 +19,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def server(shared: Server) -> Iterator[Server]:
     yield shared
-    shared.fault(**dict.fromkeys(shared.get("/_faults")["faults"]))
+    shared.calm()
 
 
 @pytest.fixture
