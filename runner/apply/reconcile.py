@@ -155,6 +155,7 @@ def _observe(session: Session, guards: Guards) -> int:
     batches = [batch for batch in active if not batch.is_wave]
     looks = look(session, batches)
     sweep_twins(session, session.records.batches(), looks)
+    recover.stop_latecomers(session, looks)
     for batch in batches:
         if (sight := looks.sights.get(batch.key)) is not None:
             current = session.records.batch(batch.key) or batch

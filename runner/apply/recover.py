@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.apply.collect import collect
-from runner.apply.refresh import CLOCK_SLACK, Looks, sweep_twins
+from runner.apply.refresh import CLOCK_SLACK, Looks, cancel_duplicate, sweep_twins
 from runner.apply.session import Session
 from runner.errors import NotFound
 from runner.job.capabilities import EffectClass
@@ -55,7 +55,7 @@ def _search(session: Session, name: str) -> int:
     record = session.records.project()
     assert record is not None
     batches = session.records.batches()
-    known = {batch.remote_id for batch in batches} | {twin for batch in batches for twin in batch.twins}
+    known = _known(batches)
     since = None
     began = session.clock.now()
     if str(origin) in record.recovered_from and str(origin) in record.searched_at:
@@ -82,7 +82,9 @@ def _search(session: Session, name: str) -> int:
                 is_all = False
             case Found.LEFT:
                 left.add(session.objects.write_set(keys))
-    sweep_twins(session, session.records.batches(), Looks(listed=[(provider, seen) for seen in listed]))
+    looks = Looks(listed=[(provider, seen) for seen in listed])
+    sweep_twins(session, session.records.batches(), looks)
+    stop_latecomers(session, looks)
     if not is_all:
         return adopted  # the next search begins where this one did
     record = session.records.project()
@@ -92,6 +94,46 @@ def _search(session: Session, name: str) -> int:
     searched_at = {**record.searched_at, str(origin): began}
     session.records.save(replace(record, searched_at=searched_at, left={**record.left, str(origin): sorted(left)}))
     return adopted
+
+
+def stop_latecomers(session: Session, looks: Looks) -> None:
+    """Stop and count creates that took effect after they were given up, when their requests had been sent in others.
+
+    They are known by their stamp. One that holds something which is still to be sent is no duplicate: it is adopted.
+    """
+    batches = session.records.batches()
+    given_up = {_short_stamp(one.keys_sha256, str(one.attempt)): one for one in batches if one.is_given_up}
+    if not given_up:
+        return
+    known = _known(batches)
+    for provider, seen in looks.listed:
+        batch = given_up.get(_short_stamp(seen.stamp.get("runner_set", ""), seen.stamp.get("runner_attempt", "")))
+        if batch is None or seen.remote_id in known or seen.is_refusal or seen.remote_id in batch.refused:
+            continue
+        if batch.origin != provider.origin or not provider.is_of(batch.project, seen):
+            continue
+        keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+        free, _ = _unsettled(session)
+        overlap = common(keys, _held_elsewhere(session))
+        if overlap and not common(free, keys):
+            what = "of a create that was given up, and its requests were sent since"
+            cancel_duplicate(session, provider, batch, seen, what, overlap)
+
+
+def _short_stamp(keys_sha256: str, attempt: str) -> tuple[str, str]:
+    """What a batch is known by on every remote: names have room for sixteen digits of its set."""
+    return keys_sha256[:16], attempt
+
+
+def _known(batches: Iterable[Batch]) -> set[str]:
+    """The remote ids of all that is on record."""
+    return {remote_id for batch in batches for remote_id in (batch.remote_id, *batch.twins)}
+
+
+def _held_elsewhere(session: Session) -> bytes:
+    """Keys that batches on record hold in flight, or have answered."""
+    entries = session.recorded().batches
+    return union([entry.keys if entry.batch.is_active else answered(entry.index) for entry in entries])
 
 
 def _unsettled(session: Session) -> tuple[bytes, bytes]:

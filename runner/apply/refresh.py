@@ -167,22 +167,26 @@ def age_of(seen: Observed) -> tuple[bool, float, str]:
 
 def cancel_twin(session: Session, provider: Provider, batch: Batch, twin: Observed) -> Batch:
     """Stop the duplicate of a batch and remember it; the batch as recorded afterwards."""
+    return cancel_duplicate(session, provider, batch, twin, f"a duplicate of `{batch.remote_id}`", batch.rows)
+
+
+def cancel_duplicate(
+    session: Session, provider: Provider, batch: Batch, twin: Observed, what: str, overlap: int
+) -> Batch:
+    """Stop `twin`, which is `what`, and count it with a batch; the batch as recorded afterwards."""
     try:
         if not twin.phase.has_ended:
             provider.cancel(twin.remote_id)
     except RunnerError as error:
         session.reporter.warn(
-            f"{batch.owner}: `{twin.remote_id}` is a duplicate of `{batch.remote_id}`, and could not be cancelled now: "
-            f"{error.message}"
+            f"{batch.owner}: `{twin.remote_id}` is {what}, and could not be cancelled now: {error.message}"
         )
         return session.records.batch(batch.key) or batch  # as it was, so the next pass tries again
     current = session.records.batch(batch.key) or batch
     kept = current.but(remote_id=batch.remote_id, phase=batch.phase, twins=(*current.twins, twin.remote_id))
     session.records.save(kept)
-    session.reporter.warn(
-        f"{batch.owner}: `{twin.remote_id}` is a duplicate of `{batch.remote_id}`; "
-        f"it was cancelled ({batch.rows:,} requests overlap)"
-    )
+    done = "it had ended" if twin.phase.has_ended else "it was cancelled"
+    session.reporter.warn(f"{batch.owner}: `{twin.remote_id}` is {what}; {done} ({overlap:,} requests overlap)")
     return kept
 
 

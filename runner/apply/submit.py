@@ -84,7 +84,7 @@ def _intend(session: Session, job: Desired, submission: Submission, continued_fr
         (
             batch.attempt
             for batch in session.records.batches()
-            if batch.keys_sha256 == keys_sha256 and batch.stage is not Stage.DROPPED
+            if batch.keys_sha256 == keys_sha256 and (batch.stage is not Stage.DROPPED or batch.twins)
         ),
         default=0,
     )

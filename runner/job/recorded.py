@@ -109,6 +109,11 @@ class Batch(msgspec.Struct, frozen=True):
         """In flight: its rows are neither free nor settled."""
         return self.stage in (Stage.INTENT, Stage.SUBMITTED, Stage.DEFERRED)
 
+    @property
+    def is_given_up(self) -> bool:
+        """Its create was called and found not to have happened; it may do so yet."""
+        return self.stage is Stage.DROPPED and self.create_tries > 0 and not self.remote_id and not self.is_wave
+
     def but(self, **changes: object) -> Batch:
         """This record with some fields changed."""
         return msgspec.structs.replace(self, **changes)

@@ -27,6 +27,27 @@ def test_an_unanswered_create_makes_one_batch(lab: Lab, fault: dict[str, object]
     assert lab.apply().stdout == "Nothing to do\n"
 
 
+def test_a_create_that_takes_effect_after_it_was_given_up_is_stopped_and_counted(lab: Lab) -> None:
+    """Its rows were edited meanwhile: what was sent since is another set, and no twin by its stamp."""
+    lab.server.fault(lose_create_reply=1, list_lag=60, hold=0.3)
+    lab.apply("--no-wait", code=3)
+    assert [len(ids) for ids in lab.server.sent()] == [], "nobody can see the first one yet"
+    lab.rows({f"r{n}": f"word {n}" for n in range(9)})
+    lab.apply("--no-wait", code=3)
+    lab.server.fault(list_lag=None)
+    assert [len(ids) for ids in lab.server.sent()] == [10, 9]
+    done = lab.apply("--no-wait", code=3)
+    assert "was given up, and its requests were sent since; it was cancelled (9 requests overlap)" in done.stderr
+    lab.server.fault(hold=None)
+    lab.apply()
+    assert [batch["status"] for batch in lab.server.batches()] == ["cancelled", "completed"]
+    assert [row["error"] for row in lab.results()] == [None] * 9
+    assert lab.apply().stdout == "Nothing to do\n"
+    lab.rows(10)  # the first set again: it is no first attempt any more
+    lab.apply()
+    assert [len(ids) for ids in lab.server.sent()] == [10, 9, 1]
+
+
 def test_a_lost_upload_reply_costs_an_orphan_file_at_most(lab: Lab) -> None:
     lab.server.fault(lose_upload_reply=1)
     lab.apply(code=None)

@@ -165,7 +165,7 @@ def _did_not_meet(history: History, earlier: RemoteBatch, later: RemoteBatch) ->
     began = _began_to_send(history, later)
     looks = [start for who, start, ended in history.remote.lists if who == later.who and ended <= began]
     if not looks or earlier.listed_at > looks[-1]:
-        return True
+        return earlier.who != later.who or _was_recorded(history, earlier)
     if earlier.who == later.who:
         return False
     is_gone = min(earlier.gone_at, earlier.files_gone_at) <= later.sent_at

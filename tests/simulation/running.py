@@ -98,6 +98,7 @@ def summary_of(seed: int) -> Summary:
     del history
     if seed % 64 == 0:
         gc.collect()
+        gc.freeze()  # modules and caches need not be gone through again
     return summary
 
 
