@@ -272,7 +272,18 @@ def _has_moved(session: Session, plan: Plan, recorded: Recorded) -> bool:
 
 
 def _after_search(session: Session, guards: Guards, plan: Plan) -> Plan:
-    """The plan once the remotes were searched for work of ours; jobs of one that cannot be are left out."""
+    """The plan once the remotes were searched for work of ours; jobs of one that cannot be are left out.
+
+    Adopting takes its time, and others may send meanwhile: what is paid for comes after a search that found nothing.
+    """
+    while _adopted(session, plan):
+        _observe(session, guards)
+        plan = make(session.desired, session.recorded(), {}, guards, session.project.paths)
+    return plan
+
+
+def _adopted(session: Session, plan: Plan) -> int:
+    """How many batches of ours were found where a plan would send something."""
     providers = {job.address: job.provider for job in session.desired if job.card.can_list}
     adopted = 0
     for name in sorted({providers[one.address] for one in plan.submissions if one.address in providers}):
@@ -282,10 +293,7 @@ def _after_search(session: Session, guards: Guards, plan: Plan) -> Plan:
             for address, provider in providers.items():
                 if provider == name:
                     session.troubles[address] = error
-    if adopted:
-        _observe(session, guards)
-        return make(session.desired, session.recorded(), {}, guards, session.project.paths)
-    return plan
+    return adopted
 
 
 def _searched(session: Session, name: str) -> int:
