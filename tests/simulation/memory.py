@@ -10,7 +10,7 @@ from runner.errors import StateError
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
 from runner.state.base import Document
 from runner.state.objects import Objects
-from runner.state.records import Records, T
+from runner.state.records import PROJECT, Records, T
 from tests.simulation.world import World
 
 _Record = Batch | JobRecord | ProjectRecord | Retry
@@ -69,6 +69,12 @@ class SimulatedRecords(Records):
                     known[key] = next(_One(key, document).all(prefix, kind))
             found = self.store.read[prefix] = [known[key] for key, _ in documents]
         return iter(found)  # type: ignore[arg-type]  # of the kind its prefix says
+
+    def project(self) -> ProjectRecord | None:
+        known = self.store.read_of.get(PROJECT)
+        if known is None and (known := super().project()) is not None:
+            self.store.read_of[PROJECT] = known
+        return known  # type: ignore[return-value]  # of the kind its key says
 
     def batches(self) -> list[Batch]:
         known = self.store.in_order
