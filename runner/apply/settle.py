@@ -36,7 +36,9 @@ def settle(session: Session, batch: Batch) -> Batch:
         return _save(session, batch.but(trouble=error.message))
     if not found:
         session.drops[batch.key] = session.drops.get(batch.key, 0) + 1
-        return _save(session, batch.but(stage=Stage.DROPPED, trouble="the create did not take effect"))
+        return _save(
+            session, batch.but(stage=Stage.DROPPED, is_given_up=True, trouble="the create did not take effect")
+        )
     return adopt(session, provider, batch, found)
 
 

@@ -82,6 +82,7 @@ class Batch(msgspec.Struct, frozen=True):
     upload_ref: str = ""
     may_hold_upload: bool = False  # the remote may have this input from an earlier try
     create_tries: int = 0
+    is_given_up: bool = False  # dropped, since nothing came of an unanswered create; it may take effect yet
     remote_id: str = ""
     submitted_at: datetime | None = None
     not_before: datetime | None = None
@@ -108,11 +109,6 @@ class Batch(msgspec.Struct, frozen=True):
     def is_active(self) -> bool:
         """In flight: its rows are neither free nor settled."""
         return self.stage in (Stage.INTENT, Stage.SUBMITTED, Stage.DEFERRED)
-
-    @property
-    def is_given_up(self) -> bool:
-        """Its create was called and found not to have happened; it may do so yet."""
-        return self.stage is Stage.DROPPED and self.create_tries > 0 and not self.remote_id and not self.is_wave
 
     def but(self, **changes: object) -> Batch:
         """This record with some fields changed."""
