@@ -39,13 +39,27 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in a file the user wrote: where, what, and what to do about it."""
+    """One thing that is wrong in a file the user wrote: where, what, and what to do about it.
+
+    What is quoted from files and names in `message` and `hint` is made printable, so that it cannot steer a terminal.
+    """
 
     mark: Mark
     message: str
     hint: str = ""
     snippet: str = ""  # the source line, as written
     severity: str = "error"  # or "warning"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", printable(self.message))
+        object.__setattr__(self, "hint", printable(self.hint))
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with control characters spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class RunnerError(Exception):

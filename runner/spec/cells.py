@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from runner.job.address import address_of
@@ -34,7 +33,7 @@ class Scope:
 
     declared: Declared
     nouns: Nouns
-    root: Path
+    root: outputs.Root
     problems: Problems
 
 

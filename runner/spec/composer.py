@@ -181,6 +181,8 @@ class Composer:
         while not isinstance(inner := self._next(), yaml.MappingEndEvent):
             key = self._node(inner, depth + 1)
             value = self._node(self._next(), depth + 1)
+            if value.line > key.line and isinstance(value, Scalar) and value.is_plain and not value.source:
+                value.line, value.column = key.line, key.column  # nothing is there: the parser places it anywhere
             node.size += key.size + value.size
             node.height = max(node.height, key.height + 1, value.height + 1)
             name = self._key_name(key, node)

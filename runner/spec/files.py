@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from runner.errors import UsageError
-from runner.spec.problems import printable
+from runner.errors import UsageError, printable
 
 SUFFIXES = (".yaml", ".yml")
 

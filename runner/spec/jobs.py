@@ -16,7 +16,7 @@ from runner.spec.nodes import Mapping, Node, Scalar, Sequence
 from runner.spec.problems import Problems
 from runner.spec.project import AnyJob
 
-MAX_CELLS = 10_000
+MAX_JOBS = 10_000  # of a project, cells counted: a short matrix may ask for millions
 
 _REFERENCES = {"dataset": "datasets", "prompt": "prompts", "model": "models"}
 _MATRIX_KEYS = (*_REFERENCES, "replicate", "window")
@@ -41,7 +41,15 @@ def jobs_of(scope: Scope) -> list[AnyJob]:
         are_once = _check_fields(entry, problems)
         are_of_one_kind = recordings.check_fields(entry, problems)
         if entry.spec and are_known and are_once and are_of_one_kind:
-            found.extend(_cells(entry, scope))
+            lists = _matrix(entry, problems)
+            if lists is None:
+                continue
+            total = len(found) + math.prod(map(len, lists.values()))
+            if total > MAX_JOBS:
+                message = f"with {entry.subject} there are {total:,} jobs; a project may have {MAX_JOBS:,}"
+                problems.error(entry.value_mark("matrix"), message, "split them into several projects")
+                break
+            found.extend(_cells(entry, lists, scope))
     return sorted(found, key=lambda job: job.address)
 
 
@@ -87,14 +95,13 @@ def _check_fields(entry: Entry, problems: Problems) -> bool:
     return is_right
 
 
-def _cells(entry: Entry, scope: Scope) -> Iterator[AnyJob]:
-    """The cells of one job that are right. A model with a problem is not tried again in the next cell."""
+def _cells(entry: Entry, lists: dict[str, list[str]], scope: Scope) -> Iterator[AnyJob]:
+    """The cells of one job that are right, of these `lists`. A model with a problem is not tried in the next cell."""
     spec: JobSpec = entry.spec
     problems = scope.problems
-    lists = _matrix(entry, problems)
     mark = entry.value_mark("output")
     names = outputs.AUDIO_NAMES if spec.audio else outputs.NAMES
-    if lists is None or not outputs.check_template(spec.output, str(entry.subject), mark, problems, names):
+    if not outputs.check_template(spec.output, str(entry.subject), mark, problems, names):
         return
     missing = [key for key, values in lists.items() if len(values) > 1 and key not in outputs.names_in(spec.output)]
     if missing:
@@ -130,11 +137,6 @@ def _matrix(entry: Entry, problems: Problems) -> dict[str, list[str]] | None:
             message = f"`{value}` is twice in `matrix.{key}` of {entry.subject}"
             problems.error(_item_mark(entry.value("matrix", key), place, entry), message, "remove one of the two")
             is_right = False
-    cells = math.prod(len(values) for values in lists.values())
-    if cells > MAX_CELLS:
-        message = f"`matrix` of {entry.subject} has {cells:,} cells, more than {MAX_CELLS:,}"
-        problems.error(entry.value_mark("matrix"), message, "split it into several jobs")
-        return None
     return lists if is_right else None
 
 

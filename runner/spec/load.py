@@ -50,7 +50,7 @@ def _resolved(
         models=nouns.models_of(declared, providers, problems),
         providers=providers,
     )
-    jobs = jobs_of(Scope(declared, known, root, problems))
+    jobs = jobs_of(Scope(declared, known, outputs.Root(root), problems))
     datasets = [dataset for dataset in known.datasets.values() if dataset]
     outputs.check_collisions(jobs, _inputs(datasets, known.prompts.values(), files), problems)
     outputs.check_globs(jobs, datasets, problems)

@@ -49,11 +49,34 @@ def rendered(template: str, values: Mapping[str, str]) -> str:
     return f"{path}/" if template.endswith("/") else path
 
 
-def complaint_about(template: str, output: str, root: Path, *, may_be_folder: bool = False) -> tuple[str, str] | None:
-    """Why `output` (rendered from `template`) cannot be written, and what to do; None if it can.
+class Root:
+    """The project root. Thousands of outputs lie in few folders, so each folder is looked at once."""
 
-    root: with its own symlinks resolved.
-    """
+    def __init__(self, root: Path) -> None:
+        """root: with its own symlinks resolved."""
+        self._root = str(root).rstrip("/")
+        self._real: dict[str, str] = {}  # of folders: where they lie
+
+    def holds(self, output: str) -> bool:
+        """Whether a path, links followed, lies inside."""
+        folder, _, name = output.rstrip("/").rpartition("/")
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(f"{self._root}/{folder}")
+        path = f"{self._real[folder]}/{name}"
+        real = os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114  # never raises
+        return real.startswith(f"{self._root}/")
+
+    def has_file(self, path: str) -> bool:
+        """Never raises: a name may be too long to ask for."""
+        return os.path.isfile(f"{self._root}/{path}")  # noqa: PTH113
+
+    def has_folder(self, path: str) -> bool:
+        """The same for a folder."""
+        return os.path.isdir(f"{self._root}/{path}")  # noqa: PTH112
+
+
+def complaint_about(template: str, output: str, root: Root, *, may_be_folder: bool = False) -> tuple[str, str] | None:
+    """Why `output` (rendered from `template`) cannot be written, and what to do; None if it can."""
     suffixes = " ".join(OUTPUT_SUFFIXES)
     if "\\" in template or not template.isprintable():
         return "must not hold backslashes or control characters", "separate folders with `/`"
@@ -72,20 +95,14 @@ def complaint_about(template: str, output: str, root: Path, *, may_be_folder: bo
         return "is too long for a file name", ""
     if output.split("/")[0].casefold() == STATE_FOLDER:
         return f"must not be inside `{STATE_FOLDER}/`", "that is where runner keeps its state"
-    if not _is_inside(str(root), output):
+    if not root.holds(output):
         return "leaves the project root through a symlink", "outputs must stay inside the root"
-    # these never raise: a name may be too long to ask for
     if output.endswith("/"):
-        if os.path.isfile(root / output.rstrip("/")):  # noqa: PTH113
+        if root.has_file(output.rstrip("/")):
             return "is a file", "give the name of a folder"
-    elif os.path.isdir(root / output):  # noqa: PTH112
+    elif root.has_folder(output):
         return "is a folder", "give a file name" + (", or end it with `/`" if may_be_folder else "")
     return None
-
-
-def _is_inside(root: str, output: str) -> bool:
-    """root: with its own symlinks resolved."""
-    return os.path.realpath(f"{root}/{output}").startswith(root.rstrip("/") + "/")
 
 
 def check_collisions(jobs: Sequence[AnyJob], inputs: Mapping[str, str], problems: Problems) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from runner.errors import Mark, Problem, SpecError
+from runner.errors import Mark, Problem, SpecError, printable
 from runner.spec.secrets import redact
 
 MAX_PROBLEMS = 500  # of all files; nobody reads the next one before these are put right
@@ -71,8 +71,8 @@ class Problems:
         if len(self.found) >= MAX_PROBLEMS:
             self._unsaid = self._unsaid or mark
             return
-        words = printable(redact(message)), printable(redact(hint))
-        self.found.append(Problem(mark, *words, self._snippet(mark.file, mark.line), severity))
+        snippet = self._snippet(mark.file, mark.line)
+        self.found.append(Problem(mark, redact(message), redact(hint), snippet, severity))
 
     def _snippet(self, file: str, line: int) -> str:
         """Masked once per line: a line of a megabyte may hold a thousand problems."""
@@ -115,13 +115,6 @@ def nearest(word: str, candidates: Collection[str]) -> str | None:
             return name
     close = difflib.get_close_matches(word[:80], names, n=1, cutoff=0.6)
     return close[0] if close else None
-
-
-def printable(text: str) -> str:
-    """`text` on one line, with control characters spelled out: what users wrote cannot steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def render(problems: Sequence[Problem], root: Path) -> str:
