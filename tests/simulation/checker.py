@@ -220,12 +220,14 @@ def _mark(batch: RemoteBatch) -> tuple[str, str]:
 
 
 def _check_attempts(history: History) -> None:
-    """No request is asked more often than it may be, unless somebody decided so."""
+    """No request is asked more often than it may be, unless somebody decided so; duplicates are counted as such."""
     if not history.is_tame:
         return
     asked: dict[bytes, list[RemoteBatch]] = {}
     for batch in history.remote.batches:
         if (batch.failure is not None and not batch.was_cancelled) or batch.created_at > history.world.seconds:
+            continue
+        if batch.id in history.world.twins:
             continue
         for key in batch.keys:
             known = asked.setdefault(key, [])
