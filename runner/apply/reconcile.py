@@ -345,6 +345,9 @@ def _resubmit_deferred(session: Session, unwanted: set[str]) -> None:
             if batch.failure and batch.failure.kind is FailureKind.FILE_NOT_VISIBLE and batch.create_tries > 4:
                 session.records.save(batch.but(stage=Stage.DROPPED, trouble="the remote never saw the upload"))
                 continue
+            if recover.stands_in_for(session, provider, batch):  # then what is missing is planned anew
+                session.records.save(batch.but(stage=Stage.DROPPED, trouble="another batch holds some of its requests"))
+                continue
             submit.create(session, provider, batch)
         except RunnerError as error:
             session.troubles[batch.owner] = as_met(error)

@@ -96,6 +96,24 @@ def _search(session: Session, name: str) -> int:
     return adopted
 
 
+def stands_in_for(session: Session, provider: Provider, batch: Batch) -> bool:
+    """Whether a remote batch of ours that is not on record holds some requests of one that was put off.
+
+    Another clone, or a state that was lost, may have sent it. Raises RemoteError where the remote cannot be searched.
+    """
+    if not provider.card.can_list:
+        return False
+    known = _known(session.records.batches()).union(batch.refused)
+    mine = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    for seen in provider.batches(batch.intent_at - CLOCK_SLACK):
+        if seen.remote_id in known or seen.is_refusal or not provider.is_of(batch.project, seen):
+            continue
+        keys, _ = _keys_held(session, provider, seen)
+        if keys is not None and common(keys, mine):
+            return True
+    return False
+
+
 def stop_latecomers(session: Session, looks: Looks) -> None:
     """Stop and count creates that took effect after they were given up, when their requests had been sent in others.
 
@@ -232,7 +250,10 @@ def _keys_left_by(session: Session, provider: Provider, remote_id: str) -> bytes
     if parent is None:
         return None
     if parent.is_active:
-        parent = collect(session, parent, provider.look(remote_id))
+        seen = provider.look(remote_id)
+        if not seen.phase.has_ended:
+            return None  # it was deleted and made again: what the one before it left, nothing says any more
+        parent = collect(session, parent, seen)
     return unanswered(session.objects.read(f"{parent.key}/index", parent.index_sha256))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.journeys.lab import SPEC, Lab, until
@@ -149,6 +151,25 @@ def test_a_full_queue_and_an_unseen_file_use_the_same_upload_again(lab: Lab) -> 
     assert [batch["status"] for batch in batches] == ["failed", "completed"]
     assert len({batch["input_file_id"] for batch in batches}) == 1
     assert all(row["error"] is None for row in lab.results())
+
+
+def test_what_was_put_off_is_not_sent_again_beside_a_batch_that_appeared_meanwhile(lab: Lab) -> None:
+    """The state that knew of the first one was lost before any list showed it."""
+    lab.spec(SPEC.replace("min_poll_s: 0.05", "min_poll_s: 0.05, defer_s: 0.2"))
+    lab.server.fault(hold=0.0, list_lag=60)
+    lab.apply("--no-wait", code=3)
+    lab.forget()
+    lab.rows(11)
+    lab.server.fault(file_invisible=1)
+    lab.apply("--no-wait", code=3)  # sends all eleven, and the remote puts them off
+    time.sleep(0.2)
+    assert "the same upload again" in lab.apply("--no-wait", code=3).stderr
+    time.sleep(0.3)
+    lab.server.fault(hold=None, list_lag=None)
+    lab.apply()
+    assert [len(ids) for ids in lab.server.sent()] == [10, 1]
+    assert [row["error"] for row in lab.results()] == [None] * 11
+    assert lab.apply().stdout == "Nothing to do\n"
 
 
 def test_a_refused_batch_is_not_sent_again_until_it_changes(lab: Lab) -> None:

@@ -136,8 +136,8 @@ def _is_excused(history: History, earlier: RemoteBatch, later: RemoteBatch, twin
         return True  # nobody could see it; then it was found, stopped, counted and shown
     if history.is_tame:
         return False
-    if earlier.failure is not None:
-        return True  # it holds nothing, and may not have been seen
+    if earlier.failure is not None or (later.failure is not None and not later.was_cancelled):
+        return True  # one holds nothing, and may not have been seen; of the other nothing was asked
     if history.forgotten_since(later.sent_at, later.who):
         return True  # what was found then is forgotten
     if {earlier.id, later.id} & twins:
@@ -158,7 +158,7 @@ def _did_not_meet(history: History, earlier: RemoteBatch, later: RemoteBatch) ->
 
     Two that share a state and hold no lock go on with plans of their own, and with what came of them.
     """
-    if len(history.appliers) > 1 and history.appliers[0].store is history.appliers[1].store:
+    if _share_a_state(history):
         return True
     if earlier.who == later.who and _mark(earlier) == _mark(later):
         return False  # it is known by its stamp, whenever it is seen
@@ -170,7 +170,23 @@ def _did_not_meet(history: History, earlier: RemoteBatch, later: RemoteBatch) ->
         return False
     is_gone = min(earlier.gone_at, earlier.files_gone_at) <= later.sent_at
     is_hidden = history.remote.habits.is_named and earlier.was_cancelled  # in all but the first list
-    return is_gone or is_hidden or has_lost_its_root(history, earlier, later.sent_at)
+    return is_gone or is_hidden or not _is_whole_in_list(history, earlier, began)
+
+
+def _share_a_state(history: History) -> bool:
+    return len(history.appliers) > 1 and history.appliers[0].store is history.appliers[1].store
+
+
+def _is_whole_in_list(history: History, batch: RemoteBatch, now: float) -> bool:
+    """Whether a list showed all that tells what a batch holds: itself, and the ones it continues."""
+    if has_lost_its_root(history, batch, now):
+        return False
+    by_id = {one.id: one for one in history.remote.batches}
+    while batch.continued_from:
+        batch = by_id[batch.continued_from]
+        if batch.listed_at > now:
+            return False
+    return True
 
 
 def _began_to_send(history: History, batch: RemoteBatch) -> float:
@@ -191,11 +207,23 @@ def _check_twins(history: History) -> None:
     for batch in history.remote.batches:
         same.setdefault(_mark(batch), []).append(batch)
     for batches in same.values():
-        if _is_answered_elsewhere(history, batches[0]):
+        if _is_answered_elsewhere(history, batches[0]) or _came_late(history, batches):
             continue
         if all(batch.was_cancelled and not batch.is_unwanted for batch in batches):
             names = ", ".join(batch.id for batch in batches)
             history.blame(f"twins: all of {names} were cancelled, and by no person")
+
+
+def _came_late(history: History, same: list[RemoteBatch]) -> bool:
+    """Whether all of them were stopped since their requests had been sent in others meanwhile.
+
+    Of two that share a state and hold no lock, one may stop it, hear nothing, and the other take it for its own.
+    """
+    stopped, counted = {batch.id for batch in same}, history.world.twins.keys()
+    others = [batch for batch in history.remote.batches if batch.id not in counted and batch.id not in stopped]
+    return (stopped <= counted or _share_a_state(history)) and any(
+        set(batch.keys) & set(one.keys) for batch in others for one in same
+    )
 
 
 def _check_stopped(history: History) -> None:

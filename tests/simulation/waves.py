@@ -14,7 +14,7 @@ from runner.apply.desire import desire
 from runner.apply.reconcile import Result
 from runner.apply.session import Session
 from runner.apply.wave import JOURNAL
-from runner.errors import RunnerError
+from runner.errors import DataError, RunnerError
 from runner.job.capabilities import Capabilities
 from runner.plan.guard import Guards
 from runner.providers.audio import AudioProvider
@@ -264,6 +264,10 @@ class WaveScenario(Scenario):
             self.world.seconds += BETWEEN_PASSES
         self.history.blame(f"stuck: not settled after {MOST_PASSES} single passes without a fault")
         return None
+
+    def _is_in_the_way(self, result: Result) -> bool:
+        """Whether a transcript waits to be moved away: of a recording that left, where now another has its name."""
+        return bool(result.troubles) and all(isinstance(one, DataError) for one in result.troubles.values())
 
     def _decide(self, applier: Applier) -> None:
         if self.commands.resolve(applier, is_right=True) and self.rng.random() < 0.8:
