@@ -19,7 +19,8 @@ from runner.apply.settle import settle_all
 from runner.apply.submission import as_met
 from runner.errors import LockedError, NotFound, NotSent, OutcomeUnknown, RateLimited, RemoteError, RunnerError
 from runner.job.capabilities import Capabilities
-from runner.job.observed import FailureKind, Observed
+from runner.job.observed import FailureKind, Observed, Origin
+from runner.job.packed import common
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action, Submission
 from runner.plan.decide import Sight, decide
@@ -336,7 +337,9 @@ def _due(session: Session) -> list[Batch]:
 
 def _resubmit_deferred(session: Session, unwanted: set[str]) -> None:
     """Create again, from the same upload, what the remote put off."""
-    for batch in _due(session):
+    due = _due(session)
+    held: dict[Origin, bytes] = {}  # by batches of ours that we do not know
+    for batch in due:
         if batch.key in unwanted:
             session.records.save(batch.but(stage=Stage.DROPPED, trouble="nobody wants it any more"))
             continue
@@ -345,7 +348,11 @@ def _resubmit_deferred(session: Session, unwanted: set[str]) -> None:
             if batch.failure and batch.failure.kind is FailureKind.FILE_NOT_VISIBLE and batch.create_tries > 4:
                 session.records.save(batch.but(stage=Stage.DROPPED, trouble="the remote never saw the upload"))
                 continue
-            if recover.stands_in_for(session, provider, batch):  # then what is missing is planned anew
+            if batch.origin not in held:
+                mine = [one for one in due if one.origin == batch.origin]
+                held[batch.origin] = recover.keys_not_on_record(session, provider, mine)
+            keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+            if common(keys, held[batch.origin]):  # then what is missing is planned anew
                 session.records.save(batch.but(stage=Stage.DROPPED, trouble="another batch holds some of its requests"))
                 continue
             submit.create(session, provider, batch)

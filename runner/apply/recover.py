@@ -7,7 +7,7 @@ are adopted.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.apply.collect import collect
-from runner.apply.refresh import CLOCK_SLACK, Looks, cancel_duplicate, sweep_twins
+from runner.apply.refresh import CLOCK_SLACK, Looks, cancel_duplicate, stamp_key, stamp_of, sweep_twins
 from runner.apply.session import Session
 from runner.errors import NotFound
 from runner.job.capabilities import EffectClass
@@ -96,22 +96,22 @@ def _search(session: Session, name: str) -> int:
     return adopted
 
 
-def stands_in_for(session: Session, provider: Provider, batch: Batch) -> bool:
-    """Whether a remote batch of ours that is not on record holds some requests of one that was put off.
+def keys_not_on_record(session: Session, provider: Provider, batches: Sequence[Batch]) -> bytes:
+    """What remote batches of ours that are not on record hold, as far back as the creates of these that were put off.
 
-    Another clone, or a state that was lost, may have sent it. Raises RemoteError where the remote cannot be searched.
+    Another clone, or a state that was lost, may have sent them. Raises RemoteError where the remote cannot be searched.
     """
     if not provider.card.can_list:
-        return False
-    known = _known(session.records.batches()).union(batch.refused)
-    mine = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-    for seen in provider.batches(batch.intent_at - CLOCK_SLACK):
-        if seen.remote_id in known or seen.is_refusal or not provider.is_of(batch.project, seen):
+        return b""
+    known = _known(session.records.batches()).union(*(batch.refused for batch in batches))
+    projects = {batch.project for batch in batches}
+    held = []
+    for seen in provider.batches(min(batch.intent_at for batch in batches) - CLOCK_SLACK):
+        if seen.remote_id in known or seen.is_refusal or not any(provider.is_of(name, seen) for name in projects):
             continue
         keys, _ = _keys_held(session, provider, seen)
-        if keys is not None and common(keys, mine):
-            return True
-    return False
+        held.append(keys or b"")
+    return union(held)
 
 
 def stop_latecomers(session: Session, looks: Looks) -> None:
@@ -120,12 +120,12 @@ def stop_latecomers(session: Session, looks: Looks) -> None:
     They are known by their stamp. One that holds something which is still to be sent is no duplicate: it is adopted.
     """
     batches = session.records.batches()
-    given_up = {_short_stamp(one.keys_sha256, str(one.attempt)): one for one in batches if one.is_given_up}
+    given_up = {_short(stamp_key(one)): one for one in batches if one.is_given_up}
     if not given_up:
         return
     known = _known(batches)
     for provider, seen in looks.listed:
-        batch = given_up.get(_short_stamp(seen.stamp.get("runner_set", ""), seen.stamp.get("runner_attempt", "")))
+        batch = given_up.get(_short(stamp_of(seen)))
         if batch is None or seen.remote_id in known or seen.is_refusal or seen.remote_id in batch.refused:
             continue
         if batch.origin != provider.origin or not provider.is_of(batch.project, seen):
@@ -138,9 +138,9 @@ def stop_latecomers(session: Session, looks: Looks) -> None:
             cancel_duplicate(session, provider, batch, seen, what, overlap)
 
 
-def _short_stamp(keys_sha256: str, attempt: str) -> tuple[str, str]:
+def _short(stamp: tuple[str, str]) -> tuple[str, str]:
     """What a batch is known by on every remote: names have room for sixteen digits of its set."""
-    return keys_sha256[:16], attempt
+    return stamp[0][:16], stamp[1]
 
 
 def _known(batches: Iterable[Batch]) -> set[str]:

@@ -118,7 +118,7 @@ def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> Non
     listed = {seen.remote_id: seen for _, seen in looks.listed}
     by_stamp = _by_stamp([batch for batch in batches if batch.remote_id], listed)
     for provider, seen in looks.listed:
-        batch = by_stamp.get(_stamp_of(seen))
+        batch = by_stamp.get(stamp_of(seen))
         if batch is None or seen.remote_id in (batch.remote_id, *batch.twins, *batch.refused):
             continue
         if seen.is_refusal:
@@ -136,21 +136,22 @@ def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> Non
                     looks.sights[batch.key] = _final_by_now(seen, session.clock.now())
             else:
                 kept = cancel_twin(session, provider, batch, seen)
-            by_stamp[_stamp_of(seen)] = kept
+            by_stamp[stamp_of(seen)] = kept
 
 
 def _by_stamp(batches: Sequence[Batch], listed: Mapping[str, Observed]) -> dict[tuple[str, str], Batch]:
     """The first batch on record of each stamp. One that was adopted may go by another attempt than its stamp says."""
     found: dict[tuple[str, str], Batch] = {}
     for batch in batches:
-        if (seen := listed.get(batch.remote_id)) is not None and all(_stamp_of(seen)):
-            found.setdefault(_stamp_of(seen), batch)
+        if (seen := listed.get(batch.remote_id)) is not None and all(stamp_of(seen)):
+            found.setdefault(stamp_of(seen), batch)
     for batch in batches:
         found.setdefault(stamp_key(batch), batch)
     return found
 
 
-def _stamp_of(seen: Observed) -> tuple[str, str]:
+def stamp_of(seen: Observed) -> tuple[str, str]:
+    """What `stamp_key` gives for the batch on record; a name has room for less of the set."""
     return seen.stamp.get("runner_set", ""), seen.stamp.get("runner_attempt", "")
 
 
