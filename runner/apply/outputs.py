@@ -102,6 +102,14 @@ def stamp_of(path: Path, output: str) -> str:
     return stamp.of_folder(path) if is_folder(output) else stamp.of_file(path)
 
 
+def is_as_left(path: Path, record: JobRecord) -> bool:
+    """Whether the output of a job is there, and is what this state wrote last."""
+    try:
+        return bool(record.written_sha256) and stamp_of(path, record.output) == record.output_stamp
+    except OSError:
+        return False
+
+
 def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) -> Accounting:
     """Write one output and record what it is made of. A file appears whole or not at all, a folder file by file."""
     number = next(n for n, job in enumerate(session.desired) if job.address == rewrite.address)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from runner.apply.outputs import is_folder, stamp_of
+from runner.apply import outputs
 from runner.apply.session import Session
 from runner.apply.shadow import SYNTHETIC
 from runner.apply.wave import Wave
@@ -76,16 +76,10 @@ def _of_others(session: Session) -> Iterator[tuple[int, AnyJob]]:
     """Jobs whose output is there, and is not what this state says that it wrote last."""
     records = session.records.jobs()
     for number, job in enumerate(session.project.jobs):
-        path = session.project.root / job.output
-        if not _was_written(path, is_folder=is_folder(job.output)):
+        path, record = session.project.root / job.output, records.get(job.address)
+        if record is not None and record.output == job.output and outputs.is_as_left(path, record):
             continue
-        record = records.get(job.address)
-        if (
-            record is None
-            or record.output != job.output
-            or not record.written_sha256
-            or stamp_of(path, job.output) != record.output_stamp
-        ):
+        if _was_written(path, is_folder=outputs.is_folder(job.output)):
             yield number, job
 
 

@@ -24,7 +24,10 @@ class Phase(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        return self in (Phase.COMPLETED, Phase.FAILED, Phase.EXPIRED, Phase.CANCELLED)
+        return self in _ENDED
+
+
+_ENDED = frozenset((Phase.COMPLETED, Phase.FAILED, Phase.EXPIRED, Phase.CANCELLED))
 
 
 class FailureKind(StrEnum):

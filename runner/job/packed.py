@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
@@ -25,7 +25,7 @@ class Sorter:
 
     def __init__(self, width: int = KEY_BYTES) -> None:
         self.width = width
-        self.buckets = [bytearray() for _ in range(BUCKETS)]
+        self.buckets: defaultdict[int, bytearray] = defaultdict(bytearray)  # by first byte of the key
 
     def add(self, record: bytes) -> None:
         self.buckets[record[0]] += record
@@ -37,18 +37,15 @@ class Sorter:
             buckets[record[0]] += record
 
     def __len__(self) -> int:
-        return sum(len(bucket) for bucket in self.buckets) // self.width
+        return sum(map(len, self.buckets.values())) // self.width
 
     def sorted(self) -> bytes:
         """All records in key order. The first of several with one key stays, in the order they were added."""
         out = bytearray()
-        for number, bucket in enumerate(self.buckets):
-            if not bucket:
-                continue
+        for number in sorted(self.buckets):
             first: dict[bytes, bytes] = {}
-            for (record,) in struct.iter_unpack(f"{self.width}s", bucket):
+            for (record,) in struct.iter_unpack(f"{self.width}s", self.buckets.pop(number)):
                 first.setdefault(record[:KEY_BYTES], record)
-            self.buckets[number] = bytearray()
             out += b"".join([first[key] for key in sorted(first)])
         return bytes(out)
 
@@ -59,7 +56,7 @@ def keys_of(packed: bytes | bytearray | memoryview) -> bytes:
         return b"".join(sorted(set(unpack(packed))))
     sorter = Sorter()
     sorter.extend(packed)
-    return b"".join([b"".join(sorted(set(unpack(bucket)))) for bucket in sorter.buckets])
+    return b"".join([b"".join(sorted(set(unpack(bucket)))) for _, bucket in sorted(sorter.buckets.items())])
 
 
 def bounds(records: bytes, width: int = KEY_BYTES) -> list[int]:

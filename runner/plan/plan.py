@@ -39,7 +39,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def submissions(self) -> tuple[Submission, ...]:
-        return tuple(s for job in self.jobs if not job.is_held_back for s in job.submissions)
+        return tuple(s for job in self.jobs if job.submissions and not job.is_held_back for s in job.submissions)
 
     @property
     def to_submit(self) -> int:

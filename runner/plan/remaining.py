@@ -37,6 +37,9 @@ class Row(IntEnum):
     REPLACE = 10  # answered, and asked again on purpose
 
 
+_ROWS = tuple(Row)  # an enum is slow to go through
+
+
 class BatchRows(msgspec.Struct, frozen=True):
     """One recorded batch with its keys (sorted, packed) and, once collected, its index (see job/outcomes)."""
 
@@ -58,7 +61,7 @@ class JobRows:
     """The state of every row of one job, by ordinal."""
 
     states: bytearray
-    counts: list[int] = field(default_factory=lambda: [0] * len(Row))
+    counts: list[int] = field(default_factory=lambda: [0] * len(_ROWS))
     parents: set[str] = field(default_factory=set)  # batches that left rows to be asked again
     shared_with: set[str] = field(default_factory=set)  # jobs that ask rows of this one
     origins: set[str] = field(default_factory=set)  # other origins that hold rows
@@ -86,7 +89,7 @@ class JobRows:
         else:
             for ordinal in ordinals:
                 self.states[ordinal] = Row.IN_FLIGHT
-        self.counts = [self.states.count(row) for row in Row]
+        self.counts = [self.states.count(row) for row in _ROWS]
         self.batches.add(batch)
 
     def ordinals(self, *wanted: Row) -> array[int]:
@@ -312,7 +315,7 @@ class _Wanted:
                 self._rows.shared_with.add(jobs[owner >> 32].address)
 
     def counted(self) -> JobRows:
-        self._rows.counts = [self._rows.states.count(row) for row in Row]
+        self._rows.counts = [self._rows.states.count(row) for row in _ROWS]
         return self._rows
 
 

@@ -73,8 +73,8 @@ def _split(job: Desired, ordinals: array[int], left: bytes) -> tuple[array[int],
         sorter.add(_RECORD.pack(job.keys[ordinal * KEY_BYTES : (ordinal + 1) * KEY_BYTES], ordinal))
     edges = bounds(left)
     is_left = bytearray(job.rows)
-    for first, bucket in enumerate(sorter.buckets):
-        theirs = set(unpack(left[edges[first] : edges[first + 1]])) if bucket else set()
+    for first, bucket in sorter.buckets.items():
+        theirs = set(unpack(left[edges[first] : edges[first + 1]]))
         for key, ordinal in _RECORD.iter_unpack(bucket) if theirs else ():
             is_left[ordinal] = key in theirs
     return (

@@ -87,7 +87,7 @@ class Names:
                 folders.update(map(key_of, _folders(folder, path)))
                 last = folder
         shared, blocked = set[bytes](), set[bytes]()
-        for bucket in claims.buckets:
+        for bucket in claims.buckets.values():
             times = Counter(unpack(bucket))
             blocked |= folders & times.keys()
             if len(times) * KEY_BYTES < len(bucket):

@@ -37,11 +37,16 @@ class Home:
     def prepare(self) -> None:
         """Make the folders, for us alone. Raises StateError where a link stands in the way, OSError."""
         for folder in (self.folder, self.state, self.memo, self.objects, self.tmp):
-            if folder.is_symlink():
-                raise _linked(folder)
-            folder.mkdir(mode=0o700, exist_ok=True)
-            if stat.S_IMODE(folder.stat().st_mode) & 0o077:
-                folder.chmod(0o700)
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                mode = folder.lstat().st_mode
+                if stat.S_ISLNK(mode):
+                    raise _linked(folder) from None
+                if not stat.S_ISDIR(mode):
+                    raise
+                if stat.S_IMODE(mode) & 0o077:
+                    folder.chmod(0o700)
             with os.scandir(folder) as entries:
                 for entry in entries:
                     # Files further down are renamed into place or opened without following

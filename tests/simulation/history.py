@@ -133,6 +133,9 @@ _decode = msgspec.json.Decoder(Line).decode_lines
 
 def lines_in(path: Path) -> list[Line]:
     """The lines of a results file, or of the one in a folder of transcripts; none where there is no file."""
-    if path.is_dir():
-        path /= RESULTS
-    return _decode(path.read_bytes()) if path.is_file() else []
+    try:
+        return _decode(path.read_bytes())
+    except FileNotFoundError:
+        return []
+    except IsADirectoryError:
+        return lines_in(path / RESULTS)

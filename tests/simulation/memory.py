@@ -3,102 +3,79 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 from runner.errors import StateError
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
-from runner.state.base import Document
 from runner.state.objects import Objects
-from runner.state.records import PROJECT, Records, T
+from runner.state.records import PROJECT, Records, key_of
 from tests.simulation.world import World
 
 _Record = Batch | JobRecord | ProjectRecord | Retry
 
 
 class MemoryStore:
-    """Implements `state.base.Store`: all of a write, or nothing of it. What was not written dies with the process."""
+    """Records that were written: all of a write, or nothing of it. What was not written dies with the process."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._documents: dict[str, Document] = {}
-        self.read: dict[str, list[_Record]] = {}  # by prefix, what stands below it; forgotten when something changes
-        self.in_order: list[Batch] | None = None
-        self.read_of: dict[str, _Record] = {}  # by key; the same
+        self._records: dict[str, _Record] = {}
+        self._below: dict[str, list[_Record]] = {}  # by prefix, in order; forgotten when something changes
 
-    def get(self, key: str) -> Document | None:
-        return self._documents.get(key)
+    def get(self, key: str) -> _Record | None:
+        return self._records.get(key)
 
-    def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
-        for key in sorted(key for key in self._documents if key.startswith(prefix)):
-            yield key, self._documents[key]
+    def below(self, prefix: str) -> list[_Record]:
+        """The records whose keys begin so, in order of submission or of their keys."""
+        found = self._below.get(prefix)
+        if found is None:
+            found = [self._records[key] for key in sorted(key for key in self._records if key.startswith(prefix))]
+            found.sort(key=lambda record: getattr(record, "sequence", 0))
+            self._below[prefix] = found
+        return list(found)
 
-    def write(self, changes: Mapping[str, Document | None]) -> None:
-        self._world.boundary("before a write")
-        for key, document in changes.items():
-            if document is None:
-                self._documents.pop(key, None)
-            else:
-                self._documents[key] = document
-                if document.get("remote_id"):
-                    self._world.recorded.setdefault(document["remote_id"], []).append(self._world.seconds)
-                for twin in document.get("twins", ()):
-                    self._world.twins.setdefault(twin, self._world.seconds)
-            self.read.pop(f"{key.partition('/')[0]}/", None)
-            self.read_of.pop(key, None)
-            self.in_order = None
-            self._world.note("store", key, _Words(document))
-        self._world.boundary("after a write")
-
-    def close(self) -> None:
-        pass
+    def write(self, records: Iterable[_Record]) -> None:
+        world = self._world
+        world.boundary("before a write")
+        for record in records:
+            key = key_of(record)
+            self._records[key] = record
+            self._below.pop(f"{key.partition('/')[0]}/", None)
+            if isinstance(record, Batch):
+                if record.remote_id:
+                    world.recorded.setdefault(record.remote_id, []).append(world.seconds)
+                for twin in record.twins:
+                    world.twins.setdefault(twin, world.seconds)
+            world.note("store", key, _Words(record))
+        world.boundary("after a write")
 
 
 class SimulatedRecords(Records):
-    """Records that are read once: a document never changes, it is replaced."""
+    """Records that are kept as they are: that each survives the way to a document and back is tested with `Records`."""
 
-    store: MemoryStore
-
-    def _all(self, prefix: str, kind: type[T]) -> Iterator[T]:
-        found = self.store.read.get(prefix)
-        if found is None:
-            known = self.store.read_of
-            documents = list(self.store.list(prefix))
-            for key, document in documents:
-                if key not in known:
-                    known[key] = next(_One(key, document).all(prefix, kind))
-            found = self.store.read[prefix] = [known[key] for key, _ in documents]
-        return iter(found)  # type: ignore[arg-type]  # of the kind its prefix says
+    def __init__(self, store: MemoryStore) -> None:
+        self._memory = store
 
     def project(self) -> ProjectRecord | None:
-        known = self.store.read_of.get(PROJECT)
-        if known is None and (known := super().project()) is not None:
-            self.store.read_of[PROJECT] = known
-        return known  # type: ignore[return-value]  # of the kind its key says
+        return self._memory.get(PROJECT)  # type: ignore[return-value]  # here and below: of the kind its key says
 
     def batches(self) -> list[Batch]:
-        known = self.store.in_order
-        if known is None:
-            known = self.store.in_order = super().batches()
-        return list(known)
+        return self._memory.below("batch/")  # type: ignore[return-value]
 
     def batch(self, key: str) -> Batch | None:
-        self._all("batch/", Batch)
-        return self.store.read_of.get(f"batch/{key}")  # type: ignore[return-value]
+        return self._memory.get(f"batch/{key}")  # type: ignore[return-value]
 
+    def jobs(self) -> dict[str, JobRecord]:
+        return {record.address: record for record in self._memory.below("job/")}  # type: ignore[misc, union-attr]
 
-class _One(Records):
-    """One document, read as all records are."""
+    def retries(self) -> list[Retry]:
+        return self._memory.below("retry/")  # type: ignore[return-value]
 
-    def __init__(self, key: str, document: Document) -> None:
-        self._only = key, document
-
-    def all(self, prefix: str, kind: type[T]) -> Iterator[T]:
-        self.store = self  # type: ignore[assignment]
-        return self._all(prefix, kind)
-
-    def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
-        yield self._only
+    def save(self, *records: _Record) -> None:
+        self._memory.write(records)
 
 
 class SimulatedObjects(Objects):
@@ -141,16 +118,14 @@ class SimulatedObjects(Objects):
 
 
 class _Words:
-    """A document in the log: put into words only when somebody reads it."""
+    """A record in the log: put into words only when somebody reads it."""
 
-    def __init__(self, document: Document | None) -> None:
-        self._document = document
+    def __init__(self, record: _Record) -> None:
+        self._record = record
 
     def __str__(self) -> str:
-        document = self._document
-        if document is None:
-            return "removed"
         shown = ("stage", "phase", "remote_id", "generation", "trouble", "twins", "ok", "error", "held", "missing")
-        words = [f"{key}={document[key]}" for key in shown if document.get(key)]
-        words += [f"{name}={number}" for name, number in document.get("tally", {}).items() if number]
+        words = [f"{name}={value}" for name in shown if (value := getattr(self._record, name, None))]
+        if isinstance(self._record, Batch):
+            words += [f"{name}={number}" for name, number in asdict(self._record.tally).items() if number]
         return " ".join(words)

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
@@ -72,7 +73,7 @@ def folder_of() -> str | None:
 
 def play(seed: int, folder: Path, *, keeps: bool = False) -> History:
     """The history of one seed, played below `folder`, which is cleared before, and after unless it `keeps` it."""
-    shutil.rmtree(folder, ignore_errors=True)
+    clear(folder)
     folder.mkdir(parents=True)
     try:
         kind = Kind(seed // _A_KIND)
@@ -80,7 +81,19 @@ def play(seed: int, folder: Path, *, keeps: bool = False) -> History:
         return scenario(seed, folder, is_brief=kind.is_brief).play()
     finally:
         if not keeps:
-            shutil.rmtree(folder, ignore_errors=True)
+            clear(folder)
+
+
+def clear(folder: str | Path) -> None:
+    """Remove a folder of ours, if it is there: in half the time of `shutil.rmtree`, which trusts nobody."""
+    with suppress(FileNotFoundError):
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    clear(entry.path)
+                else:
+                    os.unlink(entry.path)  # noqa: PTH108  # quicker
+        os.rmdir(folder)  # noqa: PTH106  # quicker
 
 
 @cache
@@ -96,9 +109,8 @@ def summary_of(seed: int) -> Summary:
     history = play(seed, _folder(os.getpid()) / "play")
     summary = Summary(seed, tuple(history.faults), len(history.world.log), history.applies, history.kind)
     del history
-    if seed % 64 == 0:
-        gc.collect()
-        gc.freeze()  # modules and caches need not be gone through again
+    gc.collect()
+    gc.freeze()  # modules and caches need not be gone through again
     return summary
 
 

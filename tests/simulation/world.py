@@ -27,6 +27,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.seconds = 0.0
+        self._now = 0.0, BEGIN
         self.log: list[tuple[float, str, tuple[object, ...]]] = []
         self.recorded: dict[str, list[float]] = {}  # by remote id, when it was written on record
         self.twins: dict[str, float] = {}  # by remote id, when it was first written down as a duplicate
@@ -42,7 +43,9 @@ class World:
         self._is_nested = False
 
     def now(self) -> datetime:
-        return self.at(self.seconds)
+        if self._now[0] != self.seconds:  # asked far more often than it moves
+            self._now = self.seconds, self.at(self.seconds)
+        return self._now[1]
 
     @staticmethod
     def at(seconds: float) -> datetime:
