@@ -124,9 +124,9 @@ def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> Non
         if seen.is_refusal:
             continue  # it holds nothing
         if seen.stamp.get("runner_project") == batch.project and batch.origin == provider.origin:
-            ours = listed.get(batch.remote_id)
+            ours = listed.get(batch.remote_id) or _as_looked_at(looks, batch)
             if batch.is_active and ours is None:
-                continue  # not listed yet: which of the two is older will be seen then
+                continue  # it cannot be seen now: which of the two is older will be seen then
             if batch.phase is Phase.CANCELLED and _goes_on(seen):
                 continue  # ours was stopped, perhaps by whoever goes on with this one
             if batch.is_active and ours is not None and _goes_on(seen) and age_of(seen) < age_of(ours):
@@ -137,6 +137,12 @@ def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> Non
             else:
                 kept = cancel_twin(session, provider, batch, seen)
             by_stamp[stamp_of(seen)] = kept
+
+
+def _as_looked_at(looks: Looks, batch: Batch) -> Observed | None:
+    """A batch on its own, which a list may show much later."""
+    sight = looks.sights.get(batch.key)
+    return sight if isinstance(sight, Observed) and sight.remote_id == batch.remote_id else None
 
 
 def _by_stamp(batches: Sequence[Batch], listed: Mapping[str, Observed]) -> dict[tuple[str, str], Batch]:

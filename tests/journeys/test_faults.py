@@ -50,6 +50,21 @@ def test_a_create_that_takes_effect_after_it_was_given_up_is_stopped_and_counted
     assert [len(ids) for ids in lab.server.sent()] == [10, 9, 1]
 
 
+def test_of_two_equal_batches_the_older_stays_though_no_list_shows_ours(lab: Lab) -> None:
+    lab.server.fault(lose_create_reply=1, list_lag=60, hold=0.3)
+    lab.apply("--no-wait", code=3)
+    time.sleep(6)
+    lab.apply("--no-wait", code=3)  # nobody sees the first one: it is given up, and sent again
+    lab.server.fault(list_lag=6)
+    done = lab.apply("--no-wait", code=3)
+    assert "is a duplicate of" in done.stderr
+    lab.server.fault(hold=None, list_lag=None)
+    lab.apply()
+    assert [batch["status"] for batch in lab.server.batches()] == ["completed", "cancelled"]
+    assert [row["error"] for row in lab.results()] == [None] * 10
+    assert lab.apply().stdout == "Nothing to do\n"
+
+
 def test_a_lost_upload_reply_costs_an_orphan_file_at_most(lab: Lab) -> None:
     lab.server.fault(lose_upload_reply=1)
     lab.apply(code=None)
