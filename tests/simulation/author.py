@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.rows import JobSpec, Row
-from tests.simulation.world import World
+from tests.simulation.world import Words, World
 
 MOST_JOBS = 3
 _EDITS = (
@@ -75,11 +75,14 @@ class Author:
                 self._left += spec.rows
             case "order":
                 rng.shuffle(spec.rows)
-        self._world.note("user", f"{what}: {self.words()}")
+        self._world.note("user", f"{what}:", self.words())
 
-    def words(self) -> str:
-        """The specs, for the log."""
-        return "; ".join(f"{spec.address}: {','.join(key.hex()[:4] for key in spec.row_keys())}" for spec in self.specs)
+    def words(self) -> Words:
+        """The specs as they are now, for the log."""
+        now = [(spec.address, spec.row_keys()) for spec in self.specs]
+        return Words(
+            lambda: "; ".join(f"{address}: {','.join(key.hex()[:4] for key in keys)}" for address, keys in now)
+        )
 
     def _new_row(self) -> Row:
         self._rows += 1

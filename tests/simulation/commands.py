@@ -5,30 +5,45 @@ from __future__ import annotations
 import contextlib
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 from runner.apply.cancel import cancel
-from runner.apply.desire import desire
+from runner.apply.desire import AnyCompiled, desire
 from runner.apply.reconcile import Result, apply, begin, one_pass
 from runner.apply.remotes import Remotes
 from runner.apply.retry import retry
 from runner.apply.session import Session
 from runner.errors import RemoteError, RunnerError
 from runner.job.capabilities import Capabilities
+from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.recorded import Batch, Stage
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan
 from runner.providers.base import Provider
+from runner.spec.project import Project
 from tests.simulation.author import Author
 from tests.simulation.history import Applier, Asked, History, Stopped
 from tests.simulation.memory import SimulatedRecords
 from tests.simulation.provider import ORIGIN, SimulatedProvider
-from tests.simulation.rows import CompiledRows, project_of
+from tests.simulation.rows import CompiledRows, JobSpec, project_of
 from tests.simulation.watch import note_outcomes
-from tests.simulation.world import Crash, SimulatedClock, World
+from tests.simulation.world import Crash, SimulatedClock, Words, World
 
 CALM_POLL = 1200.0
+
+
+class _Declared(NamedTuple):
+    """What a project declares, as every command reads it."""
+
+    specs: list[JobSpec]
+    project: Project
+    compiled: Mapping[str, AnyCompiled]
+    desired: list[Desired]
 
 
 class Commands:
@@ -40,17 +55,16 @@ class Commands:
         self._history = history
         self._author = author
         self._world = history.world
+        self._read: dict[str, _Declared] = {}  # by applier
 
     def session(self, applier: Applier) -> Session:
         """What every command opens first."""
-        specs = self._author.specs
-        project = project_of("project", specs, applier.root, self._history.max_attempts)
-        compiled = {spec.address: CompiledRows(spec.rows, self._world) for spec in specs}
         remotes = SimulatedRemotes(applier.provider)
+        declared = self.declared(applier, remotes)
         return Session(
-            project=project,
-            desired=desire(project, compiled, remotes),  # type: ignore[arg-type]  # compiled by hand
-            compiled=compiled,
+            project=declared.project,
+            desired=declared.desired,
+            compiled=declared.compiled,
             home=applier.home,
             records=SimulatedRecords(applier.store),
             objects=applier.objects,
@@ -61,10 +75,24 @@ class Commands:
             poll_seconds=CALM_POLL if self._world.is_calm else None,
         )
 
+    def declared(self, applier: Applier, remotes: Remotes) -> _Declared:
+        """The specs, read. They are read again when they were edited."""
+        specs, known = self._author.specs, self._read.get(applier.name)
+        if known is None or known.specs != specs:
+            project, compiled = self._compiled(applier.root)
+            copies = [replace(spec, rows=list(spec.rows)) for spec in specs]
+            known = _Declared(copies, project, compiled, desire(project, compiled, remotes))
+            self._read[applier.name] = known
+        return known
+
+    def _compiled(self, root: Path) -> tuple[Project, Mapping[str, AnyCompiled]]:
+        project = project_of("project", self._author.specs, root, self._history.max_attempts)
+        return project, {spec.address: CompiledRows(spec.rows, self._world) for spec in self._author.specs}  # type: ignore[misc]  # by hand
+
     def apply(self, applier: Applier, wait: float | None, other: Callable[[], None] | None = None) -> Result | None:
         """One `runner apply`; None when it died or was stopped by an error. other: what may come in between."""
         world = self._world
-        world.note(applier.name, f"runner apply {self._author.words()}")
+        world.note(applier.name, "runner apply", self._author.words())
         session = self.session(applier)
         world.sleeps, world.stop, world.other = 0, session.stop.set, other
         self._history.applies += 1
@@ -80,8 +108,7 @@ class Commands:
             return None
         finally:
             world.stop, world.other = _nothing, None
-        standing = "; ".join(f"{part.address} {part.counts}" for part in result.plan.jobs)
-        world.note(applier.name, f"left: running {result.is_running}, {standing} {result.troubles or ''}")
+        world.note(applier.name, "left: running", result.is_running, Words(partial(_standing, result)))
         note_outcomes(self._history, applier, self._author.specs, session, result)
         return result
 
@@ -193,6 +220,11 @@ class Telling:
 
     def progress(self, jobs: object) -> None:
         pass
+
+
+def _standing(result: Result) -> str:
+    parts = "; ".join(f"{part.address} {part.counts}" for part in result.plan.jobs)
+    return f"{parts} {result.troubles or ''}"
 
 
 def _yes(plan: Plan) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import asdict
@@ -12,7 +13,7 @@ from runner.errors import StateError
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
 from runner.state.objects import Objects
 from runner.state.records import PROJECT, Records, key_of
-from tests.simulation.world import World
+from tests.simulation.world import Words, World
 
 _Record = Batch | JobRecord | ProjectRecord | Retry
 
@@ -49,7 +50,7 @@ class MemoryStore:
                     world.recorded.setdefault(record.remote_id, []).append(world.seconds)
                 for twin in record.twins:
                     world.twins.setdefault(twin, world.seconds)
-            world.note("store", key, _Words(record))
+            world.note("store", key, Words(partial(_in_words, record)))
         world.boundary("after a write")
 
 
@@ -117,15 +118,9 @@ class SimulatedObjects(Objects):
         self._folders.clear()
 
 
-class _Words:
-    """A record in the log: put into words only when somebody reads it."""
-
-    def __init__(self, record: _Record) -> None:
-        self._record = record
-
-    def __str__(self) -> str:
-        shown = ("stage", "phase", "remote_id", "generation", "trouble", "twins", "ok", "error", "held", "missing")
-        words = [f"{name}={value}" for name in shown if (value := getattr(self._record, name, None))]
-        if isinstance(self._record, Batch):
-            words += [f"{name}={number}" for name, number in asdict(self._record.tally).items() if number]
-        return " ".join(words)
+def _in_words(record: _Record) -> str:
+    shown = ("stage", "phase", "remote_id", "generation", "trouble", "twins", "ok", "error", "held", "missing")
+    words = [f"{name}={value}" for name in shown if (value := getattr(record, name, None))]
+    if isinstance(record, Batch):
+        words += [f"{name}={number}" for name, number in asdict(record.tally).items() if number]
+    return " ".join(words)

@@ -58,7 +58,8 @@ class Scenario:
         world.note(
             "world",
             f"seed {seed}: {kind}, crash {self.rates[0]}, fault {self.rates[1]}, "
-            f"{self.card.limits.lines} lines a batch, {attempts} attempts, {habits}",
+            f"{self.card.limits.lines} lines a batch, {attempts} attempts,",
+            habits,
         )
 
     def _applier(self, name: str, root: Path) -> Applier:

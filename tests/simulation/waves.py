@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from runner.apply import resolve
-from runner.apply.desire import desire
+from runner.apply.desire import AnyCompiled
 from runner.apply.reconcile import Result
 from runner.apply.session import Session
 from runner.apply.wave import JOURNAL
@@ -19,7 +19,7 @@ from runner.job.capabilities import Capabilities
 from runner.plan.guard import Guards
 from runner.providers.audio import AudioProvider
 from runner.providers.registry import audio_card_of
-from runner.spec.project import Provider
+from runner.spec.project import Project, Provider
 from runner.state.journal import read_states
 from runner.state.wave import Step
 from tests.simulation import audit
@@ -81,16 +81,14 @@ class WaveCommands(Commands):
         self._card = audio_card_of(Provider(PROVIDER, "fireworks-audio", overrides=profile))
 
     def session(self, applier: Applier) -> Session:
-        specs, world = self._author.specs, self._world
-        project = project_of("project", specs, applier.root, self._history.max_attempts, self._profile)  # type: ignore[arg-type]
-        rows = {spec.address: spec.rows for spec in specs}
-        compiled = {job.address: SimulatedAudio(job, rows[job.address], world) for job in project.jobs}  # type: ignore[arg-type]
+        world = self._world
         listener = SimulatedListener(self._calls.calls, self._card, int(self._profile["parallelism"]))
         remotes = ListeningRemotes(listener)
+        declared = self.declared(applier, remotes)
         return Session(
-            project=project,
-            desired=desire(project, compiled, remotes),
-            compiled=compiled,
+            project=declared.project,
+            desired=declared.desired,
+            compiled=declared.compiled,
             home=applier.home,
             records=SimulatedRecords(applier.store),
             objects=applier.objects,
@@ -102,6 +100,12 @@ class WaveCommands(Commands):
             pool=listener.pool,
             journal=partial(SimulatedJournal, world=world),
         )
+
+    def _compiled(self, root: Path) -> tuple[Project, Mapping[str, AnyCompiled]]:
+        specs = self._author.specs
+        project = project_of("project", specs, root, self._history.max_attempts, self._profile)  # type: ignore[arg-type]
+        rows = {spec.address: spec.rows for spec in specs}
+        return project, {job.address: SimulatedAudio(job, rows[job.address], self._world) for job in project.jobs}  # type: ignore[arg-type]
 
     def _died(self, applier: Applier) -> None:
         """Note what was under way. Never more than the calls that may be."""
@@ -220,8 +224,9 @@ class WaveScenario(Scenario):
         )
         world.note(
             "world",
-            f"seed {seed}: {kind}, crash {self.rates[0]}, fault {self.rates[1]}, {attempts} attempts, "
-            f"{profile}, {habits}",
+            f"seed {seed}: {kind}, crash {self.rates[0]}, fault {self.rates[1]}, {attempts} attempts,",
+            profile,
+            habits,
         )
 
     def _provider(self, name: str) -> None:

@@ -18,6 +18,16 @@ class Stuck(BaseException):
     """An apply waits and waits."""
 
 
+class Words:
+    """Something in the log that is put into words only when somebody reads it; it may not change until then."""
+
+    def __init__(self, say: Callable[[], str]) -> None:
+        self._say = say
+
+    def __str__(self) -> str:
+        return self._say()
+
+
 class World:
     """Time, chance, the log, and whether anything may still go wrong.
 
