@@ -269,6 +269,8 @@ def _counts_for(history: History, key: bytes, one: RemoteBatch, last: RemoteBatc
     """Whether an attempt was one in the same generation, and something still says that it was made."""
     if any(key in asked.keys and one.sent_at <= asked.at <= last.sent_at for asked in history.asked):
         return False
+    if one.gone_at <= last.sent_at and not _was_recorded(history, one):
+        return False  # the create was never answered, and it is not there any more
     is_forgotten = any(one.sent_at <= lost.at <= last.sent_at for lost in history.forgotten)
     is_gone = min(one.gone_at, one.files_gone_at) <= last.sent_at
     return not (is_forgotten and (is_gone or has_lost_its_root(history, one, last.sent_at)))
