@@ -33,7 +33,6 @@ def play(column: str, faults: list[str], storm: bool) -> list[Outcome]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.proxy", description=__doc__)
-    parser.add_argument("--table", action="store_true", help="draw the table (always done)")
     parser.add_argument("--storm", action="store_true", help="faults that go on until the apply has ended")
     parser.add_argument("--column", default="", help="endpoints whose name holds this")
     parser.add_argument("--fault", default="", help="faults whose name holds this")
