@@ -26,6 +26,7 @@ MOST_FILES = 255
 SHOWN = 5  # how many lines of one kind are named
 _OK = int(Outcome.OK)
 TOGETHER = 128  # lines that are decoded in one go
+_FEW_BYTES = 1 << 14  # of keys and entries that are settled in one go
 _KEY = struct.Struct(f"{KEY_BYTES}s")
 _ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
 
@@ -161,10 +162,8 @@ class _Tally:
 
     def settle(self, expected: bytes, silent: int) -> Iterator[dict[bytes, int]]:
         """Bucket by bucket: the entry each expected key ends with, `silent` where no line names it."""
-        edges = bounds(expected)
-        for number in sorted({*self.buckets, *expected[::KEY_BYTES]}):
-            bucket = self.buckets.pop(number, bytearray())
-            best = dict.fromkeys(_keys(expected[edges[number] : edges[number + 1]]), silent)
+        for keys, bucket in self._parts(expected):
+            best = dict.fromkeys(_keys(keys), silent)
             found: dict[bytes, int] = dict(_ENTRY.iter_unpack(bucket))
             if len(found) * ENTRY_BYTES == len(bucket) and found.keys() <= best.keys():
                 best.update(found)
@@ -172,7 +171,16 @@ class _Tally:
                 self._settle_one_by_one(best, bucket, silent)
             yield best
 
-    def _settle_one_by_one(self, best: dict[bytes, int], bucket: bytearray, silent: int) -> None:
+    def _parts(self, expected: bytes) -> Iterator[tuple[bytes, bytes | bytearray]]:
+        """The expected keys and the entries of one bucket after the other; of a few all at once."""
+        if len(expected) + sum(map(len, self.buckets.values())) <= _FEW_BYTES:
+            yield expected, b"".join(self.buckets.values())
+            return
+        edges = bounds(expected)
+        for number in sorted({*self.buckets, *expected[::KEY_BYTES]}):
+            yield expected[edges[number] : edges[number + 1]], self.buckets.pop(number, b"")
+
+    def _settle_one_by_one(self, best: dict[bytes, int], bucket: bytes | bytearray, silent: int) -> None:
         strangers, repeats = [], []
         for key, value in _ENTRY.iter_unpack(bucket):
             have = best.get(key)

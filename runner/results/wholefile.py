@@ -6,6 +6,7 @@ import filecmp
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,7 +38,7 @@ def folder_of(path: Path, root: Path) -> Path:
 
 
 def _inside(path: Path, root: Path) -> Path:
-    real, inside = Path(os.path.realpath(path)), Path(os.path.realpath(root))
+    real, inside = Path(os.path.realpath(path)), _real(root)
     if not real.is_relative_to(inside) or real == inside:
         raise RunnerError(
             f"`{path}` lies outside of the project root `{inside}`",
@@ -46,6 +47,12 @@ def _inside(path: Path, root: Path) -> Path:
     if (first := real.relative_to(inside).parts[0]).casefold() in _NOT_OURS_TO_WRITE:
         raise RunnerError(f"`{path}` is a link into `{first}/`", hint="remove the link")
     return real
+
+
+@lru_cache(maxsize=8)
+def _real(root: Path) -> Path:
+    """A project does not move while a command is at work in it."""
+    return Path(os.path.realpath(root))
 
 
 @contextmanager

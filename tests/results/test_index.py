@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import random
+import tempfile
 import time
 import tracemalloc
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runner.job.observed import Phase
 from runner.job.outcomes import NO_LINE, Entry, Outcome, entries
@@ -116,6 +119,34 @@ def test_lines_about_one_request_are_counted_and_named(tmp_path: Path) -> None:
     places = ("0:3", "a"), ("0:4", "b"), ("1:1", "a"), ("1:2", "a"), ("1:3", "a")
     assert report.duplicate_examples == tuple(f"{place} ({made.wire_id(name)})" for place, name in places)
     assert (report.duplicates, report.told) == (7, (4, 5))
+
+
+@given(st.lists(st.sampled_from(["ok", "other", "refused", "never", "stranger"]), max_size=30), st.integers(1, 5))
+def test_many_rows_are_settled_like_few(kinds: list[str], names: int) -> None:
+    """The same lines before those of three thousand more rows come to the same, line for line."""
+    makes = {
+        "ok": made.ok,
+        "other": lambda name: made.ok(name, "another"),
+        "refused": made.refused,
+        "never": made.never_ran,
+        "stranger": lambda name: made.ok(f"stranger {name}"),
+    }
+    lines_of = [makes[kind](number % names) for number, kind in enumerate(kinds)]
+    more = range(1000, 4000)
+    with tempfile.TemporaryDirectory() as folder:
+        few = build_index(
+            [made.raw(Path(folder) / "0", *lines_of)], made.expected(*range(names)), ended=Phase.COMPLETED
+        )
+        path = made.raw(Path(folder) / "0", *lines_of, *_MORE)
+        many = build_index([path], made.expected(*range(names), *more), ended=Phase.COMPLETED)
+    added = {made.key(name) for name in more}
+    assert [entry for entry in entries(many.index) if entry.key not in added] == entries(few.index)
+    told = ("duplicates", "duplicate_examples", "foreign", "foreign_examples", "missing", "retry", "final")
+    assert [getattr(many, name) for name in told] == [getattr(few, name) for name in told]
+    assert (many.ok, many.told[0], many.lines) == (few.ok + 3000, few.told[0] + 3000, few.lines + 3000)
+
+
+_MORE = [made.ok(name) for name in range(1000, 4000)]
 
 
 def test_unreadable_lines_are_counted_and_named(tmp_path: Path) -> None:
