@@ -148,9 +148,15 @@ def _is_excused(history: History, earlier: RemoteBatch, later: RemoteBatch, twin
         return True  # a person stopped it, so the other one goes on
     if earlier.created_at < later.sent_at - LOOK_BACK:
         return True  # made before the younger one's time, and older than what is looked at
-    if max(earlier.listed_at, later.listed_at) > history.remote.last_list.get(later.who, 0.0):
+    if not _was_listed_with(history, earlier, later):
         return True  # nobody could see both
     return _did_not_meet(history, earlier, later)
+
+
+def _was_listed_with(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
+    """Whether somebody who sent the later one asked for a list while both were in it."""
+    since, until = max(earlier.listed_at, later.listed_at), min(earlier.gone_at, later.gone_at)
+    return any(since <= began < until for who, began, _ in history.remote.lists if who == later.who)
 
 
 def _did_not_meet(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:

@@ -207,7 +207,6 @@ class SimulatedProvider:
                 self._ask("next page")
             found.append(remote.observed(batch))
             yield found[-1]
-        remote.last_list[self._who] = world.seconds
         remote.lists.append((self._who, began, world.seconds))
         world.note(self._who, "list:", *[word for seen in found for word in (seen.remote_id, seen.phase.value)])
 

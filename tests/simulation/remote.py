@@ -118,7 +118,6 @@ class Remote:
         self.habits = habits
         self.uploads: dict[str, tuple[str, bytes]] = {}  # ref -> (name, content)
         self.batches: list[RemoteBatch] = []  # in the order they were sent
-        self.last_list: dict[str, float] = {}  # by applier, when it saw all of a list
         self.lists: list[tuple[str, float, float]] = []  # by whom, from when to when
         self._numbers = 0
 
