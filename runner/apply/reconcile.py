@@ -117,13 +117,15 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     result = Result(plan, dict(last.written) if last else {}, last.submitted if last else 0, collected)
     result.collected += last.collected if last else 0
     _resubmit_deferred(session, {batch.key for batch, _ in plan.leftovers})
-    if plan.submissions and not session.stop.is_set():
+    if (plan.submissions or _half_searched(session)) and not session.stop.is_set():
         result.plan = plan = _pay(session, guards, confirm, plan, result)
     if _has_moved(session, plan, recorded):
         recorded = session.recorded()
         result.plan = make(session.desired, recorded, {}, guards, session.project.paths)
+    half_searched = _half_searched(session)
     for rewrite in outputs.rewrites(session, result.plan, recorded):
-        _write(session, result, recorded, rewrite)
+        if half_searched.isdisjoint(job.provider for job in session.desired if job.address == rewrite.address):
+            _write(session, result, recorded, rewrite)
     result.troubles = dict(session.troubles)
     open_jobs = {submission.address for submission in result.plan.submissions}
     still_wanted = bool(open_jobs - result.troubles.keys()) and not result.declined
@@ -283,11 +285,18 @@ def _after_search(session: Session, guards: Guards, plan: Plan) -> Plan:
     return plan
 
 
+def _half_searched(session: Session) -> set[str]:
+    """The providers of jobs whose outcomes may not all be known yet: an earlier search for them was cut off."""
+    names = {job.provider for job in session.desired if job.card.can_list}
+    return {name for name in names if recover.is_half_searched(session, name)}
+
+
 def _adopted(session: Session, plan: Plan) -> int:
-    """How many batches of ours were found where a plan would send something."""
+    """How many batches of ours were found where a plan would send something, or a search was cut off."""
     providers = {job.address: job.provider for job in session.desired if job.card.can_list}
+    names = {providers[one.address] for one in plan.submissions if one.address in providers} | _half_searched(session)
     adopted = 0
-    for name in sorted({providers[one.address] for one in plan.submissions if one.address in providers}):
+    for name in sorted(names):
         try:
             adopted += _searched(session, name)
         except RunnerError as error:

@@ -47,6 +47,14 @@ def search_remotes(session: Session, providers: Iterable[str]) -> int:
     return sum(_search(session, name) for name in sorted(set(providers)))
 
 
+def is_half_searched(session: Session, name: str) -> bool:
+    """Whether a first search of a remote adopted something and did not come to its end: more of ours may lie there."""
+    record, origin = session.records.project(), session.remotes.origin(name)
+    if record is None or str(origin) in record.recovered_from:
+        return False
+    return any(batch.adopted_from == REMOTE and batch.origin == origin for batch in session.records.batches())
+
+
 def _search(session: Session, name: str) -> int:
     origin = session.remotes.origin(name)
     provider = session.remotes.open(name)

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from tests.journeys.lab import Lab
+from tests.journeys.rounds import at, killed
 
 
 @pytest.mark.parametrize("outputs", [True, False], ids=["with-outputs", "without-outputs"])
@@ -86,3 +87,21 @@ def test_a_missing_output_is_written_again(lab: Lab) -> None:
     lab.apply()
     assert lab.results() == before
     assert lab.server.creates() == 1
+
+
+def test_a_search_that_was_cut_off_goes_on_before_anything_counts_as_an_outcome(lab: Lab) -> None:
+    """What was refused first, and answered when it was asked again, is in two batches; only one is on record."""
+    lab.server.fault(row_error={"value": 1.0, "status": 400})
+    lab.apply(code=4)
+    lab.server.fault(row_error=None)
+    lab.run("retry", "answers")
+    lab.apply()
+    answers = lab.results()
+    lab.apply_anew()
+    crossed = killed(lab, 0).crossed
+    lab.apply_anew()
+    assert killed(lab, at(crossed, "after write batch,project")).is_dead
+    lab.apply()
+    assert lab.results() == answers
+    assert [len(ids) for ids in lab.server.sent()] == [10, 10]
+    assert lab.apply().stdout == "Nothing to do\n"

@@ -164,7 +164,7 @@ def _did_not_meet(history: History, earlier: RemoteBatch, later: RemoteBatch) ->
 
     Two that share a state and hold no lock go on with plans of their own, and with what came of them.
     """
-    if _share_a_state(history):
+    if history.shares_a_state:
         return True
     if earlier.who == later.who and _mark(earlier) == _mark(later):
         return False  # it is known by its stamp, whenever it is seen
@@ -177,10 +177,6 @@ def _did_not_meet(history: History, earlier: RemoteBatch, later: RemoteBatch) ->
     is_gone = min(earlier.gone_at, earlier.files_gone_at) <= later.sent_at
     is_hidden = history.remote.habits.is_named and earlier.was_cancelled  # in all but the first list
     return is_gone or is_hidden or not _is_whole_in_list(history, earlier, began)
-
-
-def _share_a_state(history: History) -> bool:
-    return len(history.appliers) > 1 and history.appliers[0].store is history.appliers[1].store
 
 
 def _is_whole_in_list(history: History, batch: RemoteBatch, now: float) -> bool:
@@ -227,7 +223,7 @@ def _came_late(history: History, same: list[RemoteBatch]) -> bool:
     """
     stopped, counted = {batch.id for batch in same}, history.world.twins.keys()
     others = [batch for batch in history.remote.batches if batch.id not in counted and batch.id not in stopped]
-    return (stopped <= counted or _share_a_state(history)) and any(
+    return (stopped <= counted or history.shares_a_state) and any(
         set(batch.keys) & set(one.keys) for batch in others for one in same
     )
 

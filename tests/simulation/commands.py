@@ -17,7 +17,7 @@ from runner.apply.reconcile import Result, apply, begin, one_pass
 from runner.apply.remotes import Remotes
 from runner.apply.retry import retry
 from runner.apply.session import Session
-from runner.errors import RemoteError, RunnerError
+from runner.errors import RemoteError, RunnerError, StateError
 from runner.job.capabilities import Capabilities
 from runner.job.desired import Desired
 from runner.job.observed import Origin
@@ -101,6 +101,12 @@ class Commands:
         except Crash:
             (session.home.tmp / "7-upload.jsonl").write_bytes(b"half a li")
             self._died(applier)
+            return None
+        except StateError as error:
+            if not self._history.shares_a_state:
+                raise
+            world.note(applier.name, f"ended by {error!r}")  # two wrote the same object, with no lock between them
+            self._history.is_damaged = True
             return None
         except RemoteError as error:
             words = f"escape: one call's failure ended the whole apply: {error!r}"

@@ -83,7 +83,13 @@ class History:
     states: dict[str, list[tuple[JobSpec, list[int]]]] = field(default_factory=dict)  # by applier, at the end
     applies: int = 0
     is_hasty: bool = False  # a state was lost before a list showed all that it knew of
+    is_damaged: bool = False  # a state that two shared without a lock, and an apply said so
     may_reopen: bool = False  # whether something that was brought home can be in flight again
+
+    @property
+    def shares_a_state(self) -> bool:
+        """Whether two appliers work in one folder, and hold no lock."""
+        return len(self.appliers) > 1 and self.appliers[0].store is self.appliers[1].store
 
     def blame(self, words: str) -> None:
         """Something is wrong. The words up to the first colon say of what kind."""

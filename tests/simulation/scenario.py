@@ -222,7 +222,7 @@ class Scenario:
             if result is not None and not result.is_running and not result.troubles and not result.plan.submissions:
                 return result
             self.world.seconds += 60
-        if result is not None and not result.is_running and self._is_in_the_way(result):
+        if self.history.is_damaged or (result is not None and not result.is_running and self._is_in_the_way(result)):
             return None
         self.history.blame(f"stuck: {applier.name} has not settled after {MOST_APPLIES} applies without a fault")
         return None

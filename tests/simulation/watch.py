@@ -18,6 +18,8 @@ def note_outcomes(
 ) -> None:
     """An outcome changes only where somebody asked again, or the memory was lost."""
     for job, rows in zip(session.desired, result.plan.rows, strict=True):
+        if job.address in result.troubles:
+            continue  # all is not known yet, and it says so
         for ordinal, state in enumerate(rows.states):
             _note(history, applier, bytes(job.keys[16 * ordinal : 16 * ordinal + 16]), state)
     for address in result.written:
