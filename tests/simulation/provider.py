@@ -56,6 +56,7 @@ class SimulatedProvider:
         self._remote = remote
         self._world = remote.world
         self._who = who
+        self._cut_at: dict[str, int] = {}  # by file
 
     @property
     def origin(self) -> Origin:
@@ -217,9 +218,12 @@ class SimulatedProvider:
         content = self._remote.content(file.ref)
         if content is None:
             raise NotFound("no such file", status=404)
-        is_cut = self._world.happens(self._remote.habits.cuts)
-        if is_cut:
-            content = content[: self._world.rng.randrange(len(content))]
+        if self._world.happens(self._remote.habits.cuts):
+            at = self._world.rng.randrange(len(content))
+            if at == self._cut_at.get(file.ref):
+                at -= 1  # cut twice in one place would be what the remote has
+            self._cut_at[file.ref] = at
+            content = content[:at]
         to.write_bytes(content)
         self._world.boundary("after download")
         return len(content)

@@ -262,11 +262,14 @@ class WaveScenario(Scenario):
     def _settle(self, applier: Applier) -> Result | None:
         if not self.is_cron:
             return super()._settle(applier)
+        result = None
         for _ in range(MOST_PASSES):
             result = self._run(applier, wait=0.0)
             if result is not None and not result.is_running and not result.troubles and not result.plan.submissions:
                 return result
             self.world.seconds += BETWEEN_PASSES
+        if result is not None and self._is_in_the_way(result):
+            return None
         self.history.blame(f"stuck: not settled after {MOST_PASSES} single passes without a fault")
         return None
 
