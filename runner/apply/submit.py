@@ -188,6 +188,9 @@ def _upload_of(batch: Batch) -> base.Upload | None:
 
 
 def _receipt(session: Session, batch: Batch, seen: Observed) -> Batch:
+    current = session.records.batch(batch.key)
+    if current is not None and current.remote_id not in ("", seen.remote_id):
+        return current  # by somebody who holds no lock: what is on record stays, and ours is found as its twin
     submitted = batch.but(
         stage=Stage.SUBMITTED,
         remote_id=seen.remote_id,
