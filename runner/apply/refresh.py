@@ -190,6 +190,8 @@ def cancel_duplicate(
         )
         return session.records.batch(batch.key) or batch  # as it was, so the next pass tries again
     current = session.records.batch(batch.key) or batch
+    if not current.is_active and current.remote_id != batch.remote_id:
+        return current  # brought home meanwhile, by somebody who holds no lock: it stays what its outcomes are of
     kept = current.but(remote_id=batch.remote_id, phase=batch.phase, twins=(*current.twins, twin.remote_id))
     session.records.save(kept)
     done = "it had ended" if twin.phase.has_ended else "it was cancelled"

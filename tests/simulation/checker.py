@@ -124,10 +124,10 @@ def has_lost_its_root(history: History, batch: RemoteBatch, now: float) -> bool:
     records, an apply says that it leaves the batch alone, and asks anew.
     """
     while batch.continued_from:
-        parents = [one for one in history.remote.batches if one.id == batch.continued_from and one.is_there(now)]
-        if not parents or parents[0].was_cancelled or parents[0].files_gone_at <= now:
-            return True
-        batch = parents[0]
+        then = [one for one in history.remote.batches if one.id == batch.continued_from and one.is_there(batch.sent_at)]
+        if not then or not then[0].is_there(now) or then[0].was_cancelled or then[0].files_gone_at <= now:
+            return True  # one that was made again under its name is another
+        batch = then[0]
     return False
 
 
