@@ -46,7 +46,7 @@ FAULTS = {
             "the next N requests answer 429; `retry_after` in seconds (also sent as retry-after-ms)",
             {**_ROUTE, "retry_after": 1.0, "code": "rate_limit_exceeded"},
         ),
-        Fault("drop", "N", "the next N requests lose their connection and do nothing", _ROUTE),
+        Fault("drop", "N", "the next N requests are read, lose their connection and do nothing", _ROUTE),
         Fault(
             "truncate_download",
             "N",

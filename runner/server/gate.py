@@ -87,6 +87,7 @@ class Gate:
             if slow is not None and _means(slow, self._route):
                 await asyncio.sleep(slow.value)
             if faults.take("drop", self._route):
+                await _drain(call)  # so that who sent it cannot know that nothing was done
                 return None
         owner = self._owner(call)
         if owner is None:
