@@ -19,7 +19,7 @@ from runner.data.contents import FileMemo, Hashes
 from runner.errors import Problem, SpecError
 from runner.job.capabilities import Capabilities, LineFormat
 from runner.job.desired import Desired
-from runner.providers.registry import audio_card_of
+from runner.remotes.registry import audio_card_of
 from runner.spec.project import ENDPOINTS, AnyJob, AudioJob, Job, Project
 
 AnyCompiled = CompiledJob | CompiledAudio

@@ -23,7 +23,7 @@ from runner.job.outcomes import NO_LINE, Outcome, place
 from runner.job.packed import KEY_BYTES
 from runner.job.recorded import REMOTE, Batch, Stage
 from runner.plan.plan import make
-from runner.providers.base import LineageFile, Provider
+from runner.remotes.vendor import LineageFile, Provider
 from runner.results.verify import sha256_of
 from runner.results.wholefile import whole
 

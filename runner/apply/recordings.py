@@ -28,7 +28,7 @@ from runner.errors import (
     RunnerError,
 )
 from runner.job.outcomes import Outcome
-from runner.providers.audio import AudioProvider, Heard, Receipt, Recording, error_line, line_of
+from runner.remotes.audio import AudioProvider, Heard, Receipt, Recording, error_line, line_of
 from runner.results import parse
 from runner.state.wave import Entry, Step
 

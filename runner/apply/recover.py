@@ -23,7 +23,7 @@ from runner.job.observed import Observed, Origin
 from runner.job.outcomes import answered, unanswered
 from runner.job.packed import Sorter, common, union, without
 from runner.job.recorded import REMOTE, Batch, Stage
-from runner.providers.base import Provider
+from runner.remotes.vendor import Provider
 from runner.results.parse import key_of
 
 

@@ -14,7 +14,7 @@ from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, Runner
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan.decide import CannotSee, Gone, Sight
-from runner.providers.base import Provider
+from runner.remotes.vendor import Provider
 from runner.state.wave import States
 
 CLOCK_SLACK = timedelta(minutes=10)  # between our clock and the remote's

@@ -10,9 +10,9 @@ from runner.clock import Clock
 from runner.errors import NotSent, RunnerError
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
-from runner.providers import registry
-from runner.providers.audio import AudioProvider
-from runner.providers.base import Provider
+from runner.remotes import registry
+from runner.remotes.audio import AudioProvider
+from runner.remotes.vendor import Provider
 from runner.server import embedded
 from runner.spec.project import Project
 from runner.spec.project import Provider as ProviderSpec

@@ -20,8 +20,8 @@ from runner.job.packed import keys_of
 from runner.job.recorded import Batch
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, RetryRows
-from runner.providers.audio import AudioProvider
-from runner.providers.base import Provider
+from runner.remotes.audio import AudioProvider
+from runner.remotes.vendor import Provider
 from runner.spec.project import Project
 from runner.state.home import Home
 from runner.state.journal import DiskJournal, Journal

@@ -11,7 +11,7 @@ from runner.errors import Refused, RemoteError, RunnerError
 from runner.job.capabilities import EffectClass
 from runner.job.observed import Observed
 from runner.job.recorded import Batch, Stage, Tally
-from runner.providers.base import Provider
+from runner.remotes.vendor import Provider
 from runner.results import index
 
 

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from runner.apply.remotes import EMBEDDED, MOST_REVIVALS, Remotes
 from runner.clock import Clock
-from runner.providers import registry
-from runner.providers.audio import AudioProvider
-from runner.providers.base import Provider
-from runner.providers.fireworks.profile import ACCOUNT_ENV
+from runner.remotes import registry
+from runner.remotes.audio import AudioProvider
+from runner.remotes.fireworks.profile import ACCOUNT_ENV
+from runner.remotes.vendor import Provider
 from runner.server import embedded
 from runner.spec.project import Project
 from runner.spec.project import Provider as ProviderSpec

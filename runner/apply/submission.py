@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from runner.errors import BlockedError, Refused, RunnerError
 from runner.job.recorded import Batch
-from runner.providers import base
+from runner.remotes import vendor
 
 CONFLICT = "conflict"
 
 
-def submission_of(batch: Batch) -> base.Submission:
+def submission_of(batch: Batch) -> vendor.Submission:
     """The same at every try: names, stamps and settings follow from the record alone."""
-    return base.Submission(
-        name=f"runner-{batch.project[: base.PROJECT_CHARS]}-{batch.key}",
+    return vendor.Submission(
+        name=f"runner-{batch.project[: vendor.PROJECT_CHARS]}-{batch.key}",
         model=batch.model,
         endpoint=batch.endpoint,
         window_hours=batch.window_hours,

@@ -22,8 +22,8 @@ from runner.job.packed import keys_of
 from runner.job.recorded import Batch, ProjectRecord, Stage
 from runner.plan import guard
 from runner.plan.change import Submission
-from runner.providers import base
-from runner.providers.base import Provider
+from runner.remotes import vendor
+from runner.remotes.vendor import Provider
 
 LONGEST_PAUSE = timedelta(minutes=15)
 MOST_DOUBLINGS = 16  # of a pause: a queue may be full for days
@@ -121,7 +121,7 @@ def _intend(session: Session, job: Desired, submission: Submission, continued_fr
     return batch
 
 
-def _upload(session: Session, provider: Provider, batch: Batch, source: Path) -> base.Upload:
+def _upload(session: Session, provider: Provider, batch: Batch, source: Path) -> vendor.Upload:
     """The remote's copy of the input: the one it still holds from an earlier try, or a new one."""
     submission = submission_of(batch)
     may_be_there = batch.may_hold_upload
@@ -182,9 +182,9 @@ def _give_up_parent(session: Session, batch: Batch, refused: Refused) -> None:
     session.reporter.step(f"{batch.owner}: `{batch.continued_from}` cannot be continued ({refused.message})")
 
 
-def _upload_of(batch: Batch) -> base.Upload | None:
+def _upload_of(batch: Batch) -> vendor.Upload | None:
     """The input of a batch; one that continues another has none of its own."""
-    return None if batch.continued_from else base.Upload(batch.upload_ref, batch.size_bytes)
+    return None if batch.continued_from else vendor.Upload(batch.upload_ref, batch.size_bytes)
 
 
 def _receipt(session: Session, batch: Batch, seen: Observed) -> Batch:

@@ -15,7 +15,7 @@ from runner.job.observed import Counts, Phase
 from runner.job.outcomes import Outcome, answered
 from runner.job.packed import KEY_BYTES, unpack
 from runner.job.recorded import REMOTE, Batch
-from runner.providers.audio import Recording
+from runner.remotes.audio import Recording
 from runner.state.journal import States, read_states
 from runner.state.wave import Step
 

@@ -15,7 +15,7 @@ from runner.job.observed import Observed, Phase
 from runner.job.outcomes import Outcome
 from runner.job.recorded import Batch, ResultObject, Stage
 from runner.plan.guard import usd_of
-from runner.providers.audio import error_line
+from runner.remotes.audio import error_line
 from runner.results import index
 from runner.state.wave import Entry, Step
 

@@ -29,7 +29,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
     from runner.compile.render import check_templates
     from runner.errors import SpecError, UsageError
     from runner.job.address import matches
-    from runner.providers.registry import card_of
+    from runner.remotes.registry import card_of
     from runner.spec.load import load
     from runner.spec.project import AudioJob
 

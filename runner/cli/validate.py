@@ -15,7 +15,7 @@ def command(ctx: click.Context, paths: tuple[str, ...]) -> None:
     """
     from runner.apply.desire import check_windows
     from runner.errors import SpecError
-    from runner.providers.registry import card_of
+    from runner.remotes.registry import card_of
     from runner.spec.load import load
 
     project = load(paths or ("specs",), ctx.obj.root)

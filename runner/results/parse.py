@@ -285,7 +285,8 @@ def read_own(line: bytes) -> tuple[Own, Outcome]:
 
 def is_held(own: Own) -> bool:
     """Whether the line says that nobody knew whether the remote had got its request."""
-    return b"held" in bytes(own.error) and _decode_own_error(own.error).code == HELD
+    error = _decode_own_error(own.error) if b"held" in bytes(own.error) else None
+    return error is not None and error.code == HELD
 
 
 def fault_of(line: bytes) -> Fault:

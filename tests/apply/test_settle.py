@@ -12,7 +12,7 @@ from runner.apply.session import Session
 from runner.apply.settle import adopt
 from runner.job.observed import Failure, FailureKind, Observed, Phase
 from runner.job.recorded import Batch, Stage
-from runner.providers.base import Provider
+from runner.remotes.vendor import Provider
 from tests.apply.test_lineage import batch
 from tests.plan.making import NOW
 

@@ -21,7 +21,7 @@ from runner.cli.opening import opened
 from runner.job.outcomes import Outcome
 from runner.job.packed import KEY_BYTES
 from runner.job.recorded import Batch, Stage
-from runner.providers.audio import error_line
+from runner.remotes.audio import error_line
 from runner.state.lock import project_lock
 from runner.state.wave import Entry, State, Step
 from tests.journeys.audio.lab import SPEC, sound

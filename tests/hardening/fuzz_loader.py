@@ -12,7 +12,7 @@ from pathlib import Path
 from runner.apply.desire import check_windows
 from runner.compile.check import problems_of
 from runner.errors import Problem, SpecError
-from runner.providers.registry import card_of
+from runner.remotes.registry import card_of
 from runner.spec import memo
 from runner.spec.load import load
 from runner.spec.problems import render

@@ -19,9 +19,9 @@ import httpx
 
 from runner.apply.remotes import Remotes
 from runner.job.observed import Origin
-from runner.providers import registry
-from runner.providers.audio import AudioProvider
-from runner.providers.base import Provider
+from runner.remotes import registry
+from runner.remotes.audio import AudioProvider
+from runner.remotes.vendor import Provider
 from runner.spec.project import Provider as ProviderSpec
 from runner.state.base import Document
 from runner.state.disk import DiskStore

@@ -35,18 +35,18 @@ from runner.cli.main import words_of
 from runner.errors import RunnerError, SpecError
 from runner.job.recorded import Stage
 from runner.plan.guard import Guards
-from runner.providers import registry
-from runner.providers.audio import AudioProvider
-from runner.providers.base import Provider
-from runner.providers.credentials import Credential
-from runner.providers.fireworks import profile as fireworks
-from runner.providers.fireworks.provider import FireworksProvider
-from runner.providers.fireworks.storage import Gate
-from runner.providers.fireworks_audio import profile as audio
-from runner.providers.fireworks_audio.provider import FireworksAudioProvider
-from runner.providers.http import Http, Settings, Timeouts
-from runner.providers.openai.profiles import profile_of
-from runner.providers.openai.provider import OpenAIProvider
+from runner.remotes import registry
+from runner.remotes.audio import AudioProvider
+from runner.remotes.fireworks import profile as fireworks
+from runner.remotes.fireworks.provider import FireworksProvider
+from runner.remotes.fireworks.storage import Gate
+from runner.remotes.fireworks_audio import profile as audio
+from runner.remotes.fireworks_audio.provider import FireworksAudioProvider
+from runner.remotes.openai.profiles import profile_of
+from runner.remotes.openai.provider import OpenAIProvider
+from runner.remotes.transport.credentials import Credential
+from runner.remotes.transport.http import Http, Settings, Timeouts
+from runner.remotes.vendor import Provider
 from runner.spec.load import load
 from runner.spec.problems import render
 from runner.spec.project import Provider as ProviderSpec

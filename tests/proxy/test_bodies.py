@@ -11,8 +11,8 @@ import pytest
 
 from runner.clock import FastClock
 from runner.errors import OutcomeUnknown
-from runner.providers.http import Http
-from tests.providers.loopback import Answer, Request, Server, in_turn, reply, send, serving
+from runner.remotes.transport.http import Http
+from tests.remotes.loopback import Answer, Request, Server, in_turn, reply, send, serving
 
 BODY = b'{"custom_id":"a"}\n{"custom_id":"b"}\n'
 PAGE = reply(200, b"<html>sign in</html>", {"content-type": "text/html"})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runner.errors import DataError, RunnerError, StateError
 from runner.job.observed import Phase
-from runner.providers.audio import Heard, Receipt, Recording, line_of
+from runner.remotes.audio import Heard, Receipt, Recording, line_of
 from runner.results import stamp
 from runner.results.adopt import adopt_output
 from runner.results.names import RESULTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner.job.observed import Phase
-from runner.providers.audio import Heard
+from runner.remotes.audio import Heard
 from tests.simulation.remote import NEVER, Verdict
 from tests.simulation.world import World
 

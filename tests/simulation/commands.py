@@ -24,7 +24,7 @@ from runner.job.observed import Origin
 from runner.job.recorded import Batch, Stage
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan
-from runner.providers.base import Provider
+from runner.remotes.vendor import Provider
 from runner.spec.project import Project
 from tests.simulation.author import Author
 from tests.simulation.history import Applier, Asked, History, Stopped

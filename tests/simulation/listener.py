@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.errors import NotFound, OutcomeUnknown
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
-from runner.providers.audio import Heard, Receipt, Recording
+from runner.remotes.audio import Heard, Receipt, Recording
 from tests.simulation.calls import CallRemote
 from tests.simulation.provider import LONGEST_CALL, ORIGIN, stop_on
 from tests.simulation.turns import Turns
@@ -17,7 +17,7 @@ _UNHEARD = ("not sent", "unknown", "limited", "refused", "auth")
 
 
 class SimulatedListener:
-    """Implements `providers.audio.AudioProvider` over a CallRemote."""
+    """Implements `remotes.audio.AudioProvider` over a CallRemote."""
 
     def __init__(self, remote: CallRemote, card: Capabilities, parallelism: int) -> None:
         self.card = card

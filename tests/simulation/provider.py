@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
 from runner.job.capabilities import Capabilities, EffectClass, Limits, LineFormat, Windows
 from runner.job.observed import Observed, Origin, Phase, ResultFile
-from runner.providers.base import LineageFile, Submission, Upload
+from runner.remotes.vendor import LineageFile, Submission, Upload
 from tests.simulation.remote import Remote, RemoteBatch
 from tests.simulation.rows import PROVIDER
 from tests.simulation.world import BEGIN, Crash, World
@@ -49,7 +49,7 @@ def stop_on(world: World, fault: str | None) -> None:
 
 
 class SimulatedProvider:
-    """Implements `providers.base.Provider` over a Remote, for one applier."""
+    """Implements `remotes.vendor.Provider` over a Remote, for one applier."""
 
     def __init__(self, remote: Remote, card: Capabilities, who: str) -> None:
         self.card = card

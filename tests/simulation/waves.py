@@ -17,8 +17,8 @@ from runner.apply.wave import JOURNAL
 from runner.errors import DataError, RunnerError
 from runner.job.capabilities import Capabilities
 from runner.plan.guard import Guards
-from runner.providers.audio import AudioProvider
-from runner.providers.registry import audio_card_of
+from runner.remotes.audio import AudioProvider
+from runner.remotes.registry import audio_card_of
 from runner.spec.project import Project, Provider
 from runner.state.journal import read_states
 from runner.state.wave import Step

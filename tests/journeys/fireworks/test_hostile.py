@@ -14,7 +14,7 @@ import pytest
 
 from tests.journeys.fireworks.lab import KNOBS, SPEC
 from tests.journeys.lab import Lab
-from tests.providers.fireworks_jobs.fake import ACCOUNT, KEY, Call, Fake, serving
+from tests.remotes.fireworks_jobs.fake import ACCOUNT, KEY, Call, Fake, serving
 
 PARTS = SPEC.replace(KNOBS, f"{KNOBS}, upload_bytes: 1")
 DOWNLOAD = "GET /storage"

@@ -1,0 +1,243 @@
+"""Input datasets: created under an id of ours, filled, waited for, and found again instead of created twice.
+
+A dataset costs nothing, and its id names its content, so every step here may be repeated: on any doubt it is asked
+for, compared, and either adopted or filled with the same bytes again.
+Source: contract sections 3.1 to 3.4 and 8, read 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.clock import Clock
+from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
+from runner.remotes.fireworks import parts
+from runner.remotes.fireworks.account import Account
+from runner.remotes.fireworks.names import ids_of
+from runner.remotes.fireworks.profile import Profile
+from runner.remotes.fireworks.storage import Gate
+from runner.remotes.fireworks.wire import about, map_in, object_in, text_in, whole_in
+from runner.remotes.transport.http import Form, Signed
+from runner.remotes.transport.replies import plain
+from runner.remotes.vendor import Submission, Upload
+
+FRESH_SECONDS = 45 * 60.0  # upload URLs live an hour; older ones are asked for again
+SENDS = 3  # of the same bytes into a dataset that does not become READY
+DOUBTFUL_SECONDS = 15.0  # a dataset whose upload got no answer becomes READY within this, or gets it again
+POLL_SECONDS = 1.0  # READY comes about a second after a small upload
+SLOWEST_POLL = 10.0
+_FORMATS = ("", "FORMAT_UNSPECIFIED", "CHAT")
+_PLAINTEXT = ("", "ENCRYPTION_STATE_UNSPECIFIED", "ENCRYPTION_STATE_PLAINTEXT")
+_SENT_HEADERS = "application/octet-stream"
+
+
+class Datasets:
+    """The input datasets of one account."""
+
+    def __init__(self, account: Account, profile: Profile, gate: Gate, clock: Clock) -> None:
+        self._account = account
+        self._http = account.http
+        self._profile = profile
+        self._gate = gate
+        self._clock = clock
+
+    def look(self, dataset_id: str) -> Mapping[str, Any]:
+        """The dataset as the remote shows it. Raises NotFound."""
+        raw = object_in(self._http.get_json(self._account.dataset(dataset_id)), "a look at a dataset")
+        return about(raw, dataset_id)
+
+    def find(self, submission: Submission, size_bytes: int) -> Upload | None:
+        """The READY dataset of this very submission, or None. Raises Refused on other content under its id."""
+        dataset_id = ids_of(submission.name).input_dataset_id
+        try:
+            seen = self.look(dataset_id)
+        except NotFound:
+            return None
+        self._check(seen, dataset_id, submission)
+        return Upload(dataset_id, size_bytes) if _is_ready(seen) else None
+
+    def upload(self, source: Path, submission: Submission) -> Upload:
+        """A READY dataset with the bytes of `source`, streamed. Safe to repeat.
+
+        Raises Refused when the remote holds something else under its id (`conflict`) or cannot read the file.
+        """
+        dataset_id = ids_of(submission.name).input_dataset_id
+        upload = Upload(dataset_id, source.stat().st_size)
+        seen = self._created(dataset_id, submission)
+        self._check(seen, dataset_id, submission)
+        if not _is_ready(seen):
+            self._fill(dataset_id, source, submission)
+        return upload
+
+    def _created(self, dataset_id: str, submission: Submission) -> Mapping[str, Any]:
+        """The dataset, new or not. Sent again on doubt: what exists answers 409."""
+        body = {"datasetId": dataset_id, "dataset": {"userUploaded": {}, "exampleCount": str(submission.rows)}}
+        try:
+            made = object_in(self._http.post_json(self._account.datasets, body), "a create of a dataset")
+            return about(made, dataset_id)
+        except (Refused, OutcomeUnknown) as error:
+            if isinstance(error, Refused) and error.status != 409:
+                raise
+            return self._existing(dataset_id, error)
+
+    def _existing(self, dataset_id: str, answer: RemoteError) -> Mapping[str, Any]:
+        try:
+            return self.look(dataset_id)
+        except NotFound as gone:
+            words = f"dataset `{dataset_id}` could not be created, and is not there: {answer.message}"
+            raise OutcomeUnknown(words, status=answer.status, hint="run `runner apply` again") from gone
+
+    def _check(self, seen: Mapping[str, Any], dataset_id: str, submission: Submission) -> None:
+        """Whether what stands under our id can be what we put there."""
+        found = {
+            "exampleCount": whole_in(seen, "exampleCount"),
+            "source": "userUploaded" if isinstance(seen.get("userUploaded"), Mapping) else "not an upload",
+            "format": text_in(seen, "format"),
+        }
+        wanted = {
+            "exampleCount": submission.rows,
+            "source": "userUploaded",
+            "format": found["format"] if found["format"] in _FORMATS else _FORMATS[1],
+        }
+        if found != wanted:
+            raise conflict(f"dataset `{dataset_id}`", wanted, found)
+
+    def _fill(self, dataset_id: str, source: Path, submission: Submission) -> None:
+        """Send the bytes until the dataset is READY; again where they seem to have been lost."""
+        for _ in range(SENDS):
+            wait = self._profile.ready_s
+            try:
+                self._send(dataset_id, source, submission)
+            except OutcomeUnknown:
+                wait = min(DOUBTFUL_SECONDS, self._profile.ready_s)
+            except Refused:
+                # It may be READY from an upload whose answer was lost, and takes no second one.
+                if not _is_ready(self.look(dataset_id)):
+                    raise
+                return
+            if self._wait(dataset_id, wait):
+                return
+        raise OutcomeUnknown(
+            f"dataset `{dataset_id}` did not become READY after {SENDS} uploads",
+            hint="run `runner apply` again later; the same dataset is filled again",
+        )
+
+    def _send(self, dataset_id: str, source: Path, submission: Submission) -> None:
+        if source.stat().st_size <= self._profile.upload_bytes:
+            form = Form(source, f"{submission.name}.jsonl", "application/jsonl", {})
+            self._http.upload(self._account.dataset(dataset_id, "upload"), form)
+        else:
+            self._send_parts(dataset_id, source)
+
+    def _send_parts(self, dataset_id: str, source: Path) -> None:
+        """Every part to a signed URL of its own, then have the whole checked."""
+        state = text_in(self.look(dataset_id), "encryptionState")
+        if state not in _PLAINTEXT:
+            raise Refused(f"dataset `{dataset_id}` is encrypted (`{plain(state)}`); only plaintext can be uploaded")
+        pieces = parts.cut(source, self._profile.part_bytes)
+        urls = _UploadUrls(self._account, dataset_id, pieces, self._gate, self._clock)
+        for name, part in pieces.items():
+            size = str(part.size_bytes)
+            headers = {"content-type": _SENT_HEADERS, "x-goog-content-length-range": f"{size},{size}"}
+            self._http.put_signed(urls.signer(name), part, headers)
+        self._http.post_json(self._account.dataset(dataset_id, "validateUpload"), {})
+
+    def _wait(self, dataset_id: str, seconds: float) -> bool:
+        """Whether it becomes READY in time. Raises Refused when the remote says that the file is bad."""
+        until = self._clock.monotonic() + seconds
+        pause, complaints = POLL_SECONDS, 0
+        while True:
+            seen = self.look(dataset_id)
+            if _is_ready(seen):
+                return True
+            complaint = _complaint_of(seen)
+            complaints += bool(complaint)
+            if complaints > 1:  # the first may be left over from an earlier upload
+                raise Refused(f"the remote cannot use dataset `{dataset_id}`: {complaint}", code="bad_dataset")
+            before = self._clock.monotonic()
+            if before + pause > until:
+                return False
+            self._clock.sleep(pause)
+            if self._clock.monotonic() - before < pause / 2:  # woken to stop
+                raise OutcomeUnknown(f"dataset `{dataset_id}` is not READY yet", hint="run `runner apply` again")
+            pause = min(pause * 1.5, SLOWEST_POLL)
+
+
+class _UploadUrls:
+    """The signed URLs of all parts. Each call for them replaces the registered set, so all are asked for at once."""
+
+    def __init__(
+        self,
+        account: Account,
+        dataset_id: str,
+        pieces: Mapping[str, Any],
+        gate: Gate,
+        clock: Clock,
+    ) -> None:
+        self._account = account
+        self._dataset_id = dataset_id
+        self._sizes = {name: str(part.size_bytes) for name, part in pieces.items()}
+        self._gate = gate
+        self._clock = clock
+        self._urls: Mapping[str, Any] = {}
+        self._asked_at = 0.0
+
+    def signer(self, name: str) -> _Signer:
+        return _Signer(self, name)
+
+    def url(self, name: str, is_retry: bool) -> Signed:
+        stale = self._clock.monotonic() - self._asked_at > FRESH_SECONDS
+        if not self._urls or stale or is_retry:
+            self._ask()
+        url = self._urls.get(name)
+        if not isinstance(url, str):
+            raise OutcomeUnknown(f"the remote gave no upload URL for `{name}`")
+        return self._gate.admit(url)
+
+    def _ask(self) -> None:
+        path = self._account.dataset(self._dataset_id, "getUploadEndpoint")
+        self._asked_at = self._clock.monotonic()
+        answer = object_in(self._account.http.post_json(path, {"filenameToSize": self._sizes}), "upload URLs")
+        urls = map_in(answer, "filenameToSignedUrls")
+        if urls.keys() != self._sizes.keys():
+            raise OutcomeUnknown("the remote gave upload URLs for other files than it was asked about")
+        self._urls = urls
+
+
+class _Signer:
+    """The URL of one part; a fresh one at every try but the first."""
+
+    def __init__(self, urls: _UploadUrls, name: str) -> None:
+        self._urls = urls
+        self._name = name
+        self._tried = False
+
+    def __call__(self) -> Signed:
+        is_retry, self._tried = self._tried, True
+        return self._urls.url(self._name, is_retry)
+
+
+def conflict(what: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Refused:
+    """Something else stands under our name: both sides, and what to do."""
+    differs = [key for key in wanted if wanted[key] != found.get(key)]
+    ours = ", ".join(f"{key} `{plain(str(wanted[key]))}`" for key in differs)
+    theirs = ", ".join(f"{key} `{plain(str(found.get(key, '')))}`" for key in differs)
+    return Refused(
+        f"{what} exists already with other content: wanted {ours}; the remote has {theirs}",
+        status=409,
+        code="conflict",
+        hint="delete it on the remote, or give the project another name",
+    )
+
+
+def _is_ready(seen: Mapping[str, Any]) -> bool:
+    return text_in(seen, "state").upper() == "READY"
+
+
+def _complaint_of(seen: Mapping[str, Any]) -> str:
+    """Why the remote does not like the file; empty while it says nothing."""
+    status = map_in(seen, "status")
+    code = text_in(status, "code")
+    return f"{plain(text_in(status, 'message'))} (`{plain(code)}`)" if code not in ("", "OK") else ""

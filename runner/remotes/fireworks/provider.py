@@ -1,0 +1,99 @@
+"""Fireworks behind the provider seams: datasets and batch inference jobs, all under names of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from runner.clock import Clock
+from runner.errors import NotFound
+from runner.job.capabilities import Capabilities
+from runner.job.observed import Observed, Origin, ResultFile
+from runner.remotes.fireworks.account import Account
+from runner.remotes.fireworks.creates import Creates
+from runner.remotes.fireworks.datasets import Datasets
+from runner.remotes.fireworks.files import Files
+from runner.remotes.fireworks.jobs import Jobs, Link
+from runner.remotes.fireworks.names import is_project_of
+from runner.remotes.fireworks.profile import Profile, capabilities_of
+from runner.remotes.fireworks.storage import Gate
+from runner.remotes.transport.http import Http
+from runner.remotes.vendor import PROJECT_CHARS, LineageFile, Submission, Upload
+
+
+class FireworksProvider:
+    """Implements `remotes.vendor.Provider`. Safe to share between threads."""
+
+    def __init__(self, *, http: Http, account: str, profile: Profile, gate: Gate, origin: Origin, clock: Clock) -> None:
+        self.card: Capabilities = capabilities_of(profile)
+        self.profile = profile
+        self._http = http
+        self._origin = origin
+        owner = Account(http, account)
+        self._files = Files(owner, gate)
+        self._datasets = Datasets(owner, profile, gate, clock)
+        self._jobs = Jobs(owner, self._files, clock)
+        self._creates = Creates(owner, self._jobs)
+
+    def __repr__(self) -> str:
+        return f"FireworksProvider({self._origin})"
+
+    @property
+    def origin(self) -> Origin:
+        return self._origin
+
+    def upload(self, source: Path, submission: Submission) -> Upload:
+        return self._datasets.upload(source, submission)
+
+    def find_upload(self, submission: Submission, size_bytes: int) -> Upload | None:
+        return self._datasets.find(submission, size_bytes)
+
+    def submit(self, submission: Submission, upload: Upload | None) -> Observed:
+        return self._creates.submit(submission, upload)
+
+    def find(self, submission: Submission, upload_ref: str, since: datetime) -> list[Observed]:
+        """The job of the submission's own id, or what it left: there is at most one."""
+        found = self._creates.find(submission)
+        return [found] if found else []
+
+    def is_of(self, project: str, seen: Observed) -> bool:
+        return seen.stamp.get("runner_project") == project or is_project_of(project[:PROJECT_CHARS], seen.remote_id)
+
+    def look(self, remote_id: str) -> Observed:
+        return self._jobs.look(remote_id)
+
+    def batches(self, since: datetime | None = None) -> Iterator[Observed]:
+        return self._jobs.listed(since)
+
+    def download(self, file: ResultFile, to: Path) -> int:
+        return self._files.download(file.ref, to)
+
+    def download_input(self, observed: Observed, to: Path) -> int:
+        """The input of a job; of one that continues others, the whole input of the first."""
+        dataset_id = observed.input_ref
+        if observed.continued_from:
+            dataset_id = self._jobs.root_input(observed.remote_id)
+        if not dataset_id:
+            raise NotFound(f"the remote does not say which dataset job `{observed.remote_id}` was made from")
+        return self._files.download_whole(dataset_id, to)
+
+    def lineage(self, remote_id: str) -> list[LineageFile]:
+        links = self._jobs.links(remote_id)
+        if not links:
+            raise NotFound(f"job `{remote_id}` names no output dataset")
+        by_dataset = {link.dataset: link for link in links}
+        files = self._files.lineage(links[-1].dataset, by_dataset)
+        unknown = Link("", "", "")
+        return [
+            LineageFile(file, dataset, link.job, link.parent)
+            for file in files
+            for dataset in [file.ref.partition("/")[0]]
+            for link in [by_dataset.get(dataset, unknown)]
+        ]
+
+    def cancel(self, remote_id: str) -> Observed:
+        return self._jobs.cancel(remote_id)
+
+    def close(self) -> None:
+        self._http.close()

@@ -1,0 +1,73 @@
+"""The Fireworks audio batch API behind the seams for recordings. The embedded server speaks it as well.
+
+A submission has no id of ours and cannot be found again, so everything here is about knowing whether one was accepted.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO, cast
+from urllib.parse import quote
+
+from runner.errors import NotSent, OutcomeUnknown, Refused
+from runner.job.capabilities import Capabilities
+from runner.job.observed import Origin
+from runner.remotes.audio import Heard, Receipt, Recording
+from runner.remotes.fireworks_audio import wire
+from runner.remotes.fireworks_audio.profile import Profile
+from runner.remotes.fireworks_audio.sending import Sending, content_type_of
+from runner.remotes.transport.http import Form, Http
+
+
+class FireworksAudioProvider:
+    """Implements `remotes.audio.AudioProvider`. Safe to share between threads.
+
+    account: whose recordings are looked for where a receipt does not say.
+    """
+
+    def __init__(
+        self, *, http: Http, who: str, profile: Profile, card: Capabilities, origin: Origin, account: str = ""
+    ) -> None:
+        self.card = card
+        self.parallelism = profile.parallelism
+        self.profile = profile
+        self._http = http
+        self._who = who
+        self._origin = origin
+        self._account = account
+
+    def __repr__(self) -> str:
+        return f"FireworksAudioProvider({self._origin})"
+
+    @property
+    def origin(self) -> Origin:
+        return self._origin
+
+    def submit(self, recording: Recording) -> Receipt:
+        form = Form(recording.source, recording.filename, content_type_of(recording.filename), recording.fields)
+        query = {"endpoint_id": recording.endpoint_id} if recording.endpoint_id else None
+        with Sending(recording) as file:
+            try:
+                answer = self._http.send_once(f"/{recording.path.strip('/')}", form, cast(BinaryIO, file), query)
+            except OutcomeUnknown as error:
+                if file.is_through:
+                    raise
+                raise NotSent(
+                    f"a recording was cut off while it was sent, so nothing was accepted: {error.message}",
+                    status=error.status,
+                    code=error.code,
+                    request_id=error.request_id,
+                ) from error
+        return wire.receipt_in(answer)
+
+    def look(self, receipt: Receipt) -> Heard:
+        account = receipt.account or self._account
+        if not account:
+            raise Refused(
+                f"`{self._who}` did not say whose recording `{receipt.remote_id}` is",
+                hint="give the `account` of the provider",
+            )
+        path = f"/v1/accounts/{quote(account, safe='')}/batch_job/{quote(receipt.remote_id, safe='')}"
+        return wire.heard_in(wire.decoded(self._http.get_body(path), self._who), receipt.remote_id)
+
+    def close(self) -> None:
+        self._http.close()

@@ -1,0 +1,118 @@
+"""Input files at the remote: uploaded streamed, found again by name and size, read back for their requests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from runner.clock import Clock
+from runner.errors import NotFound, OutcomeUnknown, Refused
+from runner.remotes.openai import pages
+from runner.remotes.openai.profiles import Profile
+from runner.remotes.openai.wire import object_in, text_in, time_in
+from runner.remotes.transport.http import Form, Http
+from runner.remotes.transport.listing import Incomplete
+from runner.remotes.transport.replies import plain
+from runner.remotes.vendor import Submission, Upload
+
+PAGES = 50  # of a list of files; older uploads are not looked for, an orphan file costs nothing
+_POLL_SECONDS = 2.0
+_USELESS = frozenset({"error", "deleted", "failed", "expired"})
+
+
+def path_to(template: str, remote_id: str) -> str:
+    """The path of one file or batch. A remote's id is data: it never becomes more than one segment."""
+    if remote_id in ("", ".", "..") or not remote_id.isprintable():
+        raise NotFound(f"`{plain(remote_id)}` is no id of a file or batch")
+    return template.replace("{id}", quote(remote_id, safe=""))
+
+
+def filename_of(submission: Submission) -> str:
+    return f"{submission.name}.jsonl"
+
+
+def upload(http: Http, profile: Profile, clock: Clock, source: Path, submission: Submission) -> Upload:
+    """Send `source`; the id under which `submit` may use it, waited for where the profile says so.
+
+    The text fields stand before the file: one look-alike rejects the other order.
+    """
+    form = Form(
+        source=source,
+        filename=filename_of(submission),
+        content_type="application/jsonl",
+        fields={"purpose": profile.upload_purpose},
+    )
+    size_bytes = source.stat().st_size
+    answer = object_in(http.upload(profile.paths.upload, form), "an upload")
+    file = _file_in(answer, profile.id_path)
+    file_id = text_in(file, "id")
+    if not file_id:
+        raise OutcomeUnknown(f"the answer to an upload names no file: {plain(str(dict(answer)))}")
+    if profile.wait_file_processed and text_in(file, "status") != "processed":
+        _wait_processed(http, profile, clock, file_id)
+    return Upload(file_id, size_bytes)
+
+
+def _file_in(answer: Mapping[str, Any], id_path: str) -> Mapping[str, Any]:
+    """The file object, nested as deep as the profile says, or at the top after all."""
+    found: Any = answer
+    for step in id_path.split(".")[:-1]:
+        found = found.get(step) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) and text_in(found, "id") else answer
+
+
+def _wait_processed(http: Http, profile: Profile, clock: Clock, file_id: str) -> None:
+    """Until the file reads `processed`. Raises Refused when it cannot, OutcomeUnknown when it takes too long."""
+    for _ in range(math.ceil(profile.wait_file_timeout_s / _POLL_SECONDS)):
+        status = _status_of(http, profile, file_id)
+        if status == "processed":
+            return
+        if status in _USELESS:
+            raise Refused(f"the remote could not process the uploaded file `{plain(file_id)}`: it reads `{status}`")
+        before = clock.monotonic()
+        clock.sleep(_POLL_SECONDS)
+        if clock.monotonic() - before < _POLL_SECONDS / 2:
+            break  # woken to stop
+    raise OutcomeUnknown(
+        f"the uploaded file `{plain(file_id)}` is still not processed", hint="run `runner apply` again later"
+    )
+
+
+def _status_of(http: Http, profile: Profile, file_id: str) -> str:
+    """Lower case. A file just uploaded may answer 404 for a while: that is not an end."""
+    try:
+        raw = object_in(http.get_json(path_to(profile.paths.file, file_id)), "a look at a file")
+    except NotFound:
+        return ""
+    return text_in(raw, "status").lower()
+
+
+def find_upload(http: Http, profile: Profile, clock: Clock, submission: Submission, size_bytes: int) -> Upload | None:
+    """The newest usable upload of this very submission, or None. Looks at no more than `PAGES` pages."""
+    wanted = filename_of(submission)
+    for raw in _listed(http, profile):
+        if text_in(raw, "filename") == wanted and raw.get("bytes") == size_bytes and _is_usable(raw, profile, clock):
+            return Upload(text_in(raw, "id"), size_bytes)
+    return None
+
+
+def _listed(http: Http, profile: Profile) -> Iterator[Mapping[str, Any]]:
+    """Files of our purpose. One that shows no purpose may be ours."""
+    query = {"purpose": profile.upload_purpose, "order": "desc"}
+    found = pages.walk(http, profile.paths.files, profile.list, "a list of files", query)
+    with suppress(Incomplete):  # as good as a list that is longer than we look
+        for page in islice(found, PAGES):
+            yield from (raw for raw in page if text_in(raw, "purpose") in ("", profile.upload_purpose))
+
+
+def _is_usable(raw: Mapping[str, Any], profile: Profile, clock: Clock) -> bool:
+    expires_at = time_in(raw.get("expires_at"))
+    status = text_in(raw, "status").lower()
+    if not text_in(raw, "id") or status in _USELESS or (expires_at is not None and expires_at <= clock.now()):
+        return False
+    return status == "processed" or not profile.wait_file_processed

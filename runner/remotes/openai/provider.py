@@ -1,0 +1,100 @@
+"""An OpenAI-style remote behind the provider seams. What differs between look-alikes is in the profile alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from runner.clock import Clock
+from runner.errors import NotFound
+from runner.job.capabilities import Capabilities
+from runner.job.observed import Observed, Origin, ResultFile
+from runner.remotes.openai import batch, files, stamps
+from runner.remotes.openai.profiles import Auth, Profile, capabilities_of
+from runner.remotes.transport.credentials import Credential
+from runner.remotes.transport.http import Http
+from runner.remotes.vendor import LineageFile, Submission, Upload
+
+
+class OpenAIProvider:
+    """Implements `remotes.vendor.Provider`. Safe to share between threads."""
+
+    def __init__(self, *, http: Http, profile: Profile, origin: Origin, clock: Clock) -> None:
+        self.card: Capabilities = capabilities_of(profile)
+        self.profile = profile
+        self._http = http
+        self._origin = origin
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"OpenAIProvider({self._origin}, profile={self.profile.name})"
+
+    @property
+    def origin(self) -> Origin:
+        return self._origin
+
+    def upload(self, source: Path, submission: Submission) -> Upload:
+        return files.upload(self._http, self.profile, self._clock, source, submission)
+
+    def find_upload(self, submission: Submission, size_bytes: int) -> Upload | None:
+        return files.find_upload(self._http, self.profile, self._clock, submission, size_bytes)
+
+    def submit(self, submission: Submission, upload: Upload | None) -> Observed:
+        assert upload is not None, "the card says that nothing can be continued here"
+        return batch.submit(self._http, self.profile, submission, upload)
+
+    def find(self, submission: Submission, upload_ref: str, since: datetime) -> list[Observed]:
+        return [seen for seen in self.batches(since) if stamps.is_of(submission, upload_ref, seen)]
+
+    def is_of(self, project: str, seen: Observed) -> bool:
+        return seen.stamp.get("runner_project") == project
+
+    def look(self, remote_id: str) -> Observed:
+        return batch.look(self._http, self.profile, remote_id)
+
+    def batches(self, since: datetime | None = None) -> Iterator[Observed]:
+        return batch.listed(self._http, self.profile, since)
+
+    def download(self, file: ResultFile, to: Path) -> int:
+        return self._fetch(file.ref, to)
+
+    def lineage(self, remote_id: str) -> list[LineageFile]:
+        """The batch's own files: nothing continues another batch here."""
+        files = self.look(remote_id).result_files
+        if not files:
+            raise NotFound(f"batch `{remote_id}` names no result files")
+        return [LineageFile(file, "", remote_id) for file in files]
+
+    def download_input(self, observed: Observed, to: Path) -> int:
+        if not observed.input_ref:
+            raise NotFound(f"the remote does not say which file batch `{observed.remote_id}` was made from")
+        return self._fetch(observed.input_ref, to)
+
+    def cancel(self, remote_id: str) -> Observed:
+        return batch.cancel(self._http, self.profile, remote_id)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _fetch(self, file_id: str, to: Path) -> int:
+        path = files.path_to(self.profile.paths.file_content, file_id)
+        return self._http.download(path, to, can_resume=self.profile.content.range)
+
+
+def headers_from(
+    auth: Auth, credential: Credential, extra: Mapping[str, str], environ: Mapping[str, str]
+) -> Callable[[], Mapping[str, str]]:
+    """A function that gives the headers of each request; the key is read when it is first called.
+
+    extra: header -> environment variable, sent where the variable is set.
+    """
+    fixed = {header: environ[name] for header, name in extra.items() if environ.get(name)}
+
+    def headers() -> Mapping[str, str]:
+        if not auth.header:
+            return fixed
+        key = credential.reveal()
+        return {**fixed, auth.header: f"{auth.scheme} {key}" if auth.scheme else key}
+
+    return headers

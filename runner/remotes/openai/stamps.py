@@ -1,0 +1,69 @@
+"""What we write on a batch so that it can be found again, within what the remote keeps.
+
+Most remotes keep a map of short strings. Where only one field is known to survive, the stamp is packed into it:
+`s=<set>;a=1;p=<project>`, most telling part first, and what does not fit is left out. Such a batch is also known by
+the file it was made from, whose name carries the same fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runner.job.observed import Observed
+from runner.remotes.openai.profiles import Metadata
+from runner.remotes.vendor import Submission
+
+_SHORT = {
+    "runner_set": "s",
+    "runner_attempt": "a",
+    "runner_project": "p",
+    "runner_rows": "r",
+    "runner_generation": "g",
+    "runner_parent": "u",
+    "runner_job": "j",
+}
+_LONG = {short: key for key, short in _SHORT.items()}
+
+
+def metadata_of(stamp: Mapping[str, str], rule: Metadata) -> dict[str, str]:
+    """The `metadata` to send; empty where the remote keeps none. Never over the remote's limits."""
+    if not rule.supported or not stamp:
+        return {}
+    if rule.key_field:
+        return {rule.key_field: _packed(stamp, rule.value_len)}
+    fitting = [(key, value) for key, value in stamp.items() if len(key) <= rule.key_len]
+    return {key: value[: rule.value_len] for key, value in fitting[: rule.max_keys]}
+
+
+def stamp_in(metadata: Any, rule: Metadata) -> dict[str, str]:
+    """The stamp a batch shows; whatever else it carries under `metadata` too, as text."""
+    if not isinstance(metadata, Mapping):
+        return {}
+    found = {str(key): value for key, value in metadata.items() if isinstance(value, str)}
+    if rule.key_field in found:
+        return {**found, **_unpacked(found[rule.key_field])}
+    return found
+
+
+def is_of(submission: Submission, upload_ref: str, seen: Observed) -> bool:
+    """Whether a batch came of this submission: by its stamp, or without one by the file it was made from."""
+    if not seen.stamp:
+        return bool(upload_ref) and seen.input_ref == upload_ref
+    marks = ("runner_project", "runner_set", "runner_attempt")
+    return all(seen.stamp.get(mark) == submission.stamp.get(mark) for mark in marks)
+
+
+def _packed(stamp: Mapping[str, str], room: int) -> str:
+    packed = ""
+    for key, short in _SHORT.items():
+        part = f"{short}={stamp.get(key, '')}"
+        grown = f"{packed};{part}" if packed else part
+        if stamp.get(key) and ";" not in part and len(grown) <= room:
+            packed = grown
+    return packed
+
+
+def _unpacked(text: str) -> dict[str, str]:
+    parts = (part.partition("=") for part in text.split(";"))
+    return {_LONG[short]: value for short, sign, value in parts if sign and short in _LONG}

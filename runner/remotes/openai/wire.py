@@ -1,0 +1,226 @@
+"""From the remote's JSON to our nouns. Lenient where look-alikes differ, and honest where nothing can be known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from runner.errors import OutcomeUnknown
+from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, ResultFile
+from runner.remotes.openai.profiles import ErrorRule, Profile
+from runner.remotes.openai.stamps import stamp_in
+from runner.remotes.transport.replies import plain
+
+_ENDED_AT = {
+    Phase.COMPLETED: "completed_at",
+    Phase.FAILED: "failed_at",
+    Phase.EXPIRED: "expired_at",
+    Phase.CANCELLED: "cancelled_at",
+}
+_MOST = 10**15  # of whatever is counted: no remote has more, and more does not fit where counts are kept
+_DIGITS = 16
+_WINDOW_DIGITS = 9
+_MILLISECONDS = 100_000_000_000  # a Unix time above this many seconds is the year 5138: it counts milliseconds
+
+
+def object_in(answer: Any, what: str) -> Mapping[str, Any]:
+    """The JSON object an answer has to be. Raises OutcomeUnknown."""
+    if not isinstance(answer, Mapping):
+        raise OutcomeUnknown(f"the answer to {what} is not a JSON object: {plain(str(answer))}")
+    return answer
+
+
+def text_in(raw: Mapping[str, Any], key: str) -> str:
+    """A text field; missing, null and `""` are the same absence."""
+    value = raw.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def observed_of(answer: Any, profile: Profile) -> Observed:
+    """One batch object. Raises OutcomeUnknown when it has no id."""
+    raw = object_in(answer, "a look at a batch")
+    remote_id = text_in(raw, "id")
+    if not remote_id:
+        raise OutcomeUnknown(f"the remote showed a batch without an id: {plain(str(dict(raw)))}")
+    raw_status = text_in(raw, "status")
+    phase = phase_of(raw_status, profile)
+    counts = _counts_in(raw, profile)
+    usage = raw.get("usage")
+    usage = usage if isinstance(usage, Mapping) else {}
+    return Observed(
+        remote_id=remote_id,
+        phase=phase,
+        raw_status=raw_status,
+        counts=counts or Counts(),
+        created_at=time_in(raw.get("created_at")),
+        ended_at=time_in(raw.get(_ENDED_AT[phase])) if phase in _ENDED_AT else None,
+        expires_at=time_in(raw.get("expires_at")),
+        window_hours=hours_in(raw.get("completion_window")),
+        endpoint=text_in(raw, "endpoint"),
+        stamp=stamp_in(raw.get("metadata"), profile.metadata),
+        input_ref=text_in(raw, "input_file_id"),
+        result_files=_files_in(raw),
+        results_are_final=_results_are_final(raw, phase, counts),
+        failure=failure_in(raw.get("errors"), profile) if phase is Phase.FAILED else None,
+        input_tokens=_tokens(usage, "input_tokens", "prompt_tokens"),
+        output_tokens=_tokens(usage, "output_tokens", "completion_tokens"),
+    )
+
+
+def phase_of(raw_status: str, profile: Profile) -> Phase:
+    """By the profile's words, whatever their case; a word nobody told us is UNKNOWN, never an end."""
+    word = raw_status.strip().lower()
+    found = next((phase for raw, phase in profile.status_map.items() if raw.lower() == word), None)
+    return Phase(found) if found else Phase.UNKNOWN
+
+
+def _files_in(raw: Mapping[str, Any]) -> tuple[ResultFile, ...]:
+    named = (("output", text_in(raw, "output_file_id")), ("error", text_in(raw, "error_file_id")))
+    return tuple(ResultFile(ref, kind) for kind, ref in named if ref)
+
+
+def _results_are_final(raw: Mapping[str, Any], phase: Phase, counts: Counts | None) -> bool:
+    """False while an ended batch owes us a file.
+
+    A batch can read `completed` for a moment before the id of its output is there. It is owed one when rows
+    succeeded; without counts, when there is no file at all. Nothing is owed once 0 of N rows succeeded.
+    """
+    if not phase.has_ended or phase is Phase.FAILED or text_in(raw, "output_file_id"):
+        return True
+    if counts is not None and counts.total > 0:
+        return counts.completed == 0
+    return phase is not Phase.COMPLETED or bool(text_in(raw, "error_file_id"))
+
+
+def _counts_in(raw: Mapping[str, Any], profile: Profile) -> Counts | None:
+    """None where the remote says nothing: unset until validation ends, and never set by some."""
+    fields = profile.counts
+    found: Any = raw
+    for step in filter(None, fields.path.split(".")):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping):
+        return None
+    return Counts(*(_whole(found.get(name)) or 0 for name in (fields.total, fields.ok, fields.failed)))
+
+
+def _tokens(usage: Mapping[str, Any], *names: str) -> int | None:
+    return next((count for name in names if (count := _whole(usage.get(name))) is not None), None)
+
+
+def _whole(value: Any) -> int | None:
+    """A count, also when written as text or as an integral float; None for one that nobody can have."""
+    match value:
+        case bool():
+            return None
+        case int() | float() if value == value // 1 and value <= _MOST:
+            return max(int(value), 0)
+        case str() if value.isdecimal() and len(value) < _DIGITS:
+            return int(value)
+        case _:
+            return None
+
+
+def time_in(value: Any) -> datetime | None:
+    """Unix seconds (or milliseconds), the same as text, or ISO 8601, aware UTC. 0, null and nonsense are None."""
+    match value:
+        case bool() | None:
+            return None
+        case int() | float():
+            return _from_unix(value)
+        case str() if value.strip().replace(".", "", 1).isdecimal():
+            return _from_unix(float(value))
+        case str():
+            return _from_iso(value.strip())
+        case _:
+            return None
+
+
+def _from_unix(seconds: float) -> datetime | None:
+    try:
+        seconds = seconds / 1000 if seconds > _MILLISECONDS else seconds
+        return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _from_iso(text: str) -> datetime | None:
+    try:
+        when = datetime.fromisoformat(text)
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def hours_in(window: Any) -> int | None:
+    """`24h`, `14d` or `86400s` in hours."""
+    text = window.strip().lower() if isinstance(window, str) else ""
+    number, unit = text[:-1], text[-1:]
+    if not number.isdecimal() or len(number) > _WINDOW_DIGITS:
+        return None
+    match unit:
+        case "h":
+            return int(number)
+        case "d":
+            return int(number) * 24
+        case "s":
+            return int(number) // 3600
+        case _:
+            return None
+
+
+def window_of(hours: int, profile: Profile) -> str:
+    """The `completion_window` to send."""
+    if profile.window.units == "d" and hours > 24 and hours % 24 == 0:
+        return f"{hours // 24}d"
+    return f"{hours}h"
+
+
+def failure_in(errors: Any, profile: Profile) -> Failure:
+    """Why a whole batch failed: of several reasons the first we recognize, else the first."""
+    found = [_failure(error, profile) for error in _listed(errors)]
+    known = (failure for failure in found if failure.kind is not FailureKind.OTHER)
+    return next(known, found[0] if found else Failure(FailureKind.OTHER, "", "the remote gave no reason"))
+
+
+def _listed(errors: Any) -> Sequence[Any]:
+    """`{"data": [...]}`, a bare list, one object, or one text."""
+    if isinstance(errors, Mapping) and isinstance(errors.get("data"), list):
+        errors = errors["data"]
+    if isinstance(errors, list):
+        return [error for error in errors if error]
+    return [errors] if errors else []
+
+
+def _failure(error: Any, profile: Profile) -> Failure:
+    if not isinstance(error, Mapping):
+        code, param, line, message = "", "", None, str(error)
+    else:
+        code = str(error.get("code") or "")
+        param = text_in(error, "param")
+        line = _whole(error.get("line"))
+        message = str(error.get("message") or error.get("error") or "")
+    kind = _kind_of(code, param, message, profile)
+    return Failure(kind, plain(code), plain(f"line {line}: {message}" if line else message))
+
+
+def _kind_of(code: str, param: str, message: str, profile: Profile) -> FailureKind:
+    """By code, then by the beginning of the message. The file's visibility comes first: its code means other
+    things as well and only the parameter tells."""
+    rules = (
+        (FailureKind.FILE_NOT_VISIBLE, profile.file_visibility_error),
+        (FailureKind.QUOTA, profile.quota_error),
+        (FailureKind.BAD_INPUT, profile.bad_input_error),
+    )
+    by_code = (kind for kind, rule in rules if _matches_code(rule, code, param))
+    by_prefix = (kind for kind, rule in rules if _matches_prefix(rule, message))
+    # "invalid_request" says little: a message that names the quota or the file says more
+    return next(by_prefix, None) or next(by_code, FailureKind.OTHER)
+
+
+def _matches_code(rule: ErrorRule, code: str, param: str) -> bool:
+    return code.lower() in {known.lower() for known in rule.codes} and (not rule.params or param in rule.params)
+
+
+def _matches_prefix(rule: ErrorRule, message: str) -> bool:
+    return any(message.lstrip().lower().startswith(prefix.lower()) for prefix in rule.prefixes)

@@ -1,0 +1,300 @@
+"""From a provider block of the specs to a remote we can speak to. Offline commands stop at the card and the origin.
+
+Nothing here needs a key or the network, and httpx is imported only once a provider is really opened.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from runner.clock import Clock
+from runner.errors import Problem, RunnerError, SpecError, UsageError
+from runner.job.capabilities import Capabilities
+from runner.job.observed import Origin
+from runner.remotes.fireworks import profile as fireworks
+from runner.remotes.fireworks_audio import profile as audio
+from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
+from runner.remotes.transport.origins import fault_in, host_of, path_in, shown
+from runner.remotes.vendor import Provider
+from runner.spec import project
+
+if TYPE_CHECKING:
+    from runner.remotes.audio import AudioProvider
+    from runner.remotes.transport.http import Http, Transport
+
+EMBEDDED = "embedded"
+FIREWORKS = "fireworks"
+FIREWORKS_AUDIO = "fireworks-audio"
+KINDS = ("openai", FIREWORKS, FIREWORKS_AUDIO, *(name for name in PROFILES if name != "openai"))
+_ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
+_LOCAL_ACCOUNT = "local"  # of a server that was given with its token, when nobody named one
+
+
+class _Vendor(NamedTuple):
+    """Where a vendor is found when nothing else is said: an address, and names of environment variables."""
+
+    base_url: str
+    base_url_env: str
+    key_env: str
+
+
+def card_of(provider: project.Provider) -> Capabilities:
+    """What the remote can do, from data alone. Raises SpecError."""
+    if provider.kind == FIREWORKS:
+        return fireworks.capabilities_of(fireworks.profile_of(provider))
+    if provider.kind == FIREWORKS_AUDIO:
+        return audio_card_of(provider)
+    return capabilities_of(_profile(provider))
+
+
+def audio_card_of(provider: project.Provider) -> Capabilities:
+    """What the remote can do with recordings. Raises SpecError when it takes none."""
+    return audio.capabilities_of(_audio_profile(provider), is_free=provider.kind == EMBEDDED)
+
+
+def origin_of(provider: project.Provider, environ: Mapping[str, str]) -> Origin:
+    """Whose answers these will be. Raises SpecError or UsageError when no address is known.
+
+    The embedded server's origin is its data directory's: only its caller knows it.
+    """
+    account = account_of(provider, environ) if provider.kind == FIREWORKS else provider.account
+    return _origin(provider, base_url_of(provider, environ), account or "")
+
+
+def base_url_of(provider: project.Provider, environ: Mapping[str, str], base_url: str | None = None) -> str:
+    """The checked address, without a slash at its end; for Fireworks without any path.
+
+    The first of: `base_url` (given by the caller), `RUNNER_<NAME>_BASE_URL`, the specs, the vendor's own variable
+    such as `OPENAI_BASE_URL`, the profile. Raises SpecError or UsageError.
+    """
+    vendor = _vendor(provider)
+    own = f"RUNNER_{_shout(provider.name)}_BASE_URL"
+    checked = functools.partial(_checked, is_origin=provider.kind in (FIREWORKS, FIREWORKS_AUDIO))
+    if base_url:
+        return checked(base_url, UsageError(f"provider `{provider.name}`: `{shown(base_url)}`"))
+    if environ.get(own):
+        return checked(environ[own], UsageError(f"`{own}`: `{shown(environ[own])}`"))
+    if provider.base_url:
+        return checked(provider.base_url, _problem(provider, f"`{shown(provider.base_url)}`"))
+    vendors = environ.get(vendor.base_url_env) if vendor.base_url_env else None
+    if vendors:
+        return checked(vendors, UsageError(f"`{vendor.base_url_env}`: `{shown(vendors)}`"))
+    if vendor.base_url:
+        return checked(vendor.base_url, _problem(provider, f"`{vendor.base_url}`"))
+    raise _problem(provider, "has no address", hint=f"give its `base_url`, or set `{own}`")
+
+
+def account_of(provider: project.Provider, environ: Mapping[str, str]) -> str:
+    """The Fireworks account: the block's, else the environment's. Raises SpecError when there is none."""
+    account = provider.account or environ.get(fireworks.ACCOUNT_ENV, "").strip()
+    account = account.removeprefix("accounts/")
+    if not account:
+        raise _problem(
+            provider,
+            "has no account",
+            hint=f"give its `account` under `providers:`, or set `{fireworks.ACCOUNT_ENV}`; it is the account's id",
+        )
+    if not _ACCOUNT.match(account):
+        raise _problem(provider, f"`{shown(account)}` is not the id of an account", hint="it is a slug, such as `acme`")
+    return account
+
+
+def open_provider(
+    provider: project.Provider,
+    *,
+    environ: Mapping[str, str],
+    base_url: str | None = None,
+    token: str | None = None,
+    origin: Origin | None = None,
+    read_only: bool = False,
+    trust_env: bool = False,
+    clock: Clock,
+    rng: random.Random,
+    transport: Transport | None = None,
+) -> Provider:
+    """A provider ready for use; its key is read at the first call.
+
+    base_url, token, origin: given for the embedded server, and to speak another remote's dialect to it. A token
+    replaces the provider's own key, which then is not even looked up. Raises SpecError or UsageError.
+    """
+    from runner.remotes.openai.provider import OpenAIProvider, headers_from
+    from runner.remotes.transport.credentials import Credential
+    from runner.remotes.transport.http import Http, Settings
+
+    address = base_url_of(provider, environ, base_url)
+    credential = Credential(provider.name, key_variable_of(provider), environ, token)
+    if provider.kind == FIREWORKS:
+        http = Http(
+            address,
+            who=provider.name,
+            headers=lambda: {"Authorization": f"Bearer {credential.reveal()}"},
+            key_name=credential.name,
+            clock=clock,
+            rng=rng,
+            transport=transport,
+            settings=Settings(trust_env=trust_env, read_only=read_only),
+        )
+        return _fireworks(provider, http, address, environ, origin=origin, is_given=token is not None, clock=clock)
+    profile = _profile(provider)
+    http = Http(
+        address,
+        who=provider.name,
+        headers=headers_from(profile.auth, credential, profile.headers_env if token is None else {}, environ),
+        key_name=credential.name,
+        clock=clock,
+        rng=rng,
+        transport=transport,
+        settings=Settings(trust_env=trust_env, read_only=read_only, query=profile.query),
+    )
+    return OpenAIProvider(
+        http=http, profile=profile, origin=origin or _origin(provider, address, provider.account or ""), clock=clock
+    )
+
+
+def _fireworks(
+    provider: project.Provider,
+    http: Http,
+    address: str,
+    environ: Mapping[str, str],
+    *,
+    origin: Origin | None,
+    is_given: bool,
+    clock: Clock,
+) -> Provider:
+    from runner.remotes.fireworks.provider import FireworksProvider
+    from runner.remotes.fireworks.storage import Gate
+
+    profile = fireworks.profile_of(provider)
+    has_account = provider.account or environ.get(fireworks.ACCOUNT_ENV)
+    account = account_of(provider, environ) if has_account or not is_given else _LOCAL_ACCOUNT
+    return FireworksProvider(
+        http=http,
+        account=account,
+        profile=profile,
+        gate=Gate(address, profile.storage_hosts, can_pin=not http.may_use_proxies),
+        origin=origin or _origin(provider, address, account),
+        clock=clock,
+    )
+
+
+def open_audio_provider(
+    provider: project.Provider,
+    *,
+    environ: Mapping[str, str],
+    base_url: str | None = None,
+    token: str | None = None,
+    origin: Origin | None = None,
+    read_only: bool = False,
+    trust_env: bool = False,
+    clock: Clock,
+    rng: random.Random,
+    transport: Transport | None = None,
+) -> AudioProvider:
+    """`open_provider` for recordings; a `base_url` of the embedded server may be that of any of its APIs."""
+    from runner.remotes.fireworks_audio.provider import FireworksAudioProvider
+    from runner.remotes.transport.credentials import Credential
+    from runner.remotes.transport.http import Http, Settings
+
+    profile = _audio_profile(provider)
+    address = base_url_of(provider, environ, base_url)
+    if provider.kind == EMBEDDED:
+        address = address.removesuffix("/v1")
+    credential = Credential(provider.name, key_variable_of(provider), environ, token)
+    prefix = "Bearer " if profile.auth_scheme == "bearer" else ""
+    http = Http(
+        address,
+        who=provider.name,
+        headers=lambda: {"Authorization": f"{prefix}{credential.reveal()}"},
+        key_name=credential.name,
+        clock=clock,
+        rng=rng,
+        transport=transport,
+        settings=Settings(trust_env=trust_env, read_only=read_only),
+    )
+    return FireworksAudioProvider(
+        http=http,
+        who=provider.name,
+        profile=profile,
+        card=audio_card_of(provider),
+        origin=origin or _origin(provider, address, provider.account or ""),
+        account=(provider.account or environ.get(audio.ACCOUNT_ENV, "")).strip().removeprefix("accounts/"),
+    )
+
+
+def key_variable_of(provider: project.Provider) -> str:
+    """The environment variable of the key.
+
+    A vendor's usual variable belongs to the vendor's host: specs that name another host and no variable get
+    `<NAME>_API_KEY`, so that a key does not travel to a stranger by default.
+    """
+    if provider.api_key_env:
+        return provider.api_key_env
+    vendor = _vendor(provider)
+    is_stranger = bool(provider.base_url and vendor.base_url and host_of(provider.base_url) != host_of(vendor.base_url))
+    if not vendor.key_env or is_stranger:
+        return "" if provider.kind == "embedded" else f"{_shout(provider.name)}_API_KEY"
+    return vendor.key_env
+
+
+def _vendor(provider: project.Provider) -> _Vendor:
+    if provider.kind == FIREWORKS:
+        return _Vendor(fireworks.BASE_URL, fireworks.BASE_URL_ENV, fireworks.KEY_ENV)
+    if provider.kind == FIREWORKS_AUDIO:
+        return _Vendor(audio.BASE_URL, audio.BASE_URL_ENV, audio.KEY_ENV)
+    profile = _profile(provider)
+    return _Vendor(profile.base_url, profile.base_url_env, profile.auth.env)
+
+
+def _profile(provider: project.Provider) -> Profile:
+    if provider.kind not in KINDS:
+        known = ", ".join(f"`{kind}`" for kind in KINDS)
+        raise _problem(provider, f"is of the unknown kind `{provider.kind}`", hint=f"known are {known}")
+    if provider.kind == FIREWORKS_AUDIO:
+        raise _problem(provider, "takes recordings only", hint=f"use a provider of kind `{FIREWORKS}` or `openai`")
+    return profile_of(provider)
+
+
+def _audio_profile(provider: project.Provider) -> audio.Profile:
+    """What is overridden for the embedded server is about its other API."""
+    if provider.kind == EMBEDDED:
+        return audio.Profile(min_poll_s=0.2, max_poll_s=2.0, defer_s=2.0, discount=0.0)
+    if provider.kind != FIREWORKS_AUDIO:
+        raise _problem(
+            provider,
+            f"takes no recordings: it is of kind `{provider.kind}`",
+            hint=f"use one of kind `{FIREWORKS_AUDIO}`",
+        )
+    return audio.profile_of(provider)
+
+
+def _origin(provider: project.Provider, base_url: str, account: str) -> Origin:
+    return Origin(provider.name, host_of(base_url), account)
+
+
+def _checked(base_url: str, error: RunnerError, *, is_origin: bool) -> str:
+    """The address, or `error` completed with what is wrong with it. With `is_origin` it may have no path."""
+    fault = fault_in(base_url) or (path_in(base_url) if is_origin else None)
+    if fault is None:
+        return base_url.rstrip("/")
+    if isinstance(error, SpecError):
+        only = error.problems[0]
+        raise SpecError([Problem(only.mark, f"{only.message} {fault}", only.hint)])
+    raise UsageError(f"{error.message} {fault}")
+
+
+def _problem(provider: project.Provider, message: str, hint: str = "") -> SpecError:
+    return SpecError(
+        [
+            Problem(
+                provider.mark, f"provider `{provider.name}`{'' if message.startswith('has ') else ':'} {message}", hint
+            )
+        ]
+    )
+
+
+def _shout(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())

@@ -1,0 +1,504 @@
+"""The one module that speaks HTTP, so that the library underneath can be exchanged and the rules stand once.
+
+Which failures prove that nothing was sent, how often a call may be repeated, what may be logged: all decided here.
+A create goes out exactly once, on a connection of its own: a kept-alive one that the remote closed meanwhile would
+leave us unable to tell whether the request was read.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import random
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from runner import __version__
+from runner.clock import Clock
+from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused
+from runner.remotes.transport import deadline, downloads, redaction
+from runner.remotes.transport.origins import is_loopback
+from runner.remotes.transport.replies import Reply, plain, trouble_of
+from runner.remotes.transport.retry import Patience, Trouble, created_nothing, is_safe_to_repeat, persist
+
+log = logging.getLogger(__name__)
+
+Transport = httpx.BaseTransport
+Query = Mapping[str, str | int]
+T = TypeVar("T")
+
+JSON_CAP = 64 * 1024 * 1024  # bytes of one JSON answer; a page of 10,000 files is about 3 MB
+REPLY_SECONDS = 180.0  # for one whole reply, beyond the silence it may begin with; of a file, for its head
+PIECE = 1 << 20  # bytes of a part that are in memory at once
+_DECODABLE = ("gzip", "deflate")  # unasked, but some hosts do; two over each other inflate a million times
+
+# Raised before the first byte of a request is written (httpcore 1.0.9, `_sync/connection.py`, read 2026-11-21).
+# TLS handshake and DNS errors arrive as ConnectError. Write errors are not here: part of it may have been read.
+_NOTHING_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """Seconds. `read` is the longest silence between two reads, `bulk_read` the same for creates and files."""
+
+    connect: float = 10.0
+    read: float = 60.0
+    bulk_read: float = 300.0
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """How a client behaves, apart from whom it speaks to."""
+
+    trust_env: bool = False  # proxies from the environment
+    read_only: bool = False  # refuse every call that changes something
+    timeouts: Timeouts = Timeouts()
+    patience: Patience = Patience()
+    query: Query = msgspec.field(default_factory=dict)  # on every call, as Azure's `api-version`
+
+
+_USUAL = Settings()
+
+
+class Form(msgspec.Struct, frozen=True):
+    """A multipart upload: text fields first, then the file, streamed from `source`."""
+
+    source: Path
+    filename: str
+    content_type: str
+    fields: Mapping[str, str | list[str]]
+    part: str = "file"
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """A URL that carries its own permission, already judged: it is sent neither our key nor our query.
+
+    headers, extensions: where the connection goes to a fixed address, the `host` header and the name TLS checks.
+    """
+
+    url: str
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    extensions: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Some bytes of a file: `size_bytes` from `start`."""
+
+    source: Path
+    start: int
+    size_bytes: int
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """One context for the whole process: building it costs 22 ms."""
+    return httpx.create_ssl_context()
+
+
+@functools.cache
+def _no_tls() -> ssl.SSLContext:
+    """For plain http to loopback: trusts nobody, costs nothing."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class Http:
+    """A client of one remote. Safe to share between threads: each has connections of its own.
+
+    headers: called for each request, so that a missing key is an error of the first call. `who` names the remote
+    in messages, `key_name` where its key comes from. Raises the RemoteError family, and BlockedError when read-only.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        who: str,
+        headers: Callable[[], Mapping[str, str]],
+        key_name: str,
+        clock: Clock,
+        rng: random.Random,
+        transport: Transport | None = None,
+        settings: Settings = _USUAL,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._who = who
+        self._headers = headers
+        self._key_name = key_name
+        self._clock = clock
+        self._rng = rng
+        self._transport = transport
+        self._settings = settings
+        self._local = threading.local()
+        self._clients: list[_Client] = []
+        self._lock = threading.Lock()
+        redaction.guard_logs()
+
+    def __repr__(self) -> str:
+        return f"Http({self._who}, {self._base_url})"
+
+    @property
+    def may_use_proxies(self) -> bool:
+        """Whether somebody else may resolve the names we connect to."""
+        return self._settings.trust_env
+
+    # -- calls that change nothing, or nothing more when repeated
+
+    def get_json(self, path: str, query: Query | None = None) -> Any:
+        """The JSON answer, asked again on doubt."""
+        return self._safely(lambda: self._json("GET", path, query=query))
+
+    def post_json(self, path: str, body: object | None = None) -> Any:
+        """A POST whose repetition changes nothing more, such as a cancel."""
+        self._must_not_be_read_only("POST", path)
+        return self._safely(lambda: self._json("POST", path, body=body))
+
+    def delete(self, path: str) -> None:
+        """Gone afterwards. Raises NotFound when it was not there, also on the second of two tries."""
+        self._must_not_be_read_only("DELETE", path)
+        self._safely(lambda: self._delete(path))
+
+    def download(self, path: str, to: Path, *, can_resume: bool = True, cap_bytes: int = downloads.CAP) -> int:
+        """Stream a body into the file `to`; its size in bytes. See `downloads.fetch`."""
+        return downloads.fetch(
+            lambda headers: self._incoming(path, headers),
+            to,
+            policy=downloads.Policy(self._clock, self._rng, self._settings.patience, can_resume, cap_bytes),
+        )
+
+    def download_signed(self, sign: Callable[[], Signed], to: Path, *, cap_bytes: int = downloads.CAP) -> int:
+        """Like `download`, from a URL that is asked for anew at each try: such URLs live for minutes."""
+        return downloads.fetch(
+            lambda headers: self._incoming_signed(sign(), headers),
+            to,
+            policy=downloads.Policy(self._clock, self._rng, self._settings.patience, True, cap_bytes),
+        )
+
+    def put_signed(self, sign: Callable[[], Signed], part: Part, headers: Mapping[str, str]) -> None:
+        """Store a part of a file under a URL that is asked for at each try. Repeating it stores the same again."""
+        self._must_not_be_read_only("PUT", part.source.name)
+        self._safely(lambda: self._put(sign(), part, headers))
+
+    # -- calls that go out once
+
+    def create(self, path: str, body: object, query: Query | None = None) -> Any:
+        """A POST that pays: sent once; again only if nothing was sent, or after a definite 429.
+
+        Raises NotSent or Refused when nothing was created, OutcomeUnknown when it may have been.
+        """
+        self._must_not_be_read_only("POST", path)
+        return self._once(lambda: self._json("POST", path, query=query, body=body, alone=True))
+
+    def upload(self, path: str, form: Form) -> Any:
+        """The JSON answer to a multipart POST with an exact Content-Length. Repeated like a create."""
+        self._must_not_be_read_only("POST", path)
+        return self._once(lambda: self._send_form(path, form))
+
+    def send_once(self, path: str, form: Form, file: BinaryIO, query: Query | None = None) -> Any:
+        """The JSON answer to a multipart POST that goes out exactly once, whatever the remote answers.
+
+        file: gives the bytes of the form's file. What its `read` raises ends the call before the body is complete.
+        """
+        self._must_not_be_read_only("POST", path)
+        try:
+            return self._json("POST", path, query=query, form=form, file=file, alone=True)
+        except Trouble as trouble:
+            raise trouble.error from trouble.error.__cause__
+
+    def get_body(self, path: str) -> bytes:
+        """Like `get_json`, for an answer whose JSON may need mending."""
+        return self._safely(lambda: self._exchange("GET", path)).body
+
+    def close(self) -> None:
+        with self._lock:
+            clients, self._clients = self._clients, []
+            self._local = threading.local()
+        for client in clients:
+            client.httpx.close()
+
+    # -- one attempt
+
+    def _send_form(self, path: str, form: Form) -> Any:
+        with form.source.open("rb") as file:
+            return self._json("POST", path, form=form, file=file, alone=True)
+
+    def _json(self, method: str, path: str, **how: Any) -> Any:
+        return self._decoded(self._exchange(method, path, **how), method, path)
+
+    def _delete(self, path: str) -> None:
+        """Some answer with nothing; a page of a gateway in between says that the remote was never asked."""
+        reply = self._exchange("DELETE", path)
+        if reply.body.strip():
+            self._decoded(reply, "DELETE", path)
+
+    def _decoded(self, reply: Reply, method: str, path: str) -> Any:
+        try:
+            return msgspec.json.decode(reply.body)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            message = f"`{self._who}` answered {reply.status} to `{method} {path}` with something that is not JSON"
+            start = plain(reply.body[:1024].decode("utf-8", "replace"))
+            unreadable = OutcomeUnknown(f"{message}: {start}", status=reply.status)
+            unreadable.__cause__ = error
+            raise Trouble(unreadable) from error
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: object | None = None,
+        form: Form | None = None,
+        file: BinaryIO | None = None,
+        alone: bool = False,
+    ) -> Reply:
+        """One request, one whole 2xx reply. Raises Trouble for everything else."""
+        client = self._client(alone)
+        content: dict[str, Any] = {}
+        if body is not None:
+            content = {"content": msgspec.json.encode(body), "headers": {"content-type": "application/json"}}
+        elif form is not None:
+            part = (form.filename, file, form.content_type)
+            content = {"data": dict(form.fields), "files": {form.part: part}}
+        request = self._request(client, method, path, query=query, bulk=alone, **content)
+        with self._sent(client, request) as response:
+            return Reply(response.status_code, response.headers, self._body(response))
+
+    def _put(self, signed: Signed, part: Part, headers: Mapping[str, str]) -> None:
+        client = self._client(alone=True, secure=signed.url.startswith("https://"))
+        with part.source.open("rb") as file, _stale_is_unknown():
+            request = self._request(
+                client,
+                "PUT",
+                signed.url,
+                bulk=True,
+                headers={**headers, **signed.headers, "content-length": str(part.size_bytes)},
+                extensions=signed.extensions,
+                content=_chunks(file, part),
+            )
+            with self._sent(client, request) as response:
+                self._body(response)
+
+    def _request(
+        self,
+        client: _Client,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        bulk: bool = False,
+        headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        **content: Any,
+    ) -> httpx.Request:
+        """An absolute `path` is a signed URL: it is sent neither our key nor our query."""
+        own = path.startswith("/")
+        timeouts = self._settings.timeouts
+        read = timeouts.bulk_read if bulk else timeouts.read
+        try:
+            return client.httpx.build_request(
+                method,
+                self._base_url + path if own else path,
+                params={**self._settings.query, **(query or {})} or None if own else None,
+                headers={**(self._headers() if own else {}), **(headers or {})},
+                timeout=httpx.Timeout(read, connect=timeouts.connect),
+                extensions=dict(extensions or {}),
+                **content,
+            )
+        except httpx.InvalidURL as error:
+            raise self._not_sent(method, path, error) from error
+
+    @contextmanager
+    def _sent(self, client: _Client, request: httpx.Request) -> Iterator[httpx.Response]:
+        """A 2xx response whose body is still to be read. Errors of httpx become Trouble, in the body too."""
+        started = self._clock.monotonic()
+        call = f"{request.method} {request.url.path}"
+        client.deadline.seconds = request.extensions["timeout"]["read"] + REPLY_SECONDS
+        try:
+            response = client.httpx.send(request, stream=True)
+            try:
+                self._note(call, response.status_code, started)
+                if not response.is_success:
+                    raise self._refusal(response, call)
+                yield response
+            finally:
+                response.close()
+        except _NOTHING_SENT as error:
+            self._note(call, type(error).__name__, started)
+            raise self._not_sent(request.method, request.url.path, error) from error
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            self._note(call, type(error).__name__, started)
+            reason = plain(str(error)) or type(error).__name__
+            unknown = OutcomeUnknown(f"`{self._who}` did not answer `{call}` to the end: {reason}")
+            unknown.__cause__ = error
+            raise Trouble(unknown) from error
+
+    def _refusal(self, response: httpx.Response, call: str) -> Trouble:
+        try:
+            body = self._body(response)
+        except (httpx.HTTPError, Trouble):
+            body = b""  # the status is definite even when its explanation was cut
+        reply = Reply(response.status_code, response.headers, body)
+        return trouble_of(reply, who=self._who, call=call, key_name=self._key_name, now=self._clock.now())
+
+    def _body(self, response: httpx.Response) -> bytes:
+        """The whole body, under a cap of bytes."""
+        encoding = _encoding_of(response)
+        if encoding and encoding not in _DECODABLE:
+            raise Trouble(OutcomeUnknown(f"the answer of `{self._who}` is encoded as `{plain(encoding)}`, unasked"))
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > JSON_CAP:
+                raise Trouble(OutcomeUnknown(f"the answer of `{self._who}` is too long"))
+        return bytes(body)
+
+    @contextmanager
+    def _incoming_signed(self, signed: Signed, headers: Mapping[str, str]) -> Iterator[downloads.Incoming]:
+        with (
+            _stale_is_unknown(),
+            self._incoming(signed.url, {**headers, **signed.headers}, signed.extensions) as incoming,
+        ):
+            yield incoming
+
+    @contextmanager
+    def _incoming(
+        self, path: str, headers: Mapping[str, str], extensions: Mapping[str, Any] | None = None
+    ) -> Iterator[downloads.Incoming]:
+        client = self._client(alone=False, secure=None if path.startswith("/") else path.startswith("https://"))
+        request = self._request(client, "GET", path, bulk=True, headers=headers, extensions=extensions)
+        with self._sent(client, request) as response:
+            client.deadline.seconds = None  # a file takes as long as it moves, which its receiver sees to
+            encoding = _encoding_of(response)
+            if encoding and encoding not in _DECODABLE:
+                raise Trouble(Refused(f"`{self._who}` sent a file encoded as `{plain(encoding)}`, unasked"))
+            yield downloads.Incoming(
+                status=response.status_code,
+                headers=response.headers,
+                chunks=response.iter_bytes(),
+                encoded=bool(encoding),
+                received=lambda: response.num_bytes_downloaded,
+            )
+
+    # -- plumbing
+
+    def _client(self, alone: bool, secure: bool | None = None) -> _Client:
+        """This thread's client; with `alone` one that opens a connection for each request.
+
+        secure: whether it will speak TLS, where the address is not the remote's own.
+        """
+        secure = not self._base_url.startswith("http://") if secure is None else secure
+        name = ("alone" if alone else "shared") + ("-tls" if secure else "")
+        found: _Client | None = getattr(self._local, name, None)
+        if found is None:
+            found = self._open(keep_alive=0 if alone else 2, secure=secure)
+            setattr(self._local, name, found)
+            with self._lock:
+                self._clients.append(found)
+        return found
+
+    def _open(self, keep_alive: int, secure: bool) -> _Client:
+        local = is_loopback(urlsplit(self._base_url).hostname or "")
+        client = httpx.Client(
+            transport=self._transport,
+            verify=_tls() if secure else _no_tls(),
+            trust_env=self._settings.trust_env and not local,
+            follow_redirects=False,
+            event_hooks={"response": [_forget_location]},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # nothing here needs one
+            limits=httpx.Limits(max_connections=4, max_keepalive_connections=keep_alive),
+            headers={
+                "accept": "application/json",
+                "accept-encoding": "identity",
+                "user-agent": f"runner/{__version__}",
+            },
+        )
+        limit = deadline.Deadline(self._clock.monotonic)
+        deadline.keep(client, limit)
+        return _Client(client, limit)
+
+    def _safely(self, attempt: Callable[[], T]) -> T:
+        return self._persist(attempt, is_safe_to_repeat)
+
+    def _once(self, attempt: Callable[[], T]) -> T:
+        return self._persist(attempt, created_nothing)
+
+    def _persist(self, attempt: Callable[[], T], may_repeat: Callable[[Trouble], bool]) -> T:
+        return persist(
+            attempt,
+            may_repeat=may_repeat,
+            patience=self._settings.patience,
+            clock=self._clock,
+            rng=self._rng,
+        )
+
+    def _not_sent(self, method: str, path: str, error: Exception) -> Trouble:
+        host = urlsplit(self._base_url).netloc
+        reason = plain(str(error)) or type(error).__name__
+        not_sent = NotSent(
+            f"cannot reach `{self._who}` at `{host}`: {reason}",
+            hint="check the network, and `base_url` of the provider",
+        )
+        not_sent.__cause__ = error
+        log.debug("%s %s was not sent: %s", method, urlsplit(path).path, reason)
+        return Trouble(not_sent)
+
+    def _must_not_be_read_only(self, method: str, path: str) -> None:
+        if self._settings.read_only:
+            raise BlockedError(
+                f"read-only: `{method} {path}` was not sent to `{self._who}`", hint="unset `RUNNER_READONLY`"
+            )
+
+    def _note(self, call: str, outcome: int | str, started: float) -> None:
+        log.debug("%s %s %.0f ms", call, outcome, (self._clock.monotonic() - started) * 1000)
+
+
+class _Client(NamedTuple):
+    """Connections of one thread, which has one call at a time, and how long a reply may take."""
+
+    httpx: httpx.Client
+    deadline: deadline.Deadline
+
+
+def _forget_location(response: httpx.Response) -> None:
+    """No redirect is followed, but httpx reads the address all the same, and stumbles over some that are none."""
+    response.headers.pop("location", None)
+
+
+def _encoding_of(response: httpx.Response) -> str:
+    """As the remote calls it, several in one text; empty for a body as it is."""
+    encoding: str = response.headers.get("content-encoding", "").strip().lower()
+    return "" if encoding == "identity" else encoding
+
+
+def _chunks(file: BinaryIO, part: Part) -> Iterator[bytes]:
+    """The bytes of a part, streamed. A file that was cut meanwhile ends early, which the transport notices."""
+    file.seek(part.start)
+    left = part.size_bytes
+    while left and (chunk := file.read(min(left, PIECE))):
+        left -= len(chunk)
+        yield chunk
+
+
+@contextmanager
+def _stale_is_unknown() -> Iterator[None]:
+    """A refused signature is an expired one until a fresh URL is refused as well."""
+    try:
+        yield
+    except Trouble as trouble:
+        if trouble.error.status not in (400, 403):
+            raise
+        stale = OutcomeUnknown(f"a signed URL was refused: {trouble.error.message}", status=trouble.error.status)
+        raise Trouble(stale, retry_after=trouble.retry_after) from trouble
