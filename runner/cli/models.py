@@ -29,7 +29,7 @@ def list_models() -> None:
             state = "ready" if has_runtime else "no runtime"
         click.echo(f"{one.model:13} {state:12} {one.about}, {one.licence}, {one.size_bytes / 1e6:,.0f} MB")
     if not has_runtime:
-        click.echo("\nThe extra `local` is not installed: `pip install 'runner[local]'`", err=True)
+        click.echo("\nThe extra `local` is not installed: `pip install 'runner-batch[local]'`", err=True)
 
 
 @command.command("pull")

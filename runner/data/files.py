@@ -118,7 +118,7 @@ class _Unzstd(io.RawIOBase):
         except ImportError as error:
             raise DataError(
                 f"`{mark.file}` needs the zstandard package",
-                hint="run `pip install 'runner[zstd]'`, or unpack the file",
+                hint="run `pip install 'runner-batch[zstd]'`, or unpack the file",
                 mark=mark,
             ) from error
         self._file = file

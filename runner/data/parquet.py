@@ -53,7 +53,7 @@ def _pyarrow(name: str) -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise DataError(
-            f"`{name}` needs the pyarrow package", hint="run `pip install 'runner[parquet]'`", mark=Mark(name)
+            f"`{name}` needs the pyarrow package", hint="run `pip install 'runner-batch[parquet]'`", mark=Mark(name)
         ) from error
     return pyarrow.parquet
 

@@ -18,7 +18,7 @@ def pyarrow_of() -> Any:
         import pyarrow as pa
         import pyarrow.parquet
     except ImportError as error:
-        raise RunnerError(".parquet needs pyarrow", hint="pip install 'runner[parquet]'") from error
+        raise RunnerError(".parquet needs pyarrow", hint="pip install 'runner-batch[parquet]'") from error
     return pa
 
 

@@ -93,11 +93,11 @@ def make_ready(model: str, environ: Mapping[str, str], say: Callable[[str], None
     from runner.server.engines import pocketsphinx
 
     if model == pocketsphinx.MODEL and not pocketsphinx.is_installed():
-        raise EngineError(f"the model `{model}` needs the extra `asr`", hint="`pip install 'runner[asr]'`")
+        raise EngineError(f"the model `{model}` needs the extra `asr`", hint="`pip install 'runner-batch[asr]'`")
     if model not in weights.WEIGHTS:
         return
     if importlib.util.find_spec("xllamacpp") is None:
-        raise EngineError(f"the model `{model}` needs the extra `local`", hint="`pip install 'runner[local]'`")
+        raise EngineError(f"the model `{model}` needs the extra `local`", hint="`pip install 'runner-batch[local]'`")
     weights.pull(model, models_dir(environ), say)
 
 

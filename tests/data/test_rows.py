@@ -155,7 +155,7 @@ def test_a_missing_package_names_its_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     error = refused(tmp_path, name, b"x")
-    assert f"pip install 'runner[{extra}]'" in error.hint
+    assert f"pip install 'runner-batch[{extra}]'" in error.hint
 
 
 def test_picked_rows_are_the_same_rows(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path) -> None:
     repo = Path(__file__).parents[2]
     env = {**os.environ, "PYTHONPATH": str(repo)}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.stdout == "pip install 'runner[parquet]'\n", done.stderr
+    assert done.stdout == "pip install 'runner-batch[parquet]'\n", done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

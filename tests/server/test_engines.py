@@ -227,13 +227,13 @@ def test_a_model_that_cannot_load_fails_the_batch_once(tmp_path: Path) -> None:
             concurrency = 1
 
             def prepare(self) -> None:
-                raise EngineError("the model `x` needs the extra `local`", hint="`pip install 'runner[local]'`")
+                raise EngineError("the model `x` needs the extra `local`", hint="`pip install 'runner-batch[local]'`")
 
         lab.service.site.engines.by_model = {"x": Broken}
         batch = lab.wait(lab.submit(lines(3, model="x")).id)
         assert batch.status == "failed"
         assert batch.errors.data[0].code == "engine_unavailable"
-        assert "pip install 'runner[local]'" in batch.errors.data[0].message
+        assert "pip install 'runner-batch[local]'" in batch.errors.data[0].message
         assert lab.wait(lab.submit(lines(3, model="x")).id).status == "failed"
     finally:
         lab.stop()
@@ -253,7 +253,7 @@ def test_weights_that_differ_are_not_kept(tmp_path: Path) -> None:
 @pytest.mark.local
 def test_a_real_model_answers(tmp_path: Path) -> None:
     if importlib.util.find_spec("xllamacpp") is None or weights.find("smollm2-135m", models_dir(os.environ)) is None:
-        pytest.skip("needs `runner[local]` and `runner models pull smollm2-135m`")
+        pytest.skip("needs `runner-batch[local]` and `runner models pull smollm2-135m`")
     lab = begin(tmp_path, models=models_dir(os.environ))
     try:
         schema = {

@@ -109,7 +109,7 @@ def test_without_the_extra_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(EngineError) as caught:
         pocketsphinx.Pocketsphinx().prepare()
-    assert "runner[asr]" in (caught.value.hint or "")
+    assert "runner-batch[asr]" in (caught.value.hint or "")
     with pytest.raises(EngineError):
         embedded.make_ready("pocketsphinx", {}, print)
 
