@@ -6,6 +6,7 @@ Everything is private (0700/0600). `id` names the directory for ever; `server.js
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,12 @@ from pathlib import Path
 import filelock
 import msgspec
 
-from runner.errors import LockedError, StateError
+from runner.errors import LockedError, StateError, printable
 
 MODELS = "models"  # weights, which may lie elsewhere
+_ID_BYTES = 16
+_IS_ID = re.compile(rf"[0-9a-f]{{{2 * _ID_BYTES}}}").fullmatch
+_BEFORE_AN_ID = frozenset({MODELS, "lock", "id", "server.log"})  # what may be there before the first server has a name
 
 
 class Live(msgspec.Struct, frozen=True):
@@ -86,7 +90,12 @@ class Held:
 
 
 def hold(root: Path) -> Held:
-    """Take a data directory, making it if it is new. Raises LockedError while another server has it."""
+    """Take a data directory, making it if it is new.
+
+    Raises LockedError while another server has it, StateError for a folder that holds somebody else's files: nothing
+    in it is touched then.
+    """
+    _refuse_strangers(root)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     root.chmod(0o700)
     lock = filelock.FileLock(root / "lock", timeout=0, mode=0o600, thread_local=False)
@@ -99,12 +108,31 @@ def hold(root: Path) -> Held:
     except StateError:
         lock.release()
         raise
-    home = Home(root)
+    home, name = Home(root), _once(root / "id", _ID_BYTES)  # before the folders: it makes them ours
     for folder in ("files", "incoming", "work", "audio"):
         (root / folder).mkdir(mode=0o700, exist_ok=True)
     for leftover in (root / "incoming").iterdir():
         leftover.unlink()
-    return Held(home, _once(root / "id", 16), _once(root / "token", 24), lock)
+    return Held(home, name, _once(root / "token", 24), lock)
+
+
+def _refuse_strangers(root: Path) -> None:
+    """A directory is ours if it is new, empty, or named by an `id` of ours: its modes are changed and it is swept."""
+    try:
+        names = set(os.listdir(root))  # noqa: PTH208  # names only
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StateError(
+            f"cannot look into `{root}`: {error.strerror}", hint="give another folder with `--dir`"
+        ) from error
+    if _IS_ID(id_of(root) or "") or names <= _BEFORE_AN_ID:
+        return
+    first = min(names - _BEFORE_AN_ID)
+    raise StateError(
+        f"`{root}` holds files that are no server's, such as `{printable(first)}`",
+        hint="give a new or empty folder with `--dir`; nothing in this one was touched",
+    )
 
 
 def _refuse_links(root: Path) -> None:
@@ -127,9 +155,10 @@ def id_of(root: Path) -> str | None:
 
 
 def ensure_id(root: Path) -> str:
-    """The directory's id, made now if no server has run in it yet."""
+    """The directory's id, made now if no server has run in it yet. Raises StateError as `hold` does."""
+    _refuse_strangers(root)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return _once(root / "id", 16)
+    return _once(root / "id", _ID_BYTES)
 
 
 def live_record(root: Path) -> Live | None:

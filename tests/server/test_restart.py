@@ -17,7 +17,7 @@ import msgspec
 import openai
 import pytest
 
-from runner.errors import EngineError, LockedError, UsageError
+from runner.errors import EngineError, LockedError, StateError, UsageError
 from runner.server import embedded, home
 from runner.server.serve import Options, Service
 from tests.server.conftest import begin, lines
@@ -267,3 +267,43 @@ def test_where_data_lies() -> None:
     assert embedded.data_dir({"XDG_DATA_HOME": "/d", "HOME": "/h"}) == Path("/d/runner")
     assert embedded.data_dir({"HOME": "/h"}) == Path("/h/.local/share/runner")
     assert embedded.models_dir({"RUNNER_HOME": "/x"}) == Path("/x/models")
+
+
+def everything_in(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mode, path.read_bytes() if path.is_file() else b"")
+        for path in [folder, *sorted(folder.rglob("*"))]
+    }
+
+
+@pytest.mark.parametrize("planted", ["incoming/scan.pdf", "notes.txt", "id", "models/../files/photo.jpg"])
+def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path, planted: str) -> None:
+    theirs = tmp_path / "theirs"
+    (theirs / planted).parent.mkdir(parents=True, exist_ok=True)
+    (theirs / "models").mkdir(exist_ok=True)
+    (theirs / planted).write_text("precious")
+    (theirs / "photo.jpg").write_text("precious")
+    theirs.chmod(0o755)
+    before = everything_in(theirs)
+    words = [sys.executable, "-m", "runner", "serve", "--port", "0", "--dir", str(theirs)]
+    done = subprocess.run(words, env=ENVIRON, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "holds files that are no server's" in done.stderr
+    assert "give a new or empty folder with `--dir`" in done.stderr
+    assert everything_in(theirs) == before
+    with pytest.raises(StateError, match="no server's"):
+        embedded.ensure_id(theirs)
+    assert everything_in(theirs) == before
+
+
+def test_a_folder_that_is_new_or_empty_or_its_own_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "weights" / "models").mkdir(parents=True)
+    (tmp_path / "weights" / "models" / "weights.gguf").write_text("large")
+    embedded.ensure_id(tmp_path / "named")
+    for name in ("new", "empty", "weights", "named", "new"):
+        home.hold(tmp_path / name).release()
+        assert (tmp_path / name / "incoming").is_dir()
+    (tmp_path / "new" / "notes.txt").write_text("put there by its owner")
+    home.hold(tmp_path / "new").release()
+    assert (tmp_path / "weights" / "models" / "weights.gguf").exists()
