@@ -19,8 +19,8 @@ from runner.data.contents import FileMemo, Hashes
 from runner.errors import Problem, SpecError
 from runner.job.capabilities import Capabilities, LineFormat
 from runner.job.desired import Desired
+from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Job, Project
 from runner.remotes.registry import audio_card_of
-from runner.spec.project import ENDPOINTS, AnyJob, AudioJob, Job, Project
 
 AnyCompiled = CompiledJob | CompiledAudio
 

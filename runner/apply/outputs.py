@@ -11,6 +11,7 @@ from pathlib import Path
 from runner.apply.session import Session
 from runner.job.desired import Desired
 from runner.job.packed import keys_of
+from runner.job.project import AnyJob, AudioJob, Job
 from runner.job.recorded import REMOTE, Batch, JobRecord, Stage
 from runner.plan.change import JobPlan
 from runner.plan.plan import Plan, Recorded
@@ -20,7 +21,6 @@ from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, Writer, merge
 from runner.results.names import RESULTS, Names
 from runner.results.transcript import suffix_of
-from runner.spec.project import AnyJob, AudioJob, Job
 
 
 class Drift(StrEnum):

@@ -22,8 +22,8 @@ from runner.errors import RunnerError
 from runner.job.observed import Origin, Phase
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, union, without
+from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import Batch, ProjectRecord, ResultObject, Stage, Tally
-from runner.spec.project import AnyJob, AudioJob
 from runner.state.wave import Entry, Step
 
 if TYPE_CHECKING:

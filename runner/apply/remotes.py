@@ -10,12 +10,12 @@ from runner.clock import Clock
 from runner.errors import NotSent, RunnerError
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
+from runner.job.project import Project
+from runner.job.project import Provider as ProviderSpec
 from runner.remotes import registry
 from runner.remotes.audio import AudioProvider
 from runner.remotes.vendor import Provider
 from runner.server import embedded
-from runner.spec.project import Project
-from runner.spec.project import Provider as ProviderSpec
 
 EMBEDDED = "embedded"
 NOT_YET_MADE = "embedded:new"

@@ -17,12 +17,12 @@ from runner.compile.compiled import Compiled
 from runner.errors import NotSent, RunnerError
 from runner.job.desired import Desired
 from runner.job.packed import keys_of
+from runner.job.project import Project
 from runner.job.recorded import Batch
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, RetryRows
 from runner.remotes.audio import AudioProvider
 from runner.remotes.vendor import Provider
-from runner.spec.project import Project
 from runner.state.home import Home
 from runner.state.journal import DiskJournal, Journal
 from runner.state.objects import Objects

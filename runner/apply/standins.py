@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from runner.apply.remotes import EMBEDDED, MOST_REVIVALS, Remotes
 from runner.clock import Clock
+from runner.job.project import Project
+from runner.job.project import Provider as ProviderSpec
 from runner.remotes import registry
 from runner.remotes.audio import AudioProvider
 from runner.remotes.fireworks.profile import ACCOUNT_ENV
 from runner.remotes.vendor import Provider
 from runner.server import embedded
-from runner.spec.project import Project
-from runner.spec.project import Provider as ProviderSpec
 
 ENGINE = "echo"
 UNKNOWN_ACCOUNT = "unknown-account"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.job.capabilities import LineFormat
-    from runner.spec.project import AudioJob, Job
+    from runner.job.project import AudioJob, Job
 
 
 @click.command("render")
@@ -29,9 +29,9 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
     from runner.compile.render import check_templates
     from runner.errors import SpecError, UsageError
     from runner.job.address import matches
+    from runner.job.project import AudioJob
     from runner.remotes.registry import card_of
     from runner.spec.load import load
-    from runner.spec.project import AudioJob
 
     project = load(paths or ("specs",), ctx.obj.root)
     jobs = [job for job in project.jobs if matches(job.address, address)]

@@ -24,7 +24,7 @@ from runner.data.audio import LARGEST, AudioFile, Listing, find
 from runner.data.contents import Content, Hashes, stamp_of
 from runner.data.media import FORMATS
 from runner.errors import DataError, Mark, Problem
-from runner.spec.project import AudioJob
+from runner.job.project import AudioJob
 
 _THREADS = 4  # hashing lets go of the interpreter, and a disk likes more than one reader
 _AT_ONCE = 512  # files that wait to be hashed

@@ -10,7 +10,7 @@ from runner.compile.program import id_of, templates_of, where_of
 from runner.compile.template import Template, suggestion, unknown_names
 from runner.data.rows import open_rows
 from runner.errors import DataError, Problem, SpecError
-from runner.spec.project import AudioJob, Dataset, Project, Prompt
+from runner.job.project import AudioJob, Dataset, Project, Prompt
 
 MAX_PROBLEMS = 500  # nobody reads the next one before these are put right
 FIRST_ROWS = 64  # JSONL rows need not all have the same columns

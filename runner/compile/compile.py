@@ -24,7 +24,7 @@ from runner.data.rows import Block, SourceRow, open_blocks, open_rows, signature
 from runner.data.unique import Hashes
 from runner.errors import DataError, Problem
 from runner.job.capabilities import LineFormat
-from runner.spec.project import Job
+from runner.job.project import Job
 
 if TYPE_CHECKING:
     from runner.compile.program import Program, Requests

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from runner.spec.project import Dataset
+from runner.job.project import Dataset
 
 
 def is_template(dataset: Dataset) -> bool:

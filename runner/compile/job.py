@@ -15,7 +15,7 @@ from runner.data.files import content_digest
 from runner.data.rows import Block, FileStamp, open_blocks, signature
 from runner.errors import DataError
 from runner.job.capabilities import LineFormat
-from runner.spec.project import Job
+from runner.job.project import Job
 
 if TYPE_CHECKING:
     from runner.compile.program import Program

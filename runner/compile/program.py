@@ -16,7 +16,7 @@ from runner.compile.template import Source, Template, suggestion
 from runner.data.rows import Block, SourceRow
 from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job.capabilities import LineFormat
-from runner.spec.project import Dataset, Job, Prompt
+from runner.job.project import Dataset, Job, Prompt
 
 _GROUPED = 256
 

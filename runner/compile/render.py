@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.errors import Problem
-from runner.spec.project import Project
+from runner.job.project import Project
 
 
 def check_templates(project: Project) -> list[Problem]:

@@ -16,7 +16,7 @@ import msgspec
 from runner.compile.compiled import KEY_BYTES
 from runner.errors import Problem, SpecError
 from runner.job.capabilities import LineFormat
-from runner.spec.project import Job
+from runner.job.project import Job
 
 MAX_READABLE = 40  # characters of the user's id in a custom_id
 KEY_CHARACTERS = 22  # base64url of 16 bytes without padding

@@ -22,7 +22,7 @@ from runner.compile.digest import deciding
 from runner.data.files import FileStamp, content_digest, signature
 from runner.errors import DataError, SpecError
 from runner.job.capabilities import LineFormat
-from runner.spec.project import Job
+from runner.job.project import Job
 
 SCHEME = "runner-compiled/1"
 REST_BYTES = DIGEST_BYTES - KEY_BYTES

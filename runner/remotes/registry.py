@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from runner.clock import Clock
 from runner.errors import Problem, RunnerError, SpecError, UsageError
+from runner.job import project
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
 from runner.remotes.fireworks import profile as fireworks
@@ -20,7 +21,6 @@ from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
 from runner.remotes.transport.origins import fault_in, host_of, path_in, shown
 from runner.remotes.vendor import Provider
-from runner.spec import project
 
 if TYPE_CHECKING:
     from runner.remotes.audio import AudioProvider

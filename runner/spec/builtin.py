@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
+from runner.job.project import Provider
 from runner.spec.model import ProfileName
-from runner.spec.project import Provider
 
 PROFILES: tuple[str, ...] = get_args(ProfileName)
 BUILT_IN: dict[str, Provider] = {

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.job.address import address_of
+from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Dataset, Job, Model, Prompt, Provider
 from runner.spec import kinds, outputs, recordings
 from runner.spec.declared import Declared, Entry
 from runner.spec.model import JobSpec
 from runner.spec.problems import Problems
-from runner.spec.project import ENDPOINTS, AnyJob, AudioJob, Dataset, Job, Model, Prompt, Provider
 
 DEFAULT_WINDOW_HOURS = 24
 DEFAULT_ATTEMPTS = 3

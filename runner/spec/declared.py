@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from runner.errors import Mark
+from runner.fields import MAX_NAME_CHARS, Fields, name_rule
 from runner.job.address import NAME
-from runner.spec.fields import MAX_NAME_CHARS, Fields, name_rule
 from runner.spec.model import (
     DatasetSpec,
     JobSpec,

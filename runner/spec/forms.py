@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from runner.fields import Maybe
 from runner.spec.declared import Entry, Part, part_of
-from runner.spec.fields import Maybe
 from runner.spec.nodes import Mapping as MappingNode
 from runner.spec.nodes import data_of
 from runner.spec.options import AudioParams

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from runner.errors import Mark
+from runner.job.project import AnyJob
 from runner.spec import outputs, recordings
 from runner.spec.cells import Scope, cell_of
 from runner.spec.declared import SECTIONS, Declared, Entry
 from runner.spec.model import JobSpec
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence
 from runner.spec.problems import Problems
-from runner.spec.project import AnyJob
 
 MAX_JOBS = 10_000  # of a project, cells counted: a short matrix may ask for millions
 

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from runner.fields import ENDPOINT_NAMES, Maybe
+from runner.job.project import Prompt
 from runner.spec import forms
 from runner.spec.declared import Entry, Part, part_of
-from runner.spec.fields import ENDPOINT_NAMES, Maybe
 from runner.spec.model import ModelSpec, ProviderSpec
 from runner.spec.nodes import Mapping as MappingNode
 from runner.spec.options import UNSPECIFIED, AudioOptions, FireworksOptions, FireworksParams
 from runner.spec.overrides import AudioOverrides, FireworksOverrides, ProfileOverrides
 from runner.spec.problems import Problems
-from runner.spec.project import Prompt
 
 EMBEDDED, FIREWORKS, FIREWORKS_AUDIO = "embedded", "fireworks", "fireworks-audio"
 HEARING = (FIREWORKS_AUDIO, EMBEDDED)  # kinds that take recordings

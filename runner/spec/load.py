@@ -7,13 +7,13 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from runner.job.project import AnyJob, Dataset, Project, Prompt, Provider
 from runner.spec import nouns, outputs
 from runner.spec.cells import Nouns, Scope
 from runner.spec.declared import Declared
 from runner.spec.jobs import jobs_of
 from runner.spec.loader import find_files, read
 from runner.spec.problems import Problems
-from runner.spec.project import AnyJob, Dataset, Project, Prompt, Provider
 
 DEFAULT_PROJECT = "runner"
 

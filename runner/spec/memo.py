@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from runner import __version__
+from runner.job.project import Job, Project
 from runner.spec.files import find_files
-from runner.spec.project import Job, Project
 
 SCHEME = f"runner-project/2 {__version__}"
 _RACY_NS = 50_000_000  # a file changed this shortly before the cache was written may have changed again unnoticed

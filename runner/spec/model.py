@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from runner.spec.fields import (
+from runner.fields import (
     Attempts,
     BaseUrl,
     Count,

@@ -10,18 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.errors import Mark
-
-
-class SourceInt(int):
-    """A whole number that remembers how it was written, for fields that want text."""
-
-    source: str
-
-
-class SourceFloat(float):
-    """A number that remembers how it was written: `3.10` stays `3.10` where text is wanted."""
-
-    source: str
+from runner.fields import SourceFloat, SourceInt
 
 
 @dataclass(slots=True, eq=False)

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import Mark
+from runner.fields import ENDPOINT_NAMES
+from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, Provider
 from runner.spec import kinds
 from runner.spec.builtin import BUILT_IN
 from runner.spec.declared import Declared, Entry
-from runner.spec.fields import ENDPOINT_NAMES
 from runner.spec.loader import read_text
 from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, ProviderSpec
 from runner.spec.nodes import Mapping, Scalar, Sequence
 from runner.spec.paths import is_too_long
 from runner.spec.problems import Problems
-from runner.spec.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, Provider
 
 DATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
 _PACKED = (".gz", ".zst")

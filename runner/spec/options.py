@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from runner.spec.fields import Count, Fields, Integer, Maybe, Seconds, Share, Text, Texts, complaint, listed
+from runner.fields import Count, Fields, Integer, Maybe, Seconds, Share, Text, Texts, complaint, listed
 
 UNSPECIFIED = "PRECISION_UNSPECIFIED"
 Precision = Literal[

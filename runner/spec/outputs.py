@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner.errors import Mark
-from runner.spec.fields import OUTPUT_SUFFIXES
+from runner.fields import OUTPUT_SUFFIXES
+from runner.job.project import AnyJob, AudioJob, Dataset
 from runner.spec.paths import Globs, glob_matches, is_too_long, parents
 from runner.spec.problems import Problems
-from runner.spec.project import AnyJob, AudioJob, Dataset
 
 STATE_FOLDER = ".runner"
 NAMES = ("model", "prompt", "dataset", "replicate", "window", "job")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from runner.spec.fields import (
+from runner.fields import (
     ApiPath,
     Count,
     Endpoint,

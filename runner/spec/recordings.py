@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from runner.job.project import Model, Provider
 from runner.spec import forms
 from runner.spec.declared import Entry
 from runner.spec.kinds import ENDPOINT_IDS, FIREWORKS_AUDIO, HEARING
@@ -11,7 +12,6 @@ from runner.spec.model import JobSpec
 from runner.spec.nodes import Mapping, Sequence
 from runner.spec.paths import is_too_long
 from runner.spec.problems import Problems
-from runner.spec.project import Model, Provider
 
 _PATHS = {"transcribe": "/v1/audio/transcriptions", "translate": "/v1/audio/translations"}
 SUFFIXES = {"text": ".txt", "srt": ".srt", "vtt": ".vtt"}  # of a transcript; any other response format is JSON

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from runner.errors import Mark
-from runner.spec.fields import ENDPOINT_NAMES
+from runner.fields import ENDPOINT_NAMES
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence, kind_of
 from runner.spec.problems import Problems
 from runner.spec.scalars import resolve

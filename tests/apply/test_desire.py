@@ -15,8 +15,8 @@ from runner.clock import FastClock
 from runner.errors import SpecError
 from runner.job.capabilities import EffectClass
 from runner.job.desired import Desired
+from runner.job.project import Project
 from runner.spec.load import load
-from runner.spec.project import Project
 from tests.data import sounds
 
 SPEC = """

@@ -17,11 +17,11 @@ from runner.apply.session import Session
 from runner.clock import FastClock
 from runner.compile.compiled import Compiled, RowView
 from runner.job.observed import Origin, Phase
+from runner.job.project import AudioJob, Model, Project
 from runner.job.recorded import Batch, ProjectRecord, ResultObject, Stage, Tally
 from runner.plan.plan import make
 from runner.results.index import build_index
 from runner.results.names import RESULTS
-from runner.spec.project import AudioJob, Model, Project
 from runner.state.base import EmptyStore, OverlayStore
 from runner.state.home import Home
 from runner.state.objects import Objects

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from runner.errors import Mark
-from runner.spec.project import Dataset, Job, Message, Model, Prompt
+from runner.job.project import Dataset, Job, Message, Model, Prompt
 
 
 def job_of(

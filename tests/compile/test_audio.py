@@ -19,7 +19,7 @@ from runner.compile.faults import RecordingsFailed
 from runner.compile.requests import custom_id_of, key_of
 from runner.data.contents import FileMemo, Hashes
 from runner.errors import DataError, Mark
-from runner.spec.project import AudioJob, Model
+from runner.job.project import AudioJob, Model
 from tests.data import sounds
 
 MARK = Mark("s.yaml", 7, 14)

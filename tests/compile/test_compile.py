@@ -21,7 +21,7 @@ from runner.compile.render import check_templates
 from runner.compile.requests import key_of
 from runner.errors import DataError, Mark, SpecError
 from runner.job.capabilities import LineFormat
-from runner.spec.project import Job, Message, Project, Prompt
+from runner.job.project import Job, Message, Project, Prompt
 from tests.compile.made import COUNTRIES, job_of, write_rows
 
 OPENAI = LineFormat.OPENAI

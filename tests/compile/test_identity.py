@@ -21,7 +21,7 @@ from runner.compile.requests import custom_id_of, key_of
 from runner.compile.shard import identity_of
 from runner.errors import SpecError
 from runner.job.capabilities import LineFormat
-from runner.spec.project import Job
+from runner.job.project import Job
 from tests.compile.made import COUNTRIES, job_of, write_rows
 
 SCHEMA = {

@@ -16,7 +16,7 @@ from runner.data.block import Block
 from runner.data.rows import open_blocks
 from runner.errors import DataError, Mark
 from runner.job.capabilities import LineFormat
-from runner.spec.project import Job
+from runner.job.project import Job
 from tests.compile.made import job_of, write_rows
 
 OPENAI = LineFormat.OPENAI

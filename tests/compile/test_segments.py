@@ -234,7 +234,7 @@ from pathlib import Path
 from runner.compile.compile import compile_job
 from runner.compile.render import check_templates
 from runner.job.capabilities import LineFormat
-from runner.spec.project import Project
+from runner.job.project import Project
 from tests.compile.made import job_of
 root = Path(sys.argv[1])
 job = job_of("{{ country }} {{ code }}", dataset={"id": "{{ code }}", "where": "{{ code }}"})

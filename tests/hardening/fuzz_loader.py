@@ -12,11 +12,11 @@ from pathlib import Path
 from runner.apply.desire import check_windows
 from runner.compile.check import problems_of
 from runner.errors import Problem, SpecError
+from runner.job.project import Project
 from runner.remotes.registry import card_of
 from runner.spec import memo
 from runner.spec.load import load
 from runner.spec.problems import render
-from runner.spec.project import Project
 from tests.hardening.fuzz_grammar import spec
 from tests.hardening.fuzz_target import Ending, Target, Wrong
 

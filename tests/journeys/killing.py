@@ -19,10 +19,10 @@ import httpx
 
 from runner.apply.remotes import Remotes
 from runner.job.observed import Origin
+from runner.job.project import Provider as ProviderSpec
 from runner.remotes import registry
 from runner.remotes.audio import AudioProvider
 from runner.remotes.vendor import Provider
-from runner.spec.project import Provider as ProviderSpec
 from runner.state.base import Document
 from runner.state.disk import DiskStore
 from runner.state.grouped import Item

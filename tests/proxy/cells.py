@@ -33,6 +33,7 @@ from runner.apply.session import Session
 from runner.cli import apply as command
 from runner.cli.main import words_of
 from runner.errors import RunnerError, SpecError
+from runner.job.project import Provider as ProviderSpec
 from runner.job.recorded import Stage
 from runner.plan.guard import Guards
 from runner.remotes import registry
@@ -49,7 +50,6 @@ from runner.remotes.transport.http import Http, Settings, Timeouts
 from runner.remotes.vendor import Provider
 from runner.spec.load import load
 from runner.spec.problems import render
-from runner.spec.project import Provider as ProviderSpec
 from runner.state.disk import DiskStore
 from runner.state.home import home_of
 from runner.state.lock import project_lock

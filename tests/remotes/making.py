@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 
 from runner.clock import Clock, FastClock
+from runner.job import project
 from runner.remotes.registry import open_provider
 from runner.remotes.transport.http import Http, Settings, Transport
 from runner.remotes.vendor import Provider, Submission
-from runner.spec import project
 
 KEY = "sk-canary-0123456789abcdef"
 START = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)

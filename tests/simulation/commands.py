@@ -21,11 +21,11 @@ from runner.errors import RemoteError, RunnerError, StateError
 from runner.job.capabilities import Capabilities
 from runner.job.desired import Desired
 from runner.job.observed import Origin
+from runner.job.project import Project
 from runner.job.recorded import Batch, Stage
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan
 from runner.remotes.vendor import Provider
-from runner.spec.project import Project
 from tests.simulation.author import Author
 from tests.simulation.history import Applier, Asked, History, Stopped
 from tests.simulation.memory import SimulatedRecords

@@ -13,7 +13,7 @@ from runner.compile.audio import Asked, CompiledAudio
 from runner.compile.compiled import RowView, Wanted
 from runner.compile.requests import custom_id_of
 from runner.errors import DataError, Mark
-from runner.spec.project import AudioJob, Model, Project, Provider
+from runner.job.project import AudioJob, Model, Project, Provider
 from runner.state.grouped import Item
 from runner.state.journal import DiskJournal
 from tests.simulation.rows import MODEL, PROVIDER, JobSpec, Row, digest_of

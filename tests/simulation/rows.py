@@ -13,7 +13,7 @@ from typing import IO
 from runner.compile.compiled import Line, RowView, Wanted
 from runner.compile.requests import custom_id_of
 from runner.errors import Mark
-from runner.spec.project import Dataset, Job, Model, Project, Prompt, Provider
+from runner.job.project import Dataset, Job, Model, Project, Prompt, Provider
 from tests.simulation.world import World
 
 PROVIDER = "sim"

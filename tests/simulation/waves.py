@@ -16,10 +16,10 @@ from runner.apply.session import Session
 from runner.apply.wave import JOURNAL
 from runner.errors import DataError, RunnerError
 from runner.job.capabilities import Capabilities
+from runner.job.project import Project, Provider
 from runner.plan.guard import Guards
 from runner.remotes.audio import AudioProvider
 from runner.remotes.registry import audio_card_of
-from runner.spec.project import Project, Provider
 from runner.state.journal import read_states
 from runner.state.wave import Step
 from tests.simulation import audit

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import Mark, SpecError, UsageError
+from runner.job.project import ENDPOINTS, AudioJob, Job, Price, Project
 from runner.spec.load import load
 from runner.spec.problems import render
-from runner.spec.project import ENDPOINTS, AudioJob, Job, Price, Project
 
 VALID = Path(__file__).parent / "valid"
 NOUNS = """models:

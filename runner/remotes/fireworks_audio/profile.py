@@ -12,7 +12,7 @@ import msgspec
 
 from runner.errors import Problem, SpecError
 from runner.job.capabilities import Capabilities, EffectClass, Limits, LineFormat, Windows
-from runner.spec.project import Provider
+from runner.job.project import Provider
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 TRANSLATIONS = "/v1/audio/translations"

@@ -14,7 +14,7 @@ import msgspec
 from runner.errors import Problem, SpecError
 from runner.job.capabilities import Capabilities, EffectClass, Limits, LineFormat, Windows
 from runner.job.observed import Phase
-from runner.spec.project import ENDPOINTS, Provider
+from runner.job.project import ENDPOINTS, Provider
 
 CHAT = ("/v1/chat/completions",)
 _KEY_NAMES = frozenset({"key", "api-key", "apikey", "token", "access-token", "sig", "signature", "secret"})

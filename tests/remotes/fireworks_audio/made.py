@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.clock import Clock, FastClock
+from runner.job import project
 from runner.remotes.audio import AudioProvider, Receipt, Recording
 from runner.remotes.registry import open_audio_provider
-from runner.spec import project
 from tests.remotes.making import KEY, START
 
 SUBMITTED = {

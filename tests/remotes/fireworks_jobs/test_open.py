@@ -12,10 +12,10 @@ import pytest
 
 from runner.clock import FastClock
 from runner.errors import AuthFailed, Mark, SpecError, UsageError
+from runner.job import project
 from runner.job.capabilities import EffectClass, LineFormat
 from runner.job.observed import Origin
 from runner.remotes import registry
-from runner.spec import project
 
 ENVIRON = {"FIREWORKS_API_KEY": "fw-canary-0123456789abcdef", "FIREWORKS_ACCOUNT_ID": "acme"}
 
@@ -148,7 +148,7 @@ def test_cards_and_origins_do_not_load_the_network() -> None:
     code = """
 import sys
 from runner.remotes import registry
-from runner.spec import project
+from runner.job import project
 block = project.Provider("fireworks", "fireworks", account="acme")
 registry.card_of(block), registry.origin_of(block, {})
 assert "httpx" not in sys.modules

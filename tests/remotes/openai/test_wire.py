@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import OutcomeUnknown
+from runner.job import project
 from runner.job.observed import Counts, FailureKind, Observed, Phase, ResultFile
 from runner.remotes.openai.profiles import PROFILES, profile_of
 from runner.remotes.openai.stamps import metadata_of, stamp_in
 from runner.remotes.openai.wire import hours_in, observed_of, phase_of, time_in
-from runner.spec import project
 from tests.remotes.making import SUBMISSION
 from tests.remotes.openai.fake import batch
 

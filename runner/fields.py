@@ -23,8 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from runner.job.address import NAME
-from runner.spec.nodes import SourceFloat, SourceInt
-from runner.spec.project import ENDPOINTS
+from runner.job.project import ENDPOINTS
 
 T = TypeVar("T")
 
@@ -36,6 +35,18 @@ OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 _DURATION = re.compile(r"([0-9]{1,9})([mhd])\Z")
 _HOURS_IN = {"h": 1, "d": 24}
+
+
+class SourceInt(int):
+    """A whole number that remembers how it was written, for fields that want text."""
+
+    source: str
+
+
+class SourceFloat(float):
+    """A number that remembers how it was written: `3.10` stays `3.10` where text is wanted."""
+
+    source: str
 
 
 class Fields(BaseModel):
