@@ -8,8 +8,9 @@ from pathlib import Path
 from runner.apply.refresh import is_late
 from runner.apply.session import Session
 from runner.errors import NotFound, OutcomeUnknown, RemoteError
+from runner.job import lifecycle
 from runner.job.observed import Observed, Phase, ResultFile
-from runner.job.recorded import Batch, ResultObject, Stage, Tally
+from runner.job.recorded import Batch, ResultObject, Tally
 from runner.results import index
 
 DOWNLOADS = 3
@@ -135,21 +136,7 @@ def record(
 ) -> Batch:
     """The batch as COLLECTED, with its index written first."""
     sha256 = session.objects.write(f"{batch.key}/index", entries)
-    collected = batch.but(
-        stage=Stage.COLLECTED,
-        phase=seen.phase,
-        raw_status=seen.raw_status,
-        counts=seen.counts,
-        failure=seen.failure,
-        ended_at=seen.ended_at or session.clock.now(),
-        seen_at=session.clock.now(),
-        results=results,
-        index_sha256=sha256,
-        tally=tally,
-        input_tokens=seen.input_tokens,
-        output_tokens=seen.output_tokens,
-        trouble="",
-    )
+    collected = lifecycle.collected(batch, seen, sha256, tally, session.clock.now(), results)
     session.records.save(collected)
     return collected
 

@@ -19,11 +19,12 @@ from runner.apply.session import Session
 from runner.apply.shadow import SYNTHETIC
 from runner.apply.wave import Wave
 from runner.errors import RunnerError
-from runner.job.observed import Origin, Phase
+from runner.job import lifecycle
+from runner.job.observed import Origin
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, union, without
 from runner.job.project import AnyJob, AudioJob
-from runner.job.recorded import Batch, ProjectRecord, ResultObject, Stage, Tally
+from runner.job.recorded import Batch, ProjectRecord, ResultObject, Tally
 from runner.state.wave import Entry, Step
 
 if TYPE_CHECKING:
@@ -154,9 +155,6 @@ def _still_held(session: Session, record: ProjectRecord, job: AudioJob, keys: by
         generation=0,
         sequence=record.next_sequence,
         intent_at=now,
-        stage=Stage.SUBMITTED,
-        phase=Phase.RUNNING,
-        raw_status="read back",
         is_wave=True,
     )
     wave = Wave(session, batch)  # its journal is there before the record is: what is on record alone would be sent
@@ -164,7 +162,7 @@ def _still_held(session: Session, record: ProjectRecord, job: AudioJob, keys: by
         wave.journal.append(*(Entry(number, Step.HELD) for number in range(batch.rows)))
     finally:
         wave.close()
-    return batch
+    return lifecycle.begun(batch, "read back", now)
 
 
 def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedFile, output: str) -> Batch:
@@ -174,7 +172,7 @@ def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedF
     file.path.replace(raw)
     session.objects.write(f"{key}/keys", file.keys)
     index_sha256 = session.objects.write(f"{key}/index", file.index)
-    return Batch(
+    batch = Batch(
         key=key,
         project=record.name,
         owner=owner,
@@ -189,14 +187,10 @@ def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedF
         generation=0,
         sequence=record.next_sequence,
         intent_at=now,
-        stage=Stage.COLLECTED,
-        phase=Phase.COMPLETED,
-        ended_at=now,
-        results=(ResultObject(raw.name, raw.stat().st_size),),
-        index_sha256=index_sha256,
-        tally=Tally(ok=file.rows),
         adopted_from=output,
     )
+    results = (ResultObject(raw.name, raw.stat().st_size),)
+    return lifecycle.read_back(batch, index_sha256, Tally(ok=file.rows), now, results)
 
 
 def origin_of(text: str) -> Origin:

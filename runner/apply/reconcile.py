@@ -18,6 +18,7 @@ from runner.apply.session import Session
 from runner.apply.settle import settle_all
 from runner.apply.submission import as_met
 from runner.errors import LockedError, NotFound, NotSent, OutcomeUnknown, RateLimited, RemoteError, RunnerError
+from runner.job import lifecycle
 from runner.job.capabilities import Capabilities
 from runner.job.observed import FailureKind, Observed, Origin
 from runner.job.packed import common
@@ -350,19 +351,19 @@ def _resubmit_deferred(session: Session, unwanted: set[str]) -> None:
     held: dict[Origin, bytes] = {}  # by batches of ours that we do not know
     for batch in due:
         if batch.key in unwanted:
-            session.records.save(batch.but(stage=Stage.DROPPED, trouble="nobody wants it any more"))
+            session.records.save(lifecycle.dropped(batch, "nobody wants it any more"))
             continue
         try:
             provider = session.remote_of(batch)
             if batch.failure and batch.failure.kind is FailureKind.FILE_NOT_VISIBLE and batch.create_tries > 4:
-                session.records.save(batch.but(stage=Stage.DROPPED, trouble="the remote never saw the upload"))
+                session.records.save(lifecycle.dropped(batch, "the remote never saw the upload"))
                 continue
             if batch.origin not in held:
                 mine = [one for one in due if one.origin == batch.origin]
                 held[batch.origin] = recover.keys_not_on_record(session, provider, mine)
             keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
             if common(keys, held[batch.origin]):  # then what is missing is planned anew
-                session.records.save(batch.but(stage=Stage.DROPPED, trouble="another batch holds some of its requests"))
+                session.records.save(lifecycle.dropped(batch, "another batch holds some of its requests"))
                 continue
             submit.create(session, provider, batch)
         except RunnerError as error:

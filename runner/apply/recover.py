@@ -18,6 +18,7 @@ from runner.apply.collect import collect
 from runner.apply.refresh import CLOCK_SLACK, Looks, cancel_duplicate, stamp_key, stamp_of, sweep_twins
 from runner.apply.session import Session
 from runner.errors import NotFound
+from runner.job import lifecycle
 from runner.job.capabilities import EffectClass
 from runner.job.observed import Observed, Origin
 from runner.job.outcomes import answered, unanswered
@@ -216,18 +217,13 @@ def _adopt(
         generation=generation,
         sequence=project.next_sequence,
         intent_at=created,
-        stage=Stage.SUBMITTED,
         continued_from=seen.continued_from,
         parents=tuple(p for p in seen.stamp.get("runner_parent", "").split(",") if p),
         upload_ref=seen.input_ref,
         create_tries=1,
-        remote_id=seen.remote_id,
-        submitted_at=created,
-        phase=seen.phase,
-        raw_status=seen.raw_status,
-        counts=seen.counts,
         adopted_from=REMOTE,
     )
+    batch = lifecycle.submitted(batch, seen, created)
     session.objects.write(f"{batch.key}/keys", keys)
     session.records.save(
         batch,

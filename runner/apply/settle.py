@@ -8,9 +8,10 @@ from runner.apply.refresh import CLOCK_SLACK, age_of, cancel_twin
 from runner.apply.session import Session
 from runner.apply.submission import CONFLICT, as_met, submission_of
 from runner.errors import Refused, RemoteError, RunnerError
+from runner.job import lifecycle
 from runner.job.capabilities import EffectClass
 from runner.job.observed import Observed
-from runner.job.recorded import Batch, Stage, Tally
+from runner.job.recorded import Batch, Stage
 from runner.remotes.vendor import Provider
 from runner.results import index
 
@@ -21,7 +22,7 @@ def settle(session: Session, batch: Batch) -> Batch:
     It stays INTENT when the remote cannot be searched now, and becomes HELD where it never can be.
     """
     if batch.create_tries == 0:
-        return _save(session, batch.but(stage=Stage.DROPPED, trouble="stopped before it was sent"))
+        return _save(session, lifecycle.dropped(batch, "stopped before it was sent"))
     try:
         provider = session.remote_of(batch)
         if provider.card.effect is EffectClass.BLIND:
@@ -31,14 +32,12 @@ def settle(session: Session, batch: Batch) -> Batch:
         if refused.code != CONFLICT:
             return _save(session, batch.but(trouble=refused.message))
         session.troubles[batch.owner] = as_met(refused)
-        return _save(session, batch.but(stage=Stage.DROPPED, trouble=refused.message))
+        return _save(session, lifecycle.dropped(batch, refused.message))
     except RunnerError as error:
         return _save(session, batch.but(trouble=error.message))
     if not found:
         session.drops[batch.key] = session.drops.get(batch.key, 0) + 1
-        return _save(
-            session, batch.but(stage=Stage.DROPPED, is_given_up=True, trouble="the create did not take effect")
-        )
+        return _save(session, lifecycle.dropped(batch, "the create did not take effect", is_given_up=True))
     return adopt(session, provider, batch, found)
 
 
@@ -46,12 +45,8 @@ def _hold(session: Session, batch: Batch) -> Batch:
     """The remote cannot be searched: whether these requests were asked stays unknown until a person decides."""
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     entries = index.lost_index(keys)
-    held = batch.but(
-        stage=Stage.HELD,
-        index_sha256=session.objects.write(f"{batch.key}/index", entries),
-        tally=Tally(lost=batch.rows),
-        trouble="the remote cannot be searched for it",
-    )
+    sha256 = session.objects.write(f"{batch.key}/index", entries)
+    held = lifecycle.unknown(batch, sha256, "the remote cannot be searched for it")
     session.reporter.warn(f"{batch.owner}: it is not known whether {batch.rows:,} requests were asked; they are held")
     return _save(session, held)
 
@@ -63,18 +58,7 @@ def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Ob
     may be of a state that is lost.
     """
     first, *twins = sorted(found, key=_preference)
-    adopted = _save(
-        session,
-        batch.but(
-            stage=Stage.SUBMITTED,
-            remote_id=first.remote_id,
-            submitted_at=first.created_at or session.clock.now(),
-            phase=first.phase,
-            raw_status=first.raw_status,
-            counts=first.counts,
-            trouble="",
-        ),
-    )
+    adopted = _save(session, lifecycle.submitted(batch, first, first.created_at or session.clock.now()))
     session.reporter.step(f"{batch.owner}: found the batch of an unanswered create, `{first.remote_id}`")
     for twin in (twin for twin in twins if not twin.is_refusal):
         cancel_twin(session, provider, adopted, twin)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.errors import StateError
+from runner.job import lifecycle
 from runner.job.recorded import Batch, Stage
 from runner.state.disk import DiskStore
 from runner.state.home import Home
@@ -121,6 +122,6 @@ def _left_alone(records: Records) -> frozenset[str]:
         kept = batch.but(can_be_continued=False)
         if batch.is_active and (batch.create_tries or batch.stage is not Stage.INTENT):
             in_flight.add(batch.key)
-            kept = kept.but(stage=Stage.DEFERRED, not_before=_NEVER, failure=None)
+            kept = lifecycle.set_aside(kept, _NEVER)
         records.save(kept)
     return frozenset(in_flight)

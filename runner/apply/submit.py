@@ -15,6 +15,7 @@ from runner.apply.settle import settle
 from runner.apply.submission import submission_of
 from runner.compile.compiled import Compiled
 from runner.errors import DataError, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError
+from runner.job import lifecycle
 from runner.job.capabilities import EffectClass
 from runner.job.desired import Desired
 from runner.job.observed import Failure, FailureKind, Observed
@@ -143,21 +144,19 @@ def _upload(session: Session, provider: Provider, batch: Batch, source: Path) ->
 
 
 def _drop(session: Session, batch: Batch, why: RemoteError) -> None:
-    session.records.save(batch.but(stage=Stage.DROPPED, trouble=f"the upload did not succeed: {why.message}"))
+    session.records.save(lifecycle.dropped(batch, f"the upload did not succeed: {why.message}"))
 
 
 def create(session: Session, provider: Provider, batch: Batch) -> Batch:
     """Create the remote batch of an uploaded intent, once."""
-    batch = batch.but(
-        stage=Stage.INTENT, create_tries=batch.create_tries + 1, intent_at=session.clock.now(), not_before=None
-    )
+    batch = lifecycle.sending(batch, session.clock.now())
     session.records.save(batch)
     try:
         seen = provider.submit(submission_of(batch), _upload_of(batch))
     except RateLimited as error:
         return defer(session, batch, _limited(error), error.retry_after)
     except (NotSent, Refused) as error:
-        dropped = batch.but(stage=Stage.DROPPED, trouble=error.message)
+        dropped = lifecycle.dropped(batch, error.message)
         session.records.save(dropped)
         if batch.continued_from and isinstance(error, Refused) and _is_about_parent(error):
             _give_up_parent(session, batch, error)
@@ -191,16 +190,7 @@ def _receipt(session: Session, batch: Batch, seen: Observed) -> Batch:
     current = session.records.batch(batch.key)
     if current is not None and current.remote_id not in ("", seen.remote_id):
         return current  # by somebody who holds no lock: what is on record stays, and ours is found as its twin
-    submitted = batch.but(
-        stage=Stage.SUBMITTED,
-        remote_id=seen.remote_id,
-        submitted_at=session.clock.now(),
-        phase=seen.phase,
-        raw_status=seen.raw_status,
-        counts=seen.counts,
-        failure=None,
-        trouble="",
-    )
+    submitted = lifecycle.submitted(batch, seen, session.clock.now())
     session.records.save(submitted)
     session.reporter.step(f"{batch.owner}: submitted {batch.rows:,} requests as `{seen.remote_id}`")
     return submitted
@@ -213,13 +203,7 @@ def defer(session: Session, batch: Batch, failure: Failure, after_seconds: float
     pause = min(timedelta(seconds=card.defer_seconds) * 2**doublings, LONGEST_PAUSE)
     if after_seconds is not None:
         pause = max(pause, timedelta(seconds=after_seconds))
-    deferred = batch.but(
-        stage=Stage.DEFERRED,
-        failure=failure,
-        not_before=session.clock.now() + pause,
-        refused=(*batch.refused, batch.remote_id) if batch.remote_id else batch.refused,
-        remote_id="",
-    )
+    deferred = lifecycle.deferred(batch, failure, session.clock.now(), pause)
     session.records.save(deferred)
     session.reporter.step(f"{batch.owner}: {failure.message}; the same upload again in {pause.total_seconds():.0f} s")
     return deferred

@@ -11,9 +11,10 @@ from runner.apply.schedule import Rules, Schedule
 from runner.apply.session import Session
 from runner.apply.wave import FREE, SENDING, Wave, counts_of
 from runner.errors import BlockedError, RemoteError
+from runner.job import lifecycle
 from runner.job.observed import Observed, Phase
 from runner.job.outcomes import Outcome
-from runner.job.recorded import Batch, ResultObject, Stage
+from runner.job.recorded import Batch, ResultObject
 from runner.plan.guard import usd_of
 from runner.remotes.audio import error_line
 from runner.results import index
@@ -25,7 +26,7 @@ TOGETHER = 64  # threads that write outcomes, which are durable by the group
 
 def begin(session: Session, intent: Batch) -> Batch:
     """A wave on record, nothing of it sent yet."""
-    wave = intent.but(stage=Stage.SUBMITTED, phase=Phase.RUNNING, raw_status=SENDING, submitted_at=session.clock.now())
+    wave = lifecycle.begun(intent, SENDING, session.clock.now())
     session.records.save(wave)
     session.reporter.step(f"{wave.owner}: sending {wave.rows:,} recording{'s' if wave.rows != 1 else ''}")
     return wave
@@ -84,7 +85,7 @@ def abandon(session: Session, batch: Batch) -> Batch:
 
 def reopen(session: Session, batch: Batch) -> Batch:
     """A wave that was brought home with recordings held, in flight again after a person has decided about some."""
-    again = batch.but(stage=Stage.SUBMITTED, phase=Phase.RUNNING, raw_status="reopened", index_sha256="")
+    again = lifecycle.reopened(batch)
     session.records.save(again)
     return again
 
@@ -159,7 +160,7 @@ def _after(session: Session, wave: Wave, now: Round) -> Batch:
         return _bring_home(session, wave, Phase.COMPLETED)
     is_out = states.repeated or states.count(Step.NONE) + states.count(Step.CLEARED) < batch.rows
     if now.halt is not None and not is_out:
-        dropped = batch.but(stage=Stage.DROPPED, trouble=now.halt.message)  # nothing is out, nothing is lost
+        dropped = lifecycle.dropped(batch, now.halt.message)  # nothing is out, nothing is lost
         session.records.save(dropped)
         return dropped
     if now.unseen and now.unseen != batch.trouble:

@@ -1,0 +1,146 @@
+"""How one batch goes from stage to stage: pure steps from one record to the next. Nothing else writes a stage.
+
+A step is given the record as it is, and what was just learned; it gives the record as it is to be saved. Where a
+step writes something other than its stage too, it is what must not be left as it was: one that was put off has no
+remote id any more, and the one it had is kept among those that were refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from runner.job.observed import Failure, Observed, Phase
+from runner.job.recorded import Batch, ResultObject, Stage, Tally
+
+# From which stage a batch may go to which. Anything else is a mistake of ours, and stops before it is written.
+MOVES: Mapping[Stage, frozenset[Stage]] = {
+    # COLLECTED: its answers were read back from an output, and no remote is asked
+    Stage.INTENT: frozenset(
+        {Stage.INTENT, Stage.SUBMITTED, Stage.DEFERRED, Stage.DROPPED, Stage.HELD, Stage.COLLECTED}
+    ),
+    # It was seen to end, or (of single calls) it turned out that none can be made; or its queue turned it away
+    Stage.SUBMITTED: frozenset({Stage.SUBMITTED, Stage.DEFERRED, Stage.COLLECTED, Stage.DROPPED}),
+    # Sent again, put off again, no longer wanted, or cancelled: then its outcomes are known to be none
+    Stage.DEFERRED: frozenset({Stage.INTENT, Stage.DEFERRED, Stage.DROPPED, Stage.COLLECTED}),
+    # Given up and found again, or single calls of which a person has decided something
+    Stage.COLLECTED: frozenset({Stage.SUBMITTED}),
+    Stage.HELD: frozenset({Stage.SUBMITTED, Stage.DROPPED, Stage.COLLECTED}),  # as a person decides
+    Stage.DROPPED: frozenset({Stage.INTENT, Stage.SUBMITTED}),  # sent anew; or its create took effect late
+}
+
+
+def sending(batch: Batch, now: datetime) -> Batch:
+    """Its create is about to be sent: written before the call, since after it nobody may know whether it was."""
+    return _to(batch, Stage.INTENT, create_tries=batch.create_tries + 1, intent_at=now, not_before=None)
+
+
+def submitted(batch: Batch, seen: Observed, now: datetime) -> Batch:
+    """The remote gave us a receipt, or the batch of an unanswered create was found."""
+    return _to(
+        batch,
+        Stage.SUBMITTED,
+        remote_id=seen.remote_id,
+        submitted_at=now,
+        phase=seen.phase,
+        raw_status=seen.raw_status,
+        counts=seen.counts,
+        failure=None,
+        trouble="",
+    )
+
+
+def begun(batch: Batch, raw_status: str, now: datetime) -> Batch:
+    """Its calls are made one by one from now on; the batch itself has no remote id."""
+    return _to(batch, Stage.SUBMITTED, phase=Phase.RUNNING, raw_status=raw_status, submitted_at=now)
+
+
+def reopened(batch: Batch) -> Batch:
+    """Single calls that were brought home undecided, in flight again after a person has decided about some."""
+    return _to(batch, Stage.SUBMITTED, phase=Phase.RUNNING, raw_status="reopened", index_sha256="")
+
+
+def seen(batch: Batch, now_seen: Observed, now: datetime, trouble: str = "") -> Batch:
+    """A poll showed it in flight; `trouble` says why it seems to stand still."""
+    return batch.but(
+        phase=now_seen.phase,
+        raw_status=now_seen.raw_status,
+        counts=now_seen.counts,
+        seen_at=now,
+        trouble=trouble,
+    )
+
+
+def deferred(batch: Batch, failure: Failure | None, now: datetime, pause: timedelta) -> Batch:
+    """The remote did not take it for now: the same upload again, `pause` later."""
+    return _to(
+        batch,
+        Stage.DEFERRED,
+        failure=failure,
+        not_before=now + pause,
+        refused=(*batch.refused, batch.remote_id) if batch.remote_id else batch.refused,
+        remote_id="",
+    )
+
+
+def set_aside(batch: Batch, until: datetime) -> Batch:
+    """Neither looked at, nor resolved, nor sent until then: for a copy of the state that must not touch it."""
+    return _to(batch, Stage.DEFERRED, not_before=until, failure=None) if batch.is_active else batch
+
+
+def dropped(batch: Batch, why: str, *, is_given_up: bool = False) -> Batch:
+    """Nothing of it exists remotely: its rows are free again.
+
+    is_given_up: nothing came of an unanswered create, which may take effect yet.
+    """
+    return _to(batch, Stage.DROPPED, trouble=why, is_given_up=is_given_up or batch.is_given_up)
+
+
+def unknown(batch: Batch, index_sha256: str, why: str) -> Batch:
+    """Nobody can say whether it was created: a person decides. `index_sha256`: of an index of LOST requests."""
+    return _to(batch, Stage.HELD, index_sha256=index_sha256, tally=Tally(lost=batch.rows), trouble=why)
+
+
+def collected(
+    batch: Batch,
+    ended: Observed,
+    index_sha256: str,
+    tally: Tally,
+    now: datetime,
+    results: tuple[ResultObject, ...] = (),
+) -> Batch:
+    """Its outcomes are on our disk, verified. The index is there before this is written."""
+    return _to(
+        batch,
+        Stage.COLLECTED,
+        phase=ended.phase,
+        raw_status=ended.raw_status,
+        counts=ended.counts,
+        failure=ended.failure,
+        ended_at=ended.ended_at or now,
+        seen_at=now,
+        results=results,
+        index_sha256=index_sha256,
+        tally=tally,
+        input_tokens=ended.input_tokens,
+        output_tokens=ended.output_tokens,
+        trouble="",
+    )
+
+
+def read_back(batch: Batch, index_sha256: str, tally: Tally, now: datetime, results: tuple[ResultObject, ...]) -> Batch:
+    """Its answers were found in a file of outputs: no remote has anything to say about it."""
+    return _to(
+        batch,
+        Stage.COLLECTED,
+        phase=Phase.COMPLETED,
+        ended_at=now,
+        results=results,
+        index_sha256=index_sha256,
+        tally=tally,
+    )
+
+
+def _to(batch: Batch, stage: Stage, **changes: object) -> Batch:
+    assert stage in MOVES[batch.stage], f"batch {batch.key} cannot go from {batch.stage} to {stage}"
+    return batch.but(stage=stage, **changes)
