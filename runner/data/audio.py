@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, overload
 
+from runner import private
 from runner.data.globs import Globs, State, is_magic
 from runner.errors import DataError, Mark
 
@@ -94,7 +95,7 @@ def find(
     `**` does not enter linked folders.
     Raises DataError at `mark`: a pattern that leaves the project, or one that matches nothing (not with `allow_empty`).
     """
-    wanted = [_checked(pattern, job, mark) for pattern in patterns]
+    wanted = [_not_hidden(_checked(pattern, job, mark), job, mark) for pattern in patterns]
     unwanted = [_checked(pattern, job, mark) for pattern in exclude]
     literal = [pattern for pattern in wanted if is_magic(pattern) and os.path.lexists(root / pattern)]
     walk = _Walk(
@@ -172,8 +173,8 @@ class _Walk:
             self.excluded += 1
             self.hits.update(number for number, _ in step.inside)
             return None
-        if is_link and not self._stays(path):
-            return Fault(path, "is a link that leads out of the project")
+        if is_link and (wrong := self._wrong_link(path)):
+            return Fault(path, wrong)
         if is_folder:
             return _Folder(f"{path}/", step.inside, unwanted.inside)
         return self._judged(path, entry)
@@ -194,9 +195,11 @@ class _Walk:
             return Fault(path, f"has {about.st_size:,} bytes; the remote takes {self._largest:,}: split it")
         return AudioFile(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
 
-    def _stays(self, path: str) -> bool:
+    def _wrong_link(self, path: str) -> str:
         real = os.path.realpath(f"{self._root}/{path}")
-        return os.path.commonpath((real, self._root)) == self._root
+        if os.path.commonpath((real, self._root)) != self._root:
+            return "is a link that leads out of the project"
+        return "is a link into a hidden folder" if private.leads_into_hidden(real, self._root) else ""
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -216,6 +219,16 @@ def _checked(pattern: str, job: str, mark: Mark) -> str:
         raise DataError(
             f"`{pattern}` of job `{job}` is not a path inside the project",
             hint="write it relative to the project directory, without `..`",
+            mark=mark,
+        )
+    return pattern
+
+
+def _not_hidden(pattern: str, job: str, mark: Mark) -> str:
+    if private.is_hidden(pattern):
+        raise DataError(
+            f"`{pattern}` of job `{job}` is hidden, or lies in a hidden folder: such files are never sent",
+            hint="copy the recordings to a folder whose name does not begin with a dot",
             mark=mark,
         )
     return pattern

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
+from runner import private
 from runner.errors import DataError, Mark
 
 FORMATS = (".jsonl", ".csv", ".parquet")
@@ -49,7 +50,8 @@ class FileStamp(NamedTuple):
 def expand(dataset: Source, root: Path) -> tuple[str, ...]:
     """Paths of the dataset's files relative to `root`: each pattern's matches sorted, no file twice.
 
-    Raises DataError at the dataset's place in the specs: no match, outside the root, not a regular file.
+    Raises DataError at the dataset's place in the specs: no match, outside the root, hidden, a secret by its name, not
+    a regular file.
     """
     return tuple(stamp.path for stamp in signature(dataset, root))
 
@@ -67,9 +69,25 @@ def signature(dataset: Source, root: Path) -> tuple[FileStamp, ...]:
                     hint="copy the file into the project directory, or run from a directory above both with `-C`",
                     mark=dataset.mark,
                 )
+            _refuse_private(dataset, path, real, root)
             if real not in seen:
                 seen[real] = _stamp(dataset, root, path)
     return tuple(seen.values())
+
+
+def _refuse_private(dataset: Source, path: str, real: str, root: Path) -> None:
+    if private.is_hidden(path) or private.leads_into_hidden(real, os.path.realpath(root)):
+        raise DataError(
+            f"`{path}` of dataset `{dataset.key}` is hidden, or lies in a hidden folder: such files are never sent",
+            hint="copy the data to a folder whose name does not begin with a dot",
+            mark=dataset.mark,
+        )
+    if any(map(private.is_secret_by_name, (path, real))) and not private.is_tracked(path, root):
+        raise DataError(
+            f"`{path}` of dataset `{dataset.key}` has the name of a file of secrets, and git does not track it",
+            hint="if it is data, give it another name; `git add` it if everybody may see it",
+            mark=dataset.mark,
+        )
 
 
 def content_digest(dataset: Source, root: Path) -> str:

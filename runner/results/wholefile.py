@@ -44,8 +44,9 @@ def _inside(path: Path, root: Path) -> Path:
             f"`{path}` lies outside of the project root `{inside}`",
             hint="choose an output below the root, or remove the link that leads out of it",
         )
-    if (first := real.relative_to(inside).parts[0]).casefold() in _NOT_OURS_TO_WRITE:
-        raise RunnerError(f"`{path}` is a link into `{first}/`", hint="remove the link")
+    for part in real.relative_to(inside).parts:
+        if part.casefold() in _NOT_OURS_TO_WRITE:
+            raise RunnerError(f"`{path}` leads into `{part}/`", hint="choose another output, or remove the link")
     return real
 
 

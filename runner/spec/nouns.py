@@ -7,6 +7,7 @@ import posixpath
 from pathlib import Path
 from typing import Any
 
+from runner import private
 from runner.errors import Mark
 from runner.fields import ENDPOINT_NAMES
 from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, Provider
@@ -184,7 +185,31 @@ def _check_data_file(entry: Entry, index: int, pattern: str, problems: Problems)
 
 
 def prompts_of(declared: Declared, root: Path, problems: Problems) -> dict[str, Prompt | None]:
-    return {e.name: _prompt(e, root, problems) for e in declared.entries["prompts"].values()}
+    entries = declared.entries["prompts"].values()
+    may_be_sent = {entry.name: True for entry in entries}
+    files = {e.name: e.spec.file for e in entries if e.spec and e.spec.file and _is_below(root, e.spec.file)}
+    unseen = private.ignored({file for file in files.values() if os.path.isfile(root / file)}, root)  # noqa: PTH113
+    for name, file in files.items():
+        may_be_sent[name] = _may_be_sent(declared.entries["prompts"][name], file, root, file in unseen, problems)
+    return {entry.name: _prompt(entry, root, problems) if may_be_sent[entry.name] else None for entry in entries}
+
+
+def _may_be_sent(entry: Entry, file: str, root: Path, is_ignored: bool, problems: Problems) -> bool:
+    """Whether a prompt file is none of those that hold secrets."""
+    mark, shown = entry.value_mark("file"), file[:120]
+    real = os.path.realpath(root / file)
+    if private.is_hidden(file) or private.leads_into_hidden(real, os.path.realpath(root)):
+        words = f"`{shown}`, the file of {entry.subject}, is hidden, or lies in a hidden folder: it is never sent"
+        problems.error(mark, words, "copy it to a folder whose name does not begin with a dot")
+    elif is_ignored:
+        words = f"`{shown}`, the file of {entry.subject}, is one that git ignores: it is never sent"
+        problems.error(mark, words, f"if it is a prompt, run `git add -f {shown}`")
+    elif any(map(private.is_secret_by_name, (file, real))) and not private.is_tracked(file, root):
+        words = f"`{shown}`, the file of {entry.subject}, has the name of a file of secrets, and git does not track it"
+        problems.error(mark, words, "if it is a prompt, give it another name, or `git add` it")
+    else:
+        return True
+    return False
 
 
 def _prompt(entry: Entry, root: Path, problems: Problems) -> Prompt | None:

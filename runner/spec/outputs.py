@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from runner import private
 from runner.errors import Mark
 from runner.fields import OUTPUT_SUFFIXES
 from runner.job.project import AnyJob, AudioJob, Dataset
@@ -59,12 +60,18 @@ class Root:
 
     def holds(self, output: str) -> bool:
         """Whether a path, links followed, lies inside."""
+        return self._followed(output).startswith(f"{self._root}/")
+
+    def leads_into_hidden(self, output: str) -> bool:
+        """Whether a path that is not hidden itself is so once its links are followed."""
+        return private.is_hidden(self._followed(output).removeprefix(f"{self._root}/"))
+
+    def _followed(self, output: str) -> str:
         folder, _, name = output.rstrip("/").rpartition("/")
         if folder not in self._real:
             self._real[folder] = os.path.realpath(f"{self._root}/{folder}")
         path = f"{self._real[folder]}/{name}"
-        real = os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114  # never raises
-        return real.startswith(f"{self._root}/")
+        return os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114  # never raises
 
     def has_file(self, path: str) -> bool:
         """Never raises: a name may be too long to ask for."""
@@ -95,8 +102,12 @@ def complaint_about(template: str, output: str, root: Root, *, may_be_folder: bo
         return "is too long for a file name", ""
     if output.split("/")[0].casefold() == STATE_FOLDER:
         return f"must not be inside `{STATE_FOLDER}/`", "that is where runner keeps its state"
+    if private.is_hidden(output):
+        return "must not be hidden, or in a hidden folder such as `.git/`", "other programs obey what lies in there"
     if not root.holds(output):
         return "leaves the project root through a symlink", "outputs must stay inside the root"
+    if root.leads_into_hidden(output):
+        return "leads into a hidden folder through a symlink", "remove the link"
     if output.endswith("/"):
         if root.has_file(output.rstrip("/")):
             return "is a file", "give the name of a folder"
