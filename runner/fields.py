@@ -198,7 +198,8 @@ _NUMBER_OR_TEXT = {"type": ["string", "number"]}
 _DURATION_SCHEMA = {"type": "string", "pattern": "^[0-9]{1,9}[mhd]$", "examples": ["24h", "7d"]}
 _NAME_PATTERN = f"^{NAME.pattern.removesuffix(chr(92) + 'Z')}$"
 
-Maybe = Annotated[T | None, BeforeValidator(_given)]
+GIVEN = BeforeValidator(_given)  # it may be left out, but not be empty
+Maybe = Annotated[T | None, GIVEN]
 RawText = Annotated[str, BeforeValidator(_text_of), WithJsonSchema(_NUMBER_OR_TEXT)]
 Text = Annotated[str, AfterValidator(_not_blank), BeforeValidator(_text_of), WithJsonSchema(_NUMBER_OR_TEXT)]
 Name = Annotated[

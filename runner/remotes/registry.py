@@ -20,7 +20,7 @@ from runner.remotes.fireworks import profile as fireworks
 from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
 from runner.remotes.transport.origins import fault_in, host_of, path_in, shown
-from runner.remotes.vendor import Provider
+from runner.remotes.vendor import Declared, Provider
 
 if TYPE_CHECKING:
     from runner.remotes.audio import AudioProvider
@@ -32,6 +32,26 @@ FIREWORKS_AUDIO = "fireworks-audio"
 KINDS = ("openai", FIREWORKS, FIREWORKS_AUDIO, *(name for name in PROFILES if name != "openai"))
 _ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
 _LOCAL_ACCOUNT = "local"  # of a server that was given with its token, when nobody named one
+
+
+@functools.cache
+def declared_by() -> Mapping[str, Declared]:
+    """What each kind of provider declares that specs may say, by kind: the only list of vendors.
+
+    Imported when it is asked for: pydantic takes a while, and specs that did not change are not checked again.
+    """
+    from runner.remotes.embedded import declared as embedded
+    from runner.remotes.fireworks import declared as fireworks
+    from runner.remotes.fireworks_audio import declared as fireworks_audio
+    from runner.remotes.openai import declared as openai
+
+    return {vendor.KIND: vendor.DECLARED for vendor in (embedded, openai, fireworks, fireworks_audio)}
+
+
+@functools.cache
+def built_in_providers() -> Mapping[str, project.Provider]:
+    """The providers that a spec can name without declaring them."""
+    return {block.name: block for declared in declared_by().values() for block in declared.built_in}
 
 
 class _Vendor(NamedTuple):

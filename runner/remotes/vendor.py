@@ -1,18 +1,69 @@
-"""The seams of a remote batch API. Observing changes nothing, every verb can be repeated, none waits."""
+"""What a vendor is: what specs may say about it, and the seams of its API.
+
+Observing changes nothing, every verb can be repeated, none waits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Observed, Origin, ResultFile
+from runner.job.project import Provider as ProviderBlock
+
+if TYPE_CHECKING:
+    from runner.fields import Fields  # pydantic takes a while to import: what is checked already does without
 
 PROJECT_CHARS = 40  # of a project's name that stand in the name of a submission
+
+
+class Content(Enum):
+    """What a request may be made of."""
+
+    TEXT = "rows"
+    RECORDING = "recordings"
+
+
+class Complaint(NamedTuple):
+    """A fault of one field: which, what is wrong as a predicate, and what to do."""
+
+    field: str
+    words: str
+    hint: str
+
+
+class Form(msgspec.Struct, frozen=True):
+    """The form that goes with a recording."""
+
+    params: type[Fields]  # the fields a user may write
+    faults: Callable[[Mapping[str, Any], str | None], Iterable[Complaint]]  # of fields that need others, for a task
+    paths: Mapping[str, str]  # of the API, by task
+    endpoint_ids: Mapping[str, str]  # where the remote runs it, by model
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """What specs may say about providers of one kind, about their models, and about what these are asked with."""
+
+    built_in: tuple[ProviderBlock, ...]  # that a spec can name without declaring them
+    content: frozenset[Content]
+    is_configurable: bool = True  # False: a block says nothing but its kind
+    overrides: type[Fields] | None = None
+    profiles: tuple[str, ...] = ()  # look-alikes with a name, for `profile`
+    url_has_path: bool = True  # `base_url` ends with the path of the API; False: it has none
+    example_urls: Mapping[str, str] = {}  # by profile (empty: of one's own): `base_url` is needed, such as this one
+    params: type[Fields] | None = None  # of models: those with rules of their own
+    options: type[Fields] | None = None  # of models; None: there are none
+    options_of: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = lambda name, options: options  # of a model
+    form: Form | None = None  # where it takes recordings
+    written: tuple[str, ...] = ("model", "messages", "input", "prompt", "stream")  # params that runner itself writes
+    endpoints: tuple[str, ...] = ()  # that a model may name; empty: every one we know
+    roles: tuple[str, ...] = ()  # of messages; empty: every one we know
 
 
 class Upload(msgspec.Struct, frozen=True):

@@ -48,7 +48,7 @@ def cell_of(entry: Entry, cell: Mapping[str, str], scope: Scope) -> AnyJob | Non
         return None
     names = {"model": model.key, "job": entry.name}
     if spec.audio:
-        heard = recordings.asked_of(entry, scope.declared.entries["models"][model.key], model, scope.problems)
+        heard = recordings.asked_of(entry, scope.declared.entries["models"][model.key], model, provider, scope.problems)
         common = _common(entry, cell, names, model, provider, scope) if heard is not None else None
         return AudioJob(**common, **heard) if common and heard else None
     dataset = scope.nouns.datasets[cell.get("dataset") or str(spec.dataset)]
@@ -62,7 +62,7 @@ def cell_of(entry: Entry, cell: Mapping[str, str], scope: Scope) -> AnyJob | Non
 def _takes(entry: Entry, prompt: Prompt, model: Model, provider: Provider, scope: Scope) -> bool:
     """Whether a model can be asked with a prompt."""
     model_entry = scope.declared.entries["models"][model.key]
-    takes_roles = kinds.check_roles(prompt, provider.name, provider.kind, scope.problems)
+    takes_roles = kinds.check_roles(prompt, provider, scope.problems)
     takes_params = kinds.check_written_by_us(model_entry, ("prompt",), scope.problems)
     return _fits(entry, prompt, model, scope.problems) and takes_roles and takes_params
 

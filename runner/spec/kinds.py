@@ -1,88 +1,77 @@
-"""What each kind of provider takes: addresses, overrides, options and params of models, roles of messages."""
+"""What each kind of provider takes, as its vendor declares it: addresses, overrides, options, params, roles."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from functools import cache
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from runner.fields import ENDPOINT_NAMES, Maybe
-from runner.job.project import Prompt
+from pydantic import create_model
+
+from runner.fields import ENDPOINT_NAMES, GIVEN, Fields
+from runner.job.project import Prompt, Provider
+from runner.remotes.registry import declared_by
+from runner.remotes.vendor import Content, Declared
 from runner.spec import forms
 from runner.spec.declared import Entry, Part, part_of
 from runner.spec.model import ModelSpec, ProviderSpec
 from runner.spec.nodes import Mapping as MappingNode
-from runner.spec.options import UNSPECIFIED, AudioOptions, FireworksOptions, FireworksParams
-from runner.spec.overrides import AudioOverrides, FireworksOverrides, ProfileOverrides
 from runner.spec.problems import Problems
 
-EMBEDDED, FIREWORKS, FIREWORKS_AUDIO = "embedded", "fireworks", "fireworks-audio"
-HEARING = (FIREWORKS_AUDIO, EMBEDDED)  # kinds that take recordings
-ENDPOINT_IDS = {"whisper-v3": "audio-prod", "whisper-v3-turbo": "audio-turbo"}  # by model
-_ORIGINS = (FIREWORKS, FIREWORKS_AUDIO)  # kinds whose `base_url` has no path
-_WRITTEN_BY_US = ("model", "messages", "input", "prompt", "stream")
-_WRITTEN_INTO_FORMS = ("model", "file")
-_ROLES = {FIREWORKS: ("system", "user", "assistant", "tool")}
 _NEAR_ROLES = {"developer": "system"}
 
 
-class _OpenAIProvider(Part):
-    overrides: Maybe[ProfileOverrides] = None
+def of(provider: Provider) -> Declared:
+    """What may be said of a provider's kind."""
+    return declared_by()[provider.kind]
 
 
-class _FireworksProvider(Part):
-    overrides: Maybe[FireworksOverrides] = None
+def takes(provider: Provider, content: Content) -> bool:
+    """Whether a provider's requests may be made of this."""
+    return content in of(provider).content
 
 
-class _AudioProvider(Part):
-    overrides: Maybe[AudioOverrides] = None
+def with_profile(profile: str) -> str:
+    """The kind that has a look-alike of this name."""
+    return next(kind for kind, declared in declared_by().items() if profile in declared.profiles)
 
 
-class _AudioModel(Part):
-    options: Maybe[AudioOptions] = None
-
-
-class _FireworksModel(Part):
-    params: Maybe[FireworksParams] = None
-    options: Maybe[FireworksOptions] = None
-
-
-_PROVIDERS: Mapping[str, type[Part]] = {
-    "openai": _OpenAIProvider,
-    FIREWORKS: _FireworksProvider,
-    FIREWORKS_AUDIO: _AudioProvider,
-}
-_MODELS: Mapping[str, type[Part]] = {FIREWORKS: _FireworksModel, FIREWORKS_AUDIO: _AudioModel}
+@cache
+def _part(**fields: type[Fields]) -> type[Part]:
+    """Some fields of an entry, each a mapping that a vendor declares."""
+    wanted: dict[str, Any] = {name: (Annotated[kind | None, GIVEN], None) for name, kind in fields.items()}
+    return create_model("Part", __base__=Part, **wanted)
 
 
 def overrides_of(entry: Entry, kind: str, problems: Problems) -> dict[str, Any] | None:
     """What a provider's block says against its profile, or None after a problem."""
     spec: ProviderSpec = entry.spec
-    if spec.overrides is None:
+    overrides = declared_by()[kind].overrides
+    if spec.overrides is None or overrides is None:
         return {}
-    found = part_of(entry, _PROVIDERS[kind], problems)
+    found = part_of(entry, _part(overrides=overrides), problems)
     return None if found is None else dict(found["overrides"])
 
 
 def check_provider(entry: Entry, kind: str, problems: Problems) -> bool:
     """Whether a block holds only what means something to its kind, and an address of the right form."""
     spec: ProviderSpec = entry.spec
-    means_nothing = {
-        EMBEDDED: tuple(ProviderSpec.model_fields.keys() - {"kind"}),
-        FIREWORKS: ("profile",),
-        FIREWORKS_AUDIO: ("profile",),
-    }
-    extra = [name for name in means_nothing.get(kind, ()) if getattr(spec, name) is not None]
+    declared = declared_by()[kind]
+    means_nothing: tuple[str, ...] = () if declared.profiles else ("profile",)
+    if not declared.is_configurable:
+        means_nothing = tuple(ProviderSpec.model_fields.keys() - {"kind"})
+    extra = [name for name in means_nothing if getattr(spec, name) is not None]
     for name in extra:
         message = f"`{name}` has no meaning for the {kind} {entry.subject}"
         problems.error(entry.key_mark(name), message, "remove the line")
-    return not extra and (spec.base_url is None or _check_path(entry, spec.base_url, kind, problems))
+    return not extra and (spec.base_url is None or _check_path(entry, spec.base_url, declared, problems))
 
 
-def _check_path(entry: Entry, base_url: str, kind: str, problems: Problems) -> bool:
+def _check_path(entry: Entry, base_url: str, declared: Declared, problems: Problems) -> bool:
     parts = urlsplit(base_url)
     has_path = bool(parts.path.strip("/"))
-    if has_path is (kind not in _ORIGINS):
+    if has_path is declared.url_has_path:
         return True
     wrong, better = "must end with the path of the API", f"{base_url}/v1"
     if has_path:
@@ -94,7 +83,8 @@ def _check_path(entry: Entry, base_url: str, kind: str, problems: Problems) -> b
 def options_of(entry: Entry, kind: str, problems: Problems) -> dict[str, Any] | None:
     """What a model says to its provider alone, or None after a problem with it, its params or its endpoint."""
     spec: ModelSpec = entry.spec
-    if kind not in _MODELS:
+    declared = declared_by()[kind]
+    if declared.options is None:
         if spec.options is None:
             return {}
         message = f"`options` of {entry.subject} mean nothing to provider `{spec.provider}`"
@@ -102,25 +92,26 @@ def options_of(entry: Entry, kind: str, problems: Problems) -> dict[str, Any] | 
             entry.key_mark("options"), message, "remove them, or put what is sent with a request in `params`"
         )
         return None
-    has_batches = _check_endpoint(entry, kind, problems)
-    found = part_of(entry, _MODELS[kind], problems)
+    has_batches = _check_endpoint(entry, declared, problems)
+    parts = {"options": declared.options} | ({"params": declared.params} if declared.params else {})
+    found = part_of(entry, _part(**parts), problems)
     if found is None or not has_batches:
         return None
-    options = dict(found.get("options", {}))
-    if kind == FIREWORKS_AUDIO:
-        return _audio_options(entry, options, problems)
-    if options.get("precision") == UNSPECIFIED:
-        del options["precision"]  # it says the same as no precision at all
-    return options
+    options = dict(declared.options_of(spec.name, found.get("options", {})))
+    return _of_recordings(entry, declared, options, problems) if Content.TEXT not in declared.content else options
 
 
-def _audio_options(entry: Entry, options: dict[str, Any], problems: Problems) -> dict[str, Any] | None:
+def _of_recordings(
+    entry: Entry, declared: Declared, options: dict[str, Any], problems: Problems
+) -> dict[str, Any] | None:
     """With the endpoint that runs the model, or None after a problem with that or with the form."""
     spec: ModelSpec = entry.spec
-    is_sound = forms.form_of(entry, None, problems) is not None
-    endpoint_id = options.get("endpoint_id") or ENDPOINT_IDS.get(spec.name)
+    assert declared.form is not None, "what takes recordings declares their form"
+    is_sound = forms.form_of(entry, declared.form, None, problems) is not None
+    known = declared.form.endpoint_ids
+    endpoint_id = options.get("endpoint_id") or known.get(spec.name)
     if endpoint_id is None:
-        near = problems.nearest(spec.name, ENDPOINT_IDS)
+        near = problems.nearest(spec.name, known)
         hint = "say so with `options: {endpoint_id: ...}`"
         if near:
             hint = f"did you mean `{near}`? If not, {hint}"
@@ -133,8 +124,7 @@ def _audio_options(entry: Entry, options: dict[str, Any], problems: Problems) ->
 
 def check_params(entry: Entry, kind: str, problems: Problems) -> bool:
     """Whether a model leaves alone what runner itself writes. Not all of it is known before a job uses the model."""
-    ours = _WRITTEN_INTO_FORMS if kind == FIREWORKS_AUDIO else _WRITTEN_BY_US
-    return check_written_by_us(entry, [name for name in ours if name != "prompt" or kind != EMBEDDED], problems)
+    return check_written_by_us(entry, declared_by()[kind].written if kind else Declared.written, problems)
 
 
 def check_written_by_us(entry: Entry, names: Iterable[str], problems: Problems) -> bool:
@@ -149,24 +139,29 @@ def check_written_by_us(entry: Entry, names: Iterable[str], problems: Problems) 
     return not found
 
 
-def _check_endpoint(entry: Entry, kind: str, problems: Problems) -> bool:
+def _check_endpoint(entry: Entry, declared: Declared, problems: Problems) -> bool:
     spec: ModelSpec = entry.spec
-    if kind == FIREWORKS_AUDIO and spec.endpoint is not None:
+    if Content.TEXT not in declared.content:
+        if spec.endpoint is None:
+            return True
         message = f"`endpoint` has no meaning for {entry.subject}, which takes recordings"
         problems.error(entry.key_mark("endpoint"), message, "remove the line; `task` of a job says what is done")
         return False
-    if spec.endpoint in (None, ENDPOINT_NAMES["chat"]):
+    if spec.endpoint is None or not declared.endpoints or spec.endpoint in declared.endpoints:
         return True
+    names = ", ".join(f"`{name}`" for name, path in ENDPOINT_NAMES.items() if path in declared.endpoints)
     message = f"{entry.subject}: provider `{spec.provider}` has no batches for `{spec.endpoint}`"
-    problems.error(entry.value_mark("endpoint"), message, "it has batches for `chat` only")
+    problems.error(entry.value_mark("endpoint"), message, f"it has batches for {names} only")
     return False
 
 
-def check_roles(prompt: Prompt, provider: str, kind: str, problems: Problems) -> bool:
+def check_roles(prompt: Prompt, provider: Provider, problems: Problems) -> bool:
     """Whether a provider takes every message: one that it does not would fail the whole batch."""
-    known = _ROLES.get(kind)
+    known = of(provider).roles
     strange = [message for message in prompt.messages if known and message.role not in known]
     for message in strange:
-        words = f"prompt `{prompt.key}` has a message of role `{message.role}`, which provider `{provider}` refuses"
+        words = (
+            f"prompt `{prompt.key}` has a message of role `{message.role}`, which provider `{provider.name}` refuses"
+        )
         problems.error(message.role_mark, words, f"write `{_NEAR_ROLES.get(message.role, 'user')}`")
     return not strange

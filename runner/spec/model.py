@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
@@ -26,10 +28,19 @@ from runner.fields import (
     Whole,
     plain,
 )
-from runner.spec.options import AudioOptions, FireworksOptions
-from runner.spec.overrides import AnyOverrides
+from runner.remotes.registry import declared_by
 
-ProfileName = Literal["groq", "deepinfra", "dashscope", "siliconflow", "doubleword", "azure"]
+_DECLARED = declared_by().values()
+if TYPE_CHECKING:
+    Kind: TypeAlias = str
+    ProfileName: TypeAlias = str
+    AnyOptions = AnyOverrides = object
+else:
+    # Made from what the vendors declare, which no type checker can follow
+    Kind = Literal[tuple(declared_by())]
+    ProfileName = Literal[tuple(name for declared in _DECLARED for name in declared.profiles)]
+    AnyOptions = reduce(or_, [declared.options for declared in _DECLARED if declared.options])
+    AnyOverrides = reduce(or_, [declared.overrides for declared in _DECLARED if declared.overrides])
 
 
 def _as_written(value: Any) -> Any:
@@ -37,7 +48,7 @@ def _as_written(value: Any) -> Any:
 
 
 # Which fields they may have depends on the kind of the provider: `kinds` checks them when that is known.
-Options = Annotated[dict[str, Any], BeforeValidator(plain, json_schema_input_type=FireworksOptions | AudioOptions)]
+Options = Annotated[dict[str, Any], BeforeValidator(plain, json_schema_input_type=AnyOptions)]
 Overrides = Annotated[dict[str, Any], BeforeValidator(_as_written, json_schema_input_type=AnyOverrides)]
 
 
@@ -129,7 +140,7 @@ class JobSpec(Fields):
 class ProviderSpec(Fields):
     """A provider of your own, or what differs for a built-in one. Keys come from the environment."""
 
-    kind: Maybe[Literal["embedded", "openai", "fireworks", "fireworks-audio"]] = None
+    kind: Maybe[Kind] = None
     base_url: Maybe[BaseUrl] = None
     account: Maybe[Text] = None
     api_key_env: Maybe[EnvName] = None

@@ -11,8 +11,9 @@ from runner import private
 from runner.errors import Mark
 from runner.fields import ENDPOINT_NAMES
 from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, Provider
+from runner.remotes.registry import built_in_providers, declared_by
+from runner.remotes.vendor import Content
 from runner.spec import kinds
-from runner.spec.builtin import BUILT_IN
 from runner.spec.declared import Declared, Entry
 from runner.spec.loader import read_text
 from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, ProviderSpec
@@ -26,7 +27,7 @@ _PACKED = (".gz", ".zst")
 
 def providers_of(declared: Declared, problems: Problems) -> dict[str, Provider | None]:
     """Every provider a model can name; None for those that are declared but cannot be used."""
-    found: dict[str, Provider | None] = dict(BUILT_IN)
+    found: dict[str, Provider | None] = dict(built_in_providers())
     for entry in declared.entries["providers"].values():
         found[entry.name] = _provider(entry, problems) if entry.spec else None
     return found
@@ -34,8 +35,8 @@ def providers_of(declared: Declared, problems: Problems) -> dict[str, Provider |
 
 def _provider(entry: Entry, problems: Problems) -> Provider | None:
     spec: ProviderSpec = entry.spec
-    built_in = BUILT_IN.get(entry.name)
-    kind = spec.kind or (built_in.kind if built_in else "openai" if spec.profile else None)
+    built_in = built_in_providers().get(entry.name)
+    kind = spec.kind or (built_in.kind if built_in else kinds.with_profile(spec.profile) if spec.profile else None)
     profile = spec.profile or (built_in.profile if built_in else None)
     if kind is None:
         problems.error(entry.key.mark, f"{entry.subject} needs `kind`", "write `kind: openai`")
@@ -50,12 +51,9 @@ def _provider(entry: Entry, problems: Problems) -> Provider | None:
             return None
     if not kinds.check_provider(entry, kind, problems):
         return None
-    needs_url = profile == "azure" or not (built_in or profile)
-    if kind == "openai" and needs_url and not spec.base_url:
-        hint = "such as `base_url: https://api.example.com/v1`"
-        if profile == "azure":
-            hint = "such as `base_url: https://RESOURCE.openai.azure.com/openai/v1`"
-        problems.error(entry.key.mark, f"{entry.subject} needs `base_url`", hint)
+    example = declared_by()[kind].example_urls.get(profile or "") if profile or not built_in else None
+    if example and not spec.base_url:
+        problems.error(entry.key.mark, f"{entry.subject} needs `base_url`", f"such as `base_url: {example}`")
         return None
     overrides = kinds.overrides_of(entry, kind, problems)
     if overrides is None:
@@ -96,7 +94,7 @@ def _price(entry: Entry, spec: PriceSpec, provider: Provider | None, endpoint: s
     """By tokens or by minutes, or None after a problem."""
     mark = entry.key_mark("price")
     if spec.per_minute is not None:
-        if provider and provider.kind not in kinds.HEARING:
+        if provider and not kinds.takes(provider, Content.RECORDING):
             message = f"`price.per_minute` of {entry.subject} is for recordings, and `{provider.name}` takes none"
             problems.error(mark, message, "give the prices of `input` and `output`, per 1M tokens")
             return None
@@ -120,9 +118,10 @@ def _check_provider(
     name = node.source
     if name in providers:
         provider = providers[name]
-        if provider and provider.profile == "azure" and not provider.base_url:
-            hint = "declare `providers: {azure: {base_url: https://RESOURCE.openai.azure.com/openai/v1}}`"
-            problems.error(node.mark, f"{entry.subject} uses `azure`, which needs a `base_url`", hint)
+        example = kinds.of(provider).example_urls.get(provider.profile) if provider and provider.profile else None
+        if provider and example and not provider.base_url:
+            hint = f"declare `providers: {{{name}: {{base_url: {example}}}}}`"
+            problems.error(node.mark, f"{entry.subject} uses `{name}`, which needs a `base_url`", hint)
             return False
         return provider is not None
     if not declared.is_whole:

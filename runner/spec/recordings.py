@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from runner.job.project import Model, Provider
-from runner.spec import forms
+from runner.remotes.registry import declared_by
+from runner.remotes.vendor import Content
+from runner.spec import forms, kinds
 from runner.spec.declared import Entry
-from runner.spec.kinds import ENDPOINT_IDS, FIREWORKS_AUDIO, HEARING
 from runner.spec.model import JobSpec
 from runner.spec.nodes import Mapping, Sequence
 from runner.spec.paths import is_too_long
 from runner.spec.problems import Problems
 
-_PATHS = {"transcribe": "/v1/audio/transcriptions", "translate": "/v1/audio/translations"}
 SUFFIXES = {"text": ".txt", "srt": ".srt", "vtt": ".vtt"}  # of a transcript; any other response format is JSON
 
 
@@ -60,31 +60,36 @@ def check_provider(entry: Entry, model: Model, provider: Provider, problems: Pro
     """Whether a job and its model are of the same kind: both of recordings, or neither."""
     mark = entry.value_mark("model") if entry.value("model") else entry.value_mark("matrix", "model")
     if is_of_recordings(entry):
-        if provider.kind in HEARING:
+        if kinds.takes(provider, Content.RECORDING):
             return True
+        able = " or ".join(f"`{kind}`" for kind, one in declared_by().items() if Content.RECORDING in one.content)
         message = f"{entry.subject} has recordings, and model `{model.key}` of provider `{provider.name}` takes none"
-        problems.error(mark, message, f"use a model of `{FIREWORKS_AUDIO}` or `embedded`")
+        problems.error(mark, message, f"use a model of {able}")
         return False
-    if provider.kind != FIREWORKS_AUDIO:
+    if kinds.takes(provider, Content.TEXT):
         return True
     message = f"{entry.subject} has rows, and model `{model.key}` of provider `{provider.name}` takes recordings only"
     problems.error(mark, message, "name recordings with `audio`, or use another model")
     return False
 
 
-def asked_of(entry: Entry, model_entry: Entry, model: Model, problems: Problems) -> dict[str, Any] | None:
+def asked_of(
+    entry: Entry, model_entry: Entry, model: Model, provider: Provider, problems: Problems
+) -> dict[str, Any] | None:
     """The fields of an AudioJob that other jobs have not, or None after problems with the form."""
     spec: JobSpec = entry.spec
     task = spec.task or "transcribe"
-    params = forms.form_of(model_entry, task, problems)
+    form = kinds.of(provider).form
+    assert form is not None, "the provider takes recordings"
+    params = forms.form_of(model_entry, form, task, problems)
     if params is None:
         return None
     return {
         "patterns": tuple(spec.audio or ()),
         "exclude": tuple(spec.exclude or ()),
         "task": task,
-        "path": "/" + (model.options.get("path") or _PATHS[task]).strip("/"),
-        "endpoint_id": model.options.get("endpoint_id") or ENDPOINT_IDS.get(model.name, ""),
+        "path": "/" + (model.options.get("path") or form.paths[task]).strip("/"),
+        "endpoint_id": model.options.get("endpoint_id") or form.endpoint_ids.get(model.name, ""),
         "fields": forms.texts_of(params),
         "patterns_mark": entry.value_mark("audio"),
     }

@@ -1,4 +1,4 @@
-"""What `overrides` of a provider may say, by its kind: data about a remote, merged into its profile."""
+"""What specs may say about an OpenAI-style remote, its look-alikes and their models."""
 
 from __future__ import annotations
 
@@ -15,16 +15,24 @@ from runner.fields import (
     HoursOrDuration,
     JsonMap,
     Maybe,
-    Parallelism,
     RawText,
     Seconds,
     Share,
     Text,
-    Texts,
     Whole,
 )
+from runner.job.project import Provider
+from runner.remotes.settings import LimitFields, WindowFields
+from runner.remotes.vendor import Content, Declared
 
+KIND = "openai"
+LOOK_ALIKES = ("groq", "deepinfra", "dashscope", "siliconflow", "doubleword", "azure")  # by profile
 PhaseName = Literal["validating", "running", "finalizing", "cancelling", "completed", "failed", "expired", "cancelled"]
+
+
+class RangedWindowFields(WindowFields):
+    min: Maybe[HoursOrDuration] = None
+    max: Maybe[HoursOrDuration] = None
 
 
 class AuthFields(Fields):
@@ -38,20 +46,6 @@ class PathFields(Fields):
     content: Maybe[ApiPath] = None
     batches: Maybe[ApiPath] = None
     cancel: Maybe[ApiPath] = None
-
-
-class WindowFields(Fields):
-    default: Maybe[HoursOrDuration] = None
-    allowed: Maybe[Annotated[list[HoursOrDuration], Field(min_length=1)]] = None
-    min: Maybe[HoursOrDuration] = None
-    max: Maybe[HoursOrDuration] = None
-
-
-class LimitFields(Fields):
-    lines: Maybe[Count] = None
-    bytes: Maybe[Count] = None
-    line_bytes: Maybe[Whole] = Field(default=None, description="0: no limit of its own")
-    margin: Maybe[Share] = Field(default=None, description="batches are cut at this part of the bytes")
 
 
 class MetadataFields(Fields):
@@ -97,7 +91,7 @@ class ProfileOverrides(Fields):
     paths: Maybe[PathFields] = None
     upload_purpose: Maybe[Text] = None
     wait_file_processed: Maybe[bool] = None
-    window: Maybe[WindowFields] = None
+    window: Maybe[RangedWindowFields] = None
     limits: Maybe[LimitFields] = None
     metadata: Maybe[MetadataFields] = None
     create_extra: Maybe[JsonMap] = None
@@ -119,41 +113,13 @@ class ProfileOverrides(Fields):
     defer_s: Maybe[Seconds] = None
 
 
-class DatasetWindowFields(Fields):
-    default: Maybe[HoursOrDuration] = None
-    allowed: Maybe[Annotated[list[HoursOrDuration], Field(min_length=1)]] = None
-
-
-class DatasetLimitFields(LimitFields):
-    output_bytes: Maybe[Count] = Field(default=None, description="of all answers of one batch together")
-
-
-class FireworksOverrides(Fields):
-    """How a remote with datasets and batch inference jobs differs from what is known of it."""
-
-    window: Maybe[DatasetWindowFields] = None
-    limits: Maybe[DatasetLimitFields] = None
-    upload_bytes: Maybe[Count] = Field(default=None, description="larger files go in parts to signed URLs")
-    part_bytes: Maybe[Count] = None
-    ready_s: Maybe[Seconds] = Field(default=None, description="for a dataset to become ready")
-    storage_hosts: Maybe[Texts] = Field(default=None, description="more hosts that signed URLs may name")
-    min_poll_s: Maybe[Seconds] = None
-    max_poll_s: Maybe[Seconds] = None
-    settle_s: Maybe[Seconds] = None
-    defer_s: Maybe[Seconds] = None
-    discount: Maybe[Share] = Field(default=None, description="0.5 is half the price")
-
-
-class AudioOverrides(Fields):
-    """How a remote that takes recordings differs from what is known of it."""
-
-    auth_scheme: Maybe[Literal["raw", "bearer"]] = Field(default=None, description="raw: the bare key")
-    max_bytes: Maybe[Count] = Field(default=None, description="of one recording")
-    parallelism: Maybe[Parallelism] = Field(default=None, description="recordings sent at once")
-    min_poll_s: Maybe[Seconds] = None
-    max_poll_s: Maybe[Seconds] = None
-    defer_s: Maybe[Seconds] = None
-    discount: Maybe[Share] = Field(default=None, description="0.5 is half the price")
-
-
-AnyOverrides = ProfileOverrides | FireworksOverrides | AudioOverrides
+DECLARED = Declared(
+    built_in=(Provider(KIND, KIND), *(Provider(name, KIND, profile=name) for name in LOOK_ALIKES)),
+    content=frozenset({Content.TEXT}),
+    overrides=ProfileOverrides,
+    profiles=LOOK_ALIKES,
+    example_urls={
+        "": "https://api.example.com/v1",
+        "azure": "https://RESOURCE.openai.azure.com/openai/v1",
+    },
+)

@@ -1,0 +1,16 @@
+"""What specs may say about the embedded server: nothing but its name. It takes rows, and recordings with their form."""
+
+from __future__ import annotations
+
+from runner.job.project import Provider
+from runner.remotes.fireworks_audio.declared import FORM
+from runner.remotes.vendor import Content, Declared
+
+KIND = "embedded"
+DECLARED = Declared(
+    built_in=(Provider(KIND, KIND),),
+    content=frozenset({Content.TEXT, Content.RECORDING}),
+    is_configurable=False,
+    form=FORM,  # the server speaks that API
+    written=("model", "messages", "input", "stream"),
+)

@@ -1,0 +1,91 @@
+"""What specs may say about a remote with datasets and batch inference jobs, and about its models.
+
+Source: Fireworks "Create Batch Inference Job", and the types of the official SDKs (read 2026-11-21).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from runner.fields import Count, Fields, Integer, Maybe, Seconds, Share, Text, Texts
+from runner.job.project import ENDPOINTS, Provider
+from runner.remotes.settings import LimitFields, WindowFields
+from runner.remotes.vendor import Content, Declared
+
+KIND = "fireworks"
+UNSPECIFIED = "PRECISION_UNSPECIFIED"
+Precision = Literal[
+    "PRECISION_UNSPECIFIED", "FP16", "FP8", "FP8_MM", "FP8_AR", "FP8_MM_KV_ATTN", "FP8_KV", "FP8_MM_V2", "FP8_V2",
+    "FP8_MM_KV_ATTN_V2", "NF4", "FP4", "BF16", "FP4_BLOCKSCALED_MM", "FP4_MX_MOE",
+]  # fmt: skip
+Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+
+
+class DatasetLimitFields(LimitFields):
+    output_bytes: Maybe[Count] = Field(default=None, description="of all answers of one batch together")
+
+
+class FireworksOverrides(Fields):
+    """How a remote with datasets and batch inference jobs differs from what is known of it."""
+
+    window: Maybe[WindowFields] = None
+    limits: Maybe[DatasetLimitFields] = None
+    upload_bytes: Maybe[Count] = Field(default=None, description="larger files go in parts to signed URLs")
+    part_bytes: Maybe[Count] = None
+    ready_s: Maybe[Seconds] = Field(default=None, description="for a dataset to become ready")
+    storage_hosts: Maybe[Texts] = Field(default=None, description="more hosts that signed URLs may name")
+    min_poll_s: Maybe[Seconds] = None
+    max_poll_s: Maybe[Seconds] = None
+    settle_s: Maybe[Seconds] = None
+    defer_s: Maybe[Seconds] = None
+    discount: Maybe[Share] = Field(default=None, description="0.5 is half the price")
+
+
+class PlacementFields(Fields):
+    """Where a batch may run."""
+
+    multi_region: Maybe[Text] = Field(
+        default=None, alias="multiRegion", description="such as US, EUROPE, APAC or GLOBAL"
+    )
+    region: Maybe[Text] = None
+    regions: Maybe[Texts] = None
+
+
+class FireworksOptions(Fields):
+    """Of a batch inference job as a whole."""
+
+    precision: Maybe[Precision] = Field(default=None, description="a part of every request's identity")
+    placement: Maybe[PlacementFields] = Field(default=None, description="where it runs; decides no answer")
+
+
+class FireworksParams(Fields):
+    """The params that the job knows as well as its rows; every other one is sent as it is written."""
+
+    model_config = ConfigDict(extra="allow")
+
+    max_tokens: Maybe[Count] = None
+    temperature: Maybe[Temperature] = None
+    top_p: Maybe[Share] = None
+    top_k: Maybe[Integer] = None
+    n: Maybe[Count] = None
+
+
+def _options_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Without a precision that says the same as none at all."""
+    return {key: value for key, value in options.items() if (key, value) != ("precision", UNSPECIFIED)}
+
+
+DECLARED = Declared(
+    built_in=(Provider(KIND, KIND),),
+    content=frozenset({Content.TEXT}),
+    overrides=FireworksOverrides,
+    url_has_path=False,
+    params=FireworksParams,
+    options=FireworksOptions,
+    options_of=_options_of,
+    endpoints=(ENDPOINTS[0],),
+    roles=("system", "user", "assistant", "tool"),
+)

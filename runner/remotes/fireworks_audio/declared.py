@@ -1,0 +1,138 @@
+"""What specs may say about a remote that takes recordings, its models, and the form that goes with a recording.
+
+Source: Fireworks "Transcribe audio" and "Translate audio", and the types of the official SDKs (read 2026-11-21).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from runner.fields import Count, Fields, Maybe, Parallelism, Seconds, Share, Text, complaint, listed
+from runner.job.project import Provider
+from runner.remotes.vendor import Complaint, Content, Declared, Form
+
+KIND = "fireworks-audio"
+ENDPOINT_IDS = {"whisper-v3": "audio-prod", "whisper-v3-turbo": "audio-turbo"}  # by model
+_VERBOSE = "verbose_json"
+_OF_TRANSCRIPTIONS = ("diarize", "min_speakers", "max_speakers", "diarization_model")
+LANGUAGES = frozenset(
+    (  # noqa: SIM905  # a list of a hundred lines says no more
+        "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg lt la mi"
+        " ml cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn yo so af oc ka be tg"
+        " sd gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jw su yue zh-hant zh-hans"
+    ).split()
+)
+
+
+def _language(value: str) -> str:
+    if value not in LANGUAGES:
+        near = next((code for code in (value.casefold(), value[:2].casefold()) if code in LANGUAGES), None)
+        hint = f"did you mean `{near}`?" if near else "languages are written as in ISO 639-1"
+        raise complaint("must be a language code such as `en`, `de` or `zh-hans`", hint)
+    return value
+
+
+def _at_commas(value: Any) -> Any:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+Granularities = Annotated[list[Literal["word", "segment"]], Field(min_length=1), BeforeValidator(_at_commas)]
+Temperatures = Annotated[list[Share], Field(min_length=1), BeforeValidator(listed)]
+Language = Annotated[str, AfterValidator(_language), WithJsonSchema({"enum": sorted(LANGUAGES)})]
+
+
+def _route(value: str) -> str:
+    if not re.fullmatch(r"/?[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*/?", value) or ".." in value:
+        raise complaint("must be a path of the API", "such as `v1/audio/transcriptions`")
+    return value
+
+
+Route = Annotated[str, AfterValidator(_route)]
+
+
+class AudioOverrides(Fields):
+    """How a remote that takes recordings differs from what is known of it."""
+
+    auth_scheme: Maybe[Literal["raw", "bearer"]] = Field(default=None, description="raw: the bare key")
+    max_bytes: Maybe[Count] = Field(default=None, description="of one recording")
+    parallelism: Maybe[Parallelism] = Field(default=None, description="recordings sent at once")
+    min_poll_s: Maybe[Seconds] = None
+    max_poll_s: Maybe[Seconds] = None
+    defer_s: Maybe[Seconds] = None
+    discount: Maybe[Share] = Field(default=None, description="0.5 is half the price")
+
+
+class AudioOptions(Fields):
+    """Where and as what a remote runs recordings."""
+
+    endpoint_id: Maybe[Text] = Field(default=None, description="such as audio-prod")
+    path: Maybe[Route] = Field(default=None, description="of the API, such as v1/audio/transcriptions")
+
+
+class AudioParams(Fields):
+    """The form that goes with a recording."""
+
+    vad_model: Maybe[Literal["silero", "whisperx-pyannet"]] = None
+    alignment_model: Maybe[Literal["mms_fa", "tdnn_ffn", "gentle"]] = None
+    language: Maybe[Language] = None
+    prompt: Maybe[Text] = None
+    temperature: Maybe[Temperatures] = None
+    response_format: Maybe[Literal["json", "text", "srt", "vtt", "verbose_json"]] = None
+    timestamp_granularities: Maybe[Granularities] = None
+    diarize: Maybe[bool] = None
+    min_speakers: Maybe[Count] = None
+    max_speakers: Maybe[Count] = None
+    preprocessing: Maybe[Literal["none", "dynamic", "soft_dynamic", "bass_dynamic"]] = None
+    diarization_model: Maybe[Text] = None
+    skip_vad: Maybe[bool] = None
+    max_clip_len: Maybe[Seconds] = None
+
+
+def _faults_of(form: Mapping[str, Any], task: str | None) -> Iterator[Complaint]:
+    """Fields that need others."""
+    if task == "translate":
+        for name in (name for name in _OF_TRANSCRIPTIONS if name in form):
+            yield Complaint(name, "is for `task: transcribe` only", "give the job that translates a model without it")
+    else:
+        yield from _faults_of_speakers(form)
+    if "timestamp_granularities" in form and form.get("response_format") != _VERBOSE:
+        words, hint = f"needs `response_format: {_VERBOSE}`", f"add `response_format: {_VERBOSE}`"
+        yield Complaint("timestamp_granularities", words, hint)
+
+
+def _faults_of_speakers(form: Mapping[str, Any]) -> Iterator[Complaint]:
+    granularities = form.get("timestamp_granularities", "")
+    words = granularities.split(",") if isinstance(granularities, str) else granularities
+    is_of_words = isinstance(words, list) and "word" in [str(word).strip() for word in words]
+    if form.get("diarize") is True and not (form.get("response_format") == _VERBOSE and is_of_words):
+        needs = f"needs `response_format: {_VERBOSE}` and `word` among `timestamp_granularities`"
+        missing = [] if form.get("response_format") == _VERBOSE else [f"`response_format: {_VERBOSE}`"]
+        missing += [] if is_of_words else ["`timestamp_granularities: [word]`"]
+        yield Complaint("diarize", needs, "write " + " and ".join(missing))
+    for name in (name for name in ("min_speakers", "max_speakers") if name in form):
+        if form.get("diarize") is not True:
+            yield Complaint(name, "needs `diarize: true`", "add it, or remove the line")
+    low, high = form.get("min_speakers"), form.get("max_speakers")
+    if isinstance(low, int) and isinstance(high, int) and low > high:
+        yield Complaint("min_speakers", "is more than `max_speakers`", "")
+
+
+FORM = Form(
+    params=AudioParams,
+    faults=_faults_of,
+    paths={"transcribe": "/v1/audio/transcriptions", "translate": "/v1/audio/translations"},
+    endpoint_ids=ENDPOINT_IDS,
+)
+DECLARED = Declared(
+    built_in=(Provider(KIND, KIND),),
+    content=frozenset({Content.RECORDING}),
+    overrides=AudioOverrides,
+    url_has_path=False,
+    options=AudioOptions,
+    form=FORM,
+    written=("model", "file"),
+)
