@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from runner.apply.session import Session
 from runner.job.desired import Desired
-from runner.job.packed import keys_of
+from runner.job.outcomes import Unsettled
 from runner.job.project import AnyJob, AudioJob, Job
 from runner.job.recorded import REMOTE, Batch, JobRecord, Stage
 from runner.plan.change import JobPlan
@@ -21,6 +22,21 @@ from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, Writer, merge
 from runner.results.names import RESULTS, Names
 from runner.results.transcript import suffix_of
+
+_STANDING: Mapping[int, Unsettled] = {
+    Row.NEW: Unsettled.NOT_SENT,
+    Row.AGAIN: Unsettled.NOT_SENT,
+    Row.REPLACE: Unsettled.NOT_SENT,
+    Row.SHARED: Unsettled.NOT_SENT,
+    Row.EQUAL: Unsettled.NOT_SENT,
+    Row.IN_FLIGHT: Unsettled.IN_FLIGHT,
+    Row.OPEN: Unsettled.UNKNOWN,
+    Row.UNKNOWN: Unsettled.UNKNOWN,
+    Row.LOST: Unsettled.NEEDS_DECISION,
+    Row.STALLED: Unsettled.NEEDS_DECISION,
+    Row.ELSEWHERE: Unsettled.NEEDS_DECISION,
+}
+_UNSETTLED = bytes(_STANDING.get(state, 0) for state in range(256))  # of each `Row`; 0 where it is settled
 
 
 class Drift(StrEnum):
@@ -123,7 +139,7 @@ def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) ->
             locate(job.keys, sources),
             sources,
             writer,
-            held=_held(job, rows),
+            states=rows.states.translate(_UNSETTLED),
             parse_json=_wants_json(spec),
         )
     path = session.outputs_root / job.output
@@ -187,12 +203,6 @@ def _whole_failure(batch: Batch) -> dict[str, object] | None:
     return {"code": batch.failure.code, "message": batch.failure.message, "status": None, "retryable": False}
 
 
-def _held(job: Desired, rows: JobRows) -> bytes:
-    """Sorted keys of the rows that wait for a person."""
-    ordinals = rows.ordinals(Row.LOST, Row.STALLED, Row.ELSEWHERE)
-    return keys_of(b"".join(job.keys[16 * ordinal : 16 * ordinal + 16] for ordinal in ordinals))
-
-
 def _wants_json(spec: AnyJob) -> bool:
     wanted = spec.prompt.response_format if isinstance(spec, Job) else None
     return wanted is not None and wanted.get("type") in ("json_object", "json_schema")
@@ -213,7 +223,10 @@ def _record(
         written_sha256=made_of(session, job, rows, recorded),
         ok=accounting.ok,
         error=accounting.error,
-        held=accounting.held,
+        not_sent=accounting.not_sent,
+        in_flight=accounting.in_flight,
+        unknown=accounting.unknown,
+        needs_decision=accounting.needs_decision,
         missing=accounting.missing,
         written_at=session.clock.now(),
     )

@@ -25,6 +25,7 @@ from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, union, without
 from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import Batch, ProjectRecord, ResultObject, Tally
+from runner.results.index import lost_index
 from runner.state.wave import Entry, Step
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def remember(session: Session) -> ProjectRecord:
     if record.name != session.project.name:
         record = replace(record, name=session.project.name)
     batches: list[Batch] = []
-    held: list[tuple[AudioJob, bytes]] = []
+    sent: list[tuple[AnyJob, bytes]] = []
     known = _Known(session)
     for number, job in _of_others(session):
         found = _read(session, number, job)
@@ -56,12 +57,12 @@ def remember(session: Session) -> ProjectRecord:
             batches.append(_adopted(session, record, job.address, file, job.output))
             record = replace(record, next_sequence=record.next_sequence + 1)
             session.reporter.step(f"{job.address}: read back {news:,} answers from `{job.output}`")
-        if found.held and isinstance(job, AudioJob) and not session.remotes.audio_card(job.model.provider).is_free:
-            held.append((job, found.held))
-    for audio_job, keys in held:  # a recording that several jobs want is held once, and decided about once
-        origin = str(session.remotes.origin(audio_job.model.provider))
+        if found.sent and _cannot_be_searched(session, job):
+            sent.append((job, found.sent))
+    for job, keys in sent:  # what several jobs want is held once, and decided about once
+        origin = str(session.remotes.origin(job.model.provider))
         if left := known.never_sent(origin, keys):
-            batches.append(_still_held(session, record, audio_job, left))
+            batches.append(_still_unknown(session, record, job, left))
             record = replace(record, next_sequence=record.next_sequence + 1)
     if record != before:
         session.records.save(*batches, record)
@@ -135,17 +136,23 @@ def _read(session: Session, number: int, job: AnyJob) -> Adopted | None:
     return found
 
 
-def _still_held(session: Session, record: ProjectRecord, job: AudioJob, keys: bytes) -> Batch:
-    """Recordings of which an output says that nobody knows whether they were accepted: a wave of held ones."""
+def _cannot_be_searched(session: Session, job: AnyJob) -> bool:
+    """Whether what a remote may have of a job can be found nowhere but in outputs, and would be paid for again."""
+    name = job.model.provider
+    card = session.remotes.audio_card(name) if isinstance(job, AudioJob) else session.remotes.card(name)
+    return not card.can_list and not card.is_free
+
+
+def _still_unknown(session: Session, record: ProjectRecord, job: AnyJob, keys: bytes) -> Batch:
+    """Requests that a remote may have, as an output says: a person decides about them."""
     key = f"{ADOPTED}-{record.next_sequence}-held"
     shutil.rmtree(session.objects.path(key), ignore_errors=True)  # of a command that was killed
-    now = session.clock.now()
     batch = Batch(
         key=key,
         project=record.name,
         owner=job.address,
         origin=session.remotes.origin(job.model.provider),
-        endpoint=job.path,
+        endpoint=job.path if isinstance(job, AudioJob) else "",
         model=job.model.name,
         window_hours=job.window_hours,
         rows=len(keys) // KEY_BYTES,
@@ -154,15 +161,18 @@ def _still_held(session: Session, record: ProjectRecord, job: AudioJob, keys: by
         attempt=1,
         generation=0,
         sequence=record.next_sequence,
-        intent_at=now,
-        is_wave=True,
+        intent_at=session.clock.now(),
+        is_wave=isinstance(job, AudioJob),
     )
+    if not batch.is_wave:
+        sha256 = session.objects.write(f"{key}/index", lost_index(keys))
+        return lifecycle.unknown(batch, sha256, f"`{job.output}` says that it may have been sent")
     wave = Wave(session, batch)  # its journal is there before the record is: what is on record alone would be sent
     try:
         wave.journal.append(*(Entry(number, Step.HELD) for number in range(batch.rows)))
     finally:
         wave.close()
-    return lifecycle.begun(batch, "read back", now)
+    return lifecycle.begun(batch, "read back", batch.intent_at)
 
 
 def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedFile, output: str) -> Batch:

@@ -15,7 +15,7 @@ from runner.job.recorded import Retry
 from runner.plan.plan import make
 from runner.plan.remaining import JobRows, Row
 
-FAILED = (Row.ERROR, Row.LOST, Row.STALLED)
+FAILED = (Row.ERROR, Row.LOST, Row.UNKNOWN, Row.STALLED)
 SETTLED = (*FAILED, Row.OK, Row.ELSEWHERE, Row.AGAIN, Row.REPLACE)
 
 
@@ -66,9 +66,9 @@ def _keys(session: Session, job: Desired, states: JobRows, rows: Collection[str]
 
 
 def _doubtful(job: Desired, states: JobRows, keys: bytes) -> int:
-    """How many of these are held: the remote may have accepted them."""
-    lost = b"".join(job.keys[KEY_BYTES * n : KEY_BYTES * (n + 1)] for n in states.ordinals(Row.LOST))
-    return common(keys_of(lost), keys)
+    """How many of these the remote may have accepted."""
+    unknown = b"".join(job.keys[KEY_BYTES * n : KEY_BYTES * (n + 1)] for n in states.ordinals(Row.UNKNOWN))
+    return common(keys_of(unknown), keys)
 
 
 def _decide(session: Session, job: Desired, keys: bytes, replaces: bool, doubtful: int) -> Retry:

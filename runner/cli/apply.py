@@ -124,18 +124,18 @@ def _finish_on_interrupt(stop: threading.Event) -> None:
 
 
 def _report(session: Session, result: Result, *, interrupted: bool) -> int:
-    from runner.cli import standing, views, voice
+    from runner.cli import standing, sums, views, voice
     from runner.cli.main import words_of
 
     lines = []
     asked = standing.asked_in(session.records)
     for job, part in zip(session.desired, result.plan.jobs, strict=True):
         if (accounting := result.written.get(job.address)) is not None:
-            lines.append(views.accounting_line(job.address, job.output, accounting))
+            lines.append(sums.line_of(job.address, job.output, accounting))
         elif part.counts.ok < part.counts.wanted:
             there = session.output_file(job.output).exists()
             told = job.output if there else "no results file yet"
-            lines.append(views.accounting_line(job.address, told, views.standing(part)))
+            lines.append(sums.line_of(job.address, told, part.counts))
         else:
             continue
         if number := standing.possible_duplicates(job.address, asked):

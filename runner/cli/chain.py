@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.apply.lineage import Link
-from runner.cli import voice
+from runner.cli import sums, voice
 from runner.cli.batchview import BatchView, of_batch, origin_words
 from runner.cli.failures import Failed
 from runner.cli.standing import JobStanding, maybe_twice
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,7 @@ def text_of(view: ShowView) -> str:
 def _job_lines(job: JobView) -> list[str]:
     at = job.standing
     lines = [f"{at.address}  {at.declared_at}"]
-    lines.append(
-        f"  {at.wanted:,} wanted: {at.ok:,} ok, {at.error:,} error, {at.held:,} held, "
-        f"{at.in_flight:,} in flight, {at.to_submit + at.shared:,} not asked"
-    )
+    lines.append(f"  {at.wanted:,} wanted: {', '.join(sums.parts_of(at))}")
     lines += [f"  ! {maybe_twice(at.possible_duplicates)}"] if at.possible_duplicates else []
     lines += _tree_lines(job.batches)
     lines += [f"  error  {voice.one_line(failed.custom_id)}  {voice.one_line(failed.words)}" for failed in job.failures]

@@ -31,6 +31,7 @@ class Failed:
 
 class _Line(msgspec.Struct):
     custom_id: str
+    batch: str | None = None  # None: no batch brought an outcome, so that nothing has failed
     error: dict[str, Any] | None = None
 
 
@@ -55,7 +56,7 @@ def _in_jsonl(output: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with open(output, "rb") as lines:
         for line in lines:
             row = decode(line)
-            if row.error is not None:
+            if row.error is not None and row.batch:
                 yield row.custom_id, row.error
 
 
@@ -64,7 +65,7 @@ def _in_csv(output: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     decode = msgspec.json.Decoder(dict[str, Any]).decode
     with open(output, newline="", encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
-            if row.get("error"):
+            if row.get("error") and row.get("batch"):
                 yield row.get("custom_id") or "", decode(row["error"])
 
 

@@ -14,10 +14,11 @@ from runner.apply.reconcile import Result
 from runner.apply.rehearse import Rehearsed, rehearse
 from runner.apply.session import Session
 from runner.apply.standins import StandIns
-from runner.cli import views, voice
+from runner.cli import sums, views, voice
 from runner.cli.main import Settings, words_of
 from runner.cli.opening import rehearsing
 from runner.cli.progress import Watcher
+from runner.job.outcomes import Unsettled
 from runner.plan.guard import Guards
 
 INTERRUPTED, FAILED, BLOCKED = 130, 4, 5
@@ -43,8 +44,10 @@ class JobView:
     wanted: int
     ok: int
     error: int
-    held: int
-    missing: int
+    not_sent: int
+    in_flight: int
+    unknown: int
+    needs_decision: int
     not_rehearsed: int
     output: str  # where the rehearsed results are, relative to the root; empty where none were due
 
@@ -121,7 +124,7 @@ def run(
 
 def _view(session: Session, one: Rehearsed) -> JobView:
     sizes = [batch.size_bytes for batch in one.batches]
-    counts = {name: int(getattr(one.written, name)) for name in _COUNTS} if one.written else views.standing(one.plan)
+    counts = {name: int(getattr(one.written or one.plan.counts, name)) for name in _COUNTS}
     return JobView(
         one.job.address,
         one.job.provider,
@@ -140,7 +143,7 @@ def _view(session: Session, one: Rehearsed) -> JobView:
     )
 
 
-_COUNTS = ("ok", "error", "held", "missing", "wanted")
+_COUNTS = ("wanted", "ok", "error", *(state.word for state in Unsettled))
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -190,7 +193,7 @@ def text_of(jobs: Sequence[JobView], *, colour: bool) -> str:
 
 
 def _results(job: JobView) -> str:
-    return f"{job.ok:,} ok + {job.error:,} error + {job.held:,} held + {job.missing:,} missing = {job.wanted:,}"
+    return f"{' + '.join(sums.parts_of(job))} = {job.wanted:,}"
 
 
 def _bytes(smallest: int, largest: int) -> str:

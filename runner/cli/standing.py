@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner.cli import voice
+from runner.cli import sums, voice
 from runner.cli.batchview import BatchView, of_batch
 from runner.job.recorded import Batch, JobRecord, Retry
 from runner.plan.change import JobPlan
@@ -14,7 +14,7 @@ from runner.plan.decide import Sight
 from runner.plan.plan import Plan
 from runner.state.records import Records
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,10 @@ class JobStanding:
     wanted: int
     ok: int
     error: int
-    held: int
+    not_sent: int
     in_flight: int
+    unknown: int
+    needs_decision: int
     to_submit: int
     shared: int
     output: str
@@ -70,8 +72,10 @@ def job_standing(job: JobPlan, record: JobRecord | None, asked: Sequence[Batch |
         wanted=counts.wanted,
         ok=counts.ok,
         error=counts.error,
-        held=counts.held,
+        not_sent=counts.not_sent,
         in_flight=counts.in_flight,
+        unknown=counts.unknown,
+        needs_decision=counts.needs_decision,
         to_submit=counts.to_submit,
         shared=counts.shared,
         output=record.output if record and written_at else "",
@@ -111,13 +115,9 @@ def text_of(view: StatusView) -> str:
 
 
 def _job_line(job: JobStanding) -> str:
-    parts = [f"{job.ok:,} ok", f"{job.error:,} error"]
-    parts += [f"{job.held:,} held"] if job.held else []
-    parts += [f"{job.in_flight:,} in flight"] if job.in_flight else []
-    parts += [f"{job.shared:,} asked by another job"] if job.shared else []
-    parts += [f"{job.to_submit:,} not asked"] if job.to_submit else []
+    shared = f" ({job.shared:,} asked by another job)" if job.shared else ""
     written = f"  {job.output}, {voice.moment(job.written_at)}" if job.written_at else ""
-    return f"{job.address}  {', '.join(parts)} of {job.wanted:,}{written}"
+    return f"{job.address}  {', '.join(sums.parts_of(job))} of {job.wanted:,}{shared}{written}"
 
 
 def _batch_lines(batch: BatchView) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -13,9 +13,8 @@ from runner.cli.nouns import RECORDINGS, ROWS, Nouns, nouns_of
 from runner.job.recorded import Batch
 from runner.plan.change import Action, Change, JobPlan
 from runner.plan.plan import Plan
-from runner.results.merge import Accounting
 
-VERSION = 1
+VERSION = 2
 
 
 class JobView(msgspec.Struct, frozen=True):
@@ -25,8 +24,10 @@ class JobView(msgspec.Struct, frozen=True):
     wanted: int
     ok: int
     error: int
-    held: int
+    not_sent: int
     in_flight: int
+    unknown: int
+    needs_decision: int
     to_submit: int
     kind: str = "requests"  # or `recordings`
 
@@ -77,8 +78,10 @@ def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None) -
         counts.wanted,
         counts.ok,
         counts.error,
-        counts.held,
+        counts.not_sent,
         counts.in_flight,
+        counts.unknown,
+        counts.needs_decision,
         counts.to_submit,
         "recordings" if job.is_of_recordings else "requests",
     )
@@ -158,17 +161,3 @@ def _rows(lines: Sequence[LineView], *, colour: bool) -> list[str]:
         rows.append(f"{voice.glyph(line.sign, colour=colour)} {line.verb:<8} {line.what:<{width}}  {line.why}".rstrip())
         rows += [f"             {'or ' if n else ''}`{way}`" for n, way in enumerate(line.unblock)]
     return rows
-
-
-def standing(job: JobPlan) -> dict[str, int]:
-    """The accounting of a job whose results were not written: ok + error + held + missing = wanted."""
-    counts = job.counts
-    missing = counts.wanted - counts.ok - counts.error - counts.held
-    return {"ok": counts.ok, "error": counts.error, "held": counts.held, "missing": missing, "wanted": counts.wanted}
-
-
-def accounting_line(address: str, output: str, counts: Accounting | Mapping[str, int]) -> str:
-    """`capitals  46 ok, 0 error, 0 held, 0 missing of 46  results/capitals.jsonl`."""
-    get = counts.__getitem__ if isinstance(counts, Mapping) else lambda name: int(getattr(counts, name))
-    numbers = ", ".join(f"{get(name):,} {name}" for name in ("ok", "error", "held", "missing"))
-    return f"{address}  {numbers} of {get('wanted'):,}  {output}"

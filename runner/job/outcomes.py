@@ -23,6 +23,19 @@ class Outcome(IntEnum):
     REJECTED = 5  # the whole batch was refused
 
 
+class Unsettled(IntEnum):
+    """Where a wanted request without an outcome stands. Its `word` is the same in files, sums and JSON."""
+
+    NOT_SENT = 1
+    IN_FLIGHT = 2
+    UNKNOWN = 3  # the remote may have it or not
+    NEEDS_DECISION = 4  # a person decides whether it is asked again
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
 class Entry(NamedTuple):
     """One line of an index: `file` is the number of the raw file, `offset` where its line begins."""
 

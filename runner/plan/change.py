@@ -51,7 +51,7 @@ class Reason(StrEnum):
     REPAY = "asks again for what was already paid for"
     PROTECTED = "the job is protected"
     FIRST_RUN = "nothing is known of earlier requests"
-    HELD = "no answer came, and asking again may pay twice"
+    OUTCOME_UNKNOWN = "no answer came, and asking again may pay twice"
     IN_SYNC = "in sync"
     SHARED = "asked by another job"
     NOBODY_WANTS = "in flight, and no spec wants it any more"
@@ -118,9 +118,15 @@ class Counts(msgspec.Struct, frozen=True):
     ok: int = 0
     error: int = 0
     in_flight: int = 0
-    held: int = 0  # a person decides
+    unknown: int = 0  # the remote may have them or not
+    needs_decision: int = 0  # a person decides whether they are asked again
     to_submit: int = 0
     shared: int = 0  # another job asks them
+
+    @property
+    def not_sent(self) -> int:
+        """Those to be sent by this job or by another, and those equal to one of them."""
+        return self.wanted - self.ok - self.error - self.in_flight - self.unknown - self.needs_decision
 
 
 class JobPlan(msgspec.Struct, frozen=True):

@@ -154,7 +154,7 @@ def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent:
 
 def _knows_nothing(job: Desired, rows: JobRows, recorded: Recorded) -> bool:
     """Whether no batch on record was ever sent to this provider, and nothing read back is of what is wanted now."""
-    if any(rows.counts[row] for row in (Row.OK, Row.ERROR, Row.LOST)):
+    if any(rows.counts[row] for row in (Row.OK, Row.ERROR, Row.LOST, Row.UNKNOWN)):
         return False
     mine = (entry.batch for entry in recorded.batches if entry.batch.origin.provider == job.provider)
     return all(batch.adopted_from not in ("", REMOTE) for batch in mine)
@@ -163,8 +163,8 @@ def _knows_nothing(job: Desired, rows: JobRows, recorded: Recorded) -> bool:
 def _quiet(rows: JobRows) -> Change:
     if rows.counts[Row.SHARED]:
         return Change(Action.KEEP, Reason.SHARED, rows=rows.counts[Row.SHARED])
-    if rows.counts[Row.IN_FLIGHT]:
-        return Change(Action.WAIT, Reason.RUNNING, rows=rows.counts[Row.IN_FLIGHT], batches=len(rows.batches))
+    if in_flight := rows.counts[Row.IN_FLIGHT] + rows.counts[Row.OPEN]:
+        return Change(Action.WAIT, Reason.RUNNING, rows=in_flight, batches=len(rows.batches))
     return Change(Action.KEEP, Reason.IN_SYNC, rows=len(rows.states))
 
 
@@ -176,7 +176,8 @@ def _counts(rows: JobRows) -> Counts:
         ok=count[Row.OK],
         error=count[Row.ERROR],
         in_flight=count[Row.IN_FLIGHT],
-        held=count[Row.LOST] + count[Row.STALLED] + count[Row.ELSEWHERE],
+        unknown=count[Row.OPEN] + count[Row.UNKNOWN],
+        needs_decision=count[Row.LOST] + count[Row.STALLED] + count[Row.ELSEWHERE],
         to_submit=count[Row.NEW] + count[Row.AGAIN] + count[Row.REPLACE],
         shared=count[Row.SHARED],
     )
@@ -185,17 +186,14 @@ def _counts(rows: JobRows) -> Counts:
 def _blocks(job: Desired, rows: JobRows, counts: Counts) -> list[Change]:
     """Rows that wait for a person, with the way out."""
     blocks = []
+    retry = f"runner retry {job.address}"
+    if unknown := rows.counts[Row.UNKNOWN]:
+        ways = (f"runner state resolve {job.address}", retry) if job.card.is_one_by_one else (retry,)
+        blocks.append(Change(Action.BLOCK, Reason.OUTCOME_UNKNOWN, rows=unknown, unblock=ways))
     if lost := rows.counts[Row.LOST]:
-        retry = f"runner retry {job.address}"
-        if job.card.is_one_by_one:
-            ways = (f"runner state resolve {job.address}", retry)
-            blocks.append(Change(Action.BLOCK, Reason.HELD, rows=lost, unblock=ways))
-        else:
-            blocks.append(Change(Action.BLOCK, Reason.NEEDS_RETRY, rows=lost, unblock=(retry,)))
+        blocks.append(Change(Action.BLOCK, Reason.NEEDS_RETRY, rows=lost, unblock=(retry,)))
     if stalled := rows.counts[Row.STALLED]:
-        blocks.append(
-            Change(Action.BLOCK, Reason.NOTHING_FINISHED, rows=stalled, unblock=(f"runner retry {job.address}",))
-        )
+        blocks.append(Change(Action.BLOCK, Reason.NOTHING_FINISHED, rows=stalled, unblock=(retry,)))
     if elsewhere := rows.counts[Row.ELSEWHERE]:
         blocks.append(
             Change(

@@ -18,7 +18,7 @@ from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.outcomes import ENTRY_BYTES, Outcome
 from runner.job.packed import KEY_BYTES, bounds
-from runner.job.recorded import Batch
+from runner.job.recorded import Batch, Stage
 
 
 class Row(IntEnum):
@@ -35,6 +35,8 @@ class Row(IntEnum):
     SHARED = 8  # an earlier job asks it
     EQUAL = 9  # an earlier row of this job asks it
     REPLACE = 10  # answered, and asked again on purpose
+    OPEN = 11  # in a create of which it is not known yet whether it took effect
+    UNKNOWN = 12  # the remote may have it and cannot be asked: a person decides
 
 
 _ROWS = tuple(Row)  # an enum is slow to go through
@@ -71,11 +73,11 @@ class JobRows:
     def touch(self, row: Row, batch: Batch, address: str) -> None:
         """Note which batch put a row where it stands."""
         match row:
-            case Row.IN_FLIGHT:
+            case Row.IN_FLIGHT | Row.OPEN:
                 self.batches.add(batch.key)
                 if batch.owner != address:
                     self.shared_with.add(batch.owner)
-            case Row.AGAIN | Row.STALLED | Row.LOST | Row.REPLACE:
+            case Row.AGAIN | Row.STALLED | Row.LOST | Row.UNKNOWN | Row.REPLACE:
                 self.parents.add(batch.key)
             case Row.ELSEWHERE:
                 self.origins.add(str(batch.origin))
@@ -293,8 +295,10 @@ class _Wanted:
         """The row of a state that was not met before, noting which batch it comes from."""
         row = _row_of(state, self._job)
         if number := state >> _BATCH_SHIFT:
+            batch = batches[number - 1].batch
+            row = _as_known(row, batch)
             self._rows.shown.add(number)
-            self._rows.touch(row, batches[number - 1].batch, self._job.address)
+            self._rows.touch(row, batch, self._job.address)
         return row
 
     def share(self, bucket: int, number: int, owners: dict[bytes, int], jobs: Sequence[Desired]) -> None:
@@ -320,6 +324,15 @@ class _Wanted:
 
 
 _UNASKED = frozenset((int(Row.NEW), int(Row.AGAIN), int(Row.REPLACE)))
+
+
+def _as_known(row: Row, batch: Batch) -> Row:
+    """The same row, told apart by whether it is known that the remote has it."""
+    if row is Row.IN_FLIGHT and batch.stage is Stage.INTENT:
+        return Row.OPEN
+    if row is Row.LOST and (batch.is_wave or batch.stage is Stage.HELD):
+        return Row.UNKNOWN
+    return row
 
 
 def _row_of(state: int, job: Desired) -> Row:

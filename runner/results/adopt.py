@@ -68,10 +68,10 @@ class Adopted:
     lines: int
     adopted: int
     duplicates: int  # equal requests: the first answer stays
-    unanswered: int  # errors, held, missing
+    unanswered: int  # errors, and requests without an outcome
     damaged: int
     damaged_examples: tuple[str, ...]  # `capitals.jsonl:17: not a line of a results file`, the first five
-    held: bytes = field(default=b"", repr=False)  # keys of the unanswered that waited for a person: sorted, packed
+    sent: bytes = field(default=b"", repr=False)  # keys of the unanswered that a remote may have: sorted, packed
 
 
 def adopt_output(path: Path, to_dir: Path) -> Adopted:
@@ -88,7 +88,7 @@ def adopt_output(path: Path, to_dir: Path) -> Adopted:
     shelves: dict[str, _Shelf] = {}
     lines = unanswered = damaged = 0
     examples: list[str] = []
-    held = Sorter()
+    sent = Sorter()
     with ExitStack() as stack:
         for number, line in _own_lines(path):
             lines += 1
@@ -104,8 +104,8 @@ def adopt_output(path: Path, to_dir: Path) -> Adopted:
                 continue
             if outcome != Outcome.OK:
                 unanswered += 1
-                if parse.is_held(own):
-                    held.add(bytes.fromhex(own.digest[: 2 * KEY_BYTES]))
+                if parse.may_be_sent(own):
+                    sent.add(bytes.fromhex(own.digest[: 2 * KEY_BYTES]))
                 continue
             shelf = shelves.get(origin)
             if shelf is None:
@@ -115,7 +115,7 @@ def adopt_output(path: Path, to_dir: Path) -> Adopted:
         files = tuple(shelves[origin].settled(to_dir) for origin in sorted(shelves))
     adopted = sum(file.rows for file in files)
     duplicates = lines - unanswered - damaged - adopted
-    return Adopted(files, lines, adopted, duplicates, unanswered, damaged, tuple(examples), held.sorted())
+    return Adopted(files, lines, adopted, duplicates, unanswered, damaged, tuple(examples), sent.sorted())
 
 
 class _Shelf:

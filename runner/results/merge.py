@@ -6,16 +6,14 @@ no newline, because neither of them does.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from runner.compile.compiled import RowView
 from runner.errors import StateError
-from runner.job.outcomes import Outcome
-from runner.job.packed import KEY_BYTES
+from runner.job.outcomes import Outcome, Unsettled
 from runner.results.answer import NULL
 from runner.results.locate import Shown, Source
 from runner.results.splice import Merged, Splicer
@@ -30,24 +28,33 @@ class Writer(Protocol):
 
 
 class Accounting(msgspec.Struct, frozen=True):
-    """ok + error + held + missing = wanted, always."""
+    """ok + error + not_sent + in_flight + unknown + needs_decision + missing = wanted, always."""
 
     wanted: int
     ok: int
     error: int
-    held: int
-    missing: int  # no outcome yet; those in flight included
-    in_flight: int
-    repaired: int  # lines in which bytes that are not JSON were put right
+    not_sent: int = 0
+    in_flight: int = 0
+    unknown: int = 0
+    needs_decision: int = 0
+    missing: int = 0  # said to be settled, and no batch on record holds the outcome
+    repaired: int = 0  # lines in which bytes that are not JSON were put right
 
 
-def _unsettled(code: str, message: str) -> bytes:
+def _reason(code: str, message: str) -> bytes:
     return msgspec.json.encode({"code": code, "message": message, "status": None, "retryable": False})
 
 
-_MISSING = _unsettled("missing", "not asked yet")
-_HELD = _unsettled("held", "it is not known whether the remote got this request")
-_IN_FLIGHT = _unsettled("in_flight", "a batch that holds this request is running")
+_REASONS: Mapping[int, bytes] = {
+    state: _reason(state.word, message)
+    for state, message in (
+        (Unsettled.NOT_SENT, "it was not sent yet, or is to be sent again"),
+        (Unsettled.IN_FLIGHT, "it was sent, and its outcome is not here yet"),
+        (Unsettled.UNKNOWN, "it is not known whether the remote got this request"),
+        (Unsettled.NEEDS_DECISION, "it was sent and not answered, and is sent again only when you say so"),
+    )
+}
+_MISSING = _reason("missing", "its outcome is on record nowhere")
 
 
 def merge(
@@ -56,18 +63,21 @@ def merge(
     sources: Sequence[Source],
     writer: Writer,
     *,
-    in_flight: bytes = b"",
-    held: bytes = b"",
+    states: bytes | bytearray = b"",
     parse_json: bool = False,
 ) -> Accounting:
-    """Write one line a row. in_flight, held: sorted packed keys; a row in one of them without an answer is that.
+    """Write one line a row.
 
+    states: `Unsettled` of each row, in input order, 0 where it is settled; empty: all of them are. A row with an
+    answer shows it, whatever its state.
     Raises StateError when a raw file does not hold what its index says, or rows and `shown` differ in number.
     """
     places, owners, total, write = shown.places, shown.sources, len(shown), writer.write
     splicer = Splicer(sources, parse_json=parse_json)
     answered, line_of = splicer.answered, splicer.line
-    ok = error = waiting = running = missing = number = 0
+    states = states or bytes(total)
+    waiting = dict.fromkeys(Unsettled, 0)
+    ok = error = missing = number = 0
     try:
         for number, row in enumerate(rows, 1):
             if number > total:
@@ -78,36 +88,24 @@ def merge(
                 owner = owners[number - 1]
                 write(answered(owner, value, row) or line_of(owner, value, row))
                 continue
-            custom_id, row_json, digest = row
-            if _contains(held, digest):
-                waiting += 1
-                reason = _HELD
-            elif _contains(in_flight, digest):
-                running += 1
-                reason = _IN_FLIGHT
-            elif value:
+            state = states[number - 1]
+            if value and not state:
                 error += 1
                 write(line_of(owners[number - 1], value, row))
                 continue
+            if state:
+                waiting[Unsettled(state)] += 1
             else:
                 missing += 1
-                reason = _MISSING
-            write(Merged(custom_id, row_json, NULL, NULL, reason, None, digest.hex(), None))
+            custom_id, row_json, digest = row
+            write(Merged(custom_id, row_json, NULL, NULL, _REASONS.get(state, _MISSING), None, digest.hex(), None))
     finally:
         splicer.close()
     if number != total:
         raise _changed()
-    assert ok + error + waiting + missing + running == number
-    return Accounting(number, ok, error, waiting, missing + running, running, splicer.repaired)
-
-
-def _contains(keys: bytes, digest: bytes) -> bool:
-    """Whether sorted packed keys hold the key of this digest."""
-    if not keys:
-        return False
-    count, key = len(keys) // KEY_BYTES, digest[:KEY_BYTES]
-    at = bisect_left(range(count), key, key=lambda i: keys[i * KEY_BYTES : (i + 1) * KEY_BYTES])
-    return keys[at * KEY_BYTES : (at + 1) * KEY_BYTES] == key
+    told = {state.word: count for state, count in waiting.items()}
+    assert ok + error + missing + sum(told.values()) == number
+    return Accounting(number, ok, error, missing=missing, repaired=splicer.repaired, **told)
 
 
 def _changed() -> StateError:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from runner.job.outcomes import Outcome
+from runner.job.outcomes import Outcome, Unsettled
 from runner.job.packed import KEY_BYTES
 from runner.results.repair import bare
 from runner.results.repair import repaired as repaired
@@ -32,7 +32,8 @@ _CODED = struct.Struct("16s2x")  # what such characters and "AA" for their paddi
 _CODED_CHARS = KEY_CHARS + 2
 _HEX = re.compile(r"[0-9a-f]{64}")
 
-HELD = "held"  # the code of a request that waits for a person
+# Codes of our own, of requests that a remote may have: `held` in files of earlier versions.
+MAY_BE_SENT = frozenset(("held", Unsettled.UNKNOWN.word, Unsettled.IN_FLIGHT.word))
 _RETRY_CODES = frozenset(
     (
         "batch_expired",
@@ -283,10 +284,10 @@ def read_own(line: bytes) -> tuple[Own, Outcome]:
     return own, Outcome.FINAL if is_final else Outcome.RETRY
 
 
-def is_held(own: Own) -> bool:
-    """Whether the line says that nobody knew whether the remote had got its request."""
-    error = _decode_own_error(own.error) if b"held" in bytes(own.error) else None
-    return error is not None and error.code == HELD
+def may_be_sent(own: Own) -> bool:
+    """Whether the line says that the remote may have its request, and that no outcome was here."""
+    error = _decode_own_error(own.error) if own.origin is None and bytes(own.error) else None
+    return error is not None and error.code in MAY_BE_SENT
 
 
 def fault_of(line: bytes) -> Fault:

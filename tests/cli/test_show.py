@@ -22,7 +22,7 @@ def test_the_successor_of_an_expired_batch(expired: Lab) -> None:
     first, second = (made["id"] for made in expired.server.batches())
     told = expired.run("show", "answers").stdout.splitlines()
     assert told[0].startswith("answers  specs/lab.yaml:")
-    assert told[1] == "  10 wanted: 10 ok, 0 error, 0 held, 0 in flight, 0 not asked"
+    assert told[1] == "  10 wanted: 10 ok, 0 error"
     assert told[2].startswith(f"  {first}     expired    5 of 10 answered  20")
     assert told[3].startswith(f"  └─ {second}  completed  5 of 5 answered   20")
     assert told[3].endswith(f"UTC  asks again what `{first}` left")
@@ -32,7 +32,7 @@ def test_the_successor_of_an_expired_batch(expired: Lab) -> None:
 def test_the_same_as_json(expired: Lab) -> None:
     first, second = (made["id"] for made in expired.server.batches())
     view = json.loads(expired.run("show", "answers", "-o", "json").stdout)
-    assert view["version"] == 1
+    assert view["version"] == 2
     (job,) = view["jobs"]
     assert (job["standing"]["address"], job["standing"]["ok"], job["failures"]) == ("answers", 10, [])
     facts = [(one["depth"], one["asks_again"], one["continues"], one["batch"]["name"]) for one in job["batches"]]
@@ -57,8 +57,11 @@ def test_an_unknown_job(expired: Lab) -> None:
     assert "there is no job `x`" in expired.run("show", "x", "-o", "json", code=64).stderr
 
 
+NONE = ("not_sent", "in_flight", "unknown", "needs_decision", "to_submit", "shared")
+
+
 def job_view(*batches: Any, **fields: Any) -> chain.ShowView:
-    usual = {"wanted": 9, "ok": 4, "error": 5, "held": 0, "in_flight": 0, "to_submit": 0, "shared": 0}
+    usual = {"wanted": 9, "ok": 4, "error": 5, **dict.fromkeys(NONE, 0)}
     at = standing.JobStanding("a", "specs/a.yaml:1:1", **usual, output="r.jsonl", written_at=None)
     return chain.ShowView(1, (chain.JobView(at, chain.of_links(tree(batches)), fields.get("failures", ())),))
 
@@ -103,17 +106,19 @@ def test_a_damaged_output_is_read_as_far_as_it_goes(tmp_path: Path, suffix: str)
     with output.open("w", newline="") as file:
         if suffix == ".csv":
             rows = csv.writer(file)
-            rows.writerow(["custom_id", "error"])
-            rows.writerows([n, error and json.dumps(error)] for n, error in enumerate(errors))
-            file.write('3,{"half\n')
+            rows.writerow(["custom_id", "batch", "error"])
+            rows.writerows([n, "b", error and json.dumps(error)] for n, error in enumerate(errors))
+            file.write('3,b,{"half\n')
         else:
-            file.writelines(json.dumps({"custom_id": f"{n}", "error": error}) + "\n" for n, error in enumerate(errors))
+            file.writelines(
+                json.dumps({"custom_id": f"{n}", "batch": "b", "error": error}) + "\n" for n, error in enumerate(errors)
+            )
             file.write('{"custom_id": "half')
     assert failures_in(output) == (Failed("0", "500", "x" * 160), Failed("2", "", ""))
 
 
 def test_no_more_than_a_screen_of_failures(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
-    output.write_text('{"custom_id": "a", "error": {"code": "c", "message": "m"}}\n' * 100)
+    output.write_text('{"custom_id": "a", "batch": "b", "error": {"code": "c", "message": "m"}}\n' * 100)
     assert len(failures_in(output)) == MOST_ROWS
     assert failures_in(tmp_path / "out.parquet") == ()

@@ -31,7 +31,7 @@ def test_a_running_batch(lab: Lab) -> None:
     assert told[2].startswith(f"{remote['id']}  answers  running  5/10  since 20")
     assert len(told) == 3
     view = json.loads(lab.run("status", "-o", "json").stdout)
-    assert (view["version"], view["jobs"][0]["in_flight"]) == (1, 10)
+    assert (view["version"], view["jobs"][0]["in_flight"]) == (2, 10)
     (seen,) = view["batches"]
     assert (seen["name"], seen["phase"], seen["raw_status"]) == (remote["id"], "running", "in_progress")
     assert (seen["answered"], seen["failed"], seen["asked"], seen["note"]) == (5, 0, 10, "")

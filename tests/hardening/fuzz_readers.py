@@ -249,7 +249,7 @@ class Lines(Target):
             {"custom_id": "r", "response": None, "error": {"code": 4, "message": [1], "status": "500"}},
             {"custom_id": "r", "method": "POST", "url": "/v1/x", "body": {}},
             own,
-            {**own, "error": {"code": "held", "status": 400, "retryable": False}, "answer": None},
+            {**own, "error": {"code": "unknown", "status": 400, "retryable": False}, "answer": None},
         ]
         return [msgspec.json.encode(line) for line in made]
 
@@ -267,7 +267,7 @@ class Lines(Target):
                 else:
                     kind = "read"
                     if read is parse.read_own:
-                        parse.is_held(found[0])
+                        parse.may_be_sent(found[0])
         return Ending(kind, tuple(said))
 
 

@@ -126,8 +126,8 @@ def check_results(folder: Path, files: list[bytes], ended: Phase) -> None:
     )
     output = folder / "out.jsonl"
     with export.writer_for(output, folder) as writer:
-        accounting = merge(rows_of(ROWS), locate(KEYS, [source]), [source], writer, held=b"", parse_json=False)
-    assert accounting.ok + accounting.error + accounting.held + accounting.missing == ROWS
+        accounting = merge(rows_of(ROWS), locate(KEYS, [source]), [source], writer, parse_json=False)
+    assert accounting.ok + accounting.error + accounting.missing == ROWS
     shown = [json.loads(line) for line in output.read_bytes().split(b"\n") if line]
     assert [row["custom_id"] for row in shown] == [f"r{n}" for n in range(ROWS)]
     whole = b"\n".join(files)
@@ -177,7 +177,7 @@ def test_an_index_over_other_lines_shows_none_of_them(tmp_path: Path) -> None:
         is_adopted=False,
     )
     with pytest.raises(StateError, match="damaged"), export.writer_for(tmp_path / "out.jsonl", tmp_path) as writer:
-        merge(rows_of(ROWS), locate(KEYS, [source]), [source], writer, held=b"", parse_json=False)
+        merge(rows_of(ROWS), locate(KEYS, [source]), [source], writer, parse_json=False)
     assert not (tmp_path / "out.jsonl").exists()
 
 

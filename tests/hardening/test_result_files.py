@@ -119,7 +119,7 @@ def check(played: Played, case: Case) -> None:
     assert list(rows) == [f"{case.job}-row{n}" for n in range(ROWS)]
     by_wire = {wire: rows[wire[:-23]] for wire in ids}
     counts = Counter("error" if row["error"] else "ok" for row in rows.values())
-    assert f"{case.job}  {counts['ok']} ok, {counts['error']} error, 0 held, 0 missing of {ROWS}" in " ".join(
+    assert f"{case.job}  {counts['ok']} ok, {counts['error']} error of {ROWS}" in " ".join(
         line for line in played.told.splitlines() if line.startswith(f"{case.job} ")
     )
     is_late = waits(case, hands.handed[case.job, case.kind], reading)
@@ -262,7 +262,7 @@ def test_a_file_that_is_gone_takes_no_other_with_it(style: str, kind: str, playe
         if wire in kept and wire not in failed:
             assert row["answer"].endswith(f" {row['row']['word']}")
         else:
-            assert (row["error"]["code"] == "held") == (wire not in kept)
+            assert (row["error"]["code"] == "needs_decision") == (wire not in kept)
     line.applied(code=5)
     assert line.times_asked() == [1] * ROWS
     line.lab.proxy.disarm()

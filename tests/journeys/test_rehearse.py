@@ -88,7 +88,7 @@ def test_every_provider_is_rehearsed_without_key_account_or_network(tmp_path: Pa
         "d-quick": ["48h", "10", "1"],
         "e-away": ["24h", "10", "3"],
     }
-    assert done.stdout.count("10 ok + 0 error + 0 held + 0 missing = 10") == 5
+    assert done.stdout.count("10 ok + 0 error = 10") == 5
     assert "50 requests in 7 batches" in done.stdout.split("\n")[-2]
     assert done.stdout.endswith("run `runner apply specs`\n")
     assert "a key in `FIREWORKS_API_KEY` and an account for provider `fireworks`" in done.stderr
@@ -119,7 +119,7 @@ def test_only_what_is_missing_is_rehearsed_and_nothing_real_is_touched(lab: Lab)
     done = lab.apply("--rehearse")
     assert everything(lab.root.parent / "project") == before
     assert lab.server.asked() == asked
-    assert "12 ok + 0 error + 0 held + 0 missing = 12" in done.stdout
+    assert "12 ok + 0 error = 12" in done.stdout
     assert "2 requests in 1 batch" in done.stdout
     origins = [str(row["origin"]) for row in rows_of(lab)]
     assert origins[10:] == ["synthetic", "synthetic"]
@@ -145,7 +145,7 @@ def test_what_a_real_remote_holds_stays_in_flight(lab: Lab) -> None:
     done = lab.apply("--rehearse")
     assert (everything(lab.root), lab.server.asked()) == (before, asked)
     assert "10 requests in flight at the remote, not rehearsed" in done.stdout
-    assert "3 ok + 0 error + 0 held + 10 missing = 13" in done.stdout
+    assert "3 ok + 0 error + 10 in flight = 13" in done.stdout
     assert "3 requests in 1 batch" in done.stdout
 
 
@@ -213,7 +213,7 @@ def test_money_guards_block_as_the_real_run_does(lab: Lab, field: str, words: tu
 def test_rows_a_remote_would_refuse_are_errors(lab: Lab) -> None:
     lab.spec(SPEC.replace("max_tokens: 16", "max_tokens: many"))
     done = lab.apply("--rehearse", code=4)
-    assert "0 ok + 10 error + 0 held + 0 missing = 10" in done.stdout
+    assert "0 ok + 10 error = 10" in done.stdout
 
 
 def test_each_rehearsal_starts_from_nothing(lab: Lab) -> None:
@@ -273,7 +273,7 @@ def test_the_fireworks_example_can_be_rehearsed(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "docs/examples", tmp_path / "docs/examples")
     done = run(tmp_path, "apply", "docs/examples/fireworks", "--rehearse")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "12 ok + 0 error + 0 held + 0 missing = 12" in done.stdout
+    assert "12 ok + 0 error = 12" in done.stdout
     assert done.stdout.endswith("run `runner apply docs/examples/fireworks`\n")
 
 

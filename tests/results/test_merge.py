@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from runner.compile.compiled import RowView
 from runner.errors import StateError
 from runner.job.observed import Phase
-from runner.job.outcomes import Outcome, place
+from runner.job.outcomes import Outcome, Unsettled, place
 from runner.results.index import build_index, rejected_index
 from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, merge
@@ -56,16 +56,21 @@ def merged(names: str, sources: list[Source], **more: Any) -> tuple[Kept, Accoun
     kept = Kept()
     accounting = merge(map(made.row, names), locate(made.keys(*names), sources), sources, kept, **more)
     assert accounting.wanted == len(names) == len(kept.merged)
-    assert accounting.ok + accounting.error + accounting.held + accounting.missing == accounting.wanted
+    assert _sum(accounting) == accounting.wanted
     assert [one.custom_id for one in kept.merged] == list(names)
     assert [one.digest for one in kept.merged] == [made.digest(name).hex() for name in names]
     return kept, accounting
 
 
+def _sum(counts: Accounting) -> int:
+    unsettled = sum(getattr(counts, state.word) for state in Unsettled)
+    return counts.ok + counts.error + unsettled + counts.missing
+
+
 def test_input_order_and_equal_requests(tmp_path: Path) -> None:
     kept, accounting = merged("abcab", [source(tmp_path, "abc", made.ok("c", "C"), made.bare("a", "A"), made.ok("b"))])
     assert kept.answers == ["A", "hello", "C", "A", "hello"]
-    assert accounting == Accounting(5, 5, 0, 0, 0, 0, 0)
+    assert accounting == Accounting(5, 5, 0)
     first = kept.merged[0]
     assert (first.batch, first.origin, first.error) == ("batch-0", made.ORIGIN, b"null")
     assert msgspec.json.decode(first.response) == made.chat("A")
@@ -101,19 +106,20 @@ def test_rows_without_an_answer_say_why(tmp_path: Path) -> None:
             {"code": "too_long", "message": "line 3"},
         ),
     ]
-    held, in_flight = made.expected("f", "c"), made.expected("g", "a")
-    kept, accounting = merged("abcdefgh", sources, held=held, in_flight=in_flight)
-    codes = ["in_flight", "batch_cancelled", "held", "batch_rejected", "too_long", "held", "in_flight", "missing"]
-    assert kept.codes == codes
-    assert accounting == Accounting(8, 0, 3, 2, 3, 2, 0)
+    kept, accounting = merged("abcdefgh", sources, states=bytes((2, 0, 4, 0, 0, 3, 1, 0)))
+    codes = ["in_flight", "batch_cancelled", "needs_decision", "batch_rejected", "too_long"]
+    assert kept.codes == [*codes, "unknown", "not_sent", "missing"]
+    told = {"not_sent": 1, "in_flight": 1, "unknown": 1, "needs_decision": 1, "missing": 1}
+    assert accounting == Accounting(8, 0, 3, **told)
     assert kept.merged[7].batch is None and kept.merged[7].origin is None
     assert kept.merged[4].batch == "batch-10"
 
 
-def test_an_answer_wins_over_in_flight_and_held(tmp_path: Path) -> None:
+def test_an_answer_wins_over_every_state(tmp_path: Path) -> None:
     sources = [source(tmp_path, "a", made.ok("a"))]
-    kept, _ = merged("a", sources, held=made.expected("a"), in_flight=made.expected("a"))
-    assert kept.answers == ["hello"]
+    for state in Unsettled:
+        kept, _ = merged("a", sources, states=bytes((state,)))
+        assert kept.answers == ["hello"]
 
 
 def body_line(name: str, body: Any) -> bytes:
@@ -275,7 +281,7 @@ def test_a_dataset_that_changed_stops_the_merge() -> None:
 
 
 def test_no_rows_at_all() -> None:
-    assert merged("", [])[1] == Accounting(0, 0, 0, 0, 0, 0, 0)
+    assert merged("", [])[1] == Accounting(0, 0, 0)
 
 
 # --- against a plain implementation -----------------------------------------------------------------------------
@@ -301,10 +307,9 @@ BATCH = st.tuples(
 @given(
     st.lists(BATCH, max_size=5),
     st.lists(st.sampled_from(NAMES), max_size=12),
-    st.sets(st.sampled_from(NAMES)),
-    st.sets(st.sampled_from(NAMES)),
+    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(Unsettled)),
 )
-def test_merge_equals_plain_dicts(batches: list[Any], rows: list[str], held: set[str], in_flight: set[str]) -> None:
+def test_merge_equals_plain_dicts(batches: list[Any], rows: list[str], states: dict[str, Unsettled]) -> None:
     history: dict[str, list[tuple[int, int, str | None]]] = {name: [] for name in NAMES}  # (generation, -order, answer)
     sources = []
     with TemporaryDirectory() as folder:
@@ -330,18 +335,18 @@ def test_merge_equals_plain_dicts(batches: list[Any], rows: list[str], held: set
             locate(made.keys(*rows), sources),
             sources,
             kept,
-            held=made.expected(*held),
-            in_flight=made.expected(*in_flight),
+            states=bytes(states.get(name, 0) for name in rows),
         )
     plain = [max((one for one in history[name] if one[2]), default=(0, 0, None))[2] for name in rows]
     assert kept.answers == plain
     unanswered = [name for name, answer in zip(rows, plain, strict=True) if answer is None]
     assert accounting.ok == len(rows) - len(unanswered)
-    assert accounting.held == sum(name in held for name in unanswered)
-    assert accounting.error == sum(bool(history[name]) and name not in held | in_flight for name in unanswered)
-    assert accounting.missing == len(rows) - accounting.ok - accounting.held - accounting.error
+    for state in Unsettled:
+        assert getattr(accounting, state.word) == sum(states.get(name) == state for name in unanswered)
+    assert accounting.error == sum(bool(history[name]) and name not in states for name in unanswered)
+    assert _sum(accounting) == len(rows)
     for name, one in zip(rows, kept.merged, strict=True):
-        if one.error != b"null" and history[name] and name not in held | in_flight:
+        if one.error != b"null" and history[name] and name not in states:
             assert one.batch == str(-max(history[name], key=lambda h: (h[0], -h[1]))[1])  # the last error
 
 

@@ -106,7 +106,7 @@ def merged(folder: Path, names: Sequence[str], sources: Sequence[Source]) -> dic
     output = folder / "out.jsonl"
     with export.writer_for(output, folder) as writer:
         counts = merge(map(made.row, names), locate(made.keys(*names), sources), sources, writer)
-    assert counts.ok + counts.error + counts.held + counts.missing == counts.wanted == len(names)
+    assert counts.ok + counts.error + counts.missing == counts.wanted == len(names)
     lines = output.read_bytes().removesuffix(b"\n").split(b"\n")
     rows = [json.loads(line, parse_int=whole_number) for line in lines]
     assert [row["custom_id"] for row in rows] == list(names)

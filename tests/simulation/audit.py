@@ -39,7 +39,7 @@ def check(history: CallHistory) -> None:
             _check_line(history, where, line, state)
     for _, states in (one for left in history.states.values() for one in left):
         for state in states:
-            if state in (Row.NEW, Row.AGAIN, Row.IN_FLIGHT, Row.SHARED):
+            if state in (Row.NEW, Row.AGAIN, Row.IN_FLIGHT, Row.OPEN, Row.SHARED):
                 history.blame(f"stuck: a recording is {Row(state).name} after everything has settled")
 
 
@@ -144,7 +144,7 @@ def _check_line(history: CallHistory, where: str, line: Line, state: int) -> Non
     is_replaced = any(one.replaces and key in one.keys for one in history.asked)  # an older answer is shown meanwhile
     if (state == Row.OK) != (line.answer is not None) and not is_replaced:
         history.blame(f"outputs: {where}: {name} is {Row(state).name}, and its line says {line.answer}")
-    if line.is_held != (state == Row.LOST) and line.answer is None:
+    if line.is_held != (state == Row.UNKNOWN) and line.answer is None:
         history.blame(f"outputs: {where}: {name} is {Row(state).name}, and its line says otherwise")
     if line.answer is None and not is_replaced:
         for call in calls:
@@ -154,7 +154,7 @@ def _check_line(history: CallHistory, where: str, line: Line, state: int) -> Non
         history.blame(f"given up: {where}: {name} may be asked again, and is not")
     unsure = {one for _, one in history.calls.unsure}
     is_gone = any(call.gone_at <= now or call.known_at > call.taken_at for call in calls)
-    if state == Row.LOST and not (key in unsure | history.cut | history.cancelled or is_gone):
+    if state == Row.UNKNOWN and not (key in unsure | history.cut | history.cancelled or is_gone):
         history.blame(f"held: {where}: {name} is held, and nothing about it was ever unsure")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from runner.job.recorded import JobRecord
 from runner.plan.remaining import Row
 from tests.simulation.history import Applier, Asked, History, Line, lines_in
 from tests.simulation.memory import SimulatedRecords
@@ -324,16 +325,20 @@ def settled_lines(history: History, applier: Applier) -> Iterator[tuple[str, Lin
             continue
         if is_held_back:
             continue
-        if record.ok + record.error + record.held + record.missing != len(spec.rows) or record.missing:
-            history.blame(
-                f"accounting: {where}: {record.ok}+{record.error}+{record.held}+{record.missing} of {len(spec.rows)}"
-            )
+        if _sum(record) != len(spec.rows) or record.missing or record.not_sent or record.in_flight:
+            history.blame(f"accounting: {where}: {record} of {len(spec.rows)}")
         lines = lines_in(applier.root / spec.output)
         if [line.key for line in lines] != spec.row_keys():
             history.blame(f"outputs: {where}: lines are not the wanted rows")
             continue
         for line, state in zip(lines, states, strict=True):
             yield where, line, state
+
+
+def _sum(record: JobRecord) -> int:
+    """The rows that a results file says something about."""
+    unsettled = record.not_sent + record.in_flight + record.unknown + record.needs_decision
+    return record.ok + record.error + unsettled + record.missing
 
 
 def _check_line(
@@ -350,7 +355,7 @@ def _check_line(
     answered = [b for b in history.remote.batches if key in b.verdicts and b.verdict(key) is Verdict.OK]
     if state == Row.ERROR and not _is_beyond_help(history, key):
         history.blame(f"given up: {where}: {key.hex()[:4]} may be asked again, and is not")
-    if state == Row.LOST and not _was_in_doubt(history, key):
+    if state in (Row.LOST, Row.UNKNOWN) and not _was_in_doubt(history, key):
         history.blame(f"held: {where}: {key.hex()[:4]} waits for a person, and nothing about it was ever unsure")
     if answer is not None and answer not in [batch.answer(key) for batch in answered]:
         history.blame(f"outputs: {where}: {key.hex()[:4]} shows {answer}, which nobody answered")

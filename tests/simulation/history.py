@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from runner.results.names import RESULTS
-from runner.results.parse import HELD
+from runner.results.parse import MAY_BE_SENT
 from runner.state.home import Home
 from tests.simulation.memory import MemoryStore, SimulatedObjects
 from tests.simulation.provider import SimulatedProvider
@@ -127,7 +127,7 @@ class Line(msgspec.Struct):
 
     @property
     def is_held(self) -> bool:
-        return self.error is not None and self.error.code == HELD
+        return self.error is not None and self.error.code in MAY_BE_SENT
 
     @property
     def key(self) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec.structs import asdict
 
 from runner.errors import StateError
+from runner.job.outcomes import Unsettled
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
 from runner.state.objects import Objects
 from runner.state.records import PROJECT, Records, key_of
@@ -119,7 +120,8 @@ class SimulatedObjects(Objects):
 
 
 def _in_words(record: _Record) -> str:
-    shown = ("stage", "phase", "remote_id", "generation", "trouble", "twins", "ok", "error", "held", "missing")
+    shown = ["stage", "phase", "remote_id", "generation", "trouble", "twins", "ok", "error", "missing"]
+    shown += [state.word for state in Unsettled]
     words = [f"{name}={value}" for name in shown if (value := getattr(record, name, None))]
     if isinstance(record, Batch):
         words += [f"{name}={number}" for name, number in asdict(record.tally).items() if number]

@@ -100,7 +100,7 @@ def test_what_is_held_without_a_cause_is_found(settled: CallHistory) -> None:
     at = next(n for n, state in enumerate(states) if state == Row.OK)
     call = next(call for call in settled.calls.calls if call.key == spec.row_keys()[at])
     call.known_at, call.gone_at = call.taken_at, NEVER
-    states[at] = Row.LOST
+    states[at] = Row.UNKNOWN
     assert "held" in _blamed(settled)
 
 

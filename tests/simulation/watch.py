@@ -28,7 +28,7 @@ def note_outcomes(
 
 def _note(history: History, applier: Applier, key: bytes, state: int) -> None:
     before = history.outcomes.get((applier.name, key))
-    if before is not None and state == Row.IN_FLIGHT and history.may_reopen:
+    if before is not None and state in (Row.IN_FLIGHT, Row.OPEN) and history.may_reopen:
         return  # others of its wave were decided about; it comes back with the same
     if before is not None and before[1] != state and history.is_tame:
         since, was = before

@@ -44,7 +44,7 @@ def test_what_was_held_is_held_again(lab: AudioLab, output: str) -> None:
     lab.first(code=5)
     held = [one["row"] for one in lab.held()]
     lab.forget()
-    assert "18 ok, 0 error, 2 held" in lab.apply("-y", code=5).stdout
+    assert "18 ok, 0 error, 2 unknown" in lab.apply("-y", code=5).stdout
     assert lab.posts() == 20
     assert [one["row"] for one in lab.held()] == held
     lab.run("state", "resolve", "calls", "--row", held[0], "--resubmit")

@@ -18,7 +18,7 @@ def with_held(lab: AudioLab) -> list[str]:
     for path in held:
         assert f"`{path}` is held" in done.stderr
         assert f"runner state resolve calls --row {path}" in done.stderr
-    assert "17 ok, 0 error, 3 held, 0 missing of 20" in done.stdout
+    assert "17 ok, 0 error, 3 unknown of 20" in done.stdout
     assert "3 recordings" in done.stdout and "no answer came, and asking again may pay twice" in done.stdout
     assert "`runner state resolve calls`" in done.stdout
     return held
@@ -28,7 +28,7 @@ def test_held_ones_are_named_and_never_sent_twice(lab: AudioLab) -> None:
     held = with_held(lab)
     assert lab.kept() == lab.posts() == 20
     again = lab.apply("-y", code=5)
-    assert "3 held" in again.stdout
+    assert "3 unknown" in again.stdout
     assert lab.posts() == 20
     listed = lab.run("state", "resolve", "calls", code=5).stdout
     for path in held:
@@ -135,7 +135,7 @@ def test_what_the_remote_forgot_is_held_with_its_id(lab: AudioLab) -> None:
     lab.server.fault(audio_missing=None)
     for one in held[:2]:
         lab.run("state", "resolve", "calls", "--row", one["row"], "--adopt", one["remote_id"])
-    assert "2 ok, 0 error, 18 held" in lab.apply("-y", code=5).stdout
+    assert "2 ok, 0 error, 18 unknown" in lab.apply("-y", code=5).stdout
     assert lab.posts() == 20
 
 

@@ -198,7 +198,7 @@ def test_failed_rows_of_a_completed_job_are_asked_by_a_continuation(lab: FireLab
 def test_rows_that_fail_every_time_end_after_three_attempts(lab: FireLab) -> None:
     lab.account.fault(row_error={"value": 0, "status": 500, "match": "r3- r7-"})
     done = lab.apply(code=4)
-    assert "8 ok, 2 error, 0 held, 0 missing of 10" in done.stdout
+    assert "8 ok, 2 error of 10" in done.stdout
     assert lab.account.asked_of_jobs() == [10, 2, 2]
     assert [bool(job["continuedFromJobName"]) for job in lab.account.jobs()] == [False, True, True]
     assert len(lab.account.uploads()) == 1

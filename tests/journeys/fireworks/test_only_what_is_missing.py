@@ -8,7 +8,7 @@ from tests.journeys.lab import until
 
 def test_one_dataset_one_job_one_file_and_then_nothing(lab: FireLab) -> None:
     done = lab.apply()
-    assert "10 ok, 0 error, 0 held, 0 missing of 10" in done.stdout
+    assert "10 ok, 0 error of 10" in done.stdout
     lab.whole()
     asked = lab.account.asked()
     assert [asked[route] for route in (DATASETS, UPLOAD, JOBS)] == [1, 1, 1]

@@ -1,0 +1,42 @@
+"""Where the wanted rows of a job stand, in words that add up: the same in every command."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Sums(Protocol):
+    """ok + error + not_sent + in_flight + unknown + needs_decision = wanted."""
+
+    @property
+    def wanted(self) -> int: ...
+    @property
+    def ok(self) -> int: ...
+    @property
+    def error(self) -> int: ...
+    @property
+    def not_sent(self) -> int: ...
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def unknown(self) -> int: ...
+    @property
+    def needs_decision(self) -> int: ...
+
+
+def parts_of(sums: Sums) -> list[str]:
+    """`40 ok`, `1 error`, then of the rows without an outcome whatever there is. Together: all that are wanted."""
+    unsettled = (
+        (sums.not_sent, "not sent"),
+        (sums.in_flight, "in flight"),
+        (sums.unknown, "unknown"),
+        (sums.needs_decision, "needs a decision" if sums.needs_decision == 1 else "need a decision"),
+        (getattr(sums, "missing", 0), "missing"),
+    )
+    told = [f"{number:,} {words}" for number, words in unsettled if number]
+    return [f"{sums.ok:,} ok", f"{sums.error:,} error", *told]
+
+
+def line_of(address: str, output: str, sums: Sums) -> str:
+    """`capitals  40 ok, 1 error, 5 in flight of 46  results/capitals.jsonl`."""
+    return f"{address}  {', '.join(parts_of(sums))} of {sums.wanted:,}  {output}"
