@@ -1,0 +1,1 @@
+"""Random histories of real `runner` processes against a remote with a ledger of its own."""
