@@ -7,6 +7,7 @@ RunnerError                     1
 |- StateError                   1   our own memory is damaged, foreign or too new
 |- LockedError                  6   another apply holds the project
 |- BlockedError                 5   a person has to decide
+|  `- NotConfirmed                  nobody said yes to what would be paid for
 |- EngineError                  1   the embedded server's model cannot run here
 `- RemoteError                  1   a provider; `status`, its words, its request id
    |- NotSent                       nothing can have reached the remote: sending again is safe
@@ -101,6 +102,10 @@ class LockedError(RunnerError):
 
 class BlockedError(RunnerError):
     exit_code = 5
+
+
+class NotConfirmed(BlockedError):
+    """Something is to be paid for, and nobody said yes."""
 
 
 class EngineError(RunnerError):

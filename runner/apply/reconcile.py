@@ -11,13 +11,23 @@ from dataclasses import dataclass, field
 
 from runner.apply import outputs, recover, submit, waves
 from runner.apply.collect import collect, failure_of, lose
+from runner.apply.purse import Confirm, Purse, Rest
 from runner.apply.readback import remember
 from runner.apply.refresh import is_late, look, sweep_twins
 from runner.apply.reporter import progress_of
 from runner.apply.session import Session
 from runner.apply.settle import settle_all
 from runner.apply.submission import as_met
-from runner.errors import LockedError, NotFound, NotSent, OutcomeUnknown, RateLimited, RemoteError, RunnerError
+from runner.errors import (
+    BlockedError,
+    LockedError,
+    NotFound,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    RemoteError,
+    RunnerError,
+)
 from runner.job import lifecycle
 from runner.job.capabilities import Capabilities
 from runner.job.observed import FailureKind, Observed, Origin
@@ -32,7 +42,7 @@ from runner.state.lock import project_lock
 
 MOST_DROPS = 5  # creates of one batch that certainly did not take effect, in one run
 
-Confirm = Callable[[Plan], bool]
+Refusal = Callable[[Rest], BlockedError | None]
 Lock = Callable[..., AbstractContextManager[None]]
 
 
@@ -45,7 +55,7 @@ class Result:
     submitted: int = 0  # requests sent by this apply
     collected: int = 0  # batches
     is_running: bool = False
-    declined: bool = False
+    purse: Purse = field(default_factory=Purse)
     troubles: dict[str, RunnerError] = field(default_factory=dict)
 
 
@@ -109,17 +119,22 @@ def begin(session: Session) -> None:
 
 def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None = None) -> Result:
     """Everything that can be done now. `last` is what the passes before added up to."""
+    purse = last.purse if last else Purse()
+
+    def refusal(rest: Rest) -> BlockedError | None:
+        return purse.refusal(rest, guards.max_usd, confirm)
+
     settle_all(session, session.records.batches())
-    collected = _observe(session, guards)
+    collected = _observe(session, refusal)
     recorded = session.recorded()
     if last and not collected and not _due(session) and _is_as_before(session, last.plan):
         return _still(session, last)
     plan = make(session.desired, recorded, {}, guards, session.project.paths)
-    result = Result(plan, dict(last.written) if last else {}, last.submitted if last else 0, collected)
+    result = Result(plan, dict(last.written) if last else {}, last.submitted if last else 0, collected, purse=purse)
     result.collected += last.collected if last else 0
-    _resubmit_deferred(session, {batch.key for batch, _ in plan.leftovers})
+    _resubmit_deferred(session, {batch.key for batch, _ in plan.leftovers}, refusal)
     if (plan.submissions or _half_searched(session)) and not session.stop.is_set():
-        result.plan = plan = _pay(session, guards, confirm, plan, result)
+        result.plan = plan = _pay(session, guards, confirm, refusal, plan, result)
     if _has_moved(session, plan, recorded):
         recorded = session.recorded()
         result.plan = make(session.desired, recorded, {}, guards, session.project.paths)
@@ -129,7 +144,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
             _write(session, result, recorded, rewrite)
     result.troubles = dict(session.troubles)
     open_jobs = {submission.address for submission in result.plan.submissions}
-    still_wanted = bool(open_jobs - result.troubles.keys()) and not result.declined
+    still_wanted = bool(open_jobs - result.troubles.keys()) and not purse.declined
     result.is_running = _is_running(session, result.plan) or still_wanted
     _show(session, result.plan)
     return result
@@ -150,11 +165,11 @@ def _write(session: Session, result: Result, recorded: Recorded, rewrite: output
         session.reporter.step(f"{rewrite.address}: wrote `{rewrite.output}` ({rewrite.drift})")
 
 
-def _observe(session: Session, guards: Guards) -> int:
+def _observe(session: Session, refusal: Refusal) -> int:
     """Look at every batch in flight and take what has ended; how many batches were brought home."""
     active = [batch for batch in session.records.batches() if batch.is_active]
     collected = sum(
-        _carry_on(session, batch, guards) for batch in active if batch.is_wave and batch.stage is Stage.SUBMITTED
+        _carry_on(session, batch, refusal) for batch in active if batch.is_wave and batch.stage is Stage.SUBMITTED
     )
     batches = [batch for batch in active if not batch.is_wave]
     looks = look(session, batches)
@@ -168,10 +183,10 @@ def _observe(session: Session, guards: Guards) -> int:
     return collected
 
 
-def _carry_on(session: Session, wave: Batch, guards: Guards) -> bool:
+def _carry_on(session: Session, wave: Batch, refusal: Refusal) -> bool:
     """Go on with a wave of recordings; whether all its outcomes are here now."""
     try:
-        return waves.carry_on(session, wave, guards.max_usd).stage is Stage.COLLECTED
+        return waves.carry_on(session, wave, refusal).stage is Stage.COLLECTED
     except RemoteError as error:
         if not session.remotes.lost_sight(wave.origin.provider):
             session.troubles[wave.owner] = error
@@ -247,13 +262,13 @@ def _note(session: Session, batch: Batch, sight: Sight) -> None:
             session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be seen: {why}")
 
 
-def _pay(session: Session, guards: Guards, confirm: Confirm, plan: Plan, result: Result) -> Plan:
+def _pay(session: Session, guards: Guards, confirm: Confirm, refusal: Refusal, plan: Plan, result: Result) -> Plan:
     """Submit what is missing, after making sure that no remote already holds it."""
-    plan = _after_search(session, guards, plan)
+    plan = _after_search(session, guards, refusal, plan)
     if not plan.submissions:
         return plan
-    if not result.submitted and not confirm(plan):
-        result.declined = True
+    if result.purse.declined or not confirm(plan):
+        result.purse.declined = True
         return plan
     on_their_way = []
     for submission in plan.submissions:
@@ -263,6 +278,7 @@ def _pay(session: Session, guards: Guards, confirm: Confirm, plan: Plan, result:
             continue
         batch = _submit(session, submission)
         if batch is not None and batch.stage in (Stage.SUBMITTED, Stage.DEFERRED):
+            result.purse.begun(batch)
             result.submitted += batch.rows
             on_their_way.append((submission, batch))
     return sent(plan, on_their_way)
@@ -275,13 +291,13 @@ def _has_moved(session: Session, plan: Plan, recorded: Recorded) -> bool:
     return known != {batch.key: batch for batch in session.records.batches()}
 
 
-def _after_search(session: Session, guards: Guards, plan: Plan) -> Plan:
+def _after_search(session: Session, guards: Guards, refusal: Refusal, plan: Plan) -> Plan:
     """The plan once the remotes were searched for work of ours; jobs of one that cannot be are left out.
 
     Adopting takes its time, and others may send meanwhile: what is paid for comes after a search that found nothing.
     """
     while _adopted(session, plan):
-        _observe(session, guards)
+        _observe(session, refusal)
         plan = make(session.desired, session.recorded(), {}, guards, session.project.paths)
     return plan
 
@@ -345,7 +361,7 @@ def _due(session: Session) -> list[Batch]:
     ]
 
 
-def _resubmit_deferred(session: Session, unwanted: set[str]) -> None:
+def _resubmit_deferred(session: Session, unwanted: set[str], refusal: Refusal) -> None:
     """Create again, from the same upload, what the remote put off."""
     due = _due(session)
     held: dict[Origin, bytes] = {}  # by batches of ours that we do not know
@@ -364,6 +380,9 @@ def _resubmit_deferred(session: Session, unwanted: set[str]) -> None:
             keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
             if common(keys, held[batch.origin]):  # then what is missing is planned anew
                 session.records.save(lifecycle.dropped(batch, "another batch holds some of its requests"))
+                continue
+            if (refused := refusal(Rest(batch, batch.rows))) is not None:
+                session.troubles[batch.owner] = refused
                 continue
             submit.create(session, provider, batch)
         except RunnerError as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from itertools import repeat
 
 from runner.apply.collect import record, tally_of
+from runner.apply.purse import Rest
 from runner.apply.recordings import NOT_SENT, Round
 from runner.apply.schedule import Rules, Schedule
 from runner.apply.session import Session
@@ -15,7 +17,6 @@ from runner.job import lifecycle
 from runner.job.observed import Observed, Phase
 from runner.job.outcomes import Outcome
 from runner.job.recorded import Batch, ResultObject
-from runner.plan.guard import usd_of
 from runner.remotes.audio import error_line
 from runner.results import index
 from runner.state.wave import Entry, Step
@@ -32,10 +33,12 @@ def begin(session: Session, intent: Batch) -> Batch:
     return wave
 
 
-def carry_on(session: Session, batch: Batch, max_usd: float | None = None) -> Batch:
+def carry_on(
+    session: Session, batch: Batch, refusal: Callable[[Rest], BlockedError | None] = lambda rest: None
+) -> Batch:
     """Send and look at what can be now; the batch as COLLECTED once every recording has an outcome.
 
-    max_usd: what the rest of a wave that an earlier command began may cost; dearer, it is only looked at.
+    refusal: why the rest of a wave that an earlier command began may not be sent; then it is only looked at.
     Raises RemoteError where the remote cannot be spoken to, StateError where the journal cannot be read or written.
     """
     wave = Wave(session, batch)
@@ -44,28 +47,14 @@ def carry_on(session: Session, batch: Batch, max_usd: float | None = None) -> Ba
         held = _decide_open(wave, rules)
         provider = session.audio_of(batch)
         now = Round(session, wave, provider, schedule, rules)
-        now.halt = now.trouble = _too_dear(wave, max_usd)
+        if unsent := sum(wave.states.count(step) for step in FREE):
+            now.halt = now.trouble = refusal(Rest(batch, unsent))
         if _has_work(wave, schedule, session.clock.monotonic()):
             now.run(session.parallelism or provider.parallelism)
         _tell_held(session, wave, held + now.held, now.unseen)
         return _after(session, wave, now)
     finally:
         wave.close()
-
-
-def _too_dear(wave: Wave, max_usd: float | None) -> BlockedError | None:
-    batch, unsent = wave.batch, sum(wave.states.count(step) for step in FREE)
-    if max_usd is None or not unsent or batch.estimated_usd == 0:
-        return None
-    usd = None if batch.estimated_usd is None else batch.estimated_usd * unsent / batch.rows
-    if usd is not None and usd <= max_usd:
-        return None
-    cost = "has a cost that is not known" if usd is None else f"is estimated at {usd_of(usd)}"
-    return BlockedError(
-        f"{batch.owner}: sending the {unsent:,} recordings left of a begun wave {cost}, `--max-usd` is "
-        f"{usd_of(max_usd)}",
-        hint=f"Allow more, or stop the wave with `runner cancel {batch.owner}`",
-    )
 
 
 def abandon(session: Session, batch: Batch) -> Batch:

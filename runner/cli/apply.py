@@ -14,15 +14,18 @@ from runner.cli.durations import Duration
 from runner.cli.options import Dollars, option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runner.apply.reconcile import Result
     from runner.apply.session import Session
+    from runner.cli.question import Answer
 
 RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
 
 
 @click.command("apply")
 @click.argument("paths", nargs=-1)
-@option("-y", "--yes", is_flag=True, help="Do not ask before paying work.")
+@option("-y", "--yes", is_flag=True, help="Pay without a question; without a terminal nothing is paid for else.")
 @option("--no-wait", is_flag=True, help="Make one pass and leave; run again to go on.")
 @option("--wait", "wait_seconds", type=Duration(), metavar="TIME", help="Wait no longer than this, e.g. 30m.")
 @option(
@@ -70,7 +73,7 @@ def command(
     from runner.apply.reconcile import apply
     from runner.cli.opening import opened
     from runner.cli.progress import watcher
-    from runner.cli.question import confirmed, is_asked
+    from runner.cli.question import Question, is_asked
     from runner.clock import RealClock
     from runner.plan.guard import Guards
 
@@ -96,18 +99,19 @@ def command(
         session.parallelism = parallelism
         asks = is_asked(yes=yes)
         guards = Guards(max_usd, session.project.budget, confirm_repay, first_run)
+        question = Question(session, guards, yes=yes, quiet=quiet)
         try:
             result = apply(
                 session,
                 replace(guards, first_run=first_run or asks),
-                confirm=lambda plan: not asks or confirmed(session, plan, guards),
+                confirm=question,
                 wait_seconds=0.0 if no_wait else wait_seconds,
                 lock_seconds=lock_timeout,
                 command=f"runner apply {' '.join(given)}",
             )
         finally:
             terminal.close()
-        return _report(session, result, interrupted=stop.is_set())
+        return _report(session, result, question.answer, given, interrupted=stop.is_set())
 
 
 def _finish_on_interrupt(stop: threading.Event) -> None:
@@ -123,9 +127,11 @@ def _finish_on_interrupt(stop: threading.Event) -> None:
     signal.signal(signal.SIGTERM, interrupted)
 
 
-def _report(session: Session, result: Result, *, interrupted: bool) -> int:
+def _report(session: Session, result: Result, answer: Answer, paths: Sequence[str], *, interrupted: bool) -> int:
     from runner.cli import standing, sums, views, voice
     from runner.cli.main import words_of
+    from runner.cli.question import Answer
+    from runner.errors import NotConfirmed
 
     lines = []
     asked = standing.asked_in(session.records)
@@ -150,25 +156,37 @@ def _report(session: Session, result: Result, *, interrupted: bool) -> int:
         click.echo(views.text_of_plan(view, colour=voice.has_colour()))
     elif not lines and not result.is_running and not result.troubles:
         click.echo("Nothing to do")
-    for error in {str(error): error for error in result.troubles.values()}.values():
+    troubles = [
+        error for error in result.troubles.values() if answer is not Answer.NO or not isinstance(error, NotConfirmed)
+    ]
+    for error in {str(error): error for error in troubles}.values():
         click.echo(words_of(error), err=True)
     failed = any(job.counts.error for job in result.plan.jobs)
     codes = (
         (interrupted and result.is_running, INTERRUPTED),
-        (any(error.exit_code != BLOCKED for error in result.troubles.values()), 1),
-        (blocked or bool(result.troubles), BLOCKED),
+        (any(error.exit_code != BLOCKED for error in troubles), 1),
+        (blocked or bool(troubles) or answer is Answer.NOBODY, BLOCKED),
         (failed, FAILED),
-        (result.is_running or result.declined, RUNNING),
+        (result.is_running, RUNNING),
     )
     code = next((code for holds, code in codes if holds), 0)
-    _next_step(result, code)
+    _next_step(result, code, answer, paths)
     return code
 
 
-def _next_step(result: Result, code: int) -> None:
+def _next_step(result: Result, code: int, answer: Answer, paths: Sequence[str]) -> None:
     """What a user does after this, on stderr."""
-    if result.declined:
+    from runner.cli.question import Answer
+
+    if answer is Answer.NO:
         click.echo("\nNothing was sent", err=True)
+    elif answer is Answer.NOBODY:
+        what = "What costs was not sent" if result.submitted else "Nothing was sent"
+        click.echo(
+            f"\n{what}: it would be paid for, and nobody is here to say yes. "
+            f"`runner apply -y {' '.join(paths)}` says it beforehand",
+            err=True,
+        )
     elif code == INTERRUPTED:
         click.echo("\nStopped; what was sent goes on. Run the same command again to collect it", err=True)
     elif code == RUNNING:

@@ -1,18 +1,31 @@
-"""The question before anything is paid for, where there is somebody to answer it."""
+"""The question before anything is paid for: asked of a person who is there, answered beforehand by `-y`, else a no."""
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from enum import StrEnum
+from types import FrameType
+from typing import TYPE_CHECKING, assert_never
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runner.apply.purse import Rest
     from runner.apply.session import Session
     from runner.plan.guard import Guards
     from runner.plan.plan import Plan
+
+
+class Answer(StrEnum):
+    NOT_ASKED = "not asked"  # nothing was to be paid for
+    YES = "yes"
+    NO = "no"
+    NOBODY = "nobody"  # is there to say yes, and none was given beforehand
 
 
 def is_asked(*, yes: bool) -> bool:
@@ -20,22 +33,88 @@ def is_asked(*, yes: bool) -> bool:
     return not yes and sys.stdin.isatty()
 
 
-def confirmed(session: Session, plan: Plan, asked_for: Guards) -> bool:
-    """Whether the user wants a plan to be paid for; what is free is never asked about.
+class Question:
+    """Asked once a command, at the first thing that costs; what is free is never asked about."""
 
-    asked_for: what the command line allows. A yes allows a first run as well, so the question says where it is one.
-    """
-    from runner.cli import views, voice
-    from runner.plan.change import Action
+    def __init__(self, session: Session, asked_for: Guards, *, yes: bool, quiet: bool = False) -> None:
+        """asked_for: what the command line allows. A yes on a terminal allows a first run as well, so it is named."""
+        self._session = session
+        self._asked_for = asked_for
+        self._yes = yes
+        self._tells = not (yes and quiet)
+        self.answer = Answer.NOT_ASKED
 
-    risks = _first_runs(session, asked_for)
-    costs = [change.usd for job in plan.jobs for change in job.changes if change.action is Action.SUBMIT]
-    if all(cost == 0.0 for cost in costs) and not risks:
-        return True
-    click.echo(views.text_of_plan(views.of_plan(plan, []), colour=voice.has_colour()), err=True)
-    for risk in risks:
-        click.echo(f"\nThis is a first run: {voice.plain(risk)}", err=True)
-    return click.confirm(f"Send these {_nouns(plan)}?", err=True)
+    def __call__(self, wanted: Plan | Rest) -> bool:
+        from runner.apply.purse import Rest
+
+        if self.answer is Answer.NOT_ASKED:
+            self.answer = self._of_rest(wanted) if isinstance(wanted, Rest) else self._of_plan(wanted)
+        match self.answer:
+            case Answer.YES | Answer.NOT_ASKED:
+                return True
+            case Answer.NO | Answer.NOBODY:
+                return False
+            case _:
+                assert_never(self.answer)
+
+    def _of_rest(self, rest: Rest) -> Answer:
+        if rest.usd == 0.0:
+            return Answer.NOT_ASKED
+        from runner.cli import voice
+
+        what = f"{rest.batch.owner}: {rest.words} ({voice.money(rest.usd)})"
+        if is_asked(yes=self._yes):
+            return _asked(f"Send {what}?")
+        if self._yes and self._tells:
+            click.echo(f"Sending {what}", err=True)
+        return self._unasked()
+
+    def _of_plan(self, plan: Plan) -> Answer:
+        from runner.cli import views, voice
+        from runner.plan.change import Action
+
+        asks = is_asked(yes=self._yes)
+        risks = _first_runs(self._session, self._asked_for) if asks else ()
+        costs = [change.usd for job in plan.jobs for change in job.changes if change.action is Action.SUBMIT]
+        if all(cost == 0.0 for cost in costs) and not risks:
+            return Answer.NOT_ASKED
+        if self._tells:
+            click.echo(views.text_of_plan(views.of_plan(plan, []), colour=voice.has_colour()), err=True)
+        for risk in risks:
+            click.echo(f"\nThis is a first run: {voice.plain(risk)}", err=True)
+        return _asked(f"Send these {_nouns(plan)}?") if asks else self._unasked()
+
+    def _unasked(self) -> Answer:
+        return Answer.YES if self._yes else Answer.NOBODY
+
+
+def _asked(question: str) -> Answer:
+    """The answer of the person at the terminal; no line at all (Ctrl-D) is a no. Ctrl-C ends the command at once."""
+    with _ends_at_once(signal.SIGINT), _ends_at_once(signal.SIGTERM):
+        while True:
+            click.echo(f"{question} [y/N]: ", nl=False, err=True)
+            line = sys.stdin.readline()
+            if not line:
+                click.echo(err=True)
+            word = line.strip().lower()
+            if word in ("y", "yes"):
+                return Answer.YES
+            if word in ("", "n", "no"):
+                return Answer.NO
+
+
+@contextlib.contextmanager
+def _ends_at_once(number: signal.Signals) -> Iterator[None]:
+    """No call is under way while a question stands, so there is none to finish first."""
+
+    def interrupted(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(number, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def _first_runs(session: Session, guards: Guards) -> Sequence[str]:

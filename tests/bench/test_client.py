@@ -64,7 +64,7 @@ def project(server: Server, root: Path, rows: int) -> Lab:
 
 
 def apply(lab: Lab) -> Cost:
-    return cost_of([*RUNNER, "apply", "specs/", "--poll", "0.5", "-q"], lab.root, environ(lab))
+    return cost_of([*RUNNER, "apply", "specs/", "-y", "--poll", "0.5", "-q"], lab.root, environ(lab))
 
 
 @pytest.mark.bench

@@ -178,7 +178,7 @@ def test_answers_read_back_from_an_output_are_not_raw(lab: Lab) -> None:
     lab.apply()
     lab.forget()
     lab.server.fault(fail_before={"value": 1000, "route": "* *"})
-    lab.run("apply", "specs/", "--no-wait", code=None)
+    lab.run("apply", "specs/", "-y", "--no-wait", code=None)
     done = lab.run("fetch", "answers", code=4)
     assert "read back from `results/answers.jsonl`" in done.stderr
 

@@ -242,7 +242,14 @@ CHANGES: dict[str, Change] = {
     "sets: gone": lambda home: shutil.rmtree(home / "objects/sets"),
     "objects: gone": lambda home: shutil.rmtree(home / "objects"),
 }
-COMMANDS = (("plan",), ("status",), ("state", "list"), ("show", "answers"), ("retry", "answers"), ("apply", "specs/"))
+COMMANDS = (
+    ("plan",),
+    ("status",),
+    ("state", "list"),
+    ("show", "answers"),
+    ("retry", "answers"),
+    ("apply", "specs/", "-y"),
+)
 
 
 @pytest.mark.parametrize("name", sampled(CHANGES, "state: newer", "state: half", "keys: flipped", "index: gone"))
@@ -320,7 +327,7 @@ def test_a_log_of_a_killed_process_is_damaged(lab: OwnLab, name: str, how: str) 
     """SQLite takes a broken log for one that ends early: what it held is found at the remote."""
     lab.server.fault(hold=0.3)
     copy = lab.root.parent / "copy"
-    applying = lab.start("apply", "specs/", "--poll", "0.05")
+    applying = lab.start("apply", "specs/", "-y", "--poll", "0.05")
     while lab.mine() < 1:
         pass
     shutil.copytree(lab.root / ".runner/state", copy)  # as it is while somebody writes

@@ -96,7 +96,7 @@ def test_files_that_may_not_grow(lab: OwnLab, limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     done = subprocess.run(
-        [*RUNNER, "apply", "specs/"],
+        [*RUNNER, "apply", "specs/", "-y"],
         cwd=lab.root,
         env=lab.environ(),
         capture_output=True,

@@ -174,16 +174,16 @@ def test_a_whole_journey_leaves_no_key_behind(guarded: OwnLab) -> None:
     journeys: list[tuple[str, ...]] = [
         ("render", "answers"),
         ("plan",),
-        ("apply",),
+        ("apply", "-y"),
         ("apply", "--rehearse"),
         ("status", "-o", "json"),
         ("show", "answers"),
         ("fetch", "answers", "--to", "raw"),
         ("retry", "answers", "--replace"),
         ("plan",),
-        ("apply", "--no-wait", "--confirm-repay"),
+        ("apply", "-y", "--no-wait", "--confirm-repay"),
         ("cancel", "answers"),
-        ("apply",),
+        ("apply", "-y"),
         ("state", "list"),
     ]
     for words in journeys:

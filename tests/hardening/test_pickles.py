@@ -45,7 +45,7 @@ def test_a_planted_pickle_never_runs(lab: OwnLab, table: str, column: str) -> No
         for path in [*lab.root.glob(".runner/memo/**/*"), *lab.root.glob(".runner/objects/**/*")]:
             if path.is_file():
                 path.write_bytes(bomb)
-        for words in (("plan",), ("status",), ("state", "list"), ("apply", "specs/", "--no-wait")):
+        for words in (("plan",), ("status",), ("state", "list"), ("apply", "specs/", "-y", "--no-wait")):
             lab.run(*words, code=None)
             assert not flag.exists(), words
     assert lab.mine() == 1

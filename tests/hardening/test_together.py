@@ -18,7 +18,7 @@ DONE, LOCKED = 0, 6
 
 def together(labs: list[OwnLab] | list[FireLab], *words: str) -> list[tuple[int, str, str]]:
     """One apply in each, begun at once; their exit codes and words."""
-    running: list[subprocess.Popen[str]] = [lab.start("apply", "specs/", *words) for lab in labs]
+    running: list[subprocess.Popen[str]] = [lab.start("apply", "specs/", "-y", *words) for lab in labs]
     ended = [(process.communicate(timeout=100), process.returncode) for process in running]
     return [(code, out, err) for (out, err), code in ended]
 
@@ -41,7 +41,7 @@ def test_eight_at_once_in_one_folder(tmp_path: Path, server: Server, patience: s
 def test_looking_never_waits(tmp_path: Path, server: Server) -> None:
     lab = lab_in(tmp_path / "project", server)
     server.fault(hold=0.3)
-    applying = lab.start("apply", "specs/", "--poll", "0.05")
+    applying = lab.start("apply", "specs/", "-y", "--poll", "0.05")
     while not lab.mine():
         assert applying.poll() is None
     begun = time.monotonic()
@@ -113,7 +113,7 @@ def test_two_clones_of_a_remote_that_takes_names(tmp_path: Path, server: Server)
 def test_a_lock_dies_with_its_holder(tmp_path: Path, server: Server) -> None:
     lab = lab_in(tmp_path / "project", server)
     server.fault(hold=0.3, slow={"value": 1.0, "route": "POST /v1/batches"})
-    applying = lab.start("apply", "specs/", "--poll", "0.05")
+    applying = lab.start("apply", "specs/", "-y", "--poll", "0.05")
     while not (lab.root / ".runner/lock.json").exists():
         assert applying.poll() is None
     applying.kill()

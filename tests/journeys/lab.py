@@ -165,7 +165,8 @@ class Lab:
         return done
 
     def apply(self, *words: str, code: int | None = 0, **environ: str) -> subprocess.CompletedProcess[str]:
-        return self.run("apply", "specs/", *words, code=code, **environ)
+        """With a yes said beforehand: there is no terminal here."""
+        return self.run("apply", "specs/", "-y", *words, code=code, **environ)
 
     def start(self, *words: str, **environ: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

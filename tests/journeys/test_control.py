@@ -12,7 +12,7 @@ from tests.journeys.lab import SPEC, Lab, until
 
 def test_an_interrupt_saves_everything(lab: Lab) -> None:
     lab.server.fault(hold=0.0)
-    running = lab.start("apply", "specs/")
+    running = lab.start("apply", "specs/", "-y")
     until(lambda: lab.server.creates() == 1)
     running.send_signal(signal.SIGINT)
     _, words = running.communicate(timeout=20)
@@ -73,7 +73,7 @@ def test_other_specs_are_left_alone(lab: Lab) -> None:
     (lab.root / "specs/other.yaml").write_text(
         "jobs:\n  other: {dataset: rows, prompt: ask, model: echo, output: results/other.jsonl}\n"
     )
-    lab.run("apply", "specs/lab.yaml")
+    lab.run("apply", "specs/lab.yaml", "-y")
     assert not (lab.root / "results/other.jsonl").exists()
     lab.apply()
     assert lab.server.creates() == 1

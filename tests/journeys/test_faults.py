@@ -244,7 +244,7 @@ def test_a_full_queue_is_waited_for_with_the_same_upload(lab: Lab) -> None:
     until(lambda: {batch["status"] for batch in lab.server.batches()} == {"in_progress"})
     lab.rows({f"m{n}": f"more {n}" for n in range(10)})
     lab.server.fault(enqueued_tokens=1)
-    waiting = lab.start("apply", "specs/")
+    waiting = lab.start("apply", "specs/", "-y")
     until(lambda: any(batch["status"] == "failed" for batch in lab.server.batches()))
     lab.server.fault(enqueued_tokens=None, hold=None)
     waiting.communicate(timeout=60)

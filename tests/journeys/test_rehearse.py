@@ -151,7 +151,7 @@ def test_what_a_real_remote_holds_stays_in_flight(lab: Lab) -> None:
 
 def test_the_state_a_killed_apply_left_is_read_and_not_repaired(lab: Lab) -> None:
     lab.server.fault(stuck_validating=1)
-    applying = lab.start("apply", "specs/")
+    applying = lab.start("apply", "specs/", "-y")
     until(lab.server.batches)
     time.sleep(0.3)
     applying.kill()

@@ -94,7 +94,7 @@ def test_two_who_apply_at_once_make_one_dataset_and_one_job(fault: dict[str, obj
     lab.rows(200)
     lab.account.fault(**fault, slow=0.02)
     clones = copies(lab, 2)
-    processes = [clone.start("apply", "specs/") for clone in clones]
+    processes = [clone.start("apply", "specs/", "-y") for clone in clones]
     for process in processes:
         finished(process)
     for clone in clones:

@@ -38,7 +38,7 @@ def spec(lab: FireLab, more: str = "") -> None:
 
 def peak_of_apply(lab: FireLab) -> float:
     """MiB that an `apply` to the end held at most."""
-    process = lab.start("apply", "specs/", "--quiet")
+    process = lab.start("apply", "specs/", "-y", "--quiet")
     assert process.stdout and process.stderr
     said = process.stdout.read() + process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
