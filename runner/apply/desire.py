@@ -13,12 +13,12 @@ from runner.compile.audio import CompiledAudio, compile_audio
 from runner.compile.compile import compile_job
 from runner.compile.job import CompiledJob, load
 from runner.compile.render import check_templates
-from runner.compile.requests import params_of
 from runner.compile.shard import identity_of
 from runner.data.contents import FileMemo, Hashes
 from runner.errors import Problem, SpecError
-from runner.job.capabilities import Capabilities, LineFormat
+from runner.job.capabilities import Capabilities
 from runner.job.desired import Desired
+from runner.job.params import params_of
 from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Job, Project
 from runner.remotes.registry import audio_card_of
 
@@ -42,7 +42,7 @@ def compile_all(project: Project, remotes: Remotes, memo: Path, *, keeps: bool) 
     if problems:
         raise SpecError(problems)
     for job in missing:
-        fresh = compile_job(job, project.root, remotes.card(job.model.provider).line_format)
+        fresh = compile_job(job, project.root, remotes.lines(job.model.provider))
         compiled[job.address] = fresh
         if keeps:
             memo.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,7 +70,8 @@ def _recordings(project: Project, memo: Path, *, keeps: bool) -> dict[str, Compi
 
 
 def _shard(memo: Path, job: Job, remotes: Remotes) -> Path:
-    identity = f"{identity_of(job)} {remotes.card(job.model.provider).line_format.value} {job.dataset.files}"
+    lines = remotes.lines(job.model.provider)
+    identity = f"{identity_of(job, lines)} {lines.name} {job.dataset.files}"
     return memo / hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
@@ -80,10 +81,9 @@ def _read_back(
     found = {}
     for job in jobs:
         shard = shards[job.address]
-        if shard.is_file():
-            line_format = remotes.card(job.model.provider).line_format
-            if (compiled := load(shard, job, project.root, line_format)) is not None:
-                found[job.address] = compiled
+        compiled = load(shard, job, project.root, remotes.lines(job.model.provider)) if shard.is_file() else None
+        if compiled is not None:
+            found[job.address] = compiled
     return found
 
 
@@ -153,7 +153,7 @@ def _desired(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remo
         common,
         params=params_of(job),
         options=job.model.options,
-        system_prompt=_system_prompt(job) if common.card.line_format is LineFormat.FIREWORKS else "",
+        system_prompt=_system_prompt(job) if common.card.knows_system_prompt else "",
         max_output_tokens=int(limit) if isinstance(limit, int | float) else None,
     )
 

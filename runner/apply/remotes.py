@@ -14,7 +14,7 @@ from runner.job.project import Project
 from runner.job.project import Provider as ProviderSpec
 from runner.remotes import registry
 from runner.remotes.audio import AudioProvider
-from runner.remotes.vendor import Provider
+from runner.remotes.vendor import Lines, Provider
 from runner.server import embedded
 
 EMBEDDED = "embedded"
@@ -55,6 +55,10 @@ class Remotes:
 
     def card(self, name: str) -> Capabilities:
         return registry.card_of(self._spec(name))
+
+    def lines(self, name: str) -> Lines:
+        """What a line of this provider is."""
+        return registry.lines_of(self._spec(name))
 
     def audio_card(self, name: str) -> Capabilities:
         """The same for recordings."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from runner.apply.session import Session
 from runner.compile.audio import CompiledAudio
-from runner.compile.requests import custom_id_of
+from runner.compile.wireid import custom_id_of
 from runner.job.observed import Counts, Phase
 from runner.job.outcomes import Outcome, answered
 from runner.job.packed import KEY_BYTES, unpack

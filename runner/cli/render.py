@@ -10,8 +10,8 @@ import msgspec
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runner.job.capabilities import LineFormat
     from runner.job.project import AudioJob, Job
+    from runner.remotes.vendor import Lines
 
 
 @click.command("render")
@@ -30,7 +30,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
     from runner.errors import SpecError, UsageError
     from runner.job.address import matches
     from runner.job.project import AudioJob
-    from runner.remotes.registry import card_of
+    from runner.remotes.registry import lines_of
     from runner.spec.load import load
 
     project = load(paths or ("specs",), ctx.obj.root)
@@ -44,13 +44,13 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
         if isinstance(job, AudioJob):
             _print_recordings(job, project.root, rows)
         else:
-            _print(job, project.root, card_of(project.providers[job.model.provider]).line_format, rows)
+            _print(job, project.root, lines_of(project.providers[job.model.provider]), rows)
 
 
-def _print(job: Job, root: Path, line_format: LineFormat, rows: int | None) -> None:
+def _print(job: Job, root: Path, lines: Lines, rows: int | None) -> None:
     from runner.compile.compile import preview
 
-    for line in preview(job, root, line_format, rows):
+    for line in preview(job, root, lines, rows):
         click.echo(line.data)
 
 

@@ -19,7 +19,7 @@ import msgspec
 from runner.compile import digest
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Line, RowView, Wanted
 from runner.compile.faults import RecordingsFailed
-from runner.compile.requests import custom_id_of
+from runner.compile.wireid import custom_id_of
 from runner.data.audio import LARGEST, AudioFile, Listing, find
 from runner.data.contents import Content, Hashes, stamp_of
 from runner.data.media import FORMATS

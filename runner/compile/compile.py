@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.compile import digest, requests
+from runner.compile import digest, wireid
 from runner.compile.compiled import Line, Wanted
 from runner.compile.faults import Faults
 from runner.compile.job import CompiledJob, lines_of, load, program
@@ -23,8 +23,8 @@ from runner.data import sample
 from runner.data.rows import Block, SourceRow, open_blocks, open_rows, signature
 from runner.data.unique import Hashes
 from runner.errors import DataError, Problem
-from runner.job.capabilities import LineFormat
 from runner.job.project import Job
+from runner.remotes.vendor import Lines
 
 if TYPE_CHECKING:
     from runner.compile.program import Program, Requests
@@ -35,7 +35,7 @@ CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
 _IN_MEMORY = 1 << 20
 
 
-def compile_job(job: Job, root: Path, line_format: LineFormat) -> CompiledJob:
+def compile_job(job: Job, root: Path, lines: Lines) -> CompiledJob:
     """Compile one job.
 
     Raises SpecError for its templates and params; DataError for its dataset: unreadable, empty without `allow_empty`,
@@ -43,14 +43,14 @@ def compile_job(job: Job, root: Path, line_format: LineFormat) -> CompiledJob:
     it was read.
     """
     stamps = signature(job.dataset, root)
-    ready = program(job, line_format)
+    ready = program(job, lines)
     chosen = _sampled(ready, job, root)
-    packing = _Packing(job, line_format, keeps_positions=ready.where is not None and chosen is None)
+    packing = _Packing(job, lines, keeps_positions=ready.where is not None and chosen is None)
     with ExitStack() as on_error:
         on_error.callback(packing.rest.close)
         _pass(ready, open_blocks(job.dataset, root, chosen), packing, chosen is not None)
         wanted, positions = packing.finish(ready), packing.positions if chosen is None else chosen
-        compiled = CompiledJob(job, root, line_format, stamps, wanted, packing.rest, positions=positions)
+        compiled = CompiledJob(job, root, lines, stamps, wanted, packing.rest, positions=positions)
         compiled.check_unchanged()
         if packing.ids is not None and (suspects := packing.ids.suspects()):
             _refuse_double_ids(compiled, suspects)
@@ -70,10 +70,10 @@ def _pass(ready: Program, blocks: Iterable[Block], packing: _Packing, filtered: 
     faults.check()
 
 
-def preview(job: Job, root: Path, line_format: LineFormat, rows: int | None = None) -> Iterator[Line]:
+def preview(job: Job, root: Path, lines: Lines, rows: int | None = None) -> Iterator[Line]:
     """Request lines of the first `rows` wanted rows, without compiling the rest. Raises as `compile_job` does, but at
     the first row that fails, and without looking for doubled ids."""
-    ready = program(job, line_format)
+    ready = program(job, lines)
     chosen = _sampled(ready, job, root)
     asked = ready.requests(open_blocks(job.dataset, root, chosen), filtered=chosen is not None)
     return islice(chain.from_iterable(map(lines_of, map(ready.lines, asked))), rows)
@@ -92,9 +92,9 @@ def _sampled(ready: Program, job: Job, root: Path) -> array[int] | None:
 class _Packing:
     """Where the rows of the pass go: keys, sizes, the rest of the digests, positions, hashes of ids."""
 
-    def __init__(self, job: Job, line_format: LineFormat, keeps_positions: bool) -> None:
-        around = requests.envelope(job.model.endpoint, line_format)
-        self._around = sum(map(len, around)) + 1 + requests.KEY_CHARACTERS
+    def __init__(self, job: Job, lines: Lines, keeps_positions: bool) -> None:
+        around = lines.envelope(job.model.endpoint)
+        self._around = sum(map(len, around)) + 1 + wireid.KEY_CHARACTERS
         self.dataset = job.dataset.key
         self._keys = bytearray()
         self._sizes = array("I")
@@ -107,7 +107,7 @@ class _Packing:
         keys, rest = digest.split(digests)
         self._keys += keys
         self.rest.write(rest)
-        around, longest = self._around, requests.MAX_READABLE
+        around, longest = self._around, wireid.MAX_READABLE
         id_sizes = [size if size <= longest else longest for size in map(len, some.ids)]
         self._sizes.extend([around + len(body) + size for body, size in zip(some.bodies, id_sizes, strict=True)])
         self._characters += some.characters

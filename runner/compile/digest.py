@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from runner.compile.compiled import DIGEST_BYTES
 
 TAG = b"runner-request/1\n"
-DECIDING_OPTIONS = ("precision",)  # what a batch as a whole is asked with and its rows do not say
 _STATES = 4096  # half a megabyte
 
 
@@ -24,34 +23,17 @@ def _framed(part: bytes) -> bytes:
     return len(part).to_bytes(8, "big") + part
 
 
-def of(
-    provider: str, endpoint: str, replicate: int, model: str, body: bytes, options: Mapping[str, object] | None = None
-) -> bytes:
-    """32 bytes naming one request. `model` is empty where the body itself names the model."""
-    return digester(provider, endpoint, replicate, model, options=options)(body)
+def of(provider: str, endpoint: str, replicate: int, *more: str, body: bytes) -> bytes:
+    """32 bytes naming one request. more: what decides its answer and is not in its body, as its vendor says."""
+    return digester(provider, endpoint, replicate, *more)(body)
 
 
-def digester(
-    provider: str,
-    endpoint: str,
-    replicate: int,
-    model: str,
-    prefix: bytes = b"",
-    options: Mapping[str, object] | None = None,
-) -> Digester:
-    """body -> digest, with what all requests of a job share hashed once.
-
-    prefix: the bytes every body begins with. options: of the model; those that decide an answer count.
-    """
+def digester(provider: str, endpoint: str, replicate: int, *more: str, prefix: bytes = b"") -> Digester:
+    """body -> digest, with what all requests of a job share hashed once. prefix: the bytes every body begins with."""
     base = hashlib.sha256(TAG)
-    for part in (provider, endpoint, str(replicate), model, *deciding(options or {})):
+    for part in (provider, endpoint, str(replicate), *more):
         base.update(_framed(part.encode()))
     return Digester(_Begun(base, prefix), len(prefix))
-
-
-def deciding(options: Mapping[str, object]) -> list[str]:
-    """The options of a model that decide its answers, each as one text; none where none is set."""
-    return [f"{name}={options[name]}" for name in DECIDING_OPTIONS if name in options]
 
 
 class _Begun(dict[int, "hashlib._Hash"]):

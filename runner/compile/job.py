@@ -14,8 +14,8 @@ from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Line, RowView, Want
 from runner.data.files import content_digest
 from runner.data.rows import Block, FileStamp, open_blocks, signature
 from runner.errors import DataError
-from runner.job.capabilities import LineFormat
 from runner.job.project import Job
+from runner.remotes.vendor import Lines
 
 if TYPE_CHECKING:
     from runner.compile.program import Program
@@ -31,7 +31,7 @@ class CompiledJob:
         self,
         job: Job,
         root: Path,
-        line_format: LineFormat,
+        lines: Lines,
         stamps: tuple[FileStamp, ...],
         wanted: Wanted,
         rest: IO[bytes],
@@ -42,7 +42,7 @@ class CompiledJob:
         the dataset, None where every row is wanted."""
         self.job = job
         self.root = root
-        self.line_format = line_format
+        self.request_lines = lines
         self.stamps = stamps
         self.wanted = wanted
         self.rest = rest
@@ -52,14 +52,14 @@ class CompiledJob:
 
     def made_of(self) -> str:
         """Changes whenever `rows` may yield something else: the dataset's files, or what picks and names its rows."""
-        return f"{shard.identity_of(self.job)} {self.stamps}"
+        return f"{shard.identity_of(self.job, self.request_lines)} {self.stamps}"
 
     def save(self, path: Path) -> None:
         """Write what was compiled to `path`, for `load`. Raises DataError when the dataset changed since."""
         content = content_digest(self.job.dataset, self.root)
         self.check_unchanged()
         parts = shard.Parts(self.stamps, self.wanted, self.positions, self.rest, self.rest_at)
-        shard.write(path, self.job, self.line_format, content, parts)
+        shard.write(path, self.job, self.request_lines, content, parts)
 
     def rows(self) -> Iterator[RowView]:
         """Every wanted row in input order. Raises DataError when the dataset changed since it was compiled."""
@@ -93,7 +93,7 @@ class CompiledJob:
     def _lines(self, ordinals: Iterable[int], end: bytes = b"") -> Iterator[_Lines]:
         """Some rows after others, their keys compared with the compiled ones; each line with `end`."""
         self.check_unchanged()
-        ready = program(self.job, self.line_format)
+        ready = program(self.job, self.request_lines)
         asked = ordinals if isinstance(ordinals, array | range) else array("I", ordinals)
         positions = self.positions
         at = asked if positions is None else array("I", [positions[ordinal] for ordinal in asked])
@@ -124,7 +124,7 @@ class CompiledJob:
         blocks = open_blocks(dataset, self.root, self.positions, checked=False)
         if ids.is_template(dataset):
             blocks, ahead = tee(blocks)
-            found = program(self.job, self.line_format).template_ids(chain.from_iterable(ahead))
+            found = program(self.job, self.request_lines).template_ids(chain.from_iterable(ahead))
             return ((block, list(islice(found, len(block)))) for block in blocks)
         if dataset.id is not None:
             column = dataset.id
@@ -149,21 +149,21 @@ def lines_of(made: _Lines) -> Iterator[Line]:
     return map(Line, keys, map(b"".join, lines))
 
 
-def load(path: Path, job: Job, root: Path, line_format: LineFormat) -> CompiledJob | None:
+def load(path: Path, job: Job, root: Path, lines: Lines) -> CompiledJob | None:
     """The compiled job saved in `path`; None if there is none, it is damaged, or it is of something else.
 
     Stats decide whether the dataset changed; files that were touched, or checked out anew, are hashed, and equal
     content counts as unchanged. Raises DataError when the dataset's files are not there.
     """
-    parts = shard.read(path, job, root, line_format)
+    parts = shard.read(path, job, root, lines)
     if parts is None:
         return None
-    return CompiledJob(job, root, line_format, parts.stamps, parts.wanted, parts.rest, parts.rest_at, parts.positions)
+    return CompiledJob(job, root, lines, parts.stamps, parts.wanted, parts.rest, parts.rest_at, parts.positions)
 
 
-def program(job: Job, line_format: LineFormat) -> Program:
+def program(job: Job, lines: Lines) -> Program:
     """The job made ready for rows. Raises SpecError."""
     # Jinja2 takes 50 ms to import: a plan that finds everything compiled does without
     from runner.compile.program import program_of
 
-    return program_of(job, line_format)
+    return program_of(job, lines)

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from runner.compile import digest, ids, requests
+from runner.compile import digest, ids, wireid
 from runner.compile.compiled import KEY_BYTES
 from runner.compile.parse import parse
 from runner.compile.stream import Rendering, RowFailure
 from runner.compile.template import Source, Template, suggestion
 from runner.data.rows import Block, SourceRow
 from runner.errors import DataError, Mark, Problem, SpecError
-from runner.job.capabilities import LineFormat
+from runner.job.body import BodyPlan
 from runner.job.project import Dataset, Job, Prompt
+from runner.remotes.vendor import Envelope, Lines
 
 _GROUPED = 256
 
@@ -37,10 +38,10 @@ class Program(msgspec.Struct, frozen=True):
     id_template: Template | None
     id_column: str | None
     where: Template | None
-    body: requests.Body
+    body: BodyPlan
     static_characters: int  # of the other messages
     digester: digest.Digester
-    envelope: tuple[bytes, bytes, bytes]
+    envelope: Envelope
 
     def requests(self, blocks: Iterable[Block], filtered: bool = False) -> Iterator[Requests | Problem]:
         """The wanted rows as requests, and what is wrong with those that cannot be. filtered: `where` has been applied
@@ -114,7 +115,7 @@ class Program(msgspec.Struct, frozen=True):
             raise DataError(asked.message, hint=asked.hint, mark=asked.mark)
         keys = [digest[:KEY_BYTES] for digest in self.digester.each(asked.bodies)]
         head, middle, tail = self.envelope
-        custom_ids = requests.custom_ids(asked.ids, keys)
+        custom_ids = wireid.custom_ids(asked.ids, keys)
         return keys, zip(repeat(head), custom_ids, repeat(middle), asked.bodies, repeat(tail + end))
 
     def template_ids(self, rows: Iterable[SourceRow]) -> Iterator[str]:
@@ -143,17 +144,16 @@ def _sound(rendering: Rendering, rows: Iterable[SourceRow]) -> Iterator[tuple[So
         yield row, texts
 
 
-def program_of(job: Job, line_format: LineFormat) -> Program:
+def program_of(job: Job, lines: Lines) -> Program:
     """Raises SpecError with every problem of the job's templates, or for params that cannot be sent."""
     parsed = templates_of(job.prompt)
     where, id_template = where_of(job.dataset), id_of(job.dataset)
     static = {i: t.renderer()({}) for i, t in enumerate(parsed) if t.is_static}
     try:
-        body, left = requests.with_static(requests.body_of(job, line_format), static)
+        body, left = lines.body(job).with_static(static)
     except UnicodeEncodeError as error:
         words = f"prompt `{job.prompt.key}` holds half of a surrogate pair"
         raise SpecError([Problem(job.prompt.mark, words)]) from error
-    model = job.model.name if line_format is LineFormat.FIREWORKS else ""
     return Program(
         texts=tuple(parsed[i] for i in left),
         id_template=id_template,
@@ -162,9 +162,9 @@ def program_of(job: Job, line_format: LineFormat) -> Program:
         body=body,
         static_characters=sum(len(text) for i, text in static.items() if i not in left),
         digester=digest.digester(
-            job.model.provider, job.model.endpoint, job.replicate, model, body.pieces[0], job.model.options
+            job.model.provider, job.model.endpoint, job.replicate, *lines.identity(job), prefix=body.pieces[0]
         ),
-        envelope=requests.envelope(job.model.endpoint, line_format),
+        envelope=lines.envelope(job.model.endpoint),
     )
 
 

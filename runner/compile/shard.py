@@ -16,13 +16,12 @@ from typing import IO, Any, NamedTuple
 
 import msgspec
 
-from runner.compile import requests
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Wanted
-from runner.compile.digest import deciding
 from runner.data.files import FileStamp, content_digest, signature
 from runner.errors import DataError, SpecError
-from runner.job.capabilities import LineFormat
+from runner.job.params import params_of
 from runner.job.project import Job
+from runner.remotes.vendor import Lines
 
 SCHEME = "runner-compiled/1"
 REST_BYTES = DIGEST_BYTES - KEY_BYTES
@@ -44,7 +43,7 @@ class Parts(NamedTuple):
 class _Header(msgspec.Struct, forbid_unknown_fields=True):
     scheme: str
     identity: str
-    line_format: str
+    lines: str  # how they are made
     stamps: list[FileStamp]
     content: str  # SHA-256 of what the dataset's files hold
     rows: int
@@ -53,8 +52,8 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True):
     sha256: str  # of everything after the header's line
 
 
-def identity_of(job: Job) -> str:
-    """SHA-256 (hex) over all that a compiled job depends on besides its dataset's bytes and the line format.
+def identity_of(job: Job, lines: Lines) -> str:
+    """SHA-256 (hex) over all that a compiled job depends on besides its dataset's bytes.
 
     Names of jobs, datasets, prompts and files, window, output and price are not in it. Raises SpecError for params
     that cannot be sent.
@@ -62,7 +61,7 @@ def identity_of(job: Job) -> str:
     dataset, prompt, model = job.dataset, job.prompt, job.model
     parts: list[Any] = [
         SCHEME,
-        [model.provider, model.endpoint, model.name, requests.params_of(job), job.replicate, *deciding(model.options)],
+        [model.provider, model.endpoint, model.name, params_of(job), job.replicate, *lines.identity(job)],
         [[message.role, message.content] for message in prompt.messages],
         [prompt.response_format, prompt.tools],
         [dataset.id, dataset.where, dataset.sample_rows, dataset.sample_seed],
@@ -72,15 +71,15 @@ def identity_of(job: Job) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write(path: Path, job: Job, line_format: LineFormat, content: str, parts: Parts) -> None:
+def write(path: Path, job: Job, lines: Lines, content: str, parts: Parts) -> None:
     """Write beside `path` and rename. content: digest of the dataset's files as they were compiled."""
     whole = hashlib.sha256()
     for piece in _payload(parts):
         whole.update(piece)
     header = _Header(
         scheme=SCHEME,
-        identity=identity_of(job),
-        line_format=line_format.value,
+        identity=identity_of(job, lines),
+        lines=lines.name,
         stamps=list(parts.stamps),
         content=content,
         rows=len(parts.wanted),
@@ -98,26 +97,26 @@ def write(path: Path, job: Job, line_format: LineFormat, content: str, parts: Pa
         beside.unlink(missing_ok=True)
 
 
-def read(path: Path, job: Job, root: Path, line_format: LineFormat) -> Parts | None:
+def read(path: Path, job: Job, root: Path, lines: Lines) -> Parts | None:
     """What `path` holds if it is sound, and of this job with its dataset as it is now; else None."""
     stamps = signature(job.dataset, root)
     try:
         with open(path, "rb") as file:
             saved_ns = os.fstat(file.fileno()).st_mtime_ns
             header = msgspec.json.decode(file.readline(_MAX_HEADER), type=_Header)
-            if not _is_of(header, job, line_format) or not _is_current(header, stamps, saved_ns, job, root):
+            if not _is_of(header, job, lines) or not _is_current(header, stamps, saved_ns, job, root):
                 return None
             return _parts(file, header, stamps)
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
-def _is_of(header: _Header, job: Job, line_format: LineFormat) -> bool:
+def _is_of(header: _Header, job: Job, lines: Lines) -> bool:
     try:
-        identity = identity_of(job)
+        identity = identity_of(job, lines)
     except SpecError:
         return False
-    same = header.scheme == SCHEME and header.identity == identity and header.line_format == line_format.value
+    same = header.scheme == SCHEME and header.identity == identity and header.lines == lines.name
     return same and (header.rows > 0 or job.allow_empty)
 
 

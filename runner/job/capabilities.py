@@ -15,13 +15,6 @@ class EffectClass(Enum):
     BLIND = "blind"  # neither: an unknown outcome stays unknown
 
 
-class LineFormat(Enum):
-    """The envelope of one request line."""
-
-    OPENAI = "openai"  # {"custom_id","method","url","body":{"model",...}}
-    FIREWORKS = "fireworks"  # {"custom_id","body":{...}}; the model is set on the job
-
-
 class Windows(msgspec.Struct, frozen=True):
     """Completion windows in hours: either listed, or anything from `low` to `high`."""
 
@@ -52,11 +45,11 @@ class Capabilities(msgspec.Struct, frozen=True):
     """One remote's card."""
 
     effect: EffectClass
-    line_format: LineFormat
     endpoints: tuple[str, ...]
     windows: Windows = Windows()
     limits: Limits = Limits()
     can_resume: bool = False  # continue-from
+    knows_system_prompt: bool = False  # a batch as a whole is told the system message of its rows
     can_list: bool = True
     is_one_by_one: bool = False  # every request is a call of its own, with a receipt of its own
     is_free: bool = False  # the embedded server costs nothing and asks nothing

@@ -16,11 +16,13 @@ from runner.errors import Problem, RunnerError, SpecError, UsageError
 from runner.job import project
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
+from runner.remotes.fireworks import lines as fireworks_lines
 from runner.remotes.fireworks import profile as fireworks
 from runner.remotes.fireworks_audio import profile as audio
+from runner.remotes.openai import lines as openai_lines
 from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
 from runner.remotes.transport.origins import fault_in, host_of, path_in, shown
-from runner.remotes.vendor import Declared, Provider
+from runner.remotes.vendor import Declared, Lines, Provider
 
 if TYPE_CHECKING:
     from runner.remotes.audio import AudioProvider
@@ -69,6 +71,14 @@ def card_of(provider: project.Provider) -> Capabilities:
     if provider.kind == FIREWORKS_AUDIO:
         return audio_card_of(provider)
     return capabilities_of(_profile(provider))
+
+
+def lines_of(provider: project.Provider) -> Lines:
+    """What a line of a provider is. Raises SpecError where it takes recordings only."""
+    if provider.kind == FIREWORKS:
+        return fireworks_lines.LINES
+    _profile(provider)
+    return openai_lines.LINES
 
 
 def audio_card_of(provider: project.Provider) -> Capabilities:

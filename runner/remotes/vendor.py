@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
+from runner.job.body import BodyPlan
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Observed, Origin, ResultFile
+from runner.job.project import Job
 from runner.job.project import Provider as ProviderBlock
 
 if TYPE_CHECKING:
@@ -64,6 +66,33 @@ class Declared(msgspec.Struct, frozen=True):
     written: tuple[str, ...] = ("model", "messages", "input", "prompt", "stream")  # params that runner itself writes
     endpoints: tuple[str, ...] = ()  # that a model may name; empty: every one we know
     roles: tuple[str, ...] = ()  # of messages; empty: every one we know
+
+
+class Envelope(NamedTuple):
+    """The bytes of a request line before the custom_id, between it and the body, and after the body."""
+
+    head: bytes
+    middle: bytes
+    tail: bytes
+
+
+class Lines(Protocol):
+    """What a line of a remote is. Pure. Every byte of it is part of a request's identity: golden digests hold it."""
+
+    @property
+    def name(self) -> str:
+        """What compiled jobs remember it by."""
+        ...
+
+    def body(self, job: Job) -> BodyPlan:
+        """How the bodies of a job are put together. Raises SpecError for what the vendor cannot be asked."""
+        ...
+
+    def envelope(self, endpoint: str) -> Envelope: ...
+
+    def identity(self, job: Job) -> tuple[str, ...]:
+        """What enters a request's digest beside its body, in order: the model where no body names it, options."""
+        ...
 
 
 class Upload(msgspec.Struct, frozen=True):

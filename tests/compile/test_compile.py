@@ -18,13 +18,14 @@ from runner.compile import shard
 from runner.compile.compile import CompiledJob, compile_job, identity_of, load
 from runner.compile.faults import RowsFailed
 from runner.compile.render import check_templates
-from runner.compile.requests import key_of
+from runner.compile.wireid import key_of
 from runner.errors import DataError, Mark, SpecError
-from runner.job.capabilities import LineFormat
 from runner.job.project import Job, Message, Project, Prompt
+from runner.remotes.fireworks import lines as fireworks
+from runner.remotes.openai import lines as openai
 from tests.compile.made import COUNTRIES, job_of, write_rows
 
-OPENAI = LineFormat.OPENAI
+OPENAI = openai.LINES
 
 
 def ids_of(root: Path, job: Job) -> list[str]:
@@ -246,8 +247,8 @@ def test_a_saved_job_of_something_else_is_not_loaded(tmp_path: Path) -> None:
         job_of([("system", "What is the capital of {{ country }}?")]),
     ]
     assert all(load(saved, other, tmp_path, OPENAI) is None for other in others)
-    assert len({identity_of(other) for other in [job, *others]}) == len(others) + 1
-    assert load(saved, job, tmp_path, LineFormat.FIREWORKS) is None
+    assert len({identity_of(other, OPENAI) for other in [job, *others]}) == len(others) + 1
+    assert load(saved, job, tmp_path, fireworks.LINES) is None
     assert load(tmp_path / "gone", job, tmp_path, OPENAI) is None
     assert load(saved, replace(job, window_hours=48, output="y", name="k"), tmp_path, OPENAI) is not None
 
@@ -329,7 +330,7 @@ def test_check_templates_is_content_with_what_compiles(tmp_path: Path) -> None:
 def test_the_static_half_of_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
     write_rows(tmp_path, COUNTRIES)
     job = job_of("\ud800")
-    assert len(identity_of(job)) == 64
+    assert len(identity_of(job, openai.LINES)) == 64
     with pytest.raises(SpecError, match="1 problem"):
         compile_job(job, tmp_path, OPENAI)
 
@@ -348,9 +349,11 @@ MEMORY = """
 import sys
 from pathlib import Path
 from runner.compile.compile import compile_job
-from runner.job.capabilities import LineFormat
+from runner.remotes.fireworks import lines as fireworks
+from runner.remotes.openai import lines as openai
+from runner.remotes.vendor import Lines
 from tests.compile.made import job_of
-compiled = compile_job(job_of("{{ n }}", dataset={"id": "n"}), Path(sys.argv[1]), LineFormat.OPENAI)
+compiled = compile_job(job_of("{{ n }}", dataset={"id": "n"}), Path(sys.argv[1]), openai.LINES)
 sum(1 for _ in compiled.rows())
 (peak,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
 print(peak)

@@ -17,11 +17,13 @@ from msgspec.structs import replace
 
 from runner.compile import digest
 from runner.compile.compile import CompiledJob, compile_job
-from runner.compile.requests import custom_id_of, key_of
 from runner.compile.shard import identity_of
+from runner.compile.wireid import custom_id_of, key_of
 from runner.errors import SpecError
-from runner.job.capabilities import LineFormat
 from runner.job.project import Job
+from runner.remotes.fireworks import lines as fireworks
+from runner.remotes.openai import lines as openai
+from runner.remotes.vendor import Lines
 from tests.compile.made import COUNTRIES, job_of, write_rows
 
 SCHEMA = {
@@ -34,12 +36,12 @@ CHAT = job_of(
 )
 
 
-def compiled(root: Path, job: Job, line_format: LineFormat = LineFormat.OPENAI) -> CompiledJob:
-    return compile_job(job, root, line_format)
+def compiled(root: Path, job: Job, lines: Lines = openai.LINES) -> CompiledJob:
+    return compile_job(job, root, lines)
 
 
-def body_of(root: Path, job: Job, line_format: LineFormat = LineFormat.OPENAI) -> bytes:
-    (line,) = compiled(root, job, line_format).lines([0])
+def body_of(root: Path, job: Job, lines: Lines = openai.LINES) -> bytes:
+    (line,) = compiled(root, job, lines).lines([0])
     return line.data.partition(b'"body":')[2][:-1]
 
 
@@ -61,7 +63,7 @@ def endpoint(path: str, **more: Any) -> Job:
 GOLDEN = {
     "chat": (
         CHAT,
-        LineFormat.OPENAI,
+        openai.LINES,
         (
             '{"model":"gpt-x","max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"messages":['
             '{"role":"system","content":"You are a géographe."},{"role":"user","content":"Capital of Perú? \u2028"}]}'
@@ -70,7 +72,7 @@ GOLDEN = {
     ),
     "fireworks": (
         CHAT,
-        LineFormat.FIREWORKS,
+        fireworks.LINES,
         (
             '{"max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"messages":['
             '{"role":"system","content":"You are a géographe."},{"role":"user","content":"Capital of Perú? \u2028"}]}'
@@ -79,7 +81,7 @@ GOLDEN = {
     ),
     "fireworks with a precision": (
         replace(CHAT, model=replace(CHAT.model, options={"precision": "FP8", "placement": {"region": "US"}})),
-        LineFormat.FIREWORKS,
+        fireworks.LINES,
         (
             '{"max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"messages":['
             '{"role":"system","content":"You are a géographe."},{"role":"user","content":"Capital of Perú? \u2028"}]}'
@@ -88,7 +90,7 @@ GOLDEN = {
     ),
     "schema": (
         replace(CHAT, prompt=replace(CHAT.prompt, response_format=SCHEMA, tools=({"z": 1, "a": 2.0},))),
-        LineFormat.OPENAI,
+        openai.LINES,
         (
             '{"model":"gpt-x","max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"response_format":'
             '{"type":"json_schema","json_schema":{"name":"c","schema":{"type":"object","properties":{"b":{},"a":{}}},'
@@ -99,7 +101,7 @@ GOLDEN = {
     ),
     "responses": (
         replace(endpoint("/v1/responses"), prompt=replace(CHAT.prompt, response_format=SCHEMA)),
-        LineFormat.OPENAI,
+        openai.LINES,
         (
             '{"model":"gpt-x","max_tokens":64,"stop":["\\n","é"],"temperature":0,"top_p":0.5,"text":{"format":'
             '{"type":"json_schema","name":"c","schema":{"type":"object","properties":{"b":{},"a":{}}},"strict":true}},'
@@ -110,13 +112,13 @@ GOLDEN = {
     ),
     "embeddings": (
         endpoint("/v1/embeddings", params={"dimensions": 256.0}),
-        LineFormat.OPENAI,
+        openai.LINES,
         '{"model":"gpt-x","dimensions":256,"input":"You are a géographe.\\n\\nCapital of Perú? \u2028"}',
         "d56d72c116a18773a57ce650ca4174944623e452c983a51555d8eb4ac2ee14c5",
     ),
     "completions": (
         endpoint("/v1/completions", params={}),
-        LineFormat.OPENAI,
+        openai.LINES,
         '{"model":"gpt-x","prompt":"You are a géographe.\\n\\nCapital of Perú? \u2028"}',
         "0f5b435e832b6d1dac5080af1f0c3b7501448cb2ee4e7340a996c692ff8ee3d8",
     ),
@@ -125,22 +127,22 @@ GOLDEN = {
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_golden_bodies_and_digests(tmp_path: Path, name: str) -> None:
-    job, line_format, body, expected = GOLDEN[name]
+    job, lines, body, expected = GOLDEN[name]
     write_rows(tmp_path, COUNTRIES[:1])
-    assert body_of(tmp_path, job, line_format).decode() == body
-    (row,) = compiled(tmp_path, job, line_format).rows()
-    model = "gpt-x" if line_format is LineFormat.FIREWORKS else ""
+    assert body_of(tmp_path, job, lines).decode() == body
+    (row,) = compiled(tmp_path, job, lines).rows()
+    model = "gpt-x" if lines is fireworks.LINES else ""
     assert row.digest.hex() == by_hand(job, body.encode(), model) == expected
 
 
 def test_lines_of_both_envelopes(tmp_path: Path) -> None:
     write_rows(tmp_path, COUNTRIES[:1])
     job = job_of(dataset={"id": "code"})
-    for line_format, between in (
-        (LineFormat.OPENAI, '"method":"POST","url":"/v1/chat/completions",'),
-        (LineFormat.FIREWORKS, ""),
+    for lines, between in (
+        (openai.LINES, '"method":"POST","url":"/v1/chat/completions",'),
+        (fireworks.LINES, ""),
     ):
-        one = compiled(tmp_path, job, line_format)
+        one = compiled(tmp_path, job, lines)
         (line,) = one.lines([0])
         assert line.data.startswith(f'{{"custom_id":"{custom_id_of("PE", line.key)}",{between}"body":{{'.encode())
         assert msgspec.json.decode(line.data)["body"]["messages"][0]["content"] == "What is the capital of Perú?"
@@ -234,7 +236,7 @@ def test_nothing_else_changes_the_digest(tmp_path: Path) -> None:
 
 def test_the_model_outside_the_body_is_part_of_the_digest(tmp_path: Path) -> None:
     write_rows(tmp_path, COUNTRIES[:1])
-    one, two = (compiled(tmp_path, job_of(model={"name": n}), LineFormat.FIREWORKS) for n in ("a", "b"))
+    one, two = (compiled(tmp_path, job_of(model={"name": n}), fireworks.LINES) for n in ("a", "b"))
     assert one.wanted.keys != two.wanted.keys
 
 
@@ -243,10 +245,10 @@ def test_precision_makes_another_request_and_placement_does_not(tmp_path: Path) 
     options: list[dict[str, Any]] = [{}, {"precision": "FP8"}, {"precision": "BF16"}]
     jobs = [job_of(model={"options": chosen}) for chosen in options]
     placed = [job_of(model={"options": {**chosen, "placement": {"region": "US"}}}) for chosen in options]
-    keys = [bytes(compiled(tmp_path, job, LineFormat.FIREWORKS).wanted.keys) for job in (*jobs, *placed)]
+    keys = [bytes(compiled(tmp_path, job, fireworks.LINES).wanted.keys) for job in (*jobs, *placed)]
     assert len(set(keys[:3])) == 3
     assert keys[:3] == keys[3:]
-    shards = [identity_of(job) for job in (*jobs, *placed)]
+    shards = [identity_of(job, fireworks.LINES) for job in (*jobs, *placed)]
     assert len(set(shards[:3])) == 3
     assert shards[:3] == shards[3:]
 
@@ -258,8 +260,8 @@ def test_a_prefix_hashed_before_gives_the_same_digest(
     provider: str, endpoint: str, replicate: int, model: str, body: bytes, data: st.DataObject
 ) -> None:
     prefix = body[: data.draw(st.integers(0, len(body)))]
-    digester = digest.digester(provider, endpoint, replicate, model, prefix)
-    assert digester(body) == digester(body) == digest.of(provider, endpoint, replicate, model, body)
+    digester = digest.digester(provider, endpoint, replicate, model, prefix=prefix)
+    assert digester(body) == digester(body) == digest.of(provider, endpoint, replicate, model, body=body)
 
 
 @pytest.mark.parametrize(

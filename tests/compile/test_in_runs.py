@@ -15,11 +15,11 @@ from runner.compile.program import Requests, program_of
 from runner.data.block import Block
 from runner.data.rows import open_blocks
 from runner.errors import DataError, Mark
-from runner.job.capabilities import LineFormat
 from runner.job.project import Job
+from runner.remotes.openai import lines as openai
 from tests.compile.made import job_of, write_rows
 
-OPENAI = LineFormat.OPENAI
+OPENAI = openai.LINES
 ROWS: list[dict[str, Any]] = [
     {"n": n, "t": "x" * (n % 300), "q": 'a "b": c :' * (n % 2), "in": {"deep": [n]}} for n in range(3000)
 ]

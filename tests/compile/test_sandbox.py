@@ -14,7 +14,7 @@ import pytest
 
 from runner.compile.compile import compile_job, preview
 from runner.errors import DataError, RunnerError, SpecError
-from runner.job.capabilities import LineFormat
+from runner.remotes.openai import lines as openai
 from tests.compile.made import job_of, write_rows
 
 ROW: dict[str, Any] = {
@@ -140,12 +140,12 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A rendering process is there: its start is not what is timed here."""
     root = tmp_path_factory.mktemp("warm")
     write_rows(root, [ROW])
-    list(preview(job_of("{{ name | upper }}"), root, LineFormat.OPENAI))
+    list(preview(job_of("{{ name | upper }}"), root, openai.LINES))
 
 
 def rendered(root: Path, template: str) -> str:
     write_rows(root, [ROW])
-    (line,) = preview(job_of(template, model={"endpoint": "/v1/completions"}), root, LineFormat.OPENAI)
+    (line,) = preview(job_of(template, model={"endpoint": "/v1/completions"}), root, openai.LINES)
     text = msgspec.json.decode(line.data)["body"]["prompt"]
     assert isinstance(text, str)
     return text
@@ -155,7 +155,7 @@ def rendered(root: Path, template: str) -> str:
 def test_escapes_are_refused(tmp_path: Path, template: str) -> None:
     write_rows(tmp_path, [ROW])
     with pytest.raises((SpecError, DataError)) as caught:
-        compile_job(job_of(template), tmp_path, LineFormat.OPENAI)
+        compile_job(job_of(template), tmp_path, openai.LINES)
     assert "rendering process" not in str(caught.value)
 
 
@@ -164,7 +164,7 @@ def test_bombs_are_refused_within_two_seconds(tmp_path: Path, template: str) -> 
     write_rows(tmp_path, [ROW])
     started = processor_seconds()
     with pytest.raises((SpecError, DataError)) as caught:
-        compile_job(job_of(template), tmp_path, LineFormat.OPENAI)
+        compile_job(job_of(template), tmp_path, openai.LINES)
     assert processor_seconds() - started < 2
     assert mentions_the_template(caught.value)
 
@@ -216,7 +216,7 @@ def test_a_runaway_row_is_named(tmp_path: Path) -> None:
     write_rows(tmp_path, [{"n": 3}] * 300 + [{"n": 9999}] + [{"n": 3}] * 300)
     template = "{% for a in range(n) %}{% for b in range(n) %}{% endfor %}{% endfor %}ok"
     with pytest.raises(DataError) as caught:
-        compile_job(job_of([("system", "{{ n + 1 }}"), ("user", template)]), tmp_path, LineFormat.OPENAI)
+        compile_job(job_of([("system", "{{ n + 1 }}"), ("user", template)]), tmp_path, openai.LINES)
     assert "the user message of prompt `capital` takes more than half a second" in caught.value.message
     assert "`a.jsonl:301`" in caught.value.message
     assert str(caught.value.mark) == "s.yaml:20"
@@ -225,7 +225,7 @@ def test_a_runaway_row_is_named(tmp_path: Path) -> None:
 def test_many_slow_rows_are_not_a_runaway(tmp_path: Path) -> None:
     write_rows(tmp_path, [{"n": 300}] * 300)
     template = "{% for a in range(n) %}{% for b in range(n) %}{% endfor %}{% endfor %}ok"
-    assert len(compile_job(job_of(template), tmp_path, LineFormat.OPENAI).wanted) == 300
+    assert len(compile_job(job_of(template), tmp_path, openai.LINES).wanted) == 300
 
 
 def test_the_process_sees_no_environment_and_no_current_directory(

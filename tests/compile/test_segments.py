@@ -233,13 +233,15 @@ import sys
 from pathlib import Path
 from runner.compile.compile import compile_job
 from runner.compile.render import check_templates
-from runner.job.capabilities import LineFormat
+from runner.remotes.fireworks import lines as fireworks
+from runner.remotes.openai import lines as openai
+from runner.remotes.vendor import Lines
 from runner.job.project import Project
 from tests.compile.made import job_of
 root = Path(sys.argv[1])
 job = job_of("{{ country }} {{ code }}", dataset={"id": "{{ code }}", "where": "{{ code }}"})
 assert check_templates(Project("p", root, (job,), {}, ())) == []
-assert sum(1 for _ in compile_job(job, root, LineFormat.OPENAI).rows()) > 0
+assert sum(1 for _ in compile_job(job, root, openai.LINES).rows()) > 0
 assert "jinja2" not in sys.modules
 """
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
-from runner.job.capabilities import Capabilities, EffectClass, Limits, LineFormat, Windows
+from runner.job.capabilities import Capabilities, EffectClass, Limits, Windows
 from runner.job.observed import Observed, Origin, Phase, ResultFile
 from runner.remotes.vendor import LineageFile, Submission, Upload
 from tests.simulation.remote import Remote, RemoteBatch
@@ -22,7 +22,6 @@ LONGEST_CALL = 30.0
 def card_of(*, is_named: bool, settle_seconds: float, lines: int, poll_seconds: float) -> Capabilities:
     return Capabilities(
         effect=EffectClass.NAMED if is_named else EffectClass.TAGGED,
-        line_format=LineFormat.FIREWORKS if is_named else LineFormat.OPENAI,
         endpoints=("/v1/chat/completions",),
         windows=Windows(allowed=(24, 48)),
         limits=Limits(lines=lines, size_bytes=100_000),

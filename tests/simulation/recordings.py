@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from runner.compile.audio import Asked, CompiledAudio
 from runner.compile.compiled import RowView, Wanted
-from runner.compile.requests import custom_id_of
+from runner.compile.wireid import custom_id_of
 from runner.errors import DataError, Mark
 from runner.job.project import AudioJob, Model, Project, Provider
 from runner.state.grouped import Item

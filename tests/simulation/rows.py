@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from runner.compile.compiled import Line, RowView, Wanted
-from runner.compile.requests import custom_id_of
+from runner.compile.wireid import custom_id_of
 from runner.errors import Mark
 from runner.job.project import Dataset, Job, Model, Project, Prompt, Provider
 from tests.simulation.world import World

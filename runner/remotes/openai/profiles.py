@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from runner.errors import Problem, SpecError
-from runner.job.capabilities import Capabilities, EffectClass, Limits, LineFormat, Windows
+from runner.job.capabilities import Capabilities, EffectClass, Limits, Windows
 from runner.job.observed import Phase
 from runner.job.project import ENDPOINTS, Provider
 
@@ -319,7 +319,6 @@ def capabilities_of(profile: Profile) -> Capabilities:
     is_tagged = can_list and (profile.metadata.supported or profile.list.echoes_input)
     return Capabilities(
         effect=EffectClass.TAGGED if is_tagged else EffectClass.BLIND,
-        line_format=LineFormat.OPENAI,
         endpoints=profile.endpoints,
         windows=_windows_of(profile.window),
         limits=Limits(

@@ -9,7 +9,7 @@ import pytest
 
 from runner.errors import Mark, SpecError
 from runner.job import project
-from runner.job.capabilities import EffectClass, LineFormat
+from runner.job.capabilities import EffectClass
 from runner.job.observed import Counts, Phase
 from runner.remotes.openai.profiles import PROFILES, capabilities_of, profile_of
 from runner.remotes.registry import base_url_of, card_of
@@ -37,7 +37,7 @@ def test_every_profile_is_in_the_table() -> None:
 def test_the_card(name: str) -> None:
     _, accepted, refused, lines, size_bytes = CARDS[name]
     card = card_of(spec_of(name))
-    assert (card.effect, card.line_format, card.can_resume) == (EffectClass.TAGGED, LineFormat.OPENAI, False)
+    assert (card.effect, card.knows_system_prompt, card.can_resume) == (EffectClass.TAGGED, False, False)
     assert all(card.windows.accepts(hours) for hours in accepted)
     assert not any(card.windows.accepts(hours) for hours in refused)
     assert (card.limits.lines, card.limits.size_bytes) == (lines, size_bytes)

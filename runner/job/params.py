@@ -1,0 +1,37 @@
+"""A model's params as they are sent: one spelling for what means the same, since it is part of a request's identity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from runner.errors import Problem, SpecError
+from runner.job.project import Job
+
+_AUTHORS_ORDER = frozenset({"response_format", "tools", "text"})  # params that carry schemas
+_EXACT = 2**53  # integral floats below it are the integers they print as
+
+
+def params_of(job: Job) -> dict[str, Any]:
+    """The model's params as sent: sorted by key, integral floats as integers. Raises SpecError for NaN and infinity."""
+    try:
+        return {key: _canonical(value, key) for key, value in sorted(job.model.params.items())}
+    except ValueError as error:
+        raise SpecError([Problem(job.model.mark, f"model `{job.model.key}`: {error}")]) from error
+
+
+def _canonical(value: Any, top: str) -> Any:
+    """One spelling for equal params. Keys inside a schema keep the author's order, which models can see."""
+    match value:
+        case float():
+            if not math.isfinite(value):
+                raise ValueError(f"`{top}` is {value}, which cannot be sent")
+            return int(value) if value.is_integer() and abs(value) < _EXACT else value
+        case Mapping():
+            items = value.items() if top in _AUTHORS_ORDER else sorted(value.items())
+            return {key: _canonical(item, top) for key, item in items}
+        case list() | tuple():
+            return [_canonical(item, top) for item in value]
+        case _:
+            return value
