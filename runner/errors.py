@@ -12,7 +12,8 @@ RunnerError                     1
 `- RemoteError                  1   a provider; `status`, its words, its request id
    |- NotSent                       nothing can have reached the remote: sending again is safe
    |- Refused                       a definite no (4xx): nothing was created
-   |  |- AuthFailed                 401, 403
+   |  |- AuthFailed                 401, 403, or no key at all
+   |  |  `- NotBound             5   a key that nobody allowed to go to this host: nothing was sent
    |  |- NotFound                   404
    |  `- RateLimited                429 that passes, with `retry_after` seconds if the remote said so
    `- OutcomeUnknown                timeout, cut connection, 5xx, unreadable 2xx: it may have happened
@@ -140,6 +141,25 @@ class Refused(RemoteError):
 
 class AuthFailed(Refused):
     """401 or 403."""
+
+
+class NotBound(AuthFailed):
+    """A host that was not asked, because nobody allowed the key to go there; `why` says so in a few words.
+
+    binding: the variable and the host that would have to be bound; None where no binding would do.
+    """
+
+    exit_code = BlockedError.exit_code
+
+    def __init__(self, why: str, *, hint: str, binding: tuple[str, str] | None = None) -> None:
+        self.why = f"not asked: {why}"
+        self.binding = binding
+        super().__init__(f"{self.why}; `{self.command}` binds it" if binding else self.why, hint=hint)
+
+    @property
+    def command(self) -> str:
+        """What binds it."""
+        return f"runner keys bind {' '.join(self.binding)}" if self.binding else ""
 
 
 class NotFound(Refused):

@@ -183,9 +183,45 @@ def _api_path(value: str) -> str:
     return value
 
 
+# What names the receiver, frames the message or belongs to the connection (RFC 9110 section 7, RFC 9112), and what the
+# transport itself decides.
+_OF_THE_CONNECTION = frozenset(
+    [
+        "host",
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "content-range",
+        "expect",
+        "range",
+        "if-range",
+        "accept",
+        "accept-encoding",
+        "cookie",
+        "forwarded",
+        "via",
+        "http2-settings",
+    ]
+)
+
+
+def is_of_the_connection(header: str) -> bool:
+    """Whether nobody but the transport may set a header."""
+    name = header.lower()
+    return name in _OF_THE_CONNECTION or name.startswith(("proxy-", "x-forwarded-", ":"))
+
+
 def _header(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", value):
         raise complaint("must be the name of a header", "such as `api-key`")
+    if is_of_the_connection(value):
+        raise complaint(f"cannot be `{value[:40]}`, which belongs to the connection", "such as `api-key`")
     return value
 
 

@@ -119,6 +119,7 @@ def desire(project: Project, compiled: Mapping[str, AnyCompiled], remotes: Remot
 
 def _desired(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remotes) -> Desired:
     price = job.model.price
+    refused = remotes.refusal(job.model.provider)
     common = Desired(
         address=job.address,
         declared_at=job.mark,
@@ -138,6 +139,8 @@ def _desired(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remo
         budget_usd=job.budget,
         protect=job.protect,
         tags=job.tags,
+        barred=refused.why if refused else "",
+        unbar=(refused.command,) if refused and refused.command else (),
     )
     if isinstance(job, AudioJob):
         options = {"endpoint_id": job.endpoint_id} if job.endpoint_id else {}

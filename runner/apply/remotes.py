@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runner.clock import Clock
-from runner.errors import NotSent, RunnerError
+from runner.errors import NotBound, NotSent, RunnerError
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
 from runner.job.project import Project
@@ -43,6 +43,7 @@ class Remotes:
         self._clock = clock
         self._rng = rng
         self._may_start = may_start
+        self.bindings = registry.bindings_of(environ, project.root)
         self._read_only = read_only or environ.get("RUNNER_READONLY", "") not in ("", "0")
         self._open: dict[str, Provider] = {}
         self._open_audio: dict[str, AudioProvider] = {}
@@ -71,6 +72,10 @@ class Remotes:
             return registry.origin_of(spec, self._environ)
         identity = embedded.ensure_id(self._data_dir) if self._may_start else embedded.origin_id(self._data_dir)
         return Origin(name, f"embedded:{identity}" if identity else NOT_YET_MADE)
+
+    def refusal(self, name: str) -> NotBound | None:
+        """Why nobody here may speak to this provider, or None: the specs name its host, and a person allows it."""
+        return registry.refusal_of(self._spec(name), self._environ, self.bindings)
 
     def make_ready(self, name: str, model: str, say: Callable[[str], None]) -> None:
         """What has to be here before a model can be asked: the weights of one that runs on this machine."""
@@ -118,6 +123,7 @@ class Remotes:
             base_url=url,
             token=token,
             origin=origin,
+            bindings=self.bindings,
             read_only=self._read_only,
             clock=self._clock,
             rng=self._rng,
@@ -132,6 +138,7 @@ class Remotes:
             base_url=url,
             token=token,
             origin=origin,
+            bindings=self.bindings,
             read_only=self._read_only,
             clock=self._clock,
             rng=self._rng,

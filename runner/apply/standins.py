@@ -35,6 +35,9 @@ class StandIns(Remotes):
         super().__init__(project, environ=free, clock=clock, rng=rng, may_start=False)
         self._folder = folder
 
+    def refusal(self, name: str) -> None:
+        """Nothing is: no key leaves this machine."""
+
     def make_ready(self, name: str, model: str, say: object) -> None:
         """Nothing: one engine answers for every model."""
 
@@ -69,6 +72,8 @@ class StandIns(Remotes):
         variable = registry.key_variable_of(spec)
         if spec.kind != EMBEDDED and variable and not any(self._environ.get(v) for v in (variable, f"{variable}_FILE")):
             found.append(f"a key in `{variable}`")
+        if (refused := super().refusal(name)) is not None:
+            found.append(f"a yes to its host (`{refused.command}`)" if refused.command else "a key of its own")
         if self.lacks_account(name):
             found.append("an account")
         return found

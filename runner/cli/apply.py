@@ -71,6 +71,7 @@ def command(
     from msgspec.structs import replace
 
     from runner.apply.reconcile import apply
+    from runner.cli import keys
     from runner.cli.opening import opened
     from runner.cli.progress import watcher
     from runner.cli.question import Question, is_asked
@@ -95,7 +96,10 @@ def command(
             lock_seconds=lock_timeout,
             parallelism=parallelism,
         )
-    with opened(ctx.obj, given, terminal, writes=True, stop=stop, poll_seconds=poll_seconds) as session:
+    consent = keys.asker(yes=yes)
+    with opened(
+        ctx.obj, given, terminal, writes=True, stop=stop, poll_seconds=poll_seconds, consent=consent
+    ) as session:
         session.parallelism = parallelism
         asks = is_asked(yes=yes)
         guards = Guards(max_usd, session.project.budget, confirm_repay, first_run)

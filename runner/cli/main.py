@@ -21,6 +21,7 @@ COMMANDS = {
     "cache": "clear what can be computed again",
     "cancel": "stop batches that are in flight",
     "fetch": "bring the raw result files of a job, exactly as the remote sent them",
+    "keys": "say which key may go to which host",
     "models": "list and pull the models of the embedded server",
     "plan": "show what apply would do; changes nothing",
     "render": "print the requests a job would send",

@@ -6,7 +6,7 @@ import contextlib
 import os
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from runner.apply.desire import compile_all, desire
 from runner.apply.remotes import Remotes
@@ -16,6 +16,9 @@ from runner.apply.shadow import shadow_of
 from runner.apply.standins import StandIns
 from runner.cli.main import Settings
 from runner.clock import RealClock
+from runner.errors import NotBound
+from runner.job.project import Project
+from runner.remotes.transport.bindings import Binding
 from runner.spec.memo import load
 from runner.state.base import OverlayStore
 from runner.state.disk import DiskStore, view
@@ -33,8 +36,12 @@ def opened(
     writes: bool,
     stop: threading.Event | None = None,
     poll_seconds: float | None = None,
+    consent: Callable[[str, NotBound], bool] | None = None,
 ) -> Iterator[Session]:
-    """A session over the specs at `paths`. Without `writes` nothing on disk changes and no server is started."""
+    """A session over the specs at `paths`. Without `writes` nothing on disk changes and no server is started.
+
+    consent: asks a person whether a key may go to a host, and is told where that is written. A yes is kept.
+    """
     home = home_of(settings.root)
     if writes:
         home.prepare()
@@ -45,6 +52,8 @@ def opened(
     store = DiskStore(home.state) if writes else OverlayStore(view(home.state))
     try:
         compiled = compile_all(project, remotes, home.memo / "compiled", keeps=writes)
+        if consent is not None:
+            _ask(project, remotes, consent)
         yield Session(
             project=project,
             desired=desire(project, compiled, remotes),
@@ -61,6 +70,16 @@ def opened(
     finally:
         remotes.close()
         store.close()
+
+
+def _ask(project: Project, remotes: Remotes, consent: Callable[[str, NotBound], bool]) -> None:
+    """Once for each key and host that the jobs need and nobody decided about yet."""
+    for name in sorted({job.model.provider for job in project.jobs}):
+        refused = remotes.refusal(name)
+        if refused is not None and refused.binding is not None:
+            mark = project.providers[name].mark
+            if consent(f"provider `{name}`{f' at {mark}' if mark.file else ''}", refused):
+                remotes.bindings.keep(Binding(*refused.binding))
 
 
 @contextlib.contextmanager

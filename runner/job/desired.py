@@ -39,6 +39,8 @@ class Desired(msgspec.Struct, frozen=True):
     budget_usd: float | None = None
     protect: bool = False
     tags: tuple[str, ...] = ()
+    barred: str = ""  # why nothing may be sent to the provider from this machine; empty where all may
+    unbar: tuple[str, ...] = ()  # the exact commands that allow it
 
     @property
     def rows(self) -> int:

@@ -52,13 +52,22 @@ class Reason(StrEnum):
     PROTECTED = "the job is protected"
     FIRST_RUN = "nothing is known of earlier requests"
     OUTCOME_UNKNOWN = "no answer came, and asking again may pay twice"
+    NOT_ALLOWED = "nobody allowed it on this machine"
     IN_SYNC = "in sync"
     SHARED = "asked by another job"
     NOBODY_WANTS = "in flight, and no spec wants it any more"
 
 
 HOLDS_BACK = frozenset(
-    (Reason.OTHER_ORIGIN, Reason.NOTHING_FINISHED, Reason.OVER_BUDGET, Reason.REPAY, Reason.PROTECTED, Reason.FIRST_RUN)
+    (
+        Reason.OTHER_ORIGIN,
+        Reason.NOTHING_FINISHED,
+        Reason.OVER_BUDGET,
+        Reason.REPAY,
+        Reason.PROTECTED,
+        Reason.FIRST_RUN,
+        Reason.NOT_ALLOWED,
+    )
 )
 
 

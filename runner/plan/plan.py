@@ -138,6 +138,9 @@ def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent:
     blocks += _money(job, changes, guards, spent, max(answered, rows.counts[Row.REPLACE]), repaid)
     if changes and (unsure := guard.first_run(job, len(new) + len(again), _knows_nothing(job, rows, recorded), guards)):
         blocks.append(unsure)
+    if changes and job.barred:
+        rows_barred = len(new) + len(again)
+        blocks.append(Change(Action.BLOCK, Reason.NOT_ALLOWED, rows=rows_barred, detail=job.barred, unblock=job.unbar))
     if job.protect and repaid:
         detail = f"remove `protect: true` from the job at {job.declared_at} to allow it"
         blocks.append(Change(Action.BLOCK, Reason.PROTECTED, rows=repaid, detail=detail))

@@ -9,10 +9,11 @@ import functools
 import random
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from runner.clock import Clock
-from runner.errors import Problem, RunnerError, SpecError, UsageError
+from runner.errors import NotBound, Problem, RunnerError, SpecError, UsageError
 from runner.job import project
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
@@ -21,11 +22,13 @@ from runner.remotes.fireworks import profile as fireworks
 from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.openai import lines as openai_lines
 from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
+from runner.remotes.transport.bindings import NO_KEY, Binding, Bindings, covers, target_of
 from runner.remotes.transport.origins import fault_in, host_of, path_in, shown
 from runner.remotes.vendor import Declared, Lines, Provider
 
 if TYPE_CHECKING:
     from runner.remotes.audio import AudioProvider
+    from runner.remotes.transport.credentials import Credential
     from runner.remotes.transport.http import Http, Transport
 
 EMBEDDED = "embedded"
@@ -57,11 +60,12 @@ def built_in_providers() -> Mapping[str, project.Provider]:
 
 
 class _Vendor(NamedTuple):
-    """Where a vendor is found when nothing else is said: an address, and names of environment variables."""
+    """Where a vendor is found when nothing else is said: an address, names of environment variables, its own hosts."""
 
     base_url: str
     base_url_env: str
     key_env: str
+    hosts: tuple[str, ...]
 
 
 def card_of(provider: project.Provider) -> Capabilities:
@@ -101,20 +105,29 @@ def base_url_of(provider: project.Provider, environ: Mapping[str, str], base_url
     The first of: `base_url` (given by the caller), `RUNNER_<NAME>_BASE_URL`, the specs, the vendor's own variable
     such as `OPENAI_BASE_URL`, the profile. Raises SpecError or UsageError.
     """
+    return _address_of(provider, environ, base_url).url
+
+
+class _Address(NamedTuple):
+    url: str
+    is_in_environment: bool = False  # a person said so on this machine
+
+
+def _address_of(provider: project.Provider, environ: Mapping[str, str], base_url: str | None = None) -> _Address:
     vendor = _vendor(provider)
     own = f"RUNNER_{_shout(provider.name)}_BASE_URL"
     checked = functools.partial(_checked, is_origin=provider.kind in (FIREWORKS, FIREWORKS_AUDIO))
     if base_url:
-        return checked(base_url, UsageError(f"provider `{provider.name}`: `{shown(base_url)}`"))
+        return _Address(checked(base_url, UsageError(f"provider `{provider.name}`: `{shown(base_url)}`")))
     if environ.get(own):
-        return checked(environ[own], UsageError(f"`{own}`: `{shown(environ[own])}`"))
+        return _Address(checked(environ[own], UsageError(f"`{own}`: `{shown(environ[own])}`")), True)
     if provider.base_url:
-        return checked(provider.base_url, _problem(provider, f"`{shown(provider.base_url)}`"))
+        return _Address(checked(provider.base_url, _problem(provider, f"`{shown(provider.base_url)}`")))
     vendors = environ.get(vendor.base_url_env) if vendor.base_url_env else None
     if vendors:
-        return checked(vendors, UsageError(f"`{vendor.base_url_env}`: `{shown(vendors)}`"))
+        return _Address(checked(vendors, UsageError(f"`{vendor.base_url_env}`: `{shown(vendors)}`")), True)
     if vendor.base_url:
-        return checked(vendor.base_url, _problem(provider, f"`{vendor.base_url}`"))
+        return _Address(checked(vendor.base_url, _problem(provider, f"`{vendor.base_url}`")))
     raise _problem(provider, "has no address", hint=f"give its `base_url`, or set `{own}`")
 
 
@@ -140,6 +153,7 @@ def open_provider(
     base_url: str | None = None,
     token: str | None = None,
     origin: Origin | None = None,
+    bindings: Bindings | None = None,
     read_only: bool = False,
     trust_env: bool = False,
     clock: Clock,
@@ -151,17 +165,17 @@ def open_provider(
     base_url, token, origin: given for the embedded server, and to speak another remote's dialect to it. A token
     replaces the provider's own key, which then is not even looked up. Raises SpecError or UsageError.
     """
-    from runner.remotes.openai.provider import OpenAIProvider, headers_from
-    from runner.remotes.transport.credentials import Credential
+    from runner.remotes.openai.provider import OpenAIProvider
+    from runner.remotes.transport.credentials import Headers
     from runner.remotes.transport.http import Http, Settings
 
-    address = base_url_of(provider, environ, base_url)
-    credential = Credential(provider.name, key_variable_of(provider), environ, token)
+    address, secrets = base_url_of(provider, environ, base_url), _Secrets(provider, environ, token, bindings)
+    credential = secrets.of(key_variable_of(provider))
     if provider.kind == FIREWORKS:
         http = Http(
             address,
             who=provider.name,
-            headers=lambda: {"Authorization": f"Bearer {credential.reveal()}"},
+            headers=Headers(credential),
             key_name=credential.name,
             clock=clock,
             rng=rng,
@@ -173,7 +187,12 @@ def open_provider(
     http = Http(
         address,
         who=provider.name,
-        headers=headers_from(profile.auth, credential, profile.headers_env if token is None else {}, environ),
+        headers=Headers(
+            credential,
+            header=profile.auth.header,
+            scheme=profile.auth.scheme,
+            optional={header: secrets.of(name) for header, name in profile.headers_env.items()} if not token else {},
+        ),
         key_name=credential.name,
         clock=clock,
         rng=rng,
@@ -218,6 +237,7 @@ def open_audio_provider(
     base_url: str | None = None,
     token: str | None = None,
     origin: Origin | None = None,
+    bindings: Bindings | None = None,
     read_only: bool = False,
     trust_env: bool = False,
     clock: Clock,
@@ -226,19 +246,18 @@ def open_audio_provider(
 ) -> AudioProvider:
     """`open_provider` for recordings; a `base_url` of the embedded server may be that of any of its APIs."""
     from runner.remotes.fireworks_audio.provider import FireworksAudioProvider
-    from runner.remotes.transport.credentials import Credential
+    from runner.remotes.transport.credentials import Headers
     from runner.remotes.transport.http import Http, Settings
 
     profile = _audio_profile(provider)
     address = base_url_of(provider, environ, base_url)
     if provider.kind == EMBEDDED:
         address = address.removesuffix("/v1")
-    credential = Credential(provider.name, key_variable_of(provider), environ, token)
-    prefix = "Bearer " if profile.auth_scheme == "bearer" else ""
+    credential = _Secrets(provider, environ, token, bindings).of(key_variable_of(provider))
     http = Http(
         address,
         who=provider.name,
-        headers=lambda: {"Authorization": f"{prefix}{credential.reveal()}"},
+        headers=Headers(credential, scheme="Bearer" if profile.auth_scheme == "bearer" else ""),
         key_name=credential.name,
         clock=clock,
         rng=rng,
@@ -255,16 +274,76 @@ def open_audio_provider(
     )
 
 
+def vendors_hosts() -> dict[str, tuple[str, ...]]:
+    """The variables of vendors we know, and the hosts each of them goes to by itself."""
+    found: dict[str, tuple[str, ...]] = {fireworks.KEY_ENV: fireworks.HOSTS}
+    for profile in PROFILES.values():
+        names = (profile.auth.env, *profile.headers_env.values())
+        found.update({name: profile.hosts for name in names if name})
+    return found
+
+
+def bindings_of(environ: Mapping[str, str], root: Path | None = None) -> Bindings:
+    """Which key may go where on this machine. Raises UsageError or RunnerError where that is badly said.
+
+    root: of the project, in whose checkout nothing is believed about it.
+    """
+    return Bindings(environ, vendors=vendors_hosts(), root=root)
+
+
+def refusal_of(provider: project.Provider, environ: Mapping[str, str], bindings: Bindings) -> NotBound | None:
+    """Why this provider is not asked on this machine, or None. Needs no key. Raises SpecError or UsageError."""
+    if provider.kind == EMBEDDED:
+        return None
+    url, more = base_url_of(provider, environ), _named_by_address(provider, environ)
+    has_key = provider.kind in (FIREWORKS, FIREWORKS_AUDIO) or _profile(provider).auth.header
+    return bindings.refusal(key_variable_of(provider) if has_key else "", url, more)
+
+
+def _named_by_address(provider: project.Provider, environ: Mapping[str, str]) -> tuple[Binding, ...]:
+    """What an address in the environment allows: it is a person's, as is the variable that belongs to it."""
+    address = _address_of(provider, environ)
+    if not address.is_in_environment:
+        return ()
+    own = f"{_shout(provider.name)}_API_KEY"
+    variable = _vendor(provider).key_env or own if provider.name in KINDS else own
+    return tuple(Binding(one, target_of(address.url)) for one in (variable, NO_KEY))
+
+
+class _Secrets:
+    """What a provider's headers are made of, each tied to where it may go."""
+
+    def __init__(
+        self,
+        provider: project.Provider,
+        environ: Mapping[str, str],
+        token: str | None,
+        bindings: Bindings | None,
+    ) -> None:
+        self._provider = provider
+        self._environ = environ
+        self._token = token
+        self._bindings = bindings or bindings_of({} if token else environ)
+        self._more = _named_by_address(provider, environ) if token is None else ()
+
+    def of(self, variable: str) -> Credential:
+        """The value of a variable, read when it is first sent."""
+        from runner.remotes.transport.credentials import Credential
+
+        refusal = functools.partial(self._bindings.refusal, more=self._more)
+        return Credential(self._provider.name, variable, self._environ, self._token, refusal=refusal)
+
+
 def key_variable_of(provider: project.Provider) -> str:
     """The environment variable of the key.
 
-    A vendor's usual variable belongs to the vendor's host: specs that name another host and no variable get
-    `<NAME>_API_KEY`, so that a key does not travel to a stranger by default.
+    Specs that name no variable get the vendor's for the vendor's own host, and `<NAME>_API_KEY` for any other. Whether
+    its value may go there, `Bindings` says when it is to be sent.
     """
     if provider.api_key_env:
         return provider.api_key_env
     vendor = _vendor(provider)
-    is_stranger = bool(provider.base_url and vendor.base_url and host_of(provider.base_url) != host_of(vendor.base_url))
+    is_stranger = bool(provider.base_url and vendor.hosts and not covers(vendor.hosts, host_of(provider.base_url)))
     if not vendor.key_env or is_stranger:
         return "" if provider.kind == "embedded" else f"{_shout(provider.name)}_API_KEY"
     return vendor.key_env
@@ -272,11 +351,11 @@ def key_variable_of(provider: project.Provider) -> str:
 
 def _vendor(provider: project.Provider) -> _Vendor:
     if provider.kind == FIREWORKS:
-        return _Vendor(fireworks.BASE_URL, fireworks.BASE_URL_ENV, fireworks.KEY_ENV)
+        return _Vendor(fireworks.BASE_URL, fireworks.BASE_URL_ENV, fireworks.KEY_ENV, fireworks.HOSTS)
     if provider.kind == FIREWORKS_AUDIO:
-        return _Vendor(audio.BASE_URL, audio.BASE_URL_ENV, audio.KEY_ENV)
+        return _Vendor(audio.BASE_URL, audio.BASE_URL_ENV, audio.KEY_ENV, audio.HOSTS)
     profile = _profile(provider)
-    return _Vendor(profile.base_url, profile.base_url_env, profile.auth.env)
+    return _Vendor(profile.base_url, profile.base_url_env, profile.auth.env, profile.hosts)
 
 
 def _profile(provider: project.Provider) -> Profile:

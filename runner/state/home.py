@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from runner.errors import StateError
+from runner import gittree
+from runner.errors import BlockedError, StateError
 from runner.state.objects import write_whole
 
 
@@ -65,4 +66,12 @@ def _linked(path: Path) -> StateError:
 
 
 def home_of(root: Path) -> Home:
-    return Home(root / ".runner")
+    """The home of a project. Raises BlockedError where git tracks it: then a stranger may have written what it says."""
+    folder = root / ".runner"
+    if folder.exists() and gittree.is_tracked(folder):
+        raise BlockedError(
+            f"git tracks `{folder}`, so anybody who writes to the repository writes what is remembered here",
+            hint="if it is your own, run `git rm -r --cached .runner` and commit that; else delete it, and what the "
+            "remotes and the results files know is found again",
+        )
+    return Home(folder)

@@ -98,7 +98,7 @@ def test_no_socket_is_made_at_all(tmp_path: Path) -> None:
         done = offline(tmp_path / "project", tmp_path / "guard", *words, traced=log)
         if "Operation not permitted" in done.stderr:
             pytest.skip("may not trace here")
-        assert done.returncode == 0, done.stderr
+        assert done.returncode in (0, 5), done.stderr  # 5: nobody bound the key to that host
         calls = [line for line in log.read_text().splitlines() if "AF_" in line and "AF_UNIX" not in line]
         assert calls == []
 

@@ -45,7 +45,7 @@ from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.fireworks_audio.provider import FireworksAudioProvider
 from runner.remotes.openai.profiles import profile_of
 from runner.remotes.openai.provider import OpenAIProvider
-from runner.remotes.transport.credentials import Credential
+from runner.remotes.transport.credentials import Credential, Headers
 from runner.remotes.transport.http import Http, Settings, Timeouts
 from runner.remotes.vendor import Provider
 from runner.spec.load import load
@@ -121,7 +121,7 @@ class HurriedRemotes(Remotes):
     def _text(self, spec: ProviderSpec) -> Provider:
         if spec.kind == registry.FIREWORKS:
             return FireworksProvider(
-                http=self._http(spec, "Bearer "),
+                http=self._http(spec, "Bearer"),
                 account=registry.account_of(spec, self._environ),
                 profile=fireworks.profile_of(spec),
                 gate=Gate(registry.base_url_of(spec, self._environ)),
@@ -129,18 +129,19 @@ class HurriedRemotes(Remotes):
                 clock=self._clock,
             )
         return OpenAIProvider(
-            http=self._http(spec, "Bearer "),
+            http=self._http(spec, "Bearer"),
             profile=profile_of(spec),
             origin=self.origin(spec.name),
             clock=self._clock,
         )
 
-    def _http(self, spec: ProviderSpec, prefix: str) -> Http:
-        credential = Credential(spec.name, registry.key_variable_of(spec), self._environ, None)
+    def _http(self, spec: ProviderSpec, scheme: str) -> Http:
+        bindings = registry.bindings_of(self._environ)
+        credential = Credential(spec.name, registry.key_variable_of(spec), self._environ, refusal=bindings.refusal)
         return Http(
             registry.base_url_of(spec, self._environ),
             who=spec.name,
-            headers=lambda: {"Authorization": f"{prefix}{credential.reveal()}"},
+            headers=Headers(credential, scheme=scheme),
             key_name=credential.name,
             clock=self._clock,
             rng=self._rng,

@@ -22,7 +22,12 @@ PAGE = reply(200, b"<html>sign in</html>", {"content-type": "text/html"})
 def speaking(answer: Answer) -> Iterator[tuple[Http, Server]]:
     with serving(answer) as server:
         http = Http(
-            server.base_url, who="acme", headers=dict, key_name="`KEY`", clock=FastClock(), rng=random.Random(7)
+            server.base_url,
+            who="acme",
+            headers=lambda url: {},
+            key_name="`KEY`",
+            clock=FastClock(),
+            rng=random.Random(7),
         )
         try:
             yield http, server

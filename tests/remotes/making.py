@@ -86,7 +86,7 @@ def http_at(
     http = Http(
         base_url,
         who="acme",
-        headers=lambda: {"authorization": f"Bearer {KEY}"},
+        headers=lambda url: {"authorization": f"Bearer {KEY}"},
         key_name="`ACME_API_KEY`",
         clock=clock or FastClock(START),
         rng=random.Random(7),

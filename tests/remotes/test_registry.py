@@ -163,7 +163,8 @@ def test_where_keys_come_from(tmp_path: Path) -> None:
     assert used({"OPENAI_API_KEY": f" {KEY}\n"}) == f"Bearer {KEY}"
     assert used({"OPENAI_API_KEY_FILE": str(path)}) == f"Bearer {KEY}"
     assert used({"OPENAI_API_KEY": KEY, "OPENAI_API_KEY_FILE": "/nonexistent"}) == f"Bearer {KEY}"
-    assert used({"OTHER": KEY}, api_key_env="OTHER") == f"Bearer {KEY}"
+    bound = {"RUNNER_KEY_HOSTS": "OTHER_KEY=api.openai.com"}
+    assert used({"OTHER_KEY": KEY, **bound}, api_key_env="OTHER_KEY") == f"Bearer {KEY}"
 
 
 def test_a_missing_key_is_an_error_of_the_first_call() -> None:
@@ -209,8 +210,8 @@ def test_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_credential_does_not_show_itself() -> None:
-    credential = Credential("openai", "OPENAI_API_KEY", {"OPENAI_API_KEY": KEY})
-    credential.reveal()
+    credential = Credential("openai", "OPENAI_API_KEY", {"OPENAI_API_KEY": KEY}, refusal=lambda variable, url: None)
+    credential.reveal_for("https://api.openai.com")
     assert repr(credential) == "Credential(`OPENAI_API_KEY`)"
 
 

@@ -19,6 +19,7 @@ TRANSLATIONS = "/v1/audio/translations"
 BASE_URL = "https://audio-batch.api.fireworks.ai"
 BASE_URL_ENV = "FIREWORKS_AUDIO_BASE_URL"
 KEY_ENV = "FIREWORKS_API_KEY"
+HOSTS = (".fireworks.ai",)  # where its key goes by itself
 ACCOUNT_ENV = "FIREWORKS_ACCOUNT_ID"
 _MOST_RECORDINGS = 10_000_000  # of one wave; the remote knows no waves and has no limit
 _NO_LIMIT = 1 << 62

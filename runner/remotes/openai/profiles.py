@@ -162,6 +162,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     name: str
     base_url: str = ""  # "": the provider block has to give one
+    hosts: tuple[str, ...] = ()  # where its key goes by itself; `.example.com` for every name below
     base_url_env: str = ""
     auth: Auth = Auth()
     headers_env: Mapping[str, str] = msgspec.field(default_factory=dict)  # header -> variable, sent if set
@@ -217,6 +218,7 @@ _ALL = (
     Profile(
         name="openai",
         base_url="https://api.openai.com/v1",
+        hosts=("api.openai.com", ".api.openai.com"),
         base_url_env="OPENAI_BASE_URL",
         auth=Auth(env="OPENAI_API_KEY"),
         headers_env={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
@@ -226,6 +228,7 @@ _ALL = (
     Profile(
         name="groq",
         base_url="https://api.groq.com/openai/v1",
+        hosts=("api.groq.com",),
         auth=Auth(env="GROQ_API_KEY"),
         window=Window(allowed=(24, 48, 72, 96, 120, 144, 168), units="d"),
         limits=FileLimits(bytes=100_000_000),
@@ -237,6 +240,7 @@ _ALL = (
     Profile(
         name="deepinfra",
         base_url="https://api.deepinfra.com/v1/openai",
+        hosts=("api.deepinfra.com",),
         auth=Auth(env="DEEPINFRA_API_KEY"),
         discount=0.2,
     ),
@@ -245,6 +249,7 @@ _ALL = (
     Profile(
         name="dashscope",
         base_url="https://dashscope.aliyuncs.com/compatible-mode/v1",
+        hosts=("dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com"),
         auth=Auth(env="DASHSCOPE_API_KEY"),
         window=Window(min=24, max=336),
         limits=FileLimits(bytes=500_000_000, line_bytes=6_000_000),
@@ -257,6 +262,7 @@ _ALL = (
     Profile(
         name="siliconflow",
         base_url="https://api.siliconflow.cn/v1",
+        hosts=("api.siliconflow.cn",),
         auth=Auth(env="SILICONFLOW_API_KEY"),
         window=Window(min=24, max=336),
         limits=FileLimits(lines=5_000, bytes=1_000_000_000),
@@ -269,6 +275,7 @@ _ALL = (
     Profile(
         name="doubleword",
         base_url="https://api.doubleword.ai/v1",
+        hosts=("api.doubleword.ai",),
         auth=Auth(env="DOUBLEWORD_API_KEY"),
         window=Window(allowed=(1, 24)),
         content=Content(partial_offset=True),
@@ -279,6 +286,7 @@ _ALL = (
     # a file may read `pending` [R]. `body.model` is the name of a batch deployment [T].
     Profile(
         name="azure",
+        hosts=(".openai.azure.com",),  # a resource is its owner's, what ends its TLS is the vendor's
         auth=Auth(header="api-key", scheme="", env="AZURE_OPENAI_API_KEY"),
         wait_file_processed=True,
         model_is_deployment=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -11,8 +11,7 @@ from runner.errors import NotFound
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Observed, Origin, ResultFile
 from runner.remotes.openai import batch, files, stamps
-from runner.remotes.openai.profiles import Auth, Profile, capabilities_of
-from runner.remotes.transport.credentials import Credential
+from runner.remotes.openai.profiles import Profile, capabilities_of
 from runner.remotes.transport.http import Http
 from runner.remotes.vendor import LineageFile, Submission, Upload
 
@@ -80,21 +79,3 @@ class OpenAIProvider:
     def _fetch(self, file_id: str, to: Path) -> int:
         path = files.path_to(self.profile.paths.file_content, file_id)
         return self._http.download(path, to, can_resume=self.profile.content.range)
-
-
-def headers_from(
-    auth: Auth, credential: Credential, extra: Mapping[str, str], environ: Mapping[str, str]
-) -> Callable[[], Mapping[str, str]]:
-    """A function that gives the headers of each request; the key is read when it is first called.
-
-    extra: header -> environment variable, sent where the variable is set.
-    """
-    fixed = {header: environ[name] for header, name in extra.items() if environ.get(name)}
-
-    def headers() -> Mapping[str, str]:
-        if not auth.header:
-            return fixed
-        key = credential.reveal()
-        return {**fixed, auth.header: f"{auth.scheme} {key}" if auth.scheme else key}
-
-    return headers

@@ -1,4 +1,6 @@
-"""API keys: read when first needed, shown never. Commands that stay offline need none.
+"""API keys: read when first needed, and only for a host they may go to; shown never.
+
+Commands that stay offline need none.
 
 A key comes from an environment variable, from a file that `<VARIABLE>_FILE` names, or from the system keyring
 when the variable says `keyring:service/user`. Never from a spec, a flag or a URL.
@@ -8,11 +10,12 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, cast
 
-from runner.errors import AuthFailed
+from runner.errors import AuthFailed, NotBound
 from runner.remotes.transport import redaction
 
 _KEYRING = "keyring:"
@@ -23,14 +26,24 @@ class _Keyring(Protocol):
     def get_password(self, service: str, user: str) -> str | None: ...
 
 
-class Credential:
-    """One provider's key. `repr` and messages name the variable, never the value."""
+Refusal = Callable[[str, str], NotBound | None]  # of a variable's value for an address
 
-    def __init__(self, who: str, variable: str, environ: Mapping[str, str], token: str | None = None) -> None:
+
+class Credential:
+    """One provider's key. `repr` and messages name the variable, never the value.
+
+    refusal: why the value of a variable must not go to an address. A `token` is given by the caller together with the
+    address, as for the embedded server, and needs none.
+    """
+
+    def __init__(
+        self, who: str, variable: str, environ: Mapping[str, str], token: str | None = None, *, refusal: Refusal
+    ) -> None:
         self._who = who
         self._variable = variable
         self._environ = environ
-        self._token = token  # given by the caller, as for the embedded server
+        self._token = token
+        self._refusal = refusal
         self._key: str | None = None
         self._lock = threading.Lock()
 
@@ -42,8 +55,18 @@ class Credential:
         """Where the key comes from, for people."""
         return f"`{self._variable}`" if self._variable and self._token is None else f"the token of `{self._who}`"
 
-    def reveal(self) -> str:
-        """The key itself. Raises AuthFailed, with the variable to set, when there is none."""
+    def check(self, url: str) -> None:
+        """Raises NotBound where nothing of ours may go to this address."""
+        if self._token is None and (refused := self._refusal(self._variable, url)) is not None:
+            raise refused
+
+    def reveal_for(self, url: str) -> str:
+        """The key itself, for a request to `url`: the one place where a key is given out.
+
+        Raises NotBound where it must not go there, before anything is read; AuthFailed, with the variable to set,
+        when there is none.
+        """
+        self.check(url)
         with self._lock:
             if self._key is None:
                 self._key = self._usable(self._find())
@@ -110,3 +133,42 @@ def _ask(keyring: _Keyring, service: str, user: str) -> str | None:
         return keyring.get_password(service, user)
     except Exception:  # noqa: BLE001  # backends raise their own families, none of which we know
         return None
+
+
+class Headers:
+    """The headers of each request to one remote, keys among them.
+
+    header, scheme: where the key goes and what stands before it; `header=""` sends none. plain: as they are.
+    secret: header -> what it holds. optional: the same, left out where it is not set or must not go.
+    """
+
+    def __init__(
+        self,
+        credential: Credential,
+        *,
+        header: str = "Authorization",
+        scheme: str = "Bearer",
+        plain: Mapping[str, str] | None = None,
+        secret: Mapping[str, Credential] | None = None,
+        optional: Mapping[str, Credential] | None = None,
+    ) -> None:
+        self._credential = credential
+        self._header = header
+        self._scheme = scheme
+        self._plain = plain or {}
+        self._secret = secret or {}
+        self._optional = optional or {}
+
+    def __call__(self, url: str) -> dict[str, str]:
+        """For a request to `url`. Raises NotBound and AuthFailed."""
+        found = dict(self._plain)
+        if self._header:
+            key = self._credential.reveal_for(url)
+            found[self._header] = f"{self._scheme} {key}" if self._scheme else key
+        else:
+            self._credential.check(url)
+        found.update((name, one.reveal_for(url)) for name, one in self._secret.items())
+        for name, one in self._optional.items():
+            with suppress(AuthFailed):
+                found[name] = one.reveal_for(url)
+        return found

@@ -117,8 +117,9 @@ def _no_tls() -> ssl.SSLContext:
 class Http:
     """A client of one remote. Safe to share between threads: each has connections of its own.
 
-    headers: called for each request, so that a missing key is an error of the first call. `who` names the remote
-    in messages, `key_name` where its key comes from. Raises the RemoteError family, and BlockedError when read-only.
+    headers: called for each request with the address it goes to, as the library read it; so a key that is missing, or
+    must not go there, is an error of the first call. `who` names the remote in messages, `key_name` where its key comes
+    from. Raises the RemoteError family, and BlockedError when read-only.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Http:
         base_url: str,
         *,
         who: str,
-        headers: Callable[[], Mapping[str, str]],
+        headers: Callable[[str], Mapping[str, str]],
         key_name: str,
         clock: Clock,
         rng: random.Random,
@@ -308,17 +309,20 @@ class Http:
         timeouts = self._settings.timeouts
         read = timeouts.bulk_read if bulk else timeouts.read
         try:
-            return client.httpx.build_request(
+            request = client.httpx.build_request(
                 method,
                 self._base_url + path if own else path,
                 params={**self._settings.query, **(query or {})} or None if own else None,
-                headers={**(self._headers() if own else {}), **(headers or {})},
+                headers=headers,
                 timeout=httpx.Timeout(read, connect=timeouts.connect),
                 extensions=dict(extensions or {}),
                 **content,
             )
         except httpx.InvalidURL as error:
             raise self._not_sent(method, path, error) from error
+        if own:
+            request.headers.update(self._headers(f"{request.url.scheme}://{request.url.netloc.decode('ascii')}"))
+        return request
 
     @contextmanager
     def _sent(self, client: _Client, request: httpx.Request) -> Iterator[httpx.Response]:

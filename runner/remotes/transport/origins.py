@@ -16,8 +16,40 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def fault_in(base_url: str) -> str | None:
-    """Why this cannot be a remote's address, in words that follow its quotation; None when it can."""
+# Where a model may run behind no certificate: private and shared networks. What looks like one and serves a cloud's
+# secrets (its metadata) is not among them.
+_PRIVATE = tuple(
+    ipaddress.ip_network(net)
+    for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "::1/128", "fc00::/7")
+)
+_METADATA = tuple(ipaddress.ip_address(one) for one in ("100.100.100.200", "fd00:ec2::254", "192.0.0.192"))
+
+
+def is_private(address: str) -> bool:
+    """Whether an IP address is one of a private network, or of this machine."""
+    try:
+        ip = ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return ip not in _METADATA and any(ip in net for net in _PRIVATE if net.version == ip.version)
+
+
+def _may_be_private(host: str) -> bool:
+    """Of a name, only a look-up can tell, which comes with the connection."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return re.fullmatch(r"[0-9.]+|0x[0-9a-f.x]+", host.lower()) is None  # no other spelling of an address
+    return is_private(host)
+
+
+def fault_in(base_url: str, *, is_insecure: bool = False) -> str | None:
+    """Why this cannot be a remote's address, in words that follow its quotation; None when it can.
+
+    is_insecure: plain http to a private host is wanted.
+    """
     try:
         parts = urlsplit(base_url)
         host, port = parts.hostname, parts.port
@@ -30,7 +62,10 @@ def fault_in(base_url: str) -> str | None:
     if parts.query or parts.fragment or " " in base_url:
         return "holds a query, a fragment or a space"
     if parts.scheme == "http" and not is_loopback(host):
-        return "uses plain http; that is accepted for this machine only"
+        if not is_insecure:
+            return "uses plain http; that is accepted for this machine, and with `insecure_http: true` for private ones"
+        if not _may_be_private(host):
+            return "uses plain http, and is no private address"
     return None
 
 

@@ -1,0 +1,105 @@
+"""Whether git tracks a path, read from its index: what is tracked may have come with a pull request.
+
+No `git` is run for it: it may not be installed, and in a folder that a stranger filled it may run what the folder says.
+Source: git's `Documentation/gitformat-index.adoc`, versions 2 to 4 (read 2026-11-29).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_HEADER = 12
+_FIXED = 40  # of an entry: stat data and sizes, before the object's name
+_EXTENDED = 0x4000
+
+
+def worktree_of(path: Path) -> Path | None:
+    """The top of the checkout a path lies in, or None outside of git."""
+    real = path.resolve()
+    return next((folder for folder in (real, *real.parents) if (folder / ".git").exists()), None)
+
+
+def is_tracked(folder: Path) -> bool:
+    """Whether the index of the checkout around `folder` holds it, or anything below it."""
+    top = worktree_of(folder.parent)
+    if top is None:
+        return False
+    wanted = (folder.parent.resolve() / folder.name).relative_to(top).as_posix().casefold().encode()
+    return any(_holds(index, wanted, hash_bytes) for index, hash_bytes in _indexes(top))
+
+
+def _holds(index: bytes, wanted: bytes, hash_bytes: int) -> bool:
+    # Only version 4 cuts paths into pieces; in the others a plain search answers for nearly every checkout
+    if int.from_bytes(index[4:8]) < 4 and wanted not in index.lower():
+        return False
+    below = wanted + b"/"
+    return any(path == wanted or path.startswith(below) for path in _paths(index, hash_bytes))
+
+
+def _indexes(top: Path) -> Iterator[tuple[bytes, int]]:
+    """The index files of a checkout (two where it is split), and how long an object's name is in them."""
+    git = _git_folder(top)
+    common = git
+    if (git / "commondir").is_file():
+        common = (git / (git / "commondir").read_text().strip()).resolve()
+    config = _text_of(common / "config").lower()
+    hash_bytes = 32 if re.search(r"objectformat\s*=\s*sha256", config) else 20
+    for file in (git / "index", *sorted(git.glob("sharedindex.*"))):
+        try:
+            index = file.read_bytes()
+        except OSError:
+            continue
+        if index.startswith(b"DIRC"):
+            yield index, hash_bytes
+
+
+def _git_folder(top: Path) -> Path:
+    """`.git`, or where the file of that name points to, as in a further worktree or a submodule."""
+    git = top / ".git"
+    if git.is_file():
+        return (top / _text_of(git).removeprefix("gitdir:").strip()).resolve()
+    return git
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _paths(index: bytes, hash_bytes: int) -> Iterator[bytes]:
+    """Every path of an index, folded. One that is damaged ends early."""
+    version, entries = int.from_bytes(index[4:8]), int.from_bytes(index[8:12])
+    at, path = _HEADER, b""
+    for _ in range(entries):
+        flags_at = at + _FIXED + hash_bytes
+        start = flags_at + (4 if int.from_bytes(index[flags_at : flags_at + 2]) & _EXTENDED else 2)
+        if version >= 4:
+            cut, start = _offset(index, start)
+            end = index.find(b"\0", start)
+            path = path[: len(path) - cut] + index[start:end]
+            following = end + 1
+        else:
+            end = index.find(b"\0", start)
+            path = index[start:end]
+            following = at + (end - at) // 8 * 8 + 8  # padded with 1 to 8 zero bytes
+        if end < 0:
+            return
+        yield path.lower()
+        at = following
+
+
+def _offset(index: bytes, at: int) -> tuple[int, int]:
+    """A number of variable length, as in pack files, and the place behind it."""
+    value = 0
+    while at < len(index):
+        byte = index[at]
+        value = (value << 7) | (byte & 0x7F)
+        at += 1
+        if not byte & 0x80:
+            break
+        value += 1
+    return value, at

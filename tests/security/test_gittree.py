@@ -1,0 +1,76 @@
+"""Whether git tracks a path, against what git itself makes of its index."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runner import gittree
+
+
+def git(folder: Path, *words: str) -> None:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main")
+    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
+
+
+def tree(folder: Path, *paths: str) -> None:
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("x")
+
+
+@pytest.mark.parametrize("version", ["2", "3", "4"])
+@pytest.mark.parametrize("project", ["", "some/where/"])
+def test_every_version_of_the_index(tmp_path: Path, version: str, project: str) -> None:
+    git(tmp_path, "init")
+    git(tmp_path, "config", "index.version", version)
+    tree(tmp_path, f"{project}.ruff.toml", f"{project}.runnerx", f"{project}specs/a.yaml", "zz/.runner/state")
+    tree(tmp_path, "a" * 250, "other/.runner", f"{project}x.runner/a", f"{project}.runner/state/cache.db")
+    git(tmp_path, "add", ".", f":!{project}.runner")
+    if version == "3":
+        git(tmp_path, "add", "--intent-to-add", ".")
+        git(tmp_path, "rm", "-r", "--cached", f"{project}.runner")
+    git(tmp_path, "update-index", "--index-version", version if version != "3" else "2")
+    folder = tmp_path / project / ".runner"
+    assert not gittree.is_tracked(folder)
+    assert gittree.is_tracked(tmp_path / project / "specs")
+    assert gittree.is_tracked(tmp_path / project / ".runnerx")
+    git(tmp_path, "add", "-f", f"{project}.runner")
+    assert gittree.is_tracked(folder)
+
+
+def test_a_split_index_another_worktree_and_long_hashes(tmp_path: Path) -> None:
+    main = tmp_path / "main"
+    main.mkdir()
+    git(main, "init", "--object-format=sha256")
+    tree(main, ".runner/state", "specs/a.yaml")
+    git(main, "add", "-f", ".")
+    git(main, "commit", "-m", "all")
+    assert gittree.is_tracked(main / ".runner")
+    git(main, "worktree", "add", str(tmp_path / "second"))
+    assert gittree.is_tracked(tmp_path / "second/.runner")
+    git(main, "update-index", "--split-index")
+    git(main, "rm", "-r", "--cached", "-q", "specs")
+    assert gittree.is_tracked(main / ".runner")
+
+
+def test_a_link_and_other_letters_count(tmp_path: Path) -> None:
+    git(tmp_path, "init")
+    (tmp_path / ".runner").symlink_to("elsewhere")
+    git(tmp_path, "add", "-f", ".runner")
+    assert gittree.is_tracked(tmp_path / ".runner")
+    other = tmp_path / "other"
+    tree(other, ".RUNNER/state")
+    git(tmp_path, "add", "-f", "other")
+    assert gittree.is_tracked(other / ".runner")  # the same folder where letters do not differ
+
+
+def test_no_git_and_what_is_no_index(tmp_path: Path) -> None:
+    tree(tmp_path, ".runner/state")
+    assert not gittree.is_tracked(tmp_path / ".runner")
+    git(tmp_path, "init")
+    assert not gittree.is_tracked(tmp_path / ".runner")
+    (tmp_path / ".git/index").write_bytes(b"DIRC\0\0\0\2\xff\xff\xff\xff.runner/")
+    gittree.is_tracked(tmp_path / ".runner")  # damaged: it ends
