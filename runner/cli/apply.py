@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.durations import Duration
+from runner.cli.habits import Consent
 from runner.cli.options import Dollars, option
 
 if TYPE_CHECKING:
@@ -25,7 +26,13 @@ RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
 
 @click.command("apply")
 @click.argument("paths", nargs=-1)
-@option("-y", "--yes", is_flag=True, help="Pay without a question; without a terminal nothing is paid for else.")
+@option(
+    "-y",
+    "--yes",
+    cls=Consent,
+    is_flag=True,
+    help="Pay without a question; without a terminal nothing is paid for else.",
+)
 @option("--no-wait", is_flag=True, help="Make one pass and leave; run again to go on.")
 @option("--wait", "wait_seconds", type=Duration(), metavar="TIME", help="Wait no longer than this, e.g. 30m.")
 @option(
@@ -38,11 +45,22 @@ RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
 )
 @option("--lock-timeout", type=Duration(), default=0.0, metavar="TIME", help="Wait for another command to end.")
 @option("--max-usd", type=Dollars(), metavar="N", help="Send nothing when this apply is estimated to cost more.")
-@option("--confirm-repay", is_flag=True, help="Allow asking again for much of what was already answered.")
-@option("--first-run", is_flag=True, help="Send recordings though nobody can say whether they were sent before.")
+@option("--confirm-repay", cls=Consent, is_flag=True, help="Allow asking again for much of what was already answered.")
+@option(
+    "--first-run",
+    cls=Consent,
+    is_flag=True,
+    help="Send recordings though nobody can say whether they were sent before.",
+)
 @option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="Send at most N recordings at once.")
 @option("-q", "--quiet", is_flag=True, help="Only the summary and warnings.")
-@option("--rehearse", is_flag=True, help="Send all of it to stand-ins on this machine; needs no key, costs nothing.")
+@option(
+    "--rehearse",
+    "--dry-run",
+    "rehearse",
+    is_flag=True,
+    help="Send all of it to stand-ins on this machine; needs no key, costs nothing.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,

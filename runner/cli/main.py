@@ -8,8 +8,9 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -43,6 +44,59 @@ class Settings:
     verbosity: int
 
 
+_ROOT: dict[str, Any] = {
+    "metavar": "DIR",
+    "type": click.Path(exists=True, file_okay=False, path_type=Path),
+    "help": "The project root: paths in specs start here.  [default: .]",
+}
+_VERBOSITY: dict[str, Any] = {"count": True, "help": "Log to stderr: -v what is done, -vv every remote call."}
+
+
+def _meant(word: str) -> str:
+    """What somebody who typed this for a command may want."""
+    import difflib
+
+    from runner.cli.habits import command_hint
+
+    if hint := command_hint(word):
+        return f"\n\nhint: {hint}"
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    return f" Did you mean `{near[0]}`?" if near else ""
+
+
+def _with_globals(command: click.Command) -> click.Command:
+    """A command that takes -C and -v after its name as well."""
+    if not any("-C" in option.opts for option in command.params):
+        command.params += [
+            click.Option(["-C", "root_here"], **_ROOT, expose_value=False, callback=_root_given),
+            click.Option(["-v", "verbosity_here"], **_VERBOSITY, expose_value=False, callback=_verbosity_given),
+        ]
+        for one in command.commands.values() if isinstance(command, click.Group) else ():
+            _with_globals(one)
+    return command
+
+
+def _root_given(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        _settle(ctx, replace(ctx.obj, root=value.resolve()))
+
+
+def _verbosity_given(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    if value:
+        _settle(ctx, replace(ctx.obj, verbosity=ctx.obj.verbosity + value))
+        _log(ctx.obj.verbosity)
+
+
+def _settle(ctx: click.Context, settings: Settings) -> None:
+    """Have it hold for the whole command line."""
+    ctx.obj = ctx.find_root().obj = settings
+
+
+def _log(verbosity: int) -> None:
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("runner").setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
+
+
 class LazyGroup(click.Group):
     """Finds commands by name, so that only the asked one is imported."""
 
@@ -54,7 +108,7 @@ class LazyGroup(click.Group):
             return None
         command = importlib.import_module(f"runner.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
-        return command
+        return _with_globals(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -63,12 +117,8 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        import difflib
-
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            meant = f" Did you mean `{near[0]}`?" if near else ""
-            raise click.UsageError(f"No such command `{args[0]}`.{meant}")
+            raise click.UsageError(f"No such command `{args[0]}`.{_meant(args[0])}")
         return super().resolve_command(ctx, args)
 
 
@@ -77,23 +127,15 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="A first run: `runner apply specs/`",
 )
-@click.option(
-    "-C",
-    "root",
-    metavar="DIR",
-    default=".",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The project root: paths in specs start here.  [default: .]",
-)
-@click.option("-v", "verbosity", count=True, help="Log to stderr: -v what is done, -vv every remote call.")
+@click.option("-C", "root", **_ROOT)
+@click.option("-v", "verbosity", **_VERBOSITY)
 @click.version_option(__version__, message="runner %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, root: Path, verbosity: int) -> None:
+def cli(ctx: click.Context, root: Path | None, verbosity: int) -> None:
     """Make remote batch inference APIs match the YAML specs in this repository."""
-    ctx.obj = Settings(root.resolve(), verbosity)
+    ctx.obj = Settings((root or Path()).resolve(), verbosity)
     if verbosity:
-        logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        logging.getLogger("runner").setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
+        _log(verbosity)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -102,8 +144,10 @@ def run(arguments: Sequence[str]) -> int:
     root = Path()
     try:
         with cli.make_context("runner", list(arguments)) as context:
-            root = context.params["root"]
-            code = cli.invoke(context)
+            try:
+                code = cli.invoke(context)
+            finally:
+                root = context.obj.root if context.obj else root
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -111,7 +155,7 @@ def run(arguments: Sequence[str]) -> int:
         click.echo("Interrupted; what was recorded is safe, run the same command again", err=True)
         return 130
     except click.ClickException as error:
-        error.show()
+        _show(error, arguments)
         return 64
     except KeyboardInterrupt:
         click.echo("Interrupted; what was recorded is safe, run the same command again", err=True)
@@ -134,6 +178,20 @@ def run(arguments: Sequence[str]) -> int:
             raise
         click.echo(_words_of_system(error), err=True)
         return 1
+
+
+def _show(error: click.ClickException, arguments: Sequence[str]) -> None:
+    """What is wrong with the command line, and what we have for it."""
+    from runner.cli.habits import harmless, option_hint
+
+    hint = ""
+    if isinstance(error, click.NoSuchOption):
+        hint = option_hint(arguments)
+        command = error.ctx.command if error.ctx else None
+        error.possibilities = None if hint else harmless(error.possibilities or (), command)  # type: ignore[misc]
+    error.show()
+    if hint:
+        click.echo(f"\nhint: {hint}", err=True)
 
 
 def _words_of_system(error: OSError) -> str:

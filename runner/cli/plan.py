@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from runner.cli.habits import Consent
 from runner.cli.options import Dollars, option
 
 
@@ -13,7 +14,7 @@ from runner.cli.options import Dollars, option
 @option("--offline", is_flag=True, help="Ask no remote: plan from the recorded state alone.")
 @option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
 @option("--max-usd", type=Dollars(), metavar="N", help="Block when the plan is estimated to cost more.")
-@option("--confirm-repay", is_flag=True, help="Allow asking again for much of what was already answered.")
+@option("--confirm-repay", cls=Consent, is_flag=True, help="Allow asking again for much of what was already answered.")
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.habits import Consent
 from runner.cli.options import option
 
 if TYPE_CHECKING:
@@ -46,8 +47,10 @@ class ResolveView:
 @click.option("--adopt", "remote_id", metavar="REMOTE_ID", help="The remote has it under this id: look at it.")
 @click.option("--account", metavar="A", help="Whose recording it is, with --adopt.")
 @click.option("--look", is_flag=True, help="Ask the remote again about those whose id is on record.")
-@click.option("--clear", is_flag=True, help="It was not accepted: it is free to be sent.")
-@click.option("--resubmit", is_flag=True, help="Send it again all the same; counted as a possible duplicate.")
+@click.option("--clear", cls=Consent, is_flag=True, help="It was not accepted: it is free to be sent.")
+@click.option(
+    "--resubmit", cls=Consent, is_flag=True, help="Send it again all the same; counted as a possible duplicate."
+)
 @option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def command(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from runner.cli.habits import Consent
+
 
 @click.command("retry")
 @click.argument("address")
 @click.argument("paths", nargs=-1)
 @click.option("--row", "rows", multiple=True, metavar="ID", help="Only this row; may be given more than once.")
-@click.option("--replace", "replaces", is_flag=True, help="Answered requests too.")
+@click.option("--replace", "replaces", cls=Consent, is_flag=True, help="Answered requests too.")
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tuple[str, ...], replaces: bool) -> int:
     """Mark failed requests of the job ADDRESS to be asked again; the next `runner apply` sends them.
