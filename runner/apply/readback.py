@@ -140,7 +140,7 @@ def _cannot_be_searched(session: Session, job: AnyJob) -> bool:
     """Whether what a remote may have of a job can be found nowhere but in outputs, and would be paid for again."""
     name = job.model.provider
     card = session.remotes.audio_card(name) if isinstance(job, AudioJob) else session.remotes.card(name)
-    return not card.can_list and not card.is_free
+    return not card.search.can_list and not card.is_free
 
 
 def _still_unknown(session: Session, record: ProjectRecord, job: AnyJob, keys: bytes) -> Batch:

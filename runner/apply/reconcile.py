@@ -5,7 +5,7 @@ A pass holds the project's lock; waiting between passes does not. Each pass read
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -29,7 +29,7 @@ from runner.errors import (
     RunnerError,
 )
 from runner.job import lifecycle
-from runner.job.capabilities import Capabilities
+from runner.job.capabilities import Capabilities, Shown
 from runner.job.observed import FailureKind, Observed, Origin
 from runner.job.packed import common
 from runner.job.recorded import Batch, Stage
@@ -296,21 +296,29 @@ def _after_search(session: Session, guards: Guards, refusal: Refusal, plan: Plan
 
     Adopting takes its time, and others may send meanwhile: what is paid for comes after a search that found nothing.
     """
+    shown = _shown(session)
     while _adopted(session, plan):
         _observe(session, refusal)
+        plan = make(session.desired, session.recorded(), {}, guards, session.project.paths)
+    if _shown(session) != shown:  # a remote cannot be searched as it was believed to be
         plan = make(session.desired, session.recorded(), {}, guards, session.project.paths)
     return plan
 
 
+def _shown(session: Session) -> Mapping[str, Shown]:
+    project = session.records.project()
+    return project.shown if project else {}
+
+
 def _half_searched(session: Session) -> set[str]:
     """The providers of jobs whose outcomes may not all be known yet: an earlier search for them was cut off."""
-    names = {job.provider for job in session.desired if job.card.can_list}
+    names = {job.provider for job in session.desired if job.card.search.can_list}
     return {name for name in names if recover.is_half_searched(session, name)}
 
 
 def _adopted(session: Session, plan: Plan) -> int:
     """How many batches of ours were found where a plan would send something, or a search was cut off."""
-    providers = {job.address: job.provider for job in session.desired if job.card.can_list}
+    providers = {job.address: job.provider for job in session.desired if job.card.search.can_list}
     names = {providers[one.address] for one in plan.submissions if one.address in providers} | _half_searched(session)
     adopted = 0
     for name in sorted(names):

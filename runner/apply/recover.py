@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
@@ -15,16 +16,17 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.apply.collect import collect
-from runner.apply.refresh import CLOCK_SLACK, Looks, cancel_duplicate, stamp_key, stamp_of, sweep_twins
+from runner.apply.refresh import CLOCK_SLACK, Looks, cancel_duplicate, sweep_twins
 from runner.apply.session import Session
-from runner.errors import NotFound
+from runner.errors import NotFound, RemoteError
 from runner.job import lifecycle
-from runner.job.capabilities import EffectClass
+from runner.job.capabilities import Search
 from runner.job.observed import Observed, Origin
 from runner.job.outcomes import answered, unanswered
 from runner.job.packed import Sorter, common, union, without
 from runner.job.recorded import REMOTE, Batch, Stage
-from runner.remotes.vendor import Provider
+from runner.plan import adoption
+from runner.remotes.vendor import NO_LIST, Provider
 from runner.results.parse import key_of
 
 
@@ -59,7 +61,7 @@ def is_half_searched(session: Session, name: str) -> bool:
 def _search(session: Session, name: str) -> int:
     origin = session.remotes.origin(name)
     provider = session.remotes.open(name)
-    if not provider.card.can_list:
+    if not provider.card.search.can_list:
         return 0
     record = session.records.project()
     assert record is not None
@@ -75,11 +77,14 @@ def _search(session: Session, name: str) -> int:
         since = None  # it is wanted again
     if since is None:
         left.clear()  # all of them are met again
-    listed = [seen for seen in provider.batches(since) if provider.is_of(session.project.name, seen)]
+    everything = _listed(session, provider, since)
+    if everything is None:
+        return 0
+    listed = [seen for seen in everything if provider.is_of(session.project.name, seen)]
     found = [seen for seen in listed if seen.remote_id not in known]
     adopted, is_all = 0, True
     for seen in sorted(found, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.remote_id)):
-        if seen.is_refusal and provider.card.effect is not EffectClass.NAMED:
+        if seen.is_refusal and provider.card.search is not Search.BY_NAME:
             continue  # it holds nothing; a named one still holds its name
         keys, size = _keys_held(session, provider, seen)
         if keys is None:
@@ -110,12 +115,12 @@ def keys_not_on_record(session: Session, provider: Provider, batches: Sequence[B
 
     Another clone, or a state that was lost, may have sent them. Raises RemoteError where the remote cannot be searched.
     """
-    if not provider.card.can_list:
+    if not provider.card.search.can_list or session.shown(provider.origin).lists is False:
         return b""
     known = _known(session.records.batches()).union(*(batch.refused for batch in batches))
     projects = {batch.project for batch in batches}
     held = []
-    for seen in provider.batches(min(batch.intent_at for batch in batches) - CLOCK_SLACK):
+    for seen in provider.identified(list(provider.batches(min(batch.intent_at for batch in batches) - CLOCK_SLACK))):
         if seen.remote_id in known or seen.is_refusal or not any(provider.is_of(name, seen) for name in projects):
             continue
         keys, _ = _keys_held(session, provider, seen)
@@ -123,21 +128,48 @@ def keys_not_on_record(session: Session, provider: Provider, batches: Sequence[B
     return union(held)
 
 
+def _listed(session: Session, provider: Provider, since: datetime | None) -> list[Observed] | None:
+    """What the remote lists, and whose it is as far as it says; None where it refuses to list anything.
+
+    What the list shows of batches on record is kept: how far the remote can be searched follows from that.
+    """
+    try:
+        listed = provider.identified(list(provider.batches(since)))
+    except RemoteError as error:
+        if error.status not in NO_LIST or provider.card.search is Search.BY_NAME:
+            raise
+        session.note_shown(provider.origin, replace(session.shown(provider.origin), lists=False))
+        session.reporter.warn(f"`{provider.origin.provider}` refuses to list its batches: {error.message}")
+        return None
+    if provider.card.search is not Search.BY_NAME:
+        by_id = {batch.remote_id: batch for batch in session.records.batches() if _has_receipt(batch)}
+        ours = [(by_id[seen.remote_id], seen) for seen in listed if seen.remote_id in by_id]
+        shown = adoption.learned_of_list(session.shown(provider.origin), ours)
+        known = session.known_ids()
+        nameless = sum(adoption.is_unread(seen, shown) and seen.remote_id not in known for seen in listed)
+        session.note_shown(provider.origin, replace(shown, nameless=nameless))
+    return listed
+
+
+def _has_receipt(batch: Batch) -> bool:
+    """Whether the remote's own answer said that this is ours."""
+    return bool(batch.remote_id) and not batch.adopted_from
+
+
 def stop_latecomers(session: Session, looks: Looks) -> None:
     """Stop and count creates that took effect after they were given up, when their requests had been sent in others.
 
-    They are known by their stamp. One that holds something which is still to be sent is no duplicate: it is adopted.
+    They are known by label or upload. One that holds something which is still to be sent is no duplicate: it is
+    adopted.
     """
     batches = session.records.batches()
-    given_up = {_short(stamp_key(one)): one for one in batches if one.is_given_up}
+    given_up = [one for one in batches if one.is_given_up]
     if not given_up:
         return
     known = _known(batches)
     for provider, seen in looks.listed:
-        batch = given_up.get(_short(stamp_of(seen)))
+        batch = next((one for one in given_up if adoption.is_of(one, seen) and one.origin == provider.origin), None)
         if batch is None or seen.remote_id in known or seen.is_refusal or seen.remote_id in batch.refused:
-            continue
-        if batch.origin != provider.origin or not provider.is_of(batch.project, seen):
             continue
         keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
         free, _ = _unsettled(session)
@@ -145,11 +177,6 @@ def stop_latecomers(session: Session, looks: Looks) -> None:
         if overlap and not common(free, keys):
             what = "of a create that was given up, and its requests were sent since"
             cancel_duplicate(session, provider, batch, seen, what, overlap)
-
-
-def _short(stamp: tuple[str, str]) -> tuple[str, str]:
-    """What a batch is known by on every remote: names have room for sixteen digits of its set."""
-    return stamp[0][:16], stamp[1]
 
 
 def _known(batches: Iterable[Batch]) -> set[str]:

@@ -13,7 +13,9 @@ from runner.apply.wave import FREE, counts_of, states_of
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
+from runner.plan import adoption, duplicates
 from runner.plan.decide import CannotSee, Gone, Sight
+from runner.plan.duplicates import Verdict
 from runner.remotes.vendor import Provider
 from runner.state.wave import States
 
@@ -85,7 +87,7 @@ def is_late(session: Session, sight: Sight) -> bool:
 
 def _listed(provider: Provider, batches: Sequence[Batch]) -> dict[str, Observed]:
     """What the remote lists, by its ids. Raises NotSent where it cannot be reached at all."""
-    if not provider.card.can_list:
+    if not provider.card.search.can_list:
         return {}
     since = min(batch.intent_at for batch in batches) - CLOCK_SLACK
     try:
@@ -114,29 +116,28 @@ def _unseen(session: Session, batch: Batch, error: RunnerError) -> CannotSee:
 
 
 def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> None:
-    """A create that took effect twice leaves a younger twin with the same stamp: cancel it, count it, say so."""
+    """A create that took effect twice leaves a younger duplicate, of the same label or upload: stopped and counted."""
     listed = {seen.remote_id: seen for _, seen in looks.listed}
-    by_stamp = _by_stamp([batch for batch in batches if batch.remote_id], listed)
+    of = _Originals([batch for batch in batches if batch.remote_id], listed)
     for provider, seen in looks.listed:
-        batch = by_stamp.get(stamp_of(seen))
-        if batch is None or seen.remote_id in (batch.remote_id, *batch.twins, *batch.refused):
+        batch = of.get(seen)
+        if batch is None or batch.origin != provider.origin:
             continue
-        if seen.is_refusal:
-            continue  # it holds nothing
-        if seen.stamp.get("runner_project") == batch.project and batch.origin == provider.origin:
-            ours = listed.get(batch.remote_id) or _as_looked_at(looks, batch)
-            if batch.is_active and ours is None:
-                continue  # it cannot be seen now: which of the two is older will be seen then
-            if batch.phase is Phase.CANCELLED and _goes_on(seen):
-                continue  # ours was stopped, perhaps by whoever goes on with this one
-            if batch.is_active and ours is not None and _goes_on(seen) and age_of(seen) < age_of(ours):
+        if seen.remote_id in (batch.remote_id, *batch.twins, *batch.refused):
+            continue
+        ours = listed.get(batch.remote_id) or _as_looked_at(looks, batch)
+        match duplicates.judge(batch, ours, seen):
+            case Verdict.LEAVE:
+                continue
+            case Verdict.STOP_OURS:
                 # Another applier sees the same two, and must come to the same end: the older one stays
+                assert ours is not None, "which is older is known of two that were seen"
                 kept = cancel_twin(session, provider, batch.but(remote_id=seen.remote_id, phase=seen.phase), ours)
                 if kept.remote_id == seen.remote_id:
                     looks.sights[batch.key] = _final_by_now(seen, session.clock.now())
-            else:
+            case Verdict.STOP_OTHER:
                 kept = cancel_twin(session, provider, batch, seen)
-            by_stamp[stamp_of(seen)] = kept
+        of.put(seen, kept)
 
 
 def _as_looked_at(looks: Looks, batch: Batch) -> Observed | None:
@@ -145,31 +146,34 @@ def _as_looked_at(looks: Looks, batch: Batch) -> Observed | None:
     return sight if isinstance(sight, Observed) and sight.remote_id == batch.remote_id else None
 
 
-def _by_stamp(batches: Sequence[Batch], listed: Mapping[str, Observed]) -> dict[tuple[str, str], Batch]:
-    """The first batch on record of each stamp. One that was adopted may go by another attempt than its stamp says."""
-    found: dict[tuple[str, str], Batch] = {}
-    for batch in batches:
-        if (seen := listed.get(batch.remote_id)) is not None and all(stamp_of(seen)):
-            found.setdefault(stamp_of(seen), batch)
-    for batch in batches:
-        found.setdefault(stamp_key(batch), batch)
-    return found
+class _Originals:
+    """The batch on record that one of a list came of the same create as.
+
+    By its label, else by its upload, which belongs to one intent alone. One that was adopted may go by another attempt
+    than its label says.
+    """
+
+    def __init__(self, batches: Sequence[Batch], listed: Mapping[str, Observed]) -> None:
+        self._by_mark: dict[tuple[str, ...], Batch] = {}
+        self._by_upload = {batch.upload_ref: batch for batch in reversed(batches) if batch.upload_ref}
+        for batch in batches:
+            if (seen := listed.get(batch.remote_id)) is not None and all(adoption.mark_in(seen)):
+                self._by_mark.setdefault(_mark_in(seen), batch)
+        for batch in batches:
+            self._by_mark.setdefault((batch.project, *adoption.mark_of(batch)), batch)
+
+    def get(self, seen: Observed) -> Batch | None:
+        return self._by_mark.get(_mark_in(seen)) or self._by_upload.get(seen.input_ref)
+
+    def put(self, seen: Observed, batch: Batch) -> None:
+        """What became of the record."""
+        self._by_mark[_mark_in(seen)] = batch
+        if batch.upload_ref:
+            self._by_upload[batch.upload_ref] = batch
 
 
-def stamp_of(seen: Observed) -> tuple[str, str]:
-    """What `stamp_key` gives for the batch on record; a name has room for less of the set."""
-    return seen.stamp.get("runner_set", ""), seen.stamp.get("runner_attempt", "")
-
-
-def _goes_on(seen: Observed) -> bool:
-    """Whether answers may come of it."""
-    return seen.phase not in (Phase.CANCELLED, Phase.CANCELLING, Phase.FAILED)
-
-
-def age_of(seen: Observed) -> tuple[bool, float, str]:
-    """Oldest first, whole refusals last."""
-    created = seen.created_at.timestamp() if seen.created_at else 0.0
-    return seen.phase is Phase.FAILED, created, seen.remote_id
+def _mark_in(seen: Observed) -> tuple[str, ...]:
+    return seen.stamp.get("runner_project", ""), *adoption.mark_in(seen)
 
 
 def cancel_twin(session: Session, provider: Provider, batch: Batch, twin: Observed) -> Batch:
@@ -197,8 +201,3 @@ def cancel_duplicate(
     done = "it had ended" if twin.phase.has_ended else "it was cancelled"
     session.reporter.warn(f"{batch.owner}: `{twin.remote_id}` is {what}; {done} ({overlap:,} requests overlap)")
     return kept
-
-
-def stamp_key(batch: Batch) -> tuple[str, str]:
-    """What a batch and its twins have in common on the remote."""
-    return batch.keys_sha256[:32], str(batch.attempt)

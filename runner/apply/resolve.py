@@ -1,4 +1,4 @@
-"""Recordings whose call has an outcome that nobody knows: found for a person, and decided about as the person says."""
+"""Recordings and batches of which nobody knows whether the remote took them: found for a person, and decided about."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from runner.apply.session import Session
 from runner.apply.wave import Wave, places_of, states_of
 from runner.compile.audio import CompiledAudio
 from runner.errors import UsageError
+from runner.job import lifecycle
 from runner.job.address import matches
-from runner.job.packed import KEY_BYTES, unpack
+from runner.job.packed import KEY_BYTES, common, union, unpack, without
 from runner.job.recorded import Batch, Stage
 from runner.plan.remaining import RetryRows
 from runner.state.wave import Entry, States, Step
@@ -37,6 +38,58 @@ class Decision:
     step: Step
     remote_id: str = ""  # of a receipt; empty: each under the id that is on record for it
     account: str = ""  # of a receipt; empty: as the other receipts say
+
+
+def held_batches(session: Session, address: str) -> list[Batch]:
+    """Batches of which nobody knows whether the remote took them, that hold requests of the jobs meant."""
+    meant = [session.keys_of(job) for job in session.desired if matches(job.address, address)]
+    asked = union([session.objects.read_set(retry.keys_object) for retry in session.records.retries()])
+    return [
+        batch
+        for batch in session.records.batches()
+        if batch.stage is Stage.HELD
+        and _waits(session, batch, asked)
+        and (matches(batch.owner, address) or any(common(_keys_of(session, batch), keys) for keys in meant))
+    ]
+
+
+def _keys_of(session: Session, batch: Batch) -> bytes:
+    return session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+
+
+def _waits(session: Session, batch: Batch, asked: bytes) -> bool:
+    """Whether not all of it was asked again by `retry` since."""
+    later = [retry for retry in session.records.retries() if retry.generation > batch.generation]
+    return not later or bool(without(_keys_of(session, batch), asked))
+
+
+def resolve_batches(
+    session: Session, found: Sequence[Batch], names: Collection[str], decision: Decision
+) -> list[Batch]:
+    """Decide about these batches, or about those of these names; as recorded afterwards.
+
+    Under the project's lock. Raises UsageError for a receipt that cannot be.
+    """
+    meant = [batch for batch in found if not names or batch.key in names]
+    remote_id = decision.remote_id if decision.step is Step.RECEIPT else ""
+    if decision.step is Step.RECEIPT:
+        if not remote_id:
+            raise UsageError(
+                "no id is on record for it", hint="Give it with `--adopt REMOTE_ID`; each apply looks again"
+            )
+        if len(meant) != 1:
+            raise UsageError(f"`--adopt` is about one batch; {len(meant):,} are held: name one with `--row`")
+        if not remote_id.isprintable() or not remote_id.strip() or len(remote_id) > LONGEST_NAME:
+            raise UsageError("`--adopt` takes the id that the remote gave the batch")
+        if remote_id in session.known_ids():
+            raise UsageError(f"`{remote_id}` is on record as another batch")
+    is_again = decision.step is Step.REPEATED
+    decided = [
+        lifecycle.decided(batch, remote_id=remote_id, is_sent_again=is_again, now=session.clock.now())
+        for batch in meant
+    ]
+    session.records.save(*decided)
+    return decided
 
 
 def held(session: Session, address: str) -> list[Held]:

@@ -37,7 +37,7 @@ def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bo
     for job, states in meant:
         keys = _keys(session, job, states, rows, SETTLED if replaces else FAILED)
         if keys:
-            doubtful = _doubtful(job, states, keys) if job.card.is_one_by_one else 0
+            doubtful = _doubtful(job, states, keys)
             decisions.append(_decide(session, job, keys, replaces, doubtful))
     if rows and not decisions:
         raise UsageError(

@@ -8,6 +8,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
 from runner.apply.schedule import Schedule
@@ -15,10 +17,13 @@ from runner.apply.shadow import SYNTHETIC, Shadow
 from runner.clock import Clock
 from runner.compile.compiled import Compiled
 from runner.errors import NotSent, RunnerError
+from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
+from runner.job.observed import Origin
 from runner.job.packed import keys_of
 from runner.job.project import Project
-from runner.job.recorded import Batch
+from runner.job.recorded import Batch, Stage
+from runner.plan import adoption
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, RetryRows
 from runner.remotes.audio import AudioProvider
@@ -32,6 +37,9 @@ from runner.state.records import Records
 def threads(number: int) -> Executor:
     """So many threads for calls that wait on a remote."""
     return ThreadPoolExecutor(number, thread_name_prefix="wave")
+
+
+_NOT_SEEN = Shown()
 
 
 @dataclass(slots=True)
@@ -93,6 +101,7 @@ class Session:
                 for retry in self.records.retries()
             ],
             accepted_origins=project.accepted_origins if project else {},
+            shown=project.shown if project else {},
         )
 
     def keys_of(self, job: Desired) -> bytes:
@@ -110,6 +119,30 @@ class Session:
             known = (mark, BatchRows(batch, keys, index))
             self._loaded[batch.key] = known
         return BatchRows(batch, known[1].keys, known[1].index)
+
+    def shown(self, origin: Origin) -> Shown:
+        """What the batches of a remote were seen to show."""
+        project = self.records.project()
+        return project.shown.get(str(origin), _NOT_SEEN) if project else _NOT_SEEN
+
+    def note_shown(self, origin: Origin, shown: Shown) -> None:
+        """Keep what a remote was seen to show, durably: how it is searched follows from it."""
+        project = self.records.project()
+        if project is not None and shown != self.shown(origin):
+            self.records.save(replace(project, shown={**project.shown, str(origin): shown}))
+
+    def search_of(self, provider: Provider) -> Search:
+        """How a remote can really be searched."""
+        return adoption.search_of(provider.card.search, self.shown(provider.origin))
+
+    def known_ids(self) -> set[str]:
+        """The remote ids of all that is on record, as ours, as a duplicate, or as something that may have been ours."""
+        known: set[str] = set()
+        for batch in self.records.batches():
+            known.update((batch.remote_id, *batch.twins))
+            if batch.stage is not Stage.HELD:  # what may be of one that is held, nobody has decided about
+                known.update(batch.candidates)
+        return known
 
     def remote_of(self, batch: Batch) -> Provider:
         """The provider to ask about a batch.

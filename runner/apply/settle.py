@@ -1,33 +1,38 @@
-"""Open intents: did the create happen? Look for our stamp, wait until it must be visible, look again, then decide."""
+"""Open intents: did the create happen? Look for it, wait until it must be visible, look again, then decide."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.apply.refresh import CLOCK_SLACK, age_of, cancel_twin
+from msgspec.structs import replace
+
+from runner.apply.refresh import CLOCK_SLACK, cancel_twin
 from runner.apply.session import Session
 from runner.apply.submission import CONFLICT, as_met, submission_of
 from runner.errors import Refused, RemoteError, RunnerError
 from runner.job import lifecycle
-from runner.job.capabilities import EffectClass
+from runner.job.capabilities import Search
 from runner.job.observed import Observed
 from runner.job.recorded import Batch, Stage
-from runner.remotes.vendor import Provider
+from runner.plan import adoption, duplicates
+from runner.plan.adoption import Sorted
+from runner.remotes.vendor import NO_LIST, Provider
 from runner.results import index
+
+CANNOT_SEARCH = "the remote cannot be searched for it"
 
 
 def settle(session: Session, batch: Batch) -> Batch:
     """The batch as it is known afterwards: SUBMITTED when found, DROPPED when it certainly is not there.
 
-    It stays INTENT when the remote cannot be searched now, and becomes HELD where it never can be.
+    It stays INTENT when the remote cannot be searched now, and becomes HELD where nobody can know: the remote shows
+    nothing by which a batch could be told to be ours, or one is there that may be.
     """
     if batch.create_tries == 0:
         return _save(session, lifecycle.dropped(batch, "stopped before it was sent"))
     try:
         provider = session.remote_of(batch)
-        if provider.card.effect is EffectClass.BLIND:
-            return _hold(session, batch)
-        found = _search_twice(session, provider, batch)
+        found = _search_twice(session, provider, batch) if provider.card.search.can_list else Sorted()
     except Refused as refused:
         if refused.code != CONFLICT:
             return _save(session, batch.but(trouble=refused.message))
@@ -35,56 +40,73 @@ def settle(session: Session, batch: Batch) -> Batch:
         return _save(session, lifecycle.dropped(batch, refused.message))
     except RunnerError as error:
         return _save(session, batch.but(trouble=error.message))
-    if not found:
-        session.drops[batch.key] = session.drops.get(batch.key, 0) + 1
-        return _save(session, lifecycle.dropped(batch, "the create did not take effect", is_given_up=True))
-    return adopt(session, provider, batch, found)
+    if found.ours:
+        return adopt(session, provider, batch, found.ours)
+    if found.doubtful or session.search_of(provider) is Search.NONE:
+        return _hold(session, batch, found.doubtful)
+    session.drops[batch.key] = session.drops.get(batch.key, 0) + 1
+    return _save(session, lifecycle.dropped(batch, "the create did not take effect", is_given_up=True))
 
 
-def _hold(session: Session, batch: Batch) -> Batch:
-    """The remote cannot be searched: whether these requests were asked stays unknown until a person decides."""
+def _hold(session: Session, batch: Batch, doubtful: Sequence[Observed]) -> Batch:
+    """Whether these requests were asked stays unknown until a person decides, or the remote shows it after all."""
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     entries = index.lost_index(keys)
     sha256 = session.objects.write(f"{batch.key}/index", entries)
-    held = lifecycle.unknown(batch, sha256, "the remote cannot be searched for it")
-    session.reporter.warn(f"{batch.owner}: it is not known whether {batch.rows:,} requests were asked; they are held")
+    names = ", ".join(f"`{seen.remote_id}`" for seen in doubtful[:3])
+    why = f"{names} may have come of it, and shows no sign of whose it is" if names else CANNOT_SEARCH
+    held = lifecycle.unknown(batch, sha256, why, tuple(seen.remote_id for seen in doubtful))
+    session.reporter.warn(
+        f"{batch.owner}: it is not known whether {batch.rows:,} requests were asked ({why}); they are held: "
+        f"see `runner state resolve {batch.owner}`"
+    )
     return _save(session, held)
 
 
-def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Observed]) -> Batch:
-    """Record the oldest of `found` as this batch; the others are twins and are cancelled.
+def settle_held(session: Session, batch: Batch) -> Batch:
+    """A batch that waits for a person, looked for once more: found for certain, nobody has to decide."""
+    try:
+        provider = session.remote_of(batch)
+        if not provider.card.search.can_list:
+            return batch
+        ours = _search(session, provider, batch).ours
+    except RunnerError:
+        return batch  # it is as unknown as before
+    return adopt(session, provider, batch, ours) if ours else batch
 
-    One that goes on comes before one that was refused, and what will not change before what was only put off: that one
-    may be of a state that is lost.
-    """
-    first, *twins = sorted(found, key=_preference)
+
+def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Observed]) -> Batch:
+    """Record one of `found` as this batch; the others are duplicates, and are cancelled."""
+    first, others = duplicates.preferred(found)
     adopted = _save(session, lifecycle.submitted(batch, first, first.created_at or session.clock.now()))
     session.reporter.step(f"{batch.owner}: found the batch of an unanswered create, `{first.remote_id}`")
-    for twin in (twin for twin in twins if not twin.is_refusal):
-        cancel_twin(session, provider, adopted, twin)
+    for other in others:
+        cancel_twin(session, provider, adopted, other)
     return adopted
 
 
-def _preference(seen: Observed) -> tuple[bool, bool, tuple[bool, float, str]]:
-    is_put_off = seen.failure is not None and seen.failure.is_put_off
-    return seen.is_refusal, is_put_off, age_of(seen)
-
-
-def _search_twice(session: Session, provider: Provider, batch: Batch) -> list[Observed]:
-    found = _search(provider, batch)
-    if all(seen.is_refusal for seen in found):
+def _search_twice(session: Session, provider: Provider, batch: Batch) -> Sorted:
+    found = _search(session, provider, batch)
+    if all(seen.is_refusal for seen in found.ours):
         # The call ended just now, or in a command that died: nobody knows when. Only what is older than any call has
         # had its time, and even then a request may still be on its way in.
         is_old = session.clock.now() - batch.intent_at > CLOCK_SLACK
         session.clock.sleep(min(1.0, provider.card.settle_seconds) if is_old else provider.card.settle_seconds)
-        found = _search(provider, batch)
+        found = _search(session, provider, batch)
     return found
 
 
-def _search(provider: Provider, batch: Batch) -> list[Observed]:
-    """Every remote batch that came of this intent."""
-    found = provider.find(submission_of(batch), batch.upload_ref, batch.intent_at - CLOCK_SLACK)
-    return [seen for seen in found if seen.remote_id not in batch.refused]
+def _search(session: Session, provider: Provider, batch: Batch) -> Sorted:
+    """Every remote batch that came of this intent, or may have."""
+    since = batch.intent_at - CLOCK_SLACK
+    try:
+        found = provider.find(submission_of(batch), batch.upload_ref, since)
+    except RemoteError as error:
+        if error.status not in NO_LIST or provider.card.search is Search.BY_NAME:
+            raise
+        session.note_shown(provider.origin, replace(session.shown(provider.origin), lists=False))
+        return Sorted()
+    return adoption.sort(batch, found, session.shown(provider.origin), session.known_ids(), since)
 
 
 def _save(session: Session, batch: Batch) -> Batch:
@@ -95,7 +117,9 @@ def _save(session: Session, batch: Batch) -> Batch:
 def settle_all(session: Session, batches: Sequence[Batch]) -> None:
     """Settle every open intent before anything is planned."""
     for batch in batches:
-        if batch.stage is Stage.INTENT:
+        if batch.stage is Stage.HELD and not batch.is_wave:
+            settle_held(session, batch)
+        elif batch.stage is Stage.INTENT:
             session.troubles.pop(batch.owner, None)
             settled = settle(session, batch)
             if settled.stage is Stage.INTENT:

@@ -16,12 +16,12 @@ from runner.apply.submission import submission_of
 from runner.compile.compiled import Compiled
 from runner.errors import DataError, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.job import lifecycle
-from runner.job.capabilities import EffectClass
+from runner.job.capabilities import Search
 from runner.job.desired import Desired
 from runner.job.observed import Failure, FailureKind, Observed
 from runner.job.packed import keys_of
-from runner.job.recorded import Batch, ProjectRecord, Stage
-from runner.plan import guard
+from runner.job.recorded import Batch, ProjectRecord
+from runner.plan import adoption, guard
 from runner.plan.change import Submission
 from runner.remotes import vendor
 from runner.remotes.vendor import Provider
@@ -85,7 +85,7 @@ def _intend(session: Session, job: Desired, submission: Submission, continued_fr
         (
             batch.attempt
             for batch in session.records.batches()
-            if batch.keys_sha256 == keys_sha256 and (batch.stage is not Stage.DROPPED or batch.twins)
+            if batch.keys_sha256 == keys_sha256 and batch.is_name_taken
         ),
         default=0,
     )
@@ -126,7 +126,7 @@ def _upload(session: Session, provider: Provider, batch: Batch, source: Path) ->
     """The remote's copy of the input: the one it still holds from an earlier try, or a new one."""
     submission = submission_of(batch)
     may_be_there = batch.may_hold_upload
-    tries = 1 if provider.card.effect is EffectClass.NAMED else UPLOADS  # where we name it, it repeats by itself
+    tries = 1 if provider.card.search is Search.BY_NAME else UPLOADS  # where we name it, it repeats by itself
     for left in reversed(range(tries)):
         try:
             found = provider.find_upload(submission, batch.size_bytes) if may_be_there else None
@@ -165,7 +165,7 @@ def create(session: Session, provider: Provider, batch: Batch) -> Batch:
     except OutcomeUnknown as error:
         session.reporter.step(f"{batch.owner}: no answer to the create ({error.message}); looking for it")
         return settle(session, batch)
-    return _receipt(session, batch, seen)
+    return _receipt(session, provider, batch, seen)
 
 
 def _is_about_parent(refused: Refused) -> bool:
@@ -186,12 +186,14 @@ def _upload_of(batch: Batch) -> vendor.Upload | None:
     return None if batch.continued_from else vendor.Upload(batch.upload_ref, batch.size_bytes)
 
 
-def _receipt(session: Session, batch: Batch, seen: Observed) -> Batch:
+def _receipt(session: Session, provider: Provider, batch: Batch, seen: Observed) -> Batch:
     current = session.records.batch(batch.key)
     if current is not None and current.remote_id not in ("", seen.remote_id):
         return current  # by somebody who holds no lock: what is on record stays, and ours is found as its twin
     submitted = lifecycle.submitted(batch, seen, session.clock.now())
     session.records.save(submitted)
+    if provider.card.search is not Search.BY_NAME:
+        session.note_shown(batch.origin, adoption.learned_of_receipt(session.shown(batch.origin), submitted, seen))
     session.reporter.step(f"{batch.owner}: submitted {batch.rows:,} requests as `{seen.remote_id}`")
     return submitted
 

@@ -112,6 +112,8 @@ def _note(batch: Batch, sight: Sight | None) -> str:
             return f"{why}; sent again after {voice.moment(batch.not_before)}" if batch.not_before else why
         case None if batch.is_wave and batch.tally.lost:
             return f"{voice.count(batch.tally.lost, 'recording')} held: see `runner state resolve {batch.owner}`"
+        case None if batch.stage is Stage.HELD:
+            return f"{batch.trouble}; see `runner state resolve {batch.owner}`"
         case None:
             return batch.trouble
         case _:

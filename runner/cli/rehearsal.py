@@ -214,7 +214,7 @@ def _notes(session: Session, remotes: StandIns, rehearsed: Sequence[Rehearsed]) 
         if (needs := remotes.needs(name))
     ]
     searched = session.shadow.searched if session.shadow else ()
-    if any(job.card.can_list and not job.card.is_free and str(job.origin) not in searched for job in sending):
+    if any(job.card.search.can_list and not job.card.is_free and str(job.origin) not in searched for job in sending):
         notes.append(
             "A real run first looks for earlier batches of this project on the remotes; what it finds is not sent"
         )
@@ -234,7 +234,7 @@ def _never_sent_to(session: Session, rehearsed: Sequence[Rehearsed]) -> str:
     shadow = session.shadow
     known = {b.origin.provider for b in session.records.batches() if shadow is None or not shadow.made(b)}
     jobs = (one.job for one in rehearsed if one.batches)
-    names = {j.provider for j in jobs if not (j.card.can_list or j.card.is_free or j.provider in known)}
+    names = {j.provider for j in jobs if not (j.card.search.can_list or j.card.is_free or j.provider in known)}
     return ", ".join(f"`{name}`" for name in sorted(names))
 
 

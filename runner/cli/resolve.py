@@ -1,4 +1,4 @@
-"""`runner state resolve`: decide about recordings of which nobody knows whether the remote took them."""
+"""`runner state resolve`: decide about recordings and batches of which nobody knows whether the remote took them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from runner.cli.habits import Consent
 from runner.cli.options import option
+from runner.job.recorded import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +23,10 @@ BLOCKED = 5
 
 @dataclass(frozen=True, slots=True)
 class HeldView:
-    """One recording that waits for a decision."""
+    """One recording, or one batch, that waits for a decision."""
 
     address: str
-    row: str
+    row: str  # a batch's own name
     wave: str
     remote_id: str  # empty where the remote gave none
     why: str
@@ -43,7 +44,7 @@ class ResolveView:
 @click.command("resolve")
 @click.argument("address")
 @click.argument("paths", nargs=-1)
-@click.option("--row", "rows", multiple=True, metavar="ID", help="Only this recording, as listed; may be repeated.")
+@click.option("--row", "rows", multiple=True, metavar="ID", help="Only this one, as listed; may be repeated.")
 @click.option("--adopt", "remote_id", metavar="REMOTE_ID", help="The remote has it under this id: look at it.")
 @click.option("--account", metavar="A", help="Whose recording it is, with --adopt.")
 @click.option("--look", is_flag=True, help="Ask the remote again about those whose id is on record.")
@@ -65,13 +66,13 @@ def command(
     resubmit: bool,
     form: str,
 ) -> int:
-    """List the recordings of the job ADDRESS that are held, or decide about them.
+    """List the recordings and batches of the job ADDRESS that are held, or decide about them.
 
     Held is what was sent and not answered, or what the remote does not know any more. Without --row all of them are
     meant. The next `runner apply` does as decided. Exits 5 when it lists any.
     """
     from runner.apply.reporter import Silent
-    from runner.apply.resolve import held, resolve
+    from runner.apply.resolve import held, held_batches, resolve, resolve_batches
     from runner.cli.opening import opened
     from runner.state.lock import project_lock
 
@@ -79,14 +80,22 @@ def command(
     given = paths or ("specs",)
     if decision is None:
         with opened(ctx.obj, given, Silent(), writes=False) as session:
-            found = _meant(held(session, address), rows)
+            batches = [one for one in held_batches(session, address) if not rows or one.key in rows]
+            found: list[Held | Batch] = [*_meant(held(session, address), rows), *batches]
         _list(address, found, form)
         return BLOCKED if found else 0
     with (
         opened(ctx.obj, given, Silent(), writes=True) as session,
         project_lock(session.home.folder, command=f"runner state resolve {address}", now=session.clock.now()),
     ):
-        done = resolve(session, address, rows, decision)
+        batches = held_batches(session, address)
+        names = {batch.key for batch in batches}
+        of_batches, others = [row for row in rows if row in names], [row for row in rows if row not in names]
+        done: list[Held | Batch] = []
+        if batches and (of_batches or not rows):
+            done += resolve_batches(session, batches, of_batches, decision)
+        if others or not batches:  # a job has batches, or recordings
+            done += resolve(session, address, others, decision)
     _tell(address, done, decision, form)
     return 0
 
@@ -115,7 +124,7 @@ def _meant(found: Sequence[Held], rows: Sequence[str]) -> list[Held]:
     return [one for one in found if not rows or one.name in rows]
 
 
-def _list(address: str, found: Sequence[Held], form: str) -> None:
+def _list(address: str, found: Sequence[Held | Batch], form: str) -> None:
     from runner.cli import voice
 
     view = ResolveView(VERSION, tuple(map(_view, found)), _ways(address) if found else ())
@@ -127,7 +136,10 @@ def _list(address: str, found: Sequence[Held], form: str) -> None:
         return
     for one in view.held:
         click.echo(f"{one.address}  {voice.plain(one.row)}  {voice.plain(one.why)}")
-    click.echo(f"\n{voice.count(len(found), 'recording')} held. Decide with")
+    batches = sum(isinstance(one, Batch) for one in found)
+    kinds = [voice.count(len(found) - batches, "recording")] if len(found) > batches else []
+    kinds += [voice.count(batches, "batch", "batches")] if batches else []
+    click.echo(f"\n{' and '.join(kinds)} held. Decide with")
     for way, meaning in zip(view.ways, _MEANINGS, strict=True):
         click.echo(f"  `{way}`  {meaning}")
 
@@ -145,7 +157,7 @@ _MEANINGS = (
 )
 
 
-def _tell(address: str, done: Sequence[Held], decision: Decision, form: str) -> None:
+def _tell(address: str, done: Sequence[Held | Batch], decision: Decision, form: str) -> None:
     from runner.cli import voice
     from runner.state.wave import Step
 
@@ -161,14 +173,17 @@ def _tell(address: str, done: Sequence[Held], decision: Decision, form: str) -> 
     }
     for one in done:
         seen_as = voice.plain(decision.remote_id or one.remote_id)
+        view = _view(one)
         click.echo(
-            f"{one.batch.owner}  {voice.plain(one.name)}  "
-            f"{words.get(decision.step, f'will be looked at as `{seen_as}`')}"
+            f"{view.address}  {voice.plain(view.row)}  {words.get(decision.step, f'will be looked at as `{seen_as}`')}"
         )
     click.echo("\nNothing was sent. Run `runner apply` to go on", err=True)
 
 
-def _view(one: Held) -> HeldView:
+def _view(one: Held | Batch) -> HeldView:
+    if isinstance(one, Batch):
+        why = f"{_UNKNOWN}: {one.trouble}" if one.trouble else _UNKNOWN
+        return HeldView(one.owner, one.key, one.key, one.remote_id, why)
     why = f"sent as `{one.remote_id}`, and no answer came of it" if one.remote_id else _UNKNOWN
     return HeldView(one.batch.owner, one.name, one.batch.key, one.remote_id, why)
 

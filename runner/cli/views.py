@@ -39,6 +39,7 @@ class PlanView(msgspec.Struct, frozen=True):
     summary: str
     to_submit: int
     is_empty: bool
+    notes: tuple[str, ...] = ()
 
 
 def of_plan(plan: Plan, rewrites: Sequence[Rewrite]) -> PlanView:
@@ -55,6 +56,7 @@ def of_plan(plan: Plan, rewrites: Sequence[Rewrite]) -> PlanView:
         _summary(plan, rewrites),
         plan.to_submit,
         is_empty,
+        plan.notes,
     )
 
 
@@ -147,6 +149,8 @@ def text_of_plan(view: PlanView, *, colour: bool) -> str:
         out.append("Not in the specs any more")
         out += _rows(view.leftovers, colour=colour)
         out.append("")
+    if view.notes and not view.is_empty:
+        out += [*view.notes, ""]
     in_sync = sum(not job.lines for job in view.jobs)
     if in_sync and not view.is_empty:
         out += [f"{voice.count(in_sync, 'job')} in sync", ""]

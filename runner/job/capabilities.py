@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 import msgspec
 
 
-class EffectClass(Enum):
-    """How a create can be made to happen once (design, section 6)."""
+class Search(StrEnum):
+    """How a create whose answer was lost is found again, best first (design, section 6).
 
-    NAMED = "named"  # we choose the id: on any doubt GET it, compare, adopt
-    TAGGED = "tagged"  # the remote lists what it has, and echoes our stamp
-    BLIND = "blind"  # neither: an unknown outcome stays unknown
+    A vendor's profile declares it; what the remote really shows is checked (`Shown`) and may lower it.
+    """
+
+    BY_NAME = "by name"  # we choose the id: on any doubt GET it, compare, adopt
+    BY_STAMP = "by stamp"  # the remote lists what it has, and shows the label we wrote on it
+    BY_UPLOAD = "by upload"  # it lists what it has, and shows the input file, which is ours alone
+    BY_RESULTS = "by results"  # it lists what it has, and only the results say whose it was
+    NONE = "none"  # an unknown outcome stays unknown, and a person decides
+
+    @property
+    def can_list(self) -> bool:
+        return self is not Search.NONE
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What a remote was seen to show of batches we know to be ours; None: not seen yet."""
+
+    lists: bool | None = None  # False: it refuses to list its batches
+    label: bool | None = None
+    upload: bool | None = None  # the id of the input file, as the upload gave it
+    nameless: int = 0  # batches in the last list that show nothing of whose they are
 
 
 class Windows(msgspec.Struct, frozen=True):
@@ -44,13 +62,13 @@ class Limits(msgspec.Struct, frozen=True):
 class Capabilities(msgspec.Struct, frozen=True):
     """One remote's card."""
 
-    effect: EffectClass
+    search: Search
     endpoints: tuple[str, ...]
     windows: Windows = Windows()
     limits: Limits = Limits()
     can_resume: bool = False  # continue-from
     knows_system_prompt: bool = False  # a batch as a whole is told the system message of its rows
-    can_list: bool = True
+    can_revoke: bool = False  # an upload can be deleted, so that a create on its way finds nothing to run
     is_one_by_one: bool = False  # every request is a call of its own, with a receipt of its own
     is_free: bool = False  # the embedded server costs nothing and asks nothing
     settle_seconds: float = 10.0  # a new batch is in the list after this long

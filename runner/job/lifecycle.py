@@ -46,6 +46,8 @@ def submitted(batch: Batch, seen: Observed, now: datetime) -> Batch:
         raw_status=seen.raw_status,
         counts=seen.counts,
         failure=None,
+        index_sha256="",  # it may have been held till now
+        tally=Tally(),
         trouble="",
     )
 
@@ -96,9 +98,26 @@ def dropped(batch: Batch, why: str, *, is_given_up: bool = False) -> Batch:
     return _to(batch, Stage.DROPPED, trouble=why, is_given_up=is_given_up or batch.is_given_up)
 
 
-def unknown(batch: Batch, index_sha256: str, why: str) -> Batch:
-    """Nobody can say whether it was created: a person decides. `index_sha256`: of an index of LOST requests."""
-    return _to(batch, Stage.HELD, index_sha256=index_sha256, tally=Tally(lost=batch.rows), trouble=why)
+def unknown(batch: Batch, index_sha256: str, why: str, candidates: tuple[str, ...] = ()) -> Batch:
+    """Nobody can say whether it was created: a person decides. `index_sha256`: of an index of LOST requests.
+
+    candidates: remote ids that may be what came of it.
+    """
+    tally = Tally(lost=batch.rows)
+    return _to(batch, Stage.HELD, index_sha256=index_sha256, tally=tally, trouble=why, candidates=candidates)
+
+
+def decided(batch: Batch, *, remote_id: str = "", is_sent_again: bool = False, now: datetime) -> Batch:
+    """What nobody knew, as a person says: the remote has it under this id, or it has not (and its rows are free).
+
+    is_sent_again: it may have, and its requests are sent all the same; they are counted as possible duplicates.
+    """
+    known = batch.but(index_sha256="", tally=Tally(), trouble="")
+    if remote_id:
+        return _to(known, Stage.SUBMITTED, remote_id=remote_id, submitted_at=now, phase=Phase.UNKNOWN, raw_status="")
+    why = "sent again, though it may have been accepted" if is_sent_again else "it was not accepted"
+    again = batch.rows if is_sent_again else 0
+    return _to(known, Stage.DROPPED, trouble=f"decided: {why}", possible_duplicates=again, is_given_up=True)
 
 
 def collected(

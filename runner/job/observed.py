@@ -101,3 +101,19 @@ class Observed(msgspec.Struct, frozen=True):
     def is_refusal(self) -> bool:
         """Refused as a whole: no request of it was asked."""
         return self.phase is Phase.FAILED and not self.result_files
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a search for one create shows: `ours` came of it, `candidates` may have and do not say.
+
+    A candidate that shows something which tells whose it is, such as another input file, is still one: what a remote
+    can be believed about is decided by who knows what it showed before (`plan/adoption.py`).
+    """
+
+    ours: tuple[Observed, ...] = ()
+    candidates: tuple[Observed, ...] = ()
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is known what came of it: something, or nothing."""
+        return bool(self.ours) or not self.candidates

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from runner.job.capabilities import Shown
 from runner.job.observed import Counts, Failure, Origin, Phase
 
 SCHEMA = 1
@@ -103,12 +104,18 @@ class Batch(msgspec.Struct, frozen=True):
     estimated_usd: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    candidates: tuple[str, ...] = ()  # remote ids that may have come of it: nothing at the remote says whose they are
     schema: int = SCHEMA
 
     @property
     def is_active(self) -> bool:
         """In flight: its rows are neither free nor settled."""
         return self.stage in (Stage.INTENT, Stage.SUBMITTED, Stage.DEFERRED)
+
+    @property
+    def is_name_taken(self) -> bool:
+        """Whether something may go by its name at the remote, or on record: then no other batch is called the same."""
+        return self.stage is not Stage.DROPPED or bool(self.twins or self.candidates or self.possible_duplicates)
 
     def but(self, **changes: object) -> Batch:
         """This record with some fields changed."""
@@ -159,6 +166,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     recovered_from: tuple[str, ...] = ()  # origins whose history was searched
     searched_at: dict[str, datetime] = {}  # when each was searched last
     left: dict[str, list[str]] = {}  # by origin, key sets of batches of ours that nobody wanted when they were found
+    shown: dict[str, Shown] = {}  # by origin, what its batches were seen to show
     accepted_origins: dict[str, list[str]] = {}  # provider -> origins whose answers count
     generation: int = 0
     next_sequence: int = 1

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
+from runner.plan import adoption
 from runner.plan.change import Action, Change, Reason
 
 REPAY_SHARE = 0.30
@@ -89,17 +91,33 @@ def repaying(job: Desired, answered: int, again: int, guards: Guards) -> Change 
     )
 
 
-def first_run(job: Desired, rows: int, knows_nothing: bool, guards: Guards) -> Change | None:
-    """A blocking change for the first paid requests to a remote that cannot be searched for earlier ones."""
-    if job.card.is_free or job.card.can_list or not knows_nothing or guards.first_run:
+def first_run(job: Desired, rows: int, shown: Shown, guards: Guards) -> Change | None:
+    """A blocking change for the first paid requests where nobody knows of earlier ones, and the remote does not say.
+
+    shown: what the remote was seen to show of its batches.
+    """
+    why = _why_unsearchable(job, shown)
+    if job.card.is_free or not why or guards.first_run:
         return None
     return Change(
         Action.BLOCK,
         Reason.FIRST_RUN,
         rows=rows,
         detail=(
-            f"`{job.provider}` cannot be asked what was sent before, and neither `.runner/` nor the outputs know; "
+            f"`{job.provider}` {why}, and neither `.runner/` nor the outputs know; "
             "if this was paid for elsewhere, bring those files here first"
         ),
         unblock=("runner apply --first-run",),
     )
+
+
+def _why_unsearchable(job: Desired, shown: Shown) -> str:
+    """Why what was sent before may not be found at the remote; empty where it is."""
+    if shown.lists is False:
+        return "refuses to list its batches (`list: {style: absent}` among its overrides says so for good)"
+    if adoption.search_of(job.card.search, shown) is Search.NONE:
+        return "cannot be asked what was sent before"
+    if shown.nameless:
+        lists = "lists a batch that shows" if shown.nameless == 1 else f"lists {shown.nameless:,} batches that show"
+        return f"{lists} neither a label nor the name of its input file, so that it may be yours"
+    return ""

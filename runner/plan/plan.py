@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from runner.job.capabilities import Shown
 from runner.job.desired import Desired
 from runner.job.packed import common, keys_of, without
 from runner.job.recorded import REMOTE, Batch, JobRecord
-from runner.plan import batches, guard, resume
+from runner.plan import adoption, batches, guard, resume
 from runner.plan.change import Action, Change, Counts, JobPlan, Reason, Submission
 from runner.plan.decide import CannotSee, Sight, decide
 from runner.plan.guard import Guards
@@ -27,6 +28,7 @@ class Recorded(msgspec.Struct, frozen=True):
     jobs: Mapping[str, tuple[JobRecord, Keys]] = {}
     retries: Sequence[RetryRows] = ()
     accepted_origins: Mapping[str, Sequence[str]] = {}
+    shown: Mapping[str, Shown] = {}  # by origin
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -36,6 +38,7 @@ class Plan(msgspec.Struct, frozen=True):
     batches: tuple[tuple[Batch, Change], ...]  # batches in flight and what to do about them
     leftovers: tuple[tuple[Batch, Change], ...] = ()  # in flight, and nobody wants them any more
     rows: tuple[JobRows, ...] = ()  # by job, the state of every row
+    notes: tuple[str, ...] = ()  # what remotes show less of than their profiles say
 
     @property
     def submissions(self) -> tuple[Submission, ...]:
@@ -80,7 +83,14 @@ def make(
         for batch in active
         if batch.key not in wanted and _is_below(batch.declared_in, paths)
     )  # fmt: skip
-    return Plan(tuple(jobs), tuple(decided), leftovers, tuple(folded))
+    return Plan(tuple(jobs), tuple(decided), leftovers, tuple(folded), _notes(desired, recorded))
+
+
+def _notes(desired: Sequence[Desired], recorded: Recorded) -> tuple[str, ...]:
+    """How remotes are searched that show less than they are believed to."""
+    remotes = {job.provider: (job.card.search, recorded.shown.get(str(job.origin), Shown())) for job in desired}
+    notes = (adoption.note_of(name, search, shown) for name, (search, shown) in sorted(remotes.items()))
+    return tuple(filter(None, notes))
 
 
 def sent(plan: Plan, batches: Sequence[tuple[Submission, Batch]]) -> Plan:
@@ -117,7 +127,7 @@ def _spent(history: Sequence[BatchRows]) -> dict[str, float]:
 
 def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent: Mapping[str, float]) -> JobPlan:
     counts = _counts(rows)
-    blocks = _blocks(job, rows, counts)
+    blocks = _blocks(job, rows)
     new, again = rows.ordinals(Row.NEW), rows.ordinals(Row.AGAIN, Row.REPLACE)
     parents = tuple(sorted(rows.parents))
     continued, anew = resume.continuations(job, again, [e for e in recorded.batches if e.batch.key in rows.parents])
@@ -136,8 +146,10 @@ def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent:
     answered = recorded.jobs[job.address][0].ok if job.address in recorded.jobs else 0
     repaid = min(len(new), replaced) + rows.counts[Row.REPLACE]
     blocks += _money(job, changes, guards, spent, max(answered, rows.counts[Row.REPLACE]), repaid)
-    if changes and (unsure := guard.first_run(job, len(new) + len(again), _knows_nothing(job, rows, recorded), guards)):
-        blocks.append(unsure)
+    if changes and _knows_nothing(job, rows, recorded):
+        shown = recorded.shown.get(str(job.origin), Shown())
+        if unsure := guard.first_run(job, len(new) + len(again), shown, guards):
+            blocks.append(unsure)
     if changes and job.barred:
         rows_barred = len(new) + len(again)
         blocks.append(Change(Action.BLOCK, Reason.NOT_ALLOWED, rows=rows_barred, detail=job.barred, unblock=job.unbar))
@@ -186,12 +198,12 @@ def _counts(rows: JobRows) -> Counts:
     )
 
 
-def _blocks(job: Desired, rows: JobRows, counts: Counts) -> list[Change]:
+def _blocks(job: Desired, rows: JobRows) -> list[Change]:
     """Rows that wait for a person, with the way out."""
     blocks = []
     retry = f"runner retry {job.address}"
     if unknown := rows.counts[Row.UNKNOWN]:
-        ways = (f"runner state resolve {job.address}", retry) if job.card.is_one_by_one else (retry,)
+        ways = (f"runner state resolve {job.address}", retry)
         blocks.append(Change(Action.BLOCK, Reason.OUTCOME_UNKNOWN, rows=unknown, unblock=ways))
     if lost := rows.counts[Row.LOST]:
         blocks.append(Change(Action.BLOCK, Reason.NEEDS_RETRY, rows=lost, unblock=(retry,)))

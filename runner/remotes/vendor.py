@@ -5,7 +5,7 @@ Observing changes nothing, every verb can be repeated, none waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -15,7 +15,7 @@ import msgspec
 
 from runner.job.body import BodyPlan
 from runner.job.capabilities import Capabilities
-from runner.job.observed import Observed, Origin, ResultFile
+from runner.job.observed import Found, Observed, Origin, ResultFile
 from runner.job.project import Job
 from runner.job.project import Provider as ProviderBlock
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runner.fields import Fields  # pydantic takes a while to import: what is checked already does without
 
 PROJECT_CHARS = 40  # of a project's name that stand in the name of a submission
+NO_LIST = (404, 405, 501)  # a remote that answers so to a list has none
 
 
 class Content(Enum):
@@ -149,16 +150,23 @@ class Provider(Protocol):
         """
         ...
 
-    def find(self, submission: Submission, upload_ref: str, since: datetime) -> list[Observed]:
-        """Every batch that an earlier create of this very submission made, since then.
+    def find(self, submission: Submission, upload_ref: str, since: datetime) -> Found:
+        """What an earlier create of this very submission made, since then, and what it may have made.
 
-        By its id where we chose one, else by its stamp or its upload. Raises Refused (`conflict`) when other work
+        By its id where we chose one, else by its label or its upload. Raises Refused (`conflict`) when other work
         stands under its id.
         """
         ...
 
     def is_of(self, project: str, seen: Observed) -> bool:
         """Whether a batch carries the name of a project of ours."""
+        ...
+
+    def identified(self, listed: Sequence[Observed]) -> list[Observed]:
+        """The same batches, with what else the remote can say about whose those are that show no label.
+
+        `runner_file` of a stamp is the name of the input file; one that is gone has none.
+        """
         ...
 
     def look(self, remote_id: str) -> Observed:

@@ -13,7 +13,7 @@ from runner.apply.desire import compile_all, desire
 from runner.apply.remotes import Remotes
 from runner.clock import FastClock
 from runner.errors import SpecError
-from runner.job.capabilities import EffectClass
+from runner.job.capabilities import Search
 from runner.job.desired import Desired
 from runner.job.project import Project
 from runner.spec.load import load
@@ -111,7 +111,7 @@ def test_recordings_are_wanted_by_what_they_hold(tmp_path: Path) -> None:
         {"endpoint_id": "audio-prod"},
         "resubmit",
     )
-    assert (one.card.effect, one.card.is_free) == (EffectClass.BLIND, False)
+    assert (one.card.search, one.card.is_free) == (Search.NONE, False)
     assert (two.endpoint, two.rows, two.options, two.usd_per_minute) == ("/v1/audio/translations", 1, {}, None)
     assert two.card.is_free
     assert set(one.card.endpoints) >= {one.endpoint, two.endpoint}

@@ -13,16 +13,18 @@ from runner.apply.refresh import look
 from runner.apply.session import Session
 from runner.clock import FastClock
 from runner.errors import NotSent, OutcomeUnknown, RemoteError
+from runner.job.capabilities import Search
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Stage
 from runner.plan.decide import CannotSee
 from tests.apply.test_lineage import batch
+from tests.plan.making import card
 
 
 class Remote:
     """Lists nothing for `trouble`, and shows every batch that is looked at."""
 
-    card = SimpleNamespace(can_list=True)
+    card = card(search=Search.BY_STAMP)
 
     def __init__(self, trouble: RemoteError) -> None:
         self.trouble = trouble

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runner.errors import Mark
-from runner.job.capabilities import Capabilities, EffectClass, Limits, Windows
+from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.desired import Desired
 from runner.job.observed import Counts, Origin
 from runner.job.outcomes import Outcome, pack
@@ -39,7 +39,7 @@ def packed(letters: Sequence[str]) -> bytes:
 
 def card(**changes: Any) -> Capabilities:
     fields: dict[str, Any] = {
-        "effect": EffectClass.TAGGED,
+        "search": Search.BY_STAMP,
         "endpoints": ("/v1/chat/completions",),
         "windows": Windows(),
         "limits": Limits(lines=3, size_bytes=1000),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
-from runner.job.capabilities import Capabilities, EffectClass, Limits, Windows
-from runner.job.observed import Observed, Origin, Phase, ResultFile
+from runner.job.capabilities import Capabilities, Limits, Search, Windows
+from runner.job.observed import Found, Observed, Origin, Phase, ResultFile
+from runner.remotes.openai.stamps import is_of
 from runner.remotes.vendor import LineageFile, Submission, Upload
 from tests.simulation.remote import Remote, RemoteBatch
 from tests.simulation.rows import PROVIDER
@@ -21,7 +22,7 @@ LONGEST_CALL = 30.0
 
 def card_of(*, is_named: bool, settle_seconds: float, lines: int, poll_seconds: float) -> Capabilities:
     return Capabilities(
-        effect=EffectClass.NAMED if is_named else EffectClass.TAGGED,
+        search=Search.BY_NAME if is_named else Search.BY_STAMP,
         endpoints=("/v1/chat/completions",),
         windows=Windows(allowed=(24, 48)),
         limits=Limits(lines=lines, size_bytes=100_000),
@@ -173,17 +174,19 @@ class SimulatedProvider:
             raise Refused("other work stands under this id", status=409, code="conflict")
         return there
 
-    def find(self, submission: Submission, upload_ref: str, since: datetime) -> list[Observed]:
+    def find(self, submission: Submission, upload_ref: str, since: datetime) -> Found:
         if not self._remote.habits.is_named:
-            marks = ("runner_project", "runner_set", "runner_attempt")
-            return [
-                seen for seen in self.batches(since) if all(seen.stamp.get(m) == submission.stamp.get(m) for m in marks)
-            ]
+            listed = list(self.batches(since))
+            ours = tuple(seen for seen in listed if is_of(submission, upload_ref, seen))
+            return Found(ours, tuple(seen for seen in listed if seen not in ours))
         self._ask("find")
         there = self._remote.batch(submission.name)
         if there is None or not there.is_there(self._world.seconds):
-            return []
-        return [self._remote.observed(there)]
+            return Found()
+        return Found((self._remote.observed(there),))
+
+    def identified(self, listed: Sequence[Observed]) -> list[Observed]:
+        return list(listed)
 
     def is_of(self, project: str, seen: Observed) -> bool:
         return seen.stamp.get("runner_project") == project

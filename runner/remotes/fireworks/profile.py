@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from runner.errors import Problem, SpecError
-from runner.job.capabilities import Capabilities, EffectClass, Limits, Windows
+from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.project import Provider
 
 CHAT = "/v1/chat/completions"
@@ -74,7 +74,7 @@ def profile_of(provider: Provider) -> Profile:
 def capabilities_of(profile: Profile) -> Capabilities:
     """The card: what shared code reads instead of a vendor's name."""
     return Capabilities(
-        effect=EffectClass.NAMED,
+        search=Search.BY_NAME,
         knows_system_prompt=True,
         endpoints=(CHAT,),
         windows=Windows(default=profile.window.default, allowed=profile.window.allowed),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from runner.clock import Clock
 from runner.errors import NotFound
 from runner.job.capabilities import Capabilities
-from runner.job.observed import Observed, Origin, ResultFile
+from runner.job.observed import Found, Observed, Origin, ResultFile
 from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.creates import Creates
 from runner.remotes.fireworks.datasets import Datasets
@@ -52,13 +52,16 @@ class FireworksProvider:
     def submit(self, submission: Submission, upload: Upload | None) -> Observed:
         return self._creates.submit(submission, upload)
 
-    def find(self, submission: Submission, upload_ref: str, since: datetime) -> list[Observed]:
+    def find(self, submission: Submission, upload_ref: str, since: datetime) -> Found:
         """The job of the submission's own id, or what it left: there is at most one."""
         found = self._creates.find(submission)
-        return [found] if found else []
+        return Found((found,) if found else ())
 
     def is_of(self, project: str, seen: Observed) -> bool:
         return seen.stamp.get("runner_project") == project or is_project_of(project[:PROJECT_CHARS], seen.remote_id)
+
+    def identified(self, listed: Sequence[Observed]) -> list[Observed]:
+        return list(listed)  # their ids say it
 
     def look(self, remote_id: str) -> Observed:
         return self._jobs.look(remote_id)

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from runner.errors import Problem, SpecError
-from runner.job.capabilities import Capabilities, EffectClass, Limits, Windows
+from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.project import Provider
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
@@ -53,11 +53,10 @@ def profile_of(provider: Provider) -> Profile:
 def capabilities_of(profile: Profile, *, is_free: bool = False) -> Capabilities:
     """The card: what shared code reads instead of a vendor's name. A line of `limits` is a recording."""
     return Capabilities(
-        effect=EffectClass.BLIND,
+        search=Search.NONE,
         endpoints=(TRANSCRIPTIONS, TRANSLATIONS),
         windows=Windows(),
         limits=Limits(lines=_MOST_RECORDINGS, size_bytes=_NO_LIMIT, line_bytes=profile.max_bytes),
-        can_list=False,
         is_one_by_one=True,
         is_free=is_free,
         settle_seconds=0.0,

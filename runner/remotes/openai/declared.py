@@ -57,8 +57,13 @@ class MetadataFields(Fields):
 
 
 class ListFields(Fields):
-    style: Maybe[Literal["cursor", "none", "token"]] = None
+    style: Maybe[Literal["cursor", "none", "token", "absent"]] = Field(
+        default=None, description="none: one page; absent: the remote cannot list"
+    )
     limit_max: Maybe[Count] = None
+    token_param: Maybe[Text] = Field(default=None, description="of the query, with style token")
+    token_field: Maybe[Text] = Field(default=None, description="of the answer, with style token")
+    echoes_input: Maybe[bool] = Field(default=None, description="a listed batch shows its `input_file_id`")
 
 
 class CountFields(Fields):

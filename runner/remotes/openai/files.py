@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from runner.clock import Clock
-from runner.errors import NotFound, OutcomeUnknown, Refused
+from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.openai import pages
 from runner.remotes.openai.profiles import Profile
 from runner.remotes.openai.wire import object_in, text_in, time_in
 from runner.remotes.transport.http import Form, Http
 from runner.remotes.transport.listing import Incomplete
 from runner.remotes.transport.replies import plain
-from runner.remotes.vendor import Submission, Upload
+from runner.remotes.vendor import NO_LIST, Submission, Upload
 
 PAGES = 50  # of a list of files; older uploads are not looked for, an orphan file costs nothing
+MOST_LOOKS = 500  # at single files of one list
 _POLL_SECONDS = 2.0
 _USELESS = frozenset({"error", "deleted", "failed", "expired"})
 
@@ -101,13 +101,71 @@ def find_upload(http: Http, profile: Profile, clock: Clock, submission: Submissi
     return None
 
 
+class Names:
+    """The names of uploaded files, by their ids. They never change, so each is asked for once."""
+
+    def __init__(self, http: Http, profile: Profile) -> None:
+        self._http = http
+        self._profile = profile
+        self._known: dict[str, str] = {}
+
+    def of(self, file_ids: Collection[str]) -> dict[str, str]:
+        """The names of these, empty for one that is gone; those that cannot be had are left out.
+
+        Pages of the list first, then one by one what it did not show, no more than `MOST_LOOKS`.
+        """
+        missing = set(file_ids) - self._known.keys()
+        is_whole = bool(missing) and self._listed(missing)
+        for file_id in sorted(missing - self._known.keys())[:MOST_LOOKS]:
+            name = "" if is_whole else self._look(file_id)
+            if name is None:
+                break  # the next one would be refused as well
+            self._known[file_id] = name
+        return {file_id: self._known[file_id] for file_id in file_ids if file_id in self._known}
+
+    def _listed(self, missing: Collection[str]) -> bool:
+        """Read the list until it has shown all of these; whether it came to its end."""
+        if self._profile.list.style == "absent":
+            return False
+        walk = pages.walk(
+            self._http, self._profile.paths.files, self._profile.list, "a list of files", _newest(self._profile)
+        )
+        try:
+            for number, page in enumerate(walk):
+                self._known.update(
+                    (text_in(raw, "id"), text_in(raw, "filename")) for raw in page if raw.get("filename")
+                )
+                if number == PAGES or self._known.keys() >= set(missing):
+                    return False
+        except (Refused, OutcomeUnknown):
+            return False
+        return True
+
+    def _look(self, file_id: str) -> str | None:
+        try:
+            raw = self._http.get_json(path_to(self._profile.paths.file, file_id))
+        except NotFound:
+            return ""
+        except (Refused, OutcomeUnknown):
+            return None
+        return text_in(raw, "filename") or None if isinstance(raw, Mapping) else None
+
+
+def _newest(profile: Profile) -> dict[str, str]:
+    return {"purpose": profile.upload_purpose, "order": "desc"}
+
+
 def _listed(http: Http, profile: Profile) -> Iterator[Mapping[str, Any]]:
     """Files of our purpose. One that shows no purpose may be ours."""
-    query = {"purpose": profile.upload_purpose, "order": "desc"}
-    found = pages.walk(http, profile.paths.files, profile.list, "a list of files", query)
-    with suppress(Incomplete):  # as good as a list that is longer than we look
+    found = pages.walk(http, profile.paths.files, profile.list, "a list of files", _newest(profile))
+    try:
         for page in islice(found, PAGES):
             yield from (raw for raw in page if text_in(raw, "purpose") in ("", profile.upload_purpose))
+    except Incomplete:
+        return  # as good as a list that is longer than we look
+    except RemoteError as error:
+        if error.status not in NO_LIST:
+            raise
 
 
 def _is_usable(raw: Mapping[str, Any], profile: Profile, clock: Clock) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from runner.errors import Problem, SpecError
-from runner.job.capabilities import Capabilities, EffectClass, Limits, Windows
+from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.observed import Phase
 from runner.job.project import ENDPOINTS, Provider
 
@@ -323,10 +323,8 @@ def profile_of(provider: Provider) -> Profile:
 
 def capabilities_of(profile: Profile) -> Capabilities:
     """The card: what shared code reads instead of a vendor's name."""
-    can_list = profile.list.style != "absent"
-    is_tagged = can_list and (profile.metadata.supported or profile.list.echoes_input)
     return Capabilities(
-        effect=EffectClass.TAGGED if is_tagged else EffectClass.BLIND,
+        search=_search_of(profile),
         endpoints=profile.endpoints,
         windows=_windows_of(profile.window),
         limits=Limits(
@@ -335,7 +333,6 @@ def capabilities_of(profile: Profile) -> Capabilities:
             line_bytes=profile.limits.line_bytes,
         ),
         can_resume=False,
-        can_list=can_list,
         is_free=profile.is_free,
         settle_seconds=profile.settle_s,
         defer_seconds=profile.defer_s,
@@ -343,6 +340,14 @@ def capabilities_of(profile: Profile) -> Capabilities:
         max_poll_seconds=max(profile.min_poll_s, profile.max_poll_s),
         price_factor=1 - profile.discount,
     )
+
+
+def _search_of(profile: Profile) -> Search:
+    if profile.list.style == "absent":
+        return Search.NONE
+    if profile.metadata.supported:
+        return Search.BY_STAMP
+    return Search.BY_UPLOAD if profile.list.echoes_input else Search.NONE
 
 
 def _windows_of(window: Window) -> Windows:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from runner.clock import Clock
 from runner.errors import NotFound
 from runner.job.capabilities import Capabilities
-from runner.job.observed import Observed, Origin, ResultFile
+from runner.job.observed import Found, Observed, Origin, ResultFile
 from runner.remotes.openai import batch, files, stamps
 from runner.remotes.openai.profiles import Profile, capabilities_of
 from runner.remotes.transport.http import Http
@@ -25,6 +25,7 @@ class OpenAIProvider:
         self._http = http
         self._origin = origin
         self._clock = clock
+        self._names = files.Names(http, profile)
 
     def __repr__(self) -> str:
         return f"OpenAIProvider({self._origin}, profile={self.profile.name})"
@@ -43,11 +44,22 @@ class OpenAIProvider:
         assert upload is not None, "the card says that nothing can be continued here"
         return batch.submit(self._http, self.profile, submission, upload)
 
-    def find(self, submission: Submission, upload_ref: str, since: datetime) -> list[Observed]:
-        return [seen for seen in self.batches(since) if stamps.is_of(submission, upload_ref, seen)]
+    def find(self, submission: Submission, upload_ref: str, since: datetime) -> Found:
+        listed = list(self.batches(since))
+        ours = tuple(seen for seen in listed if stamps.is_of(submission, upload_ref, seen))
+        return Found(ours, tuple(seen for seen in listed if seen not in ours))
 
     def is_of(self, project: str, seen: Observed) -> bool:
-        return seen.stamp.get("runner_project") == project
+        return stamps.is_of_project(project, seen)
+
+    def identified(self, listed: Sequence[Observed]) -> list[Observed]:
+        """Where a batch shows no label of ours, the name of its input file says whose it is."""
+        unread = {seen.input_ref for seen in listed if seen.input_ref and "runner_project" not in seen.stamp}
+        names = self._names.of(unread)
+        return [
+            stamps.named(seen, names[seen.input_ref]) if seen.input_ref in names and seen.input_ref in unread else seen
+            for seen in listed
+        ]
 
     def look(self, remote_id: str) -> Observed:
         return batch.look(self._http, self.profile, remote_id)

@@ -7,12 +7,15 @@ the file it was made from, whose name carries the same fingerprint.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from runner.job.observed import Observed
 from runner.remotes.openai.profiles import Metadata
-from runner.remotes.vendor import Submission
+from runner.remotes.vendor import PROJECT_CHARS, Submission
 
 _SHORT = {
     "runner_set": "s",
@@ -23,6 +26,7 @@ _SHORT = {
     "runner_parent": "u",
     "runner_job": "j",
 }
+_FILE = re.compile(r"runner-(?P<project>.*)-(?P<set>[0-9a-f]{16})-(?P<attempt>[0-9]{1,6})\.jsonl\Z", re.DOTALL)
 _LONG = {short: key for key, short in _SHORT.items()}
 
 
@@ -47,11 +51,31 @@ def stamp_in(metadata: Any, rule: Metadata) -> dict[str, str]:
 
 
 def is_of(submission: Submission, upload_ref: str, seen: Observed) -> bool:
-    """Whether a batch came of this submission: by its stamp, or without one by the file it was made from."""
-    if not seen.stamp:
-        return bool(upload_ref) and seen.input_ref == upload_ref
+    """Whether a batch came of this submission: by the label it shows, or by the file it was made from.
+
+    Either is enough: gateways write labels of their own over ours.
+    """
+    if upload_ref and seen.input_ref == upload_ref:
+        return True
     marks = ("runner_project", "runner_set", "runner_attempt")
     return all(seen.stamp.get(mark) == submission.stamp.get(mark) for mark in marks)
+
+
+def named(seen: Observed, filename: str) -> Observed:
+    """A batch without a label of ours, with what the name of its input file says instead."""
+    match = _FILE.match(filename)
+    marks = {"runner_file": filename}
+    if match:
+        marks |= {"runner_set": match["set"], "runner_attempt": match["attempt"]}
+    return replace(seen, stamp={**seen.stamp, **marks})
+
+
+def is_of_project(project: str, seen: Observed) -> bool:
+    """Whether a batch is of a project: by its label, else by the name of its input file."""
+    if "runner_project" in seen.stamp:
+        return seen.stamp["runner_project"] == project
+    match = _FILE.match(seen.stamp.get("runner_file", ""))
+    return match is not None and match["project"] == project[:PROJECT_CHARS]
 
 
 def _packed(stamp: Mapping[str, str], room: int) -> str:

@@ -11,7 +11,7 @@ import pytest
 from runner.clock import FastClock
 from runner.errors import AuthFailed, SpecError, UsageError
 from runner.job import project
-from runner.job.capabilities import EffectClass
+from runner.job.capabilities import Search
 from runner.job.observed import Origin
 from runner.remotes import registry
 from tests.remotes.fireworks_audio.made import RECEIPT, SUBMITTED, provider_at, recording, spec_of
@@ -24,8 +24,7 @@ EMBEDDED = project.Provider("embedded", "embedded")
 def test_the_card() -> None:
     card = registry.card_of(spec_of())
     assert card == registry.audio_card_of(spec_of())
-    assert card.effect is EffectClass.BLIND
-    assert not card.can_list
+    assert card.search is Search.NONE
     assert not card.can_resume
     assert not card.is_free
     assert card.windows.allowed == (24,)

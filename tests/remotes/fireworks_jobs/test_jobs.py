@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from runner.clock import FastClock
 from runner.errors import NotFound, OutcomeUnknown, RateLimited, Refused, RemoteError
-from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, ResultFile
+from runner.job.observed import Counts, Failure, FailureKind, Found, Observed, Phase, ResultFile
 from runner.remotes.fireworks import wire
 from runner.remotes.fireworks.creates import mirrored
 from runner.remotes.fireworks.names import ids_of
@@ -151,15 +151,15 @@ def test_two_appliers_at_once_make_one_job(fake: Fake, opened: Opener, source: P
 
 
 def test_an_earlier_create_is_found_by_its_submission(fake: Fake, provider: FireworksProvider) -> None:
-    assert provider.find(SENT, "", NOW) == []
+    assert provider.find(SENT, "", NOW) == Found()
     provider.submit(SENT, UPLOAD)
-    assert [found.remote_id for found in provider.find(SENT, "", NOW)] == [JOB]
+    assert [found.remote_id for found in provider.find(SENT, "", NOW).ours] == [JOB]
     with pytest.raises(Refused) as caught:
         provider.find(replace(SENT, model="accounts/x/models/y"), "", NOW)
     assert caught.value.code == "conflict"
     fake.end(JOB, "RUNNING", ok=OK)
     del fake.jobs[JOB]
-    [left] = provider.find(SENT, "", NOW)
+    [left] = provider.find(SENT, "", NOW).ours
     assert left.phase is Phase.CANCELLED
     assert len(left.result_files) == 2
 
@@ -418,7 +418,7 @@ def test_a_continuation_names_its_parent_and_no_input(fake: Fake, provider: Fire
         (second, first),
         (third, second),
     ]
-    assert [found.remote_id for found in provider.find(attempt(3, second), "", NOW)] == [third]
+    assert [found.remote_id for found in provider.find(attempt(3, second), "", NOW).ours] == [third]
 
 
 def test_a_continuation_of_another_parent_is_a_conflict(fake: Fake, provider: FireworksProvider) -> None:

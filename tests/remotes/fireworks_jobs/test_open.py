@@ -13,7 +13,7 @@ import pytest
 from runner.clock import FastClock
 from runner.errors import AuthFailed, Mark, SpecError, UsageError
 from runner.job import project
-from runner.job.capabilities import EffectClass
+from runner.job.capabilities import Search
 from runner.job.observed import Origin
 from runner.remotes import registry
 
@@ -30,8 +30,8 @@ def open_(block: project.Provider, environ: dict[str, str], **more: Any) -> Any:
 
 def test_the_card() -> None:
     card = registry.card_of(spec())
-    assert (card.effect, card.knows_system_prompt) == (EffectClass.NAMED, True)
-    assert card.can_resume and card.can_list and not card.is_free
+    assert (card.search, card.knows_system_prompt) == (Search.BY_NAME, True)
+    assert card.can_resume and not card.is_free
     assert card.endpoints == ("/v1/chat/completions",)
     assert (card.windows.allowed, card.windows.default) == ((12, 24, 48, 72), 24)
     assert card.limits.size_bytes == 950_000_000

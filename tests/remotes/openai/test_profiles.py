@@ -9,7 +9,7 @@ import pytest
 
 from runner.errors import Mark, SpecError
 from runner.job import project
-from runner.job.capabilities import EffectClass
+from runner.job.capabilities import Search
 from runner.job.observed import Counts, Phase
 from runner.remotes.openai.profiles import PROFILES, capabilities_of, profile_of
 from runner.remotes.registry import base_url_of, card_of
@@ -37,7 +37,7 @@ def test_every_profile_is_in_the_table() -> None:
 def test_the_card(name: str) -> None:
     _, accepted, refused, lines, size_bytes = CARDS[name]
     card = card_of(spec_of(name))
-    assert (card.effect, card.knows_system_prompt, card.can_resume) == (EffectClass.TAGGED, False, False)
+    assert (card.search, card.knows_system_prompt, card.can_resume) == (Search.BY_STAMP, False, False)
     assert all(card.windows.accepts(hours) for hours in accepted)
     assert not any(card.windows.accepts(hours) for hours in refused)
     assert (card.limits.lines, card.limits.size_bytes) == (lines, size_bytes)
@@ -138,15 +138,15 @@ def test_paths_follow_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "effect"),
+    ("overrides", "search"),
     [
-        ({"metadata": {"supported": False}}, EffectClass.TAGGED),  # its list still shows our input file
-        ({"metadata": {"supported": False}, "list": {"echoes_input": False}}, EffectClass.BLIND),
-        ({"list": {"style": "absent"}}, EffectClass.BLIND),
+        ({"metadata": {"supported": False}}, Search.BY_UPLOAD),  # its list still shows our input file
+        ({"metadata": {"supported": False}, "list": {"echoes_input": False}}, Search.NONE),
+        ({"list": {"style": "absent"}}, Search.NONE),
     ],
 )
-def test_the_effect_class_follows_from_the_data(overrides: dict[str, object], effect: EffectClass) -> None:
-    assert card_of(own(**overrides)).effect is effect
+def test_how_it_is_searched_follows_from_the_data(overrides: dict[str, object], search: Search) -> None:
+    assert card_of(own(**overrides)).search is search
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,129 @@
+"""What was found at a remote: whose it is, and how far the remote can be believed about that. Pure.
+
+A create whose answer was lost may have made a batch. It is ours for certain when it shows the label we wrote on it, or
+the file that was uploaded for it alone. Where a remote shows neither, a batch that appeared since may be ours or a
+stranger's: then nobody knows, and what nobody knows is never sent again unasked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+import msgspec
+
+from runner.job.capabilities import Search, Shown
+from runner.job.observed import Found, Observed
+from runner.job.recorded import Batch
+
+SHORT = 16  # digits of a request set that fit into every label
+
+
+class Sorted(msgspec.Struct, frozen=True):
+    """What may have come of one create: `ours` did, `doubtful` may have."""
+
+    ours: tuple[Observed, ...] = ()
+    doubtful: tuple[Observed, ...] = ()
+
+
+def mark_of(batch: Batch) -> tuple[str, str]:
+    """What the label of a batch says on every remote: its request set, and which attempt it is."""
+    return batch.keys_sha256[:SHORT], str(batch.attempt)
+
+
+def mark_in(seen: Observed) -> tuple[str, str]:
+    """The same, as a batch shows it; empty where it shows none."""
+    return seen.stamp.get("runner_set", "")[:SHORT], seen.stamp.get("runner_attempt", "")
+
+
+def is_of(batch: Batch, seen: Observed) -> bool:
+    """Whether a batch came of this intent: by its label, or by the upload. Either is enough.
+
+    Others may write on a batch what they like: it hides nothing.
+    """
+    if batch.upload_ref and seen.input_ref == batch.upload_ref:
+        return True
+    return seen.stamp.get("runner_project") == batch.project and mark_in(seen) == mark_of(batch)
+
+
+def sort(batch: Batch, found: Found, shown: Shown, known: Collection[str], since: datetime) -> Sorted:
+    """What came of an intent, and what may have.
+
+    known: remote ids that are on record, as ours or as somebody else's. since: nothing older came of it.
+    A candidate is no doubt where the remote shows what would tell: another file, or labels on all that is ours.
+    """
+    ours = tuple(seen for seen in found.ours if seen.remote_id not in batch.refused)
+    if ours:
+        return Sorted(ours)
+    doubtful = (
+        seen
+        for seen in found.candidates
+        if seen.remote_id not in known
+        and not seen.is_refusal
+        and (seen.created_at is None or seen.created_at >= since)
+        and is_nameless(seen, shown)
+    )
+    return Sorted(doubtful=tuple(doubtful))
+
+
+def is_nameless(seen: Observed, shown: Shown) -> bool:
+    """Whether nothing that a batch shows, of what this remote is known to show, says that it is not ours."""
+    return is_unread(seen, shown) and (not seen.input_ref or shown.upload is False)
+
+
+def is_unread(seen: Observed, shown: Shown) -> bool:
+    """Whether neither a label nor the name of its input file says whose a batch is."""
+    return not shown.label and not any(name.startswith("runner_") for name in seen.stamp)
+
+
+def search_of(declared: Search, shown: Shown) -> Search:
+    """How a remote can really be searched: as its profile says, or less, as it was seen to be."""
+    if declared in (Search.BY_NAME, Search.NONE):
+        return declared
+    if shown.lists is False:
+        return Search.NONE
+    if declared is Search.BY_RESULTS or (declared is Search.BY_STAMP and shown.label is not False):
+        return declared
+    return Search.NONE if shown.upload is False else Search.BY_UPLOAD
+
+
+def note_of(provider: str, declared: Search, shown: Shown) -> str:
+    """What a user is told of a remote that cannot be searched as its profile says; empty where it can."""
+    search = search_of(declared, shown)
+    if search is declared:
+        return ""
+    if search is Search.BY_UPLOAD:
+        return f"`{provider}` does not show our label on its batches: they are told by their input files"
+    why = "refuses to list its batches" if shown.lists is False else "shows neither our label nor the input file"
+    return f"`{provider}` {why}: a create without an answer waits for a person there"
+
+
+def learned_of_receipt(shown: Shown, batch: Batch, seen: Observed) -> Shown:
+    """What the answer to a create shows, as long as no list said more. Lists are what is searched."""
+    label, upload = _shows(batch, seen)
+    return msgspec.structs.replace(
+        shown,
+        label=label if shown.label is None else shown.label,
+        upload=upload if shown.upload is None else shown.upload,
+    )
+
+
+def learned_of_list(shown: Shown, ours: Iterable[tuple[Batch, Observed]]) -> Shown:
+    """What a list shows of batches that are on record with their receipts; one that shows less counts."""
+    labels, uploads = [], []
+    for batch, seen in ours:
+        label, upload = _shows(batch, seen)
+        labels.append(label)
+        uploads += [] if upload is None else [upload]
+    return msgspec.structs.replace(
+        shown,
+        lists=True,
+        label=all(labels) if labels else shown.label,
+        upload=all(uploads) if uploads else shown.upload,
+    )
+
+
+def _shows(batch: Batch, seen: Observed) -> tuple[bool, bool | None]:
+    """Whether a batch of ours shows its label, and its upload (None where it has none of its own)."""
+    label = "runner_set" in seen.stamp
+    return label, seen.input_ref == batch.upload_ref if batch.upload_ref else None
