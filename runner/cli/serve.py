@@ -73,7 +73,9 @@ def command(
     from pathlib import Path
 
     from runner.errors import UsageError
-    from runner.server.embedded import data_dir, models_dir
+    from runner.server.embedded import check_installed, data_dir, models_dir
+
+    check_installed()
     from runner.server.serve import Options, Service
 
     if upstream_key_env and not os.environ.get(upstream_key_env):

@@ -84,6 +84,23 @@ def models_dir(environ: Mapping[str, str]) -> Path:
     return data_dir(environ) / home.MODELS
 
 
+def check_installed() -> None:
+    """Raise EngineError where what a server runs on is not installed: commands that only ask remotes do without."""
+    needed = ("starlette", "uvicorn", "python_multipart")
+    if not all(map(_can_be_imported, needed)):
+        raise EngineError(
+            "the embedded server needs the extra `server`",
+            hint="`pip install 'runner-batch[server]'`, and run it again",
+        )
+
+
+def _can_be_imported(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ImportError:
+        return False
+
+
 def make_ready(model: str, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
     """Fetch the weights of a model that runs here, with words, before a batch waits for them.
 
@@ -123,8 +140,9 @@ def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = (),
     """Start a server as a child that ends with us; one that somebody else starts meanwhile is used instead.
 
     stands_in_with: the one engine of a server that stands in for other remotes.
-    Raises EngineError, with the child's own words, when it is not ready within 20 seconds.
+    Raises EngineError, with the child's own words, when it is not ready within 20 seconds, or is not installed.
     """
+    check_installed()
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     words = home.Home(root).log_file
     with open(os.open(words, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "rb+", buffering=0) as log:
