@@ -198,6 +198,9 @@ class SimulatedRemotes(Remotes):
     def origin(self, name: str) -> Origin:
         return ORIGIN
 
+    def refusal(self, name: str) -> None:
+        return None
+
     def make_ready(self, name: str, model: str, say: object) -> None:
         pass
 
