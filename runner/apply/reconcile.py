@@ -5,12 +5,16 @@ A pass holds the project's lock; waiting between passes does not. Each pass read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from runner.apply import outputs, recover, submit, waves
 from runner.apply.collect import collect, failure_of, lose
+from runner.apply.errors import StepError, jobs_in
 from runner.apply.purse import Confirm, Purse, Rest
 from runner.apply.readback import remember
 from runner.apply.refresh import is_late, look, sweep_twins
@@ -36,7 +40,7 @@ from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action, Submission
 from runner.plan.decide import Sight, decide
 from runner.plan.guard import Guards
-from runner.plan.plan import Plan, Recorded, make, sent
+from runner.plan.plan import Plan, Recorded, decided, make, sent
 from runner.results.merge import Accounting
 from runner.state.lock import project_lock
 
@@ -56,7 +60,17 @@ class Result:
     collected: int = 0  # batches
     is_running: bool = False
     purse: Purse = field(default_factory=Purse)
-    troubles: dict[str, RunnerError] = field(default_factory=dict)
+    errors: list[StepError] = field(default_factory=list)  # of the last pass
+    stopped: dict[str, StepError] = field(default_factory=dict)  # by job, why this apply sends no more of it
+    unwritten: list[StepError] = field(default_factory=list)  # results files
+
+
+class Polled(NamedTuple):
+    """What a look at every batch in flight came to."""
+
+    sights: dict[str, Sight]
+    errors: list[StepError]
+    collected: int  # batches brought home
 
 
 def apply(
@@ -124,30 +138,57 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     def refusal(rest: Rest) -> BlockedError | None:
         return purse.refusal(rest, guards.max_usd, confirm)
 
-    settle_all(session, session.records.batches())
-    collected = _observe(session, refusal)
+    unresolved = settle_all(session, session.records.batches())
+    polled = _observe(session, refusal)
     recorded = session.recorded()
-    if last and not collected and not _due(session) and _is_as_before(session, last.plan):
-        return _still(session, last)
-    plan = make(session.desired, recorded, {}, guards, session.project.paths)
-    result = Result(plan, dict(last.written) if last else {}, last.submitted if last else 0, collected, purse=purse)
+    if last and not polled.collected and not _due(session) and _is_as_before(session, last.plan):
+        return _still(session, last, polled, unresolved)
+    plan = make(session.desired, recorded, _seen(session, polled), guards, session.project.paths)
+    result = Result(plan, dict(last.written) if last else {}, last.submitted if last else 0, polled.collected)
     result.collected += last.collected if last else 0
-    _resubmit_deferred(session, {batch.key for batch, _ in plan.leftovers}, refusal)
+    result.stopped, result.purse = dict(last.stopped) if last else {}, purse
+    _resubmit_deferred(session, result, {batch.key for batch, _ in plan.leftovers}, refusal)
+    unsearched: list[StepError] = []
     if (plan.submissions or _half_searched(session)) and not session.stop.is_set():
-        result.plan = plan = _pay(session, guards, confirm, refusal, plan, result)
-    if _has_moved(session, plan, recorded):
+        polled, unsearched = _pay(session, guards, confirm, refusal, result, polled, unresolved)
+    if _has_moved(session, result.plan, recorded):
         recorded = session.recorded()
-        result.plan = make(session.desired, recorded, {}, guards, session.project.paths)
+        result.plan = make(session.desired, recorded, _seen(session, polled), guards, session.project.paths)
     half_searched = _half_searched(session)
     for rewrite in outputs.rewrites(session, result.plan, recorded):
         if half_searched.isdisjoint(job.provider for job in session.desired if job.address == rewrite.address):
             _write(session, result, recorded, rewrite)
-    result.troubles = dict(session.troubles)
-    open_jobs = {submission.address for submission in result.plan.submissions}
-    still_wanted = bool(open_jobs - result.troubles.keys()) and not purse.declined
-    result.is_running = _is_running(session, result.plan) or still_wanted
+    return _left(session, result, [*unresolved, *polled.errors, *unsearched])
+
+
+def _left(session: Session, result: Result, errors: Sequence[StepError]) -> Result:
+    """The result with its errors, and whether there is anything to wait for: what went wrong is not waited for."""
+    result.errors = [*errors, *result.stopped.values(), *result.unwritten]
+    awry = {one.batch for one in result.errors}
+    is_awaited = any(batch.key not in awry for batch in _waited_for(result.plan))
+    unsent = {submission.address for submission in result.plan.submissions} - jobs_in(result.errors)
+    result.is_running = is_awaited or (bool(unsent) and not result.purse.declined)
     _show(session, result.plan)
     return result
+
+
+def _still(session: Session, last: Result, polled: Polled, unresolved: Sequence[StepError]) -> Result:
+    """The last result, when nothing came of this pass but what was seen."""
+    sights = _seen(session, polled)
+    last.plan = replace(last.plan, batches=decided([batch for batch, _ in last.plan.batches], sights))
+    return _left(session, last, [*unresolved, *polled.errors])
+
+
+def _seen(session: Session, polled: Polled) -> dict[str, Sight]:
+    """What is known of every batch in flight: as it was just seen, else as its record says (a receipt is a look)."""
+    found: dict[str, Sight] = {}
+    for batch in session.records.batches():
+        if batch.is_active:
+            sight = polled.sights.get(batch.key)
+            if sight is None or (isinstance(sight, Observed) and sight.remote_id != batch.remote_id):
+                sight = lifecycle.as_recorded(session.live.get(batch.key, batch))
+            found[batch.key] = sight
+    return found
 
 
 def _write(session: Session, result: Result, recorded: Recorded, rewrite: outputs.Rewrite) -> None:
@@ -155,46 +196,52 @@ def _write(session: Session, result: Result, recorded: Recorded, rewrite: output
     try:
         result.written[rewrite.address] = outputs.write(session, result.plan, recorded, rewrite)
     except OSError as error:
-        session.troubles[rewrite.address] = RunnerError(
+        unwritten = RunnerError(
             f"{rewrite.address}: `{rewrite.output}` cannot be written: {error.strerror or error}",
             hint="Its answers are recorded; put the path right and run `runner apply` again",
         )
+        result.unwritten.append(StepError(unwritten, rewrite.address))
     except RunnerError as error:
-        session.troubles[rewrite.address] = error
+        result.unwritten.append(StepError(error, rewrite.address))
     else:
         session.reporter.step(f"{rewrite.address}: wrote `{rewrite.output}` ({rewrite.drift})")
 
 
-def _observe(session: Session, refusal: Refusal) -> int:
-    """Look at every batch in flight and take what has ended; how many batches were brought home."""
+def _observe(session: Session, refusal: Refusal) -> Polled:
+    """Look at every batch in flight and take what has ended."""
     active = [batch for batch in session.records.batches() if batch.is_active]
-    collected = sum(
-        _carry_on(session, batch, refusal) for batch in active if batch.is_wave and batch.stage is Stage.SUBMITTED
-    )
+    waves_ = [batch for batch in active if batch.is_wave and batch.stage is Stage.SUBMITTED]
+    carried = [_carry_on(session, batch, refusal) for batch in waves_]
+    collected = sum(wave.batch.stage is Stage.COLLECTED for wave in carried)
     batches = [batch for batch in active if not batch.is_wave]
     looks = look(session, batches)
+    errors = [StepError(one.error, one.batch.owner, one.batch.key) for one in carried if one.error] + looks.errors
     sweep_twins(session, session.records.batches(), looks)
     recover.stop_latecomers(session, looks)
     for batch in batches:
         if (sight := looks.sights.get(batch.key)) is not None:
             current = session.records.batch(batch.key) or batch
             if current.is_active and getattr(sight, "remote_id", current.remote_id) == current.remote_id:
-                collected += _act(session, current, sight)
-    return collected
+                try:
+                    collected += _act(session, current, sight)
+                except RemoteError as error:
+                    errors.append(StepError(error, batch.owner, batch.key))
+    return Polled(looks.sights, errors, collected)
 
 
-def _carry_on(session: Session, wave: Batch, refusal: Refusal) -> bool:
-    """Go on with a wave of recordings; whether all its outcomes are here now."""
+def _carry_on(session: Session, wave: Batch, refusal: Refusal) -> waves.Carried:
+    """Go on with a wave of recordings; an embedded server that is gone is no error, the next pass starts another."""
     try:
-        return waves.carry_on(session, wave, refusal).stage is Stage.COLLECTED
+        return waves.carry_on(session, wave, refusal)
     except RemoteError as error:
-        if not session.remotes.lost_sight(wave.origin.provider):
-            session.troubles[wave.owner] = error
-        return False
+        return waves.Carried(wave, None if session.remotes.lost_sight(wave.origin.provider) else error)
 
 
 def _act(session: Session, batch: Batch, sight: Sight) -> bool:
-    """Do what was decided about one batch; whether its outcomes are here now."""
+    """Do what was decided about one batch; whether its outcomes are here now.
+
+    Raises RemoteError where waiting is of no use.
+    """
     change = decide(batch, sight)
     try:
         match change.action:
@@ -222,8 +269,6 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
             session.reporter.warn(f"{batch.owner}: `{batch.remote_id}`: {failure_of(error)}")
             lose(session, batch)
             return True
-        if not isinstance(error, (NotSent, NotFound, OutcomeUnknown, RateLimited)):
-            session.troubles[batch.owner] = error  # no use waiting
         if batch.trouble != failure_of(error):
             assert isinstance(sight, Observed), "only what was seen to end is fetched"
             session.records.save(
@@ -232,13 +277,14 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
                 )
             )
             session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {failure_of(error)}")
+        if not isinstance(error, (NotSent, NotFound, OutcomeUnknown, RateLimited)):
+            raise
         return False
 
 
 def _note(session: Session, batch: Batch, sight: Sight) -> None:
     """Keep what a look showed. Phases are durable; counts only travel along with them."""
     if isinstance(sight, Observed):
-        session.troubles.pop(batch.owner, None)
         seen = batch.but(
             phase=sight.phase,
             raw_status=sight.raw_status,
@@ -262,26 +308,42 @@ def _note(session: Session, batch: Batch, sight: Sight) -> None:
             session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be seen: {why}")
 
 
-def _pay(session: Session, guards: Guards, confirm: Confirm, refusal: Refusal, plan: Plan, result: Result) -> Plan:
-    """Submit what is missing, after making sure that no remote already holds it."""
-    plan = _after_search(session, guards, refusal, plan)
-    if not plan.submissions:
-        return plan
+def _pay(
+    session: Session,
+    guards: Guards,
+    confirm: Confirm,
+    refusal: Refusal,
+    result: Result,
+    polled: Polled,
+    unresolved: Sequence[StepError],
+) -> tuple[Polled, list[StepError]]:
+    """Submit what is missing, after making sure that no remote already holds it.
+
+    What was seen last, and the jobs whose remotes could not be searched. A job is left out in which something went
+    wrong in this pass, or that was stopped in an earlier one.
+    """
+    polled, unsearched, is_limited = _after_search(session, guards, refusal, result, polled)
+    plan = result.plan
+    held_back = jobs_in([*unresolved, *polled.errors, *unsearched]) | is_limited
+    going = [one for one in plan.submissions if one.address not in held_back | result.stopped.keys()]
+    if not going:
+        return polled, unsearched
     if result.purse.declined or not confirm(plan):
         result.purse.declined = True
-        return plan
+        return polled, unsearched
     on_their_way = []
-    for submission in plan.submissions:
+    for submission in going:
         if session.stop.is_set():
             break
-        if submission.address in session.troubles:
+        if submission.address in result.stopped:
             continue
-        batch = _submit(session, submission)
+        batch = _submit(session, result, submission)
         if batch is not None and batch.stage in (Stage.SUBMITTED, Stage.DEFERRED):
             result.purse.begun(batch)
             result.submitted += batch.rows
             on_their_way.append((submission, batch))
-    return sent(plan, on_their_way)
+    result.plan = sent(plan, on_their_way)
+    return polled, unsearched
 
 
 def _has_moved(session: Session, plan: Plan, recorded: Recorded) -> bool:
@@ -291,18 +353,25 @@ def _has_moved(session: Session, plan: Plan, recorded: Recorded) -> bool:
     return known != {batch.key: batch for batch in session.records.batches()}
 
 
-def _after_search(session: Session, guards: Guards, refusal: Refusal, plan: Plan) -> Plan:
-    """The plan once the remotes were searched for work of ours; jobs of one that cannot be are left out.
+def _after_search(
+    session: Session, guards: Guards, refusal: Refusal, result: Result, polled: Polled
+) -> tuple[Polled, list[StepError], set[str]]:
+    """Search the remotes for work of ours, and plan anew until a search finds nothing.
 
     Adopting takes its time, and others may send meanwhile: what is paid for comes after a search that found nothing.
+    Gives what was seen, the jobs whose remote could not be searched, and those whose remote said "later".
     """
     shown = _shown(session)
-    while _adopted(session, plan):
-        _observe(session, refusal)
-        plan = make(session.desired, session.recorded(), {}, guards, session.project.paths)
-    if _shown(session) != shown:  # a remote cannot be searched as it was believed to be
-        plan = make(session.desired, session.recorded(), {}, guards, session.project.paths)
-    return plan
+    while True:
+        adopted, unsearched, is_limited = _adopted(session, result.plan)
+        if not adopted and _shown(session) == shown:
+            return polled, unsearched, is_limited
+        if adopted:
+            again = _observe(session, refusal)
+            polled = again._replace(collected=polled.collected + again.collected)
+            result.collected += again.collected
+        shown = _shown(session)  # a remote may turn out not to be searched as it was believed to be
+        result.plan = make(session.desired, session.recorded(), _seen(session, polled), guards, session.project.paths)
 
 
 def _shown(session: Session) -> Mapping[str, Shown]:
@@ -316,19 +385,25 @@ def _half_searched(session: Session) -> set[str]:
     return {name for name in names if recover.is_half_searched(session, name)}
 
 
-def _adopted(session: Session, plan: Plan) -> int:
-    """How many batches of ours were found where a plan would send something, or a search was cut off."""
+def _adopted(session: Session, plan: Plan) -> tuple[int, list[StepError], set[str]]:
+    """How many batches of ours were found where a plan would send something, or a search was cut off.
+
+    And the jobs that are not sent for it: with an error, or since their remote said that it is asked too often.
+    """
     providers = {job.address: job.provider for job in session.desired if job.card.search.can_list}
     names = {providers[one.address] for one in plan.submissions if one.address in providers} | _half_searched(session)
-    adopted = 0
+    adopted, errors, is_limited = 0, [], set()
     for name in sorted(names):
         try:
             adopted += _searched(session, name)
         except RunnerError as error:
-            for address, provider in providers.items():
-                if provider == name:
-                    session.troubles[address] = error
-    return adopted
+            jobs = [address for address, provider in providers.items() if provider == name]
+            if isinstance(error, RateLimited):
+                session.reporter.warn(f"{', '.join(jobs)}: not sent yet: {error.message}")
+                is_limited.update(jobs)
+            else:
+                errors += [StepError(error, address) for address in jobs]
+    return adopted, errors, is_limited
 
 
 def _searched(session: Session, name: str) -> int:
@@ -340,24 +415,33 @@ def _searched(session: Session, name: str) -> int:
         return recover.search_remotes(session, [name])
 
 
-def _submit(session: Session, submission: Submission) -> Batch | None:
+def _submit(session: Session, result: Result, submission: Submission) -> Batch | None:
     """Send one batch; as recorded afterwards. What goes wrong stops this job, not the others."""
     job = next(job for job in session.desired if job.address == submission.address)
     try:
         session.remotes.make_ready(job.provider, job.model, session.reporter.step)
         batch = submit.submit(session, job, submission)
+        if batch.is_wave:
+            batch, error = _carry_on(session, batch, _agreed)
+            if error:
+                raise error
     except LockedError:
         raise
     except RunnerError as error:
         if not session.remotes.lost_sight(job.provider):
-            session.troubles[submission.address] = as_met(error)
+            result.stopped[job.address] = StepError(as_met(error), job.address)
         return None
     if batch.stage is Stage.DROPPED and session.drops.get(batch.key, 0) >= MOST_DROPS:
-        session.troubles[submission.address] = RemoteError(
+        lost = RemoteError(
             f"{submission.address}: the remote lost {MOST_DROPS} creates in a row",
             hint="Nothing is in flight for them; run `runner apply` again later",
         )
+        result.stopped[job.address] = StepError(lost, job.address)
     return batch
+
+
+def _agreed(rest: Rest) -> None:
+    """Nothing keeps the rest of what this command itself has begun from being sent."""
 
 
 def _due(session: Session) -> list[Batch]:
@@ -369,7 +453,7 @@ def _due(session: Session) -> list[Batch]:
     ]
 
 
-def _resubmit_deferred(session: Session, unwanted: set[str], refusal: Refusal) -> None:
+def _resubmit_deferred(session: Session, result: Result, unwanted: set[str], refusal: Refusal) -> None:
     """Create again, from the same upload, what the remote put off."""
     due = _due(session)
     held: dict[Origin, bytes] = {}  # by batches of ours that we do not know
@@ -390,11 +474,11 @@ def _resubmit_deferred(session: Session, unwanted: set[str], refusal: Refusal) -
                 session.records.save(lifecycle.dropped(batch, "another batch holds some of its requests"))
                 continue
             if (refused := refusal(Rest(batch, batch.rows))) is not None:
-                session.troubles[batch.owner] = refused
+                result.stopped[batch.owner] = StepError(refused, batch.owner, batch.key)
                 continue
             submit.create(session, provider, batch)
         except RunnerError as error:
-            session.troubles[batch.owner] = as_met(error)
+            result.stopped[batch.owner] = StepError(as_met(error), batch.owner)
 
 
 def _is_as_before(session: Session, plan: Plan) -> bool:
@@ -404,22 +488,10 @@ def _is_as_before(session: Session, plan: Plan) -> bool:
     return then == now and not plan.submissions
 
 
-def _still(session: Session, last: Result) -> Result:
-    _show(session, last.plan)
-    last.troubles = dict(session.troubles)
-    last.is_running = _is_running(session, last.plan)
-    return last
-
-
 def _waited_for(plan: Plan) -> list[Batch]:
     """Batches in flight that somebody wants; leftovers are not waited for."""
     wanted = {key for rows in plan.rows for key in rows.batches}
     return [batch for batch, _ in plan.batches if batch.key in wanted]
-
-
-def _is_running(session: Session, plan: Plan) -> bool:
-    """Whether there is anything to wait for; what is in trouble is not waited for."""
-    return any(batch.owner not in session.troubles for batch in _waited_for(plan))
 
 
 def _show(session: Session, plan: Plan) -> None:

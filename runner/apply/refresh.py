@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from runner.apply.errors import StepError
 from runner.apply.session import Session
 from runner.apply.wave import FREE, counts_of, states_of
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
@@ -30,6 +31,13 @@ class Looks:
 
     sights: dict[str, Sight] = field(default_factory=dict)
     listed: list[tuple[Provider, Observed]] = field(default_factory=list)
+    errors: list[StepError] = field(default_factory=list)  # no use waiting: a person has to put something right first
+
+    def cannot_see(self, batch: Batch, error: RunnerError) -> None:
+        """Not an absence: what is not seen now may be seen in the next pass."""
+        self.sights[batch.key] = CannotSee(error.message)
+        if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
+            self.errors.append(StepError(error, batch.owner, batch.key))
 
 
 def look(session: Session, batches: Iterable[Batch]) -> Looks:
@@ -44,18 +52,21 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
     for mine in waiting.values():
         try:
             provider = session.remote_of(mine[0])
-        except RunnerError as error:
-            looks.sights.update((batch.key, _unseen(session, batch, error)) for batch in mine)
-            continue
-        try:
             listed = _listed(provider, mine)
-        except NotSent as error:  # asking for each of them would only take as long again
-            looks.sights.update((batch.key, _unseen(session, batch, error)) for batch in mine)
+        except RunnerError as error:  # asking for each of them would only take as long again
+            for batch in mine:
+                looks.cannot_see(batch, error)
+            session.remotes.lost_sight(mine[0].origin.provider)
             continue
         looks.listed += [(provider, seen) for seen in listed.values()]
         for batch in mine:
-            seen = listed.get(batch.remote_id) or _look(session, provider, batch)
-            looks.sights[batch.key] = _final_by_now(seen, session.clock.now())
+            try:
+                seen = listed.get(batch.remote_id) or _look(provider, batch)
+            except RunnerError as error:
+                looks.cannot_see(batch, error)
+                session.remotes.lost_sight(batch.origin.provider)
+            else:
+                looks.sights[batch.key] = _final_by_now(seen, session.clock.now())
     return looks
 
 
@@ -98,21 +109,11 @@ def _listed(provider: Provider, batches: Sequence[Batch]) -> dict[str, Observed]
         return {}  # each is looked at on its own, and says itself why it cannot be seen
 
 
-def _look(session: Session, provider: Provider, batch: Batch) -> Sight:
+def _look(provider: Provider, batch: Batch) -> Sight:
     try:
         return provider.look(batch.remote_id)
     except NotFound:
         return Gone()
-    except RunnerError as error:
-        return _unseen(session, batch, error)
-
-
-def _unseen(session: Session, batch: Batch, error: RunnerError) -> CannotSee:
-    """Not an absence; and no use waiting where a person has to put something right first."""
-    if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
-        session.troubles[batch.owner] = error
-    session.remotes.lost_sight(batch.origin.provider)
-    return CannotSee(error.message)
 
 
 def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> None:

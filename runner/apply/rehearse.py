@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from runner.apply.errors import jobs_in
 from runner.apply.reconcile import Result, begin, one_pass
 from runner.apply.session import Session
 from runner.apply.shadow import Shadow
@@ -76,18 +77,19 @@ def rehearse(session: Session, guards: Guards, lost_accounts: Sequence[str]) -> 
     result: Result | None = None
     while True:
         result = one_pass(session, guards, lambda plan: True, result)
-        if session.stop.is_set() or not _goes_on(session, result, shadow):
+        if session.stop.is_set() or not _goes_on(result, shadow):
             return result, _jobs(session, result, shadow)
         session.clock.sleep(POLL_SECONDS)
 
 
-def _goes_on(session: Session, result: Result, shadow: Shadow) -> bool:
+def _goes_on(result: Result, shadow: Shadow) -> bool:
     """Whether something is to be waited for: of what the real remotes hold nothing comes here."""
     if not result.is_running:
         return False
     ours = (batch for batch, _ in result.plan.batches if batch.key not in shadow.in_flight)
-    is_awaited = any(batch.owner not in session.troubles for batch in ours)
-    return is_awaited or any(submission.address not in session.troubles for submission in result.plan.submissions)
+    awry = {one.batch for one in result.errors}
+    is_awaited = any(batch.key not in awry for batch in ours)
+    return is_awaited or not {one.address for one in result.plan.submissions} <= jobs_in(result.errors)
 
 
 def _trust(session: Session, providers: Sequence[str]) -> None:

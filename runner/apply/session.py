@@ -16,7 +16,7 @@ from runner.apply.schedule import Schedule
 from runner.apply.shadow import SYNTHETIC, Shadow
 from runner.clock import Clock
 from runner.compile.compiled import Compiled
-from runner.errors import NotSent, RunnerError
+from runner.errors import NotSent
 from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
 from runner.job.observed import Origin
@@ -44,7 +44,7 @@ _NOT_SEEN = Shown()
 
 @dataclass(slots=True)
 class Session:
-    """One command's view of one project. `troubles` collects what went wrong without stopping the rest."""
+    """One command's view of one project."""
 
     project: Project
     desired: Sequence[Desired]
@@ -58,7 +58,6 @@ class Session:
     stop: threading.Event
     poll_seconds: float | None = None
     shadow: Shadow | None = None  # in a rehearsal
-    troubles: dict[str, RunnerError] = field(default_factory=dict)
     drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by batch
     live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
     until: float | None = None  # monotonic seconds: what takes long ends then, and goes on in the next command

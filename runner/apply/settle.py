@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from runner.apply.errors import StepError
 from runner.apply.refresh import CLOCK_SLACK, cancel_twin
 from runner.apply.session import Session
 from runner.apply.submission import CONFLICT, as_met, submission_of
@@ -27,6 +28,7 @@ def settle(session: Session, batch: Batch) -> Batch:
 
     It stays INTENT when the remote cannot be searched now, and becomes HELD where nobody can know: the remote shows
     nothing by which a batch could be told to be ours, or one is there that may be.
+    Raises BlockedError where other work stands under its name: it is DROPPED then.
     """
     if batch.create_tries == 0:
         return _save(session, lifecycle.dropped(batch, "stopped before it was sent"))
@@ -36,8 +38,8 @@ def settle(session: Session, batch: Batch) -> Batch:
     except Refused as refused:
         if refused.code != CONFLICT:
             return _save(session, batch.but(trouble=refused.message))
-        session.troubles[batch.owner] = as_met(refused)
-        return _save(session, lifecycle.dropped(batch, refused.message))
+        _save(session, lifecycle.dropped(batch, refused.message))
+        raise as_met(refused) from refused
     except RunnerError as error:
         return _save(session, batch.but(trouble=error.message))
     if found.ours:
@@ -114,16 +116,20 @@ def _save(session: Session, batch: Batch) -> Batch:
     return batch
 
 
-def settle_all(session: Session, batches: Sequence[Batch]) -> None:
-    """Settle every open intent before anything is planned."""
+def settle_all(session: Session, batches: Sequence[Batch]) -> list[StepError]:
+    """Settle every open intent before anything is planned; those that stay open, and why."""
+    errors = []
     for batch in batches:
         if batch.stage is Stage.HELD and not batch.is_wave:
             settle_held(session, batch)
         elif batch.stage is Stage.INTENT:
-            session.troubles.pop(batch.owner, None)
-            settled = settle(session, batch)
-            if settled.stage is Stage.INTENT:
-                session.troubles[batch.owner] = RemoteError(
-                    f"{batch.owner}: it is not known whether an earlier create took effect: {settled.trouble}",
-                    hint="Run `runner apply` again when the remote can be reached; nothing is sent until then",
-                )
+            try:
+                settled = settle(session, batch)
+                if settled.stage is Stage.INTENT:
+                    raise RemoteError(
+                        f"{batch.owner}: it is not known whether an earlier create took effect: {settled.trouble}",
+                        hint="Run `runner apply` again when the remote can be reached; nothing is sent until then",
+                    )
+            except RunnerError as error:
+                errors.append(StepError(error, batch.owner, batch.key))
+    return errors

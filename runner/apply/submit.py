@@ -36,10 +36,12 @@ _OF_OUR_OWN = ("window", "option")  # what the specs ask for is not to be had th
 def submit(session: Session, job: Desired, submission: Submission) -> Batch:
     """Send one batch. The batch as recorded afterwards: SUBMITTED, DEFERRED, DROPPED or still INTENT.
 
+    A wave of recordings is only begun: nothing of it is sent yet.
+
     Raises RemoteError when the remote refuses it for good, DataError when the rows changed since the plan.
     """
     if job.card.is_one_by_one:
-        return waves.start(session, _intend(session, job, submission))
+        return waves.begin(session, _intend(session, job, submission))
     provider = session.remotes.open(job.provider)
     if submission.continues:
         return _continue(session, provider, job, submission)

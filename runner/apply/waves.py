@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from itertools import repeat
+from typing import NamedTuple
 
 from runner.apply.collect import record, tally_of
 from runner.apply.purse import Rest
@@ -12,7 +13,7 @@ from runner.apply.recordings import NOT_SENT, Round
 from runner.apply.schedule import Rules, Schedule
 from runner.apply.session import Session
 from runner.apply.wave import FREE, SENDING, Wave, counts_of
-from runner.errors import BlockedError, RemoteError
+from runner.errors import BlockedError, RunnerError
 from runner.job import lifecycle
 from runner.job.observed import Observed, Phase
 from runner.job.outcomes import Outcome
@@ -33,10 +34,17 @@ def begin(session: Session, intent: Batch) -> Batch:
     return wave
 
 
+class Carried(NamedTuple):
+    """A wave after a round: as recorded, and what a person has to put right before the rest of it can be sent."""
+
+    batch: Batch
+    error: RunnerError | None
+
+
 def carry_on(
     session: Session, batch: Batch, refusal: Callable[[Rest], BlockedError | None] = lambda rest: None
-) -> Batch:
-    """Send and look at what can be now; the batch as COLLECTED once every recording has an outcome.
+) -> Carried:
+    """Send and look at what can be now; the batch is COLLECTED once every recording has an outcome.
 
     refusal: why the rest of a wave that an earlier command began may not be sent; then it is only looked at.
     Raises RemoteError where the remote cannot be spoken to, StateError where the journal cannot be read or written.
@@ -52,7 +60,7 @@ def carry_on(
         if _has_work(wave, schedule, session.clock.monotonic()):
             now.run(session.parallelism or provider.parallelism)
         _tell_held(session, wave, held + now.held, now.unseen)
-        return _after(session, wave, now)
+        return Carried(_after(session, wave, now), now.trouble)
     finally:
         wave.close()
 
@@ -141,10 +149,6 @@ def _tell_held(session: Session, wave: Wave, held: list[int], why: str) -> None:
 
 def _after(session: Session, wave: Wave, now: Round) -> Batch:
     batch, states = wave.batch, wave.states
-    if now.trouble is not None:
-        session.troubles[batch.owner] = now.trouble
-    else:
-        session.troubles.pop(batch.owner, None)
     if states.count(Step.ANSWERED) + states.count(Step.HELD) == batch.rows:
         return _bring_home(session, wave, Phase.COMPLETED)
     is_out = states.repeated or states.count(Step.NONE) + states.count(Step.CLEARED) < batch.rows
@@ -180,13 +184,3 @@ def _bring_home(session: Session, wave: Wave, ended: Phase) -> Batch:
         words += f", {done.possible_duplicates:,} possible duplicate{'s' * (done.possible_duplicates != 1)}"
     session.reporter.step(f"{done.owner}: every recording has an outcome: {words}")
     return done
-
-
-def start(session: Session, intent: Batch) -> Batch:
-    """Begin a wave and send what can be sent. Raises RemoteError when not even the remote can be opened."""
-    batch = begin(session, intent)
-    try:
-        return carry_on(session, batch)
-    except RemoteError as error:
-        session.troubles[batch.owner] = error
-        return batch

@@ -150,8 +150,7 @@ def _finish_on_interrupt(stop: threading.Event) -> None:
 
 
 def _report(session: Session, result: Result, answer: Answer, paths: Sequence[str], *, interrupted: bool) -> int:
-    from runner.cli import standing, sums, views, voice
-    from runner.cli.main import words_of
+    from runner.cli import errors, standing, sums, views, voice
     from runner.cli.question import Answer
     from runner.errors import NotConfirmed
 
@@ -176,18 +175,16 @@ def _report(session: Session, result: Result, answer: Answer, paths: Sequence[st
     blocked = any(job.is_blocked for job in result.plan.jobs)
     if blocked or view.leftovers:
         click.echo(views.text_of_plan(view, colour=voice.has_colour()))
-    elif not lines and not result.is_running and not result.troubles:
+    elif not lines and not result.is_running and not result.errors:
         click.echo("Nothing to do")
-    troubles = [
-        error for error in result.troubles.values() if answer is not Answer.NO or not isinstance(error, NotConfirmed)
-    ]
-    for error in {str(error): error for error in troubles}.values():
-        click.echo(words_of(error), err=True)
+    awry = [one for one in result.errors if answer is not Answer.NO or not isinstance(one.error, NotConfirmed)]
+    for words in errors.told(awry):
+        click.echo(words, err=True)
     failed = any(job.counts.error for job in result.plan.jobs)
     codes = (
         (interrupted and result.is_running, INTERRUPTED),
-        (any(error.exit_code != BLOCKED for error in troubles), 1),
-        (blocked or bool(troubles) or answer is Answer.NOBODY, BLOCKED),
+        (errors.has_failed(awry), 1),
+        (blocked or bool(awry) or answer is Answer.NOBODY, BLOCKED),
         (failed, FAILED),
         (result.is_running, RUNNING),
     )

@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
+from runner.apply.errors import jobs_in
 from runner.apply.reconcile import Result
 from runner.apply.rehearse import Rehearsed, rehearse
 from runner.apply.session import Session
 from runner.apply.standins import StandIns
-from runner.cli import sums, views, voice
-from runner.cli.main import Settings, words_of
+from runner.cli import errors, sums, views, voice
+from runner.cli.main import Settings
 from runner.cli.opening import rehearsing
 from runner.cli.progress import Watcher
 from runner.job.outcomes import Unsettled
@@ -152,7 +153,8 @@ def _relative(path: Path, root: Path) -> str:
 
 def _show(session: Session, result: Result, rehearsed: Sequence[Rehearsed]) -> None:
     colour = voice.has_colour()
-    jobs = [_view(session, one) for one in rehearsed if not one.is_in_sync or one.job.address in result.troubles]
+    awry = jobs_in(result.errors)
+    jobs = [_view(session, one) for one in rehearsed if not one.is_in_sync or one.job.address in awry]
     if jobs:
         click.echo(text_of(jobs, colour=colour))
         click.echo()
@@ -163,8 +165,8 @@ def _show(session: Session, result: Result, rehearsed: Sequence[Rehearsed]) -> N
         view = views.of_plan(replace(result.plan, batches=(), leftovers=()), [])
         view = replace(view, jobs=tuple(job for job in view.jobs if job.lines))
         click.echo(views.text_of_plan(view, colour=colour) + "\n")
-    for error in {str(error): error for error in result.troubles.values()}.values():
-        click.echo(words_of(error), err=True)
+    for words in errors.told(result.errors):
+        click.echo(words, err=True)
 
 
 def text_of(jobs: Sequence[JobView], *, colour: bool) -> str:
@@ -254,8 +256,8 @@ def _last_line(jobs: Sequence[JobView], command: str) -> str:
 
 def _code(result: Result) -> int:
     codes = (
-        (any(error.exit_code != BLOCKED for error in result.troubles.values()), 1),
-        (bool(result.troubles) or any(job.is_blocked for job in result.plan.jobs), BLOCKED),
+        (errors.has_failed(result.errors), 1),
+        (bool(result.errors) or any(job.is_blocked for job in result.plan.jobs), BLOCKED),
         (any(job.counts.error for job in result.plan.jobs), FAILED),
     )
     return next((code for holds, code in codes if holds), 0)

@@ -73,6 +73,11 @@ def seen(batch: Batch, now_seen: Observed, now: datetime, trouble: str = "") -> 
     )
 
 
+def as_recorded(batch: Batch) -> Observed:
+    """What its record says that its remote showed last, a receipt included."""
+    return Observed(batch.remote_id, batch.phase, batch.raw_status, batch.counts, stall=batch.trouble)
+
+
 def deferred(batch: Batch, failure: Failure | None, now: datetime, pause: timedelta) -> Batch:
     """The remote did not take it for now: the same upload again, `pause` later."""
     return _to(

@@ -75,7 +75,6 @@ def make(
     jobs = [_job(job, rows, recorded, guards, spent) for job, rows in zip(desired, folded, strict=True)]
     jobs = _under_one_roof(desired, jobs, guards, sum(spent.values()))
     active = [entry.batch for entry in recorded.batches if entry.batch.is_active]
-    decided = [(batch, decide(batch, sights.get(batch.key, CannotSee("not looked at yet")))) for batch in active]
     wanted = {key for rows in folded for key in rows.batches}
     leftovers = tuple(
         (batch, Change(Action.LEAVE, Reason.NOBODY_WANTS, rows=batch.rows, batch=batch.key,
@@ -83,7 +82,7 @@ def make(
         for batch in active
         if batch.key not in wanted and _is_below(batch.declared_in, paths)
     )  # fmt: skip
-    return Plan(tuple(jobs), tuple(decided), leftovers, tuple(folded), _notes(desired, recorded))
+    return Plan(tuple(jobs), decided(active, sights), leftovers, tuple(folded), _notes(desired, recorded))
 
 
 def _notes(desired: Sequence[Desired], recorded: Recorded) -> tuple[str, ...]:
@@ -91,6 +90,12 @@ def _notes(desired: Sequence[Desired], recorded: Recorded) -> tuple[str, ...]:
     remotes = {job.provider: (job.card.search, recorded.shown.get(str(job.origin), Shown())) for job in desired}
     notes = (adoption.note_of(name, search, shown) for name, (search, shown) in sorted(remotes.items()))
     return tuple(filter(None, notes))
+
+
+def decided(active: Iterable[Batch], sights: Mapping[str, Sight]) -> tuple[tuple[Batch, Change], ...]:
+    """What is to be done about each batch in flight."""
+    unseen = CannotSee("not looked at yet")
+    return tuple((batch, decide(batch, sights.get(batch.key, unseen))) for batch in active)
 
 
 def sent(plan: Plan, batches: Sequence[tuple[Submission, Batch]]) -> Plan:

@@ -47,9 +47,8 @@ def test_a_remote_that_cannot_be_reached_is_not_asked_for_each_batch(trouble: Re
         remote_of=lambda batch: remote,
         remotes=SimpleNamespace(lost_sight=lambda name: False),
         clock=FastClock(),
-        troubles={},
     )
-    sights = look(cast(Session, session), [batch(n, stage=Stage.SUBMITTED) for n in (1, 2)]).sights
+    looks = look(cast(Session, session), [batch(n, stage=Stage.SUBMITTED) for n in (1, 2)])
     assert remote.looked == looked
-    assert [isinstance(sight, CannotSee) for sight in sights.values()] == [not looked] * 2
-    assert session.troubles == {}  # it may be there again soon
+    assert [isinstance(sight, CannotSee) for sight in looks.sights.values()] == [not looked] * 2
+    assert looks.errors == []  # it may be there again soon

@@ -92,7 +92,7 @@ def applied(root: Path, environ: Mapping[str, str], disk: Disk) -> tuple[int, Se
     )
     try:
         result = apply(session, Guards(), confirm=lambda plan: True, wait_seconds=None)
-        return int(bool(result.troubles)), [words_of(error) for error in result.troubles.values()]
+        return int(bool(result.errors)), [words_of(error) for error in (one.error for one in result.errors)]
     except RunnerError as error:
         return error.exit_code, [words_of(error)]
     finally:

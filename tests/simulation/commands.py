@@ -199,7 +199,7 @@ class SimulatedRemotes(Remotes):
         return ORIGIN
 
     def refusal(self, name: str) -> None:
-        return None
+        """No key is needed, so none is unbound."""
 
     def make_ready(self, name: str, model: str, say: object) -> None:
         pass
@@ -233,7 +233,7 @@ class Telling:
 
 def _standing(result: Result) -> str:
     parts = "; ".join(f"{part.address} {part.counts}" for part in result.plan.jobs)
-    return f"{parts} {result.troubles or ''}"
+    return f"{parts} {result.errors or ''}"
 
 
 def _yes(plan: Plan) -> bool:

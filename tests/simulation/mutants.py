@@ -38,14 +38,15 @@ _SAVE_INTENT = "    session.records.save(batch)\n    try:\n        seen = provid
 _NO_INTENT = "    try:\n        seen = provider"
 _INDEX_FIRST = 'sha256 = session.objects.write(f"{batch.key}/index", entries)'
 _NO_INDEX = 'sha256 = __import__("hashlib").sha256(entries).hexdigest()'
-_UNSEEN = "    except RunnerError as error:\n        return _unseen(session, batch, error)\n\n\ndef _unseen"
-_GONE = "    except RunnerError:\n        return Gone()\n\n\ndef _unseen"
+_UNSEEN = "self.sights[batch.key] = CannotSee(error.message)"
+_GONE = "self.sights[batch.key] = Gone()"
 _LOST_OR_ERROR = "(_LOST if outcome == Outcome.LOST else _ERROR)"
 _IN_FLIGHT = "            elif entry.batch.is_active:\n                _mark("
 _NEVER = "            elif False:\n                _mark("
 _SHARED = "                states[ordinal] = Row.SHARED\n"
 _ALL_PAGES = "for seen in provider.batches(since) if provider.is_of"
 _FIRST_PAGE = "for seen, _ in zip(provider.batches(since), range(4)) if provider.is_of"
+_SEARCH_FIRST = "    polled, unsearched, is_limited = _after_search(session, guards, refusal, result, polled)\n"
 _INTENT_FIRST = "        self._journal.append(Entry(number, Step.INTENT))\n        try:\n"
 _OPEN_CALL = "(again if can_repeat else held).append(number)"
 _IS_HOME = "states.count(Step.ANSWERED) + states.count(Step.HELD) == batch.rows"
@@ -58,7 +59,7 @@ _RESUBMITS = 'resubmits=job is not None and job.on_unknown == "resubmit"'
 MUTANTS = {
     "a create without an intent on record": Mutant("apply/submit.py", _SAVE_INTENT, _NO_INTENT, "duplicate"),
     "nothing is searched before it is paid for": Mutant(
-        "apply/reconcile.py", "    plan = _after_search(session, guards, refusal, plan)\n", "", "duplicate"
+        "apply/reconcile.py", _SEARCH_FIRST, "    unsearched, is_limited = [], set()\n", "duplicate"
     ),
     "the first page of a list is all of it": Mutant("apply/recover.py", _ALL_PAGES, _FIRST_PAGE, "duplicate"),
     "what nobody wanted when it was found is never looked for again": Mutant(

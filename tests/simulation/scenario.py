@@ -209,17 +209,17 @@ class Scenario:
         or from an upload where now a remainder would do. What stands there can then not be told from other work.
         And where two write the same raw file, with no lock between them, the damage is noticed and nothing shown.
         """
-        if self.appliers_kind == "shared" and any(isinstance(one, StateError) for one in result.troubles.values()):
+        if self.appliers_kind == "shared" and any(isinstance(one.error, StateError) for one in result.errors):
             return True
         knows_all = not self.history.forgotten and self.second is None
-        are_blocked = all(isinstance(error, BlockedError) for error in result.troubles.values())
-        return self.remote.habits.is_named and bool(result.troubles) and are_blocked and not knows_all
+        are_blocked = all(isinstance(one.error, BlockedError) for one in result.errors)
+        return self.remote.habits.is_named and bool(result.errors) and are_blocked and not knows_all
 
     def _settle(self, applier: Applier) -> Result | None:
         result = None
         for _ in range(MOST_APPLIES):
             result = self._run(applier, wait=None)
-            if result is not None and not result.is_running and not result.troubles and not result.plan.submissions:
+            if result is not None and not result.is_running and not result.errors and not result.plan.submissions:
                 return result
             self.world.seconds += 60
         if self.history.is_damaged or (result is not None and not result.is_running and self._is_in_the_way(result)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runner.apply.errors import jobs_in
 from runner.apply.reconcile import Result
 from runner.apply.session import Session
 from runner.plan.remaining import Row
@@ -18,7 +19,7 @@ def note_outcomes(
 ) -> None:
     """An outcome changes only where somebody asked again, or the memory was lost."""
     for job, rows in zip(session.desired, result.plan.rows, strict=True):
-        if job.address in result.troubles:
+        if job.address in jobs_in(result.errors):
             continue  # all is not known yet, and it says so
         for ordinal, state in enumerate(rows.states):
             _note(history, applier, bytes(job.keys[16 * ordinal : 16 * ordinal + 16]), state)

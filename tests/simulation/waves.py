@@ -265,7 +265,7 @@ class WaveScenario(Scenario):
         result = None
         for _ in range(MOST_PASSES):
             result = self._run(applier, wait=0.0)
-            if result is not None and not result.is_running and not result.troubles and not result.plan.submissions:
+            if result is not None and not result.is_running and not result.errors and not result.plan.submissions:
                 return result
             self.world.seconds += BETWEEN_PASSES
         if result is not None and self._is_in_the_way(result):
@@ -275,7 +275,7 @@ class WaveScenario(Scenario):
 
     def _is_in_the_way(self, result: Result) -> bool:
         """Whether a transcript waits to be moved away: of a recording that left, where now another has its name."""
-        return bool(result.troubles) and all(isinstance(one, DataError) for one in result.troubles.values())
+        return bool(result.errors) and all(isinstance(one.error, DataError) for one in result.errors)
 
     def _decide(self, applier: Applier) -> None:
         if self.commands.resolve(applier, is_right=True) and self.rng.random() < 0.8:
