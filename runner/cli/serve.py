@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 
@@ -31,7 +33,17 @@ import click
     "tokens",
     metavar="T",
     multiple=True,
-    help="Accepted keys; each further one sees only its own objects.  [default: the one kept in DIR/token]",
+    help="Accepted keys; each further one sees only its own objects.  [default: the one kept in DIR/token]  "
+    "Other users of this machine can read the arguments of a command: prefer the two below.",
+)
+@click.option("--token-env", "token_names", metavar="NAME", multiple=True, help="A variable that holds such a key.")
+@click.option(
+    "--token-file",
+    "token_files",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(dir_okay=False),
+    help="A file that holds such keys, one a line.",
 )
 @click.option("--upstream", metavar="URL", help="An OpenAI-compatible server, with its /v1.")
 @click.option("--upstream-key-env", metavar="NAME", help="The variable that holds the upstream's key.")
@@ -52,6 +64,8 @@ def command(
     engine: str | None,
     stands_in: bool,
     tokens: tuple[str, ...],
+    token_names: tuple[str, ...],
+    token_files: tuple[str, ...],
     upstream: str | None,
     upstream_key_env: str | None,
     concurrency: int,
@@ -76,10 +90,12 @@ def command(
     from runner.server.embedded import check_installed, data_dir, models_dir
 
     check_installed()
+    from runner.server.connections import raise_limit
     from runner.server.serve import Options, Service
 
     if upstream_key_env and not os.environ.get(upstream_key_env):
         raise UsageError(f"`{upstream_key_env}` is not set", hint="export the upstream's key, or leave the option out")
+    tokens += _tokens_elsewhere(token_names, token_files)
     directory = Path(root).absolute() if root else data_dir(os.environ)
     options = Options(
         root=directory,
@@ -95,13 +111,38 @@ def command(
         stands_in=stands_in,
     )
     _log_to_stderr()
+    raise_limit()
     if until_stdin_closes:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     service = Service(options)
     if until_stdin_closes:
         service.stop_when_stdin_closes()
-    where = "--token" if tokens else str(directory / "token")
+    where = "as given" if tokens else str(directory / "token")
     service.run(lambda: _announce(service.url, where, str(directory)))
+
+
+def _tokens_elsewhere(names: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
+    """Keys out of variables and files, where no list of processes shows them. Raises UsageError."""
+    import os
+    from pathlib import Path
+
+    from runner.errors import UsageError
+
+    found = []
+    for name in names:
+        if not os.environ.get(name):
+            raise UsageError(f"`{name}` is not set", hint="export the key it is to hold, or leave `--token-env` out")
+        found.append(os.environ[name])
+    for file in files:
+        try:
+            keys = Path(file).read_text().split()
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise UsageError(f"`--token-file {file}` cannot be read: {reason}") from error
+        if not keys:
+            raise UsageError(f"`{file}` holds no key", hint="write one a line")
+        found += keys
+    return tuple(found)
 
 
 def _announce(url: str, token: str, directory: str) -> None:

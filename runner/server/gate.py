@@ -10,6 +10,7 @@ import fnmatch
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -23,6 +24,7 @@ from runner.server.site import MAIN_OWNER, Site
 log = logging.getLogger(__name__)
 
 _MAX_DRAINED = 600 * 1024 * 1024
+_DRAIN_SECONDS = 120.0
 
 
 class Call(Request):
@@ -155,13 +157,12 @@ def _means(setting: Setting, route: str) -> bool:
 async def _drain(call: Request) -> None:
     """Read what the client is still sending: closing on unread data would lose the answer on its way."""
     size = 0
-    try:
-        async for chunk in call.stream():
-            size += len(chunk)
-            if size > _MAX_DRAINED:
-                return
-    except (RuntimeError, ClientDisconnect):  # read already, or gone
-        return
+    with suppress(RuntimeError, ClientDisconnect, TimeoutError):  # read already, gone, or slow on purpose
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for chunk in call.stream():
+                size += len(chunk)
+                if size > _MAX_DRAINED:
+                    return
 
 
 async def _cut(scope: Scope, receive: Receive) -> None:

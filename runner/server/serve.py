@@ -22,6 +22,7 @@ from runner.errors import EngineError, UsageError
 from runner.server.app import application
 from runner.server.audio.store import AudioJobs
 from runner.server.audio.work import AudioWorker
+from runner.server.connections import BACKLOG, Bounded
 from runner.server.dialect import Dialect
 from runner.server.engines.base import Engine, Refusing
 from runner.server.engines.ears import ears
@@ -179,7 +180,8 @@ class _Server(uvicorn.Server):
 def _configuration(site: Site) -> uvicorn.Config:
     return uvicorn.Config(
         application(site),
-        http="h11",
+        http=Bounded,
+        backlog=BACKLOG,
         ws="none",
         loop="asyncio",
         lifespan="off",
@@ -245,7 +247,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-        listening.listen(256)
+        listening.listen(BACKLOG)
     except OSError as error:
         raise UsageError(
             f"cannot listen on `{host}:{port}`: {error.strerror or error}", hint="`--port 0` picks a free port"

@@ -120,6 +120,49 @@ SCHEMAS = st.recursive(
 KINDS = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
 
 
+def asking(schema: Any) -> Any:
+    """What echo answers where this schema is wanted."""
+    shaped = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    return ask("/v1/chat/completions", messages=[{"role": "user", "content": "x"}], response_format=shaped)
+
+
+def _nested(levels: int) -> Any:
+    schema: Any = {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "array", "items": schema, "minItems": 900}
+    return schema
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "minLength": 1_000_000_000},
+        _nested(4),
+        {"type": "array", "items": {"$ref": "#/$defs/long"}, "minItems": 900, "$defs": {"long": {"const": "x" * 9000}}},
+        {"$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}] * 4}}, "$ref": "#/$defs/a"},
+        {"required": [f"name {n}" for n in range(9000)], "allOf": [{"$ref": "#"}] * 4},
+        {"type": "object", "properties": {f"p{n}": {"type": "string", "minLength": 9000} for n in range(900)}},
+    ],
+    ids=["long", "nested", "repeated", "circles", "copied", "wide"],
+)
+def test_a_schema_that_asks_for_too_much_is_refused_at_once(schema: Any) -> None:
+    began = time.process_time()
+    assert asking(schema)["error"]["code"] == "schema_too_large"
+    assert time.process_time() - began < 5
+
+
+def test_a_large_honest_schema_is_filled() -> None:
+    schema = {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}, "minItems": 1000}
+    assert len(msgspec.json.decode(asking(schema)["choices"][0]["message"]["content"])) == 1000
+
+
+def test_echo_gives_no_more_than_an_answer_can_hold() -> None:
+    long = [{"role": "user", "content": "x" * 1_000_000}]
+    assert ask("/v1/chat/completions", messages=long, n=128)["error"]["param"] == "n"
+    assert ask("/v1/embeddings", input=["x"] * 2049)["error"]["param"] == "input"
+    assert ask("/v1/moderations", input=["x"] * 2049)["error"]["param"] == "input"
+
+
 def satisfies(value: Any, schema: dict[str, Any]) -> bool:
     match schema["type"]:
         case "array":

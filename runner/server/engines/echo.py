@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 
 from runner.server.engines.base import Ask, Reply, refusal
-from runner.server.engines.schema import instance_of
+from runner.server.engines.schema import TooLarge, instance_of
 
 FINGERPRINT = "synthetic-echo"
+MOST_INPUTS = 2_048  # of one request (source: OpenAI, "Create embeddings", `input`, read 2026-11-30)
+MOST_CHARACTERS = 64_000_000  # of all choices of one answer
 _LETTERS_PER_TOKEN = 4
 _NOTHING = msgspec.Raw(b"null")
 
@@ -110,6 +112,8 @@ class Echo:
                     return _embeddings(ask)
                 case "/v1/moderations":
                     return _moderation(ask)
+        except TooLarge as error:
+            return refusal(400, "schema_too_large", str(error), param="response_format")
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             return refusal(400, None, f"Invalid request body: {error}")
         return refusal(400, "unsupported_endpoint", f"The model `echo` does not answer `{ask.endpoint}`.")
@@ -123,6 +127,8 @@ class Echo:
         limit = asked.max_completion_tokens or asked.max_tokens
         text, reason = _cut(text, limit)
         copies = min(max(asked.n or 1, 1), 128)
+        if copies * len(text) > MOST_CHARACTERS:
+            return refusal(400, None, f"{copies} choices of {len(text):,} characters are too much.", param="n")
         tokens = _tokens("".join(said)), copies * _tokens(text)
         choice = _encode(text), _encode(reason)
         choices = b",".join(_CHOICE % (index, *choice) for index in range(copies))
@@ -210,8 +216,9 @@ def _embeddings(ask: Ask) -> Reply:
     texts: list[Any] = asked.input if isinstance(asked.input, list) else [asked.input]
     if texts and all(isinstance(word, int) for word in texts):
         texts = [texts]  # one input, as token numbers
-    if not texts or not 0 < asked.dimensions <= 4096:
-        return refusal(400, None, "`input` must not be empty, `dimensions` from 1 to 4096.", param="input")
+    if not 0 < len(texts) <= MOST_INPUTS or not 0 < asked.dimensions <= 4096:
+        text = f"`input` must hold 1 to {MOST_INPUTS:,} texts, `dimensions` must be from 1 to 4096."
+        return refusal(400, None, text, param="input")
     words = [text if isinstance(text, str) else _encode(text).decode() for text in texts]
     vectors = [_vector(word, asked.dimensions) for word in words]
     tokens = sum(map(_tokens, words))
@@ -235,6 +242,8 @@ def _embeddings(ask: Ask) -> Reply:
 def _moderation(ask: Ask) -> Reply:
     asked = _moderate.decode(ask.body).input
     count = len(asked) if isinstance(asked, list) else 1
+    if count > MOST_INPUTS:
+        return refusal(400, None, f"`input` must hold at most {MOST_INPUTS:,} texts.", param="input")
     result = {"flagged": False, "categories": {}, "category_scores": {}}
     body = {
         "id": f"modr-{_name(ask)}",

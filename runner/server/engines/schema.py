@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
+
+MOST_STEPS = 20_000  # of one schema that are followed; a real one takes a few hundred
+MOST_CHARACTERS = 1_000_000  # of all texts together, names of properties included
 _DEEP = 12  # below this only what is required is built, so that recursive schemas end
 _FORMATS = {
     "date-time": "2031-02-03T04:05:06Z",
@@ -20,29 +24,112 @@ _FORMATS = {
 }
 
 
+class TooLarge(Exception):
+    """What satisfies a schema is larger than an answer may be, or takes too long to find."""
+
+
 def instance_of(schema: Any) -> Any:
     """The first choice everywhere: first enum value, every property, the fewest items, the smallest numbers.
 
-    Patterns and `not` are not read. A schema that nothing can satisfy yields something all the same.
+    Patterns and `not` are not read. A schema that nothing can satisfy yields something all the same. Raises TooLarge:
+    a schema is a stranger's, and a short one may ask for gigabytes.
     """
-    return _value(schema, schema, 0)
+    return _Building(schema).value(schema, 0)
 
 
-def _value(schema: Any, root: Any, depth: int) -> Any:
-    if not isinstance(schema, dict) or depth > 4 * _DEEP:
-        return None
-    schema = _flat(schema, root)
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("enum"):
-        return schema["enum"][0]
-    if "default" in schema:
-        return schema["default"]
-    for word in ("anyOf", "oneOf"):
-        if schema.get(word):
-            rest = {key: value for key, value in schema.items() if key != word}
-            return _value(_merged(rest, _flat(_choice(schema[word], depth), root)), root, depth + 1)
-    return _typed(schema, root, depth)
+class _Building:
+    """One instance in the making, and what was spent on it."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._steps = MOST_STEPS
+        self._characters = MOST_CHARACTERS
+
+    def value(self, schema: Any, depth: int) -> Any:
+        if not isinstance(schema, dict) or depth > 4 * _DEEP:
+            return None
+        schema = self._flat(schema)
+        if "const" in schema:
+            return self._given(schema["const"])
+        if schema.get("enum"):
+            return self._given(schema["enum"][0])
+        if "default" in schema:
+            return self._given(schema["default"])
+        for word in ("anyOf", "oneOf"):
+            if schema.get(word):
+                rest = {key: value for key, value in schema.items() if key != word}
+                return self.value(_merged(rest, self._flat(_choice(schema[word], depth))), depth + 1)
+        return self._typed(schema, depth)
+
+    def _spend(self, characters: int) -> None:
+        """Count a step, and what it adds to the answer."""
+        self._steps -= 1
+        self._characters -= characters
+        if self._steps < 0 or self._characters < 0:
+            raise TooLarge(
+                f"The schema asks for more than {MOST_CHARACTERS:,} characters, or takes over {MOST_STEPS:,} steps."
+            )
+
+    def _given(self, value: Any) -> Any:
+        """A value that stands in the schema: many references may lead to a large one."""
+        self._spend(len(msgspec.json.encode(value)))
+        return value
+
+    def _flat(self, schema: Any, depth: int = 0) -> dict[str, Any]:
+        """`schema` with its reference followed and its `allOf` merged in."""
+        flat: dict[str, Any] = schema if isinstance(schema, dict) else {}
+        seen = 0
+        while isinstance(flat.get("$ref"), str) and seen < 32:
+            rest = {key: value for key, value in flat.items() if key != "$ref"}
+            flat = _merged(_at(self._root, flat["$ref"]), rest)
+            seen += 1
+        self._spend(sum(len(flat[word]) for word in ("properties", "required") if word in flat))  # they are copied
+        parts = flat.get("allOf", ()) if depth < _DEEP else ()
+        for part in parts:
+            flat = _merged({k: v for k, v in flat.items() if k != "allOf"}, self._flat(part, depth + 1))
+        return flat
+
+    def _typed(self, schema: dict[str, Any], depth: int) -> Any:
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            kind = "null" if depth > _DEEP and "null" in kind else (kind or [None])[0]
+        if kind is None:
+            kind = "object" if "properties" in schema else "array" if "items" in schema else "string"
+        match kind:
+            case "object":
+                return self._object(schema, depth)
+            case "array":
+                return self._array(schema, depth)
+            case "integer" | "number":
+                return _number(schema, whole=kind == "integer")
+            case "boolean":
+                return True
+            case "null":
+                return None
+        return self._string(schema)
+
+    def _object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
+        properties = schema.get("properties", {})
+        required = schema.get("required", [])
+        names = [n for n in properties if n in required] if depth > _DEEP else list(properties)
+        names += [n for n in required if n not in properties]
+        self._spend(sum(map(len, names)))
+        return {name: self.value(properties.get(name, {"type": "string"}), depth + 1) for name in names}
+
+    def _array(self, schema: dict[str, Any], depth: int) -> list[Any]:
+        first = [self.value(item, depth + 1) for item in schema.get("prefixItems", ())]
+        wanted = max(int(schema.get("minItems", 0 if depth > _DEEP else 1)), len(first))
+        items = schema.get("items", {})
+        if items is False or schema.get("maxItems") == 0:
+            return first
+        return first + [self.value(items, depth + 1) for _ in range(wanted - len(first))]
+
+    def _string(self, schema: dict[str, Any]) -> str:
+        text = _FORMATS.get(schema.get("format", ""), "synthetic")
+        length = int(schema.get("minLength", 0))
+        self._spend(max(length, len(text)))
+        text = text.ljust(length, "-")
+        return text[: schema["maxLength"]] if "maxLength" in schema else text
 
 
 def _choice(options: list[Any], depth: int) -> Any:
@@ -50,20 +137,6 @@ def _choice(options: list[Any], depth: int) -> Any:
         plain = [o for o in options if isinstance(o, dict) and o.get("type") in ("null", "string", "boolean")]
         return plain[0] if plain else options[0]
     return options[0]
-
-
-def _flat(schema: Any, root: Any, depth: int = 0) -> dict[str, Any]:
-    """`schema` with its reference followed and its `allOf` merged in."""
-    flat: dict[str, Any] = schema if isinstance(schema, dict) else {}
-    seen = 0
-    while isinstance(flat.get("$ref"), str) and seen < 32:
-        rest = {key: value for key, value in flat.items() if key != "$ref"}
-        flat = _merged(_at(root, flat["$ref"]), rest)
-        seen += 1
-    parts = flat.get("allOf", ()) if depth < _DEEP else ()
-    for part in parts:
-        flat = _merged({k: v for k, v in flat.items() if k != "allOf"}, _flat(part, root, depth + 1))
-    return flat
 
 
 def _at(root: Any, pointer: str) -> dict[str, Any]:
@@ -79,45 +152,8 @@ def _merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
     if "properties" in left and "properties" in right:
         out["properties"] = {**left["properties"], **right["properties"]}
     if "required" in left and "required" in right:
-        out["required"] = [*left["required"], *right["required"]]
+        out["required"] = list(dict.fromkeys((*left["required"], *right["required"])))
     return out
-
-
-def _typed(schema: dict[str, Any], root: Any, depth: int) -> Any:
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        kind = "null" if depth > _DEEP and "null" in kind else (kind or [None])[0]
-    if kind is None:
-        kind = "object" if "properties" in schema else "array" if "items" in schema else "string"
-    match kind:
-        case "object":
-            return _object(schema, root, depth)
-        case "array":
-            return _array(schema, root, depth)
-        case "integer" | "number":
-            return _number(schema, whole=kind == "integer")
-        case "boolean":
-            return True
-        case "null":
-            return None
-    return _string(schema)
-
-
-def _object(schema: dict[str, Any], root: Any, depth: int) -> dict[str, Any]:
-    properties = schema.get("properties", {})
-    required = schema.get("required", [])
-    names = [n for n in properties if n in required] if depth > _DEEP else list(properties)
-    names += [n for n in required if n not in properties]
-    return {name: _value(properties.get(name, {"type": "string"}), root, depth + 1) for name in names}
-
-
-def _array(schema: dict[str, Any], root: Any, depth: int) -> list[Any]:
-    first = [_value(item, root, depth + 1) for item in schema.get("prefixItems", ())]
-    wanted = max(int(schema.get("minItems", 0 if depth > _DEEP else 1)), len(first))
-    items = schema.get("items", {})
-    if items is False or schema.get("maxItems") == 0:
-        return first
-    return first + [_value(items, root, depth + 1) for _ in range(min(wanted, 1000) - len(first))]
 
 
 def _number(schema: dict[str, Any], *, whole: bool) -> float | int:
@@ -133,9 +169,3 @@ def _number(schema: dict[str, Any], *, whole: bool) -> float | int:
     if value == schema.get("exclusiveMinimum"):
         value = value + step if step else (low + high) / 2 if high is not None else low + 1
     return value
-
-
-def _string(schema: dict[str, Any]) -> str:
-    text = _FORMATS.get(schema.get("format", ""), "synthetic")
-    text = text.ljust(int(schema.get("minLength", 0)), "-")
-    return text[: schema["maxLength"]] if "maxLength" in schema else text
