@@ -20,7 +20,7 @@ from runner.job.capabilities import Capabilities
 from runner.job.desired import Desired
 from runner.job.params import params_of
 from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Job, Project
-from runner.remotes.registry import audio_card_of
+from runner.remotes.registry import audio_card_of, priced
 
 AnyCompiled = CompiledJob | CompiledAudio
 
@@ -118,7 +118,7 @@ def desire(project: Project, compiled: Mapping[str, AnyCompiled], remotes: Remot
 
 
 def _desired(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remotes) -> Desired:
-    price = job.model.price
+    price = priced(project.providers[job.model.provider], job.model.name, job.model.price)
     refused = remotes.refusal(job.model.provider)
     common = Desired(
         address=job.address,

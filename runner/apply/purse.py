@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from runner.errors import BlockedError, NotConfirmed
 from runner.job.recorded import Batch
-from runner.plan.guard import usd_of
+from runner.plan.guard import Amount, Guards, over_budget, over_count
 from runner.plan.plan import Plan
 
 
@@ -29,6 +29,10 @@ class Rest:
         return None if usd is None else usd * self.rows / max(self.batch.rows, 1)
 
     @property
+    def amount(self) -> Amount:
+        return Amount(self.rows, 0 if self.batch.is_wave else None, self.usd)
+
+    @property
     def words(self) -> str:
         what, left = ("recording", "begun wave") if self.batch.is_wave else ("request", "batch that was put off")
         return f"the {self.rows:,} {what}{'s' if self.rows != 1 else ''} left of a {left}"
@@ -42,18 +46,38 @@ class Purse:
     """What one command has asked about so far."""
 
     declined: bool = False
+    sent: Amount = Amount()
     _known: dict[str, BlockedError | None] = field(default_factory=dict)  # by batch: why its rest is not sent
 
-    def begun(self, batch: Batch) -> None:
+    def begun(self, batch: Batch, amount: Amount) -> None:
         """Note a batch of this command's own: its rest was agreed to with it."""
         self._known[batch.key] = None
+        self.sent = self.sent.plus(amount)
 
-    def refusal(self, rest: Rest, max_usd: float | None, confirm: Confirm) -> BlockedError | None:
+    def refusal(self, rest: Rest, guards: Guards, confirm: Confirm) -> BlockedError | None:
         """Why a rest may not be sent; asked once a command."""
         key = rest.batch.key
         if key not in self._known:
-            self._known[key] = _too_dear(rest, max_usd) or self._not_confirmed(rest, confirm)
+            self._known[key] = self._too_much(rest, guards) or self._not_confirmed(rest, confirm)
+            if self._known[key] is None:
+                self.sent = self.sent.plus(rest.amount)
         return self._known[key]
+
+    def _too_much(self, rest: Rest, guards: Guards) -> BlockedError | None:
+        """The first limit of this command that a rest would exceed."""
+        sent, amount = self.sent, rest.amount
+        usd = None if sent.usd is None else amount.usd
+        found = (
+            over_budget(sent.usd or 0.0, usd, None if amount.usd == 0.0 else guards.max_usd, "`--max-usd`"),
+            over_count(sent.requests, amount.requests, guards.max_requests, "`--max-requests`", "requests"),
+        )
+        for block in found:
+            if block is not None:
+                return BlockedError(
+                    f"{rest.batch.owner}: {rest.words} are not sent: {block.detail}",
+                    hint=f"allow more, or stop it with `runner cancel {rest.batch.owner}`",
+                )
+        return None
 
     def _not_confirmed(self, rest: Rest, confirm: Confirm) -> BlockedError | None:
         if confirm(rest):
@@ -63,14 +87,3 @@ class Purse:
             f"{rest.batch.owner}: nobody said yes to sending {rest.words}",
             hint=f"`runner apply -y` sends them, `runner cancel {rest.batch.owner}` does not",
         )
-
-
-def _too_dear(rest: Rest, max_usd: float | None) -> BlockedError | None:
-    usd = rest.usd
-    if max_usd is None or (usd is not None and usd <= max_usd):
-        return None
-    cost = "has a cost that is not known" if usd is None else f"is estimated at {usd_of(usd)}"
-    return BlockedError(
-        f"{rest.batch.owner}: sending {rest.words} {cost}, `--max-usd` is {usd_of(max_usd)}",
-        hint=f"allow more, or stop it with `runner cancel {rest.batch.owner}`",
-    )

@@ -34,12 +34,13 @@ from runner.errors import (
 )
 from runner.job import lifecycle
 from runner.job.capabilities import Capabilities, Shown
+from runner.job.desired import Desired
 from runner.job.observed import FailureKind, Observed, Origin
 from runner.job.packed import common
-from runner.job.recorded import Batch, Stage
+from runner.job.recorded import Batch, Left, Stage
 from runner.plan.change import Action, Submission
 from runner.plan.decide import Sight, decide
-from runner.plan.guard import Guards
+from runner.plan.guard import Guards, amount_of
 from runner.plan.plan import Plan, Recorded, decided, make, sent
 from runner.results.merge import Accounting
 from runner.state.lock import project_lock
@@ -134,9 +135,10 @@ def begin(session: Session) -> None:
 def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None = None) -> Result:
     """Everything that can be done now. `last` is what the passes before added up to."""
     purse = last.purse if last else Purse()
+    guards = replace(guards, sent=purse.sent)
 
     def refusal(rest: Rest) -> BlockedError | None:
-        return purse.refusal(rest, guards.max_usd, confirm)
+        return purse.refusal(rest, guards, confirm)
 
     unresolved = settle_all(session, session.records.batches())
     polled = _observe(session, refusal)
@@ -339,7 +341,7 @@ def _pay(
             continue
         batch = _submit(session, result, submission)
         if batch is not None and batch.stage in (Stage.SUBMITTED, Stage.DEFERRED):
-            result.purse.begun(batch)
+            result.purse.begun(batch, amount_of(_job_of(session, submission), submission.ordinals))
             result.submitted += batch.rows
             on_their_way.append((submission, batch))
     result.plan = sent(plan, on_their_way)
@@ -361,22 +363,23 @@ def _after_search(
     Adopting takes its time, and others may send meanwhile: what is paid for comes after a search that found nothing.
     Gives what was seen, the jobs whose remote could not be searched, and those whose remote said "later".
     """
-    shown = _shown(session)
+    known = _known_of_remotes(session)
     while True:
         adopted, unsearched, is_limited = _adopted(session, result.plan)
-        if not adopted and _shown(session) == shown:
+        if not adopted and _known_of_remotes(session) == known:
             return polled, unsearched, is_limited
         if adopted:
             again = _observe(session, refusal)
             polled = again._replace(collected=polled.collected + again.collected)
             result.collected += again.collected
-        shown = _shown(session)  # a remote may turn out not to be searched as it was believed to be
+        known = _known_of_remotes(session)
         result.plan = make(session.desired, session.recorded(), _seen(session, polled), guards, session.project.paths)
 
 
-def _shown(session: Session) -> Mapping[str, Shown]:
+def _known_of_remotes(session: Session) -> tuple[Mapping[str, Shown], Mapping[str, Left]]:
+    """What a search may find out beside batches: that it cannot be believed, and what was paid for before."""
     project = session.records.project()
-    return project.shown if project else {}
+    return (project.shown, project.left_by) if project else ({}, {})
 
 
 def _half_searched(session: Session) -> set[str]:
@@ -417,7 +420,7 @@ def _searched(session: Session, name: str) -> int:
 
 def _submit(session: Session, result: Result, submission: Submission) -> Batch | None:
     """Send one batch; as recorded afterwards. What goes wrong stops this job, not the others."""
-    job = next(job for job in session.desired if job.address == submission.address)
+    job = _job_of(session, submission)
     try:
         session.remotes.make_ready(job.provider, job.model, session.reporter.step)
         batch = submit.submit(session, job, submission)
@@ -442,6 +445,10 @@ def _submit(session: Session, result: Result, submission: Submission) -> Batch |
 
 def _agreed(rest: Rest) -> None:
     """Nothing keeps the rest of what this command itself has begun from being sent."""
+
+
+def _job_of(session: Session, submission: Submission) -> Desired:
+    return next(job for job in session.desired if job.address == submission.address)
 
 
 def _due(session: Session) -> list[Batch]:

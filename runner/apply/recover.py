@@ -23,8 +23,8 @@ from runner.job import lifecycle
 from runner.job.capabilities import Search
 from runner.job.observed import Observed, Origin
 from runner.job.outcomes import answered, unanswered
-from runner.job.packed import Sorter, common, union, without
-from runner.job.recorded import REMOTE, Batch, Stage
+from runner.job.packed import KEY_BYTES, Sorter, common, union, without
+from runner.job.recorded import REMOTE, Batch, Left, Stage
 from runner.plan import adoption
 from runner.remotes.vendor import NO_LIST, Provider
 from runner.results.parse import key_of
@@ -72,7 +72,7 @@ def _search(session: Session, name: str) -> int:
     if str(origin) in record.recovered_from and str(origin) in record.searched_at:
         since = record.searched_at[str(origin)] - CLOCK_SLACK  # others may have sent since then, and before we did
     wanted, in_flight = _unsettled(session)
-    left = set(record.left.get(str(origin), ()))
+    left, whose = set(record.left.get(str(origin), ())), dict(record.left_by)
     if any(common(wanted, session.objects.read_set(name)) for name in left):
         since = None  # it is wanted again
     if since is None:
@@ -95,7 +95,11 @@ def _search(session: Session, name: str) -> int:
             case Found.NOT_YET:
                 is_all = False
             case Found.LEFT:
-                left.add(session.objects.write_set(keys))
+                name_of_set = session.objects.write_set(keys)
+                left.add(name_of_set)
+                if address := seen.stamp.get("runner_job"):
+                    done = seen.counts.completed if seen.phase.has_ended else len(keys) // KEY_BYTES
+                    whose[name_of_set] = Left(address, done)
     looks = Looks(listed=[(provider, seen) for seen in listed])
     sweep_twins(session, session.records.batches(), looks)
     stop_latecomers(session, looks)
@@ -106,7 +110,8 @@ def _search(session: Session, name: str) -> int:
     if str(origin) not in record.recovered_from:
         record = replace(record, recovered_from=(*record.recovered_from, str(origin)))
     searched_at = {**record.searched_at, str(origin): began}
-    session.records.save(replace(record, searched_at=searched_at, left={**record.left, str(origin): sorted(left)}))
+    lefts = {**record.left, str(origin): sorted(left)}
+    session.records.save(replace(record, searched_at=searched_at, left=lefts, left_by=whose))
     return adopted
 
 

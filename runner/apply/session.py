@@ -22,10 +22,11 @@ from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.packed import keys_of
 from runner.job.project import Project
-from runner.job.recorded import Batch, Stage
+from runner.job.recorded import Batch, ProjectRecord, Stage
 from runner.plan import adoption
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, RetryRows
+from runner.plan.repay import LeftRows
 from runner.remotes.audio import AudioProvider
 from runner.remotes.vendor import Provider
 from runner.state.home import Home
@@ -66,6 +67,7 @@ class Session:
     journal: Callable[[Path, Path, int], Journal] = DiskJournal  # of a wave: its file, that of its answers, recordings
     schedules: dict[str, Schedule] = field(default_factory=dict)  # of waves, by batch
     _keys: dict[str, bytes] = field(default_factory=dict)
+    _sets: dict[str, bytes] = field(default_factory=dict)
     _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)
 
     @property
@@ -100,8 +102,18 @@ class Session:
                 for retry in self.records.retries()
             ],
             accepted_origins=project.accepted_origins if project else {},
+            left=self._left(project),
             shown=project.shown if project else {},
         )
+
+    def _left(self, project: ProjectRecord | None) -> list[LeftRows]:
+        """Batches of ours that a search found and nobody wanted, as far as it is known whose they were."""
+        names = sorted({name for found in project.left.values() for name in found}) if project else []
+        whose = project.left_by if project else {}
+        for name in names:
+            if name in whose and name not in self._sets:
+                self._sets[name] = self.objects.read_set(name)
+        return [LeftRows(whose[n].address, self._sets[n], whose[n].answered) for n in names if n in whose]
 
     def keys_of(self, job: Desired) -> bytes:
         """The sorted, distinct keys of a job's rows."""

@@ -12,7 +12,7 @@ import click
 
 from runner.cli.durations import Duration
 from runner.cli.habits import Consent
-from runner.cli.options import Dollars, option
+from runner.cli.options import Repaying, for_project, limited, option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from runner.apply.reconcile import Result
     from runner.apply.session import Session
     from runner.cli.question import Answer
+    from runner.plan.guard import Guards
 
 RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
 
 
-@click.command("apply")
+@click.command("apply", cls=Repaying)
 @click.argument("paths", nargs=-1)
 @option(
     "-y",
@@ -44,8 +45,6 @@ RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
     help="Look this often, for every provider.",
 )
 @option("--lock-timeout", type=Duration(), default=0.0, metavar="TIME", help="Wait for another command to end.")
-@option("--max-usd", type=Dollars(), metavar="N", help="Send nothing when this apply is estimated to cost more.")
-@option("--confirm-repay", cls=Consent, is_flag=True, help="Allow asking again for much of what was already answered.")
 @option(
     "--first-run",
     cls=Consent,
@@ -61,6 +60,7 @@ RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
     is_flag=True,
     help="Send all of it to stand-ins on this machine; needs no key, costs nothing.",
 )
+@limited
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -70,8 +70,7 @@ def command(
     wait_seconds: float | None,
     poll_seconds: float | None,
     lock_timeout: float,
-    max_usd: float | None,
-    confirm_repay: bool,
+    guards: Guards,
     first_run: bool,
     parallelism: int | None,
     quiet: bool,
@@ -94,7 +93,6 @@ def command(
     from runner.cli.progress import watcher
     from runner.cli.question import Question, is_asked
     from runner.clock import RealClock
-    from runner.plan.guard import Guards
 
     stop = threading.Event()
     _finish_on_interrupt(stop)
@@ -108,7 +106,7 @@ def command(
         return rehearsal.run(
             ctx.obj,
             given,
-            Guards(max_usd, None, confirm_repay, first_run),
+            replace(guards, first_run=first_run),
             terminal,
             stop,
             lock_seconds=lock_timeout,
@@ -119,13 +117,13 @@ def command(
         ctx.obj, given, terminal, writes=True, stop=stop, poll_seconds=poll_seconds, consent=consent
     ) as session:
         session.parallelism = parallelism
-        asks = is_asked(yes=yes)
-        guards = Guards(max_usd, session.project.budget, confirm_repay, first_run)
-        question = Question(session, guards, yes=yes, quiet=quiet)
+        addresses = [job.address for job in session.desired]
+        guards = for_project(guards, session.project, addresses, is_asked=is_asked(yes=yes))
+        question = Question(yes=yes, quiet=quiet)
         try:
             result = apply(
                 session,
-                replace(guards, first_run=first_run or asks),
+                replace(guards, first_run=first_run),
                 confirm=question,
                 wait_seconds=0.0 if no_wait else wait_seconds,
                 lock_seconds=lock_timeout,

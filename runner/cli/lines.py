@@ -46,7 +46,7 @@ def of_change(
     """job: whose requests are to be sent. batch: the one that it is about."""
     return LineView(
         change.glyph,
-        _VERBS[change.glyph],
+        "confirm" if change.action is Action.CONFIRM else _VERBS[change.glyph],
         _what(change, nouns, job, batch),
         _why(change, batch),
         change.unblock,

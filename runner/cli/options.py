@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+
+from runner.cli.habits import Consent
+from runner.errors import UsageError
+from runner.job.address import matches
+
+if TYPE_CHECKING:
+    from runner.job.project import Project
+    from runner.plan.guard import Guards
+
+ALL = "*"  # every job
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -15,6 +26,88 @@ def option(*names: str, envvar: str = "", **settings: Any) -> Callable[[F], F]:
     """`click.option` that also reads the environment: `--max-usd` is `RUNNER_MAX_USD`."""
     long = next(name for name in names if name.startswith("--"))
     return click.option(*names, envvar=envvar or f"RUNNER_{long[2:].replace('-', '_').upper()}", **settings)
+
+
+ONCE_MORE = "--confirm-repay"
+_ALL_WORDS, _NO_WORDS = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+
+
+class Repaying(click.Command):
+    """A command whose `--confirm-repay` may stand alone, before a PATH as well: a path is no job's address."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        read, words = [], list(args)
+        while words and words[0] != "--":
+            word = words.pop(0)
+            is_alone = not words or words[0].startswith("-") or _is_path(words[0])
+            read.append(f"{ONCE_MORE}={ALL}" if word == ONCE_MORE and is_alone else word)
+        return super().parse_args(ctx, read + words)
+
+
+def _is_path(word: str) -> bool:
+    return "/" in word or word in (".", "..") or word.endswith((".yaml", ".yml"))
+
+
+def limited(command: F) -> F:
+    """The options that say what a command may come to; it gets them as `guards`."""
+
+    @functools.wraps(command)
+    def reading(
+        *args: Any,
+        max_usd: float | None,
+        max_requests: int | None,
+        max_tokens: int | None,
+        confirm_repay: tuple[str, ...],
+        **more: Any,
+    ) -> Any:
+        from runner.plan.guard import Guards
+
+        guards = Guards(max_usd=max_usd, max_requests=max_requests, max_tokens=max_tokens, confirm_repay=confirm_repay)
+        return command(*args, guards=guards, **more)
+
+    options = (
+        option("--max-usd", type=Dollars(), metavar="N", help="Send nothing when this is estimated to cost more."),
+        option("--max-requests", type=click.IntRange(0), metavar="N", help="Send nothing when it is more requests."),
+        option(
+            "--max-tokens",
+            type=click.IntRange(0),
+            metavar="N",
+            help="Send nothing when it may be more tokens.",
+        ),
+        option(
+            ONCE_MORE,
+            cls=Consent,
+            multiple=True,
+            metavar="[JOB]",
+            callback=_jobs_meant,
+            help="Pay again for what was paid for before and is to be asked anew, in one job or all; may be repeated.",
+        ),
+    )
+    for one in reversed(options):
+        one(reading)
+    return cast(F, reading)
+
+
+def for_project(guards: Guards, project: Project, addresses: Sequence[str], *, is_asked: bool) -> Guards:
+    """What the user allowed, and the project's specs. Raises UsageError for a job that there is not.
+
+    is_asked: whether a person answers before anything is paid for.
+    """
+    from msgspec.structs import replace
+
+    for job in guards.confirm_repay:
+        if job != ALL and not any(matches(address, job) for address in addresses):
+            raise UsageError(
+                f"`{ONCE_MORE} {job}`: there is no job `{job}`",
+                hint=f"write `{ONCE_MORE}` behind the PATHS, or `{ONCE_MORE}=JOB`",
+            )
+    repay_usd = guards.repay_usd if project.repay_usd is None else project.repay_usd
+    return replace(guards, project_budget_usd=project.budget, repay_usd=repay_usd, is_asked=is_asked)
+
+
+def _jobs_meant(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    words = [ALL if word.lower() in _ALL_WORDS else word for word in value if word.lower() not in _NO_WORDS]
+    return tuple(dict.fromkeys(words))
 
 
 class Dollars(click.ParamType[float]):

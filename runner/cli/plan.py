@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from runner.cli.habits import Consent
-from runner.cli.options import Dollars, option
+from runner.cli.options import Repaying, for_project, limited, option
+
+if TYPE_CHECKING:
+    from runner.plan.guard import Guards
 
 
-@click.command("plan")
+@click.command("plan", cls=Repaying)
 @click.argument("paths", nargs=-1)
 @option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @option("--offline", is_flag=True, help="Ask no remote: plan from the recorded state alone.")
 @option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
-@option("--max-usd", type=Dollars(), metavar="N", help="Block when the plan is estimated to cost more.")
-@option("--confirm-repay", cls=Consent, is_flag=True, help="Allow asking again for much of what was already answered.")
+@limited
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -22,8 +25,7 @@ def command(
     form: str,
     offline: bool,
     detailed_exitcode: bool,
-    max_usd: float | None,
-    confirm_repay: bool,
+    guards: Guards,
 ) -> int:
     """Show what `runner apply` would do with the specs at PATHS (default: specs).
 
@@ -36,11 +38,12 @@ def command(
     from runner.apply.reporter import Silent
     from runner.cli import views, voice
     from runner.cli.opening import opened
+    from runner.cli.question import is_asked
     from runner.plan.change import Action
-    from runner.plan.guard import Guards
 
     with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
-        guards = Guards(max_usd, session.project.budget, confirm_repay)
+        addresses = [job.address for job in session.desired]
+        guards = for_project(guards, session.project, addresses, is_asked=is_asked(yes=False))
         plan, rewrites, notes = preview(session, guards, offline=offline)
         view = views.of_plan(plan, rewrites)
     if form == "json":

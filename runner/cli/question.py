@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.apply.purse import Rest
-    from runner.apply.session import Session
-    from runner.plan.guard import Guards
     from runner.plan.plan import Plan
 
 
@@ -36,26 +34,31 @@ def is_asked(*, yes: bool) -> bool:
 class Question:
     """Asked once a command, at the first thing that costs; what is free is never asked about."""
 
-    def __init__(self, session: Session, asked_for: Guards, *, yes: bool, quiet: bool = False) -> None:
-        """asked_for: what the command line allows. A yes on a terminal allows a first run as well, so it is named."""
-        self._session = session
-        self._asked_for = asked_for
+    def __init__(self, *, yes: bool, quiet: bool = False) -> None:
         self._yes = yes
         self._tells = not (yes and quiet)
-        self.answer = Answer.NOT_ASKED
+        self._of: dict[bool, Answer] = {}  # by whether it is about the rest of an earlier run
+
+    @property
+    def answer(self) -> Answer:
+        """What was answered, a no above all."""
+        given = self._of.values()
+        return next((one for one in (Answer.NO, Answer.NOBODY, Answer.YES) if one in given), Answer.NOT_ASKED)
 
     def __call__(self, wanted: Plan | Rest) -> bool:
         from runner.apply.purse import Rest
 
-        if self.answer is Answer.NOT_ASKED:
-            self.answer = self._of_rest(wanted) if isinstance(wanted, Rest) else self._of_plan(wanted)
-        match self.answer:
+        is_rest = isinstance(wanted, Rest)
+        answer = self._of.get(is_rest, Answer.NOT_ASKED)
+        if answer is Answer.NOT_ASKED:
+            answer = self._of[is_rest] = self._of_rest(wanted) if isinstance(wanted, Rest) else self._of_plan(wanted)
+        match answer:
             case Answer.YES | Answer.NOT_ASKED:
                 return True
             case Answer.NO | Answer.NOBODY:
                 return False
             case _:
-                assert_never(self.answer)
+                assert_never(answer)
 
     def _of_rest(self, rest: Rest) -> Answer:
         if rest.usd == 0.0:
@@ -74,14 +77,13 @@ class Question:
         from runner.plan.change import Action
 
         asks = is_asked(yes=self._yes)
-        risks = _first_runs(self._session, self._asked_for) if asks else ()
         costs = [change.usd for job in plan.jobs for change in job.changes if change.action is Action.SUBMIT]
-        if all(cost == 0.0 for cost in costs) and not risks:
+        if all(cost == 0.0 for cost in costs):
             return Answer.NOT_ASKED
         if self._tells:
             click.echo(views.text_of_plan(views.of_plan(plan, []), colour=voice.has_colour()), err=True)
-        for risk in risks:
-            click.echo(f"\nThis is a first run: {voice.plain(risk)}", err=True)
+        for words in _to_be_told(plan) if asks else ():
+            click.echo(f"\n{voice.plain(words)}", err=True)
         return _asked(f"Send these {_nouns(plan)}?") if asks else self._unasked()
 
     def _unasked(self) -> Answer:
@@ -117,14 +119,18 @@ def _ends_at_once(number: signal.Signals) -> Iterator[None]:
         signal.signal(number, before)
 
 
-def _first_runs(session: Session, guards: Guards) -> Sequence[str]:
-    """Why nobody can say whether some of it was paid for already, once each."""
-    from runner.plan.change import Reason
-    from runner.plan.plan import make
+def _to_be_told(plan: Plan) -> Sequence[str]:
+    """What a yes agrees to beside the plan: paying again, or paying where nobody knows of earlier requests."""
+    from runner.plan.change import Action, Reason
 
-    plan = make(session.desired, session.recorded(), {}, guards, session.project.paths)
-    found = (change.detail for job in plan.jobs for change in job.changes if change.reason is Reason.FIRST_RUN)
-    return tuple(dict.fromkeys(found))
+    told = []
+    for job in plan.jobs:
+        for change in job.changes:
+            if change.action is Action.CONFIRM and change.reason is Reason.REPAY:
+                told.append(f"This pays again for what was paid for, in `{job.address}`: {change.detail}")
+            elif change.action is Action.CONFIRM:
+                told.append(f"This is a first run: {change.detail}")
+    return tuple(dict.fromkeys(told))
 
 
 def _nouns(plan: Plan) -> str:

@@ -18,6 +18,7 @@ from runner.apply.standins import StandIns
 from runner.cli import errors, sums, views, voice
 from runner.cli.main import Settings
 from runner.cli.opening import rehearsing
+from runner.cli.options import for_project
 from runner.cli.progress import Watcher
 from runner.job.outcomes import Unsettled
 from runner.plan.guard import Guards
@@ -105,7 +106,8 @@ def run(
         session.parallelism = parallelism
         # Nothing is paid here, so nothing is held back for want of a memory: a note says what a real run wants
         wants_flag = not guards.first_run
-        guards = replace(guards, project_budget_usd=session.project.budget, first_run=True)
+        addresses = [job.address for job in session.desired]
+        guards = replace(for_project(guards, session.project, addresses, is_asked=False), first_run=True)
         lost = [name for name in {job.provider for job in session.desired} if remotes.lacks_account(name)]
         try:
             result, rehearsed = rehearse(session, guards, sorted(lost))

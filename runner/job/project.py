@@ -125,4 +125,5 @@ class Project(msgspec.Struct, frozen=True):
     files: tuple[str, ...]  # spec files read, relative to the root
     paths: tuple[str, ...] = ()  # what was given on the command line
     budget: float | None = None
+    repay_usd: float | None = None  # what may be paid for again without a yes; None: the default
     warnings: tuple[str, ...] = ()

@@ -158,6 +158,13 @@ class Retry(msgspec.Struct, frozen=True):
     schema: int = SCHEMA
 
 
+class Left(msgspec.Struct, frozen=True):
+    """Whose a batch of ours was that a search found and that nobody wanted."""
+
+    address: str
+    answered: int  # requests it answered; all of them while it runs
+
+
 class ProjectRecord(msgspec.Struct, frozen=True):
     """The project's own record: its name, and counters that only grow."""
 
@@ -166,6 +173,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     recovered_from: tuple[str, ...] = ()  # origins whose history was searched
     searched_at: dict[str, datetime] = {}  # when each was searched last
     left: dict[str, list[str]] = {}  # by origin, key sets of batches of ours that nobody wanted when they were found
+    left_by: dict[str, Left] = {}  # by key set, as far as a batch said whose it was
     shown: dict[str, Shown] = {}  # by origin, what its batches were seen to show
     accepted_origins: dict[str, list[str]] = {}  # provider -> origins whose answers count
     generation: int = 0

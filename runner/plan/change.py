@@ -18,6 +18,7 @@ class Action(StrEnum):
     FETCH = "fetch"
     DEFER = "defer"
     LOSE = "lose"  # the remote no longer has it: record that its rows need a decision
+    CONFIRM = "confirm"  # the person who is asked is told of it; blocks nothing
     BLOCK = "block"
     KEEP = "keep"
     LEAVE = "leave"
@@ -91,6 +92,7 @@ class Change(msgspec.Struct, frozen=True):
     batches: int = 0
     size_bytes: int = 0
     tokens: int = 0
+    most_tokens: int | None = None  # in and out; None: not known
     usd: float | None = None  # None: not known
     seconds: float | None = None  # of sound; None: not known, or there is none
     done: int | None = None  # rows answered so far; None: not known
@@ -113,7 +115,7 @@ class Change(msgspec.Struct, frozen=True):
                 return "."
             case Action.FETCH, _:
                 return "↓"
-            case ((Action.BLOCK | Action.LOSE), _):
+            case ((Action.BLOCK | Action.CONFIRM | Action.LOSE), _):
                 return "!"
             case _:
                 return "="

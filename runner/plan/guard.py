@@ -7,13 +7,28 @@ from typing import NamedTuple
 
 import msgspec
 
+from runner.job.address import matches
 from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
 from runner.plan import adoption
 from runner.plan.change import Action, Change, Reason
 
-REPAY_SHARE = 0.30
-REPAY_FLOOR = 100
+REPAY_USD = 5.0  # where the project says nothing: asking again for more than this wants a yes
+REPAY_FLOOR = 100  # and so does asking for so many at a cost that is not known
+ALL = "*"
+
+
+class Amount(NamedTuple):
+    """What some requests come to. None: not known."""
+
+    requests: int = 0
+    tokens: int | None = 0  # in and out, at most
+    usd: float | None = 0.0
+
+    def plus(self, other: Amount) -> Amount:
+        tokens = None if self.tokens is None or other.tokens is None else self.tokens + other.tokens
+        usd = None if self.usd is None or other.usd is None else self.usd + other.usd
+        return Amount(self.requests + other.requests, tokens, usd)
 
 
 class Guards(msgspec.Struct, frozen=True):
@@ -21,14 +36,20 @@ class Guards(msgspec.Struct, frozen=True):
 
     max_usd: float | None = None
     project_budget_usd: float | None = None
-    confirm_repay: bool = False
+    confirm_repay: tuple[str, ...] = ()  # jobs that may ask again for what was paid for; ALL means every one
     first_run: bool = False  # asking where nobody could say what was asked before
+    max_requests: int | None = None
+    max_tokens: int | None = None
+    repay_usd: float = REPAY_USD
+    is_asked: bool = False  # a person answers before anything is paid for: what wants a yes is told, and does not block
+    sent: Amount = Amount()  # by this command in the passes before
 
 
 class Estimate(NamedTuple):
     """What some requests of a job amount to. None: not known."""
 
     tokens: int  # of input
+    most_tokens: int | None  # of input and output together
     seconds: float | None  # of sound
     usd: float | None
 
@@ -41,7 +62,15 @@ def estimate(job: Desired, *parts: Sequence[int]) -> Estimate:
     if job.seconds is not None:
         lengths = [job.seconds[ordinal] for part in parts for ordinal in part]
         seconds = None if any(length < 0 for length in lengths) else sum(lengths)
-    return Estimate(tokens, seconds, _cost_of(job, rows, tokens, seconds))
+    answers = 0 if job.seconds is not None else job.max_output_tokens  # sound is not counted in tokens
+    most = None if answers is None else tokens + rows * answers
+    return Estimate(tokens, most, seconds, _cost_of(job, rows, tokens, seconds))
+
+
+def amount_of(job: Desired, ordinals: Sequence[int]) -> Amount:
+    """What limits of one command count of the rows at these ordinals."""
+    told = estimate(job, ordinals)
+    return Amount(len(ordinals), told.most_tokens, told.usd)
 
 
 def _cost_of(job: Desired, rows: int, tokens: int, seconds: float | None) -> float | None:
@@ -78,17 +107,45 @@ def usd_of(amount: float) -> str:
     return f"${amount:.2f}" if amount == 0 or amount >= 0.1 else f"${amount:.6f}".rstrip("0")
 
 
-def repaying(job: Desired, answered: int, again: int, guards: Guards) -> Change | None:
-    """A blocking change when more than 30 % of at least 100 answered requests would be asked again."""
-    if job.card.is_free or guards.confirm_repay or answered < REPAY_FLOOR or again <= REPAY_SHARE * answered:
+def over_count(sent: int, more: int | None, limit: int | None, what: str, noun: str) -> Change | None:
+    """A blocking change when `sent` + `more` exceeds `limit`, or cannot be known under one."""
+    if limit is None or (more is not None and sent + more <= limit):
+        return None
+    if more is None:
+        detail = f"{what} is {limit:,}, and how many the answers may hold is not known: give the model `max_tokens`"
+    else:
+        before = f"{sent:,} sent already, " if sent else ""
+        detail = f"{what} is {limit:,}; {before}this plan is estimated at {more:,} {noun}"
+    return Change(Action.BLOCK, Reason.OVER_BUDGET, detail=detail)
+
+
+def repaying(job: Desired, again: int, usd: float | None, guards: Guards) -> Change | None:
+    """What wants a yes: `again` requests that were paid for would be asked and paid for once more, at `usd`.
+
+    A person who is asked anyway is told. Where nobody is there it blocks above the project's threshold; a cost that is
+    not known counts as above it, but for a handful of requests.
+    """
+    if not again or job.card.is_free or usd == 0.0 or allows_repay(guards, job.address):
+        return None
+    cost = "at a cost that is not known" if usd is None else f"estimated at {usd_of(usd)}"
+    detail = f"{again:,} that {'was' if again == 1 else 'were'} answered, {cost}"
+    if guards.is_asked:
+        return Change(Action.CONFIRM, Reason.REPAY, rows=again, usd=usd, detail=detail)
+    if again < REPAY_FLOOR if usd is None else usd <= guards.repay_usd:
         return None
     return Change(
         Action.BLOCK,
         Reason.REPAY,
         rows=again,
-        detail=f"{again:,} of {answered:,} answered requests would be asked again",
-        unblock=("runner apply --confirm-repay",),
+        usd=usd,
+        detail=f"{detail}; `repay_usd` is {usd_of(guards.repay_usd)}",
+        unblock=(f"runner apply --confirm-repay {job.address}",),
     )
+
+
+def allows_repay(guards: Guards, address: str) -> bool:
+    """Whether a person said beforehand that this job may pay again."""
+    return any(pattern == ALL or matches(address, pattern) for pattern in guards.confirm_repay)
 
 
 def first_run(job: Desired, rows: int, shown: Shown, guards: Guards) -> Change | None:
@@ -100,14 +157,14 @@ def first_run(job: Desired, rows: int, shown: Shown, guards: Guards) -> Change |
     if job.card.is_free or not why or guards.first_run:
         return None
     return Change(
-        Action.BLOCK,
+        Action.CONFIRM if guards.is_asked else Action.BLOCK,
         Reason.FIRST_RUN,
         rows=rows,
         detail=(
             f"`{job.provider}` {why}, and neither `.runner/` nor the outputs know; "
             "if this was paid for elsewhere, bring those files here first"
         ),
-        unblock=("runner apply --first-run",),
+        unblock=() if guards.is_asked else ("runner apply --first-run",),
     )
 
 

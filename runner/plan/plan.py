@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 
 import msgspec
 from msgspec.structs import replace
 
 from runner.job.capabilities import Shown
 from runner.job.desired import Desired
-from runner.job.packed import common, keys_of, without
+from runner.job.packed import common, keys_of, union
 from runner.job.recorded import REMOTE, Batch, JobRecord
-from runner.plan import adoption, batches, guard, resume
+from runner.plan import adoption, batches, guard, repay, resume
 from runner.plan.change import Action, Change, Counts, JobPlan, Reason, Submission
 from runner.plan.decide import CannotSee, Sight, decide
-from runner.plan.guard import Guards
+from runner.plan.guard import Amount, Guards
 from runner.plan.remaining import BatchRows, JobRows, RetryRows, Row, fold
+from runner.plan.repay import LeftRows, Replaced
 
 Keys = bytes
 
@@ -28,6 +30,7 @@ class Recorded(msgspec.Struct, frozen=True):
     jobs: Mapping[str, tuple[JobRecord, Keys]] = {}
     retries: Sequence[RetryRows] = ()
     accepted_origins: Mapping[str, Sequence[str]] = {}
+    left: Sequence[LeftRows] = ()
     shown: Mapping[str, Shown] = {}  # by origin
 
 
@@ -72,7 +75,10 @@ def make(
     """
     folded = fold(desired, recorded.batches, recorded.retries, recorded.accepted_origins)
     spent = _spent(recorded.batches)
-    jobs = [_job(job, rows, recorded, guards, spent) for job, rows in zip(desired, folded, strict=True)]
+    taken = _replaced(desired, recorded)
+    jobs = [
+        _job(job, rows, recorded, guards, spent, partial(taken, job)) for job, rows in zip(desired, folded, strict=True)
+    ]
     jobs = _under_one_roof(desired, jobs, guards, sum(spent.values()))
     active = [entry.batch for entry in recorded.batches if entry.batch.is_active]
     wanted = {key for rows in folded for key in rows.batches}
@@ -83,6 +89,19 @@ def make(
         if batch.key not in wanted and _is_below(batch.declared_in, paths)
     )  # fmt: skip
     return Plan(tuple(jobs), decided(active, sights), leftovers, tuple(folded), _notes(desired, recorded))
+
+
+def _replaced(desired: Sequence[Desired], recorded: Recorded) -> Callable[[Desired, JobRows], Replaced]:
+    """What the new rows of a job take the place of; worked out only for a job that has any."""
+    free = repay.free_providers(desired)
+    wanted = cache(lambda: union([keys_of(job.keys) for job in desired]))
+
+    def of(job: Desired, rows: JobRows) -> Replaced:
+        if not rows.counts[Row.NEW]:
+            return Replaced()
+        return repay.replaced(job, recorded.jobs.get(job.address), recorded.batches, recorded.left, free, wanted)
+
+    return of
 
 
 def _notes(desired: Sequence[Desired], recorded: Recorded) -> tuple[str, ...]:
@@ -130,7 +149,14 @@ def _spent(history: Sequence[BatchRows]) -> dict[str, float]:
     return spent
 
 
-def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent: Mapping[str, float]) -> JobPlan:
+def _job(
+    job: Desired,
+    rows: JobRows,
+    recorded: Recorded,
+    guards: Guards,
+    spent: Mapping[str, float],
+    replaced: Callable[[JobRows], Replaced],
+) -> JobPlan:
     counts = _counts(rows)
     blocks = _blocks(job, rows)
     new, again = rows.ordinals(Row.NEW), rows.ordinals(Row.AGAIN, Row.REPLACE)
@@ -140,17 +166,19 @@ def _job(job: Desired, rows: JobRows, recorded: Recorded, guards: Guards, spent:
     resumed = [_continue(job, one) for one in continued]
     repeated = _cut(job, anew, parents, is_again=True)
     changes = []
-    reason, replaced = _why_new(job, rows, recorded)
+    before = replaced(rows)
+    reason = _why_new(job, rows, recorded)
     if first:
-        changes.append(_submit(job, reason, first, detail=_paid_before(replaced)))
+        changes.append(_submit(job, reason, first, detail=_paid_before(before.answered)))
     if resumed:
         names = ", ".join(f"`{one.parent.remote_id}`" for one in continued)
         changes.append(_submit(job, Reason.CONTINUED, resumed, detail=names))
     if repeated:
         changes.append(_submit(job, _why_again(rows), repeated))
-    answered = recorded.jobs[job.address][0].ok if job.address in recorded.jobs else 0
-    repaid = min(len(new), replaced) + rows.counts[Row.REPLACE]
-    blocks += _money(job, changes, guards, spent, max(answered, rows.counts[Row.REPLACE]), repaid)
+    repaid = min(len(new), before.answered) + rows.counts[Row.REPLACE]
+    blocks += _money(job, changes, guards, spent)
+    if changes and (paid_twice := _paid_again(job, rows, new, before.paid, guards)):
+        blocks.append(paid_twice)
     if changes and _knows_nothing(job, rows, recorded):
         shown = recorded.shown.get(str(job.origin), Shown())
         if unsure := guard.first_run(job, len(new) + len(again), shown, guards):
@@ -243,19 +271,16 @@ def _cut(job: Desired, ordinals: array[int], parents: tuple[str, ...], *, is_aga
     ]
 
 
-def _why_new(job: Desired, rows: JobRows, recorded: Recorded) -> tuple[Reason, int]:
-    """Why there are rows that were never asked, and how many answered ones they take the place of."""
+def _why_new(job: Desired, rows: JobRows, recorded: Recorded) -> Reason:
+    """Why there are rows that were never asked."""
     before = recorded.jobs.get(job.address)
     if before is None or not rows.counts[Row.NEW]:
         known = len(rows.states) - sum(rows.counts[row] for row in (Row.NEW, Row.EQUAL, Row.SHARED))
-        return (Reason.ROWS_ADDED if known else Reason.NEVER_ASKED), 0
+        return Reason.ROWS_ADDED if known else Reason.NEVER_ASKED
     record, keys_before = before
-    now = keys_of(job.keys)
-    dropped = len(without(keys_before, now)) // 16
-    replaced = min(record.ok, dropped)
-    if record.ok and not common(keys_before, now):
-        return Reason.ALL_CHANGED, replaced
-    return (Reason.ROWS_ADDED if record.ok or rows.counts[Row.OK] else Reason.NEVER_ASKED), replaced
+    if record.ok and not common(keys_before, keys_of(job.keys)):
+        return Reason.ALL_CHANGED
+    return Reason.ROWS_ADDED if record.ok or rows.counts[Row.OK] else Reason.NEVER_ASKED
 
 
 def _why_again(rows: JobRows) -> Reason:
@@ -281,6 +306,7 @@ def _submit(
         batches=len(submissions),
         size_bytes=sum(submission.size_bytes for submission in submissions),
         tokens=estimate.tokens,
+        most_tokens=estimate.most_tokens,
         usd=estimate.usd,
         seconds=estimate.seconds,
         detail=detail,
@@ -292,38 +318,57 @@ def _money(
     changes: Sequence[Change],
     guards: Guards,
     spent: Mapping[str, float],
-    answered: int,
-    again: int,
 ) -> list[Change]:
     if not changes:
         return []
     cost = _sum(change.usd for change in changes)
     where = f"`budget:` of the job at {job.declared_at}"
-    found = [
-        guard.over_budget(spent.get(job.address, 0.0), cost, job.budget_usd, where),
-        guard.repaying(job, answered, again, guards),
-    ]
-    return [change for change in found if change]
+    found = guard.over_budget(spent.get(job.address, 0.0), cost, job.budget_usd, where)
+    return [found] if found else []
+
+
+def _paid_again(job: Desired, rows: JobRows, new: array[int], paid: int, guards: Guards) -> Change | None:
+    """What is to be said of requests that were paid for and are to be paid for once more."""
+    anew = min(len(new), paid)
+    replaced = rows.ordinals(Row.REPLACE)
+    costs = [guard.estimate(job, new).usd] if anew else []
+    usd = _sum(None if cost is None else cost * anew / len(new) for cost in costs)
+    usd = _sum((usd, guard.estimate(job, replaced).usd)) if replaced else usd
+    return guard.repaying(job, anew + len(replaced), usd, guards)
 
 
 def _under_one_roof(desired: Sequence[Desired], jobs: Sequence[JobPlan], guards: Guards, spent: float) -> list[JobPlan]:
     """Block every paying job when they are too dear together."""
     going = [job for job in jobs if not job.is_held_back]
     paying = [change for job in going for change in job.changes if change.action is Action.SUBMIT]
-    cost = _sum(change.usd for change in paying)
-    blocks = [
-        guard.over_budget(spent, cost, guards.project_budget_usd, "`budget:` of the project"),
-        guard.over_budget(0.0, cost, guards.max_usd, "`--max-usd`"),
-    ]
-    found = tuple(block for block in blocks if block)
-    if not found or not paying:
+    if not paying:
         return list(jobs)
-    return [
-        replace(job, changes=(*job.changes, *found))
-        if any(change.action is Action.SUBMIT and change.usd != 0.0 for change in job.changes)
-        else job
-        for job in jobs
+    counted = Amount()
+    for change in paying:
+        counted = counted.plus(Amount(change.rows, change.most_tokens, change.usd))
+    sent = guards.sent
+    of_money = [
+        guard.over_budget(spent, counted.usd, guards.project_budget_usd, "`budget:` of the project"),
+        guard.over_budget(sent.usd or 0.0, None if sent.usd is None else counted.usd, guards.max_usd, "`--max-usd`"),
     ]
+    of_all = [
+        guard.over_count(sent.requests, counted.requests, guards.max_requests, "`--max-requests`", "requests"),
+        guard.over_count(
+            sent.tokens or 0,
+            None if sent.tokens is None else counted.tokens,
+            guards.max_tokens,
+            "`--max-tokens`",
+            "tokens",
+        ),
+    ]
+    return [replace(job, changes=(*job.changes, *_that_hold(job, of_money, of_all))) for job in jobs]
+
+
+def _that_hold(job: JobPlan, of_money: Iterable[Change | None], of_all: Iterable[Change | None]) -> list[Change]:
+    """The blocks that hold for a job: none where it sends nothing, none about money where it costs nothing."""
+    costs = [change.usd for change in job.changes if change.action is Action.SUBMIT]
+    found = [*(of_money if any(cost != 0.0 for cost in costs) else ()), *(of_all if costs else ())]
+    return [block for block in found if block]
 
 
 def _sum(costs: Iterable[float | None]) -> float | None:

@@ -12,15 +12,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from runner.clock import Clock
 from runner.errors import NotBound, Problem, RunnerError, SpecError, UsageError
 from runner.job import project
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
 from runner.remotes.fireworks import lines as fireworks_lines
+from runner.remotes.fireworks import prices as fireworks_prices
 from runner.remotes.fireworks import profile as fireworks
 from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.openai import lines as openai_lines
+from runner.remotes.openai import prices as openai_prices
 from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
 from runner.remotes.transport.bindings import NO_KEY, Binding, Bindings, covers, target_of
 from runner.remotes.transport.origins import fault_in, host_of, path_in, shown
@@ -71,10 +75,12 @@ class _Vendor(NamedTuple):
 def card_of(provider: project.Provider) -> Capabilities:
     """What the remote can do, from data alone. Raises SpecError."""
     if provider.kind == FIREWORKS:
-        return fireworks.capabilities_of(fireworks.profile_of(provider))
+        card = fireworks.capabilities_of(fireworks.profile_of(provider))
+        return _discounted(provider, card, 1 - fireworks.Profile().discount)
     if provider.kind == FIREWORKS_AUDIO:
         return audio_card_of(provider)
-    return capabilities_of(_profile(provider))
+    profile = _profile(provider)
+    return _discounted(provider, capabilities_of(profile), 1 - PROFILES[profile.name].discount)
 
 
 def lines_of(provider: project.Provider) -> Lines:
@@ -85,9 +91,43 @@ def lines_of(provider: project.Provider) -> Lines:
     return openai_lines.LINES
 
 
+def priced(provider: project.Provider, model: str, price: project.Price | None) -> project.Price | None:
+    """A price that may be counted with: what the spec says, but no less than a built-in vendor is known to take.
+
+    None: not known. That is so too where the spec says 0 and the vendor's price of the model is not known here.
+    """
+    if price is None or not _is_vendors_own(provider):
+        return price
+    if price.per_minute is not None:
+        return price if price.per_minute else None
+    floors = fireworks_prices.FLOORS if provider.kind == FIREWORKS else openai_prices.FLOORS
+    undated = re.sub(r"-\d{4}-\d{2}-\d{2}\Z", "", model)
+    least_in, least_out = floors.get(undated, (0.0, 0.0))
+    floored = replace(price, input=max(price.input, least_in), output=max(price.output, least_out))
+    return floored if floored.input else None
+
+
+def _is_vendors_own(provider: project.Provider) -> bool:
+    """Whether it is at a host of a built-in vendor, and no look-alike or server of one's own."""
+    hosts = _vendor(provider).hosts
+    return bool(hosts) and (not provider.base_url or covers(hosts, host_of(provider.base_url)))
+
+
+def _discounted(provider: project.Provider, card: Capabilities, least: float) -> Capabilities:
+    """The card with a discount that may be counted with. least: the built-in vendor's price over its list price.
+
+    A provider of one's own has none unless its block says so, and no block makes a vendor cheaper than it is.
+    """
+    if _is_vendors_own(provider):
+        return replace(card, price_factor=max(card.price_factor, least))
+    is_said = "discount" in provider.overrides or provider.kind == EMBEDDED
+    return card if is_said else replace(card, price_factor=1.0)
+
+
 def audio_card_of(provider: project.Provider) -> Capabilities:
     """What the remote can do with recordings. Raises SpecError when it takes none."""
-    return audio.capabilities_of(_audio_profile(provider), is_free=provider.kind == EMBEDDED)
+    card = audio.capabilities_of(_audio_profile(provider), is_free=provider.kind == EMBEDDED)
+    return card if card.is_free else _discounted(provider, card, 1 - audio.Profile().discount)
 
 
 def origin_of(provider: project.Provider, environ: Mapping[str, str]) -> Origin:

@@ -40,7 +40,7 @@ SECTIONS = {
     "jobs": _Section("job", JobSpec, TypeAdapter(JobSpec)),
     "providers": _Section("provider", ProviderSpec, TypeAdapter(Provider)),
 }
-_ONCE = ("project", "budget")
+_ONCE = ("project", "budget", "repay_usd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ class Declared:
     is_whole: bool = True  # False: a file could not be read, so an unknown name proves nothing
     project: str | None = None
     budget: float | None = None
+    repay_usd: float | None = None
     _once: dict[str, Mark] = field(default_factory=dict)
     _folded: dict[tuple[str, str], Entry] = field(default_factory=dict)
 
@@ -99,7 +100,7 @@ class Declared:
                 self._add(section, key, node, problems)
 
     def _add_top(self, top: Mapping, problems: Problems) -> None:
-        """`version`, `project`, `budget`, and fields that nobody knows; `x-` holds anchors, as in compose files."""
+        """`version`, `project`, budgets, and fields that nobody knows; `x-` holds anchors, as in compose files."""
         rest = {
             name: data_of(node)
             for name, (_, node) in top.entries.items()
@@ -116,6 +117,7 @@ class Declared:
             return
         self.project = spec.project or self.project
         self.budget = self.budget if spec.budget is None else spec.budget
+        self.repay_usd = self.repay_usd if spec.repay_usd is None else spec.repay_usd
 
     def _note_once(self, name: str, top: Mapping, problems: Problems) -> None:
         if name not in top.entries:

@@ -62,6 +62,7 @@ def _resolved(
         files=tuple(files),
         paths=paths,
         budget=declared.budget,
+        repay_usd=declared.repay_usd,
         warnings=problems.warnings(),
     )
 

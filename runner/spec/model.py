@@ -171,3 +171,6 @@ class SpecFile(Fields):
     jobs: dict[Key, JobSpec] | None = None
     providers: dict[Key, Provider] | None = None
     budget: Maybe[Money] = Field(default=None, description="USD, all that this project may ever spend; once")
+    repay_usd: Maybe[Money] = Field(
+        default=None, description="USD that may be paid for again without a yes; 5 where nothing is said; once"
+    )

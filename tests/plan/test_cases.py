@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
+from runner.job.capabilities import Limits
 from runner.job.observed import Phase
 from runner.job.packed import keys_of
 from runner.job.recorded import JobRecord, Stage
@@ -15,6 +17,7 @@ from runner.plan.change import Action
 from runner.plan.guard import Guards
 from runner.plan.plan import Recorded, make
 from runner.plan.remaining import RetryRows
+from runner.plan.repay import LeftRows
 from tests.plan.making import HERE, THERE, batch, card, job, key, packed
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
@@ -26,7 +29,7 @@ def test_case(path: Path) -> None:
     more = {**case.get("with", {}), **({"card": card(can_resume=True)} if case.get("can_resume") else {})}
     jobs = [job(address, letters, **more) for address, letters in sorted(case["wanted"].items())]
     recorded = _recorded(case)
-    plan = make(jobs, recorded, {}, Guards(**case.get("guards", {})), case.get("paths", ()))
+    plan = make(jobs, recorded, {}, _guards(case), case.get("paths", ()))
     keys = {key(letter): letter for letter in "abcdefghijklmnopqrstuvwxyz"}
     sent = {
         address: [keys[bytes(one.keys[16 * n : 16 * n + 16])] for s in part.submissions for n in s.ordinals]
@@ -53,7 +56,9 @@ def _recorded(case: dict[str, Any]) -> Recorded:
             "origin": THERE if about.get("elsewhere") else HERE,
             "declared_in": about.get("declared_in", ""),
         }
-        more |= {fact: about[fact] for fact in ("can_be_continued", "remote_id") if fact in about}
+        more |= {fact: about[fact] for fact in ("can_be_continued", "remote_id", "adopted_from") if fact in about}
+        if "usd" in about:
+            more["estimated_usd"] = float(about["usd"])
         more["phase"] = Phase(about.get("phase", "expired"))
         if "stage" in about:
             more["stage"] = Stage(about["stage"])
@@ -67,4 +72,22 @@ def _recorded(case: dict[str, Any]) -> Recorded:
         for one in case.get("retries", [])
     ]
     accepted = {"openai": [str(THERE)]} if case.get("accepted") else {}
-    return Recorded(batches, jobs, retries, accepted)
+    left = [LeftRows(one["address"], keys_of(packed(one["digests"])), one["answered"]) for one in case.get("left", [])]
+    return Recorded(batches, jobs, retries, accepted, left)
+
+
+def _guards(case: dict[str, Any]) -> Guards:
+    return msgspec.convert(case.get("guards", {}), Guards)
+
+
+def test_unknown_cost_counts_as_above_the_threshold() -> None:
+    """But for a handful of requests, which a project without prices may edit where nobody is."""
+    was, now = [[f"{word} {n}" for n in range(150)] for word in ("was", "now")]
+    for edited, submits in ((99, True), (100, False)):
+        rows = now[:edited] + was[edited:]
+        recorded = Recorded(
+            [batch("b1", dict.fromkeys(was, "ok"))],
+            {"job": (JobRecord("job", "specs/a.yaml", "openai", "", "", 150, ok=150), keys_of(packed(was)))},
+        )
+        plan = make([job("job", rows, card=card(limits=Limits()))], recorded, {})
+        assert bool(plan.submissions) is submits, edited

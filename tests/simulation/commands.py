@@ -49,7 +49,7 @@ class _Declared(NamedTuple):
 class Commands:
     """What can be run, by anybody."""
 
-    guards = Guards(confirm_repay=True)
+    guards = Guards(confirm_repay=("*",))
 
     def __init__(self, history: History, author: Author) -> None:
         self._history = history

@@ -72,7 +72,7 @@ class RecordingsAuthor(Author):
 class WaveCommands(Commands):
     """The commands over jobs of recordings, and `runner state resolve`."""
 
-    guards = Guards(confirm_repay=True, first_run=True)
+    guards = Guards(confirm_repay=("*",), first_run=True)
 
     def __init__(self, history: CallHistory, author: RecordingsAuthor, profile: dict[str, float]) -> None:
         super().__init__(history, author)

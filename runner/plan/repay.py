@@ -1,0 +1,85 @@
+"""What was paid for already, and is no longer wanted because its requests were edited: whoever remembers it.
+
+On the machine that asked, the job's own record says what it wanted before. In a fresh clone that record is not there:
+then the answers read back from outputs, and the batches that a search found and nobody wants, are what was before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from runner.job.desired import Desired
+from runner.job.observed import Origin
+from runner.job.outcomes import answered
+from runner.job.packed import KEY_BYTES, common, keys_of, union, without
+from runner.job.recorded import Batch, JobRecord
+from runner.plan.remaining import BatchRows
+
+_FREE_HOST = "embedded:"
+
+
+class LeftRows(msgspec.Struct, frozen=True):
+    """A batch of ours that a search found at a remote and that nobody wanted: its keys, and how many it answered."""
+
+    address: str  # of the job that asked
+    keys: bytes
+    answered: int
+
+
+class Replaced(NamedTuple):
+    """Answered requests that are no longer wanted."""
+
+    answered: int = 0
+    paid: int = 0  # of them
+
+
+def replaced(
+    job: Desired,
+    before: tuple[JobRecord, bytes] | None,
+    history: Sequence[BatchRows],
+    left: Sequence[LeftRows],
+    free: Collection[str],
+    wanted: Callable[[], bytes],
+) -> Replaced:
+    """What the new rows of a job take the place of.
+
+    before: the job's own record and the keys it wanted then. left: see LeftRows. free: providers that cost nothing.
+    wanted: the keys that any job wants now.
+    """
+    if before is not None:
+        record, keys = before
+        dropped = without(keys, keys_of(job.keys))
+        if not dropped:
+            return Replaced()
+        paid = [answered(entry.index) for entry in history if entry.index and not was_free(entry.batch, free)]
+        told = common(dropped, union(paid)) if paid else 0
+        told += sum(min(one.answered, common(dropped, one.keys)) for one in left)
+        number = min(record.ok, len(dropped) // KEY_BYTES)
+        return Replaced(number, min(told, number))
+    mine = [entry for entry in history if entry.index and entry.batch.owner == job.address]
+    asked = [one for one in left if one.address == job.address]
+    if not mine and not asked:
+        return Replaced()
+    now = wanted()
+    paid = [answered(entry.index) for entry in mine if not was_free(entry.batch, free)]
+    every = without(union([answered(entry.index) for entry in mine]), now)
+    gone = sum(min(one.answered, len(without(one.keys, now)) // KEY_BYTES) for one in asked)
+    return Replaced(len(every) // KEY_BYTES + gone, len(without(union(paid), now)) // KEY_BYTES + gone)
+
+
+def was_free(batch: Batch, free: Collection[str]) -> bool:
+    """Whether nothing was paid for a batch. One whose cost is not on record was paid for."""
+    return batch.estimated_usd == 0.0 or is_free(batch.origin, free)
+
+
+def is_free(origin: Origin, free: Collection[str]) -> bool:
+    return origin.provider in free or origin.host.startswith(_FREE_HOST)
+
+
+def free_providers(desired: Sequence[Desired]) -> frozenset[str]:
+    """The providers among those of these jobs that cost nothing."""
+    cost: Mapping[str, bool] = {job.provider: job.card.is_free for job in desired}
+    return frozenset(name for name, free in cost.items() if free)
