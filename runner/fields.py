@@ -171,6 +171,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _delimiter(value: str) -> str:
+    """One character, or `tab`; what CSV itself means something by cannot be one."""
+    value = "\t" if value in ("tab", "\\t") else value
+    if len(value) != 1 or value in '"\r\n\0 ' or value.isalnum() or not value.isascii():
+        raise complaint("must be one character, such as `;` or `|`, or `tab`")
+    return value
+
+
 def _env_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
         raise complaint("must be the name of an environment variable", "such as `MY_PROVIDER_API_KEY`")
@@ -269,6 +277,7 @@ NameList = Annotated[list[Name], Field(min_length=1)]
 Texts = Annotated[list[Text], Field(min_length=1), BeforeValidator(listed, json_schema_input_type=Text | TextList)]
 Names = Annotated[list[Name], Field(min_length=1), BeforeValidator(listed, json_schema_input_type=Name | NameList)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Delimiter = Annotated[str, AfterValidator(_delimiter)]
 EnvName = Annotated[str, AfterValidator(_env_name)]
 ApiPath = Annotated[str, AfterValidator(_api_path)]
 Header = Annotated[str, AfterValidator(_header)]

@@ -141,7 +141,7 @@ def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) ->
             writer,
             states=rows.states.translate(_UNSETTLED),
             parse_json=_wants_json(spec),
-        )
+        ).with_bad(job.bad)
     path = session.outputs_root / job.output
     session.records.save(_record(session, job, rows, recorded, accounting, path))
     return accounting

@@ -21,7 +21,7 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> tuple
     active = [entry.batch for entry in recorded.batches if entry.batch.is_active]
     sights = {} if offline else look(session, active).sights
     plan = make(session.desired, recorded, sights, guards, session.project.paths)
-    notes = []
+    notes = [note for compiled in session.compiled.values() for note in compiled.notes]
     if is_first and plan.submissions:
         notes.append(
             "This is the first plan here: `runner apply` looks for earlier answers in the outputs "

@@ -52,6 +52,8 @@ def opened(
     store = DiskStore(home.state) if writes else OverlayStore(view(home.state))
     try:
         compiled = compile_all(project, remotes, home.memo / "compiled", keeps=writes)
+        for note in dict.fromkeys(note for one in compiled.values() for note in one.notes):
+            reporter.warn(note)
         if consent is not None:
             _ask(project, remotes, consent)
         yield Session(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ import msgspec
 
 from runner.compile import digest
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Line, RowView, Wanted
-from runner.compile.faults import RecordingsFailed
+from runner.compile.faults import RecordingsFailed, left_out
 from runner.compile.wireid import custom_id_of
 from runner.data.audio import LARGEST, AudioFile, Listing, find
 from runner.data.contents import Content, Hashes, stamp_of
@@ -51,13 +51,23 @@ class Asked(NamedTuple):
 class CompiledAudio:
     """A compiled job of recordings (see compiled.Compiled). In memory are 130 bytes and the path of each file."""
 
-    def __init__(self, job: AudioJob, root: Path, files: Listing, wanted: Wanted, contents: _Contents) -> None:
-        """contents: of the files, in their order."""
+    def __init__(
+        self,
+        job: AudioJob,
+        root: Path,
+        files: Listing,
+        wanted: Wanted,
+        contents: _Contents,
+        problems: Sequence[Problem] = (),
+    ) -> None:
+        """contents: of the files, in their order. problems: of those that were left out."""
         self.job = job
         self.root = root
         self.files = files
         self.wanted = wanted
         self._contents = contents
+        self.bad = len(problems)
+        self.notes = (f"job `{job.address}`: {left_out(self.bad, 'recording', problems)}",) if problems else ()
 
     @property
     def form(self) -> Mapping[str, str]:
@@ -160,18 +170,20 @@ def compile_audio(job: AudioJob, root: Path, hashes: Hashes, largest_bytes: int 
         largest_bytes=min(largest_bytes, _MOST_BYTES),
     )
     problems = [Problem(Mark(fault.path), fault.reason) for fault in files.faults]
-    contents, sizes, digest_of = _Contents(), array("I"), digester(job)
+    contents, sizes, digest_of, good = _Contents(), array("I"), digester(job), Listing()
     for file, found in _with_contents(files, hashes):
         if isinstance(found, DataError):
             problems.append(Problem(Mark(file.path), found.message, found.hint))
         else:
             contents.add(found, digest_of(body_of(job, found.sha256)))
             sizes.append(file.size_bytes)
-    if problems:
-        raise RecordingsFailed(sorted(problems, key=lambda problem: problem.mark), job.address, job.patterns_mark)
+            good.add(file)
+    problems.sort(key=lambda problem: problem.mark)
+    if problems and not (job.skip_bad and len(good)):
+        raise RecordingsFailed(problems, job.address, job.patterns_mark)
     digests = contents.digests
     keys = bytearray().join(digests[at : at + KEY_BYTES] for at in range(0, len(digests), DIGEST_BYTES))
-    return CompiledAudio(job, root, files, Wanted(keys, sizes, tokens=0), contents)
+    return CompiledAudio(job, root, good, Wanted(keys, sizes, tokens=0), contents, problems)
 
 
 def preview(job: AudioJob, root: Path, rows: int | None = None) -> Iterator[bytes]:
@@ -183,12 +195,21 @@ def preview(job: AudioJob, root: Path, rows: int | None = None) -> Iterator[byte
     files = find(
         job.patterns, root, job=job.name, mark=job.patterns_mark, exclude=job.exclude, allow_empty=job.allow_empty
     )
-    if files.faults:
+    if files.faults and not job.skip_bad:
         problems = [Problem(Mark(fault.path), fault.reason) for fault in files.faults]
         raise RecordingsFailed(problems, job.address, job.patterns_mark)
     digest_of = digester(job)
-    for file in islice(files, rows):
-        content = hashes.content(file)
+    left = len(files) if rows is None else rows
+    for file in files:
+        if not left:
+            return
+        try:
+            content = hashes.content(file)
+        except DataError:
+            if not job.skip_bad:
+                raise
+            continue
+        left -= 1
         key = digest_of(body_of(job, content.sha256))[:KEY_BYTES]
         yield _described(_asked(job, root, file, content, key))
 

@@ -14,12 +14,13 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.compile import digest, wireid
+from runner.compile import digest, shard, wireid
 from runner.compile.compiled import Line, Wanted
 from runner.compile.faults import Faults
 from runner.compile.job import CompiledJob, lines_of, load, program
 from runner.compile.shard import identity_of
 from runner.data import sample
+from runner.data.block import Bad
 from runner.data.rows import Block, SourceRow, open_blocks, open_rows, signature
 from runner.data.unique import Hashes
 from runner.errors import DataError, Problem
@@ -44,13 +45,18 @@ def compile_job(job: Job, root: Path, lines: Lines) -> CompiledJob:
     """
     stamps = signature(job.dataset, root)
     ready = program(job, lines)
-    chosen = _sampled(ready, job, root)
-    packing = _Packing(job, lines, keeps_positions=ready.where is not None and chosen is None)
+    faults = Faults(job.dataset.key)
+    chosen = _sampled(ready, job, root, faults.add)
+    may_leave_out = ready.where is not None or job.dataset.skip_bad
+    packing = _Packing(job, lines, keeps_positions=may_leave_out)
     with ExitStack() as on_error:
         on_error.callback(packing.rest.close)
-        _pass(ready, open_blocks(job.dataset, root, chosen), packing, chosen is not None)
-        wanted, positions = packing.finish(ready), packing.positions if chosen is None else chosen
-        compiled = CompiledJob(job, root, lines, stamps, wanted, packing.rest, positions=positions)
+        _pass(ready, open_blocks(job.dataset, root, chosen, bad=faults.add), packing, faults, chosen is not None)
+        if not (job.dataset.skip_bad and len(packing)):
+            faults.check()
+        wanted, positions = packing.finish(ready), packing.positions if packing.positions is not None else chosen
+        parts = shard.Parts(stamps, wanted, positions, packing.rest, 0, faults.count, faults.notes())
+        compiled = CompiledJob(job, root, lines, parts)
         compiled.check_unchanged()
         if packing.ids is not None and (suspects := packing.ids.suspects()):
             _refuse_double_ids(compiled, suspects)
@@ -59,33 +65,36 @@ def compile_job(job: Job, root: Path, lines: Lines) -> CompiledJob:
     return compiled
 
 
-def _pass(ready: Program, blocks: Iterable[Block], packing: _Packing, filtered: bool) -> None:
-    """The one pass over the rows. Raises RowsFailed."""
-    faults = Faults(packing.dataset)
-    for asked in ready.requests(blocks, filtered):
+def _pass(ready: Program, blocks: Iterable[Block], packing: _Packing, faults: Faults, filtered: bool) -> None:
+    """The one pass over the rows."""
+    for asked in ready.requests(faults.watched(blocks), filtered):
         if isinstance(asked, Problem):
             faults.add(asked)
         else:
             packing.add(asked, ready.digester.each(asked.bodies))
-    faults.check()
 
 
 def preview(job: Job, root: Path, lines: Lines, rows: int | None = None) -> Iterator[Line]:
     """Request lines of the first `rows` wanted rows, without compiling the rest. Raises as `compile_job` does, but at
     the first row that fails, and without looking for doubled ids."""
     ready = program(job, lines)
-    chosen = _sampled(ready, job, root)
-    asked = ready.requests(open_blocks(job.dataset, root, chosen), filtered=chosen is not None)
+    skipped = Faults(job.dataset.key)
+    chosen = _sampled(ready, job, root, skipped.add)
+    asked: Iterable[Requests | Problem] = ready.requests(
+        open_blocks(job.dataset, root, chosen), filtered=chosen is not None
+    )
+    if job.dataset.skip_bad:
+        asked = (one for one in asked if not isinstance(one, Problem))
     return islice(chain.from_iterable(map(lines_of, map(ready.lines, asked))), rows)
 
 
-def _sampled(ready: Program, job: Job, root: Path) -> array[int] | None:
+def _sampled(ready: Program, job: Job, root: Path, bad: Bad) -> array[int] | None:
     """Positions of the sample's rows, None without one. Takes a pass of its own."""
     if job.dataset.sample_rows is None:
         return None
-    rows: Iterable[SourceRow] = open_rows(job.dataset, root)
+    rows: Iterable[SourceRow] = open_rows(job.dataset, root, bad=bad)
     if ready.where is not None:
-        rows = ready.kept(rows)
+        rows = ready.kept(rows, bad if job.dataset.skip_bad else None)
     return sample.positions(rows, job.dataset.sample_rows, job.dataset.sample_seed)
 
 
@@ -102,6 +111,9 @@ class _Packing:
         self.rest = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
         self.positions = array("I") if keeps_positions else None
         self.ids = Hashes() if job.dataset.id is not None else None
+
+    def __len__(self) -> int:
+        return len(self._sizes)
 
     def add(self, some: Requests, digests: list[bytes]) -> None:
         keys, rest = digest.split(digests)

@@ -52,6 +52,16 @@ class Compiled(Protocol):
 
     wanted: Wanted
 
+    @property
+    def bad(self) -> int:
+        """How many rows or recordings cannot become requests and were left out, as the specs allow."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was left out or read otherwise, in words."""
+        ...
+
     def made_of(self) -> str:
         """Changes whenever `rows` may yield something else: the dataset's files, or what picks and names its rows."""
         ...

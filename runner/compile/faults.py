@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from runner.data.block import Block
 from runner.errors import DataError, Mark, Problem
 
 LISTED = 20
+NOTED = 3
+
+
+def left_out(count: int, noun: str, problems: Sequence[Problem]) -> str:
+    """`3 rows are left out (skip_bad): a.csv:7: ...`, with the first ones."""
+    some = "; ".join(f"{problem.mark}: {problem.message}" for problem in problems[:NOTED])
+    more = f"; and {count - NOTED:,} more" if count > NOTED else ""
+    return f"{count:,} {noun}{' is' if count == 1 else 's are'} left out (`skip_bad`): {some}{more}"
 
 
 class RowsFailed(DataError):
@@ -24,7 +34,8 @@ class RowsFailed(DataError):
             lines += [f"  {problem.mark}: {problem.message}" for problem in problems]
             lines += [f"  and {count - len(problems):,} more"] if count > len(problems) else []
             message = "\n".join(lines)
-        super().__init__(message, hint=first.hint, mark=first.mark)
+        offer = f"`skip_bad: true` in dataset `{dataset}` sends the other rows"
+        super().__init__(message, hint=f"{first.hint}; {offer}".lstrip("; "), mark=first.mark)
 
 
 class RecordingsFailed(DataError):
@@ -40,7 +51,8 @@ class RecordingsFailed(DataError):
             lines += [f"  {problem.mark}: {problem.message}" for problem in self.problems]
             lines += [f"  and {self.count - LISTED:,} more"] if self.count > LISTED else []
             message = "\n".join(lines)
-        super().__init__(message, hint=first.hint or "take them out with `exclude`, or repair them", mark=mark)
+        hint = first.hint or "take them out with `exclude`, or repair them"
+        super().__init__(message, hint=f"{hint}; `skip_bad: true` in the job sends the others", mark=mark)
 
 
 class Faults(msgspec.Struct):
@@ -49,13 +61,33 @@ class Faults(msgspec.Struct):
     dataset: str
     count: int = 0
     problems: list[Problem] = msgspec.field(default_factory=list)
+    nulled: Counter[str] = msgspec.field(default_factory=Counter)  # by column, values that are no JSON number
 
     def add(self, problem: Problem) -> None:
         self.count += 1
         if len(self.problems) < LISTED:
             self.problems.append(problem)
 
+    def watched(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """The same blocks; what is NaN or infinite in them is counted."""
+        for block in blocks:
+            if block.nulled:
+                of_block = set(block.numbers)
+                for number, columns in block.nulled.items():
+                    self.nulled.update(columns if number in of_block else ())
+            yield block
+
     def check(self) -> None:
         """Raise RowsFailed if there was any."""
         if self.count:
             raise RowsFailed(tuple(self.problems), self.count, self.dataset)
+
+    def notes(self) -> tuple[str, ...]:
+        """What was left out or read otherwise, in words."""
+        found = []
+        if self.count:
+            found.append(f"dataset `{self.dataset}`: {left_out(self.count, 'row', self.problems)}")
+        for column, count in sorted(self.nulled.items()):
+            values = "1 value" if count == 1 else f"{count:,} values"
+            found.append(f"dataset `{self.dataset}`: {values} of `{column}` NaN or infinite, taken as null")
+        return tuple(found)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
 from runner.compile import digest, ids, shard
-from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Line, RowView, Wanted
+from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Line, RowView
 from runner.data.files import content_digest
-from runner.data.rows import Block, FileStamp, open_blocks, signature
+from runner.data.rows import Block, open_blocks, signature
 from runner.errors import DataError
 from runner.job.project import Job
 from runner.remotes.vendor import Lines
@@ -32,23 +32,26 @@ class CompiledJob:
         job: Job,
         root: Path,
         lines: Lines,
-        stamps: tuple[FileStamp, ...],
-        wanted: Wanted,
-        rest: IO[bytes],
-        rest_at: int = 0,
-        positions: array[int] | None = None,
+        parts: shard.Parts,
     ) -> None:
-        """rest: a file that holds the second halves of the digests from `rest_at` on. positions: of the wanted rows in
-        the dataset, None where every row is wanted."""
         self.job = job
         self.root = root
         self.request_lines = lines
-        self.stamps = stamps
-        self.wanted = wanted
-        self.rest = rest
-        self.rest_at = rest_at
-        self.positions = positions
-        weakref.finalize(self, rest.close)
+        self.parts = parts
+        self.stamps = parts.stamps
+        self.wanted = parts.wanted
+        self.positions = parts.positions
+        weakref.finalize(self, parts.rest.close)
+
+    @property
+    def bad(self) -> int:
+        """How many rows cannot become requests and were left out."""
+        return self.parts.bad
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out or read otherwise, in words."""
+        return self.parts.notes
 
     def made_of(self) -> str:
         """Changes whenever `rows` may yield something else: the dataset's files, or what picks and names its rows."""
@@ -58,8 +61,7 @@ class CompiledJob:
         """Write what was compiled to `path`, for `load`. Raises DataError when the dataset changed since."""
         content = content_digest(self.job.dataset, self.root)
         self.check_unchanged()
-        parts = shard.Parts(self.stamps, self.wanted, self.positions, self.rest, self.rest_at)
-        shard.write(path, self.job, self.request_lines, content, parts)
+        shard.write(path, self.job, self.request_lines, content, self.parts)
 
     def rows(self) -> Iterator[RowView]:
         """Every wanted row in input order. Raises DataError when the dataset changed since it was compiled."""
@@ -115,8 +117,9 @@ class CompiledJob:
     def _digests(self, first: int, count: int) -> list[bytes]:
         """The digests of `count` rows from the one at `first` on, fewer at the end."""
         keys = self.wanted.keys[first * KEY_BYTES : (first + count) * KEY_BYTES]
-        self.rest.seek(self.rest_at + first * REST_BYTES)
-        return digest.joined(bytes(keys), self.rest.read(len(keys) // KEY_BYTES * REST_BYTES))
+        rest = self.parts.rest
+        rest.seek(self.parts.rest_at + first * REST_BYTES)
+        return digest.joined(bytes(keys), rest.read(len(keys) // KEY_BYTES * REST_BYTES))
 
     def with_ids(self) -> Iterator[tuple[Block, Sequence[str]]]:
         """The wanted rows as they are in the dataset now, and the ids they are shown with."""
@@ -156,9 +159,7 @@ def load(path: Path, job: Job, root: Path, lines: Lines) -> CompiledJob | None:
     content counts as unchanged. Raises DataError when the dataset's files are not there.
     """
     parts = shard.read(path, job, root, lines)
-    if parts is None:
-        return None
-    return CompiledJob(job, root, lines, parts.stamps, parts.wanted, parts.rest, parts.rest_at, parts.positions)
+    return None if parts is None else CompiledJob(job, root, lines, parts)
 
 
 def program(job: Job, lines: Lines) -> Program:

@@ -54,7 +54,8 @@ def plain_of(source: Source) -> Template | None:
     pattern.append(text[at:])
     if any("{{" in part for part in pattern):
         return None
-    return Template(source, "%s".join(part.replace("%", "%%") for part in pattern), tuple(names), needed)
+    text = "%s".join(part.replace("%", "%%") for part in pattern)
+    return Template(source, text, tuple(names), needed, frozenset(names))
 
 
 def static_text(content: str) -> str | None:

@@ -13,6 +13,7 @@ from runner.compile.compiled import KEY_BYTES
 from runner.compile.parse import parse
 from runner.compile.stream import Rendering, RowFailure
 from runner.compile.template import Source, Template, suggestion
+from runner.data.block import Bad, told
 from runner.data.rows import Block, SourceRow
 from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job.body import BodyPlan
@@ -123,9 +124,14 @@ class Program(msgspec.Struct, frozen=True):
         assert self.id_template is not None
         return (texts[0] for _, texts in _sound(Rendering((self.id_template,)), rows))
 
-    def kept(self, rows: Iterable[SourceRow]) -> Iterator[SourceRow]:
-        """The rows that `where` keeps. Raises DataError for one on which it fails."""
-        return (row for row, _ in _sound(Rendering((), self.where), rows))
+    def kept(self, rows: Iterable[SourceRow], bad: Bad | None = None) -> Iterator[SourceRow]:
+        """The rows that `where` keeps. Raises DataError for one on which it fails, where `bad` is not told of it."""
+        for row, texts in Rendering((), self.where).stream(rows):
+            if isinstance(texts, RowFailure):
+                problem = texts.problem(row)
+                told(bad, DataError(problem.message, hint=problem.hint, mark=problem.mark))
+            else:
+                yield row
 
     def _ids(self, numbers: Iterable[int], rows: Iterable[dict[str, Any]], texts: Iterable[Sequence[str]]) -> list[str]:
         """The ids of some rows. Raises ValueError."""

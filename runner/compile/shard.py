@@ -23,7 +23,8 @@ from runner.job.params import params_of
 from runner.job.project import Job
 from runner.remotes.vendor import Lines
 
-SCHEME = "runner-compiled/1"
+SCHEME = "runner-compiled/2"  # of the file
+_IDENTITY = "runner-compiled/1"  # results files on record were made of jobs with this tag
 REST_BYTES = DIGEST_BYTES - KEY_BYTES
 _RACY_NS = 50_000_000  # a file written this shortly before the cache may have changed within one clock tick
 _PIECE = 1 << 20
@@ -31,13 +32,16 @@ _MAX_HEADER = 1 << 20
 
 
 class Parts(NamedTuple):
-    """What a file holds. `rest` has the second halves of the digests from `rest_at` on."""
+    """What a file holds. `rest` has the second halves of the digests from `rest_at` on; positions: of the wanted rows
+    in the dataset, None where every row is wanted."""
 
     stamps: tuple[FileStamp, ...]
     wanted: Wanted
     positions: array[int] | None
     rest: IO[bytes]
     rest_at: int
+    bad: int = 0  # rows that were left out
+    notes: tuple[str, ...] = ()
 
 
 class _Header(msgspec.Struct, forbid_unknown_fields=True):
@@ -49,6 +53,8 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True):
     rows: int
     tokens: int
     has_positions: bool
+    bad: int
+    notes: tuple[str, ...]
     sha256: str  # of everything after the header's line
 
 
@@ -60,12 +66,14 @@ def identity_of(job: Job, lines: Lines) -> str:
     """
     dataset, prompt, model = job.dataset, job.prompt, job.model
     parts: list[Any] = [
-        SCHEME,
+        _IDENTITY,
         [model.provider, model.endpoint, model.name, params_of(job), job.replicate, *lines.identity(job)],
         [[message.role, message.content] for message in prompt.messages],
         [prompt.response_format, prompt.tools],
         [dataset.id, dataset.where, dataset.sample_rows, dataset.sample_seed],
     ]
+    if dataset.delimiter is not None or dataset.skip_bad:
+        parts.append([dataset.delimiter, dataset.skip_bad])
     # a lone surrogate in a prompt is refused by compile, with a better message than the encoder's
     text = repr(parts) if _has_surrogates(job) else msgspec.json.encode(parts).decode()
     return hashlib.sha256(text.encode()).hexdigest()
@@ -85,6 +93,8 @@ def write(path: Path, job: Job, lines: Lines, content: str, parts: Parts) -> Non
         rows=len(parts.wanted),
         tokens=parts.wanted.tokens,
         has_positions=parts.positions is not None,
+        bad=parts.bad,
+        notes=parts.notes,
         sha256=whole.hexdigest(),
     )
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -154,10 +164,11 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
     if file.read(1) or whole.hexdigest() != header.sha256:
         return None
     wanted = Wanted(keys, sizes, header.tokens)
+    said = (header.bad, header.notes)
     if rows * REST_BYTES <= _PIECE:
-        return Parts(stamps, wanted, positions, io.BytesIO(bytes(rest)), 0)
+        return Parts(stamps, wanted, positions, io.BytesIO(bytes(rest)), 0, *said)
     # a descriptor and not the path: the cache may be cleared or renewed before the rows are asked for
-    return Parts(stamps, wanted, positions, open(os.dup(file.fileno()), "rb"), rest_at)
+    return Parts(stamps, wanted, positions, open(os.dup(file.fileno()), "rb"), rest_at, *said)
 
 
 def _payload(parts: Parts) -> Iterator[bytes]:

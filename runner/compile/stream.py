@@ -63,6 +63,8 @@ class Rendering:
 
     def block(self, rows: Block) -> tuple[Block, list[Sequence[str]]] | None:
         """The kept ones of many rows and their texts; None if something may have failed: `stream` says what."""
+        if rows.nulled:
+            return None
         try:
             if self._where is not None:
                 texts = self._where.texts(rows.values)
@@ -82,14 +84,27 @@ class Rendering:
         Raises SpecError for a template that does not compile, DataError naming template and row when rendering takes
         too much time or memory.
         """
-        if self._general or self._where_is_general:
-            return self._with_worker(self._kept_here(rows))
-        return self._here(self._kept_here(rows))
+        failed: deque[tuple[SourceRow, RowFailure]] = deque()  # rows that `where` cannot be asked about
+        kept = self._kept_here(rows, failed)
+        for row, texts in self._with_worker(kept) if self._general or self._where_is_general else self._here(kept):
+            while failed:
+                yield failed.popleft()
+            yield row, _strange_number(self._templates, row) or texts
+        yield from failed
 
-    def _kept_here(self, rows: Iterable[SourceRow]) -> Iterable[SourceRow]:
-        if self._where is None or self._where_is_general:
-            return rows
-        return _kept(rows, self._where)
+    def _kept_here(self, rows: Iterable[SourceRow], failed: deque[tuple[SourceRow, RowFailure]]) -> Iterator[SourceRow]:
+        """The rows that a simple `where` keeps."""
+        for row in rows:
+            if self._where is None:
+                yield row
+                continue
+            text: str | RowFailure | None = _strange_number((self._where,), row)
+            if text is None and not self._where_is_general:
+                text = _text_or_failure(self._where, row)
+            if isinstance(text, RowFailure):
+                failed.append((row, text))
+            elif text is None or text.strip() not in DROPPED:
+                yield row
 
     def _here(self, rows: Iterable[SourceRow]) -> Iterator[Rendered]:
         renderers = [template.renderer() for template in self._templates]
@@ -127,14 +142,14 @@ class Rendering:
             yield row, merged
 
 
-def _kept(rows: Iterable[SourceRow], where: Template) -> Iterator[SourceRow]:
-    for row in rows:
-        text = _text_or_failure(where, row)
-        if isinstance(text, RowFailure):
-            problem = text.problem(row)
-            raise DataError(problem.message, hint=problem.hint, mark=problem.mark)
-        if text.strip() not in DROPPED:
-            yield row
+def _strange_number(templates: Iterable[Template], row: SourceRow) -> RowFailure | None:
+    """Why a row cannot be rendered: a template looks at NaN or infinity."""
+    for template in templates if row.nulled else ():
+        for column in row.nulled:
+            if template.reads is None or column in template.reads:
+                line = template.needed.get(column, 1)
+                return RowFailure(template, line, f"`{column}` is NaN or infinite, which cannot be sent")
+    return None
 
 
 def _text_or_failure(template: Template, row: SourceRow) -> str | RowFailure:

@@ -38,6 +38,7 @@ class Template(msgspec.Struct, frozen=True):
     pattern: str | None  # text with a %s for every name
     names: tuple[str, ...]  # the names of `pattern`, in order
     needed: Mapping[str, int]  # name -> line: without these columns every row fails
+    reads: frozenset[str] | None = None  # the columns that may be looked at; None: any
 
     @property
     def is_static(self) -> bool:

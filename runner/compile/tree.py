@@ -35,7 +35,7 @@ def template_of(source: Source) -> Template:
         if problems:
             raise SpecError(problems)
         pattern, names = _simple(tree)
-        return Template(source, pattern, names, _needed(tree))
+        return Template(source, pattern, names, _needed(tree), _read_by(tree))
     except RecursionError as error:  # also of a long chain, which is parsed in a loop and makes a deep tree
         raise SpecError([Problem(source.mark, f"{source.what} is nested too deeply")]) from error
 
@@ -106,6 +106,13 @@ def _simple(tree: nodes.Template) -> tuple[str | None, tuple[str, ...]]:
             else:
                 return None, ()
     return "".join(pattern), tuple(names)
+
+
+def _read_by(tree: nodes.Template) -> frozenset[str] | None:
+    """The names that are read and not set by the template itself; None where it looks at the whole row."""
+    names = [node for node in _walk(tree) if isinstance(node, nodes.Name)]
+    read = {node.name for node in names if node.ctx == "load"}
+    return None if "row" in read else frozenset(read - {node.name for node in names if node.ctx != "load"})
 
 
 def _needed(tree: nodes.Template) -> Mapping[str, int]:

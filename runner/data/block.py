@@ -4,16 +4,31 @@ and an object for every row cost more than the row's own work. One row with its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
 import msgspec
 
-from runner.errors import Mark
+from runner.errors import DataError, Mark, Problem
 
+Bad = Callable[[Problem], None]  # takes what is wrong with a row that is left out
+Nulled = Mapping[int, tuple[str, ...]]  # row number -> columns in which null stands for NaN or infinity
+
+_NONE: Nulled = {}
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+
+
+class BadRow(DataError):
+    """What is wrong with one row alone: a dataset that says `skip_bad` goes on without it."""
+
+
+def told(bad: Bad | None, error: DataError) -> None:
+    """Tell of a row that is wrong. Raises BadRow where nobody listens."""
+    if bad is None:
+        raise BadRow(error.message, hint=error.hint, mark=error.mark) from error
+    bad(Problem(error.mark or Mark(""), error.message, error.hint))
 
 
 class SourceRow(msgspec.Struct, frozen=True, gc=False):
@@ -24,6 +39,7 @@ class SourceRow(msgspec.Struct, frozen=True, gc=False):
     line: int
     number: int  # position in the whole dataset, from 0
     text: bytes = b""  # the row as the file has it, where that is JSON
+    nulled: tuple[str, ...] = ()  # columns in which null stands for NaN or infinity, which JSON cannot say
 
     @property
     def mark(self) -> Mark:
@@ -39,10 +55,10 @@ class Block:
     """Some rows of one file, in order. Iterating gives SourceRows.
 
     texts: the rows as the file has them, without blanks around, where that is JSON; else None. values: None leaves
-    decoding the texts to whoever asks.
+    decoding the texts to whoever asks. nulled: of those rows that had NaN or infinity somewhere.
     """
 
-    __slots__ = ("_values", "file", "lines", "numbers", "texts")
+    __slots__ = ("_values", "file", "lines", "nulled", "numbers", "texts")
 
     def __init__(
         self,
@@ -51,11 +67,13 @@ class Block:
         numbers: Sequence[int],
         values: list[dict[str, Any]] | None,
         texts: list[bytes] | None = None,
+        nulled: Nulled = _NONE,
     ) -> None:
         self.file = file
         self.lines = lines
         self.numbers = numbers
         self.texts = texts
+        self.nulled = nulled
         self._values = values
 
     def __len__(self) -> int:
@@ -63,7 +81,8 @@ class Block:
 
     def __iter__(self) -> Iterator[SourceRow]:
         texts = repeat(b"") if self.texts is None else self.texts
-        return map(SourceRow, self.values, repeat(self.file), self.lines, self.numbers, texts)
+        nulled = map(self.nulled.get, self.numbers, repeat(())) if self.nulled else repeat(())
+        return map(SourceRow, self.values, repeat(self.file), self.lines, self.numbers, texts, nulled)
 
     def at(self, indices: Sequence[int]) -> Block:
         """Some of these rows."""
@@ -75,6 +94,7 @@ class Block:
             [self.numbers[i] for i in indices],
             [self._values[i] for i in indices] if self._values is not None else None,
             [self.texts[i] for i in indices] if self.texts is not None else None,
+            self.nulled,
         )
 
     @property

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from runner.data import media
+from runner.data import media, sniff
 from runner.data.audio import AudioFile
 from runner.errors import DataError, Mark
 
@@ -91,11 +91,7 @@ def read(root: str, file: AudioFile) -> Content:
         read_at = _reader(descriptor, first)
         kind = media.format_of(read_at)
         if kind is None:
-            raise DataError(
-                "not a recording: its first bytes are of no audio format we know",
-                hint="take it out with `exclude`, or convert it, for example to FLAC",
-                mark=mark,
-            )
+            raise _no_recording(read_at(0, sniff.HEAD), mark)
         sha256 = _sha256(descriptor, first)
         seconds = media.seconds_of(kind, read_at, file.size_bytes)
         if stamp_of(file.path, os.fstat(descriptor)) != file:
@@ -200,6 +196,17 @@ def _sha256(descriptor: int, first: bytes) -> bytes:
     while piece := os.read(descriptor, _PIECE):
         digest.update(piece)
     return digest.digest()
+
+
+def _no_recording(head: bytes, mark: Mark) -> DataError:
+    found = sniff.strange_sound(head)
+    if found is not None:
+        return DataError(f"the file is {found.what}", hint=found.hint, mark=mark)
+    return DataError(
+        "not a recording: its first bytes are of no audio format we know",
+        hint="take it out with `exclude`, or convert it, for example to FLAC",
+        mark=mark,
+    )
 
 
 def _changed(mark: Mark) -> DataError:

@@ -3,74 +3,220 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 from codecs import BOM_UTF8 as BOM
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import IO
+from itertools import takewhile
+from typing import Any
 
+from runner.data.block import Bad, BadRow, told
 from runner.data.picks import Picks
+from runner.data.sniff import HEAD
 from runner.errors import DataError, Mark
 
 MAX_FIELD_CHARACTERS = 64 << 20
+_OTHER_DELIMITERS = {";": '";"', "\t": "tab", "|": '"|"'}  # and how a spec says them
+_EXCEL = re.compile(r"sep=.\s*")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+
+Numbered = tuple[int, dict[str, str]]
 
 
-def read(file: IO[bytes], name: str, picks: Picks) -> Iterator[tuple[int, dict[str, str]]]:
+def read(
+    file: io.BufferedReader[Any], name: str, picks: Picks, *, delimiter: str | None = None, bad: Bad | None = None
+) -> Iterator[Numbered]:
     """(line number, row) of each asked row; every value is text. A BOM is accepted, blank lines are no rows.
 
-    Raises DataError naming the line: too few or too many fields, an empty or doubled column name, NUL, bad quoting,
-    text that is not UTF-8.
+    Columns without a name are left out: those before all others (the index that pandas writes), and others where they
+    are empty. delimiter: None is the comma, and a header that looks like it was another one is refused. bad: takes what
+    is wrong with single rows, which are then left out.
+    Raises DataError naming the line: too few or too many fields, a doubled column name, NUL, bad quoting, text that is
+    not UTF-8.
     """
     csv.field_size_limit(MAX_FIELD_CHARACTERS)  # one setting for the whole process; the default is 128 KiB
-    reader = csv.reader(_lines(file, name), strict=True)
+    head = file.peek(HEAD)[:HEAD]
+    _check_delimiter(head, delimiter, name)
+    numbered = enumerate(iter(partial(file.readline, MAX_FIELD_CHARACTERS), b""), 1)
+    if bad is None:
+        lines = (_text(number, line, name) for number, line in numbered)
+        return _rows(csv.reader(lines, strict=True, delimiter=delimiter or ","), name, picks, delimiter)
+    return _good_rows(_Lines(numbered, name), picks, delimiter, bad)
+
+
+def _rows(reader: Any, name: str, picks: Picks, delimiter: str | None) -> Iterator[Numbered]:
+    """Up to the first row that is wrong."""
     line = 1
     try:
         header = next((fields for fields in reader if fields), None)
         if header is None:
             return
-        _check_header(header, Mark(name, reader.line_num))
+        columns = _Columns(header, Mark(name, reader.line_num))
         width, take, every = len(header), picks.take, picks.every
+        named = None if columns.leaves_out else columns.names
         line = reader.line_num + 1
         for fields in reader:
             if fields:
                 if len(fields) != width:
-                    raise _ragged(fields, width, Mark(name, line))
+                    told(None, _ragged(fields, width, delimiter, Mark(name, line)))
                 if every or take():
-                    yield line, dict(zip(header, fields, strict=True))
+                    yield (
+                        line,
+                        dict(zip(named, fields, strict=True)) if named else columns.row(fields, Mark(name, line)),
+                    )
                     if picks.done:
                         return
             line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"the row is not CSV: {error}", hint="is a quote left open?", mark=Mark(name, line)) from error
+        told(None, _not_csv(error, Mark(name, line)))
 
 
-def _lines(file: IO[bytes], name: str) -> Iterator[str]:
-    """Lines as text. Decoded one by one, so that a bad byte is on the line the error names."""
-    for number, line in enumerate(iter(partial(file.readline, MAX_FIELD_CHARACTERS), b""), 1):
-        if b"\0" in line:
-            raise DataError("the line holds a NUL character", mark=Mark(name, number))
-        try:
-            yield line.removeprefix(BOM).decode() if number == 1 else line.decode()
-        except UnicodeDecodeError as error:
+def _text(number: int, line: bytes, name: str) -> str:
+    """One line, decoded by itself, so that a bad byte is on the line the error names."""
+    if b"\0" in line:
+        raise BadRow("the line holds a NUL character", mark=Mark(name, number))
+    try:
+        return line.removeprefix(BOM).decode() if number == 1 else line.decode()
+    except UnicodeDecodeError as error:
+        raise BadRow(
+            "the text is not UTF-8",
+            hint="convert the file, for example with `iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW`",
+            mark=Mark(name, number),
+        ) from error
+
+
+class _Columns:
+    """The names of the columns, and which of them are left out."""
+
+    def __init__(self, header: list[str], mark: Mark) -> None:
+        """Raises DataError for a header that is none."""
+        self.names: Sequence[str] = [column if column.strip() else "" for column in header]
+        self.leaves_out = not all(self.names)
+        self._index = sum(1 for _ in takewhile(lambda column: not column, self.names))
+        if self._index == len(header):
+            raise DataError("no column has a name", hint="the first line names the columns", mark=mark)
+        seen: set[str] = set()
+        for column in filter(None, self.names):
+            if column in seen:
+                raise DataError(f"the column `{column}` is there twice", hint="rename one of them", mark=mark)
+            seen.add(column)
+
+    def row(self, fields: list[str], mark: Mark) -> dict[str, str]:
+        """The fields that have a name. Raises DataError for one that has none, and is no index but holds something."""
+        row = {}
+        for number, (column, value) in enumerate(zip(self.names, fields, strict=True)):
+            if column:
+                row[column] = value
+            elif value.strip() and number >= self._index:
+                raise BadRow(
+                    f"column {number + 1} has no name and holds `{value[:40]}`",
+                    hint="the first line names the columns",
+                    mark=mark,
+                )
+        return row
+
+
+def _check_delimiter(head: bytes, delimiter: str | None, name: str) -> None:
+    """Raise DataError where something else than a comma seems to stand between the columns. head: of the file."""
+    begun = head.removeprefix(BOM).lstrip(b"\r\n")
+    first = begun.partition(b"\n")[0].decode(errors="replace").rstrip("\r")
+    mark = Mark(name, head[: len(head) - len(begun)].count(b"\n") + 1)
+    if _EXCEL.fullmatch(first):
+        wish = _OTHER_DELIMITERS.get(first[4:5], f'"{first[4:5]}"')
+        raise DataError(
+            f"the first line is `{first}`, a word to Excel, and no header",
+            hint=f"remove the line, and write `delimiter: {wish}` in the dataset",
+            mark=mark,
+        )
+    bare = _QUOTED.sub("", first)
+    for other, word in _OTHER_DELIMITERS.items():
+        if delimiter is None and other in bare and "," not in bare:
             raise DataError(
-                "the text is not UTF-8",
-                hint="convert the file, for example with `iconv -t UTF-8`",
-                mark=Mark(name, number),
-            ) from error
+                f"the header has no comma but `{repr(other)[1:-1]}`, which seems to stand between the columns",
+                hint=f'write `delimiter: {word}` in the dataset, or `delimiter: ","` if this is one column',
+                mark=mark,
+            )
 
 
-def _check_header(header: list[str], mark: Mark) -> None:
-    seen: set[str] = set()
-    for number, column in enumerate(header, 1):
-        if not column.strip():
-            raise DataError(f"column {number} has no name", hint="the first line names the columns", mark=mark)
-        if column in seen:
-            raise DataError(f"the column `{column}` is there twice", hint="rename one of them", mark=mark)
-        seen.add(column)
-
-
-def _ragged(fields: list[str], width: int, mark: Mark) -> DataError:
+def _ragged(fields: list[str], width: int, delimiter: str | None, mark: Mark) -> DataError:
     return DataError(
         f"the row has {len(fields)} fields, the header has {width}",
-        hint="a field with a comma in it needs quotes",
+        hint=f"a field with `{delimiter or ','}` in it needs quotes",
         mark=mark,
     )
+
+
+def _not_csv(error: csv.Error, mark: Mark) -> DataError:
+    return DataError(f"the row is not CSV: {error}", hint="is a quote left open?", mark=mark)
+
+
+# --- rows among bad ones ------------------------------------------------------------------------------------------
+
+
+class _Lines:
+    """Lines as text, and those that the row at hand was read from: a quote left open takes more than its own."""
+
+    def __init__(self, numbered: Iterator[tuple[int, bytes]], name: str) -> None:
+        self.name = name
+        self._numbered = numbered
+        self._again: deque[tuple[int, bytes]] = deque()
+        self._row: list[tuple[int, bytes]] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        number, line = self._again.popleft() if self._again else next(self._numbered)
+        self._row.append((number, line))
+        return _text(number, line, self.name)
+
+    @property
+    def mark(self) -> Mark:
+        """The place of the row at hand."""
+        return Mark(self.name, self._row[0][0] if self._row else 0)
+
+    def begin(self) -> None:
+        """The next line begins a row."""
+        self._row = []
+
+    def only_first(self) -> None:
+        """Of the row at hand, let the lines after the first be read again."""
+        self._again.extendleft(reversed(self._row[1:]))
+
+
+def _good_rows(lines: _Lines, picks: Picks, delimiter: str | None, bad: Bad) -> Iterator[Numbered]:
+    """The rows that are right; `bad` is told of the others."""
+    reader = csv.reader(lines, strict=True, delimiter=delimiter or ",")
+    columns: _Columns | None = None
+    while not picks.done:
+        lines.begin()
+        wrong, row = None, {}
+        try:
+            fields = next(reader)
+            if not fields:
+                continue
+            if columns is None:
+                columns = _Columns(fields, lines.mark)
+                continue
+            if len(fields) != len(columns.names):
+                wrong = _ragged(fields, len(columns.names), delimiter, lines.mark)
+            else:
+                row = columns.row(fields, lines.mark)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            lines.only_first()
+            wrong = _not_csv(error, lines.mark)
+        except DataError as error:
+            lines.only_first()
+            wrong = error
+        if columns is None:
+            assert wrong is not None
+            raise wrong
+        if picks.step():
+            if wrong is None:
+                yield lines.mark.line, row
+            else:
+                told(bad, wrong)

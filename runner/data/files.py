@@ -11,17 +11,17 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
-from runner import private
+from runner import formats, private
+from runner.data import sniff
 from runner.errors import DataError, Mark
 
-FORMATS = (".jsonl", ".csv", ".parquet")
-COMPRESSIONS = (".gz", ".zst")
 _PIECE = 2048  # compressed bytes fed to zstd at once: bounds what one piece can unfold to
 
 
@@ -34,6 +34,10 @@ class Source(Protocol):
     def files(self) -> tuple[str, ...]: ...
     @property
     def mark(self) -> Mark: ...
+    @property
+    def delimiter(self) -> str | None: ...
+    @property
+    def skip_bad(self) -> bool: ...
 
 
 class FileStamp(NamedTuple):
@@ -101,30 +105,40 @@ def content_digest(dataset: Source, root: Path) -> str:
 
 def kind_of(path: str) -> tuple[str, str]:
     """(format, compression) by suffix, the second may be empty. Raises DataError for any other suffix."""
-    name = Path(path.lower())
-    packing = name.suffix if name.suffix in COMPRESSIONS else ""
-    form = Path(name.stem).suffix if packing else name.suffix
-    if form not in FORMATS:
-        raise DataError(
-            f"`{path}` is not a dataset file",
-            hint="use .jsonl, .csv or .parquet, each also with .gz or .zst",
-            mark=Mark(path),
-        )
+    form, packing = formats.kind_of(path)
+    if form not in formats.FORMATS:
+        raise DataError(f"`{path}` is not a dataset file", hint=formats.way_to_data(path), mark=Mark(path))
     return form, packing
 
 
+_MAGIC = {".gz": re.compile(rb"\x1f\x8b"), ".zst": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")}
+
+
 @contextmanager
-def open_bytes(path: Path, packing: str, mark: Mark) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked. Raises DataError with `mark` when zstd is not installed."""
-    if packing == ".gz":
-        with gzip.open(path, "rb") as file:
-            yield io.BufferedReader(file, 1 << 17)
-    elif packing == ".zst":
-        with open(path, "rb") as file:
-            yield io.BufferedReader(_Unzstd(file, mark), 1 << 17)
-    else:
-        with open(path, "rb", buffering=1 << 17) as file:
-            yield file
+def open_bytes(path: Path, packing: str, mark: Mark) -> Iterator[io.BufferedReader[Any]]:
+    """The file's bytes, unpacked.
+
+    Raises DataError with `mark` for what is no table by its first bytes, such as a Git LFS pointer, and where zstd is
+    not installed.
+    """
+    with io.BufferedReader(io.FileIO(path), 1 << 17) as file:
+        if not packing:
+            yield _checked(file, mark)
+            return
+        unpacked: Any = gzip.GzipFile(fileobj=file) if packing == ".gz" else _Unzstd(file, mark)
+        head = file.peek(sniff.HEAD)[: sniff.HEAD]
+        if head and not _MAGIC[packing].match(head):
+            _checked(file, mark)
+            raise DataError(f"the file is not packed, though its name ends in `{packing}`", hint="rename it", mark=mark)
+        yield _checked(io.BufferedReader(unpacked, 1 << 17), mark)
+
+
+def _checked(file: io.BufferedReader[Any], mark: Mark) -> io.BufferedReader[Any]:
+    """Raises DataError for a file that can be no table."""
+    found = sniff.strange(file.peek(sniff.HEAD)[: sniff.HEAD])
+    if found is not None and not (found.what.startswith("a Parquet file") and kind_of(mark.file)[0] == ".parquet"):
+        raise DataError(f"the file is {found.what}", hint=found.hint, mark=mark)
+    return file
 
 
 class _Unzstd(io.RawIOBase):

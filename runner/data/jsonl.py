@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import json
+import math
 from codecs import BOM_UTF8 as BOM
 from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
-from runner.data.block import Block
+from runner.data.block import Bad, Block, told
 from runner.data.picks import Picks
 from runner.errors import DataError, Mark
 
 MAX_LINE_BYTES = 64 << 20
 _READ_BYTES = 64 << 10
 _BLANKS = b" \t\r"  # what JSON allows around a value, but for the line's end
+_NO_NUMBERS = (b"NaN", b"Infinity")
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 
-def read(file: IO[bytes], name: str, picks: Picks, *, checked: bool = True) -> Iterator[Block]:
+def read(file: IO[bytes], name: str, picks: Picks, *, checked: bool = True, bad: Bad | None = None) -> Iterator[Block]:
     """The asked rows in runs. Blank lines are no rows; BOM and CRLF are accepted.
 
-    Big integers stay exact. Raises DataError naming the line: not JSON, not an object, a key twice, invalid UTF-8,
-    lone surrogates, NaN, a line over 64 MiB. checked: False decodes nothing, for a file that was read before.
+    Big integers stay exact; NaN and infinity, which Python writes and JSON does not know, become null. checked: False
+    decodes nothing, for a file that was read before. bad: takes what is wrong with single rows, which are left out.
+    Raises DataError naming the line: not JSON, not an object, a key twice, invalid UTF-8, lone surrogates, a line over
+    64 MiB.
     """
     for first, data in _whole_lines(file, name):
         texts = list(map(bytes.strip, data.split(b"\n"), repeat(_BLANKS)))
@@ -36,11 +41,12 @@ def read(file: IO[bytes], name: str, picks: Picks, *, checked: bool = True) -> I
         numbers = picks.among(len(texts))
         if len(numbers) != len(texts):
             texts, lines = [texts[n - before] for n in numbers], [lines[n - before] for n in numbers]
-        values = _decoded(texts) if checked else None
-        if not checked or (values is not None and _is_plain(texts, values)):
+        plain = not checked and not any(word in data for word in _NO_NUMBERS)
+        values = None if plain else _decoded(texts)
+        if plain or (values is not None and _is_plain(texts, values)):
             yield Block(name, lines, numbers, values, texts)
         else:
-            yield from _one_by_one(name, lines, numbers, texts, values)
+            yield from _one_by_one(name, lines, numbers, texts, bad)
         if picks.done:
             return
 
@@ -81,40 +87,108 @@ def _is_plain(texts: list[bytes], values: list[dict[str, Any]]) -> bool:
 
 
 def _one_by_one(
-    name: str,
-    lines: Sequence[int],
-    numbers: Sequence[int],
-    texts: list[bytes],
-    decoded: list[dict[str, Any]] | None,
+    name: str, lines: Sequence[int], numbers: Sequence[int], texts: list[bytes], bad: Bad | None
 ) -> Iterator[Block]:
     """The same rows looked at closely: those before the first that is wrong, and what is wrong with it."""
-    rows = decoded or (_value(text, Mark(name, line)) for text, line in zip(texts, lines, strict=True))
+    good: list[int] = []
     values: list[dict[str, Any]] = []
-    try:
-        for line, text, row in zip(lines, texts, rows, strict=True):
-            if text.count(b'":') != len(row):
-                _refuse_double_keys(text, row, Mark(name, line))
-            values.append(row)
-    except DataError:
-        if good := len(values):
-            yield Block(name, lines[:good], numbers[:good], values, texts[:good])
-        raise
-    yield Block(name, lines, numbers, values, texts)
+    nulled: dict[int, tuple[str, ...]] = {}
+
+    def block() -> Block:
+        kept = [texts[n] for n in good]
+        return Block(name, [lines[n] for n in good], [numbers[n] for n in good], values, kept, nulled)
+
+    for at, (line, text) in enumerate(zip(lines, texts, strict=True)):
+        mark = Mark(name, line)
+        try:
+            read = _value(text, mark)
+            if text.count(b'":') != len(read.row):
+                _refuse_double_keys(text, read.row, mark)
+        except DataError as error:
+            if bad is None and good:
+                yield block()
+            told(bad, error)
+            continue
+        good.append(at)
+        values.append(read.row)
+        if read.nulled:
+            texts[at] = _encode(read.row)
+            nulled[numbers[at]] = read.nulled
+    if good:
+        yield block()
 
 
-def _value(text: bytes, mark: Mark) -> dict[str, Any]:
+class _Read(NamedTuple):
+    """One row, and the columns in which null stands for what is no number in JSON."""
+
+    row: dict[str, Any]
+    nulled: tuple[str, ...] = ()
+
+
+def _value(text: bytes, mark: Mark) -> _Read:
+    nulled: tuple[str, ...] = ()
     try:
         row: Any = _decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        words = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise DataError(f"the line is not JSON: {words}", mark=mark) from error
+        lenient = _without_nan(text) if any(word in text for word in _NO_NUMBERS) else None
+        if lenient is None:
+            raise _not_json(text, error, mark) from error
+        row, nulled = lenient
     if type(row) is not dict:
         raise DataError(
             "the line is not a JSON object",
-            hint='write every row as one object, such as `{"country": "Peru"}`',
+            hint="one array is no JSONL: `jq -c '.[]' OLD > NEW.jsonl`"
+            if type(row) is list
+            else 'write every row as one object, such as `{"country": "Peru"}`',
             mark=mark,
         )
-    return row
+    return _Read(row, nulled)
+
+
+def _without_nan(text: bytes) -> tuple[Any, tuple[str, ...]] | None:
+    """A value in which null stands for NaN and infinity, and in which columns; None if it is not JSON even so."""
+    try:
+        row = json.loads(text.decode(), parse_constant=lambda _: _NAN, parse_float=_finite)
+        if type(row) is not dict:
+            return None
+        nulled = tuple(column for column, value in row.items() if _holds_nan(value))
+        return _decode(_encode(_with_nulls(row))), nulled
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        return None
+
+
+_NAN = object()
+
+
+def _finite(text: str) -> float:
+    """Raises ValueError for what no float can hold."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("the number is out of range")
+    return value
+
+
+def _holds_nan(value: Any) -> bool:
+    items = value.values() if type(value) is dict else value if type(value) is list else ()
+    return value is _NAN or any(map(_holds_nan, items))
+
+
+def _with_nulls(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _with_nulls(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_with_nulls(item) for item in value]
+    return None if value is _NAN else value
+
+
+def _not_json(text: bytes, error: Exception, mark: Mark) -> DataError:
+    words = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    hint = ""
+    if text.startswith(b"["):
+        hint = "one array over many lines is no JSONL: `jq -c '.[]' OLD > NEW.jsonl`"
+    elif text == b"{":
+        hint = "write every object on one line: `jq -c . OLD > NEW.jsonl`"
+    return DataError(f"the line is not JSON: {words}", hint=hint, mark=mark)
 
 
 def _refuse_double_keys(line: bytes, row: dict[str, Any], mark: Mark) -> None:

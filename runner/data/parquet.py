@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import IO, Any
 from uuid import UUID
 
+from runner.data.block import Bad, Block, told
 from runner.data.picks import Picks
 from runner.errors import DataError, Mark
 
@@ -23,29 +24,26 @@ _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 
 
-def read(file: IO[bytes], name: str, picks: Picks) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(row number from 1, row) of each asked row.
+def read(file: io.BufferedReader[Any], name: str, picks: Picks, *, bad: Bad | None = None) -> Iterator[Block]:
+    """The asked rows in runs; lines count rows from 1.
 
-    Times become ISO 8601 text (zoned ones in UTC, with `Z`), decimals their digits, bytes base64, durations seconds.
-    Raises DataError for NaN and infinity, doubled column names and types without a JSON form.
+    Times become ISO 8601 text (zoned ones in UTC, with `Z`), decimals their digits, bytes base64, durations seconds,
+    NaN and infinity null. bad: takes what is wrong with single rows, which are then left out.
+    Raises DataError for doubled column names and values without a JSON form.
     """
-    number = 0
+    before = 0
     try:
         with _seekable(file) as whole:
             source = _pyarrow(name).ParquetFile(whole)
             _check_names(source.schema_arrow.names, name)
             for batch in source.iter_batches(BATCH_ROWS):
-                if picks.skip(batch.num_rows):
-                    number += batch.num_rows
-                    continue
-                for row in _rows(batch, name, number):
-                    number += 1
-                    if picks.every or picks.take():
-                        yield number, row
+                if not picks.skip(batch.num_rows):
+                    yield from _block(batch, name, before, picks, bad)
                 if picks.done:
                     return
+                before += batch.num_rows
     except (ValueError, OverflowError, NotImplementedError, OSError) as error:  # pyarrow's errors are of these
-        raise DataError(f"cannot read the Parquet file: {error}", mark=Mark(name, number)) from error
+        raise DataError(f"cannot read the Parquet file: {error}", mark=Mark(name, before)) from error
 
 
 def _pyarrow(name: str) -> Any:
@@ -74,36 +72,79 @@ def _check_names(names: list[str], name: str) -> None:
             raise DataError(f"the column name `{column}` is empty or there twice", mark=Mark(name))
 
 
-def _rows(batch: Any, name: str, before: int) -> Iterator[dict[str, Any]]:
-    names = batch.schema.names
-    columns = [_values(column, name, before) for column in batch.columns]
-    for values in zip(*columns, strict=True):
-        yield dict(zip(names, values, strict=True))
+def _block(batch: Any, name: str, before: int, picks: Picks, bad: Bad | None) -> Iterator[Block]:
+    """The asked rows of one batch; `before` rows of the file come before it."""
+    first = picks.position + 1
+    numbers = picks.among(batch.num_rows)
+    found = _Values()
+    columns = [found.of(column, name) for name, column in zip(batch.schema.names, batch.columns, strict=True)]
+    asked = [number - first for number in numbers]
+    good = []
+    for offset in asked:
+        if offset in found.wrong:
+            told(bad, DataError(found.wrong[offset], mark=Mark(name, before + offset + 1)))
+        else:
+            good.append(offset)
+    rows = list(zip(*columns, strict=True)) if columns else [()] * batch.num_rows
+    if good:
+        yield Block(
+            name,
+            [before + offset + 1 for offset in good],
+            numbers if len(good) == len(asked) else [first + offset for offset in good],
+            [dict(zip(batch.schema.names, rows[offset], strict=True)) for offset in good],
+            nulled={first + offset: tuple(names) for offset, names in found.nulled.items()},
+        )
 
 
-def _values(column: Any, name: str, before: int) -> list[Any]:
-    """One column of a batch as JSON-able values."""
-    import pyarrow as pa
+class _Values:
+    """The columns of one batch as JSON-able values, and what was found on the way, by row of the batch."""
 
-    kind = column.type
-    if pa.types.is_timestamp(kind):
-        # Python's datetime has no nanoseconds: write the text from the integer
-        return _each(column.cast(pa.int64()), _instant(kind.unit, kind.tz is not None), name, before)
-    plain = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind)
-    if plain or pa.types.is_large_string(kind):
-        values: list[Any] = column.to_pylist()
-        return values
-    return _each(column, _plain, name, before)
+    def __init__(self) -> None:
+        self.wrong: dict[int, str] = {}
+        self.nulled: dict[int, list[str]] = {}
+
+    def of(self, column: Any, name: str) -> list[Any]:
+        import pyarrow as pa
+
+        kind = column.type
+        if pa.types.is_timestamp(kind):
+            # Python's datetime has no nanoseconds: write the text from the integer
+            return self._each(column.cast(pa.int64()), _instant(kind.unit, kind.tz is not None), name)
+        plain = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind)
+        if plain or pa.types.is_large_string(kind):
+            values: list[Any] = column.to_pylist()
+            return values
+        return self._each(column, _plain, name)
+
+    def _each(self, column: Any, convert: Callable[[Any], Any], name: str) -> list[Any]:
+        out = []
+        for offset, value in enumerate(column.to_pylist()):
+            try:
+                out.append(None if value is None else convert(value))
+            except _NoNumber:
+                out.append(_without_nan(value))
+                self.nulled.setdefault(offset, []).append(name)
+            except (ValueError, OverflowError) as error:
+                out.append(None)
+                self.wrong.setdefault(offset, f"column `{name}`: {error}")
+        return out
 
 
-def _each(column: Any, convert: Callable[[Any], Any], name: str, before: int) -> list[Any]:
-    out = []
-    for offset, value in enumerate(column.to_pylist(), 1):
-        try:
-            out.append(None if value is None else convert(value))
-        except (ValueError, OverflowError) as error:
-            raise DataError(str(error), mark=Mark(name, before + offset)) from error
-    return out
+class _NoNumber(Exception):
+    """NaN or infinity, which JSON cannot say."""
+
+
+def _without_nan(value: Any) -> Any:
+    """The same as JSON, with null for NaN and infinity."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {str(key): _without_nan(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_without_nan(item) for item in value]
+        case _:
+            return _plain(value)
 
 
 def _instant(unit: str, is_zoned: bool) -> Callable[[int], str]:
@@ -119,13 +160,13 @@ def _instant(unit: str, is_zoned: bool) -> Callable[[int], str]:
 
 
 def _plain(value: Any) -> Any:
-    """A Python value that pyarrow made, as JSON has it. Raises ValueError for what JSON cannot say."""
+    """A Python value that pyarrow made, as JSON has it. Raises ValueError for what has no JSON form, and _NoNumber."""
     match value:
         case None | bool() | int() | str():
             return value
         case float():
             if not math.isfinite(value):
-                raise ValueError(f"the value {value} has no JSON form")
+                raise _NoNumber
             return value
         case dict():
             return {str(key): _plain(item) for key, item in value.items()}

@@ -37,6 +37,13 @@ class Picks:
         self._at += 1
         return True
 
+    def step(self) -> bool:
+        """`take`, also where every row is asked for: for readers that leave rows out."""
+        if not self.every:
+            return self.take()
+        self.position += 1
+        return True
+
     def among(self, rows: int) -> Sequence[int]:
         """Step over the next `rows` rows; the numbers of those that are asked for."""
         first, self.position = self.position + 1, self.position + rows

@@ -6,57 +6,75 @@ import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from runner.data import csv, files, jsonl, parquet
-from runner.data.block import Block, SourceRow
+from runner.data import csv, files, jsonl, parquet, sniff
+from runner.data.block import Bad, BadRow, Block, SourceRow
 from runner.data.files import FileStamp, Source, expand, signature
 from runner.data.picks import Picks
-from runner.errors import DataError, Mark
+from runner.errors import DataError, Mark, Problem
 
 __all__ = ["Block", "FileStamp", "Source", "SourceRow", "expand", "open_blocks", "open_rows", "signature"]
 
 _BLOCK_ROWS = 512
 
 
-def open_rows(dataset: Source, root: Path, at: Iterable[int] | None = None) -> Iterator[SourceRow]:
+def open_rows(
+    dataset: Source, root: Path, at: Iterable[int] | None = None, *, bad: Bad | None = None
+) -> Iterator[SourceRow]:
     """Rows of all files of a dataset in order, streamed. Arguments and errors as of `open_blocks`."""
-    return chain.from_iterable(open_blocks(dataset, root, at))
+    return chain.from_iterable(open_blocks(dataset, root, at, bad=bad))
 
 
 def open_blocks(
-    dataset: Source, root: Path, at: Iterable[int] | None = None, *, checked: bool = True
+    dataset: Source, root: Path, at: Iterable[int] | None = None, *, checked: bool = True, bad: Bad | None = None
 ) -> Iterator[Block]:
     """Rows of all files of a dataset in order, in runs. An error comes after the rows before it.
 
     at: positions in the dataset, ascending; the others are skipped without being decoded where the format allows it,
     and reading stops after the last. None reads all. checked: False leaves out what costs time and was done when the
-    same bytes were read before.
+    same bytes were read before. bad: takes what is wrong with single rows of a dataset that says `skip_bad`; they are
+    left out, and counted as rows all the same.
     Raises DataError with the file and line, or with the dataset's place in the specs.
     """
     picks = Picks(at)
+    listener = (bad or _ignore) if dataset.skip_bad else None
     for name in expand(dataset, root):
         if not picks.done:
-            yield from _read(root, name, picks, checked)
+            yield from _read(dataset, root, name, picks, checked, listener)
 
 
-def _read(root: Path, name: str, picks: Picks, checked: bool) -> Iterator[Block]:
+def _ignore(problem: Problem) -> None:
+    """It was told of before."""
+
+
+def _read(dataset: Source, root: Path, name: str, picks: Picks, checked: bool, bad: Bad | None) -> Iterator[Block]:
     form, packing = files.kind_of(name)
     try:
         with files.open_bytes(root / name, packing, Mark(name)) as file:
-            if form == ".jsonl":
-                yield from jsonl.read(file, name, picks, checked=checked)
-            else:
-                yield from _blocks(form, file, name, picks)
+            if form != ".parquet" and sniff.ends_lines_with_cr(file.peek(sniff.HEAD)[: sniff.HEAD]):
+                words = "the lines end in a carriage return alone, as on an old Mac"
+                raise DataError(words, hint="convert it: `tr '\\r' '\\n' < OLD > NEW`", mark=Mark(name))
+            match form:
+                case ".jsonl" | ".ndjson":
+                    yield from jsonl.read(file, name, picks, checked=checked, bad=bad)
+                case ".parquet":
+                    yield from parquet.read(file, name, picks, bad=bad)
+                case _:
+                    delimiter = dataset.delimiter or ("\t" if form == ".tsv" else None)
+                    rows = csv.read(file, name, picks, delimiter=delimiter, bad=bad)
+                    yield from _blocks(rows, name, picks, has_gaps=bad is not None)
+    except BadRow as error:
+        offer = f"put it right, or write `skip_bad: true` in dataset `{dataset.key}` to go on without such rows"
+        raise DataError(error.message, hint=f"{error.hint}; {offer}".lstrip("; "), mark=error.mark) from error
     except (EOFError, zlib.error) as error:
         raise DataError(f"the compressed file is damaged: {error}", mark=Mark(name)) from error
     except OSError as error:
         raise DataError(f"cannot read the file: {error.strerror or error}", mark=Mark(name)) from error
 
 
-def _blocks(form: str, file: IO[bytes], name: str, picks: Picks) -> Iterator[Block]:
-    """Rows of a reader that gives them one by one, in runs."""
-    rows = (csv.read if form == ".csv" else parquet.read)(file, name, picks)
+def _blocks(rows: Iterator[csv.Numbered], name: str, picks: Picks, *, has_gaps: bool) -> Iterator[Block]:
+    """Rows of a reader that gives them one by one, in runs. has_gaps: rows may be left out of them."""
     while True:
         lines: list[int] = []
         numbers: list[int] = []
@@ -70,7 +88,7 @@ def _blocks(form: str, file: IO[bytes], name: str, picks: Picks) -> Iterator[Blo
         except (DataError, EOFError, zlib.error, OSError) as raised:
             error = raised
         if values:
-            yield Block(name, lines, picks.among(len(values)) if picks.every else numbers, values)
+            yield Block(name, lines, picks.among(len(values)) if picks.every and not has_gaps else numbers, values)
         if error is not None:
             raise error
         if len(values) < _BLOCK_ROWS:

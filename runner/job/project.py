@@ -39,6 +39,8 @@ class Dataset(msgspec.Struct, frozen=True):
     where: str | None = None  # a template; a row stays if it renders to something true
     sample_rows: int | None = None
     sample_seed: int = 0
+    delimiter: str | None = None  # of a .csv, None: the usual one of its suffix
+    skip_bad: bool = False  # rows that cannot become requests are left out and counted
     mark: Mark = Mark("")
     id_mark: Mark = Mark("")
     where_mark: Mark = Mark("")
@@ -87,6 +89,7 @@ class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 3
     on_unknown: str = "hold"
     allow_empty: bool = False
+    skip_bad: bool = False  # of recordings; a dataset says so itself
     budget: float | None = None  # USD
     protect: bool = False
     tags: tuple[str, ...] = ()

@@ -219,10 +219,10 @@ def _quiet(rows: JobRows) -> Change:
 def _counts(rows: JobRows) -> Counts:
     count = rows.counts
     return Counts(
-        wanted=len(rows.states),
-        distinct=len(rows.states) - count[Row.EQUAL],
+        wanted=len(rows.states) + rows.bad,
+        distinct=len(rows.states) + rows.bad - count[Row.EQUAL],
         ok=count[Row.OK],
-        error=count[Row.ERROR],
+        error=count[Row.ERROR] + rows.bad,
         in_flight=count[Row.IN_FLIGHT],
         unknown=count[Row.OPEN] + count[Row.UNKNOWN],
         needs_decision=count[Row.LOST] + count[Row.STALLED] + count[Row.ELSEWHERE],

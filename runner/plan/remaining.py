@@ -68,6 +68,7 @@ class JobRows:
     shared_with: set[str] = field(default_factory=set)  # jobs that ask rows of this one
     origins: set[str] = field(default_factory=set)  # other origins that hold rows
     batches: set[str] = field(default_factory=set)  # in flight with rows of this job
+    bad: int = 0  # rows beside them that cannot become requests
     shown: set[int] = field(default_factory=set)  # 1 + the numbers of the batches that rows stand as they do by
 
     def touch(self, row: Row, batch: Batch, address: str) -> None:
@@ -269,7 +270,7 @@ class _Wanted:
         """is_whole: one bucket holds everything."""
         self._job = job
         self._keys = bytes(job.keys)
-        self._rows = JobRows(bytearray(job.rows))
+        self._rows = JobRows(bytearray(job.rows), bad=job.bad)
         self._row_of: dict[int, int] = {}  # of each state that occurs: what the batches say is mostly the same
         if is_whole:
             self.ordinals = {0: array("I", range(job.rows))}  # by bucket

@@ -40,6 +40,10 @@ class Accounting(msgspec.Struct, frozen=True):
     missing: int = 0  # said to be settled, and no batch on record holds the outcome
     repaired: int = 0  # lines in which bytes that are not JSON were put right
 
+    def with_bad(self, rows: int) -> Accounting:
+        """The same with rows that became no requests, and have no lines."""
+        return msgspec.structs.replace(self, wanted=self.wanted + rows, error=self.error + rows) if rows else self
+
 
 def _reason(code: str, message: str) -> bytes:
     return msgspec.json.encode({"code": code, "message": message, "status": None, "retryable": False})

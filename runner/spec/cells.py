@@ -90,6 +90,7 @@ def _common(
         "max_attempts": spec.max_attempts or DEFAULT_ATTEMPTS,
         "on_unknown": spec.on_unknown or "hold",
         "allow_empty": bool(spec.allow_empty),
+        "skip_bad": bool(spec.skip_bad),
         "budget": spec.budget,
         "protect": bool(spec.protect),
         "tags": tuple(spec.tags or ()),

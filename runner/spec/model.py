@@ -12,6 +12,7 @@ from runner.fields import (
     Attempts,
     BaseUrl,
     Count,
+    Delimiter,
     Endpoint,
     EnvName,
     Fields,
@@ -81,10 +82,12 @@ class SampleSpec(Fields):
 class DatasetSpec(Fields):
     """Rows of files."""
 
-    files: Texts = Field(description="a path, a list, or globs; .jsonl .csv .parquet (.gz, .zst)")
+    files: Texts = Field(description="a path, a list, or globs; .jsonl .ndjson .csv .tsv .parquet (.gz, .zst)")
     id: Maybe[Text] = Field(default=None, description="a column, or a template; unique")
     where: Maybe[Text] = Field(default=None, description="a template; a row stays if it renders to something true")
     sample: Maybe[SampleSpec] = None
+    delimiter: Maybe[Delimiter] = Field(default=None, description="of a .csv, such as `;` or `tab`; usually a comma")
+    skip_bad: Maybe[bool] = Field(default=None, description="leave out rows that cannot be sent, and count them")
 
 
 class MessageSpec(Fields):
@@ -132,6 +135,7 @@ class JobSpec(Fields):
     max_attempts: Maybe[Attempts] = None
     on_unknown: Maybe[Literal["hold", "resubmit"]] = None
     allow_empty: Maybe[bool] = None
+    skip_bad: Maybe[bool] = Field(default=None, description="leave out recordings that cannot be sent, and count them")
     budget: Maybe[Money] = Field(default=None, description="USD, all that this job may ever spend")
     protect: Maybe[bool] = None
     tags: Maybe[Names] = None

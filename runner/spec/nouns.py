@@ -7,7 +7,7 @@ import posixpath
 from pathlib import Path
 from typing import Any
 
-from runner import private
+from runner import formats, private
 from runner.errors import Mark
 from runner.fields import ENDPOINT_NAMES
 from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, Provider
@@ -20,9 +20,6 @@ from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, Pro
 from runner.spec.nodes import Mapping, Scalar, Sequence
 from runner.spec.paths import is_too_long
 from runner.spec.problems import Problems
-
-DATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
-_PACKED = (".gz", ".zst")
 
 
 def providers_of(declared: Declared, problems: Problems) -> dict[str, Provider | None]:
@@ -149,6 +146,11 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
             f"`where` of {entry.subject} holds no template, so it is the same for every row",
             'write the condition in braces, such as `where: "{{ population | int > 1000 }}"`',
         )
+    if spec.delimiter is not None and not any(formats.kind_of(name)[0] in (".csv", ".tsv") for name in spec.files):
+        hint = "remove the line"
+        if not any(formats.kind_of(name)[0] in formats.FORMATS for name in spec.files):
+            hint = "write the suffix of the files, such as `data/*.csv`"
+        problems.error(entry.key_mark("delimiter"), f"`delimiter` of {entry.subject} is for .csv and .tsv files", hint)
     if problems.errors > before:
         return None
     return Dataset(
@@ -158,6 +160,8 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
         where=spec.where,
         sample_rows=spec.sample.rows if spec.sample else None,
         sample_seed=(spec.sample.seed or 0) if spec.sample else 0,
+        delimiter=spec.delimiter,
+        skip_bad=bool(spec.skip_bad),
         mark=entry.key.mark,
         id_mark=entry.value_mark("id"),
         where_mark=entry.value_mark("where"),
@@ -173,13 +177,11 @@ def _check_data_file(entry: Entry, index: int, pattern: str, problems: Problems)
     if is_too_long(pattern):
         problems.error(mark, f"`files` of {entry.subject} holds a path that is too long")
         return
-    name = posixpath.basename(pattern)
-    for suffix in _PACKED:
-        name = name.removesuffix(suffix)
-    suffix = posixpath.splitext(name)[1]
-    if suffix in DATA_SUFFIXES or any(char in suffix or (not suffix and char in name) for char in "*?["):
+    form, packing = formats.kind_of(pattern)
+    stem = posixpath.basename(pattern)[: -len(packing) or None]
+    if form in formats.FORMATS or any(char in form or (not form and char in stem) for char in "*?["):
         return
-    hint = "files end in .jsonl, .csv or .parquet, and may add .gz or .zst"
+    hint = formats.way_to_data(pattern)
     problems.error(mark, f"`files` of {entry.subject} names `{pattern[:80]}`, which is no known format", hint)
 
 

@@ -25,9 +25,11 @@ def check_fields(entry: Entry, problems: Problems) -> bool:
     """Whether a job is of one kind: rows of a dataset, or recordings."""
     before = problems.errors
     if not is_of_recordings(entry):
-        for name in ("exclude", "task"):
+        for name in ("exclude", "task", "skip_bad"):
             if entry.value(name) is not None:
                 hint = "name the recordings with `audio`, or remove the line"
+                if name == "skip_bad":
+                    hint = "write it in the dataset"
                 problems.error(entry.key_mark(name), f"`{name}` of {entry.subject} needs `audio`", hint)
         return problems.errors == before
     for name in ("dataset", "prompt"):

@@ -135,7 +135,9 @@ def test_failing_rows_are_all_counted_and_the_first_listed(tmp_path: Path) -> No
     assert error.problems[0].message == (
         "the user message of prompt `capital` (s.yaml:11) uses `country`, which is no column of this row"
     )
-    assert error.hint == "did you mean `contry`? columns: `contry`"
+    assert error.hint == (
+        "did you mean `contry`? columns: `contry`; `skip_bad: true` in dataset `countries` sends the other rows"
+    )
     assert error.message.startswith("50 rows of dataset `countries` cannot become requests\n  a.jsonl:1: ")
     assert error.message.endswith("\n  and 30 more")
 

@@ -115,7 +115,7 @@ def test_a_file_that_changed_since_it_was_listed_is_not_digested(tmp_path: Path)
 def test_what_is_no_recording_is_refused_and_not_remembered(tmp_path: Path) -> None:
     (tmp_path / "1.flac").write_bytes(b"<html>not found</html>")
     memo = Spy(tmp_path / ".memo")
-    with pytest.raises(DataError, match="not a recording") as caught:
+    with pytest.raises(DataError, match="a web page or XML") as caught:
         hashes(tmp_path, memo).of(looked_at(tmp_path))
     assert caught.value.mark == Mark("1.flac")
     assert memo.puts == 0

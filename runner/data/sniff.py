@@ -1,0 +1,110 @@
+"""What a file is by its first bytes, where that is not what its name says.
+
+A Git LFS pointer, a gzip without `.gz`, a workbook called `.csv`: read as data, they would be sent, or end in words
+about a row. So each is told by name, with the way out.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import NamedTuple
+
+HEAD = 4096  # bytes that a verdict needs
+
+
+class Strange(NamedTuple):
+    """What a file is, as it follows `the file is`, and what to do about it."""
+
+    what: str
+    hint: str
+
+
+_UNPACK = "unpack it, or give it the suffix `{}`"
+_SAVE_AS_CSV = "open it and save the sheet as `CSV UTF-8`"
+_MAGIC: tuple[tuple[bytes, Strange], ...] = (
+    (b"version https://git-lfs.github.com/spec/", Strange("a Git LFS pointer, not the data", "run `git lfs pull`")),
+    (b"/annex/objects/", Strange("a git-annex pointer, not the data", "run `git annex get`")),
+    (b"\x1f\x8b", Strange("packed with gzip, whatever its name says", _UNPACK.format(".gz"))),
+    (b"\x28\xb5\x2f\xfd", Strange("packed with zstd, whatever its name says", _UNPACK.format(".zst"))),
+    (b"BZh", Strange("packed with bzip2", "unpack it with `bunzip2`")),
+    (b"\xfd7zXZ\0", Strange("packed with xz", "unpack it with `unxz`")),
+    (b"7z\xbc\xaf\x27\x1c", Strange("a 7z archive", "unpack it")),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Strange("an old Excel workbook", _SAVE_AS_CSV)),
+    (b"PAR1", Strange("a Parquet file, whatever its name says", "give it the suffix `.parquet`")),
+    (b"PARE", Strange("an encrypted Parquet file", "write it without encryption")),
+    (b"ARROW1", Strange("an Arrow or Feather file", "write it as `.parquet`")),
+    (b"\xff\xff\xff\xff", Strange("an Arrow stream", "write it as `.parquet`")),
+    (b"ORC", Strange("an ORC file", "write it as `.parquet`")),
+    (b"Obj\x01", Strange("an Avro file", "write it as `.parquet` or `.jsonl`")),
+    (b"SQLite format 3\0", Strange("an SQLite database", "write the table as `.csv`")),
+    (b"%PDF-", Strange("a PDF document", "convert it to text first")),
+    (b"\x89HDF\r\n", Strange("an HDF5 file", "write it as `.parquet`")),
+    (b"\x80\x04\x95", Strange("a Python pickle", "write it as `.parquet` or `.jsonl`")),
+)
+_SOUNDS = (
+    (b".snd", "a Sun/NeXT recording (.au)"),
+    (b"caff", "a Core Audio recording (.caf)"),
+    (b"riff\x2e\x91\xcf\x11", "a Wave64 recording (.w64)"),
+    (b"wvpk", "a WavPack recording"),
+    (b"MAC ", "a Monkey's Audio recording"),
+    (b"\x02dss", "a dictation in DSS"),
+    (b"\x03ds2", "a dictation in DS2"),
+    (b"#!SILK", "a voice message in SILK"),
+    (b"\x02#!SILK", "a voice message in SILK"),
+    (b"\x0b\x77", "a recording in AC-3"),
+)
+_UTF_16 = Strange("text in UTF-16, not UTF-8", "convert it: `iconv -f UTF-16 -t UTF-8 OLD > NEW`")
+_UTF_32 = Strange("text in UTF-32, not UTF-8", "convert it: `iconv -f UTF-32 -t UTF-8 OLD > NEW`")
+_QUOTED = re.compile(rb'"(?:[^"]|"")*"')
+_HTML = re.compile(rb"\s*<(!doctype html|html|head|\?xml)[\s>]", re.IGNORECASE)
+
+
+def strange(head: bytes) -> Strange | None:
+    """What a file is that can be no table of rows, by its first `HEAD` bytes; None where it may be one."""
+    if head.startswith(b"PK\x03\x04"):
+        return _zip(head)
+    for magic, found in _MAGIC:
+        if head.startswith(magic):
+            return found
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return _UTF_32
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _is_bare_utf16(head):
+        return _UTF_16
+    if _HTML.match(head):
+        return Strange("a web page or XML, not a table", "was a download answered with an error page?")
+    return None
+
+
+def strange_sound(head: bytes) -> Strange | None:
+    """What a file is that is no recording of a format that remotes take, by its first `HEAD` bytes."""
+    if head.startswith(b"MThd"):
+        return Strange("MIDI, which holds notes and no sound", "take it out with `exclude`")
+    for magic, what in _SOUNDS:
+        if head.startswith(magic):
+            return Strange(what, "convert it to FLAC, for example with `ffmpeg -i OLD NEW.flac`")
+    return strange(head)
+
+
+def ends_lines_with_cr(head: bytes) -> bool:
+    """Whether lines end in a carriage return alone, as some spreadsheets on a Mac write them."""
+    if b"\r" not in head or b"\r\n" in head:
+        return False
+    bare = _QUOTED.sub(b"", head)
+    return b"\r" in bare[:-1] and b"\n" not in bare
+
+
+def _zip(head: bytes) -> Strange:
+    if b"xl/" in head or b"[Content_Types].xml" in head:
+        return Strange("an Excel workbook", _SAVE_AS_CSV)
+    if b"opendocument.spreadsheet" in head:
+        return Strange("an OpenDocument spreadsheet", _SAVE_AS_CSV)
+    return Strange("a zip archive", "unpack it, and name the files in it")
+
+
+def _is_bare_utf16(head: bytes) -> bool:
+    """Without a mark at its start: every second byte of Western text is NUL."""
+    some = head[: len(head) // 2 * 2][:400]
+    if len(some) < 4:
+        return False
+    return any(some[side::2].count(0) > 0.7 * len(some) / 2 and 0 not in some[1 - side :: 2] for side in (0, 1))
