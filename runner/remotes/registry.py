@@ -195,7 +195,6 @@ def open_provider(
     origin: Origin | None = None,
     bindings: Bindings | None = None,
     read_only: bool = False,
-    trust_env: bool = False,
     clock: Clock,
     rng: random.Random,
     transport: Transport | None = None,
@@ -207,7 +206,9 @@ def open_provider(
     """
     from runner.remotes.openai.provider import OpenAIProvider
     from runner.remotes.transport.credentials import Headers
+    from runner.remotes.transport.gate import Gate
     from runner.remotes.transport.http import Http, Settings
+    from runner.remotes.transport.network import Network
 
     address, secrets = base_url_of(provider, environ, base_url), _Secrets(provider, environ, token, bindings)
     credential = secrets.of(key_variable_of(provider))
@@ -220,7 +221,7 @@ def open_provider(
             clock=clock,
             rng=rng,
             transport=transport,
-            settings=Settings(trust_env=trust_env, read_only=read_only),
+            settings=Settings(network=Network(environ), read_only=read_only),
         )
         return _fireworks(provider, http, address, environ, origin=origin, is_given=token is not None, clock=clock)
     profile = _profile(provider)
@@ -237,10 +238,14 @@ def open_provider(
         clock=clock,
         rng=rng,
         transport=transport,
-        settings=Settings(trust_env=trust_env, read_only=read_only, query=profile.query),
+        settings=Settings(network=Network(environ), read_only=read_only, query=profile.query),
     )
     return OpenAIProvider(
-        http=http, profile=profile, origin=origin or _origin(provider, address, provider.account or ""), clock=clock
+        http=http,
+        profile=profile,
+        gate=Gate(address, profile.storage_hosts, network=http.network),
+        origin=origin or _origin(provider, address, provider.account or ""),
+        clock=clock,
     )
 
 
@@ -255,7 +260,7 @@ def _fireworks(
     clock: Clock,
 ) -> Provider:
     from runner.remotes.fireworks.provider import FireworksProvider
-    from runner.remotes.fireworks.storage import Gate
+    from runner.remotes.transport.gate import Gate
 
     profile = fireworks.profile_of(provider)
     has_account = provider.account or environ.get(fireworks.ACCOUNT_ENV)
@@ -264,7 +269,7 @@ def _fireworks(
         http=http,
         account=account,
         profile=profile,
-        gate=Gate(address, profile.storage_hosts, can_pin=not http.may_use_proxies),
+        gate=Gate(address, (*fireworks.STORAGE_HOSTS, *profile.storage_hosts), network=http.network),
         origin=origin or _origin(provider, address, account),
         clock=clock,
     )
@@ -279,7 +284,6 @@ def open_audio_provider(
     origin: Origin | None = None,
     bindings: Bindings | None = None,
     read_only: bool = False,
-    trust_env: bool = False,
     clock: Clock,
     rng: random.Random,
     transport: Transport | None = None,
@@ -288,6 +292,7 @@ def open_audio_provider(
     from runner.remotes.fireworks_audio.provider import FireworksAudioProvider
     from runner.remotes.transport.credentials import Headers
     from runner.remotes.transport.http import Http, Settings
+    from runner.remotes.transport.network import Network
 
     profile = _audio_profile(provider)
     address = base_url_of(provider, environ, base_url)
@@ -302,7 +307,7 @@ def open_audio_provider(
         clock=clock,
         rng=rng,
         transport=transport,
-        settings=Settings(trust_env=trust_env, read_only=read_only),
+        settings=Settings(network=Network(environ), read_only=read_only),
     )
     return FireworksAudioProvider(
         http=http,

@@ -40,12 +40,12 @@ from runner.remotes import registry
 from runner.remotes.audio import AudioProvider
 from runner.remotes.fireworks import profile as fireworks
 from runner.remotes.fireworks.provider import FireworksProvider
-from runner.remotes.fireworks.storage import Gate
 from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.fireworks_audio.provider import FireworksAudioProvider
 from runner.remotes.openai.profiles import profile_of
 from runner.remotes.openai.provider import OpenAIProvider
 from runner.remotes.transport.credentials import Credential, Headers
+from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http, Settings, Timeouts
 from runner.remotes.vendor import Provider
 from runner.spec.load import load
@@ -131,6 +131,7 @@ class HurriedRemotes(Remotes):
         return OpenAIProvider(
             http=self._http(spec, "Bearer"),
             profile=profile_of(spec),
+            gate=Gate(registry.base_url_of(spec, self._environ)),
             origin=self.origin(spec.name),
             clock=self._clock,
         )

@@ -9,7 +9,6 @@ import types
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from runner.clock import FastClock
@@ -234,14 +233,3 @@ def test_a_remote_without_a_key() -> None:
 def test_offline_commands_do_not_import_http() -> None:
     code = "import sys, runner.remotes.registry; sys.exit('httpx' in sys.modules or 'ssl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_proxies_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    from runner.remotes.transport.http import Settings
-    from tests.remotes.making import http_at
-
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    for asked in (False, True):
-        with http_at("https://api.example.com/v1", settings=Settings(trust_env=asked)) as http:
-            mounts = http._client(alone=False).httpx._mounts
-            assert any(isinstance(mount, httpx.HTTPTransport) for mount in mounts.values()) is asked

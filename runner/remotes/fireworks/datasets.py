@@ -17,8 +17,8 @@ from runner.remotes.fireworks import parts
 from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.names import ids_of
 from runner.remotes.fireworks.profile import Profile
-from runner.remotes.fireworks.storage import Gate
 from runner.remotes.fireworks.wire import about, map_in, object_in, text_in, whole_in
+from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Form, Signed
 from runner.remotes.transport.replies import plain
 from runner.remotes.vendor import Submission, Upload

@@ -15,8 +15,8 @@ from runner.errors import NotFound, OutcomeUnknown, Refused
 from runner.job.observed import ResultFile
 from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.names import last, segment
-from runner.remotes.fireworks.storage import Gate
 from runner.remotes.fireworks.wire import map_in, object_in
+from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Signed
 from runner.remotes.transport.replies import plain
 

@@ -17,6 +17,7 @@ from runner.job.project import Provider
 CHAT = "/v1/chat/completions"
 BASE_URL = "https://api.fireworks.ai"
 BASE_URL_ENV = "FIREWORKS_BASE_URL"
+STORAGE_HOSTS = ("storage.googleapis.com", ".storage.googleapis.com", ".fireworks.ai")  # that signed URLs may name
 HOSTS = (".fireworks.ai",)  # where its key goes by itself; regions and audio have names of their own below it
 KEY_ENV = "FIREWORKS_API_KEY"
 ACCOUNT_ENV = "FIREWORKS_ACCOUNT_ID"

@@ -17,7 +17,7 @@ from runner.remotes.fireworks.files import Files
 from runner.remotes.fireworks.jobs import Jobs, Link
 from runner.remotes.fireworks.names import is_project_of
 from runner.remotes.fireworks.profile import Profile, capabilities_of
-from runner.remotes.fireworks.storage import Gate
+from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
 from runner.remotes.vendor import PROJECT_CHARS, LineageFile, Submission, Upload
 

@@ -19,6 +19,7 @@ from runner.fields import (
     Seconds,
     Share,
     Text,
+    Texts,
     Whole,
 )
 from runner.job.project import Provider
@@ -114,6 +115,7 @@ class ProfileOverrides(Fields):
     max_poll_s: Maybe[Seconds] = None
     discount: Maybe[Share] = Field(default=None, description="0.5 is half the price")
     endpoints: Maybe[Annotated[list[Endpoint], Field(min_length=1)]] = None
+    storage_hosts: Maybe[Texts] = Field(default=None, description="that a download may lead to, beside its own host")
     settle_s: Maybe[Seconds] = None
     defer_s: Maybe[Seconds] = None
 

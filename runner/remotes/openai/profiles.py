@@ -162,6 +162,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     name: str
     base_url: str = ""  # "": the provider block has to give one
+    storage_hosts: tuple[str, ...] = ()  # that a download may lead to; `.example.com` covers those below it
     hosts: tuple[str, ...] = ()  # where its key goes by itself; `.example.com` for every name below
     base_url_env: str = ""
     auth: Auth = Auth()
@@ -286,6 +287,7 @@ _ALL = (
     # a file may read `pending` [R]. `body.model` is the name of a batch deployment [T].
     Profile(
         name="azure",
+        storage_hosts=(".blob.core.windows.net",),
         hosts=(".openai.azure.com",),  # a resource is its owner's, what ends its TLS is the vendor's
         auth=Auth(header="api-key", scheme="", env="AZURE_OPENAI_API_KEY"),
         wait_file_processed=True,
@@ -378,6 +380,9 @@ def _fault_in(profile: Profile) -> str | None:
         "`discount` must be from 0 to 1": not 0 <= profile.discount <= 1,
         "`list.limit_max` must be positive": profile.list.limit_max < 1,
         "times must not be negative": min(profile.min_poll_s, profile.settle_s, profile.defer_s) < 0,
+        "`storage_hosts` holds something that is no host": not all(
+            host.strip(".") and "/" not in host and ":" not in host for host in profile.storage_hosts
+        ),
         "`endpoints` is empty": not profile.endpoints,
         "`paths` must begin with a slash": not all(path.startswith("/") for path in _paths_of(profile.paths)),
         "`paths.content` and `paths.cancel` must hold `{id}`": not all(

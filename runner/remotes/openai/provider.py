@@ -12,6 +12,7 @@ from runner.job.capabilities import Capabilities
 from runner.job.observed import Found, Observed, Origin, ResultFile
 from runner.remotes.openai import batch, files, stamps
 from runner.remotes.openai.profiles import Profile, capabilities_of
+from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
 from runner.remotes.vendor import LineageFile, Submission, Upload
 
@@ -19,10 +20,11 @@ from runner.remotes.vendor import LineageFile, Submission, Upload
 class OpenAIProvider:
     """Implements `remotes.vendor.Provider`. Safe to share between threads."""
 
-    def __init__(self, *, http: Http, profile: Profile, origin: Origin, clock: Clock) -> None:
+    def __init__(self, *, http: Http, profile: Profile, gate: Gate, origin: Origin, clock: Clock) -> None:
         self.card: Capabilities = capabilities_of(profile)
         self.profile = profile
         self._http = http
+        self._gate = gate
         self._origin = origin
         self._clock = clock
         self._names = files.Names(http, profile)
@@ -90,4 +92,4 @@ class OpenAIProvider:
 
     def _fetch(self, file_id: str, to: Path) -> int:
         path = files.path_to(self.profile.paths.file_content, file_id)
-        return self._http.download(path, to, can_resume=self.profile.content.range)
+        return self._http.download(path, to, can_resume=self.profile.content.range, moved=self._gate.admit)

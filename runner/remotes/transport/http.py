@@ -13,11 +13,11 @@ import random
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import msgspec
@@ -26,7 +26,7 @@ from runner import __version__
 from runner.clock import Clock
 from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused
 from runner.remotes.transport import deadline, downloads, redaction
-from runner.remotes.transport.origins import is_loopback
+from runner.remotes.transport.network import Network, Proxy
 from runner.remotes.transport.replies import Reply, plain, trouble_of
 from runner.remotes.transport.retry import Patience, Trouble, created_nothing, is_safe_to_repeat, persist
 
@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 JSON_CAP = 64 * 1024 * 1024  # bytes of one JSON answer; a page of 10,000 files is about 3 MB
 REPLY_SECONDS = 180.0  # for one whole reply, beyond the silence it may begin with; of a file, for its head
+MOST_REDIRECTS = 3  # of one download
 PIECE = 1 << 20  # bytes of a part that are in memory at once
 _DECODABLE = ("gzip", "deflate")  # unasked, but some hosts do; two over each other inflate a million times
 
@@ -63,7 +64,7 @@ class Timeouts(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True):
     """How a client behaves, apart from whom it speaks to."""
 
-    trust_env: bool = False  # proxies from the environment
+    network: Network = Network({})  # proxies and certificates
     read_only: bool = False  # refuse every call that changes something
     timeouts: Timeouts = Timeouts()
     patience: Patience = Patience()
@@ -87,11 +88,13 @@ class Signed(msgspec.Struct, frozen=True):
     """A URL that carries its own permission, already judged: it is sent neither our key nor our query.
 
     headers, extensions: where the connection goes to a fixed address, the `host` header and the name TLS checks.
+    proxy: what it goes through.
     """
 
     url: str
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     extensions: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    proxy: Proxy | None = None
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -100,12 +103,6 @@ class Part(msgspec.Struct, frozen=True):
     source: Path
     start: int
     size_bytes: int
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """One context for the whole process: building it costs 22 ms."""
-    return httpx.create_ssl_context()
 
 
 @functools.cache
@@ -151,9 +148,8 @@ class Http:
         return f"Http({self._who}, {self._base_url})"
 
     @property
-    def may_use_proxies(self) -> bool:
-        """Whether somebody else may resolve the names we connect to."""
-        return self._settings.trust_env
+    def network(self) -> Network:
+        return self._settings.network
 
     # -- calls that change nothing, or nothing more when repeated
 
@@ -171,10 +167,21 @@ class Http:
         self._must_not_be_read_only("DELETE", path)
         self._safely(lambda: self._delete(path))
 
-    def download(self, path: str, to: Path, *, can_resume: bool = True, cap_bytes: int = downloads.CAP) -> int:
-        """Stream a body into the file `to`; its size in bytes. See `downloads.fetch`."""
+    def download(
+        self,
+        path: str,
+        to: Path,
+        *,
+        can_resume: bool = True,
+        cap_bytes: int = downloads.CAP,
+        moved: Callable[[str], Signed] | None = None,
+    ) -> int:
+        """Stream a body into the file `to`; its size in bytes. See `downloads.fetch`.
+
+        moved: judges where a redirect leads, as to storage; what it admits is asked without our key.
+        """
         return downloads.fetch(
-            lambda headers: self._incoming(path, headers),
+            lambda headers: self._incoming(path, headers) if moved is None else self._followed(path, headers, moved),
             to,
             policy=downloads.Policy(self._clock, self._rng, self._settings.patience, can_resume, cap_bytes),
         )
@@ -278,7 +285,7 @@ class Http:
             return Reply(response.status_code, response.headers, self._body(response))
 
     def _put(self, signed: Signed, part: Part, headers: Mapping[str, str]) -> None:
-        client = self._client(alone=True, secure=signed.url.startswith("https://"))
+        client = self._client(alone=True, signed=signed)
         with part.source.open("rb") as file, _stale_is_unknown():
             request = self._request(
                 client,
@@ -341,7 +348,7 @@ class Http:
                 response.close()
         except _NOTHING_SENT as error:
             self._note(call, type(error).__name__, started)
-            raise self._not_sent(request.method, request.url.path, error) from error
+            raise self._not_sent(request.method, request.url.path, error, str(request.url)) from error
         except (httpx.HTTPError, httpx.StreamError) as error:
             self._note(call, type(error).__name__, started)
             reason = plain(str(error)) or type(error).__name__
@@ -355,7 +362,9 @@ class Http:
         except (httpx.HTTPError, Trouble):
             body = b""  # the status is definite even when its explanation was cut
         reply = Reply(response.status_code, response.headers, body)
-        return trouble_of(reply, who=self._who, call=call, key_name=self._key_name, now=self._clock.now())
+        trouble = trouble_of(reply, who=self._who, call=call, key_name=self._key_name, now=self._clock.now())
+        location = response.extensions.get(_LOCATION, "")
+        return Moved(trouble, str(response.request.url), location) if location else trouble
 
     def _body(self, response: httpx.Response) -> bytes:
         """The whole body, under a cap of bytes."""
@@ -373,15 +382,46 @@ class Http:
     def _incoming_signed(self, signed: Signed, headers: Mapping[str, str]) -> Iterator[downloads.Incoming]:
         with (
             _stale_is_unknown(),
-            self._incoming(signed.url, {**headers, **signed.headers}, signed.extensions) as incoming,
+            self._incoming(signed.url, {**headers, **signed.headers}, signed) as incoming,
         ):
             yield incoming
 
     @contextmanager
-    def _incoming(
-        self, path: str, headers: Mapping[str, str], extensions: Mapping[str, Any] | None = None
+    def _followed(
+        self, path: str, headers: Mapping[str, str], admit: Callable[[str], Signed]
     ) -> Iterator[downloads.Incoming]:
-        client = self._client(alone=False, secure=None if path.startswith("/") else path.startswith("https://"))
+        """A file, wherever a few redirects lead that are admitted. Our key goes to our own address alone."""
+        signed: Signed | None = None
+        with ExitStack() as opened:
+            for left in reversed(range(MOST_REDIRECTS + 1)):
+                try:
+                    incoming = opened.enter_context(self._incoming(path, headers, signed))
+                    break
+                except Moved as moved:
+                    if not left:
+                        raise
+                    url = moved.url()
+                    signed = self._own(url) or admit(url)
+                    path, headers = signed.url, {**headers, **signed.headers}
+            yield incoming
+
+    def _own(self, url: str) -> Signed | None:
+        """An address of this very remote, to be asked with our key; None for any other."""
+        try:
+            ours, theirs = httpx.URL(self._base_url), httpx.URL(url)
+        except httpx.InvalidURL:
+            return None
+        if (ours.scheme, ours.host, ours.port) != (theirs.scheme, theirs.host, theirs.port) or theirs.userinfo:
+            return None
+        proxy = self._settings.network.proxy_for(self._base_url)
+        return Signed(url, self._headers(f"{ours.scheme}://{ours.netloc.decode('ascii')}"), proxy=proxy)
+
+    @contextmanager
+    def _incoming(
+        self, path: str, headers: Mapping[str, str], signed: Signed | None = None
+    ) -> Iterator[downloads.Incoming]:
+        client = self._client(alone=False, signed=signed)
+        extensions = signed.extensions if signed else None
         request = self._request(client, "GET", path, bulk=True, headers=headers, extensions=extensions)
         with self._sent(client, request) as response:
             client.deadline.seconds = None  # a file takes as long as it moves, which its receiver sees to
@@ -398,31 +438,33 @@ class Http:
 
     # -- plumbing
 
-    def _client(self, alone: bool, secure: bool | None = None) -> _Client:
+    def _client(self, alone: bool, signed: Signed | None = None) -> _Client:
         """This thread's client; with `alone` one that opens a connection for each request.
 
-        secure: whether it will speak TLS, where the address is not the remote's own.
+        signed: the address, where it is not the remote's own. Raises Refused for proxies and certificates that are
+        badly named.
         """
-        secure = not self._base_url.startswith("http://") if secure is None else secure
-        name = ("alone" if alone else "shared") + ("-tls" if secure else "")
-        found: _Client | None = getattr(self._local, name, None)
-        if found is None:
-            found = self._open(keep_alive=0 if alone else 2, secure=secure)
-            setattr(self._local, name, found)
+        url = signed.url if signed else self._base_url
+        proxy = signed.proxy if signed else self._settings.network.proxy_for(url)
+        kind = (alone, not url.startswith("http://"), proxy)
+        clients: dict[object, _Client] = self._local.__dict__.setdefault("clients", {})
+        if kind not in clients:
+            clients[kind] = self._open(*kind)
             with self._lock:
-                self._clients.append(found)
-        return found
+                self._clients.append(clients[kind])
+        return clients[kind]
 
-    def _open(self, keep_alive: int, secure: bool) -> _Client:
-        local = is_loopback(urlsplit(self._base_url).hostname or "")
+    def _open(self, alone: bool, secure: bool, proxy: Proxy | None) -> _Client:
+        network = self._settings.network
         client = httpx.Client(
             transport=self._transport,
-            verify=_tls() if secure else _no_tls(),
-            trust_env=self._settings.trust_env and not local,
+            verify=network.tls() if secure else _no_tls(),
+            proxy=network.opened(proxy),
+            trust_env=False,
             follow_redirects=False,
-            event_hooks={"response": [_forget_location]},
+            event_hooks={"response": [_hide_location]},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # nothing here needs one
-            limits=httpx.Limits(max_connections=4, max_keepalive_connections=keep_alive),
+            limits=httpx.Limits(max_connections=4, max_keepalive_connections=0 if alone else 2),
             headers={
                 "accept": "application/json",
                 "accept-encoding": "identity",
@@ -448,16 +490,26 @@ class Http:
             rng=self._rng,
         )
 
-    def _not_sent(self, method: str, path: str, error: Exception) -> Trouble:
-        host = urlsplit(self._base_url).netloc
+    def _not_sent(self, method: str, path: str, error: Exception, url: str = "") -> Trouble:
+        host = urlsplit(url or self._base_url).netloc
         reason = plain(str(error)) or type(error).__name__
-        not_sent = NotSent(
-            f"cannot reach `{self._who}` at `{host}`: {reason}",
-            hint="check the network, and `base_url` of the provider",
-        )
+        proxy = self._settings.network.proxy_for(url or self._base_url)
+        way = f" through the proxy in `{proxy.variable}`" if proxy else ""
+        hint = "check the network, and `base_url` of the provider"
+        is_distrusted = "CERTIFICATE_VERIFY_FAILED" in reason
+        if is_distrusted:
+            said = self._settings.network.trusted_by()
+            hint = (
+                f"{said} does not hold the authority that signed it: add that, or unset the variable"
+                if said
+                else "if a company's proxy or gateway has an authority of its own, set `SSL_CERT_FILE` to its PEM file"
+            )
+        elif proxy:
+            hint = f"check the proxy in `{proxy.variable}`, or name the host in `NO_PROXY`"
+        not_sent = NotSent(f"cannot reach `{self._who}` at `{host}`{way}: {reason}", hint=hint)
         not_sent.__cause__ = error
         log.debug("%s %s was not sent: %s", method, urlsplit(path).path, reason)
-        return Trouble(not_sent)
+        return Trouble(not_sent, should_retry=False if is_distrusted else None)  # another try meets the same one
 
     def _must_not_be_read_only(self, method: str, path: str) -> None:
         if self._settings.read_only:
@@ -476,9 +528,28 @@ class _Client(NamedTuple):
     deadline: deadline.Deadline
 
 
-def _forget_location(response: httpx.Response) -> None:
-    """No redirect is followed, but httpx reads the address all the same, and stumbles over some that are none."""
-    response.headers.pop("location", None)
+_LOCATION = "runner_location"
+
+
+def _hide_location(response: httpx.Response) -> None:
+    """The library follows no redirect, but reads the address all the same, and stumbles over some that are none."""
+    response.extensions[_LOCATION] = response.headers.pop("location", "")
+
+
+class Moved(Trouble):
+    """A refusal that names another address. It may carry a permission of its own, and is quoted nowhere."""
+
+    def __init__(self, refusal: Trouble, asked: str, location: str) -> None:
+        super().__init__(refusal.error, retry_after=refusal.retry_after, should_retry=refusal.should_retry)
+        self._asked = asked
+        self._location = location
+
+    def url(self) -> str:
+        """The whole address, or what stands in its place."""
+        try:
+            return urljoin(self._asked, self._location)
+        except ValueError:
+            return self._location
 
 
 def _encoding_of(response: httpx.Response) -> str:

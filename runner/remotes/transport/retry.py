@@ -69,10 +69,8 @@ def is_safe_to_repeat(trouble: Trouble) -> bool:
 
 
 def created_nothing(trouble: Trouble) -> bool:
-    """For creates and uploads: only what provably had no effect, whatever `x-should-retry` says."""
-    if isinstance(trouble.error, RateLimited):
-        return trouble.should_retry is not False
-    return isinstance(trouble.error, NotSent)
+    """For creates and uploads: only what provably had no effect, and where another try may end otherwise."""
+    return isinstance(trouble.error, NotSent | RateLimited) and trouble.should_retry is not False
 
 
 def persist(

@@ -12,9 +12,11 @@ import pytest
 
 from runner.errors import NotFound, NotSent, OutcomeUnknown, Refused, RemoteError
 from runner.job.observed import ResultFile
+from runner.remotes.fireworks.profile import STORAGE_HOSTS
 from runner.remotes.fireworks.provider import FireworksProvider
-from runner.remotes.fireworks.storage import Gate, is_public
+from runner.remotes.transport.gate import Gate, is_public
 from runner.remotes.transport.http import Signed
+from runner.remotes.transport.network import Network
 from tests.remotes.fireworks_jobs.fake import KEY, Fake
 from tests.remotes.fireworks_jobs.made import IDS, Opener
 from tests.remotes.making import http_at
@@ -128,12 +130,14 @@ def test_signed_urls_stay_out_of_logs_and_errors(
 
 # -- which URLs are followed
 
+PROXIED = Network({"HTTPS_PROXY": "http://proxy.example:3128"})
 PUBLIC = ["142.250.1.1"]
 GOOD = "https://storage.googleapis.com/b/o?X-Goog-Signature=x"
 
 
 def gate(base: str = "https://api.fireworks.ai", found: list[str] | None = None, **more: object) -> Gate:
-    return Gate(base, resolve=lambda host: PUBLIC if found is None else found, **more)  # type: ignore[arg-type]
+    hosts = (*STORAGE_HOSTS, *more.pop("extra_hosts", ()))  # type: ignore[misc]
+    return Gate(base, hosts, resolve=lambda host: PUBLIC if found is None else found, **more)  # type: ignore[arg-type]
 
 
 def test_the_connection_goes_to_the_address_that_was_judged() -> None:
@@ -143,7 +147,7 @@ def test_the_connection_goes_to_the_address_that_was_judged() -> None:
         {"host": "storage.googleapis.com"},
         {"sni_hostname": "storage.googleapis.com"},
     )
-    assert gate(can_pin=False).admit(GOOD) == Signed(GOOD)
+    assert gate(network=PROXIED).admit(GOOD) == Signed(GOOD, proxy=PROXIED.proxy_for(GOOD))
     assert gate(found=["2a00:1450::1"]).admit(GOOD).url.startswith("https://[2a00:1450::1]/")
 
 
@@ -188,7 +192,7 @@ def test_a_known_host_at_an_inner_address_is_refused(address: str) -> None:
         with pytest.raises(Refused, match="not public"):
             gate(found=found).admit(GOOD)
     with pytest.raises(Refused):
-        gate(found=[address], can_pin=False).admit(GOOD)
+        gate(found=[address], network=PROXIED).admit(GOOD)
 
 
 def test_a_remote_on_this_machine_may_point_to_this_machine_only() -> None:
@@ -213,8 +217,9 @@ def test_a_host_that_cannot_be_found() -> None:
         raise OSError("no such host")
 
     with pytest.raises(NotSent):
-        Gate("https://api.fireworks.ai", resolve=fail).admit(GOOD)
-    assert Gate("https://api.fireworks.ai", resolve=fail, can_pin=False).admit(GOOD) == Signed(GOOD)
+        Gate("https://api.fireworks.ai", STORAGE_HOSTS, resolve=fail).admit(GOOD)
+    proxied = Gate("https://api.fireworks.ai", STORAGE_HOSTS, resolve=fail, network=PROXIED)
+    assert proxied.admit(GOOD) == Signed(GOOD, proxy=PROXIED.proxy_for(GOOD))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
-"""Signed URLs, judged before they are followed: the remote names them, and whoever can change its answers could
-send our rows anywhere, or have us ask machines of the inner network.
+"""Signed URLs and redirects, judged before they are followed.
+
+The remote names them, and whoever can change its answers could send our rows anywhere, or have us ask machines of the
+inner network.
 
 Over https only, to known hosts only, never to an address that is not public; the connection goes to the very address
 that was judged. A remote on this machine may point to this machine, over plain http too.
@@ -15,10 +17,10 @@ from urllib.parse import urlsplit
 
 from runner.errors import NotSent, Refused
 from runner.remotes.transport.http import Signed
+from runner.remotes.transport.network import Network
 from runner.remotes.transport.origins import is_loopback
 from runner.remotes.transport.replies import plain
 
-HOSTS = ("storage.googleapis.com", ".storage.googleapis.com", ".fireworks.ai")
 Resolver = Callable[[str], Sequence[str]]
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z|\[?[0-9A-Fa-f:.]+\]?\Z")
 
@@ -30,26 +32,26 @@ def addresses_of(host: str) -> list[str]:
 
 
 class Gate:
-    """Which signed URLs may be followed, for one base URL.
+    """Which URLs that a remote gives may be followed, for one base URL.
 
-    extra_hosts: exact names, or `.example.com` for every name below it. can_pin: False behind a proxy, which resolves
-    names itself; addresses that the system does know are judged all the same.
+    hosts: of storage; exact names, or `.example.com` for every name below it. A proxy resolves names itself, so behind
+    one nothing is pinned; addresses that the system does know are judged all the same.
     """
 
     def __init__(
         self,
         base_url: str,
-        extra_hosts: Sequence[str] = (),
+        hosts: Sequence[str] = (),
         *,
         resolve: Resolver = addresses_of,
-        can_pin: bool = True,
+        network: Network | None = None,
     ) -> None:
         base = urlsplit(base_url)
         own = (base.hostname or "").lower()
         self._is_local = is_loopback(own)
-        self._hosts = tuple(host.lower() for host in (*HOSTS, *extra_hosts, *(() if self._is_local else (own,))))
+        self._hosts = tuple(host.lower() for host in (*hosts, *(() if self._is_local else (own,))))
         self._resolve = resolve
-        self._can_pin = can_pin
+        self._network = network or Network({})
 
     def admit(self, url: str) -> Signed:
         """The URL, ready to be sent. Raises Refused; its text never holds the URL's query."""
@@ -71,16 +73,17 @@ class Gate:
         return self._pinned(url, host, port)
 
     def _pinned(self, url: str, host: str, port: int | None) -> Signed:
+        proxy = self._network.proxy_for(url)
         try:
             addresses = self._resolve(host)
         except (OSError, UnicodeError) as error:
-            if not self._can_pin:
-                return Signed(url)
+            if proxy:
+                return Signed(url, proxy=proxy)
             raise NotSent(f"cannot find the storage host `{plain(host)}`", hint="check the network") from error
         if not addresses or not all(is_public(address) for address in addresses):
             raise _refused("names an address that is not public", host)
-        if not self._can_pin:
-            return Signed(url)
+        if proxy:
+            return Signed(url, proxy=proxy)
         address = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
         at = address if port is None else f"{address}:{port}"
         name = host if port is None else f"{host}:{port}"
