@@ -91,7 +91,7 @@ def test_a_guard_holds_however_often_it_is_met(lab: Lab) -> None:
     lab.spec(PRICED.replace("Say", "Sing"))
     for _ in range(2):
         done = lab.apply("-y", code=5)
-        assert "150 of 150 answered requests would be asked again" in done.stdout
+        assert "150 that were answered, estimated at $" in done.stdout
         lab.apply("-y", "--confirm-repay", "--max-usd", "0.01", code=5)
     lab.spec(PRICED.replace("Say", "Sing").replace("dataset: rows", "dataset: rows\n    protect: true"))
     for _ in range(2):
@@ -107,7 +107,7 @@ def test_asking_answers_again_on_purpose_is_guarded_too(lab: Lab) -> None:
     lab.rows(150)
     lab.apply("-y")
     lab.run("retry", "answers", "--replace")
-    assert "would be asked again" in lab.apply("-y", code=5).stdout
+    assert "150 that were answered, estimated at $" in lab.apply("-y", code=5).stdout
     assert lab.server.creates() == 1
     lab.apply("-y", "--confirm-repay")
     assert lab.server.creates() == 2

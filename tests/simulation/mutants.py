@@ -44,8 +44,8 @@ _LOST_OR_ERROR = "(_LOST if outcome == Outcome.LOST else _ERROR)"
 _IN_FLIGHT = "            elif entry.batch.is_active:\n                _mark("
 _NEVER = "            elif False:\n                _mark("
 _SHARED = "                states[ordinal] = Row.SHARED\n"
-_ALL_PAGES = "for seen in provider.batches(since) if provider.is_of"
-_FIRST_PAGE = "for seen, _ in zip(provider.batches(since), range(4)) if provider.is_of"
+_ALL_PAGES = "provider.identified(list(provider.batches(since)))"
+_FIRST_PAGE = "provider.identified(list(provider.batches(since))[:4])"
 _SEARCH_FIRST = "    polled, unsearched, is_limited = _after_search(session, guards, refusal, result, polled)\n"
 _INTENT_FIRST = "        self._journal.append(Entry(number, Step.INTENT))\n        try:\n"
 _OPEN_CALL = "(again if can_repeat else held).append(number)"
@@ -63,7 +63,7 @@ MUTANTS = {
     ),
     "the first page of a list is all of it": Mutant("apply/recover.py", _ALL_PAGES, _FIRST_PAGE, "duplicate"),
     "what nobody wanted when it was found is never looked for again": Mutant(
-        "apply/recover.py", "left.add(session.objects.write_set(keys))", "pass", "duplicate", first=630
+        "apply/recover.py", "left.add(name_of_set)", "pass", "duplicate", first=630
     ),
     "what cannot be seen is gone": Mutant("apply/refresh.py", _UNSEEN, _GONE, "lost"),
     "a record before the index it speaks of": Mutant("apply/collect.py", _INDEX_FIRST, _NO_INDEX, "exception"),
