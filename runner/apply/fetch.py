@@ -17,6 +17,7 @@ from runner.apply.lineage import chain_of, last_links, name_of, of_job, shown_fo
 from runner.apply.rawfolder import RawFile, RawFolder
 from runner.apply.session import Session
 from runner.errors import AuthFailed, NotFound, NotSent, OutcomeUnknown, RunnerError, UsageError
+from runner.files import whole
 from runner.job.address import matches
 from runner.job.observed import Observed, ResultFile
 from runner.job.outcomes import NO_LINE, Outcome, place
@@ -25,7 +26,6 @@ from runner.job.recorded import REMOTE, Batch, Stage
 from runner.plan.plan import make
 from runner.remotes.vendor import LineageFile, Provider
 from runner.results.verify import sha256_of
-from runner.results.wholefile import whole
 
 OUTPUT, ERROR = "output", "error"
 _ENTRY = struct.Struct(f">{KEY_BYTES}xQ")

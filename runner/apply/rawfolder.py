@@ -15,8 +15,9 @@ from pathlib import Path
 import msgspec
 
 from runner.errors import UsageError
+from runner.files import whole
 from runner.results.verify import count_lines, sha256_of
-from runner.results.wholefile import target_of, whole
+from runner.results.wholefile import target_of
 
 VERSION = 1
 MANIFEST = "manifest.json"

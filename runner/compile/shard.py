@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple
 
 import msgspec
 
+from runner import files
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Wanted
 from runner.data.files import FileStamp, content_digest, signature
 from runner.errors import DataError, SpecError
@@ -81,9 +82,9 @@ def identity_of(job: Job, lines: Lines) -> str:
 
 def write(path: Path, job: Job, lines: Lines, content: str, parts: Parts) -> None:
     """Write beside `path` and rename. content: digest of the dataset's files as they were compiled."""
-    whole = hashlib.sha256()
+    payload = hashlib.sha256()
     for piece in _payload(parts):
-        whole.update(piece)
+        payload.update(piece)
     header = _Header(
         scheme=SCHEME,
         identity=identity_of(job, lines),
@@ -95,16 +96,11 @@ def write(path: Path, job: Job, lines: Lines, content: str, parts: Parts) -> Non
         has_positions=parts.positions is not None,
         bad=parts.bad,
         notes=parts.notes,
-        sha256=whole.hexdigest(),
+        sha256=payload.hexdigest(),
     )
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(header) + b"\n")
-            file.writelines(_payload(parts))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with files.whole(path, mode=files.PRIVATE, is_durable=False) as out:
+        out.write(msgspec.json.encode(header) + b"\n")
+        out.writelines(_payload(parts))
 
 
 def read(path: Path, job: Job, root: Path, lines: Lines) -> Parts | None:

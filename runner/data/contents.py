@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from runner import files
 from runner.data import media, sniff
 from runner.data.audio import AudioFile
 from runner.errors import DataError, Mark
@@ -143,14 +144,7 @@ class FileMemo:
             records = [record for (record,) in struct.iter_unpack(f"{_RECORD}s", self._packed)]
             records += [key + value for key, value in self._new.items()]
             body = b"".join(sorted(records))
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
-            try:
-                with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as out:
-                    out.write(_MAGIC + hashlib.sha256(body).digest() + body)
-                beside.replace(self._path)
-            finally:
-                beside.unlink(missing_ok=True)
+            files.write(self._path, _MAGIC + hashlib.sha256(body).digest() + body, is_durable=False)
 
 
 def _load(path: Path) -> bytes:

@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Raw
 
 from runner.errors import StateError, UsageError
+from runner.files import BUFFER_BYTES, whole
 from runner.job.outcomes import ENTRY_BYTES, Outcome, pack, place
 from runner.job.packed import KEY_BYTES, Sorter
 from runner.results import parse, recordings
@@ -34,7 +35,6 @@ from runner.results.locate import Source
 from runner.results.names import RESULTS
 from runner.results.parquet import pyarrow_of
 from runner.results.splice import Merged
-from runner.results.wholefile import BUFFER_BYTES, whole
 
 SHOWN = 5  # damaged lines that are named
 MOST_ORIGINS = 64  # of one file, each with an open file of its own

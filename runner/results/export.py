@@ -13,13 +13,14 @@ from msgspec import Raw
 
 from runner.compile.compiled import RowView
 from runner.errors import DataError, UsageError
+from runner.files import whole
 from runner.results import recordings
 from runner.results.answer import NULL
 from runner.results.cells import cell_of, csv_line, guarded
 from runner.results.merge import Writer
 from runner.results.parquet import ParquetRows, pyarrow_of, rows_to
 from runner.results.splice import Merged
-from runner.results.wholefile import target_of, whole
+from runner.results.wholefile import target_of
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 ENDING = ("answer", "error", "batch", "digest", "origin", "response")  # the last columns of a .csv, in this order

@@ -15,6 +15,7 @@ from typing import IO
 import msgspec
 
 from runner.errors import DataError
+from runner.files import whole
 from runner.results.answer import NULL
 from runner.results.merge import Writer
 from runner.results.names import RESULTS, Names, shown
@@ -23,7 +24,7 @@ from runner.results.recordings import ENDING, ending_of, line_form
 from runner.results.splice import Merged
 from runner.results.transcript import content_of, transcript_of
 from runner.results.tree import Found, Tree
-from runner.results.wholefile import folder_of, whole
+from runner.results.wholefile import folder_of
 
 COLUMNS = ("custom_id", "file", "transcript", "sha256", "duration", "language", "speakers", *ENDING)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import filelock
 import msgspec
 
+from runner import files
 from runner.errors import LockedError, StateError, printable
 
 MODELS = "models"  # weights, which may lie elsewhere
@@ -80,7 +81,7 @@ class Held:
 
     def announce(self, url: str, token: str) -> None:
         """Say where we listen; replaces what an earlier server left."""
-        write_private(self.home.live_file, msgspec.json.encode(Live(url, token, os.getpid(), self.id)))
+        files.write(self.home.live_file, msgspec.json.encode(Live(url, token, os.getpid(), self.id)))
 
     def release(self) -> None:
         live = live_record(self.home.root)
@@ -169,16 +170,6 @@ def live_record(root: Path) -> Live | None:
         return None
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file at once, readable by its owner only."""
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(path)
-
-
 def _read(path: Path) -> str | None:
     try:
         return path.read_text("ascii").strip() or None
@@ -194,7 +185,7 @@ def _once(path: Path, size: int) -> str:
         known = _read(path)
         if known:
             return known
-        write_private(path, (word := secrets.token_hex(size)).encode())
+        files.write(path, (word := secrets.token_hex(size)).encode())
         return word
     with open(descriptor, "w", encoding="ascii") as out:
         out.write(word := secrets.token_hex(size))

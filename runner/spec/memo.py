@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from runner import __version__
+from runner import __version__, files
 from runner.job.project import Job, Project
 from runner.spec.files import find_files
 
@@ -73,14 +73,7 @@ def _write(path: Path, project: Project) -> None:
     kept = msgspec.json.encode(_Kept(SCHEME, list(project.files), stamps, time.time_ns(), project), enc_hook=str)
     if _decode(kept).project != project:
         return  # a value that JSON does not carry
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as out:
-            out.write(kept)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    files.write(path, kept, is_durable=False)
 
 
 def _decode(data: bytes) -> _Kept:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from runner import gittree
+from runner import files, gittree
 from runner.errors import BlockedError, StateError
-from runner.state.objects import write_whole
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Home:
                         raise _linked(Path(entry.path))
         ignore = self.folder / ".gitignore"
         if not ignore.exists():
-            write_whole(ignore, b"*\n")
+            files.write(ignore, b"*\n")
 
 
 def _linked(path: Path) -> StateError:

@@ -11,11 +11,11 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
+from runner import files
 from runner.errors import StateError
 from runner.job.outcomes import Outcome
 from runner.state.commits import DAMAGED, Read, commit, header
 from runner.state.grouped import Grouped, Item
-from runner.state.objects import sweep_beside, sync_folder, write_whole
 from runner.state.wave import Entry, State, States, Step
 
 __all__ = ["DiskJournal", "Entry", "Journal", "MemoryJournal", "State", "States", "Step", "read_states"]
@@ -78,7 +78,7 @@ class DiskJournal(Grouped):
             self._raw_size = self.states.raw_bytes
             _cut(raw, self._raw, self._raw_size)
             _cut(path, self._journal, self._size)
-            sync_folder(raw.parent)
+            files.sync_folder(raw.parent)
         except BaseException:
             self.close()
             raise
@@ -123,9 +123,7 @@ def _create(path: Path, raw: Path, rows: int) -> None:
     """A journal without entries: whole or not at all. Answers whose journal is gone are not written over."""
     if raw.exists() and raw.stat().st_size:
         raise StateError(f"`{raw}` holds answers, but `{path}` is gone", hint=DAMAGED)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sweep_beside(path)
-    write_whole(path, header(rows))
+    files.write(path, header(rows))
 
 
 def _opened(path: Path, *, writes: bool = True, may_create: bool = False) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
+from runner import files
 from runner.errors import StateError
 
 
@@ -28,9 +28,7 @@ class Objects:
         """Durably, whole or not at all; its SHA-256 as hex. Raises StateError when it cannot."""
         target = self.folder / name
         try:
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sweep_beside(target)
-            write_whole(target, data)
+            files.write(target, data)
         except OSError as error:
             raise StateError(
                 f"`{target}` cannot be written: {error.strerror}", hint="Nothing was lost; make room and run again"
@@ -59,33 +57,3 @@ class Objects:
 
 
 _REBUILD = "Move `.runner/` away and run `runner apply` again; answers are found again in the outputs and the remote"
-
-
-def write_whole(target: Path, data: bytes) -> None:
-    """A file for its owner alone, durable, whole or not at all; what stood there is replaced. Raises OSError."""
-    beside = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-    except OSError:
-        beside.unlink(missing_ok=True)  # a full disk has no room for it
-        raise
-    sync_folder(target.parent)
-
-
-def sweep_beside(target: Path) -> None:
-    """Remove what commands that were killed left beside a file. Only under the project's lock."""
-    for leftover in target.parent.glob(f"{target.name}.*.part"):
-        leftover.unlink()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,14 +10,14 @@ from runner.state.objects import Objects
 
 def test_what_a_killed_command_left_is_removed_when_the_object_is_written(tmp_path: Path) -> None:
     objects = Objects(tmp_path)
-    (folder := objects.folder_of("b-1")).joinpath("keys.4711.part").write_bytes(b"half")
-    (folder / "index.4711.part").write_bytes(b"of another one")
+    (folder := objects.folder_of("b-1")).joinpath(".keys.99999999.part").write_bytes(b"half")
+    (folder / ".index.99999999.part").write_bytes(b"of another one")
     sha256 = objects.write("b-1/keys", b"whole")
     assert objects.read("b-1/keys", sha256) == b"whole"
-    assert sorted(path.name for path in folder.iterdir()) == ["index.4711.part", "keys"]
+    assert sorted(path.name for path in folder.iterdir()) == [".index.99999999.part", "keys"]
 
 
 def test_what_a_killed_command_left_is_removed_when_a_journal_is_begun(tmp_path: Path) -> None:
-    (tmp_path / "journal.4711.part").write_bytes(b"half")
+    (tmp_path / ".journal.99999999.part").write_bytes(b"half")
     DiskJournal(tmp_path / "journal", tmp_path / "0.jsonl", 3).close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.jsonl", "journal"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from runner import gittree
+from runner import files, gittree
 from runner.errors import NotBound, RunnerError, UsageError
 from runner.remotes.transport.origins import fault_in, host_of, is_loopback
 
@@ -111,7 +111,7 @@ class Bindings:
         if why := _distrust(self._file, self._root):
             raise UsageError(f"`{self._file}` {why}", hint=f"set `{KEY_HOSTS_ENV}={binding}` instead")
         kept = {*_in_file(self._file, self._root), binding}
-        _write(self._file, "".join(f"{one}\n" for one in sorted(kept)))
+        files.write(self._file, "".join(f"{one}\n" for one in sorted(kept)).encode())
         self._bound.add(binding)
         return self._file
 
@@ -119,7 +119,7 @@ class Bindings:
         """Take back what was written down; whether it was there."""
         if self._file is None or binding not in (kept := set(_in_file(self._file, self._root))):
             return False
-        _write(self._file, "".join(f"{one}\n" for one in sorted(kept - {binding})))
+        files.write(self._file, "".join(f"{one}\n" for one in sorted(kept - {binding})).encode())
         self._bound.discard(binding)
         return True
 
@@ -194,14 +194,3 @@ def _distrust(file: Path, root: Path | None) -> str:
         if stat.S_IMODE(about.st_mode) & 0o022:
             return "can be written by others"
     return ""
-
-
-def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(file)

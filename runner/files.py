@@ -1,0 +1,84 @@
+"""Files that appear whole or not at all: written beside, synced, renamed."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+BUFFER_BYTES = 1 << 20
+PRIVATE = 0o600
+_SUFFIX = ".part"
+
+
+@contextmanager
+def whole(path: Path, *, mode: int = 0o644, is_durable: bool = True, keeps_equal: bool = False) -> Iterator[BinaryIO]:
+    """A file to write, which becomes `path` when the block ends well and vanishes when it does not.
+
+    Missing folders are made, and what killed processes left beside it is removed. mode: before the umask; of a private
+    file, the folder is private as well. is_durable: it survives a power cut from the moment the block has ended.
+    keeps_equal: a file with the same bytes is left as it is. Raises OSError; a full disk leaves what was there before.
+    """
+    path.parent.mkdir(mode=0o700 if mode == PRIVATE else 0o777, parents=True, exist_ok=True)
+    _sweep(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    with suppress(FileNotFoundError):
+        beside.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with open(os.open(beside, flags, mode), "wb", buffering=BUFFER_BYTES) as out:
+            yield out
+            out.flush()
+            if is_durable:
+                os.fsync(out.fileno())
+        if keeps_equal and path.is_file() and filecmp.cmp(beside, path, shallow=False):
+            beside.unlink()
+            return
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+    if is_durable:
+        sync_folder(path.parent)
+
+
+def write(path: Path, data: bytes, *, is_durable: bool = True) -> None:
+    """A private file with just these bytes, in place of what stood there. Raises OSError."""
+    with whole(path, mode=PRIVATE, is_durable=is_durable) as out:
+        out.write(data)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename durable; where a file system cannot, the rename is still atomic."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes that were killed left beside `path`."""
+    prefix = f".{path.name}."
+    for name in os.listdir(path.parent):  # noqa: PTH208  # names only, and no pattern: they may hold `[`
+        middle = name[len(prefix) : -len(_SUFFIX)]
+        if not (name.startswith(prefix) and name.endswith(_SUFFIX) and middle.isdecimal()):
+            continue
+        if not _is_alive(int(middle)):
+            with suppress(OSError):
+                (path.parent / name).unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
