@@ -101,6 +101,10 @@ class LockedError(RunnerError):
     exit_code = 6
 
 
+# No remote's: what cannot be written down must not be done, so these end a command where others stop one job.
+OF_OUR_MEMORY = (StateError, LockedError)
+
+
 class BlockedError(RunnerError):
     exit_code = 5
 

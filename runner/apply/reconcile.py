@@ -23,8 +23,8 @@ from runner.apply.session import Session
 from runner.apply.settle import settle_all
 from runner.apply.submission import as_met
 from runner.errors import (
+    OF_OUR_MEMORY,
     BlockedError,
-    LockedError,
     NotFound,
     NotSent,
     OutcomeUnknown,
@@ -399,6 +399,8 @@ def _adopted(session: Session, plan: Plan) -> tuple[int, list[StepError], set[st
     for name in sorted(names):
         try:
             adopted += _searched(session, name)
+        except OF_OUR_MEMORY:
+            raise
         except RunnerError as error:
             jobs = [address for address, provider in providers.items() if provider == name]
             if isinstance(error, RateLimited):
@@ -428,7 +430,7 @@ def _submit(session: Session, result: Result, submission: Submission) -> Batch |
             batch, error = _carry_on(session, batch, _agreed)
             if error:
                 raise error
-    except LockedError:
+    except OF_OUR_MEMORY:
         raise
     except RunnerError as error:
         if not session.remotes.lost_sight(job.provider):
@@ -484,6 +486,8 @@ def _resubmit_deferred(session: Session, result: Result, unwanted: set[str], ref
                 result.stopped[batch.owner] = StepError(refused, batch.owner, batch.key)
                 continue
             submit.create(session, provider, batch)
+        except OF_OUR_MEMORY:
+            raise
         except RunnerError as error:
             result.stopped[batch.owner] = StepError(as_met(error), batch.owner)
 

@@ -10,7 +10,7 @@ from runner.apply.errors import StepError
 from runner.apply.refresh import CLOCK_SLACK, cancel_twin
 from runner.apply.session import Session
 from runner.apply.submission import CONFLICT, as_met, submission_of
-from runner.errors import Refused, RemoteError, RunnerError
+from runner.errors import OF_OUR_MEMORY, Refused, RemoteError, RunnerError
 from runner.job import lifecycle
 from runner.job.capabilities import Search
 from runner.job.observed import Observed
@@ -40,6 +40,8 @@ def settle(session: Session, batch: Batch) -> Batch:
             return _save(session, batch.but(trouble=refused.message))
         _save(session, lifecycle.dropped(batch, refused.message))
         raise as_met(refused) from refused
+    except OF_OUR_MEMORY:
+        raise
     except RunnerError as error:
         return _save(session, batch.but(trouble=error.message))
     if found.ours:
@@ -130,6 +132,8 @@ def settle_all(session: Session, batches: Sequence[Batch]) -> list[StepError]:
                         f"{batch.owner}: it is not known whether an earlier create took effect: {settled.trouble}",
                         hint="Run `runner apply` again when the remote can be reached; nothing is sent until then",
                     )
+            except OF_OUR_MEMORY:
+                raise
             except RunnerError as error:
                 errors.append(StepError(error, batch.owner, batch.key))
     return errors
