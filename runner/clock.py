@@ -9,7 +9,12 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time (aware, UTC) for records, monotonic seconds for waiting."""
+    """Wall time (aware, UTC) for records, monotonic seconds for waiting.
+
+    until: the monotonic second at which the command's time is over, as `--wait` says; None where it has no bound.
+    """
+
+    until: float | None
 
     def now(self) -> datetime: ...
     def monotonic(self) -> float: ...
@@ -20,6 +25,7 @@ class RealClock:
     """The machine's clock. `sleep` is cut short once `stop` is set."""
 
     def __init__(self, stop: threading.Event | None = None) -> None:
+        self.until: float | None = None
         self._stop = stop or threading.Event()
 
     def now(self) -> datetime:
@@ -36,6 +42,7 @@ class FastClock:
     """Starts at a fixed instant; `sleep` moves it instead of waiting."""
 
     def __init__(self, start: datetime = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)) -> None:
+        self.until: float | None = None
         self._now = start
         self._elapsed = 0.0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runner.apply.refresh import is_late
 from runner.apply.session import Session
+from runner.apply.sizes import largest_results
 from runner.errors import NotFound, OutcomeUnknown, RemoteError
 from runner.job import lifecycle
 from runner.job.observed import Observed, Phase, ResultFile
@@ -58,7 +59,7 @@ def _download(session: Session, batch: Batch, seen: Observed) -> tuple[list[tupl
     for offered in seen.result_files:
         file = folder / f"{len(had)}.jsonl"
         try:
-            sizes.append(provider.download(offered, file))
+            sizes.append(provider.download(offered, file, largest_results(batch)))
         except NotFound as error:
             gone = error
             sizes.append(GONE)

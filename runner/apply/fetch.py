@@ -16,6 +16,7 @@ from pathlib import Path
 from runner.apply.lineage import chain_of, last_links, name_of, of_job, shown_for
 from runner.apply.rawfolder import RawFile, RawFolder
 from runner.apply.session import Session
+from runner.apply.sizes import largest_results
 from runner.errors import AuthFailed, NotFound, NotSent, OutcomeUnknown, RunnerError, UsageError
 from runner.files import whole
 from runner.job.address import matches
@@ -254,7 +255,7 @@ def _from_remote(work: _Work, address: str, batch: Batch) -> None:
             file = work.folder.add(
                 name_of(batch),
                 _file_name(offered),
-                partial(provider.download, offered),
+                partial(provider.download, offered, cap_bytes=largest_results(batch)),
                 address=address,
                 job=batch.remote_id,
                 kind=offered.kind,

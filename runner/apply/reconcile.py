@@ -86,7 +86,7 @@ def apply(
 ) -> Result:
     """Reconcile until everything is settled, blocked, or `wait_seconds` are over (None: no bound, 0: one pass)."""
     started = session.clock.monotonic()
-    session.until = started + wait_seconds if wait_seconds else None
+    session.clock.until = started + wait_seconds if wait_seconds else None
     result: Result | None = None
     pause = 0.0
     while True:

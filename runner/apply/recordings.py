@@ -102,7 +102,7 @@ class Round:
 
     def _is_over(self) -> bool:
         """Whether the command was told to wait no longer."""
-        return self._session.until is not None and self._clock.monotonic() >= self._session.until
+        return self._clock.until is not None and self._clock.monotonic() >= self._clock.until
 
     def _may_send(self) -> bool:
         return self.halt is None and self._clock.monotonic() >= self._schedule.not_before

@@ -61,7 +61,6 @@ class Session:
     shadow: Shadow | None = None  # in a rehearsal
     drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by batch
     live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
-    until: float | None = None  # monotonic seconds: what takes long ends then, and goes on in the next command
     parallelism: int | None = None  # calls at once, where each request is a call of its own
     pool: Callable[[int], Executor] = threads
     journal: Callable[[Path, Path, int], Journal] = DiskJournal  # of a wave: its file, that of its answers, recordings

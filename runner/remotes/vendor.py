@@ -127,6 +127,9 @@ class LineageFile(msgspec.Struct, frozen=True):
     parent: str = ""  # remote id of the batch that this one continued
 
 
+LARGEST_FILE = 64 * 1024**3  # bytes: no batch result comes near; a disk is fuller sooner
+
+
 class Provider(Protocol):
     """One remote API. Raises the RemoteError family only; keys appear in no message."""
 
@@ -177,10 +180,11 @@ class Provider(Protocol):
         """What the remote lists, newest first, page by page, back to `since` (all of it when None)."""
         ...
 
-    def download(self, file: ResultFile, to: Path) -> int:
+    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE) -> int:
         """Stream a result file to `to` (written beside, renamed when whole); its size in bytes.
 
-        Cut downloads are resumed or begun again; raises OutcomeUnknown when it stays incomplete.
+        Cut downloads are resumed or begun again; raises OutcomeUnknown when it stays incomplete, and RemoteError when
+        it grows above `cap_bytes`.
         """
         ...
 

@@ -130,7 +130,7 @@ class Clone:
             (self.root / f"data/{dataset}.csv").write_text(wanted.table(dataset))
 
     def environ(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "TMPDIR") if name in os.environ}
         home = str(self.root.parent / f"home-{self.name}")
         kept |= {"HOME": home, "RUNNER_HOME": home, "LAB_KEY": KEY, "PYTHONWARNINGS": "error"}
         if self.ahead:

@@ -76,6 +76,7 @@ class Hurried:
     """A clock that runs `RATE` times as fast as the machine's."""
 
     def __init__(self, stop: threading.Event) -> None:
+        self.until: float | None = None
         self._stop = stop
         self._started = time.monotonic()
         self._began = datetime.now(UTC)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from runner.clock import FastClock
 from runner.errors import OutcomeUnknown
 from runner.remotes.transport import listing
 from runner.remotes.transport.listing import Incomplete, Order, Page
@@ -17,7 +18,7 @@ NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
 
 
 def walked(pages: Mapping[str, Page]) -> list[str]:
-    return [raw["id"] for page in listing.walk(lambda place: pages[place], "id") for raw in page]
+    return [raw["id"] for page in listing.walk(lambda place: pages[place], "id", FastClock()) for raw in page]
 
 
 def page(ids: str, following: str = "", *, is_sure: bool = True) -> Page:
@@ -85,8 +86,23 @@ def test_a_list_without_end_is_left(ids: Any) -> None:
         return page(ids(number), str(number))
 
     with pytest.raises(Incomplete, match="does not end"):
-        list(listing.walk(turn, "id"))
+        list(listing.walk(turn, "id", FastClock()))
     assert next(numbers) <= listing.MOST_PAGES + 1
+
+
+def test_a_list_has_its_time_and_what_is_done_with_it_does_not_count() -> None:
+    clock = FastClock()
+    numbers = count(1)
+
+    def turn(place: str) -> Page:
+        clock.sleep(60.0)
+        number = next(numbers)
+        return page(chr(number), str(number))
+
+    with pytest.raises(Incomplete, match="pages came in 11 minutes"):
+        for _ in listing.walk(turn, "id", clock):
+            clock.sleep(300.0)
+    assert next(numbers) == 12
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnkno
 from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.observed import Found, Observed, Origin, Phase, ResultFile
 from runner.remotes.openai.stamps import is_of
-from runner.remotes.vendor import LineageFile, Submission, Upload
+from runner.remotes.vendor import LARGEST_FILE, LineageFile, Submission, Upload
 from tests.simulation.remote import Remote, RemoteBatch
 from tests.simulation.rows import PROVIDER
 from tests.simulation.world import BEGIN, Crash, World
@@ -215,7 +215,7 @@ class SimulatedProvider:
 
     # -- results
 
-    def download(self, file: ResultFile, to: Path) -> int:
+    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE) -> int:
         self._ask("download")
         content = self._remote.content(file.ref)
         if content is None:

@@ -103,6 +103,7 @@ class SimulatedClock:
     """The clock of one applier: `sleep` moves the world."""
 
     def __init__(self, world: World) -> None:
+        self.until: float | None = None
         self._world = world
 
     def now(self) -> datetime:

@@ -26,7 +26,7 @@ def walk(http: Http, path: str, field: str, since: datetime | None) -> Iterator[
         return listing.Page(_objects_in(answer, field), listing.place_in(answer, "nextPageToken"))
 
     order = listing.Order(since)
-    for page in listing.walk(turn, "name"):
+    for page in listing.walk(turn, "name", http.clock):
         times = [time_in(raw, "createTime") for raw in page]
         yield from (raw for raw, at in zip(page, times, strict=True) if not order.is_old(at))
         if order.has_passed(times):

@@ -19,7 +19,7 @@ from runner.remotes.fireworks.names import is_project_of
 from runner.remotes.fireworks.profile import Profile, capabilities_of
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
-from runner.remotes.vendor import PROJECT_CHARS, LineageFile, Submission, Upload
+from runner.remotes.vendor import LARGEST_FILE, PROJECT_CHARS, LineageFile, Submission, Upload
 
 
 class FireworksProvider:
@@ -69,8 +69,8 @@ class FireworksProvider:
     def batches(self, since: datetime | None = None) -> Iterator[Observed]:
         return self._jobs.listed(since)
 
-    def download(self, file: ResultFile, to: Path) -> int:
-        return self._files.download(file.ref, to)
+    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE) -> int:
+        return self._files.download(file.ref, to, cap_bytes)
 
     def download_input(self, observed: Observed, to: Path) -> int:
         """The input of a job; of one that continues others, the whole input of the first."""

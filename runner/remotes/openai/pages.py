@@ -29,7 +29,7 @@ def walk(
         objects = _objects_in(answer, what)
         return listing.Page(objects, *_following(answer, objects, how))
 
-    return iter(()) if how.style == "absent" else listing.walk(turn, "id")
+    return iter(()) if how.style == "absent" else listing.walk(turn, "id", http.clock)
 
 
 def _query(how: Listing, query: Mapping[str, str | int] | None, place: str) -> Query:

@@ -14,7 +14,9 @@ from runner.remotes.openai import batch, files, stamps
 from runner.remotes.openai.profiles import Profile, capabilities_of
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
-from runner.remotes.vendor import LineageFile, Submission, Upload
+from runner.remotes.vendor import LARGEST_FILE, LineageFile, Submission, Upload
+
+LARGEST_UPLOAD = 2 * 10**9  # bytes: limits may have been wider when a file of ours was sent
 
 
 class OpenAIProvider:
@@ -69,8 +71,8 @@ class OpenAIProvider:
     def batches(self, since: datetime | None = None) -> Iterator[Observed]:
         return batch.listed(self._http, self.profile, since)
 
-    def download(self, file: ResultFile, to: Path) -> int:
-        return self._fetch(file.ref, to)
+    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE) -> int:
+        return self._fetch(file.ref, to, cap_bytes)
 
     def lineage(self, remote_id: str) -> list[LineageFile]:
         """The batch's own files: nothing continues another batch here."""
@@ -82,7 +84,7 @@ class OpenAIProvider:
     def download_input(self, observed: Observed, to: Path) -> int:
         if not observed.input_ref:
             raise NotFound(f"the remote does not say which file batch `{observed.remote_id}` was made from")
-        return self._fetch(observed.input_ref, to)
+        return self._fetch(observed.input_ref, to, max(self.profile.limits.bytes, LARGEST_UPLOAD))
 
     def cancel(self, remote_id: str) -> Observed:
         return batch.cancel(self._http, self.profile, remote_id)
@@ -90,6 +92,7 @@ class OpenAIProvider:
     def close(self) -> None:
         self._http.close()
 
-    def _fetch(self, file_id: str, to: Path) -> int:
+    def _fetch(self, file_id: str, to: Path, cap_bytes: int) -> int:
         path = files.path_to(self.profile.paths.file_content, file_id)
-        return self._http.download(path, to, can_resume=self.profile.content.range, moved=self._gate.admit)
+        can_resume = self.profile.content.range
+        return self._http.download(path, to, can_resume=can_resume, cap_bytes=cap_bytes, moved=self._gate.admit)

@@ -7,6 +7,7 @@ interim replies before it.
 from __future__ import annotations
 
 import functools
+import math
 import ssl
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,18 +15,24 @@ from typing import Any
 import httpcore
 import httpx
 
+from runner.clock import Clock
+
+GRACE_SECONDS = 5.0  # for a reply that is under way when the command's time is over
+
 
 class Deadline:
     """How long we wait in all for the reply to what was sent last. One for each client, which has one call at a time.
 
-    seconds: None while there is no limit, as for the body of a large file.
+    seconds: None while there is no limit, as for the body of a large file. ends: whether a reply is given up when the
+    command's time is over, as one can be that is only read; the outcome of a create must not be left open for that.
     Only waiting counts, and no read for more than its own timeout: a process that was stopped and goes on finds its
     reply.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, clock: Clock, *, ends: bool) -> None:
         self.seconds: float | None = None
-        self._monotonic = monotonic
+        self._clock = clock
+        self._ends = ends
         self._waited = 0.0
 
     def begin(self) -> None:
@@ -34,17 +41,29 @@ class Deadline:
 
     def wait(self, read: Callable[[float | None], bytes], timeout: float | None) -> bytes:
         """What `read` gives within `timeout`, and within what is left. Raises httpcore.ReadTimeout."""
-        if self.seconds is not None:
-            left = self.seconds - self._waited
-            if left <= 0:
-                raise httpcore.ReadTimeout(f"the reply is not whole after {self.seconds:.0f} s")
-            timeout = left if timeout is None else min(left, timeout)
-        since = self._monotonic()
+        since = self._clock.monotonic()
+        left, why = self._left(since)
+        if left <= 0:
+            raise httpcore.ReadTimeout(why)
+        is_ours = timeout is None or left < timeout
+        bound = None if is_ours and math.isinf(left) else left if is_ours else timeout
         try:
-            return read(timeout)
+            return read(bound)
+        except httpcore.ReadTimeout as error:
+            raise httpcore.ReadTimeout(why) if is_ours else error from error
         finally:
-            waited = self._monotonic() - since
-            self._waited += waited if timeout is None else min(waited, timeout)
+            waited = self._clock.monotonic() - since
+            self._waited += waited if bound is None else min(waited, bound)
+
+    def _left(self, now: float) -> tuple[float, str]:
+        """Seconds, and what is to be said once they are over."""
+        reply = math.inf if self.seconds is None else self.seconds - self._waited
+        command = math.inf
+        if self._ends and self._clock.until is not None:
+            command = self._clock.until + GRACE_SECONDS - now
+        if command < reply:
+            return command, "the time of this command is over"
+        return reply, f"the reply is not whole after {self.seconds or 0:.0f} s"
 
 
 def keep(client: httpx.Client, deadline: Deadline) -> None:

@@ -24,6 +24,7 @@ CAP = 64 * 1024**3  # bytes: no batch result comes near; a disk is fuller sooner
 LARGEST_RATIO = 200  # decoded over received bytes; JSON lines reach about 30
 RATIO_FREE = 16 * 1024 * 1024  # decoded bytes before the ratio is looked at
 STEP = 64 * 1024  # a cut download that came this much further is simply continued
+LONGEST_SECONDS = 6 * 3600.0  # for one file in all; 10 GB at half a megabyte a second
 STALL_SECONDS = 120.0
 STALL_BYTES = 64 * 1024  # fewer in STALL_SECONDS is a stall
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z")
@@ -100,6 +101,7 @@ class _Download:
         self._opener = opener
         self._file = file
         self._policy = policy
+        self._began = policy.clock.monotonic()
         self._best = 0  # the furthest any attempt came
         self._etag = ""
         self._total: int | None = None
@@ -191,11 +193,15 @@ class _Download:
         self.size += len(chunk)
 
     def _check_size(self, incoming: Incoming) -> None:
+        if self._policy.clock.monotonic() - self._began > LONGEST_SECONDS:
+            raise Trouble(_incomplete(f"it took over {LONGEST_SECONDS / 3600:.0f} hours"), should_retry=False)
         too_much = self.size > self._policy.cap_bytes
         if incoming.encoded and self.size > RATIO_FREE:
             too_much = too_much or self.size > LARGEST_RATIO * max(1, incoming.received())
         if too_much:
-            error = RemoteError(f"the download grew to {self.size:,} bytes and was stopped")
+            error = RemoteError(
+                f"the download grew to {self.size:,} bytes and was stopped: no answer to what was asked is that long"
+            )
             raise Trouble(error, should_retry=False)
 
     def _went_further(self) -> bool:

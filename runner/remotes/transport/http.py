@@ -151,6 +151,10 @@ class Http:
     def network(self) -> Network:
         return self._settings.network
 
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
     # -- calls that change nothing, or nothing more when repeated
 
     def get_json(self, path: str, query: Query | None = None) -> Any:
@@ -471,7 +475,7 @@ class Http:
                 "user-agent": f"runner/{__version__}",
             },
         )
-        limit = deadline.Deadline(self._clock.monotonic)
+        limit = deadline.Deadline(self._clock, ends=not alone)
         deadline.keep(client, limit)
         return _Client(client, limit)
 

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from runner.clock import Clock
 from runner.errors import OutcomeUnknown
 from runner.remotes.transport.replies import plain
 
 SLACK = timedelta(minutes=10)  # between our clock and the remote's
 MOST_PAGES = 10_000  # a million objects and more: such a list does not end
+LONGEST_SECONDS = 600.0  # for one list
 MOST_BARREN = 20  # pages in a row without anything new
 
 Object = Mapping[str, Any]
@@ -51,16 +53,20 @@ def place_in(answer: Object, field: str) -> str:
             raise Incomplete(f"a list of the remote goes on at a place that is none: {plain(str(other))}")
 
 
-def walk(turn: Callable[[str], Page], name: str) -> Iterator[list[Object]]:
+def walk(turn: Callable[[str], Page], name: str, clock: Clock) -> Iterator[list[Object]]:
     """Pages of objects not seen before, `turn` by `turn` from the first (whose place is empty).
 
     name: the field that tells objects apart. Raises Incomplete when the list goes round, or never ends.
     """
     seen: set[Any] = set()
     places: set[str] = {""}
-    place, barren = "", 0
-    for _ in range(MOST_PAGES):
+    place, barren, spent = "", 0, 0.0
+    for number in range(MOST_PAGES):
+        if spent > LONGEST_SECONDS:
+            raise Incomplete(f"a list of the remote does not end: {number:,} pages came in {spent / 60:.0f} minutes")
+        since = clock.monotonic()
         page = turn(place)
+        spent += clock.monotonic() - since
         fresh = [raw for raw in page.objects if raw[name] not in seen]
         seen.update(raw[name] for raw in fresh)
         if fresh:

@@ -94,7 +94,8 @@ def persist(
             wait = patience.wait_after(trouble, tried, rng) if may_repeat(trouble) else None
             tried += 1
             gives_up = wait is None or tried >= patience.tries
-            if wait is None or gives_up or not _slept(clock, wait, until=started + patience.total_seconds):
+            until = min(started + patience.total_seconds, math.inf if clock.until is None else clock.until)
+            if wait is None or gives_up or not _slept(clock, wait, until):
                 raise trouble.error from trouble.error.__cause__
 
 
