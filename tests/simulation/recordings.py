@@ -41,6 +41,7 @@ class SimulatedAudio(CompiledAudio):
 
     def __init__(self, job: AudioJob, rows: Iterable[Row], world: World) -> None:
         self.job = job
+        self.bad, self.notes = 0, ()
         self.root = Path()
         self._rows = sorted(rows)
         self._world = world

@@ -54,6 +54,9 @@ class JobSpec:
 class CompiledRows:
     """Implements `compile.compiled.Compiled`."""
 
+    bad = 0
+    notes = ()
+
     def __init__(self, rows: list[Row], world: World) -> None:
         self._rows = list(rows)
         self._world = world
