@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from runner.apply.session import Session
 from runner.job.desired import Desired
@@ -17,7 +18,8 @@ from runner.job.recorded import REMOTE, Batch, JobRecord, Stage
 from runner.plan.change import JobPlan
 from runner.plan.plan import Plan, Recorded
 from runner.plan.remaining import BatchRows, JobRows, Row
-from runner.results import export, folder, stamp
+from runner.results import columns, export, folder, kinds, stamp
+from runner.results.answer import TEXT, Wanted
 from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, Writer, merge
 from runner.results.names import RESULTS, Names
@@ -103,12 +105,14 @@ def is_folder(output: str) -> bool:
 
 def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> str:
     """Hex digest over everything an output is made of: its rows, in order, and the outcomes that may be shown."""
-    total = hashlib.sha256(f"results/1 {session.compiled[job.address].made_of()}\n".encode())
+    spec = _spec_of(session, job.address)
+    total = hashlib.sha256(f"results/{columns.FORMAT} {session.compiled[job.address].made_of()}\n".encode())
+    shape = (about_of(spec), wanted_of(spec), spec.columns, spec.strict_answers, spec.csv_guard)
+    total.update(f"{shape!r}\n".encode())
     total.update(job.keys)
     for entry in _sources(job, rows, recorded):
         total.update(f"{entry.batch.key} {entry.batch.index_sha256} {entry.batch.generation}\n".encode())
     if is_folder(job.output):  # the patterns decide what transcripts are called
-        spec = _spec_of(session, job.address)
         total.update(repr(spec.patterns if isinstance(spec, AudioJob) else ()).encode())
     return total.hexdigest()
 
@@ -140,7 +144,8 @@ def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) ->
             sources,
             writer,
             states=rows.states.translate(_UNSETTLED),
-            parse_json=_wants_json(spec),
+            wanted=wanted_of(spec),
+            is_strict=spec.strict_answers,
         ).with_bad(job.bad)
     path = session.outputs_root / job.output
     session.records.save(_record(session, job, rows, recorded, accounting, path))
@@ -156,15 +161,12 @@ def _writer(session: Session, spec: AnyJob) -> AbstractContextManager[Writer]:
     root, compiled = session.outputs_root, session.compiled[spec.address]
     path = root / spec.output
     match spec:
-        case Job():
-            columns = export.columns_of(compiled.rows()) if path.suffix == ".csv" else ()
-            return export.writer_for(path, root, columns=columns)
         case AudioJob() if is_folder(spec.output):
             suffix = suffix_of(dict(spec.fields))
             names = Names(spec.patterns, suffix, lambda: (row.custom_id for row in compiled.rows()))
             return folder.writer_for(path, root, names)
-        case AudioJob():
-            return export.recordings_writer_for(path, root)
+        case _:
+            return export.writer_for(path, root, _table(session, spec), is_guarded=spec.csv_guard)
 
 
 def _sources(job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]:
@@ -203,9 +205,57 @@ def _whole_failure(batch: Batch) -> dict[str, object] | None:
     return {"code": batch.failure.code, "message": batch.failure.message, "status": None, "retryable": False}
 
 
-def _wants_json(spec: AnyJob) -> bool:
-    wanted = spec.prompt.response_format if isinstance(spec, Job) else None
-    return wanted is not None and wanted.get("type") in ("json_object", "json_schema")
+def _table(session: Session, spec: AnyJob) -> columns.Table:
+    """The columns of a job's results. A table of rows has to know those of the input before its first line."""
+    suffix, is_of_recordings = Path(spec.output).suffix.lower(), isinstance(spec, AudioJob)
+    about = about_of(spec)
+    known = columns.ours(about, is_of_recordings=is_of_recordings).keys()
+    needs_input = not is_of_recordings and (suffix != ".jsonl" or bool(set(spec.columns) - known))
+    rows = session.compiled[spec.address].rows() if needs_input else ()
+    given = columns.input_of((row.row_json for row in rows), typed=suffix == ".parquet")
+    return columns.table(suffix, about, given, chosen=spec.columns, is_of_recordings=is_of_recordings)
+
+
+def about_of(spec: AnyJob) -> columns.About:
+    """What a job says of each of its lines."""
+    price = spec.model.price
+    schema = _format_of(spec).get("schema")
+    return columns.About(
+        job=spec.name,
+        model=spec.model.key,
+        cell=spec.cell,
+        usd_per_million=(price.input, price.output) if price and price.per_minute is None else None,
+        usd_per_minute=price.per_minute if price else None,
+        answer=None if schema is None else kinds.of_schema(schema),
+    )
+
+
+def wanted_of(spec: AnyJob) -> Wanted:
+    """Whether a job asks for JSON, and whether for an object."""
+    asked = _format_of(spec)
+    if asked.get("type") not in ("json_object", "json_schema"):
+        return TEXT
+    schema = asked.get("schema")
+    is_object = asked["type"] == "json_object" or (isinstance(schema, Mapping) and schema.get("type") == "object")
+    return Wanted(is_json=True, is_object=is_object)
+
+
+def _format_of(spec: AnyJob) -> Mapping[str, Any]:
+    """What a job says of the form of its answers: `type`, and `schema` where it gives one.
+
+    It stands in the prompt, or in the params of the model: under `response_format`, or inside of `text`, where the
+    responses endpoint has it without the wrapper around the schema.
+    """
+    if not isinstance(spec, Job):
+        return {}
+    text = spec.model.params.get("text")
+    inside = text.get("format") if isinstance(text, Mapping) else None
+    asked = spec.prompt.response_format or spec.model.params.get("response_format") or inside
+    if not isinstance(asked, Mapping):
+        return {}
+    wrapper = asked.get("json_schema")
+    schema = wrapper.get("schema") if isinstance(wrapper, Mapping) else asked.get("schema")
+    return {"type": asked.get("type"), "schema": schema}
 
 
 def _record(
@@ -228,5 +278,7 @@ def _record(
         unknown=accounting.unknown,
         needs_decision=accounting.needs_decision,
         missing=accounting.missing,
+        flaws=dict(accounting.flaws),
+        flawed_object=session.objects.write_set(accounting.flawed) if accounting.flawed else "",
         written_at=session.clock.now(),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from runner.cli import sums, voice
@@ -35,6 +35,7 @@ class JobStanding:
     output: str
     written_at: datetime | None
     possible_duplicates: int = 0  # requests that were sent again though an earlier try may have been accepted
+    flawed_ok: Mapping[str, int] = field(default_factory=dict)  # among `ok`, by `finish`: answers that are none
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def job_standing(job: JobPlan, record: JobRecord | None, asked: Sequence[Batch |
         output=record.output if record and written_at else "",
         written_at=written_at,
         possible_duplicates=possible_duplicates(job.address, asked),
+        flawed_ok=record.flaws if record and not record.flawed_object else {},
     )
 
 

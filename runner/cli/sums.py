@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from runner.results.finish import told
+
 
 class Sums(Protocol):
     """ok + error + not_sent + in_flight + unknown + needs_decision = wanted."""
@@ -25,7 +27,10 @@ class Sums(Protocol):
 
 
 def parts_of(sums: Sums) -> list[str]:
-    """`40 ok`, `1 error`, then of the rows without an outcome whatever there is. Together: all that are wanted."""
+    """`40 ok`, `1 error`, then of the rows without an outcome whatever there is. Together: all that are wanted.
+
+    Of those that are ok it is said how many answers are none: `2 of them cut at the token limit`.
+    """
     unsettled = (
         (sums.not_sent, "not sent"),
         (sums.in_flight, "in flight"),
@@ -33,8 +38,9 @@ def parts_of(sums: Sums) -> list[str]:
         (sums.needs_decision, "needs a decision" if sums.needs_decision == 1 else "need a decision"),
         (getattr(sums, "missing", 0), "missing"),
     )
-    told = [f"{number:,} {words}" for number, words in unsettled if number]
-    return [f"{sums.ok:,} ok", f"{sums.error:,} error", *told]
+    waiting = [f"{number:,} {words}" for number, words in unsettled if number]
+    flaws = told(getattr(sums, "flawed_ok", {}))
+    return [f"{sums.ok:,} ok", *([flaws] if flaws else []), f"{sums.error:,} error", *waiting]
 
 
 def line_of(address: str, output: str, sums: Sums) -> str:

@@ -93,6 +93,9 @@ class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
     budget: float | None = None  # USD
     protect: bool = False
     tags: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()  # of the results file, in order; empty for the usual ones
+    strict_answers: bool = False  # an answer that is none (cut, refused, not the JSON asked for) is an error
+    csv_guard: bool = True  # an apostrophe before what a spreadsheet would run as a formula
     mark: Mark = Mark("")
     output_mark: Mark = Mark("")
     window_mark: Mark = Mark("")

@@ -141,6 +141,8 @@ class JobRecord(msgspec.Struct, frozen=True):
     unknown: int = 0
     needs_decision: int = 0
     missing: int = 0
+    flaws: dict[str, int] = {}  # answers that are none (cut, refused, ...), by how they ended
+    flawed_object: str = ""  # of a job whose answers have to be good: the object that holds the keys of those
     written_at: datetime | None = None
     schema: int = SCHEMA
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 import shutil
 import struct
 import sys
 import tempfile
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 from msgspec import Raw
@@ -26,10 +27,11 @@ from runner.errors import StateError, UsageError
 from runner.files import BUFFER_BYTES, whole
 from runner.job.outcomes import ENTRY_BYTES, Outcome, pack, place
 from runner.job.packed import KEY_BYTES, Sorter
-from runner.results import parse, recordings
+from runner.results import parse
 from runner.results.answer import NULL
 from runner.results.cells import unguarded
-from runner.results.export import ENDING, PARQUET_COLUMNS, SUFFIXES, JsonlWriter
+from runner.results.columns import NEEDED, About, table
+from runner.results.export import SUFFIXES, JsonlWriter
 from runner.results.lines import scan
 from runner.results.locate import Source
 from runner.results.names import RESULTS
@@ -39,6 +41,11 @@ from runner.results.splice import Merged
 SHOWN = 5  # damaged lines that are named
 MOST_ORIGINS = 64  # of one file, each with an open file of its own
 BATCH = "adopted"  # stands for the batch where a line names none
+
+# How what is read back is kept: as in our own .jsonl, without the rows.
+_SHELVED = table(
+    ".jsonl", About(), chosen=("custom_id", "answer", "finish", "response", "error", "batch", "digest", "origin")
+)
 
 _ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
 _encode = msgspec.json.Encoder().encode
@@ -125,13 +132,14 @@ class _Shelf:
         self._origin = origin
         self._stage: IO[bytes] = tempfile.TemporaryFile(dir=to_dir, buffering=BUFFER_BYTES)  # noqa: SIM115
         self._hash = hashlib.sha256()
-        self._format = JsonlWriter(self._stage).line
+        self._format = JsonlWriter(self._stage, _SHELVED.columns).line
         self._places = Sorter(ENTRY_BYTES)
         self._offset = self._rows = 0
 
     def add(self, own: parse.Own) -> None:
         answer, response = bytes(own.answer) or NULL, bytes(own.response) or NULL
-        line = self._format(Merged(own.custom_id, NULL, answer, response, NULL, own.batch, own.digest, own.origin))
+        who = (own.batch, own.digest, own.origin, own.finish)
+        line = self._format(Merged(own.custom_id, NULL, answer, response, NULL, *who))
         self._places.add(pack(bytes.fromhex(own.digest[: 2 * KEY_BYTES]), Outcome.OK, 0, self._offset))
         self._rows += 1
         self._offset += len(line)
@@ -205,35 +213,34 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         rows = csv.reader(source)
         try:
             header = next(rows, [])
-            line_of = _line_reader(header)
-            if line_of is None:
+            names = _names_of(header)
+            if not _is_ours(names):
                 yield 1, b""  # some other table: one damaged line says so
                 return
             for row in rows:
                 if row:
-                    yield rows.line_num, line_of(row) if len(row) == len(header) else b""
+                    is_whole = len(row) == len(header)
+                    yield rows.line_num, _line(dict(zip(names, row, strict=True))) if is_whole else b""
         except csv.Error:
             yield rows.line_num, b""
 
 
-def _line_reader(header: list[str]) -> Callable[[list[str]], bytes] | None:
-    """How rows below this header are read; None where it is none of ours."""
-    if tuple(header) == recordings.COLUMNS:
-        return _recording_line
-    ours = [name.removesuffix("_result") for name in (*header[:1], *header[-len(ENDING) :])]
-    while any(name.endswith("_result") for name in ours):
-        ours = [name.removesuffix("_result") for name in ours]
-    return _csv_line if ours == ["custom_id", *ENDING] else None
+# The last columns of a .csv of format 1. Where the input had such names already, these got a suffix.
+_ENDING_1 = ("answer", "error", "batch", "digest", "origin", "response")
+_SUFFIX_1 = re.compile(r"(?:_result)+\Z")
 
 
-def _csv_line(row: list[str]) -> bytes:
-    answer, error, batch, digest, origin, response = row[-len(ENDING) :]
-    return _line(row[0], _encode(unguarded(answer)) if answer else NULL, response, error, batch, digest, origin)
+def _names_of(header: Sequence[str]) -> Sequence[str]:
+    """The names of a header as they are written now; of format 1 the input's columns have no name that counts."""
+    ending = tuple(_SUFFIX_1.sub("", name) for name in header[-len(_ENDING_1) :])
+    if ending != _ENDING_1 or _SUFFIX_1.sub("", header[0]) != "custom_id":
+        return header
+    return ["custom_id", *("" for _ in header[1 : -len(_ENDING_1)]), *_ENDING_1]
 
 
-def _recording_line(row: list[str]) -> bytes:
-    error, batch, digest, origin, response = row[-len(recordings.ENDING) :]
-    return _line(row[0], NULL, response, error, batch, digest, origin)
+def _is_ours(names: Collection[str]) -> bool:
+    """Whether lines with these columns say whose answers they hold, and hold them."""
+    return {*NEEDED} <= set(names) and not {"answer", "response"}.isdisjoint(names)
 
 
 def _parquet_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -241,41 +248,54 @@ def _parquet_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     number = 0
     try:
         with arrow.parquet.ParquetFile(path) as file:
-            there = set(file.schema_arrow.names)
-            names = [name for name in PARQUET_COLUMNS if name != "row"]
-            if set(recordings.COLUMNS) <= there:
-                names = ["custom_id", *recordings.ENDING]
-            if not set(names) <= there:
+            names = [name for name in _READ if name in file.schema_arrow.names]
+            if not _is_ours(names):
                 yield 1, b""
                 return
             for batch in file.iter_batches(batch_size=1024, columns=names):
                 for row in batch.to_pylist():
                     number += 1
-                    yield number, _parquet_line(row)
+                    yield number, _line({name: "" if value is None else str(value) for name, value in row.items()})
     except (arrow.ArrowException, ValueError):  # ValueError: text that is not UTF-8
         yield number + 1, b""
 
 
-def _parquet_line(row: dict[str, Any]) -> bytes:
-    cells = {name: "" if value is None else str(value) for name, value in row.items()}
-    answer = NULL if row.get("answer") is None else _encode(cells["answer"])
-    ours = (cells[name] for name in ("response", "error", "batch", "digest", "origin"))
-    return _line(cells["custom_id"], answer, *ours)
+_READ = ("custom_id", "answer", "finish", "response", "error", "error_code", "error_message", "batch", *NEEDED)
 
 
-def _line(custom_id: str, answer: bytes, response: str, error: str, batch: str, digest: str, origin: str) -> bytes:
-    """One line from cells; `b""`, which no reader accepts, where a cell that should hold JSON does not."""
+def _line(cells: Mapping[str, str]) -> bytes:
+    """One line of our own format from cells, by name; `b""`, which no reader accepts, where JSON should be and is not.
+
+    An error without its JSON is known by its code: whether a request waits for a person hangs on it.
+    """
+    get = cells.get
+    answer, code = unguarded(get("answer", "")), get("error_code", "")
     try:
-        parts = [_one_line(part) for part in (response, error)]
+        response, error = _one_line(get("response", "")), _one_line(get("error", ""))
     except (msgspec.MsgspecError, RecursionError):
         return b""
-    return b'{"custom_id":%b,"answer":%b,"response":%b,"error":%b,"batch":%b,"digest":%b,"origin":%b}' % (
-        _encode(custom_id),
-        answer,
-        *parts,
-        _encode(batch or None),
-        _encode(digest),
-        _encode(origin or None),
+    if error == NULL and code:
+        error = _encode({"code": code, "message": get("error_message", ""), "status": None, "retryable": True})
+    return b"".join(
+        (
+            b'{"custom_id":',
+            _encode(unguarded(get("custom_id", ""))),
+            b',"answer":',
+            _encode(answer) if answer else NULL,
+            b',"finish":',
+            _encode(get("finish") or None),
+            b',"response":',
+            response,
+            b',"error":',
+            error,
+            b',"batch":',
+            _encode(unguarded(get("batch", "")) or None),
+            b',"digest":',
+            _encode(get("digest", "")),
+            b',"origin":',
+            _encode(unguarded(get("origin", "")) or None),
+            b"}",
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""The answer in a response: what a user asked for, cut out of what the vendor wrapped around it.
+"""The answer in a response: what a user asked for, cut out of what the vendor wrapped around it, and how it ended.
 
 Text and vectors are spliced as the remote wrote them, never decoded and encoded again, so a U+2028 in an answer or a
 30-digit number in a vector arrives byte for byte.
@@ -6,24 +6,62 @@ Text and vectors are spliced as the remote wrote them, never decoded and encoded
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
 
-from runner.results.parse import ABSENT
+from runner.results import finish
+from runner.results.parse import ABSENT, unfolded
 from runner.results.values import values_of
 
 NULL = b"null"
 
 
+class Wanted(NamedTuple):
+    """What was asked for beside text."""
+
+    is_json: bool = False
+    is_object: bool = False  # a JSON object, and no other JSON
+
+
+TEXT = Wanted()
+
+
+class Answer(NamedTuple):
+    """`content` is JSON: a string, a vector, a value; `null` for tool calls, refusals and shapes we do not know."""
+
+    content: bytes
+    finish: str | None  # one of `finish`, or the remote's own word; None where it does not say
+
+
+class _PlainMessage(Struct, gc=False):
+    content: Raw
+    refusal: None = None
+
+
+class _PlainChoice(Struct, gc=False):
+    message: _PlainMessage
+    finish_reason: Literal["stop"]
+
+
+class Plain(Struct, gc=False):
+    """The usual answer: text that ended by itself. The types are the verdict: whatever is none does not decode."""
+
+    choices: list[_PlainChoice]
+
+
 class _Message(Struct, gc=False):
     content: Raw = ABSENT
+    refusal: str | None = None
+    tool_calls: Raw = ABSENT
+    function_call: Raw = ABSENT
 
 
 class _Choice(Struct, gc=False):
     message: _Message | None = None
     text: Raw = ABSENT
+    finish_reason: str | None = None
 
 
 class _Datum(Struct, gc=False):
@@ -37,21 +75,25 @@ class _Body(Struct, gc=False):
     text: Raw = ABSENT  # transcripts
 
 
-decode_body = msgspec.json.Decoder(_Body).decode
+decode_plain = msgspec.json.Decoder(Plain).decode
+_decode_body = msgspec.json.Decoder(_Body).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
+_NOTHING = (b"", NULL, b'""', b"[]")
 
 
-def answer_of(body: bytes | Raw, *, parse_json: bool = False) -> bytes:
-    """The answer as JSON: a string, a vector, or `null` for tool calls, refusals and shapes we do not know.
+def answer_of(body: bytes | Raw, wanted: Wanted = TEXT) -> Answer:
+    """The answer in the body of a response. A body that is text which holds a body is read as that.
 
-    parse_json: the request asked for JSON; an answer that parses becomes that value, on one line.
+    wanted: where JSON was asked for, an answer that parses becomes that value, on one line.
     """
+    if bytes(body[:1]) == b'"':
+        body = unfolded(bytes(body))
     try:
-        answer = _cut(decode_body(body))
+        found = _cut(_decode_body(body), body, wanted)
     except (msgspec.MsgspecError, ValueError):
-        answer = _cut_leniently(values_of(body))
-    return parsed(answer) if parse_json else answer
+        found = _cut_leniently(values_of(body), wanted)
+    return _as_wanted(found, wanted)
 
 
 def parsed(answer: bytes) -> bytes:
@@ -64,47 +106,110 @@ def parsed(answer: bytes) -> bytes:
         return answer
 
 
-def _cut(body: _Body) -> bytes:
+def is_wanted(value: bytes, text: bytes, wanted: Wanted) -> bool:
+    """Whether `value`, made of a text answer by `parsed`, is the JSON asked for."""
+    return value is not text and (not wanted.is_object or value[:1] == b"{")
+
+
+def _as_wanted(found: Answer, wanted: Wanted) -> Answer:
+    """The JSON asked for in place of its text; else the answer, and that it is none."""
+    if not wanted.is_json or found.content[:1] != b'"':
+        return found
+    value = parsed(found.content)
+    if found.finish not in finish.FLAWS and not is_wanted(value, found.content, wanted):
+        return Answer(value, finish.NOT_JSON)
+    return found._replace(content=value)
+
+
+def _cut(body: _Body, raw: bytes | Raw, wanted: Wanted) -> Answer:
     if body.choices:
         choice = body.choices[0]
-        content = choice.text if choice.message is None else choice.message.content
-        found = bytes(content) or NULL
-        return found if found[0] in b'"n' else _text_of_parts(values_of(found))
+        message = choice.message
+        content = bytes(choice.text if message is None else message.content) or NULL
+        if content[0] not in b'"n':
+            content = _text_of_parts(values_of(content))
+        has_calls = message is not None and any(
+            bytes(calls) not in _NOTHING for calls in (message.tool_calls, message.function_call)
+        )
+        has_refused = message is not None and bool(message.refusal)
+        return Answer(content, _finish(choice.finish_reason, content, has_calls, has_refused))
     if body.output is not ABSENT:
-        return _text_of_output(values_of(body.output))
+        return _of_output(values_of(raw), wanted)
     if body.data:
-        return bytes(body.data[0].embedding) or NULL
+        content = bytes(body.data[0].embedding) or NULL
+        return Answer(content, finish.EMPTY if content in _NOTHING else None)
     found = bytes(body.text)
-    return found if found[:1] == b'"' else NULL
+    return Answer(found, None) if found[:1] == b'"' else Answer(NULL, finish.EMPTY)  # silence is an answer
 
 
-def _cut_leniently(body: Any) -> bytes:
+def _cut_leniently(body: Any, wanted: Wanted) -> Answer:
     """The same for a body in which some other part has an odd type."""
     if isinstance(body, str):  # a transcript as plain text
-        return _encode(body)
+        return Answer(_encode(body), None)
     if not isinstance(body, dict):
-        return NULL
+        return Answer(NULL, finish.EMPTY)
     choices = body.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         message = choices[0].get("message")
-        content = message.get("content") if isinstance(message, dict) else choices[0].get("text")
-        return _text_of_parts(content)
+        content = _text_of_parts(message.get("content") if isinstance(message, dict) else choices[0].get("text"))
+        reason = choices[0].get("finish_reason")
+        told = message if isinstance(message, dict) else {}
+        has_calls = bool(told.get("tool_calls") or told.get("function_call"))
+        word = reason if isinstance(reason, str) else None
+        return Answer(content, _finish(word, content, has_calls, bool(told.get("refusal"))))
     if isinstance(body.get("output"), list):
-        return _text_of_output(body["output"])
+        return _of_output(body, wanted)
     data = body.get("data")
     if isinstance(data, list) and data and isinstance(data[0], dict) and "embedding" in data[0]:
-        return _encode(data[0]["embedding"])
+        content = _encode(data[0]["embedding"])
+        return Answer(content, finish.EMPTY if content in _NOTHING else None)
     text = body.get("text")
-    return _encode(text) if isinstance(text, str) else NULL
+    return Answer(_encode(text), None) if isinstance(text, str) else Answer(NULL, finish.EMPTY)
 
 
-def _text_of_output(output: Any) -> bytes:
-    """The text of the messages in the `output` of a response; reasoning and tool calls have none."""
-    if not isinstance(output, list):
-        return NULL
-    messages = [one for one in output if isinstance(one, dict) and one.get("type") == "message"]
-    texts = [text for one in messages if (text := _joined(one.get("content"), "output_text")) is not None]
-    return _encode("".join(texts)) if texts else NULL
+def _finish(word: str | None, content: bytes, has_calls: bool, has_refused: bool) -> str | None:
+    """How an answer ended, by the remote's word and by what came."""
+    told = finish.finish_of(word)
+    if has_refused:
+        return finish.REFUSAL
+    if told in finish.FLAWS:
+        return told
+    if has_calls:
+        return finish.TOOL_CALLS
+    return finish.EMPTY if content in _NOTHING else told
+
+
+def _of_output(body: Any, wanted: Wanted) -> Answer:
+    """The text of the messages in the `output` of a response; reasoning and tool calls have none.
+
+    Of several messages the one that is the JSON asked for; else all of them, joined.
+    """
+    items = body.get("output") if isinstance(body, dict) else None
+    items = [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
+    messages = [one.get("content") for one in items if one.get("type") == "message"]
+    texts = [text for parts in messages if (text := _joined(parts, "output_text")) is not None]
+    has_refused = not texts and any(_joined(parts, "refusal", "refusal") is not None for parts in messages)
+    has_calls = any(str(one.get("type", "")).endswith("_call") for one in items)
+    content = _encode(_one_of(texts, wanted)) if texts else NULL
+    return Answer(content, _finish(_word_of(body), content, has_calls, has_refused))
+
+
+def _one_of(texts: list[str], wanted: Wanted) -> str:
+    if wanted.is_json and len(texts) > 1:
+        for text in reversed(texts):
+            encoded = _encode(text)
+            if is_wanted(parsed(encoded), encoded, wanted):
+                return text
+    return "".join(texts)
+
+
+def _word_of(body: Any) -> str | None:
+    """How a response of the responses endpoint ended, in its own words."""
+    status, details = body.get("status"), body.get("incomplete_details")
+    if status == "incomplete" and isinstance(details, dict) and isinstance(details.get("reason"), str):
+        word: str = details["reason"]
+        return word if finish.finish_of(word) in finish.FLAWS else finish.INCOMPLETE
+    return status if isinstance(status, str) else None
 
 
 def _text_of_parts(content: Any) -> bytes:
@@ -112,9 +217,9 @@ def _text_of_parts(content: Any) -> bytes:
     return NULL if text is None else _encode(text)
 
 
-def _joined(parts: Any, kind: str) -> str | None:
+def _joined(parts: Any, kind: str, field: str = "text") -> str | None:
     if not isinstance(parts, list):
         return None
-    texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == kind]
+    texts = [part.get(field) for part in parts if isinstance(part, dict) and part.get("type") == kind]
     found = [text for text in texts if isinstance(text, str)]
     return "".join(found) if found else None

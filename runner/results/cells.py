@@ -10,7 +10,8 @@ import msgspec
 from runner.results.answer import NULL
 
 _decode_text = msgspec.json.Decoder(str).decode
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+FORMULA_STARTS = "=+-@\t\r"
+_STARTS = frozenset(FORMULA_STARTS)
 _SPECIAL = re.compile(r'[",\r\n]')
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\Z")
 
@@ -30,7 +31,7 @@ def cell_of(value: bytes) -> str:
 
 def guarded(cell: str) -> str:
     """Text that no spreadsheet takes for a formula."""
-    return "'" + cell if _FORMULA.match(cell) and not _NUMBER.match(cell) else cell
+    return "'" + cell if cell[:1] in _STARTS and not _NUMBER.match(cell) else cell
 
 
 def unguarded(cell: str) -> str:

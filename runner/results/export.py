@@ -1,60 +1,45 @@
-"""Writers of results files: .jsonl, .csv and .parquet, chosen by suffix, each a stream with flat memory."""
+"""Writers of results files: .jsonl, .csv and .parquet, chosen by suffix, each a stream with flat memory.
+
+They know columns, and nothing of what a line holds, see `columns`.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from operator import itemgetter
 from pathlib import Path
-from typing import IO, BinaryIO, NamedTuple
+from typing import IO, Any
 
 import msgspec
-from msgspec import Raw
 
-from runner.compile.compiled import RowView
-from runner.errors import DataError, UsageError
+from runner.errors import UsageError
 from runner.files import whole
-from runner.results import recordings
 from runner.results.answer import NULL
-from runner.results.cells import cell_of, csv_line, guarded
+from runner.results.cells import FORMULA_STARTS, cell_of, csv_line, guarded
+from runner.results.columns import Column, Table
+from runner.results.kinds import Of
 from runner.results.merge import Writer
-from runner.results.parquet import ParquetRows, pyarrow_of, rows_to
+from runner.results.parquet import ParquetWriter, parquet_to, pyarrow_of
 from runner.results.splice import Merged
 from runner.results.wholefile import target_of
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
-ENDING = ("answer", "error", "batch", "digest", "origin", "response")  # the last columns of a .csv, in this order
-PARQUET_COLUMNS = ("custom_id", "row", "answer", "response", "error", "batch", "digest", "origin")
 
 _LONG_BYTES = 1 << 20  # a response that is not worth a copy
+_OF_EACH = ("custom_id", "digest")  # text that no two lines share
 _encode = msgspec.json.Encoder().encode
-_decode_row = msgspec.json.Decoder(dict[str, Raw]).decode
-
-
-class _Table(NamedTuple):
-    """How the lines of one kind of job look in each format."""
-
-    jsonl: Callable[[IO[bytes]], Writer]
-    csv: Callable[[io.TextIOWrapper], Writer]
-    parquet: Callable[[BinaryIO], AbstractContextManager[Writer]]
-
-
-def writer_for(path: Path, root: Path, *, columns: Sequence[str] = ()) -> AbstractContextManager[Writer]:
-    """A writer by suffix. The file appears under its name, whole, when the block ends well, and else not at all.
-
-    root: the project root; the file lies inside it, links followed. columns: of the rows, for .csv, see `columns_of`.
-    Raises UsageError for another suffix, RunnerError outside the root or where pyarrow is not installed.
-    """
-    return _opened(path, root, _Table(JsonlWriter, lambda out: CsvWriter(out, columns), _parquet))
-
-
-def recordings_writer_for(path: Path, root: Path) -> AbstractContextManager[Writer]:
-    """The same for a job whose requests are recordings."""
-    return _opened(path, root, _Table(recordings.JsonlWriter, recordings.CsvWriter, recordings.parquet_writer))
 
 
 @contextmanager
-def _opened(path: Path, root: Path, table: _Table) -> Iterator[Writer]:
+def writer_for(path: Path, root: Path, table: Table, *, is_guarded: bool = True) -> Iterator[Writer]:
+    """A writer by suffix. The file appears under its name, whole, when the block ends well, and else not at all.
+
+    root: the project root; the file lies inside it, links followed. is_guarded: cells of a .csv that a spreadsheet
+    would run as a formula get an apostrophe before them.
+    Raises UsageError for another suffix, RunnerError outside the root or where pyarrow is not installed.
+    """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(f"`{path.name}` has an unknown suffix", hint=f"use one of {', '.join(SUFFIXES)}")
@@ -62,135 +47,140 @@ def _opened(path: Path, root: Path, table: _Table) -> Iterator[Writer]:
         pyarrow_of()  # before anything is opened
     with ExitStack() as stack:
         out = stack.enter_context(whole(target_of(path, root)))
+        writer: Writer
         if suffix == ".parquet":
-            yield stack.enter_context(table.parquet(out))
+            writer = ParquetWriter(stack.enter_context(parquet_to(out, table.columns)), table.columns)
+            yield _stepped(writer, table)
         elif suffix == ".csv":
             text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=False)
             stack.callback(text.detach)
-            yield table.csv(text)
+            yield _stepped(CsvWriter(text, table.columns, is_guarded=is_guarded), table)
             text.flush()
         else:
-            yield table.jsonl(out)
+            yield _stepped(JsonlWriter(out, table.columns), table)
 
 
-def columns_of(rows: Iterable[RowView]) -> tuple[str, ...]:
-    """The columns of all rows in order of first appearance: what a .csv has to know before its first line."""
-    seen: dict[str, None] = {}
-    for row in rows:
-        seen.update(dict.fromkeys(_decode_row(row.row_json)))
-    return tuple(seen)
+def _stepped(writer: Writer, table: Table) -> Writer:
+    return _Stepped(writer, table) if table.steps else writer
+
+
+class _Stepped:
+    """A writer to which lines come by way of the steps."""
+
+    def __init__(self, writer: Writer, table: Table) -> None:
+        self._write, self._stepped = writer.write, table.stepped
+
+    def write(self, merged: Merged) -> None:
+        self._write(self._stepped(merged))
 
 
 class JsonlWriter:
-    """One JSON object a line, split at b"\\n" only."""
+    """One JSON object a line, split at b"\n" only. What is JSON already is copied, never decoded.
 
-    def __init__(self, out: IO[bytes]) -> None:
+    A line is joined from parts: between the values of the line stand the names, and with them the texts that
+    neighbours mostly share (batch, origin, ending), which are written anew only when one of them changes.
+    """
+
+    def __init__(self, out: IO[bytes], columns: Sequence[Column]) -> None:
         self._write = out.write
-        self._batch: str | None = None
-        self._origin: str | None = None
-        self._middle, self._end = _around_digest(None, None)
+        shared, between = _runs(columns)
+        self._between = between
+        self._shared = _getter(shared)
+        self._last: tuple[Any, ...] | None = None
+        own = [column for column in columns if not _is_shared(column)]
+        self._fields = _getter([column.field or 0 for column in own])
+        self._texts = [2 * n + 1 for n, column in enumerate(own) if column.field is not None and column.text]
+        self._takes = [(2 * n + 1, column.take) for n, column in enumerate(own) if column.field is None]
+        self._parts = [b""] * (2 * len(own) + 1)
 
     def write(self, merged: Merged) -> None:
-        if len(merged.response) < _LONG_BYTES:
-            self._write(self.line(merged))
+        if len(merged[3]) < _LONG_BYTES:
+            self._write(b"".join(self._filled(merged)))
             return
-        for part in self._parts(merged):
+        for part in self._filled(merged):
             self._write(part)
 
     def line(self, merged: Merged) -> bytes:
         """The line with its newline."""
-        return b"".join(self._parts(merged))  # a quarter cheaper than a format
+        return b"".join(self._filled(merged))  # a quarter cheaper than a format
 
-    def _parts(self, merged: Merged) -> tuple[bytes, ...]:
-        custom_id, row, answer, response, error, batch, digest, origin = merged
-        if batch != self._batch or origin != self._origin:  # neighbours mostly share a batch
-            self._batch, self._origin = batch, origin
-            self._middle, self._end = _around_digest(batch, origin)
-        return (
-            b'{"custom_id":',
-            _encode(custom_id),
-            b',"row":',
-            row,
-            b',"answer":',
-            answer,
-            b',"response":',
-            response,
-            b',"error":',
-            error,
-            self._middle,
-            digest.encode(),
-            self._end,
-        )
+    def _filled(self, merged: Merged) -> list[bytes]:
+        parts = self._parts
+        shared = self._shared(merged)
+        if shared != self._last:
+            self._last = shared
+            texts = [*map(_encode, shared), b""]
+            parts[::2] = [b"".join([head + texts[at] for head, at in run]) for run in self._between]
+        parts[1::2] = self._fields(merged)
+        for place in self._texts:
+            parts[place] = _encode(parts[place])
+        for place, take in self._takes:
+            parts[place] = take(merged)
+        return parts
 
 
-def _around_digest(batch: str | None, origin: str | None) -> tuple[bytes, bytes]:
-    return b',"batch":%b,"digest":"' % _encode(batch), b'","origin":%b}\n' % _encode(origin)
+_Run = list[tuple[bytes, int]]  # literal, and the number of the shared text after it, -1 for none
+
+
+def _runs(columns: Sequence[Column]) -> tuple[list[int], list[_Run]]:
+    """The fields of shared texts, and what stands around the values that each line has of its own."""
+    shared: list[int] = []
+    between: list[_Run] = [[]]
+    for number, column in enumerate(columns):
+        head = (b"," if number else b"{") + _encode(column.name) + b":"
+        if _is_shared(column):
+            between[-1].append((head, len(shared)))
+            shared.append(column.field or 0)
+        else:
+            between[-1].append((head, -1))
+            between.append([])
+    between[-1].append((b"}\n", -1))
+    return shared, between
+
+
+def _is_shared(column: Column) -> bool:
+    return column.field is not None and column.text is not None and column.name not in _OF_EACH
+
+
+def _getter(fields: Sequence[int]) -> Callable[[Merged], tuple[Any, ...]]:
+    """The fields of a line, always as a tuple."""
+    if len(fields) > 1:
+        return itemgetter(*fields)
+    return lambda line: tuple([line[field] for field in fields])
 
 
 class CsvWriter:
-    """`custom_id`, the columns of the row as they are, then ours; RFC 4180, UTF-8.
+    """RFC 4180, UTF-8: text bare, all else as JSON.
 
-    A column of ours whose name the row has already gets the suffix `_result`. Text of an answer that a spreadsheet
-    would run as a formula gets a leading apostrophe; a plain number such as `-5` does not. Ids and the columns of the
-    row stay as they are: they are the author's own data, and a guard would break joins and reading them back.
+    Text that a spreadsheet would run as a formula gets a leading apostrophe, ids and the input's columns included; a
+    plain number such as `-5` does not.
     """
 
-    def __init__(self, out: io.TextIOWrapper, columns: Sequence[str]) -> None:
-        self._columns = {name: number for number, name in enumerate(columns)}
+    def __init__(self, out: io.TextIOWrapper, columns: Sequence[Column], *, is_guarded: bool = True) -> None:
+        self._cells = [_cell(column) for column in columns]
+        self._risky = [n for n, column in enumerate(columns) if is_guarded and _is_risky(column)]
         self._write = out.write
-        taken = set(columns)
-        first, *rest = [_free(name, taken) for name in ("custom_id", *ENDING)]
-        self._write(csv_line((first, *columns, *rest)))
+        names = [column.name for column in columns]
+        self._write(csv_line(map(guarded, names) if is_guarded else names))
 
     def write(self, merged: Merged) -> None:
-        cells = [""] * len(self._columns)
-        for name, value in _decode_row(merged.row).items():
-            number = self._columns.get(name)
-            if number is None:
-                raise DataError(
-                    f"row `{merged.custom_id}` has a column `{name}` that the rows before it lack",
-                    hint="write .jsonl instead, or give every row the same columns",
-                )
-            cells[number] = cell_of(bytes(value))
-        ours = (
-            guarded(cell_of(merged.answer)),
-            cell_of(merged.error),
-            merged.batch or "",
-            merged.digest,
-            merged.origin or "",
-            cell_of(merged.response),
-        )
-        self._write(csv_line((merged.custom_id, *cells, *ours)))
+        cells = [cell(merged) or "" for cell in self._cells]
+        for n in self._risky:
+            if (cell := cells[n]) and cell[0] in FORMULA_STARTS:
+                cells[n] = guarded(cell)
+        self._write(csv_line(cells))
 
 
-def _free(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_result"
-    taken.add(name)
-    return name
+def _is_risky(column: Column) -> bool:
+    """Whether a stranger could make it begin a formula: it is text that came from outside."""
+    return not column.is_safe and column.kind.of is not Of.JSON
 
 
-@contextmanager
-def _parquet(out: BinaryIO) -> Iterator[Writer]:
-    with rows_to(out, PARQUET_COLUMNS) as rows:
-        yield ParquetWriter(rows)
-
-
-class ParquetWriter:
-    """Eight text columns, the same for every job: `row`, `response` and `error` hold JSON, `answer` its text."""
-
-    def __init__(self, rows: ParquetRows) -> None:
-        self._add = rows.add
-
-    def write(self, merged: Merged) -> None:
-        cells = (
-            merged.custom_id,
-            merged.row.decode(),
-            None if merged.answer == NULL else cell_of(merged.answer),
-            None if merged.response == NULL else merged.response.decode(),
-            None if merged.error == NULL else merged.error.decode(),
-            merged.batch,
-            merged.digest,
-            merged.origin,
-        )
-        self._add(cells, len(merged.row) + len(merged.answer) + len(merged.response))
+def _cell(column: Column) -> Callable[[Merged], str | None]:
+    """How a cell of a column is made of a line."""
+    take = column.take
+    if column.text is not None:
+        return column.text
+    if column.kind.of is Of.JSON:  # to be read back as JSON, also where it is a text
+        return lambda line: None if (value := take(line)) == NULL else value.decode()
+    return lambda line: cell_of(take(line))

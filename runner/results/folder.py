@@ -17,15 +17,19 @@ import msgspec
 from runner.errors import DataError
 from runner.files import whole
 from runner.results.answer import NULL
+from runner.results.columns import About, table
+from runner.results.export import JsonlWriter
+from runner.results.kinds import TEXT
 from runner.results.merge import Writer
 from runner.results.names import RESULTS, Names, shown
 from runner.results.ours import Ours, Paths
-from runner.results.recordings import ENDING, ending_of, line_form
 from runner.results.splice import Merged
-from runner.results.transcript import content_of, transcript_of
+from runner.results.transcript import content_of
 from runner.results.tree import Found, Tree
 from runner.results.wholefile import folder_of
 
+ENDING = ("error", "batch", "digest", "origin", "response")
+# What was said stands in the transcripts, and in `response`.
 COLUMNS = ("custom_id", "file", "transcript", "sha256", "duration", "language", "speakers", *ENDING)
 
 _encode = msgspec.json.Encoder().encode
@@ -49,28 +53,35 @@ def writer_for(folder: Path, root: Path, names: Names) -> Iterator[Writer]:
 
 
 class FolderWriter:
-    """A transcript and a line for each recording."""
+    """A transcript and a line for each recording. Where the transcript went is a step of the line."""
+
+    columns = (("transcript", TEXT), ("sha256", TEXT))
+    made_of = "transcripts"
 
     def __init__(self, out: IO[bytes], tree: Tree, ours: Ours, names: Names, folder: Path) -> None:
-        self._write = out.write
-        self._form = line_form(COLUMNS)
+        self._table = table(".jsonl", About(), chosen=COLUMNS, steps=[self], is_of_recordings=True)
+        self._lines = JsonlWriter(out, self._table.columns)
         self._tree, self._ours, self._names, self._folder = tree, ours, names, folder
         self._wanted = Paths()
         self._rows = 0
         self._strangers: list[str] = []
 
     def write(self, merged: Merged) -> None:
-        name = self._names.name(self._rows, merged.custom_id)
+        self._lines.write(self._table.stepped(merged))
+
+    def value(self, line: Merged) -> tuple[bytes, bytes]:
+        """Write the transcript of a line; its name and SHA-256."""
+        name = self._names.name(self._rows, line.custom_id)
         self._rows += 1
-        self._wanted.add(merged.custom_id)
-        content = content_of(merged, self._names.suffix)
-        transcript = sha256 = NULL
-        if content is not None:
-            self._put(name, content)
-            transcript, sha256 = _encode(name), b'"%b"' % hashlib.sha256(content).hexdigest().encode()
-        heard = transcript_of(merged)
-        line = (_encode(merged.custom_id), heard.file, transcript, sha256, heard.duration, heard.language)
-        self._write(self._form % (*line, heard.speakers, *ending_of(merged)))
+        self._wanted.add(line.custom_id)
+        content = content_of(line, self._names.suffix)
+        if content is None:
+            return NULL, NULL
+        self._put(name, content)
+        return _encode(name), b'"%b"' % hashlib.sha256(content).hexdigest().encode()
+
+    def summary(self) -> str:
+        return ""
 
     def _put(self, name: str, content: bytes) -> None:
         is_ours = self._ours.claim(name)

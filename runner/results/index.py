@@ -84,7 +84,7 @@ class _Tally:
     def scan(self, number: int, path: Path) -> None:
         """Put one file's lines in their buckets."""
         size = path.stat().st_size
-        shape, other = parse.WRAPPED, parse.BARE
+        shape = parse.SHAPES[0]
         before = 0  # lines of earlier runs
         for first, lines in scan_runs(path):
             places = list(map(add, accumulate(map(len, lines), initial=number << 52 | first), count()))
@@ -94,9 +94,9 @@ class _Tally:
             at = 0
             while at < len(lines):
                 some = lines[at : at + TOGETHER]
-                seen = shape.successes(some, is_text=is_text)
-                if not seen and (seen := other.successes(some, is_text=is_text)):
-                    shape, other = other, shape  # a file has one shape
+                seen: Sequence[parse.Success] = shape.successes(some, is_text=is_text)
+                if not seen:
+                    shape, seen = _shape_of(some, shape, is_text=is_text)
                 if seen:
                     custom_ids += [success.custom_id for success in seen]
                     values += [_OK << 60 | place for place in places[at : at + len(seen)]]
@@ -200,6 +200,16 @@ class _Tally:
 def _first(places: list[tuple[int, int]], values: list[int]) -> list[tuple[int, int]]:
     """The first few of these places and of those that more values hold."""
     return nsmallest(SHOWN, places + [place(value)[1:] for value in values])
+
+
+def _shape_of(
+    lines: Sequence[bytes], usual: parse.Shape, *, is_text: bool
+) -> tuple[parse.Shape, Sequence[parse.Success]]:
+    """The shape in which the first of these lines is a success, and what they are in it; a file has one shape."""
+    for shape in parse.SHAPES:
+        if shape is not usual and shape.successes(lines[:1], is_text=is_text):
+            return shape, shape.successes(lines, is_text=is_text)
+    return usual, ()
 
 
 def _is_text(lines: list[bytes]) -> bool:

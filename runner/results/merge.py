@@ -6,6 +6,7 @@ no newline, because neither of them does.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -14,7 +15,9 @@ import msgspec
 from runner.compile.compiled import RowView
 from runner.errors import StateError
 from runner.job.outcomes import Outcome, Unsettled
-from runner.results.answer import NULL
+from runner.job.packed import KEY_BYTES, Sorter
+from runner.results.answer import NULL, TEXT, Wanted
+from runner.results.finish import FLAWS
 from runner.results.locate import Shown, Source
 from runner.results.splice import Merged, Splicer
 
@@ -39,17 +42,25 @@ class Accounting(msgspec.Struct, frozen=True):
     needs_decision: int = 0
     missing: int = 0  # said to be settled, and no batch on record holds the outcome
     repaired: int = 0  # lines in which bytes that are not JSON were put right
+    flaws: Mapping[str, int] = {}  # answers that are none, by `finish`: among `ok`, or among `error` of a strict job
+    flawed: bytes = b""  # of a strict job, their sorted keys
+
+    @property
+    def flawed_ok(self) -> Mapping[str, int]:
+        """The answers that are none among `ok`."""
+        return {} if self.flawed else self.flaws
 
     def with_bad(self, rows: int) -> Accounting:
         """The same with rows that became no requests, and have no lines."""
         return msgspec.structs.replace(self, wanted=self.wanted + rows, error=self.error + rows) if rows else self
 
 
-def _reason(code: str, message: str) -> bytes:
-    return msgspec.json.encode({"code": code, "message": message, "status": None, "retryable": False})
+def _reason(code: str, message: str) -> tuple[str, bytes]:
+    """The status of a row that is not settled, and its error."""
+    return code, msgspec.json.encode({"code": code, "message": message, "status": None, "retryable": False})
 
 
-_REASONS: Mapping[int, bytes] = {
+_REASONS: Mapping[int, tuple[str, bytes]] = {
     state: _reason(state.word, message)
     for state, message in (
         (Unsettled.NOT_SENT, "it was not sent yet, or is to be sent again"),
@@ -68,16 +79,20 @@ def merge(
     writer: Writer,
     *,
     states: bytes | bytearray = b"",
-    parse_json: bool = False,
+    wanted: Wanted = TEXT,
+    is_strict: bool = False,
 ) -> Accounting:
     """Write one line a row.
 
     states: `Unsettled` of each row, in input order, 0 where it is settled; empty: all of them are. A row with an
     answer shows it, whatever its state.
+    wanted: what was asked for beside text. is_strict: answers that are none count as errors.
     Raises StateError when a raw file does not hold what its index says, or rows and `shown` differ in number.
     """
     places, owners, total, write = shown.places, shown.sources, len(shown), writer.write
-    splicer = Splicer(sources, parse_json=parse_json)
+    splicer = Splicer(sources, wanted=wanted, is_strict=is_strict)
+    flaws: Counter[str] = Counter()
+    flawed = Sorter()
     answered, line_of = splicer.answered, splicer.line
     states = states or bytes(total)
     waiting = dict.fromkeys(Unsettled, 0)
@@ -90,7 +105,15 @@ def merge(
             if value >> 60 == _OK:
                 ok += 1
                 owner = owners[number - 1]
-                write(answered(owner, value, row) or line_of(owner, value, row))
+                line = answered(owner, value, row)
+                if line is None:
+                    line = line_of(owner, value, row)
+                    if (finish := line.finish) in FLAWS and finish is not None:
+                        flaws[finish] += 1
+                        if is_strict:
+                            ok, error = ok - 1, error + 1
+                            flawed.add(row.digest[:KEY_BYTES])
+                write(line)
                 continue
             state = states[number - 1]
             if value and not state:
@@ -102,14 +125,26 @@ def merge(
             else:
                 missing += 1
             custom_id, row_json, digest = row
-            write(Merged(custom_id, row_json, NULL, NULL, _REASONS.get(state, _MISSING), None, digest.hex(), None))
+            status, why = _REASONS.get(state, _MISSING)
+            write(Merged(custom_id, row_json, NULL, NULL, why, None, digest.hex(), None, None, status))
     finally:
         splicer.close()
     if number != total:
         raise _changed()
-    told = {state.word: count for state, count in waiting.items()}
-    assert ok + error + missing + sum(told.values()) == number
-    return Accounting(number, ok, error, missing=missing, repaired=splicer.repaired, **told)
+    assert ok + error + missing + sum(waiting.values()) == number
+    return Accounting(
+        wanted=number,
+        ok=ok,
+        error=error,
+        not_sent=waiting[Unsettled.NOT_SENT],
+        in_flight=waiting[Unsettled.IN_FLIGHT],
+        unknown=waiting[Unsettled.UNKNOWN],
+        needs_decision=waiting[Unsettled.NEEDS_DECISION],
+        missing=missing,
+        repaired=splicer.repaired,
+        flaws=dict(flaws),
+        flawed=flawed.sorted(),
+    )
 
 
 def _changed() -> StateError:

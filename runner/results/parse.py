@@ -14,13 +14,14 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from runner.job.outcomes import Outcome, Unsettled
 from runner.job.packed import KEY_BYTES
+from runner.results.finish import FLAWS
 from runner.results.repair import bare
 from runner.results.repair import repaired as repaired
 from runner.results.values import values_of
@@ -47,6 +48,7 @@ _RETRY_CODES = frozenset(
         "service_unavailable",
         "overloaded",
         "no_result",
+        "no_answer",  # a success that holds none
         "no_body",  # a recording that is completed and has no answer
         "not_sent",  # a recording whose file was gone: nothing was asked
     )
@@ -55,7 +57,8 @@ _LOST_CODES = frozenset(("batch_cancelled", "batch_canceled", "cancelled", "canc
 _RETRY_STATUS = frozenset((408, 409, 425, 429))
 # google.rpc codes, as gateways put them in `code`: unknown, deadline, exhausted, aborted, internal, unavailable.
 _RETRY_RPC = frozenset((2, 4, 8, 10, 13, 14))
-_SHAPES = ("choices", "output", "data", "text")  # what the body of an answer holds, by endpoint
+_LISTS = ("choices", "output", "data")  # what the body of an answer holds, by endpoint
+_SHAPES = (*_LISTS, "text")
 
 
 NOT_SO = (msgspec.MsgspecError, ValueError, RecursionError)  # what decoding bytes of a stranger may raise
@@ -96,45 +99,83 @@ class Usage(Struct, gc=False):
     output_tokens: int = 0
 
 
-class _Body(Struct, gc=False):
+class _Any(Struct, gc=False):
+    """An object whose content is for others to judge."""
+
+
+_Filled = Annotated[list[_Any], Meta(min_length=1)]
+
+
+class _Chat(Struct, gc=False):
+    """The body of chat and completions. What it lacks, or has no content in, is no answer, and does not decode."""
+
+    choices: _Filled
     error: None = None
     usage: Usage | None = None
 
 
-class _Reply(Struct, gc=False):
+class _Response(Struct, gc=False):
+    output: _Filled
+    error: None = None
+    usage: Usage | None = None
+
+
+class _Embedding(Struct, gc=False):
+    data: _Filled
+    error: None = None
+    usage: Usage | None = None
+
+
+class _Transcript(Struct, gc=False):
+    text: str
+    error: None = None
+    usage: Usage | None = None
+
+
+_Body = TypeVar("_Body", bound="_Chat | _Response | _Embedding | _Transcript")
+
+
+class _Reply(Struct, Generic[_Body], gc=False):
     status_code: Annotated[int, Meta(ge=200, lt=300)]
     body: _Body
     error: None = None
 
 
-class Wrapped(Struct, gc=False):
+class Wrapped(Struct, Generic[_Body], gc=False):
     """A success in the wrapped form. The types are the verdict: whatever is none does not decode."""
 
     custom_id: str
-    response: _Reply
+    response: _Reply[_Body]
     error: None = None
 
 
-class _BareReply(Struct, gc=False):
+class _BareChat(_Chat):
     status_code: None = None
-    error: None = None
     body: None = None
-    usage: Usage | None = None
-    choices: Raw = ABSENT
-    output: Raw = ABSENT
-    data: Raw = ABSENT
-
-    def __post_init__(self) -> None:
-        if self.choices is ABSENT and self.output is ABSENT and self.data is ABSENT:
-            raise ValueError("the shape of the answer is not known")
 
 
-class Bare(Struct, gc=False):
-    """The same without a wrapper; one of `choices`, `output` and `data` has to be there as well."""
+class _BareResponse(_Response):
+    status_code: None = None
+    body: None = None
+
+
+class _BareEmbedding(_Embedding):
+    status_code: None = None
+    body: None = None
+
+
+_BareBody = TypeVar("_BareBody", bound="_BareChat | _BareResponse | _BareEmbedding")
+
+
+class Bare(Struct, Generic[_BareBody], gc=False):
+    """The same without a wrapper."""
 
     custom_id: str
-    response: _BareReply
+    response: _BareBody
     error: None = None
+
+
+Success = Wrapped[Any] | Bare[Any]
 
 
 class Own(Struct):
@@ -145,6 +186,7 @@ class Own(Struct):
     custom_id: str = ""
     batch: str | None = None
     answer: Raw = ABSENT
+    finish: str | None = None
     response: Raw = ABSENT
     error: Raw = ABSENT
 
@@ -156,30 +198,39 @@ class _OwnError(Struct):
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """One of the two ways a success is written."""
+    """One of the ways a success is written: with a wrapper or without, by endpoint."""
 
-    decode: Callable[[bytes], Wrapped | Bare]  # raises one of NOT_SO for all else; does not see broken UTF-8
-    usage_of: Callable[[Wrapped | Bare], Usage | None]
+    decode: Callable[[bytes], Success]  # raises one of NOT_SO for all else; does not see broken UTF-8
+    usage_of: Callable[[Success], Usage | None]
 
-    def read(self, line: bytes) -> Wrapped | Bare:
+    def read(self, line: bytes) -> Success:
         """A success in this shape. Raises one of NOT_SO for all else."""
         seen = self.decode(line)
         if not line.isascii():
             line.decode()  # strings that are skipped are not checked by the decoder
         return seen
 
-    def successes(self, lines: Iterable[bytes], *, is_text: bool) -> list[Wrapped | Bare]:
+    def successes(self, lines: Iterable[bytes], *, is_text: bool) -> list[Success]:
         """What lines begin with, up to the first that is no success. is_text: they are known to be UTF-8."""
         decode = self.decode if is_text else self.read
-        seen: list[Wrapped | Bare] = []
+        seen: list[Success] = []
         with suppress(*NOT_SO):
             seen.extend(map(decode, lines))  # those before the one that raises stay
         return seen
 
 
-WRAPPED = Shape(msgspec.json.Decoder(Wrapped).decode, attrgetter("response.body.usage"))
-BARE = Shape(msgspec.json.Decoder(Bare).decode, attrgetter("response.usage"))
+_WRAPPED, _BARE = attrgetter("response.body.usage"), attrgetter("response.usage")
+SHAPES = (  # the most frequent first
+    Shape(msgspec.json.Decoder(Wrapped[_Chat]).decode, _WRAPPED),
+    Shape(msgspec.json.Decoder(Bare[_BareChat]).decode, _BARE),
+    Shape(msgspec.json.Decoder(Wrapped[_Response]).decode, _WRAPPED),
+    Shape(msgspec.json.Decoder(Wrapped[_Embedding]).decode, _WRAPPED),
+    Shape(msgspec.json.Decoder(Wrapped[_Transcript]).decode, _WRAPPED),
+    Shape(msgspec.json.Decoder(Bare[_BareResponse]).decode, _BARE),
+    Shape(msgspec.json.Decoder(Bare[_BareEmbedding]).decode, _BARE),
+)
 _decode_own = msgspec.json.Decoder(Own).decode
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_own_error = msgspec.json.Decoder(_OwnError | None).decode
 _OK = Outcome.OK
 
@@ -231,7 +282,7 @@ def read(line: bytes) -> Parsed:
     Success is: `error` null, `response` not null, a status from 200 to 299 (or no status and the body of an answer).
     Raises Unreadable for what is not JSON, has no `custom_id`, or has no known shape.
     """
-    for shape in (WRAPPED, BARE):
+    for shape in SHAPES:
         try:
             seen = shape.read(line)
         except NOT_SO:
@@ -256,14 +307,15 @@ def read_leniently(line: bytes) -> Parsed:
     custom_id = found.get("custom_id")
     if not isinstance(custom_id, str):
         raise Unreadable("`custom_id` is not text" if "custom_id" in found else "no `custom_id`")
-    fault, outcome = _judge(found)
-    usage = usage_of(body_of(found.get("response"))) if fault is None else (0, 0)
+    _, outcome = _judge(found)
+    usage = usage_of(body_of(found.get("response")))  # of what holds no answer too: it was paid for
     return Parsed(key_of(custom_id), custom_id, outcome, *usage, is_repaired)
 
 
 def read_own(line: bytes) -> tuple[Own, Outcome]:
     """Judge one line of a results file that runner wrote: an answer, a definite error, or anything else (RETRY).
 
+    An answer that a job took for an error since it is none, see `finish`, was paid for all the same: it is an answer.
     Raises Unreadable for what is no such line.
     """
     try:
@@ -277,8 +329,8 @@ def read_own(line: bytes) -> tuple[Own, Outcome]:
         raise Unreadable("not a line of a results file") from None
     if not _HEX.fullmatch(own.digest) or not (own.origin or (own.origin is None and error)):
         raise Unreadable("no digest or no origin")
-    if error is None:
-        has_answer = any(bytes(part) not in (b"", b"null") for part in (own.response, own.answer))
+    has_answer = any(bytes(part) not in (b"", b"null") for part in (own.response, own.answer))
+    if error is None or (has_answer and error.code in FLAWS):
         return own, Outcome.OK if has_answer else Outcome.RETRY
     is_final = not error.retryable and error.status is not None
     return own, Outcome.FINAL if is_final else Outcome.RETRY
@@ -339,6 +391,7 @@ def _judge(found: Mapping[str, Any]) -> tuple[Fault | None, Outcome | None]:
         if "body" in found or "messages" in found:
             return None, None
         return Fault("no_result", "the remote gave neither a response nor an error"), Outcome.RETRY
+    response = _unfolded(response)
     if not isinstance(response, dict):
         raise Unreadable("`response` is not an object")
     if response.get("status_code") is not None and _whole(response["status_code"]) is None:
@@ -347,9 +400,12 @@ def _judge(found: Mapping[str, Any]) -> tuple[Fault | None, Outcome | None]:
     if error is None:
         error = next((e for part in (body, response) if not _is_empty(e := _error_in(part))), None)
     if error is None:
-        if status is None and not (isinstance(body, dict) and any(shape in body for shape in _SHAPES)):
+        if status is None and body != {} and not (isinstance(body, dict) and any(name in body for name in _SHAPES)):
             raise Unreadable("`response` has no known shape")
         if status is None or 200 <= status < 300:
+            if lack := _lack(body):
+                fault = Fault("no_answer", f"the remote reported success and gave no answer: {lack}", status)
+                return fault, outcome_of(fault)
             return None, Outcome.OK
         error = body if isinstance(body, dict | str) else {}
     fault = _fault(error, status)
@@ -373,10 +429,54 @@ def outcome_of(fault: Fault) -> Outcome:
 
 
 def body_of(response: Any) -> Any:
-    """The answer's body: out of its `{"status_code", "body"}` wrapper where there is one."""
+    """The answer's body: out of its `{"status_code", "body"}` wrapper where there is one.
+
+    Some look-alikes write the body, or the response, as text that holds JSON (llama-stack): that is read as what it
+    holds.
+    """
+    response = _unfolded(response)
     if isinstance(response, dict) and (response.get("body") is not None or response.get("status_code") is not None):
-        return response.get("body")
+        return _unfolded(response.get("body"))
     return response
+
+
+def _unfolded(value: Any) -> Any:
+    """The object that a text holds as JSON; any other value itself."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found = values_of(unfolded(msgspec.json.encode(value)))
+    except NOT_SO:
+        return value
+    return found if isinstance(found, dict) else value
+
+
+def unfolded(body: bytes) -> bytes:
+    """The JSON object, on one line, that a JSON text holds where it is the body of an answer or of an error.
+
+    Whatever else it is stays as it is: a transcript as text, say.
+    """
+    try:
+        text = _decode_text(body).strip()
+        found = values_of(text.encode()) if text.startswith("{") and text.endswith("}") else None
+        is_body = isinstance(found, dict) and any(name in found for name in (*_SHAPES, "error", "body"))
+        return msgspec.json.format(text.encode(), indent=-1) if is_body else body
+    except NOT_SO:
+        return body
+
+
+def _lack(body: Any) -> str:
+    """Why a body holds no answer at all; empty where it holds something."""
+    if body is None or (isinstance(body, dict | list) and not body):
+        return "its body is empty"
+    if isinstance(body, str):
+        return "" if body.strip() else "its body is empty"
+    if not isinstance(body, dict):
+        return "its body is no object"
+    told = [name for name in _SHAPES if body.get(name) not in (None, [], [None])]
+    if told or body.get("status") == "incomplete":
+        return ""
+    return next((f"`{name}` is empty" for name in _LISTS if name in body), "")
 
 
 def usage_of(body: Any) -> tuple[int, int]:

@@ -20,10 +20,13 @@ from runner.errors import StateError
 from runner.job.outcomes import NO_LINE, Outcome, place
 from runner.job.packed import KEY_BYTES
 from runner.results import parse, repair
-from runner.results.answer import NULL, answer_of, decode_body, parsed
+from runner.results.answer import NULL, TEXT, Answer, Wanted, answer_of, decode_plain, is_wanted, parsed
+from runner.results.finish import FLAWS, STOP
 from runner.results.lines import RawLines
 from runner.results.locate import Source
 from runner.results.parse import ABSENT
+
+OK, ERROR = "ok", "error"  # of Merged.status; what is not settled has a word of its own
 
 
 class Merged(NamedTuple):
@@ -37,12 +40,14 @@ class Merged(NamedTuple):
     batch: str | None
     digest: str  # 64 hex characters
     origin: str | None
+    finish: str | None = None  # how the answer ended, see `finish`
+    status: str = OK  # what became of the request, in a word
+    more: tuple[bytes, ...] = ()  # what steps made of the line, by their columns
 
 
+_Fields = tuple[str, bytes, bytes, bytes, bytes, str | None, str, str | None, str | None, str, tuple[bytes, ...]]
 # Half the price of calling the class.
-merged: Callable[[tuple[str, bytes, bytes, bytes, bytes, str | None, str, str | None]], Merged] = partial(
-    tuple.__new__, Merged
-)
+merged: Callable[[_Fields], Merged] = partial(tuple.__new__, Merged)
 
 
 class _Wrapper(Struct, gc=False):
@@ -63,7 +68,9 @@ class _Bare(Struct, gc=False):
 
 _decode_wrapped = msgspec.json.Decoder(_Wrapped).decode
 _decode_bare = msgspec.json.Decoder(_Bare).decode
+_decode_wrapper = msgspec.json.Decoder(_Wrapper).decode
 _OK = int(Outcome.OK)
+_ODD = (b'""', b"nu")
 _NOT_SO = (parse.Unreadable, OSError, IndexError, *parse.NOT_SO)
 _encode = msgspec.json.Encoder().encode
 
@@ -78,9 +85,11 @@ _SILENCE: Mapping[int, tuple[str, str]] = {
 class Splicer:
     """Turns places into lines of results. Close it: it holds raw files open."""
 
-    def __init__(self, sources: Sequence[Source], *, parse_json: bool) -> None:
+    def __init__(self, sources: Sequence[Source], *, wanted: Wanted = TEXT, is_strict: bool = False) -> None:
+        """is_strict: an answer that is none is an error, and still shown."""
         self._sources = sources
-        self._parse_json = parse_json
+        self._wanted = wanted
+        self._is_strict = is_strict
         self._raw = RawLines()
         self.repaired = 0  # lines in which what is not JSON was put right
 
@@ -101,15 +110,19 @@ class Splicer:
                 raw.decode()  # strings that are skipped are not checked by the decoder
             wrapped = _decode_wrapped(raw)
             body = bytes(wrapped.response.body)  # type: ignore[union-attr]
-            answer = bytes(decode_body(body).choices[0].message.content)  # type: ignore[index, union-attr]
+            answer = bytes(decode_plain(body).choices[0].message.content)
         except (AttributeError, TypeError, IndexError, OSError, *parse.NOT_SO):
             return None
         custom_id, row_json, digest = row
-        if answer[:1] != b'"' or not wrapped.custom_id.endswith(parse.coded(digest[:KEY_BYTES])):
+        if answer[:2] in _ODD or answer[:1] != b'"' or not wrapped.custom_id.endswith(parse.coded(digest[:KEY_BYTES])):
             return None
-        if self._parse_json:
-            answer = parsed(answer)
-        return merged((custom_id, row_json, answer, body, NULL, source.batch, digest.hex(), source.origin))
+        if self._wanted.is_json:
+            found = parsed(answer)
+            if not is_wanted(found, answer, self._wanted):
+                return None
+            answer = found
+        source_batch, origin = source.batch, source.origin
+        return merged((custom_id, row_json, answer, body, NULL, source_batch, digest.hex(), origin, STOP, OK, ()))
 
     def line(self, owner: int, value: int, row: RowView) -> Merged:
         """The line of one row whose outcome is at `value` (as packed in an index) of source number `owner`.
@@ -126,11 +139,10 @@ class Splicer:
             raise _damaged(source, value) from problem
 
     def _line(self, source: Source, value: int, row: RowView) -> Merged:
-        custom_id, row_json, digest = row
         offset = value & NO_LINE
         if offset == NO_LINE:
             error = _silence(value >> 60, source.fallback_error)
-            return merged((custom_id, row_json, NULL, NULL, error, source.batch, digest.hex(), source.origin))
+            return self._merged(source, row, NULL, None, NULL, error)
         raw = self._raw.at(source.files[value >> 52 & 0xFF], offset)
         if source.is_adopted:
             return self._own(source, raw, row)
@@ -140,28 +152,37 @@ class Splicer:
             raw = repair.repaired(raw)
             name, body = _parts(raw)
             self.repaired += 1
-        if not name.endswith(parse.coded(digest[:KEY_BYTES])):
+        if not name.endswith(parse.coded(row.digest[:KEY_BYTES])):
             raise parse.Unreadable("another request's line")
         if value >> 60 == _OK:
-            answer, error = answer_of(body, parse_json=self._parse_json), NULL
-        else:
-            answer, error = NULL, _encode(_told(raw, value >> 60))
-        return merged((custom_id, row_json, answer, body, error, source.batch, digest.hex(), source.origin))
+            return self._judged(self._merged(source, row, *answer_of(body, self._wanted), body))
+        return self._merged(source, row, NULL, None, body, _encode(_told(raw, value >> 60)))
 
     def _own(self, source: Source, raw: bytes, row: RowView) -> Merged:
         """A line we wrote earlier, with its batch and origin; only row and id are those of today."""
         own, _ = parse.read_own(raw)
         if own.digest != row.digest.hex():
             raise parse.Unreadable("another request's line")
-        response, answer, error = bytes(own.response) or NULL, bytes(own.answer) or NULL, bytes(own.error) or NULL
-        if error != NULL:
-            answer = NULL
-        elif response != NULL:
-            answer = answer_of(response, parse_json=self._parse_json)
-        elif self._parse_json:
-            answer = parsed(answer)
-        batch = own.batch or source.batch
-        return Merged(row.custom_id, row.row_json, answer, response, error, batch, own.digest, own.origin)
+        response, answer = bytes(own.response) or NULL, bytes(own.answer) or NULL
+        if response != NULL:
+            found = answer_of(response, self._wanted)
+        else:
+            found = Answer(parsed(answer) if self._wanted.is_json else answer, own.finish)
+        line = self._merged(source, row, *found, response)
+        return self._judged(line._replace(batch=own.batch or source.batch, origin=own.origin))
+
+    def _merged(
+        self, source: Source, row: RowView, answer: bytes, finish: str | None, response: bytes, error: bytes = NULL
+    ) -> Merged:
+        status = OK if error == NULL else ERROR
+        who = (error, source.batch, row.digest.hex(), source.origin)
+        return Merged(row.custom_id, row.row_json, answer, response, *who, finish, status)
+
+    def _judged(self, line: Merged) -> Merged:
+        """An answer as the job takes it: one that is none may be an error."""
+        if not self._is_strict or line.finish not in FLAWS:
+            return line
+        return line._replace(error=_flawed(line.finish), status=ERROR)
 
 
 @contextmanager
@@ -182,14 +203,23 @@ def _parts(line: bytes) -> tuple[str, bytes]:
         wrapped = _decode_wrapped(line)
     except msgspec.ValidationError:
         bare = _decode_bare(line)
-        return bare.custom_id, bytes(bare.response) or NULL
+        return bare.custom_id, _body_in(bytes(bare.response) or NULL)
     wrapper = wrapped.response
     if wrapper is None:
         return wrapped.custom_id, NULL
     body = bytes(_decode_bare(line).response if wrapper.body is ABSENT else wrapper.body)
     if body == NULL:  # a wrapper's, or a stray key beside an answer
         body = _encode(parse.body_of(parse.tree_of(line)[0]["response"]))
-    return wrapped.custom_id, body
+    return wrapped.custom_id, _body_in(body)
+
+
+def _body_in(response: bytes) -> bytes:
+    """The body that a response holds which is JSON text, with or without a wrapper; any other response as it is."""
+    if response[:1] != b'"':
+        return response
+    held = parse.unfolded(response)
+    body = held if held is response else bytes(_decode_wrapper(held).body) or held
+    return parse.unfolded(body) if body[:1] == b'"' else body
 
 
 def _told(line: bytes, outcome: int) -> dict[str, Any]:
@@ -204,6 +234,12 @@ def _damaged(source: Source, value: int) -> StateError:
         f"the downloaded results of batch `{source.batch}` are damaged: {path}, byte {offset:,}",
         hint="move `.runner/` away and run `runner apply` again; answers are found again on the remote and in outputs",
     )
+
+
+def _flawed(finish: str | None) -> bytes:
+    """The error of an answer that is none, where a job wants it to be one."""
+    message = FLAWS[finish or ""].message
+    return _encode({"code": finish, "message": message, "status": None, "retryable": False})
 
 
 def _silence(outcome: int, said: Mapping[str, Any] | None) -> bytes:

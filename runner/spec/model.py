@@ -139,6 +139,13 @@ class JobSpec(Fields):
     budget: Maybe[Money] = Field(default=None, description="USD, all that this job may ever spend")
     protect: Maybe[bool] = None
     tags: Maybe[Names] = None
+    columns: Maybe[Texts] = Field(default=None, description="of the results file, in order: ours, or the input's")
+    strict_answers: Maybe[bool] = Field(
+        default=None, description="answers that are none (cut, refused, not the JSON asked for) are errors"
+    )
+    csv_guard: Maybe[bool] = Field(
+        default=None, description="false: no apostrophe before cells that a spreadsheet would run as a formula"
+    )
 
 
 class ProviderSpec(Fields):

@@ -112,8 +112,23 @@ def verdict_of(row: dict[str, Any]) -> str:
     if error is not None:
         return _failure(error, number)
     if number is None:
-        return "ok" if isinstance(body, dict) and any(shape in body for shape in _SHAPES) else "unreadable"
-    return "ok" if 200 <= number < 300 else _failure({}, number)
+        if body != {} and not (isinstance(body, dict) and any(shape in body for shape in _SHAPES)):
+            return "unreadable"
+        return "ok" if _holds_something(body) else "again"
+    if 200 <= number < 300:
+        return "ok" if _holds_something(body) else "again"
+    return _failure({}, number)
+
+
+def _holds_something(body: Any) -> bool:
+    """Whether the body of a success is one."""
+    if isinstance(body, str):
+        return bool(body.strip())
+    if not isinstance(body, dict) or not body:
+        return False
+    there = [shape for shape in ("choices", "output", "data") if shape in body]
+    filled = any(body.get(shape) not in (None, [], [None]) for shape in _SHAPES)
+    return filled or not there or body.get("status") == "incomplete"
 
 
 def _names_error(part: Any) -> bool:

@@ -21,7 +21,6 @@ from runner.compile.compiled import RowView
 from runner.errors import StateError
 from runner.job.observed import Phase
 from runner.job.packed import KEY_BYTES
-from runner.results import export
 from runner.results.index import build_index
 from runner.results.locate import Source, locate
 from runner.results.merge import merge
@@ -30,6 +29,7 @@ from tests.hardening.fuzz import run
 from tests.hardening.fuzz_loader import Loader
 from tests.hardening.fuzz_worker import fuzzed
 from tests.journeys.lab import KEY, Server, serving, until
+from tests.results import made
 
 # -- specs
 
@@ -125,8 +125,8 @@ def check_results(folder: Path, files: list[bytes], ended: Phase) -> None:
         is_adopted=False,
     )
     output = folder / "out.jsonl"
-    with export.writer_for(output, folder) as writer:
-        accounting = merge(rows_of(ROWS), locate(KEYS, [source]), [source], writer, parse_json=False)
+    with made.writer(output, folder) as writer:
+        accounting = merge(rows_of(ROWS), locate(KEYS, [source]), [source], writer)
     assert accounting.ok + accounting.error + accounting.missing == ROWS
     shown = [json.loads(line) for line in output.read_bytes().split(b"\n") if line]
     assert [row["custom_id"] for row in shown] == [f"r{n}" for n in range(ROWS)]
@@ -176,8 +176,8 @@ def test_an_index_over_other_lines_shows_none_of_them(tmp_path: Path) -> None:
         fallback_error=None,
         is_adopted=False,
     )
-    with pytest.raises(StateError, match="damaged"), export.writer_for(tmp_path / "out.jsonl", tmp_path) as writer:
-        merge(rows_of(ROWS), locate(KEYS, [source]), [source], writer, parse_json=False)
+    with pytest.raises(StateError, match="damaged"), made.writer(tmp_path / "out.jsonl", tmp_path) as writer:
+        merge(rows_of(ROWS), locate(KEYS, [source]), [source], writer)
     assert not (tmp_path / "out.jsonl").exists()
 
 

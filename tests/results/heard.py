@@ -10,7 +10,7 @@ import msgspec
 
 from runner.compile.compiled import RowView
 from runner.job.observed import Phase
-from runner.results import export, folder
+from runner.results import columns, export, folder
 from runner.results.index import build_index
 from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, merge
@@ -56,7 +56,8 @@ def source(raw: Path, paths: Iterable[str], *lines: bytes, batch: str = "wave-1"
 
 
 def write_table(path: Path, root: Path, paths: Sequence[str], sources: Sequence[Source]) -> Accounting:
-    with export.recordings_writer_for(path, root) as writer:
+    table = columns.table(path.suffix, columns.About(), is_of_recordings=True)
+    with export.writer_for(path, root, table) as writer:
         return merge(map(row, paths), locate(made.keys(*paths), sources), sources, writer)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 
 from runner.compile.compiled import RowView
 from runner.job.packed import keys_of
+from runner.results import columns, export, kinds
 
 ORIGIN = "openai@api.openai.com"
 
@@ -74,5 +76,13 @@ def raw(path: Path, *lines: bytes) -> Path:
     return path
 
 
-def row(name: object, **columns: Any) -> RowView:
-    return RowView(str(name), msgspec.json.encode(columns or {"n": str(name)}), digest(name))
+def writer(path: Path, root: Path, names: Sequence[str] = (), rows: Iterable[RowView] = ()) -> Any:
+    """A writer of a job's usual columns. names: of the input's columns, all text; rows: what tells them, and kinds."""
+    given = columns.Input(dict.fromkeys(names, kinds.TEXT))
+    if not names:
+        given = columns.input_of((row.row_json for row in rows), typed=path.suffix == ".parquet")
+    return export.writer_for(path, root, columns.table(path.suffix, columns.About(), given))
+
+
+def row(name: object, **cells: Any) -> RowView:
+    return RowView(str(name), msgspec.json.encode(cells or {"n": str(name)}), digest(name))

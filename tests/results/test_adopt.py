@@ -13,7 +13,7 @@ from runner.errors import UsageError
 from runner.job.observed import Phase
 from runner.job.outcomes import Outcome, entries
 from runner.results.adopt import adopt_output
-from runner.results.export import writer_for
+from runner.results.answer import Wanted
 from runner.results.index import build_index
 from runner.results.locate import Source, locate
 from runner.results.merge import merge
@@ -41,8 +41,8 @@ def sources(folder: Path) -> list[Source]:
 
 
 def output(path: Path, given: list[Source], parse_json: bool = False) -> Path:
-    with writer_for(path, path.parent, columns=("n",)) as writer:
-        merge(map(made.row, NAMES), locate(made.keys(*NAMES), given), given, writer, parse_json=parse_json)
+    with made.writer(path, path.parent, ("n",)) as writer:
+        merge(map(made.row, NAMES), locate(made.keys(*NAMES), given), given, writer, wanted=Wanted(parse_json))
     return path
 
 

@@ -12,14 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.compile.compiled import RowView
 from runner.errors import DataError, RunnerError, UsageError
+from runner.results import kinds
 from runner.results.cells import guarded, unguarded
-from runner.results.export import columns_of, writer_for
+from runner.results.columns import About, input_of, table
+from runner.results.export import writer_for
 from runner.results.splice import Merged
 from runner.results.verify import count_lines, sha256_of
 
 from . import made
 
+USUAL = table(".jsonl", About())
 DIGEST = made.digest("a").hex()
 TRICKY = 'a,"b"\r\n\u2028\u0085\x0c\x00é\U0001f600'
 
@@ -30,13 +34,14 @@ def encoded(value: Any) -> bytes:
 
 def one(answer: Any = "hello", error: Any = None, batch: str | None = "batch-1", **row: Any) -> Merged:
     response = None if error else made.chat(answer)
-    return Merged(
-        "id\n1", encoded(row), encoded(answer), encoded(response), encoded(error), batch, DIGEST, batch and made.ORIGIN
-    )
+    parts = map(encoded, (row, answer, response, error))
+    ended = (None, "error") if error else ("stop", "ok")
+    return Merged("id\n1", *parts, batch, DIGEST, batch and made.ORIGIN, *ended)
 
 
 def written(path: Path, *lines: Merged, columns: tuple[str, ...] = ()) -> Path:
-    with writer_for(path, path.parent, columns=columns) as writer:
+    given = [RowView("", line.row, b"") for line in lines]
+    with made.writer(path, path.parent, columns, given) as writer:
         for line in lines:
             writer.write(line)
     return path
@@ -51,7 +56,7 @@ def test_jsonl_keeps_every_character(tmp_path: Path) -> None:
     path = written(tmp_path / "o.jsonl", one(TRICKY, n=10**30), one(None, {"code": "x"}, None))
     first, second, rest = path.read_bytes().split(b"\n")
     assert rest == b""
-    keys = ["custom_id", "row", "answer", "response", "error", "batch", "digest", "origin"]
+    keys = ["custom_id", "row", "answer", "finish", "response", "error", "batch", "digest", "origin"]
     assert list(msgspec.json.decode(first)) == keys
     assert msgspec.json.decode(first)["answer"] == TRICKY
     assert msgspec.json.decode(first)["row"] == {"n": 10**30}
@@ -64,19 +69,19 @@ def test_csv_round_trip(tmp_path: Path) -> None:
     columns = ("text", "n", "deep", "none", "flag")
     line = one(TRICKY, text=TRICKY, n=10**30, deep={"a": [1]}, none=None, flag=True)
     header, row = csv_rows(written(tmp_path / "o.csv", line, columns=columns))
-    assert header == ["custom_id", *columns, "answer", "error", "batch", "digest", "origin", "response"]
-    assert row[:7] == ["id\n1", TRICKY, str(10**30), '{"a":[1]}', "", "true", TRICKY]
-    assert row[7:11] == ["", "batch-1", DIGEST, made.ORIGIN]
-    assert msgspec.json.decode(row[11]) == made.chat(TRICKY)
+    assert header == ["custom_id", *columns, "answer", "finish", "error", "batch", "digest", "origin", "response"]
+    assert row[:8] == ["id\n1", TRICKY, str(10**30), '{"a":[1]}', "", "true", TRICKY, "stop"]
+    assert row[8:12] == ["", "batch-1", DIGEST, made.ORIGIN]
+    assert msgspec.json.decode(row[12]) == made.chat(TRICKY)
 
 
-def test_csv_names_do_not_clash(tmp_path: Path) -> None:
-    columns = ("custom_id", "answer", "answer_result", "x")
+def test_our_names_win_over_those_of_the_input(tmp_path: Path) -> None:
+    columns = ("custom_id", "answer", "row_answer", "x")
     header, _, short = csv_rows(
-        written(tmp_path / "o.csv", one(custom_id="c", answer_result="d", x="e"), one(x="only"), columns=columns)
+        written(tmp_path / "o.csv", one(custom_id="c", row_answer="d", x="e"), one(x="only"), columns=columns)
     )
-    ours = ["answer_result_result", "error", "batch", "digest", "origin", "response"]
-    assert header == ["custom_id_result", *columns, *ours]
+    ours = ["answer", "finish", "error", "batch", "digest", "origin", "response"]
+    assert header == ["custom_id", "row_custom_id", "row_row_answer", "row_answer", "x", *ours]
     assert short[1:5] == ["", "", "", "only"]
 
 
@@ -87,7 +92,11 @@ def test_csv_refuses_to_drop_a_column(tmp_path: Path) -> None:
 
 
 def test_columns_in_order_of_first_appearance() -> None:
-    assert columns_of([made.row(1, b=1, a=2), made.row(2, c=1, a=1)]) == ("b", "a", "c")
+    rows = [made.row(1, b=1, a=2), made.row(2, c="x", a=0.5)]
+    for typed in (False, True):
+        found = input_of((row.row_json for row in rows), typed=typed)
+        assert list(found.kinds) == ["b", "a", "c"]
+    assert list(found.kinds.values()) == [kinds.WHOLE, kinds.NUMBER, kinds.TEXT]
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@a", "\tx", "\rx", "-", "-5-5"])
@@ -114,12 +123,13 @@ def test_no_guarded_text_begins_a_formula(text: str) -> None:
 
 def test_parquet_round_trip(tmp_path: Path) -> None:
     path = written(tmp_path / "o.parquet", one(TRICKY, n=1), one(None, {"code": "x"}, None), one({"a": 1}))
-    table = pq.read_table(path)
-    assert {str(field.type) for field in table.schema} == {"string"}
-    first, second, third = table.to_pylist()
-    assert (first["answer"], first["row"], first["error"]) == (TRICKY, '{"n":1}', None)
+    found = pq.read_table(path)
+    assert found.schema.metadata[b"runner.format"] == b"2"
+    first, second, third = found.to_pylist()
+    assert (first["answer"], first["n"], first["error_code"], first["status"]) == (TRICKY, 1, None, "ok")
+    assert (first["input_tokens"], first["output_tokens"], first["cached_tokens"]) == (40, 3, None)
     assert msgspec.json.decode(first["response"]) == made.chat(TRICKY)
-    assert (second["answer"], second["batch"], second["error"]) == (None, None, '{"code":"x"}')
+    assert (second["answer"], second["batch"], second["error_code"], second["n"]) == (None, None, "x", None)
     assert third["answer"] == '{"a":1}'
 
 
@@ -133,10 +143,11 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['pyarrow'] = None\n"
         "from pathlib import Path\n"
+        "from runner.results.columns import Table\n"
         "from runner.results.export import writer_for\n"
         "from runner.errors import RunnerError\n"
         "try:\n"
-        "    with writer_for(Path('o.parquet').absolute(), Path.cwd()): pass\n"
+        "    with writer_for(Path('o.parquet').absolute(), Path.cwd(), Table(())): pass\n"
         "except RunnerError as error: print(error.hint)\n"
     )
     import subprocess
@@ -151,15 +162,15 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / "deep" / "er" / f"o{suffix}"
-    with pytest.raises(ZeroDivisionError), writer_for(path, tmp_path) as writer:
+    with pytest.raises(ZeroDivisionError), writer_for(path, tmp_path, USUAL) as writer:
         writer.write(one())
         assert not path.exists()
         raise ZeroDivisionError
     assert list(path.parent.iterdir()) == []
-    with writer_for(path, tmp_path) as writer:
+    with writer_for(path, tmp_path, USUAL) as writer:
         writer.write(one())
     before = path.read_bytes()
-    with pytest.raises(ZeroDivisionError), writer_for(path, tmp_path) as writer:
+    with pytest.raises(ZeroDivisionError), writer_for(path, tmp_path, USUAL) as writer:
         raise ZeroDivisionError
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
@@ -183,7 +194,7 @@ def test_links_out_of_the_root_are_refused(tmp_path: Path) -> None:
     (root / "dir").symlink_to(outside)
     (root / "file.jsonl").symlink_to(outside / "file.jsonl")
     for path in (root / "dir/o.jsonl", root / "file.jsonl", root / "../o.jsonl", root / "dir/new/o.jsonl"):
-        with pytest.raises(RunnerError, match="outside of the project root"), writer_for(path, root):
+        with pytest.raises(RunnerError, match="outside of the project root"), writer_for(path, root, USUAL):
             pass
     assert list(outside.iterdir()) == []
 
@@ -191,7 +202,7 @@ def test_links_out_of_the_root_are_refused(tmp_path: Path) -> None:
 def test_links_inside_the_root_are_followed(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link.jsonl").symlink_to(tmp_path / "real/o.jsonl")
-    with writer_for(tmp_path / "link.jsonl", tmp_path) as writer:
+    with writer_for(tmp_path / "link.jsonl", tmp_path, USUAL) as writer:
         writer.write(one())
     assert (tmp_path / "link.jsonl").is_symlink()
     assert count_lines(tmp_path / "real/o.jsonl") == 1
@@ -199,9 +210,9 @@ def test_links_inside_the_root_are_followed(tmp_path: Path) -> None:
 
 def test_folders_and_odd_suffixes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "o.jsonl").mkdir()
-    with pytest.raises(RunnerError, match="is a folder"), writer_for(tmp_path / "o.jsonl", tmp_path):
+    with pytest.raises(RunnerError, match="is a folder"), writer_for(tmp_path / "o.jsonl", tmp_path, USUAL):
         pass
-    with pytest.raises(UsageError, match="unknown suffix"), writer_for(tmp_path / "o.xlsx", tmp_path):
+    with pytest.raises(UsageError, match="unknown suffix"), writer_for(tmp_path / "o.xlsx", tmp_path, USUAL):
         pass
 
 

@@ -14,7 +14,6 @@ import pytest
 from runner.compile.compiled import RowView
 from runner.job.observed import Phase
 from runner.results.adopt import adopt_output
-from runner.results.export import writer_for
 from runner.results.index import build_index
 from runner.results.locate import Source, locate
 from runner.results.merge import merge
@@ -69,7 +68,7 @@ def test_figures(tmp_path: Path, shape: str, order: str) -> None:
     assert shown.sources == array("I", bytes(4 * ROWS))
 
     def merged(suffix: str) -> None:
-        with writer_for(tmp_path / f"out{suffix}", tmp_path, columns=("id", "text")) as writer:
+        with made.writer(tmp_path / f"out{suffix}", tmp_path, rows=rows[:1]) as writer:
             assert merge(rows, shown, [one], writer).ok == ROWS
 
     base = cpu(floor)

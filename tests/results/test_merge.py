@@ -16,6 +16,7 @@ from runner.compile.compiled import RowView
 from runner.errors import StateError
 from runner.job.observed import Phase
 from runner.job.outcomes import Outcome, Unsettled, place
+from runner.results.answer import Wanted
 from runner.results.index import build_index, rejected_index
 from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, merge
@@ -141,7 +142,6 @@ OUTPUT = [
         (made.chat(""), ""),
         (TOOL, None),
         ({"choices": [{"message": {"refusal": "no"}}]}, None),
-        ({"choices": []}, None),
         ({"choices": [{"message": {"content": PARTS}}]}, "ab"),
         ({"choices": [{"message": {"content": 7}}]}, None),
         ({"choices": [{"text": "completed"}]}, "completed"),
@@ -156,9 +156,6 @@ OUTPUT = [
         ({"text": "transcript"}, "transcript"),
         ({"text": ["odd"]}, None),
         ("plain transcript", "plain transcript"),
-        (None, None),
-        (7, None),
-        ([], None),
         ({"choices": [{"message": {"content": "x"}}], "data": "odd"}, "x"),
     ],
 )
@@ -185,7 +182,7 @@ def test_answers_of_all_endpoints(tmp_path: Path, body: Any, answer: Any) -> Non
 )  # fmt: skip
 def test_json_answers(tmp_path: Path, text: str, answer: bytes | None) -> None:
     sources = [source(tmp_path, "a", made.ok("a", text))]
-    kept, _ = merged("a", sources, parse_json=True)
+    kept, _ = merged("a", sources, wanted=Wanted(is_json=True))
     assert kept.merged[0].answer == (answer if answer is not None else msgspec.json.encode(text))
     kept, _ = merged("a", sources)
     assert kept.answers == [text]

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.job.observed import Phase
-from runner.results import export
 from runner.results.index import IndexReport, build_index
 from runner.results.locate import Source, locate
 from runner.results.merge import merge
@@ -104,7 +103,7 @@ def indexed(folder: Path, number: int, batch: Made) -> tuple[IndexReport, Source
 def merged(folder: Path, names: Sequence[str], sources: Sequence[Source]) -> dict[str, Any]:
     """The output, as strict JSON, by row."""
     output = folder / "out.jsonl"
-    with export.writer_for(output, folder) as writer:
+    with made.writer(output, folder) as writer:
         counts = merge(map(made.row, names), locate(made.keys(*names), sources), sources, writer)
     assert counts.ok + counts.error + counts.missing == counts.wanted == len(names)
     lines = output.read_bytes().removesuffix(b"\n").split(b"\n")

@@ -209,7 +209,7 @@ def test_the_line_of_an_answer_is_read_as_one(
     raw = line.partition(b'"body":')[2].removesuffix(b'},"error":null}\n')
     if response is not None:
         assert raw == response
-    assert msgspec.json.decode(answer.answer_of(raw)) == said
+    assert msgspec.json.decode(answer.answer_of(raw).content) == said
 
 
 def test_numbers_of_an_answer_stay_as_they_were(tmp_path: Path) -> None:

@@ -1,0 +1,413 @@
+"""The columns of results files: each has a name, a kind, and the way to take it from a line.
+
+Every writer and the reader of outputs go by these names. What is worked out of a line beside them, a check or a score,
+is a `Step`. Format 1 had columns by place and no `finish`; `adopt` still reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+
+from runner.errors import DataError, UsageError
+from runner.results import kinds
+from runner.results.answer import NULL
+from runner.results.kinds import Kind, Of
+from runner.results.parse import NOT_SO
+from runner.results.splice import Merged
+from runner.results.transcript import Transcript, transcript_of
+
+FORMAT = 2
+ROW = "row"  # stands for all columns of the input
+
+Take = Callable[[Merged], bytes]
+Text = Callable[[Merged], str | None]
+
+
+class Column(NamedTuple):
+    """take: its value as JSON, `null` where there is none. text: the same of a column that is nothing but text.
+
+    field: where it stands in a `Merged`, of one that is copied from there: writers take many such at once.
+    """
+
+    name: str
+    kind: Kind
+    take: Take
+    text: Text | None = None
+    is_safe: bool = False  # we wrote it: it begins no formula
+    field: int | None = None
+    of_input: str | None = None  # what the input calls it
+
+
+class Step(Protocol):
+    """What is worked out of each line after it is known and before it is written, in columns of its own."""
+
+    @property
+    def columns(self) -> Sequence[tuple[str, Kind]]: ...
+
+    @property
+    def made_of(self) -> str:
+        """Changes whenever `value` may say something else."""
+        ...
+
+    def value(self, line: Merged) -> Sequence[bytes]:
+        """JSON under its columns, in their order. Called once a line, in the order of the rows."""
+        ...
+
+    def summary(self) -> str:
+        """What all lines come to, in one line of text; empty for nothing."""
+        ...
+
+
+class About(NamedTuple):
+    """What a job says of each of its lines."""
+
+    job: str = ""
+    model: str = ""  # as the specs call it
+    cell: Mapping[str, str] = {}  # of its matrix
+    usd_per_million: tuple[float, float] | None = None  # input, output
+    usd_per_minute: float | None = None
+    answer: Kind | None = None  # of the JSON asked for, where a schema describes it
+
+
+class Input(NamedTuple):
+    """The columns of the input, in order of first appearance."""
+
+    kinds: Mapping[str, Kind] = {}
+
+    def named(self, ours: Iterable[str]) -> dict[str, str]:
+        """Input column -> its name in a table: its own, `row_...` where a column of ours is called so."""
+        taken = set(ours) | self.kinds.keys()
+        names = {name: name for name in self.kinds}
+        for name in names.keys() & set(ours):
+            free = f"row_{name}"
+            while free in taken:
+                free = f"row_{free}"
+            taken.add(free)
+            names[name] = free
+        return names
+
+
+# What each format has where a job does not choose. The input's columns stand where `row` does.
+JSONL = ("custom_id", ROW, "answer", "finish", "response", "error", "batch", "digest", "origin")
+CSV = ("custom_id", ROW, "answer", "finish", "error", "batch", "digest", "origin", "response")
+_COST = ("input_tokens", "cached_tokens", "output_tokens", "usd")
+_WHOSE = ("batch", "digest", "origin")
+_FATE = ("error_code", "error_message", "model", "job")
+HEARD = ("duration", "language", "text", "words", "segments", "speakers")
+RECORDINGS = ("custom_id", "file", *HEARD, "error", *_WHOSE, "response")
+OF_ROWS = (*JSONL[:4], "answer_json", "status", "error", *_FATE, *_COST, *_WHOSE, "response")
+OF_RECORDINGS = ("custom_id", "file", *HEARD, "status", "error", *_FATE, "usd", *_WHOSE, "response")
+NEEDED = ("digest", "origin")  # to read answers back, beside `answer` or `response`
+
+
+def usual(suffix: str, about: About, *, is_of_recordings: bool) -> tuple[str, ...]:
+    """The columns of a file where the job does not choose."""
+    if suffix != ".parquet":
+        return RECORDINGS if is_of_recordings else (CSV if suffix == ".csv" else JSONL)
+    if is_of_recordings:
+        return ("custom_id", "file", *HEARD, "status", *_named(_FATE, about), "usd", *_WHOSE, "response")
+    typed = ("answer_json",) if about.answer else ()
+    fate = _named(_FATE, about)
+    return ("custom_id", ROW, "answer", *typed, "status", "finish", *fate, *_COST, *_WHOSE, "response")
+
+
+def _named(names: Sequence[str], about: About) -> tuple[str, ...]:
+    """With a column for each axis of the matrix that has none yet."""
+    return (*names, *(axis for axis in about.cell if axis not in names))
+
+
+# --- taken from a line --------------------------------------------------------------------------------------------
+
+_encode = msgspec.json.Encoder().encode
+_decode_cells = msgspec.json.Decoder(dict[str, Raw]).decode
+_JSON_TEXT = kinds.JSON
+
+
+def ours(about: About, *, is_of_recordings: bool) -> dict[str, Column]:
+    """All columns that a job can have beside those of its input, by name."""
+    fields = {name: number for number, name in enumerate(Merged._fields)}
+
+    def copied(name: str, kind: Kind = _JSON_TEXT) -> Column:
+        return Column(name, kind, itemgetter(fields[name]), field=fields[name])
+
+    def said(name: str, *, is_safe: bool = False) -> Column:
+        get: Text = itemgetter(fields[name])
+        return Column(name, kinds.TEXT, lambda line: _encode(get(line)), get, is_safe, fields[name])
+
+    def fixed(name: str, value: str | int) -> Column:
+        encoded, shown = _encode(value), str(value)
+        kind = kinds.WHOLE if isinstance(value, int) else kinds.TEXT
+        return Column(name, kind, lambda _: encoded, lambda _: shown, is_safe=True)
+
+    error = _Memo(_error_of)
+    cost = _Memo(_Costing(about))
+    found = [
+        said("custom_id"),
+        said("status", is_safe=True),
+        said("finish"),
+        copied("error"),
+        Column("error_code", kinds.TEXT, lambda line: error(line).code),
+        Column("error_message", kinds.TEXT, lambda line: error(line).message),
+        fixed("job", about.job),
+        fixed("model", about.model),
+        *(fixed(axis, int(value) if axis == "replicate" else value) for axis, value in about.cell.items()),
+        Column("usd", kinds.NUMBER, lambda line: cost(line).usd),
+        said("batch"),
+        said("digest", is_safe=True),
+        said("origin"),
+        copied("response"),
+    ]
+    if is_of_recordings:
+        found += _heard()
+    else:
+        answer_json = about.answer or kinds.JSON
+        found += [
+            copied(ROW),
+            copied("answer", kinds.TEXT),
+            Column("answer_json", answer_json, itemgetter(fields["answer"])),
+            Column("input_tokens", kinds.WHOLE, lambda line: cost(line).input_tokens),
+            Column("cached_tokens", kinds.WHOLE, lambda line: cost(line).cached_tokens),
+            Column("output_tokens", kinds.WHOLE, lambda line: cost(line).output_tokens),
+        ]
+    columns = {column.name: column for column in found}
+    return {**columns, **{axis: columns[axis] for axis in about.cell}}
+
+
+def _heard() -> list[Column]:
+    """What was heard in a recording."""
+    heard = _Memo(transcript_of)
+    word = {"start": kinds.NUMBER, "end": kinds.NUMBER, "speaker_id": kinds.TEXT}
+    of = {
+        "file": kinds.TEXT,
+        "duration": kinds.NUMBER,
+        "language": kinds.TEXT,
+        "text": kinds.TEXT,
+        "words": kinds.list_of(kinds.record_of(word=kinds.TEXT, probability=kinds.NUMBER, **word)),
+        "segments": kinds.list_of(kinds.record_of(text=kinds.TEXT, **word)),
+        "speakers": kinds.list_of(kinds.TEXT),
+    }
+    assert tuple(of) == Transcript._fields
+
+    def take(number: int) -> Take:
+        return lambda line: heard(line)[number]
+
+    return [Column(name, kind, take(number)) for number, (name, kind) in enumerate(of.items())]
+
+
+class _Memo:
+    """A part of the line at hand, worked out once for all the columns that show it."""
+
+    __slots__ = ("_found", "_line", "_work")
+
+    def __init__(self, work: Callable[[Merged], Any]) -> None:
+        self._work = work
+        self._line: Merged | None = None
+
+    def __call__(self, line: Merged) -> Any:
+        if line is not self._line:
+            self._found = self._work(line)
+            self._line = line
+        return self._found
+
+
+class _Error(Struct):
+    code: Raw = Raw(NULL)
+    message: Raw = Raw(NULL)
+
+
+class _Told(NamedTuple):
+    code: bytes
+    message: bytes
+
+
+_NO_ERROR = _Told(NULL, NULL)
+_decode_error = msgspec.json.Decoder(_Error).decode
+
+
+def _error_of(line: Merged) -> _Told:
+    if line.error == NULL:
+        return _NO_ERROR
+    found = _decode_error(line.error)
+    return _Told(bytes(found.code), bytes(found.message))
+
+
+class _Details(Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+    prompt_cache_hit_tokens: int | None = None  # DeepSeek
+    cached_tokens: int | None = None
+
+
+class _Body(Struct):
+    usage: _Usage | None = None
+    duration: float | None = None
+
+
+_decode_body = msgspec.json.Decoder(_Body | None).decode
+
+
+class _Cost(NamedTuple):
+    input_tokens: bytes = NULL
+    cached_tokens: bytes = NULL
+    output_tokens: bytes = NULL
+    usd: bytes = NULL
+
+
+class _Costing:
+    """Tokens as the remote counted them, and what they cost at the price in the specs; null where nobody says."""
+
+    def __init__(self, about: About) -> None:
+        self._about = about
+
+    def __call__(self, line: Merged) -> _Cost:
+        try:
+            body = _decode_body(line.response)
+        except NOT_SO:
+            return _Cost()
+        if body is None:
+            return _Cost()
+        usage = body.usage or _Usage()
+        asked = _first(usage.prompt_tokens, usage.input_tokens)
+        told = _first(usage.completion_tokens, usage.output_tokens)
+        details = usage.prompt_tokens_details or usage.input_tokens_details or _Details()
+        cached = _first(details.cached_tokens, usage.prompt_cache_hit_tokens, usage.cached_tokens)
+        usd = self._usd(body.duration, asked, told)
+        return _Cost(*(NULL if one is None else _encode(one) for one in (asked, cached, told, usd)))
+
+    def _usd(self, seconds: float | None, asked: int | None, told: int | None) -> float | None:
+        about = self._about
+        if about.usd_per_minute is not None and seconds is not None:
+            return seconds / 60 * about.usd_per_minute
+        if about.usd_per_million is None or asked is None:
+            return None
+        return (asked * about.usd_per_million[0] + (told or 0) * about.usd_per_million[1]) / 1e6
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+# --- a table ------------------------------------------------------------------------------------------------------
+
+
+class Table(NamedTuple):
+    """The columns of one file, in order, and what is worked out for them."""
+
+    columns: tuple[Column, ...]
+    steps: tuple[Step, ...] = ()
+
+    def stepped(self, line: Merged) -> Merged:
+        """The line with what the steps made of it."""
+        if not self.steps:
+            return line
+        return line._replace(more=tuple(value for step in self.steps for value in step.value(line)))
+
+
+def table(
+    suffix: str,
+    about: About,
+    given: Input | None = None,
+    *,
+    chosen: Sequence[str] = (),
+    steps: Sequence[Step] = (),
+    is_of_recordings: bool = False,
+) -> Table:
+    """The columns of a file. chosen: by a job, instead of the usual ones; names are ours or the input's.
+
+    Raises UsageError for a name that means nothing.
+    """
+    known = ours(about, is_of_recordings=is_of_recordings)
+    extra = {name: _of_step(name, kind, at) for at, (name, kind) in enumerate(_step_columns(steps))}
+    known.update(extra)
+    names = tuple(chosen) or _with_steps(usual(suffix, about, is_of_recordings=is_of_recordings), extra)
+    if suffix == ".jsonl" and not set(names) - known.keys():
+        return Table(tuple(known[name] for name in names), tuple(steps))
+    given = given or Input()
+    renamed = given.named(set(names) & known.keys())
+    cells = _Memo(_Cells(given.kinds if ROW in names else None))
+    of_input = {shown: _of_input(name, shown, given.kinds[name], cells) for name, shown in renamed.items()}
+    found: dict[str, Column] = {}
+    for name in names:
+        if name == ROW and suffix != ".jsonl":
+            found.update({shown: column for shown, column in of_input.items() if shown not in names})
+        elif name in known:
+            found[name] = known[name]
+        elif name in of_input:
+            found[name] = of_input[name]
+        else:
+            raise UsageError(
+                f"`columns` names `{name}`, which is no column of the results", hint=_hint(known, of_input)
+            )
+    return Table(tuple(found.values()), tuple(steps))
+
+
+def _hint(known: Iterable[str], of_input: Iterable[str]) -> str:
+    return "there are " + ", ".join(f"`{name}`" for name in (*known, *of_input))
+
+
+def _step_columns(steps: Sequence[Step]) -> list[tuple[str, Kind]]:
+    return [column for step in steps for column in step.columns]
+
+
+def _of_step(name: str, kind: Kind, at: int) -> Column:
+    return Column(name, kind, lambda line: line.more[at])
+
+
+def _with_steps(names: tuple[str, ...], extra: Iterable[str]) -> tuple[str, ...]:
+    """Steps' columns stand before those that say whose the answer is."""
+    at = names.index("batch")
+    return (*names[:at], *extra, *names[at:])
+
+
+def _of_input(name: str, shown: str, kind: Kind, cells: _Memo) -> Column:
+    return Column(shown, kind, lambda line: cells(line).get(name, NULL), of_input=name)
+
+
+class _Cells:
+    """The columns of a row. known: all there are, where none may be left out."""
+
+    def __init__(self, known: Mapping[str, Kind] | None) -> None:
+        self._known = None if known is None else known.keys()
+
+    def __call__(self, line: Merged) -> Mapping[str, bytes]:
+        found = _decode_cells(line.row)
+        if self._known is not None and not found.keys() <= self._known:
+            name = next(name for name in found if name not in self._known)
+            raise DataError(
+                f"row `{line.custom_id}` has a column `{name}` that the rows before it lack",
+                hint="write .jsonl instead, or give every row the same columns",
+            )
+        return {name: bytes(value) for name, value in found.items()}
+
+
+def input_of(rows: Iterable[bytes], *, typed: bool) -> Input:
+    """The columns of rows of JSON, in order of first appearance: what a table has to know before its first line.
+
+    typed: also what kind of values each has; else nothing is decoded.
+    """
+    if not typed:
+        seen: dict[str, Kind] = {}  # text is shown bare, all else as JSON
+        for row in rows:
+            seen.update(dict.fromkeys(_decode_cells(row), kinds.TEXT))
+        return Input(seen)
+    found: dict[str, Kind] = {}
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    for row in rows:
+        for name, value in decode(row).items():
+            have = found.get(name)
+            kind = kinds.of_value(value)
+            found[name] = kind if have is None else have if have == kind else kinds.widest((have, kind))
+    return Input({name: kinds.TEXT if kind.of is Of.NOTHING else kind for name, kind in found.items()})

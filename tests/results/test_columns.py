@@ -1,0 +1,144 @@
+"""Columns by name: chosen, ordered, typed, and joined by what a step works out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from runner.errors import UsageError
+from runner.job.observed import Phase
+from runner.results import columns, kinds
+from runner.results.adopt import adopt_output
+from runner.results.export import writer_for
+from runner.results.index import build_index
+from runner.results.locate import Source, locate
+from runner.results.merge import merge
+from runner.results.splice import Merged
+
+from . import made
+
+SUFFIXES = [".jsonl", ".csv", ".parquet"]
+
+
+class Words:
+    """A score that counts the words of an answer."""
+
+    columns = (("words", kinds.WHOLE), ("shouts", kinds.FLAG))
+    made_of = "words/1"
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def value(self, line: Merged) -> Sequence[bytes]:
+        text = msgspec.json.decode(line.answer) or ""
+        self.total += len(text.split())
+        return b"%d" % len(text.split()), b"true" if text.endswith("!") else b"false"
+
+    def summary(self) -> str:
+        return f"{self.total} words"
+
+
+def source(folder: Path) -> Source:
+    file = made.raw(folder / "raw", made.ok("a", "one two!"), made.ok("b", "three"))
+    return Source(
+        build_index([file], made.expected("a", "b"), ended=Phase.COMPLETED).index, 0, "b", made.ORIGIN, (file,)
+    )
+
+
+def written(path: Path, *, chosen: Sequence[str] = (), steps: Sequence[columns.Step] = ()) -> Path:
+    rows = [made.row("a", n=1, answer="mine"), made.row("b", n=2, answer="too")]
+    given = columns.input_of((row.row_json for row in rows), typed=path.suffix == ".parquet")
+    table = columns.table(path.suffix, columns.About("job", "m"), given, chosen=chosen, steps=steps)
+    one = source(path.parent)
+    with writer_for(path, path.parent, table) as writer:
+        merge(rows, locate(made.keys("a", "b"), [one]), [one], writer)
+    return path
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_step_adds_columns_to_every_format_and_they_read_back(tmp_path: Path, suffix: str) -> None:
+    step = Words()
+    path = written(tmp_path / f"o{suffix}", steps=[step])
+    assert step.summary() == "3 words"
+    if suffix == ".parquet":
+        told = [(row["words"], row["shouts"]) for row in pq.read_table(path).to_pylist()]
+    elif suffix == ".csv":
+        head, *rows = (line.split(",") for line in path.read_text().splitlines())
+        told = [(int(row[head.index("words")]), row[head.index("shouts")] == "true") for row in rows]
+    else:
+        told = [(row["words"], row["shouts"]) for row in map(msgspec.json.decode, path.read_bytes().splitlines())]
+    assert told == [(2, True), (1, False)]
+    assert adopt_output(path, tmp_path / "objects").adopted == 2
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_job_chooses_and_orders(tmp_path: Path, suffix: str) -> None:
+    names = ["origin", "n", "output_tokens", "answer", "row_answer", "job", "digest"]
+    path = written(tmp_path / f"o{suffix}", chosen=names)
+    if suffix == ".parquet":
+        assert pq.read_table(path).schema.names == names
+        assert pq.read_table(path).to_pylist()[1]["row_answer"] == "too"
+    elif suffix == ".csv":
+        assert path.read_text().splitlines()[0] == ",".join(names)
+        assert path.read_text().splitlines()[1].startswith(f"{made.ORIGIN},1,3,one two!,mine,job,")
+    else:
+        first = msgspec.json.decode(path.read_bytes().splitlines()[0])
+        assert list(first) == names
+        assert list(first.values())[:6] == [made.ORIGIN, 1, 3, "one two!", "mine", "job"]
+    found = adopt_output(path, tmp_path / "objects")
+    assert (found.adopted, found.damaged) == (2, 0)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_name_that_means_nothing_is_refused(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(UsageError, match="`nobody`, which is no column"):
+        written(tmp_path / f"o{suffix}", chosen=["digest", "nobody"])
+
+
+def test_kinds_are_as_narrow_as_all_values_allow() -> None:
+    rows = [
+        b'{"n":1,"f":true,"t":"x","l":[1],"o":{"a":1},"m":1,"z":null,"big":1}',
+        b'{"n":2.5,"f":null,"t":"","l":[null,2.5],"o":{"b":"x"},"m":"x","z":null,"big":99999999999999999999}',
+    ]
+    found = columns.input_of(rows, typed=True).kinds
+    assert [found[name] for name in ("n", "f", "t", "m", "z", "big")] == [
+        kinds.NUMBER,
+        kinds.FLAG,
+        kinds.TEXT,
+        kinds.JSON,
+        kinds.TEXT,
+        kinds.JSON,
+    ]
+    assert found["l"] == kinds.list_of(kinds.NUMBER)
+    assert found["o"] == kinds.record_of(a=kinds.WHOLE, b=kinds.TEXT)
+
+
+def test_a_schema_tells_the_kind() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "name": {"type": ["string", "null"]},
+            "n": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+            "share": {"type": "number"},
+            "tags": {"type": "array", "items": {"enum": ["a", "b"]}},
+            "open": {"type": "object"},
+            "elsewhere": {"$ref": "#/$defs/x"},
+        },
+    }
+    of = {"name": kinds.TEXT, "n": kinds.WHOLE, "share": kinds.NUMBER, "tags": kinds.list_of(kinds.TEXT)}
+    assert kinds.of_schema(schema) == kinds.record_of(**of, open=kinds.JSON, elsewhere=kinds.JSON)
+    fit = kinds.fitting(kinds.of_schema(schema))
+    assert fit({"name": None, "n": 1.0, "share": 2, "tags": ["a"], "open": {"x": 1}, "more": 1}) == {
+        "name": None,
+        "n": 1,
+        "share": 2.0,
+        "tags": ["a"],
+        "open": '{"x":1}',
+        "elsewhere": None,
+    }
+    with pytest.raises(kinds.Unfit):
+        fit({"n": "1"})
