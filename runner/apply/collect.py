@@ -5,23 +5,26 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from runner.apply.refresh import is_late
 from runner.apply.session import Session
 from runner.apply.sizes import largest_results
 from runner.errors import NotFound, OutcomeUnknown, RemoteError
 from runner.job import lifecycle
 from runner.job.observed import Observed, Phase, ResultFile
-from runner.job.recorded import Batch, ResultObject, Tally
+from runner.job.recorded import GONE, Batch, ResultObject, Tally
 from runner.results import index
 
 DOWNLOADS = 3
 OUTPUT = "output"
-GONE = -1  # the size of a file that is not there
-FILES_SETTLE = timedelta(days=1)  # after its end, the files of a batch do not change any more
+ABSENT = -1  # the size of a file that is not there
+FILES_SETTLE = timedelta(days=1)  # after its end was first seen, the files of a batch do not change any more
 
 
 def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
-    """The batch as COLLECTED. Raises RemoteError while its files cannot be had; nothing is recorded then."""
+    """The batch as COLLECTED. Raises RemoteError while its files cannot be had; nothing is recorded then.
+
+    A batch that ended and has not named all of its files yet is taken as it is once each request has a line, or once
+    it has ended so long ago that no more are coming: what has no line then may be asked again.
+    """
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     if seen.phase is Phase.FAILED and not seen.result_files:
         return record(session, batch, seen, (), index.rejected_index(keys), Tally(rejected=batch.rows))
@@ -37,7 +40,9 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
             break
     else:
         raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
-    if is_all and _is_something_else(report, seen) and not _are_settled(session, seen):
+    if report.missing and not (seen.results_are_final or seen.has_long_ended):
+        raise OutcomeUnknown(f"{report.missing:,} of its rows are in no file yet, and the remote owes one")
+    if is_all and seen.result_files and _is_something_else(report, seen) and not _are_settled(session, batch):
         finished = seen.counts.completed + seen.counts.failed
         raise OutcomeUnknown(f"{finished:,} rows have finished, and what came in place of the files holds none of them")
     if not is_all:
@@ -47,7 +52,14 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
         )
     results = tuple(ResultObject(file.name, file.stat().st_size) for _, file in had)
     _tell(session, batch, report)
-    return record(session, batch, seen, results, report.index, tally_of(report))
+    gives_up = not is_all or (bool(report.missing) and not seen.results_are_final)
+    if gives_up and is_all:
+        counts = f"{seen.counts.completed:,} completed and {seen.counts.failed:,} failed of {seen.counts.total:,}"
+        session.reporter.warn(
+            f"{batch.owner}: `{batch.remote_id}` has ended, and {report.missing:,} of its rows are in no file; "
+            f"the remote counts {counts}"
+        )
+    return record(session, batch, seen, results, report.index, tally_of(report), gives_up=gives_up)
 
 
 def _download(session: Session, batch: Batch, seen: Observed) -> tuple[list[tuple[ResultFile, Path]], list[int]]:
@@ -62,12 +74,12 @@ def _download(session: Session, batch: Batch, seen: Observed) -> tuple[list[tupl
             sizes.append(provider.download(offered, file, largest_results(batch)))
         except NotFound as error:
             gone = error
-            sizes.append(GONE)
+            sizes.append(ABSENT)
         else:
             had.append((offered, file))
     if gone is None:
         return had, sizes
-    if not had or not is_late(session, seen):
+    if not had or not lifecycle.is_absent(batch, session.time_at(provider), provider.card.absence_seconds):
         raise gone
     return had, sizes
 
@@ -75,14 +87,14 @@ def _download(session: Session, batch: Batch, seen: Observed) -> tuple[list[tupl
 def lose(session: Session, batch: Batch) -> Batch:
     """Record that the remote no longer has a batch whose results were not here: its rows need a decision."""
     session.reporter.warn(f"{batch.owner}: the remote no longer has `{batch.remote_id}` ({batch.rows:,} rows)")
-    return stop(session, batch, "gone")
+    return stop(session, batch, GONE, gives_up=True)
 
 
-def stop(session: Session, batch: Batch, why: str) -> Batch:
-    """Record that nothing more will come of a batch: its rows need a decision."""
+def stop(session: Session, batch: Batch, why: str, *, gives_up: bool = False) -> Batch:
+    """Record that nothing more will come of a batch: its rows need a decision. gives_up: unless it is found again."""
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     gone = Observed(batch.remote_id, Phase.CANCELLED, why)
-    return record(session, batch, gone, (), index.lost_index(keys), Tally(lost=batch.rows))
+    return record(session, batch, gone, (), index.lost_index(keys), Tally(lost=batch.rows), gives_up=gives_up)
 
 
 def tally_of(report: index.IndexReport) -> Tally:
@@ -122,9 +134,10 @@ def _is_something_else(report: index.IndexReport, seen: Observed) -> bool:
     return not sum(report.told) or (bool(outputs) and not sum(outputs) and seen.counts.completed > 0)
 
 
-def _are_settled(session: Session, seen: Observed) -> bool:
-    """Whether the files of a batch are what they will ever be, as far as the remote says when it ended."""
-    return seen.ended_at is not None and session.clock.now() - seen.ended_at > FILES_SETTLE
+def _are_settled(session: Session, batch: Batch) -> bool:
+    """Whether the files of a batch are what they will ever be: its end was first seen that long ago."""
+    now = session.time_at(session.remote_of(batch))
+    return batch.end_seen_at is not None and now - batch.end_seen_at > FILES_SETTLE
 
 
 def record(
@@ -134,10 +147,12 @@ def record(
     results: tuple[ResultObject, ...],
     entries: bytes,
     tally: Tally,
+    *,
+    gives_up: bool = False,
 ) -> Batch:
     """The batch as COLLECTED, with its index written first."""
     sha256 = session.objects.write(f"{batch.key}/index", entries)
-    collected = lifecycle.collected(batch, seen, sha256, tally, session.clock.now(), results)
+    collected = lifecycle.collected(batch, seen, sha256, tally, session.clock.now(), results, gives_up=gives_up)
     session.records.save(collected)
     return collected
 

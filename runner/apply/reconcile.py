@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from runner.apply import outputs, recover, submit, waves
+from runner.apply import lost, outputs, recover, submit, waves
 from runner.apply.collect import collect, failure_of, lose
 from runner.apply.errors import StepError, jobs_in
 from runner.apply.purse import Confirm, Purse, Rest
 from runner.apply.readback import remember
-from runner.apply.refresh import is_late, look, sweep_twins
+from runner.apply.refresh import look, sweep_twins
 from runner.apply.reporter import progress_of
 from runner.apply.session import Session
 from runner.apply.settle import settle_all
@@ -39,7 +39,7 @@ from runner.job.observed import FailureKind, Observed, Origin
 from runner.job.packed import common
 from runner.job.recorded import Batch, Left, Stage
 from runner.plan.change import Action, Submission
-from runner.plan.decide import Sight, decide
+from runner.plan.decide import Missing, Sight, decide
 from runner.plan.guard import Guards, amount_of
 from runner.plan.plan import Plan, Recorded, decided, make, sent
 from runner.results.merge import Accounting
@@ -67,11 +67,12 @@ class Result:
 
 
 class Polled(NamedTuple):
-    """What a look at every batch in flight came to."""
+    """What a look at every batch in flight came to, and at those that were given up."""
 
     sights: dict[str, Sight]
     errors: list[StepError]
     collected: int  # batches brought home
+    unsure: set[str]  # jobs of which nothing is sent, since a batch that was given up could not be looked for
 
 
 def apply(
@@ -210,7 +211,8 @@ def _write(session: Session, result: Result, recorded: Recorded, rewrite: output
 
 
 def _observe(session: Session, refusal: Refusal) -> Polled:
-    """Look at every batch in flight and take what has ended."""
+    """Look at every batch in flight and take what has ended, after those that were given up."""
+    again = lost.look_again(session)
     active = [batch for batch in session.records.batches() if batch.is_active]
     waves_ = [batch for batch in active if batch.is_wave and batch.stage is Stage.SUBMITTED]
     carried = [_carry_on(session, batch, refusal) for batch in waves_]
@@ -218,6 +220,7 @@ def _observe(session: Session, refusal: Refusal) -> Polled:
     batches = [batch for batch in active if not batch.is_wave]
     looks = look(session, batches)
     errors = [StepError(one.error, one.batch.owner, one.batch.key) for one in carried if one.error] + looks.errors
+    errors += again.errors
     sweep_twins(session, session.records.batches(), looks)
     recover.stop_latecomers(session, looks)
     for batch in batches:
@@ -228,7 +231,7 @@ def _observe(session: Session, refusal: Refusal) -> Polled:
                     collected += _act(session, current, sight)
                 except RemoteError as error:
                     errors.append(StepError(error, batch.owner, batch.key))
-    return Polled(looks.sights, errors, collected)
+    return Polled(looks.sights, errors, collected + again.collected, again.unsure)
 
 
 def _carry_on(session: Session, wave: Batch, refusal: Refusal) -> waves.Carried:
@@ -266,43 +269,51 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
                 _note(session, batch, sight)
                 return False
     except RemoteError as error:
-        if isinstance(error, NotFound) and is_late(session, sight):
-            # Its files were deleted, and will not come back
-            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}`: {failure_of(error)}")
-            lose(session, batch)
-            return True
-        if batch.trouble != failure_of(error):
-            assert isinstance(sight, Observed), "only what was seen to end is fetched"
-            session.records.save(
-                batch.but(
-                    phase=sight.phase, raw_status=sight.raw_status, counts=sight.counts, trouble=failure_of(error)
-                )
-            )
+        assert isinstance(sight, Observed), "only what was seen to end is fetched"
+        provider = session.remote_of(batch)
+        now, why = session.time_at(provider), failure_of(error)
+        noted = lifecycle.seen(batch, sight, now, why)
+        if isinstance(error, NotFound):
+            noted = lifecycle.missed(noted.but(missed_at=batch.missed_at, misses=batch.misses), now, why)
+            if lifecycle.is_absent(noted, now, provider.card.absence_seconds):
+                session.reporter.warn(f"{batch.owner}: `{batch.remote_id}`: {why}")
+                _take_what_is_left(session, noted, sight)
+                return True
+        if noted.but(seen_at=batch.seen_at) != batch:
+            session.records.save(noted)
+        if batch.trouble != why:
             session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {failure_of(error)}")
         if not isinstance(error, (NotSent, NotFound, OutcomeUnknown, RateLimited)):
             raise
         return False
 
 
+def _take_what_is_left(session: Session, batch: Batch, seen: Observed) -> None:
+    """Bring home a batch some of whose files are gone for good, as far as anybody can tell."""
+    try:
+        collect(session, batch, seen)
+    except NotFound:
+        lose(session, batch)
+
+
 def _note(session: Session, batch: Batch, sight: Sight) -> None:
     """Keep what a look showed. Phases are durable; counts only travel along with them."""
     if isinstance(sight, Observed):
-        seen = batch.but(
-            phase=sight.phase,
-            raw_status=sight.raw_status,
-            counts=sight.counts,
-            seen_at=session.clock.now(),
-            trouble=sight.stall,
-        )
+        seen = lifecycle.seen(batch, sight, session.time_at(session.remote_of(batch)), sight.stall)
         if sight.stall and not batch.trouble:
             session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` {sight.stall}")
         if not sight.results_are_final and sight.phase.has_ended:
             seen = seen.but(trouble="the remote has not named its result files yet")
             if batch.trouble != seen.trouble:
                 session.reporter.step(f"{batch.owner}: `{batch.remote_id}` has ended; {seen.trouble}")
-        if (seen.phase, seen.raw_status, seen.trouble) != (batch.phase, batch.raw_status, batch.trouble):
+        if seen.but(seen_at=batch.seen_at, counts=batch.counts) != batch:
             session.records.save(seen)
         session.live[batch.key] = seen
+    elif isinstance(sight, Missing):
+        why = f"`{batch.remote_id}` is not there, the remote says; it is asked again before that is believed"
+        session.records.save(lifecycle.missed(batch, session.time_at(session.remote_of(batch)), why))
+        if batch.trouble != why:
+            session.reporter.warn(f"{batch.owner}: {why}")
     else:
         why = getattr(sight, "why", "")
         if why != batch.trouble:
@@ -326,7 +337,7 @@ def _pay(
     """
     polled, unsearched, is_limited = _after_search(session, guards, refusal, result, polled)
     plan = result.plan
-    held_back = jobs_in([*unresolved, *polled.errors, *unsearched]) | is_limited
+    held_back = jobs_in([*unresolved, *polled.errors, *unsearched]) | is_limited | polled.unsure
     going = [one for one in plan.submissions if one.address not in held_back | result.stopped.keys()]
     if not going:
         return polled, unsearched
@@ -456,9 +467,7 @@ def _job_of(session: Session, submission: Submission) -> Desired:
 def _due(session: Session) -> list[Batch]:
     now = session.clock.now()
     return [
-        batch
-        for batch in session.records.batches()
-        if batch.stage is Stage.DEFERRED and (batch.not_before is None or batch.not_before <= now)
+        batch for batch in session.records.batches() if batch.stage is Stage.DEFERRED and lifecycle.is_due(batch, now)
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from runner.apply.reporter import progress_of
@@ -209,11 +209,15 @@ class Round:
             self.held.append(number)
             self.unseen = "the remote no longer knows it"
 
+    def time(self) -> datetime:
+        """What time it is at the remote, as far as it tells: our own clock may be put right between two commands."""
+        return self._session.time_at(self._provider)
+
     def _has_waited_long(self) -> bool:
         """Whether the last recording was sent long ago. A command that makes a single pass counts no looks."""
         batch = self._wave.batch
         since = batch.seen_at if batch.raw_status == WAITING else None
-        return since is not None and self._clock.now() - since > LONG_SENT
+        return since is not None and self.time() - since > LONG_SENT
 
     def _look_again(self, number: int) -> None:
         with self._lock:

@@ -109,7 +109,7 @@ def _search(session: Session, name: str) -> int:
     assert record is not None
     if str(origin) not in record.recovered_from:
         record = replace(record, recovered_from=(*record.recovered_from, str(origin)))
-    searched_at = {**record.searched_at, str(origin): began}
+    searched_at = {**record.searched_at, str(origin): began + provider.skew}  # by the clock that dates its batches
     lefts = {**record.left, str(origin): sorted(left)}
     session.records.save(replace(record, searched_at=searched_at, left=lefts, left_by=whose))
     return adopted

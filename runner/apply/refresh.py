@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-
-from msgspec.structs import replace
+from datetime import timedelta
 
 from runner.apply.errors import StepError
 from runner.apply.session import Session
@@ -15,14 +13,12 @@ from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, Runner
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan import adoption, duplicates
-from runner.plan.decide import CannotSee, Gone, Sight
+from runner.plan.decide import CannotSee, Sight, judged
 from runner.plan.duplicates import Verdict
 from runner.remotes.vendor import Provider
 from runner.state.wave import States
 
-CLOCK_SLACK = timedelta(minutes=10)  # between our clock and the remote's
-LATE_RESULTS = timedelta(minutes=3)  # after its end, a batch that finished nothing and names no files has none
-LOST_RESULTS = timedelta(hours=24)  # after its end, the files of a batch that finished something are not coming
+CLOCK_SLACK = timedelta(minutes=10)  # between two clocks that tell the same time
 
 
 @dataclass(slots=True)
@@ -61,12 +57,12 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
         looks.listed += [(provider, seen) for seen in listed.values()]
         for batch in mine:
             try:
-                seen = listed.get(batch.remote_id) or _look(provider, batch)
+                seen = listed.get(batch.remote_id) or look_at(provider, batch)
             except RunnerError as error:
                 looks.cannot_see(batch, error)
                 session.remotes.lost_sight(batch.origin.provider)
             else:
-                looks.sights[batch.key] = _final_by_now(seen, session.clock.now())
+                looks.sights[batch.key] = judged(batch, seen, session.time_at(provider), provider.card)
     return looks
 
 
@@ -75,25 +71,6 @@ def wave_as_seen(batch: Batch, states: States) -> Observed:
     unsent = sum(states.count(step) for step in FREE)
     told = f"{unsent:,} of them are still to be sent" if unsent else batch.trouble
     return Observed("", Phase.RUNNING, batch.raw_status, counts_of(states), stall=told)
-
-
-def _final_by_now(sight: Sight, now: datetime) -> Sight:
-    """A batch that ended long ago will not name its result files any more.
-
-    Where rows were finished there are answers, and paid ones: they are waited for, and then a person decides.
-    """
-    if not isinstance(sight, Observed) or sight.results_are_final or not sight.ended_at:
-        return sight
-    age = now - sight.ended_at
-    if sight.counts.completed + sight.counts.failed:
-        return Gone() if age > LOST_RESULTS else sight
-    return replace(sight, results_are_final=age > LATE_RESULTS)
-
-
-def is_late(session: Session, sight: Sight) -> bool:
-    """Whether a batch ended so long ago, or nobody knows when, that files which are not there are not coming."""
-    ended_at = sight.ended_at if isinstance(sight, Observed) else None
-    return ended_at is None or session.clock.now() - ended_at > LATE_RESULTS
 
 
 def _listed(provider: Provider, batches: Sequence[Batch]) -> dict[str, Observed]:
@@ -109,11 +86,12 @@ def _listed(provider: Provider, batches: Sequence[Batch]) -> dict[str, Observed]
         return {}  # each is looked at on its own, and says itself why it cannot be seen
 
 
-def _look(provider: Provider, batch: Batch) -> Sight:
+def look_at(provider: Provider, batch: Batch) -> Observed | None:
+    """The batch as its remote shows it; None for a 404."""
     try:
         return provider.look(batch.remote_id)
     except NotFound:
-        return Gone()
+        return None
 
 
 def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> None:
@@ -135,7 +113,7 @@ def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> Non
                 assert ours is not None, "which is older is known of two that were seen"
                 kept = cancel_twin(session, provider, batch.but(remote_id=seen.remote_id, phase=seen.phase), ours)
                 if kept.remote_id == seen.remote_id:
-                    looks.sights[batch.key] = _final_by_now(seen, session.clock.now())
+                    looks.sights[batch.key] = judged(batch, seen, session.time_at(provider), provider.card)
             case Verdict.STOP_OTHER:
                 kept = cancel_twin(session, provider, batch, seen)
         of.put(seen, kept)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
+from runner.apply.lost import look_again
 from runner.apply.session import Session
 from runner.errors import UsageError
 from runner.job.address import matches
@@ -23,8 +24,10 @@ def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bo
     """Open a new generation for the failed requests of the jobs `pattern` means; what was recorded.
 
     rows: only those with these ids of the user's. replaces: answered requests too.
+    What was given up since its remote did not show it is looked for first: what is there again is not asked again.
     Raises UsageError when no job or no row is meant.
     """
+    look_again(session)
     recorded = session.recorded()
     plan = make(session.desired, recorded, {}, paths=session.project.paths)
     _check_rows(session, pattern, rows)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -153,6 +154,10 @@ class Session:
             if batch.stage is not Stage.HELD:  # what may be of one that is held, nobody has decided about
                 known.update(batch.candidates)
         return known
+
+    def time_at(self, provider: Provider | AudioProvider) -> datetime:
+        """What time it is at a remote, as far as it tells: what is compared with its times is in this one."""
+        return self.clock.now() + provider.skew
 
     def remote_of(self, batch: Batch) -> Provider:
         """The provider to ask about a batch.

@@ -94,7 +94,7 @@ def _search_twice(session: Session, provider: Provider, batch: Batch) -> Sorted:
     if all(seen.is_refusal for seen in found.ours):
         # The call ended just now, or in a command that died: nobody knows when. Only what is older than any call has
         # had its time, and even then a request may still be on its way in.
-        is_old = session.clock.now() - batch.intent_at > CLOCK_SLACK
+        is_old = session.time_at(provider) - batch.intent_at > CLOCK_SLACK
         session.clock.sleep(min(1.0, provider.card.settle_seconds) if is_old else provider.card.settle_seconds)
         found = _search(session, provider, batch)
     return found

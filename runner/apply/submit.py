@@ -151,7 +151,7 @@ def _drop(session: Session, batch: Batch, why: RemoteError) -> None:
 
 def create(session: Session, provider: Provider, batch: Batch) -> Batch:
     """Create the remote batch of an uploaded intent, once."""
-    batch = lifecycle.sending(batch, session.clock.now())
+    batch = lifecycle.sending(batch, session.time_at(provider))
     session.records.save(batch)
     try:
         seen = provider.submit(submission_of(batch), _upload_of(batch))

@@ -158,7 +158,7 @@ def _after(session: Session, wave: Wave, now: Round) -> Batch:
         return dropped
     if now.unseen and now.unseen != batch.trouble:
         session.reporter.warn(f"{batch.owner}: some recordings cannot be seen or sent now: {now.unseen}")
-    seen = wave.as_seen().but(seen_at=session.clock.now(), trouble=now.unseen)
+    seen = wave.as_seen().but(seen_at=now.time(), trouble=now.unseen)
     if (seen.raw_status, seen.trouble, seen.possible_duplicates) != (
         batch.raw_status,
         batch.trouble,

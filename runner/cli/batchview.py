@@ -10,7 +10,7 @@ from runner.apply.lineage import name_of
 from runner.cli import voice
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import REMOTE, Batch, Stage
-from runner.plan.decide import CannotSee, Gone, Sight
+from runner.plan.decide import CannotSee, Gone, Missing, Sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ def of_batch(batch: Batch, sight: Sight | None = None) -> BatchView:
 
 def _state(batch: Batch, sight: Sight | None, phase: Phase, raw: str) -> str:
     match batch.stage:
+        case _ if isinstance(sight, Missing):
+            return "not shown by the remote"
         case _ if isinstance(sight, Gone):
             return "gone from the remote"
         case Stage.INTENT:
@@ -105,6 +107,8 @@ def _note(batch: Batch, sight: Sight | None) -> str:
             return "it has ended; the remote has not named its result files yet" if is_late else sight.stall
         case CannotSee(why=why):
             return f"cannot be seen: {why}"
+        case Missing():
+            return "the remote answers that it is not there; that is not believed yet"
         case Gone():
             return "its results were not here yet; `runner apply` records that, and says what to do"
         case None if batch.stage is Stage.DEFERRED:

@@ -16,16 +16,18 @@ from runner.cli.habits import Consent
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tuple[str, ...], replaces: bool) -> int:
     """Mark failed requests of the job ADDRESS to be asked again; the next `runner apply` sends them.
 
+    A batch that was given up since its remote did not show it is looked for first; what it holds is not asked again.
     An answer that is here stays here: it is shown until a newer one takes its place.
     """
-    from runner.apply.reporter import Silent
     from runner.apply.retry import retry
     from runner.cli import voice
     from runner.cli.opening import opened
+    from runner.cli.progress import watcher
+    from runner.clock import RealClock
     from runner.state.lock import project_lock
 
     with (
-        opened(ctx.obj, paths or ("specs",), Silent(), writes=True) as session,
+        opened(ctx.obj, paths or ("specs",), watcher(RealClock(), quiet=False), writes=True) as session,
         project_lock(session.home.folder, command=f"runner retry {address}", now=session.clock.now()),
     ):
         decisions = retry(session, address, rows, replaces=replaces)

@@ -13,6 +13,10 @@ from datetime import datetime, timedelta
 from runner.job.observed import Failure, Observed, Phase
 from runner.job.recorded import Batch, ResultObject, Stage, Tally
 
+FEWEST_MISSES = 3  # answers that a batch is not there, before it is taken for absent
+BEGUN_FACTOR = 6  # over how much longer a time, where it was seen to run
+FOREVER = 1e12  # seconds
+
 # From which stage a batch may go to which. Anything else is a mistake of ours, and stops before it is written.
 MOVES: Mapping[Stage, frozenset[Stage]] = {
     # COLLECTED: its answers were read back from an output, and no remote is asked
@@ -49,7 +53,16 @@ def submitted(batch: Batch, seen: Observed, now: datetime) -> Batch:
         index_sha256="",  # it may have been held till now
         tally=Tally(),
         trouble="",
+        missed_at=None,
+        misses=0,
+        end_seen_at=None,
     )
+
+
+def found_again(batch: Batch, now_seen: Observed, now: datetime) -> Batch:
+    """It was given up, and the remote shows it after all: in flight again, whatever its outcomes were taken to be."""
+    again = seen(batch, now_seen, now)
+    return _to(again, Stage.SUBMITTED, index_sha256="", tally=Tally(), results=(), ended_at=None, failure=None)
 
 
 def begun(batch: Batch, raw_status: str, now: datetime) -> Batch:
@@ -70,7 +83,27 @@ def seen(batch: Batch, now_seen: Observed, now: datetime, trouble: str = "") -> 
         counts=now_seen.counts,
         seen_at=now,
         trouble=trouble,
+        missed_at=None,
+        misses=0,
+        end_seen_at=(batch.end_seen_at or now) if now_seen.phase.has_ended else None,
     )
+
+
+def missed(batch: Batch, now: datetime, why: str) -> Batch:
+    """The remote answered 404 for it, or for a file of it, though it gave us a receipt: one such answer is none."""
+    return batch.but(missed_at=batch.missed_at or now, misses=batch.misses + 1, trouble=why)
+
+
+def is_absent(batch: Batch, now: datetime, absence_seconds: float) -> bool:
+    """Whether its remote answered 404 often enough, and for long enough, to be believed.
+
+    absence_seconds: for one that was never seen to run; one that was, or that ended, may be paid for already.
+    A vendor's batches answer 404 on and off for two minutes after their create.
+    """
+    if batch.missed_at is None or batch.misses < FEWEST_MISSES:
+        return False
+    is_begun = batch.phase not in (Phase.UNKNOWN, Phase.VALIDATING)
+    return now - batch.missed_at >= timedelta(seconds=absence_seconds * (BEGUN_FACTOR if is_begun else 1))
 
 
 def as_recorded(batch: Batch) -> Observed:
@@ -85,6 +118,7 @@ def deferred(batch: Batch, failure: Failure | None, now: datetime, pause: timede
         Stage.DEFERRED,
         failure=failure,
         not_before=now + pause,
+        pause_seconds=pause.total_seconds(),
         refused=(*batch.refused, batch.remote_id) if batch.remote_id else batch.refused,
         remote_id="",
     )
@@ -92,7 +126,19 @@ def deferred(batch: Batch, failure: Failure | None, now: datetime, pause: timede
 
 def set_aside(batch: Batch, until: datetime) -> Batch:
     """Neither looked at, nor resolved, nor sent until then: for a copy of the state that must not touch it."""
-    return _to(batch, Stage.DEFERRED, not_before=until, failure=None) if batch.is_active else batch
+    return (
+        _to(batch, Stage.DEFERRED, not_before=until, pause_seconds=FOREVER, failure=None) if batch.is_active else batch
+    )
+
+
+def is_due(batch: Batch, now: datetime) -> bool:
+    """Whether what was put off may be sent again.
+
+    A time that is farther away than its own pause was written under a clock that was wrong: ours then, or ours now.
+    """
+    if batch.not_before is None or batch.not_before <= now:
+        return True
+    return (batch.not_before - now).total_seconds() > batch.pause_seconds
 
 
 def dropped(batch: Batch, why: str, *, is_given_up: bool = False) -> Batch:
@@ -132,8 +178,13 @@ def collected(
     tally: Tally,
     now: datetime,
     results: tuple[ResultObject, ...] = (),
+    *,
+    gives_up: bool = False,
 ) -> Batch:
-    """Its outcomes are on our disk, verified. The index is there before this is written."""
+    """Its outcomes are on our disk, verified. The index is there before this is written.
+
+    gives_up: the remote owed more, and has not shown it for so long that it is not waited for; it is looked for again.
+    """
     return _to(
         batch,
         Stage.COLLECTED,
@@ -149,6 +200,8 @@ def collected(
         input_tokens=ended.input_tokens,
         output_tokens=ended.output_tokens,
         trouble="",
+        missed_at=(batch.missed_at or now) if gives_up else None,
+        misses=batch.misses if gives_up else 0,
     )
 
 

@@ -12,6 +12,7 @@ from runner.job.capabilities import Shown
 from runner.job.observed import Counts, Failure, Origin, Phase
 
 SCHEMA = 1
+GONE = "gone"  # in Batch.raw_status: the remote did not have it any more
 REMOTE = "remote"  # in Batch.adopted_from: found on the remote by its stamp
 
 
@@ -87,10 +88,14 @@ class Batch(msgspec.Struct, frozen=True):
     remote_id: str = ""
     submitted_at: datetime | None = None
     not_before: datetime | None = None
+    pause_seconds: float = 900.0  # that `not_before` was at most away when it was written
     phase: Phase = Phase.UNKNOWN
     raw_status: str = ""
     counts: Counts = Counts()
     seen_at: datetime | None = None
+    missed_at: datetime | None = None  # when the remote first answered 404 for it, or for a file it had named
+    misses: int = 0  # such answers since it was last seen whole
+    end_seen_at: datetime | None = None  # when it was first seen to have ended, by the remote's clock as far as known
     trouble: str = ""  # why the last look or step did not succeed
     failure: Failure | None = None
     ended_at: datetime | None = None
@@ -116,6 +121,13 @@ class Batch(msgspec.Struct, frozen=True):
     def is_name_taken(self) -> bool:
         """Whether something may go by its name at the remote, or on record: then no other batch is called the same."""
         return self.stage is not Stage.DROPPED or bool(self.twins or self.candidates or self.possible_duplicates)
+
+    @property
+    def is_lost(self) -> bool:
+        """Given up since the remote did not show it, or a file of it, any more. It may come back."""
+        was_gone = self.raw_status == GONE and not self.results  # as it was written up to release 0.1.0
+        is_missed = self.missed_at is not None or was_gone
+        return self.stage is Stage.COLLECTED and is_missed and bool(self.remote_id) and not self.is_wave
 
     def but(self, **changes: object) -> Batch:
         """This record with some fields changed."""

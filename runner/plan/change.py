@@ -44,6 +44,7 @@ class Reason(StrEnum):
     EXPIRED = "window expired"
     CANCELLED = "cancelled"
     REFUSED = "the remote refused the batch"
+    NOT_SHOWN = "the remote answers that it has no such batch, not for long enough to be believed"
     GONE = "the remote no longer has it"
     OTHER_ORIGIN = "answered or asked at another origin"
     NEEDS_RETRY = "stopped or lost before it answered"

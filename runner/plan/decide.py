@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
+from datetime import datetime, timedelta
 
+import msgspec
+from msgspec.structs import replace
+
+from runner.job import lifecycle
+from runner.job.capabilities import Capabilities
 from runner.job.observed import Failure, FailureKind, Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action, Change, Reason
@@ -13,13 +18,17 @@ class Gone(msgspec.Struct, frozen=True):
     """The remote answered 404 for a batch it had given us a receipt for."""
 
 
+class Missing(msgspec.Struct, frozen=True):
+    """The same, not often or not long enough to be believed."""
+
+
 class CannotSee(msgspec.Struct, frozen=True):
     """No answer that says anything: 401, 403, 429, 5xx, a timeout, no server. Never an absence."""
 
     why: str
 
 
-Sight = Observed | Gone | CannotSee
+Sight = Observed | Gone | Missing | CannotSee
 
 ENDED = {
     Phase.COMPLETED: Reason.COMPLETED,
@@ -27,6 +36,25 @@ ENDED = {
     Phase.CANCELLED: Reason.CANCELLED,
     Phase.FAILED: Reason.REFUSED,
 }
+
+
+PROMISED_FACTOR = 5  # how much longer files are waited for where the counts say that rows have finished
+
+
+def judged(batch: Batch, found: Observed | None, now: datetime, card: Capabilities) -> Sight:
+    """What an answer of the remote means, after all it answered before. Pure.
+
+    found: None for a 404. now: by the remote's clock, as far as it tells. No time that the remote names for the end of
+    a batch is compared with any clock: some name none, and two clocks may be a day apart.
+    """
+    if found is None:
+        missed = lifecycle.missed(batch, now, "")
+        return Gone() if lifecycle.is_absent(missed, now, card.absence_seconds) else Missing()
+    if not found.phase.has_ended:
+        return found
+    promised = found.counts.completed + found.counts.failed > 0
+    late = timedelta(seconds=card.late_seconds * (PROMISED_FACTOR if promised else 1))
+    return replace(found, has_long_ended=batch.end_seen_at is not None and now - batch.end_seen_at > late)
 
 
 def decide(batch: Batch, sight: Sight) -> Change:
@@ -49,9 +77,13 @@ def _choose(batch: Batch, sight: Sight) -> tuple[Action, Reason, str]:
             return Action.WAIT, Reason.CANNOT_SEE, why
         case _, Gone():
             return Action.LOSE, Reason.GONE, ""
+        case _, Missing():
+            return Action.WAIT, Reason.NOT_SHOWN, ""
         case _, Observed(phase=Phase.FAILED, failure=failure) if failure and failure.is_put_off:
             return Action.DEFER, _deferral(failure), failure.message
-        case _, Observed() if sight.phase.has_ended and not sight.results_are_final:
+        case _, Observed(result_files=()) if sight.phase.has_ended and not (
+            sight.results_are_final or sight.has_long_ended
+        ):
             return Action.WAIT, Reason.RESULTS_LATE, ""
         case _, Observed() if sight.phase.has_ended:
             return Action.FETCH, ENDED[sight.phase], sight.failure.message if sight.failure else ""

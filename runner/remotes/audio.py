@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,6 +54,11 @@ class AudioProvider(Protocol):
 
     @property
     def origin(self) -> Origin: ...
+
+    @property
+    def skew(self) -> timedelta:
+        """How far the remote's clock is ahead of ours, by the last `Date` it sent; nothing where it sent none yet."""
+        ...
 
     def submit(self, recording: Recording) -> Receipt:
         """Send one recording, streamed from disk: one request, never retried here.

@@ -6,7 +6,7 @@ Observing changes nothing, every verb can be repeated, none waits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -138,6 +138,11 @@ class Provider(Protocol):
     @property
     def origin(self) -> Origin: ...
 
+    @property
+    def skew(self) -> timedelta:
+        """How far the remote's clock is ahead of ours, by the last `Date` it sent; nothing where it sent none yet."""
+        ...
+
     def upload(self, source: Path, submission: Submission) -> Upload:
         """Send the input file at `source`, streamed. Not retried here; repeating it costs an orphan file."""
         ...
@@ -177,7 +182,10 @@ class Provider(Protocol):
         ...
 
     def batches(self, since: datetime | None = None) -> Iterator[Observed]:
-        """What the remote lists, newest first, page by page, back to `since` (all of it when None)."""
+        """What the remote lists, newest first, page by page, back to `since` (all of it when None).
+
+        since: by the remote's clock.
+        """
         ...
 
     def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE) -> int:

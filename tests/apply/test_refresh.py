@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
 
@@ -11,19 +11,19 @@ import pytest
 
 from runner.apply.refresh import look
 from runner.apply.session import Session
-from runner.clock import FastClock
 from runner.errors import NotSent, OutcomeUnknown, RemoteError
 from runner.job.capabilities import Search
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Stage
 from runner.plan.decide import CannotSee
 from tests.apply.test_lineage import batch
-from tests.plan.making import card
+from tests.plan.making import NOW, card
 
 
 class Remote:
     """Lists nothing for `trouble`, and shows every batch that is looked at."""
 
+    skew = timedelta()
     card = card(search=Search.BY_STAMP)
 
     def __init__(self, trouble: RemoteError) -> None:
@@ -46,7 +46,7 @@ def test_a_remote_that_cannot_be_reached_is_not_asked_for_each_batch(trouble: Re
     session = SimpleNamespace(
         remote_of=lambda batch: remote,
         remotes=SimpleNamespace(lost_sight=lambda name: False),
-        clock=FastClock(),
+        time_at=lambda provider: NOW,
     )
     looks = look(cast(Session, session), [batch(n, stage=Stage.SUBMITTED) for n in (1, 2)])
     assert remote.looked == looked

@@ -57,7 +57,8 @@ def _check_duplicates(history: History) -> None:
 def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBatch) -> str:
     """Why a request must not have been sent again; empty where it might."""
     if any(
-        earlier.sent_at <= one.at <= later.sent_at and _is_lifted(history, key, earlier, one) for one in history.asked
+        earlier.sent_at <= one.at <= later.sent_at and _is_lifted(history, key, earlier, later, one)
+        for one in history.asked
     ):
         return ""
     lost = [one for one in history.forgotten if one.who == later.who and earlier.sent_at <= one.at <= later.sent_at]
@@ -90,14 +91,18 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
             return ""
 
 
-def _is_lifted(history: History, key: bytes, earlier: RemoteBatch, asked: Asked) -> bool:
+def _is_lifted(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBatch, asked: Asked) -> bool:
     """Whether a decision to ask again is about what became of a request in this batch.
 
-    What is in flight is not asked again, and what was answered only on purpose, or where the answer is gone.
+    What is in flight is not asked again, and what was answered only on purpose, or where the answer is gone. One that
+    nothing shows is gone as long as that lasts: it is looked for by the decision, and again before anything is sent.
     """
     if key not in asked.keys:
         return False
     if not history.is_tame or asked.replaces:
+        return True
+    began = _began_to_send(history, later)
+    if earlier.is_hidden(asked.at - A_SENDING, asked.at) and earlier.is_hidden(began - A_SENDING, later.sent_at):
         return True
     is_gone = min(earlier.gone_at, earlier.files_gone_at) <= asked.at
     return earlier.over_at <= asked.at and (is_gone or earlier.verdict(key) is not Verdict.OK)
@@ -302,7 +307,7 @@ def _was_in_doubt(history: History, key: bytes) -> bool:
     """Whether something that was asked may never have been answered: it was stopped, or it vanished."""
     asked = [one for one in history.remote.batches if key in one.keys]
     return any(key in one.keys for one in history.stopped) or any(
-        one.cancelled_at < NEVER or min(one.gone_at, one.files_gone_at) < NEVER for one in asked
+        one.cancelled_at < NEVER or min(one.gone_at, one.files_gone_at) < NEVER or one.hidden for one in asked
     )
 
 

@@ -60,6 +60,7 @@ class Commands:
     def session(self, applier: Applier) -> Session:
         """What every command opens first."""
         remotes = SimulatedRemotes(applier.provider)
+        applier.provider.opened()
         declared = self.declared(applier, remotes)
         return Session(
             project=declared.project,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from runner.errors import NotFound, OutcomeUnknown
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
@@ -29,6 +31,11 @@ class SimulatedListener:
     @property
     def origin(self) -> Origin:
         return ORIGIN
+
+    @property
+    def skew(self) -> timedelta:
+        """Every answer says what time it is there."""
+        return -self._world.off
 
     def pool(self, parallelism: int) -> Turns:
         """What a session gets for threads: the tasks of a round take turns within its calls."""

@@ -39,7 +39,7 @@ _NO_INTENT = "    try:\n        seen = provider"
 _INDEX_FIRST = 'sha256 = session.objects.write(f"{batch.key}/index", entries)'
 _NO_INDEX = 'sha256 = __import__("hashlib").sha256(entries).hexdigest()'
 _UNSEEN = "self.sights[batch.key] = CannotSee(error.message)"
-_GONE = "self.sights[batch.key] = Gone()"
+_GONE = "self.sights[batch.key] = __import__('runner.plan.decide', fromlist=['Gone']).Gone()"
 _LOST_OR_ERROR = "(_LOST if outcome == Outcome.LOST else _ERROR)"
 _IN_FLIGHT = "            elif entry.batch.is_active:\n                _mark("
 _NEVER = "            elif False:\n                _mark("
@@ -65,7 +65,10 @@ MUTANTS = {
     "what nobody wanted when it was found is never looked for again": Mutant(
         "apply/recover.py", "left.add(name_of_set)", "pass", "duplicate", first=630
     ),
-    "what cannot be seen is gone": Mutant("apply/refresh.py", _UNSEEN, _GONE, "lost"),
+    "what cannot be seen is gone": Mutant("apply/refresh.py", _UNSEEN, _GONE, "held"),
+    "what was given up is never looked for again": Mutant(
+        "apply/lost.py", "    if not lost:\n", "    if True:\n", "lost", first=0
+    ),
     "a record before the index it speaks of": Mutant("apply/collect.py", _INDEX_FIRST, _NO_INDEX, "exception"),
     "the results of an expired batch are left": Mutant(
         "apply/collect.py",

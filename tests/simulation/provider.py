@@ -13,7 +13,7 @@ from runner.remotes.openai.stamps import is_of
 from runner.remotes.vendor import LARGEST_FILE, LineageFile, Submission, Upload
 from tests.simulation.remote import Remote, RemoteBatch
 from tests.simulation.rows import PROVIDER
-from tests.simulation.world import BEGIN, Crash, World
+from tests.simulation.world import Crash, World
 
 ORIGIN = Origin(PROVIDER, "sim.invalid", "acme")
 SLACK = timedelta(minutes=10)
@@ -57,10 +57,16 @@ class SimulatedProvider:
         self._world = remote.world
         self._who = who
         self._cut_at: dict[str, int] = {}  # by file
+        self._skew = timedelta()
 
     @property
     def origin(self) -> Origin:
         return ORIGIN
+
+    @property
+    def skew(self) -> timedelta:
+        """Known once it has answered something in a command."""
+        return self._skew
 
     # -- uploads
 
@@ -104,6 +110,7 @@ class SimulatedProvider:
             batch.listed_at = batch.created_at = sent_at + world.rng.random() * (world.seconds - sent_at)
             batch.listed_at += world.rng.random() * remote.habits.list_lag
             remote.admit(batch)
+            remote.may_hide(batch)
             self._end("submit", None)
             return remote.observed(batch)
         self._leave_to_chance(batch)
@@ -194,7 +201,7 @@ class SimulatedProvider:
     def look(self, remote_id: str) -> Observed:
         self._ask("look")
         batch = self._remote.batch(remote_id)
-        if batch is None or not batch.is_there(self._world.seconds):
+        if batch is None or not self._remote.is_shown(batch):
             raise NotFound("no such batch", status=404)
         return self._remote.observed(batch)
 
@@ -203,7 +210,7 @@ class SimulatedProvider:
         remote, world = self._remote, self._world
         began = world.seconds
         shown = remote.listed() + (remote.deleted() if since is None else [])
-        oldest = 0.0 if since is None else (since - SLACK - BEGIN).total_seconds()
+        oldest = 0.0 if since is None else (since - SLACK - world.at(0.0)).total_seconds()
         found = []
         for number, batch in enumerate(batch for batch in shown if batch.created_at >= oldest):
             if number and number % 4 == 0:
@@ -247,7 +254,7 @@ class SimulatedProvider:
         stop_on(self._world, fault)
         batch = self._remote.batch(remote_id)
         if batch is None or not batch.is_there(self._world.seconds):
-            return Observed(remote_id, Phase.CANCELLED, "gone", ended_at=self._world.now())
+            return Observed(remote_id, Phase.CANCELLED, "gone", ended_at=self._world.at(self._world.seconds))
         if self._world.seconds < batch.over_at and not (fault == "unknown" and self._world.rng.random() < 0.5):
             batch.cancelled_at, batch.is_unwanted = self._world.seconds, self._world.is_commanded
             self._world.note("remote", f"{remote_id} is cancelled")
@@ -270,7 +277,13 @@ class SimulatedProvider:
         else:
             world.note(self._who, verb)
         world.seconds += world.rng.random() * (LONGEST_CALL if fault == "unknown" else 0.5)
+        if fault not in ("not sent", "unknown") and self._remote.habits.tells_time:
+            self._skew = -world.off
         return fault
+
+    def opened(self) -> None:
+        """A new command speaks to it: nothing is known of its clock."""
+        self._skew = timedelta()
 
     def _end(self, verb: str, fault: str | None) -> None:
         """The effect is there; whether anybody hears of it is another thing."""

@@ -45,6 +45,8 @@ class Habits:
     unknown_states: float = 0.0
     refuses_to_continue: float = 0.0
     cuts: float = 0.0  # downloads that end early
+    tells_time: bool = True  # in every answer
+    hides: float = 0.0  # batches that answer 404 for a while, after their receipt or in mid-run
     full_until: float = 0.0  # the queue is full so long, calm or not
 
 
@@ -72,6 +74,7 @@ class RemoteBatch:
     files_gone_at: float = NEVER
     files_after: float = 0.0  # seconds after its end until its files can be had
     unknown_until: float = 0.0
+    hidden: list[tuple[float, float]] = field(default_factory=list)  # from when to when nothing shows it
     cancelled_at: float = NEVER
     is_unwanted: bool = False  # a person had it cancelled
     end: Phase = Phase.COMPLETED
@@ -105,6 +108,10 @@ class RemoteBatch:
 
     def answer(self, key: bytes) -> str:
         return f"{self.id}/{key.hex()[:8]}"
+
+    def is_hidden(self, since: float, until: float) -> bool:
+        """Whether nothing showed it at some time in between."""
+        return any(begin <= until and since < end for begin, end in self.hidden)
 
     def is_there(self, now: float) -> bool:
         return self.created_at <= now < self.gone_at
@@ -190,6 +197,24 @@ class Remote:
         elif world.happens(habits.file_losses):
             batch.files_gone_at = batch.ends_at + 7200 * rng.random()
 
+    def may_hide(self, batch: RemoteBatch) -> None:
+        """Draw when a batch that we have a receipt for is not shown."""
+        more, habits = self.world.more, self.habits
+        if self.world.is_calm or more.random() >= habits.hides:
+            return
+        if more.random() < 0.5:  # on and off, right after its create
+            starts = [batch.created_at + 120 * more.random() for _ in range(3)]
+            batch.hidden += [(start, start + 40 * more.random()) for start in starts]
+        else:
+            start = batch.created_at + 1.3 * (batch.ends_at - batch.created_at) * more.random()
+            batch.hidden.append((start, start + more.choice((60, 600, 6000, 60_000)) * more.random()))
+        self.world.note("remote", f"{batch.id} is not shown", *[f"{a:.0f} to {b:.0f}" for a, b in batch.hidden])
+
+    def is_shown(self, batch: RemoteBatch) -> bool:
+        """Whether a look, a list and its files say that it is there."""
+        now = self.world.seconds
+        return batch.is_there(now) and (self.world.is_calm or not batch.is_hidden(now, now))
+
     # -- looks
 
     def phase(self, batch: RemoteBatch, now: float) -> Phase:
@@ -244,9 +269,7 @@ class Remote:
         shown = [
             b
             for b in self.batches
-            if b.listed_at <= now
-            and b.created_at <= now < b.gone_at
-            and not (hidden and b.cancelled_at <= now and b.was_cancelled)
+            if b.listed_at <= now and self.is_shown(b) and not (hidden and b.cancelled_at <= now and b.was_cancelled)
         ]
         return sorted(shown, key=lambda b: (b.created_at, b.id), reverse=True)
 
@@ -289,6 +312,8 @@ class Remote:
         batch = self.batch(remote_id)
         now = self.world.seconds
         if batch is None or not batch.over_at + batch.files_after <= now < min(batch.gone_at, batch.files_gone_at):
+            return None
+        if not self.is_shown(batch):
             return None
         output, error = self._lines(batch)
         return b"".join(output if kind == "output" else error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import traceback
+from datetime import timedelta
 from pathlib import Path
 
 from runner.apply.reconcile import Result
@@ -29,6 +30,8 @@ class Scenario:
     """Draws and plays one history."""
 
     is_hasty = False
+    tells_time = True
+    keeps_state = False
 
     def __init__(self, seed: int, folder: Path, *, is_brief: bool = False) -> None:
         self.is_brief = is_brief
@@ -42,6 +45,10 @@ class Scenario:
         is_wild = rng.random() < 0.15
         habits = _habits(rng, is_named, settle, is_wild)
         self.remote = Remote(world, habits)
+        self.tells_time = habits.tells_time = world.more.random() < 0.8
+        # Where a state may be lost, or another searches, what is not shown is sent again, and nobody can know
+        self.keeps_state = self.appliers_kind == "one" and not is_wild and world.more.random() < 0.5
+        habits.hides = 0.4 if self.keeps_state else 0.0
         lines, poll = rng.choice((2, 4, 50)), rng.choice((30.0, 300.0, 1800.0))
         self.card = card_of(is_named=is_named, settle_seconds=settle, lines=lines, poll_seconds=poll)
         attempts = rng.choice((2, 3, 3, 4))
@@ -89,6 +96,7 @@ class Scenario:
         try:
             for _ in range(self.rng.randrange(1, 3) if self.is_brief else self.rng.randrange(2, 7)):
                 self._set_rates()
+                self._set_clock()
                 self._happen()
                 self._run(self.first, wait=self.rng.choice((0.0, 0.0, 300.0, 20_000.0)))
                 if self.rng.random() < 0.2:
@@ -108,6 +116,13 @@ class Scenario:
         on = self.rng.random() < 0.8
         world.crash_rate, world.fault_rate, world.stop_rate = self.rates if on else (0.0, 0.0, 0.0)
         world.other_rate = 0.02 if self.second is not None else 0.0
+
+    def _set_clock(self) -> None:
+        """Ours goes wrong, or is put right; by more than minutes only where the remote says what time it is."""
+        more = self.world.more
+        if more.random() < 0.3:
+            days = (-86_400.0, 86_400.0) if self.tells_time else ()
+            self.world.off = timedelta(seconds=more.choice((0.0, -240.0, 240.0, *days)))
 
     def _run(self, applier: Applier, wait: float | None) -> Result | None:
         other = self.second if applier is self.first else self.first
@@ -153,7 +168,7 @@ class Scenario:
             self.world.note("user", f"stops {batch.id} in the console")
 
     def _lose_state(self, applier: Applier, *, keeps_outputs: bool) -> None:
-        if self.appliers_kind == "shared":
+        if self.appliers_kind == "shared" or self.keeps_state:
             return
         if self.is_hasty:
             self.history.is_hasty = True

@@ -36,11 +36,13 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
+        self.more = random.Random(~seed)  # for what came to be modelled later: histories stay much as they were
         self.seconds = 0.0
         self._now = 0.0, BEGIN
         self.log: list[tuple[float, str, tuple[object, ...]]] = []
         self.recorded: dict[str, list[float]] = {}  # by remote id, when it was written on record
         self.twins: dict[str, float] = {}  # by remote id, when it was first written down as a duplicate
+        self.off = timedelta()  # how far our own clock is ahead of the remote's
         self.crash_rate = 0.0
         self.fault_rate = 0.0
         self.stop_rate = 0.0
@@ -107,7 +109,7 @@ class SimulatedClock:
         self._world = world
 
     def now(self) -> datetime:
-        return self._world.now()
+        return self._world.now() + self._world.off
 
     def monotonic(self) -> float:
         return self._world.seconds

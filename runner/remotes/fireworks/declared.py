@@ -41,6 +41,8 @@ class FireworksOverrides(Fields):
     max_poll_s: Maybe[Seconds] = None
     settle_s: Maybe[Seconds] = None
     defer_s: Maybe[Seconds] = None
+    absence_s: Maybe[Seconds] = None
+    late_s: Maybe[Seconds] = None
     discount: Maybe[Share] = Field(default=None, description="0.5 is half the price")
 
 

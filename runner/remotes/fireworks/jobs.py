@@ -128,7 +128,7 @@ class Jobs:
     def observed(self, raw: Mapping[str, Any]) -> Observed:
         """The job with its files: asked for once it ended, and only for jobs of ours."""
         seen = observed_of(raw)
-        seen = replace(seen, stall=stall_of(seen, self._clock.now()))
+        seen = replace(seen, stall=stall_of(seen, self._http.now()))
         dataset_id = last(text_in(raw, "outputDatasetId"))
         if not seen.phase.has_ended or not seen.stamp or not dataset_id:
             return seen
@@ -139,7 +139,7 @@ class Jobs:
         return replace(seen, result_files=files, results_are_final=is_final)
 
     def _ended_long_ago(self, seen: Observed) -> bool:
-        return seen.ended_at is not None and self._clock.now() - seen.ended_at > LATE_RESULTS
+        return seen.ended_at is not None and self._http.now() - seen.ended_at > LATE_RESULTS
 
     def _has_lost_results(self, seen: Observed) -> bool:
         """Rows finished, the end is long past, and no file holds them: somebody deleted it. Nobody should ask these
@@ -169,7 +169,7 @@ class Jobs:
         try:
             seen = self.look(job_id)
         except NotFound:
-            return Observed(job_id, Phase.CANCELLED, "gone", ended_at=self._clock.now())
+            return Observed(job_id, Phase.CANCELLED, "gone", ended_at=self._http.now())
         if seen.phase.has_ended:
             return seen
         if seen.phase is not Phase.CANCELLING:
@@ -183,7 +183,7 @@ class Jobs:
             try:
                 seen = self.look(before.remote_id)
             except NotFound:
-                return replace(before, phase=Phase.CANCELLED, raw_status="gone", ended_at=self._clock.now())
+                return replace(before, phase=Phase.CANCELLED, raw_status="gone", ended_at=self._http.now())
             if seen.phase.has_ended:
                 return replace(
                     before,
@@ -226,7 +226,7 @@ class Jobs:
             phase=Phase.CANCELLED,
             raw_status="gone",
             created_at=wire.time_in(raw, "createTime"),
-            ended_at=wire.time_in(raw, "updateTime") or self._clock.now(),
+            ended_at=wire.time_in(raw, "updateTime") or self._http.now(),
             endpoint=CHAT,
             stamp={"runner_set": named.request_set, "runner_attempt": named.attempt},
             input_ref=input_of(job_id),

@@ -53,6 +53,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     max_poll_s: float = 120.0
     settle_s: float = 5.0
     defer_s: float = 60.0
+    absence_s: float = 300.0  # over which 404s after a receipt mean that a batch is not there
+    late_s: float = 180.0  # after its end was first seen, until a batch has named its result files
     discount: float = 0.5  # off the synchronous price
 
 
@@ -88,6 +90,8 @@ def capabilities_of(profile: Profile) -> Capabilities:
         can_resume=True,
         settle_seconds=profile.settle_s,
         defer_seconds=profile.defer_s,
+        absence_seconds=profile.absence_s,
+        late_seconds=profile.late_s,
         min_poll_seconds=profile.min_poll_s,
         max_poll_seconds=max(profile.min_poll_s, profile.max_poll_s),
         price_factor=1 - profile.discount,
@@ -104,7 +108,7 @@ def _fault_in(profile: Profile) -> str | None:
         profile.part_bytes,
         profile.ready_s,
     )
-    times = (profile.min_poll_s, profile.settle_s, profile.defer_s)
+    times = (profile.min_poll_s, profile.settle_s, profile.defer_s, profile.absence_s, profile.late_s)
     faults = {
         "sizes and `ready_s` must be positive": min(sizes) <= 0,
         "`limits.margin` must be above 0 and at most 1": not 0 < profile.limits.margin <= 1,

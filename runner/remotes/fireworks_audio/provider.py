@@ -5,6 +5,7 @@ A submission has no id of ours and cannot be found again, so everything here is 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import BinaryIO, cast
 from urllib.parse import quote
 
@@ -41,6 +42,10 @@ class FireworksAudioProvider:
     @property
     def origin(self) -> Origin:
         return self._origin
+
+    @property
+    def skew(self) -> timedelta:
+        return self._http.skew
 
     def submit(self, recording: Recording) -> Receipt:
         form = Form(recording.source, recording.filename, content_type_of(recording.filename), recording.fields)

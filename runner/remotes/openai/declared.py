@@ -118,6 +118,8 @@ class ProfileOverrides(Fields):
     storage_hosts: Maybe[Texts] = Field(default=None, description="that a download may lead to, beside its own host")
     settle_s: Maybe[Seconds] = None
     defer_s: Maybe[Seconds] = None
+    absence_s: Maybe[Seconds] = None
+    late_s: Maybe[Seconds] = None
 
 
 DECLARED = Declared(

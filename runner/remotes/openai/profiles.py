@@ -189,6 +189,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     max_poll_s: float = 60.0
     settle_s: float = 10.0
     defer_s: float = 60.0  # before a create that the remote put off is tried again
+    absence_s: float = 300.0  # over which 404s after a receipt mean that a batch is not there
+    late_s: float = 180.0  # after its end was first seen, until a batch has named its result files
     discount: float = 0.5  # off the synchronous price
     endpoints: tuple[str, ...] = ENDPOINTS
     is_free: bool = False
@@ -212,6 +214,7 @@ _ALL = (
         max_poll_s=2.0,
         settle_s=1.0,
         defer_s=2.0,
+        absence_s=2.0,
         discount=0.0,
         is_free=True,
     ),
@@ -338,6 +341,8 @@ def capabilities_of(profile: Profile) -> Capabilities:
         is_free=profile.is_free,
         settle_seconds=profile.settle_s,
         defer_seconds=profile.defer_s,
+        absence_seconds=profile.absence_s,
+        late_seconds=profile.late_s,
         min_poll_seconds=profile.min_poll_s,
         max_poll_seconds=max(profile.min_poll_s, profile.max_poll_s),
         price_factor=1 - profile.discount,
@@ -379,7 +384,10 @@ def _fault_in(profile: Profile) -> str | None:
         "`window` allows nothing": not profile.window.min and not profile.window.allowed,
         "`discount` must be from 0 to 1": not 0 <= profile.discount <= 1,
         "`list.limit_max` must be positive": profile.list.limit_max < 1,
-        "times must not be negative": min(profile.min_poll_s, profile.settle_s, profile.defer_s) < 0,
+        "times must not be negative": min(
+            profile.min_poll_s, profile.settle_s, profile.defer_s, profile.absence_s, profile.late_s
+        )
+        < 0,
         "`storage_hosts` holds something that is no host": not all(
             host.strip(".") and "/" not in host and ":" not in host for host in profile.storage_hosts
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from runner.clock import Clock
@@ -37,6 +37,10 @@ class OpenAIProvider:
     @property
     def origin(self) -> Origin:
         return self._origin
+
+    @property
+    def skew(self) -> timedelta:
+        return self._http.skew
 
     def upload(self, source: Path, submission: Submission) -> Upload:
         return files.upload(self._http, self.profile, self._clock, source, submission)

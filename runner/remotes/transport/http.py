@@ -14,6 +14,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
@@ -28,7 +29,7 @@ from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused
 from runner.remotes.transport import deadline, downloads, redaction
 from runner.remotes.transport.network import Network, Proxy
 from runner.remotes.transport.replies import Reply, plain, trouble_of
-from runner.remotes.transport.retry import Patience, Trouble, created_nothing, is_safe_to_repeat, persist
+from runner.remotes.transport.retry import Patience, Trouble, created_nothing, date_in, is_safe_to_repeat, persist
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,7 @@ class Http:
         self._rng = rng
         self._transport = transport
         self._settings = settings
+        self.skew = timedelta()  # how far the remote's clock is ahead of ours, by the last `Date` it sent
         self._local = threading.local()
         self._clients: list[_Client] = []
         self._lock = threading.Lock()
@@ -146,6 +148,10 @@ class Http:
 
     def __repr__(self) -> str:
         return f"Http({self._who}, {self._base_url})"
+
+    def now(self) -> datetime:
+        """The remote's time, as far as it tells: what it says of its objects is compared with this."""
+        return self._clock.now() + self.skew
 
     @property
     def network(self) -> Network:
@@ -345,6 +351,7 @@ class Http:
             response = client.httpx.send(request, stream=True)
             try:
                 self._note(call, response.status_code, started)
+                self._learn_time(request, response)
                 if not response.is_success:
                     raise self._refusal(response, call)
                 yield response
@@ -520,6 +527,12 @@ class Http:
             raise BlockedError(
                 f"read-only: `{method} {path}` was not sent to `{self._who}`", hint="unset `RUNNER_READONLY`"
             )
+
+    def _learn_time(self, request: httpx.Request, response: httpx.Response) -> None:
+        """A store of files, which is another host, has a clock of its own."""
+        date = date_in(response.headers.get("date"))
+        if date is not None and str(request.url).startswith(self._base_url):
+            self.skew = date - self._clock.now()
 
     def _note(self, call: str, outcome: int | str, started: float) -> None:
         log.debug("%s %s %.0f ms", call, outcome, (self._clock.monotonic() - started) * 1000)

@@ -14,7 +14,7 @@ from runner.clock import Clock
 from runner.errors import OutcomeUnknown
 from runner.remotes.transport.replies import plain
 
-SLACK = timedelta(minutes=10)  # between our clock and the remote's
+SLACK = timedelta(minutes=10)  # between the clock a remote tells by and the one it dates its objects with
 MOST_PAGES = 10_000  # a million objects and more: such a list does not end
 LONGEST_SECONDS = 600.0  # for one list
 MOST_BARREN = 20  # pages in a row without anything new
@@ -83,7 +83,7 @@ def walk(turn: Callable[[str], Page], name: str, clock: Clock) -> Iterator[list[
 class Order:
     """Whether the times of a list so far only fell, and did fall: only then do older ones say that it is over.
 
-    since: how far back the list is of interest, by our clock; None for all of it.
+    since: how far back the list is of interest, by the remote's clock; None for all of it.
     """
 
     def __init__(self, since: datetime | None) -> None:

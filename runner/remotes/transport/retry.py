@@ -120,10 +120,10 @@ def retry_after_of(headers: Mapping[str, str], now: datetime) -> float | None:
     seconds = _number(text)
     if seconds is not None:
         return _sensible(seconds)
-    when = _date(text)
+    when = date_in(text)
     if when is None:
         return None
-    return _sensible((when - (_date(headers.get("date")) or now)).total_seconds())
+    return _sensible((when - (date_in(headers.get("date")) or now)).total_seconds())
 
 
 def should_retry_of(headers: Mapping[str, str]) -> bool | None:
@@ -143,7 +143,8 @@ def _sensible(seconds: float) -> float | None:
     return min(seconds, LONGEST_ADVICE) if seconds > 0 else None
 
 
-def _date(text: str | None) -> datetime | None:
+def date_in(text: str | None) -> datetime | None:
+    """The time of a `Date` header, aware; None for what is none."""
     try:
         when = parsedate_to_datetime(text) if text else None
     except (ValueError, OverflowError, IndexError):

@@ -299,7 +299,7 @@ def serving(fake: Fake) -> Iterator[Fake]:
 
         def _send(self, status: int, answer: Any, extra: dict[str, str]) -> None:
             data = answer if isinstance(answer, bytes) else msgspec.json.encode(answer)
-            self.send_response(status)
+            self.send_response_only(status)  # without a `Date`: its objects are of another time than this machine's
             for name, value in {"content-type": "application/json", "content-length": str(len(data)), **extra}.items():
                 self.send_header(name, value)
             self.end_headers()

@@ -1,0 +1,102 @@
+"""Batches that were given up, since their remote did not show them any more: looked for again before anything is sent.
+
+A remote may answer 404 for longer than anybody would wait. What it shows again holds paid answers, or will.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from runner.apply.collect import collect
+from runner.apply.errors import StepError
+from runner.apply.refresh import look_at
+from runner.apply.session import Session
+from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
+from runner.job import lifecycle
+from runner.job.observed import Observed
+from runner.job.outcomes import answered
+from runner.job.packed import common, union, without
+from runner.job.recorded import Batch
+from runner.plan.change import Action
+from runner.plan.decide import decide, judged
+from runner.remotes.vendor import Provider
+
+
+@dataclass(slots=True)
+class Again:
+    """What came of looking for them."""
+
+    found: int = 0  # batches in flight again
+    collected: int = 0  # batches brought home
+    errors: list[StepError] = field(default_factory=list)
+    unsure: set[str] = field(default_factory=set)  # jobs that want rows of one that could not be looked for now
+
+
+def look_again(session: Session) -> Again:
+    """Poll every batch that was given up, unless all of it was answered since."""
+    again = Again()
+    lost = [batch for batch in session.records.batches() if batch.is_lost]
+    if not lost:
+        return again
+    entries = session.recorded().batches
+    known = union([answered(entry.index) for entry in entries if entry.index])
+    for batch in lost:
+        keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+        left = without(keys, known)
+        wants = {job.address for job in session.desired if common(session.keys_of(job), left)}
+        if not left:
+            continue
+        try:
+            provider = session.remote_of(batch)
+        except RunnerError:
+            continue  # it is of another origin, which the specs do not name: a person has decided so
+        try:
+            _look_for(session, provider, batch, again)
+        except NotFound:
+            pass  # it is there, and its files are not
+        except RunnerError as error:
+            session.remotes.lost_sight(batch.origin.provider)
+            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be looked for now: {error.message}")
+            again.unsure |= wants
+            if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
+                again.errors += [StepError(error, address, batch.key) for address in sorted(wants)]
+    return again
+
+
+def _look_for(session: Session, provider: Provider, batch: Batch, again: Again) -> None:
+    """Take up a batch that is there again. Raises RemoteError where nobody can tell, or its files cannot be had."""
+    seen = look_at(provider, batch)
+    if seen is None:
+        return
+    now = session.time_at(provider)
+    there = lifecycle.found_again(batch, seen, now)
+    sight = judged(there, seen, now, provider.card)
+    action = decide(there, sight).action
+    assert isinstance(sight, Observed), "it was seen just now"
+    if action is Action.FETCH:
+        if not seen.result_files and batch.phase is seen.phase:
+            return  # as it was when it was given up
+        _check_files(session, provider, seen)
+        # First of all it is in flight again: what its record says of an index is true of none that is written now
+        session.records.save(there)
+        again.found += 1
+        done = collect(session, there, sight)
+        again.collected += 1
+        session.reporter.step(
+            f"{done.owner}: `{done.remote_id}` is there again: {done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"
+        )
+    elif not seen.phase.has_ended:
+        session.records.save(there)
+        again.found += 1
+        session.reporter.step(f"{batch.owner}: `{batch.remote_id}` is there again, {seen.phase}")
+
+
+def _check_files(session: Session, provider: Provider, seen: Observed) -> None:
+    """Raise NotFound unless each of its files can be had: it is not in flight again for names alone."""
+    for file in seen.result_files:
+        there = session.home.tmp / f"{os.getpid()}-there"
+        try:
+            provider.download(file, there)
+        finally:
+            there.unlink(missing_ok=True)

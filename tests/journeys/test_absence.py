@@ -1,0 +1,208 @@
+"""A batch we have a receipt for is there, whatever one answer says; given up and found again, it is not paid twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.state.disk import DiskStore
+from tests.journeys.lab import Lab
+from tests.journeys.lookalike import SPEC, LookAlike, looking_alike, record_of
+from tests.remotes.loopback import Request
+
+QUICK = ", absence_s: 0.1, late_s: 0.2"
+
+
+@pytest.fixture
+def remote() -> Iterator[LookAlike]:
+    """A remote whose list shows nothing, and whose batches are done when they are looked at."""
+    with looking_alike(lists=False) as made:
+        made.life = made.completed
+        yield made
+
+
+@pytest.fixture
+def start(tmp_path: Path, remote: LookAlike) -> Callable[..., Lab]:
+    def started(more: str = "") -> Lab:
+        made = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
+        made.spec(SPEC, more=more)
+        made.rows(2)
+        return made
+
+    return started
+
+
+Start = Callable[..., Lab]
+
+
+def some(remote: LookAlike, times: int, first: int = 0) -> Callable[[Request], bytes | None]:
+    """Refuse with 404 so many times, after the first few that are answered."""
+    asked = 0
+
+    def answer(request: Request) -> bytes | None:
+        nonlocal asked
+        asked += 1
+        is_refused = first < asked <= first + times
+        return remote.reply(404, {"error": {"message": "no such thing"}}) if is_refused else None
+
+    return answer
+
+
+def lost(remote: LookAlike, lab: Lab) -> None:
+    """A batch that was given up."""
+    remote.on["GET /batches/batch_1"] = remote.refuse(404)
+    done = lab.apply("-y", "--wait", "60s", code=5)
+    assert "the remote no longer has `batch_1`" in done.stderr
+    assert "runner retry answers" in done.stdout
+    assert [one["stage"] for one in record_of(lab.root)] == ["collected"]
+
+
+def answers(lab: Lab) -> list[object]:
+    return [row["answer"] for row in lab.results()]
+
+
+@pytest.mark.parametrize("first", [0, 3], ids=["after its create", "while it runs"])
+def test_a_few_404s_are_no_absence(remote: LookAlike, start: Start, first: int) -> None:
+    remote.life = lambda batch, polls: remote.completed(batch) if polls >= 4 else {"status": "in_progress"}
+    remote.on["GET /batches/batch_1"] = some(remote, 6, first)
+    lab = start()
+    done = lab.apply("-y", "--wait", "60s")
+    assert "is not there, the remote says" in done.stderr
+    assert answers(lab) == ["from batch_1"] * 2
+    assert len(remote.created) == 1
+
+
+def test_what_is_not_there_is_kept_across_commands(remote: LookAlike, start: Start) -> None:
+    """Single passes, as cron makes them, count together; nobody is asked to decide before it is believed."""
+    remote.on["GET /batches/batch_1"] = remote.refuse(404)
+    lab = start()
+    for _ in range(2):
+        lab.apply("-y", "--no-wait", code=3)
+    lab.apply("-y", "--no-wait", code=3)
+    (record,) = record_of(lab.root)
+    assert (record["stage"], record["misses"]) == ("submitted", 2)
+    assert record["missed_at"]
+    assert "not shown by the remote" in lab.run("status", "specs/").stdout
+
+
+def test_one_that_ran_is_missed_for_longer(remote: LookAlike, start: Start) -> None:
+    remote.life = lambda batch, polls: {"status": "in_progress"}
+    lab = start(QUICK.replace("0.1", "2"))
+    lab.apply("-y", "--wait", "1s", code=3)
+    remote.on["GET /batches/batch_1"] = remote.refuse(404)
+    lab.apply("-y", "--wait", "4s", code=3)  # one that was not seen to run would have been given up
+    remote.on.clear()
+    remote.life = remote.completed
+    lab.apply("-y")
+    assert len(remote.created) == 1
+
+
+def test_given_up_and_found_again_its_answers_count(remote: LookAlike, start: Start) -> None:
+    lab = start(QUICK)
+    lost(remote, lab)
+    lab.apply("-y", code=5)
+    remote.on.clear()
+    done = lab.apply("-y")
+    assert "`batch_1` is there again" in done.stderr
+    assert answers(lab) == ["from batch_1"] * 2
+    assert len(remote.created) == 1
+
+
+def test_given_up_and_running_again_it_is_waited_for(remote: LookAlike, start: Start) -> None:
+    lab = start(QUICK)
+    lost(remote, lab)
+    remote.on.clear()
+    remote.life = lambda batch, polls: remote.completed(batch) if polls >= 5 else {"status": "in_progress"}
+    lab.apply("-y", "--wait", "60s")
+    assert answers(lab) == ["from batch_1"] * 2
+    assert len(remote.created) == 1
+
+
+def test_retry_looks_before_it_decides(remote: LookAlike, start: Start) -> None:
+    lab = start(QUICK)
+    lost(remote, lab)
+    remote.on.clear()
+    done = lab.run("retry", "answers", "specs/")
+    assert "`batch_1` is there again" in done.stderr
+    lab.apply("-y")
+    assert answers(lab) == ["from batch_1"] * 2
+    assert len(remote.created) == 1
+
+
+def test_after_a_retry_nothing_is_sent_that_is_there_again(remote: LookAlike, start: Start) -> None:
+    lab = start(QUICK)
+    lost(remote, lab)
+    lab.run("retry", "answers", "specs/")
+    remote.on["GET /batches/batch_1"] = remote.refuse(429, "later", **{"retry-after": "900"})
+    lab.apply("-y", "--no-wait", code=3)  # nobody knows whether it is there
+    assert len(remote.created) == 1
+    remote.on.clear()
+    lab.apply("-y")
+    assert answers(lab) == ["from batch_1"] * 2
+    assert len(remote.created) == 1
+
+
+def test_after_a_retry_what_is_still_not_there_is_sent_once(remote: LookAlike, start: Start) -> None:
+    lab = start(QUICK)
+    lost(remote, lab)
+    lab.run("retry", "answers", "specs/")
+    lab.apply("-y", "--wait", "60s")
+    assert answers(lab) == ["from batch_2"] * 2
+    polls = remote.asked.count("GET /batches/batch_1")
+    remote.on.clear()
+    lab.apply("-y")
+    assert len(remote.created) == 2
+    assert remote.asked.count("GET /batches/batch_1") == polls  # all of it was answered since
+
+
+def test_contents_that_are_not_there_yet_are_waited_for(remote: LookAlike, start: Start) -> None:
+    remote.on["GET /files/batch_1-output/content"] = some(remote, 8)
+    lab = start()
+    lab.apply("-y", "--wait", "60s")
+    assert answers(lab) == ["from batch_1"] * 2
+    assert len(remote.created) == 1
+
+
+def test_contents_given_up_and_found_again_count(remote: LookAlike, start: Start) -> None:
+    remote.on["GET /files/batch_1-output/content"] = remote.refuse(404)
+    lab = start(QUICK)
+    done = lab.apply("-y", "--wait", "60s", code=5)
+    assert "the remote no longer has the file" in done.stderr
+    lab.apply("-y", code=5)
+    remote.on.clear()
+    lab.apply("-y")
+    assert answers(lab) == ["from batch_1"] * 2
+    assert len(remote.created) == 1
+
+
+def test_one_of_two_files_given_up_and_found_again_counts(remote: LookAlike, start: Start) -> None:
+    def half(batch: dict[str, object], polls: int) -> dict[str, object]:
+        output, error = remote.answered(batch, only=1), remote.failed(batch, "bad_request", 400, skip=1)
+        counts = {"total": 2, "completed": 1, "failed": 1}
+        return {"status": "completed", "output_file_id": output, "error_file_id": error, "request_counts": counts}
+
+    remote.life = half
+    remote.on["GET /files/batch_1-output/content"] = remote.refuse(404)
+    lab = start(QUICK)
+    lab.apply("-y", "--wait", "60s", code=5)
+    lab.apply("-y", code=5)
+    remote.on.clear()
+    lab.apply("-y", code=4)
+    assert answers(lab) == ["from batch_1", None]
+    assert len(remote.created) == 1
+
+
+def test_one_given_up_by_an_earlier_release_is_looked_for_too(remote: LookAlike, start: Start) -> None:
+    lab = start(QUICK)
+    lost(remote, lab)
+    store = DiskStore(lab.root / ".runner" / "state")
+    ((key, record),) = store.list("batch/")
+    new = ("missed_at", "misses", "end_seen_at", "pause_seconds")
+    store.write({key: {name: value for name, value in record.items() if name not in new}})
+    store.close()
+    remote.on.clear()
+    lab.apply("-y")
+    assert answers(lab) == ["from batch_1"] * 2
+    assert len(remote.created) == 1
