@@ -145,7 +145,7 @@ def _endpoint(value: Any) -> Any:
 
 
 def _base_url(value: str) -> str:
-    """An address we may send a key to: https, or http to this machine; perhaps a path, and nothing else."""
+    """An address we may send a key to: perhaps a path, and nothing else. Who may use plain http, its block says."""
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
@@ -157,9 +157,7 @@ def _base_url(value: str) -> str:
         raise complaint("must not hold a user name or password", "keys come from the environment: `api_key_env`")
     if "?" in value or "#" in value:
         raise complaint("must not hold a query", "extra query parameters go to `overrides: {query: {...}}`")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise complaint("must start with `https://`", "plain http is accepted for this machine only (`localhost`)")
-    return value.rstrip("/")
+    return value if parts.path == "/" else value.rstrip("/")  # a slash alone says that the API is at the root
 
 
 def is_loopback(host: str) -> bool:
@@ -233,6 +231,12 @@ def _header(value: str) -> str:
     return value
 
 
+def _header_text(value: str) -> str:
+    if not value.strip() or not value.isascii() or not value.isprintable():
+        raise complaint("must be one line of plain ASCII text")
+    return value
+
+
 def listed(value: Any) -> Any:
     return value if value is None or isinstance(value, list) else [value]
 
@@ -276,6 +280,7 @@ TextList = Annotated[list[Text], Field(min_length=1)]
 NameList = Annotated[list[Name], Field(min_length=1)]
 Texts = Annotated[list[Text], Field(min_length=1), BeforeValidator(listed, json_schema_input_type=Text | TextList)]
 Names = Annotated[list[Name], Field(min_length=1), BeforeValidator(listed, json_schema_input_type=Name | NameList)]
+HeaderText = Annotated[str, AfterValidator(_header_text)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Delimiter = Annotated[str, AfterValidator(_delimiter)]
 EnvName = Annotated[str, AfterValidator(_env_name)]

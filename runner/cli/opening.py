@@ -77,11 +77,12 @@ def opened(
 def _ask(project: Project, remotes: Remotes, consent: Callable[[str, NotBound], bool]) -> None:
     """Once for each key and host that the jobs need and nobody decided about yet."""
     for name in sorted({job.model.provider for job in project.jobs}):
-        refused = remotes.refusal(name)
-        if refused is not None and refused.binding is not None:
-            mark = project.providers[name].mark
-            if consent(f"provider `{name}`{f' at {mark}' if mark.file else ''}", refused):
-                remotes.bindings.keep(Binding(*refused.binding))
+        mark = project.providers[name].mark
+        where = f"provider `{name}`{f' at {mark}' if mark.file else ''}"
+        while (refused := remotes.refusal(name)) is not None and refused.binding is not None:
+            if not consent(where, refused):
+                break
+            remotes.bindings.keep(Binding(*refused.binding))
 
 
 @contextlib.contextmanager

@@ -74,6 +74,9 @@ class Provider(msgspec.Struct, frozen=True):
     profile: str | None = None  # a built-in look-alike: groq, deepinfra, azure, ...
     overrides: Mapping[str, Any] = msgspec.field(default_factory=dict)  # fields of the profile
     mark: Mark = Mark("")
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)  # sent with every request as they are
+    headers_env: Mapping[str, str] = msgspec.field(default_factory=dict)  # header -> the variable that holds its value
+    insecure_http: bool = False  # plain http to a private host is wanted
 
 
 class BaseJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ from runner.remotes.openai import lines as openai_lines
 from runner.remotes.openai import prices as openai_prices
 from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
 from runner.remotes.transport.bindings import NO_KEY, Binding, Bindings, covers, target_of
-from runner.remotes.transport.origins import fault_in, host_of, path_in, shown
+from runner.remotes.transport.origins import fault_in, host_of, path_in, shown, without_call
 from runner.remotes.vendor import Declared, Lines, Provider
 
 if TYPE_CHECKING:
@@ -156,7 +156,9 @@ class _Address(NamedTuple):
 def _address_of(provider: project.Provider, environ: Mapping[str, str], base_url: str | None = None) -> _Address:
     vendor = _vendor(provider)
     own = f"RUNNER_{_shout(provider.name)}_BASE_URL"
-    checked = functools.partial(_checked, is_origin=provider.kind in (FIREWORKS, FIREWORKS_AUDIO))
+    checked = functools.partial(
+        _checked, is_origin=provider.kind in (FIREWORKS, FIREWORKS_AUDIO), is_insecure=provider.insecure_http
+    )
     if base_url:
         return _Address(checked(base_url, UsageError(f"provider `{provider.name}`: `{shown(base_url)}`")))
     if environ.get(own):
@@ -216,7 +218,7 @@ def open_provider(
         http = Http(
             address,
             who=provider.name,
-            headers=Headers(credential),
+            headers=Headers(credential, plain=provider.headers, secret=secrets.in_headers()),
             key_name=credential.name,
             clock=clock,
             rng=rng,
@@ -232,6 +234,8 @@ def open_provider(
             credential,
             header=profile.auth.header,
             scheme=profile.auth.scheme,
+            plain=provider.headers,
+            secret=secrets.in_headers(),
             optional={header: secrets.of(name) for header, name in profile.headers_env.items()} if not token else {},
         ),
         key_name=credential.name,
@@ -298,11 +302,17 @@ def open_audio_provider(
     address = base_url_of(provider, environ, base_url)
     if provider.kind == EMBEDDED:
         address = address.removesuffix("/v1")
-    credential = _Secrets(provider, environ, token, bindings).of(key_variable_of(provider))
+    secrets = _Secrets(provider, environ, token, bindings)
+    credential = secrets.of(key_variable_of(provider))
     http = Http(
         address,
         who=provider.name,
-        headers=Headers(credential, scheme="Bearer" if profile.auth_scheme == "bearer" else ""),
+        headers=Headers(
+            credential,
+            scheme="Bearer" if profile.auth_scheme == "bearer" else "",
+            plain=provider.headers,
+            secret=secrets.in_headers(),
+        ),
         key_name=credential.name,
         clock=clock,
         rng=rng,
@@ -342,7 +352,9 @@ def refusal_of(provider: project.Provider, environ: Mapping[str, str], bindings:
         return None
     url, more = base_url_of(provider, environ), _named_by_address(provider, environ)
     has_key = provider.kind in (FIREWORKS, FIREWORKS_AUDIO) or _profile(provider).auth.header
-    return bindings.refusal(key_variable_of(provider) if has_key else "", url, more)
+    names = (key_variable_of(provider) if has_key else "", *provider.headers_env.values())
+    refusals = (bindings.refusal(name, url, more) for name in names)
+    return next((refused for refused in refusals if refused is not None), None)
 
 
 def _named_by_address(provider: project.Provider, environ: Mapping[str, str]) -> tuple[Binding, ...]:
@@ -370,6 +382,12 @@ class _Secrets:
         self._token = token
         self._bindings = bindings or bindings_of({} if token else environ)
         self._more = _named_by_address(provider, environ) if token is None else ()
+
+    def in_headers(self) -> dict[str, Credential]:
+        """What `headers_env` of the block names; none where the caller gave a token of its own."""
+        if self._token is not None:
+            return {}
+        return {header: self.of(variable) for header, variable in self._provider.headers_env.items()}
 
     def of(self, variable: str) -> Credential:
         """The value of a variable, read when it is first sent."""
@@ -429,9 +447,11 @@ def _origin(provider: project.Provider, base_url: str, account: str) -> Origin:
     return Origin(provider.name, host_of(base_url), account)
 
 
-def _checked(base_url: str, error: RunnerError, *, is_origin: bool) -> str:
+def _checked(base_url: str, error: RunnerError, *, is_origin: bool, is_insecure: bool = False) -> str:
     """The address, or `error` completed with what is wrong with it. With `is_origin` it may have no path."""
-    fault = fault_in(base_url) or (path_in(base_url) if is_origin else None)
+    fault = fault_in(base_url, is_insecure=is_insecure) or (path_in(base_url) if is_origin else None)
+    if fault is None and not is_origin and (better := without_call(base_url)) is not None:
+        fault = f"ends with a call of the API; the API itself is at `{better}`"
     if fault is None:
         return base_url.rstrip("/")
     if isinstance(error, SpecError):

@@ -50,6 +50,9 @@ class Form(msgspec.Struct, frozen=True):
     endpoint_ids: Mapping[str, str]  # where the remote runs it, by model
 
 
+WRITTEN = ("model", "messages", "input", "prompt", "stream")
+
+
 class Declared(msgspec.Struct, frozen=True):
     """What specs may say about providers of one kind, about their models, and about what these are asked with."""
 
@@ -64,7 +67,7 @@ class Declared(msgspec.Struct, frozen=True):
     options: type[Fields] | None = None  # of models; None: there are none
     options_of: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = lambda name, options: options  # of a model
     form: Form | None = None  # where it takes recordings
-    written: tuple[str, ...] = ("model", "messages", "input", "prompt", "stream")  # params that runner itself writes
+    written: tuple[str, ...] = WRITTEN  # params that runner itself writes
     endpoints: tuple[str, ...] = ()  # that a model may name; empty: every one we know
     roles: tuple[str, ...] = ()  # of messages; empty: every one we know
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any
@@ -12,7 +13,8 @@ from pydantic import create_model
 from runner.fields import ENDPOINT_NAMES, GIVEN, Fields
 from runner.job.project import Prompt, Provider
 from runner.remotes.registry import declared_by
-from runner.remotes.vendor import Content, Declared
+from runner.remotes.transport.origins import fault_in, without_call
+from runner.remotes.vendor import WRITTEN, Content, Declared
 from runner.spec import forms
 from runner.spec.declared import Entry, Part, part_of
 from runner.spec.model import ModelSpec, ProviderSpec
@@ -65,19 +67,65 @@ def check_provider(entry: Entry, kind: str, problems: Problems) -> bool:
     for name in extra:
         message = f"`{name}` has no meaning for the {kind} {entry.subject}"
         problems.error(entry.key_mark(name), message, "remove the line")
-    return not extra and (spec.base_url is None or _check_path(entry, spec.base_url, declared, problems))
+    return not extra and _check_headers(entry, problems) and _check_address(entry, declared, problems)
 
 
-def _check_path(entry: Entry, base_url: str, declared: Declared, problems: Problems) -> bool:
+# A header of such a name holds a secret, whatever its value looks like.
+_SECRET_HEADER = re.compile(r"(?i)auth(?!or)|cookie|token|secret|passw|credential|signature|api-?key|(^|[-_])key$")
+
+
+def _check_headers(entry: Entry, problems: Problems) -> bool:
+    """Whether no header holds a literal key, and none is given twice."""
+    spec: ProviderSpec = entry.spec
+    before, plain = problems.errors, {name.lower() for name in spec.headers or {}}
+    for name, value in (spec.headers or {}).items():
+        if _SECRET_HEADER.search(name) or re.match(r"(?i)(bearer|basic)\s", value):
+            hint = "name the variable that holds it, in `headers_env`"
+            message = f"`headers` of {entry.subject} hold no keys, and `{name[:60]}` is named like one"
+            problems.error(entry.value_mark("headers", name), message, hint)
+            problems.silence(entry.value_mark("headers", name))
+    for name in spec.headers_env or {}:
+        if name.lower() in plain:
+            problems.error(
+                entry.value_mark("headers_env", name), f"`{name[:60]}` of {entry.subject} is in `headers` too"
+            )
+    return problems.errors == before
+
+
+def _check_address(entry: Entry, declared: Declared, problems: Problems) -> bool:
+    """Whether `base_url` is one that may be spoken to, and of the form its kind has."""
+    spec: ProviderSpec = entry.spec
+    if spec.base_url is None:
+        return True
+    found = _plain_http(spec.base_url, bool(spec.insecure_http)) or _path(spec.base_url, declared)
+    if found is None:
+        return True
+    wrong, hint = found
+    problems.error(entry.value_mark("base_url"), f"`base_url` of {entry.subject} {wrong}", hint)
+    return False
+
+
+def _plain_http(base_url: str, is_insecure: bool) -> tuple[str, str] | None:
+    if not fault_in(base_url, is_insecure=is_insecure):
+        return None
+    if is_insecure:
+        return "uses plain http to an address that is not private", "`insecure_http` is for hosts of a private network"
+    hint = "plain http is for this machine (`localhost`), and with `insecure_http: true` for a private network"
+    return "must start with `https://`", hint
+
+
+def _path(base_url: str, declared: Declared) -> tuple[str, str] | None:
     parts = urlsplit(base_url)
     has_path = bool(parts.path.strip("/"))
-    if has_path is declared.url_has_path:
-        return True
-    wrong, better = "must end with the path of the API", f"{base_url}/v1"
-    if has_path:
-        wrong, better = "must be without a path", f"{parts.scheme}://{parts.netloc}"
-    problems.error(entry.value_mark("base_url"), f"`base_url` of {entry.subject} {wrong}", f"write `{better}`")
-    return False
+    if declared.url_has_path:
+        if (better := without_call(base_url)) is not None:
+            return "ends with a call of the API", f"write `{better}`"
+        if not has_path and not parts.path:
+            hint = f"write `{base_url}/v1`, or `{base_url}/` where the API is at the root"
+            return "must end with the path of the API", hint
+    elif has_path:
+        return "must be without a path", f"write `{parts.scheme}://{parts.netloc}`"
+    return None
 
 
 def options_of(entry: Entry, kind: str, problems: Problems) -> dict[str, Any] | None:
@@ -124,7 +172,7 @@ def _of_recordings(
 
 def check_params(entry: Entry, kind: str, problems: Problems) -> bool:
     """Whether a model leaves alone what runner itself writes. Not all of it is known before a job uses the model."""
-    return check_written_by_us(entry, declared_by()[kind].written if kind else Declared.written, problems)
+    return check_written_by_us(entry, declared_by()[kind].written if kind else WRITTEN, problems)
 
 
 def check_written_by_us(entry: Entry, names: Iterable[str], problems: Problems) -> bool:

@@ -16,6 +16,8 @@ from runner.fields import (
     Endpoint,
     EnvName,
     Fields,
+    Header,
+    HeaderText,
     Hours,
     JsonMap,
     Key,
@@ -156,6 +158,11 @@ class ProviderSpec(Fields):
     account: Maybe[Text] = None
     api_key_env: Maybe[EnvName] = None
     profile: Maybe[ProfileName] = None
+    headers: Maybe[dict[Header, HeaderText]] = Field(default=None, description="of every request; no keys")
+    headers_env: Maybe[dict[Header, EnvName]] = Field(
+        default=None, description="header: the environment variable that holds its value"
+    )
+    insecure_http: Maybe[bool] = Field(default=None, description="allow plain http to a private host or address")
     overrides: Maybe[Overrides] = Field(default=None, description="of what is known about the remote, by its kind")
 
 

@@ -55,7 +55,19 @@ def _provider(entry: Entry, problems: Problems) -> Provider | None:
     overrides = kinds.overrides_of(entry, kind, problems)
     if overrides is None:
         return None
-    return Provider(entry.name, kind, spec.base_url, spec.account, spec.api_key_env, profile, overrides, entry.key.mark)
+    return Provider(
+        entry.name,
+        kind,
+        spec.base_url.rstrip("/") if spec.base_url else None,
+        spec.account,
+        spec.api_key_env,
+        profile,
+        overrides,
+        entry.key.mark,
+        headers=spec.headers or {},
+        headers_env=spec.headers_env or {},
+        insecure_http=bool(spec.insecure_http),
+    )
 
 
 def models_of(declared: Declared, providers: dict[str, Provider | None], problems: Problems) -> dict[str, Model | None]:

@@ -141,6 +141,31 @@ def _by_name(authority: Any) -> ssl.SSLContext:
     return context
 
 
+@dataclass
+class Seeing:
+    """One site over plain http."""
+
+    port: int
+    seen: list[Seen] = field(default_factory=list)
+
+
+@contextmanager
+def listening(site: Site) -> Iterator[Seeing]:
+    """A site at a port of 127.0.0.1, without TLS."""
+
+    class Handler(_site_handler):
+        def setup(self) -> None:
+            socketserver.StreamRequestHandler.setup(self)
+
+        def site(self, seen: Seen) -> Site:
+            about.seen.append(seen)
+            return site
+
+    with _listening(Handler) as server:
+        about = Seeing(server.server_address[1])
+        yield about
+
+
 class _proxy_handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         first = self.rfile.readline().decode("latin-1").split()
@@ -183,13 +208,16 @@ class _site_handler(BaseHTTPRequestHandler):
         super().finish()
         self.request.close()
 
-    def _answer(self) -> None:
+    def site(self, seen: Seen) -> Site:
         about: Internet = self.server.about  # type: ignore[attr-defined]
+        about.seen.append(seen)
+        return about.sites.get(seen.host, nothing)
+
+    def _answer(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", 0)))
         seen = Seen(headers.get("host", ""), self.command, self.path, headers, body)
-        about.seen.append(seen)
-        answer = about.sites.get(seen.host, nothing)(seen)
+        answer = self.site(seen)(seen)
         self.send_response(answer.status)
         for name, value in {**answer.headers, "content-length": str(len(answer.body))}.items():
             self.send_header(name, value)

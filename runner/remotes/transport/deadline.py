@@ -66,8 +66,10 @@ class Deadline:
         return reply, f"the reply is not whole after {self.seconds or 0:.0f} s"
 
 
-def keep(client: httpx.Client, deadline: Deadline) -> None:
+def keep(client: httpx.Client, deadline: Deadline, address_of: Callable[[str], str] = lambda host: host) -> None:
     """Have every connection of a client keep to the deadline, those through proxies as well.
+
+    address_of: where to connect for a host; raises httpcore.ConnectError for one that must not be spoken to.
 
     httpcore takes a network backend for this and httpx does not pass one on, so it is put in afterwards
     (source: httpx 0.28.1 `_transports/default.py`, httpcore 1.0.9 `_sync/connection_pool.py`, read 2026-11-22).
@@ -75,13 +77,14 @@ def keep(client: httpx.Client, deadline: Deadline) -> None:
     for transport in (client._transport, *client._mounts.values()):
         pool = getattr(transport, "_pool", None)
         if isinstance(pool, httpcore.ConnectionPool):
-            pool._network_backend = _Backend(pool._network_backend, deadline)
+            pool._network_backend = _Backend(pool._network_backend, deadline, address_of)
 
 
 class _Backend(httpcore.NetworkBackend):
-    def __init__(self, inner: httpcore.NetworkBackend, deadline: Deadline) -> None:
+    def __init__(self, inner: httpcore.NetworkBackend, deadline: Deadline, address_of: Callable[[str], str]) -> None:
         self._inner = inner
         self._deadline = deadline
+        self._address_of = address_of
 
     def connect_tcp(
         self,
@@ -91,7 +94,7 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
+        stream = self._inner.connect_tcp(self._address_of(host), port, timeout, local_address, socket_options)
         return _Stream(stream, self._deadline)
 
     def sleep(self, seconds: float) -> None:

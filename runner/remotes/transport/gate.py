@@ -11,24 +11,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from runner.errors import NotSent, Refused
 from runner.remotes.transport.http import Signed
-from runner.remotes.transport.network import Network
+from runner.remotes.transport.network import Network, addresses_of
 from runner.remotes.transport.origins import is_loopback
 from runner.remotes.transport.replies import plain
 
 Resolver = Callable[[str], Sequence[str]]
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z|\[?[0-9A-Fa-f:.]+\]?\Z")
-
-
-def addresses_of(host: str) -> list[str]:
-    """What the system resolves a name to, IPv4 first. Raises OSError."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return sorted({str(entry[4][0]) for entry in found}, key=lambda address: (":" in address, address))
 
 
 class Gate:

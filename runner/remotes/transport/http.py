@@ -27,7 +27,7 @@ from runner import __version__
 from runner.clock import Clock
 from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused
 from runner.remotes.transport import deadline, downloads, redaction
-from runner.remotes.transport.network import Network, Proxy
+from runner.remotes.transport.network import NOT_PRIVATE, Network, Proxy, private_address_of
 from runner.remotes.transport.replies import Reply, plain, trouble_of
 from runner.remotes.transport.retry import Patience, Trouble, created_nothing, date_in, is_safe_to_repeat, persist
 
@@ -108,7 +108,7 @@ class Part(msgspec.Struct, frozen=True):
 
 @functools.cache
 def _no_tls() -> ssl.SSLContext:
-    """For plain http to loopback: trusts nobody, costs nothing."""
+    """For plain http: trusts nobody, costs nothing."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
@@ -483,7 +483,10 @@ class Http:
             },
         )
         limit = deadline.Deadline(self._clock, ends=not alone)
-        deadline.keep(client, limit)
+        if secure:
+            deadline.keep(client, limit)
+        else:
+            deadline.keep(client, limit, private_address_of)
         return _Client(client, limit)
 
     def _safely(self, attempt: Callable[[], T]) -> T:
@@ -507,8 +510,10 @@ class Http:
         proxy = self._settings.network.proxy_for(url or self._base_url)
         way = f" through the proxy in `{proxy.variable}`" if proxy else ""
         hint = "check the network, and `base_url` of the provider"
-        is_distrusted = "CERTIFICATE_VERIFY_FAILED" in reason
-        if is_distrusted:
+        is_final = any(word in reason for word in ("CERTIFICATE_VERIFY_FAILED", NOT_PRIVATE))
+        if NOT_PRIVATE in reason:
+            hint = "`insecure_http` is for hosts of a private network; write `https://` for others"
+        elif is_final:
             said = self._settings.network.trusted_by()
             hint = (
                 f"{said} does not hold the authority that signed it: add that, or unset the variable"
@@ -520,7 +525,7 @@ class Http:
         not_sent = NotSent(f"cannot reach `{self._who}` at `{host}`{way}: {reason}", hint=hint)
         not_sent.__cause__ = error
         log.debug("%s %s was not sent: %s", method, urlsplit(path).path, reason)
-        return Trouble(not_sent, should_retry=False if is_distrusted else None)  # another try meets the same one
+        return Trouble(not_sent, should_retry=False if is_final else None)  # another try meets the same one
 
     def _must_not_be_read_only(self, method: str, path: str) -> None:
         if self._settings.read_only:

@@ -9,20 +9,23 @@ from __future__ import annotations
 import functools
 import importlib
 import ipaddress
+import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 
 from runner.errors import Refused
 from runner.remotes.transport import redaction
-from runner.remotes.transport.origins import is_loopback
+from runner.remotes.transport.origins import is_loopback, is_private
 
 CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # the first that is set counts
 CA_FOLDER = "SSL_CERT_DIR"
+NOT_PRIVATE = "has an address that is not private"
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
@@ -91,6 +94,29 @@ class Network:
         """Whether `NO_PROXY` names a host: itself, a domain above it, a network, with or without a port; `*` is all."""
         host = host.lower().rstrip(".")
         return any(_names(word, host, port) for word in self._spared)
+
+
+def addresses_of(host: str) -> list[str]:
+    """What the system resolves a name to, IPv4 first. Raises OSError."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return sorted({str(entry[4][0]) for entry in found}, key=lambda address: (":" in address, address))
+
+
+def private_address_of(host: str) -> str:
+    """Where plain http to `host` goes: an address that was judged, so that a name cannot change its mind in between.
+
+    Raises httpcore.ConnectError for one that is not private, and where there is none.
+    """
+    if is_loopback(host):
+        return host
+    try:
+        found = addresses_of(host)
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError(f"`{host}` cannot be found") from error
+    public = [address for address in found if not is_private(address)]
+    if public or not found:
+        raise httpcore.ConnectError(f"`{host}` {NOT_PRIVATE} ({', '.join(public)}), and is asked over https only")
+    return found[0]
 
 
 def _first(environ: Mapping[str, str], *names: str) -> Proxy:

@@ -69,6 +69,21 @@ def fault_in(base_url: str, *, is_insecure: bool = False) -> str | None:
     return None
 
 
+_CALL = re.compile(
+    r"/(chat/completions|completions|responses|embeddings|models|files|batches|audio/(transcriptions|translations)"
+    r"|messages)/*\Z"
+)
+
+
+def without_call(base_url: str) -> str | None:
+    """The address of the API where a call's whole URL was given, as a browser or a manual shows it; else None."""
+    found = _CALL.search(base_url)
+    if found is None:
+        return None
+    api = base_url[: found.start()]
+    return api if urlsplit(api).path.strip("/") else f"{api.rstrip('/')}/"
+
+
 def path_in(base_url: str) -> str | None:
     """What is wrong with an address that has to be an origin alone, in words that follow its quotation."""
     return "has a path; this address is one without" if urlsplit(base_url).path.strip("/") else None
