@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from runner.apply.remotes import Remotes
 from runner.compile.audio import CompiledAudio, compile_audio
+from runner.compile.budget import Budget
 from runner.compile.compile import compile_job
 from runner.compile.job import CompiledJob, load
 from runner.compile.render import check_templates
@@ -41,8 +42,9 @@ def compile_all(project: Project, remotes: Remotes, memo: Path, *, keeps: bool) 
         problems += check_templates(project)
     if problems:
         raise SpecError(problems)
+    budget = Budget()
     for job in missing:
-        fresh = compile_job(job, project.root, remotes.lines(job.model.provider))
+        fresh = compile_job(job, project.root, remotes.lines(job.model.provider), budget)
         compiled[job.address] = fresh
         if keeps:
             memo.mkdir(mode=0o700, parents=True, exist_ok=True)

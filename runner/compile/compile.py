@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.compile import digest, shard, wireid
+from runner.compile.budget import Budget
 from runner.compile.compiled import Line, Wanted
 from runner.compile.faults import Faults
 from runner.compile.job import CompiledJob, lines_of, load, program
 from runner.compile.shard import identity_of
 from runner.data import sample
 from runner.data.block import Bad
-from runner.data.rows import Block, SourceRow, open_blocks, open_rows, signature
+from runner.data.rows import SourceRow, open_blocks, open_rows, signature
 from runner.data.unique import Hashes
 from runner.errors import DataError, Problem
 from runner.job.project import Job
@@ -36,13 +37,14 @@ CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
 _IN_MEMORY = 1 << 20
 
 
-def compile_job(job: Job, root: Path, lines: Lines) -> CompiledJob:
-    """Compile one job.
+def compile_job(job: Job, root: Path, lines: Lines, budget: Budget | None = None) -> CompiledJob:
+    """Compile one job. budget: what is left for it and the jobs after it.
 
     Raises SpecError for its templates and params; DataError for its dataset: unreadable, empty without `allow_empty`,
     ids that are not unique, rows that do not render (RowsFailed: all are counted, the first 20 listed), changed while
     it was read.
     """
+    budget = budget or Budget()
     stamps = signature(job.dataset, root)
     ready = program(job, lines)
     faults = Faults(job.dataset.key)
@@ -51,7 +53,13 @@ def compile_job(job: Job, root: Path, lines: Lines) -> CompiledJob:
     packing = _Packing(job, lines, keeps_positions=may_leave_out)
     with ExitStack() as on_error:
         on_error.callback(packing.rest.close)
-        _pass(ready, open_blocks(job.dataset, root, chosen, bad=faults.add), packing, faults, chosen is not None)
+        read = budget.watched(open_blocks(job.dataset, root, chosen, bad=faults.add), job.dataset.key, job.dataset.mark)
+        for asked in ready.requests(faults.watched(read), chosen is not None):
+            if isinstance(asked, Problem):
+                faults.add(asked)
+            else:
+                budget.take(asked.bodies, job.address, job.mark)
+                packing.add(asked, ready.digester.each(asked.bodies))
         if not (job.dataset.skip_bad and len(packing)):
             faults.check()
         wanted, positions = packing.finish(ready), packing.positions if packing.positions is not None else chosen
@@ -63,15 +71,6 @@ def compile_job(job: Job, root: Path, lines: Lines) -> CompiledJob:
         _refuse_empty(compiled)
         on_error.pop_all()
     return compiled
-
-
-def _pass(ready: Program, blocks: Iterable[Block], packing: _Packing, faults: Faults, filtered: bool) -> None:
-    """The one pass over the rows."""
-    for asked in ready.requests(faults.watched(blocks), filtered):
-        if isinstance(asked, Problem):
-            faults.add(asked)
-        else:
-            packing.add(asked, ready.digester.each(asked.bodies))
 
 
 def preview(job: Job, root: Path, lines: Lines, rows: int | None = None) -> Iterator[Line]:

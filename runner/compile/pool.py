@@ -15,6 +15,7 @@ import msgspec
 import runner
 from runner.compile.frames import LENGTH, Chunk, Done, Failure, Ready, Reply, Setup, decode_reply, framed
 
+CPU_SECONDS = 1_800  # of one process, over all jobs of a command; a usual row takes twenty millionths
 SILENCE_SECONDS = 60  # a chunk takes milliseconds; processor time is limited by the process itself
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 _IDLE: list[Worker] = []
@@ -31,12 +32,12 @@ class WorkerDied(Exception):
 class Worker:
     """One rendering process. Requests are answered in order; more than one may be under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, cpu_seconds: int = CPU_SECONDS) -> None:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         home = str(Path(runner.__file__).parents[1])
         self._process = subprocess.Popen(
             # -P: a `jinja2.py` in the current directory is not ours to import
-            [sys.executable, "-P", "-m", "runner.compile.worker"],
+            [sys.executable, "-P", "-m", "runner.compile.worker", str(cpu_seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -227,6 +227,8 @@ class _Line:
         try:
             found = self._worker.receive()
         except WorkerDied as died:
+            if died.code == -signal.SIGXCPU:
+                raise self._takes_too_long() from died
             found = self._one_by_one(rows, encoded, died)
             self._worker = self._begin()
             for later in waiting:
@@ -262,8 +264,18 @@ class _Line:
             return SpecError([problem])
         return DataError(
             f"the rendering process did not start ({_cause(died)})",
-            hint="run `python -m runner.compile.worker` to see why",
+            hint="run `python -m runner.compile.worker 9` to see why",
             mark=sources[0].mark,
+        )
+
+    def _takes_too_long(self) -> DataError:
+        """Every row kept to its time, and all of them together take too much."""
+        source = self._templates[-1].source
+        return DataError(
+            f"rendering takes more than {pool.CPU_SECONDS / 60:.0f} minutes of processor time in all, and "
+            f"{source.what} is not done",
+            hint="make the template simpler, or give `apply` some of the spec files at a time",
+            mark=source.mark,
         )
 
     def _one_by_one(

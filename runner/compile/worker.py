@@ -1,8 +1,9 @@
 """The process that renders templates which are more than text and names.
 
-Run as `python -m runner.compile.worker`, fed through stdin, ends at its end, so it never outlives its parent. A row
-that takes too much processor time ends the process: the kernel does that, also inside one long C call, where a Python
-signal handler would wait. Memory is limited by the kernel as well. The parent finds the row and names it.
+Run as `python -m runner.compile.worker SECONDS`, fed through stdin, ends at its end, so it never outlives its parent.
+A row that takes too much processor time ends the process: the kernel does that, also inside one long C call, where a
+Python signal handler would wait. Memory is limited by the kernel as well. The parent finds the row and names it.
+SECONDS of processor time are for all rows together: a million of them that each keep to half a second take five days.
 """
 
 from __future__ import annotations
@@ -133,8 +134,8 @@ def _line(template: Template, traceback: TracebackType | None) -> int:
     return line
 
 
-def _limit() -> None:
-    """Bound memory, forbid files, children and core dumps. Processor time is bounded row by row."""
+def _limit(cpu_seconds: int) -> None:
+    """Bound memory and processor time, forbid files, children and core dumps. Each row is bounded as well."""
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform == "linux" else 0
     for kind, bound in (
         (resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY_BYTES if pages else 0),
@@ -145,6 +146,8 @@ def _limit() -> None:
         if bound or kind != resource.RLIMIT_AS:
             with contextlib.suppress(ValueError, OSError):
                 resource.setrlimit(kind, (bound, bound))
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))  # SIGXCPU, then SIGKILL
 
 
 def _requests(source: IO[bytes]) -> Iterator[Setup | Chunk]:
@@ -153,7 +156,7 @@ def _requests(source: IO[bytes]) -> Iterator[Setup | Chunk]:
 
 
 def main() -> None:
-    _limit()
+    _limit(int(sys.argv[1]))
     renderer = Renderer()
     out = sys.stdout.buffer
     for request in _requests(sys.stdin.buffer):
