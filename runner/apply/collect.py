@@ -9,7 +9,7 @@ from runner.apply.session import Session
 from runner.apply.sizes import largest_results
 from runner.errors import NotFound, OutcomeUnknown, RemoteError
 from runner.job import lifecycle
-from runner.job.observed import Observed, Phase, ResultFile
+from runner.job.observed import Failure, Observed, Phase, ResultFile
 from runner.job.recorded import GONE, Batch, ResultObject, Tally
 from runner.results import index
 
@@ -82,6 +82,14 @@ def _download(session: Session, batch: Batch, seen: Observed) -> tuple[list[tupl
     if not had or not lifecycle.is_absent(batch, session.time_at(provider), provider.card.absence_seconds):
         raise gone
     return had, sizes
+
+
+def refuse(session: Session, batch: Batch, failure: Failure) -> Batch:
+    """Record that the remote never took a batch, and why: none of its requests was asked, and none will be."""
+    keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    refused = batch.refused[-1] if batch.refused else batch.remote_id
+    seen = Observed(refused, Phase.FAILED, "failed", failure=failure)
+    return record(session, batch, seen, (), index.rejected_index(keys), Tally(rejected=batch.rows))
 
 
 def lose(session: Session, batch: Batch) -> Batch:

@@ -141,7 +141,6 @@ def _desired(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remo
         budget_usd=job.budget,
         protect=job.protect,
         bad=compiled.bad,
-        tags=job.tags,
         barred=refused.why if refused else "",
         unbar=(refused.command,) if refused and refused.command else (),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -35,13 +36,14 @@ from runner.errors import (
 from runner.job import lifecycle
 from runner.job.capabilities import Capabilities, Shown
 from runner.job.desired import Desired
-from runner.job.observed import FailureKind, Observed, Origin
+from runner.job.observed import Observed, Origin
 from runner.job.packed import common
 from runner.job.recorded import Batch, Left, Stage
 from runner.plan.change import Action, Submission
 from runner.plan.decide import Missing, Sight, decide
 from runner.plan.guard import Guards, amount_of
 from runner.plan.plan import Plan, Recorded, decided, make, sent
+from runner.remotes.vendor import Provider
 from runner.results.merge import Accounting
 from runner.state.lock import project_lock
 
@@ -261,6 +263,9 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
             case Action.LOSE:
                 lose(session, batch)
                 return True
+            case Action.DROP:
+                session.records.save(lifecycle.dropped(batch, str(change.reason), is_given_up=True))
+                return False
             case Action.DEFER:
                 assert isinstance(sight, Observed) and sight.failure is not None
                 submit.defer(session, batch, sight.failure)
@@ -481,8 +486,8 @@ def _resubmit_deferred(session: Session, result: Result, unwanted: set[str], ref
             continue
         try:
             provider = session.remote_of(batch)
-            if batch.failure and batch.failure.kind is FailureKind.FILE_NOT_VISIBLE and batch.create_tries > 4:
-                session.records.save(lifecycle.dropped(batch, "the remote never saw the upload"))
+            if batch.is_unseen and _is_past_seeing(session, provider, batch):
+                submit.give_up_upload(session, batch)
                 continue
             if batch.origin not in held:
                 mine = [one for one in due if one.origin == batch.origin]
@@ -499,6 +504,12 @@ def _resubmit_deferred(session: Session, result: Result, unwanted: set[str], ref
             raise
         except RunnerError as error:
             result.stopped[batch.owner] = StepError(as_met(error), batch.owner)
+
+
+def _is_past_seeing(session: Session, provider: Provider, batch: Batch) -> bool:
+    """Whether an upload that the remote cannot find will not come to be seen any more."""
+    since = batch.uploaded_at or batch.intent_at
+    return session.clock.now() - since > timedelta(seconds=provider.card.visibility_seconds)
 
 
 def _is_as_before(session: Session, plan: Plan) -> bool:

@@ -27,7 +27,11 @@ def settle(session: Session, batch: Batch) -> Batch:
     """The batch as it is known afterwards: SUBMITTED when found, DROPPED when it certainly is not there.
 
     It stays INTENT when the remote cannot be searched now, and becomes HELD where nobody can know: the remote shows
-    nothing by which a batch could be told to be ours, or one is there that may be.
+    nothing by which a batch could be told to be ours, or one is there that may be. One that continues another has no
+    input that could be taken away: it is created again under its own name, which nothing else can have (DEFERRED).
+
+    A create may still be on its way when it is given up. So its input is taken away first, and then it is looked for
+    once more: what was accepted before is found, and what arrives later finds nothing to run.
     Raises BlockedError where other work stands under its name: it is DROPPED then.
     """
     if batch.create_tries == 0:
@@ -35,6 +39,10 @@ def settle(session: Session, batch: Batch) -> Batch:
     try:
         provider = session.remote_of(batch)
         found = _search_twice(session, provider, batch) if provider.card.search.can_list else Sorted()
+        if not found.ours and not found.doubtful and session.search_of(provider) is not Search.NONE:
+            if batch.continued_from and provider.card.search is Search.BY_NAME:
+                return _save(session, lifecycle.rolled_forward(batch, session.clock.now()))
+            batch, found = _revoked(session, provider, batch)
     except Refused as refused:
         if refused.code != CONFLICT:
             return _save(session, batch.but(trouble=refused.message))
@@ -43,13 +51,36 @@ def settle(session: Session, batch: Batch) -> Batch:
     except OF_OUR_MEMORY:
         raise
     except RunnerError as error:
-        return _save(session, batch.but(trouble=error.message))
+        current = session.records.batch(batch.key) or batch
+        return _save(session, current.but(trouble=error.message))
     if found.ours:
         return adopt(session, provider, batch, found.ours)
     if found.doubtful or session.search_of(provider) is Search.NONE:
         return _hold(session, batch, found.doubtful)
     session.drops[batch.key] = session.drops.get(batch.key, 0) + 1
     return _save(session, lifecycle.dropped(batch, "the create did not take effect", is_given_up=True))
+
+
+def _revoked(session: Session, provider: Provider, batch: Batch) -> tuple[Batch, Sorted]:
+    """Take away what the create would run, where the remote lets us; what is found of it after that.
+
+    A batch that was refused meanwhile found no input: nothing came of it.
+    """
+    if not provider.card.can_revoke or not batch.upload_ref or batch.upload_ref in _in_use(session, batch):
+        return batch, Sorted()
+    batch = _save(session, batch.but(is_revoked=True))  # before the call: nobody may know whether it was made
+    is_gone = provider.revoke(batch.upload_ref)
+    if is_gone:
+        session.clock.sleep(provider.card.settle_seconds)
+    else:
+        batch = _save(session, batch.but(is_revoked=False))
+    found = _search(session, provider, batch)
+    return batch, Sorted(tuple(seen for seen in found.ours if not seen.is_refusal), found.doubtful)
+
+
+def _in_use(session: Session, batch: Batch) -> set[str]:
+    """Uploads that other batches on record were made of, or are to be."""
+    return {other.upload_ref for other in session.records.batches() if other.key != batch.key}
 
 
 def _hold(session: Session, batch: Batch, doubtful: Sequence[Observed]) -> Batch:

@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from runner.apply import waves
+from runner.apply.collect import refuse
 from runner.apply.session import Session
 from runner.apply.settle import settle
 from runner.apply.submission import submission_of
@@ -29,6 +30,7 @@ from runner.remotes.vendor import Provider
 LONGEST_PAUSE = timedelta(minutes=15)
 MOST_DOUBLINGS = 16  # of a pause: a queue may be full for days
 UPLOADS = 3
+MOST_UPLOADS = 2  # of the same requests, to a remote that says it cannot find them
 _CANNOT_CONTINUE = (400, 404)  # nothing is left of the batch, or it is gone
 _OF_OUR_OWN = ("window", "option")  # what the specs ask for is not to be had there, with any parent or none
 
@@ -56,7 +58,7 @@ def _send(session: Session, provider: Provider, job: Desired, submission: Submis
         upload = _upload(session, provider, intent, path)
     finally:
         path.unlink(missing_ok=True)
-    return create(session, provider, intent.but(upload_ref=upload.ref))
+    return create(session, provider, intent.but(upload_ref=upload.ref, uploaded_at=session.clock.now()))
 
 
 def _continue(session: Session, provider: Provider, job: Desired, submission: Submission) -> Batch:
@@ -83,14 +85,9 @@ def _intend(session: Session, job: Desired, submission: Submission, continued_fr
     keys = keys_of(session.compiled[job.address].wanted.keys_at(submission.ordinals))
     keys_sha256 = hashlib.sha256(keys).hexdigest()
     set_name = keys_sha256[:16]
-    attempt = 1 + max(
-        (
-            batch.attempt
-            for batch in session.records.batches()
-            if batch.keys_sha256 == keys_sha256 and batch.is_name_taken
-        ),
-        default=0,
-    )
+    before = [batch for batch in session.records.batches() if batch.keys_sha256 == keys_sha256]
+    attempt = 1 + max((batch.attempt for batch in before if batch.is_name_taken), default=0)
+    before = [batch for batch in before if batch.generation == project.generation]
     dropped = session.records.batch(f"{set_name}-{attempt}")
     batch = Batch(
         key=f"{set_name}-{attempt}",
@@ -104,6 +101,7 @@ def _intend(session: Session, job: Desired, submission: Submission, continued_fr
         size_bytes=submission.size_bytes,
         keys_sha256=keys_sha256,
         attempt=attempt,
+        uploads=1 + max((batch.uploads for batch in before if batch.is_unseen), default=0),
         # An upload of the same name may be there from a try that did not come to a create.
         may_hold_upload=dropped is not None and dropped.failure is None,
         refused=dropped.refused if dropped else (),  # they carry the same stamp, and are no twins
@@ -211,6 +209,20 @@ def defer(session: Session, batch: Batch, failure: Failure, after_seconds: float
     session.records.save(deferred)
     session.reporter.step(f"{batch.owner}: {failure.message}; the same upload again in {pause.total_seconds():.0f} s")
     return deferred
+
+
+def give_up_upload(session: Session, batch: Batch) -> Batch:
+    """The remote cannot find an upload that it took long ago: a new one is made once; then its words are the end."""
+    assert batch.failure is not None, "it said that it cannot find the upload"
+    if batch.uploads < MOST_UPLOADS:
+        dropped = lifecycle.dropped(batch, "the remote never saw the upload; it is uploaded once more")
+        session.records.save(dropped)
+        session.reporter.step(f"{batch.owner}: {dropped.trouble}")
+        return dropped
+    session.reporter.warn(
+        f"{batch.owner}: the remote cannot find what it took {batch.uploads} times: {batch.failure.message}"
+    )
+    return refuse(session, batch, batch.failure)
 
 
 def _limited(error: RateLimited) -> Failure:

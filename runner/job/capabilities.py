@@ -72,6 +72,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     is_one_by_one: bool = False  # every request is a call of its own, with a receipt of its own
     is_free: bool = False  # the embedded server costs nothing and asks nothing
     settle_seconds: float = 10.0  # a new batch is in the list after this long
+    visibility_seconds: float = 900.0  # an upload that is not to be seen may still come to be, so long after it
     defer_seconds: float = 60.0  # before a create the remote put off is tried again; doubled every time
     absence_seconds: float = 300.0  # 404s over this long mean that a batch we have a receipt for is not there
     late_seconds: float = 180.0  # after its end was first seen, a batch names its result files within this long

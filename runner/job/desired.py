@@ -39,7 +39,6 @@ class Desired(msgspec.Struct, frozen=True):
     budget_usd: float | None = None
     protect: bool = False
     bad: int = 0  # rows that cannot become requests, left out as the specs allow: errors that nothing is sent for
-    tags: tuple[str, ...] = ()
     barred: str = ""  # why nothing may be sent to the provider from this machine; empty where all may
     unbar: tuple[str, ...] = ()  # the exact commands that allow it
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from runner.job.observed import Failure, Observed, Phase
+from runner.job.observed import Failure, FailureKind, Observed, Phase
 from runner.job.recorded import Batch, ResultObject, Stage, Tally
 
 FEWEST_MISSES = 3  # answers that a batch is not there, before it is taken for absent
@@ -122,6 +122,12 @@ def deferred(batch: Batch, failure: Failure | None, now: datetime, pause: timede
         refused=(*batch.refused, batch.remote_id) if batch.remote_id else batch.refused,
         remote_id="",
     )
+
+
+def rolled_forward(batch: Batch, now: datetime) -> Batch:
+    """Its create had no answer and left nothing to be seen: the same is created again under the same name."""
+    why = Failure(FailureKind.UNANSWERED, "", "the create had no answer; it is sent again under its own name")
+    return deferred(batch, why, now, timedelta())
 
 
 def set_aside(batch: Batch, until: datetime) -> Batch:

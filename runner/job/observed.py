@@ -36,6 +36,7 @@ class FailureKind(StrEnum):
     BAD_INPUT = "bad_input"  # not retried until its content changes
     QUOTA = "quota"  # the same upload again, later
     FILE_NOT_VISIBLE = "file_not_visible"  # the same upload again, soon
+    UNANSWERED = "unanswered"  # a create that is safe to be sent again under its own name
     OTHER = "other"
 
 

@@ -95,7 +95,6 @@ class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
     skip_bad: bool = False  # of recordings; a dataset says so itself
     budget: float | None = None  # USD
     protect: bool = False
-    tags: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()  # of the results file, in order; empty for the usual ones
     strict_answers: bool = False  # an answer that is none (cut, refused, not the JSON asked for) is an error
     csv_guard: bool = True  # an apostrophe before what a spreadsheet would run as a formula

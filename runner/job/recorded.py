@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from runner.job.capabilities import Shown
-from runner.job.observed import Counts, Failure, Origin, Phase
+from runner.job.observed import Counts, Failure, FailureKind, Origin, Phase
 
 SCHEMA = 1
 GONE = "gone"  # in Batch.raw_status: the remote did not have it any more
@@ -82,8 +82,11 @@ class Batch(msgspec.Struct, frozen=True):
     possible_duplicates: int = 0  # calls of unknown outcome that were made again all the same
     can_be_continued: bool = True  # False once the remote refused to
     upload_ref: str = ""
+    uploaded_at: datetime | None = None
+    uploads: int = 1  # of these requests, with this one: a remote that does not see the first may see another
     may_hold_upload: bool = False  # the remote may have this input from an earlier try
     create_tries: int = 0
+    is_revoked: bool = False  # its upload is deleted, or was about to be: nothing is ever created of it again
     is_given_up: bool = False  # dropped, since nothing came of an unanswered create; it may take effect yet
     remote_id: str = ""
     submitted_at: datetime | None = None
@@ -120,7 +123,13 @@ class Batch(msgspec.Struct, frozen=True):
     @property
     def is_name_taken(self) -> bool:
         """Whether something may go by its name at the remote, or on record: then no other batch is called the same."""
-        return self.stage is not Stage.DROPPED or bool(self.twins or self.candidates or self.possible_duplicates)
+        is_in_use = self.twins or self.candidates or self.possible_duplicates or self.is_revoked or self.is_unseen
+        return self.stage is not Stage.DROPPED or bool(is_in_use)
+
+    @property
+    def is_unseen(self) -> bool:
+        """The remote took the upload, and says that it cannot find it."""
+        return self.failure is not None and self.failure.kind is FailureKind.FILE_NOT_VISIBLE
 
     @property
     def is_lost(self) -> bool:

@@ -19,6 +19,7 @@ class Action(StrEnum):
     DEFER = "defer"
     LOSE = "lose"  # the remote no longer has it: record that its rows need a decision
     CONFIRM = "confirm"  # the person who is asked is told of it; blocks nothing
+    DROP = "drop"  # nothing came of it, and its rows are free
     BLOCK = "block"
     KEEP = "keep"
     LEAVE = "leave"
@@ -43,6 +44,7 @@ class Reason(StrEnum):
     COMPLETED = "completed"
     EXPIRED = "window expired"
     CANCELLED = "cancelled"
+    REVOKED = "its input was taken away before it ran"
     REFUSED = "the remote refused the batch"
     NOT_SHOWN = "the remote answers that it has no such batch, not for long enough to be believed"
     GONE = "the remote no longer has it"
@@ -112,7 +114,7 @@ class Change(msgspec.Struct, frozen=True):
                 return "-/+"
             case Action.SUBMIT, _:
                 return "»"
-            case ((Action.WAIT | Action.DEFER), _):
+            case ((Action.WAIT | Action.DEFER | Action.DROP), _):
                 return "."
             case Action.FETCH, _:
                 return "↓"

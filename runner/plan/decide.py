@@ -79,6 +79,8 @@ def _choose(batch: Batch, sight: Sight) -> tuple[Action, Reason, str]:
             return Action.LOSE, Reason.GONE, ""
         case _, Missing():
             return Action.WAIT, Reason.NOT_SHOWN, ""
+        case _, Observed() if batch.is_revoked and sight.is_refusal:
+            return Action.DROP, Reason.REVOKED, sight.failure.message if sight.failure else ""
         case _, Observed(phase=Phase.FAILED, failure=failure) if failure and failure.is_put_off:
             return Action.DEFER, _deferral(failure), failure.message
         case _, Observed(result_files=()) if sight.phase.has_ended and not (
@@ -96,4 +98,6 @@ def _choose(batch: Batch, sight: Sight) -> tuple[Action, Reason, str]:
 def _deferral(failure: Failure | None) -> Reason:
     if failure and failure.kind is FailureKind.FILE_NOT_VISIBLE:
         return Reason.FILE_NOT_VISIBLE
+    if failure and failure.kind is FailureKind.UNANSWERED:
+        return Reason.OPEN_INTENT
     return Reason.QUOTA

@@ -173,6 +173,13 @@ class Provider(Protocol):
         """Whether a batch carries the name of a project of ours."""
         ...
 
+    def revoke(self, upload_ref: str) -> bool:
+        """Delete an upload, so that no create on its way finds anything to run; whether it is seen to be gone.
+
+        False where uploads cannot be deleted. Safe to repeat. A batch that runs on it goes on.
+        """
+        ...
+
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:
         """The same batches, with what else the remote can say about whose those are that show no label.
 

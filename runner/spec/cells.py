@@ -93,7 +93,6 @@ def _common(
         "skip_bad": bool(spec.skip_bad),
         "budget": spec.budget,
         "protect": bool(spec.protect),
-        "tags": tuple(spec.tags or ()),
         "columns": tuple(spec.columns or ()),
         "strict_answers": bool(spec.strict_answers),
         "csv_guard": spec.csv_guard is not False,

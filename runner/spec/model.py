@@ -25,7 +25,6 @@ from runner.fields import (
     Money,
     Name,
     NameList,
-    Names,
     Text,
     Texts,
     Whole,
@@ -140,7 +139,6 @@ class JobSpec(Fields):
     skip_bad: Maybe[bool] = Field(default=None, description="leave out recordings that cannot be sent, and count them")
     budget: Maybe[Money] = Field(default=None, description="USD, all that this job may ever spend")
     protect: Maybe[bool] = None
-    tags: Maybe[Names] = None
     columns: Maybe[Texts] = Field(default=None, description="of the results file, in order: ours, or the input's")
     strict_answers: Maybe[bool] = Field(
         default=None, description="answers that are none (cut, refused, not the JSON asked for) are errors"

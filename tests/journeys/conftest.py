@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.journeys import gateway as gateways
+from tests.journeys.gateway import Gateway
 from tests.journeys.lab import Lab, serving
 
 
@@ -18,3 +20,13 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         made.spec()
         made.rows(10)
         yield made
+
+
+@pytest.fixture
+def gateway(lab: Lab) -> Iterator[Gateway]:
+    """Between the project and its server."""
+    with gateways.before(lab.server.url) as gateway:
+        lab.spec()
+        path = lab.root / "specs/lab.yaml"
+        path.write_text(path.read_text().replace(f"{lab.server.url}/v1", f"{gateway.url}/v1"))
+        yield gateway

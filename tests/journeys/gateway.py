@@ -28,8 +28,16 @@ class Gateway:
     file: Edit = lambda raw: raw
     refused: dict[str, int] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)  # how many more
+    kept: set[str] = field(default_factory=set)  # such calls are kept back unanswered, until `deliver`
     before: dict[str, Callable[[], None]] = field(default_factory=dict)  # what happens just before such a call
     calls: list[str] = field(default_factory=list)
+    waiting: list[Callable[[], object]] = field(default_factory=list)
+
+    def deliver(self) -> None:
+        """Let what was kept back arrive at the server, long after anybody waits for an answer."""
+        self.kept.clear()
+        while self.waiting:
+            self.waiting.pop(0)()
 
 
 def dropped(*names: str) -> Edit:
@@ -57,6 +65,11 @@ def before(server_url: str) -> Iterator[Gateway]:
                 event()
             if call in gateway.refused:
                 self._answer(gateway.refused[call], b'{"error": {"message": "not here"}}', "application/json")
+                return
+            if call in gateway.kept:
+                headers = dict(self.headers)
+                gateway.waiting.append(lambda: _ask(host, self.command, self.path, body, headers))
+                self.close_connection = True
                 return
             status, data, kind = _ask(host, self.command, self.path, body, dict(self.headers))
             if gateway.lost.get(call, 0):

@@ -8,6 +8,8 @@ import pytest
 
 from tests.journeys.lab import SPEC, Lab, until
 
+CANNOT_DELETE = SPEC.replace("overrides: {{", "overrides: {{can_delete_files: false, ")
+
 
 @pytest.mark.parametrize(
     "fault",
@@ -31,6 +33,7 @@ def test_an_unanswered_create_makes_one_batch(lab: Lab, fault: dict[str, object]
 
 def test_a_create_that_takes_effect_after_it_was_given_up_is_stopped_and_counted(lab: Lab) -> None:
     """Its rows were edited meanwhile: what was sent since is another set, and no twin by its stamp."""
+    lab.spec(CANNOT_DELETE)
     lab.server.fault(lose_create_reply=1, list_lag=60, hold=0.3)
     lab.apply("--no-wait", code=3)
     assert [len(ids) for ids in lab.server.sent()] == [], "nobody can see the first one yet"
@@ -51,6 +54,7 @@ def test_a_create_that_takes_effect_after_it_was_given_up_is_stopped_and_counted
 
 
 def test_of_two_equal_batches_the_older_stays_though_no_list_shows_ours(lab: Lab) -> None:
+    lab.spec(CANNOT_DELETE)
     lab.server.fault(lose_create_reply=1, list_lag=60, hold=0.3)
     lab.apply("--no-wait", code=3)
     time.sleep(6)
@@ -165,6 +169,38 @@ def test_a_full_queue_and_an_unseen_file_use_the_same_upload_again(lab: Lab) -> 
     batches = lab.server.batches()
     assert [batch["status"] for batch in batches] == ["failed", "completed"]
     assert len({batch["input_file_id"] for batch in batches}) == 1
+    assert all(row["error"] is None for row in lab.results())
+
+
+def test_a_file_that_is_never_seen_is_uploaded_once_more_and_then_its_words_are_the_end(lab: Lab) -> None:
+    window = "min_poll_s: 0.05, defer_s: 0.2, file_visibility_error: {{window_s: 0.5}}"
+    lab.spec(SPEC.replace("min_poll_s: 0.05", window))
+    lab.server.fault(file_invisible=1000)
+    done = lab.apply(code=4)
+    assert "Cannot find file" in done.stderr
+    assert "10 error" in done.stdout
+    batches = lab.server.batches()
+    assert {batch["status"] for batch in batches} == {"failed"}
+    uploads = [batch["input_file_id"] for batch in batches]
+    assert len(set(uploads)) == 2
+    assert all(uploads.count(one) > 1 for one in uploads), "within the window, the same upload again"
+    assert all("Cannot find file" in row["error"]["message"] for row in lab.results())
+    lab.apply(code=4)
+    assert len(lab.server.batches()) == len(batches), "nobody has asked again"
+    lab.server.fault(file_invisible=None)
+    lab.run("retry", "answers")
+    lab.apply()
+    assert all(row["error"] is None for row in lab.results())
+
+
+def test_a_second_upload_may_be_seen(lab: Lab) -> None:
+    window = "min_poll_s: 0.05, defer_s: 0.2, file_visibility_error: {{window_s: 0}}"
+    lab.spec(SPEC.replace("min_poll_s: 0.05", window))
+    lab.server.fault(file_invisible=1)
+    lab.apply()
+    batches = lab.server.batches()
+    assert [batch["status"] for batch in batches] == ["failed", "completed"]
+    assert len({batch["input_file_id"] for batch in batches}) == 2
     assert all(row["error"] is None for row in lab.results())
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.journeys import gateway as gateways
-from tests.journeys.gateway import Gateway, dropped
+from tests.journeys.gateway import Edit, Gateway, dropped
 from tests.journeys.lab import Lab
 
 NOTHING = dropped("metadata", "input_file_id")
@@ -19,15 +17,6 @@ NOTHING = dropped("metadata", "input_file_id")
 def foreign(raw: dict[str, Any]) -> dict[str, Any]:
     """A gateway's own label over ours."""
     return {**raw, "metadata": {"team": "search"}}
-
-
-@pytest.fixture
-def gateway(lab: Lab) -> Iterator[Gateway]:
-    with gateways.before(lab.server.url) as gateway:
-        lab.spec()
-        path = lab.root / "specs/lab.yaml"
-        path.write_text(path.read_text().replace(f"{lab.server.url}/v1", f"{gateway.url}/v1"))
-        yield gateway
 
 
 def shown(lab: Lab) -> dict[str, Any]:
@@ -94,7 +83,7 @@ def test_what_the_remote_shows_after_all_nobody_has_to_decide(lab: Lab, gateway:
 
 
 @pytest.mark.parametrize("shows", [dropped("metadata"), foreign], ids=["no label", "a label of its own"])
-def test_an_unanswered_create_is_known_by_its_upload(lab: Lab, gateway: Gateway, shows: gateways.Edit) -> None:
+def test_an_unanswered_create_is_known_by_its_upload(lab: Lab, gateway: Gateway, shows: Edit) -> None:
     gateway.batch = shows
     gateway.lost["POST /v1/batches"] = 1
     lab.apply()
@@ -105,7 +94,7 @@ def test_an_unanswered_create_is_known_by_its_upload(lab: Lab, gateway: Gateway,
 @pytest.mark.parametrize("shows", [dropped("metadata"), foreign], ids=["no label", "a label of its own"])
 @pytest.mark.parametrize("files", [{}, {"GET /v1/files": 405}], ids=["listed", "not listed"])
 def test_lost_state_is_found_by_the_name_of_the_uploaded_file(
-    lab: Lab, gateway: Gateway, shows: gateways.Edit, files: dict[str, int]
+    lab: Lab, gateway: Gateway, shows: Edit, files: dict[str, int]
 ) -> None:
     gateway.batch = shows
     gateway.refused = files

@@ -298,6 +298,9 @@ def _check_outputs(history: History, applier: Applier) -> None:
 def _is_beyond_help(history: History, key: bytes) -> bool:
     """Whether a request was refused, or asked as often as it may be."""
     asked = [one for one in history.remote.batches if key in one.keys and not one.was_deferred]
+    unseen = [one.input_ref for one in history.remote.batches if key in one.keys and one.is_unseen]
+    if len(set(unseen)) > 1:
+        return True  # not even a second upload of it was found
     if any(one.failure is not None or one.verdict(key) is Verdict.FINAL for one in asked):
         return True
     return len(asked) >= history.max_attempts

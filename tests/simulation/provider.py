@@ -20,13 +20,16 @@ SLACK = timedelta(minutes=10)
 LONGEST_CALL = 30.0
 
 
-def card_of(*, is_named: bool, settle_seconds: float, lines: int, poll_seconds: float) -> Capabilities:
+def card_of(
+    *, is_named: bool, settle_seconds: float, lines: int, poll_seconds: float, can_revoke: bool = True
+) -> Capabilities:
     return Capabilities(
         search=Search.BY_NAME if is_named else Search.BY_STAMP,
         endpoints=("/v1/chat/completions",),
         windows=Windows(allowed=(24, 48)),
         limits=Limits(lines=lines, size_bytes=100_000),
         can_resume=is_named,
+        can_revoke=can_revoke,
         settle_seconds=settle_seconds,
         min_poll_seconds=poll_seconds,
         max_poll_seconds=7200.0,
@@ -140,7 +143,10 @@ class SimulatedProvider:
         else:
             assert upload is not None
             ref = upload.ref
-            keys, custom_ids = remote.requests_in(remote.uploads[ref][1])
+            if ref not in remote.uploads and remote.habits.is_named:
+                raise Refused("there is no such dataset", status=404)
+            content = remote.uploads.get(ref) or remote.deleted_uploads[ref]
+            keys, custom_ids = remote.requests_in(content[1])
         stamp = dict(submission.stamp)
         if remote.habits.is_named:
             stamp["runner_set"] = stamp["runner_set"][:16]
@@ -194,6 +200,15 @@ class SimulatedProvider:
 
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:
         return list(listed)
+
+    def revoke(self, upload_ref: str) -> bool:
+        fault = self._call("revoke")
+        if fault in ("refused", "auth", "limited", "not sent") or not self.card.can_revoke:
+            stop_on(self._world, fault)
+        if not (fault == "unknown" and self._world.rng.random() < 0.5):
+            self._remote.delete_upload(upload_ref)
+        self._end("revoke", fault)
+        return True
 
     def is_of(self, project: str, seen: Observed) -> bool:
         return seen.stamp.get("runner_project") == project

@@ -99,6 +99,11 @@ class RemoteBatch:
         kinds = (FailureKind.QUOTA, FailureKind.FILE_NOT_VISIBLE)
         return not self.was_cancelled and self.failure is not None and self.failure.kind in kinds
 
+    @property
+    def is_unseen(self) -> bool:
+        """Refused since its upload could not be found."""
+        return self.was_deferred and self.failure is not None and self.failure.kind is FailureKind.FILE_NOT_VISIBLE
+
     def verdict(self, key: bytes) -> Verdict:
         """What the remote says about a request in the end."""
         verdict = self.verdicts.get(key, Verdict.NONE)
@@ -124,9 +129,23 @@ class Remote:
         self.world = world
         self.habits = habits
         self.uploads: dict[str, tuple[str, bytes]] = {}  # ref -> (name, content)
+        self.deleted_uploads: dict[str, tuple[str, bytes]] = {}
         self.batches: list[RemoteBatch] = []  # in the order they were sent
         self.lists: list[tuple[str, float, float]] = []  # by whom, from when to when
         self._numbers = 0
+
+    def delete_upload(self, ref: str) -> None:
+        """From now on nothing can be made of it: a create that takes effect later is refused for want of its input."""
+        now = self.world.seconds
+        if ref not in self.uploads:
+            return
+        self.deleted_uploads[ref] = self.uploads.pop(ref)
+        self.world.note("remote", f"{ref} is deleted")
+        for batch in [one for one in self.batches if one.input_ref == ref and one.created_at > now]:
+            if self.habits.is_named:
+                self.batches.remove(batch)  # it is answered 404, and nobody is there to hear it
+            else:
+                _fail_for_want_of_input(batch)
 
     # -- creates
 
@@ -148,6 +167,10 @@ class Remote:
                     return
                 self.batches.remove(other)
         self._draw_life(batch)
+        if batch.input_ref in self.deleted_uploads and batch.input_ref not in self.uploads:
+            if self.habits.is_named:
+                return
+            _fail_for_want_of_input(batch)
         self.batches.append(batch)
         self.world.note(
             "remote", f"{batch.id} is made of {_names(batch.keys)} at {batch.created_at:.1f}, {_life(batch)}"
@@ -336,6 +359,13 @@ class Remote:
         keys = [key_of(custom_id) for custom_id in custom_ids]
         assert None not in keys, "a line that names no request was uploaded"
         return [key for key in keys if key is not None], custom_ids
+
+
+def _fail_for_want_of_input(batch: RemoteBatch) -> None:
+    batch.end, batch.failure = Phase.FAILED, Failure(FailureKind.FILE_NOT_VISIBLE, "invalid_request", "no file")
+    batch.verdicts, batch.finished_at = {}, {}
+    batch.starts_at = batch.ends_at = batch.named_at = batch.created_at
+    batch.gone_at = batch.files_gone_at = NEVER
 
 
 def _error_line(custom_id: str, code: str, status: int | None) -> bytes:

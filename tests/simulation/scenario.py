@@ -44,6 +44,9 @@ class Scenario:
         self.appliers_kind = rng.choices(("one", "clones", "shared"), (8, 1, 1))[0]
         is_wild = rng.random() < 0.15
         habits = _habits(rng, is_named, settle, is_wild)
+        is_late = not is_wild and _of_its_own(seed, "late") < 0.15
+        if is_late:  # an unanswered create takes effect long after it was given up; its input is gone by then
+            habits.lateness = 60.0 if _of_its_own(seed, "hour") < 0.5 else 3600.0
         self.remote = Remote(world, habits)
         self.tells_time = habits.tells_time = world.more.random() < 0.8
         # Where a state may be lost, or another searches, what is not shown is sent again, and nobody can know
@@ -52,7 +55,7 @@ class Scenario:
         lines, poll = rng.choice((2, 4, 50)), rng.choice((30.0, 300.0, 1800.0))
         self.card = card_of(is_named=is_named, settle_seconds=settle, lines=lines, poll_seconds=poll)
         attempts = rng.choice((2, 3, 3, 4))
-        kind = f"{'named' if is_named else 'tagged'}, {self.appliers_kind}{', wild' * is_wild}"
+        kind = f"{'named' if is_named else 'tagged'}, {self.appliers_kind}{', wild' * is_wild}{', late' * is_late}"
         is_tame = self.appliers_kind == "one" and not is_wild
         self.history = History(seed, world, self.remote, attempts, kind, is_tame)
         self.author = Author(world)
@@ -277,6 +280,11 @@ class Scenario:
     def _made(self) -> int:
         """How much the remote was ever asked for."""
         return len(self.remote.batches)
+
+
+def _of_its_own(seed: int, what: str) -> float:
+    """Chance that changes nothing else of a history."""
+    return random.Random(f"{what} {seed}").random()
 
 
 def _habits(rng: random.Random, is_named: bool, settle: float, is_wild: bool) -> Habits:

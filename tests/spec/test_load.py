@@ -132,7 +132,7 @@ jobs:
 def test_a_matrix_over_everything(tmp_path: Path) -> None:
     text = NOUNS + (
         "jobs:\n  j:\n    matrix: {model: [n, m], replicate: [1, 2], window: [24h, 2d]}\n    dataset: d\n"
-        '    prompt: p\n    output: "r/{{ model }}/{{ replicate }}-{{ window }}.jsonl"\n    tags: night\n'
+        '    prompt: p\n    output: "r/{{ model }}/{{ replicate }}-{{ window }}.jsonl"\n'
     )
     jobs = project_of(tmp_path, a=text).jobs
     assert len(jobs) == 8
@@ -140,7 +140,6 @@ def test_a_matrix_over_everything(tmp_path: Path) -> None:
     last = jobs[-1]
     assert last.address == "j:model=n,replicate=2,window=48h"
     assert (last.replicate, last.window_hours, last.output) == (2, 48, "r/n/2-48h.jsonl")
-    assert last.tags == ("night",)
 
 
 def test_numbers_where_text_is_wanted_keep_their_source(tmp_path: Path) -> None:
@@ -345,10 +344,10 @@ def test_every_field_of_a_job(tmp_path: Path) -> None:
     job = job_of(
         tmp_path,
         "dataset: d, prompt: p, model: m, output: ./r//a.parquet, replicate: 2, max_attempts: 5, "
-        "on_unknown: resubmit, allow_empty: true, budget: 2.50, protect: true, tags: [a, b]",
+        "on_unknown: resubmit, allow_empty: true, budget: 2.50, protect: true",
     )
     assert (job.output, job.replicate, job.max_attempts, job.on_unknown) == ("r/a.parquet", 2, 5, "resubmit")
-    assert (job.allow_empty, job.budget, job.protect, job.tags) == (True, 2.5, True, ("a", "b"))
+    assert (job.allow_empty, job.budget, job.protect) == (True, 2.5, True)
     assert type(job.replicate) is int
 
 
@@ -444,7 +443,7 @@ WORDS = [
     "version", "project", "models", "datasets", "prompts", "jobs", "providers", "budget", "m", "d", "p", "j",
     "provider", "name", "params", "price", "files", "id", "where", "sample", "rows", "user", "system",
     "messages", "file", "matrix", "window", "output", "model", "prompt", "dataset", "replicate", "kind",
-    "base_url", "overrides", "audio", "tags", "x-a", "<<", "1", "true",
+    "base_url", "overrides", "audio", "protect", "x-a", "<<", "1", "true",
 ]  # fmt: skip
 KEYS = st.sampled_from(WORDS)
 LEAVES = st.sampled_from(

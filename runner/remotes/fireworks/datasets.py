@@ -71,6 +71,20 @@ class Datasets:
             self._fill(dataset_id, source, submission)
         return upload
 
+    def delete(self, dataset_id: str) -> bool:
+        """Delete an input dataset; whether it is gone. One that a job reads is refused, and stays."""
+        try:
+            self._http.delete(self._account.dataset(dataset_id))
+        except NotFound:
+            pass  # a try before this one
+        except Refused:
+            return False
+        try:
+            self.look(dataset_id)
+        except NotFound:
+            return True
+        return False
+
     def _created(self, dataset_id: str, submission: Submission) -> Mapping[str, Any]:
         """The dataset, new or not. Sent again on doubt: what exists answers 409."""
         body = {"datasetId": dataset_id, "dataset": {"userUploaded": {}, "exampleCount": str(submission.rows)}}

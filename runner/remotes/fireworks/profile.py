@@ -88,6 +88,7 @@ def capabilities_of(profile: Profile) -> Capabilities:
             output_bytes=profile.limits.output_bytes,
         ),
         can_resume=True,
+        can_revoke=True,
         settle_seconds=profile.settle_s,
         defer_seconds=profile.defer_s,
         absence_seconds=profile.absence_s,

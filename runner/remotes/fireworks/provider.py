@@ -61,6 +61,9 @@ class FireworksProvider:
         found = self._creates.find(submission)
         return Found((found,) if found else ())
 
+    def revoke(self, upload_ref: str) -> bool:
+        return self._datasets.delete(upload_ref)
+
     def is_of(self, project: str, seen: Observed) -> bool:
         return seen.stamp.get("runner_project") == project or is_project_of(project[:PROJECT_CHARS], seen.remote_id)
 

@@ -82,7 +82,7 @@ class QuotaErrorFields(Fields):
 class FileVisibilityFields(Fields):
     codes: Maybe[list[Text]] = None
     params: Maybe[list[Text]] = None
-    window_s: Maybe[Seconds] = None
+    window_s: Maybe[Seconds] = Field(default=None, description="so long after an upload it may still come to be seen")
 
 
 class ContentFields(Fields):
@@ -103,9 +103,7 @@ class ProfileOverrides(Fields):
     create_extra: Maybe[JsonMap] = None
     list_: Maybe[ListFields] = Field(default=None, alias="list")
     status_map: Maybe[dict[str, PhaseName]] = None
-    time_format: Maybe[Literal["int", "iso"]] = None
     counts: Maybe[CountFields] = None
-    errors_shape: Maybe[Literal["list_object", "list_str", "str"]] = None
     id_path: Maybe[Text] = None
     quota_error: Maybe[QuotaErrorFields] = None
     file_visibility_error: Maybe[FileVisibilityFields] = None
@@ -116,6 +114,9 @@ class ProfileOverrides(Fields):
     discount: Maybe[Share] = Field(default=None, description="0.5 is half the price")
     endpoints: Maybe[Annotated[list[Endpoint], Field(min_length=1)]] = None
     storage_hosts: Maybe[Texts] = Field(default=None, description="that a download may lead to, beside its own host")
+    can_delete_files: Maybe[bool] = Field(
+        default=None, description="false: an upload cannot be taken back before a create is given up"
+    )
     settle_s: Maybe[Seconds] = None
     defer_s: Maybe[Seconds] = None
     absence_s: Maybe[Seconds] = None

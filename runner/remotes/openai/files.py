@@ -101,6 +101,33 @@ def find_upload(http: Http, profile: Profile, clock: Clock, submission: Submissi
     return None
 
 
+def revoke(http: Http, profile: Profile, clock: Clock, file_id: str) -> bool:
+    """Delete a file; whether it reads as gone within `settle_s`.
+
+    A remote without the verb answers 404 as well, so only a look that finds nothing says that it is gone.
+    """
+    try:
+        http.delete(path_to(profile.paths.file, file_id))
+    except RemoteError as error:
+        if error.status not in NO_LIST:
+            raise
+    until = clock.monotonic() + profile.settle_s
+    while True:
+        try:
+            raw = http.get_json(path_to(profile.paths.file, file_id))
+        except NotFound:
+            return True
+        except RemoteError as error:
+            if error.status not in NO_LIST:
+                raise
+            return False  # it cannot be looked at, so nobody knows
+        if isinstance(raw, Mapping) and text_in(raw, "status").lower() == "deleted":
+            return True
+        if clock.monotonic() >= until:
+            return False
+        clock.sleep(_POLL_SECONDS / 2)
+
+
 class Names:
     """The names of uploaded files, by their ids. They never change, so each is asked for once."""
 

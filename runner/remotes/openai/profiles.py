@@ -115,14 +115,18 @@ class ErrorRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     codes: tuple[str, ...] = ()
     params: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+
+
+class VisibilityRule(ErrorRule, frozen=True, forbid_unknown_fields=True):
+    """The same for an upload that is not to be seen yet: for `window_s` after it, it may still come."""
+
     window_s: float = 900.0
 
 
 class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`range`: a cut download may be continued. `partial_offset`: results can be read while the batch runs."""
+    """`range`: a cut download may be continued."""
 
     range: bool = True
-    partial_offset: bool = False
 
 
 STATUS_MAP: Mapping[str, str] = {
@@ -154,7 +158,7 @@ QUOTA = ErrorRule(
     codes=("token_limit_exceeded", "insufficient_quota"),
     prefixes=("Enqueued token limit reached", "Enqueued request limit reached"),
 )
-FILE_VISIBILITY = ErrorRule(codes=("invalid_request",), params=("file_id",), prefixes=("Cannot find file",))
+FILE_VISIBILITY = VisibilityRule(codes=("invalid_request",), params=("file_id",), prefixes=("Cannot find file",))
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -182,7 +186,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     id_path: str = "id"  # of the answer to an upload
     bad_input_error: ErrorRule = BAD_INPUT
     quota_error: ErrorRule = QUOTA
-    file_visibility_error: ErrorRule = FILE_VISIBILITY
+    file_visibility_error: VisibilityRule = FILE_VISIBILITY
     cancel_terminal: int = 409  # status of a cancel that comes too late
     content: Content = Content()
     min_poll_s: float = 5.0
@@ -194,16 +198,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     discount: float = 0.5  # off the synchronous price
     endpoints: tuple[str, ...] = ENDPOINTS
     is_free: bool = False
-
-    # Facts for people, and for whoever acts this remote out. Reading accepts every shape whatever they say.
-    upload_field_order: tuple[str, ...] = ("purpose", "file")
-    one_model: bool = True
-    model_is_deployment: bool = False
-    time_format: Literal["int", "iso"] = "int"
-    errors_shape: Literal["list_object", "list_str", "str"] = "list_object"
-    empty_string_is_null: bool = True
-    retention_days: int = 30
-    audio: str | None = None  # the body's field for a URL of a recording
+    can_delete_files: bool = True
 
 
 _ALL = (
@@ -238,7 +233,6 @@ _ALL = (
         limits=FileLimits(bytes=100_000_000),
         list=Listing(style="none"),
         endpoints=CHAT,
-        audio="url",
     ),
     # [T] base, limits, one model a file; discount of 20 % [D].
     Profile(
@@ -273,7 +267,6 @@ _ALL = (
         status_map={**STATUS_MAP, "in_queue": Phase.VALIDATING.value},
         id_path="data.id",
         endpoints=CHAT,
-        errors_shape="list_str",
     ),
     # [T] control-layer: windows are the server's configuration, 1h and 24h in its sample; partial results.
     Profile(
@@ -282,9 +275,7 @@ _ALL = (
         hosts=("api.doubleword.ai",),
         auth=Auth(env="DOUBLEWORD_API_KEY"),
         window=Window(allowed=(1, 24)),
-        content=Content(partial_offset=True),
         endpoints=("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions"),
-        one_model=False,
     ),
     # [D] v1 paths under the resource's own host, header `api-key`, 24h is a target and jobs do not expire;
     # a file may read `pending` [R]. `body.model` is the name of a batch deployment [T].
@@ -294,7 +285,6 @@ _ALL = (
         hosts=(".openai.azure.com",),  # a resource is its owner's, what ends its TLS is the vendor's
         auth=Auth(header="api-key", scheme="", env="AZURE_OPENAI_API_KEY"),
         wait_file_processed=True,
-        model_is_deployment=True,
     ),
 )
 
@@ -338,6 +328,8 @@ def capabilities_of(profile: Profile) -> Capabilities:
             line_bytes=profile.limits.line_bytes,
         ),
         can_resume=False,
+        can_revoke=profile.can_delete_files,
+        visibility_seconds=profile.file_visibility_error.window_s,
         is_free=profile.is_free,
         settle_seconds=profile.settle_s,
         defer_seconds=profile.defer_s,
@@ -385,7 +377,12 @@ def _fault_in(profile: Profile) -> str | None:
         "`discount` must be from 0 to 1": not 0 <= profile.discount <= 1,
         "`list.limit_max` must be positive": profile.list.limit_max < 1,
         "times must not be negative": min(
-            profile.min_poll_s, profile.settle_s, profile.defer_s, profile.absence_s, profile.late_s
+            profile.min_poll_s,
+            profile.settle_s,
+            profile.defer_s,
+            profile.absence_s,
+            profile.late_s,
+            profile.file_visibility_error.window_s,
         )
         < 0,
         "`storage_hosts` holds something that is no host": not all(

@@ -57,6 +57,9 @@ class OpenAIProvider:
         ours = tuple(seen for seen in listed if stamps.is_of(submission, upload_ref, seen))
         return Found(ours, tuple(seen for seen in listed if seen not in ours))
 
+    def revoke(self, upload_ref: str) -> bool:
+        return files.revoke(self._http, self.profile, self._clock, upload_ref)
+
     def is_of(self, project: str, seen: Observed) -> bool:
         return stamps.is_of_project(project, seen)
 
