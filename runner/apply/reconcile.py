@@ -42,7 +42,7 @@ from runner.job.recorded import Batch, Left, Stage
 from runner.plan.change import Action, Submission
 from runner.plan.decide import Missing, Sight, decide
 from runner.plan.guard import Guards, amount_of
-from runner.plan.plan import Plan, Recorded, decided, make, sent
+from runner.plan.plan import Plan, Recorded, decided, is_below, make, sent
 from runner.remotes.vendor import Provider
 from runner.results.merge import Accounting
 from runner.state.lock import project_lock
@@ -140,7 +140,11 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     purse = last.purse if last else Purse()
     guards = replace(guards, sent=purse.sent)
 
+    addresses = {job.address for job in session.desired}
+
     def refusal(rest: Rest) -> BlockedError | None:
+        if rest.batch.owner not in addresses and not is_below(rest.batch.declared_in, session.project.paths):
+            return BlockedError(f"{rest.batch.owner}: {rest.words} are of specs that were not read")
         return purse.refusal(rest, guards, confirm)
 
     unresolved = settle_all(session, session.records.batches())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import click
 from runner.cli.durations import Duration
 from runner.cli.habits import Consent
 from runner.cli.options import Repaying, for_project, limited, option
+from runner.cli.saying import columns_of, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +121,7 @@ def command(
         session.parallelism = parallelism
         addresses = [job.address for job in session.desired]
         guards = for_project(guards, session.project, addresses, is_asked=is_asked(yes=yes))
-        question = Question(yes=yes, quiet=quiet)
+        question = Question(session, yes=yes, quiet=quiet)
         try:
             result = apply(
                 session,
@@ -150,6 +152,7 @@ def _finish_on_interrupt(stop: threading.Event) -> None:
 def _report(session: Session, result: Result, answer: Answer, paths: Sequence[str], *, interrupted: bool) -> int:
     from runner.cli import errors, standing, sums, views, voice
     from runner.cli.question import Answer
+    from runner.cli.rows import ids_in
     from runner.errors import NotConfirmed
 
     lines = []
@@ -166,18 +169,21 @@ def _report(session: Session, result: Result, answer: Answer, paths: Sequence[st
         if number := standing.possible_duplicates(job.address, asked):
             lines.append(f"  ! {standing.maybe_twice(number)}")
     for line in lines:
-        click.echo(line)
+        say(line)
     if not session.desired:
-        click.echo("The specs declare no job", err=True)
-    view = views.of_plan(result.plan, [])
+        say("The specs declare no job", err=True)
+    ours, others = errors.by_whose(result.errors, {job.address for job in session.desired}, result.plan)
+    view = views.of_plan(result.plan, [], ids_in(session.compiled))
     blocked = any(job.is_blocked for job in result.plan.jobs)
     if blocked or view.leftovers:
-        click.echo(views.text_of_plan(view, colour=voice.has_colour()))
-    elif not lines and not result.is_running and not result.errors:
-        click.echo("Nothing to do")
-    awry = [one for one in result.errors if answer is not Answer.NO or not isinstance(one.error, NotConfirmed)]
+        say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
+    elif not lines and not result.is_running and not ours:
+        say("Nothing to do")
+    for words in errors.told(others):
+        say(f"{words}\n(of other specs; this command goes on without)", err=True)
+    awry = [one for one in ours if answer is not Answer.NO or not isinstance(one.error, NotConfirmed)]
     for words in errors.told(awry):
-        click.echo(words, err=True)
+        say(words, err=True)
     failed = any(job.counts.error for job in result.plan.jobs)
     codes = (
         (interrupted and result.is_running, INTERRUPTED),
@@ -194,23 +200,24 @@ def _report(session: Session, result: Result, answer: Answer, paths: Sequence[st
 def _next_step(result: Result, code: int, answer: Answer, paths: Sequence[str]) -> None:
     """What a user does after this, on stderr."""
     from runner.cli.question import Answer
+    from runner.cli.suggest import with_paths
 
     if answer is Answer.NO:
-        click.echo("\nNothing was sent", err=True)
+        say("\nNothing was sent", err=True)
     elif answer is Answer.NOBODY:
         what = "What costs was not sent" if result.submitted else "Nothing was sent"
-        click.echo(
+        say(
             f"\n{what}: it would be paid for, and nobody is here to say yes. "
-            f"`runner apply -y {' '.join(paths)}` says it beforehand",
+            f"`{with_paths('runner apply -y', paths)}` says it beforehand",
             err=True,
         )
     elif code == INTERRUPTED:
-        click.echo("\nStopped; what was sent goes on. Run the same command again to collect it", err=True)
+        say("\nStopped; what was sent goes on. Run the same command again to collect it", err=True)
     elif code == RUNNING:
-        click.echo("\nStill running. Run the same command again to go on", err=True)
+        say("\nStill running. Run the same command again to go on", err=True)
     elif code == FAILED:
         address = next(job.address for job in result.plan.jobs if job.counts.error)
-        click.echo(
+        say(
             f"\nSome requests failed for good: `runner show {address}` lists them, "
             f"`runner retry {address}` asks them again",
             err=True,
@@ -218,4 +225,4 @@ def _next_step(result: Result, code: int, answer: Answer, paths: Sequence[str]) 
     elif code == 0 and result.written:
         is_of_recordings = all(job.is_of_recordings for job in result.plan.jobs)
         change = "add a recording" if is_of_recordings else "edit a row or a prompt"
-        click.echo(f"\nDone. Run it again and nothing is sent; {change} and only that is", err=True)
+        say(f"\nDone. Run it again and nothing is sent; {change} and only that is", err=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from runner.cli.saying import say
+
 
 @click.group("cache")
 def command() -> None:
@@ -21,5 +23,5 @@ def clear(ctx: click.Context) -> int:
     memo = home_of(ctx.obj.root).memo
     if memo.is_dir() and not memo.is_symlink():
         shutil.rmtree(memo)
-    click.echo("Cleared; nothing was lost")
+    say("Cleared; nothing was lost")
     return 0

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.saying import say
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -44,7 +46,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
             else:
                 _tell(batch, after)
     if any(not batch.is_wave for batch in meant):
-        click.echo("\n`runner apply` collects what has finished", err=True)
+        say("\n`runner apply` collects what has finished", err=True)
     return _tell_failures(failures, address)
 
 
@@ -56,11 +58,11 @@ def _tell(batch: Batch, after: Batch) -> None:
     if batch.is_wave:
         _tell_wave(after)
     elif batch.stage is Stage.SUBMITTED:
-        click.echo(f"{batch.owner}  `{batch.remote_id}` {after.phase}, {voice.count(batch.rows, 'request')}")
+        say(f"{batch.owner}  `{batch.remote_id}` {after.phase}, {voice.count(batch.rows, 'request')}")
     elif batch.stage is Stage.DEFERRED:
-        click.echo(f"{batch.owner}  was not sent yet; it will not be before `runner retry {batch.owner}`")
+        say(f"{batch.owner}  was not sent yet; it will not be before `runner retry {batch.owner}`")
     else:
-        click.echo(f"{batch.owner}  it is not known whether it was sent; run `runner apply` first", err=True)
+        say(f"{batch.owner}  it is not known whether it was sent; run `runner apply` first", err=True)
 
 
 def _tell_failures(failures: Sequence[tuple[Batch, RunnerError]], address: str) -> int:
@@ -69,11 +71,11 @@ def _tell_failures(failures: Sequence[tuple[Batch, RunnerError]], address: str) 
 
     for batch, error in failures:
         name = f"`{batch.remote_id}` " if batch.remote_id else ""
-        click.echo(voice.plain(f"{batch.owner}  {name}could not be stopped: {error.message}"), err=True)
+        say(voice.plain(f"{batch.owner}  {name}could not be stopped: {error.message}"), err=True)
     hints = [*dict.fromkeys(error.hint for _, error in failures if error.hint)]
     if failures:
         hints.append(f"then run `runner cancel {address}` again" if hints else f"run `runner cancel {address}` again")
-        click.echo(voice.plain(f"\nhint: {'; '.join(hints)}"), err=True)
+        say(voice.plain(f"\nhint: {'; '.join(hints)}"), err=True)
     return 0 if not failures else min(error.exit_code for _, error in failures)
 
 
@@ -85,8 +87,8 @@ def _tell_wave(wave: Batch) -> None:
     told = [f"{voice.count(wave.tally.finished, 'recording')} answered"]
     told += [f"{free:,} not sent"] if free else []
     told += [f"{lost:,} sent and not answered: held, since the remote cannot be told to stop"] if lost else []
-    click.echo(f"{wave.owner}  {', '.join(told)}")
+    say(f"{wave.owner}  {', '.join(told)}")
     if lost:
-        click.echo(f"\n`runner state resolve {wave.owner}` lists what is held and how to decide about it", err=True)
+        say(f"\n`runner state resolve {wave.owner}` lists what is held and how to decide about it", err=True)
     if free:
-        click.echo("\n`runner apply` sends what was not sent, unless its job is gone from the specs", err=True)
+        say("\n`runner apply` sends what was not sent, unless its job is gone from the specs", err=True)

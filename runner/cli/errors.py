@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from runner.apply.errors import StepError
 from runner.errors import BlockedError
+from runner.plan.plan import Plan
 
 MOST_NAMED = 5  # jobs that share a cause
+
+
+def by_whose(
+    errors: Sequence[StepError], wanted: Collection[str], plan: Plan
+) -> tuple[list[StepError], list[StepError]]:
+    """Those about jobs of these specs, and those about jobs of specs that were not read.
+
+    What waits for a yes there is nobody's business here.
+    """
+    here = {*wanted, *(batch.owner for batch, _ in plan.leftovers), ""}
+    ours = [one for one in errors if one.job in here]
+    others = [one for one in errors if one.job not in here and not isinstance(one.error, BlockedError)]
+    return ours, others
 
 
 def told(errors: Sequence[StepError]) -> list[str]:

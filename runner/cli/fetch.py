@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.saying import say
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -37,7 +39,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], lineage: b
 
     def tell(file: RawFile) -> None:
         kind = "" if file.kind == "output" else f"  {file.kind}s"
-        click.echo(f"{wanted}/{file.path}  {voice.count(file.rows, 'line')}, {voice.size(file.size_bytes)}{kind}")
+        say(f"{wanted}/{file.path}  {voice.count(file.rows, 'line')}, {voice.size(file.size_bytes)}{kind}")
 
     wanted = (to or f"{safe(address)}-files").rstrip("/")
     with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
@@ -48,9 +50,9 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], lineage: b
     files = folder.files
     size = voice.size(sum(file.size_bytes for file in files))
     lines = voice.count(sum(file.rows for file in files), "line")
-    click.echo(f"{voice.count(len(files), 'file')}, {lines}, {size} in `{wanted}`")
+    say(f"{voice.count(len(files), 'file')}, {lines}, {size} in `{wanted}`")
     for miss in misses:
-        click.echo(f"{miss.batch}: {voice.plain(miss.why)}", err=True)
+        say(f"{miss.batch}: {voice.plain(miss.why)}", err=True)
     return _code_of(misses)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.cli import voice
 from runner.cli.nouns import ROWS, Nouns
+from runner.cli.suggest import with_paths
 from runner.job.recorded import Batch
 from runner.plan.change import Action, Change, JobPlan, Reason
 
@@ -26,6 +28,7 @@ class LineView:
     minutes: float | None = None  # of sound; None: not known, or there is none
     usd: float | None = None  # None: not known, or nothing is paid for
     done: int | None = None  # of what is waited for; None: not known
+    ids: tuple[str, ...] = ()  # of the rows it is about, the first few
 
 
 _VERBS = {
@@ -41,15 +44,20 @@ _VERBS = {
 
 
 def of_change(
-    change: Change, nouns: Nouns = ROWS, *, job: JobPlan | None = None, batch: Batch | None = None
+    change: Change,
+    nouns: Nouns = ROWS,
+    *,
+    job: JobPlan | None = None,
+    batch: Batch | None = None,
+    ids: Sequence[str] = (),
 ) -> LineView:
-    """job: whose requests are to be sent. batch: the one that it is about."""
+    """job: whose requests are to be sent. batch: the one that it is about. ids: of the first rows it is about."""
     return LineView(
         change.glyph,
         "confirm" if change.action is Action.CONFIRM else _VERBS[change.glyph],
         _what(change, nouns, job, batch),
         _why(change, batch),
-        change.unblock,
+        tuple(map(with_paths, change.unblock)),
         rows=change.rows,
         batches=change.batches,
         size_bytes=change.size_bytes,
@@ -57,6 +65,7 @@ def of_change(
         minutes=None if change.seconds is None else round(change.seconds / 60, 2),
         usd=change.usd,
         done=change.done,
+        ids=tuple(ids),
     )
 
 
@@ -77,12 +86,13 @@ def _amount(change: Change, nouns: Nouns, job: JobPlan | None) -> str:
     what = nouns.requests(change.rows)
     if job is not None and change.rows != job.counts.wanted:
         what = f"{change.rows:,} of {nouns.requests(job.counts.wanted)}"
+    is_discounted = bool(change.usd) and change.discount > 0
     content = f"about {change.tokens:,} tokens in" if nouns is ROWS else voice.minutes(change.seconds)
     parts = (
         f"{what} in {nouns.sent_in(change.batches)}",
         voice.size(change.size_bytes),
         content,
-        voice.money(change.usd),
+        voice.money(change.usd) + (f" ({change.discount:.0%} batch)".replace("%", " %") if is_discounted else ""),
     )
     return ", ".join(parts)
 

@@ -15,6 +15,8 @@ from typing import Any
 import click
 
 from runner import __version__
+from runner.cli import suggest
+from runner.cli.saying import say
 from runner.errors import RunnerError, SpecError
 
 COMMANDS = {
@@ -71,9 +73,16 @@ def _with_globals(command: click.Command) -> click.Command:
             click.Option(["-C", "root_here"], **_ROOT, expose_value=False, callback=_root_given),
             click.Option(["-v", "verbosity_here"], **_VERBOSITY, expose_value=False, callback=_verbosity_given),
         ]
+        for param in (param for param in command.params if param.name == "paths"):
+            param.callback = _paths_given
         for one in command.commands.values() if isinstance(command, click.Group) else ():
             _with_globals(one)
     return command
+
+
+def _paths_given(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    suggest.given.set(value)
+    return value
 
 
 def _root_given(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
@@ -142,6 +151,7 @@ def run(arguments: Sequence[str]) -> int:
     """The exit code of one invocation; never a traceback for what a user can act on."""
     os.umask(0o077 & os.umask(0o022) | 0o022)
     root = Path()
+    suggest.given.set(())
     try:
         with cli.make_context("runner", list(arguments)) as context:
             try:
@@ -152,31 +162,32 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.Abort:
-        click.echo("Interrupted; what was recorded is safe, run the same command again", err=True)
+        say("Interrupted; what was recorded is safe, run the same command again", err=True)
         return 130
     except click.ClickException as error:
         _show(error, arguments)
         return 64
     except KeyboardInterrupt:
-        click.echo("Interrupted; what was recorded is safe, run the same command again", err=True)
+        say("Interrupted; what was recorded is safe, run the same command again", err=True)
         return 130
     except BrokenPipeError:
         # The reader of our stdout went away (`| head`); Python would complain again at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except SpecError as error:
+        from runner.cli.suggest import carried
         from runner.cli.voice import plain
         from runner.spec.problems import render
 
-        click.echo(plain(render(error.problems, root)), err=True)
+        click.echo(carried(plain(render(error.problems, root))), err=True)  # a line of a file stays as it is
         return error.exit_code
     except RunnerError as error:
-        click.echo(words_of(error), err=True)
+        say(words_of(error), err=True)
         return error.exit_code
     except OSError as error:
         if not error.strerror:
             raise
-        click.echo(_words_of_system(error), err=True)
+        say(_words_of_system(error), err=True)
         return 1
 
 
@@ -191,7 +202,7 @@ def _show(error: click.ClickException, arguments: Sequence[str]) -> None:
         error.possibilities = None if hint else harmless(error.possibilities or (), command)  # type: ignore[misc]
     error.show()
     if hint:
-        click.echo(f"\nhint: {hint}", err=True)
+        say(f"\nhint: {hint}", err=True)
 
 
 def _words_of_system(error: OSError) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from runner.cli.saying import say
+
 
 @click.group("models")
 def command() -> None:
@@ -20,16 +22,16 @@ def list_models() -> None:
     from runner.server.weights import WEIGHTS, find
 
     models = models_dir(os.environ)
-    click.echo("echo          ready        deterministic answers, marked synthetic; needs nothing")
+    say("echo          ready        deterministic answers, marked synthetic; needs nothing")
     has_runtime = importlib.util.find_spec("xllamacpp") is not None
     for one in WEIGHTS.values():
         if find(one.model, models) is None:
             state = "not pulled"
         else:
             state = "ready" if has_runtime else "no runtime"
-        click.echo(f"{one.model:13} {state:12} {one.about}, {one.licence}, {one.size_bytes / 1e6:,.0f} MB")
+        say(f"{one.model:13} {state:12} {one.about}, {one.licence}, {one.size_bytes / 1e6:,.0f} MB")
     if not has_runtime:
-        click.echo("\nThe extra `local` is not installed: `pip install 'runner-batch[local]'`", err=True)
+        say("\nThe extra `local` is not installed: `pip install 'runner-batch[local]'`", err=True)
 
 
 @command.command("pull")
@@ -41,5 +43,5 @@ def pull_model(name: str) -> None:
     from runner.server.embedded import models_dir
     from runner.server.weights import pull
 
-    path = pull(name, models_dir(os.environ), say=lambda line: click.echo(line, err=True))
+    path = pull(name, models_dir(os.environ), say=lambda line: say(line, err=True))
     click.echo(str(path))

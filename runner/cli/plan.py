@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from runner.cli.options import Repaying, for_project, limited, option
+from runner.cli.saying import columns_of, say
 
 if TYPE_CHECKING:
     from runner.plan.guard import Guards
@@ -39,21 +41,26 @@ def command(
     from runner.cli import views, voice
     from runner.cli.opening import opened
     from runner.cli.question import is_asked
+    from runner.cli.rows import ids_in
+    from runner.cli.suggest import with_paths
     from runner.plan.change import Action
 
     with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
         addresses = [job.address for job in session.desired]
         guards = for_project(guards, session.project, addresses, is_asked=is_asked(yes=False))
         plan, rewrites, notes = preview(session, guards, offline=offline)
-        view = views.of_plan(plan, rewrites)
+        view = views.of_plan(plan, rewrites, ids_in(session.compiled))
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(view)))
     else:
-        click.echo(views.text_of_plan(view, colour=voice.has_colour()))
+        say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
         for note in notes:
-            click.echo(note, err=True)
-        if not view.is_empty:
-            click.echo(f"\nNothing was sent. To do this, run `runner apply {' '.join(paths) or 'specs/'}`", err=True)
-    if any(job.is_blocked for job in plan.jobs) or any(c.action is Action.LOSE for _, c in plan.batches):
+            say(note, err=True)
+        if plan.submissions or plan.ours or rewrites:
+            command = with_paths("runner apply", paths or ("specs/",))
+            say(f"\nNothing was sent. To do this, run `{command}`", err=True)
+        elif not view.is_empty:
+            say("\nNothing was sent, and nothing would be before what is blocked is decided", err=True)
+    if any(job.is_blocked for job in plan.jobs) or any(c.action is Action.LOSE for _, c in plan.ours):
         return 5
     return 2 if detailed_exitcode and not view.is_empty else 0

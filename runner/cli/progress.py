@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from runner.apply.reporter import Progress
 from runner.cli import voice
+from runner.cli.saying import columns_of, folded
+from runner.cli.suggest import carried, given
 from runner.clock import Clock
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Plain:
 
     def __init__(self, clock: Clock, out: TextIO, *, quiet: bool = False) -> None:
         self._clock = clock
+        self._paths = given.get()  # told from other threads as well
         self._out = out
         self._quiet = quiet
         self._started: dict[str, float] = {}
@@ -63,7 +66,8 @@ class Plain:
         pass
 
     def _print(self, text: str) -> None:
-        self._out.write(f"{voice.plain(text)}\n")
+        text = folded(carried(voice.plain(text), self._paths), columns_of(self._out))
+        self._out.write(f"{text}\n")
         self._out.flush()
 
 
@@ -72,6 +76,7 @@ class Redrawn:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._paths = given.get()
         self._started: dict[str, float] = {}
         self._jobs: Sequence[Progress] = ()
         self._live: Live | None = None
@@ -118,6 +123,7 @@ class Redrawn:
         return table
 
     def _print(self, text: str) -> None:
+        text = folded(carried(text, self._paths), columns_of(sys.stderr))
         if self._live is not None:
             self._live.console.print(text, markup=False, soft_wrap=True)
         else:

@@ -10,12 +10,13 @@ from enum import StrEnum
 from types import FrameType
 from typing import TYPE_CHECKING, assert_never
 
-import click
+from runner.cli.saying import columns_of, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.apply.purse import Rest
+    from runner.apply.session import Session
     from runner.plan.plan import Plan
 
 
@@ -34,7 +35,8 @@ def is_asked(*, yes: bool) -> bool:
 class Question:
     """Asked once a command, at the first thing that costs; what is free is never asked about."""
 
-    def __init__(self, *, yes: bool, quiet: bool = False) -> None:
+    def __init__(self, session: Session, *, yes: bool, quiet: bool = False) -> None:
+        self._session = session
         self._yes = yes
         self._tells = not (yes and quiet)
         self._of: dict[bool, Answer] = {}  # by whether it is about the rest of an earlier run
@@ -69,11 +71,12 @@ class Question:
         if is_asked(yes=self._yes):
             return _asked(f"Send {what}?")
         if self._yes and self._tells:
-            click.echo(f"Sending {what}", err=True)
+            say(f"Sending {what}", err=True)
         return self._unasked()
 
     def _of_plan(self, plan: Plan) -> Answer:
         from runner.cli import views, voice
+        from runner.cli.rows import ids_in
         from runner.plan.change import Action
 
         asks = is_asked(yes=self._yes)
@@ -81,10 +84,15 @@ class Question:
         if all(cost == 0.0 for cost in costs):
             return Answer.NOT_ASKED
         if self._tells:
-            click.echo(views.text_of_plan(views.of_plan(plan, []), colour=voice.has_colour()), err=True)
+            view = views.of_plan(plan, [], ids_in(self._session.compiled))
+            say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stderr)), err=True)
         for words in _to_be_told(plan) if asks else ():
-            click.echo(f"\n{voice.plain(words)}", err=True)
-        return _asked(f"Send these {_nouns(plan)}?") if asks else self._unasked()
+            say(f"\n{voice.plain(words)}", err=True)
+        if not asks:
+            return self._unasked()
+        usd = views.at_most(plan)
+        what = f"{voice.count(plan.to_submit, _noun(plan))} in {voice.count(len(plan.submissions), *_batch(plan))}"
+        return _asked(f"Send {what}{', ' if usd else ''}{usd}?")
 
     def _unasked(self) -> Answer:
         return Answer.YES if self._yes else Answer.NOBODY
@@ -94,10 +102,10 @@ def _asked(question: str) -> Answer:
     """The answer of the person at the terminal; no line at all (Ctrl-D) is a no. Ctrl-C ends the command at once."""
     with _ends_at_once(signal.SIGINT), _ends_at_once(signal.SIGTERM):
         while True:
-            click.echo(f"{question} [y/N]: ", nl=False, err=True)
+            say(f"{question} [y/N]: ", nl=False, err=True)
             line = sys.stdin.readline()
             if not line:
-                click.echo(err=True)
+                say(err=True)
             word = line.strip().lower()
             if word in ("y", "yes"):
                 return Answer.YES
@@ -133,6 +141,10 @@ def _to_be_told(plan: Plan) -> Sequence[str]:
     return tuple(dict.fromkeys(told))
 
 
-def _nouns(plan: Plan) -> str:
+def _noun(plan: Plan) -> str:
     kinds = {job.is_of_recordings for job in plan.jobs if job.submissions}
-    return "recordings" if kinds == {True} else "requests"
+    return "recording" if kinds == {True} else "request"
+
+
+def _batch(plan: Plan) -> tuple[str, str]:
+    return ("wave", "waves") if _noun(plan) == "recording" else ("batch", "batches")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from runner.cli.main import Settings
 from runner.cli.opening import rehearsing
 from runner.cli.options import for_project
 from runner.cli.progress import Watcher
+from runner.cli.saying import columns_of, say
 from runner.job.outcomes import Unsettled
 from runner.plan.guard import Guards
 
@@ -114,14 +116,14 @@ def run(
         finally:
             terminal.close()
         if stop.is_set() and result.is_running:
-            click.echo("\nStopped; nothing was sent", err=True)
+            say("\nStopped; nothing was sent", err=True)
             return INTERRUPTED
         _show(session, result, rehearsed)
         for note in _notes(session, remotes, rehearsed):
-            click.echo(note, err=True)
+            say(note, err=True)
         if wants_flag and (strange := _never_sent_to(session, rehearsed)):
-            click.echo(f"A real run wants `--first-run` once: {strange} cannot say what was sent before", err=True)
-        click.echo(_last_line([_view(session, one) for one in rehearsed], command))
+            say(f"A real run wants `--first-run` once: {strange} cannot say what was sent before", err=True)
+        say(_last_line([_view(session, one) for one in rehearsed], command))
     return _code(result)
 
 
@@ -158,17 +160,17 @@ def _show(session: Session, result: Result, rehearsed: Sequence[Rehearsed]) -> N
     awry = jobs_in(result.errors)
     jobs = [_view(session, one) for one in rehearsed if not one.is_in_sync or one.job.address in awry]
     if jobs:
-        click.echo(text_of(jobs, colour=colour))
-        click.echo()
+        click.echo(text_of(jobs, colour=colour))  # a table
+        say()
     if in_sync := len(rehearsed) - len(jobs):
-        click.echo(f"{voice.count(in_sync, 'job')} in sync\n")
+        say(f"{voice.count(in_sync, 'job')} in sync\n")
     if any(job.is_blocked for job in result.plan.jobs):
         # Batches of the real remotes are not looked at: what the plan says of them means nothing
         view = views.of_plan(replace(result.plan, batches=(), leftovers=()), [])
         view = replace(view, jobs=tuple(job for job in view.jobs if job.lines))
-        click.echo(views.text_of_plan(view, colour=colour) + "\n")
+        say(views.text_of_plan(view, colour=colour, columns=columns_of(sys.stdout)) + "\n")
     for words in errors.told(result.errors):
-        click.echo(words, err=True)
+        say(words, err=True)
 
 
 def text_of(jobs: Sequence[JobView], *, colour: bool) -> str:

@@ -10,6 +10,8 @@ import click
 
 from runner.cli.habits import Consent
 from runner.cli.options import option
+from runner.cli.saying import say
+from runner.cli.suggest import with_paths
 from runner.job.recorded import Batch
 
 if TYPE_CHECKING:
@@ -132,20 +134,20 @@ def _list(address: str, found: Sequence[Held | Batch], form: str) -> None:
         _echo_json(view)
         return
     if not found:
-        click.echo(f"Nothing of `{address}` is held")
+        say(f"Nothing of `{address}` is held")
         return
     for one in view.held:
-        click.echo(f"{one.address}  {voice.plain(one.row)}  {voice.plain(one.why)}")
+        say(f"{one.address}  {voice.plain(one.row)}  {voice.plain(one.why)}")
     batches = sum(isinstance(one, Batch) for one in found)
     kinds = [voice.count(len(found) - batches, "recording")] if len(found) > batches else []
     kinds += [voice.count(batches, "batch", "batches")] if batches else []
-    click.echo(f"\n{' and '.join(kinds)} held. Decide with")
+    say(f"\n{' and '.join(kinds)} held. Decide with")
     for way, meaning in zip(view.ways, _MEANINGS, strict=True):
-        click.echo(f"  `{way}`  {meaning}")
+        say(f"  `{way}`  {meaning}")
 
 
 def _ways(address: str) -> tuple[str, ...]:
-    start = f"runner state resolve {shlex.quote(address)}"
+    start = with_paths(f"runner state resolve {shlex.quote(address)}")
     return f"{start} --row ID --adopt REMOTE_ID", f"{start} --look", f"{start} --clear", f"{start} --resubmit"
 
 
@@ -165,7 +167,7 @@ def _tell(address: str, done: Sequence[Held | Batch], decision: Decision, form: 
         _echo_json({"version": VERSION, "decided": tuple(map(_view, done)), "as": decision.step.name.lower()})
         return
     if not done:
-        click.echo(f"Nothing of `{address}` is held")
+        say(f"Nothing of `{address}` is held")
         return
     words = {
         Step.CLEARED: "is free again",
@@ -174,10 +176,8 @@ def _tell(address: str, done: Sequence[Held | Batch], decision: Decision, form: 
     for one in done:
         seen_as = voice.plain(decision.remote_id or one.remote_id)
         view = _view(one)
-        click.echo(
-            f"{view.address}  {voice.plain(view.row)}  {words.get(decision.step, f'will be looked at as `{seen_as}`')}"
-        )
-    click.echo("\nNothing was sent. Run `runner apply` to go on", err=True)
+        say(f"{view.address}  {voice.plain(view.row)}  {words.get(decision.step, f'will be looked at as `{seen_as}`')}")
+    say("\nNothing was sent. Run `runner apply` to go on", err=True)
 
 
 def _view(one: Held | Batch) -> HeldView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from runner.cli.habits import Consent
+from runner.cli.saying import say
 
 
 @click.command("retry")
@@ -32,7 +33,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tupl
     ):
         decisions = retry(session, address, rows, replaces=replaces)
     if not decisions:
-        click.echo(
+        say(
             f"Nothing of `{address}` was asked as the specs say it now"
             if replaces
             else f"Nothing of `{address}` has failed; `--replace` asks answered requests again"
@@ -40,6 +41,6 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tupl
         return 0
     for decision in decisions:
         maybe = f", {decision.possible_duplicates:,} of them maybe twice" if decision.possible_duplicates else ""
-        click.echo(f"{decision.address}  {voice.count(decision.rows, 'request')} will be asked again{maybe}")
-    click.echo("\nNothing was sent. `runner plan` shows what will be, `runner apply` sends it", err=True)
+        say(f"{decision.address}  {voice.count(decision.rows, 'request')} will be asked again{maybe}")
+    say("\nNothing was sent. `runner plan` shows what will be, `runner apply` sends it", err=True)
     return 0

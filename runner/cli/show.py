@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from runner.cli.options import option
+from runner.cli.saying import say
 
 
 @click.command("show")
@@ -36,5 +37,8 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str)
                 failed = failures_in(session.project.root / at.output) if at.error and at.output else ()
                 jobs.append(chain.JobView(at, chain.of_links(tree(of_job(job, rows, recorded))), failed))
     view = chain.ShowView(chain.VERSION, tuple(jobs))
-    click.echo(msgspec.json.format(msgspec.json.encode(view)) if form == "json" else chain.text_of(view))
+    if form == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(view)))
+    else:
+        say(chain.text_of(view))
     return 0

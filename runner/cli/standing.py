@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from runner.cli import sums, voice
 from runner.cli.batchview import BatchView, of_batch
@@ -15,6 +16,16 @@ from runner.plan.plan import Plan
 from runner.state.records import Records
 
 VERSION = 2
+
+
+class Spent(NamedTuple):
+    """What batches that were submitted are estimated to have come to, as frozen in their receipts."""
+
+    usd: float = 0.0
+    unknown: int = 0  # requests sent at a cost that is not known
+
+    def plus(self, other: Spent) -> Spent:
+        return Spent(self.usd + other.usd, self.unknown + other.unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,7 @@ class JobStanding:
     written_at: datetime | None
     possible_duplicates: int = 0  # requests that were sent again though an earlier try may have been accepted
     flawed_ok: Mapping[str, int] = field(default_factory=dict)  # among `ok`, by `finish`: answers that are none
+    spent: Spent = Spent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,7 @@ class StatusView:
     version: int
     jobs: tuple[JobStanding, ...]
     batches: tuple[BatchView, ...]  # in flight, in order of submission
+    spent: Spent = Spent()  # by all jobs of the project
 
 
 def of_plan(
@@ -60,7 +73,25 @@ def of_plan(
         VERSION,
         tuple(job_standing(job, records.get(job.address), asked) for job in plan.jobs),
         tuple(of_batch(batch, sights.get(batch.key)) for batch in active),
+        spent_by(None, asked),
     )
+
+
+def spent_by(address: str | None, asked: Sequence[Batch | Retry]) -> Spent:
+    """What a job has spent; None: all of them. What was found at a remote or in an output says no cost."""
+    total = Spent()
+    for batch in asked:
+        if isinstance(batch, Batch) and batch.submitted_at and address in (None, batch.owner):
+            usd = batch.estimated_usd
+            total = total.plus(Spent(0.0, batch.rows) if usd is None else Spent(usd))
+    return total
+
+
+def spent_words(spent: Spent) -> str:
+    """`spent $5.84`, `spent ?` where it is not known, `spent $5.84 and ?`; empty where nothing was paid for."""
+    parts = [voice.money(spent.usd)] if spent.usd else []
+    parts += ["?"] if spent.unknown else []
+    return f"spent {' and '.join(parts)}" if parts else ""
 
 
 def job_standing(job: JobPlan, record: JobRecord | None, asked: Sequence[Batch | Retry]) -> JobStanding:
@@ -83,6 +114,7 @@ def job_standing(job: JobPlan, record: JobRecord | None, asked: Sequence[Batch |
         written_at=written_at,
         possible_duplicates=possible_duplicates(job.address, asked),
         flawed_ok=record.flaws if record and not record.flawed_object else {},
+        spent=spent_by(job.address, asked),
     )
 
 
@@ -109,6 +141,8 @@ def text_of(view: StatusView) -> str:
     for job in view.jobs:
         lines.append(_job_line(job))
         lines += [f"  ! {maybe_twice(job.possible_duplicates)}"] if job.possible_duplicates else []
+    if (words := spent_words(view.spent)) and len(view.jobs) > 1:
+        lines += ["", f"All jobs of the project: {words}"]
     if view.batches:
         lines.append("")
     for batch in view.batches:
@@ -119,7 +153,8 @@ def text_of(view: StatusView) -> str:
 def _job_line(job: JobStanding) -> str:
     shared = f" ({job.shared:,} asked by another job)" if job.shared else ""
     written = f"  {job.output}, {voice.moment(job.written_at)}" if job.written_at else ""
-    return f"{job.address}  {', '.join(sums.parts_of(job))} of {job.wanted:,}{shared}{written}"
+    spent = f"  {words}" if (words := spent_words(job.spent)) else ""
+    return f"{job.address}  {', '.join(sums.parts_of(job))} of {job.wanted:,}{shared}{written}{spent}"
 
 
 def _batch_lines(batch: BatchView) -> list[str]:

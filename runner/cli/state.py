@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from runner.cli import resolve
+from runner.cli.saying import say
 
 
 @click.group("state")
@@ -62,5 +63,5 @@ def accept_origin(ctx: click.Context, provider: str, paths: tuple[str, ...]) -> 
         accepted = {**project.accepted_origins, provider: sorted(seen)}
         session.records.save(replace(project, accepted_origins=accepted))
     for origin in sorted(seen):
-        click.echo(f"Answers of {origin} count as answers of {current}")
+        say(f"Answers of {origin} count as answers of {current}")
     return 0

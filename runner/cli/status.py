@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.options import option
+from runner.cli.saying import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ def command(ctx: click.Context, paths: tuple[str, ...], form: str, offline: bool
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(view)))
     else:
-        click.echo(standing.text_of(view))
+        say(standing.text_of(view))
     return 0
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from runner.cli.saying import say
+
 
 @click.command("validate")
 @click.argument("paths", nargs=-1)
@@ -23,10 +25,10 @@ def command(ctx: click.Context, paths: tuple[str, ...]) -> None:
     if problems:
         raise SpecError(problems)
     for warning in project.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     jobs, files = len(project.jobs), len(project.files)
     verb = "is" if jobs == 1 else "are"
-    click.echo(f"{jobs} job{_s(jobs)} in {files} file{_s(files)} {verb} valid")
+    say(f"{jobs} job{_s(jobs)} in {files} file{_s(files)} {verb} valid")
 
 
 def _s(count: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -40,13 +40,20 @@ class PlanView(msgspec.Struct, frozen=True):
     to_submit: int
     is_empty: bool
     notes: tuple[str, ...] = ()
+    requests: int = 0  # to be sent
+    batches: int = 0  # that they are sent in
+    usd: float | None = 0.0  # at most; None: not known of all of them
 
 
-def of_plan(plan: Plan, rewrites: Sequence[Rewrite]) -> PlanView:
+Ids = Callable[[str, Sequence[int]], Sequence[str]]  # of the rows of a job, by address and ordinals
+
+
+def of_plan(plan: Plan, rewrites: Sequence[Rewrite], ids: Ids = lambda address, ordinals: ()) -> PlanView:
     """The view of a plan; jobs in sync have no lines."""
     local = {rewrite.address: rewrite for rewrite in rewrites}
     jobs = tuple(
-        _job(job, rows.batches, plan, local.get(job.address)) for job, rows in zip(plan.jobs, plan.rows, strict=True)
+        _job(job, rows.batches, plan, local.get(job.address), ids)
+        for job, rows in zip(plan.jobs, plan.rows, strict=True)
     )
     is_empty = plan.is_empty and not rewrites
     return PlanView(
@@ -57,13 +64,32 @@ def of_plan(plan: Plan, rewrites: Sequence[Rewrite]) -> PlanView:
         plan.to_submit,
         is_empty,
         plan.notes,
+        plan.to_submit,
+        len(plan.submissions),
+        _dollars(plan)[1] if _dollars(plan)[0] == 0 else None,
     )
 
 
-def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None) -> JobView:
+def _dollars(plan: Plan) -> tuple[int, float]:
+    """How many requests are to be sent at a cost that is not known, and what the others come to."""
+    changes = [change for job in plan.jobs if not job.is_held_back for change in job.changes]
+    paying = [change for change in changes if change.action is Action.SUBMIT]
+    return sum(one.rows for one in paying if one.usd is None), sum(one.usd or 0.0 for one in paying)
+
+
+def at_most(plan: Plan) -> str:
+    """`at most $5.84`, for all that is to be sent; empty where nothing is, or where it costs nothing."""
+    unknown, usd = _dollars(plan)
+    if unknown:
+        known = f"{voice.money(usd)} and " if usd else ""
+        return f"at most {known}what {voice.count(unknown, 'request')} cost, which is not known"
+    return f"at most {voice.money(usd)}" if usd else ""
+
+
+def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None, ids: Ids) -> JobView:
     nouns = nouns_of(recordings=job.is_of_recordings)
     changes = [change for change in job.changes if change.action not in (Action.KEEP, Action.WAIT)]
-    lines = [of_change(change, nouns, job=job) for change in changes]
+    lines = [of_change(change, nouns, job=job, ids=_ids(job, change, ids)) for change in changes]
     lines += [_of_batch(batch, change) for batch, change in plan.batches if batch.key in batches]
     if shared := job.counts.shared:
         lines.append(LineView("=", "share", nouns.requests(shared), f"asked by {_names(job.shared_with)}", rows=shared))
@@ -89,6 +115,11 @@ def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None) -
     )
 
 
+def _ids(job: JobPlan, change: Change, ids: Ids) -> Sequence[str]:
+    """The first rows of a change by their ids; of a job that is sent as a whole nobody asks which."""
+    return ids(job.address, change.first) if change.first and change.rows < job.counts.wanted else ()
+
+
 def _of_batch(batch: Batch, change: Change) -> LineView:
     return of_change(change, nouns_of(recordings=batch.is_wave), batch=batch)
 
@@ -109,7 +140,11 @@ def _summary(plan: Plan, rewrites: Sequence[Rewrite]) -> str:
     """`Plan: 300 requests to send in 2 batches, 1 wave to wait for`, or nothing to do."""
     parts = []
     for nouns in (ROWS, RECORDINGS):
-        parts += _to_send(plan, nouns) + _under_way(plan, nouns)
+        parts += _to_send(plan, nouns)
+    for nouns in (ROWS, RECORDINGS):
+        parts += _under_way(plan, nouns)
+    if parts and plan.submissions and (usd := at_most(plan)):
+        parts.insert(sum(bool(_to_send(plan, nouns)) for nouns in (ROWS, RECORDINGS)), usd)
     if rewrites:
         parts.append(f"{voice.count(len(rewrites), 'file')} to write")
     if blocked := sum(job.is_blocked for job in plan.jobs):
@@ -127,7 +162,7 @@ def _to_send(plan: Plan, nouns: Nouns) -> list[str]:
 
 
 def _under_way(plan: Plan, nouns: Nouns) -> list[str]:
-    actions = [change.action for batch, change in plan.batches if nouns_of(recordings=batch.is_wave) is nouns]
+    actions = [change.action for batch, change in plan.ours if nouns_of(recordings=batch.is_wave) is nouns]
     parts = []
     for action, verb in ((Action.WAIT, "wait for"), (Action.DEFER, "wait for"), (Action.FETCH, "fetch")):
         if number := actions.count(action):
@@ -137,17 +172,17 @@ def _under_way(plan: Plan, nouns: Nouns) -> list[str]:
     return parts
 
 
-def text_of_plan(view: PlanView, *, colour: bool) -> str:
-    """The plan as a terminal shows it."""
+def text_of_plan(view: PlanView, *, colour: bool, columns: int | None = None) -> str:
+    """The plan as a terminal of so many columns shows it; None: lines may be as long as they are."""
     out: list[str] = []
     for job in view.jobs:
         if job.lines:
             out.append(f"{voice.bold(job.address, colour=colour)}  {job.declared_at}")
-            out += _rows(job.lines, colour=colour)
+            out += _rows(job.lines, colour=colour, columns=columns)
             out.append("")
     if view.leftovers:
         out.append("Not in the specs any more")
-        out += _rows(view.leftovers, colour=colour)
+        out += _rows(view.leftovers, colour=colour, columns=columns)
         out.append("")
     if view.notes and not view.is_empty:
         out += [*view.notes, ""]
@@ -158,10 +193,29 @@ def text_of_plan(view: PlanView, *, colour: bool) -> str:
     return "\n".join(out)
 
 
-def _rows(lines: Sequence[LineView], *, colour: bool) -> list[str]:
+_BELOW = " " * 13
+_MOST_OF_AN_ID = 40
+
+
+def _told_ids(line: LineView) -> str:
+    """`r1, r7, r9 and 4 more`."""
+    shown = [voice.one_line(one) for one in line.ids]
+    cut = [one if len(one) <= _MOST_OF_AN_ID else f"{one[: _MOST_OF_AN_ID - 1]}…" for one in shown]
+    more = line.rows - len(cut)
+    return ", ".join(cut) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _rows(lines: Sequence[LineView], *, colour: bool, columns: int | None) -> list[str]:
+    """One line a change; its reason on a line of its own where the terminal is too narrow for both."""
     width = max(len(line.what) for line in lines)
     rows = []
     for line in lines:
-        rows.append(f"{voice.glyph(line.sign, colour=colour)} {line.verb:<8} {line.what:<{width}}  {line.why}".rstrip())
-        rows += [f"             {'or ' if n else ''}`{way}`" for n, way in enumerate(line.unblock)]
+        start = f"{voice.glyph(line.sign, colour=colour)} {line.verb:<8} "
+        is_narrow = columns is not None and len(_BELOW) + width + 2 + len(line.why) > columns
+        if is_narrow and line.what:
+            rows += [f"{start}{line.what}", f"{_BELOW}{line.why}"]
+        else:
+            rows.append(f"{start}{line.what:<{0 if is_narrow else width}}  {line.why}".rstrip())
+        rows += [f"{_BELOW}{_told_ids(line)}"] if line.ids else []
+        rows += [f"{_BELOW}{'or ' if n else ''}`{way}`" for n, way in enumerate(line.unblock)]
     return rows

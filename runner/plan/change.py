@@ -75,6 +75,9 @@ HOLDS_BACK = frozenset(
 )
 
 
+MOST_NAMED = 3  # rows of a change that are shown by their ids
+
+
 class Submission(msgspec.Struct, frozen=True):
     """Rows of one job to be sent as one batch: ordinals into its rows, ascending."""
 
@@ -102,6 +105,8 @@ class Change(msgspec.Struct, frozen=True):
     batch: str = ""  # the batch it is about
     detail: str = ""
     unblock: tuple[str, ...] = ()  # exact commands
+    first: tuple[int, ...] = ()  # the rows it is about, the first few by ordinal
+    discount: float = 0.0  # of a batch off the listed price, which `usd` has taken off
 
     @property
     def glyph(self) -> str:

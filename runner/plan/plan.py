@@ -14,7 +14,7 @@ from runner.job.desired import Desired
 from runner.job.packed import common, keys_of, union
 from runner.job.recorded import REMOTE, Batch, JobRecord
 from runner.plan import adoption, batches, guard, repay, resume
-from runner.plan.change import Action, Change, Counts, JobPlan, Reason, Submission
+from runner.plan.change import MOST_NAMED, Action, Change, Counts, JobPlan, Reason, Submission
 from runner.plan.decide import CannotSee, Sight, decide
 from runner.plan.guard import Amount, Guards
 from runner.plan.remaining import BatchRows, JobRows, RetryRows, Row, fold
@@ -54,7 +54,14 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def is_empty(self) -> bool:
         """Nothing to send, to fetch or to wait for, and nothing is blocked."""
-        return not self.batches and not self.submissions and not any(job.is_blocked for job in self.jobs)
+        return not self.ours and not self.submissions and not any(job.is_blocked for job in self.jobs)
+
+    @property
+    def ours(self) -> tuple[tuple[Batch, Change], ...]:
+        """The batches in flight that these specs are about; the others are of specs that were not read."""
+        left = {batch.key for batch, _ in self.leftovers}
+        wanted = {key for rows in self.rows for key in rows.batches}
+        return tuple((batch, change) for batch, change in self.batches if batch.key in wanted or batch.key in left)
 
     @property
     def is_running(self) -> bool:
@@ -86,7 +93,7 @@ def make(
         (batch, Change(Action.LEAVE, Reason.NOBODY_WANTS, rows=batch.rows, batch=batch.key,
                        unblock=(f"runner cancel {batch.owner}",)))
         for batch in active
-        if batch.key not in wanted and _is_below(batch.declared_in, paths)
+        if batch.key not in wanted and is_below(batch.declared_in, paths)
     )  # fmt: skip
     return Plan(tuple(jobs), decided(active, sights), leftovers, tuple(folded), _notes(desired, recorded))
 
@@ -134,7 +141,7 @@ def sent(plan: Plan, batches: Sequence[tuple[Submission, Batch]]) -> Plan:
     return replace(plan, jobs=tuple(jobs), batches=plan.batches + waits)
 
 
-def _is_below(file: str, paths: Sequence[str]) -> bool:
+def is_below(file: str, paths: Sequence[str]) -> bool:
     """Whether a spec file, existing or gone, lies under the paths that were read."""
     trimmed = [path.removeprefix("./").rstrip("/") for path in paths]
     return not file or not paths or any(path in ("", ".", file) or file.startswith(path + "/") for path in trimmed)
@@ -237,11 +244,11 @@ def _blocks(job: Desired, rows: JobRows) -> list[Change]:
     retry = f"runner retry {job.address}"
     if unknown := rows.counts[Row.UNKNOWN]:
         ways = (f"runner state resolve {job.address}", retry)
-        blocks.append(Change(Action.BLOCK, Reason.OUTCOME_UNKNOWN, rows=unknown, unblock=ways))
+        blocks.append(_block(Reason.OUTCOME_UNKNOWN, unknown, rows, Row.UNKNOWN, ways))
     if lost := rows.counts[Row.LOST]:
-        blocks.append(Change(Action.BLOCK, Reason.NEEDS_RETRY, rows=lost, unblock=(retry,)))
+        blocks.append(_block(Reason.NEEDS_RETRY, lost, rows, Row.LOST, (retry,)))
     if stalled := rows.counts[Row.STALLED]:
-        blocks.append(Change(Action.BLOCK, Reason.NOTHING_FINISHED, rows=stalled, unblock=(retry,)))
+        blocks.append(_block(Reason.NOTHING_FINISHED, stalled, rows, Row.STALLED, (retry,)))
     if elsewhere := rows.counts[Row.ELSEWHERE]:
         blocks.append(
             Change(
@@ -256,6 +263,10 @@ def _blocks(job: Desired, rows: JobRows) -> list[Change]:
             )
         )
     return blocks
+
+
+def _block(reason: Reason, number: int, rows: JobRows, row: Row, ways: tuple[str, ...]) -> Change:
+    return Change(Action.BLOCK, reason, rows=number, unblock=ways, first=tuple(rows.ordinals(row)[:MOST_NAMED]))
 
 
 def _continue(job: Desired, one: resume.Continuation) -> Submission:
@@ -310,6 +321,8 @@ def _submit(
         usd=estimate.usd,
         seconds=estimate.seconds,
         detail=detail,
+        first=tuple(sorted(n for one in submissions for n in one.ordinals[:MOST_NAMED]))[:MOST_NAMED],
+        discount=0.0 if job.card.is_free else 1 - job.card.price_factor,
     )
 
 

@@ -12,7 +12,7 @@ FREE = SPEC.replace("provider: lab", "provider: embedded")
 
 def test_without_a_terminal_and_without_a_yes_nothing_is_sent(lab: Lab) -> None:
     done = lab.run("apply", "specs/", code=5)
-    assert "`runner apply -y specs/`" in done.stderr
+    assert "`runner apply specs/ -y`" in done.stderr
     assert "10 requests in 1 batch" in done.stderr  # what would have been
     assert lab.server.creates() == 0
     assert lab.run("apply", "specs/", "--no-wait", code=5).returncode == 5
@@ -45,7 +45,7 @@ def test_a_yes_for_free_work_is_none_for_what_is_paid_later(lab: Lab) -> None:
     assert len(lab.results("results/free.jsonl")) == 10
     assert lab.server.creates() == 1
     if lab.server.batches()[0]["status"] == "expired":
-        assert done.returncode == 5 and "`runner apply -y specs/`" in done.stderr
+        assert done.returncode == 5 and "`runner apply specs/ -y`" in done.stderr
 
 
 def test_what_the_remote_put_off_is_not_sent_later_without_a_yes(lab: Lab) -> None:
@@ -53,7 +53,9 @@ def test_what_the_remote_put_off_is_not_sent_later_without_a_yes(lab: Lab) -> No
     lab.server.fault(file_invisible=1)
     lab.apply("--no-wait", code=3)
     done = lab.run("apply", "specs/", code=5)
-    assert "the 10 requests left of a batch that was put off" in done.stderr and "`runner apply -y" in done.stderr
+    assert (
+        "the 10 requests left of a batch that was put off" in done.stderr and "`runner apply specs/ -y`" in done.stderr
+    )
     assert lab.server.creates() == 1
     with terminal(lab.root, lab.environ(), "apply", "specs/") as screen:
         screen.wait_for("Send answers: the 10 requests left of a batch that was put off (cost ?)? [y/N]:")
@@ -68,7 +70,7 @@ def test_what_the_remote_put_off_is_not_sent_later_without_a_yes(lab: Lab) -> No
 @pytest.mark.parametrize("keys", ["n\n", "\n", CTRL_D, "what\nno\n"])
 def test_a_no_is_no_error(lab: Lab, keys: str) -> None:
     with terminal(lab.root, lab.environ(), "apply", "specs/") as screen:
-        screen.wait_for("Send these requests? [y/N]:")
+        screen.wait_for("? [y/N]:")
         screen.type(keys)
         assert screen.end() == 0
     assert "Nothing was sent" in screen.shown
@@ -77,7 +79,7 @@ def test_a_no_is_no_error(lab: Lab, keys: str) -> None:
 
 def test_a_yes_sends(lab: Lab) -> None:
     with terminal(lab.root, lab.environ(), "apply", "specs/") as screen:
-        screen.wait_for("Send these requests? [y/N]:")
+        screen.wait_for("? [y/N]:")
         screen.type("y\n")
         assert screen.end() == 0
     assert lab.server.creates() == 1
@@ -85,7 +87,7 @@ def test_a_yes_sends(lab: Lab) -> None:
 
 def test_control_c_at_the_question_ends_at_once(lab: Lab) -> None:
     with terminal(lab.root, lab.environ(), "apply", "specs/") as screen:
-        screen.wait_for("Send these requests? [y/N]:")
+        screen.wait_for("? [y/N]:")
         screen.type(CTRL_C)
         assert screen.end(10) == 130
     assert "press Ctrl-C again" not in screen.shown

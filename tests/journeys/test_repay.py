@@ -51,7 +51,7 @@ def test_a_project_may_say_how_much_goes_without_a_yes(paid: Lab) -> None:
 @pytest.mark.parametrize(("answer", "creates"), [("y", 2), ("n", 1)])
 def test_on_a_terminal_the_question_says_it(paid: Lab, answer: str, creates: int) -> None:
     with terminal(paid.root, paid.environ(), "apply", "specs/", columns=200) as screen:
-        screen.wait_for("Send these requests? [y/N]:")
+        screen.wait_for("? [y/N]:")
         screen.type(f"{answer}\n")
         assert screen.end() == 0
     assert "pays again for what was paid for, in `answers`: 10 that were answered, estimated at $10.00" in screen.shown

@@ -1,0 +1,52 @@
+"""Words for people: commands with their PATHS, lines broken between words where a terminal ends."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from typing import TextIO
+
+import click
+
+from runner.cli.suggest import carried
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_WORD = re.compile(r"\s*(?:`[^`]*`|\S)+")  # a command in backticks is one word: it is to be copied
+_HANGING = 2
+_LEAST = 20  # columns: below, nothing is worth breaking
+
+
+def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Write a text to stdout or stderr."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(folded(carried(text), columns_of(stream)), err=err, nl=nl)
+
+
+def columns_of(stream: TextIO) -> int | None:
+    """The width of a terminal; None where there is none, and lines stay as long as they are."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def folded(text: str, columns: int | None) -> str:
+    """The text with no line longer than `columns`, broken between words; what follows a break hangs below."""
+    if columns is None or columns < _LEAST:
+        return text
+    return "\n".join(part for line in text.split("\n") for part in _parts(line, columns))
+
+
+def _parts(line: str, columns: int) -> list[str]:
+    if _seen(line) <= columns:
+        return [line]
+    indent = " " * min(len(line) - len(line.lstrip()) + _HANGING, columns // 2)
+    parts = [""]
+    for word in _WORD.findall(line):
+        if parts[-1].strip() and _seen(parts[-1] + word) > columns:
+            parts.append(indent + word.lstrip())
+        else:
+            parts[-1] += word
+    return parts
+
+
+def _seen(text: str) -> int:
+    return len(_COLOUR.sub("", text))

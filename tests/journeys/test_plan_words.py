@@ -1,0 +1,101 @@
+"""A plan says how much, which rows, and what to run next, so that it can be copied as it stands."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from tests.journeys.lab import Lab
+from tests.journeys.terminal import terminal
+from tests.journeys.test_repay import PRICED
+
+OTHERS = """\
+models:
+  echo2: {{provider: lab2, name: echo, params: {{max_tokens: 16}}}}
+datasets:
+  rows2: {{files: data/others.csv, id: id}}
+prompts:
+  ask2: {{user: "Sing {{{{ word }}}}"}}
+jobs:
+  others: {{dataset: rows2, prompt: ask2, model: echo2, output: results/others.jsonl}}
+providers:
+  lab2: {{kind: openai, base_url: {url}, api_key_env: LAB_KEY, overrides: {{settle_s: 0.4, min_poll_s: 0.05}}}}
+"""
+
+
+def test_totals_in_plan_question_and_apply(lab: Lab) -> None:
+    lab.spec(PRICED)
+    total = "10 requests to send in 1 batch, at most $10.00"
+    assert f"Plan: {total}" in lab.run("plan").stdout
+    view = json.loads(lab.run("plan", "-o", "json").stdout)
+    assert (view["requests"], view["batches"], round(view["usd"], 2)) == (10, 1, 10.0)
+    with terminal(lab.root, lab.environ(), "apply", "specs/", columns=200) as screen:
+        screen.wait_for("Send 10 requests in 1 batch, at most $10.00? [y/N]:")
+        screen.type("n\n")
+        assert screen.end() == 0
+    assert f"Plan: {total}" in lab.apply().stderr
+    assert "spent $10.00" in lab.run("status").stdout
+
+
+def test_what_is_not_known_is_no_total(lab: Lab) -> None:
+    assert "at most what 10 requests cost, which is not known" in lab.run("plan").stdout
+    assert json.loads(lab.run("plan", "-o", "json").stdout)["usd"] is None
+
+
+def test_a_discount_is_shown_and_a_provider_of_ones_own_has_none_unless_it_says_so(lab: Lab) -> None:
+    lab.spec(PRICED)
+    assert "batch)" not in lab.run("plan").stdout
+    lab.spec(PRICED.replace("settle_s: 0.4", "settle_s: 0.4, discount: 0.25"))
+    words = lab.run("plan").stdout
+    assert "$7.50 (25 % batch)" in words and "at most $7.50" in words
+    spec = PRICED.replace("provider: lab", "provider: openai").replace("name: echo", "name: gpt-4o")
+    lab.spec(spec)
+    assert "$5.00 (50 % batch)" in lab.run("plan", "--offline").stdout
+    lab.spec(spec + "  openai: {{overrides: {{discount: 1}}}}\n")  # no spec makes a vendor cheaper than it is
+    assert "$5.00 (50 % batch)" in lab.run("plan", "--offline").stdout
+
+
+def test_the_first_ids_of_what_changed(lab: Lab) -> None:
+    lab.apply()
+    lab.rows({f"r{n}": f"word {n}" if n % 2 else f"new {n}" for n in range(12)})
+    words = lab.run("plan").stdout
+    assert "6 of 12 requests" not in words and "7 of 12 requests" in words
+    assert "\n             r0, r2, r4 and 4 more\n" in words
+    (line,) = json.loads(lab.run("plan", "-o", "json").stdout)["jobs"][0]["lines"]
+    assert line["ids"] == ["r0", "r2", "r4"]
+
+
+def test_every_suggested_command_carries_the_paths(lab: Lab) -> None:
+    lab.server.fault(hold=0.5)
+    lab.apply("--no-wait", code=3)
+    lab.run("cancel", "answers")
+    for words in (("plan",), ("apply", "-y"), ("status",), ("show", "answers"), ("retry", "answers")):
+        done = lab.run(*words, "specs/lab.yaml", code=None)
+        suggested = re.findall(r"`(runner [^`]*)`", done.stdout + done.stderr)
+        assert all("specs/lab.yaml" in one for one in suggested), suggested
+        if words[0] in ("apply", "retry"):
+            assert suggested
+    (job,) = json.loads(lab.run("plan", "specs/lab.yaml", "-o", "json", code=None).stdout)["jobs"]
+    assert all("specs/lab.yaml" in way for line in job["lines"] for way in line["unblock"])
+    assert "specs" not in "".join(re.findall(r"`(runner retry[^`]*)`", lab.run("plan", code=None).stdout))
+
+
+def test_a_plan_that_is_blocked_throughout_does_not_say_to_run_apply(lab: Lab) -> None:
+    lab.spec(PRICED)
+    done = lab.run("plan", "specs/", "--max-usd", "1", code=5)
+    assert "runner apply" not in done.stderr
+    assert "before what is blocked is decided" in done.stderr
+
+
+def test_work_of_other_paths_fails_nothing_here(lab: Lab) -> None:
+    """Their provider is declared in their own spec file, so that here it is not even known where to ask."""
+    lab.rows(3, "data/others.csv")
+    lab.spec(OTHERS, "others.yaml")
+    lab.server.fault(hold=0.0)
+    lab.apply("--no-wait", code=3)
+    lab.run("plan", "specs/lab.yaml")
+    assert "others" not in lab.run("plan", "specs/lab.yaml").stdout
+    lab.server.fault(hold=None)
+    lab.run("apply", "specs/lab.yaml", code=0)
+    assert lab.run("plan", "specs/lab.yaml", "--detailed-exitcode").stdout == "Nothing to do\n"
+    assert lab.apply("--no-wait", code=0).stdout.startswith("others  3 ok")
