@@ -164,9 +164,14 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
         recorded = session.recorded()
         result.plan = make(session.desired, recorded, _seen(session, polled), guards, session.project.paths)
     half_searched = _half_searched(session)
+    strict = {job.address for job in session.desired if job.is_strict}
+    is_judged = False
     for rewrite in outputs.rewrites(session, result.plan, recorded):
         if half_searched.isdisjoint(job.provider for job in session.desired if job.address == rewrite.address):
             _write(session, result, recorded, rewrite)
+            is_judged |= rewrite.address in strict
+    if is_judged:  # which answers are none is known once their lines are
+        result.plan = make(session.desired, session.recorded(), _seen(session, polled), guards, session.project.paths)
     return _left(session, result, [*unresolved, *polled.errors, *unsearched])
 
 

@@ -11,7 +11,7 @@ from runner.apply.session import Session
 from runner.errors import UsageError
 from runner.job.address import matches
 from runner.job.desired import Desired
-from runner.job.packed import KEY_BYTES, common, keys_of
+from runner.job.packed import KEY_BYTES, common, keys_of, without
 from runner.job.recorded import Retry
 from runner.plan.plan import make
 from runner.plan.remaining import JobRows, Row
@@ -39,9 +39,13 @@ def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bo
     decisions = []
     for job, states in meant:
         keys = _keys(session, job, states, rows, SETTLED if replaces else FAILED)
-        if keys:
-            doubtful = _doubtful(job, states, keys)
-            decisions.append(_decide(session, job, keys, replaces, doubtful))
+        # An answer that is none was answered all the same: only to replace it is it asked for again
+        flawed = b"" if replaces or not job.is_strict else recorded.flawed.get(job.address, b"")
+        failed = without(keys, flawed)
+        for some, is_answered in ((failed, replaces), (without(keys, failed), True)):
+            if some:
+                doubtful = _doubtful(job, states, some)
+                decisions.append(_decide(session, job, some, is_answered, doubtful))
     if rows and not decisions:
         raise UsageError(
             f"none of the rows {', '.join(f'`{row}`' for row in rows)} of `{pattern}` has failed",

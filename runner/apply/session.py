@@ -104,6 +104,11 @@ class Session:
             accepted_origins=project.accepted_origins if project else {},
             left=self._left(project),
             shown=project.shown if project else {},
+            flawed={
+                address: self.objects.read_set(record.flawed_object)
+                for address, record in self.records.jobs().items()
+                if record.flawed_object
+            },
         )
 
     def _left(self, project: ProjectRecord | None) -> list[LeftRows]:

@@ -151,6 +151,7 @@ def _finish_on_interrupt(stop: threading.Event) -> None:
 
 def _report(session: Session, result: Result, answer: Answer, paths: Sequence[str], *, interrupted: bool) -> int:
     from runner.cli import errors, standing, sums, views, voice
+    from runner.cli.failures import failures_in, top_reason
     from runner.cli.question import Answer
     from runner.cli.rows import ids_in
     from runner.errors import NotConfirmed
@@ -160,6 +161,8 @@ def _report(session: Session, result: Result, answer: Answer, paths: Sequence[st
     for job, part in zip(session.desired, result.plan.jobs, strict=True):
         if (accounting := result.written.get(job.address)) is not None:
             lines.append(sums.line_of(job.address, job.output, accounting))
+            if accounting.error and (why := top_reason(failures_in(session.output_file(job.output)))):
+                lines.append(f"  ! {why}")
         elif part.counts.ok < part.counts.wanted:
             there = session.output_file(job.output).exists()
             told = job.output if there else "no results file yet"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from runner.apply.lineage import Link
 from runner.cli import sums, voice
 from runner.cli.batchview import BatchView, of_batch, origin_words
-from runner.cli.failures import Failed
+from runner.cli.failures import Failed, Failures, Reason, lines_of
 from runner.cli.standing import JobStanding, maybe_twice
 
 VERSION = 2
@@ -28,7 +28,8 @@ class LinkView:
 class JobView:
     standing: JobStanding
     batches: tuple[LinkView, ...]  # each tree from its first batch downwards
-    failures: tuple[Failed, ...]  # the first failed rows of the results file
+    failures: tuple[Failed, ...] = ()  # the first failed rows of the results file
+    reasons: tuple[Reason, ...] = ()  # why rows failed, and why answers are none, the most frequent first
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,7 @@ def _job_lines(job: JobView) -> list[str]:
     lines.append(f"  {at.wanted:,} wanted: {', '.join(sums.parts_of(at))}")
     lines += [f"  ! {maybe_twice(at.possible_duplicates)}"] if at.possible_duplicates else []
     lines += _tree_lines(job.batches)
-    lines += [f"  error  {voice.one_line(failed.custom_id)}  {voice.one_line(failed.words)}" for failed in job.failures]
-    if job.failures and len(job.failures) < at.error:
-        lines.append(f"  … {at.error - len(job.failures):,} more in `{at.output}`")
+    lines += lines_of(Failures(job.reasons, job.failures))
     return lines
 
 

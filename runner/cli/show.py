@@ -14,14 +14,14 @@ from runner.cli.saying import say
 @option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str) -> int:
-    """Show the job ADDRESS as recorded: its batches, what each came after and answered, and the rows that failed."""
+    """Show the job ADDRESS as recorded: its batches, what each came after and answered, and why rows failed."""
     import msgspec
 
     from runner.apply.fetch import jobs_meant
     from runner.apply.lineage import of_job, tree
     from runner.apply.reporter import Silent
     from runner.cli import chain, standing
-    from runner.cli.failures import failures_in
+    from runner.cli.failures import Failures, failures_in
     from runner.cli.opening import opened
     from runner.plan.plan import make
 
@@ -34,8 +34,10 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str)
         for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
             if job.address in meant:
                 at = standing.job_standing(part, records.get(job.address), asked)
-                failed = failures_in(session.project.root / at.output) if at.error and at.output else ()
-                jobs.append(chain.JobView(at, chain.of_links(tree(of_job(job, rows, recorded))), failed))
+                has_failed = at.output and (at.error or any(at.flawed_ok.values()))
+                failed = failures_in(session.project.root / at.output) if has_failed else Failures()
+                links = chain.of_links(tree(of_job(job, rows, recorded)))
+                jobs.append(chain.JobView(at, links, failed.rows, failed.reasons))
     view = chain.ShowView(chain.VERSION, tuple(jobs))
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(view)))

@@ -38,6 +38,7 @@ class Desired(msgspec.Struct, frozen=True):
     usd_per_million: tuple[float, float] | None = None  # input, output
     budget_usd: float | None = None
     protect: bool = False
+    is_strict: bool = False  # an answer that is none (cut, refused, ...) is an error
     bad: int = 0  # rows that cannot become requests, left out as the specs allow: errors that nothing is sent for
     barred: str = ""  # why nothing may be sent to the provider from this machine; empty where all may
     unbar: tuple[str, ...] = ()  # the exact commands that allow it

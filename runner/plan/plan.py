@@ -32,6 +32,7 @@ class Recorded(msgspec.Struct, frozen=True):
     accepted_origins: Mapping[str, Sequence[str]] = {}
     left: Sequence[LeftRows] = ()
     shown: Mapping[str, Shown] = {}  # by origin
+    flawed: Mapping[str, Keys] = {}  # by address of a job whose answers have to be good: those that are none
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -81,6 +82,9 @@ def make(
     paths: what the specs were read from; batches of jobs declared elsewhere are left out of the leftovers.
     """
     folded = fold(desired, recorded.batches, recorded.retries, recorded.accepted_origins)
+    for job, rows in zip(desired, folded, strict=True):
+        if job.is_strict and job.address in recorded.flawed:
+            rows.reject(job.keys, recorded.flawed[job.address])
     spent = _spent(recorded.batches)
     taken = _replaced(desired, recorded)
     jobs = [

@@ -17,7 +17,7 @@ import msgspec
 from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.outcomes import ENTRY_BYTES, Outcome
-from runner.job.packed import KEY_BYTES, bounds
+from runner.job.packed import KEY_BYTES, bounds, unpack
 from runner.job.recorded import Batch, Stage
 
 
@@ -84,6 +84,14 @@ class JobRows:
                 self.origins.add(str(batch.origin))
             case _:
                 pass
+
+    def reject(self, keys: bytes | bytearray, flawed: bytes) -> None:
+        """Count answers that are none as errors. keys: of the rows, in their order. flawed: of such answers."""
+        found = set(unpack(flawed))
+        for ordinal in self.ordinals(Row.OK) if found else ():
+            if bytes(keys[ordinal * KEY_BYTES : (ordinal + 1) * KEY_BYTES]) in found:
+                self.states[ordinal] = Row.ERROR
+        self.counts = [self.states.count(row) for row in _ROWS]
 
     def send(self, ordinals: array[int], batch: str) -> None:
         """Note that these rows are in flight now, in this batch."""

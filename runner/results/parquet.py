@@ -84,7 +84,7 @@ class ParquetWriter:
 def _value(column: Column) -> Callable[[Merged], Any]:
     """How the value of a column is made of a line."""
     take, text = column.take, column.text
-    if text is not None:
+    if text is not None and column.kind.of is Of.TEXT:
         return text
     match column.kind.of:
         case Of.TEXT:

@@ -11,7 +11,7 @@ import pytest
 
 from runner.apply.lineage import tree
 from runner.cli import chain, standing
-from runner.cli.failures import MOST_ROWS, Failed, failures_in
+from runner.cli.failures import MOST_ROWS, Failed, Failures, Reason, failures_in, lines_of
 from runner.job.observed import Phase
 from runner.job.recorded import REMOTE, Stage, Tally
 from tests.apply.test_lineage import batch
@@ -47,7 +47,8 @@ def test_failed_rows_of_a_table(lab: Lab) -> None:
     lab.server.fault(row_error={"value": 0.0001, "status": 400, "match": "r3- r7-"})
     lab.apply(code=4)
     told = lab.run("show", "answers").stdout
-    assert [line.split()[:2] for line in told.splitlines()[-2:]] == [["error", "r3"], ["error", "r7"]]
+    last = told.splitlines()[-1]
+    assert last.startswith("  error  2 rows  ") and last.endswith("  (r3, r7)")
     assert "8 ok, 2 error" in told
     view = json.loads(lab.run("show", "answers", "-o", "json").stdout)
     assert [failed["custom_id"] for failed in view["jobs"][0]["failures"]] == ["r3", "r7"]
@@ -63,7 +64,7 @@ NONE = ("not_sent", "in_flight", "unknown", "needs_decision", "to_submit", "shar
 def job_view(*batches: Any, **fields: Any) -> chain.ShowView:
     usual = {"wanted": 9, "ok": 4, "error": 5, **dict.fromkeys(NONE, 0)}
     at = standing.JobStanding("a", "specs/a.yaml:1:1", **usual, output="r.jsonl", written_at=None)
-    return chain.ShowView(1, (chain.JobView(at, chain.of_links(tree(batches)), fields.get("failures", ())),))
+    return chain.ShowView(1, (chain.JobView(at, chain.of_links(tree(batches)), (), fields.get("reasons", ())),))
 
 
 def test_a_tree_with_everything() -> None:
@@ -90,12 +91,11 @@ def test_a_tree_with_everything() -> None:
     ]
 
 
-def test_only_the_first_failures_are_named() -> None:
-    view = job_view(failures=(Failed("r1", "400", "no\nway"), Failed("r2", "", "never")))
+def test_the_reasons_are_counted() -> None:
+    view = job_view(reasons=(Reason("400", "no\nway", 3, ("r1",)), Reason("", "never", 2, ("r2", "r3"))))
     assert chain.text_of(view).splitlines()[2:] == [
-        "  error  r1  400: no way",
-        "  error  r2  never",
-        "  … 3 more in `r.jsonl`",
+        "  error  3 rows  400: no way  (r1, …)",
+        "  error  2 rows  never  (r2, r3)",
     ]
 
 
@@ -114,11 +114,27 @@ def test_a_damaged_output_is_read_as_far_as_it_goes(tmp_path: Path, suffix: str)
                 json.dumps({"custom_id": f"{n}", "batch": "b", "error": error}) + "\n" for n, error in enumerate(errors)
             )
             file.write('{"custom_id": "half')
-    assert failures_in(output) == (Failed("0", "500", "x" * 160), Failed("2", "", ""))
+    assert failures_in(output).rows == (Failed("0", "500", "x" * 160), Failed("2", "", ""))
 
 
 def test_no_more_than_a_screen_of_failures(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     output.write_text('{"custom_id": "a", "batch": "b", "error": {"code": "c", "message": "m"}}\n' * 100)
-    assert len(failures_in(output)) == MOST_ROWS
-    assert failures_in(tmp_path / "out.parquet") == ()
+    found = failures_in(output)
+    assert (len(found.rows), found.reasons) == (MOST_ROWS, (Reason("c", "m", 100, ("a", "a", "a")),))
+    assert failures_in(tmp_path / "out.parquet") == Failures()
+
+
+def test_reasons_are_as_many_as_there_are_and_no_more(tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    errors = [("a", "line 1 is bad"), ("b", "line 22 is bad"), ("c", "no"), ("d", "line 3 is bad")]
+    lines = [{"custom_id": name, "error": {"code": "x", "message": message}} for name, message in errors]
+    lines.append({"custom_id": "e", "error": None, "finish": "length"})
+    lines.append({"custom_id": "f", "error": {"code": "not_sent", "message": "it was not sent yet"}})
+    output.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert lines_of(failures_in(output)) == [
+        "  error  3 rows  x: line 1 is bad  (a, b, d)",
+        "  error  1 row  x: no  (c)",
+        "  answer  1 row  the answer was cut at the token limit  (e)",
+        "         raise `max_tokens` in the `params` of the model (that asks every row again), or ask for less",
+    ]
