@@ -94,7 +94,9 @@ def refuse(session: Session, batch: Batch, failure: Failure) -> Batch:
 
 def lose(session: Session, batch: Batch) -> Batch:
     """Record that the remote no longer has a batch whose results were not here: its rows need a decision."""
-    session.reporter.warn(f"{batch.owner}: the remote no longer has `{batch.remote_id}` ({batch.rows:,} rows)")
+    session.reporter.warn(
+        f"{batch.owner}: the remote no longer has `{batch.remote_id}` ({batch.rows:,} row{'s' * (batch.rows != 1)})"
+    )
     return stop(session, batch, GONE, gives_up=True)
 
 

@@ -261,7 +261,9 @@ def _adopt(
         batch,
         replace(project, next_sequence=project.next_sequence + 1, generation=max(project.generation, generation)),
     )
-    session.reporter.step(f"{batch.owner}: adopted `{seen.remote_id}` ({batch.rows:,} requests, {seen.phase})")
+    session.reporter.step(
+        f"{batch.owner}: adopted `{seen.remote_id}` ({batch.rows:,} request{'s' * (batch.rows != 1)}, {seen.phase})"
+    )
     return Found.ADOPTED
 
 

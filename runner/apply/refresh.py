@@ -178,5 +178,6 @@ def cancel_duplicate(
     kept = current.but(remote_id=batch.remote_id, phase=batch.phase, twins=(*current.twins, twin.remote_id))
     session.records.save(kept)
     done = "it had ended" if twin.phase.has_ended else "it was cancelled"
-    session.reporter.warn(f"{batch.owner}: `{twin.remote_id}` is {what}; {done} ({overlap:,} requests overlap)")
+    overlaps = "1 request overlaps" if overlap == 1 else f"{overlap:,} requests overlap"
+    session.reporter.warn(f"{batch.owner}: `{twin.remote_id}` is {what}; {done} ({overlaps})")
     return kept

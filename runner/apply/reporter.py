@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from runner.job.recorded import Batch
@@ -17,6 +18,7 @@ class Progress:
     phase: str
     done: int
     total: int
+    since: datetime | None = None  # when the first of its batches was submitted
 
 
 class Reporter(Protocol):
@@ -57,6 +59,7 @@ def progress_of(batches: Sequence[Batch]) -> list[Progress]:
             _phase_of(mine),
             sum(b.counts.completed + b.counts.failed for b in mine),
             sum(b.rows for b in mine),
+            min((b.submitted_at for b in mine if b.submitted_at), default=None),
         )
         for address, mine in sorted(jobs.items())
     ]

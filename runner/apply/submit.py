@@ -194,7 +194,9 @@ def _receipt(session: Session, provider: Provider, batch: Batch, seen: Observed)
     session.records.save(submitted)
     if provider.card.search is not Search.BY_NAME:
         session.note_shown(batch.origin, adoption.learned_of_receipt(session.shown(batch.origin), submitted, seen))
-    session.reporter.step(f"{batch.owner}: submitted {batch.rows:,} requests as `{seen.remote_id}`")
+    session.reporter.step(
+        f"{batch.owner}: submitted {batch.rows:,} request{'s' * (batch.rows != 1)} as `{seen.remote_id}`"
+    )
     return submitted
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.options import addresses
 from runner.cli.saying import say
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("cancel")
-@click.argument("address")
+@click.argument("address", shell_complete=addresses)
 @click.argument("paths", nargs=-1)
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:

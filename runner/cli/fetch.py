@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.options import addresses
 from runner.cli.saying import say
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _CODES = {"unseen": 1, "undecided": 5, "not raw": 4, "running": 3, "nothing": 0}
 
 
 @click.command("fetch")
-@click.argument("address")
+@click.argument("address", shell_complete=addresses)
 @click.argument("paths", nargs=-1)
 @click.option("--lineage", is_flag=True, help="Every batch of each chain, superseded ones too, as the remote tells it.")
 @click.option("--to", "to", metavar="DIR", help="Put them here, below the project root.  [default: ADDRESS-files]")

@@ -150,6 +150,10 @@ def cli(ctx: click.Context, root: Path | None, verbosity: int) -> None:
 def run(arguments: Sequence[str]) -> int:
     """The exit code of one invocation; never a traceback for what a user can act on."""
     os.umask(0o077 & os.umask(0o022) | 0o022)
+    if instruction := os.environ.get("_RUNNER_COMPLETE"):
+        from runner.cli import completion
+
+        return completion.complete(cli, instruction)
     root = Path()
     suggest.given.set(())
     try:

@@ -30,6 +30,13 @@ def list_models() -> None:
         else:
             state = "ready" if has_runtime else "no runtime"
         say(f"{one.model:13} {state:12} {one.about}, {one.licence}, {one.size_bytes / 1e6:,.0f} MB")
+    from runner.server.engines import pocketsphinx
+
+    has_speech = pocketsphinx.is_installed()
+    state = "ready" if has_speech else "no runtime"
+    say(f"{pocketsphinx.MODEL:13} {state:12} speech in English, with its own model; needs the extra `asr`")
+    if not has_speech:
+        say("\nThe extra `asr` is not installed: `pip install 'runner-batch[asr]'`", err=True)
     if not has_runtime:
         say("\nThe extra `local` is not installed: `pip install 'runner-batch[local]'`", err=True)
 

@@ -14,6 +14,8 @@ from runner.errors import UsageError
 from runner.job.address import matches
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from runner.job.project import Project
     from runner.plan.guard import Guards
 
@@ -108,6 +110,13 @@ def for_project(guards: Guards, project: Project, addresses: Sequence[str], *, i
 def _jobs_meant(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     words = [ALL if word.lower() in _ALL_WORDS else word for word in value if word.lower() not in _NO_WORDS]
     return tuple(dict.fromkeys(words))
+
+
+def addresses(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a shell completes an ADDRESS to."""
+    from runner.cli import completion
+
+    return completion.addresses(ctx, param, incomplete)
 
 
 class Dollars(click.ParamType[float]):

@@ -43,7 +43,6 @@ class Plain:
         self._paths = given.get()  # told from other threads as well
         self._out = out
         self._quiet = quiet
-        self._started: dict[str, float] = {}
         self._said: dict[str, tuple[str, float]] = {}
 
     def step(self, text: str) -> None:
@@ -56,11 +55,10 @@ class Plain:
     def progress(self, jobs: Sequence[Progress]) -> None:
         now = self._clock.monotonic()
         for job in jobs:
-            started = self._started.setdefault(job.address, now)
             phase, at = self._said.get(job.address, ("", float("-inf")))
             if phase != job.phase or now - at >= PLAIN_SECONDS:
                 self._said[job.address] = (job.phase, now)
-                self.step("  ".join(_cells(job, now - started)))
+                self.step("  ".join(_cells(job, self._clock)))
 
     def close(self) -> None:
         pass
@@ -77,7 +75,6 @@ class Redrawn:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._paths = given.get()
-        self._started: dict[str, float] = {}
         self._jobs: Sequence[Progress] = ()
         self._live: Live | None = None
 
@@ -88,8 +85,6 @@ class Redrawn:
         self._print(f"warning: {voice.plain(text)}")
 
     def progress(self, jobs: Sequence[Progress]) -> None:
-        for job in jobs:
-            self._started.setdefault(job.address, self._clock.monotonic())
         self._jobs = jobs
         if jobs:
             self._display().refresh()
@@ -117,9 +112,8 @@ class Redrawn:
         from rich.text import Text
 
         table = Table.grid(padding=(0, 2))
-        now = self._clock.monotonic()
         for job in self._jobs:
-            table.add_row(*(Text(cell) for cell in _cells(job, now - self._started[job.address])))
+            table.add_row(*(Text(cell) for cell in _cells(job, self._clock)))
         return table
 
     def _print(self, text: str) -> None:
@@ -130,5 +124,7 @@ class Redrawn:
             sys.stderr.write(f"{text}\n")
 
 
-def _cells(job: Progress, seconds: float) -> tuple[str, ...]:
-    return job.address, job.phase, f"{job.done:,}/{job.total:,}", voice.elapsed(seconds)
+def _cells(job: Progress, clock: Clock) -> tuple[str, ...]:
+    """The last one says how long its batches have been under way, whenever this command began."""
+    seconds = (clock.now() - job.since).total_seconds() if job.since else 0.0
+    return job.address, job.phase, f"{job.done:,}/{job.total:,}", voice.elapsed(max(seconds, 0.0))

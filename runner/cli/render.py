@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from runner.cli.options import addresses
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("render")
-@click.argument("address")
+@click.argument("address", shell_complete=addresses)
 @click.argument("paths", nargs=-1)
 @click.option("--rows", type=click.IntRange(min=1), metavar="N", help="The first N requests of each job only.")
 @click.pass_context
@@ -36,7 +38,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
     project = load(paths or ("specs",), ctx.obj.root)
     jobs = [job for job in project.jobs if matches(job.address, address)]
     if not jobs:
-        raise UsageError(f"no job has the address `{address}`", hint=_near(address, [j.address for j in project.jobs]))
+        raise UsageError(f"there is no job `{address}`", hint=_near(address, [j.address for j in project.jobs]))
     problems = check_templates(msgspec.structs.replace(project, jobs=tuple(jobs)))
     if problems:
         raise SpecError(problems)
@@ -65,5 +67,5 @@ def _print_recordings(job: AudioJob, root: Path, rows: int | None) -> None:
 def _near(address: str, known: list[str]) -> str:
     import difflib
 
-    close = difflib.get_close_matches(address, known, n=1)
-    return f"did you mean `{close[0]}`?" if close else "`runner validate` checks the specs"
+    near = difflib.get_close_matches(address, known, n=1)
+    return f"did you mean `{near[0]}`?" if near else f"Jobs are {', '.join(f'`{one}`' for one in known[:10])}"

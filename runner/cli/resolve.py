@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.habits import Consent
-from runner.cli.options import option
+from runner.cli.options import addresses, option
 from runner.cli.saying import say
 from runner.cli.suggest import with_paths
 from runner.job.recorded import Batch
@@ -44,7 +44,7 @@ class ResolveView:
 
 
 @click.command("resolve")
-@click.argument("address")
+@click.argument("address", shell_complete=addresses)
 @click.argument("paths", nargs=-1)
 @click.option("--row", "rows", multiple=True, metavar="ID", help="Only this one, as listed; may be repeated.")
 @click.option("--adopt", "remote_id", metavar="REMOTE_ID", help="The remote has it under this id: look at it.")

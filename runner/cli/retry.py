@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from runner.cli.habits import Consent
+from runner.cli.options import addresses
 from runner.cli.saying import say
 
 
 @click.command("retry")
-@click.argument("address")
+@click.argument("address", shell_complete=addresses)
 @click.argument("paths", nargs=-1)
 @click.option("--row", "rows", multiple=True, metavar="ID", help="Only this row; may be given more than once.")
 @click.option("--replace", "replaces", cls=Consent, is_flag=True, help="Answered requests too.")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from runner.cli.options import option
+from runner.cli.options import addresses, option
 from runner.cli.saying import say
 
 
 @click.command("show")
-@click.argument("address")
+@click.argument("address", shell_complete=addresses)
 @click.argument("paths", nargs=-1)
 @option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context

@@ -16,5 +16,24 @@ def address_of(job: str, cell: Mapping[str, str] | None = None) -> str:
 
 
 def matches(address: str, pattern: str) -> bool:
-    """Whether a user who typed `pattern` means `address`: the job, one cell of it, or all of its cells."""
-    return address == pattern or address.startswith(pattern + ":")
+    """Whether a user who typed `pattern` means `address`: the job, all of its cells, or those of some values.
+
+    Cells may be typed in any order: `compare:prompt=short,model=llama`, `compare:prompt=short` for each model.
+    """
+    job, _, cells = pattern.partition(":")
+    name, _, values = address.partition(":")
+    return job == name and (not cells or set(cells.split(",")) <= set(values.split(",")))
+
+
+def spelled(address: str, typed: str) -> list[str]:
+    """An address as it goes on from what was typed: its cells in that order first, then the others; or nothing."""
+    name, _, values = address.partition(":")
+    if not values or ":" not in typed:
+        return [address]
+    left, first = values.split(","), []
+    for cell in typed.partition(":")[2].split(",")[:-1]:
+        if cell not in left:
+            return []
+        left.remove(cell)
+        first.append(cell)
+    return [f"{name}:" + ",".join([*first, cell, *(one for one in left if one != cell)]) for cell in left]

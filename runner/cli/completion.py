@@ -1,0 +1,74 @@
+"""What a shell completes: commands, options, and the addresses of jobs, whose `:` and `=` bash takes for spaces.
+
+`eval "$(_RUNNER_COMPLETE=bash_source runner)"`, and `zsh_source` or `fish_source` for the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class, shell_complete, split_arg_string
+
+VARIABLE = "_RUNNER_COMPLETE"
+
+_BASH = """\
+%(complete_func)s() {
+    local IFS=$'\\n' line="${COMP_LINE:0:COMP_POINT}" answer kind value word
+    # bash splits words at `:` and `=`; the word as a person sees it ends at the last space
+    word="${line##* }"
+    answer=$(env COMP_LINE="$line" %(complete_var)s=bash_complete "$1")
+    COMPREPLY=()
+    for one in $answer; do
+        kind="${one%%%%,*}" value="${one#*,}"
+        if [[ $kind == dir ]]; then compopt -o dirnames; elif [[ $kind == file ]]; then compopt -o default
+        else COMPREPLY+=("${value#"${word%%"${word##*[:=]}"}"}"); fi
+    done
+    return 0
+}
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+
+@add_completion_class
+class Bash(BashComplete):
+    """Bash, asked with the line as it was typed."""
+
+    source_template = _BASH
+
+    @staticmethod
+    def _check_version() -> None:
+        """Every bash that has `compopt` will do, which 4.0 brought."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        line = os.environ["COMP_LINE"]
+        words = split_arg_string(line)[1:]
+        incomplete = "" if line.endswith(" ") or not words else words.pop()
+        return words, incomplete
+
+
+def complete(cli: click.Command, instruction: str) -> int:
+    """Answer a shell; the exit code."""
+    return shell_complete(cli, {}, "runner", VARIABLE, instruction)
+
+
+def addresses(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The jobs and cells of the specs that begin with what was typed, its cells in the order it was typed in.
+
+    None where the specs cannot be read: a shell is no place for errors.
+    """
+    from runner.errors import RunnerError
+    from runner.job.address import spelled
+    from runner.spec.load import load
+
+    found: list[str] = []
+    with contextlib.suppress(RunnerError, OSError):
+        root: Path = (ctx.params.get("root_here") or ctx.find_root().params.get("root") or Path()).resolve()
+        project = load(tuple(ctx.params.get("paths") or ()) or ("specs",), root)
+        for job in project.jobs:
+            name = job.address.partition(":")[0]
+            found += [name, *spelled(job.address, incomplete)]
+    matching = dict.fromkeys(one for one in found if one.startswith(incomplete))
+    return [CompletionItem(one) for one in matching]

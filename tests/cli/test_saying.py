@@ -1,0 +1,71 @@
+"""Lines on a terminal, and the words on them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+
+from runner.apply.reporter import Progress
+from runner.cli.progress import Plain
+from runner.cli.saying import folded
+from runner.cli.suggest import carried
+from runner.clock import RealClock
+from tests.journeys.lab import Lab
+from tests.journeys.terminal import terminal
+
+
+@pytest.mark.parametrize("columns", [20, 33, 60])
+def test_a_long_line_breaks_between_words(columns: int) -> None:
+    text = "  ! blocked  the remote cannot be asked what was sent before, and `runner retry a` is one word"
+    lines = folded(text, columns).split("\n")
+    assert all(len(line) <= columns for line in lines)
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+    assert any("`runner retry a`" in line for line in lines)
+    assert folded(text, None) == text
+
+
+def test_a_plan_on_a_narrow_terminal(lab: Lab) -> None:
+    with terminal(lab.root, lab.environ(), "plan", columns=60) as screen:
+        assert screen.end() == 0
+    lines = screen.shown.split("\n")
+    assert max(map(len, lines)) <= 60
+    assert any(line.strip() == "never asked" for line in lines)  # the reason, on a line of its own
+    assert "never asked" in lab.run("plan").stdout.split("\n")[1]
+
+
+def test_paths_stand_before_options_and_only_once() -> None:
+    assert carried("run `runner apply -y`, `runner models list`", ["a b/"]) == (
+        "run `runner apply 'a b/' -y`, `runner models list`"
+    )
+    assert carried("`runner state resolve j --row R`", ["s.yaml"]) == "`runner state resolve j s.yaml --row R`"
+    assert carried("`runner plan s.yaml`", ["s.yaml"]) == "`runner plan s.yaml`"
+    assert carried("`runner plan`", []) == "`runner plan`"
+
+
+def test_one_request_is_no_plural(lab: Lab) -> None:
+    lab.rows(1)
+    done = lab.apply()
+    assert "submitted 1 request as" in done.stderr
+    assert not re.search(r"\b1 (requests|rows|batches|recordings)", done.stdout + done.stderr)
+
+
+def test_progress_tells_how_long_the_batch_runs_not_the_command() -> None:
+    out = StringIO()
+    began = datetime.now(UTC) - timedelta(hours=2, minutes=10)
+    Plain(RealClock(), out).progress([Progress("job", "running", 1, 2, began)])
+    assert out.getvalue() == "job  running  1/2  2 h 10 min\n"
+
+
+def test_an_unknown_job_is_named_with_those_there_are(lab: Lab) -> None:
+    for command in ("fetch", "show", "render"):
+        done = lab.run(command, "nothing", code=64)
+        assert "there is no job `nothing`" in done.stderr and "`answers`" in done.stderr
+    assert not list(lab.root.glob("nothing*"))
+
+
+def test_every_model_of_the_embedded_server_is_listed(lab: Lab) -> None:
+    listed = lab.run("models", "list").stdout
+    assert [line.split()[0] for line in listed.splitlines()] == ["echo", "smollm2-135m", "pocketsphinx"]
