@@ -14,7 +14,7 @@ from runner.apply.refresh import look_at
 from runner.apply.session import Session
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
 from runner.job import lifecycle
-from runner.job.observed import Observed
+from runner.job.observed import Observed, Phase
 from runner.job.outcomes import answered
 from runner.job.packed import common, union, without
 from runner.job.recorded import Batch
@@ -75,7 +75,7 @@ def _look_for(session: Session, provider: Provider, batch: Batch, again: Again) 
     action = decide(there, sight).action
     assert isinstance(sight, Observed), "it was seen just now"
     if action is Action.FETCH:
-        if not seen.result_files and batch.phase is seen.phase:
+        if len(seen.result_files) <= len(batch.results) and seen.phase in (batch.phase, Phase.CANCELLED):
             return  # as it was when it was given up
         _check_files(session, provider, seen)
         # First of all it is in flight again: what its record says of an index is true of none that is written now

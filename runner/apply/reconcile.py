@@ -39,7 +39,7 @@ from runner.job.desired import Desired
 from runner.job.observed import Observed, Origin
 from runner.job.packed import common
 from runner.job.recorded import Batch, Left, Stage
-from runner.plan.change import Action, Submission
+from runner.plan.change import Action, Reason, Submission
 from runner.plan.decide import Missing, Sight, decide
 from runner.plan.guard import Guards, amount_of
 from runner.plan.plan import Plan, Recorded, decided, is_below, make, sent
@@ -535,4 +535,5 @@ def _waited_for(plan: Plan) -> list[Batch]:
 
 
 def _show(session: Session, plan: Plan) -> None:
-    session.reporter.progress(progress_of([session.live.get(b.key, b) for b in _waited_for(plan)]))
+    overdue = {batch.key for batch, change in plan.batches if change.reason is Reason.OVERDUE}
+    session.reporter.progress(progress_of([session.live.get(b.key, b) for b in _waited_for(plan)], overdue))

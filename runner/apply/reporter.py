@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from runner.job.observed import Phase
 from runner.job.recorded import Batch
+
+OVERDUE = "overdue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +51,15 @@ class Silent:
         pass
 
 
-def progress_of(batches: Sequence[Batch]) -> list[Progress]:
-    """The running jobs among batches in flight, by owner."""
+def progress_of(batches: Sequence[Batch], overdue: Collection[str] = ()) -> list[Progress]:
+    """The running jobs among batches in flight, by owner. overdue: keys of batches whose window is over."""
     jobs: dict[str, list[Batch]] = {}
     for batch in batches:
         jobs.setdefault(batch.owner, []).append(batch)
     return [
         Progress(
             address,
-            _phase_of(mine),
+            OVERDUE if any(batch.key in overdue for batch in mine) else _phase_of(mine),
             sum(b.counts.completed + b.counts.failed for b in mine),
             sum(b.rows for b in mine),
             min((b.submitted_at for b in mine if b.submitted_at), default=None),
@@ -69,7 +72,9 @@ def _phase_of(batches: Sequence[Batch]) -> str:
     """How the job stands that is least far; waves in the words of their own."""
     if all(batch.is_wave and batch.raw_status for batch in batches):
         return min(batch.raw_status for batch in batches)  # `sending` before `waiting for answers`
-    return min((batch.phase.value for batch in batches), key=_ORDER.index)
+    least = min(batches, key=lambda batch: _ORDER.index(batch.phase.value))
+    # A word of the remote's own that nobody told us says more than that we do not know it
+    return least.raw_status if least.phase is Phase.UNKNOWN and least.raw_status else least.phase.value
 
 
 _ORDER = [

@@ -93,6 +93,7 @@ class Observed(msgspec.Struct, frozen=True):
     continued_from: str = ""  # remote id of the batch whose remainder this is
     result_files: tuple[ResultFile, ...] = ()
     results_are_final: bool = True  # False: completed, but the ids of its files are still to come
+    is_overdue: bool = False  # it goes on though its window is over
     has_long_ended: bool = False  # so long ago, as we saw it, that what it has not named by now is not coming
     stall: str = ""  # why it seems to stand still, in words; empty while all is well
     failure: Failure | None = None

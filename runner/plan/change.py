@@ -35,6 +35,8 @@ class Reason(StrEnum):
     ASKED_AGAIN = "unsettled after an earlier batch"
     RETRIED = "asked again by `runner retry`"
     RUNNING = "running"
+    OVERDUE = "overdue: its window is over, and it has not ended"
+    CANCELLING = "being cancelled"
     CANNOT_SEE = "the remote cannot be seen now"
     STATE_UNKNOWN = "in a state this version does not know"
     RESULTS_LATE = "completed; the remote has not named its result files yet"

@@ -38,7 +38,8 @@ ENDED = {
 }
 
 
-PROMISED_FACTOR = 5  # how much longer files are waited for where the counts say that rows have finished
+ENDED_REASONS = frozenset((*ENDED.values(), Reason.RESULTS_LATE))
+PROMISED_FACTOR = 5  # how much longer files are waited for where the counts say that rows were answered
 
 
 def judged(batch: Batch, found: Observed | None, now: datetime, card: Capabilities) -> Sight:
@@ -51,9 +52,9 @@ def judged(batch: Batch, found: Observed | None, now: datetime, card: Capabiliti
         missed = lifecycle.missed(batch, now, "")
         return Gone() if lifecycle.is_absent(missed, now, card.absence_seconds) else Missing()
     if not found.phase.has_ended:
-        return found
-    promised = found.counts.completed + found.counts.failed > 0
-    late = timedelta(seconds=card.late_seconds * (PROMISED_FACTOR if promised else 1))
+        return replace(found, is_overdue=found.expires_at is not None and now > found.expires_at)
+    owes_answers = found.counts.completed > 0 and all(file.kind != "output" for file in found.result_files)
+    late = timedelta(seconds=card.late_seconds * (PROMISED_FACTOR if owes_answers else 1))
     return replace(found, has_long_ended=batch.end_seen_at is not None and now - batch.end_seen_at > late)
 
 
@@ -91,6 +92,10 @@ def _choose(batch: Batch, sight: Sight) -> tuple[Action, Reason, str]:
             return Action.FETCH, ENDED[sight.phase], sight.failure.message if sight.failure else ""
         case _, Observed(phase=Phase.UNKNOWN):
             return Action.WAIT, Reason.STATE_UNKNOWN, f"`{sight.raw_status}`"
+        case _, Observed(phase=Phase.CANCELLING):
+            return Action.WAIT, Reason.CANCELLING, sight.stall
+        case _, Observed(is_overdue=True):
+            return Action.WAIT, Reason.OVERDUE, sight.stall
         case _:
             return Action.WAIT, Reason.RUNNING, sight.stall if isinstance(sight, Observed) else ""
 

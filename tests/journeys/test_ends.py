@@ -1,139 +1,210 @@
-"""A remote that never ends: a body, a drip, a list. The command does, says why, and gives the lock back."""
+"""A batch that ended is settled by what it left: the files there are, the lines in them, and the time since we saw it.
+
+What a remote says of its end may be wrong in every part: no output, wrong counts, no time, a file named later.
+"""
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.journeys.lab import Lab
-from tests.journeys.lab import Server as Embedded
-from tests.remotes.loopback import Answer, Request, reply, serving
+from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike, record_of
 
-WAIT_SECONDS = 2
-GRACE_SECONDS = 5 + 8  # as `deadline` has it, and a busy machine
-BATCH = {
-    "id": "batch_1",
-    "object": "batch",
-    "endpoint": "/v1/chat/completions",
-    "input_file_id": "file-1",
-    "completion_window": "24h",
-    "created_at": int(time.time()),
-}
-DONE = {
-    "status": "completed",
-    "output_file_id": "file-out",
-    "completed_at": int(time.time()),
-    "request_counts": {"total": 3, "completed": 3, "failed": 0},
-}
-LIST = {"object": "list", "has_more": False}
+ALL_DONE = {"total": 2, "completed": 2, "failed": 0}
+QUICK = ", late_s: 0.1, absence_s: 0.1"
+Start = Callable[..., Lab]
 
 
-class Stranger:
-    """A batch API with one batch; `hostile` answers what it wants to, by the path."""
-
-    def __init__(self, hostile: dict[str, Answer]) -> None:
-        self.hostile = hostile
-        self.metadata: object = None
-
-    def __call__(self, sock: socket.socket, request: Request) -> bool:
-        path = request.path.partition("?")[0].removeprefix("/v1")
-        if f"{request.method} {path}" in self.hostile and self.metadata:
-            return self.hostile[f"{request.method} {path}"](sock, request)
-        sock.sendall(reply(body=self._ordinary(request, path)))
-        return True
-
-    def _ordinary(self, request: Request, path: str) -> object:
-        match request.method, path:
-            case "POST", "/files":
-                return {"id": "file-1", "object": "file", "filename": "x.jsonl", "purpose": "batch", "bytes": 1}
-            case "POST", "/batches":
-                import json
-
-                self.metadata = json.loads(request.body)["metadata"]
-                return {**BATCH, "status": "validating", "metadata": self.metadata}
-            case "GET", "/batches":
-                return {**LIST, "data": [{**BATCH, **DONE, "metadata": self.metadata}] if self.metadata else []}
-            case "GET", "/batches/batch_1":
-                return {**BATCH, **DONE, "metadata": self.metadata}
-        return {**LIST, "data": []}
+@pytest.fixture
+def remote() -> Iterator[LookAlike]:
+    with looking_alike() as made:
+        made.life = made.completed
+        yield made
 
 
-@contextmanager
-def project(root: Path, hostile: dict[str, Answer]) -> Iterator[Lab]:
-    with serving(Stranger(hostile)) as server:
-        lab = Lab(root, Embedded(server.base_url.removesuffix("/v1"), root, None))  # type: ignore[arg-type]
-        lab.spec()
-        lab.rows(3)
-        yield lab
+@pytest.fixture
+def start(tmp_path: Path, remote: LookAlike) -> Start:
+    def started(more: str = "", spec: str = SPEC) -> Lab:
+        made = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
+        made.spec(spec, more=more)
+        made.rows(2)
+        return made
+
+    return started
 
 
-def endless(sock: socket.socket, request: Request) -> bool:
-    sock.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n\r\n")
-    line = b'{"custom_id": "%s", "response": null}\n' % (b"x" * 900)
-    while True:
-        sock.sendall(line * 1000)
+def ended(**more: Any) -> dict[str, Any]:
+    return {"status": "completed", "output_file_id": None, "completed_at": None, "request_counts": ALL_DONE, **more}
 
 
-def dripping(head: bytes, drops: Iterator[bytes]) -> Answer:
-    def answer(sock: socket.socket, request: Request) -> bool:
-        sock.sendall(head)
-        for drop in drops:
-            sock.sendall(drop)
-            time.sleep(0.05)
-        return False
-
-    return answer
-
-
-def a_file_that_drips() -> dict[str, Answer]:
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: 9999\r\n\r\n"
-    return {"GET /files/file-out/content": dripping(head, iter(lambda: b"x", b""))}
+def test_errors_for_all_rows_settle_it_whatever_the_counts(remote: LookAlike, start: Start) -> None:
+    """All rows failed, counted as completed, and no time of its end: nothing is owed that a line does not tell."""
+    remote.life = lambda batch, polls: ended(error_file_id=remote.failed(batch, "bad_request", 400))
+    lab = start()
+    done = lab.apply("-y", "--wait", "30s", code=4)
+    assert "Still running" not in done.stderr
+    assert [row["error"]["message"] for row in lab.results()] == ["refused by batch_1"] * 2
+    assert len(remote.created) == 1
 
 
-def an_answer_that_drips() -> dict[str, Answer]:
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n"
-    slow = dripping(head, iter(lambda: b" ", b""))
-    return {"GET /batches": slow, "GET /batches/batch_1": slow}
+def test_errors_for_some_rows_leave_the_rest_without_a_result(remote: LookAlike, start: Start) -> None:
+    def life(batch: Raw, polls: int) -> Mapping[str, Any]:
+        if batch["id"] == "batch_1":
+            return ended(error_file_id=remote.failed(batch, "bad_request", 400, skip=1))
+        return remote.completed(batch)
+
+    remote.life = life
+    lab = start(QUICK)
+    done = lab.apply("-y", "--wait", "60s", code=4)
+    assert "1 of its rows are in no file; the remote counts 2 completed and 0 failed of 2" in done.stderr
+    assert [(row["answer"], bool(row["error"])) for row in lab.results()] == [("from batch_2", False), (None, True)]
+    assert remote.sent == [["r0", "r1"], ["r0"]]
+    lab.apply("-y", code=4)
+    assert len(remote.created) == 2
 
 
-def new_pages_for_ever() -> dict[str, Answer]:
-    numbers = count(2)
-
-    def answer(sock: socket.socket, request: Request) -> bool:
-        name = f"batch_{next(numbers)}"
-        time.sleep(0.002)
-        sock.sendall(reply(body={"object": "list", "data": [{**BATCH, "id": name}], "last_id": name, "has_more": True}))
-        return True
-
-    return {"GET /batches": answer}
-
-
-@pytest.mark.parametrize("hostile", [a_file_that_drips, an_answer_that_drips, new_pages_for_ever])
-def test_what_never_ends_ends_with_wait_and_gives_the_lock_back(
-    tmp_path: Path, hostile: Callable[[], dict[str, Answer]]
-) -> None:
-    with project(tmp_path, hostile()) as lab:
-        assert lab.run("apply", "specs/", "-y", "--no-wait", code=None).returncode == 3
-        began = time.monotonic()
-        done = lab.run("apply", "specs/", "-y", "--poll", "0.05", "--wait", f"{WAIT_SECONDS}s", code=None)
-        took = time.monotonic() - began
-        assert done.returncode in (1, 3), done.stderr
-        assert WAIT_SECONDS <= took < WAIT_SECONDS + GRACE_SECONDS
-        assert "the time of this command is over" in done.stderr + done.stdout
-        assert lab.run("retry", "answers").returncode == 0  # it takes the lock
+def test_no_file_at_all_is_waited_for_and_then_no_result(remote: LookAlike, start: Start) -> None:
+    """Attempts are counted: it ends, with a reason, and never reads as running."""
+    remote.life = lambda batch, polls: ended()
+    lab = start(QUICK)
+    once = lab.apply("-y", "--no-wait", code=3)
+    once = lab.apply("-y", "--no-wait", code=3)
+    assert "What was sent has ended" in once.stderr
+    assert "Still running" not in once.stderr
+    lab.apply("-y", "--wait", "60s", code=4)
+    assert {row["error"]["code"] for row in lab.results()} == {"no_result"}
+    assert len(remote.created) == 3  # `max_attempts`
 
 
-def test_a_body_without_end_is_stopped_at_what_the_rows_can_take(tmp_path: Path) -> None:
-    with project(tmp_path, {"GET /files/file-out/content": endless}) as lab:
-        lab.run("apply", "specs/", "-y", "--no-wait", code=None)
-        done = lab.run("apply", "specs/", "-y", "--poll", "0.05", code=1)
-        assert "and was stopped" in done.stderr
-        size = int(done.stderr.split("grew to ")[1].split(" bytes")[0].replace(",", ""))
-        assert 16_000_000 < size < 24_000_000
-        assert not list((tmp_path / ".runner").rglob("*.part"))
+def test_an_output_named_after_all_counts(remote: LookAlike, start: Start) -> None:
+    """Even after it was given up: nothing of it is asked again while it is there."""
+    remote.life = lambda batch, polls: ended()
+    spec = SPEC.replace("model: m,", "model: m, max_attempts: 1,")
+    lab = start(QUICK, spec)
+    lab.apply("-y", "--wait", "60s", code=4)
+    remote.life = remote.completed
+    lab.apply("-y")
+    assert [row["answer"] for row in lab.results()] == ["from batch_1"] * 2
+    assert len(remote.created) == 1
+
+
+def test_a_file_of_errors_named_later_is_waited_for(remote: LookAlike, start: Start) -> None:
+    """The row whose reason is still to come is not asked again, and its reason is the remote's."""
+
+    def life(batch: Raw, polls: int) -> Mapping[str, Any]:
+        counts = {"total": 2, "completed": 1, "failed": 1}
+        errors = remote.failed(batch, "bad_request", 400, skip=1) if polls >= 6 else None
+        return ended(output_file_id=remote.answered(batch, only=1), error_file_id=errors, request_counts=counts)
+
+    remote.life, remote.lists = life, False
+    lab = start()
+    lab.apply("-y", "--wait", "30s", code=4)
+    first, second = lab.results()
+    assert (first["answer"], second["error"]["message"]) == ("from batch_1", "refused by batch_1")
+    assert len(remote.created) == 1
+
+
+# -- two clocks
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_day_between_the_clocks_changes_nothing(remote: LookAlike, start: Start, days: int) -> None:
+    """Nothing is given up early, everything listed is found, and what was sent is not sent again."""
+    remote.skew = timedelta(days=days)
+    remote.on["GET /files/batch_1-output/content"] = some_404s(remote, 6)
+    remote.life = lambda batch, polls: ended(completed_at=remote.now()) if polls < 4 else remote.completed(batch)
+    remote.lists = False
+    lab = start()
+    lab.apply("-y", "--wait", "30s")
+    assert [row["answer"] for row in lab.results()] == ["from batch_1"] * 2
+    remote.lists = True
+    lab.forget()
+    (lab.root / "results" / "answers.jsonl").unlink()
+    lab.apply("-y", "--wait", "30s")
+    assert len(remote.created) == 1
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_an_unanswered_create_is_found_under_another_clock(remote: LookAlike, start: Start, days: int) -> None:
+    """The list is long and dated a day off, and it is read as far back as the create, by the remote's time."""
+    remote.skew = timedelta(days=days)
+    lab = start()
+    create = remote._create
+
+    def unanswered(request: Any) -> bytes:
+        import json
+
+        create(json.loads(request.body))
+        del remote.on["POST /batches"]
+        return remote.reply(504, {"error": {"message": "no answer in time"}})
+
+    remote.on["POST /batches"] = unanswered
+    lab.apply("-y", "--wait", "30s")
+    assert len(remote.created) == 1
+
+
+def test_a_pause_taken_under_a_wrong_clock_ends(remote: LookAlike, start: Start) -> None:
+    """A record says "not before tomorrow" of a pause of a second: our clock was a day ahead when it was written."""
+    from runner.state.disk import DiskStore
+
+    lab = start(", defer_s: 1")
+    remote.on["POST /batches"] = remote.refuse(429, "queue is full")
+    lab.apply("-y", "--wait", "1s", code=3)
+    (record,) = record_of(lab.root)
+    assert record["stage"] == "deferred"
+    store = DiskStore(lab.root / ".runner" / "state")
+    ((key, document),) = store.list("batch/")
+    store.write({key: {**document, "not_before": "2099-01-01T00:00:00+00:00"}})
+    store.close()
+    remote.on.clear()
+    lab.apply("-y", "--wait", "30s")
+    assert [row["answer"] for row in lab.results()] == ["from batch_1"] * 2
+
+
+def some_404s(remote: LookAlike, times: int) -> Callable[[Any], bytes | None]:
+    left = [None] * times
+    return lambda request: remote.reply(404, {"error": {"message": "not yet"}}) if left and not left.pop() else None
+
+
+# -- words
+
+
+@pytest.mark.parametrize("word", ["queued", "Pending", "processing", "in-progress"])
+def test_usual_words_are_known(remote: LookAlike, start: Start, word: str) -> None:
+    remote.life = lambda batch, polls: (
+        {"status": word} if polls < 3 else {**remote.completed(batch), "status": "success"}
+    )
+    remote.lists = False
+    done = start().apply("-y", "--wait", "30s")
+    assert word not in done.stderr
+    assert "unknown" not in done.stderr
+
+
+def test_how_a_batch_stands_is_told(remote: LookAlike, start: Start) -> None:
+    """Overdue, being cancelled, a word nobody told us, and what the remote says beside it."""
+    lives: list[Mapping[str, Any]] = [
+        {"status": "in_progress", "expires_at": remote.now() - 3600},
+        {"status": "cancelling"},
+        {"status": "hibernating", "status_details": "no capacity until Monday"},
+    ]
+    remote.life = lambda batch, polls: lives[0]
+    lab = start()
+    lab.apply("-y", "--no-wait", code=3)
+    told = []
+    while lives:
+        told.append(lab.apply("-y", "--no-wait", code=3).stderr)
+        told[-1] += lab.run("plan", "specs/").stdout
+        lives.pop(0) if len(lives) > 1 else lives.clear()
+        if not lives:
+            break
+    overdue, cancelling, odd = told
+    assert "answers  overdue" in overdue
+    assert "answers  cancelling" in cancelling
+    assert "being cancelled" in cancelling
+    assert "answers  hibernating" in odd
+    assert "no capacity until Monday" in odd

@@ -18,6 +18,16 @@ _ENDED_AT = {
     Phase.EXPIRED: "expired_at",
     Phase.CANCELLED: "cancelled_at",
 }
+# How others spell the same states: `queue` and `job` APIs that were made to look alike [observed in public issues].
+_USUAL = {
+    **dict.fromkeys(("queued", "in_queue", "pending", "created", "submitted", "waiting", "accepted"), Phase.VALIDATING),
+    **dict.fromkeys(("running", "processing", "inprogress", "started", "active"), Phase.RUNNING),
+    **dict.fromkeys(("complete", "success", "succeeded", "successful", "done", "finished"), Phase.COMPLETED),
+    **dict.fromkeys(("error", "errored", "failure", "rejected", "invalid"), Phase.FAILED),
+    **dict.fromkeys(("timeout", "timed_out", "timedout"), Phase.EXPIRED),
+    **dict.fromkeys(("canceling", "stopping", "aborting"), Phase.CANCELLING),
+    **dict.fromkeys(("canceled", "stopped", "aborted"), Phase.CANCELLED),
+}
 _MOST = 10**15  # of whatever is counted: no remote has more, and more does not fit where counts are kept
 _DIGITS = 16
 _WINDOW_DIGITS = 9
@@ -62,17 +72,22 @@ def observed_of(answer: Any, profile: Profile) -> Observed:
         input_ref=text_in(raw, "input_file_id"),
         result_files=_files_in(raw),
         results_are_final=_results_are_final(raw, phase, counts),
-        failure=failure_in(raw.get("errors"), profile) if phase is Phase.FAILED else None,
+        stall=_details_in(raw) if not phase.has_ended else "",
+        failure=_failure_of(raw, profile) if phase is Phase.FAILED else None,
         input_tokens=_tokens(usage, "input_tokens", "prompt_tokens"),
         output_tokens=_tokens(usage, "output_tokens", "completion_tokens"),
     )
 
 
 def phase_of(raw_status: str, profile: Profile) -> Phase:
-    """By the profile's words, whatever their case; a word nobody told us is UNKNOWN, never an end."""
-    word = raw_status.strip().lower()
-    found = next((phase for raw, phase in profile.status_map.items() if raw.lower() == word), None)
-    return Phase(found) if found else Phase.UNKNOWN
+    """By the profile's words, whatever their case, else by usual ones; any other is UNKNOWN, never an end."""
+    word = _spelled(raw_status)
+    found = next((phase for raw, phase in profile.status_map.items() if _spelled(raw) == word), None)
+    return Phase(found) if found else _USUAL.get(word, Phase.UNKNOWN)
+
+
+def _spelled(word: str) -> str:
+    return word.strip().lower().replace("-", "_").replace(" ", "_")
 
 
 def _files_in(raw: Mapping[str, Any]) -> tuple[ResultFile, ...]:
@@ -83,14 +98,16 @@ def _files_in(raw: Mapping[str, Any]) -> tuple[ResultFile, ...]:
 def _results_are_final(raw: Mapping[str, Any], phase: Phase, counts: Counts | None) -> bool:
     """False while an ended batch owes us a file.
 
-    A batch can read `completed` for a moment before the id of its output is there. It is owed one when rows
-    succeeded; without counts, when there is no file at all. Nothing is owed once 0 of N rows succeeded.
+    A batch can read `completed` for a moment before the ids of its files are there, and name the one before the other.
+    It owes an output where rows succeeded, and a file of errors where rows failed; without counts, any file at all.
+    Counts may be wrong, so what is owed is only waited for, and not for ever: lines for all rows settle it.
     """
-    if not phase.has_ended or phase is Phase.FAILED or text_in(raw, "output_file_id"):
+    if not phase.has_ended or phase is Phase.FAILED:
         return True
+    has_output, has_errors = bool(text_in(raw, "output_file_id")), bool(text_in(raw, "error_file_id"))
     if counts is not None and counts.total > 0:
-        return counts.completed == 0
-    return phase is not Phase.COMPLETED or bool(text_in(raw, "error_file_id"))
+        return (has_output or counts.completed == 0) and (has_errors or counts.failed == 0)
+    return has_output or has_errors or phase is not Phase.COMPLETED
 
 
 def _counts_in(raw: Mapping[str, Any], profile: Profile) -> Counts | None:
@@ -181,6 +198,21 @@ def failure_in(errors: Any, profile: Profile) -> Failure:
     found = [_failure(error, profile) for error in _listed(errors)]
     known = (failure for failure in found if failure.kind is not FailureKind.OTHER)
     return next(known, found[0] if found else Failure(FailureKind.OTHER, "", "the remote gave no reason"))
+
+
+def _failure_of(raw: Mapping[str, Any], profile: Profile) -> Failure:
+    """The reasons a failed batch gives, or else the details of its status."""
+    failure = failure_in(raw.get("errors"), profile)
+    details = _details_in(raw)
+    return failure if raw.get("errors") or not details else Failure(failure.kind, failure.code, details)
+
+
+def _details_in(raw: Mapping[str, Any]) -> str:
+    """What some remotes say beside the word of a status; empty where they say nothing."""
+    details = raw.get("status_details")
+    if isinstance(details, Mapping):
+        details = details.get("message") or details.get("reason") or (dict(details) if details else "")
+    return plain(str(details)) if details else ""
 
 
 def _listed(errors: Any) -> Sequence[Any]:

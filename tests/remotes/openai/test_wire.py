@@ -60,7 +60,7 @@ def test_all_fields() -> None:
         ("completed", "o", None, (3, 3, 0), True),
         ("completed", "o", "e", (3, 2, 1), True),
         ("completed", None, "e", (3, 0, 3), True),  # all rows failed
-        ("completed", None, None, (3, 0, 3), True),
+        ("completed", None, None, (3, 0, 3), False),
         ("completed", None, None, (3, 3, 0), False),  # the id is still to come
         ("completed", None, "e", (3, 2, 1), False),
         ("completed", "", "", (3, 2, 1), False),
@@ -93,7 +93,7 @@ def test_when_results_are_final(
         ("VALIDATING", Phase.VALIDATING),
         ("Completed", Phase.COMPLETED),
         (" cancelled ", Phase.CANCELLED),
-        ("in_queue", Phase.UNKNOWN),
+        ("in_queue", Phase.VALIDATING),
         ("ended", Phase.UNKNOWN),
         ("", Phase.UNKNOWN),
     ],
