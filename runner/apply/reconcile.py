@@ -234,6 +234,7 @@ def _observe(session: Session, refusal: Refusal) -> Polled:
     errors += again.errors
     sweep_twins(session, session.records.batches(), looks)
     recover.stop_latecomers(session, looks)
+    recover.count_overlaps(session, looks)
     for batch in batches:
         if (sight := looks.sights.get(batch.key)) is not None:
             current = session.records.batch(batch.key) or batch

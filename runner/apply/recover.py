@@ -103,6 +103,7 @@ def _search(session: Session, name: str) -> int:
     looks = Looks(listed=[(provider, seen) for seen in listed])
     sweep_twins(session, session.records.batches(), looks)
     stop_latecomers(session, looks)
+    count_overlaps(session, looks)
     if not is_all:
         return adopted  # the next search begins where this one did
     record = session.records.project()
@@ -118,19 +119,74 @@ def _search(session: Session, name: str) -> int:
 def keys_not_on_record(session: Session, provider: Provider, batches: Sequence[Batch]) -> bytes:
     """What remote batches of ours that are not on record hold, as far back as the creates of these that were put off.
 
-    Another clone, or a state that was lost, may have sent them. Raises RemoteError where the remote cannot be searched.
+    Another clone, or a state that was lost, may have sent them. What was listed when this remote was searched last is
+    known. Raises RemoteError where the remote cannot be searched.
     """
     if not provider.card.search.can_list or session.shown(provider.origin).lists is False:
         return b""
     known = _known(session.records.batches()).union(*(batch.refused for batch in batches))
     projects = {batch.project for batch in batches}
+    record = session.records.project()
+    searched = record.searched_at.get(str(provider.origin)) if record else None
+    since = min([*(batch.intent_at for batch in batches), *filter(None, [searched])]) - CLOCK_SLACK
     held = []
-    for seen in provider.identified(list(provider.batches(min(batch.intent_at for batch in batches) - CLOCK_SLACK))):
+    for seen in provider.identified(list(provider.batches(since))):
         if seen.remote_id in known or seen.is_refusal or not any(provider.is_of(name, seen) for name in projects):
             continue
-        keys, _ = _keys_held(session, provider, seen)
-        held.append(keys or b"")
+        keys = _keys_met(session, provider, seen)
+        if keys is not None and _is_as_stamped(seen, keys):  # else a search would leave it alone
+            held.append(keys)
     return union(held)
+
+
+def count_overlaps(session: Session, looks: Looks) -> None:
+    """Count what batches of other clones hold of the same requests, by the requests themselves and not by labels.
+
+    Two clones whose rows differ by one, or that cut them otherwise, send other sets under other labels. Both are paid
+    for, and both go on: each holds something that the other does not.
+    """
+    recorded = [entry for entry in session.recorded().batches if not entry.batch.is_wave]
+    known = _known(entry.batch for entry in recorded).union(*(entry.batch.refused for entry in recorded))
+    known.update(remote_id for entry in recorded for remote_id in entry.batch.overlaps)
+    marks = {adoption.mark_of(entry.batch) for entry in recorded}  # of the same create: a duplicate, or late
+    for provider, seen in looks.listed:
+        if seen.remote_id in known or seen.is_refusal or seen.continued_from or adoption.mark_in(seen) in marks:
+            continue
+        try:
+            [named] = provider.identified([seen])
+            ours = provider.is_of(session.project.name, named)
+            keys = _keys_met(session, provider, named) if ours else None
+        except RemoteError:
+            continue  # the next pass looks again
+        if keys is None:
+            continue
+        for entry in recorded:
+            held = answered(entry.index) if entry.index else entry.keys
+            is_there = bool(entry.batch.remote_id) and entry.batch.origin == provider.origin
+            if is_there and (overlap := common(held, keys)):
+                current = session.records.batch(entry.batch.key) or entry.batch
+                session.records.save(current.but(overlaps={**current.overlaps, seen.remote_id: overlap}))
+                session.reporter.warn(
+                    f"{current.owner}: `{seen.remote_id}`, which was not sent from here, holds {overlap:,} of the "
+                    f"requests of `{current.remote_id}` too: they are paid for twice"
+                )
+
+
+def _keys_met(session: Session, provider: Provider, seen: Observed) -> bytes | None:
+    """The keys of a remote batch of ours that is not on record: read once, since nothing of them ever changes."""
+    record = session.records.project()
+    if record is not None and (name := record.met.get(seen.remote_id)):
+        return session.objects.read_set(name)
+    keys, _ = _keys_held(session, provider, seen)
+    record = session.records.project()
+    if keys is not None and record is not None and not seen.continued_from:
+        met = {**record.met, seen.remote_id: session.objects.write_set(keys)}
+        session.records.save(replace(record, met=met))
+    return keys
+
+
+def _is_as_stamped(seen: Observed, keys: bytes) -> bool:
+    return hashlib.sha256(keys).hexdigest().startswith(seen.stamp.get("runner_set", ""))
 
 
 def _listed(session: Session, provider: Provider, since: datetime | None) -> list[Observed] | None:
@@ -226,7 +282,7 @@ def _adopt(
     if not common(wanted, keys):
         return Found.NOT_YET if common(in_flight, keys) else Found.LEFT
     sha256 = hashlib.sha256(keys).hexdigest()
-    if not sha256.startswith(seen.stamp.get("runner_set", "")):
+    if not _is_as_stamped(seen, keys):
         session.reporter.warn(f"`{seen.remote_id}` carries our stamp over other requests: it is left alone")
         return Found.LEFT
     project = session.records.project()

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from runner.apply import waves
 from runner.apply.collect import refuse
+from runner.apply.recover import keys_not_on_record
 from runner.apply.session import Session
 from runner.apply.settle import settle
 from runner.apply.submission import submission_of
@@ -20,7 +21,7 @@ from runner.job import lifecycle
 from runner.job.capabilities import Search
 from runner.job.desired import Desired
 from runner.job.observed import Failure, FailureKind, Observed
-from runner.job.packed import keys_of
+from runner.job.packed import common, keys_of
 from runner.job.recorded import Batch, ProjectRecord
 from runner.plan import adoption, guard
 from runner.plan.change import Submission
@@ -58,7 +59,26 @@ def _send(session: Session, provider: Provider, job: Desired, submission: Submis
         upload = _upload(session, provider, intent, path)
     finally:
         path.unlink(missing_ok=True)
-    return create(session, provider, intent.but(upload_ref=upload.ref, uploaded_at=session.clock.now()))
+    intent = intent.but(upload_ref=upload.ref, uploaded_at=session.clock.now())
+    if _is_held_elsewhere(session, provider, intent):
+        dropped = lifecycle.dropped(intent, "another batch holds some of its requests")
+        session.records.save(dropped)
+        session.reporter.step(
+            f"{intent.owner}: {dropped.trouble}, which was sent meanwhile; what is left is planned anew"
+        )
+        return dropped
+    return create(session, provider, intent)
+
+
+def _is_held_elsewhere(session: Session, provider: Provider, batch: Batch) -> bool:
+    """Whether another clone has sent some of these requests since the remote was searched.
+
+    Rendering and uploading take minutes; one list more makes the time in which both pay that of one call.
+    """
+    if provider.card.is_free:
+        return False
+    held = keys_not_on_record(session, provider, [batch])
+    return bool(held) and bool(common(session.objects.read(f"{batch.key}/keys", batch.keys_sha256), held))
 
 
 def _continue(session: Session, provider: Provider, job: Desired, submission: Submission) -> Batch:

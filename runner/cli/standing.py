@@ -45,6 +45,7 @@ class JobStanding:
     shared: int
     output: str
     written_at: datetime | None
+    paid_twice: int = 0  # requests that a batch of another clone holds too
     possible_duplicates: int = 0  # requests that were sent again though an earlier try may have been accepted
     flawed_ok: Mapping[str, int] = field(default_factory=dict)  # among `ok`, by `finish`: answers that are none
     spent: Spent = Spent()
@@ -113,6 +114,7 @@ def job_standing(job: JobPlan, record: JobRecord | None, asked: Sequence[Batch |
         output=record.output if record and written_at else "",
         written_at=written_at,
         possible_duplicates=possible_duplicates(job.address, asked),
+        paid_twice=paid_twice(job.address, asked),
         flawed_ok=record.flaws if record and not record.flawed_object else {},
         spent=spent_by(job.address, asked),
     )
@@ -129,6 +131,16 @@ def possible_duplicates(address: str, asked: Sequence[Batch | Retry]) -> int:
     return sum(one.possible_duplicates for one in mine)
 
 
+def paid_twice(address: str, asked: Sequence[Batch | Retry]) -> int:
+    """How many requests of a job are in batches that another clone sent, too."""
+    return sum(sum(one.overlaps.values()) for one in asked if isinstance(one, Batch) and one.owner == address)
+
+
+def twice(number: int) -> str:
+    """The same in words."""
+    return f"{voice.count(number, 'request')} paid for twice: a batch that was not sent from here holds them too"
+
+
 def maybe_twice(number: int) -> str:
     """The same in words."""
     many = voice.count(number, "possible duplicate")
@@ -141,6 +153,7 @@ def text_of(view: StatusView) -> str:
     for job in view.jobs:
         lines.append(_job_line(job))
         lines += [f"  ! {maybe_twice(job.possible_duplicates)}"] if job.possible_duplicates else []
+        lines += [f"  ! {twice(job.paid_twice)}"] if job.paid_twice else []
     if (words := spent_words(view.spent)) and len(view.jobs) > 1:
         lines += ["", f"All jobs of the project: {words}"]
     if view.batches:

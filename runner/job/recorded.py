@@ -112,6 +112,7 @@ class Batch(msgspec.Struct, frozen=True):
     estimated_usd: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    overlaps: dict[str, int] = {}  # by remote id, requests that a batch of another clone holds too: paid twice
     candidates: tuple[str, ...] = ()  # remote ids that may have come of it: nothing at the remote says whose they are
     schema: int = SCHEMA
 
@@ -198,6 +199,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     left: dict[str, list[str]] = {}  # by origin, key sets of batches of ours that nobody wanted when they were found
     left_by: dict[str, Left] = {}  # by key set, as far as a batch said whose it was
     shown: dict[str, Shown] = {}  # by origin, what its batches were seen to show
+    met: dict[str, str] = {}  # by remote id, the key set of a batch of ours that is not on record
     accepted_origins: dict[str, list[str]] = {}  # provider -> origins whose answers count
     generation: int = 0
     next_sequence: int = 1

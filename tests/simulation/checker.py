@@ -33,7 +33,7 @@ def twins_of(history: History) -> set[str]:
         twin
         for applier in history.appliers
         for batch in SimulatedRecords(applier.store).batches()
-        for twin in batch.twins
+        for twin in (*batch.twins, *batch.overlaps)
     }
 
 
