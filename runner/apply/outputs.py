@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from runner.apply import keep
 from runner.apply.session import Session
 from runner.job.desired import Desired
 from runner.job.outcomes import Unsettled
@@ -56,6 +57,7 @@ class Rewrite:
     address: str
     output: str
     drift: Drift
+    keeps: str = ""  # what is left as it is, in words
 
 
 def rewrites(session: Session, plan: Plan, recorded: Recorded) -> list[Rewrite]:
@@ -67,7 +69,8 @@ def rewrites(session: Session, plan: Plan, recorded: Recorded) -> list[Rewrite]:
         record = recorded.jobs.get(job.address)
         drift = _drift(session, job, rows, record[0] if record else None, recorded)
         if drift is not None:
-            found.append(Rewrite(job.address, job.output, drift))
+            keeps = keep.foretold(session, job, record[0] if record else None)
+            found.append(Rewrite(job.address, job.output, drift, keeps))
     return found
 
 
@@ -93,9 +96,10 @@ def _drift(session: Session, job: Desired, rows: JobRows, record: JobRecord | No
     seen = stamp_of(path, job.output)
     if seen == record.output_stamp:
         return None
-    if is_folder(job.output) and stamp.files_in(seen) < stamp.files_in(record.output_stamp):
-        return Drift.MISSING
-    return Drift.EDITED
+    if is_folder(job.output):
+        has_less = stamp.files_in(seen) < stamp.files_in(record.output_stamp)
+        return Drift.MISSING if has_less else Drift.EDITED
+    return Drift.EDITED if keep.is_changed(path, record) else None
 
 
 def is_folder(output: str) -> bool:
@@ -137,7 +141,11 @@ def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) ->
     entries = _sources(job, rows, recorded)
     sources = [_source(session, entry) for entry in entries]
     spec = _spec_of(session, job.address)
-    with _writer(session, spec) as writer:
+    path = session.outputs_root / job.output
+    before = recorded.jobs[job.address][0] if job.address in recorded.jobs else None
+    if before is not None and before.output != job.output:
+        before = None
+    with keep.keeping(path, session.outputs_root, before) as kept, _writer(session, spec) as writer:
         accounting = merge(
             session.compiled[job.address].rows(),
             locate(job.keys, sources),
@@ -147,7 +155,10 @@ def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) ->
             wanted=wanted_of(spec),
             is_strict=spec.strict_answers,
         ).with_bad(job.bad)
-    path = session.outputs_root / job.output
+    if kept:
+        session.reporter.warn(f"{job.address}: `{job.output}` was changed since it was written: kept as `{kept[0]}`")
+    if isinstance(writer, folder.FolderWriter) and writer.told:
+        session.reporter.warn(f"{job.address}: `{job.output}`: {writer.told}")
     session.records.save(_record(session, job, rows, recorded, accounting, path))
     return accounting
 
@@ -269,6 +280,7 @@ def _record(
         keys_object=session.objects.write_set(session.keys_of(job)),
         rows=job.rows,
         output=job.output,
+        output_sha256="" if is_folder(job.output) else keep.sha256_of(path),
         output_stamp=stamp_of(path, job.output),
         written_sha256=made_of(session, job, rows, recorded),
         ok=accounting.ok,

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from runner.apply.desire import compile_all, desire
+from runner.apply.keep import judged
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
 from runner.apply.session import Session
@@ -56,7 +57,7 @@ def opened(
             reporter.warn(note)
         if consent is not None:
             _ask(project, remotes, consent)
-        yield Session(
+        session = Session(
             project=project,
             desired=desire(project, compiled, remotes),
             compiled=compiled,
@@ -69,6 +70,8 @@ def opened(
             stop=stop,
             poll_seconds=poll_seconds,
         )
+        session.desired = judged(session)
+        yield session
     finally:
         remotes.close()
         store.close()
@@ -116,6 +119,7 @@ def rehearsing(
                 stop=stop,
                 shadow=shadow,
             )
+            session.desired = judged(session)
             yield session, remotes
         finally:
             remotes.close()

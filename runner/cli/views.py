@@ -97,7 +97,11 @@ def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None, i
     if equal and lines:
         lines.append(_equal(equal, job))
     if rewrite is not None:
-        lines.append(LineView("~", "rewrite", f"`{rewrite.output}`", str(rewrite.drift)))
+        lines.append(
+            LineView(
+                "~", "rewrite", f"`{rewrite.output}`", "; ".join(filter(None, (str(rewrite.drift), rewrite.keeps)))
+            )
+        )
     counts = job.counts
     return JobView(
         job.address,

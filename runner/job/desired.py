@@ -39,6 +39,7 @@ class Desired(msgspec.Struct, frozen=True):
     budget_usd: float | None = None
     protect: bool = False
     is_strict: bool = False  # an answer that is none (cut, refused, ...) is an error
+    in_the_way: str = ""  # what stands where the output goes and is not ours, with the way out
     bad: int = 0  # rows that cannot become requests, left out as the specs allow: errors that nothing is sent for
     barred: str = ""  # why nothing may be sent to the provider from this machine; empty where all may
     unbar: tuple[str, ...] = ()  # the exact commands that allow it

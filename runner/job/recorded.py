@@ -154,6 +154,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     keys_object: str  # name of the object that holds its sorted key set
     rows: int
     output: str = ""
+    output_sha256: str = ""  # of a table as we wrote it
     output_stamp: str = ""  # size, mtime and inode of the output as we wrote it
     written_sha256: str = ""  # what the output was made of: wanted rows and the indexes shown
     ok: int = 0

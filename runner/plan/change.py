@@ -61,11 +61,13 @@ class Reason(StrEnum):
     NOT_ALLOWED = "nobody allowed it on this machine"
     IN_SYNC = "in sync"
     SHARED = "asked by another job"
+    IN_THE_WAY = "what is there is not ours to write over"
     NOBODY_WANTS = "in flight, and no spec wants it any more"
 
 
 HOLDS_BACK = frozenset(
     (
+        Reason.IN_THE_WAY,
         Reason.OTHER_ORIGIN,
         Reason.NOTHING_FINISHED,
         Reason.OVER_BUDGET,

@@ -245,6 +245,8 @@ def _counts(rows: JobRows) -> Counts:
 def _blocks(job: Desired, rows: JobRows) -> list[Change]:
     """Rows that wait for a person, with the way out."""
     blocks = []
+    if job.in_the_way:
+        blocks.append(Change(Action.BLOCK, Reason.IN_THE_WAY, detail=job.in_the_way))
     retry = f"runner retry {job.address}"
     if unknown := rows.counts[Row.UNKNOWN]:
         ways = (f"runner state resolve {job.address}", retry)

@@ -38,6 +38,7 @@ from runner.results.names import RESULTS
 from runner.results.parquet import pyarrow_of
 from runner.results.splice import Merged
 
+_LOOKED_AT = 100  # lines before a table is taken for somebody else's
 SHOWN = 5  # damaged lines that are named
 MOST_ORIGINS = 64  # of one file, each with an open file of its own
 BATCH = "adopted"  # stands for the batch where a line names none
@@ -177,6 +178,23 @@ class _Shelf:
 
     def close(self) -> None:
         self._stage.close()
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a table reads as results of ours: one of its first lines does, or it has our columns and no line.
+
+    Raises UsageError for another suffix, RunnerError without pyarrow, OSError.
+    """
+    lines = 0
+    for lines, (_, line) in enumerate(_own_lines(path), 1):  # counted
+        try:
+            parse.read_own(line)
+        except parse.Unreadable:
+            if lines == _LOOKED_AT:
+                return False
+            continue
+        return True
+    return not lines
 
 
 def _results_in(folder: Path) -> Path:

@@ -22,7 +22,7 @@ from runner.results.export import JsonlWriter
 from runner.results.kinds import TEXT
 from runner.results.merge import Writer
 from runner.results.names import RESULTS, Names, shown
-from runner.results.ours import Ours, Paths
+from runner.results.ours import Listed, Ours, Paths, told
 from runner.results.splice import Merged
 from runner.results.transcript import content_of
 from runner.results.tree import Found, Tree
@@ -48,8 +48,8 @@ def writer_for(folder: Path, root: Path, names: Names) -> Iterator[Writer]:
         with whole(top / RESULTS, keeps_equal=True) as out:
             writer = FolderWriter(out, tree, ours, names, folder)
             yield writer
-            writer.finish()
-        ours.forget()
+            orphans = writer.finish()
+        ours.forget(orphans)
 
 
 class FolderWriter:
@@ -65,6 +65,9 @@ class FolderWriter:
         self._wanted = Paths()
         self._rows = 0
         self._strangers: list[str] = []
+        self._edited: list[str] = []
+        self._contents = Paths()  # digests of the transcripts that are there now
+        self.told = ""  # what was left as it is, in words
 
     def write(self, merged: Merged) -> None:
         self._lines.write(self._table.stepped(merged))
@@ -77,37 +80,58 @@ class FolderWriter:
         content = content_of(line, self._names.suffix)
         if content is None:
             return NULL, NULL
-        self._put(name, content)
-        return _encode(name), b'"%b"' % hashlib.sha256(content).hexdigest().encode()
+        digest = hashlib.sha256(content).hexdigest()
+        self._put(name, content, digest)
+        return _encode(name), b'"%b"' % digest.encode()
 
     def summary(self) -> str:
         return ""
 
-    def _put(self, name: str, content: bytes) -> None:
+    def _put(self, name: str, content: bytes, sha256: str) -> None:
         is_ours = self._ours.claim(name)
+        self._contents.add(sha256)
         match self._tree.compare(name, content):
             case Found.SAME:
                 return
             case Found.NOTHING:
                 if not is_ours:
-                    self._ours.note(name)
+                    self._ours.note(name, sha256)
                 self._tree.write(name, content)
             case Found.OTHER if is_ours:
-                self._tree.write(name, content)
+                self._replace(name, content, sha256)
             case _:
                 self._strangers.append(name)
 
-    def finish(self) -> None:
-        """Remove what is out of date. Raises DataError where not all could be written."""
+    def _replace(self, name: str, content: bytes, sha256: str) -> None:
+        """Write over a transcript of ours. What a person made of it stays: here if we would say what we said before,
+        else beside."""
+        if not self._ours.wrote(name, self._tree.sha256_of(name)):
+            self._edited.append(name)
+            if self._ours.wrote(name, sha256):
+                return
+            self._tree.set_aside(name)
+        self._tree.write(name, content)
+
+    def finish(self) -> list[Listed]:
+        """Remove what is there under another name now; the transcripts of ours that nobody wants any more.
+
+        Raises DataError where not all could be written.
+        """
         if self._strangers:
             raise self._in_the_way()
+        orphans = []
         for listed in self._ours.left():
             name = listed.transcript or ""
-            if not name.endswith(self._names.suffix) or listed.file not in self._wanted:
+            there = self._tree.sha256_of(name)
+            if there is None:
                 continue
-            # Of a recording that has no answer now, or that goes by another name
-            if listed.sha256 and self._tree.sha256_of(name) == listed.sha256:
+            is_here = listed.file in self._wanted and name.endswith(self._names.suffix) and there in self._contents
+            if is_here and there == listed.sha256:
                 self._tree.remove(name)
+            else:
+                orphans.append(listed)
+        self.told = told(self._edited, [listed.transcript or "" for listed in orphans])
+        return orphans
 
     def _in_the_way(self) -> DataError:
         first, count = self._strangers[0], len(self._strangers)

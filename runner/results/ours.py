@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import os
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
 from runner.errors import DataError
+from runner.files import whole
 from runner.job.packed import KEY_BYTES, Sorter
 from runner.results.lines import scan
-from runner.results.names import RESULTS
+from runner.results.names import RESULTS, shown
 from runner.results.parse import NOT_SO
 
 _WRITTEN = "._results.written"
@@ -53,20 +54,31 @@ class Ours:
         """Raises DataError where the folder has a `_results.jsonl` that is not ours, OSError."""
         self._folder = folder
         self._notes = -1
-        sorter = Sorter()
-        for listed in self._noted():
-            if listed.transcript:
-                sorter.add(name_key(listed.transcript))
+        names, contents = Sorter(), Sorter()
         for listed in self.listed():
             if listed.transcript:
-                sorter.add(name_key(listed.transcript))
-        self._keys = sorter.sorted()
+                names.add(name_key(listed.transcript))
+                if listed.sha256:
+                    contents.add(name_key(f"{listed.transcript}\0{listed.sha256}"))
+        self._keys = names.sorted()
+        self._contents = contents.sorted()
         self._is_claimed = bytearray(len(self._keys) // KEY_BYTES)
         self._unclaimed = len(self._is_claimed)
 
     def listed(self) -> Iterator[Listed]:
-        """The lines of `_results.jsonl`, those that can be read."""
-        path = self._folder / RESULTS
+        """The lines of `_results.jsonl`, those that can be read, and what was noted beside it."""
+        yield from self._noted()
+        yield from self.lines_in(self._folder)
+
+    @staticmethod
+    def was_begun(folder: Path) -> bool:
+        """Whether we wrote something into a folder, be it that we did not come to the end."""
+        return (folder / _WRITTEN).is_file()
+
+    @staticmethod
+    def lines_in(folder: Path) -> Iterator[Listed]:
+        """The lines of `_results.jsonl` alone. Raises DataError where it is not ours."""
+        path = folder / RESULTS
         if not os.path.lexists(path):
             return
         ours = strangers = 0
@@ -96,6 +108,10 @@ class Ours:
         self._is_claimed[at] = True
         return True
 
+    def wrote(self, name: str, sha256: str | None) -> bool:
+        """Whether content of this digest was written under a name by us."""
+        return sha256 is not None and _find(self._contents, name_key(f"{name}\0{sha256}")) >= 0
+
     def left(self) -> Iterator[Listed]:
         """Lines whose transcript was not claimed."""
         if not self._unclaimed:
@@ -106,15 +122,22 @@ class Ours:
                 if at >= 0 and not self._is_claimed[at]:
                     yield listed
 
-    def note(self, name: str) -> None:
+    def note(self, name: str, sha256: str) -> None:
         """Write down that a file which is about to appear is ours. It is enough that it outlives this process."""
         if self._notes < 0:
             self._notes = os.open(self._folder / _WRITTEN, _NOTE, 0o644)
-        os.write(self._notes, msgspec.json.encode(Listed(transcript=name)) + b"\n")
+        os.write(self._notes, msgspec.json.encode(Listed(transcript=name, sha256=sha256)) + b"\n")
 
-    def forget(self) -> None:
-        """Drop the notes: `_results.jsonl` lists everything now."""
-        (self._folder / _WRITTEN).unlink(missing_ok=True)
+    def forget(self, orphans: Sequence[Listed]) -> None:
+        """Drop the notes: `_results.jsonl` lists everything now, but for the orphans, which stay known as ours."""
+        path = self._folder / _WRITTEN
+        if orphans:
+            with whole(path, keeps_equal=True) as out:
+                for one in orphans:
+                    out.write(msgspec.json.encode(Listed(file=one.file, transcript=one.transcript, sha256=one.sha256)))
+                    out.write(b"\n")
+        else:
+            path.unlink(missing_ok=True)
 
     def _noted(self) -> Iterator[Listed]:
         path = self._folder / _WRITTEN
@@ -151,6 +174,18 @@ class Paths:
         if self._keys is None:
             self._keys = self._sorter.sorted()
         return _find(self._keys, name_key(path)) >= 0
+
+
+def told(edited: Sequence[str], orphans: Sequence[str]) -> str:
+    """What is left as it is in a folder, in words; empty where that is nothing."""
+    parts = []
+    if edited:
+        what = "1 transcript that was edited" if len(edited) == 1 else f"{len(edited):,} transcripts that were edited"
+        parts.append(f"{what} stay as they are, such as `{shown(edited[0])}`; delete one to have it written again")
+    if orphans:
+        what = "1 transcript" if len(orphans) == 1 else f"{len(orphans):,} transcripts"
+        parts.append(f"{what} that this job no longer writes stay, such as `{shown(orphans[0])}`")
+    return "; ".join(parts)
 
 
 def _find(keys: bytes, key: bytes) -> int:

@@ -18,6 +18,7 @@ _BESIDE = "._transcript.part"  # at the top; one writer at a time
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_BACKUPS = 1000
 _NO_FILE = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)  # a link, something below a file, a device
 
 
@@ -88,6 +89,16 @@ class Tree:
             with suppress(OSError):
                 os.unlink(_BESIDE, dir_fd=self._top)
             raise
+
+    def set_aside(self, name: str) -> None:
+        """Give a file the first free name with `.bak` after it. Raises OSError."""
+        folder, last = self._enter(name, make=False), _last(name)
+        for number in range(1, _BACKUPS):
+            backup = f"{last}.bak{number if number > 1 else ''}"
+            with suppress(FileExistsError):
+                os.link(last, backup, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+                return
+        raise OSError(errno.EEXIST, f"there are {_BACKUPS:,} backups of it")
 
     def remove(self, name: str) -> None:
         """Remove a file. Raises OSError."""

@@ -146,6 +146,10 @@ def test_a_folder_is_written_once_and_again_when_somebody_touched_it(tmp_path: P
     assert drifts(here) == [Drift.MISSING]
     (tmp_path / "out/a.txt").write_text("edited")
     assert drifts(here) == [Drift.EDITED]
+    assert (tmp_path / "out/a.txt").read_text() == "edited"  # a person's correction stays
+    assert drifts(here) == []
+    (tmp_path / "out/a.txt").unlink()
+    assert drifts(here) == [Drift.MISSING]
     (tmp_path / "out" / RESULTS).unlink()
     assert drifts(here) == [Drift.MISSING]
     os.utime(tmp_path / "out/a.txt")
@@ -160,7 +164,7 @@ def test_patterns_that_name_transcripts_otherwise_write_them_again(tmp_path: Pat
     spec = session(tmp_path, "out/", ("calls/*.wav", "calls/deep/*.wav")).project
     here.project = spec
     assert drifts(here) == [Drift.ANSWERS]
-    assert set(heard.tree(tmp_path / "out")) == {"a.txt", "b.txt", RESULTS}
+    assert set(heard.tree(tmp_path / "out")) == {"a.txt", "b.txt", RESULTS}  # the same transcript, under a new name
     assert drifts(here) == []
 
 

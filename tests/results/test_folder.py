@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,10 @@ from runner.job.observed import Phase
 from runner.remotes.audio import Heard, Receipt, Recording, line_of
 from runner.results import stamp
 from runner.results.adopt import adopt_output
-from runner.results.names import RESULTS
+from runner.results.folder import FolderWriter, writer_for
+from runner.results.locate import Source, locate
+from runner.results.merge import merge
+from runner.results.names import RESULTS, Names
 
 from . import heard, made
 
@@ -68,13 +72,13 @@ def test_only_what_differs_is_written(tmp_path: Path, root: Path) -> None:
     before, stamped = inodes(root / "out"), stamp.of_folder(root / "out")
     write(root, spoken(tmp_path))
     assert inodes(root / "out") == before and stamp.of_folder(root / "out") == stamped
-    (root / "out/a.txt").write_text("hello and more")
+    (root / "out/a.txt").unlink()
     (root / "out/deep/b.txt").unlink()
     assert stamp.of_folder(root / "out") != stamped
-    assert stamp.files_in(stamp.of_folder(root / "out")) == 3
+    assert stamp.files_in(stamp.of_folder(root / "out")) == 2
     write(root, spoken(tmp_path))
     after = inodes(root / "out")
-    assert {name for name in after if after[name] != before[name]} == {"a.txt", "deep/b.txt"}
+    assert set(after) == set(before) and after["deep/c.txt"] == before["deep/c.txt"]
     assert (root / "out/a.txt").read_bytes() == b"hello"
 
 
@@ -102,19 +106,57 @@ def test_results_of_others_are_refused(tmp_path: Path, root: Path) -> None:
     assert set(heard.tree(root / "out")) == {RESULTS}
 
 
-def test_a_transcript_that_is_out_of_date_goes_if_it_is_provably_ours(tmp_path: Path, root: Path) -> None:
+def told_by(root: Path, source: Source, paths: Sequence[str] = PATHS) -> str:
+    """Write a folder; what is said to stay as it is."""
+    names = Names(("calls/**/*",), ".txt", lambda: iter(paths))
+    rows = [heard.row(path) for path in paths]
+    with writer_for(root / "out", root, names) as writer:
+        merge(rows, locate(b"".join(row.digest[:16] for row in rows), [source]), [source], writer)
+    assert isinstance(writer, FolderWriter)
+    return writer.told
+
+
+def test_a_transcript_without_an_answer_now_stays_and_is_told_of(tmp_path: Path, root: Path) -> None:
     write(root, spoken(tmp_path))
     (root / "out/deep/b.txt").write_text("edited by hand")
     failed = [made.line(path, error={"code": "failed"}) for path in PATHS]
-    write(root, heard.source(tmp_path / "raw2", PATHS, *failed))
-    assert set(heard.tree(root / "out")) == {"deep/b.txt", RESULTS}
+    said = told_by(root, heard.source(tmp_path / "raw2", PATHS, *failed))
+    assert said == "3 transcripts that this job no longer writes stay, such as `a.txt`"
+    assert {"a.txt", "deep/b.txt", "deep/c.txt"} < set(heard.tree(root / "out"))
+    assert (root / "out/deep/b.txt").read_text() == "edited by hand"
 
 
-def test_what_is_not_wanted_any_more_is_left(tmp_path: Path, root: Path) -> None:
+def test_what_is_not_wanted_any_more_stays_ours_and_is_told_of(tmp_path: Path, root: Path) -> None:
     write(root, spoken(tmp_path))
-    write(root, spoken(tmp_path), paths=PATHS[:1])
-    assert set(heard.tree(root / "out")) == {"a.txt", "deep/b.txt", "deep/c.txt", RESULTS}
+    for _ in range(2):
+        said = told_by(root, spoken(tmp_path), paths=PATHS[:1])
+        assert said == "2 transcripts that this job no longer writes stay, such as `deep/b.txt`"
+    assert set(heard.tree(root / "out")) == {"a.txt", "deep/b.txt", "deep/c.txt", RESULTS, "._results.written"}
     assert len(heard.lines(root / "out" / RESULTS)) == 1
+    write(root, spoken(tmp_path, "raw3", b="another answer"))  # wanted again, with another answer
+    assert (root / "out/deep/b.txt").read_bytes() == b"another answer"
+    assert set(heard.tree(root / "out")) == {"a.txt", "deep/b.txt", "deep/c.txt", RESULTS}
+
+
+def test_a_correction_stays_where_it_is(tmp_path: Path, root: Path) -> None:
+    write(root, spoken(tmp_path))
+    (root / "out/a.txt").write_text("hello, corrected")
+    for _ in range(2):
+        said = told_by(root, spoken(tmp_path))
+        assert said.startswith("1 transcript that was edited stay as they are, such as `a.txt`")
+        assert (root / "out/a.txt").read_text() == "hello, corrected"
+    (root / "out/a.txt").unlink()
+    assert told_by(root, spoken(tmp_path)) == ""
+    assert (root / "out/a.txt").read_bytes() == b"hello"
+
+
+def test_a_correction_is_kept_beside_another_answer(tmp_path: Path, root: Path) -> None:
+    write(root, spoken(tmp_path))
+    for number, name in enumerate(("deep/b.txt.bak", "deep/b.txt.bak2"), 2):
+        (root / "out/deep/b.txt").write_text(f"corrected {number}")
+        write(root, spoken(tmp_path, f"raw{number}", b=f"another answer {number}"))
+        assert (root / "out/deep/b.txt").read_text() == f"another answer {number}"
+        assert (root / "out" / name).read_text() == f"corrected {number}"
 
 
 def test_a_recording_that_goes_by_another_name_leaves_none_behind(tmp_path: Path, root: Path) -> None:
@@ -124,7 +166,7 @@ def test_a_recording_that_goes_by_another_name_leaves_none_behind(tmp_path: Path
     write(root, source, paths=paths)
     assert set(heard.tree(root / "out")) == {"a.flac.txt", "a.wav.txt", RESULTS}
     write(root, source, paths=paths[:1])
-    assert set(heard.tree(root / "out")) == {"a.txt", "a.wav.txt", RESULTS}
+    assert set(heard.tree(root / "out")) == {"a.txt", "a.wav.txt", RESULTS, "._results.written"}
     assert (root / "out/a.txt").read_text() == "calls/a.flac"
 
 
@@ -133,7 +175,7 @@ def test_transcripts_of_another_format_are_left(tmp_path: Path, root: Path) -> N
     write(root, spoken(tmp_path), kind="srt")
     assert set(heard.tree(root / "out")) == {
         f"{name}{end}" for name in ("a", "deep/b", "deep/c") for end in (".txt", ".srt")
-    } | {RESULTS}
+    } | {RESULTS, "._results.written"}
 
 
 def test_links_are_never_written_through(tmp_path: Path, root: Path) -> None:

@@ -1,0 +1,192 @@
+"""What stands where an output goes, and is not ours to write over: told before anything is sent, and kept.
+
+Ours is what the record says we wrote there, and, in a fresh clone, what reads as results of ours. Anything else blocks
+its job. What was ours and was changed since is kept: a table under another name, a corrected transcript where it is.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from runner.apply.session import Session
+from runner.errors import DataError, RunnerError
+from runner.job.desired import Desired
+from runner.job.project import AudioJob
+from runner.job.recorded import JobRecord
+from runner.results import adopt, ours, stamp
+from runner.results.transcript import SUFFIXES
+
+_BACKUPS = 1000
+
+
+def judged(session: Session) -> list[Desired]:
+    """The jobs, those with something in their way saying so."""
+    records = session.records.jobs()
+    return [
+        replace(job, in_the_way=found) if (found := _in_the_way(session, job, records)) else job
+        for job in session.desired
+    ]
+
+
+def _in_the_way(session: Session, job: Desired, records: Mapping[str, JobRecord]) -> str:
+    """Why the output of a job may not be written, with the way out; empty where it may."""
+    path = session.project.root / job.output
+    if not os.path.lexists(path):
+        return ""
+    mine = records.get(job.address)
+    if mine is not None and mine.output == job.output and mine.written_sha256:
+        return ""
+    for record in records.values():
+        if record.output == job.output and record.written_sha256 and record.address != job.address:
+            return _of_other_specs(session, record)
+    found = _strangers_in(path, _recordings(session, job)) if job.output.endswith("/") else _strange_table(path)
+    return f"{found}; move it away, or choose another `output` at {job.declared_at}" if found else ""
+
+
+def _of_other_specs(session: Session, record: JobRecord) -> str:
+    """A file that a job of this state wrote: nobody's any more, unless that job is in specs that were not read."""
+    if record.declared_in in session.project.files or not (session.project.root / record.declared_in).is_file():
+        return ""
+    where = f"job `{record.address}` of {record.declared_in}, which was not read"
+    return f"`{record.output}` is the output of {where}; choose another `output`"
+
+
+def _strange_table(path: Path) -> str:
+    shown = path.name
+    try:
+        if path.is_file() and (not path.stat().st_size or adopt.is_ours(path)):
+            return ""
+    except (OSError, RunnerError) as error:
+        return f"`{shown}` is there already, and cannot be read: {error}"
+    return f"`{shown}` is there already, and runner did not write it"
+
+
+def _recordings(session: Session, job: Desired) -> Iterator[str]:
+    """The recordings of a job that lie below its output."""
+    spec = next(spec for spec in session.project.jobs if spec.address == job.address)
+    rows = session.compiled[job.address].rows() if isinstance(spec, AudioJob) else iter(())
+    return (row.custom_id for row in rows if row.custom_id.startswith(job.output))
+
+
+def _strangers_in(folder: Path, recordings: Iterator[str]) -> str:
+    """Beside recordings only what could be taken for a transcript is in the way, elsewhere any file."""
+    if not folder.is_dir():
+        return f"`{folder.name}` is there already, and is no folder"
+    try:
+        if any(True for _ in ours.Ours.lines_in(folder)) or ours.Ours.was_begun(folder):
+            return ""
+    except DataError as error:
+        return error.message
+    lies_beside = next(recordings, None) is not None
+    for above, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.startswith(".") or (lies_beside and os.path.splitext(name)[1] not in SUFFIXES):  # noqa: PTH122
+                continue
+            shown = Path(above, name).relative_to(folder)
+            return f"`{folder.name}/` holds files that runner did not write, such as `{shown}`"
+    return ""
+
+
+# --- what was ours, and was changed since -------------------------------------------------------------------------
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, as 64 hex characters. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_changed(path: Path, record: JobRecord | None) -> bool:
+    """Whether there is a table that is not, byte by byte, what we wrote last.
+
+    What no record speaks of counts as changed, but for .parquet: nobody edits that by hand, and equal rows may have
+    other bytes.
+    """
+    if not path.is_file():
+        return False
+    if record is None or not record.written_sha256:
+        return path.suffix.lower() != ".parquet"
+    with suppress(OSError):
+        if stamp.of_file(path) == record.output_stamp:
+            return False
+        return not record.output_sha256 or sha256_of(path) != record.output_sha256
+    return True
+
+
+def foretold(session: Session, job: Desired, record: JobRecord | None) -> str:
+    """What writing the output of a job will leave as it is, in words; empty where that is nothing."""
+    path = session.output_file(job.output)
+    if record is not None and record.output != job.output:
+        record = None
+    if not job.output.endswith("/"):
+        if record is None or not is_changed(path, record):
+            return ""
+        return f"the changed file is kept as `{_backup_of(Path(job.output), session.outputs_root)}`"
+    if not path.is_dir():
+        return ""
+    wanted = {row.custom_id for row in session.compiled[job.address].rows()}
+    edited, orphans = [], []
+    for listed in ours.Ours.lines_in(path):
+        file = path / (listed.transcript or "")
+        if not listed.transcript or not file.is_file():
+            continue
+        if listed.file not in wanted:
+            orphans.append(listed.transcript)
+        elif listed.sha256 and sha256_of(file) != listed.sha256:
+            edited.append(listed.transcript)
+    return ours.told(edited, orphans)
+
+
+@contextmanager
+def keeping(path: Path, root: Path, record: JobRecord | None) -> Iterator[list[str]]:
+    """Write a table in this block: one that is there, and is not what we wrote, stays under another name.
+
+    Yields a list that names it once the block has ended well, unless the same bytes were written again.
+    """
+    kept: list[str] = []
+    if not is_changed(path, record) or not path.stat().st_size:
+        yield kept
+        return
+    backup = root / _backup_of(path.relative_to(root), root)
+    _link(Path(os.path.realpath(path)), backup)
+    try:
+        yield kept
+        if filecmp.cmp(path, backup, shallow=False):
+            backup.unlink()
+        else:
+            kept.append(str(backup.relative_to(root)))
+    except BaseException:
+        with suppress(OSError):
+            backup.unlink()
+        raise
+
+
+def _backup_of(output: Path, root: Path) -> Path:
+    """The first free name, or one that is the same file already: a command was killed meanwhile."""
+    names: Iterable[str] = (f"{output.name}.bak{number if number > 1 else ''}" for number in range(1, _BACKUPS))
+    for name in names:
+        there = root / output.with_name(name)
+        if not os.path.lexists(there) or (
+            there.is_file() and (root / output).is_file() and there.samefile(root / output)
+        ):
+            return output.with_name(name)
+    raise RunnerError(f"`{output}` has {_BACKUPS:,} backups beside it", hint="remove some of them")
+
+
+def _link(path: Path, backup: Path) -> None:
+    with suppress(FileExistsError):
+        try:
+            os.link(path, backup)
+        except FileExistsError:
+            raise
+        except OSError:  # not every file system has links
+            shutil.copy2(path, backup)
