@@ -2,49 +2,63 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from runner.apply.errors import StepError
 from runner.apply.session import Session
 from runner.apply.sizes import largest_results
-from runner.errors import NotFound, OutcomeUnknown, RemoteError
+from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError, RunnerError
 from runner.job import lifecycle
-from runner.job.observed import Failure, Observed, Phase, ResultFile
-from runner.job.recorded import GONE, Batch, ResultObject, Tally
-from runner.results import index
+from runner.job.observed import Failure, FailureKind, Observed, Phase, ResultFile
+from runner.job.outcomes import NO_LINE, Outcome, place
+from runner.job.packed import KEY_BYTES
+from runner.job.recorded import GONE, Batch, ResultObject, Stage, Tally
+from runner.results import index, parse
+from runner.results.lines import RawLines
 
 DOWNLOADS = 3
-OUTPUT = "output"
-ABSENT = -1  # the size of a file that is not there
-FILES_SETTLE = timedelta(days=1)  # after its end was first seen, the files of a batch do not change any more
+AGAIN = "again-"  # what the names of files begin with that were fetched once more
+FILES_SETTLE = timedelta(minutes=15)  # so long files may hold less than was counted; then a person decides
 
 
 def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
     """The batch as COLLECTED. Raises RemoteError while its files cannot be had; nothing is recorded then.
 
+    Rows are counted, not lines: a file that was cut, that a cache holds cut, or that was written anew while it was
+    read has gaps, whatever comes twice in their place. While rows that the remote counted are in no file, it is fetched
+    again in later passes. After that a person decides about those without a line: they were paid for.
+
     A batch that ended and has not named all of its files yet is taken as it is once each request has a line, or once
     it has ended so long ago that no more are coming: what has no line then may be asked again.
     """
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-    if seen.phase is Phase.FAILED and not seen.result_files:
-        return record(session, batch, seen, (), index.rejected_index(keys), Tally(rejected=batch.rows))
-    sizes: list[int] = []
-    for _ in range(DOWNLOADS):
-        before = sizes
-        had, sizes = _download(session, batch, seen)
+    if seen.is_refusal:
+        return _refused(session, batch, seen, keys)
+    is_short, index_before = False, b""
+    for again in range(DOWNLOADS):
+        had = _download(session, batch, seen, in_one_go=again > 0)
         is_all = len(had) == len(seen.result_files)
-        # A file that is gone may have held paid answers: a person decides about rows that are in no other
-        report = index.build_index([file for _, file in had], keys, ended=seen.phase if is_all else Phase.CANCELLED)
-        # What is incomplete twice in the same way is so at the remote
-        if (not report.half_last_line and _is_complete(report, seen)) or sizes == before:
+        report = _indexed(had, keys, _ended(seen) if is_all else Phase.CANCELLED)
+        # Where a file is still owed, that is waited for; where one is gone, a person decides about the rest anyway
+        may_lack = is_all and seen.results_are_final
+        lacks = _lacks(report, seen, batch.rows, [file for _, file in had]) if may_lack else 0
+        if _is_whole(report) and not lacks:
             break
+        is_the_same, index_before = report.index == index_before, report.index
     else:
-        raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
+        if not is_the_same:
+            raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
+        if not _may_be_all(session, batch, seen, report, lacks):
+            report = _indexed(had, keys, Phase.CANCELLED)
+            is_short = True
     if report.missing and not (seen.results_are_final or seen.has_long_ended):
         raise OutcomeUnknown(f"{report.missing:,} of its rows are in no file yet, and the remote owes one")
-    if is_all and seen.result_files and _is_something_else(report, seen) and not _are_settled(session, batch):
-        finished = seen.counts.completed + seen.counts.failed
-        raise OutcomeUnknown(f"{finished:,} rows have finished, and what came in place of the files holds none of them")
     if not is_all:
         what = ", ".join(file.kind for file in seen.result_files if file not in [one for one, _ in had])
         session.reporter.warn(
@@ -59,29 +73,180 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
             f"{batch.owner}: `{batch.remote_id}` has ended, and {report.missing:,} of its rows are in no file; "
             f"the remote counts {counts}"
         )
+    if report.unpaid:
+        _stop(session, batch, _first_unpaid(report, [file for _, file in had]), report.unpaid)
+    batch = batch if is_short else batch.but(short_since=None)
     return record(session, batch, seen, results, report.index, tally_of(report), gives_up=gives_up)
 
 
-def _download(session: Session, batch: Batch, seen: Observed) -> tuple[list[tuple[ResultFile, Path]], list[int]]:
-    """The files that are there, and the sizes of all. Raises RemoteError; NotFound for one that may still come."""
+def mend_all(session: Session) -> int:
+    """Fetch once more, once in a command, what was short when a person was asked to decide; how many are whole now."""
+    mended = 0
+    for batch in session.records.batches():
+        if batch.short_since is None or batch.stage is not Stage.COLLECTED or batch.key in session.fetched_again:
+            continue
+        session.fetched_again.add(batch.key)
+        with suppress(RunnerError):  # then it stays as it is
+            mended += _mend(session, batch)
+    return mended
+
+
+def _mend(session: Session, batch: Batch) -> bool:
+    seen = session.remote_of(batch).look(batch.remote_id)
+    if not seen.phase.has_ended or not seen.result_files:
+        return False
+    # Beside those that are there: what is on record speaks of them
+    had = _download(session, batch, seen, in_one_go=True, prefix=AGAIN)
+    report = _indexed(had, session.objects.read(f"{batch.key}/keys", batch.keys_sha256), _ended(seen))
+    lacks = _lacks(report, seen, batch.rows, [file for _, file in had])
+    if len(had) < len(seen.result_files) or not _is_whole(report) or lacks:
+        for _, file in had:
+            file.unlink()
+        return False
+    results = tuple(ResultObject(file.name, file.stat().st_size) for _, file in had)
+    record(session, batch.but(short_since=None), seen, results, report.index, tally_of(report))
+    session.reporter.step(f"{batch.owner}: the files of `{batch.remote_id}` are whole now: {report.ok:,} ok")
+    return True
+
+
+def _indexed(had: list[tuple[ResultFile, Path]], keys: bytes, ended: Phase) -> index.IndexReport:
+    return index.build_index([file for _, file in had], keys, ended=ended)
+
+
+def _ended(seen: Observed) -> Phase:
+    """What a row without a line is judged by. Of a batch that failed, but not for its input, it may be asked again."""
+    is_at_fault = seen.failure is not None and seen.failure.kind is FailureKind.BAD_INPUT
+    return Phase.EXPIRED if seen.phase is Phase.FAILED and not is_at_fault else seen.phase
+
+
+def _is_whole(report: index.IndexReport) -> bool:
+    """Whether nothing says that a file was cut: each row has its line, or no file ends inside one."""
+    return not report.missing or not report.half_last_line
+
+
+def _lacks(report: index.IndexReport, seen: Observed, rows: int, files: list[Path]) -> int:
+    """How many rows that have finished are in no file.
+
+    Rows that expired have error lines too: those must not stand in for answers that are not there. Without counts, a
+    batch that completed has finished all of its rows.
+    """
+    if not report.missing:
+        return 0  # each row says what became of it, whatever was counted
+    counts = seen.counts
+    if not counts.total and not counts.completed and not counts.failed:
+        return report.missing if seen.phase is Phase.COMPLETED else 0
+    lines = rows - report.missing
+    finished = min(counts.completed + counts.failed, rows)
+    if finished > report.ok + report.final and seen.phase is not Phase.COMPLETED:
+        lines -= _never_run(report, files)
+    return max(finished - lines, min(counts.completed, rows) - report.ok, 0)
+
+
+def _never_run(report: index.IndexReport, files: list[Path]) -> int:
+    """How many rows have an error line that says that nothing was asked: no status, as of what expired."""
+    found = 0
+    with RawLines() as raw:
+        for outcome, file, offset in _places(report):
+            if outcome in (Outcome.RETRY, Outcome.LOST) and offset != NO_LINE:
+                found += parse.fault_of(raw.at(files[file], offset)).status is None
+    return found
+
+
+def _places(report: index.IndexReport) -> Iterator[tuple[int, int, int]]:
+    """(outcome, file, offset) of each row, in the order of keys."""
+    return (place(value) for (value,) in struct.iter_unpack(f">{KEY_BYTES}xQ", report.index))
+
+
+def _may_be_all(session: Session, batch: Batch, seen: Observed, report: index.IndexReport, lacks: int) -> bool:
+    """Whether files that do not get whole may be all there is, so that the rest is asked again.
+
+    Raises OutcomeUnknown until they had their time. Where finished rows are missing then, the rest needs a decision.
+    """
+    now = session.clock.now()
+    finished = f"{min(seen.counts.completed + seen.counts.failed, batch.rows):,} rows have finished"
+    came = f"its files hold {batch.rows - report.missing:,} of {batch.rows:,}"
+    if batch.short_since is None or now - batch.short_since < FILES_SETTLE:
+        session.records.save(batch.but(short_since=batch.short_since or now))
+        raise OutcomeUnknown(f"{finished}, and {came}" if lacks and seen.counts.total else f"{came} rows")
+    if not report.half_last_line and not seen.counts.total and _is_ours(report):
+        return True  # nothing was counted, and for so long it has been the same
+    minutes = f"{(now - batch.short_since).total_seconds() / 60:.0f} minutes"
+    session.reporter.warn(
+        f"{batch.owner}: `{batch.remote_id}`: {finished}, and {came} for {minutes}; the others were paid for, and are "
+        f"asked again by `runner retry {batch.owner}` only"
+    )
+    return False
+
+
+def _is_ours(report: index.IndexReport) -> bool:
+    """Whether what came is about this batch at all, and no gateway's page or another's file."""
+    return bool(sum(report.told)) or not report.lines
+
+
+def _refused(session: Session, batch: Batch, seen: Observed, keys: bytes) -> Batch:
+    """Nothing of it was asked. Only the fault of the input is final; the remote's own trouble uses up an attempt."""
+    failure = seen.failure or Failure(FailureKind.OTHER, "", "the remote gave no reason")
+    _tell_refusal(session, batch, failure)
+    match failure.kind:
+        case FailureKind.BAD_INPUT:
+            outcome, tally = Outcome.REJECTED, Tally(rejected=batch.rows)
+        case FailureKind.OUT_OF_MONEY:
+            outcome, tally = Outcome.UNPAID, Tally(unpaid=batch.rows)
+            _stop(session, batch, failure.message, batch.rows)
+        case _:
+            outcome, tally = Outcome.RETRY, Tally(retry=batch.rows)
+    seen = replace(seen, failure=failure)
+    return record(session, batch, seen, (), index.refused_index(keys, outcome), tally)
+
+
+def _tell_refusal(session: Session, batch: Batch, failure: Failure) -> None:
+    """The first error and how many there are, once a job: its batches mostly fail alike."""
+    if batch.owner in session.told_refusals:
+        return
+    session.told_refusals.add(batch.owner)
+    code = f"`{failure.code}`: " if failure.code else ""
+    more = f" ({failure.lines:,} errors in all)" if failure.lines > 1 else ""
+    session.reporter.warn(
+        f"{batch.owner}: the remote refused `{batch.remote_id}` ({batch.rows:,} requests): "
+        f"{code}{failure.message}{more}"
+    )
+
+
+def _stop(session: Session, batch: Batch, why: str, rows: int) -> None:
+    """The account cannot pay: nothing more of this job is sent by this apply, and no attempt is used up."""
+    error = Refused(
+        f"{batch.owner}: the account cannot pay, so {rows:,} requests of `{batch.remote_id}` were not answered: {why}",
+        hint="Check the plan and billing details of the account, and run `runner apply` again",
+    )
+    session.out_of_money[batch.owner] = StepError(error, batch.owner)
+
+
+def _first_unpaid(report: index.IndexReport, files: list[Path]) -> str:
+    """What the remote says of the first row that it was not paid for."""
+    _, file, offset = next(one for one in _places(report) if one[0] == Outcome.UNPAID)
+    with RawLines() as raw:
+        return parse.fault_of(raw.at(files[file], offset)).message[:256]
+
+
+def _download(
+    session: Session, batch: Batch, seen: Observed, *, in_one_go: bool, prefix: str = ""
+) -> list[tuple[ResultFile, Path]]:
+    """The files that are there. Raises RemoteError; NotFound for one that may still come."""
     provider, folder = session.remote_of(batch), session.objects.folder_of(batch.key)
     had: list[tuple[ResultFile, Path]] = []
-    sizes: list[int] = []
     gone: NotFound | None = None
     for offered in seen.result_files:
-        file = folder / f"{len(had)}.jsonl"
+        file = folder / f"{prefix}{len(had)}.jsonl"
         try:
-            sizes.append(provider.download(offered, file, largest_results(batch)))
+            provider.download(offered, file, largest_results(batch), in_one_go=in_one_go)
         except NotFound as error:
             gone = error
-            sizes.append(ABSENT)
         else:
             had.append((offered, file))
-    if gone is None:
-        return had, sizes
-    if not had or not lifecycle.is_absent(batch, session.time_at(provider), provider.card.absence_seconds):
+    is_late = lifecycle.is_absent(batch, session.time_at(provider), provider.card.absence_seconds)
+    if gone is not None and (not had or not is_late):
         raise gone
-    return had, sizes
+    return had
 
 
 def refuse(session: Session, batch: Batch, failure: Failure) -> Batch:
@@ -89,7 +254,7 @@ def refuse(session: Session, batch: Batch, failure: Failure) -> Batch:
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     refused = batch.refused[-1] if batch.refused else batch.remote_id
     seen = Observed(refused, Phase.FAILED, "failed", failure=failure)
-    return record(session, batch, seen, (), index.rejected_index(keys), Tally(rejected=batch.rows))
+    return record(session, batch, seen, (), index.refused_index(keys, Outcome.REJECTED), Tally(rejected=batch.rows))
 
 
 def lose(session: Session, batch: Batch) -> Batch:
@@ -114,40 +279,11 @@ def tally_of(report: index.IndexReport) -> Tally:
         final=report.final,
         retry=report.retry,
         lost=report.lost,
+        unpaid=report.unpaid,
         duplicates=report.duplicates,
         foreign=report.foreign,
         unreadable=report.unreadable,
     )
-
-
-def _is_complete(report: index.IndexReport, seen: Observed) -> bool:
-    """Whether the files hold as many answers and finished rows as the remote counted; a cut file does not.
-
-    Rows that expired have error lines too: they must not stand in for answers that were cut off at the end of a line.
-    """
-    are_all = _own_lines(report) >= seen.counts.completed + seen.counts.failed
-    return are_all and report.ok + report.duplicates >= seen.counts.completed
-
-
-def _own_lines(report: index.IndexReport) -> int:
-    return report.lines - report.unreadable - report.foreign
-
-
-def _is_something_else(report: index.IndexReport, seen: Observed) -> bool:
-    """Whether what came has nothing to do with what the remote counted: nothing, a gateway's page, another's file.
-
-    Of the files with answers: rows whose answers are paid for are not asked again because a page came in their place.
-    """
-    if _is_complete(report, seen):
-        return False
-    outputs = [told for file, told in zip(seen.result_files, report.told, strict=True) if file.kind == OUTPUT]
-    return not sum(report.told) or (bool(outputs) and not sum(outputs) and seen.counts.completed > 0)
-
-
-def _are_settled(session: Session, batch: Batch) -> bool:
-    """Whether the files of a batch are what they will ever be: its end was first seen that long ago."""
-    now = session.time_at(session.remote_of(batch))
-    return batch.end_seen_at is not None and now - batch.end_seen_at > FILES_SETTLE
 
 
 def record(

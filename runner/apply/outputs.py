@@ -1,4 +1,8 @@
-"""The outputs: one line for every wanted request, written when a job is settled and rewritten when they drift."""
+"""The outputs: one line for every wanted request, written when a job is settled and rewritten when they drift.
+
+Whenever an apply ends, each job that has an outcome has its file, settled or not: rows that have none say where they
+stand. In between, only settled jobs are written, so that a million rows are not rewritten at each poll.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +17,19 @@ from typing import Any
 from runner.apply import keep
 from runner.apply.session import Session
 from runner.job.desired import Desired
-from runner.job.outcomes import Unsettled
+from runner.job.observed import FailureKind
+from runner.job.outcomes import Outcome, Unsettled
 from runner.job.project import AnyJob, AudioJob, Job
 from runner.job.recorded import REMOTE, Batch, JobRecord, Stage
-from runner.plan.change import JobPlan
 from runner.plan.plan import Plan, Recorded
-from runner.plan.remaining import BatchRows, JobRows, Row
+from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, Row
 from runner.results import columns, export, folder, kinds, stamp
 from runner.results.answer import TEXT, Wanted
 from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, Writer, merge
 from runner.results.names import RESULTS, Names
 from runner.results.transcript import suffix_of
+from runner.state.wave import RAW
 
 _STANDING: Mapping[int, Unsettled] = {
     Row.NEW: Unsettled.NOT_SENT,
@@ -32,6 +37,7 @@ _STANDING: Mapping[int, Unsettled] = {
     Row.REPLACE: Unsettled.NOT_SENT,
     Row.SHARED: Unsettled.NOT_SENT,
     Row.EQUAL: Unsettled.NOT_SENT,
+    Row.QUEUED: Unsettled.NOT_SENT,
     Row.IN_FLIGHT: Unsettled.IN_FLIGHT,
     Row.OPEN: Unsettled.UNKNOWN,
     Row.UNKNOWN: Unsettled.UNKNOWN,
@@ -40,6 +46,10 @@ _STANDING: Mapping[int, Unsettled] = {
     Row.ELSEWHERE: Unsettled.NEEDS_DECISION,
 }
 _UNSETTLED = bytes(_STANDING.get(state, 0) for state in range(256))  # of each `Row`; 0 where it is settled
+
+
+_SHOWN = (Row.OK, Row.ERROR, Row.REPLACE, Row.LOST, Row.UNKNOWN, Row.STALLED)
+_TO_SEND = (Row.NEW, Row.AGAIN, Row.REPLACE, Row.SHARED)
 
 
 class Drift(StrEnum):
@@ -60,12 +70,17 @@ class Rewrite:
     keeps: str = ""  # what is left as it is, in words
 
 
-def rewrites(session: Session, plan: Plan, recorded: Recorded) -> list[Rewrite]:
-    """The results files to write now: of jobs nothing is under way for, where the file is not what it should be."""
+def rewrites(session: Session, plan: Plan, recorded: Recorded, *, is_last: bool = False) -> list[Rewrite]:
+    """The results files to write now, where the file is not what it should be: those of settled jobs.
+
+    is_last: the apply ends here, so those of all jobs that have an outcome.
+    """
     found = []
     for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
-        if not _is_quiet(part):
-            continue
+        if not is_quiet(rows) or part.is_held_back:
+            known = session, job, rows, recorded
+            if not is_last or not _has_outcome(*known) or _would_forget(*known):
+                continue
         record = recorded.jobs.get(job.address)
         drift = _drift(session, job, rows, record[0] if record else None, recorded)
         if drift is not None:
@@ -74,13 +89,39 @@ def rewrites(session: Session, plan: Plan, recorded: Recorded) -> list[Rewrite]:
     return found
 
 
-def _is_quiet(part: JobPlan) -> bool:
-    """Nothing is in flight, nothing will be sent, and no decision is open that could change what is asked.
+def is_quiet(rows: JobRows) -> bool:
+    """Whether nothing is in flight and nothing will be sent. Rows that were stopped are shown as they stand."""
+    return not any(rows.counts[row] for row in (*UNDER_WAY, *_TO_SEND))
 
-    Rows that were stopped are shown as they stand; a job that is held back keeps the file it has.
+
+def _has_outcome(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> bool:
+    if any(rows.counts[row] for row in _SHOWN):
+        return True
+    return bool(recorded.retries) and _answers_shown(session, job, rows, recorded) > 0
+
+
+def _would_forget(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> bool:
+    """Whether the file there shows more answers than are known to what is wanted now, and the rest was not sent.
+
+    An edited prompt, or a provider that moved, waits for a person or for the remote: until it is sent, the file stays.
     """
-    counts = part.counts
-    return not counts.in_flight and not counts.shared and not counts.to_submit and not part.is_held_back
+    if not any(rows.counts[row] for row in (*_TO_SEND, Row.ELSEWHERE)) or not session.output_file(job.output).exists():
+        return False
+    record = recorded.jobs.get(job.address)
+    if record is not None and record[0].output == job.output:
+        before = record[0].ok
+    else:
+        read_back = (entry.batch for entry in recorded.batches if entry.batch.adopted_from == job.output)
+        before = sum(batch.rows for batch in read_back)
+    if before <= rows.counts[Row.OK] + rows.counts[Row.REPLACE]:
+        return False
+    return before > _answers_shown(session, job, rows, recorded)
+
+
+def _answers_shown(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> int:
+    """How many rows show an answer: of what is asked again on purpose, the older one until there is a newer."""
+    sources = [_source(session, entry) for entry in _sources(job, rows, recorded)]
+    return sum(value >> 60 == Outcome.OK for value in locate(job.keys, sources).places)
 
 
 def _drift(session: Session, job: Desired, rows: JobRows, record: JobRecord | None, recorded: Recorded) -> Drift | None:
@@ -115,7 +156,11 @@ def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -
     total.update(f"{shape!r}\n".encode())
     total.update(job.keys)
     for entry in _sources(job, rows, recorded):
-        total.update(f"{entry.batch.key} {entry.batch.index_sha256} {entry.batch.generation}\n".encode())
+        index = entry.batch.index_sha256 or hashlib.sha256(entry.so_far).hexdigest()
+        total.update(f"{entry.batch.key} {index} {entry.batch.generation}\n".encode())
+    states = rows.states.translate(_UNSETTLED)
+    if any(states):
+        total.update(states)
     if is_folder(job.output):  # the patterns decide what transcripts are called
         total.update(repr(spec.patterns if isinstance(spec, AudioJob) else ()).encode())
     return total.hexdigest()
@@ -189,7 +234,7 @@ def _sources(job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]
     return [
         entry
         for number, entry in enumerate(recorded.batches, 1)
-        if entry.index
+        if (entry.index or entry.so_far)
         and (number in rows.shown or recorded.retries)
         and entry.batch.origin.provider == job.provider
         and (entry.batch.origin == job.origin or str(entry.batch.origin) in accepted)
@@ -200,11 +245,11 @@ def _source(session: Session, entry: BatchRows) -> Source:
     batch = entry.batch
     objects = session.objects.path(batch.key)
     return Source(
-        index=entry.index,
+        index=entry.index or entry.so_far,
         generation=batch.generation,
         batch=batch.remote_id or batch.key,
         origin=session.origin_shown(batch),
-        files=tuple(objects / result.name for result in batch.results),
+        files=tuple(objects / result.name for result in batch.results) or (objects / RAW,),
         fallback_error=_whole_failure(batch),
         is_adopted=bool(batch.adopted_from) and batch.adopted_from != REMOTE,
     )
@@ -213,7 +258,9 @@ def _source(session: Session, entry: BatchRows) -> Source:
 def _whole_failure(batch: Batch) -> dict[str, object] | None:
     if batch.stage is not Stage.COLLECTED or batch.failure is None:
         return None
-    return {"code": batch.failure.code, "message": batch.failure.message, "status": None, "retryable": False}
+    told = {"code": batch.failure.code} if batch.failure.code else {}
+    is_final = batch.failure.kind is FailureKind.BAD_INPUT
+    return {**told, "message": batch.failure.message, "status": None, "retryable": not is_final}
 
 
 def _table(session: Session, spec: AnyJob) -> columns.Table:

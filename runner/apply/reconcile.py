@@ -6,7 +6,7 @@ A pass holds the project's lock; waiting between passes does not. Each pass read
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from runner.apply import lost, outputs, recover, submit, waves
-from runner.apply.collect import collect, failure_of, lose
+from runner.apply.collect import collect, failure_of, lose, mend_all
 from runner.apply.errors import StepError, jobs_in
 from runner.apply.purse import Confirm, Purse, Rest
 from runner.apply.readback import remember
@@ -26,6 +26,7 @@ from runner.apply.submission import as_met
 from runner.errors import (
     OF_OUR_MEMORY,
     BlockedError,
+    LockedError,
     NotFound,
     NotSent,
     OutcomeUnknown,
@@ -36,7 +37,7 @@ from runner.errors import (
 from runner.job import lifecycle
 from runner.job.capabilities import Capabilities, Shown
 from runner.job.desired import Desired
-from runner.job.observed import Observed, Origin
+from runner.job.observed import FailureKind, Observed, Origin, Phase
 from runner.job.packed import common
 from runner.job.recorded import Batch, Left, Stage
 from runner.plan.change import Action, Reason, Submission
@@ -97,20 +98,51 @@ def apply(
             before = (result.submitted, result.collected) if result else None
             if result is None:
                 begin(session)
-            result = one_pass(session, guards, confirm, result)
-        if not result.is_running or session.stop.is_set():
-            return result
-        elapsed = session.clock.monotonic() - started
-        if wait_seconds is not None and elapsed >= wait_seconds:
-            return result
+            result = _pass(session, guards, confirm, result)
+            elapsed = session.clock.monotonic() - started
+            is_over = wait_seconds is not None and elapsed >= wait_seconds
+            if not result.is_running or session.stop.is_set() or is_over:
+                leave(session, guards, result)
+                return result
         moved = before != (result.submitted, result.collected)
         pause = _next_pause(session, result.plan, 0.0 if moved else pause)
         if wait_seconds is not None:
             pause = min(pause, max(wait_seconds - elapsed, 0.05))
         session.clock.sleep(pause)
         if session.stop.is_set():
+            with suppress(LockedError), lock(session.home.folder, command=command, now=session.clock.now()):
+                leave(session, guards, result)
             return result
         lock_seconds = max(lock_seconds, 60.0)
+
+
+def _pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None) -> Result:
+    """One pass; where an error ends the apply, files are written first of what is known."""
+    try:
+        return one_pass(session, guards, confirm, last)
+    except LockedError:
+        raise  # another holds the project now, and writes its files
+    except RunnerError:
+        with suppress(RunnerError):
+            leave(session, guards, last)
+        raise
+
+
+def leave(session: Session, guards: Guards, result: Result | None) -> None:
+    """The last thing an apply does, under the lock: jobs that are not settled get their files too."""
+    if result is not None and all(outputs.is_quiet(rows) for rows in result.plan.rows) and not _held_back(result):
+        return
+    recorded = session.recorded()
+    plan = make(session.desired, recorded, {}, guards, session.project.paths)
+    result = result or Result(plan)
+    known = len(result.unwritten)
+    for rewrite in outputs.rewrites(session, plan, recorded, is_last=True):
+        _write(session, result, plan, recorded, rewrite)
+    result.errors += result.unwritten[known:]
+
+
+def _held_back(result: Result) -> bool:
+    return any(job.is_held_back for job in result.plan.jobs)
 
 
 def _next_pause(session: Session, plan: Plan, pause: float) -> float:
@@ -148,14 +180,16 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
         return purse.refusal(rest, guards, confirm)
 
     unresolved = settle_all(session, session.records.batches())
+    mended = mend_all(session)
     polled = _observe(session, refusal)
+    polled = polled._replace(collected=polled.collected + mended)
     recorded = session.recorded()
     if last and not polled.collected and not _due(session) and _is_as_before(session, last.plan):
         return _still(session, last, polled, unresolved)
     plan = make(session.desired, recorded, _seen(session, polled), guards, session.project.paths)
     result = Result(plan, dict(last.written) if last else {}, last.submitted if last else 0, polled.collected)
     result.collected += last.collected if last else 0
-    result.stopped, result.purse = dict(last.stopped) if last else {}, purse
+    result.stopped, result.purse = {**(last.stopped if last else {}), **session.out_of_money}, purse
     _resubmit_deferred(session, result, {batch.key for batch, _ in plan.leftovers}, refusal)
     unsearched: list[StepError] = []
     if (plan.submissions or _half_searched(session)) and not session.stop.is_set():
@@ -168,7 +202,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     is_judged = False
     for rewrite in outputs.rewrites(session, result.plan, recorded):
         if half_searched.isdisjoint(job.provider for job in session.desired if job.address == rewrite.address):
-            _write(session, result, recorded, rewrite)
+            _write(session, result, result.plan, recorded, rewrite)
             is_judged |= rewrite.address in strict
     if is_judged:  # which answers are none is known once their lines are
         result.plan = make(session.desired, session.recorded(), _seen(session, polled), guards, session.project.paths)
@@ -205,10 +239,10 @@ def _seen(session: Session, polled: Polled) -> dict[str, Sight]:
     return found
 
 
-def _write(session: Session, result: Result, recorded: Recorded, rewrite: outputs.Rewrite) -> None:
+def _write(session: Session, result: Result, plan: Plan, recorded: Recorded, rewrite: outputs.Rewrite) -> None:
     """Write one results file. What goes wrong with it stops this job, not the others."""
     try:
-        result.written[rewrite.address] = outputs.write(session, result.plan, recorded, rewrite)
+        result.written[rewrite.address] = outputs.write(session, plan, recorded, rewrite)
     except OSError as error:
         unwritten = RunnerError(
             f"{rewrite.address}: `{rewrite.output}` cannot be written: {error.strerror or error}",
@@ -286,6 +320,7 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
     except RemoteError as error:
         assert isinstance(sight, Observed), "only what was seen to end is fetched"
         provider = session.remote_of(batch)
+        batch = session.records.batch(batch.key) or batch  # it may say since when its files are short
         now, why = session.time_at(provider), failure_of(error)
         noted = lifecycle.seen(batch, sight, now, why)
         if isinstance(error, NotFound):
@@ -350,10 +385,14 @@ def _pay(
     What was seen last, and the jobs whose remotes could not be searched. A job is left out in which something went
     wrong in this pass, or that was stopped in an earlier one.
     """
+    if result.plan.submissions and all(_rests(session, one) for one in result.plan.submissions):
+        return polled, []
     polled, unsearched, is_limited = _after_search(session, guards, refusal, result, polled)
     plan = result.plan
+    result.stopped |= session.out_of_money
     held_back = jobs_in([*unresolved, *polled.errors, *unsearched]) | is_limited | polled.unsure
-    going = [one for one in plan.submissions if one.address not in held_back | result.stopped.keys()]
+    held_back |= result.stopped.keys()
+    going = [one for one in plan.submissions if one.address not in held_back and not _rests(session, one)]
     if not going:
         return polled, unsearched
     if result.purse.declined or not confirm(plan):
@@ -372,6 +411,19 @@ def _pay(
             on_their_way.append((submission, batch))
     result.plan = sent(plan, on_their_way)
     return polled, unsearched
+
+
+def _rests(session: Session, submission: Submission) -> bool:
+    """Whether what is to be asked again waits: the remote refused it a moment ago, by no fault of the input."""
+    for key in submission.parents:
+        batch = session.records.batch(key)
+        if batch is None or batch.phase is not Phase.FAILED or batch.results or batch.seen_at is None:
+            continue
+        pause = submit.pause_after(session.remotes.card(batch.origin.provider), batch.attempt)
+        is_for_now = batch.failure is not None and batch.failure.kind is FailureKind.OTHER
+        if is_for_now and session.clock.now() < batch.seen_at + pause:
+            return True
+    return False
 
 
 def _has_moved(session: Session, plan: Plan, recorded: Recorded) -> bool:

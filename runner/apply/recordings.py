@@ -15,7 +15,7 @@ from pathlib import Path
 from runner.apply.reporter import progress_of
 from runner.apply.schedule import Rules, Schedule
 from runner.apply.session import Session
-from runner.apply.wave import FREE, WAITING, Place, Wave
+from runner.apply.wave import WAITING, Place, Wave
 from runner.errors import (
     AuthFailed,
     BlockedError,
@@ -30,7 +30,7 @@ from runner.errors import (
 from runner.job.outcomes import Outcome
 from runner.remotes.audio import AudioProvider, Heard, Receipt, Recording, error_line, line_of
 from runner.results import parse
-from runner.state.wave import Entry, Step
+from runner.state.wave import FREE, Entry, Step
 
 MOST_LOOKS_GONE = 8  # a receipt that still answers 404 by then will not be heard of again
 LONG_SENT = timedelta(hours=1)  # nor one that answers 404 so long after the last recording was sent

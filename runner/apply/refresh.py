@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from runner.apply.errors import StepError
 from runner.apply.session import Session
-from runner.apply.wave import FREE, counts_of, states_of
+from runner.apply.wave import counts_of, states_of
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
@@ -16,7 +16,7 @@ from runner.plan import adoption, duplicates
 from runner.plan.decide import CannotSee, Sight, judged
 from runner.plan.duplicates import Verdict
 from runner.remotes.vendor import Provider
-from runner.state.wave import States
+from runner.state.wave import FREE, States
 
 CLOCK_SLACK = timedelta(minutes=10)  # between two clocks that tell the same time
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from runner.apply.errors import StepError
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
 from runner.apply.schedule import Schedule
 from runner.apply.shadow import SYNTHETIC, Shadow
 from runner.clock import Clock
 from runner.compile.compiled import Compiled
-from runner.errors import NotSent
+from runner.errors import NotSent, StateError
 from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
 from runner.job.observed import Origin
@@ -31,9 +32,10 @@ from runner.plan.repay import LeftRows
 from runner.remotes.audio import AudioProvider
 from runner.remotes.vendor import Provider
 from runner.state.home import Home
-from runner.state.journal import DiskJournal, Journal
+from runner.state.journal import DiskJournal, Journal, read_states
 from runner.state.objects import Objects
 from runner.state.records import Records
+from runner.state.wave import JOURNAL, so_far
 
 
 def threads(number: int) -> Executor:
@@ -60,6 +62,9 @@ class Session:
     stop: threading.Event
     poll_seconds: float | None = None
     shadow: Shadow | None = None  # in a rehearsal
+    out_of_money: dict[str, StepError] = field(default_factory=dict)  # jobs nothing more is sent of, by address
+    fetched_again: set[str] = field(default_factory=set)  # batches whose files were short, by key
+    told_refusals: set[str] = field(default_factory=set)  # jobs whose refused batches were spoken of
     drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by batch
     live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
     parallelism: int | None = None  # calls at once, where each request is a call of its own
@@ -126,7 +131,21 @@ class Session:
             self._keys[job.address] = keys_of(job.keys)
         return self._keys[job.address]
 
+    def _so_far(self, batch: Batch) -> BatchRows:
+        """A wave that goes on, with what its journal says is settled and what is still to be sent."""
+        keys = self.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+        path = self.objects.path(batch.key) / JOURNAL
+        if not path.exists():
+            return BatchRows(batch, keys, unsent=keys)
+        try:
+            settled, unsent = so_far(read_states(path), keys)
+        except StateError:  # whoever carries the wave on says so
+            return BatchRows(batch, keys)
+        return BatchRows(batch, keys, so_far=settled, unsent=unsent)
+
     def _rows_of(self, batch: Batch) -> BatchRows:
+        if batch.is_wave and batch.stage is Stage.SUBMITTED:
+            return self._so_far(batch)
         mark = f"{batch.keys_sha256} {batch.index_sha256}"
         known = self._loaded.get(batch.key)
         if known is None or known[0] != mark:

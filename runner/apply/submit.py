@@ -18,7 +18,7 @@ from runner.apply.submission import submission_of
 from runner.compile.compiled import Compiled
 from runner.errors import DataError, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.job import lifecycle
-from runner.job.capabilities import Search
+from runner.job.capabilities import Capabilities, Search
 from runner.job.desired import Desired
 from runner.job.observed import Failure, FailureKind, Observed
 from runner.job.packed import common, keys_of
@@ -220,11 +220,16 @@ def _receipt(session: Session, provider: Provider, batch: Batch, seen: Observed)
     return submitted
 
 
+def pause_after(card: Capabilities, tries: int) -> timedelta:
+    """How long what was refused for now waits after so many tries."""
+    doublings = min(max(tries - 1, 0), MOST_DOUBLINGS)
+    pause: timedelta = timedelta(seconds=card.defer_seconds) * 2**doublings
+    return min(pause, LONGEST_PAUSE)
+
+
 def defer(session: Session, batch: Batch, failure: Failure, after_seconds: float | None = None) -> Batch:
     """The same upload again, later: the remote's queue is full, or it does not see the file yet."""
-    card = session.remotes.card(batch.origin.provider)
-    doublings = min(max(batch.create_tries - 1, 0), MOST_DOUBLINGS)
-    pause = min(timedelta(seconds=card.defer_seconds) * 2**doublings, LONGEST_PAUSE)
+    pause = pause_after(session.remotes.card(batch.origin.provider), batch.create_tries)
     if after_seconds is not None:
         pause = max(pause, timedelta(seconds=after_seconds))
     deferred = lifecycle.deferred(batch, failure, session.clock.now(), pause)

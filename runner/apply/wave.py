@@ -17,11 +17,9 @@ from runner.job.packed import KEY_BYTES, unpack
 from runner.job.recorded import REMOTE, Batch
 from runner.remotes.audio import Recording
 from runner.state.journal import States, read_states
-from runner.state.wave import Step
+from runner.state.wave import FREE, JOURNAL, RAW, Step
 
-JOURNAL, RAW = "journal", "0.jsonl"
 SENDING, WAITING = "sending", "waiting for answers"  # in Batch.raw_status
-FREE = (Step.NONE, Step.CLEARED, Step.REPEATED)
 
 
 class Place(NamedTuple):

@@ -12,7 +12,7 @@ from runner.apply.purse import Rest
 from runner.apply.recordings import NOT_SENT, Round
 from runner.apply.schedule import Rules, Schedule
 from runner.apply.session import Session
-from runner.apply.wave import FREE, SENDING, Wave, counts_of
+from runner.apply.wave import SENDING, Wave, counts_of
 from runner.errors import BlockedError, RunnerError
 from runner.job import lifecycle
 from runner.job.observed import Observed, Phase
@@ -20,7 +20,7 @@ from runner.job.outcomes import Outcome
 from runner.job.recorded import Batch, ResultObject
 from runner.remotes.audio import error_line
 from runner.results import index
-from runner.state.wave import Entry, Step
+from runner.state.wave import FREE, Entry, Step
 
 MOST_TOLD = 20  # held recordings that are named one by one
 TOGETHER = 64  # threads that write outcomes, which are durable by the group

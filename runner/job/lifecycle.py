@@ -27,8 +27,9 @@ MOVES: Mapping[Stage, frozenset[Stage]] = {
     Stage.SUBMITTED: frozenset({Stage.SUBMITTED, Stage.DEFERRED, Stage.COLLECTED, Stage.DROPPED}),
     # Sent again, put off again, no longer wanted, or cancelled: then its outcomes are known to be none
     Stage.DEFERRED: frozenset({Stage.INTENT, Stage.DEFERRED, Stage.DROPPED, Stage.COLLECTED}),
-    # Given up and found again, or single calls of which a person has decided something
-    Stage.COLLECTED: frozenset({Stage.SUBMITTED}),
+    # Given up and found again, or single calls of which a person has decided something; or its files were short, and
+    # are whole now
+    Stage.COLLECTED: frozenset({Stage.SUBMITTED, Stage.COLLECTED}),
     Stage.HELD: frozenset({Stage.SUBMITTED, Stage.DROPPED, Stage.COLLECTED}),  # as a person decides
     Stage.DROPPED: frozenset({Stage.INTENT, Stage.SUBMITTED}),  # sent anew; or its create took effect late
 }

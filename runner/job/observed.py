@@ -33,17 +33,19 @@ _ENDED = frozenset((Phase.COMPLETED, Phase.FAILED, Phase.EXPIRED, Phase.CANCELLE
 class FailureKind(StrEnum):
     """Why a whole batch failed, as far as it changes what to do."""
 
-    BAD_INPUT = "bad_input"  # not retried until its content changes
+    BAD_INPUT = "bad_input"  # final: not asked again until its content changes
     QUOTA = "quota"  # the same upload again, later
     FILE_NOT_VISIBLE = "file_not_visible"  # the same upload again, soon
     UNANSWERED = "unanswered"  # a create that is safe to be sent again under its own name
-    OTHER = "other"
+    OUT_OF_MONEY = "out_of_money"  # the job stops; the next apply asks again, and no attempt is used up
+    OTHER = "other"  # the remote's own trouble, as far as it is known: asked again, within attempts
 
 
 class Failure(msgspec.Struct, frozen=True):
     kind: FailureKind
     code: str
     message: str  # the remote's own words, first 256 characters
+    lines: int = 0  # errors it named; 0 where that is not known
 
     @property
     def is_put_off(self) -> bool:

@@ -20,7 +20,27 @@ class Outcome(IntEnum):
     FINAL = 2  # an error that asking again will not change
     RETRY = 3  # 408, 409, 429, 5xx, expired, timed out, or no line at all: may be asked again
     LOST = 4  # cancelled or vanished before it answered: a person decides
-    REJECTED = 5  # the whole batch was refused
+    REJECTED = 5  # the whole batch was refused for its input
+    UNPAID = 6  # the account could not pay: nothing was asked, and no attempt is used up
+
+
+# Of a row, of a batch and of a call alike: no waiting cures these, and the requests are none the worse for it.
+OUT_OF_MONEY = frozenset(
+    (
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "insufficient_balance",
+        "insufficient_funds",
+        "insufficient_credits",
+        "payment_required",
+    )
+)
+
+
+def is_out_of_money(code: str, status: int | None = None) -> bool:
+    """Whether an error says that the account cannot pay, by its code or its HTTP status."""
+    return status == 402 or code.strip().lower() in OUT_OF_MONEY
 
 
 class Unsettled(IntEnum):

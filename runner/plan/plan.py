@@ -17,7 +17,7 @@ from runner.plan import adoption, batches, guard, repay, resume
 from runner.plan.change import MOST_NAMED, Action, Change, Counts, JobPlan, Reason, Submission
 from runner.plan.decide import CannotSee, Sight, decide
 from runner.plan.guard import Amount, Guards
-from runner.plan.remaining import BatchRows, JobRows, RetryRows, Row, fold
+from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, RetryRows, Row, fold
 from runner.plan.repay import LeftRows, Replaced
 
 Keys = bytes
@@ -222,8 +222,8 @@ def _knows_nothing(job: Desired, rows: JobRows, recorded: Recorded) -> bool:
 def _quiet(rows: JobRows) -> Change:
     if rows.counts[Row.SHARED]:
         return Change(Action.KEEP, Reason.SHARED, rows=rows.counts[Row.SHARED])
-    if in_flight := rows.counts[Row.IN_FLIGHT] + rows.counts[Row.OPEN]:
-        return Change(Action.WAIT, Reason.RUNNING, rows=in_flight, batches=len(rows.batches))
+    if under_way := sum(rows.counts[row] for row in UNDER_WAY):
+        return Change(Action.WAIT, Reason.RUNNING, rows=under_way, batches=len(rows.batches))
     return Change(Action.KEEP, Reason.IN_SYNC, rows=len(rows.states))
 
 

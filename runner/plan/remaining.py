@@ -15,8 +15,8 @@ from enum import IntEnum
 import msgspec
 
 from runner.job.desired import Desired
-from runner.job.observed import Origin
-from runner.job.outcomes import ENTRY_BYTES, Outcome
+from runner.job.observed import Origin, Phase
+from runner.job.outcomes import ENTRY_BYTES, NO_LINE, Outcome
 from runner.job.packed import KEY_BYTES, bounds, unpack
 from runner.job.recorded import Batch, Stage
 
@@ -36,18 +36,26 @@ class Row(IntEnum):
     EQUAL = 9  # an earlier row of this job asks it
     REPLACE = 10  # answered, and asked again on purpose
     OPEN = 11  # in a create of which it is not known yet whether it took effect
+    QUEUED = 13  # in a batch of ours that is still to be sent, or to be sent again
     UNKNOWN = 12  # the remote may have it and cannot be asked: a person decides
 
 
-_ROWS = tuple(Row)  # an enum is slow to go through
+UNDER_WAY = (Row.IN_FLIGHT, Row.OPEN, Row.QUEUED)  # in a batch that is waited for
+_ROWS = tuple(sorted(Row))  # an enum is slow to go through
 
 
 class BatchRows(msgspec.Struct, frozen=True):
-    """One recorded batch with its keys (sorted, packed) and, once collected, its index (see job/outcomes)."""
+    """One recorded batch with its keys (sorted, packed) and, once collected, its index (see job/outcomes).
+
+    Of one whose calls are made one by one, and that goes on: what is settled of it by now, as an index of only those
+    (`so_far`), and the keys that are still to be sent.
+    """
 
     batch: Batch
     keys: bytes
     index: bytes = b""
+    so_far: bytes = b""
+    unsent: bytes = b""
 
 
 class RetryRows(msgspec.Struct, frozen=True):
@@ -74,7 +82,7 @@ class JobRows:
     def touch(self, row: Row, batch: Batch, address: str) -> None:
         """Note which batch put a row where it stands."""
         match row:
-            case Row.IN_FLIGHT | Row.OPEN:
+            case Row.IN_FLIGHT | Row.OPEN | Row.QUEUED:
                 self.batches.add(batch.key)
                 if batch.owner != address:
                     self.shared_with.add(batch.owner)
@@ -120,9 +128,12 @@ _LOST = 1 << 10
 _STALLED = 1 << 11
 _IN_FLIGHT = 1 << 12
 _ELSEWHERE = 1 << 13
-_PAST = 1 << 14  # asked before, but a retry opened a new generation since
+_PAST = 1 << 14  # asked before, but a retry opened a new generation since, or it was not paid for
 _PAID = 1 << 15  # and answered then
-_BATCH_SHIFT = 16
+_QUEUED = 1 << 16  # and in flight only as far as we are concerned
+_SILENT = 1 << 17  # one attempt of a batch that finished without a line for it, in whatever generation
+_SILENT_BITS = 0xFF * _SILENT
+_BATCH_SHIFT = 25
 _FLAGS = (1 << _BATCH_SHIFT) - 1
 
 _ENTRIES = struct.Struct(f">{KEY_BYTES}sQ")
@@ -182,6 +193,11 @@ class _History:
         self._entries = batches
         self._batches = list(zip(range(len(batches)), batches, trusted, strict=True))
         self._edges = [edges_of(entry.index, ENTRY_BYTES) if entry.index else edges_of(entry.keys) for entry in batches]
+        self._so_far = {
+            number: (edges_of(entry.so_far, ENTRY_BYTES), edges_of(entry.unsent))
+            for number, entry in enumerate(batches)
+            if entry.so_far or entry.unsent
+        }
         self._retries = [(retry, edges_of(retry.keys)) for retry in retries]
 
     def bucket(self, bucket: int) -> dict[bytes, int]:
@@ -198,7 +214,21 @@ class _History:
                 _learn(known, self._entries, number, entry.index[start:stop], newest)
             elif entry.batch.is_active:
                 _mark(known, entry, start, stop, _IN_FLIGHT | (number + 1) << _BATCH_SHIFT)
+                if number in self._so_far:
+                    self._go_on(known, number, bucket, newest)
         return known
+
+    def _go_on(
+        self, known: dict[bytes, int], number: int, bucket: int, newest: Mapping[bytes, tuple[int, bool]]
+    ) -> None:
+        """Of a batch in flight: what was settled is not in flight any more, what was not sent is not yet."""
+        entry, (settled, unsent) = self._entries[number], self._so_far[number]
+        for (key,) in _KEYS.iter_unpack(entry.unsent[unsent[bucket] : unsent[bucket + 1]]):
+            known[key] |= _QUEUED
+        index = entry.so_far[settled[bucket] : settled[bucket + 1]]
+        for key, _ in _ENTRIES.iter_unpack(index):
+            known[key] &= ~_IN_FLIGHT
+        _learn(known, self._entries, number, index, newest)
 
     def _generations(self, bucket: int) -> dict[bytes, tuple[int, bool]]:
         newest: dict[bytes, tuple[int, bool]] = {}
@@ -245,6 +275,7 @@ def _learn(
         known.update([(key, answered) for key, value in told if value >> 60 == Outcome.OK])
         entries = [entry for entry in told if entry[1] >> 60 != Outcome.OK] if len(known) < len(told) else ()
     stalled = _STALLED if _finished_nothing(batch) else 0
+    is_finished = batch.phase is Phase.COMPLETED
     for key, value in entries:
         outcome = value >> 60
         state = known.get(key, 0)
@@ -253,22 +284,28 @@ def _learn(
         if outcome == Outcome.OK and (is_current or not replaces):
             if not state & _OK or batches[(state >> _BATCH_SHIFT) - 1].batch.generation < batch.generation:
                 known[key] = state & _FLAGS | _OK | here
-        elif state & _OK:
             continue
-        elif not is_current:
+        if state & _OK:
+            continue
+        if is_finished and outcome == Outcome.RETRY and value & NO_LINE == NO_LINE:
+            state += _SILENT if state & _SILENT_BITS != _SILENT_BITS else 0
+        if not is_current:
             known[key] = state | _PAST | (_PAID if outcome == Outcome.OK else 0)
         else:
             # While another batch has it in flight, that is the one to wait for
             at = state & ~_FLAGS if state & _IN_FLIGHT else here
             if outcome == Outcome.RETRY:
                 known[key] = (state & (_FLAGS & ~(_STALLED | _LOST))) + 1 | stalled | at
+            elif outcome == Outcome.UNPAID:
+                known[key] = state & _FLAGS | _PAST | at
             else:
                 known[key] = state & _FLAGS | (_LOST if outcome == Outcome.LOST else _ERROR) | at
 
 
 def _finished_nothing(batch: Batch) -> bool:
-    """No request of the batch got as far as an answer, good or bad."""
-    return batch.rows > 0 and batch.tally.finished + batch.counts.completed + batch.counts.failed == 0
+    """No request of the batch got as far as an answer, good or bad. Where all of it was refused, none was asked."""
+    finished = batch.tally.finished + batch.counts.completed + batch.counts.failed
+    return batch.phase is not Phase.FAILED and batch.rows > 0 and finished == 0
 
 
 class _Wanted:
@@ -339,6 +376,8 @@ def _as_known(row: Row, batch: Batch) -> Row:
     """The same row, told apart by whether it is known that the remote has it."""
     if row is Row.IN_FLIGHT and batch.stage is Stage.INTENT:
         return Row.OPEN
+    if row is Row.IN_FLIGHT and batch.stage is Stage.DEFERRED and batch.failure is not None:
+        return Row.QUEUED
     if row is Row.LOST and (batch.is_wave or batch.stage is Stage.HELD):
         return Row.UNKNOWN
     return row
@@ -348,12 +387,14 @@ def _row_of(state: int, job: Desired) -> Row:
     if state & _OK:
         return Row.OK
     if state & _IN_FLIGHT:
-        return Row.IN_FLIGHT
+        return Row.QUEUED if state & _QUEUED else Row.IN_FLIGHT
     if state & _LOST:
         return Row.LOST
     attempts = state & _ATTEMPTS
     if state & _ERROR or attempts >= job.max_attempts:
         return Row.ERROR
+    if attempts and (state & _SILENT_BITS) // _SILENT >= job.max_attempts:
+        return Row.ERROR  # `no_result`: asking on and on, by a person's word too, has to end
     if attempts:
         return Row.STALLED if state & _STALLED else Row.AGAIN
     if state & _PAST:

@@ -198,11 +198,12 @@ class Provider(Protocol):
         """
         ...
 
-    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE) -> int:
+    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE, *, in_one_go: bool = False) -> int:
         """Stream a result file to `to` (written beside, renamed when whole); its size in bytes.
 
         Cut downloads are resumed or begun again; raises OutcomeUnknown when it stays incomplete, and RemoteError when
-        it grows above `cap_bytes`.
+        it grows above `cap_bytes`. in_one_go: they are begun again from the first byte, since the remote may write the
+        file anew between two requests.
         """
         ...
 

@@ -42,7 +42,7 @@ _UNANSWERED = {
 class IndexReport(msgspec.Struct, frozen=True):
     """The index of one batch, and everything odd about its files.
 
-    ok + final + retry + lost + rejected = expected requests; `missing` of them had no line.
+    ok + final + retry + lost + rejected + unpaid = expected requests; `missing` of them had no line.
     """
 
     index: bytes  # sorted 24-byte entries, exactly one for each expected key
@@ -51,6 +51,7 @@ class IndexReport(msgspec.Struct, frozen=True):
     retry: int
     lost: int
     rejected: int
+    unpaid: int
     missing: int
     lines: int  # that are not blank, of all files
     told: tuple[int, ...]  # lines of each file that are about requests of this batch
@@ -254,6 +255,7 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> Inde
         retry=counts[Outcome.RETRY],
         lost=counts[Outcome.LOST],
         rejected=counts[Outcome.REJECTED],
+        unpaid=counts[Outcome.UNPAID],
         missing=missing,
         lines=tally.lines,
         told=tuple(tally.told),
@@ -275,9 +277,9 @@ def _keys(packed: bytes) -> list[bytes]:
     return [key for (key,) in _KEY.iter_unpack(packed)]
 
 
-def rejected_index(expected: bytes) -> bytes:
-    """The index of a batch the remote refused as a whole: no request has a line."""
-    return _all(expected, Outcome.REJECTED)
+def refused_index(expected: bytes, outcome: Outcome) -> bytes:
+    """The index of a batch the remote refused as a whole: no request has a line, all of them the same outcome."""
+    return _all(expected, outcome)
 
 
 def lost_index(expected: bytes) -> bytes:

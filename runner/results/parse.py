@@ -19,7 +19,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from runner.job.outcomes import Outcome, Unsettled
+from runner.job.outcomes import Outcome, Unsettled, is_out_of_money
 from runner.job.packed import KEY_BYTES
 from runner.results.finish import FLAWS
 from runner.results.repair import bare
@@ -421,6 +421,8 @@ def outcome_of(fault: Fault) -> Outcome:
     code, status = fault.code, fault.status
     if code in _LOST_CODES:
         return Outcome.LOST
+    if is_out_of_money(code, status):
+        return Outcome.UNPAID
     if code in _RETRY_CODES or (code.isdecimal() and len(code) < 3 and int(code) in _RETRY_RPC):
         return Outcome.RETRY
     if status is not None and (status in _RETRY_STATUS or status >= 500):
@@ -503,7 +505,8 @@ def _is_empty(error: Any) -> bool:
 def _fault(error: Any, status: int | None) -> Fault:
     if not isinstance(error, dict):
         return Fault("error", error if isinstance(error, str) else _text(error), status)
-    code = next((_text(error[name]) for name in ("code", "type") if not _is_empty(error.get(name))), "error")
+    codes = [_text(error[name]) for name in ("code", "type") if not _is_empty(error.get(name))]
+    code = next(filter(is_out_of_money, codes), codes[0] if codes else "error")  # some put the status in `code`
     message = next((_text(error[name]) for name in ("message", "detail") if not _is_empty(error.get(name))), "")
     if status is None or 200 <= status < 300:
         said = _whole(error.get("status_code")) or _whole(error.get("status")) or _whole(error.get("code"))

@@ -78,6 +78,7 @@ _SILENCE: Mapping[int, tuple[str, str]] = {
     Outcome.FINAL: ("no_result", "the remote gave no result"),
     Outcome.RETRY: ("no_result", "the batch ended without a line for this request"),
     Outcome.LOST: ("batch_cancelled", "the batch was stopped before this request was answered"),
+    Outcome.UNPAID: ("insufficient_quota", "the account could not pay, and nothing was asked"),
     Outcome.REJECTED: ("batch_rejected", "the remote refused the whole batch"),
 }
 
@@ -224,7 +225,7 @@ def _body_in(response: bytes) -> bytes:
 
 def _told(line: bytes, outcome: int) -> dict[str, Any]:
     """The error of a line, in the remote's own words."""
-    return {**parse.fault_of(line)._asdict(), "retryable": outcome == Outcome.RETRY}
+    return {**parse.fault_of(line)._asdict(), "retryable": outcome in (Outcome.RETRY, Outcome.UNPAID)}
 
 
 def _damaged(source: Source, value: int) -> StateError:

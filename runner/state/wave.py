@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
-from runner.job.outcomes import Outcome
+from runner.job.outcomes import Outcome, pack
+from runner.job.packed import KEY_BYTES
 
 
 class Step(IntEnum):
@@ -23,6 +24,13 @@ class Step(IntEnum):
     CLEARED = 4  # nothing was accepted, or a person said so: it is free to be asked again
     HELD = 5  # nobody knows whether it was accepted: a person decides
     REPEATED = 6  # nobody knows, and it is free to be asked again all the same: maybe twice
+
+
+JOURNAL, RAW = "journal", "0.jsonl"  # the files of a wave, in the folder of its objects
+FREE = (Step.NONE, Step.CLEARED, Step.REPEATED)  # to be sent, or to be sent again
+
+
+AGAIN = (Outcome.RETRY, Outcome.UNPAID)  # asked again once the wave is over
 
 
 class Entry(NamedTuple):
@@ -120,6 +128,25 @@ class States:
         self._starts[ordinal], self._lengths[ordinal] = len(self._names), len(remote_id)
         self._names += remote_id
         self._owners[ordinal] = self._accounts.setdefault(account, len(self._accounts))
+
+
+def so_far(states: States, keys: bytes) -> tuple[bytes, bytes]:
+    """An index of what is settled of a wave that goes on, held calls as LOST; and the keys still to be sent.
+
+    keys: of the wave, sorted and packed; recordings are numbered in their order. What failed and may be asked again is
+    asked again only once the wave is over, so it counts as still to be sent.
+    """
+    settled, unsent = bytearray(), bytearray()
+    for number in range(states.rows):
+        key = keys[number * KEY_BYTES : (number + 1) * KEY_BYTES]
+        state = states[number]
+        if state.step in FREE or (state.step is Step.ANSWERED and state.outcome in AGAIN):
+            unsent += key
+        elif state.step is Step.ANSWERED and state.outcome is not None:
+            settled += pack(key, state.outcome, 0, state.offset)
+        elif state.step is Step.HELD:
+            settled += pack(key, Outcome.LOST)
+    return bytes(settled), bytes(unsent)
 
 
 def check(entry: Entry, rows: int) -> None:

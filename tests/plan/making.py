@@ -26,6 +26,7 @@ OUTCOMES = {
     "retry": Outcome.RETRY,
     "lost": Outcome.LOST,
     "rejected": Outcome.REJECTED,
+    "unpaid": Outcome.UNPAID,
 }
 
 

@@ -17,7 +17,7 @@ from runner.errors import StateError
 from runner.job.observed import Phase
 from runner.job.outcomes import Outcome, Unsettled, place
 from runner.results.answer import Wanted
-from runner.results.index import build_index, rejected_index
+from runner.results.index import build_index, refused_index
 from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, merge
 from runner.results.splice import Merged
@@ -97,9 +97,9 @@ def test_rows_without_an_answer_say_why(tmp_path: Path) -> None:
     sources = [
         source(tmp_path, "ab", made.refused("a"), ended=Phase.CANCELLED),
         source(tmp_path, "c", ended=Phase.EXPIRED),
-        Source(rejected_index(made.expected("d", "e")), 0, "batch-9", made.ORIGIN, ()),
+        Source(refused_index(made.expected("d", "e"), Outcome.REJECTED), 0, "batch-9", made.ORIGIN, ()),
         Source(
-            rejected_index(made.expected("e")),
+            refused_index(made.expected("e"), Outcome.REJECTED),
             0,
             "batch-10",
             made.ORIGIN,
@@ -352,7 +352,8 @@ def test_merge_equals_plain_dicts(batches: list[Any], rows: list[str], states: d
 def test_large_and_small_indexes_are_located_alike(rows: int, batches: int) -> None:
     names = list(range(rows))
     random.Random(rows).shuffle(names)
-    sources = [Source(rejected_index(made.expected(*names[n::batches])), 0, str(n), "", ()) for n in range(batches)]
+    parts = [refused_index(made.expected(*names[n::batches]), Outcome.REJECTED) for n in range(batches)]
+    sources = [Source(part, 0, str(n), "", ()) for n, part in enumerate(parts)]
     shown = locate(made.keys(*names, "nobody"), sources)
     assert list(shown.sources)[:-1] == [n % batches for n in range(rows)]
     assert [place(value)[0] for value in shown.places] == [Outcome.REJECTED] * rows + [0]

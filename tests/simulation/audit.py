@@ -154,6 +154,7 @@ def _check_line(history: CallHistory, where: str, line: Line, state: int) -> Non
         history.blame(f"given up: {where}: {name} may be asked again, and is not")
     unsure = {one for _, one in history.calls.unsure}
     is_gone = any(call.gone_at <= now or call.known_at > call.taken_at for call in calls)
+    unsure |= {one for lost in history.forgotten for one in lost.kept}  # an output said that it was in flight
     if state == Row.UNKNOWN and not (key in unsure | history.cut | history.cancelled or is_gone):
         history.blame(f"held: {where}: {name} is held, and nothing about it was ever unsure")
 

@@ -73,6 +73,8 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
         return ""  # no list showed it yet when the state that knew of it was gone
     if earlier.created_at > later.sent_at or later.sent_at < earlier.over_at:
         return "held it"
+    if earlier.failure is not None and not earlier.was_cancelled and not earlier.is_final_refusal:
+        return ""  # of the remote's own trouble, or for money: nothing was asked
     if earlier.failure is not None and not earlier.was_cancelled:
         is_forgotten = lost and not (history.remote.habits.is_named and later.sent_at < earlier.gone_at)
         return "" if is_forgotten else "was refused as a whole"
@@ -104,7 +106,7 @@ def _is_lifted(history: History, key: bytes, earlier: RemoteBatch, later: Remote
     began = _began_to_send(history, later)
     if earlier.is_hidden(asked.at - A_SENDING, asked.at) and earlier.is_hidden(began - A_SENDING, later.sent_at):
         return True
-    is_gone = min(earlier.gone_at, earlier.files_gone_at) <= asked.at
+    is_gone = min(earlier.gone_at, earlier.files_gone_at) <= asked.at or key in earlier.cut_keys
     return earlier.over_at <= asked.at and (is_gone or earlier.verdict(key) is not Verdict.OK)
 
 
@@ -261,11 +263,15 @@ def _check_attempts(history: History) -> None:
         return
     asked: dict[bytes, list[RemoteBatch]] = {}
     for batch in history.remote.batches:
-        if (batch.failure is not None and not batch.was_cancelled) or batch.created_at > history.world.seconds:
+        if batch.is_final_refusal or batch.was_deferred or batch.was_unpaid:
+            continue
+        if batch.created_at > history.world.seconds:
             continue
         if batch.id in history.world.twins:
             continue
         for key in batch.keys:
+            if batch.verdict(key) is Verdict.UNPAID:
+                continue  # it was not asked
             known = asked.setdefault(key, [])
             known.append(batch)
             counted = [one for one in known if _counts_for(history, key, one, batch)]
@@ -297,11 +303,12 @@ def _check_outputs(history: History, applier: Applier) -> None:
 
 def _is_beyond_help(history: History, key: bytes) -> bool:
     """Whether a request was refused, or asked as often as it may be."""
-    asked = [one for one in history.remote.batches if key in one.keys and not one.was_deferred]
+    asked = [one for one in history.remote.batches if key in one.keys and not (one.was_deferred or one.was_unpaid)]
+    asked = [one for one in asked if one.verdict(key) is not Verdict.UNPAID]
     unseen = [one.input_ref for one in history.remote.batches if key in one.keys and one.is_unseen]
     if len(set(unseen)) > 1:
         return True  # not even a second upload of it was found
-    if any(one.failure is not None or one.verdict(key) is Verdict.FINAL for one in asked):
+    if any(one.is_final_refusal or one.verdict(key) is Verdict.FINAL for one in asked):
         return True
     return len(asked) >= history.max_attempts
 
@@ -310,15 +317,15 @@ def _was_in_doubt(history: History, key: bytes) -> bool:
     """Whether something that was asked may never have been answered: it was stopped, or it vanished."""
     asked = [one for one in history.remote.batches if key in one.keys]
     return any(key in one.keys for one in history.stopped) or any(
-        one.cancelled_at < NEVER or min(one.gone_at, one.files_gone_at) < NEVER or one.hidden for one in asked
+        one.cancelled_at < NEVER or min(one.gone_at, one.files_gone_at) < NEVER or one.cut_keys for one in asked
     )
 
 
 def settled_lines(history: History, applier: Applier) -> Iterator[tuple[str, Line, int]]:
     """(job, line, state of its row) of all outputs that have to be there; blame for any that are not, or not whole.
 
-    A job that waits for a person because nothing at all was finished sends nothing and keeps the output it has. Rows
-    that it shares with others are as unsettled for those, so they are held back with it until it is asked again.
+    A job that waits for a person because nothing at all was finished sends nothing. Rows that it shares with others are
+    as unsettled for those; what was edited and could not be sent leaves the output as it was.
     """
     jobs = SimulatedRecords(applier.store).jobs()
     jobs_left = history.states.get(applier.name, ())
@@ -328,12 +335,13 @@ def settled_lines(history: History, applier: Applier) -> Iterator[tuple[str, Lin
         record = jobs.get(spec.address)
         is_held_back = Row.STALLED in states or (is_any_held_back and Row.SHARED in states)
         if record is None:
-            if not is_held_back:
+            if not is_held_back or (Row.STALLED in states and not lines_in(applier.root / spec.output)):
                 history.blame(f"accounting: {where} has no results")
             continue
-        if is_held_back:
+        if is_held_back and [line.key for line in lines_in(applier.root / spec.output)] != spec.row_keys():
             continue
-        if _sum(record) != len(spec.rows) or record.missing or record.not_sent or record.in_flight:
+        is_open = record.missing or record.in_flight or (record.not_sent and not is_held_back)
+        if _sum(record) != len(spec.rows) or is_open:
             history.blame(f"accounting: {where}: {record} of {len(spec.rows)}")
         lines = lines_in(applier.root / spec.output)
         if [line.key for line in lines] != spec.row_keys():
@@ -372,6 +380,9 @@ def _check_line(
     if answer is None:
         there = [b for b in answered if b.id in known - twins and now < min(b.gone_at, b.files_gone_at)]
         there = [b for b in there if history.is_tame or b.who == applier.name]
+        there = [
+            b for b in there if not (key in b.cut_keys and (state == Row.LOST or b.is_cut(key, now)))
+        ]  # until they are whole, or asked again
         if there:
             history.blame(f"lost: {where}: {there[0].id} has answered {key.hex()[:4]}, and the output does not show it")
         if any(seen[0] >= 0 and who == applier.name and k == key for (who, k), seen in history.shown.items()):

@@ -31,7 +31,7 @@ from tests.simulation.history import Applier, Asked, History, Stopped
 from tests.simulation.memory import SimulatedRecords
 from tests.simulation.provider import ORIGIN, SimulatedProvider
 from tests.simulation.rows import CompiledRows, JobSpec, project_of
-from tests.simulation.watch import note_outcomes
+from tests.simulation.watch import check_files, note_outcomes
 from tests.simulation.world import Crash, SimulatedClock, Words, World
 
 CALM_POLL = 1200.0
@@ -117,6 +117,7 @@ class Commands:
             world.stop, world.other = _nothing, None
         world.note(applier.name, "left: running", result.is_running, Words(partial(_standing, result)))
         note_outcomes(self._history, applier, self._author.specs, session, result)
+        check_files(self._history, applier, self._author.specs)
         return result
 
     def _died(self, applier: Applier) -> None:

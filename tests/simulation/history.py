@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from runner.job.outcomes import Unsettled
 from runner.results.names import RESULTS
 from runner.results.parse import MAY_BE_SENT
 from runner.state.home import Home
@@ -128,6 +129,10 @@ class Line(msgspec.Struct):
     @property
     def is_held(self) -> bool:
         return self.error is not None and self.error.code in MAY_BE_SENT
+
+    @property
+    def is_unsettled(self) -> bool:
+        return self.error is not None and self.error.code in [state.word for state in Unsettled]
 
     @property
     def key(self) -> bytes:

@@ -97,7 +97,7 @@ MUTANTS = {
         "apply/recordings.py",
         "Entry(number, Step.RECEIPT, receipt",
         "Entry(max(number - 1, 0), Step.RECEIPT, receipt",
-        "exception",
+        "lost",
         Kind.RECORDINGS,
     ),
     "a receipt that is not known is no receipt": Mutant(

@@ -237,12 +237,12 @@ class SimulatedProvider:
 
     # -- results
 
-    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE) -> int:
+    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE, *, in_one_go: bool = False) -> int:
         self._ask("download")
         content = self._remote.content(file.ref)
         if content is None:
             raise NotFound("no such file", status=404)
-        if self._world.happens(self._remote.habits.cuts):
+        if content and self._world.happens(self._remote.habits.cuts):
             at = self._world.rng.randrange(len(content))
             if at == self._cut_at.get(file.ref):
                 at -= 1  # cut twice in one place would be what the remote has

@@ -23,6 +23,7 @@ class Verdict(Enum):
     FINAL = "final"
     RETRY = "retry"
     NONE = "none"
+    UNPAID = "unpaid"  # the account could not pay
 
 
 @dataclass(slots=True)
@@ -47,6 +48,9 @@ class Habits:
     cuts: float = 0.0  # downloads that end early
     tells_time: bool = True  # in every answer
     hides: float = 0.0  # batches that answer 404 for a while, after their receipt or in mid-run
+    short_files: float = 0.0  # of batches: a cache holds their files cut at the end of a line, some lines twice instead
+    silent_rows: float = 0.0  # of completed batches: rows that are in no file and in no count
+    unpaid: float = 0.0  # of batches: the account cannot pay, for all of it or from some row on
     full_until: float = 0.0  # the queue is full so long, calm or not
 
 
@@ -82,6 +86,8 @@ class RemoteBatch:
     verdicts: dict[bytes, Verdict] = field(default_factory=dict)
     finished_at: dict[bytes, float] = field(default_factory=dict)
     says_silence: bool = True  # requests without an answer have an error line
+    short_until: float = 0.0  # its files lack lines until then
+    cut_keys: set[bytes] = field(default_factory=set)  # whose lines those are
     last_seen: Observed | None = None  # once nothing of it changes any more
 
     @property
@@ -103,6 +109,20 @@ class RemoteBatch:
     def is_unseen(self) -> bool:
         """Refused since its upload could not be found."""
         return self.was_deferred and self.failure is not None and self.failure.kind is FailureKind.FILE_NOT_VISIBLE
+
+    @property
+    def is_final_refusal(self) -> bool:
+        """Refused for its input: asking the same again is of no use."""
+        return self.failure is not None and self.failure.kind is FailureKind.BAD_INPUT and not self.was_cancelled
+
+    @property
+    def was_unpaid(self) -> bool:
+        """Refused as a whole since the account could not pay: that is no attempt."""
+        return self.failure is not None and self.failure.kind is FailureKind.OUT_OF_MONEY and not self.was_cancelled
+
+    def is_cut(self, key: bytes, now: float) -> bool:
+        """Whether its line is in no file that can be had."""
+        return key in self.cut_keys and now < self.short_until
 
     def verdict(self, key: bytes) -> Verdict:
         """What the remote says about a request in the end."""
@@ -190,25 +210,33 @@ class Remote:
             batch.end, batch.failure = Phase.FAILED, Failure(kind, "token_limit_exceeded", "later")
             return
         if world.happens(habits.whole_failures):
-            kind = rng.choice((FailureKind.BAD_INPUT, FailureKind.OTHER))
+            kind = rng.choice((FailureKind.BAD_INPUT, FailureKind.OTHER, FailureKind.OUT_OF_MONEY))
             batch.end, batch.failure = Phase.FAILED, Failure(kind, "bad", "no")
             return
         expires = world.happens(habits.expiries)
         if expires:
             batch.end = Phase.EXPIRED
         reached = rng.randrange(len(batch.keys) + 1) if expires else len(batch.keys)
+        paid = rng.randrange(len(batch.keys) + 1) if world.happens(habits.unpaid) else len(batch.keys)
+        silent = not expires and world.happens(habits.silent_rows)
+        batch.says_silence = batch.says_silence and not silent
         order = list(batch.keys)
         rng.shuffle(order)
         for number, key in enumerate(order):
             batch.finished_at[key] = batch.starts_at + (batch.ends_at - batch.starts_at) * (number + 1) / len(order)
-            if number >= reached:
+            if number >= reached or (silent and rng.random() < 0.3):
                 batch.verdicts[key] = Verdict.NONE
+            elif number >= paid:
+                batch.verdicts[key] = Verdict.UNPAID
             elif world.happens(habits.final_rows):
                 batch.verdicts[key] = Verdict.FINAL
             elif world.happens(habits.retry_rows):
                 batch.verdicts[key] = Verdict.RETRY
             else:
                 batch.verdicts[key] = Verdict.OK
+        if world.happens(habits.short_files):
+            batch.short_until = batch.ends_at + rng.choice((10.0, 600.0, 5000.0, NEVER))
+            batch.cut_keys = {key for key in batch.keys if rng.random() < 0.5}
         if world.happens(habits.late_results):
             batch.named_at += 100 * rng.random()
         elif world.happens(habits.very_late_results):
@@ -254,7 +282,7 @@ class Remote:
         phase = self.phase(batch, now)
         done = [batch.verdict(key) for key in batch.keys if batch.finished_at.get(key, NEVER) <= now]
         ok = done.count(Verdict.OK)
-        bad = done.count(Verdict.FINAL) + done.count(Verdict.RETRY)
+        bad = sum(done.count(one) for one in (Verdict.FINAL, Verdict.RETRY, Verdict.UNPAID))
         has_results = phase.has_ended and batch.failure is None and (ok or bad or batch.says_silence)
         is_final = not has_results or now >= batch.named_at or batch.was_cancelled or batch.files_gone_at <= now
         files: tuple[ResultFile, ...] = ()
@@ -316,6 +344,8 @@ class Remote:
                     error.append(_error_line(custom_id, "invalid_request_error", 400))
                 case Verdict.RETRY:
                     error.append(_error_line(custom_id, "server_error", 500))
+                case Verdict.UNPAID:
+                    error.append(_error_line(custom_id, "insufficient_quota", 429))
                 case Verdict.NONE if batch.says_silence:
                     code = "batch_cancelled" if batch.was_cancelled else "batch_expired"
                     error.append(_error_line(custom_id, code, None))
@@ -339,7 +369,13 @@ class Remote:
         if not self.is_shown(batch):
             return None
         output, error = self._lines(batch)
-        return b"".join(output if kind == "output" else error)
+        lines = output if kind == "output" else error
+        if now < batch.short_until:
+            hidden = [custom_id.encode() for key, custom_id in zip(batch.keys, batch.custom_ids, strict=True)
+                      if key in batch.cut_keys]  # fmt: skip
+            left = [line for line in lines if not any(b'"' + one + b'"' in line for one in hidden)]
+            lines = left + (left[:1] * (len(lines) - len(left)) if batch.says_silence else [])
+        return b"".join(lines)
 
     # -- a chain
 

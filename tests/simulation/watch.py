@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from runner.apply.errors import jobs_in
 from runner.apply.reconcile import Result
 from runner.apply.session import Session
-from runner.plan.remaining import Row
+from runner.plan.remaining import UNDER_WAY, Row
 from tests.simulation.history import Applier, History, lines_in
 from tests.simulation.rows import JobSpec
 
@@ -27,9 +27,28 @@ def note_outcomes(
         _note_answers(history, applier, next(spec for spec in specs if spec.address == address))
 
 
+def check_files(history: History, applier: Applier, specs: Sequence[JobSpec]) -> None:
+    """However an apply ended, each job that has an outcome has its file: every wanted row, and what is known of it."""
+    for spec in specs if not history.shares_a_state else ():  # two without a lock may write what neither can read
+        known = [_known(history, applier, key) for key in spec.row_keys()]
+        answered = known.count(Row.OK)
+        if not any(state in _SETTLED for state in known):
+            continue
+        lines = lines_in(applier.root / spec.output)
+        if [line.key for line in lines] != spec.row_keys():
+            # What was edited and could not be sent yet: the file shows the answers to what it was before
+            if sum(line.answer is not None for line in lines) <= answered:
+                history.blame(f"files: {applier.name}: {spec.address} has outcomes, and its file is not of its rows")
+            continue
+        for line, state in zip(lines, known, strict=True):
+            is_open = line.is_unsettled and not history.may_reopen
+            if (state == Row.OK and line.answer is None) or (state == Row.ERROR and is_open):
+                history.blame(f"files: {applier.name}: {spec.address}: {line.key.hex()[:4]} is settled, and not there")
+
+
 def _note(history: History, applier: Applier, key: bytes, state: int) -> None:
     before = history.outcomes.get((applier.name, key))
-    if before is not None and state in (Row.IN_FLIGHT, Row.OPEN) and history.may_reopen:
+    if before is not None and state in UNDER_WAY and history.may_reopen:
         return  # others of its wave were decided about; it comes back with the same
     if before is not None and before[1] != state and history.is_tame:
         since, was = before
@@ -40,6 +59,13 @@ def _note(history: History, applier: Applier, key: bytes, state: int) -> None:
         history.outcomes[applier.name, key] = history.world.seconds, state
     elif before is not None:
         del history.outcomes[applier.name, key]
+
+
+def _known(history: History, applier: Applier, key: bytes) -> int:
+    """The outcome that an applier knows of: it was not asked again since, nor forgotten; -1 where there is none."""
+    since, state = history.outcomes.get((applier.name, key), (0.0, -1))
+    is_asked = state != Row.OK and history.asked_since(key, since)
+    return -1 if is_asked or history.forgotten_since(since, applier.name) else state
 
 
 def _note_answers(history: History, applier: Applier, spec: JobSpec) -> None:

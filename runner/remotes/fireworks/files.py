@@ -70,11 +70,13 @@ class Files:
         except NotFound:
             return []  # a job that failed in validation never had one
 
-    def download(self, ref: str, to: Path, cap_bytes: int = LARGEST) -> int:
+    def download(self, ref: str, to: Path, cap_bytes: int = LARGEST, *, can_resume: bool = True) -> int:
         """A file onto the disk, whole; its size in bytes. A fresh URL is asked for at each try. Raises NotFound."""
         dataset_id, _, name = ref.partition("/")
         http = self._account.http
-        return http.download_signed(lambda: self._sign(dataset_id, name), to, cap_bytes=min(cap_bytes, LARGEST))
+        return http.download_signed(
+            lambda: self._sign(dataset_id, name), to, can_resume=can_resume, cap_bytes=min(cap_bytes, LARGEST)
+        )
 
     def download_whole(self, dataset_id: str, to: Path) -> int:
         """All files of an input dataset as one, in the order of their names; its size in bytes. Raises NotFound."""

@@ -76,8 +76,8 @@ class FireworksProvider:
     def batches(self, since: datetime | None = None) -> Iterator[Observed]:
         return self._jobs.listed(since)
 
-    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE) -> int:
-        return self._files.download(file.ref, to, cap_bytes)
+    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE, *, in_one_go: bool = False) -> int:
+        return self._files.download(file.ref, to, cap_bytes, can_resume=not in_one_go)
 
     def download_input(self, observed: Observed, to: Path) -> int:
         """The input of a job; of one that continues others, the whole input of the first."""

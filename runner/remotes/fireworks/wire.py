@@ -11,6 +11,7 @@ from typing import Any
 
 from runner.errors import OutcomeUnknown
 from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, ResultFile
+from runner.job.outcomes import is_out_of_money
 from runner.remotes.fireworks import names
 from runner.remotes.fireworks.profile import CHAT
 from runner.remotes.transport.replies import plain
@@ -44,6 +45,7 @@ _PHASES = {
 _MOST = 10**15  # of whatever is counted: no remote has more, and more does not fit where counts are kept
 _DIGITS = 20  # a number of seconds may have a fraction of nine
 _LONGEST_WINDOW = 10**9  # seconds
+_MONEY = ("billing", "spending limit", "insufficient funds", "insufficient credits", "payment")  # in messages
 _BAD_INPUT = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE"})
 
 
@@ -159,11 +161,13 @@ def _counts_in(progress: Mapping[str, Any]) -> Counts:
 def failure_in(status: Mapping[str, Any]) -> Failure:
     """Why a whole job failed. In resources `code` is a name; line numbers in the message are not reliable.
 
-    Never a kind that says "the same again, later": a job that failed keeps its id, so the same create would only
-    find it again. A queue that is full says so at the create, with 429.
+    Never a kind that says "the same upload again": a job that failed keeps its id, so the same create would only find
+    it again. A queue that is full says so at the create, with 429; what is asked again is a job of its own.
     """
     code = plain(text_in(status, "code"))
     message = plain(text_in(status, "message")) or "the remote gave no reason"
+    if is_out_of_money(code) or any(word in message.lower() for word in _MONEY):
+        return Failure(FailureKind.OUT_OF_MONEY, code, message)
     return Failure(FailureKind.BAD_INPUT if code in _BAD_INPUT else FailureKind.OTHER, code, message)
 
 

@@ -155,7 +155,7 @@ BAD_INPUT = ErrorRule(
     )
 )
 QUOTA = ErrorRule(
-    codes=("token_limit_exceeded", "insufficient_quota"),
+    codes=("token_limit_exceeded",),
     prefixes=("Enqueued token limit reached", "Enqueued request limit reached"),
 )
 FILE_VISIBILITY = VisibilityRule(codes=("invalid_request",), params=("file_id",), prefixes=("Cannot find file",))

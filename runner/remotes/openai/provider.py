@@ -78,8 +78,8 @@ class OpenAIProvider:
     def batches(self, since: datetime | None = None) -> Iterator[Observed]:
         return batch.listed(self._http, self.profile, since)
 
-    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE) -> int:
-        return self._fetch(file.ref, to, cap_bytes)
+    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE, *, in_one_go: bool = False) -> int:
+        return self._fetch(file.ref, to, cap_bytes, can_resume=not in_one_go)
 
     def lineage(self, remote_id: str) -> list[LineageFile]:
         """The batch's own files: nothing continues another batch here."""
@@ -99,7 +99,7 @@ class OpenAIProvider:
     def close(self) -> None:
         self._http.close()
 
-    def _fetch(self, file_id: str, to: Path, cap_bytes: int) -> int:
+    def _fetch(self, file_id: str, to: Path, cap_bytes: int, *, can_resume: bool = True) -> int:
         path = files.path_to(self.profile.paths.file_content, file_id)
-        can_resume = self.profile.content.range
+        can_resume = can_resume and self.profile.content.range
         return self._http.download(path, to, can_resume=can_resume, cap_bytes=cap_bytes, moved=self._gate.admit)

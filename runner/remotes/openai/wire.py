@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from runner.errors import OutcomeUnknown
 from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, ResultFile
+from runner.job.outcomes import is_out_of_money
 from runner.remotes.openai.profiles import ErrorRule, Profile
 from runner.remotes.openai.stamps import stamp_in
 from runner.remotes.transport.replies import plain
@@ -28,6 +31,7 @@ _USUAL = {
     **dict.fromkeys(("canceling", "stopping", "aborting"), Phase.CANCELLING),
     **dict.fromkeys(("canceled", "stopped", "aborted"), Phase.CANCELLED),
 }
+_MONEY = ("billing hard limit", "you exceeded your current quota", "insufficient balance")  # how messages begin
 _MOST = 10**15  # of whatever is counted: no remote has more, and more does not fit where counts are kept
 _DIGITS = 16
 _WINDOW_DIGITS = 9
@@ -196,8 +200,10 @@ def window_of(hours: int, profile: Profile) -> str:
 def failure_in(errors: Any, profile: Profile) -> Failure:
     """Why a whole batch failed: of several reasons the first we recognize, else the first."""
     found = [_failure(error, profile) for error in _listed(errors)]
+    if not found:
+        return Failure(FailureKind.OTHER, "", "the remote gave no reason")
     known = (failure for failure in found if failure.kind is not FailureKind.OTHER)
-    return next(known, found[0] if found else Failure(FailureKind.OTHER, "", "the remote gave no reason"))
+    return replace(next(known, found[0]), lines=len(found))
 
 
 def _failure_of(raw: Mapping[str, Any], profile: Profile) -> Failure:
@@ -233,12 +239,16 @@ def _failure(error: Any, profile: Profile) -> Failure:
         line = _whole(error.get("line"))
         message = str(error.get("message") or error.get("error") or "")
     kind = _kind_of(code, param, message, profile)
+    if kind is FailureKind.OTHER and line is not None:
+        kind = FailureKind.BAD_INPUT  # it stands in a line of ours, whatever it is called
     return Failure(kind, plain(code), plain(f"line {line}: {message}" if line else message))
 
 
 def _kind_of(code: str, param: str, message: str, profile: Profile) -> FailureKind:
     """By code, then by the beginning of the message. The file's visibility comes first: its code means other
     things as well and only the parameter tells."""
+    if is_out_of_money(code) or message.lower().lstrip().startswith(_MONEY):
+        return FailureKind.OUT_OF_MONEY
     rules = (
         (FailureKind.FILE_NOT_VISIBLE, profile.file_visibility_error),
         (FailureKind.QUOTA, profile.quota_error),

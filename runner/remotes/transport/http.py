@@ -196,12 +196,14 @@ class Http:
             policy=downloads.Policy(self._clock, self._rng, self._settings.patience, can_resume, cap_bytes),
         )
 
-    def download_signed(self, sign: Callable[[], Signed], to: Path, *, cap_bytes: int = downloads.CAP) -> int:
+    def download_signed(
+        self, sign: Callable[[], Signed], to: Path, *, can_resume: bool = True, cap_bytes: int = downloads.CAP
+    ) -> int:
         """Like `download`, from a URL that is asked for anew at each try: such URLs live for minutes."""
         return downloads.fetch(
             lambda headers: self._incoming_signed(sign(), headers),
             to,
-            policy=downloads.Policy(self._clock, self._rng, self._settings.patience, True, cap_bytes),
+            policy=downloads.Policy(self._clock, self._rng, self._settings.patience, can_resume, cap_bytes),
         )
 
     def put_signed(self, sign: Callable[[], Signed], part: Part, headers: Mapping[str, str]) -> None:

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runner.errors import AuthFailed, NotFound, OutcomeUnknown, RateLimited, Refused, RemoteError
+from runner.job.outcomes import is_out_of_money
 from runner.remotes.transport.redaction import clean
 from runner.remotes.transport.retry import Trouble, retry_after_of, should_retry_of
 
 WORDS = 256  # characters of the remote's own words that are kept
-_OUT_OF_MONEY = frozenset({"insufficient_quota"})  # a 429 that no waiting cures
 _REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "x-ms-request-id", "request-id")
 _READ = 64 * WORDS
 _IN_MARKUP = re.compile(r"<(?:Message|title)>([^<]{1,256})<")  # of an XML error, or of an HTML page
@@ -88,7 +88,7 @@ def trouble_of(reply: Reply, *, who: str, call: str, key_name: str, now: datetim
     message += f" ({', '.join(facts)})" if facts else ""
     more: dict[str, Any] = {"status": reply.status, "code": words.code, "request_id": request_id}
     hint = _hint(reply.status, words.code, key_name)
-    kind = Refused if reply.status == 429 and words.code in _OUT_OF_MONEY else _class_of(reply.status)
+    kind = Refused if reply.status == 429 and is_out_of_money(words.code or "") else _class_of(reply.status)
     if kind is RateLimited:
         more["retry_after"] = advice
     error = kind(message, hint=hint, **more)
@@ -124,7 +124,7 @@ def _hint(status: int, code: str | None, key_name: str) -> str:
             return f"the key in {key_name} may not do this: check its project and permissions"
         case 402:
             return "check the plan and billing details of the account"
-        case 429 if code in _OUT_OF_MONEY:
+        case 429 if is_out_of_money(code or ""):
             return "the account is out of quota: check its plan and billing details"
         case _ if 300 <= status < 400:
             return "the address redirects: check `base_url` of the provider"

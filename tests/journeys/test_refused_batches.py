@@ -1,0 +1,131 @@
+"""A batch refused as a whole: only the input's own fault is final, and money is nobody's attempt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.lab import Lab
+from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike
+
+
+@pytest.fixture
+def remote() -> Iterator[LookAlike]:
+    with looking_alike() as made:
+        yield made
+
+
+@pytest.fixture
+def lab(tmp_path: Path, remote: LookAlike) -> Lab:
+    made = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
+    made.spec(SPEC, more=", defer_s: 0.2, limits: {lines: 5}")
+    made.rows(10)
+    return made
+
+
+def refused(*errors: Mapping[str, Any]) -> Raw:
+    """A life that ends in validation."""
+    return {"status": "failed", "errors": {"object": "list", "data": list(errors)}, "request_counts": {"total": 0}}
+
+
+def codes(lab: Lab) -> Counter[str]:
+    return Counter(row["error"]["code"] if row["error"] else "ok" for row in lab.results())
+
+
+@pytest.mark.parametrize("code", ["server_error", "internal_error", "request_timeout", None, "something_new"])
+def test_the_remotes_own_trouble_is_asked_again(lab: Lab, remote: LookAlike, code: str | None) -> None:
+    def life(batch: Raw, polls: int) -> Mapping[str, Any]:
+        if batch["id"] in ("batch_1", "batch_2"):
+            return refused({"code": code, "message": "we had a problem", "line": None, "param": None})
+        return remote.completed(batch)
+
+    remote.life = life
+    done = lab.apply()
+    assert codes(lab) == {"ok": 10}
+    assert [len(rows) for rows in remote.sent] == [5, 5, 5, 5]
+    assert done.stderr.count("the remote refused `") == 1, "once a job"
+    assert "answers: the remote refused `batch_" in done.stderr
+    assert "we had a problem" in done.stderr
+
+
+def test_the_remotes_own_trouble_ends_within_attempts(lab: Lab, remote: LookAlike) -> None:
+    remote.life = lambda batch, polls: refused({"code": "server_error", "message": "we had a problem"})
+    done = lab.apply(code=4)
+    assert [len(rows) for rows in remote.sent] == [5] * 6
+    assert codes(lab) == {"server_error": 10}
+    assert "0 ok, 10 error of 10" in done.stdout
+    lab.apply(code=4)
+    assert len(remote.sent) == 6
+    remote.life = lambda batch, polls: remote.completed(batch)
+    lab.run("retry", "answers")
+    lab.apply()
+    assert codes(lab) == {"ok": 10}
+
+
+@pytest.mark.parametrize("code", ["invalid_json_line", "some_new_word_for_it"])
+def test_a_fault_of_the_input_is_final_and_is_told(lab: Lab, remote: LookAlike, code: str) -> None:
+    errors = [{"code": code, "message": "this is not JSON", "line": line} for line in (3, 5)]
+    remote.life = lambda batch, polls: refused(*errors)
+    done = lab.apply(code=4)
+    assert len(remote.sent) == 2
+    assert f"`{code}`: line 3: this is not JSON (2 errors in all)" in done.stderr
+    assert codes(lab) == {code: 10}
+    lab.apply(code=4)
+    assert len(remote.sent) == 2
+
+
+@pytest.mark.parametrize("code", ["billing_hard_limit_reached", "insufficient_quota"])
+def test_out_of_money_stops_and_uses_up_no_attempt(lab: Lab, remote: LookAlike, code: str) -> None:
+    remote.life = lambda batch, polls: refused({"code": code, "message": "Pay first"})
+    for times in range(1, 5):
+        done = lab.apply(code=1)
+        assert "the account cannot pay" in done.stderr
+        assert "Pay first" in done.stderr
+        assert "0 ok, 0 error, 10 not sent of 10" in done.stdout
+        assert len(remote.sent) == 2 * times, "once an apply"
+    remote.life = lambda batch, polls: remote.completed(batch)
+    lab.apply()
+    assert codes(lab) == {"ok": 10}
+
+
+def test_rows_that_say_so_stop_it_too(lab: Lab, remote: LookAlike) -> None:
+    def life(batch: Raw, polls: int) -> Mapping[str, Any]:
+        return {
+            "status": "completed",
+            "error_file_id": remote.failed(batch, "insufficient_quota", 429),
+            "completed_at": remote.now(),
+            "request_counts": {"total": 5, "completed": 0, "failed": 5},
+        }
+
+    remote.life = life
+    for times in range(1, 5):
+        done = lab.apply(code=1)
+        assert "the account cannot pay, so 5 requests" in done.stderr
+        assert len(remote.sent) == 2 * times
+    remote.life = lambda batch, polls: remote.completed(batch)
+    lab.apply()
+    assert codes(lab) == {"ok": 10}
+
+
+def test_money_that_ends_half_way(lab: Lab, remote: LookAlike) -> None:
+    def life(batch: Raw, polls: int) -> Mapping[str, Any]:
+        return {
+            "status": "completed",
+            "output_file_id": remote.answered(batch, only=3),
+            "error_file_id": remote.failed(batch, "insufficient_quota", 429, skip=3),
+            "completed_at": remote.now(),
+            "request_counts": {"total": 5, "completed": 3, "failed": 2},
+        }
+
+    remote.life = life
+    done = lab.apply(code=1)
+    assert "6 ok, 0 error, 4 not sent of 10" in done.stdout
+    assert codes(lab) == {"ok": 6, "not_sent": 4}
+    remote.life = lambda batch, polls: remote.completed(batch)
+    lab.apply()
+    assert codes(lab) == {"ok": 10}
+    assert sorted(map(len, remote.sent)) == [4, 5, 5]
