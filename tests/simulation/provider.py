@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
 from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.observed import Found, Observed, Origin, Phase, ResultFile
-from runner.remotes.openai.stamps import is_of
+from runner.remotes.openai.stamps import is_of, is_of_project, named
 from runner.remotes.vendor import LARGEST_FILE, LineageFile, Submission, Upload
 from tests.simulation.remote import Remote, RemoteBatch
 from tests.simulation.rows import PROVIDER
@@ -199,7 +199,13 @@ class SimulatedProvider:
         return Found((self._remote.observed(there),))
 
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:
-        return list(listed)
+        if self._remote.habits.is_named or all("runner_project" in seen.stamp for seen in listed):
+            return list(listed)
+        self._ask("names of files")
+        return [
+            seen if "runner_project" in seen.stamp else named(seen, self._remote.name_of(seen.input_ref))
+            for seen in listed
+        ]
 
     def revoke(self, upload_ref: str) -> bool:
         fault = self._call("revoke")
@@ -211,7 +217,7 @@ class SimulatedProvider:
         return True
 
     def is_of(self, project: str, seen: Observed) -> bool:
-        return seen.stamp.get("runner_project") == project
+        return is_of_project(project, seen)
 
     def look(self, remote_id: str) -> Observed:
         self._ask("look")

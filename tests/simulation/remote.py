@@ -31,6 +31,7 @@ class Habits:
     """How often things go wrong at this remote, for batches created while the world is not calm."""
 
     is_named: bool = False
+    label: str = "ours"  # what a batch shows as its label: ours, none, or one of a gateway's own
     list_lag: float = 0.0  # at most, seconds from a create to its place in a list
     lateness: float = 0.0  # at most, seconds that an unanswered create takes effect after its call ended
     whole_failures: float = 0.0
@@ -302,7 +303,7 @@ class Remote:
             ended_at=world.at(batch.over_at) if phase.has_ended else None,
             window_hours=batch.window_hours,
             endpoint=batch.endpoint,
-            stamp=batch.stamp,
+            stamp=self._label_of(batch),
             input_ref=batch.input_ref,
             continued_from=batch.continued_from,
             result_files=files,
@@ -312,6 +313,19 @@ class Remote:
         if phase.has_ended and is_final:
             batch.last_seen = seen
         return seen
+
+    def _label_of(self, batch: RemoteBatch) -> dict[str, str]:
+        match self.habits.label:
+            case "ours":
+                return batch.stamp
+            case "none":
+                return {}
+            case word:
+                return {"team": word}
+
+    def name_of(self, ref: str) -> str:
+        """The name of an uploaded file; empty for one that is gone."""
+        return f"{self.uploads[ref][0]}.jsonl" if ref in self.uploads else ""
 
     def listed(self) -> list[RemoteBatch]:
         """What a list shows now, newest first."""

@@ -44,6 +44,8 @@ class Scenario:
         self.appliers_kind = rng.choices(("one", "clones", "shared"), (8, 1, 1))[0]
         is_wild = rng.random() < 0.15
         habits = _habits(rng, is_named, settle, is_wild)
+        if not is_named and _of_its_own(seed, "label") < 0.25:
+            habits.label = "none" if _of_its_own(seed, "whose") < 0.5 else "a gateway's"
         is_late = not is_wild and _of_its_own(seed, "late") < 0.15
         if is_late:  # an unanswered create takes effect long after it was given up; its input is gone by then
             habits.lateness = 60.0 if _of_its_own(seed, "hour") < 0.5 else 3600.0
