@@ -83,7 +83,7 @@ def at_most(plan: Plan) -> str:
     if unknown:
         known = f"{voice.money(usd)} and " if usd else ""
         return f"at most {known}what {voice.count(unknown, 'request')} cost, which is not known"
-    return f"at most {voice.money(usd)}" if usd else ""
+    return f"at most {voice.money(max(usd, 0.01))}" if usd else ""
 
 
 def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None, ids: Ids) -> JobView:

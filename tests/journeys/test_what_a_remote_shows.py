@@ -45,7 +45,7 @@ def test_an_unlabelled_batch_younger_than_the_intent_makes_its_outcome_unknown(l
     gateway.lost["POST /v1/batches"] = 1
     done = lab.apply(code=5)
     assert "it is not known whether 10 requests were asked" in done.stderr
-    assert "`runner state resolve answers`" in done.stdout
+    assert "`runner state resolve answers specs/`" in done.stdout
     assert lab.server.creates() == 1
     assert lab.apply(code=5).returncode == 5
     assert lab.server.creates() == 1, "nobody has decided"
@@ -118,7 +118,7 @@ def test_where_not_even_that_is_shown_the_first_run_wants_a_word(lab: Lab, gatew
     without_memory(lab)
     done = lab.apply(code=5)
     assert "neither a label nor the name of its input file" in done.stdout
-    assert "`runner apply --first-run`" in done.stdout
+    assert "`runner apply specs/ --first-run`" in done.stdout
     assert lab.server.creates() == 1
     lab.apply("--first-run")
     assert lab.server.creates() == 2

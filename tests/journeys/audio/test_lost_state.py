@@ -57,7 +57,7 @@ def test_what_was_held_is_held_again(lab: AudioLab, output: str) -> None:
 def test_without_any_memory_a_first_run_is_explained_and_wanted(lab: AudioLab) -> None:
     blocked = lab.apply("-y", code=5)
     assert "cannot be asked what was sent before" in blocked.stdout
-    assert "runner apply --first-run" in blocked.stdout
+    assert "runner apply specs/ --first-run" in blocked.stdout
     assert lab.posts() == 0
     assert lab.apply("-y", code=5, RUNNER_FIRST_RUN="0").stdout == blocked.stdout
     lab.apply("-y", RUNNER_FIRST_RUN="1")

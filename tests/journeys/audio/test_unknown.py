@@ -17,10 +17,10 @@ def with_held(lab: AudioLab) -> list[str]:
     assert len(held) == 3
     for path in held:
         assert f"`{path}` is held" in done.stderr
-        assert f"runner state resolve calls --row {path}" in done.stderr
+        assert f"runner state resolve calls specs/ --row {path}" in done.stderr
     assert "17 ok, 0 error, 3 unknown of 20" in done.stdout
     assert "3 recordings" in done.stdout and "no answer came, and asking again may pay twice" in done.stdout
-    assert "`runner state resolve calls`" in done.stdout
+    assert "`runner state resolve calls specs/`" in done.stdout
     return held
 
 
