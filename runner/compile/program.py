@@ -7,6 +7,7 @@ from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from runner.compile import digest, ids, wireid
 from runner.compile.compiled import KEY_BYTES
@@ -193,7 +194,8 @@ def templates_of(prompt: Prompt) -> list[Template]:
 def where_of(dataset: Dataset) -> Template | None:
     if dataset.where is None:
         return None
-    return parse(Source(dataset.where, _mark(dataset.where_mark, dataset), f"`where` of dataset `{dataset.key}`"))
+    source = Source(dataset.where, _mark(dataset.where_mark, dataset), f"`where` of dataset `{dataset.key}`")
+    return replace(parse(source), takes_null=True)
 
 
 def id_of(dataset: Dataset) -> Template | None:

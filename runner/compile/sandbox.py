@@ -12,13 +12,15 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jinja2 import StrictUndefined, Undefined, filters, tests
+from jinja2 import StrictUndefined, Undefined, filters, nodes, tests
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, pass_environment
+from jinja2.visitor import NodeTransformer
 
 from runner.compile.frames import MAX_OUTPUT_CHARACTERS
+from runner.compile.texts import text_of
 
 MAX_SEQUENCE = 1_000_000  # length of what `*` may make
 MAX_BITS = 8192  # of a number that `*` or `**` may make
@@ -49,6 +51,9 @@ _FILTERS = _words(
     "map max min reject rejectattr replace reverse round select selectattr slice sort string striptags sum title "
     "tojson trim truncate unique upper urlencode wordcount"
 )
+_OF_TEXT = _words("capitalize indent lower replace string striptags title trim truncate upper wordcount")
+_TEXT = "_text"  # no filter that can be written: names of ours begin with no underscore
+ROW = "__row__"  # the row, whatever its columns are called
 _LAZY = _words("batch items map reject rejectattr reverse select selectattr slice unique")
 _TESTS = frozenset(tests.TESTS) - {"callable", "escaped", "sameas"}
 
@@ -86,14 +91,29 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**", "%"})
 
-    def __init__(self) -> None:
-        super().__init__(undefined=Missing, keep_trailing_newline=True, autoescape=False, cache_size=0)
+    def __init__(self, *, takes_null: bool = False) -> None:
+        """takes_null: null is written as `None`, for filters; else it is an error."""
+        super().__init__(
+            undefined=Missing,
+            keep_trailing_newline=True,
+            autoescape=False,
+            cache_size=0,
+            finalize=_text_or_none if takes_null else text_of,
+        )
         self.globals = {"range": Method(_range, "range"), "namespace": Namespace}
         self.filters = {name: _filter(name) for name in sorted(_FILTERS)}
+        self.filters[_TEXT] = text_of  # before every other filter of the name, by `_Meanings`
         self.tests = {name: tests.TESTS[name] for name in sorted(_TESTS)}
 
+    def _generate(self, source: nodes.Template, *more: Any, **options: Any) -> str:
+        return super()._generate(_Meanings(self).visit(source), *more, **options)
+
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """`obj.attribute`: a listed method, else an item."""
+        """`obj.attribute`: a key of an object, else a listed method, else an item; `obj.attribute()` calls a method."""
+        called = attribute.removesuffix("()")
+        if type(obj) is dict and called == attribute and attribute in obj:
+            return obj[attribute]
+        attribute = called
         methods = _METHODS.get(type(obj))
         if methods is not None and attribute in methods:
             return Method(getattr(obj, attribute), attribute)
@@ -143,6 +163,40 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return left % right
 
 
+class _Meanings(NodeTransformer):
+    """What a template means where Jinja2 has another word for it, put in before it is compiled.
+
+    `self` is a column; `order.items` is a key and `order.items()` a method; `~` joins texts as they are written.
+    """
+
+    def __init__(self, environment: Sandbox) -> None:
+        self._environment = environment
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Expr:  # noqa: N802
+        if node.name != "self" or node.ctx != "load":
+            return node
+        row, key = nodes.Name(ROW, "load"), nodes.Const("self")
+        return self._placed(nodes.Getitem(row, key, "load"), node)
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Call:  # noqa: N802
+        self.generic_visit(node)
+        if isinstance(node.node, nodes.Getattr) and node.node.attr in _METHODS[dict]:
+            node.node = self._placed(nodes.Getattr(node.node.node, f"{node.node.attr}()", "load"), node)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Concat:  # noqa: N802
+        self.generic_visit(node)
+        node.nodes = [self._placed(nodes.Filter(part, _TEXT, [], [], None, None), part) for part in node.nodes]
+        return node
+
+    def _placed(self, made: nodes.Expr, node: nodes.Node) -> nodes.Expr:
+        return made.set_lineno(node.lineno).set_environment(self._environment)  # type: ignore[return-value]
+
+
+def _text_or_none(value: Any) -> str:
+    return "None" if value is None else text_of(value)
+
+
 def _range(*args: int) -> range:
     numbers = range(*args)
     if len(numbers) > MAX_RANGE:
@@ -172,7 +226,23 @@ def _check_bits(bits: int) -> None:
 
 def _filter(name: str) -> Callable[..., Any]:
     found: Callable[..., Any] = _BOUNDED.get(name) or filters.FILTERS[name]
+    if name in _OF_TEXT:
+        return _of_text(found)
     return _listed(found) if name in _LAZY else found
+
+
+def _of_text(found: Callable[..., Any]) -> Callable[..., Any]:
+    """The same filter of the text that a value is written as."""
+    at = 1 if getattr(found, "jinja_pass_arg", None) else 0
+
+    def whole(*args: Any, **kwargs: Any) -> Any:
+        value = args[at] if len(args) > at else None
+        if len(args) > at and not isinstance(value, (str, Undefined)):
+            args = (*args[:at], text_of(value), *args[at + 1 :])
+        return found(*args, **kwargs)
+
+    whole.__dict__.update(found.__dict__)
+    return whole
 
 
 def _listed(lazy: Callable[..., Any]) -> Callable[..., Any]:
@@ -228,10 +298,17 @@ def _tojson(value: Any, indent: int | None = None) -> str:
 def _join(environment: Sandbox, value: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
     if attribute is not None:
         value = map(filters.make_attrgetter(environment, attribute), value)
-    return str(d).join(map(str, value))
+    return str(d).join(map(text_of, value))
+
+
+def _default(value: Any, default_value: Any = "", boolean: bool = False) -> Any:
+    """Also for null, which is as good as missing."""
+    return default_value if value is None else filters.do_default(value, default_value, boolean)
 
 
 _BOUNDED: Mapping[str, Callable[..., Any]] = {
+    "d": _default,
+    "default": _default,
     "batch": _batch,
     "slice": _slice,
     "indent": _indent,

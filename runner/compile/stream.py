@@ -14,6 +14,7 @@ from runner.compile import pool
 from runner.compile.frames import DROPPED, MAX_OUTPUT_CHARACTERS, Failure
 from runner.compile.pool import Worker, WorkerDied
 from runner.compile.template import Template, suggestion
+from runner.compile.texts import Null
 from runner.data.rows import Block, SourceRow
 from runner.errors import DataError, Problem, SpecError
 
@@ -158,6 +159,8 @@ def _text_or_failure(template: Template, row: SourceRow) -> str | RowFailure:
     except KeyError as error:
         name = str(error.args[0])
         return RowFailure(template, template.needed.get(name, 1), f"`{name}` is undefined", name)
+    except Null as error:
+        return RowFailure(template, template.needed.get(error.name, 1), str(error))
     except ValueError as error:  # an integer of more digits than Python prints
         return RowFailure(template, 1, str(error))
     return _too_long(template) if len(text) > MAX_OUTPUT_CHARACTERS else text

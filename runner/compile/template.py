@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
+from runner.compile.texts import PLAIN, Null, text_of
 from runner.errors import Mark, Problem
 
 # names that may mean something else than a column
-SPECIAL = frozenset({"row", "range", "namespace", "self", "loop", "caller", "varargs", "kwargs"})
+SPECIAL = frozenset({"row", "range", "namespace", "loop", "caller", "varargs", "kwargs"})
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -39,6 +41,7 @@ class Template(msgspec.Struct, frozen=True):
     names: tuple[str, ...]  # the names of `pattern`, in order
     needed: Mapping[str, int]  # name -> line: without these columns every row fails
     reads: frozenset[str] | None = None  # the columns that may be looked at; None: any
+    takes_null: bool = False  # as `None`, which is not true: of a filter
 
     @property
     def is_static(self) -> bool:
@@ -49,19 +52,37 @@ class Template(msgspec.Struct, frozen=True):
         return self.pattern is not None
 
     def renderer(self) -> Callable[[Mapping[str, Any]], str]:
-        """row -> text for a simple template, as `Template.render` would give it. Raises KeyError(name)."""
+        """row -> text for a simple template, as `Template.render` would give it. Raises KeyError(name), Null."""
         pattern, values = self._parts()
-        return lambda row: pattern % values(row)
+        return lambda row: pattern % self._texts_of(values(row))
 
     def texts(self, rows: Iterable[Mapping[str, Any]]) -> list[str]:
-        """The same for many rows. Raises KeyError(name)."""
+        """The same for many rows. Raises KeyError(name), Null."""
         pattern, values = self._parts()
-        return [pattern % values(row) for row in rows]
+        found = list(map(values, rows))
+        kinds = map(type, found if len(self.names) == 1 else chain.from_iterable(found))
+        if PLAIN.issuperset(kinds):  # nearly always, and this is most of the time that a row takes
+            return [pattern % one for one in found]
+        return [pattern % self._texts_of(one) for one in found]
 
     def _parts(self) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
         assert self.pattern is not None
         # one value may stand alone right of a `%`: it is never a tuple, rows come from JSON, CSV and Parquet
         return self.pattern, itemgetter(*self.names) if self.names else lambda row: ()
+
+    def _texts_of(self, found: Any) -> Any:
+        """The values of one row, alone or as a tuple, ready for the pattern."""
+        if len(self.names) == 1:
+            return self._text_of(self.names[0], found)
+        return tuple(map(self._text_of, self.names, found))
+
+    def _text_of(self, name: str, value: Any) -> Any:
+        if type(value) in PLAIN or (value is None and self.takes_null):
+            return value
+        try:
+            return text_of(value)
+        except Null:
+            raise Null(name) from None
 
 
 def unknown_names(template: Template, columns: Iterable[str]) -> Problem | None:

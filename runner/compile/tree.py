@@ -66,7 +66,7 @@ def _problems(tree: nodes.Template, source: Source) -> Iterator[Problem]:
         words, hint = "", ""
         if type(node) in _FORBIDDEN:
             words, hint = f"`{_FORBIDDEN[type(node)]}` cannot be used here", "write the text out, or use a macro"
-        elif isinstance(node, nodes.Filter) and node.name not in sandbox.filters:
+        elif isinstance(node, nodes.Filter) and (node.name not in sandbox.filters or node.name.startswith("_")):
             words, hint = f"there is no filter `{node.name}`", _one_of(node.name, sandbox.filters)
         elif isinstance(node, nodes.Test) and node.name not in sandbox.tests:
             words, hint = f"there is no test `{node.name}`", _one_of(node.name, sandbox.tests)
@@ -79,6 +79,7 @@ def _problems(tree: nodes.Template, source: Source) -> Iterator[Problem]:
 
 
 def _one_of(name: str, known: Iterable[str]) -> str:
+    known = [word for word in known if not word.startswith("_")]
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean `{close[0]}`?" if close else "there are: " + ", ".join(sorted(known))
 

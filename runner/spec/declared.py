@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -40,6 +41,7 @@ SECTIONS = {
     "jobs": _Section("job", JobSpec, TypeAdapter(JobSpec)),
     "providers": _Section("provider", ProviderSpec, TypeAdapter(Provider)),
 }
+_TEMPLATE = re.compile(r"\{\{.*?\}\}|\$\{[^}]*\}", re.DOTALL)
 _ONCE = ("project", "budget", "repay_usd")
 
 
@@ -172,6 +174,22 @@ class Part(Fields):
     """Some fields of an entry, the others being somebody else's."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+def check_no_template(entry: Entry, names: Iterable[str], problems: Problems) -> bool:
+    """Whether these fields hold no `{{ ... }}` and no `${...}`: nothing fills them in there, and they would be sent."""
+    before = problems.errors
+    for name in names:
+        node = entry.value(name)
+        for _, scalar in scalars_of(node) if node is not None else ():
+            found = _TEMPLATE.search(scalar.value) if isinstance(scalar.value, str) else None
+            if found:
+                words = f"`{name}` of {entry.subject} holds `{found[0][:40]}`, and no template is filled in there"
+                hint = (
+                    "write it out: only messages, `where`, `id` and `output` are templates; a `matrix` makes variants"
+                )
+                problems.error(scalar.mark, words, hint)
+    return problems.errors == before
 
 
 def part_of(entry: Entry, part: type[Part], problems: Problems) -> dict[str, Any] | None:

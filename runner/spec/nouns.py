@@ -14,7 +14,7 @@ from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt
 from runner.remotes.registry import built_in_providers, declared_by
 from runner.remotes.vendor import Content
 from runner.spec import kinds
-from runner.spec.declared import Declared, Entry
+from runner.spec.declared import Declared, Entry, check_no_template
 from runner.spec.loader import read_text
 from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, ProviderSpec
 from runner.spec.nodes import Mapping, Scalar, Sequence
@@ -81,6 +81,8 @@ def _model(entry: Entry, declared: Declared, providers: dict[str, Provider | Non
         return None
     provider = providers.get(spec.provider)
     if not kinds.check_params(entry, provider.kind if provider else "", problems):
+        is_known = False
+    if not check_no_template(entry, ("name", "params", "options"), problems):
         is_known = False
     endpoint = spec.endpoint or ENDPOINTS[0]
     price = _price(entry, spec.price, provider, endpoint, problems) if spec.price else None
@@ -150,6 +152,7 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
     if spec is None:
         return None
     before = problems.errors
+    check_no_template(entry, ("files",), problems)
     for index, pattern in enumerate(spec.files):
         _check_data_file(entry, index, pattern, problems)
     if spec.where is not None and "{{" not in spec.where and "{%" not in spec.where:
@@ -230,7 +233,8 @@ def _prompt(entry: Entry, root: Path, problems: Problems) -> Prompt | None:
     if spec is None:
         return None
     messages = _messages(entry, spec, root, problems)
-    if messages is None:
+    is_whole = check_no_template(entry, ("response_format", "tools", "file"), problems)
+    if messages is None or not is_whole:
         return None
     tools: tuple[Any, ...] | None = tuple(spec.tools) if spec.tools else None
     return Prompt(entry.name, messages, spec.response_format, tools, entry.key.mark)

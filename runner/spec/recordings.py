@@ -8,7 +8,7 @@ from runner.job.project import Model, Provider
 from runner.remotes.registry import declared_by
 from runner.remotes.vendor import Content
 from runner.spec import forms, kinds
-from runner.spec.declared import Entry
+from runner.spec.declared import Entry, check_no_template
 from runner.spec.model import JobSpec
 from runner.spec.nodes import Mapping, Sequence
 from runner.spec.paths import is_too_long
@@ -40,6 +40,7 @@ def check_fields(entry: Entry, problems: Problems) -> bool:
                 problems.error(mark, f"{entry.subject} has both `audio` and `{shown}`", hint)
     if entry.spec:
         spec: JobSpec = entry.spec
+        check_no_template(entry, ("audio", "exclude"), problems)
         for name, patterns in (("audio", spec.audio or ()), ("exclude", spec.exclude or ())):
             for index, pattern in enumerate(patterns):
                 _check_pattern(entry, name, index, pattern, problems)

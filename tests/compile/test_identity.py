@@ -224,7 +224,7 @@ def test_nothing_else_changes_the_digest(tmp_path: Path) -> None:
     write_rows(tmp_path, COUNTRIES[:1])
     job = job_of()
     others = [
-        replace(job, address="k", name="k", window_hours=48, output="x.csv", tags=("t",), budget=1.0),
+        replace(job, address="k", name="k", window_hours=48, output="x.csv", budget=1.0),
         replace(job, prompt=replace(job.prompt, key="q")),
         replace(job, model=replace(job.model, key="n", options={"poll": 3})),
         job_of(dataset={"id": "code"}),

@@ -183,17 +183,17 @@ def mentions_the_template(error: RunnerError) -> bool:
 @pytest.mark.parametrize(
     ("template", "text"),
     [
-        ("{{ name | upper }} {{ n | int > 5 }}", "ANN True"),
+        ("{{ name | upper }} {{ n | int > 5 }}", "ANN true"),
         ("{% if flag %}yes{% else %}no{% endif %}", "yes"),
         ("{% for x in items %}{{ loop.index }}:{{ x }}{{ ', ' if not loop.last }}{% endfor %}", "1:3, 2:1, 3:2"),
         ("{{ items | sort | join('-') }} {{ items | reverse }} {{ name | reverse }}", "1-2-3 [2, 1, 3] nnA"),
-        ("{{ people | map(attribute='name') | unique }}", "['b', 'a']"),
+        ("{{ people | map(attribute='name') | unique }}", '["b", "a"]'),
         ("{{ people | selectattr('age', 'gt', 1) | sum(attribute='age') }}", "5"),
         ("{% for g in people | groupby('name') %}{{ g.grouper }}{{ g.list | length }}{% endfor %}", "a1b2"),
         ("{{ doc._id }} {{ doc.format }} {{ doc['items'] }} {{ doc.deep.k }} {{ row.name }}", "5 pdf x v Ann"),
-        ("{{ doc.get('nope', 1) }} {{ doc.deep.items() }}", "1 [('k', 'v')]"),
-        ("{{ doc.nope | default('d') }} {{ nope | default('d') }} {{ nope is defined }}", "d d False"),
-        ("{{ name.lower().replace('a', 'o').split('n') }}", "['o', '', '']"),
+        ("{{ doc.get('nope', 1) }} {{ doc.deep.items() }}", '1 [["k", "v"]]'),
+        ("{{ doc.nope | default('d') }} {{ nope | default('d') }} {{ nope is defined }}", "d d false"),
+        ("{{ name.lower().replace('a', 'o').split('n') }}", '["o", "", ""]'),
         (
             "{{ html | striptags }} {{ html | tojson }} {{ doc.deep | tojson }}",
             '& \'x\' "<b>&amp; \'x\'</b>" {"k": "v"}',
