@@ -21,6 +21,7 @@ RunnerError                     1
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,9 +35,10 @@ class Mark:
     column: int = 0
 
     def __str__(self) -> str:
+        file = printable(self.file)
         if not self.line:
-            return self.file
-        return f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
+            return file
+        return f"{file}:{self.line}" + (f":{self.column}" if self.column else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,18 @@ class Problem:
 def printable(text: str) -> str:
     """`text` on one line, with control characters spelled out."""
     if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return defused(text)
+    return defused("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+
+
+# What a CI searches its logs for: GitHub's at the start of a line (blanks before it do not count), Azure's and GitHub's
+# older ones anywhere (recalled from the sources of both agents, not read again).
+_COMMAND = re.compile(r"^(\s*)(::)|#(#(?:vso)?\[)")
+
+
+def defused(line: str) -> str:
+    """One line without what a CI that reads our words would obey."""
+    return _COMMAND.sub(lambda found: f"{found[1]}\\::" if found[2] else f"#\\{found[3]}", line)
 
 
 class RunnerError(Exception):
@@ -71,8 +83,8 @@ class RunnerError(Exception):
 
     def __init__(self, message: str, *, hint: str = "", mark: Mark | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = printable(message)  # names of files and rows stand in it
+        self.hint = printable(hint)
         self.mark = mark
 
 

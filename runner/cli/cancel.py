@@ -59,7 +59,8 @@ def _tell(batch: Batch, after: Batch) -> None:
     if batch.is_wave:
         _tell_wave(after)
     elif batch.stage is Stage.SUBMITTED:
-        say(f"{batch.owner}  `{batch.remote_id}` {after.phase}, {voice.count(batch.rows, 'request')}")
+        name = voice.plain(batch.remote_id)
+        say(f"{batch.owner}  `{name}` {after.phase}, {voice.count(batch.rows, 'request')}")
     elif batch.stage is Stage.DEFERRED:
         say(f"{batch.owner}  was not sent yet; it will not be before `runner retry {batch.owner}`")
     else:
@@ -76,7 +77,7 @@ def _tell_failures(failures: Sequence[tuple[Batch, RunnerError]], address: str) 
     hints = [*dict.fromkeys(error.hint for _, error in failures if error.hint)]
     if failures:
         hints.append(f"then run `runner cancel {address}` again" if hints else f"run `runner cancel {address}` again")
-        say(voice.plain(f"\nhint: {'; '.join(hints)}"), err=True)
+        say(voice.lines(f"\nhint: {'; '.join(hints)}"), err=True)
     return 0 if not failures else min(error.exit_code for _, error in failures)
 
 

@@ -53,7 +53,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], lineage: b
     lines = voice.count(sum(file.rows for file in files), "line")
     say(f"{voice.count(len(files), 'file')}, {lines}, {size} in `{wanted}`")
     for miss in misses:
-        say(f"{miss.batch}: {voice.plain(miss.why)}", err=True)
+        say(f"{voice.plain(miss.batch)}: {voice.plain(miss.why)}", err=True)
     return _code_of(misses)
 
 

@@ -17,7 +17,7 @@ import click
 from runner import __version__
 from runner.cli import suggest
 from runner.cli.saying import say
-from runner.errors import RunnerError, SpecError
+from runner.errors import RunnerError, SpecError, printable
 
 COMMANDS = {
     "apply": "make the remotes match the specs, wait, and write the results",
@@ -180,10 +180,10 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except SpecError as error:
         from runner.cli.suggest import carried
-        from runner.cli.voice import plain
+        from runner.cli.voice import lines
         from runner.spec.problems import render
 
-        click.echo(carried(plain(render(error.problems, root))), err=True)  # a line of a file stays as it is
+        click.echo(carried(lines(render(error.problems, root))), err=True)  # a line of a file stays as it is
         return error.exit_code
     except RunnerError as error:
         say(words_of(error), err=True)
@@ -211,18 +211,18 @@ def _show(error: click.ClickException, arguments: Sequence[str]) -> None:
 
 def _words_of_system(error: OSError) -> str:
     """The same for what the system refused."""
-    place = f"`{error.filename}`: " if error.filename else ""
-    from runner.cli.voice import plain
+    place = f"`{printable(str(error.filename))}`: " if error.filename else ""
+    from runner.cli.voice import lines
 
     is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     hint = "\n\nhint: Make room and run the same command again; nothing was lost" if is_full else ""
-    return plain(f"error: {place}{error.strerror}{hint}")
+    return lines(f"error: {place}{error.strerror}{hint}")
 
 
 def words_of(error: RunnerError) -> str:
     """`place: error: message`, then the hint on its own line."""
-    from runner.cli.voice import plain
+    from runner.cli.voice import lines
 
     place = f"{error.mark}: " if error.mark else ""
     text = f"{place}error: {error.message}"
-    return plain(f"{text}\n\nhint: {error.hint}" if error.hint else text)
+    return lines(f"{text}\n\nhint: {error.hint}" if error.hint else text)

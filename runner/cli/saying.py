@@ -13,6 +13,7 @@ from runner.cli.suggest import carried
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _WORD = re.compile(r"\s*(?:`[^`]*`|\S)+")  # a command in backticks is one word: it is to be copied
+_COMMAND = re.compile(r"^(\s*)::", re.MULTILINE)  # a line of a log that a CI obeys; never one of ours
 _HANGING = 2
 _LEAST = 20  # columns: below, nothing is worth breaking
 
@@ -20,7 +21,8 @@ _LEAST = 20  # columns: below, nothing is worth breaking
 def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Write a text to stdout or stderr."""
     stream = sys.stderr if err else sys.stdout
-    click.echo(folded(carried(text), columns_of(stream)), err=err, nl=nl)
+    folded_text = folded(carried(text), columns_of(stream))
+    click.echo(_COMMAND.sub(r"\1\\::", folded_text), err=err, nl=nl)
 
 
 def columns_of(stream: TextIO) -> int | None:

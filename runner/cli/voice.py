@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TextIO
 
+from runner.errors import defused
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -63,8 +65,13 @@ def moment(when: datetime | None) -> str:
 
 
 def plain(text: str) -> str:
-    """Somebody else's words without what a terminal would obey."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    """Somebody else's words on one line, without what a terminal or a CI would obey; a line's end is spelled out."""
+    return defused(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\n", "\\n").replace("\t", "\\t")))
+
+
+def lines(text: str) -> str:
+    """Several lines of our own, with what they quote, likewise."""
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def one_line(text: str) -> str:
