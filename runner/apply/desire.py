@@ -21,7 +21,9 @@ from runner.job.capabilities import Capabilities
 from runner.job.desired import Desired
 from runner.job.params import params_of
 from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Job, Project
-from runner.remotes.registry import audio_card_of, priced
+from runner.remotes import registry
+from runner.remotes.registry import priced
+from runner.remotes.vendor import Content
 
 AnyCompiled = CompiledJob | CompiledAudio
 
@@ -63,7 +65,7 @@ def _recordings(project: Project, memo: Path, *, keeps: bool) -> dict[str, Compi
     found = {}
     try:
         for job in jobs:
-            limits = audio_card_of(project.providers[job.model.provider]).limits
+            limits = registry.card_of(project.providers[job.model.provider], Content.RECORDING).limits
             found[job.address] = compile_audio(job, project.root, hashes, limits.line_bytes)
         return found
     finally:
@@ -167,7 +169,8 @@ def _desired(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remo
 def _card(job: AnyJob, project: Project, card_of: Callable[[str], Capabilities]) -> Capabilities:
     """What the remote can do with the requests of a job."""
     name = job.model.provider
-    return audio_card_of(project.providers[name]) if isinstance(job, AudioJob) else card_of(name)
+    is_audio = isinstance(job, AudioJob)
+    return registry.card_of(project.providers[name], Content.RECORDING) if is_audio else card_of(name)
 
 
 def _system_prompt(job: Job) -> str:

@@ -14,10 +14,9 @@ from runner.job.project import Project
 from runner.job.project import Provider as ProviderSpec
 from runner.remotes import registry
 from runner.remotes.audio import AudioProvider
-from runner.remotes.vendor import Lines, Provider
+from runner.remotes.vendor import Content, Lines, Provider
 from runner.server import embedded
 
-EMBEDDED = "embedded"
 NOT_YET_MADE = "embedded:new"
 MOST_REVIVALS = 5  # of an embedded server that dies under one command
 
@@ -63,12 +62,12 @@ class Remotes:
 
     def audio_card(self, name: str) -> Capabilities:
         """The same for recordings."""
-        return registry.audio_card_of(self._spec(name))
+        return registry.card_of(self._spec(name), Content.RECORDING)
 
     def origin(self, name: str) -> Origin:
         """Whose answers this provider's are. An embedded server that never ran gets its identity when applied."""
         spec = self._spec(name)
-        if spec.kind != EMBEDDED:
+        if not registry.place_of(spec).is_ours:
             return registry.origin_of(spec, self._environ)
         identity = embedded.ensure_id(self._data_dir) if self._may_start else embedded.origin_id(self._data_dir)
         return Origin(name, f"embedded:{identity}" if identity else NOT_YET_MADE)
@@ -79,14 +78,14 @@ class Remotes:
 
     def make_ready(self, name: str, model: str, say: Callable[[str], None]) -> None:
         """What has to be here before a model can be asked: the weights of one that runs on this machine."""
-        if self._spec(name).kind == EMBEDDED:
+        if registry.place_of(self._spec(name)).is_ours:
             embedded.make_ready(model, self._environ, say)
 
     def open(self, name: str) -> Provider:
         """A provider ready to be asked. Raises NotSent where an embedded server does not live and may not start."""
         if name not in self._open:
             spec = self._spec(name)
-            if spec.kind == EMBEDDED:
+            if registry.place_of(spec).is_ours:
                 server = self._embedded()
                 self._open[name] = self._opened(spec, server.openai_base_url, server.token, self.origin(name))
             else:
@@ -97,7 +96,7 @@ class Remotes:
         """A provider for recordings, ready to be asked. Raises NotSent as `open` does."""
         if name not in self._open_audio:
             spec = self._spec(name)
-            if spec.kind == EMBEDDED:
+            if registry.place_of(spec).is_ours:
                 server = self._embedded()
                 self._open_audio[name] = self._opened_audio(spec, server.url, server.token, self.origin(name))
             else:
@@ -106,7 +105,7 @@ class Remotes:
 
     def lost_sight(self, name: str) -> bool:
         """Whether it was an embedded server that is gone: then the next `open` finds or starts another one."""
-        is_ours = (name in self._open or name in self._open_audio) and self._spec(name).kind == EMBEDDED
+        is_ours = (name in self._open or name in self._open_audio) and registry.place_of(self._spec(name)).is_ours
         if not is_ours or self._revivals == MOST_REVIVALS or embedded.live(self._data_dir) is not None:
             return False
         self._revivals += 1

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from runner.apply.remotes import EMBEDDED, MOST_REVIVALS, Remotes
+from runner.apply.remotes import MOST_REVIVALS, Remotes
 from runner.clock import Clock
 from runner.job.project import Project
 from runner.job.project import Provider as ProviderSpec
 from runner.remotes import registry
 from runner.remotes.audio import AudioProvider
-from runner.remotes.fireworks.profile import ACCOUNT_ENV
 from runner.remotes.vendor import Provider
 from runner.server import embedded
 
@@ -44,10 +43,8 @@ class StandIns(Remotes):
     def open(self, name: str) -> Provider:
         if name not in self._open:
             spec, server = self._spec(name), self._serving()
-            if spec.kind == registry.FIREWORKS:
-                self._open[name] = self._opened(spec, server.url, server.token, self.origin(name))
-            else:
-                self._open[name] = self._opened(_plain(spec), server.openai_base_url, server.token, self.origin(name))
+            acted, path = registry.vendor_of(spec).acted_out(spec)
+            self._open[name] = self._opened(acted, server.url + path, server.token, self.origin(name))
         return self._open[name]
 
     def open_audio(self, name: str) -> AudioProvider:
@@ -70,7 +67,7 @@ class StandIns(Remotes):
         spec = super()._spec(name)
         found = []
         variable = registry.key_variable_of(spec)
-        if spec.kind != EMBEDDED and variable and not any(self._environ.get(v) for v in (variable, f"{variable}_FILE")):
+        if variable and not any(self._environ.get(v) for v in (variable, f"{variable}_FILE")):
             found.append(f"a key in `{variable}`")
         if (refused := super().refusal(name)) is not None:
             found.append(f"a yes to its host (`{refused.command}`)" if refused.command else "a key of its own")
@@ -85,15 +82,11 @@ class StandIns(Remotes):
     def _spec(self, name: str) -> ProviderSpec:
         """The provider block, with a made-up account where a real apply would stop for one."""
         spec = super()._spec(name)
-        is_known = spec.account or self._environ.get(ACCOUNT_ENV, "").strip()
-        return spec if is_known or spec.kind != registry.FIREWORKS else replace(spec, account=UNKNOWN_ACCOUNT)
+        place = registry.place_of(spec)
+        is_known = spec.account or self._environ.get(place.account_env, "").strip()
+        return spec if is_known or not place.needs_account else replace(spec, account=UNKNOWN_ACCOUNT)
 
     def _serving(self) -> embedded.Running:
         if self._server is None:
             self._server = embedded.start(self._folder, environ=self._environ, stands_in_with=ENGINE)
         return self._server
-
-
-def _plain(spec: ProviderSpec) -> ProviderSpec:
-    """A look-alike without what differs on its wire: limits, windows and prices come from its card, not from here."""
-    return replace(spec, kind="openai", profile=None, base_url=None, overrides={})

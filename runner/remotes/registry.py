@@ -6,11 +6,12 @@ Nothing here needs a key or the network, and httpx is imported only once a provi
 from __future__ import annotations
 
 import functools
+import importlib
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict, Unpack
 
 from msgspec.structs import replace
 
@@ -19,42 +20,49 @@ from runner.errors import NotBound, Problem, RunnerError, SpecError, UsageError
 from runner.job import project
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
-from runner.remotes.fireworks import lines as fireworks_lines
-from runner.remotes.fireworks import prices as fireworks_prices
-from runner.remotes.fireworks import profile as fireworks
-from runner.remotes.fireworks_audio import profile as audio
-from runner.remotes.openai import lines as openai_lines
-from runner.remotes.openai import prices as openai_prices
-from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
+from runner.remotes import embedded, fireworks, fireworks_audio, openai
 from runner.remotes.transport.bindings import NO_KEY, Binding, Bindings, covers, target_of
 from runner.remotes.transport.origins import fault_in, host_of, path_in, shown, without_call
-from runner.remotes.vendor import Declared, Lines, Provider
+from runner.remotes.vendor import Content, Declared, Lines, Place, Provider, Vendor, problem
 
 if TYPE_CHECKING:
     from runner.remotes.audio import AudioProvider
     from runner.remotes.transport.credentials import Credential
+    from runner.remotes.transport.gate import Gate
     from runner.remotes.transport.http import Http, Transport
 
-EMBEDDED = "embedded"
-FIREWORKS = "fireworks"
-FIREWORKS_AUDIO = "fireworks-audio"
-KINDS = ("openai", FIREWORKS, FIREWORKS_AUDIO, *(name for name in PROFILES if name != "openai"))
-_ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
+VENDORS: Mapping[str, Vendor] = {
+    vendor.kind: vendor for vendor in (embedded.VENDOR, openai.VENDOR, fireworks.VENDOR, fireworks_audio.VENDOR)
+}
+
+
+class Machine(TypedDict):
+    """What opening a provider takes of this machine; `_Net` says what each is."""
+
+    environ: Mapping[str, str]
+    clock: Clock
+    rng: random.Random
+    base_url: NotRequired[str | None]
+    token: NotRequired[str | None]
+    origin: NotRequired[Origin | None]
+    bindings: NotRequired[Bindings | None]
+    read_only: NotRequired[bool]
+    transport: NotRequired[Transport | None]
+
+
 _LOCAL_ACCOUNT = "local"  # of a server that was given with its token, when nobody named one
 
 
 @functools.cache
 def declared_by() -> Mapping[str, Declared]:
-    """What each kind of provider declares that specs may say, by kind: the only list of vendors.
+    """What each kind of provider declares that specs may say, by kind: `DECLARED` of the vendor's `declared`.
 
     Imported when it is asked for: pydantic takes a while, and specs that did not change are not checked again.
     """
-    from runner.remotes.embedded import declared as embedded
-    from runner.remotes.fireworks import declared as fireworks
-    from runner.remotes.fireworks_audio import declared as fireworks_audio
-    from runner.remotes.openai import declared as openai
-
-    return {vendor.KIND: vendor.DECLARED for vendor in (embedded, openai, fireworks, fireworks_audio)}
+    return {
+        kind: importlib.import_module(f"{type(vendor).__module__}.declared").DECLARED
+        for kind, vendor in VENDORS.items()
+    }
 
 
 @functools.cache
@@ -63,32 +71,34 @@ def built_in_providers() -> Mapping[str, project.Provider]:
     return {block.name: block for declared in declared_by().values() for block in declared.built_in}
 
 
-class _Vendor(NamedTuple):
-    """Where a vendor is found when nothing else is said: an address, names of environment variables, its own hosts."""
+def vendor_of(provider: project.Provider) -> Vendor:
+    """Who speaks to a provider. Raises SpecError for a kind that nobody does."""
+    if provider.kind not in VENDORS:
+        known = ", ".join(f"`{kind}`" for kind in VENDORS)
+        raise problem(provider, f"is of the unknown kind `{provider.kind}`", f"known are {known}")
+    return VENDORS[provider.kind]
 
-    base_url: str
-    base_url_env: str
-    key_env: str
-    hosts: tuple[str, ...]
+
+def place_of(provider: project.Provider) -> Place:
+    """Where a provider is when nothing else is said. Raises SpecError."""
+    return vendor_of(provider).place(provider)
 
 
-def card_of(provider: project.Provider) -> Capabilities:
-    """What the remote can do, from data alone. Raises SpecError."""
-    if provider.kind == FIREWORKS:
-        card = fireworks.capabilities_of(fireworks.profile_of(provider))
-        return _discounted(provider, card, 1 - fireworks.Profile().discount)
-    if provider.kind == FIREWORKS_AUDIO:
-        return audio_card_of(provider)
-    profile = _profile(provider)
-    return _discounted(provider, capabilities_of(profile), 1 - PROFILES[profile.name].discount)
+def card_of(provider: project.Provider, content: Content = Content.TEXT) -> Capabilities:
+    """What the remote can do with such requests, from data alone. Raises SpecError, also when it takes none of them."""
+    vendor = vendor_of(provider)
+    card, place = vendor.card(provider, content), vendor.place(provider)
+    if place.is_ours:
+        return card
+    if _is_vendors_own(provider):  # no block makes a vendor cheaper than it is
+        least = vendor.card(replace(provider, overrides={}), content).price_factor
+        return replace(card, price_factor=max(card.price_factor, least))
+    return card if "discount" in provider.overrides else replace(card, price_factor=1.0)
 
 
 def lines_of(provider: project.Provider) -> Lines:
     """What a line of a provider is. Raises SpecError where it takes recordings only."""
-    if provider.kind == FIREWORKS:
-        return fireworks_lines.LINES
-    _profile(provider)
-    return openai_lines.LINES
+    return vendor_of(provider).lines(provider)
 
 
 def priced(provider: project.Provider, model: str, price: project.Price | None) -> project.Price | None:
@@ -100,34 +110,16 @@ def priced(provider: project.Provider, model: str, price: project.Price | None) 
         return price
     if price.per_minute is not None:
         return price if price.per_minute else None
-    floors = fireworks_prices.FLOORS if provider.kind == FIREWORKS else openai_prices.FLOORS
     undated = re.sub(r"-\d{4}-\d{2}-\d{2}\Z", "", model)
-    least_in, least_out = floors.get(undated, (0.0, 0.0))
+    least_in, least_out = vendor_of(provider).floors().get(undated, (0.0, 0.0))
     floored = replace(price, input=max(price.input, least_in), output=max(price.output, least_out))
     return floored if floored.input else None
 
 
 def _is_vendors_own(provider: project.Provider) -> bool:
     """Whether it is at a host of a built-in vendor, and no look-alike or server of one's own."""
-    hosts = _vendor(provider).hosts
+    hosts = place_of(provider).hosts
     return bool(hosts) and (not provider.base_url or covers(hosts, host_of(provider.base_url)))
-
-
-def _discounted(provider: project.Provider, card: Capabilities, least: float) -> Capabilities:
-    """The card with a discount that may be counted with. least: the built-in vendor's price over its list price.
-
-    A provider of one's own has none unless its block says so, and no block makes a vendor cheaper than it is.
-    """
-    if _is_vendors_own(provider):
-        return replace(card, price_factor=max(card.price_factor, least))
-    is_said = "discount" in provider.overrides or provider.kind == EMBEDDED
-    return card if is_said else replace(card, price_factor=1.0)
-
-
-def audio_card_of(provider: project.Provider) -> Capabilities:
-    """What the remote can do with recordings. Raises SpecError when it takes none."""
-    card = audio.capabilities_of(_audio_profile(provider), is_free=provider.kind == EMBEDDED)
-    return card if card.is_free else _discounted(provider, card, 1 - audio.Profile().discount)
 
 
 def origin_of(provider: project.Provider, environ: Mapping[str, str]) -> Origin:
@@ -135,7 +127,7 @@ def origin_of(provider: project.Provider, environ: Mapping[str, str]) -> Origin:
 
     The embedded server's origin is its data directory's: only its caller knows it.
     """
-    account = account_of(provider, environ) if provider.kind == FIREWORKS else provider.account
+    account = account_of(provider, environ) if place_of(provider).needs_account else provider.account
     return _origin(provider, base_url_of(provider, environ), account or "")
 
 
@@ -154,188 +146,135 @@ class _Address(NamedTuple):
 
 
 def _address_of(provider: project.Provider, environ: Mapping[str, str], base_url: str | None = None) -> _Address:
-    vendor = _vendor(provider)
+    vendor = place_of(provider)
     own = f"RUNNER_{_shout(provider.name)}_BASE_URL"
-    checked = functools.partial(
-        _checked, is_origin=provider.kind in (FIREWORKS, FIREWORKS_AUDIO), is_insecure=provider.insecure_http
-    )
+    checked = functools.partial(_checked, is_origin=not vendor.url_has_path, is_insecure=provider.insecure_http)
     if base_url:
         return _Address(checked(base_url, UsageError(f"provider `{provider.name}`: `{shown(base_url)}`")))
     if environ.get(own):
         return _Address(checked(environ[own], UsageError(f"`{own}`: `{shown(environ[own])}`")), True)
     if provider.base_url:
-        return _Address(checked(provider.base_url, _problem(provider, f"`{shown(provider.base_url)}`")))
+        return _Address(checked(provider.base_url, problem(provider, f"`{shown(provider.base_url)}`")))
     vendors = environ.get(vendor.base_url_env) if vendor.base_url_env else None
     if vendors:
         return _Address(checked(vendors, UsageError(f"`{vendor.base_url_env}`: `{shown(vendors)}`")), True)
     if vendor.base_url:
-        return _Address(checked(vendor.base_url, _problem(provider, f"`{vendor.base_url}`")))
-    raise _problem(provider, "has no address", hint=f"give its `base_url`, or set `{own}`")
+        return _Address(checked(vendor.base_url, problem(provider, f"`{vendor.base_url}`")))
+    raise problem(provider, "has no address", hint=f"give its `base_url`, or set `{own}`")
 
 
 def account_of(provider: project.Provider, environ: Mapping[str, str]) -> str:
-    """The Fireworks account: the block's, else the environment's. Raises SpecError when there is none."""
-    account = provider.account or environ.get(fireworks.ACCOUNT_ENV, "").strip()
-    account = account.removeprefix("accounts/")
+    """The account: the block's, else the environment's. Raises SpecError when there is none."""
+    place = place_of(provider)
+    account = _account_in(provider, place, environ)
     if not account:
-        raise _problem(
+        raise problem(
             provider,
             "has no account",
-            hint=f"give its `account` under `providers:`, or set `{fireworks.ACCOUNT_ENV}`; it is the account's id",
+            f"give its `account` under `providers:`, or set `{place.account_env}`; it is the account's id",
         )
-    if not _ACCOUNT.match(account):
-        raise _problem(provider, f"`{shown(account)}` is not the id of an account", hint="it is a slug, such as `acme`")
+    vendor_of(provider).check_account(provider, account)
     return account
 
 
-def open_provider(
-    provider: project.Provider,
-    *,
-    environ: Mapping[str, str],
-    base_url: str | None = None,
-    token: str | None = None,
-    origin: Origin | None = None,
-    bindings: Bindings | None = None,
-    read_only: bool = False,
-    clock: Clock,
-    rng: random.Random,
-    transport: Transport | None = None,
-) -> Provider:
-    """A provider ready for use; its key is read at the first call.
+def _account_in(provider: project.Provider, place: Place, environ: Mapping[str, str]) -> str:
+    account = provider.account or (environ.get(place.account_env, "").strip() if place.account_env else "")
+    return account.removeprefix("accounts/")
 
-    base_url, token, origin: given for the embedded server, and to speak another remote's dialect to it. A token
-    replaces the provider's own key, which then is not even looked up. Raises SpecError or UsageError.
+
+class _Net:
+    """Implements `remotes.vendor.Net` for one provider.
+
+    base_url, token, origin: given for a server of our own, and to speak another remote's dialect to it. A token
+    replaces the provider's own key, which then is not even looked up.
     """
-    from runner.remotes.openai.provider import OpenAIProvider
-    from runner.remotes.transport.credentials import Headers
-    from runner.remotes.transport.gate import Gate
-    from runner.remotes.transport.http import Http, Settings
-    from runner.remotes.transport.network import Network
 
-    address, secrets = base_url_of(provider, environ, base_url), _Secrets(provider, environ, token, bindings)
-    credential = secrets.of(key_variable_of(provider))
-    if provider.kind == FIREWORKS:
-        http = Http(
-            address,
-            who=provider.name,
-            headers=Headers(credential, plain=provider.headers, secret=secrets.in_headers()),
+    def __init__(
+        self,
+        provider: project.Provider,
+        *,
+        environ: Mapping[str, str],
+        base_url: str | None = None,
+        token: str | None = None,
+        origin: Origin | None = None,
+        bindings: Bindings | None = None,
+        read_only: bool = False,
+        clock: Clock,
+        rng: random.Random,
+        transport: Transport | None = None,
+    ) -> None:
+        place = place_of(provider)
+        self.url = base_url_of(provider, environ, base_url)
+        self.account = _account_in(provider, place, environ)
+        if place.needs_account:
+            is_given = token is not None and not self.account
+            self.account = _LOCAL_ACCOUNT if is_given else account_of(provider, environ)
+        owner = self.account if place.needs_account else provider.account or ""
+        self.origin = origin or _origin(provider, self.url, owner)
+        self.clock = clock
+        self._provider = provider
+        self._environ = environ
+        self._secrets = _Secrets(provider, environ, token, bindings)
+        self._is_given = token is not None
+        self._read_only = read_only
+        self._rng = rng
+        self._transport = transport
+
+    def http(
+        self,
+        *,
+        header: str = "Authorization",
+        scheme: str = "Bearer",
+        optional: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Http:
+        from runner.remotes.transport.credentials import Headers
+        from runner.remotes.transport.http import Http, Settings
+        from runner.remotes.transport.network import Network
+
+        credential = self._secrets.of(key_variable_of(self._provider))
+        more = {} if self._is_given else optional or {}
+        return Http(
+            self.url,
+            who=self._provider.name,
+            headers=Headers(
+                credential,
+                header=header,
+                scheme=scheme,
+                plain=self._provider.headers,
+                secret=self._secrets.in_headers(),
+                optional={name: self._secrets.of(variable) for name, variable in more.items()},
+            ),
             key_name=credential.name,
-            clock=clock,
-            rng=rng,
-            transport=transport,
-            settings=Settings(network=Network(environ), read_only=read_only),
+            clock=self.clock,
+            rng=self._rng,
+            transport=self._transport,
+            settings=Settings(network=Network(self._environ), read_only=self._read_only, query=query or {}),
         )
-        return _fireworks(provider, http, address, environ, origin=origin, is_given=token is not None, clock=clock)
-    profile = _profile(provider)
-    http = Http(
-        address,
-        who=provider.name,
-        headers=Headers(
-            credential,
-            header=profile.auth.header,
-            scheme=profile.auth.scheme,
-            plain=provider.headers,
-            secret=secrets.in_headers(),
-            optional={header: secrets.of(name) for header, name in profile.headers_env.items()} if not token else {},
-        ),
-        key_name=credential.name,
-        clock=clock,
-        rng=rng,
-        transport=transport,
-        settings=Settings(network=Network(environ), read_only=read_only, query=profile.query),
-    )
-    return OpenAIProvider(
-        http=http,
-        profile=profile,
-        gate=Gate(address, profile.storage_hosts, network=http.network),
-        origin=origin or _origin(provider, address, provider.account or ""),
-        clock=clock,
-    )
+
+    def gate(self, http: Http, hosts: Sequence[str]) -> Gate:
+        from runner.remotes.transport.gate import Gate
+
+        return Gate(self.url, tuple(hosts), network=http.network)
 
 
-def _fireworks(
-    provider: project.Provider,
-    http: Http,
-    address: str,
-    environ: Mapping[str, str],
-    *,
-    origin: Origin | None,
-    is_given: bool,
-    clock: Clock,
-) -> Provider:
-    from runner.remotes.fireworks.provider import FireworksProvider
-    from runner.remotes.transport.gate import Gate
-
-    profile = fireworks.profile_of(provider)
-    has_account = provider.account or environ.get(fireworks.ACCOUNT_ENV)
-    account = account_of(provider, environ) if has_account or not is_given else _LOCAL_ACCOUNT
-    return FireworksProvider(
-        http=http,
-        account=account,
-        profile=profile,
-        gate=Gate(address, (*fireworks.STORAGE_HOSTS, *profile.storage_hosts), network=http.network),
-        origin=origin or _origin(provider, address, account),
-        clock=clock,
-    )
+def open_provider(provider: project.Provider, **how: Unpack[Machine]) -> Provider:
+    """A provider ready for use; its key is read at the first call. Raises SpecError or UsageError."""
+    vendor = vendor_of(provider)
+    vendor.lines(provider)  # of rows: else it says what it takes
+    return vendor.open(provider, _Net(provider, **how))
 
 
-def open_audio_provider(
-    provider: project.Provider,
-    *,
-    environ: Mapping[str, str],
-    base_url: str | None = None,
-    token: str | None = None,
-    origin: Origin | None = None,
-    bindings: Bindings | None = None,
-    read_only: bool = False,
-    clock: Clock,
-    rng: random.Random,
-    transport: Transport | None = None,
-) -> AudioProvider:
-    """`open_provider` for recordings; a `base_url` of the embedded server may be that of any of its APIs."""
-    from runner.remotes.fireworks_audio.provider import FireworksAudioProvider
-    from runner.remotes.transport.credentials import Headers
-    from runner.remotes.transport.http import Http, Settings
-    from runner.remotes.transport.network import Network
-
-    profile = _audio_profile(provider)
-    address = base_url_of(provider, environ, base_url)
-    if provider.kind == EMBEDDED:
-        address = address.removesuffix("/v1")
-    secrets = _Secrets(provider, environ, token, bindings)
-    credential = secrets.of(key_variable_of(provider))
-    http = Http(
-        address,
-        who=provider.name,
-        headers=Headers(
-            credential,
-            scheme="Bearer" if profile.auth_scheme == "bearer" else "",
-            plain=provider.headers,
-            secret=secrets.in_headers(),
-        ),
-        key_name=credential.name,
-        clock=clock,
-        rng=rng,
-        transport=transport,
-        settings=Settings(network=Network(environ), read_only=read_only),
-    )
-    return FireworksAudioProvider(
-        http=http,
-        who=provider.name,
-        profile=profile,
-        card=audio_card_of(provider),
-        origin=origin or _origin(provider, address, provider.account or ""),
-        account=(provider.account or environ.get(audio.ACCOUNT_ENV, "")).strip().removeprefix("accounts/"),
-    )
+def open_audio_provider(provider: project.Provider, **how: Unpack[Machine]) -> AudioProvider:
+    """`open_provider` for recordings."""
+    vendor = vendor_of(provider)
+    vendor.card(provider, Content.RECORDING)
+    return vendor.open_audio(provider, _Net(provider, **how))
 
 
 def vendors_hosts() -> dict[str, tuple[str, ...]]:
     """The variables of vendors we know, and the hosts each of them goes to by itself."""
-    found: dict[str, tuple[str, ...]] = {fireworks.KEY_ENV: fireworks.HOSTS}
-    for profile in PROFILES.values():
-        names = (profile.auth.env, *profile.headers_env.values())
-        found.update({name: profile.hosts for name in names if name})
-    return found
+    return {name: hosts for vendor in VENDORS.values() for name, hosts in vendor.keys().items()}
 
 
 def bindings_of(environ: Mapping[str, str], root: Path | None = None) -> Bindings:
@@ -348,11 +287,11 @@ def bindings_of(environ: Mapping[str, str], root: Path | None = None) -> Binding
 
 def refusal_of(provider: project.Provider, environ: Mapping[str, str], bindings: Bindings) -> NotBound | None:
     """Why this provider is not asked on this machine, or None. Needs no key. Raises SpecError or UsageError."""
-    if provider.kind == EMBEDDED:
+    place = place_of(provider)
+    if place.is_ours:
         return None
     url, more = base_url_of(provider, environ), _named_by_address(provider, environ)
-    has_key = provider.kind in (FIREWORKS, FIREWORKS_AUDIO) or _profile(provider).auth.header
-    names = (key_variable_of(provider) if has_key else "", *provider.headers_env.values())
+    names = (key_variable_of(provider) if place.sends_key else "", *provider.headers_env.values())
     refusals = (bindings.refusal(name, url, more) for name in names)
     return next((refused for refused in refusals if refused is not None), None)
 
@@ -363,7 +302,8 @@ def _named_by_address(provider: project.Provider, environ: Mapping[str, str]) ->
     if not address.is_in_environment:
         return ()
     own = f"{_shout(provider.name)}_API_KEY"
-    variable = _vendor(provider).key_env or own if provider.name in KINDS else own
+    is_built_in = any(provider.name in vendor.names for vendor in VENDORS.values())
+    variable = place_of(provider).key_env or own if is_built_in else own
     return tuple(Binding(one, target_of(address.url)) for one in (variable, NO_KEY))
 
 
@@ -405,42 +345,11 @@ def key_variable_of(provider: project.Provider) -> str:
     """
     if provider.api_key_env:
         return provider.api_key_env
-    vendor = _vendor(provider)
+    vendor = place_of(provider)
     is_stranger = bool(provider.base_url and vendor.hosts and not covers(vendor.hosts, host_of(provider.base_url)))
     if not vendor.key_env or is_stranger:
-        return "" if provider.kind == "embedded" else f"{_shout(provider.name)}_API_KEY"
+        return "" if vendor.is_ours else f"{_shout(provider.name)}_API_KEY"
     return vendor.key_env
-
-
-def _vendor(provider: project.Provider) -> _Vendor:
-    if provider.kind == FIREWORKS:
-        return _Vendor(fireworks.BASE_URL, fireworks.BASE_URL_ENV, fireworks.KEY_ENV, fireworks.HOSTS)
-    if provider.kind == FIREWORKS_AUDIO:
-        return _Vendor(audio.BASE_URL, audio.BASE_URL_ENV, audio.KEY_ENV, audio.HOSTS)
-    profile = _profile(provider)
-    return _Vendor(profile.base_url, profile.base_url_env, profile.auth.env, profile.hosts)
-
-
-def _profile(provider: project.Provider) -> Profile:
-    if provider.kind not in KINDS:
-        known = ", ".join(f"`{kind}`" for kind in KINDS)
-        raise _problem(provider, f"is of the unknown kind `{provider.kind}`", hint=f"known are {known}")
-    if provider.kind == FIREWORKS_AUDIO:
-        raise _problem(provider, "takes recordings only", hint=f"use a provider of kind `{FIREWORKS}` or `openai`")
-    return profile_of(provider)
-
-
-def _audio_profile(provider: project.Provider) -> audio.Profile:
-    """What is overridden for the embedded server is about its other API."""
-    if provider.kind == EMBEDDED:
-        return audio.Profile(min_poll_s=0.2, max_poll_s=2.0, defer_s=2.0, discount=0.0)
-    if provider.kind != FIREWORKS_AUDIO:
-        raise _problem(
-            provider,
-            f"takes no recordings: it is of kind `{provider.kind}`",
-            hint=f"use one of kind `{FIREWORKS_AUDIO}`",
-        )
-    return audio.profile_of(provider)
 
 
 def _origin(provider: project.Provider, base_url: str, account: str) -> Origin:
@@ -458,16 +367,6 @@ def _checked(base_url: str, error: RunnerError, *, is_origin: bool, is_insecure:
         only = error.problems[0]
         raise SpecError([Problem(only.mark, f"{only.message} {fault}", only.hint)])
     raise UsageError(f"{error.message} {fault}")
-
-
-def _problem(provider: project.Provider, message: str, hint: str = "") -> SpecError:
-    return SpecError(
-        [
-            Problem(
-                provider.mark, f"provider `{provider.name}`{'' if message.startswith('has ') else ':'} {message}", hint
-            )
-        ]
-    )
 
 
 def _shout(name: str) -> str:

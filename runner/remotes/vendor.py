@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
+from runner.errors import Problem, SpecError
 from runner.job.body import BodyPlan
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Found, Observed, Origin, ResultFile
@@ -20,7 +21,11 @@ from runner.job.project import Job
 from runner.job.project import Provider as ProviderBlock
 
 if TYPE_CHECKING:
+    from runner.clock import Clock
     from runner.fields import Fields  # pydantic takes a while to import: what is checked already does without
+    from runner.remotes.audio import AudioProvider
+    from runner.remotes.transport.gate import Gate
+    from runner.remotes.transport.http import Http
 
 PROJECT_CHARS = 40  # of a project's name that stand in the name of a submission
 NO_LIST = (404, 405, 501)  # a remote that answers so to a list has none
@@ -97,6 +102,90 @@ class Lines(Protocol):
     def identity(self, job: Job) -> tuple[str, ...]:
         """What enters a request's digest beside its body, in order: the model where no body names it, options."""
         ...
+
+
+class Place(NamedTuple):
+    """Where a remote is when nothing else is said, and which variables of the environment say more."""
+
+    base_url: str = ""  # empty: somebody has to give one
+    base_url_env: str = ""
+    key_env: str = ""  # empty: the key's variable is named after the provider
+    hosts: tuple[str, ...] = ()  # its own: a vendor's key goes to these by itself
+    url_has_path: bool = True
+    sends_key: bool = True
+    account_env: str = ""
+    needs_account: bool = False
+    is_ours: bool = False  # a server that we start ourselves: no address, no key
+
+
+class Net(Protocol):
+    """What a client is given of this machine: an address, its keys in headers, connections, time."""
+
+    url: str
+    account: str  # the block's, else the environment's; may be empty
+    origin: Origin
+    clock: Clock
+
+    def http(
+        self,
+        *,
+        header: str = "Authorization",
+        scheme: str = "Bearer",
+        optional: Mapping[str, str] = {},  # never written to
+        query: Mapping[str, str] = {},
+    ) -> Http:
+        """Connections that send the key in a header. optional: header -> variable, sent where it is set."""
+        ...
+
+    def gate(self, http: Http, hosts: Sequence[str]) -> Gate:
+        """What lets signed URLs of these hosts pass."""
+        ...
+
+
+class Vendor(Protocol):
+    """One kind of remote. Pure: httpx is imported when a client is opened. All raise SpecError at the block's place."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The built-in providers of this kind."""
+        ...
+
+    def place(self, block: ProviderBlock) -> Place: ...
+
+    def keys(self) -> Mapping[str, tuple[str, ...]]:
+        """Every variable that belongs to this vendor, and the hosts its value goes to by itself."""
+        ...
+
+    def card(self, block: ProviderBlock, content: Content) -> Capabilities:
+        """What the remote can do with such requests, from data alone."""
+        ...
+
+    def lines(self, block: ProviderBlock) -> Lines: ...
+
+    def floors(self) -> Mapping[str, tuple[float, float]]:
+        """By model, USD per 1M tokens of input and output, below which no price of a spec is believed."""
+        ...
+
+    def check_account(self, block: ProviderBlock, account: str) -> None:
+        """Whether this can be an account, where one is needed."""
+        ...
+
+    def open(self, block: ProviderBlock, net: Net) -> Provider: ...
+
+    def open_audio(self, block: ProviderBlock, net: Net) -> AudioProvider: ...
+
+    def acted_out(self, block: ProviderBlock) -> tuple[ProviderBlock, str]:
+        """How a stand-in for it is spoken to: as what, and the path of its API there."""
+        ...
+
+
+def problem(block: ProviderBlock, message: str, hint: str = "") -> SpecError:
+    """An error about a provider block, at its place."""
+    colon = "" if message.startswith("has ") else ":"
+    return SpecError([Problem(block.mark, f"provider `{block.name}`{colon} {message}", hint)])
 
 
 class Upload(msgspec.Struct, frozen=True):

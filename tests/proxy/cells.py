@@ -47,7 +47,7 @@ from runner.remotes.openai.provider import OpenAIProvider
 from runner.remotes.transport.credentials import Credential, Headers
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http, Settings, Timeouts
-from runner.remotes.vendor import Provider
+from runner.remotes.vendor import Content, Provider
 from runner.spec.load import load
 from runner.spec.problems import render
 from runner.state.disk import DiskStore
@@ -114,13 +114,13 @@ class HurriedRemotes(Remotes):
                 http=self._http(spec, ""),
                 who=name,
                 profile=audio.profile_of(spec),
-                card=registry.audio_card_of(spec),
+                card=registry.card_of(spec, Content.RECORDING),
                 origin=self.origin(name),
             )
         return self._open_audio[name]
 
     def _text(self, spec: ProviderSpec) -> Provider:
-        if spec.kind == registry.FIREWORKS:
+        if spec.kind == "fireworks":
             return FireworksProvider(
                 http=self._http(spec, "Bearer"),
                 account=registry.account_of(spec, self._environ),

@@ -19,7 +19,8 @@ from runner.job.capabilities import Capabilities
 from runner.job.project import Project, Provider
 from runner.plan.guard import Guards
 from runner.remotes.audio import AudioProvider
-from runner.remotes.registry import audio_card_of
+from runner.remotes.registry import card_of
+from runner.remotes.vendor import Content
 from runner.state.journal import read_states
 from runner.state.wave import Step
 from tests.simulation import audit
@@ -78,7 +79,7 @@ class WaveCommands(Commands):
         super().__init__(history, author)
         self._calls = history
         self._profile = profile
-        self._card = audio_card_of(Provider(PROVIDER, "fireworks-audio", overrides=profile))
+        self._card = card_of(Provider(PROVIDER, "fireworks-audio", overrides=profile), Content.RECORDING)
 
     def session(self, applier: Applier) -> Session:
         world = self._world

@@ -1,0 +1,71 @@
+"""The embedded server: it takes rows as OpenAI does and recordings as Fireworks does, on a port of this machine.
+
+The one kind that is made of two others, so it may know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from runner.job.capabilities import Capabilities
+from runner.job.project import Provider as ProviderBlock
+from runner.remotes import fireworks_audio, openai
+from runner.remotes.fireworks_audio import profile as audio
+from runner.remotes.openai.profiles import Profile, capabilities_of
+from runner.remotes.vendor import Content, Lines, Net, Place, Provider
+
+if TYPE_CHECKING:
+    from runner.remotes.audio import AudioProvider
+
+# A loopback server of our own: no account, no bill, and it sees a create before it answers
+_ROWS = Profile(
+    name="embedded",
+    min_poll_s=0.2,
+    max_poll_s=2.0,
+    settle_s=1.0,
+    defer_s=2.0,
+    absence_s=2.0,
+    discount=0.0,
+    is_free=True,
+)
+_RECORDINGS = audio.Profile(min_poll_s=0.2, max_poll_s=2.0, defer_s=2.0, discount=0.0)
+
+
+class Embedded:
+    """Implements `remotes.vendor.Vendor`."""
+
+    kind = "embedded"
+    names = ("embedded",)
+
+    def place(self, block: ProviderBlock) -> Place:
+        return Place(is_ours=True)
+
+    def keys(self) -> Mapping[str, tuple[str, ...]]:
+        return {}
+
+    def card(self, block: ProviderBlock, content: Content) -> Capabilities:
+        if content is Content.RECORDING:
+            return audio.capabilities_of(_RECORDINGS, is_free=True)
+        return capabilities_of(_ROWS)
+
+    def lines(self, block: ProviderBlock) -> Lines:
+        return openai.VENDOR.lines(block)
+
+    def floors(self) -> Mapping[str, tuple[float, float]]:
+        return {}
+
+    def check_account(self, block: ProviderBlock, account: str) -> None:
+        """It has none."""
+
+    def open(self, block: ProviderBlock, net: Net) -> Provider:
+        return openai.opened(_ROWS, net)
+
+    def open_audio(self, block: ProviderBlock, net: Net) -> AudioProvider:
+        return fireworks_audio.opened(block, net, _RECORDINGS, is_free=True)
+
+    def acted_out(self, block: ProviderBlock) -> tuple[ProviderBlock, str]:
+        return openai.VENDOR.acted_out(block)
+
+
+VENDOR = Embedded()

@@ -1,0 +1,78 @@
+"""Fireworks: datasets and batch inference jobs, whose ids we choose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from runner.job.capabilities import Capabilities
+from runner.job.project import Provider as ProviderBlock
+from runner.remotes.fireworks import profile as facts
+from runner.remotes.fireworks.lines import LINES
+from runner.remotes.fireworks.prices import FLOORS
+from runner.remotes.transport.origins import shown
+from runner.remotes.vendor import Content, Lines, Net, Place, Provider, problem
+
+if TYPE_CHECKING:
+    from runner.remotes.audio import AudioProvider
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
+
+
+class Fireworks:
+    """Implements `remotes.vendor.Vendor`."""
+
+    kind = "fireworks"
+    names = ("fireworks",)
+
+    def place(self, block: ProviderBlock) -> Place:
+        return Place(
+            facts.BASE_URL,
+            facts.BASE_URL_ENV,
+            facts.KEY_ENV,
+            facts.HOSTS,
+            url_has_path=False,
+            account_env=facts.ACCOUNT_ENV,
+            needs_account=True,
+        )
+
+    def keys(self) -> Mapping[str, tuple[str, ...]]:
+        return {facts.KEY_ENV: facts.HOSTS}
+
+    def card(self, block: ProviderBlock, content: Content) -> Capabilities:
+        if content is Content.RECORDING:
+            raise problem(block, "takes no recordings", "`audio` jobs need a provider that takes them")
+        return facts.capabilities_of(facts.profile_of(block))
+
+    def lines(self, block: ProviderBlock) -> Lines:
+        return LINES
+
+    def floors(self) -> Mapping[str, tuple[float, float]]:
+        return FLOORS
+
+    def check_account(self, block: ProviderBlock, account: str) -> None:
+        if not _ACCOUNT.match(account):
+            raise problem(block, f"`{shown(account)}` is not the id of an account", "it is a slug, such as `acme`")
+
+    def open(self, block: ProviderBlock, net: Net) -> Provider:
+        from runner.remotes.fireworks.provider import FireworksProvider
+
+        profile, http = facts.profile_of(block), net.http()
+        return FireworksProvider(
+            http=http,
+            account=net.account,
+            profile=profile,
+            gate=net.gate(http, (*facts.STORAGE_HOSTS, *profile.storage_hosts)),
+            origin=net.origin,
+            clock=net.clock,
+        )
+
+    def open_audio(self, block: ProviderBlock, net: Net) -> AudioProvider:
+        raise problem(block, "takes no recordings", "`audio` jobs need a provider that takes them")
+
+    def acted_out(self, block: ProviderBlock) -> tuple[ProviderBlock, str]:
+        return block, ""
+
+
+VENDOR = Fireworks()

@@ -1,0 +1,80 @@
+"""OpenAI-style batch APIs: one client, and a profile for each look-alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from runner.job.capabilities import Capabilities
+from runner.job.project import Provider as ProviderBlock
+from runner.remotes.openai.lines import LINES
+from runner.remotes.openai.prices import FLOORS
+from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
+from runner.remotes.vendor import Content, Lines, Net, Place, Provider, problem
+
+if TYPE_CHECKING:
+    from runner.remotes.audio import AudioProvider
+
+
+class OpenAI:
+    """Implements `remotes.vendor.Vendor`."""
+
+    kind = "openai"
+    names = tuple(PROFILES)
+
+    def place(self, block: ProviderBlock) -> Place:
+        profile = profile_of(block)
+        return Place(
+            profile.base_url,
+            profile.base_url_env,
+            profile.auth.env,
+            profile.hosts,
+            sends_key=bool(profile.auth.header),
+        )
+
+    def keys(self) -> Mapping[str, tuple[str, ...]]:
+        return {
+            name: profile.hosts
+            for profile in PROFILES.values()
+            for name in (profile.auth.env, *profile.headers_env.values())
+            if name
+        }
+
+    def card(self, block: ProviderBlock, content: Content) -> Capabilities:
+        if content is Content.RECORDING:
+            raise problem(block, "takes no recordings", "`audio` jobs need a provider that takes them")
+        return capabilities_of(profile_of(block))
+
+    def lines(self, block: ProviderBlock) -> Lines:
+        return LINES
+
+    def floors(self) -> Mapping[str, tuple[float, float]]:
+        return FLOORS
+
+    def check_account(self, block: ProviderBlock, account: str) -> None:
+        """It needs none."""
+
+    def open(self, block: ProviderBlock, net: Net) -> Provider:
+        return opened(profile_of(block), net)
+
+    def open_audio(self, block: ProviderBlock, net: Net) -> AudioProvider:
+        raise problem(block, "takes no recordings", "`audio` jobs need a provider that takes them")
+
+    def acted_out(self, block: ProviderBlock) -> tuple[ProviderBlock, str]:
+        """As plain OpenAI: limits, windows and prices of a look-alike come from its card, not from its wire."""
+        return replace(block, kind=self.kind, profile=None, base_url=None, overrides={}), "/v1"
+
+
+def opened(profile: Profile, net: Net) -> Provider:
+    """A client of this API."""
+    from runner.remotes.openai.provider import OpenAIProvider
+
+    auth = profile.auth
+    http = net.http(header=auth.header, scheme=auth.scheme, optional=profile.headers_env, query=profile.query)
+    gate = net.gate(http, profile.storage_hosts)
+    return OpenAIProvider(http=http, profile=profile, gate=gate, origin=net.origin, clock=net.clock)
+
+
+VENDOR = OpenAI()

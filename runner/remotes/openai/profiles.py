@@ -202,17 +202,6 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 _ALL = (
-    # A loopback server of our own: no account, no bill, and it sees a create before it answers.
-    Profile(
-        name="embedded",
-        min_poll_s=0.2,
-        max_poll_s=2.0,
-        settle_s=1.0,
-        defer_s=2.0,
-        absence_s=2.0,
-        discount=0.0,
-        is_free=True,
-    ),
     # [S] openai 3.54.0: `types/batch*.py`, `resources/files.py`; discount [D].
     Profile(
         name="openai",

@@ -14,6 +14,7 @@ from runner.job import project
 from runner.job.capabilities import Search
 from runner.job.observed import Origin
 from runner.remotes import registry
+from runner.remotes.vendor import Content
 from tests.remotes.fireworks_audio.made import RECEIPT, SUBMITTED, provider_at, recording, spec_of
 from tests.remotes.loopback import reply, send, serving
 from tests.remotes.making import KEY
@@ -23,7 +24,7 @@ EMBEDDED = project.Provider("embedded", "embedded")
 
 def test_the_card() -> None:
     card = registry.card_of(spec_of())
-    assert card == registry.audio_card_of(spec_of())
+    assert card == registry.card_of(spec_of(), Content.RECORDING)
     assert card.search is Search.NONE
     assert not card.can_resume
     assert not card.is_free
@@ -96,7 +97,7 @@ def test_without_a_key_nothing_is_sent(tmp_path: Path) -> None:
         assert not server.connections
 
 
-@pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
+@pytest.mark.parametrize("suffix", ["", "/"])
 def test_the_embedded_server_takes_recordings_too(tmp_path: Path, suffix: str) -> None:
     origin = Origin("embedded", "embedded:1234")
     with serving(send(reply(200, SUBMITTED))) as server:
@@ -120,7 +121,7 @@ def test_the_embedded_server_takes_recordings_too(tmp_path: Path, suffix: str) -
 
 def test_other_kinds_take_no_recordings() -> None:
     with pytest.raises(SpecError) as caught:
-        registry.audio_card_of(project.Provider("openai", "openai"))
+        registry.card_of(project.Provider("openai", "openai"), Content.RECORDING)
     assert "takes no recordings" in caught.value.problems[0].message
 
 
