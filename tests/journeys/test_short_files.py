@@ -67,7 +67,7 @@ def test_one_that_stays_cut_needs_a_decision_and_its_answers_are_in_the_file(tmp
     _age(lab.root, timedelta(hours=1))
     done = lab.apply(code=5)
     assert "3 ok, 0 error, 5 need a decision of 8  results/answers.jsonl" in done.stdout
-    assert "`runner retry answers`" in done.stdout
+    assert "runner retry answers" in done.stdout
     assert states(lab) == {"ok": 3, "needs_decision": 5}
     lab.apply(code=5)
     assert len(remote.sent) == 1, "nothing is asked again by itself"
