@@ -25,7 +25,7 @@ from runner.job.observed import Observed, Origin
 from runner.job.outcomes import answered, unanswered
 from runner.job.packed import KEY_BYTES, Sorter, common, union, without
 from runner.job.recorded import REMOTE, Batch, Left, Stage
-from runner.plan import adoption
+from runner.plan import adoption, duplicates
 from runner.remotes.vendor import NO_LIST, Provider
 from runner.results.parse import key_of
 
@@ -148,22 +148,25 @@ def count_overlaps(session: Session, looks: Looks) -> None:
     recorded = [entry for entry in session.recorded().batches if not entry.batch.is_wave]
     known = _known(entry.batch for entry in recorded).union(*(entry.batch.refused for entry in recorded))
     known.update(remote_id for entry in recorded for remote_id in entry.batch.overlaps)
+    listed = {seen.remote_id: seen for _, seen in looks.listed}
     marks = {adoption.mark_of(entry.batch) for entry in recorded}  # of the same create: a duplicate, or late
     for provider, seen in looks.listed:
         if seen.remote_id in known or seen.is_refusal or seen.continued_from or adoption.mark_in(seen) in marks:
             continue
         try:
             [named] = provider.identified([seen])
-            ours = provider.is_of(session.project.name, named)
-            keys = _keys_met(session, provider, named) if ours else None
+            is_ours = provider.is_of(session.project.name, named)
+            keys = _keys_met(session, provider, named) if is_ours else None
         except RemoteError:
             continue  # the next pass looks again
         if keys is None:
             continue
         for entry in recorded:
             held = answered(entry.index) if entry.index else entry.keys
-            is_there = bool(entry.batch.remote_id) and entry.batch.origin == provider.origin
-            if is_there and (overlap := common(held, keys)):
+            ours = listed.get(entry.batch.remote_id)
+            if ours is None or entry.batch.adopted_from or entry.batch.origin != provider.origin:
+                continue  # what was found may be of one another, as one that asked again what the other had left
+            if duplicates.were_together(ours, seen) and (overlap := common(held, keys)):
                 current = session.records.batch(entry.batch.key) or entry.batch
                 session.records.save(current.but(overlaps={**current.overlaps, seen.remote_id: overlap}))
                 session.reporter.warn(

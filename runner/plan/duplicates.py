@@ -48,6 +48,15 @@ def _preference(seen: Observed) -> tuple[bool, bool, tuple[bool, float, str]]:
     return seen.is_refusal, is_put_off, age_of(seen)
 
 
+def were_together(one: Observed, other: Observed) -> bool:
+    """Whether neither had ended when the other was created: else the later one asks again what the earlier left."""
+    return not (_was_over(one, other) or _was_over(other, one))
+
+
+def _was_over(earlier: Observed, later: Observed) -> bool:
+    return earlier.ended_at is not None and later.created_at is not None and earlier.ended_at <= later.created_at
+
+
 def goes_on(seen: Observed) -> bool:
     """Whether answers may come of it."""
     return seen.phase not in (Phase.CANCELLED, Phase.CANCELLING, Phase.FAILED)

@@ -36,6 +36,22 @@ def found(remote_id: str, hours: int, kind: FailureKind | None = None) -> Observ
     return Observed(remote_id, phase, "", failure=failure, created_at=NOW - timedelta(hours=hours))
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [((5, 3), (4, 2), True), ((5, None), (1, None), True), ((5, 4), (3, None), False), ((3, None), (5, 4), False)],
+)
+def test_what_is_asked_again_is_no_overlap(
+    one: tuple[int, int | None], other: tuple[int, int | None], together: bool
+) -> None:
+    def lived(remote_id: str, hours: tuple[int, int | None]) -> Observed:
+        born, over = hours
+        ended_at = None if over is None else NOW - timedelta(hours=over)
+        phase = Phase.RUNNING if over is None else Phase.COMPLETED
+        return Observed(remote_id, phase, "", created_at=NOW - timedelta(hours=born), ended_at=ended_at)
+
+    assert duplicates.were_together(lived("a", one), lived("b", other)) is together
+
+
 def ids(*of: Observed) -> tuple[str, list[str]]:
     first, others = duplicates.preferred(of)
     return first.remote_id, [other.remote_id for other in others]
