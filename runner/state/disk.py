@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -133,9 +136,10 @@ class DiskView:
     """Read only: what `plan` and `status` open. Takes no lock and writes nothing."""
 
     def __init__(self, folder: Path) -> None:
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
         try:
             self._connection = sqlite3.connect(
-                f"{(folder / DATABASE).resolve().as_uri()}?mode=ro",
+                self._address_in(folder),
                 uri=True,
                 timeout=5,
                 check_same_thread=False,  # SQLite takes one call at a time by itself
@@ -147,6 +151,21 @@ class DiskView:
         if found != "ok":
             self._connection.close()
             raise StateError(f"the state in `{folder}` is damaged: {found}", hint=LOST)
+
+    def _address_in(self, folder: Path) -> str:
+        """What to open. Beside a database in WAL mode even readers write, which a read-only checkout forbids.
+
+        There nobody else writes either; what a killed command left in the log is read from a copy.
+        """
+        if os.access(folder, os.W_OK):
+            return f"{(folder / DATABASE).resolve().as_uri()}?mode=ro"
+        log = folder / f"{DATABASE}-wal"
+        if not (log.exists() and log.stat().st_size):
+            return f"{(folder / DATABASE).resolve().as_uri()}?mode=ro&immutable=1"
+        self._copy = tempfile.TemporaryDirectory(prefix="runner-state-")
+        for file in (folder / DATABASE, log):
+            shutil.copyfile(file, Path(self._copy.name) / file.name)
+        return f"{(Path(self._copy.name) / DATABASE).as_uri()}?mode=rw"
 
     def get(self, key: str) -> Document | None:
         for _, document in self._select("key = ?", key):
@@ -172,6 +191,8 @@ class DiskView:
 
     def close(self) -> None:
         self._connection.close()
+        if self._copy is not None:
+            self._copy.cleanup()
 
 
 def view(folder: Path) -> Store:

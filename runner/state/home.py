@@ -36,6 +36,11 @@ class Home:
 
     def prepare(self) -> None:
         """Make the folders, for us alone. Raises StateError where a link stands in the way, OSError."""
+        if self.folder.exists() and not os.access(self.folder, os.W_OK):
+            raise StateError(
+                f"`{self.folder}` cannot be written",
+                hint="in a read-only checkout `plan`, `status` and `show` work; this command needs one it may write",
+            )
         for folder in (self.folder, self.state, self.memo, self.objects, self.tmp):
             try:
                 folder.mkdir(mode=0o700)

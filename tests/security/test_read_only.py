@@ -1,0 +1,62 @@
+"""A checkout that cannot be written: looking works, and what would write says why it does not."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from runner.state.disk import DATABASE, DiskStore, view
+from tests.hardening.conftest import OwnLab, lab_in
+from tests.journeys.lab import Server
+
+LOOKS = [("validate",), ("plan",), ("status",), ("show", "answers"), ("render", "answers"), ("state", "list")]
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A mount that nobody may write to; skipped where we may not mount one."""
+    mounted = subprocess.run(["mount", "--bind", str(folder), str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("may not mount a file system here")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True, capture_output=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("is_applied", [False, True])
+def test_looking_works(tmp_path: Path, server: Server, is_applied: bool) -> None:
+    lab: OwnLab = lab_in(tmp_path / "project", server)
+    if is_applied:
+        lab.apply()
+    said = [lab.run(*words).stdout for words in LOOKS]
+    with read_only(lab.root):
+        assert [lab.run(*words).stdout for words in LOOKS] == said
+        done = lab.apply(code=None)
+        assert done.returncode == 1
+        assert "read-only" in done.stderr.lower() or "Read-only" in done.stderr
+        assert lab.mine() == (1 if is_applied else 0)
+    lab.apply()
+    lab.settled()
+
+
+def test_what_a_killed_command_left_in_the_log_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    store = DiskStore(folder)
+    store.write({"a": {"is": "here"}})
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in (DATABASE, f"{DATABASE}-wal"):  # as a kill leaves it
+        (copy / file).write_bytes((folder / file).read_bytes())
+    store.close()
+    assert (copy / f"{DATABASE}-wal").stat().st_size
+    with read_only(copy):
+        looked = view(copy)
+        assert looked.get("a") == {"is": "here"}
+        looked.close()
