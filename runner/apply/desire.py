@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -35,7 +36,7 @@ def compile_all(project: Project, remotes: Remotes, memo: Path, *, keeps: bool) 
     keeps: whether what is new is written there.
     Raises SpecError with all template and window problems, DataError for a row or for recordings.
     """
-    problems = check_windows(project, remotes.card)
+    problems = check_extras(project) + check_windows(project, remotes.card)
     row_jobs = [job for job in project.jobs if isinstance(job, Job)]
     shards = {job.address: _shard(memo, job, remotes) for job in row_jobs}
     compiled: dict[str, AnyCompiled] = {} if problems else {**_read_back(row_jobs, project, remotes, shards)}
@@ -89,6 +90,21 @@ def _read_back(
         if compiled is not None:
             found[job.address] = compiled
     return found
+
+
+def check_extras(project: Project) -> list[Problem]:
+    """Outputs that cannot be written here: it would show only after everything was paid for."""
+    if find_spec("pyarrow") is not None:
+        return []
+    return [
+        Problem(
+            job.output_mark,
+            f"`{job.output}` needs the pyarrow package",
+            hint="run `pip install 'runner-batch[parquet]'`",
+        )
+        for job in project.jobs
+        if job.output.endswith(".parquet")
+    ]
 
 
 def check_windows(project: Project, card_of: Callable[[str], Capabilities]) -> list[Problem]:

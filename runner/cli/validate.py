@@ -13,15 +13,17 @@ from runner.cli.saying import say
 def command(ctx: click.Context, paths: tuple[str, ...]) -> None:
     """Check the specs below PATHS (default: specs), and show every problem of every file.
 
-    Reads spec and prompt files only: no dataset, no key, no network.
+    Reads spec and prompt files, the first rows of datasets and the names of recordings: no key, no network.
     """
-    from runner.apply.desire import check_windows
+    from runner.apply.desire import check_extras, check_windows
+    from runner.compile.render import check_inputs, check_templates
     from runner.errors import SpecError
     from runner.remotes.registry import card_of
     from runner.spec.load import load
 
     project = load(paths or ("specs",), ctx.obj.root)
     problems = check_windows(project, lambda name: card_of(project.providers[name]))
+    problems += check_extras(project) + check_inputs(project) + check_templates(project)
     if problems:
         raise SpecError(problems)
     for warning in project.warnings:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from itertools import islice
 
 from runner.compile import ids
+from runner.compile.faults import RecordingsFailed
 from runner.compile.program import id_of, templates_of, where_of
 from runner.compile.template import Template, suggestion, unknown_names
+from runner.data.audio import find
 from runner.data.rows import open_rows
-from runner.errors import DataError, Problem, SpecError
+from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job.project import AudioJob, Dataset, Project, Prompt
 
 MAX_PROBLEMS = 500  # nobody reads the next one before these are put right
@@ -22,17 +24,42 @@ def problems_of(project: Project) -> list[Problem]:
     A dataset that cannot be read is not reported here: compiling says what is wrong with it.
     """
     found: dict[Problem, None] = {}
-    columns: dict[tuple[str, ...], frozenset[str] | None] = {}
+    columns: dict[tuple[tuple[str, ...], str | None], frozenset[str] | None] = {}
     for job in project.jobs:
         if isinstance(job, AudioJob):
             continue
-        files = job.dataset.files
-        if files not in columns:
-            columns[files] = _columns(job.dataset, project)
-        found.update(dict.fromkeys(_of_dataset(job.dataset, columns[files])))
-        found.update(dict.fromkeys(_of_prompt(job.prompt, columns[files])))
+        read = (job.dataset.files, job.dataset.delimiter)
+        if read not in columns:
+            columns[read] = _columns(job.dataset, project)
+        found.update(dict.fromkeys(_of_dataset(job.dataset, columns[read])))
+        found.update(dict.fromkeys(_of_prompt(job.prompt, columns[read])))
         if len(found) >= MAX_PROBLEMS:
             break
+    return sorted(found, key=lambda problem: (problem.mark, problem.message))
+
+
+def problems_of_inputs(project: Project) -> list[Problem]:
+    """What is wrong with files that jobs read: missing, hidden, unreadable, of another format; in their first rows."""
+    found: dict[Problem, None] = {}
+    for job in project.jobs:
+        try:
+            if isinstance(job, AudioJob):
+                listing = find(
+                    job.patterns,
+                    project.root,
+                    job=job.name,
+                    mark=job.patterns_mark,
+                    exclude=job.exclude,
+                    allow_empty=job.allow_empty,
+                )
+                if listing.faults and not job.skip_bad:
+                    faults = [Problem(Mark(fault.path), fault.reason) for fault in listing.faults]
+                    raise RecordingsFailed(faults, job.address, job.patterns_mark)
+            else:
+                for _ in islice(open_rows(job.dataset, project.root), FIRST_ROWS):
+                    pass
+        except DataError as error:
+            found[Problem(error.mark or job.mark, error.message, error.hint)] = None
     return sorted(found, key=lambda problem: (problem.mark, problem.message))
 
 

@@ -6,6 +6,13 @@ from runner.errors import Problem
 from runner.job.project import Project
 
 
+def check_inputs(project: Project) -> list[Problem]:
+    """Problems of the files that jobs read, as far as their first rows show them."""
+    from runner.compile.check import problems_of_inputs
+
+    return problems_of_inputs(project)
+
+
 def check_templates(project: Project) -> list[Problem]:
     """Problems of all templates, sorted by place. Reads at most the first rows of each dataset.
 

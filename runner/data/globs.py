@@ -91,4 +91,13 @@ def _parts(pattern: str, takes_hidden: bool, is_literal: bool) -> Iterable[_Part
         elif name == "**":
             yield _Part(None, takes_hidden)
         else:
-            yield _Part(re.compile(fnmatch.translate(name)).match, takes_hidden or name.startswith("."))
+            matches = re.compile(fnmatch.translate(_in_any_case(name))).match
+            yield _Part(matches, takes_hidden or name.startswith("."))
+
+
+def _in_any_case(name: str) -> str:
+    """A pattern whose suffix counts in any case: phones and field recorders write `.WAV`."""
+    stem, dot, suffix = name.rpartition(".")
+    if not (dot and suffix.isascii() and suffix.isalnum()):
+        return name
+    return stem + dot + "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in suffix)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from runner import private
 from runner.errors import UsageError, printable
 
 SUFFIXES = (".yaml", ".yml")
@@ -14,9 +15,9 @@ SUFFIXES = (".yaml", ".yml")
 def find_files(paths: Sequence[str], root: Path) -> list[str]:
     """All spec files below `paths`, sorted, relative to `root`, with `/` between their parts.
 
-    Hidden files and folders are skipped, and so are symlinks that leave the root; a file that can be
+    Hidden files and folders are skipped, and so are linked folders that leave the root; a file that can be
     reached in two ways is listed once. Raises UsageError for a path that is missing, lies outside the
-    root or is no YAML file, and when there is nothing to read at all.
+    root or is no YAML file, for a linked file that leaves the root, and when there is nothing to read at all.
     """
     base = Path(os.path.realpath(root))
     found: dict[str, str] = {}
@@ -61,7 +62,15 @@ def _walk(folder: Path, base: Path, seen: set[str]) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(f"cannot read the folder `{folder}`: {error.strerror}") from error
     for entry in entries:
-        if entry.name.startswith(".") or (entry.is_symlink() and not _is_inside(entry.path, base)):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_symlink() and (wrong := _wrong_link(entry.path, base)):
+            if entry.name.endswith(SUFFIXES):
+                shown = printable(Path(entry.path).relative_to(base).as_posix())
+                raise UsageError(
+                    f"`{shown}` is a link {wrong}, and is not read",
+                    hint="put the file itself there, or remove the link",
+                )
             continue
         if entry.is_dir():
             yield from _walk(Path(entry.path), base, seen)
@@ -69,5 +78,9 @@ def _walk(folder: Path, base: Path, seen: set[str]) -> Iterator[Path]:
             yield Path(entry.path)
 
 
-def _is_inside(path: str, base: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(base)
+def _wrong_link(path: str, base: Path) -> str:
+    """Where a link leads that is not followed; empty where it is."""
+    real = os.path.realpath(path)
+    if not Path(real).is_relative_to(base):
+        return "that leads out of the project root"
+    return "into a hidden folder" if private.leads_into_hidden(real, str(base)) else ""

@@ -20,6 +20,7 @@ from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, Pro
 from runner.spec.nodes import Mapping, Scalar, Sequence
 from runner.spec.paths import is_too_long
 from runner.spec.problems import Problems
+from runner.spec.shapes import check_format, warn_of_params
 
 
 def providers_of(declared: Declared, problems: Problems) -> dict[str, Provider | None]:
@@ -89,6 +90,8 @@ def _model(entry: Entry, declared: Declared, providers: dict[str, Provider | Non
     options = kinds.options_of(entry, provider.kind, problems) if provider else None
     if not is_known or options is None or (spec.price and not price):
         return None
+    if provider and not kinds.takes(provider, Content.RECORDING):  # else `forms` checks what is sent with a recording
+        warn_of_params(entry, endpoint, problems)
     return Model(
         key=entry.name,
         provider=spec.provider,
@@ -234,6 +237,7 @@ def _prompt(entry: Entry, root: Path, problems: Problems) -> Prompt | None:
         return None
     messages = _messages(entry, spec, root, problems)
     is_whole = check_no_template(entry, ("response_format", "tools", "file"), problems)
+    is_whole = check_format(entry, spec.response_format, problems) and is_whole
     if messages is None or not is_whole:
         return None
     tools: tuple[Any, ...] | None = tuple(spec.tools) if spec.tools else None

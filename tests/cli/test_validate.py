@@ -1,5 +1,7 @@
 """`runner validate` and `runner schema`."""
 
+# ruff: noqa: E501  # one case, one line
+
 from __future__ import annotations
 
 import json
@@ -18,6 +20,7 @@ jobs: {j: {dataset: d, prompt: p, model: m, output: r.csv}}
 
 def place(root: Path, **files: str) -> None:
     (root / "specs").mkdir(exist_ok=True)
+    (root / "d.csv").write_text("a\n1\n")
     for name, text in files.items():
         (root / f"specs/{name}.yaml").write_text(text)
 
@@ -60,3 +63,44 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert found["$schema"] == "http://json-schema.org/draft-07/schema#"
     assert "jobs" in found["properties"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words", "way"),
+    [
+        ("files: d.csv", "files: e.csv", "no file matches `e.csv`", "paths are relative to"),
+        ("files: d.csv", "files: empty.csv, id: a", "`id` of dataset `d`, `a`, is no column", "columns"),
+        ("files: d.csv", "files: semi.csv", "the header has no comma but `;`", "delimiter"),
+        ("files: d.csv", "files: lfs.csv", "a Git LFS pointer", "git lfs pull"),
+        ("p: hi", 'p: "{{ b }}"', "uses `b`, which is no column", "columns: `a`"),
+        ("p: hi", 'p: "{{ a | uper }}"', "there is no filter `uper`", "did you mean `upper`"),
+        ("p: hi", 'p: "{{ a "', "the user message of prompt `p`", "raw"),
+        ("p: hi", "p: {user: hi, response_format: {type: object, properties: {}}}", "a bare JSON Schema", "json_schema: {name"),
+        ("p: hi", "p: {user: hi, response_format: {type: json_schema, schema: {}}}", "no `json_schema` around", "json_schema: {name"),
+        ("p: hi", "p: {user: hi, response_format: {type: json}}", "the unknown type `json`", "`json_object`"),
+        ("p: hi", "p: {user: hi, response_format: {type: json_schema, json_schema: {type: object}}}", "no `schema` inside", "schema"),
+    ],
+)  # fmt: skip
+def test_what_would_fail_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, words: str, way: str
+) -> None:
+    place(tmp_path, a=SPEC.replace(before, after))
+    (tmp_path / "empty.csv").write_text("b\n1\n")
+    (tmp_path / "semi.csv").write_text("a;b\n1;2\n")
+    (tmp_path / "lfs.csv").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    assert run(["-C", str(tmp_path), "validate"]) == 1
+    err = capsys.readouterr().err
+    assert words in err
+    assert way in err
+
+
+def test_params_that_look_mistyped_are_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place(
+        tmp_path,
+        a=SPEC.replace(
+            "embedded, name: echo", "openai, name: echo, params: {max_token: 5, temperature: 0, own_thing: 1}"
+        ),
+    )
+    assert run(["-C", str(tmp_path), "validate"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "`params.max_token` of model `m`" in line and "did you mean `max_tokens`?" in line

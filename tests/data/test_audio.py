@@ -79,6 +79,13 @@ def test_hidden_files_and_folders_are_not_meant(tmp_path: Path) -> None:
     assert found(tmp_path, "**/*.wav") == ["calls/2.wav"]
 
 
+def test_suffixes_count_in_any_case(tmp_path: Path) -> None:
+    made(tmp_path, "calls/A.WAV", "calls/b.wav", "calls/c.Wav", "calls/d.mp3", "calls/x/E.WAV")
+    assert found(tmp_path, "calls/*.wav") == ["calls/A.WAV", "calls/b.wav", "calls/c.Wav"]
+    assert found(tmp_path, "**/*.WaV") == ["calls/A.WAV", "calls/b.wav", "calls/c.Wav", "calls/x/E.WAV"]
+    assert found(tmp_path, "calls/**", exclude=["*.wav"]) == ["calls/d.mp3"]
+
+
 def test_a_file_whose_name_looks_like_a_pattern(tmp_path: Path) -> None:
     made(tmp_path, "calls/[1].wav", "calls/1.wav")
     assert found(tmp_path, "calls/[1].wav") == ["calls/[1].wav"]

@@ -238,10 +238,17 @@ def test_links_are_followed_once_and_only_inside_the_root(tmp_path: Path) -> Non
     (root / "s/inside").symlink_to(root / "other")
     (root / "s/outside").symlink_to(tmp_path / "out")
     (root / "s/loop").symlink_to(root / "s")
-    (root / "s/out.yaml").symlink_to(tmp_path / "out/c.yaml")
-    (root / "s/gone.yaml").symlink_to(tmp_path / "nothing.yaml")
     assert find_files(["s"], root) == ["s/a.yaml", "s/inside/b.yaml"]
     assert find_files(["s", "other"], root) == ["other/b.yaml", "s/a.yaml"]
+
+
+def test_a_linked_spec_that_leaves_the_root_or_is_hidden_is_named(tmp_path: Path) -> None:
+    for target, words in (("../out/c.yaml", "out of the project root"), (".git/config", "into a hidden folder")):
+        root = tree(tmp_path / "root", "s/a.yaml", ".git/config", "../out/c.yaml")
+        (root / "s/linked.yaml").unlink(missing_ok=True)
+        (root / "s/linked.yaml").symlink_to(root / target)
+        with pytest.raises(UsageError, match=f"`s/linked.yaml` is a link (that leads )?{words}"):
+            find_files(["s"], root)
 
 
 @pytest.mark.parametrize(
