@@ -97,7 +97,7 @@ def look_at(provider: Provider, batch: Batch) -> Observed | None:
 def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> None:
     """A create that took effect twice leaves a younger duplicate, of the same label or upload: stopped and counted."""
     listed = {seen.remote_id: seen for _, seen in looks.listed}
-    of = _Originals([batch for batch in batches if batch.remote_id], listed)
+    of = Originals([batch for batch in batches if batch.remote_id], listed)
     for provider, seen in looks.listed:
         batch = of.get(seen)
         if batch is None or batch.origin != provider.origin:
@@ -125,7 +125,7 @@ def _as_looked_at(looks: Looks, batch: Batch) -> Observed | None:
     return sight if isinstance(sight, Observed) and sight.remote_id == batch.remote_id else None
 
 
-class _Originals:
+class Originals:
     """The batch on record that one of a list came of the same create as.
 
     By its label, else by its upload, which belongs to one intent alone. One that was adopted may go by another attempt
@@ -142,11 +142,13 @@ class _Originals:
             self._by_mark.setdefault((batch.project, *adoption.mark_of(batch)), batch)
 
     def get(self, seen: Observed) -> Batch | None:
-        return self._by_mark.get(_mark_in(seen)) or self._by_upload.get(seen.input_ref)
+        labelled = self._by_mark.get(_mark_in(seen)) if all(adoption.mark_in(seen)) else None
+        return labelled or self._by_upload.get(seen.input_ref)
 
     def put(self, seen: Observed, batch: Batch) -> None:
         """What became of the record."""
-        self._by_mark[_mark_in(seen)] = batch
+        if all(adoption.mark_in(seen)):
+            self._by_mark[_mark_in(seen)] = batch
         if batch.upload_ref:
             self._by_upload[batch.upload_ref] = batch
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from runner.apply.refresh import look
+from runner.apply.refresh import Originals, look
 from runner.apply.session import Session
 from runner.errors import NotSent, OutcomeUnknown, RemoteError
 from runner.job.capabilities import Search
@@ -52,3 +52,15 @@ def test_a_remote_that_cannot_be_reached_is_not_asked_for_each_batch(trouble: Re
     assert remote.looked == looked
     assert [isinstance(sight, CannotSee) for sight in looks.sights.values()] == [not looked] * 2
     assert looks.errors == []  # it may be there again soon
+
+
+def test_batches_without_a_label_are_told_apart_by_their_uploads() -> None:
+    """What was found to be a duplicate of one says nothing about others that show no label either."""
+    one, two = batch(1, upload_ref="file-1", remote_id="r1"), batch(2, upload_ref="file-2", remote_id="r2")
+    of = Originals([one, two], {})
+    twin = Observed("r3", Phase.RUNNING, "", input_ref="file-1")
+    assert of.get(twin) is one
+    of.put(twin, one.but(twins=("r3",)))
+    assert of.get(Observed("r2", Phase.RUNNING, "", input_ref="file-2")) is two
+    assert of.get(Observed("r4", Phase.RUNNING, "", input_ref="file-4")) is None
+    assert of.get(Observed("r5", Phase.RUNNING, "")) is None
