@@ -27,7 +27,7 @@ AGAIN = "again-"  # what the names of files begin with that were fetched once mo
 FILES_SETTLE = timedelta(minutes=15)  # so long files may hold less than was counted; then a person decides
 
 
-def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
+def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_left: bool = False) -> Batch:
     """The batch as COLLECTED. Raises RemoteError while its files cannot be had; nothing is recorded then.
 
     Rows are counted, not lines: a file that was cut, that a cache holds cut, or that was written anew while it was
@@ -36,13 +36,14 @@ def collect(session: Session, batch: Batch, seen: Observed) -> Batch:
 
     A batch that ended and has not named all of its files yet is taken as it is once each request has a line, or once
     it has ended so long ago that no more are coming: what has no line then may be asked again.
+    takes_what_is_left: although a file is gone; NotFound is raised only where none is there.
     """
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     if seen.is_refusal:
         return _refused(session, batch, seen, keys)
     is_short, index_before = False, b""
     for again in range(DOWNLOADS):
-        had = _download(session, batch, seen, in_one_go=again > 0)
+        had = _download(session, batch, seen, in_one_go=again > 0, takes_what_is_left=takes_what_is_left)
         is_all = len(had) == len(seen.result_files)
         report = _indexed(had, keys, _ended(seen) if is_all else Phase.CANCELLED)
         # Where a file is still owed, that is waited for; where one is gone, a person decides about the rest anyway
@@ -229,7 +230,13 @@ def _first_unpaid(report: index.IndexReport, files: list[Path]) -> str:
 
 
 def _download(
-    session: Session, batch: Batch, seen: Observed, *, in_one_go: bool, prefix: str = ""
+    session: Session,
+    batch: Batch,
+    seen: Observed,
+    *,
+    in_one_go: bool,
+    prefix: str = "",
+    takes_what_is_left: bool = False,
 ) -> list[tuple[ResultFile, Path]]:
     """The files that are there. Raises RemoteError; NotFound for one that may still come."""
     provider, folder = session.remote_of(batch), session.objects.folder_of(batch.key)
@@ -243,8 +250,7 @@ def _download(
             gone = error
         else:
             had.append((offered, file))
-    is_late = lifecycle.is_absent(batch, session.time_at(provider), provider.card.absence_seconds)
-    if gone is not None and (not had or not is_late):
+    if gone is not None and not (had and takes_what_is_left):
         raise gone
     return had
 

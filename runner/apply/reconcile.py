@@ -294,6 +294,7 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
     Raises RemoteError where waiting is of no use.
     """
     change = decide(batch, sight)
+    now = session.time_at(session.remote_of(batch))
     try:
         match change.action:
             case Action.FETCH:
@@ -319,13 +320,12 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
                 return False
     except RemoteError as error:
         assert isinstance(sight, Observed), "only what was seen to end is fetched"
-        provider = session.remote_of(batch)
         batch = session.records.batch(batch.key) or batch  # it may say since when its files are short
-        now, why = session.time_at(provider), failure_of(error)
+        why = failure_of(error)
         noted = lifecycle.seen(batch, sight, now, why)
         if isinstance(error, NotFound):
             noted = lifecycle.missed(noted.but(missed_at=batch.missed_at, misses=batch.misses), now, why)
-            if lifecycle.is_absent(noted, now, provider.card.absence_seconds):
+            if lifecycle.is_absent(noted, now, session.remote_of(batch).card.absence_seconds):
                 session.reporter.warn(f"{batch.owner}: `{batch.remote_id}`: {why}")
                 _take_what_is_left(session, noted, sight)
                 return True
@@ -341,7 +341,7 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
 def _take_what_is_left(session: Session, batch: Batch, seen: Observed) -> None:
     """Bring home a batch some of whose files are gone for good, as far as anybody can tell."""
     try:
-        collect(session, batch, seen)
+        collect(session, batch, seen, takes_what_is_left=True)
     except NotFound:
         lose(session, batch)
 
