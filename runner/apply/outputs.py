@@ -12,19 +12,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from runner.apply import keep
 from runner.apply.session import Session
+from runner.apply.tables import about_of, table_of, wanted_of
 from runner.job.desired import Desired
 from runner.job.observed import FailureKind
 from runner.job.outcomes import Outcome, Unsettled
-from runner.job.project import AnyJob, AudioJob, Job
+from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import REMOTE, Batch, JobRecord, Stage
 from runner.plan.plan import Plan, Recorded
 from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, Row
-from runner.results import columns, export, folder, kinds, stamp
-from runner.results.answer import TEXT, Wanted
+from runner.results import columns, export, folder, stamp
 from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, Writer, merge
 from runner.results.names import RESULTS, Names
@@ -222,7 +221,7 @@ def _writer(session: Session, spec: AnyJob) -> AbstractContextManager[Writer]:
             names = Names(spec.patterns, suffix, lambda: (row.custom_id for row in compiled.rows()))
             return folder.writer_for(path, root, names)
         case _:
-            return export.writer_for(path, root, _table(session, spec), is_guarded=spec.csv_guard)
+            return export.writer_for(path, root, table_of(spec, compiled.rows), is_guarded=spec.csv_guard)
 
 
 def _sources(job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]:
@@ -261,59 +260,6 @@ def _whole_failure(batch: Batch) -> dict[str, object] | None:
     told = {"code": batch.failure.code} if batch.failure.code else {}
     is_final = batch.failure.kind is FailureKind.BAD_INPUT
     return {**told, "message": batch.failure.message, "status": None, "retryable": not is_final}
-
-
-def _table(session: Session, spec: AnyJob) -> columns.Table:
-    """The columns of a job's results. A table of rows has to know those of the input before its first line."""
-    suffix, is_of_recordings = Path(spec.output).suffix.lower(), isinstance(spec, AudioJob)
-    about = about_of(spec)
-    known = columns.ours(about, is_of_recordings=is_of_recordings).keys()
-    needs_input = not is_of_recordings and (suffix != ".jsonl" or bool(set(spec.columns) - known))
-    rows = session.compiled[spec.address].rows() if needs_input else ()
-    given = columns.input_of((row.row_json for row in rows), typed=suffix == ".parquet")
-    return columns.table(suffix, about, given, chosen=spec.columns, is_of_recordings=is_of_recordings)
-
-
-def about_of(spec: AnyJob) -> columns.About:
-    """What a job says of each of its lines."""
-    price = spec.model.price
-    schema = _format_of(spec).get("schema")
-    return columns.About(
-        job=spec.name,
-        model=spec.model.key,
-        cell=spec.cell,
-        usd_per_million=(price.input, price.output) if price and price.per_minute is None else None,
-        usd_per_minute=price.per_minute if price else None,
-        answer=None if schema is None else kinds.of_schema(schema),
-    )
-
-
-def wanted_of(spec: AnyJob) -> Wanted:
-    """Whether a job asks for JSON, and whether for an object."""
-    asked = _format_of(spec)
-    if asked.get("type") not in ("json_object", "json_schema"):
-        return TEXT
-    schema = asked.get("schema")
-    is_object = asked["type"] == "json_object" or (isinstance(schema, Mapping) and schema.get("type") == "object")
-    return Wanted(is_json=True, is_object=is_object)
-
-
-def _format_of(spec: AnyJob) -> Mapping[str, Any]:
-    """What a job says of the form of its answers: `type`, and `schema` where it gives one.
-
-    It stands in the prompt, or in the params of the model: under `response_format`, or inside of `text`, where the
-    responses endpoint has it without the wrapper around the schema.
-    """
-    if not isinstance(spec, Job):
-        return {}
-    text = spec.model.params.get("text")
-    inside = text.get("format") if isinstance(text, Mapping) else None
-    asked = spec.prompt.response_format or spec.model.params.get("response_format") or inside
-    if not isinstance(asked, Mapping):
-        return {}
-    wrapper = asked.get("json_schema")
-    schema = wrapper.get("schema") if isinstance(wrapper, Mapping) else asked.get("schema")
-    return {"type": asked.get("type"), "schema": schema}
 
 
 def _record(

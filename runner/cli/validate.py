@@ -16,6 +16,7 @@ def command(ctx: click.Context, paths: tuple[str, ...]) -> None:
     Reads spec and prompt files, the first rows of datasets and the names of recordings: no key, no network.
     """
     from runner.apply.desire import check_extras, check_windows
+    from runner.apply.tables import warnings_in
     from runner.compile.render import check_inputs, check_templates
     from runner.errors import SpecError
     from runner.remotes.registry import card_of
@@ -26,7 +27,8 @@ def command(ctx: click.Context, paths: tuple[str, ...]) -> None:
     problems += check_extras(project) + check_inputs(project) + check_templates(project)
     if problems:
         raise SpecError(problems)
-    for warning in project.warnings:
+    told = dict.fromkeys(warning for job in project.jobs for warning in warnings_in(job, project.root))
+    for warning in (*project.warnings, *told):
         say(f"warning: {warning}", err=True)
     jobs, files = len(project.jobs), len(project.files)
     verb = "is" if jobs == 1 else "are"

@@ -34,6 +34,34 @@ def test_valid_specs_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr() == ("2 jobs in 3 files are valid\n", "warning: specs/b.yaml: the file is empty\n")
 
 
+def test_names_of_the_results_that_clash_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place(tmp_path, a=SPEC.replace("output: r.csv", "output: r.csv, columns: [custom_id, row, answer]"))
+    (tmp_path / "d.csv").write_text("answer,x\n1,2\n")
+    assert run(["-C", str(tmp_path), "validate"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("warning: job `j` at specs/a.yaml:4:8: without `digest` and `origin` among its `columns`")
+    assert (
+        told[1]
+        == "warning: job `j` at specs/a.yaml:4:8: the column `answer` of its dataset is `row_answer` in its results"
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ("[custom_id, anser]", "`columns` name `anser`, which is no column of its results\n"),
+        ("[custom_id, x, x]", "`columns` name `x` twice"),
+    ],
+)
+def test_columns_that_mean_nothing_are_refused_before_anything_is_paid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: str, words: str
+) -> None:
+    place(tmp_path, a=SPEC.replace("output: r.csv", f"output: r.csv, columns: {names}"))
+    (tmp_path / "d.csv").write_text("answer,x\n1,2\n")
+    assert run(["-C", str(tmp_path), "plan"]) == 1
+    assert words in capsys.readouterr().err
+
+
 def test_every_problem_is_shown_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place(tmp_path, a=SPEC.replace("model: m", "model: mm"), b="modls: {}\n")
     assert run(["-C", str(tmp_path), "validate"]) == 1

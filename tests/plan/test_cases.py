@@ -45,6 +45,8 @@ def test_case(path: Path) -> None:
     }
     assert {a: r for a, r in reasons.items() if r} == case["expect"].get("reasons", {})
     assert [one.key for one, _ in plan.leftovers] == case["expect"].get("left", [])
+    errors = {part.address: part.counts.error for part in plan.jobs}
+    assert errors == case["expect"].get("errors", errors)
 
 
 def _recorded(case: dict[str, Any]) -> Recorded:
@@ -73,7 +75,8 @@ def _recorded(case: dict[str, Any]) -> Recorded:
     ]
     accepted = {"openai": [str(THERE)]} if case.get("accepted") else {}
     left = [LeftRows(one["address"], keys_of(packed(one["digests"])), one["answered"]) for one in case.get("left", [])]
-    return Recorded(batches, jobs, retries, accepted, left)
+    flawed = {address: keys_of(packed(letters)) for address, letters in case.get("flawed", {}).items()}
+    return Recorded(batches, jobs, retries, accepted, left, flawed=flawed)
 
 
 def _guards(case: dict[str, Any]) -> Guards:

@@ -380,3 +380,43 @@ def test_memory_is_flat_in_rows(tmp_path: Path) -> None:
         return size
 
     assert peak(20_000) - peak(1_000) < 19_000 * 40
+
+
+REPLY = {"type": "message", "content": [{"type": "output_text", "text": '{"a":1}'}]}
+WORDS = {"type": "message", "content": [{"type": "output_text", "text": "Let me see. "}]}
+DECLINED = {"type": "message", "content": [{"type": "refusal", "refusal": "no"}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "is_json", "answer", "finish"),
+    [
+        ({"status": "completed", "output": [WORDS, REPLY]}, True, {"a": 1}, "stop"),
+        ({"status": "completed", "output": [REPLY, WORDS]}, True, {"a": 1}, "stop"),
+        ({"status": "completed", "output": [WORDS, REPLY]}, False, 'Let me see. {"a":1}', "stop"),
+        ({"status": "completed", "output": [WORDS, WORDS]}, True, "Let me see. Let me see. ", "not_json"),
+        ({"status": "completed", "output": [DECLINED]}, False, None, "refusal"),
+        ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}, "output": [WORDS]}, False,
+         "Let me see. ", "length"),
+        ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}, "output": []}, False, None,
+         "content_filter"),
+        ({"status": "incomplete", "incomplete_details": None, "output": [WORDS]}, False, "Let me see. ", "incomplete"),
+        ({"status": "completed", "output": [{"type": "function_call", "name": "f"}]}, False, None, "tool_calls"),
+        ({"choices": [{"text": "half", "finish_reason": "length"}]}, False, "half", "length"),
+        ({"choices": [{"message": {"content": "x"}, "finish_reason": "eos"}]}, False, "x", "stop"),
+        ({"choices": [{"message": {"content": "x"}, "finish_reason": "odd"}]}, False, "x", "odd"),
+        ({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}, False, None, "empty"),
+        ({"data": [{"embedding": []}]}, False, [], "empty"),
+        ({"text": ""}, False, "", None),  # silence is an answer
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("folded", [False, True])
+def test_how_answers_end_in_every_shape(
+    tmp_path: Path, body: Any, is_json: bool, answer: Any, finish: str | None, folded: bool
+) -> None:
+    """Also where the body is JSON text that holds it."""
+    given = msgspec.json.encode(body).decode() if folded else body
+    wanted = Wanted(is_json, is_object=is_json)
+    kept, accounting = merged("a", [source(tmp_path, "a", body_line("a", given))], wanted=wanted)
+    assert (kept.answers, kept.merged[0].finish) == ([answer], finish)
+    assert msgspec.json.decode(kept.merged[0].response) == body
+    assert accounting.ok == 1

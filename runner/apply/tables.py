@@ -1,0 +1,146 @@
+"""What a job's specs mean for its results: the columns they have, and the form its answers were asked for in.
+
+Names of columns are checked before anything is paid for: what cannot be written at the end is said at the beginning.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from runner.compile.compiled import RowView
+from runner.data.rows import open_rows
+from runner.errors import Problem, RunnerError
+from runner.job.project import AnyJob, AudioJob, Job
+from runner.results import columns, kinds
+from runner.results.answer import TEXT, Wanted
+
+_LOOKED_AT = 100  # rows of a dataset, to tell the names of its columns
+
+Rows = Callable[[], Iterable[RowView]]
+
+
+def table_of(spec: AnyJob, rows: Rows) -> columns.Table:
+    """The columns of a job's results. A table of rows has to know those of the input before its first line."""
+    suffix = _suffix_of(spec)
+    needs_input = isinstance(spec, Job) and (suffix != ".jsonl" or bool(_of_input(spec)))
+    given = columns.input_of((row.row_json for row in rows()) if needs_input else (), typed=suffix == ".parquet")
+    is_of_recordings = isinstance(spec, AudioJob)
+    return columns.table(suffix, about_of(spec), given, chosen=spec.columns, is_of_recordings=is_of_recordings)
+
+
+def problems_in(spec: AnyJob, rows: Rows) -> list[Problem]:
+    """What is wrong with the `columns` of a job. rows: read as far as it takes to find the names of the input."""
+    if not spec.columns:
+        return []
+    if spec.output.endswith("/"):
+        return [_problem(spec, "`columns` are of a table, and its output is a folder", "remove them")]
+    twice = [name for name in dict.fromkeys(spec.columns) if spec.columns.count(name) > 1]
+    if twice:
+        return [_problem(spec, f"`columns` name `{twice[0]}` twice", "remove one of the two")]
+    missing = _of_input(spec)
+    seen: dict[str, None] = {}
+    for row in rows() if missing and isinstance(spec, Job) else ():
+        seen.update(dict.fromkeys(columns.input_of([row.row_json], typed=False).kinds))
+        if not missing - _names_of(spec, seen):
+            return []
+    known = [*_ours(spec), *_names_of(spec, seen)]
+    found = []
+    for name in [name for name in spec.columns if name in missing]:
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean `{near[0]}`?" if near else "there are " + ", ".join(f"`{one}`" for one in known)
+        found.append(_problem(spec, f"`columns` name `{name}`, which is no column of its results", hint))
+    return found
+
+
+def warnings_in(spec: AnyJob, root: Path) -> Iterator[str]:
+    """What a user should know of the columns of a job. A dataset that cannot be read is for others to tell."""
+    if spec.columns and not spec.output.endswith("/"):
+        lacks = [name for name in columns.NEEDED if name not in spec.columns]
+        if lacks or {"answer", "response"}.isdisjoint(spec.columns):
+            what = " and ".join(f"`{name}`" for name in lacks) or "`answer` or `response`"
+            yield (
+                f"job `{spec.name}` at {spec.mark}: without {what} among its `columns` "
+                "no answer can be read back from its results when `.runner/` is lost"
+            )
+    if not isinstance(spec, Job) or _suffix_of(spec) == ".jsonl":
+        return
+    seen: dict[str, None] = {}
+    with suppress(RunnerError, OSError):
+        for row in islice(open_rows(spec.dataset, root), _LOOKED_AT):
+            seen.update(dict.fromkeys(row.row))
+    names = set(spec.columns or columns.usual(_suffix_of(spec), about_of(spec), is_of_recordings=False))
+    given = columns.Input(dict.fromkeys(seen, kinds.TEXT))
+    for name, shown in given.named(names & _ours(spec).keys()).items():
+        if name != shown:
+            yield f"job `{spec.name}` at {spec.mark}: the column `{name}` of its dataset is `{shown}` in its results"
+
+
+def _problem(spec: AnyJob, message: str, hint: str) -> Problem:
+    return Problem(spec.mark, f"job `{spec.name}`: {message}", hint=hint)
+
+
+def _suffix_of(spec: AnyJob) -> str:
+    return posixpath.splitext(spec.output)[1].lower()
+
+
+def _ours(spec: AnyJob) -> dict[str, columns.Column]:
+    return columns.ours(about_of(spec), is_of_recordings=isinstance(spec, AudioJob))
+
+
+def _of_input(spec: AnyJob) -> set[str]:
+    """The chosen columns that are none of ours."""
+    return set(spec.columns) - _ours(spec).keys()
+
+
+def _names_of(spec: AnyJob, seen: Iterable[str]) -> set[str]:
+    """What columns of the input are called in the results."""
+    given = columns.Input(dict.fromkeys(seen, kinds.TEXT))
+    return set(given.named(set(spec.columns) & _ours(spec).keys()).values())
+
+
+def about_of(spec: AnyJob) -> columns.About:
+    """What a job says of each of its lines."""
+    price = spec.model.price
+    schema = _format_of(spec).get("schema")
+    return columns.About(
+        job=spec.name,
+        model=spec.model.key,
+        cell=spec.cell,
+        usd_per_million=(price.input, price.output) if price and price.per_minute is None else None,
+        usd_per_minute=price.per_minute if price else None,
+        answer=None if schema is None else kinds.of_schema(schema),
+    )
+
+
+def wanted_of(spec: AnyJob) -> Wanted:
+    """Whether a job asks for JSON, and whether for an object."""
+    asked = _format_of(spec)
+    if asked.get("type") not in ("json_object", "json_schema"):
+        return TEXT
+    schema = asked.get("schema")
+    is_object = asked["type"] == "json_object" or (isinstance(schema, Mapping) and schema.get("type") == "object")
+    return Wanted(is_json=True, is_object=is_object)
+
+
+def _format_of(spec: AnyJob) -> Mapping[str, Any]:
+    """What a job says of the form of its answers: `type`, and `schema` where it gives one.
+
+    It stands in the prompt, or in the params of the model: under `response_format`, or inside of `text`, where the
+    responses endpoint has it without the wrapper around the schema.
+    """
+    if not isinstance(spec, Job):
+        return {}
+    text = spec.model.params.get("text")
+    inside = text.get("format") if isinstance(text, Mapping) else None
+    asked = spec.prompt.response_format or spec.model.params.get("response_format") or inside
+    if not isinstance(asked, Mapping):
+        return {}
+    wrapper = asked.get("json_schema")
+    schema = wrapper.get("schema") if isinstance(wrapper, Mapping) else asked.get("schema")
+    return {"type": asked.get("type"), "schema": schema}
