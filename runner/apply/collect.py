@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -41,6 +41,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     if seen.is_refusal:
         return _refused(session, batch, seen, keys)
+    now = session.time_at(session.remote_of(batch))  # of the look, whatever the files themselves are dated
     is_short, index_before = False, b""
     for again in range(DOWNLOADS):
         had = _download(session, batch, seen, in_one_go=again > 0, takes_what_is_left=takes_what_is_left)
@@ -55,7 +56,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
     else:
         if not is_the_same:
             raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
-        if not _may_be_all(session, batch, seen, report, lacks):
+        if not _may_be_all(session, batch, seen, report, lacks, now):
             report = _indexed(had, keys, Phase.CANCELLED)
             is_short = True
     if report.missing and not (seen.results_are_final or seen.has_long_ended):
@@ -158,12 +159,13 @@ def _places(report: index.IndexReport) -> Iterator[tuple[int, int, int]]:
     return (place(value) for (value,) in struct.iter_unpack(f">{KEY_BYTES}xQ", report.index))
 
 
-def _may_be_all(session: Session, batch: Batch, seen: Observed, report: index.IndexReport, lacks: int) -> bool:
+def _may_be_all(
+    session: Session, batch: Batch, seen: Observed, report: index.IndexReport, lacks: int, now: datetime
+) -> bool:
     """Whether files that do not get whole may be all there is, so that the rest is asked again.
 
     Raises OutcomeUnknown until they had their time. Where finished rows are missing then, the rest needs a decision.
     """
-    now = session.clock.now()
     finished = f"{min(seen.counts.completed + seen.counts.failed, batch.rows):,} rows have finished"
     came = f"its files hold {batch.rows - report.missing:,} of {batch.rows:,}"
     if batch.short_since is None or now - batch.short_since < FILES_SETTLE:
