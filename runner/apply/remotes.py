@@ -87,7 +87,9 @@ class Remotes:
             spec = self._spec(name)
             if registry.place_of(spec).is_ours:
                 server = self._embedded()
-                self._open[name] = self._opened(spec, server.openai_base_url, server.token, self.origin(name))
+                self._open[name] = self._opened(
+                    spec, server.url + registry.vendor_of(spec).acted_out(spec)[1], server.token, self.origin(name)
+                )
             else:
                 self._open[name] = self._opened(spec, None, None, None)
         return self._open[name]

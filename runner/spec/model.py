@@ -30,9 +30,10 @@ from runner.fields import (
     Whole,
     plain,
 )
-from runner.remotes.registry import declared_by
+from runner.remotes.registry import built_in_providers, declared_by
 
 _DECLARED = declared_by().values()
+_BUILT_IN = ", ".join(list(built_in_providers())[:3])
 if TYPE_CHECKING:
     Kind: TypeAlias = str
     ProfileName: TypeAlias = str
@@ -65,7 +66,7 @@ class PriceSpec(Fields):
 class ModelSpec(Fields):
     """A model of a provider, and how it is asked."""
 
-    provider: Name = Field(description="a built-in provider (embedded, openai, groq, ...) or one of `providers`")
+    provider: Name = Field(description=f"a built-in provider ({_BUILT_IN}, ...) or one of `providers`")
     name: Text = Field(description="the provider's own name of the model")
     params: Maybe[JsonMap] = Field(default=None, description="sent with every request, such as max_tokens")
     options: Maybe[Options] = Field(default=None, description="of the provider, not sent in requests")

@@ -37,7 +37,8 @@ def _provider(entry: Entry, problems: Problems) -> Provider | None:
     kind = spec.kind or (built_in.kind if built_in else kinds.with_profile(spec.profile) if spec.profile else None)
     profile = spec.profile or (built_in.profile if built_in else None)
     if kind is None:
-        problems.error(entry.key.mark, f"{entry.subject} needs `kind`", "write `kind: openai`")
+        usual = next(kind for kind, declared in declared_by().items() if declared.profiles)
+        problems.error(entry.key.mark, f"{entry.subject} needs `kind`", f"write `kind: {usual}`")
         return None
     for field_name, ours, theirs in (
         ("kind", kind, built_in and built_in.kind),
