@@ -86,10 +86,8 @@ class Remotes:
         if name not in self._open:
             spec = self._spec(name)
             if registry.place_of(spec).is_ours:
-                server = self._embedded()
-                self._open[name] = self._opened(
-                    spec, server.url + registry.vendor_of(spec).acted_out(spec)[1], server.token, self.origin(name)
-                )
+                server, (_, path) = self._embedded(), registry.vendor_of(spec).acted_out(spec)
+                self._open[name] = self._opened(spec, server.url + path, server.token, self.origin(name))
             else:
                 self._open[name] = self._opened(spec, None, None, None)
         return self._open[name]
