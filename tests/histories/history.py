@@ -22,6 +22,7 @@ from tests.histories.ledger import Ledger
 from tests.histories.manners import Manners, made_like, troubled
 
 SETTLE_SECONDS = 0.6  # within which the remote's list shows a batch, on all but the worst days
+ABSENCE_SECONDS = 1.5  # over which a batch must be missing to be given up, six times that once it ran
 MOST_APPLIES = 14  # until all has settled once nothing goes wrong any more
 KNOWN_CODES = (0, 1, 3, 4, 5, 6, 64, 130)  # 64: there is nothing to cancel, or no such job yet
 
@@ -132,6 +133,7 @@ class Play:
         rng, history = self.rng, self.history
         lines = rng.choice((3, 10, 1000))
         times = f"settle_s: {SETTLE_SECONDS}, min_poll_s: 0.05, max_poll_s: 0.3, defer_s: 0.3"
+        times += f", absence_s: {ABSENCE_SECONDS}, late_s: 2.0, file_visibility_error: {{window_s: 3.0}}"
         overrides = f"{{{times}, limits: {{lines: {lines}}}}}"
         names = ("a", "b") if rng.random() < 0.35 else ("a",)
         for name in names:

@@ -115,4 +115,5 @@ def troubled(rng: random.Random, made: Manners, settle: float) -> Manners:
     drawn = dict(rng.sample(faults, rng.choice((1, 2, 2, 3, 4))))
     if not made.shows_counts:
         drawn.pop("cuts", None)  # nothing would tell a cut file from a whole one
-    return replace(made, late_seconds=rng.choice((0.1, 0.3, 0.6, 1.5)) * settle, **drawn)
+    hidden = rng.choice((0.6, 0.6, 4.0))  # the last is long enough for the batch to be given up
+    return replace(made, hidden_seconds=hidden, late_seconds=rng.choice((0.1, 0.3, 0.6, 1.5)) * settle, **drawn)
