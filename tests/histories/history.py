@@ -351,6 +351,8 @@ class Play:
         """Do what the command suggests. More words for the next apply."""
         for flag in ("--first-run", "--confirm-repay"):
             if flag in done.said:
+                if flag == "--confirm-repay" or self.made.labels == "kept":
+                    self.history.blame(f"asks in vain: {flag} of {clone.name}: {done.said[-400:]}")
                 self.history.consents.append(Consent(time.time(), clone.name, flag))
                 return (flag,)
         for address in dict.fromkeys(re.findall(r"runner retry ([\w:=,-]+)", done.said)):
