@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from runner.apply.collect import collect
 from runner.apply.refresh import CLOCK_SLACK, Looks, cancel_duplicate, sweep_twins
 from runner.apply.session import Session
-from runner.errors import NotFound, RemoteError
+from runner.errors import BlockedError, NotFound, RemoteError
 from runner.job import lifecycle
 from runner.job.capabilities import Search
 from runner.job.observed import Observed, Origin
@@ -83,11 +83,13 @@ def _search(session: Session, name: str) -> int:
     listed = [seen for seen in everything if provider.is_of(session.project.name, seen)]
     found = [seen for seen in listed if seen.remote_id not in known]
     adopted, is_all = 0, True
+    unread: list[str] = []
     for seen in sorted(found, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.remote_id)):
         if seen.is_refusal and provider.card.search is not Search.BY_NAME:
             continue  # it holds nothing; a named one still holds its name
         keys, size = _keys_held(session, provider, seen)
         if keys is None:
+            unread += [seen.remote_id] * (not (seen.phase.has_ended or seen.continued_from))
             continue
         match _adopt(session, origin, seen, keys, size, wanted, in_flight):
             case Found.ADOPTED:
@@ -104,6 +106,12 @@ def _search(session: Session, name: str) -> int:
     sweep_twins(session, session.records.batches(), looks)
     stop_latecomers(session, looks)
     count_overlaps(session, looks)
+    if unread:
+        raise BlockedError(
+            f"`{unread[0]}` is ours and has not ended, and the remote does not show what it holds: nothing that may be "
+            "in it is sent",
+            hint="run `runner apply` again when it has ended, or stop it at the remote",
+        )
     if not is_all:
         return adopted  # the next search begins where this one did
     record = session.records.project()
@@ -267,12 +275,18 @@ def _unsettled(session: Session) -> tuple[bytes, bytes]:
 
 
 def _keys_held(session: Session, provider: Provider, seen: Observed) -> tuple[bytes | None, int]:
-    """The keys of a remote batch of ours and the bytes of its input; None where nothing says any more what it holds."""
+    """The keys of a remote batch of ours and the bytes of its input; None where nothing says what it holds.
+
+    Of one that has ended, its results say it where its input cannot be read: each line names its request. What has no
+    line was not answered, and is free.
+    """
     if seen.continued_from:
         keys, size = _keys_left_by(session, provider, seen.continued_from), 0
     else:
         keys, size = _keys_of_input(session, provider, seen)
-    if keys is None:
+    if keys is None and seen.phase.has_ended and seen.results_are_final:
+        keys = _keys_of_results(session, provider, seen)
+    if keys is None and (seen.phase.has_ended or seen.continued_from):
         what = f"`{seen.continued_from}`, which it continues," if seen.continued_from else "its input"
         session.reporter.warn(f"`{seen.remote_id}` is ours, but {what} is gone: it is left alone")
     return keys, size
@@ -285,7 +299,7 @@ def _adopt(
     if not common(wanted, keys):
         return Found.NOT_YET if common(in_flight, keys) else Found.LEFT
     sha256 = hashlib.sha256(keys).hexdigest()
-    if not _is_as_stamped(seen, keys):
+    if (size or seen.continued_from) and not _is_as_stamped(seen, keys):  # results may name fewer
         session.reporter.warn(f"`{seen.remote_id}` carries our stamp over other requests: it is left alone")
         return Found.LEFT
     project = session.records.project()
@@ -365,8 +379,23 @@ def _keys_of_input(session: Session, provider: Provider, seen: Observed) -> tupl
         path.unlink(missing_ok=True)
 
 
+def _keys_of_results(session: Session, provider: Provider, seen: Observed) -> bytes | None:
+    """The keys that the result files of an ended batch name; None where there is none to be had."""
+    path = session.home.tmp / f"results-{hashlib.sha256(seen.remote_id.encode()).hexdigest()[:16]}.jsonl"
+    found = []
+    for file in seen.result_files:
+        try:
+            provider.download(file, path)
+            found.append(_keys_in(path))
+        except NotFound:
+            continue
+        finally:
+            path.unlink(missing_ok=True)
+    return union(found) if any(found) else None
+
+
 def _keys_in(path: Path) -> bytes:
-    """The keys of the request lines in a file; lines of somebody else have none."""
+    """The keys of the requests that the lines of a file make or answer; lines of somebody else have none."""
     sorter = Sorter()
     decode = msgspec.json.Decoder(_IdLine).decode
     with open(path, "rb") as lines:

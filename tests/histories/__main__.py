@@ -52,6 +52,8 @@ def main() -> int:
             done.append(summary)
             for fault in summary.faults[:3]:
                 print(f"seed {summary.seed}: {' '.join(fault.split())[:300]}", flush=True)
+            if len(done) % 20 == 0 and len(done) < given.rounds:
+                print(_figures(done, time.monotonic() - began).partition("\n")[0], flush=True)
     print(_figures(done, time.monotonic() - began))
     return any(summary.faults for summary in done)
 
