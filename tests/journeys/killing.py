@@ -100,9 +100,9 @@ class KillingProvider:
         if name not in ("upload", "submit", "download", "cancel"):
             return attribute
 
-        def crossing(*arguments: Any) -> Any:
+        def crossing(*arguments: Any, **how: Any) -> Any:
             self._boundaries.cross(f"before {name}")
-            answer = attribute(*arguments)
+            answer = attribute(*arguments, **how)
             self._boundaries.cross(f"after {name}")
             return answer
 
