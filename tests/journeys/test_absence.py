@@ -120,6 +120,20 @@ def test_given_up_and_running_again_it_is_waited_for(remote: LookAlike, start: S
     assert len(remote.created) == 1
 
 
+def test_given_up_and_found_refused_its_rows_are_free(remote: LookAlike, start: Start) -> None:
+    """Its queue was full, and that was not shown for hours: nobody has to decide about what was never asked."""
+    lab = start(QUICK)
+    lost(remote, lab)
+    remote.on.clear()
+    full = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}
+    refused = {"status": "failed", "errors": {"data": [full]}}
+    remote.life = lambda batch, polls: refused if batch["id"] == "batch_1" else remote.completed(batch)
+    done = lab.apply("-y", "--wait", "60s")
+    assert "`batch_1` is there again: it was refused" in done.stderr
+    assert answers(lab) == ["from batch_2"] * 2
+    assert len(remote.created) == 2
+
+
 def test_retry_looks_before_it_decides(remote: LookAlike, start: Start) -> None:
     lab = start(QUICK)
     lost(remote, lab)

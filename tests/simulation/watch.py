@@ -9,6 +9,7 @@ from runner.apply.reconcile import Result
 from runner.apply.session import Session
 from runner.plan.remaining import UNDER_WAY, Row
 from tests.simulation.history import Applier, History, lines_in
+from tests.simulation.memory import SimulatedRecords
 from tests.simulation.rows import JobSpec
 
 _SETTLED = (Row.OK, Row.ERROR)
@@ -64,8 +65,14 @@ def _note(history: History, applier: Applier, key: bytes, state: int) -> None:
 def _known(history: History, applier: Applier, key: bytes) -> int:
     """The outcome that an applier knows of: it was not asked again since, nor forgotten; -1 where there is none."""
     since, state = history.outcomes.get((applier.name, key), (0.0, -1))
-    is_asked = state != Row.OK and history.asked_since(key, since)
+    is_asked = state != Row.OK and (history.asked_since(key, since) or _is_asked_elsewhere(history, applier, key))
     return -1 if is_asked or history.forgotten_since(since, applier.name) else state
+
+
+def _is_asked_elsewhere(history: History, applier: Applier, key: bytes) -> bool:
+    """Whether another clone asked it, which knew of no outcome, and this one has taken up its batch."""
+    adopted = {batch.remote_id for batch in SimulatedRecords(applier.store).batches() if batch.is_active}
+    return any(one.id in adopted and one.who != applier.name and key in one.keys for one in history.remote.batches)
 
 
 def _note_answers(history: History, applier: Applier, spec: JobSpec) -> None:
