@@ -11,7 +11,7 @@ from runner.apply.session import Session
 from runner.errors import UsageError
 from runner.job.address import matches
 from runner.job.desired import Desired
-from runner.job.packed import KEY_BYTES, common, keys_of, without
+from runner.job.packed import KEY_BYTES, common, keys_of, union, without
 from runner.job.recorded import Retry
 from runner.plan.plan import make
 from runner.plan.remaining import JobRows, Row
@@ -44,7 +44,7 @@ def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bo
         failed = without(keys, flawed)
         for some, is_answered in ((failed, replaces), (without(keys, failed), True)):
             if some:
-                doubtful = _doubtful(job, states, some)
+                doubtful = common(some, _doubtful(session, job, states))
                 decisions.append(_decide(session, job, some, is_answered, doubtful))
     if rows and not decisions:
         raise UsageError(
@@ -72,10 +72,21 @@ def _keys(session: Session, job: Desired, states: JobRows, rows: Collection[str]
     return keys_of(b"".join(job.keys[KEY_BYTES * n : KEY_BYTES * (n + 1)] for n in ordinals))
 
 
-def _doubtful(job: Desired, states: JobRows, keys: bytes) -> int:
-    """How many of these the remote may have accepted."""
-    unknown = b"".join(job.keys[KEY_BYTES * n : KEY_BYTES * (n + 1)] for n in states.ordinals(Row.UNKNOWN))
-    return common(keys_of(unknown), keys)
+def _doubtful(session: Session, job: Desired, states: JobRows) -> bytes:
+    """Keys of rows that the remote may have answered: it may have a create, has a batch it does not show any more, or
+    counts rows that are in no file of it.
+    """
+    lost = b"".join(
+        session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+        for batch in session.records.batches()
+        if batch.is_lost or batch.short_since is not None
+    )
+    gone = without(_of(job, states, Row.LOST), without(_of(job, states, Row.LOST), keys_of(lost)))
+    return union([_of(job, states, Row.UNKNOWN), gone])
+
+
+def _of(job: Desired, states: JobRows, row: Row) -> bytes:
+    return keys_of(b"".join(job.keys[KEY_BYTES * n : KEY_BYTES * (n + 1)] for n in states.ordinals(row)))
 
 
 def _decide(session: Session, job: Desired, keys: bytes, replaces: bool, doubtful: int) -> Retry:

@@ -144,7 +144,7 @@ def twice(number: int) -> str:
 def maybe_twice(number: int) -> str:
     """The same in words."""
     many = voice.count(number, "possible duplicate")
-    return f"{many}: sent again though it is not known whether an earlier try was accepted"
+    return f"{many}: sent again though an earlier try may be paid for"
 
 
 def text_of(view: StatusView) -> str:

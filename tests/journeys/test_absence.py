@@ -220,3 +220,13 @@ def test_one_given_up_by_an_earlier_release_is_looked_for_too(remote: LookAlike,
     lab.apply("-y")
     assert answers(lab) == ["from batch_1"] * 2
     assert len(remote.created) == 1
+
+
+def test_asked_again_though_it_may_come_back_it_is_counted(remote: LookAlike, start: Start) -> None:
+    """There was a receipt: when it comes back after all, both were paid for."""
+    lab = start(QUICK)
+    lost(remote, lab)
+    assert "2 requests will be asked again, 2 of them maybe twice" in lab.run("retry", "answers", "specs/").stdout
+    assert "2 possible duplicates" in lab.apply().stdout
+    assert "2 possible duplicates" in lab.run("status", "specs/").stdout
+    assert len(remote.created) == 2

@@ -85,7 +85,7 @@ def test_what_a_person_decided_is_fetched_once_more_before_it_is_paid_for(tmp_pa
     lab.apply("--no-wait", code=3)
     _age(lab.root, timedelta(hours=1))
     lab.apply(code=5)
-    lab.run("retry", "answers")
+    assert "5 requests will be asked again, 5 of them maybe twice" in lab.run("retry", "answers").stdout
     remote.on.clear()
     lab.apply()
     assert states(lab) == {"ok": 8}
