@@ -72,7 +72,8 @@ def _known(history: History, applier: Applier, key: bytes) -> int:
 def _is_asked_elsewhere(history: History, applier: Applier, key: bytes) -> bool:
     """Whether another clone asked it, which knew of no outcome, and this one has taken up its batch."""
     adopted = {batch.remote_id for batch in SimulatedRecords(applier.store).batches() if batch.is_active}
-    return any(one.id in adopted and one.who != applier.name and key in one.keys for one in history.remote.batches)
+    made = history.remote.batches if history.remote else ()  # no batches are made of single calls
+    return any(one.id in adopted and one.who != applier.name and key in one.keys for one in made)
 
 
 def _note_answers(history: History, applier: Applier, spec: JobSpec) -> None:
