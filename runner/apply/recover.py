@@ -240,7 +240,7 @@ def stop_latecomers(session: Session, looks: Looks) -> None:
         return
     known = _known(batches)
     for provider, seen in looks.listed:
-        batch = next((one for one in given_up if adoption.is_of(one, seen) and one.origin == provider.origin), None)
+        batch = _given_up(given_up, provider, seen)
         if batch is None or seen.remote_id in known or seen.is_refusal or seen.remote_id in batch.refused:
             continue
         keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
@@ -249,6 +249,12 @@ def stop_latecomers(session: Session, looks: Looks) -> None:
         if overlap and not common(free, keys):
             what = "of a create that was given up, and its requests were sent since"
             cancel_duplicate(session, provider, batch, seen, what, overlap)
+
+
+def _given_up(batches: Iterable[Batch], provider: Provider, seen: Observed) -> Batch | None:
+    """The record of a create that was given up, if `seen` came of it."""
+    mine = (one for one in batches if one.is_given_up and one.origin == provider.origin)
+    return next((one for one in mine if adoption.is_of(one, seen)), None)
 
 
 def _known(batches: Iterable[Batch]) -> set[str]:
@@ -284,6 +290,8 @@ def _keys_held(session: Session, provider: Provider, seen: Observed) -> tuple[by
         keys, size = _keys_left_by(session, provider, seen.continued_from), 0
     else:
         keys, size = _keys_of_input(session, provider, seen)
+    if keys is None and (late := _given_up(session.records.batches(), provider, seen)) is not None:
+        keys = session.objects.read(f"{late.key}/keys", late.keys_sha256)  # we took its input away ourselves
     if keys is None and seen.phase.has_ended and seen.results_are_final:
         keys = _keys_of_results(session, provider, seen)
     if keys is None and (seen.phase.has_ended or seen.continued_from):

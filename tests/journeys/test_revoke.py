@@ -46,6 +46,21 @@ def test_what_was_accepted_before_its_input_was_taken_away_is_found(lab: Lab, ga
     assert lab.apply().stdout == "Nothing to do\n"
 
 
+def test_what_a_list_shows_only_after_it_was_given_up_is_known_by_our_record(lab: Lab, gateway: Gateway) -> None:
+    """It runs, and nobody can read its input any more, since we took it away: what it holds is on record here."""
+    lab.server.fault(list_lag=60, hold=0.5)
+    gateway.lost[CREATE] = 1
+    lab.apply("--no-wait", code=3)
+    assert gateway.calls.count(DELETE) == 1
+    lab.server.fault(list_lag=None)
+    lab.apply("--no-wait", code=3)  # it is taken up while it runs
+    lab.server.fault(hold=None)
+    lab.apply()
+    assert lab.server.creates() == 1
+    assert all(row["error"] is None for row in lab.results())
+    assert lab.apply().stdout == "Nothing to do\n"
+
+
 def test_where_an_upload_cannot_be_deleted_a_late_create_is_stopped_and_counted(lab: Lab, gateway: Gateway) -> None:
     lab.server.fault(hold=0.3)
     gateway.refused[DELETE] = 405

@@ -85,12 +85,20 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
     match earlier.verdict(key):
         case Verdict.OK:
             return "had answered it"
+        case Verdict.FINAL if _was_told_too_late(history, earlier, later):
+            return ""
         case Verdict.FINAL:
             return "had refused it for good" if later.sent_at < earlier.gone_at or not lost else ""
         case Verdict.NONE if earlier.was_cancelled:
             return "was stopped before it answered"
         case _:
             return ""
+
+
+def _was_told_too_late(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
+    """Whether a batch had not named the file with its refusals when it had been over for as long as they may take."""
+    late_seconds = history.appliers[0].provider.card.late_seconds
+    return later.sent_at < earlier.named_at and later.sent_at - earlier.over_at > late_seconds
 
 
 def _is_lifted(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBatch, asked: Asked) -> bool:

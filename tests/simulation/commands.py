@@ -103,10 +103,10 @@ class Commands:
             (session.home.tmp / "7-upload.jsonl").write_bytes(b"half a li")
             self._died(applier)
             return None
-        except StateError as error:
+        except (StateError, FileNotFoundError) as error:
             if not self._history.shares_a_state:
                 raise
-            world.note(applier.name, f"ended by {error!r}")  # two wrote the same object, with no lock between them
+            world.note(applier.name, f"ended by {error!r}")  # two wrote the same file, with no lock between them
             self._history.is_damaged = True
             return None
         except RemoteError as error:
