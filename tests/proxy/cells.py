@@ -32,6 +32,7 @@ from runner.apply.remotes import Remotes
 from runner.apply.session import Session
 from runner.cli import apply as command
 from runner.cli.main import words_of
+from runner.cli.question import Answer
 from runner.errors import RunnerError, SpecError
 from runner.job.project import Provider as ProviderSpec
 from runner.job.recorded import Stage
@@ -296,7 +297,7 @@ class _Cell:
     def _applied(self, wait_seconds: float) -> int:
         def act(session: Session) -> int:
             result = apply(session, Guards(first_run=True), confirm=lambda plan: True, wait_seconds=wait_seconds)
-            return command._report(session, result, interrupted=False)
+            return command._report(session, result, Answer.YES, ("specs",), interrupted=False)
 
         return self._run("apply", act)
 

@@ -99,9 +99,12 @@ LISTS = r"^GET /v1/batches(\?|$)"
 JOB_LISTS = rf"^GET {ACCOUNT}/batchInferenceJobs\?"
 
 
-def unlisted(route: str) -> Companion:
-    """Once something is in flight the list is not there, so that each batch is looked at by itself."""
-    return Companion(route, faults.not_found, times=None, skip=1)
+def unlisted(route: str, skip: int = 1) -> Companion:
+    """Once something is in flight the list is not there, so that each batch is looked at by itself.
+
+    skip: lists before that.
+    """
+    return Companion(route, faults.not_found, times=None, skip=skip)
 
 
 COLUMNS: dict[str, Column] = {
@@ -156,7 +159,7 @@ COLUMNS: dict[str, Column] = {
         ),
         Column("fireworks get dataset", "fireworks", rf"^GET {ACCOUNT}/datasets/[^/?:]+$", FIREWORKS),
         Column("fireworks create job", "fireworks", CREATE_JOB, FIREWORKS, writes=True, has_body=True),
-        Column("fireworks get job", "fireworks", JOB, FIREWORKS, companion=unlisted(JOB_LISTS), jobs=TWO),
+        Column("fireworks get job", "fireworks", JOB, FIREWORKS, companion=unlisted(JOB_LISTS, skip=3), jobs=TWO),
         Column("fireworks get job in doubt", "fireworks", JOB, FIREWORKS, companion=Companion(CREATE_JOB, LOST)),
         Column("fireworks list jobs", "fireworks", JOB_LISTS, FIREWORKS),
         Column(
