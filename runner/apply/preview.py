@@ -1,30 +1,156 @@
-"""What an apply would do, found out without changing anything: the same planner, fresh looks, no writes."""
+"""What an apply would do, found out without changing anything: the same planner, the same search, no writes.
+
+An apply pays for nothing before it has read the outputs back and looked through the lists of the remotes. So a plan
+does both, in a memory that is thrown away, and says of which remote it could not.
+"""
 
 from __future__ import annotations
 
-from msgspec.structs import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from runner.apply import readback
+from runner.apply import readback, recover, waves
+from runner.apply.collect import collect
 from runner.apply.outputs import Rewrite, rewrites
 from runner.apply.refresh import look
+from runner.apply.remotes import NOT_YET_MADE
 from runner.apply.session import Session
+from runner.errors import OF_OUR_MEMORY, RunnerError
+from runner.job.observed import Observed, Phase
+from runner.job.recorded import Batch, Stage
+from runner.plan.change import Action
+from runner.plan.decide import Sight, decide
 from runner.plan.guard import Guards
-from runner.plan.plan import Plan, make
+from runner.plan.plan import Plan, Recorded, make
+
+OFFLINE = "`--offline` asks nobody"
 
 
-def preview(session: Session, guards: Guards, *, offline: bool = False) -> tuple[Plan, list[Rewrite], list[str]]:
-    """The plan, the files it would write, and what could not be looked into."""
-    recorded = session.recorded()
-    is_first = session.records.project() is None
-    if is_first and readback.has_outputs(session):  # an apply reads them before it says that nobody knows anything
-        guards = replace(guards, first_run=True)
-    active = [entry.batch for entry in recorded.batches if entry.batch.is_active]
-    sights = {} if offline else look(session, active).sights
-    plan = make(session.desired, recorded, sights, guards, session.project.paths)
+@dataclass(slots=True)
+class Foreseen:
+    """What an apply would plan before it pays."""
+
+    plan: Plan
+    recorded: Recorded
+    not_asked: Mapping[str, str] = field(default_factory=dict)  # by provider, why it was not asked what it holds
+
+
+@dataclass(slots=True)
+class Preview:
+    """What `plan` shows: the plan, the files that would be written, and what a reader has to know of both."""
+
+    plan: Plan
+    rewrites: list[Rewrite]
+    notes: list[str]
+    not_asked: Mapping[str, str]
+
+
+def preview(session: Session, guards: Guards, *, offline: bool = False) -> Preview:
+    """What an apply would do. The session's memory must be one that is thrown away: what is found goes into it."""
+    before = {batch.key for batch in session.records.batches()}
+    readback.remember(session)
+    for batch in session.records.batches():
+        if batch.is_wave and batch.key not in before:
+            waves.carry_on(session, batch)  # nothing of it is to be sent: outputs only say what a person decides about
+    seen = foresee(session, guards, offline=offline)
     notes = [note for compiled in session.compiled.values() for note in compiled.notes]
-    if is_first and plan.submissions:
-        notes.append(
-            "This is the first plan here: `runner apply` looks for earlier answers in the outputs "
-            "and on the remotes before it sends anything"
-        )
-    return plan, rewrites(session, plan, recorded), notes
+    return Preview(seen.plan, rewrites(session, seen.plan, seen.recorded), notes, seen.not_asked)
+
+
+def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Foreseen:
+    """The plan that an apply comes to after its search. Remotes are asked only where something would be sent.
+
+    Nothing but reading is asked of them. What they hold is recorded in the session's memory as an apply would.
+    """
+    not_asked: dict[str, str] = {}
+    sights: dict[str, Sight] = {}
+    before = {batch.key for batch in session.records.batches()}
+    while True:
+        known = session.records.project()
+        _look(session, sights, not_asked, offline=offline)
+        _bring_home(session, sights, before)
+        recorded = session.recorded()
+        plan = make(session.desired, recorded, sights, guards, session.project.paths)
+        found = 0
+        for name in sorted(_to_search(session, plan) - not_asked.keys()):
+            why = OFFLINE if offline else _why_not(session, name)
+            if not why:
+                try:
+                    found += recover.search_remotes(session, [name])
+                    continue
+                except OF_OUR_MEMORY:
+                    raise
+                except RunnerError as error:
+                    why = error.message
+            not_asked[name] = why
+        if not found and _of_remotes(session.records.project()) == _of_remotes(known):
+            return Foreseen(plan, recorded, {name: why for name, why in not_asked.items() if _is_told(session, name)})
+
+
+def _look(session: Session, sights: dict[str, Sight], not_asked: dict[str, str], *, offline: bool) -> None:
+    """Look at each batch in flight, once."""
+    active = [batch for batch in session.records.batches() if batch.is_active and batch.key not in sights]
+    if offline:
+        sent = [batch for batch in active if batch.stage is Stage.SUBMITTED and not batch.is_wave]
+        not_asked.update((batch.origin.provider, OFFLINE) for batch in sent)
+    else:
+        sights.update(look(session, active).sights)
+
+
+def _to_search(session: Session, plan: Plan) -> set[str]:
+    """The providers that an apply looks through before it sends what is planned."""
+    providers = {job.address: job.provider for job in session.desired if job.card.search.can_list}
+    sending = {providers[one.address] for one in plan.submissions if one.address in providers}
+    half = {
+        name for name in providers.values() if not _why_not(session, name) and recover.is_half_searched(session, name)
+    }
+    return sending | half
+
+
+def _why_not(session: Session, name: str) -> str:
+    """Why nobody can speak to a provider from here; empty where one may try."""
+    try:
+        session.remotes.origin(name)
+        refused = session.remotes.refusal(name)
+    except RunnerError as error:  # nobody said whose account it is
+        return error.message
+    return refused.message if refused else ""
+
+
+def _is_told(session: Session, name: str) -> bool:
+    """Whether a user should know that a provider was not asked: not of one of our own that never ran, or was searched.
+
+    Asking it costs nothing, and nobody else sends anything there.
+    """
+    jobs = [job for job in session.desired if job.provider == name]
+    if not jobs or not jobs[0].card.is_free:
+        return True
+    record = session.records.project()
+    return jobs[0].origin.host != NOT_YET_MADE and (record is None or str(jobs[0].origin) not in record.recovered_from)
+
+
+def _of_remotes(record: object) -> tuple[object, object]:
+    """What a search may find out beside batches."""
+    return getattr(record, "shown", {}), getattr(record, "left_by", {})
+
+
+def _bring_home(session: Session, sights: Mapping[str, Sight], before: set[str]) -> None:
+    """Read the results of found batches that ended without an answer to every request: the rest would be sent.
+
+    Of those that were on record before, the plan says that they are to be fetched.
+    """
+    for batch in session.records.batches():
+        sight = sights.get(batch.key)
+        if batch.key in before or not isinstance(sight, Observed) or _has_answered_all(batch, sight):
+            continue
+        if batch.is_active and decide(batch, sight).action is Action.FETCH:
+            try:
+                collect(session, batch, sight)
+            except OF_OUR_MEMORY:
+                raise
+            except RunnerError:
+                continue  # the plan says that it is to be fetched
+
+
+def _has_answered_all(batch: Batch, seen: Observed) -> bool:
+    return seen.phase is Phase.COMPLETED and seen.counts.completed >= batch.rows

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_in
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from runner.apply.errors import jobs_in
+from runner.apply.preview import foresee
 from runner.apply.reconcile import Result, begin, one_pass
+from runner.apply.remotes import Remotes
 from runner.apply.session import Session
 from runner.apply.shadow import Shadow
 from runner.job.desired import Desired
@@ -65,20 +69,30 @@ class Rehearsed:
         return not (self.batches or self.written or self.not_rehearsed or self.plan.is_blocked)
 
 
-def rehearse(session: Session, guards: Guards, lost_accounts: Sequence[str]) -> tuple[Result, list[Rehearsed]]:
-    """Reconcile with the stand-ins until nothing more comes of it. The jobs by address.
+class Rehearsal(NamedTuple):
+    """What came of a rehearsal."""
+
+    result: Result
+    jobs: list[Rehearsed]  # by address
+    not_asked: Mapping[str, str]  # by provider, why the remote itself was not asked what it holds
+
+
+def rehearse(session: Session, guards: Guards, lost_accounts: Sequence[str], real: Remotes) -> Rehearsal:
+    """Reconcile with the stand-ins until nothing more comes of it.
 
     lost_accounts: providers whose account nobody told us: answers of any account at their host count as theirs.
+    real: the remotes themselves, read only. As before a real apply, what they hold is looked for: it is not sent.
     """
-    shadow = session.shadow
-    assert shadow is not None, "a rehearsal writes nothing of the project's"
+    assert session.shadow is not None, "a rehearsal writes nothing of the project's"
     begin(session)
     _trust(session, lost_accounts)
+    not_asked = foresee(replace_in(session, remotes=real), guards).not_asked
+    shadow = session.shadow = session.shadow.leaving_alone()
     result: Result | None = None
     while True:
         result = one_pass(session, guards, lambda plan: True, result)
         if session.stop.is_set() or not _goes_on(result, shadow):
-            return result, _jobs(session, result, shadow)
+            return Rehearsal(result, _jobs(session, result, shadow), not_asked)
         session.clock.sleep(POLL_SECONDS)
 
 

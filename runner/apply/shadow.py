@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,7 +38,6 @@ class Shadow:
     home: Home
     records: Records
     objects: Objects
-    searched: tuple[str, ...]  # origins whose history was searched for work of ours
     first_sequence: int  # of the batches of the rehearsal
     in_flight: frozenset[str]  # keys of batches that real remotes hold: they cannot be looked at
 
@@ -50,6 +49,15 @@ class Shadow:
     @property
     def server(self) -> Path:
         return self.home.folder / "server"
+
+    def leaving_alone(self) -> Shadow:
+        """The same, with what was read back and what real remotes were found to hold since: neither is rehearsed."""
+        project = self.records.project()
+        return replace(
+            self,
+            first_sequence=project.next_sequence if project else 1,
+            in_flight=self.in_flight | _left_alone(self.records, self.in_flight),
+        )
 
     def made(self, batch: Batch) -> bool:
         """Whether a batch was sent by this rehearsal."""
@@ -79,7 +87,6 @@ def shadow_of(real: Home, *, command: str, now: datetime, wait_seconds: float = 
                 home,
                 records,
                 OverlayObjects(home.objects, real.objects),
-                project.recovered_from if project else (),
                 project.next_sequence if project else 1,
                 _left_alone(records),
             )
@@ -112,13 +119,15 @@ def _remove(folder: Path) -> None:
             time.sleep(_PAUSE_SECONDS)
 
 
-def _left_alone(records: Records) -> frozenset[str]:
+def _left_alone(records: Records, known: frozenset[str] = frozenset()) -> frozenset[str]:
     """Keep what real remotes hold in flight; nothing that was sent for real can be looked at or continued here.
 
     A create that was put off and is never due is neither looked at, nor settled, nor sent.
     """
     in_flight = set()
     for batch in records.batches():
+        if batch.key in known:
+            continue
         kept = batch.but(can_be_continued=False)
         if batch.is_active and (batch.create_tries or batch.stage is not Stage.INTENT):
             in_flight.add(batch.key)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from runner.apply.desire import compile_all, desire
 from runner.apply.keep import judged
@@ -23,8 +25,9 @@ from runner.remotes.transport.bindings import Binding
 from runner.spec.memo import load
 from runner.state.base import OverlayStore
 from runner.state.disk import DiskStore, view
-from runner.state.home import home_of
+from runner.state.home import Home, home_of
 from runner.state.objects import Objects
+from runner.state.overlay import OverlayObjects
 from runner.state.records import Records
 
 
@@ -39,7 +42,8 @@ def opened(
     poll_seconds: float | None = None,
     consent: Callable[[str, NotBound], bool] | None = None,
 ) -> Iterator[Session]:
-    """A session over the specs at `paths`. Without `writes` nothing on disk changes and no server is started.
+    """A session over the specs at `paths`. Without `writes` it reads only: what it would write is thrown away at its
+    end, remotes are asked for nothing but reading, and no server is started.
 
     consent: asks a person whether a key may go to a host, and is told where that is written. A yes is kept.
     """
@@ -49,9 +53,13 @@ def opened(
     project = load(paths, settings.root, home.memo / "specs", keeps=writes)
     stop = stop or threading.Event()
     clock = RealClock(stop)
-    remotes = Remotes(project, environ=os.environ, clock=clock, rng=random.SystemRandom(), may_start=writes)
+    remotes = Remotes(
+        project, environ=os.environ, clock=clock, rng=random.SystemRandom(), may_start=writes, read_only=not writes
+    )
     store = DiskStore(home.state) if writes else OverlayStore(view(home.state))
+    scratch = contextlib.ExitStack()
     try:
+        here = home if writes else scratch.enter_context(_scratch())
         compiled = compile_all(project, remotes, home.memo / "compiled", keeps=writes)
         for note in dict.fromkeys(note for one in compiled.values() for note in one.notes):
             reporter.warn(note)
@@ -61,9 +69,9 @@ def opened(
             project=project,
             desired=desire(project, compiled, remotes),
             compiled=compiled,
-            home=home,
+            home=here,
             records=Records(store),
-            objects=Objects(home.objects),
+            objects=Objects(home.objects) if writes else OverlayObjects(here.objects, home.objects),
             remotes=remotes,
             clock=clock,
             reporter=reporter,
@@ -75,6 +83,16 @@ def opened(
     finally:
         remotes.close()
         store.close()
+        scratch.close()
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Home]:
+    """A home for what is only looked at, gone at the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="runner-") as folder:
+        home = Home(Path(folder))
+        home.tmp.mkdir(mode=0o700)
+        yield home
 
 
 def _ask(project: Project, remotes: Remotes, consent: Callable[[str, NotBound], bool]) -> None:
@@ -97,13 +115,18 @@ def rehearsing(
     stop: threading.Event,
     command: str,
     lock_seconds: float,
-) -> Iterator[tuple[Session, StandIns]]:
-    """A session over the specs at `paths` that speaks to stand-ins, and writes below `.runner/rehearsal/` only."""
+) -> Iterator[tuple[Session, StandIns, Remotes]]:
+    """A session over the specs at `paths` that speaks to stand-ins, and writes below `.runner/rehearsal/` only.
+
+    And the stand-ins, and the remotes themselves, which can only be read.
+    """
     real = home_of(settings.root)
     project = load(paths, settings.root, real.memo / "specs", keeps=False)
     clock = RealClock(stop)
     with shadow_of(real, command=command, now=clock.now(), wait_seconds=lock_seconds) as shadow:
-        remotes = StandIns(project, environ=os.environ, clock=clock, rng=random.SystemRandom(), folder=shadow.server)
+        rng = random.SystemRandom()
+        remotes = StandIns(project, environ=os.environ, clock=clock, rng=rng, folder=shadow.server)
+        real_remotes = Remotes(project, environ=os.environ, clock=clock, rng=rng, may_start=False, read_only=True)
         try:
             compiled = compile_all(project, remotes, real.memo / "compiled", keeps=False)
             session = Session(
@@ -120,6 +143,7 @@ def rehearsing(
                 shadow=shadow,
             )
             session.desired = judged(session)
-            yield session, remotes
+            yield session, remotes, real_remotes
         finally:
             remotes.close()
+            real_remotes.close()

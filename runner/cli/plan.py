@@ -48,15 +48,16 @@ def command(
     with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
         addresses = [job.address for job in session.desired]
         guards = for_project(guards, session.project, addresses, is_asked=is_asked(yes=False))
-        plan, rewrites, notes = preview(session, guards, offline=offline)
-        view = views.of_plan(plan, rewrites, ids_in(session.compiled))
+        seen = preview(session, guards, offline=offline)
+        plan = seen.plan
+        view = views.of_plan(plan, seen.rewrites, ids_in(session.compiled), seen.not_asked)
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(view)))
     else:
         say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
-        for note in notes:
+        for note in seen.notes:
             say(note, err=True)
-        if plan.submissions or plan.ours or rewrites:
+        if plan.submissions or plan.ours or seen.rewrites:
             command = with_paths("runner apply", paths or ("specs/",))
             say(f"\nNothing was sent. To do this, run `{command}`", err=True)
         elif not view.is_empty:

@@ -104,7 +104,7 @@ def run(
     opening = rehearsing(
         settings, paths, _Progress(terminal), stop=stop, command=f"{command} --rehearse", lock_seconds=lock_seconds
     )
-    with opening as (session, remotes):
+    with opening as (session, remotes, real):
         session.parallelism = parallelism
         # Nothing is paid here, so nothing is held back for want of a memory: a note says what a real run wants
         wants_flag = not guards.first_run
@@ -112,14 +112,14 @@ def run(
         guards = replace(for_project(guards, session.project, addresses, is_asked=False), first_run=True)
         lost = [name for name in {job.provider for job in session.desired} if remotes.lacks_account(name)]
         try:
-            result, rehearsed = rehearse(session, guards, sorted(lost))
+            result, rehearsed, not_asked = rehearse(session, guards, sorted(lost), real)
         finally:
             terminal.close()
         if stop.is_set() and result.is_running:
             say("\nStopped; nothing was sent", err=True)
             return INTERRUPTED
         _show(session, result, rehearsed)
-        for note in _notes(session, remotes, rehearsed):
+        for note in [*views.told_not_asked(not_asked), *_notes(remotes, rehearsed)]:
             say(note, err=True)
         if wants_flag and (strange := _never_sent_to(session, rehearsed)):
             say(f"A real run wants `--first-run` once: {strange} cannot say what was sent before", err=True)
@@ -211,20 +211,14 @@ def _cost(usd: float | None) -> str:
     return "?" if usd is None else voice.money(usd)
 
 
-def _notes(session: Session, remotes: StandIns, rehearsed: Sequence[Rehearsed]) -> list[str]:
+def _notes(remotes: StandIns, rehearsed: Sequence[Rehearsed]) -> list[str]:
     """What is different when it is real."""
-    sending = [one.job for one in rehearsed if one.batches]
-    notes = [
+    sending = {one.job.provider for one in rehearsed if one.batches}
+    return [
         f"A real run needs {' and '.join(needs)} for provider `{name}`"
-        for name in sorted({job.provider for job in sending})
+        for name in sorted(sending)
         if (needs := remotes.needs(name))
     ]
-    searched = session.shadow.searched if session.shadow else ()
-    if any(job.card.search.can_list and not job.card.is_free and str(job.origin) not in searched for job in sending):
-        notes.append(
-            "A real run first looks for earlier batches of this project on the remotes; what it finds is not sent"
-        )
-    return notes
 
 
 def _inputs(jobs: Sequence[JobView]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -43,12 +43,18 @@ class PlanView(msgspec.Struct, frozen=True):
     requests: int = 0  # to be sent
     batches: int = 0  # that they are sent in
     usd: float | None = 0.0  # at most; None: not known of all of them
+    not_asked: dict[str, str] = {}  # by provider, why it was not asked what it holds; an apply asks before it pays
 
 
 Ids = Callable[[str, Sequence[int]], Sequence[str]]  # of the rows of a job, by address and ordinals
 
 
-def of_plan(plan: Plan, rewrites: Sequence[Rewrite], ids: Ids = lambda address, ordinals: ()) -> PlanView:
+def of_plan(
+    plan: Plan,
+    rewrites: Sequence[Rewrite],
+    ids: Ids = lambda address, ordinals: (),
+    not_asked: Mapping[str, str] | None = None,
+) -> PlanView:
     """The view of a plan; jobs in sync have no lines."""
     local = {rewrite.address: rewrite for rewrite in rewrites}
     jobs = tuple(
@@ -67,6 +73,7 @@ def of_plan(plan: Plan, rewrites: Sequence[Rewrite], ids: Ids = lambda address, 
         plan.to_submit,
         len(plan.submissions),
         _dollars(plan)[1] if _dollars(plan)[0] == 0 else None,
+        dict(not_asked or {}),
     )
 
 
@@ -193,8 +200,18 @@ def text_of_plan(view: PlanView, *, colour: bool, columns: int | None = None) ->
     in_sync = sum(not job.lines for job in view.jobs)
     if in_sync and not view.is_empty:
         out += [f"{voice.count(in_sync, 'job')} in sync", ""]
+    if view.not_asked:
+        out += [*told_not_asked(view.not_asked), ""]
     out.append(view.summary)
     return "\n".join(out)
+
+
+def told_not_asked(not_asked: Mapping[str, str]) -> list[str]:
+    """What a reader has to know of a plan for which a remote was not asked."""
+    return [
+        f"`{name}` was not asked what it holds of this project: {why}; an apply asks before it sends anything"
+        for name, why in sorted(not_asked.items())
+    ]
 
 
 _BELOW = " " * 13

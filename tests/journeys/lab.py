@@ -181,6 +181,16 @@ class Lab:
     def results(self, output: str = "results/answers.jsonl") -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.root / output).read_bytes().split(b"\n") if line]
 
+    def files(self) -> dict[str, tuple[int, int, int]]:
+        """What lies in the project, and tells whether it was written to; without what rehearsals and readers leave."""
+        found = {}
+        for path in sorted(self.root.rglob("*")):
+            name = path.relative_to(self.root).as_posix()
+            if path.is_file() and not name.startswith(".runner/rehearsal/") and not name.endswith("-shm"):
+                about = path.stat()
+                found[name] = about.st_size, about.st_mtime_ns, about.st_ino
+        return found
+
     def apply_anew(self) -> None:
         """As if the project had never been applied."""
         import shutil

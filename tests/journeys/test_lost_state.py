@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from tests.journeys.foretold import apply_as_foretold, planned, rehearsed
 from tests.journeys.lab import Lab
 from tests.journeys.rounds import at, killed
 
@@ -17,7 +18,7 @@ def test_after_it_was_done(lab: Lab, outputs: bool) -> None:
     lab.forget()
     if not outputs:
         shutil.rmtree(lab.root / "results")
-    lab.apply()
+    apply_as_foretold(lab)
     assert lab.server.creates() == 1
     assert lab.results() == before
     assert lab.apply().stdout == "Nothing to do\n"
@@ -27,7 +28,7 @@ def test_while_it_runs(lab: Lab) -> None:
     lab.server.fault(hold=0.5)
     lab.apply("--no-wait", code=3)
     lab.forget()
-    lab.apply("--no-wait", code=3)
+    apply_as_foretold(lab, "--no-wait", code=3)
     assert lab.server.creates() == 1
     lab.server.fault(hold=None)
     lab.apply()
@@ -48,7 +49,7 @@ def test_and_one_row_was_edited_meanwhile(lab: Lab, outputs: bool, running: bool
     if not outputs and not running:
         shutil.rmtree(lab.root / "results")
     lab.rows({**{f"r{n}": f"word {n}" for n in range(10)}, "r4": "edited"})
-    lab.apply()
+    apply_as_foretold(lab)
     assert lab.server.sent()[1:] == [["r4"]]
     assert [row["custom_id"] for row in lab.results()] == [f"r{n}" for n in range(10)]
     assert lab.results()[4]["answer"] == "echo: Say edited"
@@ -62,6 +63,7 @@ def test_answers_are_read_back_from_tables(lab: Lab, suffix: str) -> None:
     before = (lab.root / f"results/answers.{suffix}").read_bytes()
     lab.forget()
     reads = lab.server.asked()
+    assert planned(lab)["requests"] == rehearsed(lab) == 0
     lab.apply()
     assert lab.server.asked() == reads  # the outputs held everything: the remote was not even asked
     assert (lab.root / f"results/answers.{suffix}").read_bytes() == before or suffix == "parquet"
@@ -74,7 +76,7 @@ def test_a_lost_lineage_is_found_whole(lab: Lab) -> None:
     before = lab.results()
     lab.forget()
     shutil.rmtree(lab.root / "results")
-    lab.apply()
+    apply_as_foretold(lab)
     assert len(lab.server.sent()) == 3
     assert lab.results() == before
 
@@ -105,3 +107,47 @@ def test_a_search_that_was_cut_off_goes_on_before_anything_counts_as_an_outcome(
     assert lab.results() == answers
     assert [len(ids) for ids in lab.server.sent()] == [10, 10]
     assert lab.apply().stdout == "Nothing to do\n"
+
+
+def test_a_fresh_clone_without_a_key_is_told_the_same_by_all_three(lab: Lab) -> None:
+    lab.apply()
+    asked = lab.server.asked()
+    lab.forget()
+    plan = planned(lab, LAB_KEY="")
+    assert (plan["requests"], plan["usd"], plan["not_asked"]) == (0, 0.0, {})
+    assert rehearsed(lab, LAB_KEY="") == 0
+    lab.apply(LAB_KEY="")
+    assert lab.server.asked() == asked
+
+
+def test_a_fresh_clone_without_outputs_is_told_the_same_with_a_key_that_only_reads(lab: Lab) -> None:
+    lab.apply()
+    before = lab.results()
+    lab.forget()
+    shutil.rmtree(lab.root / "results")
+    apply_as_foretold(lab, RUNNER_READONLY="1")
+    assert lab.results() == before
+
+
+def test_a_plan_says_of_whom_it_has_not_asked_and_why(lab: Lab) -> None:
+    lab.apply()
+    lab.forget()
+    shutil.rmtree(lab.root / "results")
+    plan = planned(lab, LAB_KEY="")
+    assert plan["requests"] == 10
+    assert plan["not_asked"] == {"lab": "no API key for `lab`: `LAB_KEY` is not set"}
+    told = lab.run("plan", LAB_KEY="").stdout
+    assert "`lab` was not asked what it holds of this project: no API key for `lab`: `LAB_KEY` is not set" in told
+    asked = lab.server.asked()
+    assert planned(lab, "--offline")["not_asked"] == {"lab": "`--offline` asks nobody"}
+    assert "`--offline` asks nobody" in lab.run("plan", "--offline").stdout
+    assert lab.server.asked() == asked
+    assert "`lab` was not asked" in lab.run("apply", "specs/", "--rehearse", LAB_KEY="").stderr
+
+
+def test_a_plan_of_what_is_in_sync_asks_nobody(lab: Lab) -> None:
+    lab.apply()
+    asked = lab.server.asked()
+    assert lab.run("plan").stdout == "Nothing to do\n"
+    assert planned(lab)["not_asked"] == {}
+    assert lab.server.asked() == asked

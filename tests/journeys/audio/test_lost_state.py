@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from tests.journeys.audio.lab import SPEC, SUBMIT, AudioLab
+from tests.journeys.foretold import apply_as_foretold
 from tests.journeys.lab import RUNNER
 
 EMBEDDED = SPEC.replace("provider: fireworks-audio", "provider: embedded").replace("name: whisper-v3", "name: echo")
@@ -22,7 +23,7 @@ def test_answers_are_read_back_from_the_outputs(lab: AudioLab, output: str) -> N
     lab.first()
     lab.forget()
     assert lab.run("plan", code=None).returncode == 0
-    done = lab.apply("-y")
+    done = apply_as_foretold(lab, "-y")
     assert "read back 20 answers" in done.stderr
     assert lab.posts() == 20
     lab.done()
@@ -32,7 +33,7 @@ def test_only_what_the_outputs_do_not_know_is_sent(lab: AudioLab) -> None:
     lab.first()
     lab.forget()
     lab.record(["new"])
-    lab.apply("-y")
+    apply_as_foretold(lab, "-y")
     assert lab.posts() == 21
     lab.whole(21)
 
@@ -44,7 +45,7 @@ def test_what_was_held_is_held_again(lab: AudioLab, output: str) -> None:
     lab.first(code=5)
     held = [one["row"] for one in lab.held()]
     lab.forget()
-    assert "18 ok, 0 error, 2 unknown" in lab.apply("-y", code=5).stdout
+    assert "18 ok, 0 error, 2 unknown" in apply_as_foretold(lab, "-y", code=5).stdout
     assert lab.posts() == 20
     assert [one["row"] for one in lab.held()] == held
     lab.run("state", "resolve", "calls", "--row", held[0], "--resubmit")

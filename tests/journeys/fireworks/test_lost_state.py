@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from tests.journeys.fireworks.lab import DATASETS, JOBS, FireLab
+from tests.journeys.foretold import apply_as_foretold
 from tests.journeys.lab import until
 
 OUTPUTS = pytest.mark.parametrize("outputs", [True, False], ids=["with-outputs", "without-outputs"])
@@ -36,7 +37,7 @@ def test_after_it_was_done(outputs: bool, lab: FireLab) -> None:
     lab.apply()
     before = lab.results()
     lose(lab, outputs)
-    lab.apply()
+    apply_as_foretold(lab)
     assert lab.results() == before
     assert creates(lab) == (1, 1)
     lab.done()
@@ -47,7 +48,7 @@ def test_while_it_runs(lab: FireLab) -> None:
     lab.apply("--no-wait", code=3)
     until(lambda: lab.account.states() == ["RUNNING"])
     lose(lab)
-    told = lab.apply("--no-wait", code=3)
+    told = apply_as_foretold(lab, "--no-wait", code=3)
     assert "adopted" in told.stderr
     lab.account.fault(hold=None)
     lab.apply()
@@ -61,7 +62,7 @@ def test_after_each_expiry(lab: FireLab) -> None:
         lab.apply("--no-wait", code=3)
         until(lambda states=states: lab.account.states() == states)
         lose(lab)
-    lab.apply()
+    apply_as_foretold(lab)
     lab.whole()
     assert lab.account.asked_of_jobs() == [10, 5, 3]
     assert lab.account.rows_asked() == 10
@@ -77,7 +78,7 @@ def test_while_a_continuation_runs(lab: FireLab) -> None:
     lab.apply("--no-wait", code=3)
     until(lambda: lab.account.states() == ["EXPIRED", "RUNNING"])
     lose(lab)
-    lab.apply("--no-wait", code=3)
+    apply_as_foretold(lab, "--no-wait", code=3)
     lab.account.fault(hold=None)
     lab.apply()
     lab.whole()
@@ -92,7 +93,7 @@ def test_a_finished_lineage(outputs: bool, lab: FireLab) -> None:
     lab.apply()
     before = lab.results()
     lose(lab, outputs)
-    lab.apply()
+    apply_as_foretold(lab)
     assert lab.results() == before
     assert creates(lab) == (1, 3)
     assert lab.account.rows_asked() == 10
@@ -104,7 +105,7 @@ def test_and_a_row_edited_meanwhile(lab: FireLab) -> None:
     lab.apply()
     lose(lab)
     lab.rows({**{f"r{n}": f"word {n}" for n in range(10)}, "r4": "edited"})
-    lab.apply()
+    apply_as_foretold(lab)
     assert lab.account.sent()[1:] == [["r4"]]
     assert lab.results()[4]["answer"] == "echo: Say edited"
     assert lab.account.rows_asked() == 11
@@ -115,7 +116,7 @@ def test_with_rows_that_failed_for_good(lab: FireLab) -> None:
     lab.apply(code=4)
     before = lab.results()
     lose(lab)
-    lab.apply(code=4)
+    apply_as_foretold(lab, code=4)
     assert lab.results() == before
     assert lab.account.rows_asked() == 10
 
@@ -128,6 +129,6 @@ def test_work_of_other_projects_and_people_is_left_alone(lab: FireLab) -> None:
     path = lab.root / "specs/lab.yaml"
     path.write_text(path.read_text().replace("project: lab", "project: lab-2"))
     lose(lab)
-    lab.apply()
+    apply_as_foretold(lab)
     lab.whole()
     assert [len(ids) for ids in lab.account.sent()] == [10, 1, 10]
