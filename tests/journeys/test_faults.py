@@ -238,7 +238,7 @@ def test_another_address_is_another_origin(lab: Lab) -> None:
     before = lab.server.asked()
     done = lab.apply(code=5)
     assert "runner state accept-origin lab" in done.stdout
-    assert "runner retry answers --replace" in done.stdout
+    assert "runner retry answers specs/ --replace" in done.stdout
     assert lab.server.asked() == before
     assert lab.server.creates() == 1
     lab.run("state", "accept-origin", "lab")

@@ -109,7 +109,7 @@ def _is_lifted(history: History, key: bytes, earlier: RemoteBatch, later: Remote
     """
     if key not in asked.keys:
         return False
-    if not history.is_tame or asked.replaces:
+    if not history.is_tame or asked.replaces or earlier.is_unheard:
         return True
     began = _began_to_send(history, later)
     if earlier.is_hidden(asked.at - A_SENDING, asked.at) and earlier.is_hidden(began - A_SENDING, later.sent_at):
@@ -324,6 +324,8 @@ def _is_beyond_help(history: History, key: bytes) -> bool:
 def _was_in_doubt(history: History, key: bytes) -> bool:
     """Whether something that was asked may never have been answered: it was stopped, or it vanished."""
     asked = [one for one in history.remote.batches if key in one.keys]
+    if key in history.remote.unheard:
+        return True
     return any(key in one.keys for one in history.stopped) or any(
         one.cancelled_at < NEVER or min(one.gone_at, one.files_gone_at) < NEVER or one.cut_keys for one in asked
     )

@@ -15,6 +15,7 @@ from runner.apply.cancel import cancel
 from runner.apply.desire import AnyCompiled, desire
 from runner.apply.reconcile import Result, apply, begin, one_pass
 from runner.apply.remotes import Remotes
+from runner.apply.resolve import Decision, held_batches, resolve_batches
 from runner.apply.retry import retry
 from runner.apply.session import Session
 from runner.errors import RemoteError, RunnerError, StateError
@@ -26,6 +27,7 @@ from runner.job.recorded import Batch, Stage
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan
 from runner.remotes.vendor import Provider
+from runner.state.wave import Step
 from tests.simulation.author import Author
 from tests.simulation.history import Applier, Asked, History, Stopped
 from tests.simulation.memory import SimulatedRecords
@@ -35,6 +37,7 @@ from tests.simulation.watch import check_files, note_outcomes
 from tests.simulation.world import Crash, SimulatedClock, Words, World
 
 CALM_POLL = 1200.0
+A_LOOK = 60.0  # seconds until a person has found it
 
 
 class _Declared(NamedTuple):
@@ -49,7 +52,7 @@ class _Declared(NamedTuple):
 class Commands:
     """What can be run, by anybody."""
 
-    guards = Guards(confirm_repay=("*",))
+    guards = Guards(confirm_repay=("*",), first_run=True)
 
     def __init__(self, history: History, author: Author) -> None:
         self._history = history
@@ -121,7 +124,12 @@ class Commands:
         return result
 
     def _died(self, applier: Applier) -> None:
-        """An apply did; nothing but what it left is known of it."""
+        """An apply did, and only what it left is known of it. Where nobody can search, its open create is unheard."""
+        remote = self._history.remote
+        for batch in SimulatedRecords(applier.store).batches() if remote.habits.blind else ():
+            if batch.stage is Stage.INTENT:
+                packed = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+                remote.unheard.update(packed[at : at + 16] for at in range(0, len(packed), 16))
 
     def one_pass(self, applier: Applier) -> None:
         """One pass, in the middle of somebody else's. It holds no lock."""
@@ -148,6 +156,25 @@ class Commands:
         finally:
             self._note_decisions(applier)
         self._world.note(applier.name, f"runner retry {address}{' --replace' * replaces}: {len(decisions)}")
+
+    def look_up(self, applier: Applier) -> bool:
+        """`runner state resolve` of every batch that nobody knows of, after a look into the vendor's console.
+
+        Whether anything was held.
+        """
+        self._world.seconds += A_LOOK
+        session = self.session(applier)
+        now, held = self._world.seconds, held_batches(session, "*")
+        for batch in held:
+            made = [one for one in self._history.remote.batches if one.input_ref == batch.upload_ref]
+            there = next((one for one in made if one.is_there(now)), None)
+            decision = Decision(Step.RECEIPT, there.id) if there else Decision(Step.CLEARED)
+            self._world.note(applier.name, f"runner state resolve {batch.key}: {decision}")
+            try:
+                resolve_batches(session, [batch], (), decision)
+            except Crash:
+                break
+        return bool(held)
 
     def _note_decisions(self, applier: Applier) -> None:
         asked = self._history.asked

@@ -45,6 +45,7 @@ _IN_FLIGHT = "            elif entry.batch.is_active:\n                _mark("
 _NEVER = "            elif False:\n                _mark("
 _SHARED = "                states[ordinal] = Row.SHARED\n"
 _ALL_PAGES = "listed = provider.identified(list(provider.batches(since)))"
+_NOBODY_KNOWS = "    if found.doubtful or session.search_of(provider) is Search.NONE:\n        return _hold"
 _FIRST_PAGE = "listed = provider.identified(list(provider.batches(since))[:4])"
 _SEARCH_FIRST = "    polled, unsearched, is_limited = _after_search(session, guards, refusal, result, polled)\n"
 _INTENT_FIRST = "        self._journal.append(Entry(number, Step.INTENT))\n        try:\n"
@@ -66,14 +67,17 @@ MUTANTS = {
         "apply/recover.py", "left.add(name_of_set)", "pass", "duplicate", first=630
     ),
     "what cannot be seen is gone": Mutant("apply/refresh.py", _UNSEEN, _GONE, "held"),
+    "what nobody can search for is sent again": Mutant(
+        "apply/settle.py", _NOBODY_KNOWS, "    if found.doubtful:\n        return _hold", "duplicate"
+    ),
     "what was given up is never looked for again": Mutant(
         "apply/lost.py", "    if not lost:\n", "    if True:\n", "lost", first=0
     ),
     "a record before the index it speaks of": Mutant("apply/collect.py", _INDEX_FIRST, _NO_INDEX, "exception"),
     "the results of an expired batch are left": Mutant(
         "apply/collect.py",
-        "seen.phase is Phase.FAILED and not seen.result_files",
-        "seen.phase in (Phase.FAILED, Phase.EXPIRED)",
+        "    if seen.is_refusal:\n        return _refused",
+        "    if seen.is_refusal or seen.phase is Phase.EXPIRED:\n        return _refused",
         "lost",
     ),
     "a final error is asked again": Mutant(

@@ -47,6 +47,8 @@ def stop_on(world: World, fault: str | None) -> None:
             raise Refused("not this one", status=400)
         case "auth":
             raise AuthFailed("who are you", status=401)
+        case "no lists":
+            raise Refused("method not allowed", status=405)
         case "changed":
             raise DataError("the recording is not what it was")
 
@@ -123,6 +125,8 @@ class SimulatedProvider:
     def _leave_to_chance(self, batch: RemoteBatch) -> None:
         """The answer is lost: it had no effect, had it within the call, or will have it later."""
         world, habits = self._world, self._remote.habits
+        batch.is_unheard = bool(habits.blind)
+        self._remote.unheard.update(batch.keys if batch.is_unheard else ())
         draw = world.rng.random()
         if draw < 0.3:
             return
@@ -228,6 +232,7 @@ class SimulatedProvider:
 
     def batches(self, since: datetime | None = None) -> Iterator[Observed]:
         self._ask("list")
+        stop_on(self._world, "no lists" if self._remote.habits.blind == "lists" else None)
         remote, world = self._remote, self._world
         began = world.seconds
         shown = remote.listed() + (remote.deleted() if since is None else [])

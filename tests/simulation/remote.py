@@ -32,6 +32,7 @@ class Habits:
 
     is_named: bool = False
     label: str = "ours"  # what a batch shows as its label: ours, none, or one of a gateway's own
+    blind: str = ""  # "lists": it refuses them; "marks": they show neither a label nor an upload
     list_lag: float = 0.0  # at most, seconds from a create to its place in a list
     lateness: float = 0.0  # at most, seconds that an unanswered create takes effect after its call ended
     whole_failures: float = 0.0
@@ -72,6 +73,7 @@ class RemoteBatch:
     input_ref: str = ""
     continued_from: str = ""
     who: str = ""  # the applier that sent it
+    is_unheard: bool = False  # its create had no answer, at a remote that cannot be searched
     starts_at: float = 0.0
     ends_at: float = 0.0
     named_at: float = 0.0  # result files have names from here on
@@ -152,6 +154,7 @@ class Remote:
         self.uploads: dict[str, tuple[str, bytes]] = {}  # ref -> (name, content)
         self.deleted_uploads: dict[str, tuple[str, bytes]] = {}
         self.batches: list[RemoteBatch] = []  # in the order they were sent
+        self.unheard: set[bytes] = set()  # of creates that had no answer, where nobody can search for them
         self.lists: list[tuple[str, float, float]] = []  # by whom, from when to when
         self._numbers = 0
 
@@ -304,7 +307,7 @@ class Remote:
             window_hours=batch.window_hours,
             endpoint=batch.endpoint,
             stamp=self._label_of(batch),
-            input_ref=batch.input_ref,
+            input_ref="" if self.habits.blind == "marks" else batch.input_ref,
             continued_from=batch.continued_from,
             result_files=files,
             results_are_final=is_final,

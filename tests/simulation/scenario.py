@@ -32,6 +32,7 @@ class Scenario:
     is_hasty = False
     tells_time = True
     keeps_state = False
+    is_blind = False  # the remote cannot be searched: what it was not heard about, a person looks up
 
     def __init__(self, seed: int, folder: Path, *, is_brief: bool = False) -> None:
         self.is_brief = is_brief
@@ -52,12 +53,18 @@ class Scenario:
         self.remote = Remote(world, habits)
         self.tells_time = habits.tells_time = world.more.random() < 0.8
         # Where a state may be lost, or another searches, what is not shown is sent again, and nobody can know
-        self.keeps_state = self.appliers_kind == "one" and not is_wild and world.more.random() < 0.5
+        is_alone = self.appliers_kind == "one" and not is_wild
+        self.keeps_state = is_alone and world.more.random() < 0.5
+        if is_alone and not is_named and not is_late and _of_its_own(seed, "blind") < 0.3:
+            habits.blind = "lists" if _of_its_own(seed, "of what") < 0.5 else "marks"
+            habits.label = "none" if habits.blind == "marks" else habits.label
+            self.is_blind = self.keeps_state = True
         habits.hides = 0.4 if self.keeps_state else 0.0
         lines, poll = rng.choice((2, 4, 50)), rng.choice((30.0, 300.0, 1800.0))
         self.card = card_of(is_named=is_named, settle_seconds=settle, lines=lines, poll_seconds=poll)
         attempts = rng.choice((2, 3, 3, 4))
         kind = f"{'named' if is_named else 'tagged'}, {self.appliers_kind}{', wild' * is_wild}{', late' * is_late}"
+        kind += f", refuses {habits.blind}" if habits.blind else ""
         is_tame = self.appliers_kind == "one" and not is_wild
         self.history = History(seed, world, self.remote, attempts, kind, is_tame)
         self.author = Author(world)
@@ -142,6 +149,8 @@ class Scenario:
                 self.author.edit()
             elif draw < 0.75:
                 replaces = self.rng.random() < 0.3
+                if self.is_blind and self.world.more.random() < 0.7 and self.commands.look_up(self.first):
+                    continue
                 self.commands.retry(self.first, self.rng.choice(self.author.specs).address, replaces=replaces)
             elif draw < 0.85:
                 self.commands.cancel(self.first)
@@ -278,6 +287,8 @@ class Scenario:
 
     def _decide(self, applier: Applier) -> None:
         """A person looks through all that waits for one."""
+        if self.is_blind:
+            self.commands.look_up(applier)
         for spec in self.author.specs:
             self.commands.retry(applier, spec.address, replaces=False)
 
