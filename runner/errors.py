@@ -130,7 +130,10 @@ class EngineError(RunnerError):
 
 
 class RemoteError(RunnerError):
-    """A provider's answer, or the lack of one. Keeps the remote's own words (first 256 characters)."""
+    """A provider's answer, or the lack of one.
+
+    words: the remote's own (first 256 characters), which the message quotes.
+    """
 
     def __init__(
         self,
@@ -139,9 +142,11 @@ class RemoteError(RunnerError):
         status: int | None = None,
         code: str | None = None,
         request_id: str | None = None,
+        words: str = "",
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
+        self.words = words
         self.status = status
         self.code = code
         self.request_id = request_id

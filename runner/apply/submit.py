@@ -176,6 +176,8 @@ def create(session: Session, provider: Provider, batch: Batch) -> Batch:
     except RateLimited as error:
         return defer(session, batch, _limited(error), error.retry_after)
     except (NotSent, Refused) as error:
+        if error.code == vendor.UNSEEN:
+            return defer(session, batch, Failure(FailureKind.FILE_NOT_VISIBLE, vendor.UNSEEN, error.words))
         dropped = lifecycle.dropped(batch, error.message)
         session.records.save(dropped)
         if batch.continued_from and isinstance(error, Refused) and _is_about_parent(error):

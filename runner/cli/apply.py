@@ -204,7 +204,7 @@ def _next_step(result: Result, code: int, answer: Answer, paths: Sequence[str]) 
     """What a user does after this, on stderr."""
     from runner.cli.question import Answer
     from runner.cli.suggest import with_paths
-    from runner.plan.decide import ENDED_REASONS
+    from runner.plan.decide import ENDED_REASONS, UNSENT_REASONS
 
     if answer is Answer.NO:
         say("\nNothing was sent", err=True)
@@ -221,6 +221,8 @@ def _next_step(result: Result, code: int, answer: Answer, paths: Sequence[str]) 
         reasons = {change.reason for _, change in result.plan.batches}
         has_ended = bool(reasons) and reasons <= ENDED_REASONS
         what = "What was sent has ended; its results are not all there yet" if has_ended else "Still running"
+        if reasons <= UNSENT_REASONS:
+            what = "Nothing is in flight now, and not all is sent: the remote said later"
         say(f"\n{what}. Run the same command again to go on", err=True)
     elif code == FAILED:
         address = next(job.address for job in result.plan.jobs if job.counts.error)

@@ -39,6 +39,7 @@ ENDED = {
 
 
 ENDED_REASONS = frozenset((*ENDED.values(), Reason.RESULTS_LATE))
+UNSENT_REASONS = frozenset((Reason.QUOTA, Reason.FILE_NOT_VISIBLE))  # of what waits at home to be sent again
 PROMISED_FACTOR = 5  # how much longer files are waited for where the counts say that rows were answered
 
 

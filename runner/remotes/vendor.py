@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from runner.remotes.transport.http import Http
 
 PROJECT_CHARS = 40  # of a project's name that stand in the name of a submission
+UNSEEN = "file_not_visible"  # the code of a create that was refused since its upload is not to be seen
 NO_LIST = (404, 405, 501)  # a remote that answers so to a list has none
 
 

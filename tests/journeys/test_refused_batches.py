@@ -129,3 +129,30 @@ def test_money_that_ends_half_way(lab: Lab, remote: LookAlike) -> None:
     lab.apply()
     assert codes(lab) == {"ok": 10}
     assert sorted(map(len, remote.sent)) == [4, 5, 5]
+
+
+@pytest.mark.parametrize(("times", "window"), [(2, 60), (1000, 0.5)], ids=["for a while", "for ever"])
+def test_an_upload_that_a_create_cannot_find_is_sent_again_then_made_anew(
+    lab: Lab, remote: LookAlike, times: int, window: float
+) -> None:
+    """Some remotes say so at once, others of the batch a moment later: it is the same."""
+    lab.spec(SPEC, more=f", defer_s: 0.2, file_visibility_error: {{window_s: {window}}}")
+    asked = iter(range(times))
+    unseen = remote.refuse(400, "Cannot find file file-1")
+    remote.on["POST /batches"] = lambda request: None if next(asked, None) is None else unseen(request)
+    remote.life = remote.completed
+    lab.apply(code=0 if times < 1000 else 4)
+    if times < 1000:
+        assert (codes(lab), remote.asked.count("POST /files")) == ({"ok": 10}, 1)
+    else:
+        assert (codes(lab), remote.asked.count("POST /files")) == ({"file_not_visible": 10}, 2)
+        assert all("Cannot find file" in row["error"]["message"] for row in lab.results())
+
+
+def test_nothing_runs_while_what_was_refused_rests(lab: Lab, remote: LookAlike) -> None:
+    lab.spec(SPEC, more=", defer_s: 30")
+    remote.life = lambda batch, polls: refused({"code": "server_error", "message": "we had a problem"})
+    done = lab.apply("--wait", "1s", code=3)
+    assert "Still running" not in done.stderr
+    assert "Nothing is in flight now, and not all is sent" in done.stderr
+    assert [len(rows) for rows in remote.sent] == [10]

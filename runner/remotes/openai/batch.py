@@ -12,16 +12,21 @@ from runner.remotes.openai import pages
 from runner.remotes.openai.files import path_to
 from runner.remotes.openai.profiles import Profile
 from runner.remotes.openai.stamps import metadata_of
-from runner.remotes.openai.wire import object_in, observed_of, text_in, window_of
+from runner.remotes.openai.wire import object_in, observed_of, speaks_of_unseen_file, text_in, window_of
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Order
 from runner.remotes.transport.replies import plain
-from runner.remotes.vendor import Submission, Upload
+from runner.remotes.vendor import UNSEEN, Submission, Upload
 
 
 def submit(http: Http, profile: Profile, submission: Submission, upload: Upload) -> Observed:
     """Create the batch: sent once. A success that names no batch is unknown, not a failure."""
-    answer = object_in(http.create(profile.paths.batches, body_of(profile, submission, upload)), "a create")
+    try:
+        answer = object_in(http.create(profile.paths.batches, body_of(profile, submission, upload)), "a create")
+    except Refused as refused:
+        if speaks_of_unseen_file(refused.words, profile):
+            refused.code = UNSEEN
+        raise
     if not text_in(answer, "id"):
         raise OutcomeUnknown(f"the answer to a create names no batch: {plain(str(dict(answer)))}")
     return observed_of(answer, profile)

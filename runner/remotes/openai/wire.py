@@ -260,6 +260,11 @@ def _kind_of(code: str, param: str, message: str, profile: Profile) -> FailureKi
     return next(by_prefix, None) or next(by_code, FailureKind.OTHER)
 
 
+def speaks_of_unseen_file(words: str, profile: Profile) -> bool:
+    """Whether a create was refused for an upload that the remote does not see. Most say so of a batch, later on."""
+    return _kind_of("", "", words, profile) is FailureKind.FILE_NOT_VISIBLE
+
+
 def _matches_code(rule: ErrorRule, code: str, param: str) -> bool:
     return code.lower() in {known.lower() for known in rule.codes} and (not rule.params or param in rule.params)
 

@@ -87,6 +87,7 @@ def trouble_of(reply: Reply, *, who: str, call: str, key_name: str, now: datetim
     facts += [f"request id `{request_id}`"] if request_id else []
     message += f" ({', '.join(facts)})" if facts else ""
     more: dict[str, Any] = {"status": reply.status, "code": words.code, "request_id": request_id}
+    more["words"] = words.message
     hint = _hint(reply.status, words.code, key_name)
     kind = Refused if reply.status == 429 and is_out_of_money(words.code or "") else _class_of(reply.status)
     if kind is RateLimited:
