@@ -132,7 +132,8 @@ def _read(session: Session, number: int, job: AnyJob) -> Adopted | None:
         session.reporter.warn(f"{job.address}: `{job.output}` was not read back: {error.message}")
         return None
     if found.damaged:
-        session.reporter.warn(f"{job.address}: {found.damaged:,} lines were skipped: {found.damaged_examples[0]}")
+        skipped = "1 line was" if found.damaged == 1 else f"{found.damaged:,} lines were"
+        session.reporter.warn(f"{job.address}: {skipped} skipped: {found.damaged_examples[0]}")
     return found
 
 
