@@ -56,6 +56,7 @@ def test_cancel_keeps_what_has_finished_and_asks_before_the_rest(lab: Lab) -> No
 
 
 def test_a_batch_that_vanished_needs_a_decision(lab: Lab) -> None:
+    lab.spec(SPEC.replace("settle_s: 0.4", "settle_s: 0.4, absence_s: 0.2"))
     lab.server.fault(hold=0.0)
     lab.apply("--no-wait", code=3)
     with sqlite3.connect(lab.server.directory / "world.sqlite") as world:
