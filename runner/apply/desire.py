@@ -16,8 +16,10 @@ from runner.compile.budget import Budget
 from runner.compile.compile import compile_job
 from runner.compile.job import CompiledJob, load
 from runner.compile.render import check_templates
-from runner.compile.shard import identity_of
+from runner.compile.shard import DigestOf, identity_of
 from runner.data.contents import FileMemo, Hashes
+from runner.data.digests import Digests
+from runner.data.files import sha256_of
 from runner.errors import Problem, SpecError
 from runner.job.capabilities import Capabilities
 from runner.job.desired import Desired
@@ -30,17 +32,20 @@ from runner.remotes.vendor import Content
 AnyCompiled = CompiledJob | CompiledAudio
 
 
-def compile_all(project: Project, remotes: Remotes, memo: Path, *, keeps: bool) -> dict[str, AnyCompiled]:
+def compile_all(
+    project: Project, remotes: Remotes, memo: Path, *, keeps: bool, digests: Digests | None = None
+) -> dict[str, AnyCompiled]:
     """Every job compiled, by address, in sort order.
 
     memo: folder of compiled shards, and of what recordings hold; what did not change is read, not compiled.
-    keeps: whether what is new is written there.
+    keeps: whether what is new is written there. digests: of files, where they are remembered.
     Raises SpecError with all template and window problems, DataError for a row or for recordings.
     """
+    digest_of = digests.of if digests else sha256_of
     problems = check_extras(project) + check_windows(project, remotes.card)
     row_jobs = [job for job in project.jobs if isinstance(job, Job)]
     shards = {job.address: _shard(memo, job, remotes) for job in row_jobs}
-    compiled: dict[str, AnyCompiled] = {} if problems else {**_read_back(row_jobs, project, remotes, shards)}
+    compiled: dict[str, AnyCompiled] = {} if problems else {**_read_back(row_jobs, project, remotes, shards, digest_of)}
     missing = [job for job in row_jobs if job.address not in compiled]
     if missing:
         problems += check_templates(project)
@@ -48,7 +53,7 @@ def compile_all(project: Project, remotes: Remotes, memo: Path, *, keeps: bool) 
         raise SpecError(problems)
     budget = Budget()
     for job in missing:
-        fresh = compile_job(job, project.root, remotes.lines(job.model.provider), budget)
+        fresh = compile_job(job, project.root, remotes.lines(job.model.provider), budget, digest_of)
         compiled[job.address] = fresh
         if keeps:
             memo.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,12 +89,13 @@ def _shard(memo: Path, job: Job, remotes: Remotes) -> Path:
 
 
 def _read_back(
-    jobs: Sequence[Job], project: Project, remotes: Remotes, shards: Mapping[str, Path]
+    jobs: Sequence[Job], project: Project, remotes: Remotes, shards: Mapping[str, Path], digest_of: DigestOf
 ) -> dict[str, CompiledJob]:
     found = {}
     for job in jobs:
         shard = shards[job.address]
-        compiled = load(shard, job, project.root, remotes.lines(job.model.provider)) if shard.is_file() else None
+        lines = remotes.lines(job.model.provider)
+        compiled = load(shard, job, project.root, lines, digest_of) if shard.is_file() else None
         if compiled is not None:
             found[job.address] = compiled
     return found

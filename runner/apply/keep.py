@@ -105,7 +105,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def is_changed(path: Path, record: JobRecord | None) -> bool:
+def is_changed(session: Session, path: Path, record: JobRecord | None) -> bool:
     """Whether there is a table that is not, byte by byte, what we wrote last.
 
     What no record speaks of counts as changed, but for .parquet: nobody edits that by hand, and equal rows may have
@@ -116,9 +116,9 @@ def is_changed(path: Path, record: JobRecord | None) -> bool:
     if record is None or not record.written_sha256:
         return path.suffix.lower() != ".parquet"
     with suppress(OSError):
-        if stamp.of_file(path) == record.output_stamp:
-            return False
-        return not record.output_sha256 or sha256_of(path) != record.output_sha256
+        if not record.output_sha256:
+            return stamp.of_stat(path) != record.output_stamp
+        return session.digests.of(path).hex() != record.output_sha256
     return True
 
 
@@ -128,7 +128,7 @@ def foretold(session: Session, job: Desired, record: JobRecord | None) -> str:
     if record is not None and record.output != job.output:
         record = None
     if not job.output.endswith("/"):
-        if record is None or not is_changed(path, record):
+        if record is None or not is_changed(session, path, record):
             return ""
         return f"the changed file is kept as `{_backup_of(Path(job.output), session.outputs_root)}`"
     if not path.is_dir():
@@ -147,13 +147,14 @@ def foretold(session: Session, job: Desired, record: JobRecord | None) -> str:
 
 
 @contextmanager
-def keeping(path: Path, root: Path, record: JobRecord | None) -> Iterator[list[str]]:
+def keeping(session: Session, path: Path, record: JobRecord | None) -> Iterator[list[str]]:
     """Write a table in this block: one that is there, and is not what we wrote, stays under another name.
 
     Yields a list that names it once the block has ended well, unless the same bytes were written again.
     """
     kept: list[str] = []
-    if not is_changed(path, record) or not path.stat().st_size:
+    root = session.outputs_root
+    if not is_changed(session, path, record) or not path.stat().st_size:
         yield kept
         return
     backup = root / _backup_of(path.relative_to(root), root)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from runner.apply import keep
@@ -19,6 +20,7 @@ from runner.apply.tables import about_of, table_of, wanted_of
 from runner.job.desired import Desired
 from runner.job.observed import FailureKind
 from runner.job.outcomes import Outcome, Unsettled
+from runner.job.packed import common
 from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import REMOTE, Batch, JobRecord, Stage
 from runner.plan.plan import Plan, Recorded
@@ -119,7 +121,7 @@ def _would_forget(session: Session, job: Desired, rows: JobRows, recorded: Recor
 
 def _answers_shown(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> int:
     """How many rows show an answer: of what is asked again on purpose, the older one until there is a newer."""
-    sources = [_source(session, entry) for entry in _sources(job, rows, recorded)]
+    sources = [_source(session, entry) for entry in _sources(session, job, rows, recorded)]
     return sum(value >> 60 == Outcome.OK for value in locate(job.keys, sources).places)
 
 
@@ -133,13 +135,14 @@ def _drift(session: Session, job: Desired, rows: JobRows, record: JobRecord | No
         return Drift.MISSING
     if record.written_sha256 != made_of(session, job, rows, recorded):
         return Drift.ANSWERS
-    seen = stamp_of(path, job.output)
-    if seen == record.output_stamp:
+    if is_as_left(session, path, record):
         return None
-    if is_folder(job.output):
-        has_less = stamp.files_in(seen) < stamp.files_in(record.output_stamp)
-        return Drift.MISSING if has_less else Drift.EDITED
-    return Drift.EDITED if keep.is_changed(path, record) else None
+    has_less = is_folder(job.output) and _files_in(session, path) < stamp.files_in(record.output_stamp)
+    return Drift.MISSING if has_less else Drift.EDITED
+
+
+def _files_in(session: Session, folder: Path) -> int:
+    return stamp.files_in(stamp.of_folder(folder, session.digests.of))
 
 
 def is_folder(output: str) -> bool:
@@ -154,7 +157,7 @@ def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -
     shape = (about_of(spec), wanted_of(spec), spec.columns, spec.strict_answers, spec.csv_guard)
     total.update(f"{shape!r}\n".encode())
     total.update(job.keys)
-    for entry in _sources(job, rows, recorded):
+    for entry in _sources(session, job, rows, recorded):
         index = entry.batch.index_sha256 or hashlib.sha256(entry.so_far).hexdigest()
         total.update(f"{entry.batch.key} {index} {entry.batch.generation}\n".encode())
     states = rows.states.translate(_UNSETTLED)
@@ -165,31 +168,27 @@ def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -
     return total.hexdigest()
 
 
-def stamp_of(path: Path, output: str) -> str:
-    """What tells whether somebody touched an output since."""
-    return stamp.of_folder(path) if is_folder(output) else stamp.of_file(path)
-
-
-def is_as_left(path: Path, record: JobRecord) -> bool:
-    """Whether the output of a job is there, and is what this state wrote last."""
-    try:
-        return bool(record.written_sha256) and stamp_of(path, record.output) == record.output_stamp
-    except OSError:
+def is_as_left(session: Session, path: Path, record: JobRecord) -> bool:
+    """Whether the output of a job is there, and holds what this state wrote last, whenever it was touched."""
+    if not record.written_sha256:
         return False
+    if is_folder(record.output):
+        return stamp.of_folder(path, session.digests.of) == record.output_stamp
+    return path.is_file() and not keep.is_changed(session, path, record)
 
 
 def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) -> Accounting:
     """Write one output and record what it is made of. A file appears whole or not at all, a folder file by file."""
     number = next(n for n, job in enumerate(session.desired) if job.address == rewrite.address)
     job, rows = session.desired[number], plan.rows[number]
-    entries = _sources(job, rows, recorded)
+    entries = _sources(session, job, rows, recorded)
     sources = [_source(session, entry) for entry in entries]
     spec = _spec_of(session, job.address)
     path = session.outputs_root / job.output
     before = recorded.jobs[job.address][0] if job.address in recorded.jobs else None
     if before is not None and before.output != job.output:
         before = None
-    with keep.keeping(path, session.outputs_root, before) as kept, _writer(session, spec) as writer:
+    with keep.keeping(session, path, before) as kept, _writer(session, spec) as writer:
         accounting = merge(
             session.compiled[job.address].rows(),
             locate(job.keys, sources),
@@ -224,7 +223,7 @@ def _writer(session: Session, spec: AnyJob) -> AbstractContextManager[Writer]:
             return export.writer_for(path, root, table_of(spec, compiled.rows), is_guarded=spec.csv_guard)
 
 
-def _sources(job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]:
+def _sources(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]:
     """The collected batches whose outcomes are shown for a job, in order of submission.
 
     Once requests were asked again on purpose, an older answer is shown until there is a newer one.
@@ -234,9 +233,9 @@ def _sources(job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]
         entry
         for number, entry in enumerate(recorded.batches, 1)
         if (entry.index or entry.so_far)
-        and (number in rows.shown or recorded.retries)
         and entry.batch.origin.provider == job.provider
         and (entry.batch.origin == job.origin or str(entry.batch.origin) in accepted)
+        and (number in rows.shown or (recorded.retries and common(session.keys_of(job), entry.keys)))
     ]
 
 
@@ -265,6 +264,7 @@ def _whole_failure(batch: Batch) -> dict[str, object] | None:
 def _record(
     session: Session, job: Desired, rows: JobRows, recorded: Recorded, accounting: Accounting, path: Path
 ) -> JobRecord:
+    wrote = partial(session.digests.of, is_ours=True)
     return JobRecord(
         address=job.address,
         declared_in=job.declared_at.file,
@@ -273,8 +273,8 @@ def _record(
         keys_object=session.objects.write_set(session.keys_of(job)),
         rows=job.rows,
         output=job.output,
-        output_sha256="" if is_folder(job.output) else keep.sha256_of(path),
-        output_stamp=stamp_of(path, job.output),
+        output_sha256="" if is_folder(job.output) else session.digests.of(path, is_ours=True).hex(),
+        output_stamp=stamp.of_folder(path, wrote) if is_folder(job.output) else "",
         written_sha256=made_of(session, job, rows, recorded),
         ok=accounting.ok,
         error=accounting.error,

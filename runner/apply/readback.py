@@ -79,7 +79,7 @@ def _of_others(session: Session) -> Iterator[tuple[int, AnyJob]]:
     records = session.records.jobs()
     for number, job in enumerate(session.project.jobs):
         path, record = session.project.root / job.output, records.get(job.address)
-        if record is not None and record.output == job.output and outputs.is_as_left(path, record):
+        if record is not None and record.output == job.output and outputs.is_as_left(session, path, record):
             continue
         if _was_written(path, is_folder=outputs.is_folder(job.output)):
             yield number, job

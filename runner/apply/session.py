@@ -18,6 +18,7 @@ from runner.apply.schedule import Schedule
 from runner.apply.shadow import SYNTHETIC, Shadow
 from runner.clock import Clock
 from runner.compile.compiled import Compiled
+from runner.data.digests import Digests, Forgetful
 from runner.errors import NotSent, StateError
 from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
@@ -62,6 +63,7 @@ class Session:
     stop: threading.Event
     poll_seconds: float | None = None
     shadow: Shadow | None = None  # in a rehearsal
+    digests: Digests = field(default_factory=lambda: Digests(Forgetful()))  # of files: outputs, datasets
     out_of_money: dict[str, StepError] = field(default_factory=dict)  # jobs nothing more is sent of, by address
     fetched_again: set[str] = field(default_factory=set)  # batches whose files were short, by key
     told_refusals: set[str] = field(default_factory=set)  # jobs whose refused batches were spoken of

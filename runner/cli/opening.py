@@ -19,6 +19,8 @@ from runner.apply.shadow import shadow_of
 from runner.apply.standins import StandIns
 from runner.cli.main import Settings
 from runner.clock import RealClock
+from runner.data.contents import FileMemo
+from runner.data.digests import Digests
 from runner.errors import NotBound
 from runner.job.project import Project
 from runner.remotes.transport.bindings import Binding
@@ -60,7 +62,9 @@ def opened(
     scratch = contextlib.ExitStack()
     try:
         here = home if writes else scratch.enter_context(_scratch())
-        compiled = compile_all(project, remotes, home.memo / "compiled", keeps=writes)
+        memo = FileMemo(home.memo / "digests")
+        digests = Digests(memo)
+        compiled = compile_all(project, remotes, home.memo / "compiled", keeps=writes, digests=digests)
         for note in dict.fromkeys(note for one in compiled.values() for note in one.notes):
             reporter.warn(note)
         if consent is not None:
@@ -77,9 +81,15 @@ def opened(
             reporter=reporter,
             stop=stop,
             poll_seconds=poll_seconds,
+            digests=digests,
         )
         session.desired = judged(session)
-        yield session
+        try:
+            yield session
+        finally:
+            if writes:
+                with contextlib.suppress(OSError):  # then files are read again
+                    memo.save()
     finally:
         remotes.close()
         store.close()
@@ -128,7 +138,8 @@ def rehearsing(
         remotes = StandIns(project, environ=os.environ, clock=clock, rng=rng, folder=shadow.server)
         real_remotes = Remotes(project, environ=os.environ, clock=clock, rng=rng, may_start=False, read_only=True)
         try:
-            compiled = compile_all(project, remotes, real.memo / "compiled", keeps=False)
+            digests = Digests(FileMemo(real.memo / "digests"))
+            compiled = compile_all(project, remotes, real.memo / "compiled", keeps=False, digests=digests)
             session = Session(
                 project=project,
                 desired=desire(project, compiled, remotes),
@@ -141,6 +152,7 @@ def rehearsing(
                 reporter=reporter,
                 stop=stop,
                 shadow=shadow,
+                digests=digests,
             )
             session.desired = judged(session)
             yield session, remotes, real_remotes

@@ -22,6 +22,7 @@ from runner.compile.job import CompiledJob, lines_of, load, program
 from runner.compile.shard import identity_of
 from runner.data import sample
 from runner.data.block import Bad
+from runner.data.files import sha256_of
 from runner.data.rows import SourceRow, open_blocks, open_rows, signature
 from runner.data.unique import Hashes
 from runner.errors import DataError, Problem
@@ -37,7 +38,9 @@ CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
 _IN_MEMORY = 1 << 20
 
 
-def compile_job(job: Job, root: Path, lines: Lines, budget: Budget | None = None) -> CompiledJob:
+def compile_job(
+    job: Job, root: Path, lines: Lines, budget: Budget | None = None, digest_of: shard.DigestOf = sha256_of
+) -> CompiledJob:
     """Compile one job. budget: what is left for it and the jobs after it.
 
     Raises SpecError for its templates and params; DataError for its dataset: unreadable, empty without `allow_empty`,
@@ -64,7 +67,7 @@ def compile_job(job: Job, root: Path, lines: Lines, budget: Budget | None = None
             faults.check()
         wanted, positions = packing.finish(ready), packing.positions if packing.positions is not None else chosen
         parts = shard.Parts(stamps, wanted, positions, packing.rest, 0, faults.count, faults.notes())
-        compiled = CompiledJob(job, root, lines, parts)
+        compiled = CompiledJob(job, root, lines, parts, digest_of)
         compiled.check_unchanged()
         if packing.ids is not None and (suspects := packing.ids.suspects()):
             _refuse_double_ids(compiled, suspects)

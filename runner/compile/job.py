@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, NoReturn
 
 from runner.compile import digest, ids, shard
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Line, RowView
-from runner.data.files import content_digest
+from runner.data.files import content_digest, sha256_of
 from runner.data.rows import Block, open_blocks, signature
 from runner.errors import DataError
 from runner.job.project import Job
@@ -33,7 +33,9 @@ class CompiledJob:
         root: Path,
         lines: Lines,
         parts: shard.Parts,
+        digest_of: shard.DigestOf = sha256_of,
     ) -> None:
+        """digest_of: SHA-256 of a file, for what is made of the dataset."""
         self.job = job
         self.root = root
         self.request_lines = lines
@@ -41,6 +43,8 @@ class CompiledJob:
         self.stamps = parts.stamps
         self.wanted = parts.wanted
         self.positions = parts.positions
+        self._digest_of = digest_of
+        self._content = parts.content
         weakref.finalize(self, parts.rest.close)
 
     @property
@@ -54,14 +58,21 @@ class CompiledJob:
         return self.parts.notes
 
     def made_of(self) -> str:
-        """Changes whenever `rows` may yield something else: the dataset's files, or what picks and names its rows."""
-        return f"{shard.identity_of(self.job, self.request_lines)} {self.stamps}"
+        """Changes whenever `rows` may yield something else: what the dataset's files hold, or what picks and names its
+        rows. A touch, a copy and a fresh checkout change nothing."""
+        return f"{shard.identity_of(self.job, self.request_lines)} {self.content()}"
+
+    def content(self) -> str:
+        """SHA-256 (hex) of what the dataset's files hold. Raises DataError when they changed since."""
+        if not self._content:
+            found = content_digest(self.job.dataset, self.root, self._digest_of)
+            self.check_unchanged()
+            self._content = found
+        return self._content
 
     def save(self, path: Path) -> None:
         """Write what was compiled to `path`, for `load`. Raises DataError when the dataset changed since."""
-        content = content_digest(self.job.dataset, self.root)
-        self.check_unchanged()
-        shard.write(path, self.job, self.request_lines, content, self.parts)
+        shard.write(path, self.job, self.request_lines, self.content(), self.parts)
 
     def rows(self) -> Iterator[RowView]:
         """Every wanted row in input order. Raises DataError when the dataset changed since it was compiled."""
@@ -152,14 +163,14 @@ def lines_of(made: _Lines) -> Iterator[Line]:
     return map(Line, keys, map(b"".join, lines))
 
 
-def load(path: Path, job: Job, root: Path, lines: Lines) -> CompiledJob | None:
+def load(path: Path, job: Job, root: Path, lines: Lines, digest_of: shard.DigestOf = sha256_of) -> CompiledJob | None:
     """The compiled job saved in `path`; None if there is none, it is damaged, or it is of something else.
 
     Stats decide whether the dataset changed; files that were touched, or checked out anew, are hashed, and equal
     content counts as unchanged. Raises DataError when the dataset's files are not there.
     """
-    parts = shard.read(path, job, root, lines)
-    return None if parts is None else CompiledJob(job, root, lines, parts)
+    parts = shard.read(path, job, root, lines, digest_of)
+    return None if parts is None else CompiledJob(job, root, lines, parts, digest_of)
 
 
 def program(job: Job, lines: Lines) -> Program:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -18,7 +18,7 @@ import msgspec
 
 from runner import files
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Wanted
-from runner.data.files import FileStamp, content_digest, signature
+from runner.data.files import FileStamp, content_digest, sha256_of, signature
 from runner.errors import DataError, SpecError
 from runner.job.params import params_of
 from runner.job.project import Job
@@ -30,6 +30,8 @@ REST_BYTES = DIGEST_BYTES - KEY_BYTES
 _RACY_NS = 50_000_000  # a file written this shortly before the cache may have changed within one clock tick
 _PIECE = 1 << 20
 _MAX_HEADER = 1 << 20
+
+DigestOf = Callable[[Path], bytes]  # SHA-256 of a file
 
 
 class Parts(NamedTuple):
@@ -43,6 +45,7 @@ class Parts(NamedTuple):
     rest_at: int
     bad: int = 0  # rows that were left out
     notes: tuple[str, ...] = ()
+    content: str = ""  # SHA-256 of what the dataset's files hold; empty where nobody has asked yet
 
 
 class _Header(msgspec.Struct, forbid_unknown_fields=True):
@@ -103,14 +106,14 @@ def write(path: Path, job: Job, lines: Lines, content: str, parts: Parts) -> Non
         out.writelines(_payload(parts))
 
 
-def read(path: Path, job: Job, root: Path, lines: Lines) -> Parts | None:
+def read(path: Path, job: Job, root: Path, lines: Lines, digest_of: DigestOf = sha256_of) -> Parts | None:
     """What `path` holds if it is sound, and of this job with its dataset as it is now; else None."""
     stamps = signature(job.dataset, root)
     try:
         with open(path, "rb") as file:
             saved_ns = os.fstat(file.fileno()).st_mtime_ns
             header = msgspec.json.decode(file.readline(_MAX_HEADER), type=_Header)
-            if not _is_of(header, job, lines) or not _is_current(header, stamps, saved_ns, job, root):
+            if not _is_of(header, job, lines) or not _is_current(header, stamps, saved_ns, job, root, digest_of):
                 return None
             return _parts(file, header, stamps)
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
@@ -126,14 +129,16 @@ def _is_of(header: _Header, job: Job, lines: Lines) -> bool:
     return same and (header.rows > 0 or job.allow_empty)
 
 
-def _is_current(header: _Header, stamps: tuple[FileStamp, ...], saved_ns: int, job: Job, root: Path) -> bool:
+def _is_current(
+    header: _Header, stamps: tuple[FileStamp, ...], saved_ns: int, job: Job, root: Path, digest_of: DigestOf
+) -> bool:
     is_racy = any(max(stamp.mtime_ns, stamp.ctime_ns) > saved_ns - _RACY_NS for stamp in stamps)
     if tuple(header.stamps) == stamps and not is_racy:
         return True
     if [stamp.size for stamp in header.stamps] != [stamp.size for stamp in stamps]:
         return False
     try:
-        return content_digest(job.dataset, root) == header.content
+        return content_digest(job.dataset, root, digest_of) == header.content
     except DataError:
         return False
 
@@ -160,7 +165,7 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
     if file.read(1) or whole.hexdigest() != header.sha256:
         return None
     wanted = Wanted(keys, sizes, header.tokens)
-    said = (header.bad, header.notes)
+    said = (header.bad, header.notes, header.content)
     if rows * REST_BYTES <= _PIECE:
         return Parts(stamps, wanted, positions, io.BytesIO(bytes(rest)), 0, *said)
     # a descriptor and not the path: the cache may be cleared or renewed before the rows are asked for

@@ -157,7 +157,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     rows: int
     output: str = ""
     output_sha256: str = ""  # of a table as we wrote it
-    output_stamp: str = ""  # size, mtime and inode of the output as we wrote it
+    output_stamp: str = ""  # of a folder as we wrote it; up to release 0.1.0 stats, of a table too
     written_sha256: str = ""  # what the output was made of: wanted rows and the indexes shown
     ok: int = 0
     error: int = 0

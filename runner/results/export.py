@@ -46,7 +46,7 @@ def writer_for(path: Path, root: Path, table: Table, *, is_guarded: bool = True)
     if suffix == ".parquet":
         pyarrow_of()  # before anything is opened
     with ExitStack() as stack:
-        out = stack.enter_context(whole(target_of(path, root)))
+        out = stack.enter_context(whole(target_of(path, root), keeps_equal=True))
         writer: Writer
         if suffix == ".parquet":
             writer = ParquetWriter(stack.enter_context(parquet_to(out, table.columns)), table.columns)

@@ -1,0 +1,61 @@
+"""SHA-256 of files, read once and then remembered by their stat: whether a file changed is a matter of its content.
+
+A touch, a copy and a fresh checkout change every time and inode and not one byte. So what is compared are digests, and
+stats only save the reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from runner.data.contents import KEY_BYTES, Memo
+
+_RACY_NS = 50_000_000  # a file changed this shortly before it was read may change again within one tick of its clock
+_PADDING = bytes(16)  # a record of the memo has room for more than a digest
+
+
+class Digests:
+    """Digests of files, from the memo where their stat is known. Safe to share between threads.
+
+    now_ns: nanoseconds since the epoch, of the clock that stamps files.
+    """
+
+    def __init__(self, memo: Memo, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._memo = memo
+        self._now_ns = now_ns
+
+    def of(self, path: Path, *, is_ours: bool = False) -> bytes:
+        """Of what `path` holds, 32 bytes. Raises OSError.
+
+        is_ours: written by us just now, whole: what it holds does not change within a tick of its clock.
+        """
+        known = self._memo.get(_key_of(path, path.stat()))
+        if known is not None:
+            return known[:32]
+        with open(path, "rb") as file:
+            about, started_ns = os.fstat(file.fileno()), self._now_ns()
+            key = _key_of(path, about)
+            found = hashlib.file_digest(file, "sha256").digest()
+            is_calm = is_ours or started_ns - max(about.st_mtime_ns, about.st_ctime_ns) >= _RACY_NS
+            if is_calm and _key_of(path, os.fstat(file.fileno())) == key:
+                self._memo.put(key, found + _PADDING)
+        return found
+
+
+def _key_of(path: Path, about: os.stat_result) -> bytes:
+    stats = f"{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns} {about.st_ino}\0"
+    return hashlib.blake2b(stats.encode() + os.fsencode(path), digest_size=KEY_BYTES).digest()
+
+
+class Forgetful:
+    """A memo that remembers nothing."""
+
+    def get(self, key: bytes) -> bytes | None:
+        return None
+
+    def put(self, key: bytes, value: bytes) -> None:
+        pass
