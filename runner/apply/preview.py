@@ -100,11 +100,10 @@ def _look(session: Session, sights: dict[str, Sight], not_asked: dict[str, str],
 def _to_search(session: Session, plan: Plan) -> set[str]:
     """The providers that an apply looks through before it sends what is planned."""
     providers = {job.address: job.provider for job in session.desired if job.card.search.can_list}
-    sending = {providers[one.address] for one in plan.submissions if one.address in providers}
     half = {
         name for name in providers.values() if not _why_not(session, name) and recover.is_half_searched(session, name)
     }
-    return sending | half
+    return recover.to_search(session, plan) | half
 
 
 def _why_not(session: Session, name: str) -> str:

@@ -192,7 +192,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     result.stopped, result.purse = {**(last.stopped if last else {}), **session.out_of_money}, purse
     _resubmit_deferred(session, result, {batch.key for batch, _ in plan.leftovers}, refusal)
     unsearched: list[StepError] = []
-    if (plan.submissions or _half_searched(session)) and not session.stop.is_set():
+    if (plan.submissions or recover.to_search(session, plan) or _half_searched(session)) and not session.stop.is_set():
         polled, unsearched = _pay(session, guards, confirm, refusal, result, polled, unresolved)
     if _has_moved(session, result.plan, recorded):
         recorded = session.recorded()
@@ -472,7 +472,7 @@ def _adopted(session: Session, plan: Plan) -> tuple[int, list[StepError], set[st
     And the jobs that are not sent for it: with an error, or since their remote said that it is asked too often.
     """
     providers = {job.address: job.provider for job in session.desired if job.card.search.can_list}
-    names = {providers[one.address] for one in plan.submissions if one.address in providers} | _half_searched(session)
+    names = recover.to_search(session, plan) | _half_searched(session)
     adopted, errors, is_limited = 0, [], set()
     for name in sorted(names):
         try:

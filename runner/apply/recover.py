@@ -26,6 +26,8 @@ from runner.job.outcomes import answered, unanswered
 from runner.job.packed import KEY_BYTES, Sorter, common, union, without
 from runner.job.recorded import REMOTE, Batch, Left, Stage
 from runner.plan import adoption, duplicates
+from runner.plan.change import Reason
+from runner.plan.plan import Plan
 from runner.remotes.vendor import NO_LIST, Provider
 from runner.results.parse import key_of
 
@@ -48,6 +50,17 @@ def search_remotes(session: Session, providers: Iterable[str]) -> int:
     Raises RemoteError where a remote cannot be searched: then nothing may be sent to it.
     """
     return sum(_search(session, name) for name in sorted(set(providers)))
+
+
+def to_search(session: Session, plan: Plan) -> set[str]:
+    """The providers that are looked through before something is sent.
+
+    Also where a job is blocked since its remote said too little, or refused its list: it may say more by now.
+    """
+    providers = {job.address: job.provider for job in session.desired if job.card.search.can_list}
+    unsure = {job.address for job in plan.jobs if any(change.reason is Reason.FIRST_RUN for change in job.changes)}
+    wanted = unsure.union(one.address for one in plan.submissions)
+    return {providers[address] for address in wanted if address in providers}
 
 
 def is_half_searched(session: Session, name: str) -> bool:

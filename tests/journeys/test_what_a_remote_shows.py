@@ -151,6 +151,15 @@ def test_a_remote_without_lists_is_used_as_one(lab: Lab, gateway: Gateway, statu
     assert [len(ids) for ids in lab.server.sent()] == [10, 1]
 
 
+def test_a_list_that_was_refused_for_a_while_is_asked_for_again(lab: Lab, gateway: Gateway) -> None:
+    gateway.refused = {"GET /v1/batches": 405}
+    assert "refuses to list its batches" in lab.apply(code=5).stdout
+    gateway.refused = {}
+    lab.apply()
+    assert lab.server.creates() == 1
+    assert shown(lab)["lists"] is True
+
+
 def test_no_list_can_be_said(lab: Lab, gateway: Gateway) -> None:
     path = lab.root / "specs/lab.yaml"
     path.write_text(path.read_text().replace("overrides: {", "overrides: {list: {style: absent}, "))
