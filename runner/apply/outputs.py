@@ -90,6 +90,18 @@ def rewrites(session: Session, plan: Plan, recorded: Recorded, *, is_last: bool 
     return found
 
 
+def changed_since(session: Session, plan: Plan, recorded: Recorded) -> list[Rewrite]:
+    """The results files that somebody changed, of jobs that are not settled: they are written once those are."""
+    found = []
+    for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
+        record = recorded.jobs.get(job.address)
+        if record is None or is_quiet(rows) or part.is_held_back:
+            continue
+        if keeps := keep.foretold(session, job, record[0]):
+            found.append(Rewrite(job.address, job.output, Drift.ANSWERS, keeps))
+    return found
+
+
 def is_quiet(rows: JobRows) -> bool:
     """Whether nothing is in flight and nothing will be sent. Rows that were stopped are shown as they stand."""
     return not any(rows.counts[row] for row in (*UNDER_WAY, *_TO_SEND))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from runner.apply import readback, recover, waves
 from runner.apply.collect import collect
-from runner.apply.outputs import Rewrite, rewrites
+from runner.apply.outputs import Rewrite, changed_since, rewrites
 from runner.apply.refresh import look
 from runner.apply.remotes import NOT_YET_MADE
 from runner.apply.session import Session
@@ -54,7 +54,8 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> Previ
             waves.carry_on(session, batch)  # nothing of it is to be sent: outputs only say what a person decides about
     seen = foresee(session, guards, offline=offline)
     notes = [note for compiled in session.compiled.values() for note in compiled.notes]
-    return Preview(seen.plan, rewrites(session, seen.plan, seen.recorded), notes, seen.not_asked)
+    known = session, seen.plan, seen.recorded
+    return Preview(seen.plan, [*rewrites(*known), *changed_since(*known)], notes, seen.not_asked)
 
 
 def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Foreseen:

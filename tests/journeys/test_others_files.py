@@ -85,8 +85,7 @@ def test_a_correction_in_a_table_is_kept_and_told_of_before(lab: Lab, name: str,
     if with_news:
         lab.rows(11)
     planned = lab.run("plan", code=0)
-    if not with_news:  # else it is not known yet what will be written
-        assert f"the changed file is kept as `results/{name}.bak`" in planned.stdout
+    assert f"the changed file is kept as `results/{name}.bak`" in planned.stdout
     done = lab.apply("-y")
     assert f"was changed since it was written: kept as `results/{name}.bak`" in done.stderr
     assert file.with_name(f"{name}.bak").read_bytes() == edited
