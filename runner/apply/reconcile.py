@@ -38,7 +38,8 @@ from runner.job import lifecycle
 from runner.job.capabilities import Capabilities, Shown
 from runner.job.desired import Desired
 from runner.job.observed import FailureKind, Observed, Origin, Phase
-from runner.job.packed import common
+from runner.job.outcomes import answered, settled
+from runner.job.packed import common, union, without
 from runner.job.recorded import Batch, Left, Stage
 from runner.plan.change import Action, Reason, Submission
 from runner.plan.decide import Missing, Sight, decide
@@ -558,6 +559,9 @@ def _resubmit_deferred(session: Session, result: Result, unwanted: set[str], ref
             if common(keys, held[batch.origin]):  # then what is missing is planned anew
                 session.records.save(lifecycle.dropped(batch, "another batch holds some of its requests"))
                 continue
+            if common(keys, _settled_since(session, batch)):
+                session.records.save(lifecycle.dropped(batch, "some of its requests were settled meanwhile"))
+                continue
             if (refused := refusal(Rest(batch, batch.rows))) is not None:
                 result.stopped[batch.owner] = StepError(refused, batch.owner, batch.key)
                 continue
@@ -566,6 +570,25 @@ def _resubmit_deferred(session: Session, result: Result, unwanted: set[str], ref
             raise
         except RunnerError as error:
             result.stopped[batch.owner] = StepError(as_met(error), batch.owner)
+
+
+def _settled_since(session: Session, batch: Batch) -> bytes:
+    """Keys with an outcome that holds for a batch too: one that was given up was found again, or its files came late.
+
+    Of what was asked before a decision to ask again an answer holds, unless it is to be replaced, and no refusal does.
+    """
+    recorded = session.recorded()
+    held = []
+    for entry in recorded.batches:
+        since = entry.batch.generation
+        if not entry.index or entry.batch.origin != batch.origin:
+            continue
+        if since >= batch.generation:
+            held.append(settled(entry.index))
+        else:
+            replaced = union([one.keys for one in recorded.retries if one.replaces and one.generation > since])
+            held.append(without(answered(entry.index), replaced))
+    return union(held)
 
 
 def _is_past_seeing(session: Session, provider: Provider, batch: Batch) -> bool:

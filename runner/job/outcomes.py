@@ -80,6 +80,12 @@ def answered(index: bytes) -> bytes:
     return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 == Outcome.OK])
 
 
+def settled(index: bytes) -> bytes:
+    """The keys of an index that have an answer, or an error that asking again will not change, packed, in its order."""
+    final = (Outcome.OK, Outcome.FINAL, Outcome.REJECTED)
+    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 in final])
+
+
 def unanswered(index: bytes) -> bytes:
     """The keys of an index that have no answer, packed, in its order."""
     return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 != Outcome.OK])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -132,6 +132,39 @@ def test_given_up_and_found_refused_its_rows_are_free(remote: LookAlike, start: 
     assert "`batch_1` is there again: it was refused" in done.stderr
     assert answers(lab) == ["from batch_2"] * 2
     assert len(remote.created) == 2
+
+
+def test_what_is_found_again_is_not_sent_with_what_was_put_off(remote: LookAlike, start: Start) -> None:
+    """Its rows were asked again, that was put off, and then half of its answers turn up: only the rest is sent."""
+    lab = start(QUICK + ", defer_s: 0.1")
+    lost(remote, lab)
+    lab.run("retry", "answers", "specs/")
+    full = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}
+
+    def life(batch: dict[str, object], polls: int) -> Mapping[str, object]:
+        match batch["id"]:
+            case "batch_1":
+                output, error = remote.answered(batch, only=1), remote.failed(batch, skip=1)
+                counts = {"total": 2, "completed": 1, "failed": 1}
+                return {
+                    "status": "completed",
+                    "output_file_id": output,
+                    "error_file_id": error,
+                    "request_counts": counts,
+                }
+            case "batch_2":
+                return {"status": "failed", "errors": {"data": [full]}}
+            case _:
+                return remote.completed(batch)
+
+    remote.life = life
+    lab.apply("-y", "--no-wait", code=3)
+    lab.apply("-y", "--no-wait", code=3)  # it is put off
+    assert len(remote.created) == 2
+    remote.on.clear()
+    lab.apply("-y", "--wait", "60s")
+    assert answers(lab) == ["from batch_1", "from batch_3"]
+    assert [len(rows) for rows in remote.sent] == [2, 2, 1]
 
 
 def test_retry_looks_before_it_decides(remote: LookAlike, start: Start) -> None:

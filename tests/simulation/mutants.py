@@ -68,7 +68,7 @@ MUTANTS = {
     ),
     "what cannot be seen is gone": Mutant("apply/refresh.py", _UNSEEN, _GONE, "held"),
     "what nobody can search for is sent again": Mutant(
-        "apply/settle.py", _NOBODY_KNOWS, "    if found.doubtful:\n        return _hold", "duplicate"
+        "apply/settle.py", _NOBODY_KNOWS, "    if found.doubtful:\n        return _hold", "duplicate", first=60
     ),
     "what was given up is never looked for again": Mutant(
         "apply/lost.py", "    if not lost:\n", "    if True:\n", "lost", first=0
@@ -92,7 +92,7 @@ MUTANTS = {
     "what is in flight is asked again": Mutant("plan/remaining.py", _IN_FLIGHT, _NEVER, "duplicate"),
     "two jobs ask the same": Mutant("plan/remaining.py", _SHARED, "", "duplicate"),
     "new outcomes are not written out": Mutant(
-        "apply/outputs.py", "        return Drift.ANSWERS\n", "        return None\n", "outputs"
+        "apply/outputs.py", "        return Drift.ANSWERS\n", "        return None\n", "files"
     ),
     "a recording before its intent": Mutant(
         "apply/recordings.py", _INTENT_FIRST, "        try:\n", "duplicate", Kind.RECORDINGS

@@ -14,7 +14,7 @@ from runner.plan.remaining import Row
 from runner.state.home import home_of
 from tests.simulation import checker
 from tests.simulation.author import Author
-from tests.simulation.commands import Commands
+from tests.simulation.commands import CALM_POLL, Commands
 from tests.simulation.history import Applier, Forgotten, History, Line, lines_in
 from tests.simulation.memory import MemoryStore, SimulatedObjects
 from tests.simulation.provider import SimulatedProvider, card_of
@@ -250,7 +250,8 @@ class Scenario:
             result = self._run(applier, wait=None)
             if result is not None and not result.is_running and not result.errors and not result.plan.submissions:
                 return result
-            self.world.seconds += 60
+            # What blocks until a batch has ended is tried again then; some run for hours
+            self.world.seconds += CALM_POLL if result is not None and result.errors else 60
         if self.history.is_damaged or (result is not None and not result.is_running and self._is_in_the_way(result)):
             return None
         self.history.blame(f"stuck: {applier.name} has not settled after {MOST_APPLIES} applies without a fault")
