@@ -75,6 +75,8 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
         return "held it"
     if earlier.failure is not None and not earlier.was_cancelled and not earlier.is_final_refusal:
         return ""  # of the remote's own trouble, or for money: nothing was asked
+    if earlier.is_final_refusal and earlier.is_unheard:
+        return ""  # refused before anybody heard of it, and nothing shows that it was ours
     if earlier.failure is not None and not earlier.was_cancelled:
         is_forgotten = lost and not (history.remote.habits.is_named and later.sent_at < earlier.gone_at)
         return "" if is_forgotten else "was refused as a whole"
@@ -295,6 +297,8 @@ def _counts_for(history: History, key: bytes, one: RemoteBatch, last: RemoteBatc
         return False  # the create was never answered, and it is not there any more
     is_forgotten = any(one.sent_at <= lost.at <= last.sent_at for lost in history.forgotten)
     is_gone = min(one.gone_at, one.files_gone_at) <= last.sent_at
+    if one.failure is not None and not one.was_cancelled and not history.remote.habits.is_named:
+        is_gone = True  # it was refused as a whole: it holds nothing, so that a search passes it by
     return not (is_forgotten and (is_gone or has_lost_its_root(history, one, last.sent_at)))
 
 
