@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+LONGEST_LOOK = 60.0  # seconds that a command which only looks spends on one round of polls, or on one search
 
 
 class Clock(Protocol):
@@ -55,3 +59,13 @@ class FastClock:
     def sleep(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
         self._elapsed += seconds
+
+
+@contextmanager
+def hurried(clock: Clock, seconds: float) -> Iterator[None]:
+    """For what only looks, and has no `--wait`: a remote that says "later" is not waited for longer than this."""
+    before, clock.until = clock.until, clock.monotonic() + seconds
+    try:
+        yield
+    finally:
+        clock.until = before

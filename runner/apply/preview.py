@@ -15,6 +15,7 @@ from runner.apply.outputs import Rewrite, changed_since, rewrites
 from runner.apply.refresh import look
 from runner.apply.remotes import NOT_YET_MADE
 from runner.apply.session import Session
+from runner.clock import LONGEST_LOOK, hurried
 from runner.errors import OF_OUR_MEMORY, RunnerError
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
@@ -68,7 +69,8 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
     before = {batch.key for batch in session.records.batches()}
     while True:
         known = session.records.project()
-        _look(session, sights, not_asked, offline=offline)
+        with hurried(session.clock, LONGEST_LOOK):
+            _look(session, sights, not_asked, offline=offline)
         _bring_home(session, sights, before)
         recorded = session.recorded()
         plan = make(session.desired, recorded, sights, guards, session.project.paths)
@@ -77,7 +79,8 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
             why = OFFLINE if offline else _why_not(session, name)
             if not why:
                 try:
-                    found += recover.search_remotes(session, [name])
+                    with hurried(session.clock, LONGEST_LOOK):
+                        found += recover.search_remotes(session, [name])
                     continue
                 except OF_OUR_MEMORY:
                     raise

@@ -28,12 +28,13 @@ def command(ctx: click.Context, paths: tuple[str, ...], form: str, offline: bool
     from runner.apply.reporter import Silent
     from runner.cli import standing, voice
     from runner.cli.opening import opened
+    from runner.clock import LONGEST_LOOK, hurried
     from runner.plan.plan import make
 
     with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
         recorded = session.recorded()
         active = [entry.batch for entry in recorded.batches if entry.batch.is_active]
-        with voice.patience(f"Asking {_remotes_of(active)}"):
+        with voice.patience(f"Asking {_remotes_of(active)}"), hurried(session.clock, LONGEST_LOOK):
             sights = {} if offline else look(session, active).sights
         plan = make(session.desired, recorded, sights, paths=session.project.paths)
         view = standing.of_plan(plan, session.records.jobs(), standing.asked_in(session.records), sights)

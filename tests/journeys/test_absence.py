@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -263,3 +264,15 @@ def test_asked_again_though_it_may_come_back_it_is_counted(remote: LookAlike, st
     assert "2 possible duplicates" in lab.apply().stdout
     assert "2 possible duplicates" in lab.run("status", "specs/").stdout
     assert len(remote.created) == 2
+
+
+def test_what_only_looks_does_not_wait_for_a_remote_that_says_later(remote: LookAlike, start: Start) -> None:
+    later = remote.refuse(429, "slow down", **{"retry-after": "100"})
+    lab = start()
+    lab.apply("--no-wait", code=3)
+    remote.on |= {"GET /batches/batch_1": later, "GET /batches": later}
+    began = time.monotonic()
+    assert "slow down" in lab.run("status", "specs/").stdout
+    lab.rows(3)
+    assert "slow down" in lab.run("plan", "specs/").stdout
+    assert time.monotonic() - began < 60
