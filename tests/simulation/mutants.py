@@ -39,7 +39,7 @@ _NO_INTENT = "    try:\n        seen = provider"
 _INDEX_FIRST = 'sha256 = session.objects.write(f"{batch.key}/index", entries)'
 _NO_INDEX = 'sha256 = __import__("hashlib").sha256(entries).hexdigest()'
 _UNSEEN = "self.sights[batch.key] = CannotSee(error.message)"
-_GONE = "self.sights[batch.key] = __import__('runner.plan.decide', fromlist=['Gone']).Gone()"
+_EXPIRED = 'self.sights[batch.key] = Observed(batch.remote_id, Phase.EXPIRED, "")'
 _LOST_OR_ERROR = "(_LOST if outcome == Outcome.LOST else _ERROR)"
 _IN_FLIGHT = "            elif entry.batch.is_active:\n                _mark("
 _NEVER = "            elif False:\n                _mark("
@@ -64,9 +64,9 @@ MUTANTS = {
     ),
     "the first page of a list is all of it": Mutant("apply/recover.py", _ALL_PAGES, _FIRST_PAGE, "duplicate"),
     "what nobody wanted when it was found is never looked for again": Mutant(
-        "apply/recover.py", "left.add(name_of_set)", "pass", "duplicate", first=630
+        "apply/recover.py", "left.add(name_of_set)", "pass", "duplicate", first=1580
     ),
-    "what cannot be seen is gone": Mutant("apply/refresh.py", _UNSEEN, _GONE, "held"),
+    "what cannot be seen has expired": Mutant("apply/refresh.py", _UNSEEN, _EXPIRED, "lost"),
     "what nobody can search for is sent again": Mutant(
         "apply/settle.py", _NOBODY_KNOWS, "    if found.doubtful:\n        return _hold", "duplicate", first=60
     ),
