@@ -76,13 +76,21 @@ def _is_asked_elsewhere(history: History, applier: Applier, key: bytes) -> bool:
     return any(one.id in adopted and one.who != applier.name and key in one.keys for one in made)
 
 
+def _was_asked_unseen(history: History, key: bytes, answer: str) -> bool:
+    """Whether somebody had asked it again while nothing showed the batch that gave this answer: there are two then."""
+    made = history.remote.batches if history.remote else ()
+    gave = [one for one in made if answer == one.answer(key)]
+    return any(key in asked.keys and one.is_hidden(asked.at, asked.at) for one in gave for asked in history.asked)
+
+
 def _note_answers(history: History, applier: Applier, spec: JobSpec) -> None:
     for key, line in zip(spec.row_keys(), lines_in(applier.root / spec.output), strict=True):
         before = history.shown.get((applier.name, key))
         if before is not None and before[1] != line.answer and history.is_tame:
             since, was = before
             is_replaced = any(key in one.keys and one.replaces for one in history.asked)  # the newest answer is shown
-            if not is_replaced and not history.forgotten_since(since, applier.name):
+            is_known = is_replaced or _was_asked_unseen(history, key, was)
+            if not is_known and not history.forgotten_since(since, applier.name):
                 history.blame(f"changed: the answer to {key.hex()[:4]} was {was}, is {line.answer}")
         if line.answer is not None:
             history.shown[applier.name, key] = history.world.seconds, line.answer
