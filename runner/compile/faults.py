@@ -36,6 +36,7 @@ class RowsFailed(DataError):
             message = "\n".join(lines)
         offer = f"`skip_bad: true` in dataset `{dataset}` sends the other rows"
         super().__init__(message, hint=f"{first.hint}; {offer}".lstrip("; "), mark=first.mark)
+        self.message = message  # each of its lines is printable already
 
 
 class RecordingsFailed(DataError):
@@ -53,6 +54,7 @@ class RecordingsFailed(DataError):
             message = "\n".join(lines)
         hint = first.hint or "take them out with `exclude`, or repair them"
         super().__init__(message, hint=f"{hint}; `skip_bad: true` in the job sends the others", mark=mark)
+        self.message = message  # each of its lines is printable already
 
 
 class Faults(msgspec.Struct):

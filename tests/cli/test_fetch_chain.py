@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.journeys.fireworks.lab import ERRORS, RESULTS, Account, FireLab
-from tests.journeys.lab import serving
+from tests.journeys.lab import serving, until
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,7 @@ def test_a_link_that_the_remote_lost_comes_from_here(chain: FireLab) -> None:
     middle, dataset = ids_of(chain)[1]
     held = chain.account.bytes_of(dataset, RESULTS)
     chain.account.delete(f"batchInferenceJobs/{middle}")
+    until(lambda: not chain.account.is_there(f"batchInferenceJobs/{middle}"))  # it holds its dataset until then
     chain.account.delete(f"datasets/{dataset}")
     about, _ = fetched(chain, "mended", "--lineage")
     assert [file["job"] for file in about["files"] if file["kind"] == "output"].count(middle) == 1

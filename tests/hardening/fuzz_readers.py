@@ -45,6 +45,8 @@ class _Rows(NamedTuple):
     key: str
     files: tuple[str, ...]
     mark: Mark = Mark("specs/a.yaml", 1, 1)
+    skip_bad: bool = False
+    delimiter: str | None = None
 
 
 class _Dataset(Target):

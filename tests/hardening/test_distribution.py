@@ -10,7 +10,8 @@ from typing import Any
 
 HERE = Path(__file__).parents[2]
 OURS = "runner-batch"
-LIBRARIES = {"keyring"}  # what a hint of ours may have a user install beside it
+LIBRARIES = {"keyring", "httpx"}  # what a hint of ours may have a user install beside it
+OF_LIBRARIES = {"socks"}  # and their extras
 
 _INSTALL = re.compile(
     r"\b(?:pip3? install|pipx (?:install|run)|uv (?:add|pip install|tool install|tool run)|uvx)\b"
@@ -55,7 +56,7 @@ def test_extras_that_name_the_distribution_name_ours() -> None:
 
 
 def test_nothing_has_a_stranger_installed() -> None:
-    extras = set(_project()["optional-dependencies"])
+    extras = {*_project()["optional-dependencies"], *OF_LIBRARIES}
     faults = []
     for path in _texts():
         text = path.read_text()

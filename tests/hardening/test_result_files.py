@@ -145,8 +145,9 @@ def check(played: Played, case: Case) -> None:
 
 
 def waits(case: Case, handed: bytes | None, reading: Reading) -> bool:
-    """Whether the files are no results at all: then they are asked for again, and nothing else is."""
-    return handed is None or not reading.ok
+    """Whether the files lack rows that the remote counts as finished: then they are fetched again, and no row is asked
+    again."""
+    return handed is None or not reading.ok or len({*reading.ok, *reading.error, *reading.again}) < ROWS
 
 
 # -- files that stay away, and files of a chain
@@ -294,11 +295,17 @@ def test_a_later_link_changes_nothing_that_an_earlier_one_answered(style: str, p
     assert line.answered_rows() == ROWS
 
 
-def test_rows_that_a_link_lost_are_asked_again_and_no_others(style: str, played: Callable[..., Line]) -> None:
-    """The remote counts an answer that its file lacks: a continuation would not ask that row."""
+def test_rows_that_a_link_lost_are_waited_for_and_not_asked_again(style: str, played: Callable[..., Line]) -> None:
+    """The remote counts an answer that its file lacks: it was paid for, so it is fetched again until it is there."""
     line = played(Case(FAULTS["rows missing"], OUTPUT), failing=False, expire_at=0.5)
     line.lab.server.fault(expire_at=None)
+    line.applied("--no-wait", code=3)
+    before = line.answered_rows()
+    assert before < ROWS
+    line.applied("--no-wait", code=3)
+    assert line.answered_rows() == before
+    line.lab.proxy.disarm()
     line.applied()
     rows = line.rows()
     assert all(row["answer"].endswith(f" {row['row']['word']}") and row["error"] is None for row in rows)
-    assert line.answered_rows() == ROWS + 1
+    assert line.answered_rows() == ROWS

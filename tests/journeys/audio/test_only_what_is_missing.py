@@ -71,7 +71,7 @@ def test_a_folder_gets_a_transcript_for_each(lab: AudioLab) -> None:
 def test_the_plan_says_how_much_sound_it_is_and_what_it_costs(lab: AudioLab) -> None:
     lab.record(["long"], seconds=600)
     plan = lab.run("plan", code=5).stdout
-    assert "+ create   21 recordings in 1 wave, 9.6 MB, 10.0 minutes of sound, under $0.01  never asked" in plan
+    assert "+ create   21 recordings in 1 wave, 9.6 MB, 10.0 minutes of sound, under $0.01 (40 % batch" in plan
     line = lab.plan()["jobs"][0]["lines"][0]
     assert lab.plan()["jobs"][0]["kind"] == "recordings"
     assert (line["rows"], line["batches"], line["minutes"]) == (21, 1, 10.03)
