@@ -150,7 +150,7 @@ def _next_pause(session: Session, plan: Plan, pause: float) -> float:
     """From quick to slow: a batch that is refused is refused early, one that runs runs long."""
     if session.poll_seconds is not None:
         return session.poll_seconds
-    cards = [_card_of(session, batch) for batch, _ in plan.batches]
+    cards = [_card_of(session, batch) for batch in _waited_for(plan)]
     low = min((card.min_poll_seconds for card in cards), default=1.0)
     high = min((card.max_poll_seconds for card in cards), default=60.0)
     return min(max(low, pause * 1.5), high)

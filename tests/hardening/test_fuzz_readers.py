@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.apply import rawfolder, recover
-from runner.cli.failures import failures_in
+from runner.cli.failures import Failures, failures_in
 from runner.state import lock
 from tests.hardening.conftest import sampled
 from tests.hardening.fuzz import run
@@ -93,7 +93,7 @@ NESTED = b'{"custom_id": "a", "error": ' + b"[" * 5000
     ("name", "reads", "found"),
     [
         ("raw.jsonl", recover._keys_in, b""),
-        ("out.jsonl", failures_in, ()),
+        ("out.jsonl", failures_in, Failures()),
         ("lock.json", lock._words_of, ""),
         (rawfolder.MANIFEST, lambda path: rawfolder._manifest_in(path.parent), None),
     ],
