@@ -295,7 +295,6 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
     Raises RemoteError where waiting is of no use.
     """
     change = decide(batch, sight)
-    now = session.time_at(session.remote_of(batch))
     try:
         match change.action:
             case Action.FETCH:
@@ -321,6 +320,7 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
                 return False
     except RemoteError as error:
         assert isinstance(sight, Observed), "only what was seen to end is fetched"
+        now = session.time_at(session.remote_of(batch))
         batch = session.records.batch(batch.key) or batch  # it may say since when its files are short
         why = failure_of(error)
         noted = lifecycle.seen(batch, sight, now, why)
