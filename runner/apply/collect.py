@@ -75,6 +75,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
             f"{batch.owner}: `{batch.remote_id}` has ended, and {report.missing:,} of its rows are in no file; "
             f"the remote counts {counts}"
         )
+        batch = batch.but(owed=max(min(report.missing, seen.counts.completed - report.ok), 0))
     if report.unpaid:
         _stop(session, batch, _first_unpaid(report, [file for _, file in had]), report.unpaid)
     batch = batch if is_short else batch.but(short_since=None)

@@ -132,6 +132,7 @@ def _intend(session: Session, job: Desired, submission: Submission, continued_fr
         options=job.options,
         system_prompt=job.system_prompt,
         parents=submission.parents,
+        possible_duplicates=_owed(session, submission),
         continued_from=continued_from,
         is_wave=job.card.is_one_by_one,
         declared_in=job.declared_at.file,
@@ -140,6 +141,12 @@ def _intend(session: Session, job: Desired, submission: Submission, continued_fr
     session.objects.write(f"{batch.key}/keys", keys)
     session.records.save(batch, replace(project, next_sequence=project.next_sequence + 1))
     return batch
+
+
+def _owed(session: Session, submission: Submission) -> int:
+    """How many of these rows the remote counted as answered in an earlier batch, and never gave."""
+    parents = (session.records.batch(key) for key in submission.parents)
+    return min(len(submission.ordinals), sum(parent.owed for parent in parents if parent is not None))
 
 
 def _upload(session: Session, provider: Provider, batch: Batch, source: Path) -> vendor.Upload:

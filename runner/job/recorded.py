@@ -81,6 +81,7 @@ class Batch(msgspec.Struct, frozen=True):
     continued_from: str = ""  # remote id of the batch whose remainder this is
     is_wave: bool = False  # one call for each request, kept in a journal beside its objects
     possible_duplicates: int = 0  # calls of unknown outcome that were made again all the same
+    owed: int = 0  # answers that the remote counts and never gave: asked again, they may be paid for twice
     can_be_continued: bool = True  # False once the remote refused to
     upload_ref: str = ""
     uploaded_at: datetime | None = None

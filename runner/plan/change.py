@@ -33,7 +33,7 @@ class Reason(StrEnum):
     ALL_CHANGED = "every request changed"
     CONTINUED = "left by an earlier batch, which is continued"
     ASKED_AGAIN = "unsettled after an earlier batch"
-    RETRIED = "asked again by `runner retry`"
+    RETRIED = "asked again on purpose"
     RUNNING = "running"
     OVERDUE = "overdue: its window is over, and it has not ended"
     CANCELLING = "being cancelled"

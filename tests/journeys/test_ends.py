@@ -79,6 +79,7 @@ def test_no_file_at_all_is_waited_for_and_then_no_result(remote: LookAlike, star
     lab.apply("-y", "--wait", "60s", code=4)
     assert {row["error"]["code"] for row in lab.results()} == {"no_result"}
     assert len(remote.created) == 3  # `max_attempts`
+    assert "4 possible duplicates" in lab.run("status", "specs/").stdout  # the remote says that it answered them
 
 
 def test_an_output_named_after_all_counts(remote: LookAlike, start: Start) -> None:
