@@ -93,7 +93,11 @@ def _search(session: Session, name: str) -> int:
     everything = _listed(session, provider, since)
     if everything is None:
         return 0
-    listed = [seen for seen in everything if provider.is_of(session.project.name, seen)]
+    listed = [
+        seen
+        for seen in everything
+        if provider.is_of(session.project.name, seen) or _given_up(batches, provider, seen) is not None
+    ]
     found = [seen for seen in listed if seen.remote_id not in known]
     adopted, is_all = 0, True
     unread: list[str] = []

@@ -126,6 +126,9 @@ class Commands:
     def _died(self, applier: Applier) -> None:
         """An apply did, and only what it left is known of it. Where nobody can search, its open create is unheard."""
         remote = self._history.remote
+        for made in remote.batches:
+            if made.id not in self._world.recorded:
+                made.hidden.clear()  # only what was told to be there is hidden, else a list shows it in time
         for batch in SimulatedRecords(applier.store).batches() if remote.habits.blind else ():
             if batch.stage is Stage.INTENT:
                 packed = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
