@@ -98,18 +98,23 @@ def _mend(session: Session, batch: Batch) -> bool:
     seen = session.remote_of(batch).look(batch.remote_id)
     if not seen.phase.has_ended or not seen.result_files:
         return False
-    # Beside those that are there: what is on record speaks of them
-    had = _download(session, batch, seen, in_one_go=True, prefix=AGAIN)
-    report = _indexed(had, session.objects.read(f"{batch.key}/keys", batch.keys_sha256), _ended(seen))
-    lacks = _lacks(report, seen, batch.rows, [file for _, file in had])
-    if len(had) < len(seen.result_files) or not _is_whole(report) or lacks:
+    before = b""
+    for _ in range(DOWNLOADS):
+        # Beside those that are there: what is on record speaks of them
+        had = _download(session, batch, seen, in_one_go=True, prefix=AGAIN)
+        report = _indexed(had, session.objects.read(f"{batch.key}/keys", batch.keys_sha256), _ended(seen))
+        lacks = _lacks(report, seen, batch.rows, [file for _, file in had])
+        if len(had) == len(seen.result_files) and _is_whole(report) and not lacks:
+            results = tuple(ResultObject(file.name, file.stat().st_size) for _, file in had)
+            record(session, batch.but(short_since=None), seen, results, report.index, tally_of(report))
+            session.reporter.step(f"{batch.owner}: the files of `{batch.remote_id}` are whole now: {report.ok:,} ok")
+            return True
         for _, file in had:
             file.unlink()
-        return False
-    results = tuple(ResultObject(file.name, file.stat().st_size) for _, file in had)
-    record(session, batch.but(short_since=None), seen, results, report.index, tally_of(report))
-    session.reporter.step(f"{batch.owner}: the files of `{batch.remote_id}` are whole now: {report.ok:,} ok")
-    return True
+        if report.index == before:
+            break  # what is short twice in the same way is so at the remote
+        before = report.index
+    return False
 
 
 def _indexed(had: list[tuple[ResultFile, Path]], keys: bytes, ended: Phase) -> index.IndexReport:
