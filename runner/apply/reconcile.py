@@ -295,6 +295,8 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
     Raises RemoteError where waiting is of no use.
     """
     change = decide(batch, sight)
+    is_seen = isinstance(sight, Observed)  # what is not may be of specs that were not read, and of nobody known here
+    now = session.time_at(session.remote_of(batch)) if is_seen else session.clock.now()  # of the look, not of its files
     try:
         match change.action:
             case Action.FETCH:
@@ -320,7 +322,6 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
                 return False
     except RemoteError as error:
         assert isinstance(sight, Observed), "only what was seen to end is fetched"
-        now = session.time_at(session.remote_of(batch))
         batch = session.records.batch(batch.key) or batch  # it may say since when its files are short
         why = failure_of(error)
         noted = lifecycle.seen(batch, sight, now, why)
