@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runner.remotes.transport.gate import Gate
     from runner.remotes.transport.http import Http
 
+S = TypeVar("S", bound=msgspec.Struct)
 PROJECT_CHARS = 40  # of a project's name that stand in the name of a submission
 UNSEEN = "file_not_visible"  # the code of a create that was refused since its upload is not to be seen
 NO_LIST = (404, 405, 501)  # a remote that answers so to a list has none
@@ -187,6 +188,24 @@ def problem(block: ProviderBlock, message: str, hint: str = "") -> SpecError:
     """An error about a provider block, at its place."""
     colon = "" if message.startswith("has ") else ":"
     return SpecError([Problem(block.mark, f"provider `{block.name}`{colon} {message}", hint)])
+
+
+def overridden(defaults: S, block: ProviderBlock, fault_in: Callable[[S], str | None]) -> S:
+    """A profile with the block's overrides merged in, maps key by key. Raises SpecError at the block's place.
+
+    fault_in: values of the right type that still mean nothing, in words.
+    """
+    merged = msgspec.to_builtins(defaults)
+    for key, value in block.overrides.items():
+        old = merged.get(key)
+        merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, Mapping) else value
+    try:
+        profile = msgspec.convert(merged, type(defaults), str_keys=True)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise problem(block, str(error)) from error
+    if fault := fault_in(profile):
+        raise problem(block, fault)
+    return profile
 
 
 class Upload(msgspec.Struct, frozen=True):

@@ -19,9 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-
-trustme: Any = pytest.importorskip("trustme")
+import trustme
 
 
 @dataclass

@@ -5,14 +5,13 @@ Source: contract of datasets and batch inference jobs, sections 1, 3, 5 and 9, r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from runner.errors import Problem, SpecError
 from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.project import Provider
+from runner.remotes.vendor import overridden
 
 CHAT = "/v1/chat/completions"
 BASE_URL = "https://api.fireworks.ai"
@@ -60,18 +59,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 def profile_of(provider: Provider) -> Profile:
     """The defaults with the block's overrides merged in. Raises SpecError at the block's place."""
-    merged = msgspec.to_builtins(Profile())
-    for key, value in provider.overrides.items():
-        old = merged.get(key)
-        merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, Mapping) else value
-    try:
-        profile = msgspec.convert(merged, Profile, str_keys=True)
-    except (msgspec.ValidationError, TypeError) as error:
-        raise _wrong(provider, str(error)) from error
-    fault = _fault_in(profile)
-    if fault:
-        raise _wrong(provider, fault)
-    return profile
+    return overridden(Profile(), provider, _fault_in)
 
 
 def capabilities_of(profile: Profile) -> Capabilities:
@@ -121,7 +109,3 @@ def _fault_in(profile: Profile) -> str | None:
         ),
     }
     return next((fault for fault, is_so in faults.items() if is_so), None)
-
-
-def _wrong(provider: Provider, message: str) -> SpecError:
-    return SpecError([Problem(provider.mark, f"provider `{provider.name}`: {message}")])

@@ -10,9 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from runner.errors import Problem, SpecError
 from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.project import Provider
+from runner.remotes.vendor import overridden
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 TRANSLATIONS = "/v1/audio/translations"
@@ -39,15 +39,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 def profile_of(provider: Provider) -> Profile:
     """The defaults with the block's overrides merged in. Raises SpecError at the block's place."""
-    merged = {**msgspec.to_builtins(Profile()), **provider.overrides}
-    try:
-        profile = msgspec.convert(merged, Profile, str_keys=True)
-    except (msgspec.ValidationError, TypeError) as error:
-        raise _wrong(provider, str(error)) from error
-    fault = _fault_in(profile)
-    if fault:
-        raise _wrong(provider, fault)
-    return profile
+    return overridden(Profile(), provider, _fault_in)
 
 
 def capabilities_of(profile: Profile, *, is_free: bool = False) -> Capabilities:
@@ -76,7 +68,3 @@ def _fault_in(profile: Profile) -> str | None:
         "times must not be negative": min(profile.min_poll_s, profile.max_poll_s, profile.defer_s) < 0,
     }
     return next((fault for fault, is_so in faults.items() if is_so), None)
-
-
-def _wrong(provider: Provider, message: str) -> SpecError:
-    return SpecError([Problem(provider.mark, f"provider `{provider.name}`: {message}")])
