@@ -114,6 +114,7 @@ def _search(session: Session, name: str) -> int:
             case Found.NOT_YET:
                 is_all = False
             case Found.LEFT:
+                session.left_alone.add(seen.remote_id)
                 name_of_set = session.objects.write_set(keys)
                 left.add(name_of_set)
                 if address := seen.stamp.get("runner_job"):
@@ -144,12 +145,13 @@ def _search(session: Session, name: str) -> int:
 def keys_not_on_record(session: Session, provider: Provider, batches: Sequence[Batch]) -> bytes:
     """What remote batches of ours that are not on record hold, as far back as the creates of these that were put off.
 
-    Another clone, or a state that was lost, may have sent them. What was listed when this remote was searched last is
-    known. Raises RemoteError where the remote cannot be searched.
+    Another clone, or a state that was lost, may have sent them. What this command's own search has looked into and left
+    alone is known: the plan asks for those requests again on purpose. Raises RemoteError where the remote cannot be
+    searched.
     """
     if not provider.card.search.can_list or session.shown(provider.origin).lists is False:
         return b""
-    known = _known(session.records.batches()).union(*(batch.refused for batch in batches))
+    known = _known(session.records.batches()).union(session.left_alone, *(batch.refused for batch in batches))
     projects = {batch.project for batch in batches}
     record = session.records.project()
     searched = record.searched_at.get(str(provider.origin)) if record else None

@@ -68,6 +68,7 @@ class Session:
     fetched_again: set[str] = field(default_factory=set)  # batches whose files were short, by key
     told_refusals: set[str] = field(default_factory=set)  # jobs whose refused batches were spoken of
     drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by batch
+    left_alone: set[str] = field(default_factory=set)  # remote ids of batches of ours that a search found unneeded
     live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
     parallelism: int | None = None  # calls at once, where each request is a call of its own
     pool: Callable[[int], Executor] = threads

@@ -55,6 +55,17 @@ def test_and_one_row_was_edited_meanwhile(lab: Lab, outputs: bool, running: bool
     assert lab.results()[4]["answer"] == "echo: Say edited"
 
 
+def test_what_was_read_back_can_be_asked_again_at_once(lab: Lab) -> None:
+    """Its batch lies at the remote, younger than the last search reached: that nobody wanted it is known."""
+    lab.apply()
+    lab.forget()
+    lab.apply()
+    lab.run("retry", "answers", "--replace")
+    lab.apply()
+    assert lab.server.creates() == 2
+    assert [row["error"] for row in lab.results()] == [None] * 10
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_answers_are_read_back_from_tables(lab: Lab, suffix: str) -> None:
     path = lab.root / "specs/lab.yaml"
