@@ -1,0 +1,76 @@
+"""95 % intervals of one metric: which form is right for which kind of number."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from runner.stats.quantiles import LEVEL, Z, t_quantile
+
+_NO_ERROR = 3.0  # events that a Poisson count of 0 still allows at 95 %, the "rule of three" (Hanley 1983)
+
+
+class Interval(NamedTuple):
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether a difference with this interval is told from none."""
+        return self.low > 0 or self.high < 0
+
+
+def of_rate(right: int, n: int) -> Interval:
+    """Of `right` in `n` rows that are independent: Wilson's score interval. n > 0."""
+    return wilson(right / n, n, Z)
+
+
+def wilson(p: float, n: float, z: float) -> Interval:
+    """Wilson's score interval of a rate p seen in n trials, z standard errors wide; n need not be whole.
+
+    Source: Newcombe 1998, Statistics in Medicine 17:857-872, method 3.
+    """
+    z2 = z * z
+    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = z / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    # At the ends one limit is the rate itself; rounding would leave it a hair beside.
+    return Interval(0.0 if p == 0 else max(0.0, middle - half), 1.0 if p == 1 else min(1.0, middle + half))
+
+
+def within_unit(m: float, se: float, clusters: int, *, at_most: int | None = None) -> Interval:
+    """Of a number that lies within 0 and 1, such as F1, a graded score or a clustered rate.
+
+    Wilson's interval at the number of rows that would have given this standard error, with t for z, since the standard
+    error is estimated from so few clusters. It stays within 0 and 1 and is not symmetric near the ends, where m ± t·se
+    covers far too little. `at_most`: the rows of a right/wrong rate, which clusters can make worth less, never more.
+    One cluster says nothing: all of 0 to 1.
+    """
+    if clusters < 2:
+        return Interval(0.0, 1.0)
+    effective = m * (1 - m) / (se * se) if se > 0 else float(clusters)
+    if at_most is not None:
+        effective = min(effective, at_most)
+    if not effective > 0:  # m is 0 or 1 and its standard error is not, which no metric of ours gives
+        effective = float(clusters)
+    return wilson(m, effective, t_quantile(LEVEL, clusters - 1))
+
+
+def of_ratio(ratio: float, se: float, clusters: int, denominator: float) -> Interval:
+    """Of a positive ratio that has no upper end, such as a word error rate: symmetric on the log scale.
+
+    `denominator`: the sum the errors are divided by. Without any error the limit is the rule of three.
+    """
+    if ratio == 0:
+        return Interval(0.0, _NO_ERROR / denominator)
+    if clusters < 2:
+        return Interval(0.0, math.inf)
+    spread = math.exp(t_quantile(LEVEL, clusters - 1) * se / ratio)
+    return Interval(ratio / spread, ratio * spread)
+
+
+def of_number(m: float, se: float, clusters: int) -> Interval:
+    """Of any other number, and of any difference but that of two rates without clusters: m ± t·se."""
+    if clusters < 2:
+        return Interval(-math.inf, math.inf)
+    half = t_quantile(LEVEL, clusters - 1) * se
+    return Interval(m - half, m + half)
