@@ -50,7 +50,8 @@ def t_quantile(p: float, df: int) -> float:
 
 def t_two_sided(t: float, df: int) -> float:
     """The chance of a t with `df` degrees of freedom at least as far from 0."""
-    return regularized_beta(df / (df + t * t), df / 2, 0.5)
+    square = t * t
+    return _beta(df / (df + square), square / (df + square), df / 2, 0.5)
 
 
 def _t_tail(t: float, df: int) -> float:
@@ -63,16 +64,21 @@ def _t_density(t: float, df: int) -> float:
 
 
 def regularized_beta(x: float, a: float, b: float) -> float:
-    """The incomplete beta function I_x(a, b), for 0 <= x <= 1 and positive a and b.
+    """The incomplete beta function I_x(a, b), for 0 <= x <= 1 and positive a and b."""
+    return _beta(x, 1 - x, a, b)
+
+
+def _beta(x: float, rest: float, a: float, b: float) -> float:
+    """The same, with 1 - x as a number of its own: near 1 it has digits that x has lost.
 
     Lentz's way through its continued fraction, on the side of the mean where that is short
     (Press et al., Numerical Recipes, 3rd edition, 6.4).
     """
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
+    if x <= 0 or rest <= 0:
+        return float(rest <= 0)
     if x > (a + 1) / (a + b + 2):
-        return 1 - regularized_beta(1 - x, b, a)
-    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+        return 1 - _beta(rest, x, b, a)
+    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest)
     c, d = 1.0, 1 / _apart(1 - (a + b) * x / (a + 1))
     fraction = d
     for step in range(1, _STEPS):
