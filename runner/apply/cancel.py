@@ -8,6 +8,7 @@ from runner.apply import waves
 from runner.apply.collect import stop
 from runner.apply.session import Session
 from runner.errors import NotSent, RunnerError
+from runner.job.capabilities import Delivery
 from runner.job.observed import Origin
 from runner.job.recorded import Batch, Stage
 
@@ -19,7 +20,7 @@ def cancel_all(session: Session, batches: Iterable[Batch]) -> Iterator[tuple[Bat
     """
     unreachable: dict[Origin, NotSent] = {}
     for batch in batches:
-        if batch.stage is Stage.SUBMITTED and not batch.is_wave and batch.origin in unreachable:
+        if batch.stage is Stage.SUBMITTED and batch.delivery is not Delivery.CALLS and batch.origin in unreachable:
             yield batch, unreachable[batch.origin]
             continue
         try:
@@ -35,7 +36,7 @@ def cancel(session: Session, batch: Batch) -> Batch:
 
     Raises RemoteError when the remote cannot be asked. Call it under the project's lock.
     """
-    if batch.is_wave:
+    if batch.delivery is Delivery.CALLS:
         return waves.abandon(session, batch)
     if batch.stage is Stage.SUBMITTED:
         seen = session.remote_of(batch).cancel(batch.remote_id)

@@ -21,13 +21,12 @@ from runner.data.contents import FileMemo, Hashes
 from runner.data.digests import Digests
 from runner.data.files import sha256_of
 from runner.errors import Problem, SpecError
-from runner.job.capabilities import Capabilities
+from runner.job.capabilities import Capabilities, Content
 from runner.job.desired import Desired
 from runner.job.params import params_of
 from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Job, Project
 from runner.remotes import registry
 from runner.remotes.registry import priced
-from runner.remotes.vendor import Content
 
 AnyCompiled = CompiledJob | CompiledAudio
 
@@ -194,8 +193,11 @@ def _desired(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remo
 def _card(job: AnyJob, project: Project, card_of: Callable[[str], Capabilities]) -> Capabilities:
     """What the remote can do with the requests of a job."""
     name = job.model.provider
-    is_audio = isinstance(job, AudioJob)
-    return registry.card_of(project.providers[name], Content.RECORDING) if is_audio else card_of(name)
+    return (
+        registry.card_of(project.providers[name], Content.RECORDING)
+        if job.content is Content.RECORDING
+        else card_of(name)
+    )
 
 
 def _system_prompt(job: Job) -> str:

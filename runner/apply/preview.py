@@ -17,6 +17,7 @@ from runner.apply.remotes import NOT_YET_MADE
 from runner.apply.session import Session
 from runner.clock import LONGEST_LOOK, hurried
 from runner.errors import OF_OUR_MEMORY, RunnerError
+from runner.job.capabilities import Delivery
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action
@@ -51,7 +52,7 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> Previ
     before = {batch.key for batch in session.records.batches()}
     readback.remember(session)
     for batch in session.records.batches():
-        if batch.is_wave and batch.key not in before:
+        if batch.delivery is Delivery.CALLS and batch.key not in before:
             waves.carry_on(session, batch)  # nothing of it is to be sent: outputs only say what a person decides about
     seen = foresee(session, guards, offline=offline)
     notes = [note for compiled in session.compiled.values() for note in compiled.notes]
@@ -95,7 +96,7 @@ def _look(session: Session, sights: dict[str, Sight], not_asked: dict[str, str],
     """Look at each batch in flight, once."""
     active = [batch for batch in session.records.batches() if batch.is_active and batch.key not in sights]
     if offline:
-        sent = [batch for batch in active if batch.stage is Stage.SUBMITTED and not batch.is_wave]
+        sent = [batch for batch in active if batch.stage is Stage.SUBMITTED and batch.delivery is not Delivery.CALLS]
         not_asked.update((batch.origin.provider, OFFLINE) for batch in sent)
     else:
         sights.update(look(session, active).sights)

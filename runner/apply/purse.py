@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runner.errors import BlockedError, NotConfirmed
+from runner.job.capabilities import Content, Delivery
 from runner.job.recorded import Batch
 from runner.plan.guard import Amount, Guards, over_budget, over_count
 from runner.plan.plan import Plan
@@ -30,11 +31,12 @@ class Rest:
 
     @property
     def amount(self) -> Amount:
-        return Amount(self.rows, 0 if self.batch.is_wave else None, self.usd)
+        return Amount(self.rows, 0 if self.batch.delivery is Delivery.CALLS else None, self.usd)
 
     @property
     def words(self) -> str:
-        what, left = ("recording", "begun wave") if self.batch.is_wave else ("request", "batch that was put off")
+        what = "recording" if self.batch.content is Content.RECORDING else "request"
+        left = "begun wave" if self.batch.delivery is Delivery.CALLS else "batch that was put off"
         return f"the {self.rows:,} {what}{'s' if self.rows != 1 else ''} left of a {left}"
 
 

@@ -20,6 +20,7 @@ from runner.apply.shadow import SYNTHETIC
 from runner.apply.wave import Wave
 from runner.errors import RunnerError
 from runner.job import lifecycle
+from runner.job.capabilities import Delivery
 from runner.job.observed import Origin
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, union, without
@@ -139,8 +140,7 @@ def _read(session: Session, number: int, job: AnyJob) -> Adopted | None:
 
 def _cannot_be_searched(session: Session, job: AnyJob) -> bool:
     """Whether what a remote may have of a job can be found nowhere but in outputs, and would be paid for again."""
-    name = job.model.provider
-    card = session.remotes.audio_card(name) if isinstance(job, AudioJob) else session.remotes.card(name)
+    card = session.remotes.card(job.model.provider, job.content)
     return not card.search.can_list and not card.is_free
 
 
@@ -163,9 +163,10 @@ def _still_unknown(session: Session, record: ProjectRecord, job: AnyJob, keys: b
         generation=0,
         sequence=record.next_sequence,
         intent_at=session.clock.now(),
-        is_wave=isinstance(job, AudioJob),
+        content=job.content,
+        delivery=session.remotes.card(job.model.provider, job.content).delivery,
     )
-    if not batch.is_wave:
+    if batch.delivery is not Delivery.CALLS:
         sha256 = session.objects.write(f"{key}/index", lost_index(keys))
         return lifecycle.unknown(batch, sha256, f"`{job.output}` says that it may have been sent")
     wave = Wave(session, batch)  # its journal is there before the record is: what is on record alone would be sent

@@ -35,7 +35,7 @@ from runner.errors import (
     RunnerError,
 )
 from runner.job import lifecycle
-from runner.job.capabilities import Capabilities, Shown
+from runner.job.capabilities import Capabilities, Delivery, Shown
 from runner.job.desired import Desired
 from runner.job.observed import FailureKind, Observed, Origin, Phase
 from runner.job.outcomes import answered, settled
@@ -158,7 +158,7 @@ def _next_pause(session: Session, plan: Plan, pause: float) -> float:
 
 def _card_of(session: Session, batch: Batch) -> Capabilities:
     name = batch.origin.provider
-    return session.remotes.audio_card(name) if batch.is_wave else session.remotes.card(name)
+    return session.remotes.card(name, batch.content)
 
 
 def begin(session: Session) -> None:
@@ -260,10 +260,10 @@ def _observe(session: Session, refusal: Refusal) -> Polled:
     """Look at every batch in flight and take what has ended, after those that were given up."""
     again = lost.look_again(session)
     active = [batch for batch in session.records.batches() if batch.is_active]
-    waves_ = [batch for batch in active if batch.is_wave and batch.stage is Stage.SUBMITTED]
+    waves_ = [batch for batch in active if batch.delivery is Delivery.CALLS and batch.stage is Stage.SUBMITTED]
     carried = [_carry_on(session, batch, refusal) for batch in waves_]
     collected = sum(wave.batch.stage is Stage.COLLECTED for wave in carried)
-    batches = [batch for batch in active if not batch.is_wave]
+    batches = [batch for batch in active if batch.delivery is not Delivery.CALLS]
     looks = look(session, batches)
     errors = [StepError(one.error, one.batch.owner, one.batch.key) for one in carried if one.error] + looks.errors
     errors += again.errors
@@ -421,7 +421,7 @@ def _rests(session: Session, submission: Submission) -> bool:
         batch = session.records.batch(key)
         if batch is None or batch.phase is not Phase.FAILED or batch.results or batch.seen_at is None:
             continue
-        pause = submit.pause_after(session.remotes.card(batch.origin.provider), batch.attempt)
+        pause = submit.pause_after(session.remotes.card(batch.origin.provider, batch.content), batch.attempt)
         is_for_now = batch.failure is not None and batch.failure.kind is FailureKind.OTHER
         if is_for_now and session.clock.now() < batch.seen_at + pause:
             return True
@@ -506,7 +506,7 @@ def _submit(session: Session, result: Result, submission: Submission) -> Batch |
     try:
         session.remotes.make_ready(job.provider, job.model, session.reporter.step)
         batch = submit.submit(session, job, submission)
-        if batch.is_wave:
+        if batch.delivery is Delivery.CALLS:
             batch, error = _carry_on(session, batch, _agreed)
             if error:
                 raise error

@@ -172,7 +172,7 @@ def count_overlaps(session: Session, looks: Looks) -> None:
     Two clones whose rows differ by one, or that cut them otherwise, send other sets under other labels. Both are paid
     for, and both go on: each holds something that the other does not.
     """
-    recorded = [entry for entry in session.recorded().batches if not entry.batch.is_wave]
+    recorded = session.recorded().batches
     known = _known(entry.batch for entry in recorded).union(*(entry.batch.refused for entry in recorded))
     known.update(remote_id for entry in recorded for remote_id in entry.batch.overlaps)
     listed = {seen.remote_id: seen for _, seen in looks.listed}

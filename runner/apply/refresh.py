@@ -10,6 +10,7 @@ from runner.apply.errors import StepError
 from runner.apply.session import Session
 from runner.apply.wave import counts_of, states_of
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
+from runner.job.capabilities import Delivery
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan import adoption, duplicates
@@ -41,9 +42,9 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
     looks = Looks()
     waiting: dict[str, list[Batch]] = {}
     for batch in batches:
-        if batch.is_wave and (states := states_of(session, batch)) is not None:
+        if batch.delivery is Delivery.CALLS and (states := states_of(session, batch)) is not None:
             looks.sights[batch.key] = wave_as_seen(batch, states)
-        elif batch.stage is Stage.SUBMITTED and not batch.is_wave:
+        elif batch.stage is Stage.SUBMITTED and batch.delivery is not Delivery.CALLS:
             waiting.setdefault(str(batch.origin), []).append(batch)
     for mine in waiting.values():
         try:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from runner.clock import Clock
 from runner.errors import NotBound, NotSent, RunnerError
-from runner.job.capabilities import Capabilities
+from runner.job.capabilities import Capabilities, Content
 from runner.job.observed import Origin
 from runner.job.project import Project
 from runner.job.project import Provider as ProviderSpec
 from runner.remotes import registry
 from runner.remotes.audio import AudioProvider
-from runner.remotes.vendor import Content, Lines, Provider
+from runner.remotes.vendor import Lines, Provider
 from runner.server import embedded
 
 NOT_YET_MADE = "embedded:new"
@@ -53,16 +53,12 @@ class Remotes:
     def _data_dir(self) -> Path:
         return embedded.data_dir(self._environ)
 
-    def card(self, name: str) -> Capabilities:
-        return registry.card_of(self._spec(name))
+    def card(self, name: str, content: Content = Content.TEXT) -> Capabilities:
+        return registry.card_of(self._spec(name), content)
 
     def lines(self, name: str) -> Lines:
         """What a line of this provider is."""
         return registry.lines_of(self._spec(name))
-
-    def audio_card(self, name: str) -> Capabilities:
-        """The same for recordings."""
-        return registry.card_of(self._spec(name), Content.RECORDING)
 
     def origin(self, name: str) -> Origin:
         """Whose answers this provider's are. An embedded server that never ran gets its identity when applied."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from runner.job.capabilities import Delivery
 from runner.job.observed import Phase
 from runner.job.recorded import Batch
 
@@ -70,7 +71,7 @@ def progress_of(batches: Sequence[Batch], overdue: Collection[str] = ()) -> list
 
 def _phase_of(batches: Sequence[Batch]) -> str:
     """How the job stands that is least far; waves in the words of their own."""
-    if all(batch.is_wave and batch.raw_status for batch in batches):
+    if all(batch.delivery is Delivery.CALLS and batch.raw_status for batch in batches):
         return min(batch.raw_status for batch in batches)  # `sending` before `waiting for answers`
     least = min(batches, key=lambda batch: _ORDER.index(batch.phase.value))
     # A word of the remote's own that nobody told us says more than that we do not know it

@@ -12,6 +12,7 @@ from runner.compile.audio import CompiledAudio
 from runner.errors import UsageError
 from runner.job import lifecycle
 from runner.job.address import matches
+from runner.job.capabilities import Delivery
 from runner.job.packed import KEY_BYTES, common, union, unpack, without
 from runner.job.recorded import Batch, Stage
 from runner.plan.remaining import RetryRows
@@ -175,7 +176,9 @@ def _known_as(states: States, remote_id: str) -> Iterator[int]:
 def _other_waves(session: Session, wave: Wave) -> Iterator[tuple[Batch, States]]:
     """The other waves of its origin that were begun, and what is known of them."""
     for other in session.records.batches():
-        is_other = other.is_wave and other.key != wave.batch.key and other.origin == wave.batch.origin
+        is_other = (
+            other.delivery is Delivery.CALLS and other.key != wave.batch.key and other.origin == wave.batch.origin
+        )
         if is_other and (states := states_of(session, other)) is not None:
             yield other, states
 
@@ -208,7 +211,11 @@ def _waves(session: Session, address: str) -> list[Batch]:
     if not any(matches(one, address) for one in known):
         listed = ", ".join(f"`{one}`" for one in dict.fromkeys(known[:10]))
         raise UsageError(f"there is no job `{address}`", hint=f"Jobs are {listed}" if listed else "")
-    return [batch for batch in batches if batch.is_wave and batch.stage in (Stage.SUBMITTED, Stage.COLLECTED)]
+    return [
+        batch
+        for batch in batches
+        if batch.delivery is Delivery.CALLS and batch.stage in (Stage.SUBMITTED, Stage.COLLECTED)
+    ]
 
 
 def _held_of(session: Session, batch: Batch, retries: Sequence[RetryRows]) -> Iterator[Held]:

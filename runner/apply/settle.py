@@ -153,7 +153,7 @@ def settle_all(session: Session, batches: Sequence[Batch]) -> list[StepError]:
     """Settle every open intent before anything is planned; those that stay open, and why."""
     errors = []
     for batch in batches:
-        if batch.stage is Stage.HELD and not batch.is_wave:
+        if batch.stage is Stage.HELD:
             settle_held(session, batch)
         elif batch.stage is Stage.INTENT:
             try:

@@ -18,7 +18,7 @@ from runner.apply.submission import submission_of
 from runner.compile.compiled import Compiled
 from runner.errors import DataError, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.job import lifecycle
-from runner.job.capabilities import Capabilities, Search
+from runner.job.capabilities import Capabilities, Delivery, Search
 from runner.job.desired import Desired
 from runner.job.observed import Failure, FailureKind, Observed
 from runner.job.packed import common, keys_of
@@ -43,7 +43,7 @@ def submit(session: Session, job: Desired, submission: Submission) -> Batch:
 
     Raises RemoteError when the remote refuses it for good, DataError when the rows changed since the plan.
     """
-    if job.card.is_one_by_one:
+    if job.card.delivery is Delivery.CALLS:
         return waves.begin(session, _intend(session, job, submission))
     provider = session.remotes.open(job.provider)
     if submission.continues:
@@ -134,7 +134,8 @@ def _intend(session: Session, job: Desired, submission: Submission, continued_fr
         parents=submission.parents,
         possible_duplicates=_owed(session, submission),
         continued_from=continued_from,
-        is_wave=job.card.is_one_by_one,
+        content=job.card.content,
+        delivery=job.card.delivery,
         declared_in=job.declared_at.file,
         estimated_usd=guard.estimate(job, submission.ordinals).usd,
     )
@@ -238,7 +239,7 @@ def pause_after(card: Capabilities, tries: int) -> timedelta:
 
 def defer(session: Session, batch: Batch, failure: Failure, after_seconds: float | None = None) -> Batch:
     """The same upload again, later: the remote's queue is full, or it does not see the file yet."""
-    pause = pause_after(session.remotes.card(batch.origin.provider), batch.create_tries)
+    pause = pause_after(session.remotes.card(batch.origin.provider, batch.content), batch.create_tries)
     if after_seconds is not None:
         pause = max(pause, timedelta(seconds=after_seconds))
     deferred = lifecycle.deferred(batch, failure, session.clock.now(), pause)

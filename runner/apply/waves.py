@@ -89,7 +89,7 @@ def reopen(session: Session, batch: Batch) -> Batch:
 
 def _rules(session: Session, batch: Batch) -> Rules:
     job = next((job for job in session.desired if job.address == batch.owner), None)
-    card = session.remotes.audio_card(batch.origin.provider)
+    card = session.remotes.card(batch.origin.provider, batch.content)
     low, high = card.min_poll_seconds, card.max_poll_seconds
     if session.poll_seconds is not None:
         low = high = session.poll_seconds

@@ -15,6 +15,7 @@ from runner.cli.durations import Duration
 from runner.cli.habits import Consent
 from runner.cli.options import Repaying, for_project, limited, option
 from runner.cli.saying import columns_of, say
+from runner.job.capabilities import Content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -232,6 +233,6 @@ def _next_step(result: Result, code: int, answer: Answer, paths: Sequence[str]) 
             err=True,
         )
     elif code == 0 and result.written:
-        is_of_recordings = all(job.is_of_recordings for job in result.plan.jobs)
+        is_of_recordings = all(job.content is Content.RECORDING for job in result.plan.jobs)
         change = "add a recording" if is_of_recordings else "edit a row or a prompt"
         say(f"\nDone. Run it again and nothing is sent; {change} and only that is", err=True)

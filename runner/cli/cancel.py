@@ -8,6 +8,7 @@ import click
 
 from runner.cli.options import addresses
 from runner.cli.saying import say
+from runner.job.capabilities import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
                 failures.append((batch, after))
             else:
                 _tell(batch, after)
-    if any(not batch.is_wave for batch in meant):
+    if any(batch.delivery is not Delivery.CALLS for batch in meant):
         say("\n`runner apply` collects what has finished", err=True)
     return _tell_failures(failures, address)
 
@@ -56,7 +57,7 @@ def _tell(batch: Batch, after: Batch) -> None:
     from runner.cli import voice
     from runner.job.recorded import Stage
 
-    if batch.is_wave:
+    if batch.delivery is Delivery.CALLS:
         _tell_wave(after)
     elif batch.stage is Stage.SUBMITTED:
         name = voice.plain(batch.remote_id)

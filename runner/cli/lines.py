@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from runner.cli import voice
 from runner.cli.nouns import ROWS, Nouns
 from runner.cli.suggest import with_paths
+from runner.job.capabilities import Delivery
 from runner.job.recorded import Batch
 from runner.plan.change import Action, Change, JobPlan, Reason
 
@@ -99,7 +100,12 @@ def _amount(change: Change, nouns: Nouns, job: JobPlan | None) -> str:
 
 def _why(change: Change, batch: Batch | None) -> str:
     why = change.reason.value + (f": {voice.plain(change.detail)}" if change.detail else "")
-    if batch is None or not batch.is_wave or change.action is not Action.WAIT or change.reason is Reason.OPEN_INTENT:
+    if (
+        batch is None
+        or batch.delivery is not Delivery.CALLS
+        or change.action is not Action.WAIT
+        or change.reason is Reason.OPEN_INTENT
+    ):
         return why
     stage = batch.raw_status or change.reason.value  # a wave is not looked at as a whole
     words = stage if change.done is None else f"{stage}, {change.done:,} of {change.rows:,} done"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from runner.cli import voice
+from runner.job.capabilities import Content
 
 
 class Nouns(NamedTuple):
@@ -25,5 +26,5 @@ ROWS = Nouns("request", "batch", "batches")
 RECORDINGS = Nouns("recording", "wave", "waves")
 
 
-def nouns_of(*, recordings: bool) -> Nouns:
-    return RECORDINGS if recordings else ROWS
+def nouns_of(content: Content) -> Nouns:
+    return RECORDINGS if content is Content.RECORDING else ROWS

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, assert_never
 
 from runner.cli.saying import columns_of, say
+from runner.job.capabilities import Content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,8 +143,8 @@ def _to_be_told(plan: Plan) -> Sequence[str]:
 
 
 def _noun(plan: Plan) -> str:
-    kinds = {job.is_of_recordings for job in plan.jobs if job.submissions}
-    return "recording" if kinds == {True} else "request"
+    kinds = {job.content for job in plan.jobs if job.submissions}
+    return "recording" if kinds == {Content.RECORDING} else "request"
 
 
 def _batch(plan: Plan) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from runner.apply.outputs import Rewrite
 from runner.cli import voice
 from runner.cli.lines import LineView, of_change
 from runner.cli.nouns import RECORDINGS, ROWS, Nouns, nouns_of
+from runner.job.capabilities import Content
 from runner.job.recorded import Batch
 from runner.plan.change import Action, Change, JobPlan
 from runner.plan.plan import Plan
@@ -94,7 +95,7 @@ def at_most(plan: Plan) -> str:
 
 
 def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None, ids: Ids) -> JobView:
-    nouns = nouns_of(recordings=job.is_of_recordings)
+    nouns = nouns_of(job.content)
     changes = [change for change in job.changes if change.action not in (Action.KEEP, Action.WAIT)]
     lines = [of_change(change, nouns, job=job, ids=_ids(job, change, ids)) for change in changes]
     lines += [_of_batch(batch, change) for batch, change in plan.batches if batch.key in batches]
@@ -122,7 +123,7 @@ def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None, i
         counts.unknown,
         counts.needs_decision,
         counts.to_submit,
-        "recordings" if job.is_of_recordings else "requests",
+        "recordings" if job.content is Content.RECORDING else "requests",
     )
 
 
@@ -132,11 +133,11 @@ def _ids(job: JobPlan, change: Change, ids: Ids) -> Sequence[str]:
 
 
 def _of_batch(batch: Batch, change: Change) -> LineView:
-    return of_change(change, nouns_of(recordings=batch.is_wave), batch=batch)
+    return of_change(change, nouns_of(batch.content), batch=batch)
 
 
 def _equal(number: int, job: JobPlan) -> LineView:
-    if job.is_of_recordings:
+    if job.content is Content.RECORDING:
         what, why = voice.count(number, "recording"), "the same content as an earlier one, sent once"
     else:
         what, why = voice.count(number, "row"), "the same request as an earlier row, asked once"
@@ -164,7 +165,7 @@ def _summary(plan: Plan, rewrites: Sequence[Rewrite]) -> str:
 
 
 def _to_send(plan: Plan, nouns: Nouns) -> list[str]:
-    going = [job for job in plan.jobs if not job.is_held_back and nouns_of(recordings=job.is_of_recordings) is nouns]
+    going = [job for job in plan.jobs if not job.is_held_back and nouns_of(job.content) is nouns]
     submissions = [submission for job in going for submission in job.submissions]
     if not submissions:
         return []
@@ -173,7 +174,7 @@ def _to_send(plan: Plan, nouns: Nouns) -> list[str]:
 
 
 def _under_way(plan: Plan, nouns: Nouns) -> list[str]:
-    actions = [change.action for batch, change in plan.ours if nouns_of(recordings=batch.is_wave) is nouns]
+    actions = [change.action for batch, change in plan.ours if nouns_of(batch.content) is nouns]
     parts = []
     for action, verb in ((Action.WAIT, "wait for"), (Action.DEFER, "wait for"), (Action.FETCH, "fetch")):
         if number := actions.count(action):

@@ -24,6 +24,20 @@ class Search(StrEnum):
         return self is not Search.NONE
 
 
+class Content(StrEnum):
+    """What a request is made of."""
+
+    TEXT = "rows"
+    RECORDING = "recordings"
+
+
+class Delivery(StrEnum):
+    """How the requests of a batch get to the remote."""
+
+    UPLOAD = "upload"  # as a file, which the create then names
+    CALLS = "calls"  # each in a call of its own, with a receipt of its own; the batch is on our side only
+
+
 class Shown(msgspec.Struct, frozen=True):
     """What a remote was seen to show of batches we know to be ours; None: not seen yet."""
 
@@ -64,12 +78,13 @@ class Capabilities(msgspec.Struct, frozen=True):
 
     search: Search
     endpoints: tuple[str, ...]
+    content: Content = Content.TEXT
+    delivery: Delivery = Delivery.UPLOAD
     windows: Windows = Windows()
     limits: Limits = Limits()
     can_resume: bool = False  # continue-from
     knows_system_prompt: bool = False  # a batch as a whole is told the system message of its rows
     can_revoke: bool = False  # an upload can be deleted, so that a create on its way finds nothing to run
-    is_one_by_one: bool = False  # every request is a call of its own, with a receipt of its own
     is_free: bool = False  # the embedded server costs nothing and asks nothing
     settle_seconds: float = 10.0  # a new batch is in the list after this long
     visibility_seconds: float = 900.0  # an upload that is not to be seen may still come to be, so long after it

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from runner.errors import Mark
+from runner.job.capabilities import Content
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions")
 
@@ -109,6 +110,10 @@ class Job(BaseJob, frozen=True, kw_only=True, tag="rows"):
     dataset: Dataset
     prompt: Prompt
 
+    @property
+    def content(self) -> Content:
+        return Content.TEXT
+
 
 class AudioJob(BaseJob, frozen=True, kw_only=True, tag="audio"):
     """Recordings, one request each. `output` is a folder if it ends in `/`."""
@@ -120,6 +125,10 @@ class AudioJob(BaseJob, frozen=True, kw_only=True, tag="audio"):
     endpoint_id: str = ""  # where the remote runs it; empty where it has no such thing
     fields: tuple[tuple[str, str], ...] = ()  # of the form, sorted; without the file and the model
     patterns_mark: Mark = Mark("")
+
+    @property
+    def content(self) -> Content:
+        return Content.RECORDING
 
 
 AnyJob = Job | AudioJob

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from runner.job.capabilities import Shown
+from runner.job.capabilities import Content, Delivery, Shown
 from runner.job.observed import Counts, Failure, FailureKind, Origin, Phase
 
 SCHEMA = 1
@@ -79,7 +79,8 @@ class Batch(msgspec.Struct, frozen=True):
     system_prompt: str = ""
     parents: tuple[str, ...] = ()
     continued_from: str = ""  # remote id of the batch whose remainder this is
-    is_wave: bool = False  # one call for each request, kept in a journal beside its objects
+    content: Content = Content.TEXT
+    delivery: Delivery = Delivery.UPLOAD  # CALLS: what became of each is kept in a journal beside its objects
     possible_duplicates: int = 0  # calls of unknown outcome that were made again all the same
     owed: int = 0  # answers that the remote counts and never gave: asked again, they may be paid for twice
     can_be_continued: bool = True  # False once the remote refused to
@@ -140,7 +141,7 @@ class Batch(msgspec.Struct, frozen=True):
         """Given up since the remote did not show it, or a file of it, any more. It may come back."""
         was_gone = self.raw_status == GONE and not self.results  # as it was written up to release 0.1.0
         is_missed = self.missed_at is not None or was_gone
-        return self.stage is Stage.COLLECTED and is_missed and bool(self.remote_id) and not self.is_wave
+        return self.stage is Stage.COLLECTED and is_missed and bool(self.remote_id)
 
     def but(self, **changes: object) -> Batch:
         """This record with some fields changed."""

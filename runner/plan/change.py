@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from runner.errors import Mark
+from runner.job.capabilities import Content
 
 
 class Action(StrEnum):
@@ -161,7 +162,7 @@ class JobPlan(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...]
     submissions: tuple[Submission, ...] = ()
     shared_with: tuple[str, ...] = ()
-    is_of_recordings: bool = False
+    content: Content = Content.TEXT
 
     @property
     def is_blocked(self) -> bool:

@@ -207,7 +207,7 @@ def _job(
         (*changes, *blocks) or (_quiet(rows),),
         (*first, *resumed, *repeated),
         tuple(sorted(rows.shared_with)),
-        job.card.is_one_by_one,
+        job.card.content,
     )
 
 

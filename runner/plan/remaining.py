@@ -14,6 +14,7 @@ from enum import IntEnum
 
 import msgspec
 
+from runner.job.capabilities import Delivery
 from runner.job.desired import Desired
 from runner.job.observed import Origin, Phase
 from runner.job.outcomes import ENTRY_BYTES, NO_LINE, Outcome
@@ -378,7 +379,7 @@ def _as_known(row: Row, batch: Batch) -> Row:
         return Row.OPEN
     if row is Row.IN_FLIGHT and batch.stage is Stage.DEFERRED and batch.failure is not None:
         return Row.QUEUED
-    if row is Row.LOST and (batch.is_wave or batch.stage is Stage.HELD):
+    if row is Row.LOST and (batch.delivery is Delivery.CALLS or batch.stage is Stage.HELD):
         return Row.UNKNOWN
     return row
 

@@ -18,12 +18,12 @@ from msgspec.structs import replace
 from runner.clock import Clock
 from runner.errors import NotBound, Problem, RunnerError, SpecError, UsageError
 from runner.job import project
-from runner.job.capabilities import Capabilities
+from runner.job.capabilities import Capabilities, Content
 from runner.job.observed import Origin
 from runner.remotes import embedded, fireworks, fireworks_audio, openai
 from runner.remotes.transport.bindings import NO_KEY, Binding, Bindings, covers, target_of
 from runner.remotes.transport.origins import fault_in, host_of, path_in, shown, without_call
-from runner.remotes.vendor import Content, Declared, Lines, Place, Provider, Vendor, problem
+from runner.remotes.vendor import Declared, Lines, Place, Provider, Vendor, problem
 
 if TYPE_CHECKING:
     from runner.remotes.audio import AudioProvider

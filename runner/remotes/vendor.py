@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -15,7 +14,7 @@ import msgspec
 
 from runner.errors import Problem, SpecError
 from runner.job.body import BodyPlan
-from runner.job.capabilities import Capabilities
+from runner.job.capabilities import Capabilities, Content
 from runner.job.observed import Found, Observed, Origin, ResultFile
 from runner.job.project import Job
 from runner.job.project import Provider as ProviderBlock
@@ -31,13 +30,6 @@ S = TypeVar("S", bound=msgspec.Struct)
 PROJECT_CHARS = 40  # of a project's name that stand in the name of a submission
 UNSEEN = "file_not_visible"  # the code of a create that was refused since its upload is not to be seen
 NO_LIST = (404, 405, 501)  # a remote that answers so to a list has none
-
-
-class Content(Enum):
-    """What a request may be made of."""
-
-    TEXT = "rows"
-    RECORDING = "recordings"
 
 
 class Complaint(NamedTuple):

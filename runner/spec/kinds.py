@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 from pydantic import create_model
 
 from runner.fields import ENDPOINT_NAMES, GIVEN, Fields
+from runner.job.capabilities import Content
 from runner.job.project import Prompt, Provider
 from runner.remotes.registry import declared_by
 from runner.remotes.transport.origins import fault_in, without_call
-from runner.remotes.vendor import WRITTEN, Content, Declared
+from runner.remotes.vendor import WRITTEN, Declared
 from runner.spec import forms
 from runner.spec.declared import Entry, Part, part_of
 from runner.spec.model import ModelSpec, ProviderSpec

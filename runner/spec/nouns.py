@@ -10,9 +10,9 @@ from typing import Any
 from runner import formats, private
 from runner.errors import Mark
 from runner.fields import ENDPOINT_NAMES
+from runner.job.capabilities import Content
 from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, Provider
 from runner.remotes.registry import built_in_providers, declared_by
-from runner.remotes.vendor import Content
 from runner.spec import kinds
 from runner.spec.declared import Declared, Entry, check_no_template
 from runner.spec.loader import read_text

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from runner.job.capabilities import Content
 from runner.job.project import Model, Provider
 from runner.remotes.registry import declared_by
-from runner.remotes.vendor import Content
 from runner.spec import forms, kinds
 from runner.spec.declared import Entry, check_no_template
 from runner.spec.model import JobSpec

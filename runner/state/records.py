@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from runner.errors import StateError
+from runner.job.capabilities import Content, Delivery
 from runner.job.recorded import SCHEMA, Batch, JobRecord, ProjectRecord, Retry
 from runner.state.base import LOST, Document, Store
 
@@ -73,9 +74,16 @@ def _read(key: str, document: Document, kind: type[T]) -> T:
             hint="Install the newer version; this one changes nothing",
         )
     try:
-        record = msgspec.convert(document, kind)
+        record = msgspec.convert(_as_of_now(document), kind)
     except msgspec.ValidationError as error:
         raise StateError(f"the recorded state is not readable at `{key}`: {error}", hint=LOST) from error
     if key_of(record) != key:
         raise StateError(f"the recorded state is damaged: `{key}` holds `{key_of(record)}`", hint=LOST)
     return record
+
+
+def _as_of_now(document: Document) -> Document:
+    """A record as it would be written today: up to release 0.1.0 one word said that a batch is of single calls."""
+    if not document.get("is_wave"):
+        return document
+    return {**document, "content": Content.RECORDING, "delivery": Delivery.CALLS}

@@ -9,6 +9,7 @@ import pytest
 from runner.cli import lines, voice
 from runner.cli.nouns import RECORDINGS, ROWS
 from runner.errors import Mark
+from runner.job.capabilities import Content, Delivery
 from runner.job.observed import Counts, Observed, Phase
 from runner.plan import change
 from runner.plan.change import Action, Change, JobPlan, Reason
@@ -49,7 +50,14 @@ def test_how_minutes_are_written(seconds: float | None, words: str) -> None:
 
 
 def wave(raw_status: str) -> Any:
-    return batch("wave-1", ["a", "b"], is_wave=True, raw_status=raw_status, phase=Phase.RUNNING).batch
+    return batch(
+        "wave-1",
+        ["a", "b"],
+        content=Content.RECORDING,
+        delivery=Delivery.CALLS,
+        raw_status=raw_status,
+        phase=Phase.RUNNING,
+    ).batch
 
 
 @pytest.mark.parametrize("raw_status", ["sending", "waiting for answers"])

@@ -18,6 +18,7 @@ from runner.apply.session import Session
 from runner.apply.wave import Wave
 from runner.cli.main import Settings, run
 from runner.cli.opening import opened
+from runner.job.capabilities import Content, Delivery
 from runner.job.outcomes import Outcome
 from runner.job.packed import KEY_BYTES
 from runner.job.recorded import Batch, Stage
@@ -72,7 +73,8 @@ class Project:
                 sequence=1,
                 intent_at=NOW,
                 stage=Stage.SUBMITTED,
-                is_wave=True,
+                content=Content.RECORDING,
+                delivery=Delivery.CALLS,
             )
             session.records.save(batch)
             with self._journal(session, batch) as wave:

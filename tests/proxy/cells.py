@@ -34,6 +34,7 @@ from runner.cli import apply as command
 from runner.cli.main import words_of
 from runner.cli.question import Answer
 from runner.errors import RunnerError, SpecError
+from runner.job.capabilities import Content
 from runner.job.project import Provider as ProviderSpec
 from runner.job.recorded import Stage
 from runner.plan.guard import Guards
@@ -48,7 +49,7 @@ from runner.remotes.openai.provider import OpenAIProvider
 from runner.remotes.transport.credentials import Credential, Headers
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http, Settings, Timeouts
-from runner.remotes.vendor import Content, Provider
+from runner.remotes.vendor import Provider
 from runner.spec.load import load
 from runner.spec.problems import render
 from runner.state.disk import DiskStore

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from runner.job.capabilities import Search
+from runner.job.capabilities import Content, Delivery, Search
 from runner.job.project import Provider
 from runner.remotes.registry import card_of, lines_of, place_of
-from runner.remotes.vendor import Content
 
 EMBEDDED = Provider("embedded", "embedded")
 
@@ -16,7 +15,8 @@ def test_it_takes_rows_and_recordings_for_nothing() -> None:
     assert rows.price_factor == recordings.price_factor == 1.0
     assert rows.search is Search.BY_STAMP and rows.windows.accepts(24) and not rows.windows.accepts(48)
     assert (rows.limits.lines, rows.limits.size_bytes) == (50_000, 190_000_000)
-    assert recordings.is_one_by_one and not rows.is_one_by_one
+    assert (recordings.content, recordings.delivery) == (Content.RECORDING, Delivery.CALLS)
+    assert (rows.content, rows.delivery) == (Content.TEXT, Delivery.UPLOAD)
     assert max(rows.max_poll_seconds, recordings.max_poll_seconds) <= 2.0
     assert lines_of(EMBEDDED).name == "openai"
 

@@ -19,7 +19,7 @@ from runner.apply.resolve import Decision, held_batches, resolve_batches
 from runner.apply.retry import retry
 from runner.apply.session import Session
 from runner.errors import RemoteError, RunnerError, StateError
-from runner.job.capabilities import Capabilities
+from runner.job.capabilities import Capabilities, Content
 from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.project import Project
@@ -224,7 +224,7 @@ class SimulatedRemotes(Remotes):
     def __init__(self, provider: SimulatedProvider) -> None:
         self._provider = provider
 
-    def card(self, name: str) -> Capabilities:
+    def card(self, name: str, content: Content = Content.TEXT) -> Capabilities:
         return self._provider.card
 
     def origin(self, name: str) -> Origin:

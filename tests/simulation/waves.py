@@ -15,12 +15,11 @@ from runner.apply.reconcile import Result
 from runner.apply.session import Session
 from runner.apply.wave import JOURNAL
 from runner.errors import DataError, RunnerError
-from runner.job.capabilities import Capabilities
+from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Project, Provider
 from runner.plan.guard import Guards
 from runner.remotes.audio import AudioProvider
 from runner.remotes.registry import card_of
-from runner.remotes.vendor import Content
 from runner.state.journal import read_states
 from runner.state.wave import Step
 from tests.simulation import audit
@@ -178,10 +177,7 @@ class ListeningRemotes(SimulatedRemotes):
     def __init__(self, listener: SimulatedListener) -> None:
         self._listener = listener
 
-    def card(self, name: str) -> Capabilities:
-        return self._listener.card
-
-    def audio_card(self, name: str) -> Capabilities:
+    def card(self, name: str, content: Content = Content.RECORDING) -> Capabilities:
         return self._listener.card
 
     def open_audio(self, name: str) -> AudioProvider:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from runner.job.capabilities import Capabilities
+from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Provider as ProviderBlock
 from runner.remotes import fireworks_audio, openai
 from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.openai.profiles import Profile, capabilities_of
-from runner.remotes.vendor import Content, Lines, Net, Place, Provider
+from runner.remotes.vendor import Lines, Net, Place, Provider
 
 if TYPE_CHECKING:
     from runner.remotes.audio import AudioProvider

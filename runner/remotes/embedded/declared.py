@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from runner.job.capabilities import Content
 from runner.job.project import Provider
 from runner.remotes.fireworks_audio.declared import FORM
-from runner.remotes.vendor import Content, Declared
+from runner.remotes.vendor import Declared
 
 KIND = "embedded"
 DECLARED = Declared(

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from runner.job.capabilities import Capabilities
+from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Provider as ProviderBlock
 from runner.remotes.fireworks import profile as facts
 from runner.remotes.fireworks.lines import LINES
 from runner.remotes.fireworks.prices import FLOORS
 from runner.remotes.transport.origins import shown
-from runner.remotes.vendor import Content, Lines, Net, Place, Provider, problem
+from runner.remotes.vendor import Lines, Net, Place, Provider, problem
 
 if TYPE_CHECKING:
     from runner.remotes.audio import AudioProvider

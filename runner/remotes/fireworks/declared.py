@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from runner.fields import Count, Fields, Integer, Maybe, Seconds, Share, Text, Texts
+from runner.job.capabilities import Content
 from runner.job.project import ENDPOINTS, Provider
 from runner.remotes.settings import LimitFields, WindowFields
-from runner.remotes.vendor import Content, Declared
+from runner.remotes.vendor import Declared
 
 KIND = "fireworks"
 UNSPECIFIED = "PRECISION_UNSPECIFIED"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from runner.job.capabilities import Capabilities
+from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Provider as ProviderBlock
 from runner.remotes.fireworks_audio import profile as facts
-from runner.remotes.vendor import Content, Lines, Net, Place, Provider, problem
+from runner.remotes.vendor import Lines, Net, Place, Provider, problem
 
 if TYPE_CHECKING:
     from runner.remotes.audio import AudioProvider

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from runner.fields import Count, Fields, Maybe, Parallelism, Seconds, Share, Text, complaint, listed
+from runner.job.capabilities import Content
 from runner.job.project import Provider
-from runner.remotes.vendor import Complaint, Content, Declared, Form
+from runner.remotes.vendor import Complaint, Declared, Form
 
 KIND = "fireworks-audio"
 ENDPOINT_IDS = {"whisper-v3": "audio-prod", "whisper-v3-turbo": "audio-turbo"}  # by model

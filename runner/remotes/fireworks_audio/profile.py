@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from runner.job.capabilities import Capabilities, Limits, Search, Windows
+from runner.job.capabilities import Capabilities, Content, Delivery, Limits, Search, Windows
 from runner.job.project import Provider
 from runner.remotes.vendor import overridden
 
@@ -46,10 +46,11 @@ def capabilities_of(profile: Profile, *, is_free: bool = False) -> Capabilities:
     """The card: what shared code reads instead of a vendor's name. A line of `limits` is a recording."""
     return Capabilities(
         search=Search.NONE,
+        content=Content.RECORDING,
+        delivery=Delivery.CALLS,
         endpoints=(TRANSCRIPTIONS, TRANSLATIONS),
         windows=Windows(),
         limits=Limits(lines=_MOST_RECORDINGS, size_bytes=_NO_LIMIT, line_bytes=profile.max_bytes),
-        is_one_by_one=True,
         is_free=is_free,
         settle_seconds=0.0,
         defer_seconds=profile.defer_s,

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from runner.job.capabilities import Capabilities
+from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Provider as ProviderBlock
 from runner.remotes.openai.lines import LINES
 from runner.remotes.openai.prices import FLOORS
 from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
-from runner.remotes.vendor import Content, Lines, Net, Place, Provider, problem
+from runner.remotes.vendor import Lines, Net, Place, Provider, problem
 
 if TYPE_CHECKING:
     from runner.remotes.audio import AudioProvider

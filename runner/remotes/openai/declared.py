@@ -22,9 +22,10 @@ from runner.fields import (
     Texts,
     Whole,
 )
+from runner.job.capabilities import Content
 from runner.job.project import Provider
 from runner.remotes.settings import LimitFields, WindowFields
-from runner.remotes.vendor import Content, Declared
+from runner.remotes.vendor import Declared
 
 KIND = "openai"
 LOOK_ALIKES = ("groq", "deepinfra", "dashscope", "siliconflow", "doubleword", "azure")  # by profile

@@ -11,10 +11,9 @@ import pytest
 from runner.clock import FastClock
 from runner.errors import AuthFailed, SpecError, UsageError
 from runner.job import project
-from runner.job.capabilities import Search
+from runner.job.capabilities import Content, Search
 from runner.job.observed import Origin
 from runner.remotes import registry
-from runner.remotes.vendor import Content
 from tests.remotes.fireworks_audio.made import RECEIPT, SUBMITTED, provider_at, recording, spec_of
 from tests.remotes.loopback import reply, send, serving
 from tests.remotes.making import KEY
