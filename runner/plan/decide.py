@@ -69,6 +69,8 @@ def decide(batch: Batch, sight: Sight) -> Change:
     return Change(action, reason, rows=batch.rows, batches=1, batch=batch.key, detail=detail, done=done)
 
 
+# The order of the cases is the rule. What is still at home is not asked about; not being seen is never an absence; a
+# refusal of what we took back ourselves is a success; and files that are promised are waited for before any end counts.
 def _choose(batch: Batch, sight: Sight) -> tuple[Action, Reason, str]:
     match batch.stage, sight:
         case (Stage.INTENT, _):

@@ -121,7 +121,9 @@ class JobRows:
         return array("I", [i for i, state in enumerate(self.states) if state in states])
 
 
-# What the batches say about one key, as one integer: attempts, flags, and the number of the batch it is in.
+# What the batches say about one key, as one integer: attempts, flags, and the number of the batch it is in. A fold over
+# millions of keys makes one dict entry for each; an object there would cost ten times the memory and five times the
+# time. Most rows of a job share one such integer, so what a row is follows from a handful of them (`_Wanted._learned`).
 _ATTEMPTS = 0xFF
 _OK = 1 << 8
 _ERROR = 1 << 9
@@ -153,6 +155,8 @@ def fold(
 
     accepted: by provider, the other origins whose answers count as well.
     """
+    # Keys are spread evenly by their first byte: one 256th of every set lies side by side, and only that much is ever
+    # unpacked. A small project is one bucket, since 256 dicts of ten keys cost more than one of a few thousand.
     origins = {job.provider: job.origin for job in jobs}
     packed = [job.keys for job in jobs] + [entry.keys for entry in batches] + [retry.keys for retry in retries]
     edges_of = _ends if sum(map(len, packed)) <= _FEW * KEY_BYTES else bounds
@@ -202,6 +206,7 @@ class _History:
         self._retries = [(retry, edges_of(retry.keys)) for retry in retries]
 
     def bucket(self, bucket: int) -> dict[bytes, int]:
+        # In order of submission: what a later batch says of a key is said over what an earlier one did.
         newest = self._generations(bucket)
         known: dict[bytes, int] = {}
         for number, entry, is_trusted in self._batches:
@@ -209,6 +214,7 @@ class _History:
             if start == stop:
                 continue
             if not is_trusted:
+                # Another account or host answered: that is neither an answer nor a reason to pay unasked.
                 if entry.index or entry.batch.is_active:
                     _mark(known, entry, start, stop, _ELSEWHERE | (number + 1) << _BATCH_SHIFT, newest)
             elif entry.index:
@@ -266,6 +272,11 @@ def _learn(
     newest: Mapping[bytes, tuple[int, bool]],
 ) -> None:
     """Fold the outcomes of one collected batch into what is known."""
+    # The rules, strongest first. An answer holds, whatever came before or comes after, unless a retry that replaces
+    # answers opened a new epoch since. An error that was final in an older epoch is only `_PAST`: the retry asked for
+    # exactly those. A request that may be asked again counts one attempt; the flags of the attempt before (nothing
+    # finished, lost) go with it, since they speak of the last attempt only. What was not paid for counts no attempt.
+    # Lines that never came are counted over all epochs: a person's retries must not go on for ever either.
     batch = batches[number].batch
     here = (number + 1) << _BATCH_SHIFT
     entries: Iterable[tuple[bytes, int]] = _ENTRIES.iter_unpack(index)
@@ -350,6 +361,7 @@ class _Wanted:
 
     def share(self, bucket: int, number: int, owners: dict[bytes, int], jobs: Sequence[Desired]) -> None:
         """Equal requests are one request: the first job in order asks it, and within a job its first row."""
+        # Only rows that would be asked are looked at: what is settled or in flight is so for every row that is equal.
         keys, states = self._keys, self._rows.states
         for ordinal in self.ordinals[bucket]:
             if states[ordinal] not in _UNASKED:
@@ -384,6 +396,8 @@ def _as_known(row: Row, batch: Batch) -> Row:
     return row
 
 
+# The order is the rule. An answer ends all questions; what is in flight is waited for, whatever failed before; what a
+# person has to decide comes before the count of attempts, since another attempt may pay twice.
 def _row_of(state: int, job: Desired) -> Row:
     if state & _OK:
         return Row.OK

@@ -44,6 +44,7 @@ def continuations(
     for entry in reversed(parents):
         if not again:
             break
+        # All of what it left, or none: the remote asks the whole of it, whatever we would rather leave out.
         left = unanswered(entry.index) if _can_be_continued(job, entry) else b""
         if not left or len(left) > len(again) * KEY_BYTES:
             continue
