@@ -15,7 +15,6 @@ from runner.apply.session import Session
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
 from runner.job import lifecycle
 from runner.job.observed import Observed, Phase
-from runner.job.outcomes import answered
 from runner.job.packed import common, union, without
 from runner.job.recorded import Batch
 from runner.plan.change import Action
@@ -34,13 +33,16 @@ class Again:
 
 
 def look_again(session: Session) -> Again:
-    """Poll every batch that was given up, unless all of it was answered since."""
+    """Poll every batch that was given up, unless all of it was answered since.
+
+    An answer that is to be replaced is none: what replaces it may be in the very batch that was given up.
+    """
     again = Again()
     lost = [batch for batch in session.records.batches() if batch.is_lost]
     if not lost:
         return again
-    entries = session.recorded().batches
-    known = union([answered(entry.index) for entry in entries if entry.index])
+    recorded = session.recorded()
+    known = union([recorded.answers_of(entry) for entry in recorded.batches if entry.index])
     for batch in lost:
         keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
         left = without(keys, known)

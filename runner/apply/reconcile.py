@@ -38,8 +38,8 @@ from runner.job import lifecycle
 from runner.job.capabilities import Capabilities, Delivery, Shown
 from runner.job.desired import Desired
 from runner.job.observed import FailureKind, Observed, Origin, Phase
-from runner.job.outcomes import answered, settled
-from runner.job.packed import common, union, without
+from runner.job.outcomes import settled
+from runner.job.packed import common, union
 from runner.job.recorded import Batch, Left, Stage
 from runner.plan.change import Action, Reason, Submission
 from runner.plan.decide import Missing, Sight, decide
@@ -581,14 +581,12 @@ def _settled_since(session: Session, batch: Batch) -> bytes:
     recorded = session.recorded()
     held = []
     for entry in recorded.batches:
-        since = entry.batch.generation
         if not entry.index or entry.batch.origin != batch.origin:
             continue
-        if since >= batch.generation:
+        if entry.batch.generation >= batch.generation:
             held.append(settled(entry.index))
         else:
-            replaced = union([one.keys for one in recorded.retries if one.replaces and one.generation > since])
-            held.append(without(answered(entry.index), replaced))
+            held.append(recorded.answers_of(entry))
     return union(held)
 
 

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from runner.job.capabilities import Shown
 from runner.job.desired import Desired
-from runner.job.packed import common, keys_of, union
+from runner.job.outcomes import answered
+from runner.job.packed import common, keys_of, union, without
 from runner.job.recorded import REMOTE, Batch, JobRecord
 from runner.plan import adoption, batches, guard, repay, resume
 from runner.plan.change import MOST_NAMED, Action, Change, Counts, JobPlan, Reason, Submission
@@ -33,6 +34,12 @@ class Recorded(msgspec.Struct, frozen=True):
     left: Sequence[LeftRows] = ()
     shown: Mapping[str, Shown] = {}  # by origin
     flawed: Mapping[str, Keys] = {}  # by address of a job whose answers have to be good: those that are none
+
+    def answers_of(self, entry: BatchRows) -> Keys:
+        """The keys that a batch has answered, but for those that a person decided since to have answered anew."""
+        since = entry.batch.generation
+        replaced = union([one.keys for one in self.retries if one.replaces and one.generation > since])
+        return without(answered(entry.index), replaced)
 
 
 class Plan(msgspec.Struct, frozen=True):

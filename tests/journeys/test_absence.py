@@ -111,6 +111,20 @@ def test_given_up_and_found_again_its_answers_count(remote: LookAlike, start: St
     assert len(remote.created) == 1
 
 
+def test_what_is_to_replace_answers_is_looked_for_too(remote: LookAlike, start: Start) -> None:
+    """Its rows have answers, which a person does not want any more: that is no reason to leave it alone."""
+    lab = start(QUICK)
+    lab.apply("-y")
+    lab.run("retry", "answers", "--replace")
+    remote.on["GET /batches/batch_2"] = remote.refuse(404)
+    lab.apply("-y", "--wait", "60s", "--confirm-repay", code=5)
+    lab.apply("-y", code=5)
+    remote.on.clear()
+    lab.apply("-y")
+    assert answers(lab) == ["from batch_2"] * 2
+    assert len(remote.created) == 2
+
+
 def test_given_up_and_running_again_it_is_waited_for(remote: LookAlike, start: Start) -> None:
     lab = start(QUICK)
     lost(remote, lab)
