@@ -16,8 +16,8 @@ from runner.apply.sizes import largest_results
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError, RunnerError
 from runner.job import lifecycle
 from runner.job.observed import Failure, FailureKind, Observed, Phase, ResultFile
-from runner.job.outcomes import NO_LINE, Outcome, place
-from runner.job.packed import KEY_BYTES
+from runner.job.outcomes import NO_LINE, Outcome, place, with_a_line
+from runner.job.packed import KEY_BYTES, without
 from runner.job.recorded import GONE, Batch, ResultObject, Stage, Tally
 from runner.results import index, parse
 from runner.results.lines import RawLines
@@ -42,7 +42,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
     if seen.is_refusal:
         return _refused(session, batch, seen, keys)
     now = session.time_at(session.remote_of(batch))  # of the look, whatever the files themselves are dated
-    is_short, index_before = False, b""
+    is_short, before = False, None
     for again in range(DOWNLOADS):
         had = _download(session, batch, seen, in_one_go=again > 0, takes_what_is_left=takes_what_is_left)
         is_all = len(had) == len(seen.result_files)
@@ -52,7 +52,8 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         lacks = _lacks(report, seen, batch.rows, [file for _, file in had]) if may_lack else 0
         if _is_whole(report) and not lacks:
             break
-        is_the_same, index_before = report.index == index_before, report.index
+        came = report.index, _files(had)
+        is_the_same, before = came == before, came
     else:
         if not is_the_same:
             raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
@@ -66,7 +67,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         session.reporter.warn(
             f"{batch.owner}: the remote no longer has every file of `{batch.remote_id}`: {what} is gone"
         )
-    results = tuple(ResultObject(file.name, file.stat().st_size) for _, file in had)
+    results = _files(had)
     _tell(session, batch, report)
     gives_up = not is_all or (bool(report.missing) and not seen.results_are_final)
     if gives_up and is_all:
@@ -83,7 +84,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
 
 
 def mend_all(session: Session) -> int:
-    """Fetch once more, once in a command, what was short when a person was asked to decide; how many are whole now."""
+    """Fetch once more, once in a command, what was short when a person was asked to decide; of how many more came."""
     mended = 0
     for batch in session.records.batches():
         if batch.short_since is None or batch.stage is not Stage.COLLECTED or batch.key in session.fetched_again:
@@ -95,26 +96,56 @@ def mend_all(session: Session) -> int:
 
 
 def _mend(session: Session, batch: Batch) -> bool:
+    """Take files that are whole by now, or that have come short twice in the same way and yet say more than before."""
     seen = session.remote_of(batch).look(batch.remote_id)
     if not seen.phase.has_ended or not seen.result_files:
         return False
-    before = b""
+    keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    # Beside those that are there: what is on record speaks of them
+    prefix = "" if any(one.name.startswith(AGAIN) for one in batch.results) else AGAIN
+    before = None
     for _ in range(DOWNLOADS):
-        # Beside those that are there: what is on record speaks of them
-        had = _download(session, batch, seen, in_one_go=True, prefix=AGAIN)
-        report = _indexed(had, session.objects.read(f"{batch.key}/keys", batch.keys_sha256), _ended(seen))
-        lacks = _lacks(report, seen, batch.rows, [file for _, file in had])
-        if len(had) == len(seen.result_files) and _is_whole(report) and not lacks:
-            results = tuple(ResultObject(file.name, file.stat().st_size) for _, file in had)
-            record(session, batch.but(short_since=None), seen, results, report.index, tally_of(report))
+        had = _download(session, batch, seen, in_one_go=True, prefix=prefix)
+        report = _indexed(had, keys, _ended(seen))
+        if _is_whole(report) and not _lacks(report, seen, batch.rows, [file for _, file in had]):
+            _record_anew(session, batch.but(short_since=None), seen, had, report)
             session.reporter.step(f"{batch.owner}: the files of `{batch.remote_id}` are whole now: {report.ok:,} ok")
             return True
-        for _, file in had:
-            file.unlink()
-        if report.index == before:
-            break  # what is short twice in the same way is so at the remote
-        before = report.index
+        came = report.index, _files(had)
+        if came == before:  # so it is at the remote
+            known = with_a_line(session.objects.read(f"{batch.key}/index", batch.index_sha256))
+            told = with_a_line(report.index)
+            if len(told) > len(known) and not without(known, told):
+                _record_anew(session, batch, seen, had, _indexed(had, keys, Phase.CANCELLED))
+                rows = f"{len(told) // KEY_BYTES:,} of {batch.rows:,}"
+                session.reporter.step(f"{batch.owner}: the files of `{batch.remote_id}` hold {rows} rows now")
+                return True
+            break
+        before = came
+    for _, file in had:
+        file.unlink()
     return False
+
+
+def _record_anew(
+    session: Session,
+    batch: Batch,
+    seen: Observed,
+    had: list[tuple[ResultFile, Path]],
+    report: index.IndexReport,
+) -> None:
+    """Record other outcomes of a batch that was brought home before.
+
+    In between it is in flight again: what its record says of an index is true of none that is written now, and a
+    command that dies between the two leaves a batch that is fetched once more.
+    """
+    there = lifecycle.found_again(batch, seen, session.time_at(session.remote_of(batch)))
+    session.records.save(there)
+    record(session, there, seen, _files(had), report.index, tally_of(report))
+
+
+def _files(had: list[tuple[ResultFile, Path]]) -> tuple[ResultObject, ...]:
+    return tuple(ResultObject(file.name, file.stat().st_size) for _, file in had)
 
 
 def _indexed(had: list[tuple[ResultFile, Path]], keys: bytes, ended: Phase) -> index.IndexReport:

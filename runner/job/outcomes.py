@@ -91,6 +91,11 @@ def unanswered(index: bytes) -> bytes:
     return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 != Outcome.OK])
 
 
+def with_a_line(index: bytes) -> bytes:
+    """The keys of an index that some result file says something about, packed, in its order."""
+    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value & NO_LINE != NO_LINE])
+
+
 def entries(index: bytes) -> list[Entry]:
     """A whole index unpacked: for tests and small answers only."""
     return [Entry(key, Outcome((v := place(value))[0]), v[1], v[2]) for key, value in _ENTRY.iter_unpack(index)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ import pytest
 from runner.state.disk import DiskStore
 from tests.journeys.lab import Lab
 from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike
+from tests.journeys.rounds import killed
 from tests.remotes.loopback import Request, serving
 
 
@@ -78,13 +80,72 @@ def test_one_that_stays_cut_needs_a_decision_and_its_answers_are_in_the_file(tmp
     assert len(remote.sent) == 1
 
 
-def test_what_a_person_decided_is_fetched_once_more_before_it_is_paid_for(tmp_path: Path, remote: LookAlike) -> None:
-    shorten(remote)
-    lab = project(tmp_path, remote)
+def needs_a_decision(root: Path, remote: LookAlike, **how: bool) -> Lab:
+    """A project whose batch came short for so long that a person is asked."""
+    shorten(remote, **how)
+    lab = project(root, remote)
     lab.apply("--no-wait", code=3)
     lab.apply("--no-wait", code=3)
     _age(lab.root, timedelta(hours=1))
     lab.apply(code=5)
+    return lab
+
+
+def test_what_more_there_is_of_a_file_that_stays_short_comes_home(tmp_path: Path, remote: LookAlike) -> None:
+    lab = needs_a_decision(tmp_path, remote)
+    for rows in (6, 7):
+
+        def served(request: Request, rows: int = rows) -> bytes:
+            return remote.reply(200, b"".join(remote.files["batch_1-output"].splitlines(keepends=True)[:rows]))
+
+        remote.on["GET /files/batch_1-output/content"] = served
+        done = lab.apply(code=5)
+        assert f"hold {rows} of 8 rows now" in done.stderr
+        assert states(lab) == {"ok": rows, "needs_decision": 8 - rows}
+    shorten(remote)
+    lab.apply(code=5)
+    assert states(lab) == {"ok": 7, "needs_decision": 1}, "what is here stays"
+    remote.on.clear()
+    lab.apply()
+    assert states(lab) == {"ok": 8}
+    assert len(remote.sent) == 1
+
+
+def test_a_file_that_breaks_inside_its_first_line_is_fetched_again(tmp_path: Path, remote: LookAlike) -> None:
+    """Nothing of it can be read, each time; that it breaks at other bytes says that there is more."""
+    breaks = iter(range(10, 100))
+
+    def served(request: Request) -> bytes:
+        return remote.reply(200, remote.files["batch_1-output"][: next(breaks)])
+
+    remote.on["GET /files/batch_1-output/content"] = served
+    lab = project(tmp_path, remote)
+    done = lab.apply("--wait", "1s", code=3)
+    assert "in different places" in done.stderr
+    remote.on.clear()
+    lab.apply()
+    assert states(lab) == {"ok": 8}
+
+
+@pytest.mark.parametrize("boundary", ["rename index", "renamed index", "after write batch"])
+def test_a_command_that_dies_while_it_mends_leaves_a_state_that_goes_on(
+    tmp_path: Path, remote: LookAlike, boundary: str
+) -> None:
+    lab = needs_a_decision(tmp_path, remote)
+    remote.on.clear()
+    spare = Lab(tmp_path / "spare", remote)  # type: ignore[arg-type]
+    shutil.copytree(lab.root, spare.root)
+    crossed = killed(spare, 0).crossed
+    assert boundary in crossed, crossed
+    assert killed(lab, crossed.index(boundary) + 1).is_dead
+    assert lab.run("status", "specs/", code=None).returncode != 1, "what is on record can be read"
+    lab.apply()
+    assert states(lab) == {"ok": 8}
+    assert len(remote.sent) == 1
+
+
+def test_what_a_person_decided_is_fetched_once_more_before_it_is_paid_for(tmp_path: Path, remote: LookAlike) -> None:
+    lab = needs_a_decision(tmp_path, remote)
     assert "5 requests will be asked again, 5 of them maybe twice" in lab.run("retry", "answers").stdout
     remote.on.clear()
     lab.apply()
