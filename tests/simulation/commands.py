@@ -129,6 +129,7 @@ class Commands:
         for made in remote.batches:
             if made.id not in self._world.recorded:
                 made.hidden.clear()  # only what was told to be there is hidden, else a list shows it in time
+                made.is_unheard = bool(remote.habits.blind)  # whatever the remote answered
         for batch in SimulatedRecords(applier.store).batches() if remote.habits.blind else ():
             if batch.stage is Stage.INTENT:
                 packed = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)

@@ -10,6 +10,7 @@ from runner.apply.session import Session
 from runner.plan.remaining import UNDER_WAY, Row
 from tests.simulation.history import Applier, History, lines_in
 from tests.simulation.memory import SimulatedRecords
+from tests.simulation.remote import Verdict
 from tests.simulation.rows import JobSpec
 
 _SETTLED = (Row.OK, Row.ERROR)
@@ -54,12 +55,23 @@ def _note(history: History, applier: Applier, key: bytes, state: int) -> None:
     if before is not None and before[1] != state and history.is_tame:
         since, was = before
         is_asked = history.asked_since(key, since, replaces=was == Row.OK)
-        if not is_asked and not history.forgotten_since(since, applier.name):
+        is_late = (was, state) == (Row.ERROR, Row.OK) and _could_not_be_had(history, key, since)
+        if not is_asked and not is_late and not history.forgotten_since(since, applier.name):
             history.blame(f"changed: {key.hex()[:4]} was {Row(was).name}, is {Row(state).name}")
     if state in _SETTLED:
         history.outcomes[applier.name, key] = history.world.seconds, state
     elif before is not None:
         del history.outcomes[applier.name, key]
+
+
+def _could_not_be_had(history: History, key: bytes, since: float) -> bool:
+    """Whether a batch had answered it that was given up or cut before then, as nothing showed it, or not its line.
+
+    What was asked instead may be refused; the answer comes home all the same when it can be had.
+    """
+    made = history.remote.batches if history.remote else ()
+    gave = [one for one in made if one.verdict(key) is Verdict.OK and one.created_at <= since]
+    return any(key in one.cut_keys or one.is_hidden(one.created_at, since) for one in gave)
 
 
 def _known(history: History, applier: Applier, key: bytes) -> int:
