@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -9,16 +10,20 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-LONGEST_LOOK = 60.0  # seconds that a command which only looks spends on one round of polls, or on one search
+# Seconds that a command which only looks spends on one round of polls, or on one search; that one which makes a single
+# pass spends on trying a call again.
+LONGEST_LOOK = 60.0
 
 
 class Clock(Protocol):
     """Wall time (aware, UTC) for records, monotonic seconds for waiting.
 
     until: the monotonic second at which the command's time is over, as `--wait` says; None where it has no bound.
+    retry_seconds: how long one call may be tried again, at most.
     """
 
     until: float | None
+    retry_seconds: float
 
     def now(self) -> datetime: ...
     def monotonic(self) -> float: ...
@@ -30,6 +35,7 @@ class RealClock:
 
     def __init__(self, stop: threading.Event | None = None) -> None:
         self.until: float | None = None
+        self.retry_seconds = math.inf
         self._stop = stop or threading.Event()
 
     def now(self) -> datetime:
@@ -47,6 +53,7 @@ class FastClock:
 
     def __init__(self, start: datetime = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)) -> None:
         self.until: float | None = None
+        self.retry_seconds = math.inf
         self._now = start
         self._elapsed = 0.0
 

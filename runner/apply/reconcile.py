@@ -5,6 +5,7 @@ A pass holds the project's lock; waiting between passes does not. Each pass read
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from runner.apply.reporter import progress_of
 from runner.apply.session import Session
 from runner.apply.settle import settle_all
 from runner.apply.submission import as_met
+from runner.clock import LONGEST_LOOK
 from runner.errors import (
     OF_OUR_MEMORY,
     BlockedError,
@@ -92,6 +94,7 @@ def apply(
     """Reconcile until everything is settled, blocked, or `wait_seconds` are over (None: no bound, 0: one pass)."""
     started = session.clock.monotonic()
     session.clock.until = started + wait_seconds if wait_seconds else None
+    session.clock.retry_seconds = LONGEST_LOOK if wait_seconds == 0 else math.inf
     result: Result | None = None
     pause = 0.0
     while True:
@@ -272,6 +275,8 @@ def _observe(session: Session, refusal: Refusal) -> Polled:
     recover.count_overlaps(session, looks)
     for batch in batches:
         if (sight := looks.sights.get(batch.key)) is not None:
+            if isinstance(sight, Observed):
+                session.seen_at[batch.key] = session.clock.now()
             current = session.records.batch(batch.key) or batch
             if current.is_active and getattr(sight, "remote_id", current.remote_id) == current.remote_id:
                 try:
@@ -401,18 +406,24 @@ def _pay(
         result.purse.declined = True
         return polled, unsearched
     on_their_way = []
+    is_unanswered = False  # the last create: with the command's time over too, the others need not take as long
     for submission in going:
-        if session.stop.is_set():
+        if session.stop.is_set() or (is_unanswered and _is_over(session)):
             break
         if submission.address in result.stopped:
             continue
         batch = _submit(session, result, submission)
+        is_unanswered = batch is not None and batch.stage is Stage.INTENT
         if batch is not None and batch.stage in (Stage.SUBMITTED, Stage.DEFERRED):
             result.purse.begun(batch, amount_of(_job_of(session, submission), submission.ordinals))
             result.submitted += batch.rows
             on_their_way.append((submission, batch))
     result.plan = sent(plan, on_their_way)
     return polled, unsearched
+
+
+def _is_over(session: Session) -> bool:
+    return session.clock.until is not None and session.clock.monotonic() >= session.clock.until
 
 
 def _rests(session: Session, submission: Submission) -> bool:
@@ -484,7 +495,9 @@ def _adopted(session: Session, plan: Plan) -> tuple[int, list[StepError], set[st
         except RunnerError as error:
             jobs = [address for address, provider in providers.items() if provider == name]
             if isinstance(error, RateLimited):
-                session.reporter.warn(f"{', '.join(jobs)}: not sent yet: {error.message}")
+                if name not in session.told_limits:
+                    session.reporter.warn(f"{', '.join(jobs)}: not sent yet: {error.message}")
+                session.told_limits.add(name)
                 is_limited.update(jobs)
             else:
                 errors += [StepError(error, address) for address in jobs]
@@ -611,4 +624,5 @@ def _waited_for(plan: Plan) -> list[Batch]:
 
 def _show(session: Session, plan: Plan) -> None:
     overdue = {batch.key for batch, change in plan.batches if change.reason is Reason.OVERDUE}
-    session.reporter.progress(progress_of([session.live.get(b.key, b) for b in _waited_for(plan)], overdue))
+    waited_for = [session.live.get(batch.key, batch) for batch in _waited_for(plan)]
+    session.reporter.progress(progress_of(waited_for, session.seen_at, overdue))

@@ -78,7 +78,7 @@ class Round:
                     one.result()
                 if self._clock.monotonic() - told_at >= TELL_SECONDS:
                     told_at = self._clock.monotonic()
-                    self._session.reporter.progress(progress_of([self._wave.as_seen()]))
+                    self._session.reporter.progress(progress_of([self._wave.as_seen()], self._session.seen_at))
 
     def _tasks(self) -> Iterator[tuple[Callable[[int], None], int]]:
         """Looks that are due and recordings to send, in turns, so that neither waits for all of the other."""
@@ -153,6 +153,7 @@ class Round:
         else:
             self._journal.append(Entry(number, Step.RECEIPT, receipt.remote_id, receipt.account))
             self._unsent = 0
+            self._note_seen()
             with self._lock:
                 self._schedule.again(number, self._clock.monotonic(), self._rules)
 
@@ -183,6 +184,7 @@ class Round:
             self._look_again(number)
         else:
             self._blind = 0
+            self._note_seen()
             self._heard(number, receipt, heard)
 
     def _heard(self, number: int, receipt: Receipt, heard: Heard) -> None:
@@ -208,6 +210,9 @@ class Round:
             self._schedule.drop(number)
             self.held.append(number)
             self.unseen = "the remote no longer knows it"
+
+    def _note_seen(self) -> None:
+        self._session.seen_at[self._wave.batch.key] = self._clock.now()
 
     def time(self) -> datetime:
         """What time it is at the remote, as far as it tells: our own clock may be put right between two commands."""

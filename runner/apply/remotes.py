@@ -14,6 +14,7 @@ from runner.job.project import Project
 from runner.job.project import Provider as ProviderSpec
 from runner.remotes import registry
 from runner.remotes.audio import AudioProvider
+from runner.remotes.transport.waits import Listener, Waits
 from runner.remotes.vendor import Lines, Provider
 from runner.server import embedded
 
@@ -25,6 +26,7 @@ class Remotes:
     """Cards and origins without any call; providers on demand.
 
     may_start: whether the embedded server may be started. `plan` and `status` only talk to one that lives.
+    listener: is told of remotes that keep us waiting.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Remotes:
         rng: random.Random,
         may_start: bool,
         read_only: bool = False,
+        listener: Listener | None = None,
     ) -> None:
         self._project = project
         self._environ = environ
@@ -44,6 +47,7 @@ class Remotes:
         self._may_start = may_start
         self.bindings = registry.bindings_of(environ, project.root)
         self._read_only = read_only or environ.get("RUNNER_READONLY", "") not in ("", "0")
+        self._waits = Waits(clock, listener)
         self._open: dict[str, Provider] = {}
         self._open_audio: dict[str, AudioProvider] = {}
         self._server: embedded.Running | None = None
@@ -120,6 +124,7 @@ class Remotes:
             origin=origin,
             bindings=self.bindings,
             read_only=self._read_only,
+            waits=self._waits,
             clock=self._clock,
             rng=self._rng,
         )
@@ -135,6 +140,7 @@ class Remotes:
             origin=origin,
             bindings=self.bindings,
             read_only=self._read_only,
+            waits=self._waits,
             clock=self._clock,
             rng=self._rng,
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from runner.errors import RemoteError
 from runner.job.capabilities import Delivery
 from runner.job.observed import Phase
 from runner.job.recorded import Batch
+from runner.remotes.transport.waits import Listener
 
 OVERDUE = "overdue"
 
@@ -23,9 +25,10 @@ class Progress:
     done: int
     total: int
     since: datetime | None = None  # when the first of its batches was submitted
+    seen_at: datetime | None = None  # when its remote last spoke of all of them, to this command; None: not yet
 
 
-class Reporter(Protocol):
+class Reporter(Listener, Protocol):
     def step(self, text: str) -> None:
         """Something was done: one short line."""
         ...
@@ -51,9 +54,20 @@ class Silent:
     def progress(self, jobs: Sequence[Progress]) -> None:
         pass
 
+    def silent(self, since: Mapping[str, float]) -> None:
+        pass
 
-def progress_of(batches: Sequence[Batch], overdue: Collection[str] = ()) -> list[Progress]:
-    """The running jobs among batches in flight, by owner. overdue: keys of batches whose window is over."""
+    def retried(self, who: str, error: RemoteError, wait_seconds: float, number: int, most: int) -> None:
+        pass
+
+
+def progress_of(
+    batches: Sequence[Batch], seen_at: Mapping[str, datetime], overdue: Collection[str] = ()
+) -> list[Progress]:
+    """The running jobs among batches in flight, by owner.
+
+    seen_at: by batch key, when this command last heard of it. overdue: keys of batches whose window is over.
+    """
     jobs: dict[str, list[Batch]] = {}
     for batch in batches:
         jobs.setdefault(batch.owner, []).append(batch)
@@ -64,6 +78,7 @@ def progress_of(batches: Sequence[Batch], overdue: Collection[str] = ()) -> list
             sum(b.counts.completed + b.counts.failed for b in mine),
             sum(b.rows for b in mine),
             min((b.submitted_at for b in mine if b.submitted_at), default=None),
+            min(seen_at[b.key] for b in mine) if all(b.key in seen_at for b in mine) else None,
         )
         for address, mine in sorted(jobs.items())
     ]

@@ -67,9 +67,11 @@ class Session:
     out_of_money: dict[str, StepError] = field(default_factory=dict)  # jobs nothing more is sent of, by address
     fetched_again: set[str] = field(default_factory=set)  # batches whose files were short, by key
     told_refusals: set[str] = field(default_factory=set)  # jobs whose refused batches were spoken of
+    told_limits: set[str] = field(default_factory=set)  # providers whose "later" to a search was spoken of
     drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by batch
     left_alone: set[str] = field(default_factory=set)  # remote ids of batches of ours that a search found unneeded
     live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
+    seen_at: dict[str, datetime] = field(default_factory=dict)  # when its remote last told of a batch, by our clock
     parallelism: int | None = None  # calls at once, where each request is a call of its own
     pool: Callable[[int], Executor] = threads
     journal: Callable[[Path, Path, int], Journal] = DiskJournal  # of a wave: its file, that of its answers, recordings

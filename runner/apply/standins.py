@@ -14,6 +14,7 @@ from runner.job.project import Project
 from runner.job.project import Provider as ProviderSpec
 from runner.remotes import registry
 from runner.remotes.audio import AudioProvider
+from runner.remotes.transport.waits import Listener
 from runner.remotes.vendor import Provider
 from runner.server import embedded
 
@@ -28,10 +29,17 @@ class StandIns(Remotes):
     """
 
     def __init__(
-        self, project: Project, *, environ: Mapping[str, str], clock: Clock, rng: random.Random, folder: Path
+        self,
+        project: Project,
+        *,
+        environ: Mapping[str, str],
+        clock: Clock,
+        rng: random.Random,
+        folder: Path,
+        listener: Listener | None = None,
     ) -> None:
         free = {name: value for name, value in environ.items() if name != "RUNNER_READONLY"}
-        super().__init__(project, environ=free, clock=clock, rng=rng, may_start=False)
+        super().__init__(project, environ=free, clock=clock, rng=rng, may_start=False, listener=listener)
         self._folder = folder
 
     def refusal(self, name: str) -> None:

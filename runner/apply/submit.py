@@ -221,6 +221,7 @@ def _receipt(session: Session, provider: Provider, batch: Batch, seen: Observed)
     if current is not None and current.remote_id not in ("", seen.remote_id):
         return current  # by somebody who holds no lock: what is on record stays, and ours is found as its twin
     submitted = lifecycle.submitted(batch, seen, session.clock.now())
+    session.seen_at[batch.key] = session.clock.now()
     session.records.save(submitted)
     if provider.card.search is not Search.BY_NAME:
         session.note_shown(batch.origin, adoption.learned_of_receipt(session.shown(batch.origin), submitted, seen))

@@ -28,14 +28,15 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
     that are on their way cannot be stopped: those without an answer are held, those not sent yet are free again.
     """
     from runner.apply.cancel import cancel_all
-    from runner.apply.reporter import Silent
     from runner.cli.opening import opened
+    from runner.cli.progress import aside
+    from runner.clock import RealClock
     from runner.errors import RunnerError, UsageError
     from runner.job.address import matches
     from runner.state.lock import project_lock
 
     with (
-        opened(ctx.obj, paths or ("specs",), Silent(), writes=True) as session,
+        opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=True) as session,
         project_lock(session.home.folder, command=f"runner cancel {address}", now=session.clock.now()),
     ):
         meant = [batch for batch in session.records.batches() if batch.is_active and matches(batch.owner, address)]

@@ -34,16 +34,17 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], lineage: b
     """
     from runner.apply.fetch import fetch, jobs_meant
     from runner.apply.rawfolder import RawFile, folder_at, safe
-    from runner.apply.reporter import Silent
     from runner.cli import voice
     from runner.cli.opening import opened
+    from runner.cli.progress import aside
+    from runner.clock import RealClock
 
     def tell(file: RawFile) -> None:
         kind = "" if file.kind == "output" else f"  {file.kind}s"
         say(f"{wanted}/{file.path}  {voice.count(file.rows, 'line')}, {voice.size(file.size_bytes)}{kind}")
 
     wanted = (to or f"{safe(address)}-files").rstrip("/")
-    with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
+    with opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=False) as session:
         jobs_meant(session, address)
         folder = folder_at(ctx.obj.root, wanted, address, is_lineage=lineage, now=session.clock.now())
         with voice.patience(f"Fetching the files of `{address}`"):

@@ -56,7 +56,13 @@ def opened(
     stop = stop or threading.Event()
     clock = RealClock(stop)
     remotes = Remotes(
-        project, environ=os.environ, clock=clock, rng=random.SystemRandom(), may_start=writes, read_only=not writes
+        project,
+        environ=os.environ,
+        clock=clock,
+        rng=random.SystemRandom(),
+        may_start=writes,
+        read_only=not writes,
+        listener=reporter,
     )
     store = DiskStore(home.state) if writes else OverlayStore(view(home.state))
     scratch = contextlib.ExitStack()
@@ -135,8 +141,16 @@ def rehearsing(
     clock = RealClock(stop)
     with shadow_of(real, command=command, now=clock.now(), wait_seconds=lock_seconds) as shadow:
         rng = random.SystemRandom()
-        remotes = StandIns(project, environ=os.environ, clock=clock, rng=rng, folder=shadow.server)
-        real_remotes = Remotes(project, environ=os.environ, clock=clock, rng=rng, may_start=False, read_only=True)
+        remotes = StandIns(project, environ=os.environ, clock=clock, rng=rng, folder=shadow.server, listener=reporter)
+        real_remotes = Remotes(
+            project,
+            environ=os.environ,
+            clock=clock,
+            rng=rng,
+            may_start=False,
+            read_only=True,
+            listener=reporter,
+        )
         try:
             digests = Digests(FileMemo(real.memo / "digests"))
             compiled = compile_all(project, remotes, real.memo / "compiled", keeps=False, digests=digests)

@@ -37,15 +37,16 @@ def command(
     import msgspec
 
     from runner.apply.preview import preview
-    from runner.apply.reporter import Silent
     from runner.cli import views, voice
     from runner.cli.opening import opened
+    from runner.cli.progress import aside
     from runner.cli.question import is_asked
     from runner.cli.rows import ids_in
     from runner.cli.suggest import with_paths
+    from runner.clock import RealClock
     from runner.plan.change import Action
 
-    with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
+    with opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=False) as session:
         addresses = [job.address for job in session.desired]
         guards = for_project(guards, session.project, addresses, is_asked=is_asked(yes=False))
         seen = preview(session, guards, offline=offline)

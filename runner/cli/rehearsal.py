@@ -81,6 +81,8 @@ class _Progress:
     def __init__(self, terminal: Watcher) -> None:
         self.warn = terminal.warn
         self.progress = terminal.progress
+        self.silent = terminal.silent
+        self.retried = terminal.retried
 
     def step(self, text: str) -> None:
         pass

@@ -73,21 +73,22 @@ def command(
     Held is what was sent and not answered, or what the remote does not know any more. Without --row all of them are
     meant. The next `runner apply` does as decided. Exits 5 when it lists any.
     """
-    from runner.apply.reporter import Silent
     from runner.apply.resolve import held, held_batches, resolve, resolve_batches
     from runner.cli.opening import opened
+    from runner.cli.progress import aside
+    from runner.clock import RealClock
     from runner.state.lock import project_lock
 
     decision = _decision(remote_id, account, look=look, clear=clear, resubmit=resubmit)
     given = paths or ("specs",)
     if decision is None:
-        with opened(ctx.obj, given, Silent(), writes=False) as session:
+        with opened(ctx.obj, given, aside(RealClock()), writes=False) as session:
             batches = [one for one in held_batches(session, address) if not rows or one.key in rows]
             found: list[Held | Batch] = [*_meant(held(session, address), rows), *batches]
         _list(address, found, form)
         return BLOCKED if found else 0
     with (
-        opened(ctx.obj, given, Silent(), writes=True) as session,
+        opened(ctx.obj, given, aside(RealClock()), writes=True) as session,
         project_lock(session.home.folder, command=f"runner state resolve {address}", now=session.clock.now()),
     ):
         batches = held_batches(session, address)

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from runner.cli.options import option
 from runner.cli.saying import say
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runner.job.recorded import Batch
 
 
 @click.command("status")
@@ -25,16 +18,16 @@ def command(ctx: click.Context, paths: tuple[str, ...], form: str, offline: bool
     import msgspec
 
     from runner.apply.refresh import look
-    from runner.apply.reporter import Silent
-    from runner.cli import standing, voice
+    from runner.cli import standing
     from runner.cli.opening import opened
-    from runner.clock import LONGEST_LOOK, hurried
+    from runner.cli.progress import aside
+    from runner.clock import LONGEST_LOOK, RealClock, hurried
     from runner.plan.plan import make
 
-    with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
+    with opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=False) as session:
         recorded = session.recorded()
         active = [entry.batch for entry in recorded.batches if entry.batch.is_active]
-        with voice.patience(f"Asking {_remotes_of(active)}"), hurried(session.clock, LONGEST_LOOK):
+        with hurried(session.clock, LONGEST_LOOK):
             sights = {} if offline else look(session, active).sights
         plan = make(session.desired, recorded, sights, paths=session.project.paths)
         view = standing.of_plan(plan, session.records.jobs(), standing.asked_in(session.records), sights)
@@ -43,7 +36,3 @@ def command(ctx: click.Context, paths: tuple[str, ...], form: str, offline: bool
     else:
         say(standing.text_of(view))
     return 0
-
-
-def _remotes_of(batches: Sequence[Batch]) -> str:
-    return ", ".join(sorted({f"`{batch.origin.provider}` at {batch.origin.host}" for batch in batches}))

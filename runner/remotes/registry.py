@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from runner.remotes.transport.credentials import Credential
     from runner.remotes.transport.gate import Gate
     from runner.remotes.transport.http import Http, Transport
+    from runner.remotes.transport.waits import Waits
 
 VENDORS: Mapping[str, Vendor] = {
     vendor.kind: vendor for vendor in (embedded.VENDOR, openai.VENDOR, fireworks.VENDOR, fireworks_audio.VENDOR)
@@ -47,6 +48,7 @@ class Machine(TypedDict):
     origin: NotRequired[Origin | None]
     bindings: NotRequired[Bindings | None]
     read_only: NotRequired[bool]
+    waits: NotRequired[Waits | None]
     transport: NotRequired[Transport | None]
 
 
@@ -186,7 +188,7 @@ class _Net:
     """Implements `remotes.vendor.Net` for one provider.
 
     base_url, token, origin: given for a server of our own, and to speak another remote's dialect to it. A token
-    replaces the provider's own key, which then is not even looked up.
+    replaces the provider's own key, which then is not even looked up. waits: who hears of calls that take their time.
     """
 
     def __init__(
@@ -199,6 +201,7 @@ class _Net:
         origin: Origin | None = None,
         bindings: Bindings | None = None,
         read_only: bool = False,
+        waits: Waits | None = None,
         clock: Clock,
         rng: random.Random,
         transport: Transport | None = None,
@@ -217,6 +220,7 @@ class _Net:
         self._secrets = _Secrets(provider, environ, token, bindings)
         self._is_given = token is not None
         self._read_only = read_only
+        self._waits = waits
         self._rng = rng
         self._transport = transport
 
@@ -249,7 +253,9 @@ class _Net:
             clock=self.clock,
             rng=self._rng,
             transport=self._transport,
-            settings=Settings(network=Network(self._environ), read_only=self._read_only, query=query or {}),
+            settings=Settings(
+                network=Network(self._environ), read_only=self._read_only, waits=self._waits, query=query or {}
+            ),
         )
 
     def gate(self, http: Http, hosts: Sequence[str]) -> Gate:

@@ -79,6 +79,7 @@ class Hurried:
 
     def __init__(self, stop: threading.Event) -> None:
         self.until: float | None = None
+        self.retry_seconds = float("inf")
         self._stop = stop
         self._started = time.monotonic()
         self._began = datetime.now(UTC)

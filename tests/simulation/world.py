@@ -106,6 +106,7 @@ class SimulatedClock:
 
     def __init__(self, world: World) -> None:
         self.until: float | None = None
+        self.retry_seconds = float("inf")
         self._world = world
 
     def now(self) -> datetime:

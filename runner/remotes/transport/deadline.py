@@ -16,6 +16,7 @@ import httpcore
 import httpx
 
 from runner.clock import Clock
+from runner.remotes.transport.waits import Call
 
 GRACE_SECONDS = 5.0  # for a reply that is under way when the command's time is over
 
@@ -31,13 +32,16 @@ class Deadline:
 
     def __init__(self, clock: Clock, *, ends: bool) -> None:
         self.seconds: float | None = None
+        self.call: Call | None = None  # the one under way
         self._clock = clock
         self._ends = ends
         self._waited = 0.0
 
     def begin(self) -> None:
-        """Something was sent: its reply has all its time."""
+        """Something is sent: its reply has all its time."""
         self._waited = 0.0
+        if self.call is not None:
+            self.call.moved()
 
     def wait(self, read: Callable[[float | None], bytes], timeout: float | None) -> bytes:
         """What `read` gives within `timeout`, and within what is left. Raises httpcore.ReadTimeout."""
@@ -48,12 +52,22 @@ class Deadline:
         is_ours = timeout is None or left < timeout
         bound = None if is_ours and math.isinf(left) else left if is_ours else timeout
         try:
-            return read(bound)
+            received = read(bound)
+            if self.seconds is None and self.call is not None:
+                self.call.moved()
+            return received
         except httpcore.ReadTimeout as error:
             raise httpcore.ReadTimeout(why) if is_ours else error from error
         finally:
             waited = self._clock.monotonic() - since
             self._waited += waited if bound is None else min(waited, bound)
+
+    def to_connect(self, timeout: float | None) -> float | None:
+        """Seconds until a connection is given up: nothing was sent yet, so the command's own time bounds it too."""
+        if self._clock.until is None:
+            return timeout
+        left = max(self._clock.until + GRACE_SECONDS - self._clock.monotonic(), 1.0)
+        return left if timeout is None else min(timeout, left)
 
     def _left(self, now: float) -> tuple[float, str]:
         """Seconds, and what is to be said once they are over."""
@@ -94,7 +108,8 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        stream = self._inner.connect_tcp(self._address_of(host), port, timeout, local_address, socket_options)
+        bound = self._deadline.to_connect(timeout)
+        stream = self._inner.connect_tcp(self._address_of(host), port, bound, local_address, socket_options)
         return _Stream(stream, self._deadline)
 
     def sleep(self, seconds: float) -> None:

@@ -18,7 +18,7 @@ import msgspec
 
 from runner.clock import Clock
 from runner.errors import OutcomeUnknown, RemoteError
-from runner.remotes.transport.retry import Patience, Trouble, is_safe_to_repeat, persist
+from runner.remotes.transport.retry import Patience, Retried, Trouble, is_safe_to_repeat, persist
 
 CAP = 64 * 1024**3  # bytes: no batch result comes near; a disk is fuller sooner
 LARGEST_RATIO = 200  # decoded over received bytes; JSON lines reach about 30
@@ -46,6 +46,7 @@ class Policy(msgspec.Struct, frozen=True):
     patience: Patience = Patience()
     can_resume: bool = True
     cap_bytes: int = CAP
+    told: Retried = lambda error, wait_seconds, number, most: None  # of each try that is followed by another
 
 
 Opener = Callable[[Mapping[str, str]], AbstractContextManager[Incoming]]
@@ -67,6 +68,7 @@ def fetch(opener: Opener, to: Path, *, policy: Policy) -> int:
                 patience=policy.patience,
                 clock=policy.clock,
                 rng=policy.rng,
+                told=policy.told,
             ):
                 pass  # cut, but further than before: go on at once
             os.fsync(file.fileno())

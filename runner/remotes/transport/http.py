@@ -25,11 +25,12 @@ import msgspec
 
 from runner import __version__
 from runner.clock import Clock
-from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused
+from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.transport import deadline, downloads, redaction
 from runner.remotes.transport.network import NOT_PRIVATE, Network, Proxy, private_address_of
 from runner.remotes.transport.replies import Reply, plain, trouble_of
 from runner.remotes.transport.retry import Patience, Trouble, created_nothing, date_in, is_safe_to_repeat, persist
+from runner.remotes.transport.waits import Waits
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Settings(msgspec.Struct, frozen=True):
     read_only: bool = False  # refuse every call that changes something
     timeouts: Timeouts = Timeouts()
     patience: Patience = Patience()
+    waits: Waits | None = None  # told of calls that wait, and of those that are tried again
     query: Query = msgspec.field(default_factory=dict)  # on every call, as Azure's `api-version`
 
 
@@ -140,6 +142,7 @@ class Http:
         self._rng = rng
         self._transport = transport
         self._settings = settings
+        self._waits = settings.waits or Waits(clock)
         self.skew = timedelta()  # how far the remote's clock is ahead of ours, by the last `Date` it sent
         self._local = threading.local()
         self._clients: list[_Client] = []
@@ -193,7 +196,7 @@ class Http:
         return downloads.fetch(
             lambda headers: self._incoming(path, headers) if moved is None else self._followed(path, headers, moved),
             to,
-            policy=downloads.Policy(self._clock, self._rng, self._settings.patience, can_resume, cap_bytes),
+            policy=self._policy(can_resume, cap_bytes),
         )
 
     def download_signed(
@@ -203,8 +206,11 @@ class Http:
         return downloads.fetch(
             lambda headers: self._incoming_signed(sign(), headers),
             to,
-            policy=downloads.Policy(self._clock, self._rng, self._settings.patience, can_resume, cap_bytes),
+            policy=self._policy(can_resume, cap_bytes),
         )
+
+    def _policy(self, can_resume: bool, cap_bytes: int) -> downloads.Policy:
+        return downloads.Policy(self._clock, self._rng, self._settings.patience, can_resume, cap_bytes, self._told)
 
     def put_signed(self, sign: Callable[[], Signed], part: Part, headers: Mapping[str, str]) -> None:
         """Store a part of a file under a URL that is asked for at each try. Repeating it stores the same again."""
@@ -350,15 +356,16 @@ class Http:
         call = f"{request.method} {request.url.path}"
         client.deadline.seconds = request.extensions["timeout"]["read"] + REPLY_SECONDS
         try:
-            response = client.httpx.send(request, stream=True)
-            try:
-                self._note(call, response.status_code, started)
-                self._learn_time(request, response)
-                if not response.is_success:
-                    raise self._refusal(response, call)
-                yield response
-            finally:
-                response.close()
+            with self._waits.call(self._who) as client.deadline.call:
+                response = client.httpx.send(request, stream=True)
+                try:
+                    self._note(call, response.status_code, started)
+                    self._learn_time(request, response)
+                    if not response.is_success:
+                        raise self._refusal(response, call)
+                    yield response
+                finally:
+                    response.close()
         except _NOTHING_SENT as error:
             self._note(call, type(error).__name__, started)
             raise self._not_sent(request.method, request.url.path, error, str(request.url)) from error
@@ -504,7 +511,11 @@ class Http:
             patience=self._settings.patience,
             clock=self._clock,
             rng=self._rng,
+            told=self._told,
         )
+
+    def _told(self, error: RemoteError, wait_seconds: float, number: int, most: int) -> None:
+        self._waits.retried(self._who, error, wait_seconds, number, most)
 
     def _not_sent(self, method: str, path: str, error: Exception, url: str = "") -> Trouble:
         host = urlsplit(url or self._base_url).netloc

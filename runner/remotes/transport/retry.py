@@ -22,6 +22,7 @@ from runner.errors import NotSent, OutcomeUnknown, RateLimited, RemoteError
 LONGEST_ADVICE = 86_400.0  # a remote that says "in a year" is read as "in a day"
 
 T = TypeVar("T")
+Retried = Callable[[RemoteError, float, int, int], None]  # why, seconds until the next try, its number, of how many
 
 
 class Trouble(Exception):
@@ -80,10 +81,12 @@ def persist(
     patience: Patience,
     clock: Clock,
     rng: random.Random,
+    told: Retried = lambda error, wait_seconds, number, most: None,
 ) -> T:
-    """The result of `attempt`, tried again where `may_repeat` allows and patience lasts.
+    """The result of `attempt`, tried again where `may_repeat` allows, patience lasts and the command has time.
 
-    Raises the RemoteError of the last attempt. A sleep cut short (Ctrl-C) ends it too.
+    told: of every try that failed and is followed by another. Raises the RemoteError of the last attempt. A sleep cut
+    short (Ctrl-C) ends it too.
     """
     started = clock.monotonic()
     tried = 0
@@ -93,17 +96,18 @@ def persist(
         except Trouble as trouble:
             wait = patience.wait_after(trouble, tried, rng) if may_repeat(trouble) else None
             tried += 1
-            gives_up = wait is None or tried >= patience.tries
-            until = min(started + patience.total_seconds, math.inf if clock.until is None else clock.until)
-            if wait is None or gives_up or not _slept(clock, wait, until):
+            longest = min(patience.total_seconds, clock.retry_seconds)
+            until = min(started + longest, math.inf if clock.until is None else clock.until)
+            if wait is None or tried >= patience.tries or clock.monotonic() + wait > until:
+                raise trouble.error from trouble.error.__cause__
+            told(trouble.error, wait, tried + 1, patience.tries)
+            if not _slept(clock, wait):
                 raise trouble.error from trouble.error.__cause__
 
 
-def _slept(clock: Clock, seconds: float, until: float) -> bool:
-    """Sleep, unless it would end after `until`. False as well when the sleep was cut short."""
+def _slept(clock: Clock, seconds: float) -> bool:
+    """Sleep; False when it was cut short."""
     before = clock.monotonic()
-    if before + seconds > until:
-        return False
     clock.sleep(seconds)
     return clock.monotonic() - before >= seconds / 2
 

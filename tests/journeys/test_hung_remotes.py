@@ -1,0 +1,187 @@
+"""A remote that hangs, drips or says later: a word after two seconds, a warning with each retry, an end with `--wait`.
+
+In every command that asks a remote, in a pipe and on a terminal.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.lab import Lab
+from tests.journeys.lookalike import SPEC, LookAlike, looking_alike
+from tests.journeys.terminal import terminal
+from tests.remotes.loopback import Request
+
+WORD = "waiting for `lab` ..."
+
+
+@pytest.fixture
+def remote() -> Iterator[LookAlike]:
+    with looking_alike() as made:
+        yield made
+
+
+@pytest.fixture
+def lab(tmp_path: Path, remote: LookAlike) -> Lab:
+    made = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
+    made.spec(SPEC, more="")
+    made.rows(2)
+    return made
+
+
+def late(seconds: float, times: int = 1_000) -> Callable[[Request], bytes | None]:
+    """The usual answer, after a while; later ones at once."""
+    left = [times]
+
+    def answer(request: Request) -> bytes | None:
+        left[0] -= 1
+        if left[0] >= 0:
+            time.sleep(seconds)
+        return None
+
+    return answer
+
+
+def refusing(remote: LookAlike, times: int, status: int = 503, **headers: str) -> Callable[[Request], bytes | None]:
+    """So many refusals, and then the usual answer."""
+    left = [times]
+
+    def answer(request: Request) -> bytes | None:
+        left[0] -= 1
+        return remote.reply(status, {"error": {"message": "busy"}}, **headers) if left[0] >= 0 else None
+
+    return answer
+
+
+def begun(lab: Lab, remote: LookAlike) -> None:
+    """A batch is in flight."""
+    lab.apply("--no-wait", code=3)
+    assert len(remote.created) == 1
+
+
+@pytest.mark.parametrize("words", [("plan", "specs/"), ("apply", "specs/", "-y", "--no-wait")])
+def test_before_anything_is_sent(lab: Lab, remote: LookAlike, words: tuple[str, ...]) -> None:
+    remote.on["GET /batches"] = late(3.0)
+    done = lab.run(*words, code=None)
+    assert done.returncode in (0, 3)
+    assert done.stderr.count(WORD) == 1 and WORD not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("plan", "specs/"), ("status",), ("cancel", "answers"), ("apply", "specs/", "--no-wait")]
+)
+def test_while_a_batch_runs(lab: Lab, remote: LookAlike, words: tuple[str, ...]) -> None:
+    begun(lab, remote)
+    remote.on |= {
+        "GET /batches": late(2.5),
+        "GET /batches/batch_1": late(2.5),
+        "POST /batches/batch_1/cancel": late(2.5),
+    }
+    done = lab.run(*words, code=None)
+    assert done.returncode in (0, 3)
+    assert done.stderr.count(WORD) == 1 and WORD not in done.stdout
+
+
+def test_while_files_are_fetched(lab: Lab, remote: LookAlike) -> None:
+    begun(lab, remote)
+    remote.life = remote.completed
+    remote.on["GET /files/batch_1-output/content"] = late(3.0)
+    done = lab.run("fetch", "answers")
+    assert done.stderr.count(WORD) == 1
+    assert (lab.root / "answers-files").is_dir()
+
+
+def test_a_warning_with_each_retry(lab: Lab, remote: LookAlike) -> None:
+    begun(lab, remote)
+    remote.on["GET /batches"] = refusing(remote, 2)
+    done = lab.run("status")
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 2 and all("`lab`" in line and "trying again in" in line for line in warnings)
+    assert "(try 2 of 5)" in warnings[0] and "(try 3 of 5)" in warnings[1]
+    assert lab.run("status").stderr == ""
+
+
+def test_a_dead_port_is_warned_of_and_ends(lab: Lab, remote: LookAlike) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(path.read_text().replace(remote.url, f"http://127.0.0.1:{port}"))
+    done = lab.apply("--wait", "3s", code=1)
+    assert "warning: cannot reach `lab`" in done.stderr and "(try 2 of 5)" in done.stderr
+    assert "\nerror: answers: cannot reach `lab`" in done.stderr
+
+
+@pytest.mark.parametrize("advice", ["20", "100"])
+def test_a_remote_that_says_later_does_not_outlast_the_wait(lab: Lab, remote: LookAlike, advice: str) -> None:
+    begun(lab, remote)
+    for route in ("GET /batches", "GET /batches/batch_1"):
+        remote.on[route] = remote.refuse(429, **{"retry-after": advice})
+    began = time.monotonic()
+    lab.apply("--wait", "2s", code=3)
+    assert time.monotonic() - began < 15
+
+
+def test_nor_does_one_that_says_later_to_the_create(lab: Lab, remote: LookAlike) -> None:
+    remote.on["POST /batches"] = remote.refuse(429, **{"retry-after": "60"})
+    began = time.monotonic()
+    done = lab.apply("--wait", "2s", code=3)
+    assert time.monotonic() - began < 15
+    assert "Nothing is in flight now" in done.stderr and not remote.created
+
+
+def test_nor_does_one_that_hangs(lab: Lab, remote: LookAlike) -> None:
+    begun(lab, remote)
+    remote.on |= {"GET /batches": late(30.0), "GET /batches/batch_1": late(30.0)}
+    began = time.monotonic()
+    done = lab.apply("--wait", "3s", code=3)
+    assert time.monotonic() - began < 20  # what is under way is given a few seconds more
+    assert done.stderr.count(WORD) == 1 and "the time of this command is over" in done.stderr
+
+
+def test_a_later_that_lasts_is_told_once(lab: Lab, remote: LookAlike) -> None:
+    remote.on["GET /batches"] = remote.refuse(429, **{"retry-after": "500"})
+    done = lab.apply("--wait", "2s", code=3)
+    assert done.stderr.count("not sent yet") == 1
+
+
+def test_on_a_terminal_the_word_counts_and_goes(lab: Lab, remote: LookAlike) -> None:
+    remote.on["GET /batches"] = late(4.5, times=1)
+    with terminal(lab.root, lab.environ(), "apply", "specs/", "--no-wait") as screen:
+        screen.wait_for("waiting for `lab` ... 3 s", 20)
+        screen.wait_for("[y/N]", 20)
+        at = screen.raw.rindex(b"waiting for `lab`")
+        assert b"\x1b[2K" in screen.raw[at:], "its line is erased before the question"
+        asked = len(screen.raw)
+        screen.type("n\n")
+        screen.end()
+        assert b"waiting for" not in screen.raw[asked:]
+
+
+def test_on_a_terminal_a_plan_says_it_too(lab: Lab, remote: LookAlike) -> None:
+    remote.on["GET /batches"] = late(3.5, times=1)
+    with terminal(lab.root, lab.environ(), "plan", "specs/") as screen:
+        screen.wait_for(WORD, 20)
+        assert screen.end() == 0
+        assert "Plan: 2 requests to send" in screen.shown
+
+
+def test_on_a_terminal_progress_says_when_it_was_last_seen(lab: Lab, remote: LookAlike) -> None:
+    begun(lab, remote)
+    hanging: list[bool] = []
+
+    def hang(request: Request) -> bytes | None:
+        hanging.append(True)
+        if len(hanging) > 3:
+            time.sleep(12.5)
+        return None
+
+    remote.on["GET /batches"] = hang
+    with terminal(lab.root, lab.environ(), "apply", "specs/", "--wait", "14s") as screen:
+        screen.wait_for("last seen 11 s ago", 30)
+        screen.wait_for("waiting for `lab` ... 1", 30)
+        assert screen.end() == 3
