@@ -19,7 +19,8 @@ from runner.job.observed import Failure, FailureKind, Observed, Phase, ResultFil
 from runner.job.outcomes import NO_LINE, Outcome, place, with_a_line
 from runner.job.packed import KEY_BYTES, without
 from runner.job.recorded import GONE, Batch, ResultObject, Stage, Tally
-from runner.results import index, parse
+from runner.remotes.vendor import Reader
+from runner.results import index
 from runner.results.lines import RawLines
 
 DOWNLOADS = 3
@@ -42,14 +43,15 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
     if seen.is_refusal:
         return _refused(session, batch, seen, keys)
     now = session.time_at(session.remote_of(batch))  # of the look, whatever the files themselves are dated
+    reader = session.remotes.reader(batch.origin.provider)
     is_short, before = False, None
     for again in range(DOWNLOADS):
         had = _download(session, batch, seen, in_one_go=again > 0, takes_what_is_left=takes_what_is_left)
         is_all = len(had) == len(seen.result_files)
-        report = _indexed(had, keys, _ended(seen) if is_all else Phase.CANCELLED)
+        report = _indexed(reader, had, keys, _ended(seen) if is_all else Phase.CANCELLED)
         # Where a file is still owed, that is waited for; where one is gone, a person decides about the rest anyway
         may_lack = is_all and seen.results_are_final
-        lacks = _lacks(report, seen, batch.rows, [file for _, file in had]) if may_lack else 0
+        lacks = _lacks(reader, report, seen, batch.rows, [file for _, file in had]) if may_lack else 0
         if _is_whole(report) and not lacks:
             break
         came = report.index, _files(had)
@@ -58,7 +60,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         if not is_the_same:
             raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
         if not _may_be_all(session, batch, seen, report, lacks, now):
-            report = _indexed(had, keys, Phase.CANCELLED)
+            report = _indexed(reader, had, keys, Phase.CANCELLED)
             is_short = True
     if report.missing and not (seen.results_are_final or seen.has_long_ended):
         raise OutcomeUnknown(f"{report.missing:,} of its rows are in no file yet, and the remote owes one")
@@ -78,7 +80,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         )
         batch = batch.but(owed=max(min(report.missing, seen.counts.completed - report.ok), 0))
     if report.unpaid:
-        _stop(session, batch, _first_unpaid(report, [file for _, file in had]), report.unpaid)
+        _stop(session, batch, _first_unpaid(reader, report, [file for _, file in had]), report.unpaid)
     batch = batch if is_short else batch.but(short_since=None)
     return record(session, batch, seen, results, report.index, tally_of(report), gives_up=gives_up)
 
@@ -101,13 +103,14 @@ def _mend(session: Session, batch: Batch) -> bool:
     if not seen.phase.has_ended or not seen.result_files:
         return False
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    reader = session.remotes.reader(batch.origin.provider)
     # Beside those that are there: what is on record speaks of them
     prefix = "" if any(one.name.startswith(AGAIN) for one in batch.results) else AGAIN
     before = None
     for _ in range(DOWNLOADS):
         had = _download(session, batch, seen, in_one_go=True, prefix=prefix)
-        report = _indexed(had, keys, _ended(seen))
-        if _is_whole(report) and not _lacks(report, seen, batch.rows, [file for _, file in had]):
+        report = _indexed(reader, had, keys, _ended(seen))
+        if _is_whole(report) and not _lacks(reader, report, seen, batch.rows, [file for _, file in had]):
             _record_anew(session, batch.but(short_since=None), seen, had, report)
             session.reporter.step(f"{batch.owner}: the files of `{batch.remote_id}` are whole now: {report.ok:,} ok")
             return True
@@ -116,7 +119,7 @@ def _mend(session: Session, batch: Batch) -> bool:
             known = with_a_line(session.objects.read(f"{batch.key}/index", batch.index_sha256))
             told = with_a_line(report.index)
             if len(told) > len(known) and not without(known, told):
-                _record_anew(session, batch, seen, had, _indexed(had, keys, Phase.CANCELLED))
+                _record_anew(session, batch, seen, had, _indexed(reader, had, keys, Phase.CANCELLED))
                 rows = f"{len(told) // KEY_BYTES:,} of {batch.rows:,}"
                 session.reporter.step(f"{batch.owner}: the files of `{batch.remote_id}` hold {rows} rows now")
                 return True
@@ -148,8 +151,8 @@ def _files(had: list[tuple[ResultFile, Path]]) -> tuple[ResultObject, ...]:
     return tuple(ResultObject(file.name, file.stat().st_size) for _, file in had)
 
 
-def _indexed(had: list[tuple[ResultFile, Path]], keys: bytes, ended: Phase) -> index.IndexReport:
-    return index.build_index([file for _, file in had], keys, ended=ended)
+def _indexed(reader: Reader, had: list[tuple[ResultFile, Path]], keys: bytes, ended: Phase) -> index.IndexReport:
+    return index.build_index([file for _, file in had], keys, ended=ended, reader=reader)
 
 
 def _ended(seen: Observed) -> Phase:
@@ -163,7 +166,7 @@ def _is_whole(report: index.IndexReport) -> bool:
     return not report.missing or not report.half_last_line
 
 
-def _lacks(report: index.IndexReport, seen: Observed, rows: int, files: list[Path]) -> int:
+def _lacks(reader: Reader, report: index.IndexReport, seen: Observed, rows: int, files: list[Path]) -> int:
     """How many rows that have finished are in no file.
 
     Rows that expired have error lines too: those must not stand in for answers that are not there. Without counts, a
@@ -177,17 +180,18 @@ def _lacks(report: index.IndexReport, seen: Observed, rows: int, files: list[Pat
     lines = rows - report.missing
     finished = min(counts.completed + counts.failed, rows)
     if finished > report.ok + report.final and seen.phase is not Phase.COMPLETED:
-        lines -= _never_run(report, files)
+        lines -= _never_run(reader, report, files)
     return max(finished - lines, min(counts.completed, rows) - report.ok, 0)
 
 
-def _never_run(report: index.IndexReport, files: list[Path]) -> int:
+def _never_run(reader: Reader, report: index.IndexReport, files: list[Path]) -> int:
     """How many rows have an error line that says that nothing was asked: no status, as of what expired."""
     found = 0
     with RawLines() as raw:
         for outcome, file, offset in _places(report):
             if outcome in (Outcome.RETRY, Outcome.LOST) and offset != NO_LINE:
-                found += parse.fault_of(raw.at(files[file], offset)).status is None
+                fault = reader.parse(raw.at(files[file], offset)).fault
+                found += fault is not None and fault.status is None
     return found
 
 
@@ -261,11 +265,12 @@ def _stop(session: Session, batch: Batch, why: str, rows: int) -> None:
     session.out_of_money[batch.owner] = StepError(error, batch.owner)
 
 
-def _first_unpaid(report: index.IndexReport, files: list[Path]) -> str:
+def _first_unpaid(reader: Reader, report: index.IndexReport, files: list[Path]) -> str:
     """What the remote says of the first row that it was not paid for."""
     _, file, offset = next(one for one in _places(report) if one[0] == Outcome.UNPAID)
     with RawLines() as raw:
-        return parse.fault_of(raw.at(files[file], offset)).message[:256]
+        fault = reader.parse(raw.at(files[file], offset)).fault
+    return fault.message[:256] if fault else ""
 
 
 def _download(

@@ -261,6 +261,7 @@ def _source(session: Session, entry: BatchRows) -> Source:
         origin=session.origin_shown(batch),
         files=tuple(objects / result.name for result in batch.results) or (objects / RAW,),
         fallback_error=_whole_failure(batch),
+        reader=session.remotes.reader(batch.origin.provider),
         is_adopted=bool(batch.adopted_from) and batch.adopted_from != REMOTE,
     )
 

@@ -29,7 +29,7 @@ from runner.errors import (
 )
 from runner.job.outcomes import Outcome
 from runner.remotes.audio import AudioProvider, Heard, Receipt, Recording, error_line, line_of
-from runner.results import parse
+from runner.remotes.reading.lines import COMMON
 from runner.state.wave import FREE, Entry, Step
 
 MOST_LOOKS_GONE = 8  # a receipt that still answers 404 by then will not be heard of again
@@ -194,7 +194,7 @@ class Round:
         place = self._place(number)
         recording = _as_asked(place) if place else NOBODYS
         line = line_of(self._custom_id(number), recording, receipt, heard)
-        self._journal.answer(number, parse.read(line[:-1]).outcome or Outcome.FINAL, line)
+        self._journal.answer(number, COMMON.parse(line[:-1]).outcome or Outcome.FINAL, line)
         with self._lock:
             self._schedule.drop(number)
 

@@ -25,11 +25,11 @@ from runner.job.observed import Observed, Origin
 from runner.job.outcomes import answered, unanswered
 from runner.job.packed import KEY_BYTES, Sorter, common, union, without
 from runner.job.recorded import REMOTE, Batch, Left, Stage
+from runner.job.wireid import key_of
 from runner.plan import adoption, duplicates
 from runner.plan.change import Reason
 from runner.plan.plan import Plan
 from runner.remotes.vendor import NO_LIST, Provider
-from runner.results.parse import key_of
 
 
 class Found(Enum):

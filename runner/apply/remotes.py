@@ -15,7 +15,7 @@ from runner.job.project import Provider as ProviderSpec
 from runner.remotes import registry
 from runner.remotes.audio import AudioProvider
 from runner.remotes.transport.waits import Listener, Waits
-from runner.remotes.vendor import Lines, Provider
+from runner.remotes.vendor import Lines, Provider, Reader
 from runner.server import embedded
 
 NOT_YET_MADE = "embedded:new"
@@ -63,6 +63,10 @@ class Remotes:
     def lines(self, name: str) -> Lines:
         """What a line of this provider is."""
         return registry.lines_of(self._spec(name))
+
+    def reader(self, name: str) -> Reader:
+        """What the lines of its result files are."""
+        return registry.reader_of(self._spec(name))
 
     def origin(self, name: str) -> Origin:
         """Whose answers this provider's are. An embedded server that never ran gets its identity when applied."""

@@ -17,8 +17,8 @@ from runner.compile.compiled import RowView
 from runner.data.rows import open_rows
 from runner.errors import Problem, RunnerError
 from runner.job.project import AnyJob, AudioJob, Job
+from runner.remotes.reading.verdict import TEXT, Wanted
 from runner.results import columns, kinds
-from runner.results.answer import TEXT, Wanted
 
 _LOOKED_AT = 100  # rows of a dataset, to tell the names of its columns
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from runner.apply.session import Session
 from runner.compile.audio import CompiledAudio
-from runner.compile.wireid import custom_id_of
 from runner.job.observed import Counts, Phase
 from runner.job.outcomes import Outcome, answered
 from runner.job.packed import KEY_BYTES, unpack
 from runner.job.recorded import REMOTE, Batch
+from runner.job.wireid import custom_id_of
 from runner.remotes.audio import Recording
 from runner.state.journal import States, read_states
 from runner.state.wave import FREE, JOURNAL, RAW, Step

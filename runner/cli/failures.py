@@ -15,8 +15,8 @@ import msgspec
 from runner.cli import voice
 from runner.data.csv import MAX_FIELD_CHARACTERS
 from runner.errors import RunnerError
+from runner.job.finish import FLAWS
 from runner.job.outcomes import Unsettled
-from runner.results.finish import FLAWS
 from runner.results.names import RESULTS
 
 MOST_ROWS = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from runner.results.finish import told
+from runner.job.finish import told
 
 
 class Sums(Protocol):

@@ -19,12 +19,12 @@ import msgspec
 from runner.compile import digest
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Line, RowView, Wanted
 from runner.compile.faults import RecordingsFailed, left_out
-from runner.compile.wireid import custom_id_of
 from runner.data.audio import LARGEST, AudioFile, Listing, find
 from runner.data.contents import Content, Hashes, stamp_of
 from runner.data.media import FORMATS
 from runner.errors import DataError, Mark, Problem
 from runner.job.project import AudioJob
+from runner.job.wireid import custom_id_of
 
 _THREADS = 4  # hashing lets go of the interpreter, and a disk likes more than one reader
 _AT_ONCE = 512  # files that wait to be hashed

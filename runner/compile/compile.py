@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.compile import digest, shard, wireid
+from runner.compile import digest, shard
 from runner.compile.budget import Budget
 from runner.compile.compiled import Line, Wanted
 from runner.compile.faults import Faults
@@ -26,6 +26,7 @@ from runner.data.files import sha256_of
 from runner.data.rows import SourceRow, open_blocks, open_rows, signature
 from runner.data.unique import Hashes
 from runner.errors import DataError, Problem
+from runner.job import wireid
 from runner.job.project import Job
 from runner.remotes.vendor import Lines
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from runner.compile import digest, ids, wireid
+from runner.compile import digest, ids
 from runner.compile.compiled import KEY_BYTES
 from runner.compile.parse import parse
 from runner.compile.stream import Rendering, RowFailure
@@ -17,6 +17,7 @@ from runner.compile.template import Source, Template, suggestion
 from runner.data.block import Bad, told
 from runner.data.rows import Block, SourceRow
 from runner.errors import DataError, Mark, Problem, SpecError
+from runner.job import wireid
 from runner.job.body import BodyPlan
 from runner.job.project import Dataset, Job, Prompt
 from runner.remotes.vendor import Envelope, Lines

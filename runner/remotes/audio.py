@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from runner import mending
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin, Phase
-from runner.remotes.transport import mending
 
 _TEXT_FORMATS = ("text", "srt", "vtt")
 

@@ -23,7 +23,7 @@ from runner.job.observed import Origin
 from runner.remotes import embedded, fireworks, fireworks_audio, openai
 from runner.remotes.transport.bindings import NO_KEY, Binding, Bindings, covers, target_of
 from runner.remotes.transport.origins import fault_in, host_of, path_in, shown, without_call
-from runner.remotes.vendor import Declared, Lines, Place, Provider, Vendor, problem
+from runner.remotes.vendor import Declared, Lines, Place, Provider, Reader, Vendor, problem
 
 if TYPE_CHECKING:
     from runner.remotes.audio import AudioProvider
@@ -101,6 +101,11 @@ def card_of(provider: project.Provider, content: Content = Content.TEXT) -> Capa
 def lines_of(provider: project.Provider) -> Lines:
     """What a line of a provider is. Raises SpecError where it takes recordings only."""
     return vendor_of(provider).lines(provider)
+
+
+def reader_of(provider: project.Provider) -> Reader:
+    """What the lines of its result files are. Raises SpecError."""
+    return vendor_of(provider).reader
 
 
 def priced(provider: project.Provider, model: str, price: project.Price | None) -> project.Price | None:

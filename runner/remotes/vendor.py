@@ -18,6 +18,7 @@ from runner.job.capabilities import Capabilities, Content
 from runner.job.observed import Found, Observed, Origin, ResultFile
 from runner.job.project import Job
 from runner.job.project import Provider as ProviderBlock
+from runner.remotes.reading.verdict import TEXT, Answer, Parsed, Plain, Shape, Wanted
 
 if TYPE_CHECKING:
     from runner.clock import Clock
@@ -98,6 +99,38 @@ class Lines(Protocol):
         ...
 
 
+class Reader(Protocol):
+    """What the lines of a raw result file are. Pure.
+
+    Every line is read by `parse`, and what stands in it by `parts` and `answer`. `shapes` and `plain` are the fast way
+    for what nearly all lines are; they may be left empty, and give None.
+    """
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        """How successes are written, the most frequent first."""
+        ...
+
+    def plain(self, line: bytes) -> Plain | None:
+        """A text answer that ended by itself; None for everything else, for broken UTF-8 too."""
+        ...
+
+    def parse(self, line: bytes) -> Parsed:
+        """Whose a line is (without its newline), and what became of it. Raises Unreadable."""
+        ...
+
+    def parts(self, line: bytes) -> tuple[str, bytes]:
+        """The custom_id of an answer's line and the body in it, byte for byte. Raises one of `mending.NOT_SO`."""
+        ...
+
+    def answer(self, body: bytes | msgspec.Raw, wanted: Wanted = TEXT) -> Answer:
+        """The answer in a body, in the remote's own bytes, and how it ended.
+
+        wanted: what was asked for; of several texts the one that is that is taken.
+        """
+        ...
+
+
 class Place(NamedTuple):
     """Where a remote is when nothing else is said, and which variables of the environment say more."""
 
@@ -158,6 +191,11 @@ class Vendor(Protocol):
         ...
 
     def lines(self, block: ProviderBlock) -> Lines: ...
+
+    @property
+    def reader(self) -> Reader:
+        """What the lines of its result files are."""
+        ...
 
     def floors(self) -> Mapping[str, tuple[float, float]]:
         """By model, USD per 1M tokens of input and output, below which no price of a spec is believed."""

@@ -27,14 +27,14 @@ from runner.errors import StateError, UsageError
 from runner.files import BUFFER_BYTES, whole
 from runner.job.outcomes import ENTRY_BYTES, Outcome, pack, place
 from runner.job.packed import KEY_BYTES, Sorter
-from runner.results import parse
-from runner.results.answer import NULL
+from runner.remotes.reading.verdict import NULL, Unreadable
 from runner.results.cells import unguarded
 from runner.results.columns import NEEDED, About, table
 from runner.results.export import SUFFIXES, JsonlWriter
 from runner.results.lines import scan
 from runner.results.locate import Source
 from runner.results.names import RESULTS
+from runner.results.own import Own, may_be_sent, read_own
 from runner.results.parquet import pyarrow_of
 from runner.results.splice import Merged
 
@@ -101,18 +101,18 @@ def adopt_output(path: Path, to_dir: Path) -> Adopted:
         for number, line in _own_lines(path):
             lines += 1
             try:
-                own, outcome = parse.read_own(line)
+                own, outcome = read_own(line)
                 origin = own.origin or ""
                 if origin not in shelves and outcome == Outcome.OK and len(shelves) == MOST_ORIGINS:
-                    raise parse.Unreadable(f"more than {MOST_ORIGINS} origins in one file")
-            except parse.Unreadable as reason:
+                    raise Unreadable(f"more than {MOST_ORIGINS} origins in one file")
+            except Unreadable as reason:
                 damaged += 1
                 if len(examples) < SHOWN:
                     examples.append(f"{path.name}:{number}: {reason}")
                 continue
             if outcome != Outcome.OK:
                 unanswered += 1
-                if parse.may_be_sent(own):
+                if may_be_sent(own):
                     sent.add(bytes.fromhex(own.digest[: 2 * KEY_BYTES]))
                 continue
             shelf = shelves.get(origin)
@@ -137,7 +137,7 @@ class _Shelf:
         self._places = Sorter(ENTRY_BYTES)
         self._offset = self._rows = 0
 
-    def add(self, own: parse.Own) -> None:
+    def add(self, own: Own) -> None:
         answer, response = bytes(own.answer) or NULL, bytes(own.response) or NULL
         who = (own.batch, own.digest, own.origin, own.finish)
         line = self._format(Merged(own.custom_id, NULL, answer, response, NULL, *who))
@@ -168,7 +168,7 @@ class _Shelf:
         read = written = taken = 0
         for line in self._stage:
             if taken < len(wanted) and wanted[taken] == read:
-                own, _ = parse.read_own(line[:-1])
+                own, _ = read_own(line[:-1])
                 moved.add(pack(bytes.fromhex(own.digest[: 2 * KEY_BYTES]), Outcome.OK, 0, written))
                 out.write(line)
                 written += len(line)
@@ -188,8 +188,8 @@ def is_ours(path: Path) -> bool:
     lines = 0
     for lines, (_, line) in enumerate(_own_lines(path), 1):  # counted
         try:
-            parse.read_own(line)
-        except parse.Unreadable:
+            read_own(line)
+        except Unreadable:
             if lines == _LOOKED_AT:
                 return False
             continue

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from runner.results.answer import NULL
+from runner.remotes.reading.verdict import NULL
 
 _decode_text = msgspec.json.Decoder(str).decode
 FORMULA_STARTS = "=+-@\t\r"

@@ -14,10 +14,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from runner.errors import DataError, UsageError
+from runner.mending import NOT_SO
+from runner.remotes.reading.verdict import NULL
 from runner.results import kinds
-from runner.results.answer import NULL
 from runner.results.kinds import Kind, Of
-from runner.results.parse import NOT_SO
 from runner.results.splice import Merged
 from runner.results.transcript import Transcript, transcript_of
 

@@ -16,7 +16,7 @@ import msgspec
 
 from runner.errors import UsageError
 from runner.files import whole
-from runner.results.answer import NULL
+from runner.remotes.reading.verdict import NULL
 from runner.results.cells import FORMULA_STARTS, cell_of, csv_line, guarded
 from runner.results.columns import Column, Table
 from runner.results.kinds import Of

@@ -16,7 +16,7 @@ import msgspec
 
 from runner.errors import DataError
 from runner.files import whole
-from runner.results.answer import NULL
+from runner.remotes.reading.verdict import NULL
 from runner.results.columns import About, table
 from runner.results.export import JsonlWriter
 from runner.results.kinds import TEXT

@@ -13,13 +13,17 @@ from heapq import nsmallest
 from itertools import accumulate, count, groupby
 from operator import add, itemgetter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from runner.job.observed import Phase
 from runner.job.outcomes import ENTRY_BYTES, NO_LINE, Outcome, pack, place
 from runner.job.packed import KEY_BYTES, bounds, unpack
-from runner.results import parse
+from runner.job.wireid import keys_named
+from runner.remotes.reading.lines import COMMON
+from runner.remotes.reading.verdict import Shape, Unreadable, tokens_of
+from runner.remotes.vendor import Reader
 from runner.results.lines import CHUNK_BYTES, RawLines, scan_runs
 
 MOST_FILES = 255
@@ -71,7 +75,8 @@ class IndexReport(msgspec.Struct, frozen=True):
 class _Tally:
     """What one pass over the raw files adds up."""
 
-    def __init__(self, files: int) -> None:
+    def __init__(self, files: int, reader: Reader) -> None:
+        self._reader = reader
         self.told = [0] * files
         self.buckets: defaultdict[int, bytearray] = defaultdict(bytearray)  # by first byte of the key
         self.lines = self.duplicates = self.foreign = self.unreadable = self.requests = self.repaired = 0
@@ -85,7 +90,7 @@ class _Tally:
     def scan(self, number: int, path: Path) -> None:
         """Put one file's lines in their buckets."""
         size = path.stat().st_size
-        shape = parse.SHAPES[0]
+        shape = next(iter(self._reader.shapes), None)
         before = 0  # lines of earlier runs
         for first, lines in scan_runs(path):
             places = list(map(add, accumulate(map(len, lines), initial=number << 52 | first), count()))
@@ -95,13 +100,13 @@ class _Tally:
             at = 0
             while at < len(lines):
                 some = lines[at : at + TOGETHER]
-                seen: Sequence[parse.Success] = shape.successes(some, is_text=is_text)
+                seen: Sequence[Any] = shape.successes(some, is_text=is_text) if shape else ()
                 if not seen:
-                    shape, seen = _shape_of(some, shape, is_text=is_text)
-                if seen:
+                    shape, seen = self._shape_of(some, shape, is_text=is_text)
+                if seen and shape:
                     custom_ids += [success.custom_id for success in seen]
                     values += [_OK << 60 | place for place in places[at : at + len(seen)]]
-                    self._add_tokens(parse.tokens_of(map(shape.usage_of, seen)))
+                    self._add_tokens(tokens_of(map(shape.usage_of, seen)))
                     at += len(seen)
                     continue
                 ends_file = (places[at] & NO_LINE) + len(some[0]) == size
@@ -113,11 +118,20 @@ class _Tally:
             self.told[number] += len(custom_ids)
             self._spread(custom_ids, values)
 
+    def _shape_of(
+        self, lines: Sequence[bytes], usual: Shape | None, *, is_text: bool
+    ) -> tuple[Shape | None, Sequence[Any]]:
+        """The shape in which the first of these lines is a success, and what they are in it; a file has one shape."""
+        for shape in self._reader.shapes:
+            if shape is not usual and shape.successes(lines[:1], is_text=is_text):
+                return shape, shape.successes(lines, is_text=is_text)
+        return usual, ()
+
     def _read_leniently(self, line: bytes, name: str, ends_file: bool) -> tuple[str, int] | None:
         """(custom_id, outcome) of a line that is no plain success; None where it is no result, which is counted."""
         try:
-            _, custom_id, outcome, *tokens, is_repaired = parse.read_leniently(line)
-        except parse.Unreadable as reason:
+            custom_id, outcome, *tokens, is_repaired, _ = self._reader.parse(line)
+        except Unreadable as reason:
             if line.strip():
                 self.lines += 1
                 self._cannot_read(f"{name}: {reason}", ends_file)
@@ -138,7 +152,7 @@ class _Tally:
         """Entries of one run to their buckets."""
         self.lines += len(custom_ids)
         self.has_answers = self.has_answers or any(value >> 60 == _OK for value in values)
-        keys = parse.keys_of(custom_ids)
+        keys = keys_named(custom_ids)
         if None in keys:
             ours = [(key, value) for key, value in zip(keys, values, strict=True) if key is not None]
             self._meet([value for key, value in zip(keys, values, strict=True) if key is None])
@@ -203,16 +217,6 @@ def _first(places: list[tuple[int, int]], values: list[int]) -> list[tuple[int, 
     return nsmallest(SHOWN, places + [place(value)[1:] for value in values])
 
 
-def _shape_of(
-    lines: Sequence[bytes], usual: parse.Shape, *, is_text: bool
-) -> tuple[parse.Shape, Sequence[parse.Success]]:
-    """The shape in which the first of these lines is a success, and what they are in it; a file has one shape."""
-    for shape in parse.SHAPES:
-        if shape is not usual and shape.successes(lines[:1], is_text=is_text):
-            return shape, shape.successes(lines, is_text=is_text)
-    return usual, ()
-
-
 def _is_text(lines: list[bytes]) -> bool:
     """Whether all is UTF-8; False where it has to be asked line by line."""
     if all(map(bytes.isascii, lines)):
@@ -224,7 +228,7 @@ def _is_text(lines: list[bytes]) -> bool:
     return True
 
 
-def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> IndexReport:
+def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase, reader: Reader = COMMON) -> IndexReport:
     """The index of one batch from its raw files, in the order the remote wrote them (at most 255).
 
     expected: the batch's keys, sorted and packed. ended: decides what a request without a line is: to be asked again
@@ -235,7 +239,7 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> Inde
         raise ValueError(f"{len(files)} raw files, at most {MOST_FILES} fit an index")
     if ended not in _UNANSWERED:
         raise ValueError(f"a batch that is {ended} has no index yet")
-    tally = _Tally(len(files))
+    tally = _Tally(len(files), reader)
     for number, path in enumerate(files):
         tally.scan(number, path)
     unanswered = Outcome.RETRY if ended is Phase.FAILED and tally.has_answers else _UNANSWERED[ended]
@@ -260,9 +264,9 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase) -> Inde
         lines=tally.lines,
         told=tuple(tally.told),
         duplicates=tally.duplicates,
-        duplicate_examples=_names(files, tally.repeats),
+        duplicate_examples=_names(files, tally.repeats, reader),
         foreign=tally.foreign,
-        foreign_examples=_names(files, tally.strangers),
+        foreign_examples=_names(files, tally.strangers, reader),
         unreadable=tally.unreadable,
         unreadable_examples=tuple(tally.unreadable_examples),
         requests=tally.requests,
@@ -291,11 +295,11 @@ def _all(keys: bytes, outcome: Outcome) -> bytes:
     return b"".join([pack(key, outcome) for key in unpack(keys)])
 
 
-def _names(files: Sequence[Path], places: list[tuple[int, int]]) -> tuple[str, ...]:
+def _names(files: Sequence[Path], places: list[tuple[int, int]], reader: Reader) -> tuple[str, ...]:
     """Where these lines stand and whose they are, with everything but plain ASCII escaped."""
     with RawLines() as raw:
         return tuple(
-            f"{files[number].name}:{line} ({ascii(parse.read(raw.at(files[number], offset)).custom_id)[1:-1][:80]})"
+            f"{files[number].name}:{line} ({ascii(reader.parse(raw.at(files[number], offset)).custom_id)[1:-1][:80]})"
             for number, offset, line in _numbered(files, sorted(places))
         )
 

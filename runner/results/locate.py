@@ -17,6 +17,8 @@ import msgspec
 
 from runner.job.outcomes import ENTRY_BYTES, Outcome
 from runner.job.packed import BUCKETS, KEY_BYTES, bounds
+from runner.remotes.reading.lines import COMMON
+from runner.remotes.vendor import Reader
 
 _OK = int(Outcome.OK)
 _ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
@@ -32,6 +34,7 @@ class Source(msgspec.Struct, frozen=True):
     origin: str
     files: tuple[Path, ...]  # the raw files, as numbered in the index
     fallback_error: Mapping[str, Any] | None = None  # for requests without a line: code, message, status, ...
+    reader: Reader = COMMON  # of the lines of these files
     is_adopted: bool = False  # its raw file holds lines of our own results, see `adopt`
 
 

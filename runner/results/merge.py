@@ -14,10 +14,10 @@ import msgspec
 
 from runner.compile.compiled import RowView
 from runner.errors import StateError
+from runner.job.finish import FLAWS
 from runner.job.outcomes import Outcome, Unsettled
 from runner.job.packed import KEY_BYTES, Sorter
-from runner.results.answer import NULL, TEXT, Wanted
-from runner.results.finish import FLAWS
+from runner.remotes.reading.verdict import NULL, TEXT, Wanted
 from runner.results.locate import Shown, Source
 from runner.results.splice import Merged, Splicer
 

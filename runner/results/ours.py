@@ -17,9 +17,9 @@ import msgspec
 from runner.errors import DataError
 from runner.files import whole
 from runner.job.packed import KEY_BYTES, Sorter
+from runner.mending import NOT_SO
 from runner.results.lines import scan
 from runner.results.names import RESULTS, shown
-from runner.results.parse import NOT_SO
 
 _WRITTEN = "._results.written"
 _NOTE = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from runner.errors import RunnerError
+from runner.remotes.reading.verdict import NULL
 from runner.results import columns as named
-from runner.results.answer import NULL
 from runner.results.cells import cell_of
 from runner.results.columns import Column
 from runner.results.kinds import Kind, Of, Unfit, fitting

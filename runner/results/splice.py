@@ -13,18 +13,28 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Raw, Struct
 
 from runner.compile.compiled import RowView
 from runner.errors import StateError
+from runner.job.finish import FLAWS, STOP
 from runner.job.outcomes import NO_LINE, Outcome, place
 from runner.job.packed import KEY_BYTES
-from runner.results import parse, repair
-from runner.results.answer import NULL, TEXT, Answer, Wanted, answer_of, decode_plain, is_wanted, parsed
-from runner.results.finish import FLAWS, STOP
+from runner.job.wireid import coded
+from runner.mending import NOT_SO, repaired
+from runner.remotes.reading.verdict import (
+    NULL,
+    TEXT,
+    Answer,
+    Parsed,
+    Unreadable,
+    Wanted,
+    as_wanted,
+    is_wanted,
+    parsed,
+)
 from runner.results.lines import RawLines
 from runner.results.locate import Source
-from runner.results.parse import ABSENT
+from runner.results.own import read_own
 
 OK, ERROR = "ok", "error"  # of Merged.status; what is not settled has a word of its own
 
@@ -48,30 +58,8 @@ class Merged(NamedTuple):
 _Fields = tuple[str, bytes, bytes, bytes, bytes, str | None, str, str | None, str | None, str, tuple[bytes, ...]]
 # Half the price of calling the class.
 merged: Callable[[_Fields], Merged] = partial(tuple.__new__, Merged)
-
-
-class _Wrapper(Struct, gc=False):
-    """`{"status_code", "body"}` around an answer; a vendor without it leaves `body` absent."""
-
-    body: Raw = ABSENT
-
-
-class _Wrapped(Struct, gc=False):
-    custom_id: str
-    response: _Wrapper | None = None
-
-
-class _Bare(Struct, gc=False):
-    custom_id: str
-    response: Raw = ABSENT
-
-
-_decode_wrapped = msgspec.json.Decoder(_Wrapped).decode
-_decode_bare = msgspec.json.Decoder(_Bare).decode
-_decode_wrapper = msgspec.json.Decoder(_Wrapper).decode
 _OK = int(Outcome.OK)
-_ODD = (b'""', b"nu")
-_NOT_SO = (parse.Unreadable, OSError, IndexError, *parse.NOT_SO)
+_BROKEN = (Unreadable, OSError, IndexError, *NOT_SO)
 _encode = msgspec.json.Encoder().encode
 
 _SILENCE: Mapping[int, tuple[str, str]] = {
@@ -89,6 +77,10 @@ class Splicer:
     def __init__(self, sources: Sequence[Source], *, wanted: Wanted = TEXT, is_strict: bool = False) -> None:
         """is_strict: an answer that is none is an error, and still shown."""
         self._sources = sources
+        self._usual = [
+            (None if source.is_adopted else source.reader.plain, source.files, source.batch, source.origin)
+            for source in sources
+        ]
         self._wanted = wanted
         self._is_strict = is_strict
         self._raw = RawLines()
@@ -98,32 +90,29 @@ class Splicer:
         self._raw.close()
 
     def answered(self, owner: int, value: int, row: RowView) -> Merged | None:
-        """`line` for the usual success: wrapped, a text answer, JSON as it should be. None for everything else.
+        """`line` for the usual success: a text answer, JSON as it should be. None for everything else.
 
-        One function on purpose: nearly every row of every run goes through it, and calls were half its price.
+        Few calls on purpose: nearly every row of every run goes through it, and they were half its price.
         """
-        source = self._sources[owner]
-        if source.is_adopted:
+        plain, files, batch, origin = self._usual[owner]
+        if plain is None:
             return None
         try:
-            raw = self._raw.at(source.files[value >> 52 & 0xFF], value & NO_LINE)
-            if not raw.isascii():
-                raw.decode()  # strings that are skipped are not checked by the decoder
-            wrapped = _decode_wrapped(raw)
-            body = bytes(wrapped.response.body)  # type: ignore[union-attr]
-            answer = bytes(decode_plain(body).choices[0].message.content)
-        except (AttributeError, TypeError, IndexError, OSError, *parse.NOT_SO):
+            found = plain(self._raw.at(files[value >> 52 & 0xFF], value & NO_LINE))
+        except (IndexError, OSError):
             return None
+        if found is None:
+            return None
+        name, body, answer = found
         custom_id, row_json, digest = row
-        if answer[:2] in _ODD or answer[:1] != b'"' or not wrapped.custom_id.endswith(parse.coded(digest[:KEY_BYTES])):
+        if not name.endswith(coded(digest[:KEY_BYTES])):
             return None
         if self._wanted.is_json:
-            found = parsed(answer)
-            if not is_wanted(found, answer, self._wanted):
+            json = parsed(answer)
+            if not is_wanted(json, answer, self._wanted):
                 return None
-            answer = found
-        source_batch, origin = source.batch, source.origin
-        return merged((custom_id, row_json, answer, body, NULL, source_batch, digest.hex(), origin, STOP, OK, ()))
+            answer = json
+        return merged((custom_id, row_json, answer, body, NULL, batch, digest.hex(), origin, STOP, OK, ()))
 
     def line(self, owner: int, value: int, row: RowView) -> Merged:
         """The line of one row whose outcome is at `value` (as packed in an index) of source number `owner`.
@@ -131,12 +120,12 @@ class Splicer:
         Raises StateError when the raw file does not hold what the index says.
         """
         source = self._sources[owner]
-        with suppress(*_NOT_SO):
+        with suppress(*_BROKEN):
             return self._line(source, value, row)
         try:
             with _room():
                 return self._line(source, value, row)
-        except _NOT_SO as problem:
+        except _BROKEN as problem:
             raise _damaged(source, value) from problem
 
     def _line(self, source: Source, value: int, row: RowView) -> Merged:
@@ -147,26 +136,30 @@ class Splicer:
         raw = self._raw.at(source.files[value >> 52 & 0xFF], offset)
         if source.is_adopted:
             return self._own(source, raw, row)
+        reader = source.reader
         try:
-            name, body = _parts(raw)
+            name, body = reader.parts(raw)
         except (msgspec.MsgspecError, ValueError):
-            raw = repair.repaired(raw)
-            name, body = _parts(raw)
+            raw = repaired(raw)
+            name, body = reader.parts(raw)
             self.repaired += 1
-        if not name.endswith(parse.coded(row.digest[:KEY_BYTES])):
-            raise parse.Unreadable("another request's line")
+        if not name.endswith(coded(row.digest[:KEY_BYTES])):
+            raise Unreadable("another request's line")
         if value >> 60 == _OK:
-            return self._judged(self._merged(source, row, *answer_of(body, self._wanted), body))
-        return self._merged(source, row, NULL, None, body, _encode(_told(raw, value >> 60)))
+            return self._judged(self._merged(source, row, *self._answer(source, body), body))
+        return self._merged(source, row, NULL, None, body, _encode(_told(reader.parse(raw), value >> 60)))
+
+    def _answer(self, source: Source, body: bytes) -> Answer:
+        return as_wanted(source.reader.answer(body, self._wanted), self._wanted)
 
     def _own(self, source: Source, raw: bytes, row: RowView) -> Merged:
         """A line we wrote earlier, with its batch and origin; only row and id are those of today."""
-        own, _ = parse.read_own(raw)
+        own, _ = read_own(raw)
         if own.digest != row.digest.hex():
-            raise parse.Unreadable("another request's line")
+            raise Unreadable("another request's line")
         response, answer = bytes(own.response) or NULL, bytes(own.answer) or NULL
         if response != NULL:
-            found = answer_of(response, self._wanted)
+            found = self._answer(source, response)
         else:
             found = Answer(parsed(answer) if self._wanted.is_json else answer, own.finish)
         line = self._merged(source, row, *found, response)
@@ -197,35 +190,11 @@ def _room() -> Iterator[None]:
         sys.setrecursionlimit(usual)
 
 
-def _parts(line: bytes) -> tuple[str, bytes]:
-    if not line.isascii():
-        line.decode()  # strings that are skipped are not checked by the decoder
-    try:
-        wrapped = _decode_wrapped(line)
-    except msgspec.ValidationError:
-        bare = _decode_bare(line)
-        return bare.custom_id, _body_in(bytes(bare.response) or NULL)
-    wrapper = wrapped.response
-    if wrapper is None:
-        return wrapped.custom_id, NULL
-    body = bytes(_decode_bare(line).response if wrapper.body is ABSENT else wrapper.body)
-    if body == NULL:  # a wrapper's, or a stray key beside an answer
-        body = _encode(parse.body_of(parse.tree_of(line)[0]["response"]))
-    return wrapped.custom_id, _body_in(body)
-
-
-def _body_in(response: bytes) -> bytes:
-    """The body that a response holds which is JSON text, with or without a wrapper; any other response as it is."""
-    if response[:1] != b'"':
-        return response
-    held = parse.unfolded(response)
-    body = held if held is response else bytes(_decode_wrapper(held).body) or held
-    return parse.unfolded(body) if body[:1] == b'"' else body
-
-
-def _told(line: bytes, outcome: int) -> dict[str, Any]:
+def _told(line: Parsed, outcome: int) -> dict[str, Any]:
     """The error of a line, in the remote's own words."""
-    return {**parse.fault_of(line)._asdict(), "retryable": outcome in (Outcome.RETRY, Outcome.UNPAID)}
+    if line.fault is None:
+        raise Unreadable("not an error")
+    return {**line.fault._asdict(), "retryable": outcome in (Outcome.RETRY, Outcome.UNPAID)}
 
 
 def _damaged(source: Source, value: int) -> StateError:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from runner.results.answer import NULL
-from runner.results.parse import ABSENT, NOT_SO
+from runner.mending import NOT_SO
+from runner.remotes.reading.verdict import ABSENT, NULL
 from runner.results.splice import Merged
 
 _SUFFIXES = {"json": ".json", "verbose_json": ".json", "text": ".txt", "srt": ".srt", "vtt": ".vtt"}

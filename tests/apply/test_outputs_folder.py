@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from runner.apply.session import Session
 from runner.clock import FastClock
 from runner.compile.compiled import Compiled, RowView
 from runner.job.observed import Origin, Phase
-from runner.job.project import AudioJob, Model, Project
+from runner.job.project import AudioJob, Model, Project, Provider
 from runner.job.recorded import Batch, ProjectRecord, ResultObject, Stage, Tally
 from runner.plan.plan import make
 from runner.results.index import build_index
@@ -70,15 +71,17 @@ def session(root: Path, output: str, patterns: tuple[str, ...] = ("calls/**/*",)
     wanted = job("calls", PATHS, provider="fireworks-audio", origin=ORIGIN, output=output)
     memory = root / ".runner"
     memory.mkdir(parents=True, exist_ok=True)
+    project = Project("p", root, (spec,), {ORIGIN.provider: Provider(ORIGIN.provider, "fireworks-audio")}, ())
+    clock = FastClock()
     return Session(
-        Project("p", root, (spec,), {}, ()),
+        project,
         [wanted],
         cast("dict[str, Compiled]", {"calls": Recordings()}),
         Home(memory),
         Records(OverlayStore(EmptyStore())),
         Objects(memory / "objects"),
-        cast("Remotes", None),
-        FastClock(),
+        Remotes(project, environ={}, clock=clock, rng=random.Random(7), may_start=False),
+        clock,
         Teller(),
         threading.Event(),
     )

@@ -16,10 +16,10 @@ from msgspec.structs import replace
 from runner.compile.audio import CompiledAudio, compile_audio, preview
 from runner.compile.compiled import Compiled
 from runner.compile.faults import RecordingsFailed
-from runner.compile.wireid import custom_id_of, key_of
 from runner.data.contents import FileMemo, Hashes
 from runner.errors import DataError, Mark
 from runner.job.project import AudioJob, Model
+from runner.job.wireid import custom_id_of, key_of
 from tests.data import sounds
 
 MARK = Mark("s.yaml", 7, 14)

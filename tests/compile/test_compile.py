@@ -18,9 +18,9 @@ from runner.compile import shard
 from runner.compile.compile import CompiledJob, compile_job, identity_of, load
 from runner.compile.faults import RowsFailed
 from runner.compile.render import check_templates
-from runner.compile.wireid import key_of
 from runner.errors import DataError, Mark, SpecError
 from runner.job.project import Job, Message, Project, Prompt
+from runner.job.wireid import key_of
 from runner.remotes.fireworks import lines as fireworks
 from runner.remotes.openai import lines as openai
 from tests.compile.made import COUNTRIES, job_of, write_rows

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runner.compile.wireid import key_of
+from runner.job.wireid import key_of
 from tests.compile.made import COUNTRIES, write_rows
 from tests.data import sounds
 

@@ -22,9 +22,12 @@ from runner.errors import DataError, Mark, Problem, SpecError, StateError
 from runner.job.observed import Origin
 from runner.job.outcomes import Outcome
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
-from runner.results import parse
+from runner.job.wireid import coded
+from runner.remotes.reading import lines
+from runner.remotes.reading.verdict import Unreadable
 from runner.results.names import RESULTS
 from runner.results.ours import Ours
+from runner.results.own import may_be_sent, read_own
 from runner.state import commits
 from runner.state.base import Document
 from runner.state.disk import seal, unseal
@@ -245,7 +248,7 @@ class Lines(Target):
         body = {"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 3}}
         own = {"digest": "0" * 64, "origin": "o", "custom_id": "r1", "batch": "b", "answer": "x", "error": None}
         made: list[Any] = [
-            {"custom_id": f"r{parse.coded(bytes(16))}", "response": {"status_code": 200, "body": body}, "error": None},
+            {"custom_id": f"r{coded(bytes(16))}", "response": {"status_code": 200, "body": body}, "error": None},
             {"custom_id": "r", "response": body, "error": None},
             {"custom_id": "r", "response": {"status_code": 429, "body": {"error": {"code": "x", "message": "m"}}}},
             {"custom_id": "r", "response": None, "error": {"code": 4, "message": [1], "status": "500"}},
@@ -259,17 +262,17 @@ class Lines(Target):
         said = []
         kind = "unreadable"
         for line in data.split(b"\n")[:100]:
-            for read in (parse.read, parse.read_own, parse.fault_of, parse.tree_of):
+            for read in (lines.parse, lines.plain, read_own, lines.tree_of):
                 try:
                     found: Any = read(line)
-                except parse.Unreadable as error:
+                except Unreadable as error:
                     if not str(error).isprintable():
                         raise Wrong("words that steer a terminal") from error
                     said.append(str(error))
                 else:
                     kind = "read"
-                    if read is parse.read_own:
-                        parse.may_be_sent(found[0])
+                    if read is read_own:
+                        may_be_sent(found[0])
         return Ending(kind, tuple(said))
 
 

@@ -21,10 +21,10 @@ from runner.compile.compiled import RowView
 from runner.errors import StateError
 from runner.job.observed import Phase
 from runner.job.packed import KEY_BYTES
+from runner.job.wireid import coded
 from runner.results.index import build_index
 from runner.results.locate import Source, locate
 from runner.results.merge import merge
-from runner.results.parse import coded
 from tests.hardening.fuzz import run
 from tests.hardening.fuzz_loader import Loader
 from tests.hardening.fuzz_worker import fuzzed

@@ -11,7 +11,12 @@ from typing import Any
 import msgspec
 
 from runner.compile.compiled import RowView
+from runner.job.outcomes import Outcome
 from runner.job.packed import keys_of
+from runner.mending import NOT_SO
+from runner.remotes.reading.lines import COMMON
+from runner.remotes.reading.verdict import Parsed, tokens_of
+from runner.remotes.vendor import Reader
 from runner.results import columns, export, kinds
 
 ORIGIN = "openai@api.openai.com"
@@ -86,3 +91,14 @@ def writer(path: Path, root: Path, names: Sequence[str] = (), rows: Iterable[Row
 
 def row(name: object, **cells: Any) -> RowView:
     return RowView(str(name), msgspec.json.encode(cells or {"n": str(name)}), digest(name))
+
+
+def read(line: bytes, reader: Reader = COMMON) -> Parsed:
+    """A line as an index takes it: by a shape where one fits, else with care."""
+    for shape in reader.shapes:
+        try:
+            seen = shape.read(line)
+        except NOT_SO:
+            continue
+        return Parsed(seen.custom_id, Outcome.OK, *tokens_of([shape.usage_of(seen)]))
+    return reader.parse(line)

@@ -12,8 +12,8 @@ import pytest
 from runner.errors import UsageError
 from runner.job.observed import Phase
 from runner.job.outcomes import Outcome, entries
+from runner.remotes.reading.verdict import Wanted
 from runner.results.adopt import adopt_output
-from runner.results.answer import Wanted
 from runner.results.index import build_index
 from runner.results.locate import Source, locate
 from runner.results.merge import merge

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from runner.job.observed import Phase
+from runner.remotes.reading.verdict import Wanted
 from runner.results import columns, kinds
-from runner.results.answer import Wanted
 from runner.results.export import writer_for
 from runner.results.index import build_index
 from runner.results.locate import Source, locate

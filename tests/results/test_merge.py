@@ -16,7 +16,7 @@ from runner.compile.compiled import RowView
 from runner.errors import StateError
 from runner.job.observed import Phase
 from runner.job.outcomes import Outcome, Unsettled, place
-from runner.results.answer import Wanted
+from runner.remotes.reading.verdict import Wanted
 from runner.results.index import build_index, refused_index
 from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, merge

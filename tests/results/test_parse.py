@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.job.outcomes import Outcome
-from runner.results import parse
+from runner.job.wireid import coded, key_of, keys_named
+from runner.mending import repaired
+from runner.remotes.reading import lines
+from runner.remotes.reading.verdict import Unreadable
 
 from . import made
 
@@ -21,8 +24,8 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
 
 @given(st.binary(min_size=16, max_size=16), st.text("ab_-", max_size=40))
 def test_a_key_is_found_in_the_last_22_characters(key: bytes, readable: str) -> None:
-    coded = base64.urlsafe_b64encode(key).decode().rstrip("=")
-    assert parse.key_of(f"{readable}-{coded}") == key
+    text = base64.urlsafe_b64encode(key).decode().rstrip("=")
+    assert key_of(f"{readable}-{text}") == key
 
 
 @pytest.mark.parametrize(
@@ -43,12 +46,12 @@ def test_a_key_is_found_in_the_last_22_characters(key: bytes, readable: str) -> 
     ],
 )
 def test_foreign_ids_have_no_key(custom_id: str) -> None:
-    assert parse.key_of(custom_id) is None
+    assert key_of(custom_id) is None
 
 
 @given(st.text())
 def test_no_id_crashes(custom_id: str) -> None:
-    parse.key_of(custom_id)
+    key_of(custom_id)
 
 
 def wrapped(status: Any, body: Any = None) -> dict[str, Any]:
@@ -129,19 +132,19 @@ CASES: list[tuple[dict[str, Any], Outcome | None]] = [
 
 @pytest.mark.parametrize(("found", "outcome"), CASES)
 def test_outcomes(found: dict[str, Any], outcome: Outcome | None) -> None:
-    verdict = parse.read(msgspec.json.encode({"custom_id": made.wire_id("a"), **found}))
+    verdict = made.read(msgspec.json.encode({"custom_id": made.wire_id("a"), **found}))
     assert verdict.outcome == outcome
-    assert verdict.key == made.key("a")
+    assert key_of(verdict.custom_id) == made.key("a")
     assert not verdict.is_repaired
 
 
 def test_tokens_are_read_where_they_are() -> None:
-    assert parse.read(made.ok("a"))[3:5] == (40, 3)
-    assert parse.read(made.bare("a"))[3:5] == (40, 3)
+    assert made.read(made.ok("a"))[2:4] == (40, 3)
+    assert made.read(made.bare("a"))[2:4] == (40, 3)
     said = {"output": [], "usage": {"input_tokens": 7, "output_tokens": 9}}
-    assert parse.read(made.line("a", response={"status_code": 200, "body": said}))[3:5] == (7, 9)
+    assert made.read(made.line("a", response={"status_code": 200, "body": said}))[2:4] == (7, 9)
     odd = {"choices": [], "usage": {"prompt_tokens": "many"}}
-    assert parse.read(made.line("a", response={"status_code": 200, "body": odd}))[2:5] == (RETRY, 0, 0)
+    assert made.read(made.line("a", response={"status_code": 200, "body": odd}))[1:4] == (RETRY, 0, 0)
 
 
 HEAD = b'{"custom_id":"%b","response":{"status_code":200,"body":{"choices":[{"message":{"content":"' % (
@@ -166,9 +169,9 @@ TAIL = b'"}}]}},"error":null}'
     ],
 )
 def test_what_json_forbids_is_put_right(line: bytes, shown: str) -> None:
-    verdict = parse.read(line)
-    assert (verdict.key, verdict.outcome, verdict.is_repaired) == (made.key("a"), OK, True)
-    body = msgspec.json.decode(parse.repaired(line))["response"]["body"]
+    verdict = made.read(line)
+    assert (key_of(verdict.custom_id), verdict.outcome, verdict.is_repaired) == (made.key("a"), OK, True)
+    body = msgspec.json.decode(repaired(line))["response"]["body"]
     assert body["choices"][0]["message"]["content"] == shown
 
 
@@ -177,7 +180,7 @@ def test_what_json_forbids_is_put_right(line: bytes, shown: str) -> None:
     [HEAD + "\u2028 \u0085 \f".replace("\f", "\\f").encode() + TAIL, HEAD + b"x" + TAIL + b"\r", b"  " + HEAD + TAIL],
 )
 def test_odd_but_valid_lines_are_left_alone(line: bytes) -> None:
-    verdict = parse.read(line)
+    verdict = made.read(line)
     assert (verdict.outcome, verdict.is_repaired) == (OK, False)
 
 
@@ -207,20 +210,20 @@ def test_odd_but_valid_lines_are_left_alone(line: bytes) -> None:
     ],
 )
 def test_unreadable_lines_say_why(line: bytes, reason: str) -> None:
-    with pytest.raises(parse.Unreadable, match=reason):
-        parse.read(line)
+    with pytest.raises(Unreadable, match=reason):
+        made.read(line)
 
 
 def test_huge_integers_are_kept() -> None:
     digits = b"9" * 5000
     line = HEAD + b'x","n":%b,"m":"' % digits + TAIL
-    assert parse.read(line).outcome == OK
+    assert made.read(line).outcome == OK
 
 
 @given(st.binary())
 def test_no_bytes_crash(line: bytes) -> None:
-    with contextlib.suppress(parse.Unreadable):
-        parse.read(line)
+    with contextlib.suppress(Unreadable):
+        made.read(line)
 
 
 JSON = st.recursive(
@@ -238,34 +241,34 @@ def test_no_shape_crashes(found: dict[str, Any], response: Any) -> None:
     for one in (found, {**found, "custom_id": "a"}, {**found, "custom_id": "a", "response": response}):
         data = msgspec.json.encode(one)
         try:
-            verdict = parse.read(data)
-        except parse.Unreadable:
+            verdict = made.read(data)
+        except Unreadable:
             continue
         if verdict.outcome not in (OK, None):
-            assert isinstance(parse.fault_of(data).message, str)
+            assert verdict.fault and isinstance(verdict.fault.message, str)
 
 
 @given(st.dictionaries(st.sampled_from(["status_code", "body", "choices", "error", "usage"]), JSON) | st.none(), JSON)
 def test_both_paths_judge_alike(response: Any, error: Any) -> None:
     data = msgspec.json.encode({"custom_id": made.wire_id("a"), "response": response, "error": error})
     try:
-        fast: Any = parse.read(data)
-    except parse.Unreadable as reason:
+        fast: Any = made.read(data)
+    except Unreadable as reason:
         fast = str(reason)
     try:
-        slow: Any = parse.read(data + b"\0")  # needs repair, so it goes the lenient way
+        slow: Any = lines.parse(data + b"\0")
         slow = slow._replace(is_repaired=False)
-    except parse.Unreadable as reason:
+    except Unreadable as reason:
         slow = str(reason)
     assert fast == slow
 
 
-@given(st.lists(st.binary(min_size=16, max_size=16).map(parse.coded) | st.text("ABQgw-_+/=é", max_size=25)))
+@given(st.lists(st.binary(min_size=16, max_size=16).map(coded) | st.text("ABQgw-_+/=é", max_size=25)))
 def test_many_ids_are_read_as_one_by_one(ends: list[str]) -> None:
     ids = ["r" + end for end in ends]
-    assert parse.keys_of(ids) == [parse.key_of(one) for one in ids]
+    assert keys_named(ids) == [key_of(one) for one in ids]
 
 
 @given(st.binary(min_size=16, max_size=16))
 def test_an_id_is_written_as_it_is_read(key: bytes) -> None:
-    assert parse.key_of("r" + parse.coded(key)) == key
+    assert key_of("r" + coded(key)) == key

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.results.answer import NULL
+from runner.remotes.reading.verdict import NULL
 from runner.results.splice import Merged
 from runner.results.transcript import content_of, suffix_of, transcript_of
 

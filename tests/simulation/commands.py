@@ -26,7 +26,8 @@ from runner.job.project import Project
 from runner.job.recorded import Batch, Stage
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan
-from runner.remotes.vendor import Provider
+from runner.remotes.reading.lines import COMMON
+from runner.remotes.vendor import Provider, Reader
 from runner.state.wave import Step
 from tests.simulation.author import Author
 from tests.simulation.history import Applier, Asked, History, Stopped
@@ -230,6 +231,9 @@ class SimulatedRemotes(Remotes):
 
     def origin(self, name: str) -> Origin:
         return ORIGIN
+
+    def reader(self, name: str) -> Reader:
+        return COMMON
 
     def refusal(self, name: str) -> None:
         """No key is needed, so none is unbound."""

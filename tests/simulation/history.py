@@ -10,7 +10,7 @@ import msgspec
 
 from runner.job.outcomes import Unsettled
 from runner.results.names import RESULTS
-from runner.results.parse import MAY_BE_SENT
+from runner.results.own import MAY_BE_SENT
 from runner.state.home import Home
 from tests.simulation.memory import MemoryStore, SimulatedObjects
 from tests.simulation.provider import SimulatedProvider

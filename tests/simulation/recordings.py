@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from runner.compile.audio import Asked, CompiledAudio
 from runner.compile.compiled import RowView, Wanted
-from runner.compile.wireid import custom_id_of
 from runner.errors import DataError, Mark
 from runner.job.project import AudioJob, Model, Project, Provider
+from runner.job.wireid import custom_id_of
 from runner.state.grouped import Item
 from runner.state.journal import DiskJournal
 from tests.simulation.rows import MODEL, PROVIDER, JobSpec, Row, digest_of

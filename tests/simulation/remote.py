@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, ResultFile
-from runner.results.parse import key_of
+from runner.job.wireid import key_of
 from tests.simulation.world import World
 
 NEVER = float("inf")

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from runner.compile.compiled import Line, RowView, Wanted
-from runner.compile.wireid import custom_id_of
 from runner.errors import Mark
 from runner.job.project import Dataset, Job, Model, Project, Prompt, Provider
+from runner.job.wireid import custom_id_of
 from tests.simulation.world import World
 
 PROVIDER = "sim"

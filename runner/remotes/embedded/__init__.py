@@ -13,6 +13,7 @@ from runner.job.project import Provider as ProviderBlock
 from runner.remotes import fireworks_audio, openai
 from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.openai.profiles import Profile, capabilities_of
+from runner.remotes.reading.lines import COMMON
 from runner.remotes.vendor import Lines, Net, Place, Provider
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Embedded:
 
     kind = "embedded"
     names = ("embedded",)
+    reader = COMMON
 
     def place(self, block: ProviderBlock) -> Place:
         return Place(is_ours=True)

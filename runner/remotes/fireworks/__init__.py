@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Provider as ProviderBlock
 from runner.remotes.fireworks import profile as facts
-from runner.remotes.fireworks.lines import LINES
+from runner.remotes.fireworks.lines import LINES, READER
 from runner.remotes.fireworks.prices import FLOORS
 from runner.remotes.transport.origins import shown
 from runner.remotes.vendor import Lines, Net, Place, Provider, problem
@@ -25,6 +25,7 @@ class Fireworks:
 
     kind = "fireworks"
     names = ("fireworks",)
+    reader = READER
 
     def place(self, block: ProviderBlock) -> Place:
         return Place(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from runner.job.body import BodyPlan
 from runner.job.project import Job
 from runner.remotes.bodies import body_of
-from runner.remotes.vendor import Envelope
+from runner.remotes.reading.lines import COMMON
+from runner.remotes.vendor import Envelope, Reader
 
 _DECIDING = ("precision",)  # options that decide an answer
 
@@ -26,4 +27,5 @@ class FireworksLines:
         return (job.model.name, *(f"{name}={options[name]}" for name in _DECIDING if name in options))
 
 
+READER: Reader = COMMON
 LINES = FireworksLines()

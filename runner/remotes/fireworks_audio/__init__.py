@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Provider as ProviderBlock
 from runner.remotes.fireworks_audio import profile as facts
+from runner.remotes.reading.lines import COMMON
 from runner.remotes.vendor import Lines, Net, Place, Provider, problem
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class FireworksAudio:
 
     kind = "fireworks-audio"
     names = ("fireworks-audio",)
+    reader = COMMON  # we write its lines ourselves: `remotes.audio.line_of`
 
     def place(self, block: ProviderBlock) -> Place:
         return Place(

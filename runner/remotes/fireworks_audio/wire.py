@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
+from runner import mending
 from runner.errors import OutcomeUnknown
 from runner.job.observed import Phase
 from runner.remotes.audio import Heard, Receipt, is_plain_text, json_object_in
-from runner.remotes.transport import mending
 from runner.remotes.transport.replies import Words, plain, words_of
 
 _PHASES = {

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Provider as ProviderBlock
-from runner.remotes.openai.lines import LINES
+from runner.remotes.openai.lines import LINES, READER
 from runner.remotes.openai.prices import FLOORS
 from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
 from runner.remotes.vendor import Lines, Net, Place, Provider, problem
@@ -23,6 +23,7 @@ class OpenAI:
 
     kind = "openai"
     names = tuple(PROFILES)
+    reader = READER
 
     def place(self, block: ProviderBlock) -> Place:
         profile = profile_of(block)

@@ -7,7 +7,8 @@ import msgspec
 from runner.job.body import BodyPlan
 from runner.job.project import Job
 from runner.remotes.bodies import body_of
-from runner.remotes.vendor import Envelope
+from runner.remotes.reading.lines import COMMON
+from runner.remotes.vendor import Envelope, Reader
 
 
 class OpenAILines:
@@ -26,4 +27,5 @@ class OpenAILines:
         return ("",)  # the body names the model
 
 
+READER: Reader = COMMON
 LINES = OpenAILines()

@@ -13,8 +13,10 @@ from runner.clock import FastClock
 from runner.errors import AuthFailed, NotFound, OutcomeUnknown, Refused
 from runner.job.observed import Phase
 from runner.job.outcomes import Outcome
+from runner.job.wireid import key_of
 from runner.remotes.audio import Heard, Receipt, error_line, line_of
-from runner.results import answer, parse
+from runner.remotes.reading.answers import answer_of
+from runner.remotes.reading.lines import parse
 from tests.remotes.fireworks_audio.made import RECEIPT, provider_at, recording, spec_of
 from tests.remotes.loopback import Answer, Server, hang_up, in_turn, reply, reset, send, serving
 from tests.remotes.making import KEY
@@ -200,16 +202,16 @@ def test_the_line_of_an_answer_is_read_as_one(
     line = line_of(CUSTOM_ID, asked_for, RECEIPT, Heard(Phase.COMPLETED, "completed", body, content_type))
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    read = parse.read(line[:-1])
+    read = parse(line[:-1])
     assert (read.custom_id, read.outcome, read.is_repaired) == (CUSTOM_ID, Outcome.OK, False)
-    assert read.key == bytes(16)
+    assert key_of(read.custom_id) == bytes(16)
     found = msgspec.json.decode(line)
     assert found["response"]["request_id"] == "b-7c1d"
     assert found["error"] is None
     raw = line.partition(b'"body":')[2].removesuffix(b'},"error":null}\n')
     if response is not None:
         assert raw == response
-    assert msgspec.json.decode(answer.answer_of(raw).content) == said
+    assert msgspec.json.decode(answer_of(raw).content) == said
 
 
 def test_numbers_of_an_answer_stay_as_they_were(tmp_path: Path) -> None:
@@ -232,8 +234,9 @@ def test_numbers_of_an_answer_stay_as_they_were(tmp_path: Path) -> None:
 def test_the_line_of_a_failure_says_whether_to_ask_again(tmp_path: Path, answer: object, outcome: Outcome) -> None:
     found = heard(answer)
     line = line_of(CUSTOM_ID, recording(tmp_path), RECEIPT, found)
-    assert parse.read(line[:-1]).outcome is outcome
-    assert parse.fault_of(line[:-1]).message == found.message
+    read = parse(line[:-1])
+    assert read.outcome is outcome
+    assert read.fault and read.fault.message == found.message
 
 
 def test_the_line_of_a_refusal() -> None:
@@ -242,7 +245,7 @@ def test_the_line_of_a_refusal() -> None:
         b'{"custom_id":"' + CUSTOM_ID.encode() + b'","response":null,'
         b'"error":{"code":"400","message":"the file is too large"}}\n'
     )
-    assert parse.read(line[:-1]).outcome is Outcome.FINAL
+    assert parse(line[:-1]).outcome is Outcome.FINAL
 
 
 def test_an_answer_about_another_recording_is_none() -> None:

@@ -6,33 +6,15 @@ Text and vectors are spliced as the remote wrote them, never decoded and encoded
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
-from runner.results import finish
-from runner.results.parse import ABSENT, unfolded
-from runner.results.values import values_of
-
-NULL = b"null"
-
-
-class Wanted(NamedTuple):
-    """What was asked for beside text."""
-
-    is_json: bool = False
-    is_object: bool = False  # a JSON object, and no other JSON
-
-
-TEXT = Wanted()
-
-
-class Answer(NamedTuple):
-    """`content` is JSON: a string, a vector, a value; `null` for tool calls, refusals and shapes we do not know."""
-
-    content: bytes
-    finish: str | None  # one of `finish`, or the remote's own word; None where it does not say
+from runner.job import finish
+from runner.mending import values_of
+from runner.remotes.reading.folded import unfolded
+from runner.remotes.reading.verdict import ABSENT, NULL, TEXT, Answer, Wanted, is_wanted, parsed
 
 
 class _PlainMessage(Struct, gc=False):
@@ -77,7 +59,6 @@ class _Body(Struct, gc=False):
 
 decode_plain = msgspec.json.Decoder(Plain).decode
 _decode_body = msgspec.json.Decoder(_Body).decode
-_decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 _NOTHING = (b"", NULL, b'""', b"[]")
 
@@ -85,40 +66,14 @@ _NOTHING = (b"", NULL, b'""', b"[]")
 def answer_of(body: bytes | Raw, wanted: Wanted = TEXT) -> Answer:
     """The answer in the body of a response. A body that is text which holds a body is read as that.
 
-    wanted: where JSON was asked for, an answer that parses becomes that value, on one line.
+    wanted: of several messages the one that is the JSON asked for is taken.
     """
     if bytes(body[:1]) == b'"':
         body = unfolded(bytes(body))
     try:
-        found = _cut(_decode_body(body), body, wanted)
+        return _cut(_decode_body(body), body, wanted)
     except (msgspec.MsgspecError, ValueError):
-        found = _cut_leniently(values_of(body), wanted)
-    return _as_wanted(found, wanted)
-
-
-def parsed(answer: bytes) -> bytes:
-    """The JSON value written in a text answer; the answer itself if it is not JSON."""
-    if answer[:1] != b'"':
-        return answer
-    try:
-        return msgspec.json.format(_decode_text(answer).encode(), indent=-1)
-    except (msgspec.MsgspecError, RecursionError):
-        return answer
-
-
-def is_wanted(value: bytes, text: bytes, wanted: Wanted) -> bool:
-    """Whether `value`, made of a text answer by `parsed`, is the JSON asked for."""
-    return value is not text and (not wanted.is_object or value[:1] == b"{")
-
-
-def _as_wanted(found: Answer, wanted: Wanted) -> Answer:
-    """The JSON asked for in place of its text; else the answer, and that it is none."""
-    if not wanted.is_json or found.content[:1] != b'"':
-        return found
-    value = parsed(found.content)
-    if found.finish not in finish.FLAWS and not is_wanted(value, found.content, wanted):
-        return Answer(value, finish.NOT_JSON)
-    return found._replace(content=value)
+        return _cut_leniently(values_of(body), wanted)
 
 
 def _cut(body: _Body, raw: bytes | Raw, wanted: Wanted) -> Answer:

@@ -1,0 +1,131 @@
+"""What is read out of one line of a raw result file: whose it is, what became of it, and the answer in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw, Struct
+
+from runner.job import finish
+from runner.job.outcomes import Outcome
+from runner.mending import NOT_SO
+
+ABSENT = Raw()
+NULL = b"null"
+
+
+class Unreadable(Exception):
+    """A line that says nothing about any request; the message is the reason, fit for display."""
+
+
+class Fault(NamedTuple):
+    """An error in the remote's own words."""
+
+    code: str
+    message: str
+    status: int | None = None
+
+
+class Parsed(NamedTuple):
+    """The verdict on one line. `outcome` is None for a request line that strayed into the results."""
+
+    custom_id: str
+    outcome: Outcome | None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    is_repaired: bool = False
+    fault: Fault | None = None  # what went wrong; None for an answer
+
+
+# The usual success, a text answer that ended by itself: custom_id, body, and the text as JSON. A bare tuple, since one
+# is made for nearly every line.
+Plain = tuple[str, bytes, bytes]
+
+
+class Wanted(NamedTuple):
+    """What was asked for beside text."""
+
+    is_json: bool = False
+    is_object: bool = False  # a JSON object, and no other JSON
+
+
+TEXT = Wanted()
+
+
+class Answer(NamedTuple):
+    """`content` is JSON: a string, a vector, a value; `null` for tool calls, refusals and shapes we do not know."""
+
+    content: bytes
+    finish: str | None  # one of `finish`, or the remote's own word; None where it does not say
+
+
+class Usage(Struct, gc=False):
+    """Tokens, under the names of either API."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Shape(Struct, frozen=True):
+    """One of the ways a success is written, as a decoder that takes nothing else."""
+
+    decode: Callable[[bytes], Any]  # has a `custom_id`; raises one of NOT_SO for all else; does not see broken UTF-8
+    usage_of: Callable[[Any], Usage | None]
+
+    def read(self, line: bytes) -> Any:
+        """A success in this shape. Raises one of NOT_SO for all else."""
+        seen = self.decode(line)
+        if not line.isascii():
+            line.decode()  # strings that are skipped are not checked by the decoder
+        return seen
+
+    def successes(self, lines: Iterable[bytes], *, is_text: bool) -> list[Any]:
+        """What lines begin with, up to the first that is no success. is_text: they are known to be UTF-8."""
+        decode = self.decode if is_text else self.read
+        seen: list[Any] = []
+        with suppress(*NOT_SO):
+            seen.extend(map(decode, lines))  # those before the one that raises stay
+        return seen
+
+
+def tokens_of(usages: Iterable[Usage | None]) -> tuple[int, int]:
+    """(input, output) tokens in sum, 0 where an answer does not say."""
+    asked = told = 0
+    for usage in usages:
+        if usage is not None:
+            asked += usage.prompt_tokens or usage.input_tokens
+            told += usage.completion_tokens or usage.output_tokens
+    return asked, told
+
+
+def parsed(answer: bytes) -> bytes:
+    """The JSON value written in a text answer; the answer itself if it is not JSON."""
+    if answer[:1] != b'"':
+        return answer
+    try:
+        return msgspec.json.format(_decode_text(answer).encode(), indent=-1)
+    except (msgspec.MsgspecError, RecursionError):
+        return answer
+
+
+def is_wanted(value: bytes, text: bytes, wanted: Wanted) -> bool:
+    """Whether `value`, made of a text answer by `parsed`, is the JSON asked for."""
+    return value is not text and (not wanted.is_object or value[:1] == b"{")
+
+
+def as_wanted(found: Answer, wanted: Wanted) -> Answer:
+    """The JSON asked for in place of its text; else the answer, and that it is none."""
+    if not wanted.is_json or found.content[:1] != b'"':
+        return found
+    value = parsed(found.content)
+    if found.finish not in finish.FLAWS and not is_wanted(value, found.content, wanted):
+        return Answer(value, finish.NOT_JSON)
+    return found._replace(content=value)
+
+
+_decode_text = msgspec.json.Decoder(str).decode
