@@ -4,6 +4,7 @@ and an object for every row cost more than the row's own work. One row with its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any
@@ -17,6 +18,7 @@ Nulled = Mapping[int, tuple[str, ...]]  # row number -> columns in which null st
 
 _NONE: Nulled = {}
 _encode = msgspec.json.Encoder().encode
+_ODD = re.compile(r'["\\\x00-\x1f]')  # no name of a field that msgspec takes
 _decode = msgspec.json.Decoder().decode
 
 
@@ -112,8 +114,8 @@ class Block:
 
     def column(self, name: str) -> list[Any]:
         """One column, None where a row is without it. Decodes nothing else."""
-        if self._values is not None:
-            return [row.get(name) for row in self._values]
+        if self._values is not None or _ODD.search(name):
+            return [row.get(name) for row in self.values]
         only: Any = msgspec.defstruct("Only", [("value", Any, None)], rename={"value": name}, gc=False)
         decode = msgspec.json.Decoder(only).decode
         return [decode(text).value for text in self.texts or ()]

@@ -7,16 +7,17 @@ is a `Step`. Format 1 had columns by place and no `finish`; `adopt` still reads 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Raw, Struct
 
-from runner.errors import DataError, UsageError
+from runner.errors import UsageError
 from runner.mending import NOT_SO
 from runner.remotes.reading.verdict import NULL
 from runner.results import kinds
+from runner.results.inputs import InputRow
 from runner.results.kinds import Kind, Of
 from runner.results.splice import Merged
 from runner.results.transcript import Transcript, transcript_of
@@ -25,22 +26,31 @@ FORMAT = 2
 ROW = "row"  # stands for all columns of the input
 
 Take = Callable[[Merged], bytes]
-Text = Callable[[Merged], str | None]
+Part = Callable[[Merged], Sequence[Any]]
 
 
 class Column(NamedTuple):
-    """take: its value as JSON, `null` where there is none. text: the same of a column that is nothing but text.
-
-    field: where it stands in a `Merged`, of one that is copied from there: writers take many such at once.
-    """
+    """One column, and where its value stands: at `field` of the line, or of a part that is worked out of it."""
 
     name: str
     kind: Kind
-    take: Take
-    text: Text | None = None
+    field: int
+    part: Part | None = None  # None: the line itself. One part may hold several columns
+    is_json: bool = True  # the value is JSON; else as Python has it
     is_safe: bool = False  # we wrote it: it begins no formula
-    field: int | None = None
-    of_input: str | None = None  # what the input calls it
+    of_input: str | None = None  # what the input calls it; its part is an `InputRow`
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is copied from a text of the line: many lines in a row mostly share it."""
+        return self.part is None and not self.is_json
+
+    def take(self) -> Take:
+        """A function from a line to the value as JSON, `null` where there is none."""
+        field, part, get = self.field, self.part, itemgetter(self.field)
+        if part is None:
+            return get if self.is_json else lambda line: _encode(line[field])
+        return (lambda line: part(line)[field]) if self.is_json else lambda line: _encode(part(line)[field])
 
 
 class Step(Protocol):
@@ -80,10 +90,14 @@ class Input(NamedTuple):
     kinds: Mapping[str, Kind] = {}
 
     def named(self, ours: Iterable[str]) -> dict[str, str]:
-        """Input column -> its name in a table: its own, `row_...` where a column of ours is called so."""
-        taken = set(ours) | self.kinds.keys()
+        """Input column -> its name in a table: its own, `row_...` where a column of ours is called so.
+
+        ours: those in the table. What readers of tables go by is ours in every one of them, there or not.
+        """
+        ours = {*ours, *READ_BACK}
+        taken = ours | self.kinds.keys()
         names = {name: name for name in self.kinds}
-        for name in names.keys() & set(ours):
+        for name in names.keys() & ours:
             free = f"row_{name}"
             while free in taken:
                 free = f"row_{free}"
@@ -103,6 +117,8 @@ RECORDINGS = ("custom_id", "file", *HEARD, "error", *_WHOSE, "response")
 OF_ROWS = (*JSONL[:4], "answer_json", "status", "error", *_FATE, *_COST, *_WHOSE, "response")
 OF_RECORDINGS = ("custom_id", "file", *HEARD, "status", "error", *_FATE, "usd", *_WHOSE, "response")
 NEEDED = ("digest", "origin")  # to read answers back, beside `answer` or `response`
+# Whoever reads a table goes by these.
+READ_BACK = (*CSV[:1], *CSV[2:], "status", "error_code", "error_message")
 
 
 def usual(suffix: str, about: About, *, is_of_recordings: bool) -> tuple[str, ...]:
@@ -125,24 +141,22 @@ def _named(names: Sequence[str], about: About) -> tuple[str, ...]:
 
 _encode = msgspec.json.Encoder().encode
 _decode_cells = msgspec.json.Decoder(dict[str, Raw]).decode
-_JSON_TEXT = kinds.JSON
 
 
 def ours(about: About, *, is_of_recordings: bool) -> dict[str, Column]:
     """All columns that a job can have beside those of its input, by name."""
     fields = {name: number for number, name in enumerate(Merged._fields)}
 
-    def copied(name: str, kind: Kind = _JSON_TEXT) -> Column:
-        return Column(name, kind, itemgetter(fields[name]), field=fields[name])
+    def copied(name: str, kind: Kind = kinds.JSON) -> Column:
+        return Column(name, kind, fields[name])
 
     def said(name: str, *, is_safe: bool = False) -> Column:
-        get: Text = itemgetter(fields[name])
-        return Column(name, kinds.TEXT, lambda line: _encode(get(line)), get, is_safe, fields[name])
+        return Column(name, kinds.TEXT, fields[name], is_json=False, is_safe=is_safe)
 
     def fixed(name: str, value: str | int) -> Column:
-        encoded, shown = _encode(value), str(value)
+        part = (value,)
         kind = kinds.WHOLE if isinstance(value, int) else kinds.TEXT
-        return Column(name, kind, lambda _: encoded, lambda _: shown, is_safe=True)
+        return Column(name, kind, 0, lambda _: part, is_json=False, is_safe=True)
 
     error = _Memo(_error_of)
     cost = _Memo(_Costing(about))
@@ -151,12 +165,12 @@ def ours(about: About, *, is_of_recordings: bool) -> dict[str, Column]:
         said("status", is_safe=True),
         said("finish"),
         copied("error"),
-        Column("error_code", kinds.TEXT, lambda line: error(line).code),
-        Column("error_message", kinds.TEXT, lambda line: error(line).message),
+        Column("error_code", kinds.TEXT, 0, error, is_json=False),
+        Column("error_message", kinds.TEXT, 1, error, is_json=False),
         fixed("job", about.job),
         fixed("model", about.model),
         *(fixed(axis, int(value) if axis == "replicate" else value) for axis, value in about.cell.items()),
-        Column("usd", kinds.NUMBER, lambda line: cost(line).usd),
+        Column("usd", kinds.NUMBER, _Cost._fields.index("usd"), cost, is_json=False),
         said("batch"),
         said("digest", is_safe=True),
         said("origin"),
@@ -165,14 +179,12 @@ def ours(about: About, *, is_of_recordings: bool) -> dict[str, Column]:
     if is_of_recordings:
         found += _heard()
     else:
-        answer_json = about.answer or kinds.JSON
+        tokens = [name for name in _Cost._fields if name != "usd"]
         found += [
             copied(ROW),
             copied("answer", kinds.TEXT),
-            Column("answer_json", answer_json, itemgetter(fields["answer"])),
-            Column("input_tokens", kinds.WHOLE, lambda line: cost(line).input_tokens),
-            Column("cached_tokens", kinds.WHOLE, lambda line: cost(line).cached_tokens),
-            Column("output_tokens", kinds.WHOLE, lambda line: cost(line).output_tokens),
+            Column("answer_json", about.answer or kinds.JSON, fields["answer"]),
+            *(Column(name, kinds.WHOLE, _Cost._fields.index(name), cost, is_json=False) for name in tokens),
         ]
     columns = {column.name: column for column in found}
     return {**columns, **{axis: columns[axis] for axis in about.cell}}
@@ -192,11 +204,7 @@ def _heard() -> list[Column]:
         "speakers": kinds.list_of(kinds.TEXT),
     }
     assert tuple(of) == Transcript._fields
-
-    def take(number: int) -> Take:
-        return lambda line: heard(line)[number]
-
-    return [Column(name, kind, take(number)) for number, (name, kind) in enumerate(of.items())]
+    return [Column(name, kind, number, heard) for number, (name, kind) in enumerate(of.items())]
 
 
 class _Memo:
@@ -216,16 +224,16 @@ class _Memo:
 
 
 class _Error(Struct):
-    code: Raw = Raw(NULL)
-    message: Raw = Raw(NULL)
+    code: Any = None
+    message: Any = None
 
 
 class _Told(NamedTuple):
-    code: bytes
-    message: bytes
+    code: str | None = None
+    message: str | None = None
 
 
-_NO_ERROR = _Told(NULL, NULL)
+_NO_ERROR = _Told()
 _decode_error = msgspec.json.Decoder(_Error).decode
 
 
@@ -233,7 +241,11 @@ def _error_of(line: Merged) -> _Told:
     if line.error == NULL:
         return _NO_ERROR
     found = _decode_error(line.error)
-    return _Told(bytes(found.code), bytes(found.message))
+    return _Told(*(_text(value) for value in (found.code, found.message)))
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else _encode(value).decode()
 
 
 class _Details(Struct):
@@ -260,14 +272,18 @@ _decode_body = msgspec.json.Decoder(_Body | None).decode
 
 
 class _Cost(NamedTuple):
-    input_tokens: bytes = NULL
-    cached_tokens: bytes = NULL
-    output_tokens: bytes = NULL
-    usd: bytes = NULL
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    usd: float | None = None
+
+
+_NO_COST = _Cost()
+_NO_USAGE, _NO_DETAILS = _Usage(), _Details()
 
 
 class _Costing:
-    """Tokens as the remote counted them, and what they cost at the price in the specs; null where nobody says."""
+    """Tokens as the remote counted them, and what they cost at the price of the batch; None where nobody says."""
 
     def __init__(self, about: About) -> None:
         self._about = about
@@ -276,16 +292,17 @@ class _Costing:
         try:
             body = _decode_body(line.response)
         except NOT_SO:
-            return _Cost()
+            return _NO_COST
         if body is None:
-            return _Cost()
-        usage = body.usage or _Usage()
-        asked = _first(usage.prompt_tokens, usage.input_tokens)
-        told = _first(usage.completion_tokens, usage.output_tokens)
-        details = usage.prompt_tokens_details or usage.input_tokens_details or _Details()
-        cached = _first(details.cached_tokens, usage.prompt_cache_hit_tokens, usage.cached_tokens)
-        usd = self._usd(body.duration, asked, told)
-        return _Cost(*(NULL if one is None else _encode(one) for one in (asked, cached, told, usd)))
+            return _NO_COST
+        usage = body.usage or _NO_USAGE
+        asked = usage.input_tokens if usage.prompt_tokens is None else usage.prompt_tokens
+        told = usage.output_tokens if usage.completion_tokens is None else usage.completion_tokens
+        details = usage.prompt_tokens_details or usage.input_tokens_details or _NO_DETAILS
+        cached = details.cached_tokens
+        if cached is None:
+            cached = usage.cached_tokens if usage.prompt_cache_hit_tokens is None else usage.prompt_cache_hit_tokens
+        return _Cost(asked, cached, told, self._usd(body.duration, asked, told))
 
     def _usd(self, seconds: float | None, asked: int | None, told: int | None) -> float | None:
         about = self._about
@@ -294,10 +311,6 @@ class _Costing:
         if about.usd_per_million is None or asked is None:
             return None
         return (asked * about.usd_per_million[0] + (told or 0) * about.usd_per_million[1]) / 1e6
-
-
-def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
 
 
 # --- a table ------------------------------------------------------------------------------------------------------
@@ -337,8 +350,11 @@ def table(
         return Table(tuple(known[name] for name in names), tuple(steps))
     given = given or Input()
     renamed = given.named(set(names) & known.keys())
-    cells = _Memo(_Cells(given.kinds if ROW in names else None))
-    of_input = {shown: _of_input(name, shown, given.kinds[name], cells) for name, shown in renamed.items()}
+    cells = InputRow(tuple(given.kinds), is_all=ROW in names)
+    of_input = {
+        shown: Column(shown, given.kinds[name], cells.names.index(name), cells, of_input=name)
+        for name, shown in renamed.items()
+    }
     found: dict[str, Column] = {}
     for name in names:
         if name == ROW and suffix != ".jsonl":
@@ -363,34 +379,13 @@ def _step_columns(steps: Sequence[Step]) -> list[tuple[str, Kind]]:
 
 
 def _of_step(name: str, kind: Kind, at: int) -> Column:
-    return Column(name, kind, lambda line: line.more[at])
+    return Column(name, kind, at, attrgetter("more"))
 
 
 def _with_steps(names: tuple[str, ...], extra: Iterable[str]) -> tuple[str, ...]:
     """Steps' columns stand before those that say whose the answer is."""
     at = names.index("batch")
     return (*names[:at], *extra, *names[at:])
-
-
-def _of_input(name: str, shown: str, kind: Kind, cells: _Memo) -> Column:
-    return Column(shown, kind, lambda line: cells(line).get(name, NULL), of_input=name)
-
-
-class _Cells:
-    """The columns of a row. known: all there are, where none may be left out."""
-
-    def __init__(self, known: Mapping[str, Kind] | None) -> None:
-        self._known = None if known is None else known.keys()
-
-    def __call__(self, line: Merged) -> Mapping[str, bytes]:
-        found = _decode_cells(line.row)
-        if self._known is not None and not found.keys() <= self._known:
-            name = next(name for name in found if name not in self._known)
-            raise DataError(
-                f"row `{line.custom_id}` has a column `{name}` that the rows before it lack",
-                hint="write .jsonl instead, or give every row the same columns",
-            )
-        return {name: bytes(value) for name, value in found.items()}
 
 
 def input_of(rows: Iterable[bytes], *, typed: bool) -> Input:

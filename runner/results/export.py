@@ -5,9 +5,9 @@ They know columns, and nothing of what a line holds, see `columns`.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
@@ -16,12 +16,12 @@ import msgspec
 
 from runner.errors import UsageError
 from runner.files import whole
-from runner.remotes.reading.verdict import NULL
-from runner.results.cells import FORMULA_STARTS, cell_of, csv_line, guarded
+from runner.results.cells import STARTS, cell_bytes, cell_of, cells_bytes, csv_line, guarded, json_bytes
 from runner.results.columns import Column, Table
+from runner.results.inputs import InputRow
 from runner.results.kinds import Of
 from runner.results.merge import Writer
-from runner.results.parquet import ParquetWriter, parquet_to, pyarrow_of
+from runner.results.parquet import parquet_to, pyarrow_of
 from runner.results.splice import Merged
 from runner.results.wholefile import target_of
 
@@ -47,15 +47,10 @@ def writer_for(path: Path, root: Path, table: Table, *, is_guarded: bool = True)
         pyarrow_of()  # before anything is opened
     with ExitStack() as stack:
         out = stack.enter_context(whole(target_of(path, root), keeps_equal=True))
-        writer: Writer
         if suffix == ".parquet":
-            writer = ParquetWriter(stack.enter_context(parquet_to(out, table.columns)), table.columns)
-            yield _stepped(writer, table)
+            yield _stepped(stack.enter_context(parquet_to(out, table.columns)), table)
         elif suffix == ".csv":
-            text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=False)
-            stack.callback(text.detach)
-            yield _stepped(CsvWriter(text, table.columns, is_guarded=is_guarded), table)
-            text.flush()
+            yield _stepped(CsvWriter(out, table.columns, is_guarded=is_guarded), table)
         else:
             yield _stepped(JsonlWriter(out, table.columns), table)
 
@@ -75,48 +70,54 @@ class _Stepped:
 
 
 class JsonlWriter:
-    """One JSON object a line, split at b"\n" only. What is JSON already is copied, never decoded.
-
-    A line is joined from parts: between the values of the line stand the names, and with them the texts that
-    neighbours mostly share (batch, origin, ending), which are written anew only when one of them changes.
-    """
+    """One JSON object a line, split at b"\n" only. What is JSON already is copied, never decoded."""
 
     def __init__(self, out: IO[bytes], columns: Sequence[Column]) -> None:
         self._write = out.write
-        shared, between = _runs(columns)
-        self._between = between
-        self._shared = _getter(shared)
-        self._last: tuple[Any, ...] | None = None
-        own = [column for column in columns if not _is_shared(column)]
-        self._fields = _getter([column.field or 0 for column in own])
-        self._texts = [2 * n + 1 for n, column in enumerate(own) if column.field is not None and column.text]
-        self._takes = [(2 * n + 1, column.take) for n, column in enumerate(own) if column.field is None]
-        self._parts = [b""] * (2 * len(own) + 1)
+        self._parts = _parts_of(columns)
 
     def write(self, merged: Merged) -> None:
+        parts = self._parts(merged)
         if len(merged[3]) < _LONG_BYTES:
-            self._write(b"".join(self._filled(merged)))
+            self._write(b"".join(parts))
             return
-        for part in self._filled(merged):
+        for part in parts:
             self._write(part)
 
     def line(self, merged: Merged) -> bytes:
         """The line with its newline."""
-        return b"".join(self._filled(merged))  # a quarter cheaper than a format
+        return b"".join(self._parts(merged))  # a quarter cheaper than a format
 
-    def _filled(self, merged: Merged) -> list[bytes]:
-        parts = self._parts
-        shared = self._shared(merged)
-        if shared != self._last:
-            self._last = shared
-            texts = [*map(_encode, shared), b""]
-            parts[::2] = [b"".join([head + texts[at] for head, at in run]) for run in self._between]
-        parts[1::2] = self._fields(merged)
-        for place in self._texts:
+
+def _parts_of(columns: Sequence[Column]) -> Callable[[Merged], list[bytes]]:
+    """A function from a line to the parts of its JSON, to be joined before the next call.
+
+    Between the values of the line stand the names, and with them the texts that neighbours mostly share (batch,
+    origin, ending), which are written anew only when one of them changes. A closure, since each line of each run comes
+    through here: to look things up on an object was a fifth of the price.
+    """
+    shared_fields, between = _runs(columns)
+    own = [column for column in columns if not _is_shared(column)]
+    shared_of, fields_of = _getter(shared_fields), _getter([0 if column.part else column.field for column in own])
+    texts = [2 * n + 1 for n, column in enumerate(own) if column.is_text]
+    takes = [(2 * n + 1, column.take()) for n, column in enumerate(own) if column.part]
+    parts = [b""] * (2 * len(own) + 1)
+    last: tuple[Any, ...] | None = None
+
+    def parts_of(merged: Merged) -> list[bytes]:
+        nonlocal last
+        if (shared := shared_of(merged)) != last:
+            last = shared
+            values = [*map(_encode, shared), b""]
+            parts[::2] = [b"".join([head + values[at] for head, at in run]) for run in between]
+        parts[1::2] = fields_of(merged)
+        for place in texts:
             parts[place] = _encode(parts[place])
-        for place, take in self._takes:
+        for place, take in takes:
             parts[place] = take(merged)
         return parts
+
+    return parts_of
 
 
 _Run = list[tuple[bytes, int]]  # literal, and the number of the shared text after it, -1 for none
@@ -130,7 +131,7 @@ def _runs(columns: Sequence[Column]) -> tuple[list[int], list[_Run]]:
         head = (b"," if number else b"{") + _encode(column.name) + b":"
         if _is_shared(column):
             between[-1].append((head, len(shared)))
-            shared.append(column.field or 0)
+            shared.append(column.field)
         else:
             between[-1].append((head, -1))
             between.append([])
@@ -139,7 +140,7 @@ def _runs(columns: Sequence[Column]) -> tuple[list[int], list[_Run]]:
 
 
 def _is_shared(column: Column) -> bool:
-    return column.field is not None and column.text is not None and column.name not in _OF_EACH
+    return column.is_text and column.name not in _OF_EACH
 
 
 def _getter(fields: Sequence[int]) -> Callable[[Merged], tuple[Any, ...]]:
@@ -156,31 +157,75 @@ class CsvWriter:
     plain number such as `-5` does not.
     """
 
-    def __init__(self, out: io.TextIOWrapper, columns: Sequence[Column], *, is_guarded: bool = True) -> None:
-        self._cells = [_cell(column) for column in columns]
-        self._risky = [n for n, column in enumerate(columns) if is_guarded and _is_risky(column)]
+    def __init__(self, out: IO[bytes], columns: Sequence[Column], *, is_guarded: bool = True) -> None:
+        self._cells = _cells(columns, is_guarded=is_guarded)
         self._write = out.write
         names = [column.name for column in columns]
         self._write(csv_line(map(guarded, names) if is_guarded else names))
 
     def write(self, merged: Merged) -> None:
-        cells = [cell(merged) or "" for cell in self._cells]
-        for n in self._risky:
-            if (cell := cells[n]) and cell[0] in FORMULA_STARTS:
-                cells[n] = guarded(cell)
-        self._write(csv_line(cells))
+        self._write(b",".join([cell(merged) for cell in self._cells]) + b"\r\n")
 
 
-def _is_risky(column: Column) -> bool:
-    """Whether a stranger could make it begin a formula: it is text that came from outside."""
-    return not column.is_safe and column.kind.of is not Of.JSON
+_Cell = Callable[[Merged], bytes]
 
 
-def _cell(column: Column) -> Callable[[Merged], str | None]:
+def _cells(columns: Sequence[Column], *, is_guarded: bool) -> list[_Cell]:
+    """How the cells of a line are made; columns of the input that stand side by side in one go."""
+    cells: list[_Cell] = []
+    for row, some in groupby(columns, lambda column: column.part if column.of_input else None):
+        if isinstance(row, InputRow):
+            cells.append(_input_cells(row, [column.field for column in some], is_guarded=is_guarded))
+        else:
+            cells += [_cell(column, is_guarded=is_guarded and not column.is_safe) for column in some]
+    return cells
+
+
+def _input_cells(row: InputRow, fields: list[int], *, is_guarded: bool) -> _Cell:
+    texts = row.texts
+    is_whole = fields == [*range(len(row.names))]
+
+    def cells(line: Merged) -> bytes:
+        found = texts(line)
+        if not is_whole:
+            found = [found[field] for field in fields]
+        if is_guarded and not STARTS.isdisjoint([cell[:1] for cell in found]):
+            found = [guarded(cell) for cell in found]
+        return cells_bytes(found)
+
+    return cells
+
+
+def _cell(column: Column, *, is_guarded: bool) -> _Cell:
     """How a cell of a column is made of a line."""
-    take = column.take
-    if column.text is not None:
-        return column.text
+    take, field = column.take(), column.field
+    if column.is_text:
+        return _text_cell(field, is_guarded=is_guarded) if column.name in _OF_EACH else _Shared(field, is_guarded)
     if column.kind.of is Of.JSON:  # to be read back as JSON, also where it is a text
-        return lambda line: None if (value := take(line)) == NULL else value.decode()
-    return lambda line: cell_of(take(line))
+        return lambda line: json_bytes(take(line))
+    if is_guarded:
+        return lambda line: cell_bytes(guarded(cell_of(take(line))))
+    return lambda line: cell_bytes(cell_of(take(line)))
+
+
+def _text_cell(field: int, *, is_guarded: bool) -> _Cell:
+    get: Callable[[Merged], str | None] = itemgetter(field)
+    if is_guarded:
+        return lambda line: cell_bytes(guarded(get(line) or ""))
+    return lambda line: cell_bytes(get(line) or "")
+
+
+class _Shared:
+    """A cell with a text that neighbours mostly share."""
+
+    def __init__(self, field: int, is_guarded: bool) -> None:
+        self._get: Callable[[Merged], str | None] = itemgetter(field)
+        self._cell = _text_cell(field, is_guarded=is_guarded)
+        self._text: str | None = None
+        self._found = b""
+
+    def __call__(self, line: Merged) -> bytes:
+        text = self._get(line)
+        if text != self._text:
+            self._text, self._found = text, self._cell(line)
+        return self._found

@@ -1,9 +1,9 @@
-"""A .parquet of typed columns, written by groups of rows, so that memory stays flat."""
+"""A .parquet written by groups of rows, so that memory stays flat, each group column by column."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 import msgspec
@@ -12,7 +12,8 @@ from runner.errors import RunnerError
 from runner.remotes.reading.verdict import NULL
 from runner.results import columns as named
 from runner.results.cells import cell_of
-from runner.results.columns import Column
+from runner.results.columns import Column, Part
+from runner.results.inputs import InputRow
 from runner.results.kinds import Kind, Of, Unfit, fitting
 from runner.results.splice import Merged
 
@@ -21,6 +22,7 @@ GROUP_BYTES = 16 << 20  # and its bytes before compression, roughly
 FORMAT_KEY = b"runner.format"  # in the metadata of the file
 
 _decode = msgspec.json.Decoder().decode
+_decode_all = msgspec.json.Decoder(list[Any]).decode
 
 
 def pyarrow_of() -> Any:
@@ -34,78 +36,104 @@ def pyarrow_of() -> Any:
 
 
 @contextmanager
-def parquet_to(out: BinaryIO, columns: Sequence[Column]) -> Iterator[ParquetRows]:
-    """A .parquet on `out` while the block runs."""
+def parquet_to(out: BinaryIO, columns: Sequence[Column]) -> Iterator[ParquetWriter]:
+    """A writer of .parquet on `out` while the block runs."""
     arrow = pyarrow_of()
     schema = arrow.schema([(column.name, _type(arrow, column.kind)) for column in columns])
     schema = schema.with_metadata({FORMAT_KEY: str(named.FORMAT).encode()})
     with arrow.parquet.ParquetWriter(out, schema, compression="zstd") as file:
-        rows = ParquetRows(file, arrow, schema)
-        yield rows
-        rows.flush()
+        writer = ParquetWriter(file, arrow, schema, columns)
+        yield writer
+        writer.flush()
 
 
-class ParquetRows:
-    """Rows on their way into a file."""
+class ParquetWriter:
+    """Values as their columns hold them; what does not fit its column, an answer beside its schema, is null.
 
-    def __init__(self, file: Any, arrow: Any, schema: Any) -> None:
+    Lines are held as they come, and turned into columns a group at a time: a decoder takes ten thousand values in one
+    call, and what several columns show of a line is worked out once.
+    """
+
+    def __init__(self, file: Any, arrow: Any, schema: Any, columns: Sequence[Column]) -> None:
         self._file, self._arrow, self._schema = file, arrow, schema
-        self._rows: list[list[Any]] = []
+        self._columns = columns
+        self._lines: list[Merged] = []
         self._size_bytes = 0
 
-    def add(self, cells: list[Any], size_bytes: int) -> None:
-        """One row. size_bytes: what it holds in memory, roughly."""
-        self._rows.append(cells)
-        self._size_bytes += size_bytes
-        if len(self._rows) >= GROUP_ROWS or self._size_bytes >= GROUP_BYTES:
+    def write(self, merged: Merged) -> None:
+        self._lines.append(merged)
+        self._size_bytes += len(merged[1]) + len(merged[2]) + len(merged[3])  # row, answer, response
+        if len(self._lines) >= GROUP_ROWS or self._size_bytes >= GROUP_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Write what is held as one row group."""
-        if self._rows:
-            columns = zip(*self._rows, strict=True)
-            arrays = [self._arrow.array(cells, kind) for cells, kind in zip(columns, self._schema.types, strict=True)]
-            self._file.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
-        self._rows, self._size_bytes = [], 0
+        lines, self._lines, self._size_bytes = self._lines, [], 0
+        if not lines:
+            return
+        parts: dict[Part, list[Sequence[Any]]] = {}
+        arrays = []
+        for column, kind in zip(self._columns, self._schema.types, strict=True):
+            values, is_json = _values(column, lines, parts)
+            arrays.append(self._array(values, column.kind, kind, is_json=is_json))
+        self._file.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
 
-
-class ParquetWriter:
-    """Values as their columns hold them; what does not fit its column, an answer beside its schema, is null."""
-
-    def __init__(self, rows: ParquetRows, columns: Sequence[Column]) -> None:
-        self._add = rows.add
-        self._values = [_value(column) for column in columns]
-
-    def write(self, merged: Merged) -> None:
-        size = len(merged.row) + len(merged.answer) + len(merged.response)
-        self._add([value(merged) for value in self._values], size)
-
-
-def _value(column: Column) -> Callable[[Merged], Any]:
-    """How the value of a column is made of a line."""
-    take, text = column.take, column.text
-    if text is not None and column.kind.of is Of.TEXT:
-        return text
-    match column.kind.of:
-        case Of.TEXT:
-            return lambda line: None if (value := take(line)) == NULL else cell_of(value)
-        case Of.JSON | Of.NOTHING:
-            return lambda line: None if (value := take(line)) == NULL else value.decode()
-        case _:
-            return _typed(take, fitting(column.kind))
-
-
-def _typed(take: Callable[[Merged], bytes], fit: Callable[[Any], Any]) -> Callable[[Merged], Any]:
-    def value(line: Merged) -> Any:
-        found = take(line)
-        if found == NULL:
-            return None
+    def _array(self, values: list[Any], kind: Kind, type_: Any, *, is_json: bool) -> Any:
+        if kind.of is Of.JSON or kind.of is Of.NOTHING:
+            return self._arrow.array([None if value == NULL else value for value in values], type_)
+        if is_json:
+            values = _texts_in(values) if kind.of is Of.TEXT else list(_fitted(_plain_in(values), kind))
         try:
-            return fit(_decode(found))
-        except (Unfit, msgspec.MsgspecError, RecursionError):
-            return None
+            return self._arrow.array(values, type_)
+        except (self._arrow.ArrowException, TypeError, OverflowError):  # an input beyond what its column holds
+            return self._arrow.array(list(_fitted(values, kind)), type_)
 
-    return value
+
+def _values(column: Column, lines: list[Merged], parts: dict[Part, list[Sequence[Any]]]) -> tuple[list[Any], bool]:
+    """The values of a column, and whether they are JSON. parts: worked out before, for other columns."""
+    field, part, is_json = column.field, column.part, column.is_json
+    if part is None:
+        return [line[field] for line in lines], is_json
+    if isinstance(part, InputRow) and column.kind.of is not Of.JSON:
+        part, is_json = part.plain, False
+    if part not in parts:
+        parts[part] = list(map(part, lines))
+    return [found[field] for found in parts[part]], is_json
+
+
+def _texts_in(values: list[bytes]) -> list[str | None]:
+    """The texts of JSON strings; what is another JSON as it is written."""
+    with suppress(msgspec.MsgspecError):
+        texts: list[str | None] = _decode_texts(b"[" + b",".join(values) + b"]")
+        return texts
+    return [None if value == NULL else cell_of(value) for value in values]
+
+
+_decode_texts = msgspec.json.Decoder(list[str | None]).decode
+
+
+def _plain_in(values: list[bytes]) -> Iterable[Any]:
+    """The values that JSON stands for; none where it is none."""
+    try:
+        return _decode_all(b"[" + b",".join(values) + b"]")
+    except (msgspec.MsgspecError, RecursionError):
+        return map(_plain, values)
+
+
+def _plain(value: bytes) -> Any:
+    try:
+        return _decode(value)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _fitted(values: Iterable[Any], kind: Kind) -> Iterator[Any]:
+    fit: Callable[[Any], Any] = fitting(kind)
+    for value in values:
+        try:
+            yield None if value is None else fit(value)
+        except Unfit:
+            yield None
 
 
 def _type(arrow: Any, kind: Kind) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.data.rows import SourceRow, open_rows, signature
+from runner.data.rows import SourceRow, open_blocks, open_rows, signature
 from runner.errors import DataError, Mark
 
 
@@ -237,3 +237,9 @@ def test_a_signature_changes_with_the_file(tmp_path: Path) -> None:
     os.utime(tmp_path / "new", ns=(before[0].mtime_ns, before[0].mtime_ns))
     (tmp_path / "new").rename(tmp_path / "a.jsonl")  # same bytes, size and mtime
     assert before != signature(Spec(("a.jsonl",)), tmp_path)
+
+
+def test_an_id_column_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"a\\"b":1}\n{"a\\"b":2}\n{}\n')
+    (block,) = open_blocks(Spec(("a.jsonl",)), tmp_path, checked=False)
+    assert block.column('a"b') == [1, 2, None]
