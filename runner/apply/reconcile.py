@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from runner.apply import lost, outputs, recover, submit, waves
+from runner.apply import late, lost, outputs, recover, submit, waves
 from runner.apply.collect import collect, failure_of, lose, mend_all
 from runner.apply.errors import StepError, jobs_in
 from runner.apply.purse import Confirm, Purse, Rest
@@ -270,8 +270,9 @@ def _observe(session: Session, refusal: Refusal) -> Polled:
     looks = look(session, batches)
     errors = [StepError(one.error, one.batch.owner, one.batch.key) for one in carried if one.error] + looks.errors
     errors += again.errors
+    late.list_anew(session, looks)
     sweep_twins(session, session.records.batches(), looks)
-    recover.stop_latecomers(session, looks)
+    late.stop(session, looks)
     recover.count_overlaps(session, looks)
     for batch in batches:
         if (sight := looks.sights.get(batch.key)) is not None:

@@ -15,15 +15,16 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from runner.apply import late, wants
 from runner.apply.collect import collect
-from runner.apply.refresh import CLOCK_SLACK, Looks, cancel_duplicate, sweep_twins
+from runner.apply.refresh import CLOCK_SLACK, Looks, sweep_twins
 from runner.apply.session import Session
 from runner.errors import BlockedError, NotFound, RemoteError
 from runner.job import lifecycle
 from runner.job.capabilities import Search
 from runner.job.observed import Observed, Origin
 from runner.job.outcomes import answered, unanswered
-from runner.job.packed import KEY_BYTES, Sorter, common, union, without
+from runner.job.packed import KEY_BYTES, Sorter, common, union
 from runner.job.recorded import REMOTE, Batch, Left, Stage
 from runner.job.wireid import key_of
 from runner.plan import adoption, duplicates
@@ -79,12 +80,12 @@ def _search(session: Session, name: str) -> int:
     record = session.records.project()
     assert record is not None
     batches = session.records.batches()
-    known = _known(batches)
+    known = wants.known_in(batches)
     since = None
     began = session.clock.now()
     if str(origin) in record.recovered_from and str(origin) in record.searched_at:
         since = record.searched_at[str(origin)] - CLOCK_SLACK  # others may have sent since then, and before we did
-    wanted, in_flight = _unsettled(session)
+    wanted, in_flight = wants.unsettled(session)
     left, whose = set(record.left.get(str(origin), ())), dict(record.left_by)
     if any(common(wanted, session.objects.read_set(name)) for name in left):
         since = None  # it is wanted again
@@ -96,7 +97,7 @@ def _search(session: Session, name: str) -> int:
     listed = [
         seen
         for seen in everything
-        if provider.is_of(session.project.name, seen) or _given_up(batches, provider, seen) is not None
+        if provider.is_of(session.project.name, seen) or late.given_up(batches, provider, seen) is not None
     ]
     found = [seen for seen in listed if seen.remote_id not in known]
     adopted, is_all = 0, True
@@ -122,7 +123,7 @@ def _search(session: Session, name: str) -> int:
                     whose[name_of_set] = Left(address, done)
     looks = Looks(listed=[(provider, seen) for seen in listed])
     sweep_twins(session, session.records.batches(), looks)
-    stop_latecomers(session, looks)
+    late.stop(session, looks)
     count_overlaps(session, looks)
     if unread:
         raise BlockedError(
@@ -151,7 +152,7 @@ def keys_not_on_record(session: Session, provider: Provider, batches: Sequence[B
     """
     if not provider.card.search.can_list or session.shown(provider.origin).lists is False:
         return b""
-    known = _known(session.records.batches()).union(session.left_alone, *(batch.refused for batch in batches))
+    known = wants.known_in(session.records.batches()).union(session.left_alone, *(batch.refused for batch in batches))
     projects = {batch.project for batch in batches}
     record = session.records.project()
     searched = record.searched_at.get(str(provider.origin)) if record else None
@@ -173,7 +174,7 @@ def count_overlaps(session: Session, looks: Looks) -> None:
     for, and both go on: each holds something that the other does not.
     """
     recorded = session.recorded().batches
-    known = _known(entry.batch for entry in recorded).union(*(entry.batch.refused for entry in recorded))
+    known = wants.known_in(entry.batch for entry in recorded).union(*(entry.batch.refused for entry in recorded))
     known.update(remote_id for entry in recorded for remote_id in entry.batch.overlaps)
     listed = {seen.remote_id: seen for _, seen in looks.listed}
     marks = {adoption.mark_of(entry.batch) for entry in recorded}  # of the same create: a duplicate, or late
@@ -247,58 +248,6 @@ def _has_receipt(batch: Batch) -> bool:
     return bool(batch.remote_id) and not batch.adopted_from
 
 
-def stop_latecomers(session: Session, looks: Looks) -> None:
-    """Stop and count creates that took effect after they were given up, when their requests had been sent in others.
-
-    They are known by label or upload. One that holds something which is still to be sent is no duplicate: it is
-    adopted.
-    """
-    batches = session.records.batches()
-    given_up = [one for one in batches if one.is_given_up]
-    if not given_up:
-        return
-    known = _known(batches)
-    for provider, seen in looks.listed:
-        batch = _given_up(given_up, provider, seen)
-        if batch is None or seen.remote_id in known or seen.is_refusal or seen.remote_id in batch.refused:
-            continue
-        keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-        free, _ = _unsettled(session)
-        overlap = common(keys, _held_elsewhere(session))
-        if overlap and not common(free, keys):
-            what = "of a create that was given up, and its requests were sent since"
-            cancel_duplicate(session, provider, batch, seen, what, overlap)
-
-
-def _given_up(batches: Iterable[Batch], provider: Provider, seen: Observed) -> Batch | None:
-    """The record of a create that was given up, if `seen` came of it."""
-    mine = (one for one in batches if one.is_given_up and one.origin == provider.origin)
-    return next((one for one in mine if adoption.is_of(one, seen)), None)
-
-
-def _known(batches: Iterable[Batch]) -> set[str]:
-    """The remote ids of all that is on record."""
-    return {remote_id for batch in batches for remote_id in (batch.remote_id, *batch.twins)}
-
-
-def _held_elsewhere(session: Session) -> bytes:
-    """Keys that batches on record hold in flight, or have answered."""
-    entries = session.recorded().batches
-    return union([entry.keys if entry.batch.is_active else answered(entry.index) for entry in entries])
-
-
-def _unsettled(session: Session) -> tuple[bytes, bytes]:
-    """Keys that some job wants and no collected batch has answered: those not in flight, and those that are."""
-    free = in_flight = union([session.keys_of(job) for job in session.desired])
-    for entry in session.recorded().batches:
-        if entry.batch.is_active:
-            free = without(free, entry.keys)
-        elif entry.index:
-            done = answered(entry.index)
-            free, in_flight = without(free, done), without(in_flight, done)
-    return free, without(in_flight, free)
-
-
 def _keys_held(session: Session, provider: Provider, seen: Observed) -> tuple[bytes | None, int]:
     """The keys of a remote batch of ours and the bytes of its input; None where nothing says what it holds.
 
@@ -309,8 +258,8 @@ def _keys_held(session: Session, provider: Provider, seen: Observed) -> tuple[by
         keys, size = _keys_left_by(session, provider, seen.continued_from), 0
     else:
         keys, size = _keys_of_input(session, provider, seen)
-    if keys is None and (late := _given_up(session.records.batches(), provider, seen)) is not None:
-        keys = session.objects.read(f"{late.key}/keys", late.keys_sha256)  # we took its input away ourselves
+    if keys is None and (mine := late.given_up(session.records.batches(), provider, seen)) is not None:
+        keys = session.objects.read(f"{mine.key}/keys", mine.keys_sha256)  # we took its input away ourselves
     if keys is None and seen.phase.has_ended and seen.results_are_final:
         keys = _keys_of_results(session, provider, seen)
     if keys is None and (seen.phase.has_ended or seen.continued_from):
@@ -337,7 +286,7 @@ def _adopt(
     batch = Batch(
         key=f"{sha256[:16]}-{attempt}",
         project=project.name,
-        owner=seen.stamp.get("runner_job") or _who_wants(session, origin, keys),
+        owner=seen.stamp.get("runner_job") or wants.who_wants(session, origin, keys),
         origin=origin,
         endpoint=seen.endpoint,
         model="",
@@ -365,12 +314,6 @@ def _adopt(
         f"{batch.owner}: adopted `{seen.remote_id}` ({batch.rows:,} request{'s' * (batch.rows != 1)}, {seen.phase})"
     )
     return Found.ADOPTED
-
-
-def _who_wants(session: Session, origin: Origin, keys: bytes) -> str:
-    """The first job that wants some of these requests, for a batch that does not say whose it is."""
-    jobs = (job for job in session.desired if job.provider == origin.provider)
-    return next((job.address for job in jobs if common(session.keys_of(job), keys)), "")
 
 
 def _free_attempt(session: Session, sha256: str, attempt: int, remote_id: str) -> int:

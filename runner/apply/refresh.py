@@ -178,7 +178,13 @@ def cancel_duplicate(
     current = session.records.batch(batch.key) or batch
     if not current.is_active and current.remote_id != batch.remote_id:
         return current  # brought home meanwhile, by somebody who holds no lock: it stays what its outcomes are of
-    kept = current.but(remote_id=batch.remote_id, phase=batch.phase, twins=(*current.twins, twin.remote_id))
+    paid = min(overlap, twin.counts.completed) if twin.phase.has_ended and twin.counts.total else overlap
+    kept = current.but(
+        remote_id=batch.remote_id,
+        phase=batch.phase,
+        twins=(*current.twins, twin.remote_id),
+        twin_rows={**current.twin_rows, twin.remote_id: paid},
+    )
     session.records.save(kept)
     done = "it had ended" if twin.phase.has_ended else "it was cancelled"
     overlaps = "1 request overlaps" if overlap == 1 else f"{overlap:,} requests overlap"

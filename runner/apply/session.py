@@ -66,6 +66,7 @@ class Session:
     digests: Digests = field(default_factory=lambda: Digests(Forgetful()))  # of files: outputs, datasets
     out_of_money: dict[str, StepError] = field(default_factory=dict)  # jobs nothing more is sent of, by address
     fetched_again: set[str] = field(default_factory=set)  # batches whose files were short, by key
+    listed_anew: set[Origin] = field(default_factory=set)  # remotes that were listed for late creates
     told_refusals: set[str] = field(default_factory=set)  # jobs whose refused batches were spoken of
     told_limits: set[str] = field(default_factory=set)  # providers whose "later" to a search was spoken of
     drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by batch

@@ -125,6 +125,7 @@ def _intend(session: Session, job: Desired, submission: Submission, continued_fr
         # An upload of the same name may be there from a try that did not come to a create.
         may_hold_upload=dropped is not None and dropped.failure is None,
         refused=dropped.refused if dropped else (),  # they carry the same stamp, and are no twins
+        is_given_up=dropped is not None and dropped.is_given_up,
         generation=project.generation,
         sequence=project.next_sequence,
         intent_at=session.clock.now(),

@@ -9,7 +9,7 @@ from runner.apply.lineage import Link
 from runner.cli import sums, voice
 from runner.cli.batchview import BatchView, of_batch, origin_words
 from runner.cli.failures import Failed, Failures, Reason, lines_of
-from runner.cli.standing import JobStanding, maybe_twice
+from runner.cli.standing import JobStanding, counted_lines
 
 VERSION = 2
 
@@ -50,7 +50,7 @@ def _job_lines(job: JobView) -> list[str]:
     at = job.standing
     lines = [f"{at.address}  {at.declared_at}"]
     lines.append(f"  {at.wanted:,} wanted: {', '.join(sums.parts_of(at))}")
-    lines += [f"  ! {maybe_twice(at.possible_duplicates)}"] if at.possible_duplicates else []
+    lines += counted_lines(at)
     lines += _tree_lines(job.batches)
     lines += lines_of(Failures(job.reasons, job.failures))
     return lines

@@ -46,6 +46,7 @@ class JobStanding:
     output: str
     written_at: datetime | None
     paid_twice: int = 0  # requests that a batch of another clone holds too
+    duplicates: int = 0  # requests that a second batch of the same create held when it was found and stopped
     possible_duplicates: int = 0  # requests that were sent again though an earlier try may have been accepted
     flawed_ok: Mapping[str, int] = field(default_factory=dict)  # among `ok`, by `finish`: answers that are none
     spent: Spent = Spent()
@@ -115,6 +116,7 @@ def job_standing(job: JobPlan, record: JobRecord | None, asked: Sequence[Batch |
         written_at=written_at,
         possible_duplicates=possible_duplicates(job.address, asked),
         paid_twice=paid_twice(job.address, asked),
+        duplicates=duplicates(job.address, asked),
         flawed_ok=record.flaws if record and not record.flawed_object else {},
         spent=spent_by(job.address, asked),
     )
@@ -136,6 +138,11 @@ def paid_twice(address: str, asked: Sequence[Batch | Retry]) -> int:
     return sum(sum(one.overlaps.values()) for one in asked if isinstance(one, Batch) and one.owner == address)
 
 
+def duplicates(address: str, asked: Sequence[Batch | Retry]) -> int:
+    """How many requests of a job duplicates held that took effect, until they were found and stopped."""
+    return sum(one.duplicates for one in asked if isinstance(one, Batch) and one.owner == address)
+
+
 def twice(number: int) -> str:
     """The same in words."""
     return f"{voice.count(number, 'request')} paid for twice: a batch that was not sent from here holds them too"
@@ -147,13 +154,23 @@ def maybe_twice(number: int) -> str:
     return f"{many}: sent again though an earlier try may be paid for"
 
 
+def counted_lines(job: JobStanding) -> list[str]:
+    """What is, or may be, paid for twice: a line for each way."""
+    told = [f"  ! {maybe_twice(job.possible_duplicates)}"] if job.possible_duplicates else []
+    told += [f"  ! {twice(job.paid_twice)}"] if job.paid_twice else []
+    many = f"{voice.count(job.duplicates, 'request')} may be paid for twice"
+    told += [f"  ! {many}: a duplicate of their batch took effect; `runner show {job.address}` names it"] * bool(
+        job.duplicates
+    )
+    return told
+
+
 def text_of(view: StatusView) -> str:
     """One line a job, then one a batch, with what is wrong with it on a line below."""
     lines = []
     for job in view.jobs:
         lines.append(_job_line(job))
-        lines += [f"  ! {maybe_twice(job.possible_duplicates)}"] if job.possible_duplicates else []
-        lines += [f"  ! {twice(job.paid_twice)}"] if job.paid_twice else []
+        lines += counted_lines(job)
     if (words := spent_words(view.spent)) and len(view.jobs) > 1:
         lines += ["", f"All jobs of the project: {words}"]
     if view.batches:

@@ -90,7 +90,7 @@ class Batch(msgspec.Struct, frozen=True):
     may_hold_upload: bool = False  # the remote may have this input from an earlier try
     create_tries: int = 0
     is_revoked: bool = False  # its upload is deleted, or was about to be: nothing is ever created of it again
-    is_given_up: bool = False  # dropped, since nothing came of an unanswered create; it may take effect yet
+    is_given_up: bool = False  # nothing came of an unanswered create of this name; it may take effect yet
     remote_id: str = ""
     submitted_at: datetime | None = None
     not_before: datetime | None = None
@@ -112,6 +112,7 @@ class Batch(msgspec.Struct, frozen=True):
     adopted_from: str = ""  # REMOTE, or the path of the output file its answers were read from
     declared_in: str = ""  # the spec file of its owner
     twins: tuple[str, ...] = ()  # remote ids of duplicates that were found and cancelled
+    twin_rows: dict[str, int] = {}  # by such an id, requests that may be paid for twice; all of them where not said
     refused: tuple[str, ...] = ()  # remote ids of earlier creates that the remote's queue turned away
     estimated_usd: float | None = None
     input_tokens: int | None = None
@@ -142,6 +143,11 @@ class Batch(msgspec.Struct, frozen=True):
         was_gone = self.raw_status == GONE and not self.results  # as it was written up to release 0.1.0
         is_missed = self.missed_at is not None or was_gone
         return self.stage is Stage.COLLECTED and is_missed and bool(self.remote_id)
+
+    @property
+    def duplicates(self) -> int:
+        """Requests of its duplicates, each of which may be paid for twice."""
+        return sum(self.twin_rows.get(twin, self.rows) for twin in self.twins)
 
     def but(self, **changes: object) -> Batch:
         """This record with some fields changed."""

@@ -160,8 +160,6 @@ def _is_excused(history: History, earlier: RemoteBatch, later: RemoteBatch, twin
         return True  # what was found then is forgotten
     if {earlier.id, later.id} & twins:
         return True
-    if max(earlier.created_at, earlier.listed_at) > later.over_at:
-        return True  # it could be seen when the younger one was over, and nothing is looked for any more
     if later.is_unwanted and later.was_cancelled:
         return True  # a person stopped it, so the other one goes on
     if earlier.created_at < later.sent_at - LOOK_BACK:

@@ -1,0 +1,90 @@
+"""Creates that were given up and took effect all the same: found in what a remote lists, stopped, and counted.
+
+A remote may list what it accepted long after anybody waits for it, and then nothing of ours need be in flight there.
+So a list is asked for on their account alone, until they could not run any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from runner.apply import wants
+from runner.apply.refresh import CLOCK_SLACK, Looks, cancel_duplicate
+from runner.apply.session import Session
+from runner.errors import OF_OUR_MEMORY, RunnerError
+from runner.job.observed import Observed, Origin
+from runner.job.packed import common
+from runner.job.recorded import Batch
+from runner.plan import adoption
+from runner.remotes.vendor import Provider
+
+
+def list_anew(session: Session, looks: Looks) -> None:
+    """Once a command, list what each remote was asked to create and was given up there; nothing else may ask it.
+
+    A list that is made when its window is over is the last one: what is not in it by then will not run. One that
+    cannot be had keeps nothing from going on, since nothing is sent for what is missing in it.
+    """
+    waiting: dict[Origin, list[Batch]] = {}
+    for batch in session.records.batches():
+        if batch.is_given_up:
+            waiting.setdefault(batch.origin, []).append(batch)
+    for origin, mine in waiting.items():
+        if origin in session.listed_anew or not _can_be_asked(session, origin):
+            continue
+        session.listed_anew.add(origin)
+        try:
+            provider = session.remote_of(mine[0])
+            since = min(batch.intent_at for batch in mine) - CLOCK_SLACK
+            listed = list(provider.batches(since))
+        except OF_OUR_MEMORY:
+            raise
+        except RunnerError as error:
+            session.reporter.warn(
+                f"{mine[0].owner}: a create that had no answer, and may have taken effect since, cannot be looked for "
+                f"now: {error.message}"
+            )
+            continue
+        known = {seen.remote_id for _, seen in looks.listed}
+        looks.listed += [(provider, seen) for seen in listed if seen.remote_id not in known]
+        for batch in mine:
+            if session.clock.now() - batch.intent_at > timedelta(hours=batch.window_hours) + CLOCK_SLACK:
+                session.records.save(batch.but(is_given_up=False))
+
+
+def _can_be_asked(session: Session, origin: Origin) -> bool:
+    """Whether the specs still name this remote, it lists what it has, and something was paid for there."""
+    if origin.provider not in session.project.providers or session.remotes.origin(origin.provider) != origin:
+        return False  # a person has decided so
+    card = session.remotes.card(origin.provider)
+    return card.search.can_list and not card.is_free and session.shown(origin).lists is not False
+
+
+def stop(session: Session, looks: Looks) -> None:
+    """Stop and count creates that took effect after they were given up, when their requests had been sent in others.
+
+    They are known by label or upload. One that holds something which is still to be sent is no duplicate: it is
+    adopted.
+    """
+    batches = session.records.batches()
+    mine = [one for one in batches if one.is_given_up]
+    if not mine:
+        return
+    known = wants.known_in(batches)
+    for provider, seen in looks.listed:
+        batch = given_up(mine, provider, seen)
+        if batch is None or seen.remote_id in known or seen.is_refusal or seen.remote_id in batch.refused:
+            continue
+        keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+        free, _ = wants.unsettled(session)
+        overlap = common(keys, wants.held(session))
+        if overlap and not common(free, keys):
+            what = "of a create that was given up, and its requests were sent since"
+            cancel_duplicate(session, provider, batch, seen, what, overlap)
+
+
+def given_up(batches: Iterable[Batch], provider: Provider, seen: Observed) -> Batch | None:
+    """The record of a create that was given up, if `seen` came of it."""
+    mine = (one for one in batches if one.is_given_up and one.origin == provider.origin)
+    return next((one for one in mine if adoption.is_of(one, seen)), None)

@@ -1,0 +1,40 @@
+"""What is on record, by requests and by remote ids: what some job still wants of it, and what is held already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from runner.apply.session import Session
+from runner.job.observed import Origin
+from runner.job.outcomes import answered
+from runner.job.packed import common, union, without
+from runner.job.recorded import Batch
+
+
+def unsettled(session: Session) -> tuple[bytes, bytes]:
+    """Keys that some job wants and no collected batch has answered: those not in flight, and those that are."""
+    free = in_flight = union([session.keys_of(job) for job in session.desired])
+    for entry in session.recorded().batches:
+        if entry.batch.is_active:
+            free = without(free, entry.keys)
+        elif entry.index:
+            done = answered(entry.index)
+            free, in_flight = without(free, done), without(in_flight, done)
+    return free, without(in_flight, free)
+
+
+def held(session: Session) -> bytes:
+    """Keys that batches on record hold in flight, or have answered."""
+    entries = session.recorded().batches
+    return union([entry.keys if entry.batch.is_active else answered(entry.index) for entry in entries])
+
+
+def who_wants(session: Session, origin: Origin, keys: bytes) -> str:
+    """The first job that wants some of these requests, for a batch that does not say whose it is."""
+    jobs = (job for job in session.desired if job.provider == origin.provider)
+    return next((job.address for job in jobs if common(session.keys_of(job), keys)), "")
+
+
+def known_in(batches: Iterable[Batch]) -> set[str]:
+    """The remote ids of all that is on record."""
+    return {remote_id for batch in batches for remote_id in (batch.remote_id, *batch.twins)}

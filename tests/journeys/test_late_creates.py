@@ -1,0 +1,129 @@
+"""A create that took effect without a word, and that the list shows when all is done: it is found, stopped, counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.state.disk import DiskStore
+from tests.journeys.lab import Lab
+from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike, record_of
+from tests.remotes.loopback import Request
+
+
+@pytest.fixture
+def remote() -> Iterator[LookAlike]:
+    with looking_alike(lists=False) as made:
+        made.life = lambda batch, polls: {} if is_late(made, batch) else made.completed(batch)
+        yield made
+
+
+@pytest.fixture
+def lab(tmp_path: Path, remote: LookAlike) -> Lab:
+    made = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
+    made.spec(SPEC, more="")
+    made.rows(4)
+    return made
+
+
+def is_late(remote: LookAlike, batch: Raw) -> bool:
+    """Of several it is the first whose answer was lost, and it goes on."""
+    return len(remote.created) > 1 and batch["id"] == "batch_1"
+
+
+def losing_the_first_reply(remote: LookAlike) -> Callable[[Request], bytes | None]:
+    """The create takes effect, and its caller reads an answer of a gateway."""
+
+    def answer(request: Request) -> bytes | None:
+        if remote.created:
+            return None
+        remote._create(json.loads(request.body))
+        return remote.reply(504, {"error": {"message": "gateway time-out"}})
+
+    return answer
+
+
+def counted(lab: Lab) -> int:
+    [job] = json.loads(lab.run("status", "-o", "json", "--offline").stdout)["jobs"]
+    return int(job["duplicates"])
+
+
+@pytest.mark.parametrize("can_revoke", [True, False], ids=["its input is gone", "uploads cannot be deleted"])
+def test_it_is_found_by_an_apply_that_has_nothing_to_do(remote: LookAlike, lab: Lab, can_revoke: bool) -> None:
+    remote.on["POST /batches"] = losing_the_first_reply(remote)
+    if not can_revoke:
+        remote.on["GET /files/file-1"] = remote.on["DELETE /files/file-1"] = remote.refuse(405)
+    lab.apply()
+    assert len(remote.created) == 2
+    assert (lab.apply().stdout, counted(lab)) == ("Nothing to do\n", 0)
+    remote.lists = True
+    done = lab.apply()
+    assert "`batch_1` is " in done.stderr
+    assert "it was cancelled (4 requests overlap)" in done.stderr
+    assert remote.created["batch_1"]["status"] == "cancelling"
+    assert counted(lab) == 4
+    assert "4 requests may be paid for twice: a duplicate of their batch took effect" in lab.run("status").stdout
+    assert "`batch_1` is a duplicate" in lab.run("show", "answers").stdout
+    done = lab.apply()
+    assert (done.stdout, done.stderr, counted(lab)) == ("Nothing to do\n", "", 4)
+
+
+def test_one_that_has_ended_counts_what_it_answered(remote: LookAlike, lab: Lab) -> None:
+    remote.on["POST /batches"] = losing_the_first_reply(remote)
+    lab.apply()
+    remote.lists = True
+
+    def ended(batch: Raw, polls: int) -> Raw:
+        counts = {"total": 4, "completed": 3, "failed": 1}
+        return {"status": "completed", "completed_at": remote.now(), "request_counts": counts}
+
+    remote.life = ended
+    assert "it had ended" in lab.apply().stderr
+    assert counted(lab) == 3
+    assert not [route for route in remote.asked if route.endswith("/cancel")]
+
+
+def test_a_list_that_fails_fails_nothing_and_is_asked_again(remote: LookAlike, lab: Lab) -> None:
+    remote.on["POST /batches"] = losing_the_first_reply(remote)
+    lab.apply()
+    remote.lists = True
+    remote.on["GET /batches"] = remote.refuse(403)
+    done = lab.apply()
+    assert done.stdout == "Nothing to do\n"
+    assert done.stderr.count("cannot be looked for now") == 1
+    del remote.on["GET /batches"]
+    lab.apply()
+    assert counted(lab) == 4
+
+
+def test_nobody_lists_where_every_create_was_answered(remote: LookAlike, lab: Lab) -> None:
+    lab.apply()
+    lists = remote.asked.count("GET /batches")
+    lab.apply()
+    assert remote.asked.count("GET /batches") == lists
+
+
+def test_a_list_after_its_window_is_the_last(remote: LookAlike, lab: Lab) -> None:
+    remote.on["POST /batches"] = losing_the_first_reply(remote)
+    lab.apply()
+    [at] = [one["intent_at"] for one in record_of(lab.root) if one["stage"] == "dropped"]
+    changed(lab, intent_at=(datetime.fromisoformat(at) - timedelta(hours=25)).isoformat())
+    for lists in (1, 0):
+        before = remote.asked.count("GET /batches")
+        assert lab.apply().stdout == "Nothing to do\n"
+        assert remote.asked.count("GET /batches") - before == lists
+
+
+def changed(lab: Lab, **fields: Any) -> None:
+    """The record of the create that was given up, in its file."""
+    store = DiskStore(lab.root / ".runner" / "state")
+    try:
+        [(key, raw)] = [(key, raw) for key, raw in store.list("batch/") if raw["stage"] == "dropped"]
+        store.write({key: {**raw, **fields}})
+    finally:
+        store.close()
