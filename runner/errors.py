@@ -53,6 +53,7 @@ class Problem:
     hint: str = ""
     snippet: str = ""  # the source line, as written
     severity: str = "error"  # or "warning"
+    word: str = ""  # of that line, to be pointed at where `mark` names no column
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", printable(self.message))

@@ -16,12 +16,13 @@ from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
 from runner.apply.session import Session
 from runner.apply.shadow import shadow_of
+from runner.apply.specs import checked
 from runner.apply.standins import StandIns
 from runner.cli.main import Settings
 from runner.clock import RealClock
 from runner.data.contents import FileMemo
 from runner.data.digests import Digests
-from runner.errors import NotBound
+from runner.errors import NotBound, SpecError
 from runner.job.project import Project
 from runner.remotes.transport.bindings import Binding
 from runner.spec.memo import load
@@ -52,7 +53,7 @@ def opened(
     home = home_of(settings.root)
     if writes:
         home.prepare()
-    project = load(paths, settings.root, home.memo / "specs", keeps=writes)
+    project = _read(paths, settings.root, home, keeps=writes)
     stop = stop or threading.Event()
     clock = RealClock(stop)
     remotes = Remotes(
@@ -102,6 +103,15 @@ def opened(
         scratch.close()
 
 
+def _read(paths: Sequence[str], root: Path, home: Home, *, keeps: bool) -> Project:
+    """Raises SpecError with all that `validate` would find, where the specs cannot be read."""
+    try:
+        return load(paths, root, home.memo / "specs", keeps=keeps)
+    except SpecError:
+        checked(paths, root)
+        raise
+
+
 @contextlib.contextmanager
 def _scratch() -> Iterator[Home]:
     """A home for what is only looked at, gone at the end of the block."""
@@ -137,7 +147,7 @@ def rehearsing(
     And the stand-ins, and the remotes themselves, which can only be read.
     """
     real = home_of(settings.root)
-    project = load(paths, settings.root, real.memo / "specs", keeps=False)
+    project = _read(paths, settings.root, real, keeps=False)
     clock = RealClock(stop)
     with shadow_of(real, command=command, now=clock.now(), wait_seconds=lock_seconds) as shadow:
         rng = random.SystemRandom()

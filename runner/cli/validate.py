@@ -15,18 +15,10 @@ def command(ctx: click.Context, paths: tuple[str, ...]) -> None:
 
     Reads spec and prompt files, the first rows of datasets and the names of recordings: no key, no network.
     """
-    from runner.apply.desire import check_extras, check_windows
+    from runner.apply.specs import checked
     from runner.apply.tables import warnings_in
-    from runner.compile.render import check_inputs, check_templates
-    from runner.errors import SpecError
-    from runner.remotes.registry import card_of
-    from runner.spec.load import load
 
-    project = load(paths or ("specs",), ctx.obj.root)
-    problems = check_windows(project, lambda name: card_of(project.providers[name]))
-    problems += check_extras(project) + check_inputs(project) + check_templates(project)
-    if problems:
-        raise SpecError(problems)
+    project = checked(paths or ("specs",), ctx.obj.root)
     told = dict.fromkeys(warning for job in project.jobs for warning in warnings_in(job, project.root))
     for warning in (*project.warnings, *told):
         say(f"warning: {warning}", err=True)

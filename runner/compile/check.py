@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from runner.compile import ids
@@ -18,10 +18,11 @@ MAX_PROBLEMS = 500  # nobody reads the next one before these are put right
 FIRST_ROWS = 64  # JSONL rows need not all have the same columns
 
 
-def problems_of(project: Project) -> list[Problem]:
+def problems_of(project: Project, prompts: Iterable[Prompt] = ()) -> list[Problem]:
     """Problems of all templates, sorted by place: syntax, forbidden things, names that are no column.
 
-    A dataset that cannot be read is not reported here: compiling says what is wrong with it.
+    prompts: to be looked at without any columns, beside those of the project's jobs. A dataset that cannot be read is
+    not reported here: compiling says what is wrong with it.
     """
     found: dict[Problem, None] = {}
     columns: dict[tuple[tuple[str, ...], str | None], frozenset[str] | None] = {}
@@ -35,6 +36,8 @@ def problems_of(project: Project) -> list[Problem]:
         found.update(dict.fromkeys(_of_prompt(job.prompt, columns[read])))
         if len(found) >= MAX_PROBLEMS:
             break
+    for prompt in prompts:
+        found.update(dict.fromkeys(_of_prompt(prompt, None)))
     return sorted(found, key=lambda problem: (problem.mark, problem.message))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from runner.errors import Problem
-from runner.job.project import Project
+from runner.job.project import Project, Prompt
 
 
 def check_inputs(project: Project) -> list[Problem]:
@@ -13,12 +15,14 @@ def check_inputs(project: Project) -> list[Problem]:
     return problems_of_inputs(project)
 
 
-def check_templates(project: Project) -> list[Problem]:
+def check_templates(project: Project, prompts: Iterable[Prompt] = ()) -> list[Problem]:
     """Problems of all templates, sorted by place. Reads at most the first rows of each dataset.
+
+    prompts: to be looked at as well, whether or not a job uses them.
 
     Syntax, statements, filters and methods that cannot be used, names and an `id` that are no column.
     """
     # Jinja2 takes 50 ms to import: a plan that finds everything compiled does without
     from runner.compile.check import problems_of
 
-    return problems_of(project)
+    return problems_of(project, prompts)

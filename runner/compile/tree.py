@@ -53,7 +53,6 @@ def _tree(source: Source) -> nodes.Template:
             source.place(error.lineno),
             f"{source.what}: {error.message}",
             hint="write `{% raw %}...{% endraw %}` around braces that are text",
-            snippet=source.snippet(error.lineno),
         )
         raise SpecError([problem]) from error
     except ValueError as error:  # Python reads no whole number of more than 4,300 digits
@@ -63,19 +62,22 @@ def _tree(source: Source) -> nodes.Template:
 def _problems(tree: nodes.Template, source: Source) -> Iterator[Problem]:
     sandbox = _sandbox()
     for node in _walk(tree):
-        words, hint = "", ""
+        words = hint = word = ""
         if type(node) in _FORBIDDEN:
             words, hint = f"`{_FORBIDDEN[type(node)]}` cannot be used here", "write the text out, or use a macro"
         elif isinstance(node, nodes.Filter) and (node.name not in sandbox.filters or node.name.startswith("_")):
             words, hint = f"there is no filter `{node.name}`", _one_of(node.name, sandbox.filters)
+            word = node.name
         elif isinstance(node, nodes.Test) and node.name not in sandbox.tests:
             words, hint = f"there is no test `{node.name}`", _one_of(node.name, sandbox.tests)
+            word = node.name
         elif isinstance(node, nodes.Getattr) and node.attr.startswith("__"):
-            words = f"`{node.attr}` cannot be used here"
+            words, word = f"`{node.attr}` cannot be used here", node.attr
         elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr in _FORMATTERS:
             words, hint = f"`{node.node.attr}` cannot be used here", "join texts with `~`, or use `round`"
+            word = node.node.attr
         if words:
-            yield Problem(source.place(node.lineno), f"{source.what}: {words}", hint, source.snippet(node.lineno))
+            yield Problem(source.place(node.lineno), f"{source.what}: {words}", hint, word=word)
 
 
 def _one_of(name: str, known: Iterable[str]) -> str:

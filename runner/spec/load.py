@@ -6,6 +6,7 @@ import os
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from runner.job.project import AnyJob, Dataset, Project, Prompt, Provider
 from runner.spec import nouns, outputs
@@ -18,11 +19,26 @@ from runner.spec.problems import Problems
 DEFAULT_PROJECT = "runner"
 
 
+class Survey(NamedTuple):
+    """What can be made out of spec files. `project` is worth something only where `problems` holds no error."""
+
+    project: Project
+    prompts: tuple[Prompt, ...]  # also those that no job uses, or only one with a problem
+    problems: Problems
+
+
 def load(paths: Sequence[str], root: Path) -> Project:
     """The project that the spec files below `paths` describe; both are relative to `root`.
 
     Raises UsageError when `paths` lead to nothing, SpecError with all problems otherwise.
     """
+    found = survey(paths, root)
+    found.problems.raise_errors()
+    return found.project
+
+
+def survey(paths: Sequence[str], root: Path) -> Survey:
+    """The same with its problems, so that others can be looked for beside them. Raises UsageError."""
     problems = Problems()
     root = Path(os.path.realpath(root))
     files = find_files(paths, root)
@@ -34,15 +50,12 @@ def load(paths: Sequence[str], root: Path) -> Project:
             declared.add_file(top, problems)
         elif problems.errors > before:
             declared.is_whole = False
-    project = _resolved(declared, files, tuple(paths), root, problems)
-    problems.raise_errors()
-    return project
+    return _resolved(declared, files, tuple(paths), root, problems)
 
 
 def _resolved(
     declared: Declared, files: Sequence[str], paths: tuple[str, ...], root: Path, problems: Problems
-) -> Project:
-    """The project as far as it can be made out; worth something only if `problems` holds no error."""
+) -> Survey:
     providers = nouns.providers_of(declared, problems)
     known = Nouns(
         datasets=nouns.datasets_of(declared, problems),
@@ -54,7 +67,7 @@ def _resolved(
     datasets = [dataset for dataset in known.datasets.values() if dataset]
     outputs.check_collisions(jobs, _inputs(datasets, known.prompts.values(), files), problems)
     outputs.check_globs(jobs, datasets, problems)
-    return Project(
+    project = Project(
         name=declared.project or DEFAULT_PROJECT,
         root=root,
         jobs=tuple(jobs),
@@ -65,6 +78,7 @@ def _resolved(
         repay_usd=declared.repay_usd,
         warnings=problems.warnings(),
     )
+    return Survey(project, tuple(prompt for prompt in known.prompts.values() if prompt), problems)
 
 
 def _wanted(

@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -90,15 +91,15 @@ class Problems:
         self._compared += compared
         return nearest(word, candidates)
 
-    def raise_errors(self) -> None:
-        """Raises SpecError with everything found, if anything of it is an error."""
-        if self.errors:
+    def raise_errors(self, more: Sequence[Problem] = ()) -> None:
+        """Raises SpecError with everything found, if anything of it is an error, and with `more` that others found."""
+        if self.errors or more:
             once = {(problem.mark, problem.message): problem for problem in reversed(self.found)}
             found = [*reversed(once.values())]
             if self._unsaid:
-                more = "this and more problems are not shown"
-                found.append(Problem(self._unsaid, more, "put the others right first"))
-            raise SpecError(found)
+                words = "this and more problems are not shown"
+                found.append(Problem(self._unsaid, words, "put the others right first"))
+            raise SpecError([*found, *more])
 
     def warnings(self) -> tuple[str, ...]:
         """Each as one line, sorted by place."""
@@ -147,12 +148,22 @@ def _lines_at(marks: Iterable[Mark], root: Path) -> dict[tuple[str, int], str]:
 
 
 def _words(problem: Problem, lines: Mapping[tuple[str, int], str]) -> str:
-    place = f"{printable(str(problem.mark))}: " if problem.mark.file else ""
-    text = f"{place}{problem.severity}: {problem.message}"
     snippet = problem.snippet or lines.get((problem.mark.file, problem.mark.line), "")
+    mark = _column_of(problem, snippet)
+    place = f"{printable(str(mark))}: " if mark.file else ""
+    text = f"{place}{problem.severity}: {problem.message}"
     if snippet.strip():
-        text += "\n" + _pointed(snippet, problem.mark)
+        text += "\n" + _pointed(snippet, mark)
     return f"{text}\n\nhint: {problem.hint}" if problem.hint else text
+
+
+def _column_of(problem: Problem, line: str) -> Mark:
+    """The place of a problem, with the column where its word first stands in the line."""
+    mark, word = problem.mark, problem.word
+    if not word or not mark.line or mark.column:
+        return mark
+    found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", line)
+    return replace(mark, column=found.start() + 1) if found else mark
 
 
 def _pointed(snippet: str, mark: Mark) -> str:

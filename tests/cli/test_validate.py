@@ -132,3 +132,36 @@ def test_params_that_look_mistyped_are_told_of(tmp_path: Path, capsys: pytest.Ca
     assert run(["-C", str(tmp_path), "validate"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert "`params.max_token` of model `m`" in line and "did you mean `max_tokens`?" in line
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_what_later_steps_would_find_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """A misspelt field, an unknown dataset, a template's filter and its column, each with its place."""
+    place(
+        tmp_path,
+        a="""models: {m: {provider: embedded, name: echo}}
+datasets: {d: {files: d.csv}}
+prompts:
+  p: {user: "{{ a | upcase }}"}
+  q:
+    user: |
+      One
+      two {{ missing }}
+jobs:
+  j: {dataset: d, prompt: p, model: m, ouput: r.csv}
+  k: {dataset: dd, prompt: p, model: m, output: k.csv}
+  l: {dataset: d, prompt: q, model: m, output: l.csv, window: 500h}
+""",
+    )
+    assert run(["-C", str(tmp_path), command, "specs/"]) == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("specs/")]
+    assert [line.partition(": error")[0] for line in told] == [
+        "specs/a.yaml:4:21",  # no filter `upcase`
+        "specs/a.yaml:8:14",  # no column `missing`
+        "specs/a.yaml:10:3",  # needs `output`
+        "specs/a.yaml:10:40",  # `ouput`
+        "specs/a.yaml:11:16",  # no dataset `dd`
+        "specs/a.yaml:12:63",  # no window of 500h
+    ]

@@ -198,7 +198,7 @@ def test_problems_name_the_line_of_the_template(text: str, line: int, words: str
     assert words in problem.message
     if "uper" in text:
         assert problem.hint == "did you mean `upper`?"
-        assert problem.snippet == "{{ a | uper }}"
+        assert problem.word == "uper"
 
 
 @pytest.mark.parametrize(
