@@ -19,6 +19,10 @@ class Classes:
         words = "|".join(map(re.escape, longest_first))
         self._any = re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])") if words else None
 
+    def called(self, reference: str) -> str | None:
+        """The class that a reference is, as it is declared; None where it is none."""
+        return self._by_text.get(normal(reference, self._ignore))
+
     def named_in(self, text: str) -> str | None:
         """The one class that `text` names, as it is declared; None for none, and for two."""
         text = normal(text, self._ignore)

@@ -61,6 +61,14 @@ class Sums:
                 for other in range(column + 1):
                     row[other] += value * brought[other]
 
+    def join(self, others: Sums) -> None:
+        """Take in all clusters of others, which share none with these."""
+        self.clusters += others.clusters
+        for column, value in enumerate(others.totals):
+            self.totals[column] += value
+            for other, second in enumerate(others._seconds[column]):
+                self._seconds[column][other] += second
+
     def total(self, column: int) -> Fraction:
         return Fraction(self.totals[column], _ONE)
 
