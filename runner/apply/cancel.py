@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from runner.apply import waves
 from runner.apply.collect import stop
 from runner.apply.session import Session
-from runner.errors import NotSent, RunnerError
+from runner.apply.settle import settle
+from runner.errors import BlockedError, NotSent, RemoteError, RunnerError
 from runner.job.capabilities import Delivery
 from runner.job.observed import Origin
 from runner.job.recorded import Batch, Stage
@@ -32,10 +33,13 @@ def cancel_all(session: Session, batches: Iterable[Batch]) -> Iterator[tuple[Bat
 
 
 def cancel(session: Session, batch: Batch) -> Batch:
-    """The batch as it stands afterwards; one whose create has an unknown outcome stays as it is.
+    """The batch as it stands afterwards. Of a create whose answer was lost it is found out first whether it is there.
 
-    Raises RemoteError when the remote cannot be asked. Call it under the project's lock.
+    Raises RemoteError when the remote cannot be asked, BlockedError where nobody can know. Call it under the project's
+    lock.
     """
+    if batch.stage is Stage.INTENT and batch.delivery is not Delivery.CALLS:
+        batch = _found_out(session, batch)
     if batch.delivery is Delivery.CALLS:
         return waves.abandon(session, batch)
     if batch.stage is Stage.SUBMITTED:
@@ -44,3 +48,16 @@ def cancel(session: Session, batch: Batch) -> Batch:
     if batch.stage is Stage.DEFERRED:
         return stop(session, batch, "cancelled before it was sent")
     return batch
+
+
+def _found_out(session: Session, batch: Batch) -> Batch:
+    """A batch of which it is known whether it was created."""
+    settled = settle(session, batch)
+    if settled.stage is Stage.INTENT:
+        raise RemoteError(f"it is not known whether it was created: {settled.trouble}")
+    if settled.stage is Stage.HELD:
+        raise BlockedError(
+            f"it is not known whether it was created: {settled.trouble}",
+            hint=f"`runner state resolve {batch.owner}` says how to decide",
+        )
+    return settled

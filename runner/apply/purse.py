@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from runner.errors import BlockedError, NotConfirmed
 from runner.job.capabilities import Content, Delivery
 from runner.job.recorded import Batch
+from runner.plan.change import cancelling
 from runner.plan.guard import Amount, Guards, over_budget, over_count
 from runner.plan.plan import Plan
 
@@ -77,7 +78,7 @@ class Purse:
             if block is not None:
                 return BlockedError(
                     f"{rest.batch.owner}: {rest.words} are not sent: {block.detail}",
-                    hint=f"allow more, or stop it with `runner cancel {rest.batch.owner}`",
+                    hint=f"allow more, or stop it with `{cancelling(rest.batch)}`",
                 )
         return None
 
@@ -87,5 +88,5 @@ class Purse:
         self.declined = True
         return NotConfirmed(
             f"{rest.batch.owner}: nobody said yes to sending {rest.words}",
-            hint=f"`runner apply -y` sends them, `runner cancel {rest.batch.owner}` does not",
+            hint=f"`runner apply -y` sends them, `{cancelling(rest.batch)}` does not",
         )

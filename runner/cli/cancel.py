@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
     from runner.job.recorded import Batch
 
 
+_STATUS = "`runner status` lists those that are"
+
+
 @click.command("cancel")
 @click.argument("address", shell_complete=addresses)
 @click.argument("paths", nargs=-1)
+@click.option("--batch", "batches", multiple=True, metavar="ID", help="Only this one of them; may be repeated.")
 @click.pass_context
-def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
+def command(ctx: click.Context, address: str, paths: tuple[str, ...], batches: tuple[str, ...]) -> int:
     """Stop the batches in flight that the job ADDRESS asked for, in the specs or not any more.
 
     What has finished is kept and collected by the next `runner apply`; the rest waits for `runner retry`. Recordings
@@ -33,44 +38,59 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...]) -> int:
     from runner.clock import RealClock
     from runner.errors import RunnerError, UsageError
     from runner.job.address import matches
+    from runner.job.recorded import Stage
     from runner.state.lock import project_lock
 
     with (
         opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=True) as session,
         project_lock(session.home.folder, command=f"runner cancel {address}", now=session.clock.now()),
     ):
-        meant = [batch for batch in session.records.batches() if batch.is_active and matches(batch.owner, address)]
+        mine = [batch for batch in session.records.batches() if matches(batch.owner, address)]
+        meant = _chosen([batch for batch in mine if batch.is_active], batches)
         if not meant:
-            raise UsageError(f"no batch of `{address}` is in flight", hint="`runner status` lists those that are")
-        failures = []
+            held = any(batch.stage is Stage.HELD for batch in mine)
+            way = f"`runner state resolve {address}` lists what is held" if held else _STATUS
+            raise UsageError(f"no batch of `{address}` is in flight", hint=way)
+        failures, is_any = [], False
         for batch, after in cancel_all(session, meant):
             if isinstance(after, RunnerError):
                 failures.append((batch, after))
             else:
-                _tell(batch, after)
-    if any(batch.delivery is not Delivery.CALLS for batch in meant):
+                _tell(after)
+                is_any |= after.stage is Stage.SUBMITTED and after.delivery is not Delivery.CALLS
+    if is_any:
         say("\n`runner apply` collects what has finished", err=True)
-    return _tell_failures(failures, address)
+    named = [word for name in batches for word in ("--batch", name)]
+    return _tell_failures(failures, shlex.join(["runner", "cancel", address, *named]))
 
 
-def _tell(batch: Batch, after: Batch) -> None:
+def _chosen(active: Sequence[Batch], names: Sequence[str]) -> Sequence[Batch]:
+    """The batches that go by these names, at their remote or on record; all of them where none is given."""
+    from runner.errors import UsageError
+
+    for name in names:
+        if not any(name in (batch.remote_id, batch.key) for batch in active):
+            raise UsageError(f"no batch `{name}` of it is in flight", hint=_STATUS)
+    return [batch for batch in active if not names or not {batch.remote_id, batch.key}.isdisjoint(names)]
+
+
+def _tell(after: Batch) -> None:
     """What became of one batch."""
     from runner.cli import voice
     from runner.job.recorded import Stage
 
-    if batch.delivery is Delivery.CALLS:
+    if after.delivery is Delivery.CALLS:
         _tell_wave(after)
-    elif batch.stage is Stage.SUBMITTED:
-        name = voice.plain(batch.remote_id)
-        say(f"{batch.owner}  `{name}` {after.phase}, {voice.count(batch.rows, 'request')}")
-    elif batch.stage is Stage.DEFERRED:
-        say(f"{batch.owner}  was not sent yet; it will not be before `runner retry {batch.owner}`")
+    elif after.stage is Stage.SUBMITTED:
+        say(f"{after.owner}  `{voice.plain(after.remote_id)}` {after.phase}, {voice.count(after.rows, 'request')}")
+    elif after.stage is Stage.DROPPED:
+        say(f"{after.owner}  was not sent; the next `runner apply` sends what is still wanted of it")
     else:
-        say(f"{batch.owner}  it is not known whether it was sent; run `runner apply` first", err=True)
+        say(f"{after.owner}  was not sent yet; it will not be before `runner retry {after.owner}`")
 
 
-def _tell_failures(failures: Sequence[tuple[Batch, RunnerError]], address: str) -> int:
-    """Every batch that goes on, and why; the exit code."""
+def _tell_failures(failures: Sequence[tuple[Batch, RunnerError]], again: str) -> int:
+    """Every batch that goes on, and why; the exit code. again: the command as it was given."""
     from runner.cli import voice
 
     for batch, error in failures:
@@ -78,7 +98,7 @@ def _tell_failures(failures: Sequence[tuple[Batch, RunnerError]], address: str) 
         say(voice.plain(f"{batch.owner}  {name}could not be stopped: {error.message}"), err=True)
     hints = [*dict.fromkeys(error.hint for _, error in failures if error.hint)]
     if failures:
-        hints.append(f"then run `runner cancel {address}` again" if hints else f"run `runner cancel {address}` again")
+        hints.append(f"then run `{again}` again" if hints else f"run `{again}` again")
         say(voice.lines(f"\nhint: {'; '.join(hints)}"), err=True)
     return 0 if not failures else min(error.exit_code for _, error in failures)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from enum import StrEnum
 
@@ -9,6 +10,9 @@ import msgspec
 
 from runner.errors import Mark
 from runner.job.capabilities import Content
+from runner.job.recorded import Batch
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")  # a remote chooses its ids, and they are to be pasted
 
 
 class Action(StrEnum):
@@ -132,6 +136,12 @@ class Change(msgspec.Struct, frozen=True):
                 return "!"
             case _:
                 return "="
+
+
+def cancelling(batch: Batch) -> str:
+    """The command that stops one batch and nothing else of its job."""
+    name = batch.remote_id if _PLAIN.fullmatch(batch.remote_id) else batch.key
+    return f"runner cancel {batch.owner} --batch {name}"
 
 
 class Counts(msgspec.Struct, frozen=True):

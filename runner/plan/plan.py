@@ -15,7 +15,7 @@ from runner.job.outcomes import answered
 from runner.job.packed import common, keys_of, union, without
 from runner.job.recorded import REMOTE, Batch, JobRecord
 from runner.plan import adoption, batches, guard, repay, resume
-from runner.plan.change import MOST_NAMED, Action, Change, Counts, JobPlan, Reason, Submission
+from runner.plan.change import MOST_NAMED, Action, Change, Counts, JobPlan, Reason, Submission, cancelling
 from runner.plan.decide import CannotSee, Sight, decide
 from runner.plan.guard import Amount, Guards
 from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, RetryRows, Row, fold
@@ -102,7 +102,7 @@ def make(
     wanted = {key for rows in folded for key in rows.batches}
     leftovers = tuple(
         (batch, Change(Action.LEAVE, Reason.NOBODY_WANTS, rows=batch.rows, batch=batch.key,
-                       unblock=(f"runner cancel {batch.owner}",)))
+                       unblock=(cancelling(batch),)))
         for batch in active
         if batch.key not in wanted and is_below(batch.declared_in, paths)
     )  # fmt: skip

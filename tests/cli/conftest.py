@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.journeys.conftest import gateway as gateway
 from tests.journeys.lab import Lab, serving
 
 
