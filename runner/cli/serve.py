@@ -154,7 +154,7 @@ def _announce(url: str, token: str, directory: str) -> None:
 
 
 def _list_faults() -> None:
-    from runner.server.faults import FAULTS
+    from runner.server.faults.switches import FAULTS
 
     for fault in FAULTS.values():
         options = "".join(f",{name}={value}" for name, value in fault.options.items())

@@ -18,7 +18,7 @@ from runner.errors import UsageError
 from runner.server.audio.routes import routes as audio_routes
 from runner.server.bodies import read_object
 from runner.server.errors import ApiError
-from runner.server.faults import FAULTS
+from runner.server.faults.switches import FAULTS
 from runner.server.fireworks_batch.routes import routes as fireworks_routes
 from runner.server.gate import Call, Gate, Handler
 from runner.server.openai.errors import MANNERS, worded

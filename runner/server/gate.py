@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from runner.server.errors import ApiError, Manners
-from runner.server.faults import Setting
+from runner.server.faults.switches import Setting
 from runner.server.site import MAIN_OWNER, Site
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.server.dialect import Dialect, Published
-from runner.server.faults import Faults
+from runner.server.faults.switches import Faults
 from runner.server.home import Home
 from runner.server.records import Batch, File, Row, State
 from runner.server.run import SPOOLS

@@ -13,10 +13,10 @@ from queue import Empty, SimpleQueue
 from typing import BinaryIO
 
 from runner.clock import Clock
-from runner.server import rowfaults
 from runner.server.dialect import Dialect, Item
 from runner.server.engines.base import Engine, Reply, refusal
-from runner.server.faults import Faults
+from runner.server.faults import engine as rowfaults
+from runner.server.faults.switches import Faults
 from runner.server.pool import Pool
 from runner.server.records import Batch, Row
 from runner.server.world import World

@@ -28,7 +28,7 @@ from runner.server.engines.base import Engine, Refusing
 from runner.server.engines.ears import ears
 from runner.server.engines.echo import Echo
 from runner.server.engines.registry import Engines
-from runner.server.faults import Faults
+from runner.server.faults.switches import Faults
 from runner.server.fireworks_batch.lines import FireworksLines
 from runner.server.home import Held, hold
 from runner.server.log import Log

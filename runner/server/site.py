@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from runner.clock import Clock
 from runner.server.engines.registry import Ears, Engines
-from runner.server.faults import Faults
+from runner.server.faults.switches import Faults
 from runner.server.home import Home
 from runner.server.log import Log
 from runner.server.world import World

@@ -18,7 +18,7 @@ from runner.server import outputs
 from runner.server.dialect import Dialect, Verdict
 from runner.server.engines.base import Engine, Refusing
 from runner.server.engines.registry import Engines, Slot
-from runner.server.faults import Faults
+from runner.server.faults.switches import Faults
 from runner.server.home import Home
 from runner.server.log import Log
 from runner.server.records import Batch, Problem, State

@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from runner.errors import UsageError
-from runner.server.faults import FAULTS, Faults, parsed
+from runner.server.faults.switches import FAULTS, Faults, parsed
 from tests.server.conftest import Lab, jsonl, line, lines
 
 CHAT = "/v1/chat/completions"

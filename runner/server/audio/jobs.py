@@ -17,7 +17,7 @@ from runner.server.audio.records import AudioJob, Wish
 from runner.server.audio.store import AudioJobs
 from runner.server.engines.ears import ABILITIES
 from runner.server.errors import ApiError
-from runner.server.faults import Faults
+from runner.server.faults.switches import Faults
 from runner.server.gate import Call
 from runner.server.site import MAIN_OWNER
 

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from runner.clock import Clock
-from runner.server.audio import strikes
+from runner.server.audio import faults as strikes
 from runner.server.audio.records import FAILED, AudioJob, Outcome
 from runner.server.audio.render import rendered
 from runner.server.audio.store import AudioJobs
 from runner.server.engines.hearing import CannotHear, Ear, Recording
 from runner.server.engines.registry import Ears, Slot
-from runner.server.faults import Faults
+from runner.server.faults.switches import Faults
 from runner.server.home import Home
 from runner.server.log import Log
 

@@ -11,7 +11,7 @@ import msgspec
 
 from runner.server.dialect import Item, Verdict
 from runner.server.engines.base import Ask, Reply
-from runner.server.faults import Faults
+from runner.server.faults.switches import Faults
 from runner.server.fireworks_batch import names, store, validate
 from runner.server.fireworks_batch.records import ERRORS, RESULTS, Dataset, file_owner
 from runner.server.records import Batch, File, State

@@ -6,7 +6,7 @@ import zlib
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.server.faults import Faults
+from runner.server.faults.switches import Faults
 from runner.server.fireworks_batch import names
 from runner.server.fireworks_batch.records import Dataset
 from runner.server.records import Batch, Problem, State

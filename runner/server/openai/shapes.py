@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.server.faults import Faults
+from runner.server.faults.switches import Faults
 from runner.server.records import Batch, File, State
 
 _STAMPS = (

@@ -12,7 +12,7 @@ import pytest
 
 from runner.clock import FastClock
 from runner.server.engines.base import Reply
-from runner.server.faults import Faults
+from runner.server.faults.switches import Faults
 from runner.server.fireworks_batch.lines import FireworksLines
 from runner.server.records import Batch, State
 from tests.server.conftest import Lab, begin, jsonl

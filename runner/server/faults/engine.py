@@ -6,7 +6,7 @@ import hashlib
 import re
 
 from runner.server.engines.base import Reply, refusal
-from runner.server.faults import Faults, Setting
+from runner.server.faults.switches import Faults, Setting
 
 _TEXT = re.compile(rb'"(content|text)":"(?![{\[\\"])')
 _ODD = "\u2028\u2029\u0085\\f".encode()

@@ -6,7 +6,7 @@ import msgspec
 
 from runner.server.audio.records import COMPLETED, AudioJob, Outcome
 from runner.server.audio.render import JSON
-from runner.server.faults import Faults, Setting
+from runner.server.faults.switches import Faults, Setting
 
 _MESSAGE = "The recording could not be processed (a fault)."
 
