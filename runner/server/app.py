@@ -1,9 +1,6 @@
-"""The ASGI application: the APIs of one site, the fault lab's own routes, and what holds for every request."""
+"""The ASGI application: the APIs of one site, its own few routes, and what holds for every request."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -14,55 +11,46 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runner import __version__
-from runner.errors import UsageError
-from runner.server.audio.routes import routes as audio_routes
-from runner.server.bodies import read_object
+from runner.server.audio import faults as audio
+from runner.server.audio.store import AudioJobs
 from runner.server.errors import ApiError
-from runner.server.faults.switches import FAULTS
-from runner.server.fireworks_batch.routes import routes as fireworks_routes
-from runner.server.gate import Call, Gate, Handler
+from runner.server.faults.http import ConnectionFaults, severable, with_reply_faults
+from runner.server.faults.routes import endpoints as switches
+from runner.server.faults.switches import Faults
+from runner.server.fireworks_batch import faults as fireworks_batch
+from runner.server.fireworks_batch.routes import fallback
+from runner.server.gate import Call, Counted, Endpoint, Gate
+from runner.server.openai import faults as openai
 from runner.server.openai.errors import MANNERS, worded
-from runner.server.openai.routes import routes as openai_routes
 from runner.server.site import Site
 
 
-def application(site: Site) -> ASGIApp:
-    """Everything this site answers."""
+def application(site: Site, faults: Faults) -> ASGIApp:
+    """Everything this site answers. The layers of the fault lab are around the APIs, not around its own routes."""
 
-    def own(method: str, path: str, handler: Handler, **more: Any) -> Route:
-        gate = Gate(site, f"{method} {path}", handler, MANNERS, fails=False, **more)
-        return Route(path, gate, methods=[method])
+    def route(endpoint: Endpoint, app: ASGIApp) -> Route:
+        return Route(endpoint.path, Counted(app, endpoint.name, site.log), methods=[endpoint.method])
 
-    routes = [
-        own("GET", "/", _root, is_open=True),
-        own("GET", "/_faults", _faults, for_main=True),
-        own("PUT", "/_faults", _set_faults, for_main=True),
-        own("GET", "/_log", _log, for_main=True),
-        *openai_routes(site),
-        *audio_routes(site),
-        *fireworks_routes(site),
+    def faulty(endpoint: Endpoint) -> ASGIApp:
+        return ConnectionFaults(Gate(site, with_reply_faults(endpoint, faults)), endpoint, faults)
+
+    own = [
+        Endpoint("GET", "/", _root, MANNERS, is_open=True),
+        Endpoint("GET", "/_log", _log, MANNERS, for_main=True),
+        *switches(faults, MANNERS, site.wake),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _unmatched})
-    return _Shell(app, site)
+    fireworks = fireworks_batch.endpoints(site, faults)
+    apis = [*openai.endpoints(faults), *audio.endpoints(AudioJobs(site.world), faults), *fireworks]
+    routes = [
+        *(route(endpoint, Gate(site, endpoint)) for endpoint in own),
+        *(route(endpoint, faulty(endpoint)) for endpoint in apis),
+        fallback(site, fireworks),
+    ]
+    return severable(_Shell(Starlette(routes=routes, exception_handlers={HTTPException: _unmatched}), site))
 
 
 async def _root(call: Call) -> Response:
     return _json({"server": "runner", "id": call.site.id, "version": __version__})
-
-
-async def _faults(call: Call) -> Response:
-    known = {name: {"unit": fault.unit, "help": fault.help} for name, fault in FAULTS.items()}
-    return _json({"faults": call.site.faults.shown(), "known": known})
-
-
-async def _set_faults(call: Call) -> Response:
-    wanted = await read_object(call)
-    try:
-        call.site.faults.change(wanted)
-    except UsageError as error:
-        raise ApiError(400, error.message) from error
-    call.site.wake()
-    return _json({"faults": call.site.faults.shown()})
 
 
 async def _log(call: Call) -> Response:
@@ -82,7 +70,7 @@ def _json(value: object) -> Response:
 
 
 class _Shell:
-    """The outermost layer: a request id on every answer, the Host check, and the means to cut a connection."""
+    """What holds for every request: an id on its answer, and the Host check."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
@@ -103,7 +91,6 @@ class _Shell:
             refusal = worded(ApiError(403, "This server answers to its own name only."))
             await refusal(scope, receive, stamped)
             return
-        scope["runner.cut"], scope["runner.close"] = _knives(send)
         await self._app(scope, receive, stamped)
 
     def _is_for_us(self, scope: Scope) -> bool:
@@ -113,16 +100,3 @@ class _Shell:
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
         return name in self._site.hosts
-
-
-def _knives(send: Send) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Ways to end a connection: at once, and after what was written. uvicorn's `send` belongs to the object that
-    holds the transport; ASGI itself has no word for it."""
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    if transport is None:
-        return _nothing, _nothing
-    return transport.abort, transport.close
-
-
-def _nothing() -> None:
-    return None

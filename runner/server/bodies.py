@@ -1,19 +1,26 @@
-"""JSON request bodies, read with a cap."""
+"""Request bodies: JSON read with a cap, and what nobody wants read to its end."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from runner.server.errors import ApiError
 
 MAX_BYTES = 1 << 20
+_MAX_DRAINED = 600 * 1024 * 1024
+_DRAIN_SECONDS = 120.0
 
 
 async def read_object(request: Request) -> dict[str, Any]:
-    """The JSON object in the body. Raises ApiError 400 and 413."""
+    """The JSON object in the body, the same one to each layer that asks. Raises ApiError 400 and 413."""
+    known: dict[str, Any] | None = getattr(request.state, "object", None)
+    if known is not None:
+        return known
     read = bytearray()
     async for chunk in request.stream():
         read += chunk
@@ -25,4 +32,16 @@ async def read_object(request: Request) -> dict[str, Any]:
         raise ApiError(400, "We could not parse the JSON body of your request.") from error
     if not isinstance(found, dict):
         raise ApiError(400, "The body must be a JSON object.")
+    request.state.object = found
     return found
+
+
+async def drain(request: Request) -> None:
+    """Read what the client is still sending: closing on unread data would lose the answer on its way."""
+    size = 0
+    with suppress(RuntimeError, ClientDisconnect, TimeoutError):  # read already, gone, or slow on purpose
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > _MAX_DRAINED:
+                    return

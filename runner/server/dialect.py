@@ -20,13 +20,6 @@ class Verdict(NamedTuple):
     enqueued_tokens: int = 0
 
 
-class Item(NamedTuple):
-    """One line of an input file: the client's name for it and what an engine is asked."""
-
-    custom_id: str
-    ask: Ask
-
-
 class Published(NamedTuple):
     """The files of an ended batch, before they are recorded."""
 
@@ -45,8 +38,8 @@ class Dialect(Protocol):
         """Judge the input at `source` (absent: the file is not to be seen). Ends early once `stopped()`."""
         ...
 
-    def item(self, batch: Batch, line: bytes) -> Item:
-        """One line of a validated input."""
+    def ask_of(self, batch: Batch, line: bytes) -> Ask:
+        """What an engine is asked by one line of a validated input."""
         ...
 
     def result_line(self, batch: Batch, ordinal: int, custom_id: str, reply: Reply) -> bytes:

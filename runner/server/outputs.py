@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.server.dialect import Dialect, Published
-from runner.server.faults.switches import Faults
 from runner.server.home import Home
 from runner.server.records import Batch, File, Row, State
 from runner.server.run import SPOOLS
@@ -19,42 +18,38 @@ _SHUFFLE_ROWS = 65_536  # lines change places within this many
 _FLUSH_BYTES = 1 << 20
 
 
-def publish(
-    home: Home,
-    dialect: Dialect,
-    batch: Batch,
-    rows: list[Row],
-    faults: Faults,
-    now: float,
-    new_id: Callable[[], str],
-) -> Published:
-    """Write the files of `batch`, which has `rows` done; most dialects make none without lines.
+class Outputs:
+    """Writes result files into the server's directory."""
 
-    Everything is on the disk when this returns. Doing it again makes other files: the caller records the last ones.
-    """
-    folder = home.work(batch.id)
-    shuffle = random.Random(batch.id)  # noqa: S311  # an order, not a secret; the same one after a restart
+    def __init__(self, home: Home, new_id: Callable[[], str]) -> None:
+        self._home = home
+        self._new_id = new_id
 
-    def written(*, is_output: bool) -> File | None:
-        mine = [row for row in rows if row.is_ok == is_output]
-        if is_output:
-            mine = _tampered(mine, faults)
-        rest = iter(()) if is_output else _unfinished(batch, dialect, folder, rows)
-        file_id = new_id()
-        size = _write(
-            home, file_id, folder / SPOOLS[is_output], _shuffled(mine, shuffle), rest, keep=dialect.keeps_empty_files
-        )
-        if size is None:
-            return None
-        return dialect.result_file(batch, file_id, is_output=is_output, size_bytes=size, now=now)
+    def publish(self, dialect: Dialect, batch: Batch, rows: list[Row], now: float) -> Published:
+        """Write the files of `batch`, which has `rows` done; most dialects make none without lines.
 
-    return Published(written(is_output=True), written(is_output=False))
+        Everything is on the disk when this returns. Doing it again makes other files: the caller records the last ones.
+        """
+        folder = self._home.work(batch.id)
+        shuffle = random.Random(batch.id)  # noqa: S311  # an order, not a secret; the same one after a restart
 
+        def written(*, is_output: bool) -> File | None:
+            mine = _shuffled(self.chosen(rows, is_output=is_output), shuffle)
+            rest = iter(()) if is_output else _unfinished(batch, dialect, folder, rows)
+            file_id = self._new_id()
+            part = self._home.incoming()
+            size = _write(part, folder / SPOOLS[is_output], mine, rest)
+            if size == 0 and not dialect.keeps_empty_files:
+                part.unlink()
+                return None
+            part.replace(self._home.content(file_id))
+            return dialect.result_file(batch, file_id, is_output=is_output, size_bytes=size, now=now)
 
-def _tampered(rows: list[Row], faults: Faults) -> list[Row]:
-    missing, twice = faults.look("missing_lines"), faults.look("duplicate_lines")
-    kept = rows[int(missing.value) :] if missing else rows
-    return kept + kept[: int(twice.value)] if twice else kept
+        return Published(written(is_output=True), written(is_output=False))
+
+    def chosen(self, rows: list[Row], *, is_output: bool) -> list[Row]:
+        """The rows whose lines go into one of the two files."""
+        return [row for row in rows if row.is_ok == is_output]
 
 
 def _shuffled(rows: list[Row], shuffle: random.Random) -> Iterator[Row]:
@@ -80,23 +75,14 @@ def _unfinished(batch: Batch, dialect: Dialect, folder: Path, rows: list[Row]) -
             yield line + b"\n"
 
 
-def _write(
-    home: Home, file_id: str, spool: Path, rows: Iterator[Row], rest: Iterator[bytes], *, keep: bool
-) -> int | None:
-    """Write the spooled lines of `rows`, then `rest`; the size in bytes, None where no file was made."""
-    part = home.incoming()
+def _write(part: Path, spool: Path, rows: Iterator[Row], rest: Iterator[bytes]) -> int:
+    """Write the spooled lines of `rows`, then `rest`, durably to `part`; the size in bytes."""
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=_FLUSH_BYTES) as out:
         _copy(spool, rows, out)
         out.writelines(rest)
         out.flush()
-        size = out.tell()
-        if size or keep:
-            os.fsync(out.fileno())
-    if not size and not keep:
-        part.unlink()
-        return None
-    part.replace(home.content(file_id))
-    return size
+        os.fsync(out.fileno())
+        return out.tell()
 
 
 def _copy(spool: Path, rows: Iterator[Row], out: BinaryIO) -> None:

@@ -10,13 +10,11 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from runner.clock import Clock
-from runner.server.dialect import Dialect, Item
-from runner.server.engines.base import Engine, Reply, refusal
-from runner.server.faults import engine as rowfaults
-from runner.server.faults.switches import Faults
+from runner.server.dialect import Dialect
+from runner.server.engines.base import Ask, Engine, Reply, refusal
 from runner.server.pool import Pool
 from runner.server.records import Batch, Row
 from runner.server.world import World
@@ -26,102 +24,48 @@ SLICE_SECONDS = 0.2
 SPOOLS = ("error.spool", "output.spool")  # by Row.is_ok
 
 
-class Run:
-    """One batch between validation and its end."""
+class Answer(NamedTuple):
+    """What came of one row."""
 
-    def __init__(
-        self,
-        world: World,
-        batch: Batch,
-        folder: Path,
-        dialect: Dialect,
-        engine: Engine,
-        pool: Pool | None,
-        faults: Faults,
-        clock: Clock,
-        on_answer: Callable[[], None],
-    ) -> None:
-        self._world = world
-        self._dialect = dialect
+    ordinal: int
+    custom_id: str
+    reply: Reply
+
+
+class Asking:
+    """How the rows of one batch are asked: here, one after the other, or in the pool of an engine that waits."""
+
+    def __init__(self, engine: Engine, pool: Pool | None, clock: Clock, on_answer: Callable[[], None]) -> None:
         self._engine = engine
         self._pool = pool
-        self._faults = faults
         self._clock = clock
         self._on_answer = on_answer
-        self._answers: SimpleQueue[tuple[int, str, Reply]] = SimpleQueue()
+        self._answers: SimpleQueue[Answer] = SimpleQueue()
         self.in_flight = 0
-        self.asked = 0
-        self.is_exhausted = False
-        done = _recover(world, batch, folder)
-        self._input = (folder / "input.jsonl").open("rb")
-        self._lines = _remaining(self._input, done)
-        self._spools = [_appending(folder / name) for name in SPOOLS]
-        self._sizes = [spool.tell() for spool in self._spools]
 
-    def close(self) -> None:
-        self._input.close()
-        for spool in self._spools:
-            spool.close()
+    @property
+    def room(self) -> int:
+        """How many rows more are of use now: for each place in the pool one that runs and one that waits."""
+        return SLICE_ROWS if self._pool is None else 2 * self._engine.concurrency - self.in_flight
 
-    def step(self, batch: Batch, allowed: int) -> bool:
-        """Ask and count some rows, so that at most `allowed` are done or in flight; whether anything happened."""
-        room = allowed - batch.done - self.in_flight
-        if self._pool is None:
-            return self._count(batch, self._asked_here(batch, min(room, SLICE_ROWS)))
-        started = self._fill(batch, min(room, 2 * self._engine.concurrency - self.in_flight))
-        return self._count(batch, self._arrived()) or started
-
-    def drain(self, batch: Batch) -> bool:
-        """Count what was in flight, without asking more."""
-        return self._count(batch, self._arrived())
-
-    def _asked_here(self, batch: Batch, room: int) -> list[tuple[int, str, Reply]]:
+    def ask(self, rows: Iterator[tuple[int, Ask]]) -> list[Answer]:
+        """Ask these, as long as a slice of time lasts; what has been answered by now."""
+        if self._pool is not None:
+            for ordinal, ask in rows:
+                self.in_flight += 1
+                self._pool.put(self._job(ordinal, ask))
+            return self.arrived()
         out = []
         until = self._clock.monotonic() + SLICE_SECONDS
-        for ordinal, item in self._next(batch, room):
-            out.append((ordinal, item.custom_id, self._answer(item)))
+        for ordinal, ask in rows:
+            out.append(self._answer(ordinal, ask))
             if self._clock.monotonic() > until:
                 break
         return out
 
-    def _fill(self, batch: Batch, room: int) -> bool:
-        assert self._pool is not None
-        before = self.in_flight
-        for ordinal, item in self._next(batch, room):
-            self.in_flight += 1
-            self._pool.put(self._job(ordinal, item))
-        return self.in_flight > before
-
-    def _job(self, ordinal: int, item: Item) -> Callable[[], None]:
-        def job() -> None:
-            self._answers.put((ordinal, item.custom_id, self._answer(item)))
-            self._on_answer()
-
-        return job
-
-    def _next(self, batch: Batch, room: int) -> Iterator[tuple[int, Item]]:
-        for _ in range(room):
-            found = next(self._lines, None)
-            if found is None:
-                self.is_exhausted = True
-                return
-            self.asked += 1
-            yield found[0], self._dialect.item(batch, found[1])
-
-    def _answer(self, item: Item) -> Reply:
-        delay = self._faults.look("row_delay")
-        if delay is not None:
-            self._clock.sleep(delay.value)
-        broken = rowfaults.error_of(self._faults, item.custom_id)
-        if broken is not None:
-            return broken
-        try:
-            return rowfaults.dressed(self._faults, self._engine.answer(item.ask))
-        except Exception as error:  # noqa: BLE001  # one row's trouble is that row's answer
-            return refusal(500, "engine_error", f"{type(error).__name__}: {error}"[:256])
-
-    def _arrived(self) -> list[tuple[int, str, Reply]]:
-        out: list[tuple[int, str, Reply]] = []
+    def arrived(self) -> list[Answer]:
+        """What the pool has answered since the last time."""
+        out: list[Answer] = []
         while len(out) < SLICE_ROWS:
             try:
                 out.append(self._answers.get_nowait())
@@ -130,7 +74,65 @@ class Run:
         self.in_flight -= len(out)
         return out
 
-    def _count(self, batch: Batch, answers: list[tuple[int, str, Reply]]) -> bool:
+    def _job(self, ordinal: int, ask: Ask) -> Callable[[], None]:
+        def job() -> None:
+            self._answers.put(self._answer(ordinal, ask))
+            self._on_answer()
+
+        return job
+
+    def _answer(self, ordinal: int, ask: Ask) -> Answer:
+        try:
+            reply = self._engine.answer(ask)
+        except Exception as error:  # noqa: BLE001  # one row's trouble is that row's answer
+            reply = refusal(500, "engine_error", f"{type(error).__name__}: {error}"[:256])
+        return Answer(ordinal, ask.custom_id, reply)
+
+
+class Run:
+    """One batch between validation and its end. `asked` counts the rows since it was opened."""
+
+    def __init__(self, world: World, batch: Batch, folder: Path, dialect: Dialect, asking: Asking) -> None:
+        self._world = world
+        self._dialect = dialect
+        self._asking = asking
+        self.asked = 0
+        self.is_exhausted = False
+        done = _recover(world, batch, folder)
+        self._input = (folder / "input.jsonl").open("rb")
+        self._lines = _remaining(self._input, done)
+        self._spools = [_appending(folder / name) for name in SPOOLS]
+        self._sizes = [spool.tell() for spool in self._spools]
+
+    @property
+    def in_flight(self) -> int:
+        return self._asking.in_flight
+
+    def close(self) -> None:
+        self._input.close()
+        for spool in self._spools:
+            spool.close()
+
+    def step(self, batch: Batch, allowed: int) -> bool:
+        """Ask and count some rows, so that at most `allowed` are done or in flight; whether anything happened."""
+        before = self.asked
+        room = min(allowed - batch.done - self.in_flight, self._asking.room)
+        return self._count(batch, self._asking.ask(self._next(batch, room))) or self.asked > before
+
+    def drain(self, batch: Batch) -> bool:
+        """Count what was in flight, without asking more."""
+        return self._count(batch, self._asking.arrived())
+
+    def _next(self, batch: Batch, room: int) -> Iterator[tuple[int, Ask]]:
+        for _ in range(room):
+            found = next(self._lines, None)
+            if found is None:
+                self.is_exhausted = True
+                return
+            self.asked += 1
+            yield found[0], self._dialect.ask_of(batch, found[1])
+
+    def _count(self, batch: Batch, answers: list[Answer]) -> bool:
         """Spool the lines, then record the rows, in that order."""
         if not answers:
             return False

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from runner.clock import Clock, RealClock
 from runner.errors import EngineError, UsageError
 from runner.server.app import application
-from runner.server.audio.store import AudioJobs
+from runner.server.audio.faults import FaultyAudioJobs
 from runner.server.audio.work import AudioWorker
 from runner.server.connections import BACKLOG, Bounded
 from runner.server.dialect import Dialect
@@ -28,7 +29,13 @@ from runner.server.engines.base import Engine, Refusing
 from runner.server.engines.ears import ears
 from runner.server.engines.echo import Echo
 from runner.server.engines.registry import Engines
+from runner.server.faults.dialect import FaultyDialect
+from runner.server.faults.engine import FaultyEar, FaultyEngine
+from runner.server.faults.outputs import FaultyOutputs
+from runner.server.faults.pace import FaultyPace
+from runner.server.faults.store import FaultyWorld
 from runner.server.faults.switches import Faults
+from runner.server.fireworks_batch.faults import FaultyFireworksLines, bound
 from runner.server.fireworks_batch.lines import FireworksLines
 from runner.server.home import Held, hold
 from runner.server.log import Log
@@ -67,8 +74,6 @@ class Service:
     def __init__(self, options: Options, clock: Clock | None = None) -> None:
         _check(options)
         faults = Faults(options.faults)
-        engines = _engines(options)
-        hearing = ears(options.engine, is_alone=options.stands_in)
         self._stopping = threading.Event()
         clock = clock or RealClock(self._stopping)
         os.umask(0o077)
@@ -82,27 +87,21 @@ class Service:
         self.id = self._held.id
         self.token = options.tokens[0] if options.tokens else self._held.token
         self.url = f"http://{_shown(options.host)}:{self._socket.getsockname()[1]}"
-        self.world = World(home.database)
+        self.world = _world(home.database, faults, clock)
         self.log = Log()
-        self.faults = faults
-        self.worker = Worker(
-            home,
-            self.world,
-            _dialects(options, faults),
-            engines,
-            faults,
-            clock,
-            self.log,
-            lambda: self.site.new_id("file-", 24),
-        )
-        self.audio_worker = AudioWorker(home, AudioJobs(self.world), hearing, faults, clock, self.log)
+        engines = _engines(options, lambda engine: FaultyEngine(engine, faults, clock))
+        hearing = ears(options.engine, is_alone=options.stands_in)
+        hearing.around = lambda ear: FaultyEar(ear, faults, clock)
+        dialects = _dialects(options, self.world, faults)
+        outputs = FaultyOutputs(home, lambda: self.site.new_id("file-", 24), faults)
+        self.worker = Worker(home, self.world, dialects, engines, FaultyPace(faults), outputs, clock, self.log)
+        self.audio_worker = AudioWorker(home, FaultyAudioJobs(self.world, faults), hearing, clock, self.log)
         self.site = Site(
             home=home,
             id=self.id,
             world=self.world,
             engines=engines,
             ears=hearing,
-            faults=faults,
             log=self.log,
             clock=clock,
             wake=self.worker.wake,
@@ -111,7 +110,7 @@ class Service:
             stands_in=options.stands_in,
             hosts=LOOPBACK_NAMES | {options.host} if _is_loopback(options.host) else None,
         )
-        self._server = _Server(_configuration(self.site))
+        self._server = _Server(_configuration(application(self.site, faults)))
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop`, SIGTERM or SIGINT; everything is put away when it returns."""
@@ -177,9 +176,9 @@ class _Server(uvicorn.Server):
             self.on_ready()
 
 
-def _configuration(site: Site) -> uvicorn.Config:
+def _configuration(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        application(site),
+        app,
         http=Bounded,
         backlog=BACKLOG,
         ws="none",
@@ -210,7 +209,7 @@ def _check(options: Options) -> None:
         raise UsageError("`--engine upstream` needs an address", hint="`--upstream http://127.0.0.1:8000/v1`")
 
 
-def _engines(options: Options) -> Engines:
+def _engines(options: Options, around: Callable[[Engine], Engine]) -> Engines:
     """What can run here; nothing is imported or loaded before it is asked for."""
 
     def smollm2() -> Engine:
@@ -228,16 +227,19 @@ def _engines(options: Options) -> Engines:
     by_model: Mapping[str, Callable[[], Engine]] = {"echo": Echo, "smollm2-135m": smollm2, "upstream": upstream}
     if options.stands_in:
         by_model = {name: made for name, made in by_model.items() if name == options.engine}
-    return Engines(by_model, Refusing, options.engine)
+    return Engines(by_model, Refusing, options.engine, around)
 
 
-def _dialects(options: Options, faults: Faults) -> dict[str, Dialect]:
+def _world(path: Path, faults: Faults, clock: Clock) -> World:
+    return FaultyWorld(path, faults, clock, {FireworksLines.name: lambda job: bound(faults, job)})
+
+
+def _dialects(options: Options, world: World, faults: Faults) -> dict[str, Dialect]:
+    made: tuple[Dialect, ...] = (OpenAILines(), FaultyFireworksLines(faults))
     if options.stands_in:
-        return {
-            OpenAILines.name: OpenAILines(max_lines=sys.maxsize, max_bytes=sys.maxsize),
-            FireworksLines.name: FireworksLines(faults, max_input_bytes=sys.maxsize),
-        }
-    return {OpenAILines.name: OpenAILines(), FireworksLines.name: FireworksLines(faults)}
+        most = sys.maxsize
+        made = OpenAILines(max_lines=most, max_bytes=most), FaultyFireworksLines(faults, max_input_bytes=most)
+    return {dialect.name: FaultyDialect(dialect, world, faults) for dialect in made}
 
 
 def _listen(host: str, port: int) -> socket.socket:

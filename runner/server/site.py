@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from runner.clock import Clock
 from runner.server.engines.registry import Ears, Engines
-from runner.server.faults.switches import Faults
 from runner.server.home import Home
 from runner.server.log import Log
 from runner.server.world import World
@@ -27,7 +26,6 @@ class Site:
     world: World
     engines: Engines
     ears: Ears
-    faults: Faults
     log: Log
     clock: Clock
     wake: Callable[[], None]

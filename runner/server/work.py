@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from runner.clock import Clock
-from runner.server import outputs
 from runner.server.dialect import Dialect, Verdict
 from runner.server.engines.base import Engine, Refusing
 from runner.server.engines.registry import Engines, Slot
-from runner.server.faults.switches import Faults
 from runner.server.home import Home
 from runner.server.log import Log
+from runner.server.outputs import Outputs
+from runner.server.pace import Pace
 from runner.server.records import Batch, Problem, State
-from runner.server.run import Run
+from runner.server.run import Asking, Run
 from runner.server.world import World
 
 log = logging.getLogger(__name__)
@@ -41,19 +41,19 @@ class Worker:
         world: World,
         dialects: Mapping[str, Dialect],
         engines: Engines,
-        faults: Faults,
+        pace: Pace,
+        outputs: Outputs,
         clock: Clock,
         request_log: Log,
-        new_id: Callable[[], str],
     ) -> None:
         self._home = home
         self._world = world
         self._dialects = dialects
         self._engines = engines
-        self._faults = faults
+        self._pace = pace
+        self._outputs = outputs
         self._clock = clock
         self._log = request_log
-        self._new_id = new_id
         self._runs: dict[str, Run] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -112,28 +112,31 @@ class Worker:
         return False
 
     def _step(self, batch: Batch) -> bool:
+        if not self._pace.may_step(batch):
+            return False
         match batch.state:
             case State.VALIDATING:
-                return self._faults.look("stuck_validating") is None and self._validate(batch)
+                return self._validate(batch)
             case State.IN_PROGRESS:
                 return self._advance(batch)
             case State.QUEUED:
-                return self._faults.look("stuck_pending") is None and self._move_on(batch, State.STARTING)
+                return self._move_on(batch, State.STARTING)
             case State.STARTING:
-                return self._faults.look("stuck_creating") is None and self._move_on(batch, State.IN_PROGRESS)
+                return self._move_on(batch, State.IN_PROGRESS)
             case State.FINALIZING:
                 self._finish(batch, State.COMPLETED)
                 return True
             case State.CANCELLING:
-                return self._faults.look("stuck_cancelling") is None and self._cancel(batch)
+                return self._cancel(batch)
             case State.DELETING:
-                return self._faults.look("stuck_deleting") is None and self._delete(batch)
+                return self._delete(batch)
         return False
 
     # validating
 
     def _validate(self, batch: Batch) -> bool:
-        verdict = self._verdict(batch)
+        source = self._home.work(batch.id) / "input.jsonl"
+        verdict = self._dialects[batch.dialect].check(batch, source, self._stop.is_set)
         if self._stop.is_set():  # then the file may not have been read to its end
             return False
         if verdict.problems:
@@ -151,29 +154,6 @@ class Worker:
         to = State.QUEUED if self._dialects[batch.dialect].is_queued else State.IN_PROGRESS
         self._change(batch, lambda seen: _accepted(seen, verdict, now, to))
         return True
-
-    def _verdict(self, batch: Batch) -> Verdict:
-        dialect = self._dialects[batch.dialect]
-        source = self._home.work(batch.id) / "input.jsonl"
-        if "file_invisible" in batch.marks:
-            source = source.with_name("invisible")
-        verdict = dialect.check(batch, source, self._stop.is_set)
-        limit = self._faults.look("enqueued_tokens")
-        if verdict.problems or limit is None:
-            return verdict
-        others = sum(
-            other.enqueued_tokens
-            for other in self._world.active()
-            if other.owner == batch.owner and other.model == verdict.model and other.id != batch.id
-        )
-        if others + verdict.enqueued_tokens <= limit.value:
-            return verdict
-        text = (
-            f"Enqueued token limit reached for {verdict.model} in organization org-runner. Limit:"
-            f" {int(limit.value):,} enqueued tokens. Please try again once some in_progress batches"
-            " have been completed."
-        )
-        return Verdict([Problem("token_limit_exceeded", text)])
 
     def _fail(self, batch: Batch, problems: list[Problem]) -> None:
         now = self._now()
@@ -198,14 +178,14 @@ class Worker:
         run = self._run_of(batch)
         if run is None:
             return False
-        if batch.ending is None and self._has_expired(batch):
+        if batch.ending is None and self._pace.has_expired(batch, self._now()):
             batch = self._change(batch, _expiring)
         if batch.state is not State.IN_PROGRESS:  # deleted just now
             return True
         if batch.ending is not None:
             return self._wind_up(batch, run, State.EXPIRED)
         asked = run.asked
-        happened = run.step(batch, self._allowed(batch))
+        happened = run.step(batch, self._pace.rows_allowed(batch))
         self._log.rows_asked(run.asked - asked)
         if run.is_exhausted and run.in_flight == 0:
             now = self._now()
@@ -214,21 +194,6 @@ class Worker:
             )
             return True
         return happened
-
-    def _has_expired(self, batch: Batch) -> bool:
-        at = batch.marks.get("expire_at")
-        return self._now() >= batch.expires_at or (at is not None and batch.done >= _share(at, batch.total))
-
-    def _allowed(self, batch: Batch) -> int:
-        """How many rows may be done by now: all, unless a fault says stop."""
-        allowed = batch.total + 1  # one more, to see the end of the input
-        at = batch.marks.get("expire_at")
-        if at is not None:
-            allowed = _share(at, batch.total)
-        hold = self._faults.look("hold")
-        if self._faults.look("waiting_on_capacity"):
-            return min(allowed, batch.done)
-        return allowed if hold is None else min(allowed, _share(hold.value, batch.total))
 
     def _cancel(self, batch: Batch) -> bool:
         if batch.total == 0:  # never validated: nobody knows its rows
@@ -260,7 +225,7 @@ class Worker:
         now = self._now()
         dialect = self._dialects[batch.dialect]
         rows = self._world.rows(batch.id)
-        made = outputs.publish(self._home, dialect, batch, rows, self._faults, now, self._new_id)
+        made = self._outputs.publish(dialect, batch, rows, now)
         new_files = [file for file in made if file is not None]
 
         def ended(seen: Batch) -> Batch:
@@ -293,17 +258,11 @@ class Worker:
         return run
 
     def _open(self, batch: Batch, slot: Slot[Engine]) -> Run:
-        return Run(
-            self._world,
-            batch,
-            self._home.work(batch.id),
-            self._dialects[batch.dialect],
-            slot.engine if slot.error is None else Refusing(503, "engine_unavailable", slot.error.message),
-            slot.pool,
-            self._faults,
-            self._clock,
-            self.wake,
-        )
+        engine = slot.engine
+        if slot.error is not None:
+            engine = self._engines.around(Refusing(503, "engine_unavailable", slot.error.message))
+        asking = Asking(engine, slot.pool, self._clock, self.wake)
+        return Run(self._world, batch, self._home.work(batch.id), self._dialects[batch.dialect], asking)
 
     # housekeeping
 
@@ -358,7 +317,3 @@ def _accepted(batch: Batch, verdict: Verdict, now: float, to: State) -> Batch:
         total=verdict.rows,
         enqueued_tokens=verdict.enqueued_tokens,
     )
-
-
-def _share(fraction: float, total: int) -> int:
-    return int(fraction * total + 1e-9)

@@ -135,26 +135,16 @@ class World:
         found = self.query("SELECT record FROM batches WHERE id=? AND owner=?", batch_id, owner)
         return _BATCH.decode(found[0][0]) if found else None
 
-    def batches(
-        self, owner: str, dialect: str, *, limit: int, after: str = "", until: float = float("inf")
-    ) -> list[Batch] | None:
-        """A page, newest first, of batches created up to `until`; None where `after` is not one of this owner."""
+    def batches(self, owner: str, dialect: str, *, limit: int, after: str = "") -> list[Batch] | None:
+        """A page, newest first; None where `after` is not one of this owner."""
         seq = self._seq("batches", owner, after)
         if seq is None:
             return None
-        out: list[Batch] = []
-        with self._lock:
-            found = self._db.execute(
-                "SELECT record FROM batches WHERE owner=? AND dialect=? AND (?='' OR seq<?) ORDER BY seq DESC",
-                (owner, dialect, after, seq),
-            )
-            for (record,) in found:
-                if len(out) == limit:
-                    break
-                batch = _BATCH.decode(record)
-                if batch.created_at <= until:
-                    out.append(batch)
-        return out
+        found = self.query(
+            "SELECT record FROM batches WHERE owner=? AND dialect=? AND (?='' OR seq<?) ORDER BY seq DESC LIMIT ?",
+            owner, dialect, after, seq, limit,
+        )  # fmt: skip
+        return [_BATCH.decode(record) for (record,) in found]
 
     def active(self) -> list[Batch]:
         """Batches that have not ended, oldest first."""

@@ -237,7 +237,7 @@ def test_faults_are_shown_and_wrong_ones_refused(lab: Lab) -> None:
     ],
 )
 def test_words_on_the_command_line(word: str, name: str, value: float, options: dict[str, object]) -> None:
-    setting = Faults([word]).look(name)
+    setting = Faults([word]).get(name)
     assert setting is not None and setting.value == value and setting.options == options
 
 
@@ -245,5 +245,5 @@ def test_wrong_words_are_refused() -> None:
     for word in ("nonsense=1", "drop=many", "drop=1,at=2", "slow=-1"):
         with pytest.raises(UsageError):
             Faults([word])
-    assert Faults(["drop=0"]).look("drop") is None
+    assert Faults(["drop=0"]).get("drop") is None
     assert parsed("slow=2,route=GET *") == ("slow", {"value": 2, "route": "GET *"})

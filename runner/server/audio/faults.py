@@ -1,17 +1,40 @@
-"""The fault lab's part in audio jobs: which recordings it spoils, and how."""
+"""What the audio API can get wrong on purpose: statuses shown for some looks, and recordings that end badly."""
 
 from __future__ import annotations
 
-import msgspec
+from collections import Counter
+from collections.abc import Iterable
 
+import msgspec
+from starlette.responses import Response
+
+from runner.server.audio import routes
+from runner.server.audio.jobs import job_shape, no_such_job
 from runner.server.audio.records import COMPLETED, AudioJob, Outcome
 from runner.server.audio.render import JSON
+from runner.server.audio.store import AudioJobs
+from runner.server.faults.http import Layer, with_layers
 from runner.server.faults.switches import Faults, Setting
+from runner.server.gate import Call, Endpoint, Handler
+from runner.server.world import World
 
+_MISSING = "404 Not Found"
+_HIDING = {"audio_missing": _MISSING, "audio_status": "", "audio_processing": "processing"}  # the first that holds
 _MESSAGE = "The recording could not be processed (a fault)."
 
 
-def struck(faults: Faults, job: AudioJob, outcome: Outcome) -> Outcome:
+class FaultyAudioJobs(AudioJobs):
+    """The store, in which some recordings end as the faults that are on will have it."""
+
+    def __init__(self, world: World, faults: Faults) -> None:
+        super().__init__(world)
+        self._faults = faults
+
+    def end(self, ended: Iterable[tuple[AudioJob, Outcome]]) -> None:
+        super().end((job, apply_faults(self._faults, job, outcome)) for job, outcome in ended)
+
+
+def apply_faults(faults: Faults, job: AudioJob, outcome: Outcome) -> Outcome:
     """The outcome of a job, as the faults that are on leave it; the same for the same recording each time."""
     failed = _hit(faults, "audio_failed", job)
     if failed is not None:
@@ -31,8 +54,41 @@ def struck(faults: Faults, job: AudioJob, outcome: Outcome) -> Outcome:
 
 
 def _hit(faults: Faults, name: str, job: AudioJob) -> Setting | None:
-    setting = faults.look(name)
+    setting = faults.get(name)
     if setting is None:
         return None
     is_named = any(word in job.filename for word in setting.text("match").split())
     return setting if is_named or int(job.sha256[:16], 16) < setting.value * 2**64 else None
+
+
+def endpoints(jobs: AudioJobs, faults: Faults) -> list[Endpoint]:
+    """The endpoints of the API, able to fail."""
+    return with_layers(routes.endpoints(jobs), {f"GET {routes.JOB_PATH}": _hiding(faults)})
+
+
+def _hiding(faults: Faults) -> Layer:
+    """Looks at a job that show another status than its own."""
+    looks: Counter[str] = Counter()  # by job; counted only while one of these faults is on
+
+    def layer(handler: Handler) -> Handler:
+        async def look(call: Call) -> Response:
+            response = await handler(call)
+            on = {name: setting for name in _HIDING if (setting := faults.get(name)) is not None}
+            if not on:
+                return response
+            job_id = call.path_params["batch_id"]
+            looks[job_id] += 1
+            for name, setting in on.items():
+                if looks[job_id] <= setting.value:
+                    return _hidden(job_id, str(setting.options.get("word", _HIDING[name])))
+            return response
+
+        return look
+
+    return layer
+
+
+def _hidden(job_id: str, word: str) -> Response:
+    if word == _MISSING:
+        raise no_such_job(job_id)
+    return Response(msgspec.json.encode(job_shape(job_id, word)), media_type="application/json")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -17,15 +15,12 @@ from runner.server.audio.records import AudioJob, Wish
 from runner.server.audio.store import AudioJobs
 from runner.server.engines.ears import ABILITIES
 from runner.server.errors import ApiError
-from runner.server.faults.switches import Faults
 from runner.server.gate import Call
 from runner.server.site import MAIN_OWNER
 
 MAX_FILE_BYTES = 10**9  # "1 GB", Fireworks "Transcribe audio" (2026-11-21)
 _FORM_BYTES = 1 << 20
 ENDPOINTS = ("audio-prod", "audio-turbo")
-_MISSING = "404 Not Found"
-_LOOK_FAULTS = {"audio_missing": _MISSING, "audio_status": "", "audio_processing": "processing"}
 
 
 def account_of(owner: str) -> str:
@@ -100,38 +95,20 @@ class Submissions:
         return job
 
 
-class Looks:
+class Results:
     """`GET .../batch_job/{batch_id}`: where a job is, and its result."""
 
     def __init__(self, jobs: AudioJobs) -> None:
         self._jobs = jobs
-        self._lock = threading.Lock()
-        self._seen: Counter[str] = Counter()  # only while a fault counts looks
 
-    def look(self, call: Call) -> Response:
+    def get(self, call: Call) -> Response:
         found = self._jobs.get(call.owner, call.path_params["batch_id"])
         if found is None or found[0].account != call.path_params["account"]:
-            raise _no_such(call)
+            raise no_such_job(call.path_params["batch_id"])
         job, body = found
-        hidden = self._hidden(call.site.faults, job)
-        if hidden == _MISSING:
-            raise _no_such(call)
-        if hidden or not job.status:
-            return _json(_shape(job.id, hidden or "processing"))
-        return _json(_shape(job.id, job.status, job.message, job.content_type, body))
-
-    def _hidden(self, faults: Faults, job: AudioJob) -> str:
-        """The status that a fault shows in place of the true one, `_MISSING` for none at all; else empty."""
-        on = {name: setting for name in _LOOK_FAULTS if (setting := faults.look(name)) is not None}
-        if not on:
-            return ""
-        with self._lock:
-            self._seen[job.id] += 1
-            looks = self._seen[job.id]
-        for name, setting in on.items():
-            if looks <= setting.value:
-                return str(setting.options.get("word", _LOOK_FAULTS[name]))
-        return ""
+        if not job.status:
+            return _json(job_shape(job.id, "processing"))
+        return _json(job_shape(job.id, job.status, job.message, job.content_type, body))
 
 
 def _check_file(form: multipart.Form, part: Path) -> None:
@@ -164,14 +141,14 @@ def _check_able(call: Call, wish: Wish) -> None:
         raise invalid("language", text)
 
 
-def _shape(
+def job_shape(
     job_id: str, status: str, message: str | None = None, content_type: str | None = None, body: str | None = None
 ) -> dict[str, object]:
     return {"status": status, "batch_id": job_id, "message": message, "content_type": content_type, "body": body}
 
 
-def _no_such(call: Call) -> ApiError:
-    return ApiError(404, f"Batch job not found: {call.path_params['batch_id'][:128]}")
+def no_such_job(job_id: str) -> ApiError:
+    return ApiError(404, f"Batch job not found: {job_id[:128]}")
 
 
 def _listed(names: object) -> str:

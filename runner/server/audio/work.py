@@ -13,13 +13,11 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from runner.clock import Clock
-from runner.server.audio import faults as strikes
 from runner.server.audio.records import FAILED, AudioJob, Outcome
 from runner.server.audio.render import rendered
 from runner.server.audio.store import AudioJobs
 from runner.server.engines.hearing import CannotHear, Ear, Recording
 from runner.server.engines.registry import Ears, Slot
-from runner.server.faults.switches import Faults
 from runner.server.home import Home
 from runner.server.log import Log
 
@@ -36,11 +34,10 @@ Ended = tuple[AudioJob, Outcome]
 class AudioWorker:
     """Owns the thread. Talks to the rest through the store."""
 
-    def __init__(self, home: Home, jobs: AudioJobs, ears: Ears, faults: Faults, clock: Clock, asked: Log) -> None:
+    def __init__(self, home: Home, jobs: AudioJobs, ears: Ears, clock: Clock, asked: Log) -> None:
         self._home = home
         self._jobs = jobs
         self._ears = ears
-        self._faults = faults
         self._clock = clock
         self._log = asked
         self._taken: dict[str, int] = {}  # the number of the last job taken, by model
@@ -128,21 +125,17 @@ class AudioWorker:
 
     def _outcome(self, ear: Ear, job: AudioJob) -> Outcome:
         """What becomes of one job; never raises."""
-        delay = self._faults.look("row_delay")
-        if delay is not None:
-            self._clock.sleep(delay.value)
         wish, path = job.wish, self._home.recording(job.id)
         try:
             recording = Recording(path, job.sha256, job.size_bytes, wish.task, wish.language, wish.diarize)
-            found = rendered(ear.hear(recording), wish)
+            return rendered(ear.hear(recording), wish)
         except CannotHear as error:
-            found = Outcome(FAILED, message=str(error))
+            return Outcome(FAILED, message=str(error))
         except FileNotFoundError:
-            found = Outcome(FAILED, message="the server lost the recording")
+            return Outcome(FAILED, message="the server lost the recording")
         except Exception as error:
             log.exception("hearing %s failed", job.id)
-            found = Outcome(FAILED, message=f"{type(error).__name__}: {error}"[:256])
-        return strikes.struck(self._faults, job, found)
+            return Outcome(FAILED, message=f"{type(error).__name__}: {error}"[:256])
 
     def _arrived(self) -> list[Ended]:
         out: list[Ended] = []

@@ -15,6 +15,7 @@ class Ask(NamedTuple):
     model: str
     body: bytes
     created: int  # Unix seconds to be written into the answer
+    custom_id: str = ""  # the client's name for it; an answer does not depend on it
 
 
 class Reply(NamedTuple):

@@ -35,6 +35,7 @@ class Registry(Generic[E]):
     by_model: Mapping[str, Callable[[], E]]
     unknown: Callable[[], E]
     default: str | None = None
+    around: Callable[[E], E] = lambda engine: engine  # a layer around whatever is made here
     on_change: Callable[[], None] = lambda: None
     _slots: dict[str, Slot[E]] = field(default_factory=dict)
 
@@ -52,7 +53,7 @@ class Registry(Generic[E]):
         name = self.name_of(model)
         slot = self._slots.get(name)
         if slot is None:
-            slot = self._slots[name] = Slot((self.by_model[name] if name else self.unknown)())
+            slot = self._slots[name] = Slot(self.around((self.by_model[name] if name else self.unknown)()))
             self._begin(name, slot)
         return slot
 

@@ -1,20 +1,75 @@
-"""Faults of single rows: which rows fail, and what is put into answers."""
+"""Models that are slow, fail, or answer with odd characters: a layer around any engine."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 
-from runner.server.engines.base import Reply, refusal
+from runner.clock import Clock
+from runner.server.engines.base import Ask, Engine, Reply, refusal
+from runner.server.engines.hearing import Ear, Recording, Transcript
 from runner.server.faults.switches import Faults, Setting
 
 _TEXT = re.compile(rb'"(content|text)":"(?![{\[\\"])')
 _ODD = "\u2028\u2029\u0085\\f".encode()
 
 
-def error_of(faults: Faults, custom_id: str) -> Reply | None:
+class FaultyEngine:
+    """Another engine, with `row_delay`, `row_error` and `unicode`."""
+
+    def __init__(self, inner: Engine, faults: Faults, clock: Clock) -> None:
+        self._inner = inner
+        self._faults = faults
+        self._clock = clock
+
+    @property
+    def concurrency(self) -> int:
+        return self._inner.concurrency
+
+    def prepare(self) -> None:
+        self._inner.prepare()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def answer(self, ask: Ask) -> Reply:
+        _delay(self._faults, self._clock)
+        error = _error_of(self._faults, ask.custom_id)
+        return with_odd_characters(self._faults, self._inner.answer(ask)) if error is None else error
+
+
+class FaultyEar:
+    """Another ear, with `row_delay`."""
+
+    def __init__(self, inner: Ear, faults: Faults, clock: Clock) -> None:
+        self._inner = inner
+        self._faults = faults
+        self._clock = clock
+
+    @property
+    def concurrency(self) -> int:
+        return self._inner.concurrency
+
+    def prepare(self) -> None:
+        self._inner.prepare()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def hear(self, recording: Recording) -> Transcript:
+        _delay(self._faults, self._clock)
+        return self._inner.hear(recording)
+
+
+def _delay(faults: Faults, clock: Clock) -> None:
+    delay = faults.get("row_delay")
+    if delay is not None:
+        clock.sleep(delay.value)
+
+
+def _error_of(faults: Faults, custom_id: str) -> Reply | None:
     """The made-up error of a row, the same each time it is asked; None where the row is spared."""
-    setting = faults.look("row_error")
+    setting = faults.get("row_error")
     if setting is None or not _is_hit(setting, custom_id):
         return None
     status = int(setting.number("status"))
@@ -33,8 +88,8 @@ def _is_hit(setting: Setting, custom_id: str) -> bool:
     return score < setting.value * 2**64
 
 
-def dressed(faults: Faults, reply: Reply) -> Reply:
+def with_odd_characters(faults: Faults, reply: Reply) -> Reply:
     """The reply, with characters in its text that careless line splitters trip over."""
-    if faults.look("unicode") is None:
+    if faults.get("unicode") is None:
         return reply
     return reply._replace(body=_TEXT.sub(lambda found: found[0] + _ODD, reply.body))

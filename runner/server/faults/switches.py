@@ -1,6 +1,6 @@
-"""The fault lab: switches that make the server lose, delay, cut or refuse, on purpose.
+"""The switches of the fault lab: which faults there are, and which are on.
 
-One object is asked by the request gate and by the worker; nothing else knows that faults exist. Set them with
+One object is asked by all layers, from any thread. Set them with
 `--fault NAME[=VALUE]` or `PUT /_faults`. A value is a number, and options follow after commas:
 `rate_limit=3,retry_after=0.2,route=POST /v1/batches`. In JSON: `{"rate_limit": {"value": 3, "retry_after": 0.2}}`;
 `null`, `false` and `0` switch off.
@@ -147,6 +147,10 @@ class Setting(msgspec.Struct):
     def text(self, option: str) -> str:
         return str(self.options[option])
 
+    def means(self, route: str) -> bool:
+        """Whether it is for this route (`POST /v1/batches`); its own may hold `*`."""
+        return fnmatch.fnmatchcase(route, str(self.options.get("route", "*")))
+
 
 class Faults:
     """The faults that are on now. Safe to ask from any thread."""
@@ -157,7 +161,7 @@ class Faults:
         for word in words:
             self._on.update(_read(*parsed(word)))
 
-    def look(self, name: str) -> Setting | None:
+    def get(self, name: str) -> Setting | None:
         """The setting of a switch, left as it is."""
         return self._on.get(name)
 
@@ -167,7 +171,7 @@ class Faults:
             return None
         with self._lock:
             setting = self._on.get(name)
-            if setting is None or not fnmatch.fnmatchcase(route, str(setting.options.get("route", "*"))):
+            if setting is None or not setting.means(route):
                 return None
             taken = Setting(setting.value, setting.options)
             setting.value -= 1

@@ -59,7 +59,7 @@ class DatasetRoutes:
 
     async def create(self, call: Call) -> Response:
         wanted = _CREATE("", await read_object(call))
-        dataset = _new(call, wanted)
+        dataset = self._new(call, wanted)
         if not await run_in_threadpool(self._add, call, dataset):
             raise exists(names.full(dataset.account, names.DATASETS, dataset.id))
         call.site.log.dataset_created()
@@ -72,17 +72,12 @@ class DatasetRoutes:
             raise not_found()
         return dataset
 
-    def seen(self, call: Call) -> Dataset:
-        """The dataset in the path, as this look at it or at its files shows it. Raises ApiError 404."""
-        return self._looked_at(self.found(call))
-
     def get(self, call: Call) -> Response:
-        dataset = self.seen(call)
-        return _json(masked(dataset_shape(dataset), option(call, "readMask")))
+        return _json(masked(dataset_shape(self.found(call)), option(call, "readMask")))
 
     def list_datasets(self, call: Call) -> Response:
         all_of_them = self._datasets.all(call.owner, call.path_params["account"])
-        return _json(page(call, [dataset_shape(self._looked_at(one)) for one in all_of_them], "datasets", "name"))
+        return _json(page(call, [dataset_shape(one) for one in all_of_them], "datasets", "name"))
 
     async def patch(self, call: Call) -> Response:
         wanted = _DATASET("", await read_object(call))
@@ -121,13 +116,34 @@ class DatasetRoutes:
         is_taken = any(job.spec["output"] == dataset.id for job in using(call.site, *key))
         return not is_taken and self._datasets.add(dataset)
 
-    def _looked_at(self, dataset: Dataset) -> Dataset:
-        """The dataset as this look shows it; a fault can hide for some looks that it is ready."""
-        if dataset.is_stored and dataset.looks_left > 0:
-            self._datasets.change(
-                dataset, lambda seen: msgspec.structs.replace(seen, looks_left=max(seen.looks_left - 1, 0))
-            )
-        return dataset
+    def _new(self, call: Call, wanted: dict[str, Any]) -> Dataset:
+        """The record of a create. Raises ApiError."""
+        dataset_id = names.legal_id(wanted.get("datasetId", ""), "dataset_id")
+        given = wanted.get("dataset", {})
+        sources = [name for name in _SOURCES if name in given and given[name] != ""]
+        if len(sources) != 1:
+            raise invalid("error validating dataset: exactly one source is required, such as user_uploaded")
+        if sources != ["userUploaded"] or wanted.get("sourceDatasetId"):
+            raise ApiError(501, f"datasets with the source {sources[0]} are not served here")
+        count, now = self.example_count(given), call.site.now()
+        return Dataset(
+            owner=call.owner,
+            account=call.path_params["account"],
+            id=dataset_id,
+            created_at=now,
+            updated_at=now,
+            display_name=given.get("displayName", ""),
+            format=given.get("format", "FORMAT_UNSPECIFIED"),
+            example_count=count,
+            source_job=given.get("sourceJobName", ""),
+        )
+
+    def example_count(self, given: dict[str, Any]) -> int:
+        """What a create says of the number of its rows; it has to. Raises ApiError 400."""
+        count = int(given.get("exampleCount", 0))
+        if count <= 0:
+            raise invalid("error validating dataset: example_count is required for uploaded datasets")
+        return count
 
 
 def using(site: Site, owner: str, account: str, dataset_id: str) -> Any:
@@ -140,32 +156,6 @@ def using(site: Site, owner: str, account: str, dataset_id: str) -> Any:
         return dataset_id in (spec["input"], spec["output"])
 
     return (batch for batch in site.world.active() if uses(batch))
-
-
-def _new(call: Call, wanted: dict[str, Any]) -> Dataset:
-    """The record of a create. Raises ApiError."""
-    dataset_id = names.legal_id(wanted.get("datasetId", ""), "dataset_id")
-    given = wanted.get("dataset", {})
-    sources = [name for name in _SOURCES if name in given and given[name] != ""]
-    if len(sources) != 1:
-        raise invalid("error validating dataset: exactly one source is required, such as user_uploaded")
-    if sources != ["userUploaded"] or wanted.get("sourceDatasetId"):
-        raise ApiError(501, f"datasets with the source {sources[0]} are not served here")
-    count = given.get("exampleCount", 0)
-    if count <= 0 and call.site.faults.look("lenient_example_count") is None:
-        raise invalid("error validating dataset: example_count is required for uploaded datasets")
-    now = call.site.now()
-    return Dataset(
-        owner=call.owner,
-        account=call.path_params["account"],
-        id=dataset_id,
-        created_at=now,
-        updated_at=now,
-        display_name=given.get("displayName", ""),
-        format=given.get("format", "FORMAT_UNSPECIFIED"),
-        example_count=max(count, 0),
-        source_job=given.get("sourceJobName", ""),
-    )
 
 
 def _json(value: object) -> Response:

@@ -12,11 +12,10 @@ from runner.server.fireworks_batch.continuation import lineage
 from runner.server.fireworks_batch.datasets import Found
 from runner.server.fireworks_batch.errors import invalid, wrong_state
 from runner.server.fireworks_batch.listing import option
-from runner.server.fireworks_batch.records import ERRORS, Dataset
+from runner.server.fireworks_batch.records import Dataset
 from runner.server.fireworks_batch.signing import DOWNLOAD_SECONDS, Signer
 from runner.server.fireworks_batch.storage import DOWNLOADS
 from runner.server.fireworks_batch.store import Datasets
-from runner.server.fireworks_batch.uploads import lives, origin
 from runner.server.gate import Call
 
 _YES = {"": False, "false": False, "0": False, "true": True, "1": True}
@@ -38,7 +37,7 @@ class Downloads:
         if not dataset.is_ready:
             raise wrong_state(f"dataset {dataset.id} is not ready")
         chain = [dataset]
-        if wants_lineage and call.site.faults.look("ignore_lineage") is None:
+        if wants_lineage:
             chain += self._ancestors(call, dataset)
         urls = {key: url for one in chain for key, url in self._urls(call, one)}
         body = msgspec.json.encode({"filenameToSignedUrls": urls})
@@ -55,13 +54,7 @@ class Downloads:
                 yield earlier
 
     def _urls(self, call: Call, dataset: Dataset) -> Iterator[tuple[str, str]]:
-        hostile = call.site.faults.look("hostile_urls")
-        climbs = "../../../../" if hostile is not None and hostile.text("kind") == "names" else ""
         for name, file_id in sorted(dataset.files.items()):
-            if name == ERRORS and call.site.faults.look("no_error_file"):
-                continue
             key = f"dataset/{dataset.id}/{name}"
             path = f"{DOWNLOADS}/{dataset.owner}/{file_id}/{key}"
-            now, seconds = call.site.now(), lives(call, DOWNLOAD_SECONDS)
-            url = self._signer.url(origin(call), "GET", path, now, seconds)
-            yield f"dataset/{dataset.id}/{climbs}{name}", url
+            yield key, self._signer.url(str(call.base_url), "GET", path, call.site.now(), DOWNLOAD_SECONDS)

@@ -39,22 +39,19 @@ class Jobs:
     async def create(self, call: Call) -> Response:
         body = await read_object(call)
         batch = await run_in_threadpool(self._created, call, body)
-        return _json(job_shape(batch, call.site.faults, precise=True))
+        return _json(self.shape(batch, precise=True))
 
     def get(self, call: Call) -> Response:
-        shape = job_shape(_found(call), call.site.faults)
-        odd = call.site.faults.take("unknown_status")
-        if odd is not None:
-            shape["state"] = f"JOB_STATE_{odd.text('word').upper()}"
-        return _json(masked(shape, option(call, "readMask")))
+        return _json(masked(self.shape(_found(call)), option(call, "readMask")))
 
     def list_jobs(self, call: Call) -> Response:
-        site = call.site
-        lag = site.faults.look("list_lag")
-        until = site.now() - lag.value if lag else float("inf")
-        batches = site.world.batches(call.owner, NAME, limit=_EVERYTHING, until=until) or []
-        mine = [job_shape(b, site.faults) for b in batches if b.spec["account"] == call.path_params["account"]]
+        batches = call.site.world.batches(call.owner, NAME, limit=_EVERYTHING) or []
+        mine = [self.shape(b) for b in batches if b.spec["account"] == call.path_params["account"]]
         return _json(page(call, mine[::-1], "batchInferenceJobs", "createTime"))
+
+    def shape(self, batch: Batch, *, precise: bool = False) -> dict[str, Any]:
+        """A job as it is shown; `precise`: by the answer to its create."""
+        return job_shape(batch, precise=precise)
 
     def delete(self, call: Call) -> Response:
         """Stop a job: what it has finished is saved, then it is gone. Its datasets stay."""
@@ -69,8 +66,6 @@ class Jobs:
     def _created(self, call: Call, body: dict[str, Any]) -> Batch:
         site, account = call.site, call.path_params["account"]
         wanted = params.JOB("", body)
-        if "maxJobDuration" in wanted and site.faults.look("no_max_job_duration"):
-            raise invalid('unknown field "maxJobDuration"')
         job_id = option(call, "batchInferenceJobId") or names.allocated("bij", site.random.getrandbits(48))
         batch_id = names.batch_id(call.owner, account, names.legal_id(job_id, "batch_inference_job_id"))
         if site.world.batch(call.owner, batch_id) is not None:
@@ -132,7 +127,7 @@ class Jobs:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(mode=0o700)
                 part.replace(folder / "input.jsonl")
-                site.world.add_batch(_marked(call, batch))
+                site.world.add_batch(batch)
         finally:
             part.unlink(missing_ok=True)
 
@@ -191,20 +186,6 @@ def _inherited(wanted: dict[str, Any], parent: Batch) -> dict[str, Any]:
         raise invalid("input_dataset_id of a continuation must be that of the job it continues")
     theirs = dict(zip(_INHERITED, (spec["params"], spec["system_prompt"], spec["precision"]), strict=True))
     return {"model": spec["model"], **theirs, **wanted, "inputDatasetId": source}
-
-
-def _marked(call: Call, batch: Batch) -> Batch:
-    """Faults that strike this job later are bound to it now, so that a restart does not lose them."""
-    faults = call.site.faults
-    marks: dict[str, float] = {}
-    expiry = faults.take_expiry()
-    if expiry is not None:
-        marks["expire_at"] = expiry
-    if faults.take("file_invisible"):
-        marks["file_invisible"] = 1.0
-    ends_as = faults.take("ends_as")
-    spec = batch.spec if ends_as is None else {**batch.spec, "ends_as": ends_as.text("state").upper()}
-    return msgspec.structs.replace(batch, marks=marks, spec=spec)
 
 
 def _deleting(batch: Batch, now: float) -> Batch:

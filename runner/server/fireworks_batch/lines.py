@@ -9,9 +9,8 @@ from typing import Any
 
 import msgspec
 
-from runner.server.dialect import Item, Verdict
+from runner.server.dialect import Verdict
 from runner.server.engines.base import Ask, Reply
-from runner.server.faults.switches import Faults
 from runner.server.fireworks_batch import names, store, validate
 from runner.server.fireworks_batch.records import ERRORS, RESULTS, Dataset, file_owner
 from runner.server.records import Batch, File, State
@@ -47,18 +46,17 @@ class FireworksLines:
     is_queued = True
     keeps_empty_files = True
 
-    def __init__(self, faults: Faults, max_input_bytes: int = MAX_INPUT_BYTES) -> None:
-        self._faults = faults
+    def __init__(self, max_input_bytes: int = MAX_INPUT_BYTES) -> None:
         self._max_input_bytes = max_input_bytes
 
     def check(self, batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
         return validate.check(batch, source, stopped, self._max_input_bytes)
 
-    def item(self, batch: Batch, line: bytes) -> Item:
+    def ask_of(self, batch: Batch, line: bytes) -> Ask:
         read = _line.decode(line)
         model = batch.spec["model"]
         created = int(batch.stamps.get(State.IN_PROGRESS.value, batch.created_at))
-        return Item(read.custom_id, Ask(_ENDPOINT, model, _whole(batch.spec, model, bytes(read.body)), created))
+        return Ask(_ENDPOINT, model, _whole(batch.spec, model, bytes(read.body)), created, read.custom_id)
 
     def result_line(self, batch: Batch, ordinal: int, custom_id: str, reply: Reply) -> bytes:
         if reply.is_ok:
@@ -96,17 +94,16 @@ class FireworksLines:
         if is_lost:
             store.delete(db, dataset)
         else:
-            store.update(db, self._written(dataset, after))
+            store.update(db, self.written(dataset, after))
 
-    def _written(self, dataset: Dataset, batch: Batch) -> Dataset:
-        late = self._faults.look("late_output_id")
+    def written(self, dataset: Dataset, batch: Batch) -> Dataset:
+        """The output dataset of a job whose files have just been written."""
         files = {RESULTS: batch.output_ref, ERRORS: batch.error_ref}
         return msgspec.structs.replace(
             dataset,
             updated_at=max(batch.stamps.values()),
             example_count=batch.completed,
             is_stored=True,
-            looks_left=int(late.value) if late else 0,
             files={name: file_id for name, file_id in files.items() if file_id},
         )
 

@@ -1,9 +1,9 @@
-"""The routes of Fireworks' control plane, and of the storage behind its signed URLs."""
+"""The endpoints of Fireworks' control plane, and of the storage behind its signed URLs."""
 
 from __future__ import annotations
 
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 
 from runner.server.errors import ApiError
 from runner.server.fireworks_batch import storage
@@ -14,49 +14,47 @@ from runner.server.fireworks_batch.jobs import Jobs
 from runner.server.fireworks_batch.signing import Signer
 from runner.server.fireworks_batch.store import Datasets
 from runner.server.fireworks_batch.uploads import Uploads
-from runner.server.gate import Call, Gate, Handler, threaded
+from runner.server.gate import Call, Counted, Effect, Endpoint, Gate, Handler, threaded
 from runner.server.site import Site
 
 PREFIX = "/v1/accounts/{account}"
+DOWNLOAD = f"{storage.DOWNLOADS}/{{owner}}/{{file}}/{{key:path}}"
+UPLOAD = f"{storage.UPLOADS}/{{owner}}/{{account}}/{{dataset}}/{{name}}"
 _ALL = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
-def routes(site: Site) -> list[Route]:
-    """One Gate per route; a path's name in logs and faults is its template. The last one takes what no other knows."""
-    signer, datasets = Signer(site.tokens[0].encode()), Datasets(site.world)
-    sets, jobs, store = DatasetRoutes(datasets), Jobs(datasets), storage.Storage(signer, datasets)
-    uploads, downloads = Uploads(signer, datasets, sets.found), Downloads(signer, datasets, sets.seen)
+def endpoints(signer: Signer, datasets: Datasets, sets: DatasetRoutes, jobs: Jobs) -> list[Endpoint]:
+    """All but `fallback`; `sets` and `jobs` are the handlers of what lies in `datasets` and runs over it."""
+    store = storage.Storage(signer, datasets)
+    uploads, downloads = Uploads(signer, datasets, sets.found), Downloads(signer, datasets, sets.found)
 
-    def route(method: str, path: str, handler: Handler, losing: str = "") -> Route:
-        path = f"{PREFIX}/{path}"
+    def endpoint(method: str, path: str, handler: Handler, effect: Effect = Effect.NONE) -> Endpoint:
         handler = _bodyless(handler) if method == "GET" else handler
-        return Route(path, Gate(site, f"{method} {path}", handler, MANNERS, losing=losing), methods=[method])
+        return Endpoint(method, f"{PREFIX}/{path}", handler, MANNERS, effect)
 
-    known = [
-        route("POST", "datasets", sets.create, "lose_create_reply"),
-        route("GET", "datasets", threaded(sets.list_datasets)),
-        route("POST", "datasets/{dataset}:upload", uploads.upload, "lose_upload_reply"),
-        route("POST", "datasets/{dataset}:getUploadEndpoint", uploads.endpoint),
-        route("POST", "datasets/{dataset}:validateUpload", uploads.validate),
-        route("GET", "datasets/{dataset}:getDownloadEndpoint", threaded(downloads.endpoint)),
-        route("GET", "datasets/{dataset}", threaded(sets.get)),
-        route("PATCH", "datasets/{dataset}", sets.patch),
-        route("DELETE", "datasets/{dataset}", threaded(sets.delete)),
-        route("POST", "batchInferenceJobs", jobs.create, "lose_create_reply"),
-        route("GET", "batchInferenceJobs", threaded(jobs.list_jobs)),
-        route("GET", "batchInferenceJobs/{job}", threaded(jobs.get)),
-        route("DELETE", "batchInferenceJobs/{job}", threaded(jobs.delete)),
+    return [
+        endpoint("POST", "datasets", sets.create, Effect.CREATE),
+        endpoint("GET", "datasets", threaded(sets.list_datasets)),
+        endpoint("POST", "datasets/{dataset}:upload", uploads.upload, Effect.UPLOAD),
+        endpoint("POST", "datasets/{dataset}:getUploadEndpoint", uploads.endpoint),
+        endpoint("POST", "datasets/{dataset}:validateUpload", uploads.validate),
+        endpoint("GET", "datasets/{dataset}:getDownloadEndpoint", threaded(downloads.endpoint)),
+        endpoint("GET", "datasets/{dataset}", threaded(sets.get)),
+        endpoint("PATCH", "datasets/{dataset}", sets.patch),
+        endpoint("DELETE", "datasets/{dataset}", threaded(sets.delete)),
+        endpoint("POST", "batchInferenceJobs", jobs.create, Effect.CREATE),
+        endpoint("GET", "batchInferenceJobs", threaded(jobs.list_jobs)),
+        endpoint("GET", "batchInferenceJobs/{job}", threaded(jobs.get)),
+        endpoint("DELETE", "batchInferenceJobs/{job}", threaded(jobs.delete)),
+        Endpoint("GET", DOWNLOAD, store.download, storage.MANNERS, Effect.DOWNLOAD, is_open=True),
+        Endpoint("PUT", UPLOAD, store.upload, storage.MANNERS, Effect.UPLOAD, is_open=True),
     ]
-    rest = Gate(site, "ANY /v1/accounts", _unmatched(known), MANNERS, fails=False)
-    return [*known, Route("/v1/accounts/{rest:path}", rest, methods=_ALL), *_storage(site, store)]
 
 
-def _storage(site: Site, store: storage.Storage) -> list[Route]:
-    down = f"{storage.DOWNLOADS}/{{owner}}/{{file}}/{{key:path}}"
-    up = f"{storage.UPLOADS}/{{owner}}/{{account}}/{{dataset}}/{{name}}"
-    getting = Gate(site, f"GET {down}", store.download, storage.MANNERS, is_open=True, downloads=True)
-    putting = Gate(site, f"PUT {up}", store.upload, storage.MANNERS, is_open=True, losing="lose_upload_reply")
-    return [Route(down, getting, methods=["GET"]), Route(up, putting, methods=["PUT"])]
+def fallback(site: Site, known: list[Endpoint]) -> Route:
+    """Takes what no other knows below the accounts; to be the last of them."""
+    stray = Endpoint("ANY", "/v1/accounts", _unmatched(known), MANNERS)
+    return Route("/v1/accounts/{rest:path}", Counted(Gate(site, stray), stray.name, site.log), methods=_ALL)
 
 
 def _bodyless(handler: Handler) -> Handler:
@@ -70,9 +68,11 @@ def _bodyless(handler: Handler) -> Handler:
     return checked
 
 
-def _unmatched(known: list[Route]) -> Handler:
+def _unmatched(known: list[Endpoint]) -> Handler:
+    paths = [compile_path(endpoint.path)[0] for endpoint in known if endpoint.path.startswith(PREFIX)]
+
     async def refuse(call: Call) -> Response:
-        if any(route.path_regex.match(call.scope["path"]) for route in known):
+        if any(path.match(call.scope["path"]) for path in paths):
             raise ApiError(405, "Method Not Allowed")
         raise not_found()
 

@@ -6,7 +6,6 @@ import zlib
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.server.faults.switches import Faults
 from runner.server.fireworks_batch import names
 from runner.server.fireworks_batch.records import Dataset
 from runner.server.records import Batch, Problem, State
@@ -62,11 +61,10 @@ def dataset_shape(dataset: Dataset, *, precise: bool = False) -> dict[str, Any]:
     return shape
 
 
-def job_shape(batch: Batch, faults: Faults, *, precise: bool = False) -> dict[str, Any]:
+def job_shape(batch: Batch, *, precise: bool = False) -> dict[str, Any]:
     spec = batch.spec
     account = spec["account"]
     parent = spec["parent"]
-    waits = batch.state is State.IN_PROGRESS and faults.look("waiting_on_capacity") is not None
     return {
         "name": names.full(account, names.JOBS, spec["job"]),
         "displayName": spec["display_name"],
@@ -76,7 +74,7 @@ def job_shape(batch: Batch, faults: Faults, *, precise: bool = False) -> dict[st
         "expireTime": instant(batch.expires_at),
         "state": f"JOB_STATE_{_word(batch)}",
         "status": _status(batch.problems),
-        "waitingOnCapacity": waits,
+        "waitingOnCapacity": False,
         "model": spec["model"],
         "precision": spec["precision"],
         "systemPrompt": spec["system_prompt"],

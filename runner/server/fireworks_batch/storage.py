@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
-import zlib
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -22,7 +20,6 @@ from runner.server.records import File
 
 UPLOADS = "/storage/upload"
 DOWNLOADS = "/storage/download"
-_BOMB_BYTES = 256 * 1024 * 1024
 
 
 def _worded(error: ApiError) -> Response:
@@ -45,9 +42,6 @@ class Storage:
     async def download(self, call: Call) -> Response:
         """The bytes of one file; `Range` is honoured."""
         self._signer.check(call, call.site.now())
-        odd = _misbehaving(call)
-        if odd is not None:
-            return odd
         params = call.path_params
         file = await run_in_threadpool(
             call.site.world.file, file_owner(params["owner"]), params["file"], call.site.now()
@@ -60,9 +54,6 @@ class Storage:
     async def upload(self, call: Call) -> Response:
         """Take one announced file of a dataset, of exactly its announced size."""
         self._signer.check(call, call.site.now())
-        odd = _misbehaving(call)
-        if odd is not None:
-            return odd
         size = int(call.headers[RANGE].partition(",")[0])
         part = call.site.home.incoming()
         try:
@@ -122,26 +113,3 @@ async def _received(call: Call, part: Path, size: int) -> None:
         await asyncio.to_thread(os.fsync, out.fileno())
     if came != size:
         raise refused
-
-
-def _misbehaving(call: Call) -> Response | None:
-    """What the fault `hostile_urls` answers instead."""
-    hostile = call.site.faults.look("hostile_urls")
-    if hostile is None:
-        return None
-    match hostile.text("kind"):
-        case "redirect":
-            return Response(b"", 307 if call.method == "PUT" else 302, headers={"location": hostile.text("to")})
-        case "challenge":
-            return Response(b"", 401, headers={"www-authenticate": 'Bearer realm="send your API key"'})
-        case "gzip":
-            return Response(_bomb(), media_type=CONTENT_TYPE, headers={"content-encoding": "gzip"})
-    return None
-
-
-@functools.cache
-def _bomb() -> bytes:
-    """A quarter of a gigabyte of zeros, in about 250 kB of gzip."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    block = bytes(1 << 20)
-    return b"".join(packer.compress(block) for _ in range(_BOMB_BYTES // len(block))) + packer.flush()

@@ -145,22 +145,7 @@ class Uploads:
 
     def _url(self, call: Call, dataset: Dataset, name: str, size: int) -> str:
         path = f"{UPLOADS}/{call.owner}/{dataset.account}/{dataset.id}/{name}"
-        return self._signer.url(
-            origin(call), "PUT", path, call.site.now(), lives(call, UPLOAD_SECONDS), f"{size},{size}"
-        )
-
-
-def origin(call: Call) -> str:
-    """Where signed URLs point: to where the client found us, unless a fault says otherwise."""
-    hostile = call.site.faults.look("hostile_urls")
-    if hostile is not None and hostile.text("kind") == "host":
-        return f"https://{hostile.text('host')}"
-    return str(call.base_url)
-
-
-def lives(call: Call, seconds: float) -> float:
-    short = call.site.faults.look("signed_url_seconds")
-    return seconds if short is None else short.value
+        return self._signer.url(str(call.base_url), "PUT", path, call.site.now(), UPLOAD_SECONDS, f"{size},{size}")
 
 
 def _fillable(dataset: Dataset) -> None:
@@ -175,11 +160,9 @@ def _settled(call: Call, dataset: Dataset, wrong: str) -> Dataset:
         return msgspec.structs.replace(
             dataset, status_code="INVALID_ARGUMENT", status_message=wrong, slots={}, updated_at=now
         )
-    late = call.site.faults.look("dataset_uploading")
     return msgspec.structs.replace(
         dataset,
         is_stored=True,
-        looks_left=int(late.value) if late else 0,
         status_code="OK",
         status_message="",
         slots={},

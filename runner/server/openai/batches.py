@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections import Counter
 from typing import Any
 
 import msgspec
@@ -37,64 +36,34 @@ ENDPOINTS = (
 _DEFINITE = (State.COMPLETED, State.FAILED, State.EXPIRED)
 
 
-class Looks:
-    """How often each completed batch has been looked at: what the fault `late_output_id` counts."""
-
-    def __init__(self) -> None:
-        self._seen: Counter[str] = Counter()
-
-    def is_late(self, call: Call, batch: Batch) -> bool:
-        late = call.site.faults.look("late_output_id")
-        if late is None or batch.state is not State.COMPLETED:
-            return False
-        self._seen[batch.id] += 1
-        return self._seen[batch.id] <= late.value
+async def create(call: Call) -> Response:
+    batch = judged(call, await read_object(call))
+    await run_in_threadpool(_keep, call, batch)
+    return _json(batch_shape(batch))
 
 
-class Batches:
-    """The handlers, with what they remember of the fault lab."""
-
-    def __init__(self) -> None:
-        self._looks = Looks()
-
-    async def create(self, call: Call) -> Response:
-        body = await read_object(call)
-        batch = await run_in_threadpool(_created, call, body)
-        return self._shown(call, batch)
-
-    def retrieve(self, call: Call) -> Response:
-        batch = _found(call)
-        odd = call.site.faults.take("unknown_status")
-        return self._shown(call, batch, odd.text("word") if odd else None)
-
-    def list_batches(self, call: Call) -> Response:
-        limit = integer(call, "limit", low=1, high=100, default=20)
-        lag = call.site.faults.look("list_lag")
-        found = call.site.world.batches(
-            call.owner,
-            NAME,
-            limit=limit + 1,
-            after=call.query_params.get("after", ""),
-            until=call.site.now() - lag.value if lag else float("inf"),
-        )
-        page, has_more = page_of(found, limit)
-        shapes = [batch_shape(b, call.site.faults, is_late=self._looks.is_late(call, b)) for b in page]
-        return _json(list_shape(shapes, has_more=has_more, faults=call.site.faults))
-
-    def cancel(self, call: Call) -> Response:
-        now = call.site.now()
-        batch = call.site.world.change(_found(call).id, lambda seen: _cancelling(seen, now))
-        if batch.state in _DEFINITE:
-            raise ApiError(409, f"Cannot cancel a batch with status '{batch.state.value}'.")
-        call.site.wake()
-        return self._shown(call, batch)
-
-    def _shown(self, call: Call, batch: Batch, status: str | None = None) -> Response:
-        shape = batch_shape(batch, call.site.faults, is_late=self._looks.is_late(call, batch))
-        return _json(shape if status is None else {**shape, "status": status})
+def retrieve(call: Call) -> Response:
+    return _json(batch_shape(_found(call)))
 
 
-def _created(call: Call, body: dict[str, Any]) -> Batch:
+def list_batches(call: Call) -> Response:
+    limit = integer(call, "limit", low=1, high=100, default=20)
+    after = call.query_params.get("after", "")
+    page, has_more = page_of(call.site.world.batches(call.owner, NAME, limit=limit + 1, after=after), limit)
+    return _json(list_shape([batch_shape(batch) for batch in page], has_more=has_more))
+
+
+def cancel(call: Call) -> Response:
+    now = call.site.now()
+    batch = call.site.world.change(_found(call).id, lambda seen: _cancelling(seen, now))
+    if batch.state in _DEFINITE:
+        raise ApiError(409, f"Cannot cancel a batch with status '{batch.state.value}'.")
+    call.site.wake()
+    return _json(batch_shape(batch))
+
+
+def judged(call: Call, body: dict[str, Any]) -> Batch:
+    """The batch that a create asks for. Raises ApiError for parameters that are missing or wrong; keeps nothing."""
     site = call.site
     input_ref = required_text(body, "input_file_id")
     endpoint = required_text(body, "endpoint")
@@ -108,7 +77,7 @@ def _created(call: Call, body: dict[str, Any]) -> Batch:
     if body.get("output_expires_after") is not None:
         spec["output_expires_seconds"] = expiry_seconds(body["output_expires_after"], "output_expires_after")
     now = site.now()
-    batch = Batch(
+    return Batch(
         id=site.new_id("batch_", 32),
         owner=call.owner,
         dialect=NAME,
@@ -119,12 +88,13 @@ def _created(call: Call, body: dict[str, Any]) -> Batch:
         endpoint=endpoint,
         spec=spec,
     )
+
+
+def _keep(call: Call, batch: Batch) -> None:
     _lay_out(call, batch)
-    batch = msgspec.structs.replace(batch, marks=_marks(call))
-    site.world.add_batch(batch)
-    site.log.batch_created()
-    site.wake()
-    return batch
+    call.site.world.add_batch(batch)
+    call.site.log.batch_created()
+    call.site.wake()
 
 
 def _seconds_in(window: str, *, is_any: bool) -> int | None:
@@ -138,8 +108,6 @@ def _lay_out(call: Call, batch: Batch) -> None:
     """Give the batch its own link to the input, so that the file may be deleted while the batch runs."""
     site = call.site
     file = site.world.file(call.owner, batch.input_ref, site.now())
-    if file is None and site.faults.look("strict_file"):
-        raise ApiError(404, f"No such File object: {batch.input_ref[:128]}", param="input_file_id")
     if file is not None and file.purpose != "batch":
         raise invalid("input_file_id", f"The file's purpose is '{file.purpose}', but must be 'batch'.")
     folder = site.home.work(batch.id)
@@ -153,17 +121,6 @@ def _lay_out(call: Call, batch: Batch) -> None:
         return
     except OSError:  # a file system without links
         shutil.copyfile(source, target)
-
-
-def _marks(call: Call) -> dict[str, float]:
-    """Faults that strike this batch later are bound to it now, so that a restart does not lose them."""
-    marks: dict[str, float] = {}
-    expiry = call.site.faults.take_expiry()
-    if expiry is not None:
-        marks["expire_at"] = expiry
-    if call.site.faults.take("file_invisible"):
-        marks["file_invisible"] = 1.0
-    return marks
 
 
 def _cancelling(batch: Batch, now: float) -> Batch:

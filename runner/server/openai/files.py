@@ -87,7 +87,7 @@ def list_files(call: Call) -> Response:
         ascending=order == "asc",
     )
     page, has_more = page_of(found, limit)
-    return _json(list_shape([file_shape(file) for file in page], has_more=has_more, faults=call.site.faults))
+    return _json(list_shape([file_shape(file) for file in page], has_more=has_more))
 
 
 def retrieve_file(call: Call) -> Response:

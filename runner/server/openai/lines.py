@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from runner.server.dialect import Item, Verdict
+from runner.server.dialect import Verdict
 from runner.server.engines.base import Ask, Reply
 from runner.server.openai import validate
 from runner.server.records import Batch, File, State
@@ -45,10 +45,10 @@ class OpenAILines:
     def check(self, batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
         return validate.check(batch, source, stopped, self._max_lines, self._max_bytes)
 
-    def item(self, batch: Batch, line: bytes) -> Item:
+    def ask_of(self, batch: Batch, line: bytes) -> Ask:
         read = _line.decode(line)
         created = int(batch.stamps.get(State.IN_PROGRESS.value, batch.created_at))
-        return Item(read.custom_id, Ask(read.url, batch.model, bytes(read.body), created))
+        return Ask(read.url, batch.model, bytes(read.body), created, read.custom_id)
 
     def result_line(self, batch: Batch, ordinal: int, custom_id: str, reply: Reply) -> bytes:
         request, answer = _names(batch.id, ordinal)

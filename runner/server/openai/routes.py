@@ -1,40 +1,35 @@
-"""The routes below `/v1`."""
+"""The endpoints below `/v1`."""
 
 from __future__ import annotations
 
 import msgspec
 from starlette.responses import Response
-from starlette.routing import Route
 
 from runner.server.errors import ApiError
-from runner.server.gate import Call, Gate, Handler, threaded
-from runner.server.openai import files
-from runner.server.openai.batches import Batches
+from runner.server.gate import Call, Effect, Endpoint, Handler, threaded
+from runner.server.openai import batches, files
 from runner.server.openai.errors import MANNERS
 from runner.server.site import Site
 
 _MODELS_SINCE = 1_700_000_000
 
 
-def routes(site: Site) -> list[Route]:
-    """One Gate per route; a path's name in logs and faults is its template."""
-    batches = Batches()
-
-    def route(method: str, path: str, handler: Handler, losing: str = "") -> Route:
-        return Route(path, Gate(site, f"{method} {path}", handler, MANNERS, losing=losing), methods=[method])
+def endpoints() -> list[Endpoint]:
+    def endpoint(method: str, path: str, handler: Handler, effect: Effect = Effect.NONE) -> Endpoint:
+        return Endpoint(method, path, handler, MANNERS, effect)
 
     return [
-        route("POST", "/v1/files", files.upload, "lose_upload_reply"),
-        route("GET", "/v1/files", threaded(files.list_files)),
-        route("GET", "/v1/files/{id}", threaded(files.retrieve_file)),
-        route("DELETE", "/v1/files/{id}", threaded(files.delete_file)),
-        route("GET", "/v1/files/{id}/content", threaded(files.download)),
-        route("POST", "/v1/batches", batches.create, "lose_create_reply"),
-        route("GET", "/v1/batches", threaded(batches.list_batches)),
-        route("GET", "/v1/batches/{id}", threaded(batches.retrieve)),
-        route("POST", "/v1/batches/{id}/cancel", threaded(batches.cancel)),
-        route("GET", "/v1/models", _models),
-        route("GET", "/v1/models/{id}", _model),
+        endpoint("POST", "/v1/files", files.upload, Effect.UPLOAD),
+        endpoint("GET", "/v1/files", threaded(files.list_files)),
+        endpoint("GET", "/v1/files/{id}", threaded(files.retrieve_file)),
+        endpoint("DELETE", "/v1/files/{id}", threaded(files.delete_file)),
+        endpoint("GET", "/v1/files/{id}/content", threaded(files.download), Effect.DOWNLOAD),
+        endpoint("POST", "/v1/batches", batches.create, Effect.CREATE),
+        endpoint("GET", "/v1/batches", threaded(batches.list_batches)),
+        endpoint("GET", "/v1/batches/{id}", threaded(batches.retrieve)),
+        endpoint("POST", "/v1/batches/{id}/cancel", threaded(batches.cancel)),
+        endpoint("GET", "/v1/models", _models),
+        endpoint("GET", "/v1/models/{id}", _model),
     ]
 
 

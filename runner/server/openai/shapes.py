@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.server.faults.switches import Faults
 from runner.server.records import Batch, File, State
 
 _STAMPS = (
@@ -34,10 +33,7 @@ def file_shape(file: File) -> dict[str, Any]:
     return shape
 
 
-def batch_shape(batch: Batch, faults: Faults, *, is_late: bool = False) -> dict[str, Any]:
-    """The whole object. `is_late`: its result files are not shown yet."""
-    no_id = "" if faults.look("empty_string_ids") else None
-    output, error = (None, None) if is_late else (batch.output_ref, batch.error_ref)
+def batch_shape(batch: Batch) -> dict[str, Any]:
     shape: dict[str, Any] = {
         "id": batch.id,
         "object": "batch",
@@ -46,8 +42,8 @@ def batch_shape(batch: Batch, faults: Faults, *, is_late: bool = False) -> dict[
         "input_file_id": batch.input_ref,
         "completion_window": batch.spec["completion_window"],
         "status": batch.state.value,
-        "output_file_id": output or no_id,
-        "error_file_id": error or no_id,
+        "output_file_id": batch.output_ref,
+        "error_file_id": batch.error_ref,
         "created_at": int(batch.created_at),
         "expires_at": int(batch.expires_at),
         "request_counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
@@ -68,16 +64,14 @@ def batch_shape(batch: Batch, faults: Faults, *, is_late: bool = False) -> dict[
     return shape
 
 
-def list_shape(items: list[dict[str, Any]], *, has_more: bool, faults: Faults) -> dict[str, Any]:
-    shape: dict[str, Any] = {
+def list_shape(items: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
+    return {
         "object": "list",
         "data": items,
         "first_id": items[0]["id"] if items else None,
         "last_id": items[-1]["id"] if items else None,
+        "has_more": has_more,
     }
-    if faults.look("no_has_more") is None:
-        shape["has_more"] = has_more
-    return shape
 
 
 def _errors(batch: Batch) -> dict[str, Any] | None:

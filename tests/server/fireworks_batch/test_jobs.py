@@ -12,7 +12,6 @@ import pytest
 
 from runner.clock import FastClock
 from runner.server.engines.base import Reply
-from runner.server.faults.switches import Faults
 from runner.server.fireworks_batch.lines import FireworksLines
 from runner.server.records import Batch, State
 from tests.server.conftest import Lab, begin, jsonl
@@ -255,9 +254,9 @@ def test_a_job_can_expire_before_it_runs(tmp_path: Path) -> None:
 def asked(spec: dict[str, Any], line: bytes) -> Any:
     full = {"model": MODEL, "defaults": {}, "system_prompt": "", **spec}
     batch = Batch("b", "o", "fireworks", State.IN_PROGRESS, 0, 0, "in", spec=full)
-    item = FireworksLines(Faults()).item(batch, line)
-    assert item.ask.endpoint == "/v1/chat/completions" and item.ask.model == MODEL
-    return msgspec.json.decode(item.ask.body)
+    ask = FireworksLines().ask_of(batch, line)
+    assert ask.endpoint == "/v1/chat/completions" and ask.model == MODEL
+    return msgspec.json.decode(ask.body)
 
 
 def test_a_rows_own_values_win_over_the_jobs() -> None:
@@ -298,7 +297,7 @@ def test_parameters_reach_the_answers(fire: Fire) -> None:
 def test_error_rows_of_every_kind() -> None:
     batch = Batch("b", "o", "fireworks", State.IN_PROGRESS, 0, 0, "in")
     said = [
-        FireworksLines(Faults()).result_line(batch, 0, "a", reply)
+        FireworksLines().result_line(batch, 0, "a", reply)
         for reply in (
             Reply(400, b'{"error":{"message":"no"}}'),
             Reply(500, b'{"error":"no"}'),
