@@ -12,37 +12,37 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runner import __version__
 from runner.server.audio import faults as audio
-from runner.server.audio.store import AudioJobs
+from runner.server.audio.store import AudioJobStore
+from runner.server.endpoint import Call, Counted, Endpoint, EndpointApp
 from runner.server.errors import ApiError
 from runner.server.faults.http import ConnectionFaults, severable, with_reply_faults
 from runner.server.faults.routes import endpoints as switches
-from runner.server.faults.switches import Faults
+from runner.server.faults.switches import FaultSwitches
 from runner.server.fireworks_batch import faults as fireworks_batch
 from runner.server.fireworks_batch.routes import fallback
-from runner.server.gate import Call, Counted, Endpoint, Gate
 from runner.server.openai import faults as openai
-from runner.server.openai.errors import MANNERS, worded
+from runner.server.openai.errors import ERROR_STYLE, worded
 from runner.server.site import Site
 
 
-def application(site: Site, faults: Faults) -> ASGIApp:
+def application(site: Site, faults: FaultSwitches) -> ASGIApp:
     """Everything this site answers. The layers of the fault lab are around the APIs, not around its own routes."""
 
     def route(endpoint: Endpoint, app: ASGIApp) -> Route:
         return Route(endpoint.path, Counted(app, endpoint.name, site.log), methods=[endpoint.method])
 
     def faulty(endpoint: Endpoint) -> ASGIApp:
-        return ConnectionFaults(Gate(site, with_reply_faults(endpoint, faults)), endpoint, faults)
+        return ConnectionFaults(EndpointApp(site, with_reply_faults(endpoint, faults)), endpoint, faults)
 
     own = [
-        Endpoint("GET", "/", _root, MANNERS, is_open=True),
-        Endpoint("GET", "/_log", _log, MANNERS, for_main=True),
-        *switches(faults, MANNERS, site.wake),
+        Endpoint("GET", "/", _root, ERROR_STYLE, is_open=True),
+        Endpoint("GET", "/_log", _log, ERROR_STYLE, for_main=True),
+        *switches(faults, ERROR_STYLE, site.wake),
     ]
     fireworks = fireworks_batch.endpoints(site, faults)
-    apis = [*openai.endpoints(faults), *audio.endpoints(AudioJobs(site.world), faults), *fireworks]
+    apis = [*openai.endpoints(faults), *audio.endpoints(AudioJobStore(site.world), faults), *fireworks]
     routes = [
-        *(route(endpoint, Gate(site, endpoint)) for endpoint in own),
+        *(route(endpoint, EndpointApp(site, endpoint)) for endpoint in own),
         *(route(endpoint, faulty(endpoint)) for endpoint in apis),
         fallback(site, fireworks),
     ]

@@ -144,7 +144,7 @@ def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = (),
     """
     check_installed()
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    words = home.Home(root).log_file
+    words = home.ServerHome(root).log_file
     with open(os.open(words, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "rb+", buffering=0) as log:
         since = log.seek(0, os.SEEK_END)
         child = _spawn(root, environ, [*_words(faults, stands_in_with)], log)

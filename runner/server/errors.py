@@ -31,7 +31,7 @@ def unauthorized(request: Request) -> ApiError:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class ErrorStyle:
     """How one API words its errors, where a request carries its key, and what it says when that is wrong."""
 
     wording: Callable[[ApiError], Response]

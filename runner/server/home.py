@@ -36,7 +36,7 @@ class Live(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class ServerHome:
     """Paths inside one data directory."""
 
     root: Path
@@ -62,7 +62,7 @@ class Home:
         return self.root / "incoming" / secrets.token_hex(12)
 
     def recording(self, job_id: str) -> Path:
-        """The bytes of a recording that has not been heard yet."""
+        """The bytes of a recording that has not been transcribed yet."""
         return self.root / "audio" / job_id
 
     def work(self, batch_id: str) -> Path:
@@ -71,10 +71,10 @@ class Home:
 
 
 @dataclass(slots=True)
-class Held:
+class HeldHome:
     """A data directory that this process serves alone, until `release`."""
 
-    home: Home
+    home: ServerHome
     id: str
     token: str
     _lock: filelock.BaseFileLock = field(repr=False)
@@ -90,7 +90,7 @@ class Held:
         self._lock.release()
 
 
-def hold(root: Path) -> Held:
+def acquire(root: Path) -> HeldHome:
     """Take a data directory, making it if it is new.
 
     Raises LockedError while another server has it, StateError for a folder that holds somebody else's files: nothing
@@ -109,12 +109,12 @@ def hold(root: Path) -> Held:
     except StateError:
         lock.release()
         raise
-    home, name = Home(root), _once(root / "id", _ID_BYTES)  # before the folders: it makes them ours
+    home, name = ServerHome(root), _once(root / "id", _ID_BYTES)  # before the folders: it makes them ours
     for folder in ("files", "incoming", "work", "audio"):
         (root / folder).mkdir(mode=0o700, exist_ok=True)
     for leftover in (root / "incoming").iterdir():
         leftover.unlink()
-    return Held(home, name, _once(root / "token", 24), lock)
+    return HeldHome(home, name, _once(root / "token", 24), lock)
 
 
 def _refuse_strangers(root: Path) -> None:
@@ -156,7 +156,7 @@ def id_of(root: Path) -> str | None:
 
 
 def ensure_id(root: Path) -> str:
-    """The directory's id, made now if no server has run in it yet. Raises StateError as `hold` does."""
+    """The directory's id, made now if no server has run in it yet. Raises StateError as `acquire` does."""
     _refuse_strangers(root)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     return _once(root / "id", _ID_BYTES)

@@ -25,12 +25,12 @@ class BadUpload(Exception):
     """The body is not the multipart form it says it is."""
 
 
-class TooLarge(Exception):
+class UploadTooLarge(Exception):
     """A file or a field is over its limit."""
 
 
 @dataclass(slots=True)
-class Form:
+class UploadForm:
     """What was sent. `file` is where the bytes lie now; None where no file came. `sha256` only where it was wanted."""
 
     fields: dict[str, str] = field(default_factory=dict)  # the last of each name
@@ -49,10 +49,10 @@ async def receive(
     name: str = "file",
     max_bytes: int,
     hashing: bool = False,
-) -> Form:
+) -> UploadForm:
     """Read a form; the part called `name` is written to `to`, which the caller moves or removes.
 
-    `hashing` wants its SHA-256, made as the bytes pass. Raises BadUpload and TooLarge.
+    `hashing` wants its SHA-256, made as the bytes pass. Raises BadUpload and UploadTooLarge.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or b"boundary" not in options:
@@ -87,7 +87,7 @@ class _Sink:
     """Takes the parser's events."""
 
     def __init__(self, to: Path, name: str, max_bytes: int, hashing: bool) -> None:
-        self.form = Form()
+        self.form = UploadForm()
         self.is_complete = False
         self._to = to
         self._name = name
@@ -144,11 +144,11 @@ class _Sink:
         if self._out is None:
             self._text += data[start:end]
             if len(self._text) > _MAX_FIELD_BYTES or len(self.form.pairs) > _MAX_FIELDS:
-                raise TooLarge("a form field is too long")
+                raise UploadTooLarge("a form field is too long")
             return
         self.form.size_bytes += end - start
         if self.form.size_bytes > self._max_bytes:
-            raise TooLarge(f"the file has more than {self._max_bytes:,} bytes")
+            raise UploadTooLarge(f"the file has more than {self._max_bytes:,} bytes")
         piece = memoryview(data)[start:end]
         self._out.write(piece)
         if self._digest is not None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.server.dialect import Dialect, Published
-from runner.server.home import Home
-from runner.server.records import Batch, File, Row, State
+from runner.server.home import ServerHome
+from runner.server.records import BatchState, DoneRow, File, StoredBatch
 from runner.server.run import SPOOLS
 
 _SHUFFLE_ROWS = 65_536  # lines change places within this many
@@ -21,11 +21,11 @@ _FLUSH_BYTES = 1 << 20
 class Outputs:
     """Writes result files into the server's directory."""
 
-    def __init__(self, home: Home, new_id: Callable[[], str]) -> None:
+    def __init__(self, home: ServerHome, new_id: Callable[[], str]) -> None:
         self._home = home
         self._new_id = new_id
 
-    def publish(self, dialect: Dialect, batch: Batch, rows: list[Row], now: float) -> Published:
+    def publish(self, dialect: Dialect, batch: StoredBatch, rows: list[DoneRow], now: float) -> Published:
         """Write the files of `batch`, which has `rows` done; most dialects make none without lines.
 
         Everything is on the disk when this returns. Doing it again makes other files: the caller records the last ones.
@@ -47,12 +47,12 @@ class Outputs:
 
         return Published(written(is_output=True), written(is_output=False))
 
-    def chosen(self, rows: list[Row], *, is_output: bool) -> list[Row]:
+    def chosen(self, rows: list[DoneRow], *, is_output: bool) -> list[DoneRow]:
         """The rows whose lines go into one of the two files."""
         return [row for row in rows if row.is_ok == is_output]
 
 
-def _shuffled(rows: list[Row], shuffle: random.Random) -> Iterator[Row]:
+def _shuffled(rows: list[DoneRow], shuffle: random.Random) -> Iterator[DoneRow]:
     for start in range(0, len(rows), _SHUFFLE_ROWS):
         block = rows[start : start + _SHUFFLE_ROWS]
         if len(block) > 1:
@@ -62,7 +62,7 @@ def _shuffled(rows: list[Row], shuffle: random.Random) -> Iterator[Row]:
         yield from block
 
 
-def _unfinished(batch: Batch, dialect: Dialect, folder: Path, rows: list[Row]) -> Iterator[bytes]:
+def _unfinished(batch: StoredBatch, dialect: Dialect, folder: Path, rows: list[DoneRow]) -> Iterator[bytes]:
     """Error lines of the rows that were never asked."""
     if batch.ending is None:
         return
@@ -71,11 +71,11 @@ def _unfinished(batch: Batch, dialect: Dialect, folder: Path, rows: list[Row]) -
         done[row.ordinal] = 1
     with (folder / "input.jsonl").open("rb") as lines:
         left = ((n, line) for n, line in enumerate(lines) if n < len(done) and not done[n])
-        for line in dialect.unfinished_lines(batch, left, State(batch.ending)):
+        for line in dialect.unfinished_lines(batch, left, BatchState(batch.ending)):
             yield line + b"\n"
 
 
-def _write(part: Path, spool: Path, rows: Iterator[Row], rest: Iterator[bytes]) -> int:
+def _write(part: Path, spool: Path, rows: Iterator[DoneRow], rest: Iterator[bytes]) -> int:
     """Write the spooled lines of `rows`, then `rest`, durably to `part`; the size in bytes."""
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=_FLUSH_BYTES) as out:
         _copy(spool, rows, out)
@@ -85,7 +85,7 @@ def _write(part: Path, spool: Path, rows: Iterator[Row], rest: Iterator[bytes]) 
         return out.tell()
 
 
-def _copy(spool: Path, rows: Iterator[Row], out: BinaryIO) -> None:
+def _copy(spool: Path, rows: Iterator[DoneRow], out: BinaryIO) -> None:
     first = next(rows, None)
     if first is None:
         return

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 
-class State(StrEnum):
+class BatchState(StrEnum):
     """Where a batch is, from creation to its end."""
 
     VALIDATING = "validating"
@@ -25,7 +25,7 @@ class State(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        return self in (State.COMPLETED, State.FAILED, State.EXPIRED, State.CANCELLED)
+        return self in (BatchState.COMPLETED, BatchState.FAILED, BatchState.EXPIRED, BatchState.CANCELLED)
 
 
 class File(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class File(msgspec.Struct, frozen=True):
     expires_at: float = 0.0
 
 
-class Problem(msgspec.Struct, frozen=True):
+class BatchProblem(msgspec.Struct, frozen=True):
     """One thing wrong with a whole batch. `line` counts from 1."""
 
     code: str
@@ -49,13 +49,13 @@ class Problem(msgspec.Struct, frozen=True):
     line: int | None = None
 
 
-class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
+class StoredBatch(msgspec.Struct, frozen=True, omit_defaults=True):
     """One batch. `spec` holds what only its dialect understands, `marks` the faults bound to it at creation."""
 
     id: str
     owner: str
     dialect: str
-    state: State
+    state: BatchState
     created_at: float
     expires_at: float
     input_ref: str
@@ -67,11 +67,11 @@ class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
     input_tokens: int = 0
     output_tokens: int = 0
     enqueued_tokens: int = 0
-    ending: State | None = None  # EXPIRED or CANCELLED: no more rows are asked
+    ending: BatchState | None = None  # EXPIRED or CANCELLED: no more rows are asked
     output_ref: str | None = None
     error_ref: str | None = None
     stamps: dict[str, float] = {}
-    problems: list[Problem] = []
+    problems: list[BatchProblem] = []
     spec: dict[str, Any] = {}
     marks: dict[str, float] = {}
 
@@ -79,12 +79,12 @@ class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
     def done(self) -> int:
         return self.completed + self.failed
 
-    def entering(self, state: State, at: float, **more: Any) -> Batch:
+    def entering(self, state: BatchState, at: float, **more: Any) -> StoredBatch:
         """The batch in another state, stamped with the time it got there."""
         return msgspec.structs.replace(self, state=state, stamps={**self.stamps, state.value: at}, **more)
 
 
-class Row(msgspec.Struct, frozen=True, array_like=True):
+class DoneRow(msgspec.Struct, frozen=True, array_like=True):
     """Where the result line of one request lies: `is_ok` picks the spool, the newline is not counted."""
 
     ordinal: int

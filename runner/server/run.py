@@ -14,9 +14,9 @@ from typing import BinaryIO, NamedTuple
 
 from runner.clock import Clock
 from runner.server.dialect import Dialect
-from runner.server.engines.base import Ask, Engine, Reply, refusal
+from runner.server.engines.base import Engine, EngineReply, EngineRequest, refusal
 from runner.server.pool import Pool
-from runner.server.records import Batch, Row
+from runner.server.records import DoneRow, StoredBatch
 from runner.server.world import World
 
 SLICE_ROWS = 1_000
@@ -24,15 +24,15 @@ SLICE_SECONDS = 0.2
 SPOOLS = ("error.spool", "output.spool")  # by Row.is_ok
 
 
-class Answer(NamedTuple):
+class RowAnswer(NamedTuple):
     """What came of one row."""
 
     ordinal: int
     custom_id: str
-    reply: Reply
+    reply: EngineReply
 
 
-class Asking:
+class EngineCalls:
     """How the rows of one batch are asked: here, one after the other, or in the pool of an engine that waits."""
 
     def __init__(self, engine: Engine, pool: Pool | None, clock: Clock, on_answer: Callable[[], None]) -> None:
@@ -40,7 +40,7 @@ class Asking:
         self._pool = pool
         self._clock = clock
         self._on_answer = on_answer
-        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self._answers: SimpleQueue[RowAnswer] = SimpleQueue()
         self.in_flight = 0
 
     @property
@@ -48,7 +48,7 @@ class Asking:
         """How many rows more are of use now: for each place in the pool one that runs and one that waits."""
         return SLICE_ROWS if self._pool is None else 2 * self._engine.concurrency - self.in_flight
 
-    def ask(self, rows: Iterator[tuple[int, Ask]]) -> list[Answer]:
+    def ask(self, rows: Iterator[tuple[int, EngineRequest]]) -> list[RowAnswer]:
         """Ask these, as long as a slice of time lasts; what has been answered by now."""
         if self._pool is not None:
             for ordinal, ask in rows:
@@ -63,9 +63,9 @@ class Asking:
                 break
         return out
 
-    def arrived(self) -> list[Answer]:
+    def arrived(self) -> list[RowAnswer]:
         """What the pool has answered since the last time."""
-        out: list[Answer] = []
+        out: list[RowAnswer] = []
         while len(out) < SLICE_ROWS:
             try:
                 out.append(self._answers.get_nowait())
@@ -74,25 +74,25 @@ class Asking:
         self.in_flight -= len(out)
         return out
 
-    def _job(self, ordinal: int, ask: Ask) -> Callable[[], None]:
+    def _job(self, ordinal: int, ask: EngineRequest) -> Callable[[], None]:
         def job() -> None:
             self._answers.put(self._answer(ordinal, ask))
             self._on_answer()
 
         return job
 
-    def _answer(self, ordinal: int, ask: Ask) -> Answer:
+    def _answer(self, ordinal: int, ask: EngineRequest) -> RowAnswer:
         try:
             reply = self._engine.answer(ask)
         except Exception as error:  # noqa: BLE001  # one row's trouble is that row's answer
             reply = refusal(500, "engine_error", f"{type(error).__name__}: {error}"[:256])
-        return Answer(ordinal, ask.custom_id, reply)
+        return RowAnswer(ordinal, ask.custom_id, reply)
 
 
 class Run:
     """One batch between validation and its end. `asked` counts the rows since it was opened."""
 
-    def __init__(self, world: World, batch: Batch, folder: Path, dialect: Dialect, asking: Asking) -> None:
+    def __init__(self, world: World, batch: StoredBatch, folder: Path, dialect: Dialect, asking: EngineCalls) -> None:
         self._world = world
         self._dialect = dialect
         self._asking = asking
@@ -113,36 +113,36 @@ class Run:
         for spool in self._spools:
             spool.close()
 
-    def step(self, batch: Batch, allowed: int) -> bool:
+    def step(self, batch: StoredBatch, allowed: int) -> bool:
         """Ask and count some rows, so that at most `allowed` are done or in flight; whether anything happened."""
         before = self.asked
         room = min(allowed - batch.done - self.in_flight, self._asking.room)
         return self._count(batch, self._asking.ask(self._next(batch, room))) or self.asked > before
 
-    def drain(self, batch: Batch) -> bool:
+    def drain(self, batch: StoredBatch) -> bool:
         """Count what was in flight, without asking more."""
         return self._count(batch, self._asking.arrived())
 
-    def _next(self, batch: Batch, room: int) -> Iterator[tuple[int, Ask]]:
+    def _next(self, batch: StoredBatch, room: int) -> Iterator[tuple[int, EngineRequest]]:
         for _ in range(room):
             found = next(self._lines, None)
             if found is None:
                 self.is_exhausted = True
                 return
             self.asked += 1
-            yield found[0], self._dialect.ask_of(batch, found[1])
+            yield found[0], self._dialect.request_of(batch, found[1])
 
-    def _count(self, batch: Batch, answers: list[Answer]) -> bool:
+    def _count(self, batch: StoredBatch, answers: list[RowAnswer]) -> bool:
         """Spool the lines, then record the rows, in that order."""
         if not answers:
             return False
-        rows: list[Row] = []
+        rows: list[DoneRow] = []
         texts: tuple[list[bytes], list[bytes]] = ([], [])
         line_of, sizes = self._dialect.result_line, self._sizes
         for ordinal, custom_id, reply in answers:
             line = line_of(batch, ordinal, custom_id, reply)
             is_ok, size = reply.is_ok, len(line)
-            rows.append(Row(ordinal, is_ok, sizes[is_ok], size))
+            rows.append(DoneRow(ordinal, is_ok, sizes[is_ok], size))
             texts[is_ok].append(line)
             sizes[is_ok] += size + 1
         for spool, lines in zip(self._spools, texts, strict=True):
@@ -167,7 +167,7 @@ def _appending(path: Path) -> BinaryIO:
     return spool
 
 
-def _recover(world: World, batch: Batch, folder: Path) -> bytearray:
+def _recover(world: World, batch: StoredBatch, folder: Path) -> bytearray:
     """One byte per row, 1 where it is done; the spools are cut back to what was counted."""
     rows = world.rows(batch.id)
     lost = []

@@ -21,27 +21,27 @@ from starlette.types import ASGIApp
 from runner.clock import Clock, RealClock
 from runner.errors import EngineError, UsageError
 from runner.server.app import application
-from runner.server.audio.faults import FaultyAudioJobs
+from runner.server.audio.faults import FaultyAudioJobStore
 from runner.server.audio.work import AudioWorker
 from runner.server.connections import BACKLOG, Bounded
 from runner.server.dialect import Dialect
+from runner.server.engines.asr_engines import asr_engines
 from runner.server.engines.base import Engine, Refusing
-from runner.server.engines.ears import ears
 from runner.server.engines.echo import Echo
 from runner.server.engines.registry import Engines
 from runner.server.faults.dialect import FaultyDialect
-from runner.server.faults.engine import FaultyEar, FaultyEngine
+from runner.server.faults.engine import FaultyAsr, FaultyEngine
 from runner.server.faults.outputs import FaultyOutputs
 from runner.server.faults.pace import FaultyPace
 from runner.server.faults.store import FaultyWorld
-from runner.server.faults.switches import Faults
-from runner.server.fireworks_batch.faults import FaultyFireworksLines, bound
-from runner.server.fireworks_batch.lines import FireworksLines
-from runner.server.home import Held, hold
+from runner.server.faults.switches import FaultSwitches
+from runner.server.fireworks_batch.dialect import FireworksDialect
+from runner.server.fireworks_batch.faults import FaultyFireworksDialect, bound
+from runner.server.home import HeldHome, acquire
 from runner.server.log import Log
-from runner.server.openai.lines import OpenAILines
+from runner.server.openai.dialect import OpenAIDialect
 from runner.server.site import Site
-from runner.server.work import Worker
+from runner.server.work import BatchWorker
 from runner.server.world import World
 
 log = logging.getLogger(__name__)
@@ -73,11 +73,11 @@ class Service:
 
     def __init__(self, options: Options, clock: Clock | None = None) -> None:
         _check(options)
-        faults = Faults(options.faults)
+        faults = FaultSwitches(options.faults)
         self._stopping = threading.Event()
         clock = clock or RealClock(self._stopping)
         os.umask(0o077)
-        self._held: Held = hold(options.root)
+        self._held: HeldHome = acquire(options.root)
         try:
             self._socket = _listen(options.host, options.port)
         except BaseException:
@@ -90,18 +90,18 @@ class Service:
         self.world = _world(home.database, faults, clock)
         self.log = Log()
         engines = _engines(options, lambda engine: FaultyEngine(engine, faults, clock))
-        hearing = ears(options.engine, is_alone=options.stands_in)
-        hearing.around = lambda ear: FaultyEar(ear, faults, clock)
+        asr = asr_engines(options.engine, is_alone=options.stands_in)
+        asr.around = lambda engine: FaultyAsr(engine, faults, clock)
         dialects = _dialects(options, self.world, faults)
         outputs = FaultyOutputs(home, lambda: self.site.new_id("file-", 24), faults)
-        self.worker = Worker(home, self.world, dialects, engines, FaultyPace(faults), outputs, clock, self.log)
-        self.audio_worker = AudioWorker(home, FaultyAudioJobs(self.world, faults), hearing, clock, self.log)
+        self.worker = BatchWorker(home, self.world, dialects, engines, FaultyPace(faults), outputs, clock, self.log)
+        self.audio_worker = AudioWorker(home, FaultyAudioJobStore(self.world, faults), asr, clock, self.log)
         self.site = Site(
             home=home,
             id=self.id,
             world=self.world,
             engines=engines,
-            ears=hearing,
+            asr_engines=asr,
             log=self.log,
             clock=clock,
             wake=self.worker.wake,
@@ -230,15 +230,15 @@ def _engines(options: Options, around: Callable[[Engine], Engine]) -> Engines:
     return Engines(by_model, Refusing, options.engine, around)
 
 
-def _world(path: Path, faults: Faults, clock: Clock) -> World:
-    return FaultyWorld(path, faults, clock, {FireworksLines.name: lambda job: bound(faults, job)})
+def _world(path: Path, faults: FaultSwitches, clock: Clock) -> World:
+    return FaultyWorld(path, faults, clock, {FireworksDialect.name: lambda job: bound(faults, job)})
 
 
-def _dialects(options: Options, world: World, faults: Faults) -> dict[str, Dialect]:
-    made: tuple[Dialect, ...] = (OpenAILines(), FaultyFireworksLines(faults))
+def _dialects(options: Options, world: World, faults: FaultSwitches) -> dict[str, Dialect]:
+    made: tuple[Dialect, ...] = (OpenAIDialect(), FaultyFireworksDialect(faults))
     if options.stands_in:
         most = sys.maxsize
-        made = OpenAILines(max_lines=most, max_bytes=most), FaultyFireworksLines(faults, max_input_bytes=most)
+        made = OpenAIDialect(max_lines=most, max_bytes=most), FaultyFireworksDialect(faults, max_input_bytes=most)
     return {dialect.name: FaultyDialect(dialect, world, faults) for dialect in made}
 
 

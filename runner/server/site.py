@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from runner.clock import Clock
-from runner.server.engines.registry import Ears, Engines
-from runner.server.home import Home
+from runner.server.engines.registry import AsrEngines, Engines
+from runner.server.home import ServerHome
 from runner.server.log import Log
 from runner.server.world import World
 
@@ -21,11 +21,11 @@ MAIN_OWNER = "main"
 class Site:
     """One running server. The first token owns what the directory holds; each further one sees only its own."""
 
-    home: Home
+    home: ServerHome
     id: str
     world: World
     engines: Engines
-    ears: Ears
+    asr_engines: AsrEngines
     log: Log
     clock: Clock
     wake: Callable[[], None]

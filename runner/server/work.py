@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from runner.clock import Clock
-from runner.server.dialect import Dialect, Verdict
+from runner.server.dialect import Dialect, InputVerdict
 from runner.server.engines.base import Engine, Refusing
 from runner.server.engines.registry import Engines, Slot
-from runner.server.home import Home
+from runner.server.home import ServerHome
 from runner.server.log import Log
 from runner.server.outputs import Outputs
 from runner.server.pace import Pace
-from runner.server.records import Batch, Problem, State
-from runner.server.run import Asking, Run
+from runner.server.records import BatchProblem, BatchState, StoredBatch
+from runner.server.run import EngineCalls, Run
 from runner.server.world import World
 
 log = logging.getLogger(__name__)
@@ -32,12 +32,12 @@ SWEEP_SECONDS = 30.0
 _HOPELESS = (FileNotFoundError, msgspec.MsgspecError)  # its input is gone or no longer what was validated
 
 
-class Worker:
+class BatchWorker:
     """Owns the thread. Talks to the rest through the world."""
 
     def __init__(
         self,
-        home: Home,
+        home: ServerHome,
         world: World,
         dialects: Mapping[str, Dialect],
         engines: Engines,
@@ -91,19 +91,19 @@ class Worker:
             if not busy:
                 self._wake.wait(IDLE_SECONDS)
 
-    def _guarded(self, batch: Batch) -> bool:
+    def _guarded(self, batch: StoredBatch) -> bool:
         """One step; trouble with one batch (a full disk, say) is logged, and tried again a little later."""
         try:
             return self._step(batch)
         except _HOPELESS:
             log.exception("batch %s: it cannot go on", batch.id)
-            if batch.state is State.DELETING:
+            if batch.state is BatchState.DELETING:
                 self._clear(batch)
                 self._world.remove_batch(batch.id)
                 return True
-            problem = Problem("server_error", "The server lost what it needs to go on with this batch.")
+            problem = BatchProblem("server_error", "The server lost what it needs to go on with this batch.")
             now = self._now()
-            self._change(batch, lambda seen: seen.entering(State.FAILED, now, problems=[problem]))
+            self._change(batch, lambda seen: seen.entering(BatchState.FAILED, now, problems=[problem]))
             self._clear(batch)
         except Exception:
             log.exception("batch %s: a step failed and will be tried again", batch.id)
@@ -111,30 +111,30 @@ class Worker:
             self._stop.wait(1.0)
         return False
 
-    def _step(self, batch: Batch) -> bool:
+    def _step(self, batch: StoredBatch) -> bool:
         if not self._pace.may_step(batch):
             return False
         match batch.state:
-            case State.VALIDATING:
+            case BatchState.VALIDATING:
                 return self._validate(batch)
-            case State.IN_PROGRESS:
+            case BatchState.IN_PROGRESS:
                 return self._advance(batch)
-            case State.QUEUED:
-                return self._move_on(batch, State.STARTING)
-            case State.STARTING:
-                return self._move_on(batch, State.IN_PROGRESS)
-            case State.FINALIZING:
-                self._finish(batch, State.COMPLETED)
+            case BatchState.QUEUED:
+                return self._move_on(batch, BatchState.STARTING)
+            case BatchState.STARTING:
+                return self._move_on(batch, BatchState.IN_PROGRESS)
+            case BatchState.FINALIZING:
+                self._finish(batch, BatchState.COMPLETED)
                 return True
-            case State.CANCELLING:
+            case BatchState.CANCELLING:
                 return self._cancel(batch)
-            case State.DELETING:
+            case BatchState.DELETING:
                 return self._delete(batch)
         return False
 
     # validating
 
-    def _validate(self, batch: Batch) -> bool:
+    def _validate(self, batch: StoredBatch) -> bool:
         source = self._home.work(batch.id) / "input.jsonl"
         verdict = self._dialects[batch.dialect].check(batch, source, self._stop.is_set)
         if self._stop.is_set():  # then the file may not have been read to its end
@@ -147,80 +147,85 @@ class Worker:
             return False
         if slot.error is not None:
             hint = f"; {slot.error.hint}" if slot.error.hint else ""
-            self._fail(batch, [Problem("engine_unavailable", slot.error.message + hint)])
+            self._fail(batch, [BatchProblem("engine_unavailable", slot.error.message + hint)])
             self._engines.forget(verdict.model)
             return True
         now = self._now()
-        to = State.QUEUED if self._dialects[batch.dialect].is_queued else State.IN_PROGRESS
+        to = BatchState.QUEUED if self._dialects[batch.dialect].is_queued else BatchState.IN_PROGRESS
         self._change(batch, lambda seen: _accepted(seen, verdict, now, to))
         return True
 
-    def _fail(self, batch: Batch, problems: list[Problem]) -> None:
+    def _fail(self, batch: StoredBatch, problems: list[BatchProblem]) -> None:
         now = self._now()
         self._change(
             batch,
             lambda seen: (
-                seen.entering(State.FAILED, now, problems=problems) if seen.state is State.VALIDATING else seen
+                seen.entering(BatchState.FAILED, now, problems=problems)
+                if seen.state is BatchState.VALIDATING
+                else seen
             ),
         )
         self._clear(batch)
 
     # queued, starting
 
-    def _move_on(self, batch: Batch, to: State) -> bool:
+    def _move_on(self, batch: StoredBatch, to: BatchState) -> bool:
         now = self._now()
         self._change(batch, lambda seen: seen.entering(to, now) if seen.state is batch.state else seen)
         return True
 
     # in progress
 
-    def _advance(self, batch: Batch) -> bool:
+    def _advance(self, batch: StoredBatch) -> bool:
         run = self._run_of(batch)
         if run is None:
             return False
         if batch.ending is None and self._pace.has_expired(batch, self._now()):
             batch = self._change(batch, _expiring)
-        if batch.state is not State.IN_PROGRESS:  # deleted just now
+        if batch.state is not BatchState.IN_PROGRESS:  # deleted just now
             return True
         if batch.ending is not None:
-            return self._wind_up(batch, run, State.EXPIRED)
+            return self._wind_up(batch, run, BatchState.EXPIRED)
         asked = run.asked
         happened = run.step(batch, self._pace.rows_allowed(batch))
         self._log.rows_asked(run.asked - asked)
         if run.is_exhausted and run.in_flight == 0:
             now = self._now()
             self._change(
-                batch, lambda seen: seen.entering(State.FINALIZING, now) if seen.state is State.IN_PROGRESS else seen
+                batch,
+                lambda seen: (
+                    seen.entering(BatchState.FINALIZING, now) if seen.state is BatchState.IN_PROGRESS else seen
+                ),
             )
             return True
         return happened
 
-    def _cancel(self, batch: Batch) -> bool:
+    def _cancel(self, batch: StoredBatch) -> bool:
         if batch.total == 0:  # never validated: nobody knows its rows
             now = self._now()
-            self._change(batch, lambda seen: seen.entering(State.CANCELLED, now))
+            self._change(batch, lambda seen: seen.entering(BatchState.CANCELLED, now))
             self._clear(batch)
             return True
         run = self._run_of(batch)
-        return run is not None and self._wind_up(batch, run, State.CANCELLED)
+        return run is not None and self._wind_up(batch, run, BatchState.CANCELLED)
 
-    def _delete(self, batch: Batch) -> bool:
+    def _delete(self, batch: StoredBatch) -> bool:
         """Save what a running batch has finished, then forget the batch."""
         if batch.ending is None:
             self._clear(batch)
             self._world.remove_batch(batch.id)
             return True
         run = self._run_of(batch)
-        return run is not None and self._wind_up(batch, run, State.DELETING)
+        return run is not None and self._wind_up(batch, run, BatchState.DELETING)
 
-    def _wind_up(self, batch: Batch, run: Run, ending: State) -> bool:
+    def _wind_up(self, batch: StoredBatch, run: Run, ending: BatchState) -> bool:
         """Wait for the rows in flight, then end without the rest."""
         if run.drain(batch) or run.in_flight:
             return False
         self._finish(batch, ending)
         return True
 
-    def _finish(self, batch: Batch, ending: State) -> None:
+    def _finish(self, batch: StoredBatch, ending: BatchState) -> None:
         """Write the result files and end, in one transaction; a batch cancelled meanwhile is left for its own end."""
         now = self._now()
         dialect = self._dialects[batch.dialect]
@@ -228,13 +233,13 @@ class Worker:
         made = self._outputs.publish(dialect, batch, rows, now)
         new_files = [file for file in made if file is not None]
 
-        def ended(seen: Batch) -> Batch:
+        def ended(seen: StoredBatch) -> StoredBatch:
             if seen.state is not batch.state:
                 return seen
             return seen.entering(
                 ending,
                 now,
-                ending=None if ending is State.DELETING else seen.ending,
+                ending=None if ending is BatchState.DELETING else seen.ending,
                 output_ref=made.output.id if made.output else None,
                 error_ref=made.error.id if made.error else None,
             )
@@ -246,7 +251,7 @@ class Worker:
             return
         self._clear(batch)
 
-    def _run_of(self, batch: Batch) -> Run | None:
+    def _run_of(self, batch: StoredBatch) -> Run | None:
         """The batch's run, opened again after a restart; None while its engine loads."""
         run = self._runs.get(batch.id)
         if run is not None:
@@ -257,16 +262,16 @@ class Worker:
         run = self._runs[batch.id] = self._open(batch, slot)
         return run
 
-    def _open(self, batch: Batch, slot: Slot[Engine]) -> Run:
+    def _open(self, batch: StoredBatch, slot: Slot[Engine]) -> Run:
         engine = slot.engine
         if slot.error is not None:
             engine = self._engines.around(Refusing(503, "engine_unavailable", slot.error.message))
-        asking = Asking(engine, slot.pool, self._clock, self.wake)
+        asking = EngineCalls(engine, slot.pool, self._clock, self.wake)
         return Run(self._world, batch, self._home.work(batch.id), self._dialects[batch.dialect], asking)
 
     # housekeeping
 
-    def _change(self, batch: Batch, how: Callable[[Batch], Batch]) -> Batch:
+    def _change(self, batch: StoredBatch, how: Callable[[StoredBatch], StoredBatch]) -> StoredBatch:
         return self._world.change(batch.id, how, also=self._dialects[batch.dialect].record)
 
     def _drop(self, batch_id: str) -> None:
@@ -274,7 +279,7 @@ class Worker:
         if run is not None:
             run.close()
 
-    def _clear(self, batch: Batch) -> None:
+    def _clear(self, batch: StoredBatch) -> None:
         """An ended batch needs its input and spools no more."""
         self._drop(batch.id)
         shutil.rmtree(self._home.work(batch.id), ignore_errors=True)
@@ -303,12 +308,12 @@ class Worker:
         return self._clock.now().timestamp()
 
 
-def _expiring(batch: Batch) -> Batch:
-    return msgspec.structs.replace(batch, ending=State.EXPIRED) if batch.state is State.IN_PROGRESS else batch
+def _expiring(batch: StoredBatch) -> StoredBatch:
+    return msgspec.structs.replace(batch, ending=BatchState.EXPIRED) if batch.state is BatchState.IN_PROGRESS else batch
 
 
-def _accepted(batch: Batch, verdict: Verdict, now: float, to: State) -> Batch:
-    if batch.state is not State.VALIDATING:
+def _accepted(batch: StoredBatch, verdict: InputVerdict, now: float, to: BatchState) -> StoredBatch:
+    if batch.state is not BatchState.VALIDATING:
         return batch
     return batch.entering(
         to,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from runner.server.records import Batch, File, Row
+from runner.server.records import DoneRow, File, StoredBatch
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -38,10 +38,10 @@ CREATE TABLE IF NOT EXISTS audio_jobs (
 CREATE INDEX IF NOT EXISTS audio_jobs_active ON audio_jobs (model, seq) WHERE ended = 0;
 """
 _FILE = msgspec.json.Decoder(File)
-_BATCH = msgspec.json.Decoder(Batch)
+_BATCH = msgspec.json.Decoder(StoredBatch)
 _encode = msgspec.json.Encoder().encode
 
-Also = Callable[[sqlite3.Connection, Batch, Batch], None]
+Also = Callable[[sqlite3.Connection, StoredBatch, StoredBatch], None]
 
 
 class World:
@@ -118,7 +118,7 @@ class World:
 
     # batches
 
-    def add_batch(self, batch: Batch) -> None:
+    def add_batch(self, batch: StoredBatch) -> None:
         with self.transaction() as db:
             db.execute(
                 "INSERT INTO batches (id, owner, dialect, ended, record) VALUES (?,?,?,0,?)",
@@ -131,11 +131,11 @@ class World:
             db.execute("DELETE FROM rows WHERE batch=(SELECT seq FROM batches WHERE id=?)", (batch_id,))
             db.execute("DELETE FROM batches WHERE id=?", (batch_id,))
 
-    def batch(self, owner: str, batch_id: str) -> Batch | None:
+    def batch(self, owner: str, batch_id: str) -> StoredBatch | None:
         found = self.query("SELECT record FROM batches WHERE id=? AND owner=?", batch_id, owner)
         return _BATCH.decode(found[0][0]) if found else None
 
-    def batches(self, owner: str, dialect: str, *, limit: int, after: str = "") -> list[Batch] | None:
+    def batches(self, owner: str, dialect: str, *, limit: int, after: str = "") -> list[StoredBatch] | None:
         """A page, newest first; None where `after` is not one of this owner."""
         seq = self._seq("batches", owner, after)
         if seq is None:
@@ -146,7 +146,7 @@ class World:
         )  # fmt: skip
         return [_BATCH.decode(record) for (record,) in found]
 
-    def active(self) -> list[Batch]:
+    def active(self) -> list[StoredBatch]:
         """Batches that have not ended, oldest first."""
         return [
             _BATCH.decode(record) for (record,) in self.query("SELECT record FROM batches WHERE ended=0 ORDER BY seq")
@@ -155,12 +155,12 @@ class World:
     def change(
         self,
         batch_id: str,
-        how: Callable[[Batch], Batch],
+        how: Callable[[StoredBatch], StoredBatch],
         *,
         new_files: Iterable[File] = (),
         also: Also | None = None,
         even_ended: bool = False,
-    ) -> Batch:
+    ) -> StoredBatch:
         """Replace a batch by `how(batch)`, seen and written in one transaction, with what `also` writes.
 
         An ended batch changes only with `even_ended`: it is to be deleted. Raises KeyError where it is gone.
@@ -191,7 +191,7 @@ class World:
 
     # rows
 
-    def record_rows(self, batch_id: str, rows: Sequence[Row], input_tokens: int, output_tokens: int) -> Batch:
+    def record_rows(self, batch_id: str, rows: Sequence[DoneRow], input_tokens: int, output_tokens: int) -> StoredBatch:
         """Count rows as done, once, with where their lines lie."""
         ok = sum(row.is_ok for row in rows)
         with self.transaction(synced=False) as db:
@@ -211,7 +211,7 @@ class World:
             _update_batch(db, seq, after)
             return after
 
-    def rows(self, batch_id: str) -> list[Row]:
+    def rows(self, batch_id: str) -> list[DoneRow]:
         """All rows that are done, by ordinal."""
         with self._lock:
             found = self._db.execute(
@@ -219,9 +219,9 @@ class World:
                 " ORDER BY ordinal",
                 (batch_id,),
             )
-            return [Row(ordinal, bool(ok), start, size) for ordinal, ok, start, size in found]
+            return [DoneRow(ordinal, bool(ok), start, size) for ordinal, ok, start, size in found]
 
-    def forget_rows(self, batch_id: str, lost: Sequence[Row]) -> Batch:
+    def forget_rows(self, batch_id: str, lost: Sequence[DoneRow]) -> StoredBatch:
         """Rows whose lines did not reach the disk are to be asked again."""
         ok = sum(row.is_ok for row in lost)
         with self.transaction() as db:
@@ -242,5 +242,5 @@ def insert_file(db: sqlite3.Connection, file: File) -> None:
     )
 
 
-def _update_batch(db: sqlite3.Connection, seq: int, batch: Batch) -> None:
+def _update_batch(db: sqlite3.Connection, seq: int, batch: StoredBatch) -> None:
     db.execute("UPDATE batches SET ended=?, record=? WHERE seq=?", (batch.state.has_ended, _encode(batch), seq))

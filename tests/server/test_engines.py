@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from runner.errors import EngineError
 from runner.server import weights
 from runner.server.embedded import models_dir
-from runner.server.engines.base import Ask
+from runner.server.engines.base import EngineRequest
 from runner.server.engines.echo import Echo
 from runner.server.engines.schema import instance_of
 from runner.server.engines.upstream import Target, Upstream
@@ -25,7 +25,7 @@ from tests.server.conftest import begin, jsonl, line, lines
 
 
 def ask(endpoint: str, **body: Any) -> Any:
-    reply = Echo().answer(Ask(endpoint, "echo", msgspec.json.encode({"model": "echo", **body}), 7))
+    reply = Echo().answer(EngineRequest(endpoint, "echo", msgspec.json.encode({"model": "echo", **body}), 7))
     return msgspec.json.decode(reply.body)
 
 
@@ -184,7 +184,7 @@ def upstream(handler: Any) -> Upstream:
     return Upstream(Target("http://upstream.test/v1/", "secret", 2), httpx.MockTransport(handler))
 
 
-ASK = Ask("/v1/chat/completions", "any", b'{"model":"any"}', 0)
+ASK = EngineRequest("/v1/chat/completions", "any", b'{"model":"any"}', 0)
 
 
 def test_upstream_passes_the_body_and_the_key() -> None:

@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from runner.errors import UsageError
-from runner.server.faults.switches import FAULTS, Faults, parsed
+from runner.server.faults.switches import FAULTS, FaultSwitches, parsed
 from tests.server.conftest import Lab, jsonl, line, lines
 
 CHAT = "/v1/chat/completions"
@@ -237,13 +237,13 @@ def test_faults_are_shown_and_wrong_ones_refused(lab: Lab) -> None:
     ],
 )
 def test_words_on_the_command_line(word: str, name: str, value: float, options: dict[str, object]) -> None:
-    setting = Faults([word]).get(name)
+    setting = FaultSwitches([word]).get(name)
     assert setting is not None and setting.value == value and setting.options == options
 
 
 def test_wrong_words_are_refused() -> None:
     for word in ("nonsense=1", "drop=many", "drop=1,at=2", "slow=-1"):
         with pytest.raises(UsageError):
-            Faults([word])
-    assert Faults(["drop=0"]).get("drop") is None
+            FaultSwitches([word])
+    assert FaultSwitches(["drop=0"]).get("drop") is None
     assert parsed("slow=2,route=GET *") == ("slow", {"value": 2, "route": "GET *"})

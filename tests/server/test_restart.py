@@ -302,8 +302,8 @@ def test_a_folder_that_is_new_or_empty_or_its_own_is_taken(tmp_path: Path) -> No
     (tmp_path / "weights" / "models" / "weights.gguf").write_text("large")
     embedded.ensure_id(tmp_path / "named")
     for name in ("new", "empty", "weights", "named", "new"):
-        home.hold(tmp_path / name).release()
+        home.acquire(tmp_path / name).release()
         assert (tmp_path / name / "incoming").is_dir()
     (tmp_path / "new" / "notes.txt").write_text("put there by its owner")
-    home.hold(tmp_path / "new").release()
+    home.acquire(tmp_path / "new").release()
     assert (tmp_path / "weights" / "models" / "weights.gguf").exists()

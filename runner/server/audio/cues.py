@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from runner.server.engines.hearing import Transcript, Word
+from runner.server.engines.asr import TimedTranscript, Word
 
 PAUSE_MS = 500
 MAX_SEGMENT_MS = 10_000
@@ -32,7 +32,7 @@ class Segment(NamedTuple):
         return self.words[-1].end_ms
 
 
-def tidy(transcript: Transcript) -> Transcript:
+def tidy(transcript: TimedTranscript) -> TimedTranscript:
     """The words in order, each at least 1 ms long, none overlapping, none outside the recording.
 
     Texts are free of line ends and other odd spaces. A recording with more words than milliseconds gets longer.

@@ -12,7 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runner.server.errors import ApiError, Manners, bearer
+from runner.server.errors import ApiError, ErrorStyle, bearer
 
 _CODES = {
     400: "BAD_REQUEST",
@@ -43,7 +43,7 @@ def _unauthorized(request: Request) -> ApiError:
     return ApiError(403, "The API key you provided is invalid.")
 
 
-MANNERS = Manners(worded, _key, _unauthorized)
+ERROR_STYLE = ErrorStyle(worded, _key, _unauthorized)
 
 
 def invalid(param: str, message: str) -> ApiError:

@@ -10,12 +10,12 @@ from starlette.responses import Response
 
 from runner.server.audio import routes
 from runner.server.audio.jobs import job_shape, no_such_job
-from runner.server.audio.records import COMPLETED, AudioJob, Outcome
+from runner.server.audio.records import COMPLETED, AudioOutcome, StoredAudioJob
 from runner.server.audio.render import JSON
-from runner.server.audio.store import AudioJobs
+from runner.server.audio.store import AudioJobStore
+from runner.server.endpoint import Call, Endpoint, Handler
 from runner.server.faults.http import Layer, with_layers
-from runner.server.faults.switches import Faults, Setting
-from runner.server.gate import Call, Endpoint, Handler
+from runner.server.faults.switches import FaultSwitches, Setting
 from runner.server.world import World
 
 _MISSING = "404 Not Found"
@@ -23,22 +23,22 @@ _HIDING = {"audio_missing": _MISSING, "audio_status": "", "audio_processing": "p
 _MESSAGE = "The recording could not be processed (a fault)."
 
 
-class FaultyAudioJobs(AudioJobs):
+class FaultyAudioJobStore(AudioJobStore):
     """The store, in which some recordings end as the faults that are on will have it."""
 
-    def __init__(self, world: World, faults: Faults) -> None:
+    def __init__(self, world: World, faults: FaultSwitches) -> None:
         super().__init__(world)
         self._faults = faults
 
-    def end(self, ended: Iterable[tuple[AudioJob, Outcome]]) -> None:
+    def end(self, ended: Iterable[tuple[StoredAudioJob, AudioOutcome]]) -> None:
         super().end((job, apply_faults(self._faults, job, outcome)) for job, outcome in ended)
 
 
-def apply_faults(faults: Faults, job: AudioJob, outcome: Outcome) -> Outcome:
+def apply_faults(faults: FaultSwitches, job: StoredAudioJob, outcome: AudioOutcome) -> AudioOutcome:
     """The outcome of a job, as the faults that are on leave it; the same for the same recording each time."""
     failed = _hit(faults, "audio_failed", job)
     if failed is not None:
-        return Outcome(failed.text("word"), message=failed.text("message"))
+        return AudioOutcome(failed.text("word"), message=failed.text("message"))
     if outcome.status != COMPLETED:
         return outcome
     wrong = _hit(faults, "audio_error_body", job)
@@ -46,14 +46,14 @@ def apply_faults(faults: Faults, job: AudioJob, outcome: Outcome) -> Outcome:
         error: object = _MESSAGE
         if wrong.text("form") == "object":
             error = {"object": "error", "type": "server_error", "message": _MESSAGE}
-        return Outcome(COMPLETED, msgspec.json.encode({"error": error}).decode(), JSON)
+        return AudioOutcome(COMPLETED, msgspec.json.encode({"error": error}).decode(), JSON)
     if _hit(faults, "audio_no_body", job) is not None:
         outcome = outcome._replace(body=None)
     odd = _hit(faults, "audio_content_type", job)
     return outcome if odd is None else outcome._replace(content_type=odd.text("type"))
 
 
-def _hit(faults: Faults, name: str, job: AudioJob) -> Setting | None:
+def _hit(faults: FaultSwitches, name: str, job: StoredAudioJob) -> Setting | None:
     setting = faults.get(name)
     if setting is None:
         return None
@@ -61,12 +61,12 @@ def _hit(faults: Faults, name: str, job: AudioJob) -> Setting | None:
     return setting if is_named or int(job.sha256[:16], 16) < setting.value * 2**64 else None
 
 
-def endpoints(jobs: AudioJobs, faults: Faults) -> list[Endpoint]:
+def endpoints(jobs: AudioJobStore, faults: FaultSwitches) -> list[Endpoint]:
     """The endpoints of the API, able to fail."""
     return with_layers(routes.endpoints(jobs), {f"GET {routes.JOB_PATH}": _hiding(faults)})
 
 
-def _hiding(faults: Faults) -> Layer:
+def _hiding(faults: FaultSwitches) -> Layer:
     """Looks at a job that show another status than its own."""
     looks: Counter[str] = Counter()  # by job; counted only while one of these faults is on
 

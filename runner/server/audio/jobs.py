@@ -11,11 +11,11 @@ from starlette.responses import Response
 from runner.server import multipart
 from runner.server.audio.errors import invalid
 from runner.server.audio.fields import wish_of
-from runner.server.audio.records import AudioJob, Wish
-from runner.server.audio.store import AudioJobs
-from runner.server.engines.ears import ABILITIES
+from runner.server.audio.records import StoredAudioJob, Wish
+from runner.server.audio.store import AudioJobStore
+from runner.server.endpoint import Call
+from runner.server.engines.asr_engines import ABILITIES
 from runner.server.errors import ApiError
-from runner.server.gate import Call
 from runner.server.site import MAIN_OWNER
 
 MAX_FILE_BYTES = 10**9  # "1 GB", Fireworks "Transcribe audio" (2026-11-21)
@@ -31,7 +31,7 @@ def account_of(owner: str) -> str:
 class Submissions:
     """`POST /v1/audio/...`: one recording becomes one job."""
 
-    def __init__(self, jobs: AudioJobs, task: str) -> None:
+    def __init__(self, jobs: AudioJobStore, task: str) -> None:
         self._jobs = jobs
         self._task = task
 
@@ -51,7 +51,7 @@ class Submissions:
                 call.headers.get("content-type", ""), call.stream(), part, max_bytes=MAX_FILE_BYTES, hashing=True
             )
             job = await run_in_threadpool(self._keep, call, part, form, endpoint)
-        except multipart.TooLarge as error:
+        except multipart.UploadTooLarge as error:
             raise ApiError(413, f"Too large: {error}.") from error
         except multipart.BadUpload as error:
             raise ApiError(400, f"Invalid upload: {error}.") from error
@@ -68,12 +68,12 @@ class Submissions:
             }
         )
 
-    def _keep(self, call: Call, part: Path, form: multipart.Form, endpoint: str | None) -> AudioJob:
+    def _keep(self, call: Call, part: Path, form: multipart.UploadForm, endpoint: str | None) -> StoredAudioJob:
         site = call.site
         _check_file(form, part)
         wish = wish_of(self._task, form.pairs)
         _check_able(call, wish)
-        job = AudioJob(
+        job = StoredAudioJob(
             id=site.new_id("b-", 24),
             owner=call.owner,
             account=account_of(call.owner),
@@ -98,7 +98,7 @@ class Submissions:
 class Results:
     """`GET .../batch_job/{batch_id}`: where a job is, and its result."""
 
-    def __init__(self, jobs: AudioJobs) -> None:
+    def __init__(self, jobs: AudioJobStore) -> None:
         self._jobs = jobs
 
     def get(self, call: Call) -> Response:
@@ -111,7 +111,7 @@ class Results:
         return _json(job_shape(job.id, job.status, job.message, job.content_type, body))
 
 
-def _check_file(form: multipart.Form, part: Path) -> None:
+def _check_file(form: multipart.UploadForm, part: Path) -> None:
     if form.file is None:
         raise invalid("file", "Missing `file`: send the recording as a multipart file.")
     if not form.filename:
@@ -125,11 +125,12 @@ def _check_file(form: multipart.Form, part: Path) -> None:
 
 
 def _check_able(call: Call, wish: Wish) -> None:
-    """Raises ApiError 400 where no ear here can do what is asked."""
-    ears = call.site.ears
-    name = ears.name_of(wish.model)
+    """Raises ApiError 400 where no engine here can do what is asked."""
+    asr_engines = call.site.asr_engines
+    name = asr_engines.name_of(wish.model)
     if not name:
-        text = f"The model `{wish.model}` does not run here: ask for {_listed(ears.names())}, or start the server with"
+        known = _listed(asr_engines.names())
+        text = f"The model `{wish.model}` does not run here: ask for {known}, or start the server with"
         raise invalid("model", f"{text} `--engine`, whose model then answers for every other name.")
     able = ABILITIES[name]
     if wish.diarize and not able.diarizes:

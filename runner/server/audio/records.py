@@ -22,7 +22,7 @@ class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
     diarize: bool = False
 
 
-class AudioJob(msgspec.Struct, frozen=True, omit_defaults=True):
+class StoredAudioJob(msgspec.Struct, frozen=True, omit_defaults=True):
     """One job. `status` is empty until it has ended; its body lies beside it in the database."""
 
     id: str
@@ -39,7 +39,7 @@ class AudioJob(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str | None = None
 
 
-class Outcome(NamedTuple):
+class AudioOutcome(NamedTuple):
     """How a job ends: its status, and a body or a message."""
 
     status: str

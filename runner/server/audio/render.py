@@ -8,30 +8,30 @@ from typing import Any
 import msgspec
 
 from runner.server.audio.cues import Segment, segments, tidy
-from runner.server.audio.records import COMPLETED, Outcome, Wish
-from runner.server.engines.hearing import Transcript, Word
+from runner.server.audio.records import COMPLETED, AudioOutcome, Wish
+from runner.server.engines.asr import TimedTranscript, Word
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 _LANGUAGE_OF = {"translate": "en"}
 
 
-def rendered(heard: Transcript, wish: Wish) -> Outcome:
+def rendered(transcript: TimedTranscript, wish: Wish) -> AudioOutcome:
     """The result of a job as its body and content type."""
-    transcript = tidy(heard)
+    transcript = tidy(transcript)
     content_type = JSON if wish.response_format in ("json", "verbose_json") else TEXT
-    return Outcome(COMPLETED, _FORMATS[wish.response_format](transcript, wish), content_type)
+    return AudioOutcome(COMPLETED, _FORMATS[wish.response_format](transcript, wish), content_type)
 
 
-def _text(transcript: Transcript, wish: Wish) -> str:
+def _text(transcript: TimedTranscript, wish: Wish) -> str:
     return " ".join(word.text for word in transcript.words)
 
 
-def _json(transcript: Transcript, wish: Wish) -> str:
+def _json(transcript: TimedTranscript, wish: Wish) -> str:
     return _encoded({"text": _text(transcript, wish)})
 
 
-def _srt(transcript: Transcript, wish: Wish) -> str:
+def _srt(transcript: TimedTranscript, wish: Wish) -> str:
     """SubRip: numbered from 1, a comma before the milliseconds, an empty line after each cue."""
     return "".join(
         f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n{_arrowless(cue.text)}\n\n"
@@ -39,7 +39,7 @@ def _srt(transcript: Transcript, wish: Wish) -> str:
     )
 
 
-def _vtt(transcript: Transcript, wish: Wish) -> str:
+def _vtt(transcript: TimedTranscript, wish: Wish) -> str:
     """WebVTT: its header, a point before the milliseconds, `&`, `<` and `>` escaped."""
     cues = (
         f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_escaped(cue.text)}\n\n"
@@ -48,7 +48,7 @@ def _vtt(transcript: Transcript, wish: Wish) -> str:
     return "WEBVTT\n\n" + "".join(cues)
 
 
-def _verbose(transcript: Transcript, wish: Wish) -> str:
+def _verbose(transcript: TimedTranscript, wish: Wish) -> str:
     language = _LANGUAGE_OF.get(wish.task, transcript.language)
     words = [_word(word, language) for word in transcript.words] if wish.words else None
     parts = [_segment(i, part) for i, part in enumerate(segments(transcript.words))] if wish.segments else None
@@ -64,7 +64,7 @@ def _verbose(transcript: Transcript, wish: Wish) -> str:
     )
 
 
-_FORMATS: Mapping[str, Callable[[Transcript, Wish], str]] = {
+_FORMATS: Mapping[str, Callable[[TimedTranscript, Wish], str]] = {
     "json": _json,
     "text": _text,
     "srt": _srt,

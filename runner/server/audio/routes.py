@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from runner.server.audio.errors import MANNERS
+from runner.server.audio.errors import ERROR_STYLE
 from runner.server.audio.jobs import Results, Submissions
-from runner.server.audio.store import AudioJobs
-from runner.server.gate import Effect, Endpoint, threaded
+from runner.server.audio.store import AudioJobStore
+from runner.server.endpoint import Effect, Endpoint, threaded
 
 JOB_PATH = "/v1/accounts/{account}/batch_job/{batch_id}"
 
 
-def endpoints(jobs: AudioJobs) -> list[Endpoint]:
+def endpoints(jobs: AudioJobStore) -> list[Endpoint]:
     transcribe, translate = Submissions(jobs, "transcribe").submit, Submissions(jobs, "translate").submit
     return [
-        Endpoint("POST", "/v1/audio/transcriptions", transcribe, MANNERS, Effect.CREATE),
-        Endpoint("POST", "/v1/audio/translations", translate, MANNERS, Effect.CREATE),
-        Endpoint("GET", JOB_PATH, threaded(Results(jobs).get), MANNERS),
+        Endpoint("POST", "/v1/audio/transcriptions", transcribe, ERROR_STYLE, Effect.CREATE),
+        Endpoint("POST", "/v1/audio/translations", translate, ERROR_STYLE, Effect.CREATE),
+        Endpoint("GET", JOB_PATH, threaded(Results(jobs).get), ERROR_STYLE),
     ]

@@ -1,7 +1,7 @@
-"""The worker of the audio API: one thread that takes accepted recordings in order and has them heard.
+"""The worker of the audio API: one thread that takes accepted recordings in order and has them transcribed.
 
 A job is taken from the database and ended there; what is between lives in memory only, so a server killed anywhere
-hears again what had not ended.
+transcribes again what had not ended.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from runner.clock import Clock
-from runner.server.audio.records import FAILED, AudioJob, Outcome
+from runner.server.audio.records import FAILED, AudioOutcome, StoredAudioJob
 from runner.server.audio.render import rendered
-from runner.server.audio.store import AudioJobs
-from runner.server.engines.hearing import CannotHear, Ear, Recording
-from runner.server.engines.registry import Ears, Slot
-from runner.server.home import Home
+from runner.server.audio.store import AudioJobStore
+from runner.server.engines.asr import AsrEngine, CannotTranscribe, ReceivedRecording
+from runner.server.engines.registry import AsrEngines, Slot
+from runner.server.home import ServerHome
 from runner.server.log import Log
 
 log = logging.getLogger(__name__)
@@ -28,25 +28,27 @@ SLICE_SECONDS = 0.05
 _IDLE_SECONDS = 1.0
 _GATHER_SECONDS = 0.02  # recordings come one by one, but are best ended many at a time
 
-Ended = tuple[AudioJob, Outcome]
+Ended = tuple[StoredAudioJob, AudioOutcome]
 
 
 class AudioWorker:
     """Owns the thread. Talks to the rest through the store."""
 
-    def __init__(self, home: Home, jobs: AudioJobs, ears: Ears, clock: Clock, asked: Log) -> None:
+    def __init__(
+        self, home: ServerHome, jobs: AudioJobStore, asr_engines: AsrEngines, clock: Clock, asked: Log
+    ) -> None:
         self._home = home
         self._jobs = jobs
-        self._ears = ears
+        self._asr_engines = asr_engines
         self._clock = clock
         self._log = asked
         self._taken: dict[str, int] = {}  # the number of the last job taken, by model
         self._in_flight: Counter[str] = Counter()
-        self._heard: SimpleQueue[Ended] = SimpleQueue()
+        self._transcribed: SimpleQueue[Ended] = SimpleQueue()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="audio", daemon=True)
-        ears.on_change = self.wake
+        asr_engines.on_change = self.wake
 
     def start(self) -> None:
         self._tidy()
@@ -57,12 +59,12 @@ class AudioWorker:
         self._wake.set()
 
     def stop(self) -> None:
-        """Stop after the step at hand. What is being heard is heard again by the next server."""
+        """Stop after the step at hand. What is being transcribed is transcribed again by the next server."""
         self._stop.set()
         self._wake.set()
         if self._thread.ident is not None:
             self._thread.join(timeout=5)
-        self._ears.close()
+        self._asr_engines.close()
 
     def _loop(self) -> None:
         while not self._stop.is_set():
@@ -71,7 +73,7 @@ class AudioWorker:
                 is_busy = self._step()
             except Exception:
                 log.exception("a step of the audio worker failed and will be tried again")
-                self._taken.clear()  # a job that is in flight may be heard twice; it ends the same
+                self._taken.clear()  # a job that is in flight may be transcribed twice; it ends the same
                 self._stop.wait(1.0)
                 continue
             if not is_busy:
@@ -86,7 +88,7 @@ class AudioWorker:
 
     def _advance(self, model: str) -> bool:
         """Take some jobs for one model; whether there were any."""
-        slot = self._ears.slot(model)
+        slot = self._asr_engines.slot(model)
         if slot.is_loading:
             return False
         room = SLICE_JOBS if slot.pool is None else 2 * slot.engine.concurrency - self._in_flight[model]
@@ -95,19 +97,19 @@ class AudioWorker:
             return False
         if slot.error is not None:
             hint = f"; {slot.error.hint}" if slot.error.hint else ""
-            why = Outcome(FAILED, message=slot.error.message + hint)
-            self._ears.forget(model)
+            why = AudioOutcome(FAILED, message=slot.error.message + hint)
+            self._asr_engines.forget(model)
             return self._end([(job, why) for _, job in jobs])
         self._log.rows_asked(len(jobs))
         if slot.pool is None:
-            return self._end(self._heard_here(slot, jobs))
+            return self._end(self._transcribed_here(slot, jobs))
         for number, job in jobs:
             self._taken[model] = number
             self._in_flight[model] += 1
             slot.pool.put(self._task(slot.engine, job))
         return True
 
-    def _heard_here(self, slot: Slot[Ear], jobs: list[tuple[int, AudioJob]]) -> list[Ended]:
+    def _transcribed_here(self, slot: Slot[AsrEngine], jobs: list[tuple[int, StoredAudioJob]]) -> list[Ended]:
         out = []
         until = self._clock.monotonic() + SLICE_SECONDS
         for _, job in jobs:
@@ -116,32 +118,32 @@ class AudioWorker:
                 break
         return out
 
-    def _task(self, ear: Ear, job: AudioJob) -> Callable[[], None]:
+    def _task(self, engine: AsrEngine, job: StoredAudioJob) -> Callable[[], None]:
         def task() -> None:
-            self._heard.put((job, self._outcome(ear, job)))
+            self._transcribed.put((job, self._outcome(engine, job)))
             self.wake()
 
         return task
 
-    def _outcome(self, ear: Ear, job: AudioJob) -> Outcome:
+    def _outcome(self, engine: AsrEngine, job: StoredAudioJob) -> AudioOutcome:
         """What becomes of one job; never raises."""
         wish, path = job.wish, self._home.recording(job.id)
         try:
-            recording = Recording(path, job.sha256, job.size_bytes, wish.task, wish.language, wish.diarize)
-            return rendered(ear.hear(recording), wish)
-        except CannotHear as error:
-            return Outcome(FAILED, message=str(error))
+            recording = ReceivedRecording(path, job.sha256, job.size_bytes, wish.task, wish.language, wish.diarize)
+            return rendered(engine.transcribe(recording), wish)
+        except CannotTranscribe as error:
+            return AudioOutcome(FAILED, message=str(error))
         except FileNotFoundError:
-            return Outcome(FAILED, message="the server lost the recording")
+            return AudioOutcome(FAILED, message="the server lost the recording")
         except Exception as error:
-            log.exception("hearing %s failed", job.id)
-            return Outcome(FAILED, message=f"{type(error).__name__}: {error}"[:256])
+            log.exception("transcribing %s failed", job.id)
+            return AudioOutcome(FAILED, message=f"{type(error).__name__}: {error}"[:256])
 
     def _arrived(self) -> list[Ended]:
         out: list[Ended] = []
         while len(out) < SLICE_JOBS:
             try:
-                job, outcome = self._heard.get_nowait()
+                job, outcome = self._transcribed.get_nowait()
             except Empty:
                 break
             self._in_flight[job.wish.model] -= 1

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 
-class Ask(NamedTuple):
+class EngineRequest(NamedTuple):
     """One request: `endpoint` as in OpenAI's API (`/v1/chat/completions`), `body` its JSON, model inside."""
 
     endpoint: str
@@ -18,7 +18,7 @@ class Ask(NamedTuple):
     custom_id: str = ""  # the client's name for it; an answer does not depend on it
 
 
-class Reply(NamedTuple):
+class EngineReply(NamedTuple):
     """An HTTP status and body; or, when the request never got an answer, `failure` (code, message)."""
 
     status: int
@@ -50,7 +50,7 @@ class Loadable(Protocol):
 class Engine(Loadable, Protocol):
     """A model that reads and writes text."""
 
-    def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: EngineRequest) -> EngineReply:
         """One reply; never raises for what a request says. Called from several threads if `concurrency`."""
         ...
 
@@ -67,15 +67,15 @@ class Refusing:
     def prepare(self) -> None:
         return None
 
-    def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: EngineRequest) -> EngineReply:
         return refusal(self.status, self.code, self.message.replace("{model}", ask.model), param="model")
 
     def close(self) -> None:
         return None
 
 
-def refusal(status: int, code: str | None, message: str, *, param: str | None = None) -> Reply:
+def refusal(status: int, code: str | None, message: str, *, param: str | None = None) -> EngineReply:
     """A reply in the shape of OpenAI's errors."""
     kind = "server_error" if status >= 500 else "invalid_request_error"
     body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
-    return Reply(status, msgspec.json.encode(body))
+    return EngineReply(status, msgspec.json.encode(body))

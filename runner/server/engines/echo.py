@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from runner.server.engines.base import Ask, Reply, refusal
-from runner.server.engines.schema import TooLarge, instance_of
+from runner.server.engines.base import EngineReply, EngineRequest, refusal
+from runner.server.engines.schema import SchemaTooLarge, instance_of
 
 FINGERPRINT = "synthetic-echo"
 MOST_INPUTS = 2_048  # of one request (source: OpenAI, "Create embeddings", `input`, read 2026-11-30)
@@ -99,7 +99,7 @@ class Echo:
     def close(self) -> None:
         return None
 
-    def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: EngineRequest) -> EngineReply:
         try:
             match ask.endpoint:
                 case "/v1/chat/completions":
@@ -112,13 +112,13 @@ class Echo:
                     return _embeddings(ask)
                 case "/v1/moderations":
                     return _moderation(ask)
-        except TooLarge as error:
+        except SchemaTooLarge as error:
             return refusal(400, "schema_too_large", str(error), param="response_format")
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             return refusal(400, None, f"Invalid request body: {error}")
         return refusal(400, "unsupported_endpoint", f"The model `echo` does not answer `{ask.endpoint}`.")
 
-    def _chat(self, ask: Ask) -> Reply:
+    def _chat(self, ask: EngineRequest) -> EngineReply:
         asked = _chat.decode(ask.body)
         if not asked.messages:
             return refusal(400, "empty_array", "Invalid 'messages': empty array.", param="messages")
@@ -136,9 +136,9 @@ class Echo:
         body = _CHAT_COMPLETION % (
             _name(ask).encode(), ask.created, _encode(ask.model), choices, inputs, outputs, inputs + outputs
         )  # fmt: skip
-        return Reply(200, body, *tokens)
+        return EngineReply(200, body, *tokens)
 
-    def _respond(self, ask: Ask) -> Reply:
+    def _respond(self, ask: EngineRequest) -> EngineReply:
         asked = _respond.decode(ask.body)
         said = [asked.input] if isinstance(asked.input, str) else [_text_of(m.content) for m in asked.input]
         wanted = asked.text.format if asked.text else None
@@ -170,7 +170,7 @@ class Echo:
             "tools": [],
             "system_fingerprint": FINGERPRINT,
         }
-        return Reply(200, _encode(body), *tokens)
+        return EngineReply(200, _encode(body), *tokens)
 
     def _instance(self, raw: msgspec.Raw) -> str | None:
         return None if bytes(raw) == b"null" else self._filled(_format.decode(raw))
@@ -191,7 +191,7 @@ class Echo:
         return self._instances[key]
 
 
-def _completion(ask: Ask) -> Reply:
+def _completion(ask: EngineRequest) -> EngineReply:
     asked = _complete.decode(ask.body)
     prompts = asked.prompt if isinstance(asked.prompt, list) else [asked.prompt]
     cut = [_cut(f"echo: {_text_of(prompt)}", asked.max_tokens) for prompt in prompts]
@@ -208,10 +208,10 @@ def _completion(ask: Ask) -> Reply:
         "usage": _usage("prompt_tokens", "completion_tokens", *tokens),
         "system_fingerprint": FINGERPRINT,
     }
-    return Reply(200, _encode(body), *tokens)
+    return EngineReply(200, _encode(body), *tokens)
 
 
-def _embeddings(ask: Ask) -> Reply:
+def _embeddings(ask: EngineRequest) -> EngineReply:
     asked = _embed.decode(ask.body)
     texts: list[Any] = asked.input if isinstance(asked.input, list) else [asked.input]
     if texts and all(isinstance(word, int) for word in texts):
@@ -236,10 +236,10 @@ def _embeddings(ask: Ask) -> Reply:
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         "system_fingerprint": FINGERPRINT,
     }
-    return Reply(200, _encode(body), tokens, 0)
+    return EngineReply(200, _encode(body), tokens, 0)
 
 
-def _moderation(ask: Ask) -> Reply:
+def _moderation(ask: EngineRequest) -> EngineReply:
     asked = _moderate.decode(ask.body).input
     count = len(asked) if isinstance(asked, list) else 1
     if count > MOST_INPUTS:
@@ -251,7 +251,7 @@ def _moderation(ask: Ask) -> Reply:
         "results": [result] * count,
         "system_fingerprint": FINGERPRINT,
     }
-    return Reply(200, _encode(body))
+    return EngineReply(200, _encode(body))
 
 
 def _vector(text: str, size: int) -> list[float]:
@@ -289,5 +289,5 @@ def _usage(asked: str, answered: str, inputs: int, outputs: int) -> dict[str, in
     return {asked: inputs, answered: outputs, "total_tokens": inputs + outputs}
 
 
-def _name(ask: Ask) -> str:
+def _name(ask: EngineRequest) -> str:
     return hashlib.blake2b(ask.body, digest_size=12).hexdigest()

@@ -6,7 +6,7 @@ The same bytes always give the same words. The recording itself is not read beyo
 from __future__ import annotations
 
 from runner.server.engines import durations
-from runner.server.engines.hearing import Abilities, Recording, Transcript, Word
+from runner.server.engines.asr import Abilities, ReceivedRecording, TimedTranscript, Word
 
 ABILITIES = Abilities(diarizes=True, translates=True)
 # fmt: off
@@ -24,8 +24,8 @@ _WORDS_PER_SECOND = 2
 _WORDS_PER_BREATH = 9  # a pause follows
 
 
-class EchoEar:
-    """The ear behind the model `echo`."""
+class EchoAsr:
+    """The engine behind the model `echo`."""
 
     concurrency = 0
 
@@ -35,7 +35,7 @@ class EchoEar:
     def close(self) -> None:
         return None
 
-    def hear(self, recording: Recording) -> Transcript:
+    def transcribe(self, recording: ReceivedRecording) -> TimedTranscript:
         duration = durations.of(recording.path, recording.size_bytes)
         words = f"synthetic {_VERBS[recording.task]} of {recording.size_bytes} bytes {recording.sha256[:16]}".split()
         wanted = min(int(duration * _WORDS_PER_SECOND / 1000), _MAX_WORDS)
@@ -43,7 +43,7 @@ class EchoEar:
         words += [_WORDS[digest[index % 32] % len(_WORDS)] for index in range(wanted - len(words))]
         language = "en" if recording.task == "translate" else recording.language or "en"
         speaker = "SPEAKER_00" if recording.diarize else ""
-        return Transcript(duration, list(_timed(words, duration, speaker)), language)
+        return TimedTranscript(duration, list(_timed(words, duration, speaker)), language)
 
 
 _VERBS = {"transcribe": "transcript", "translate": "translation"}

@@ -1,6 +1,6 @@
-"""A process that hears for `pocketsphinx`: paths in, transcripts out, a line each. Run as a module by its engine.
+"""The process that decodes for `pocketsphinx`: paths in, transcripts out, a line each. Run as a module by its engine.
 
-Recordings are decoded to 16 kHz mono and heard in windows of up to 30 s, cut where they are most quiet, so that
+Recordings are decoded to 16 kHz mono, in windows of up to 30 s, cut where they are most quiet, so that
 memory stays flat however long a recording is.
 """
 
@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from runner.server.engines.hearing import Transcript, Word
-from runner.server.engines.pocketsphinx import Heard
+from runner.server.engines.asr import TimedTranscript, Word
+from runner.server.engines.pocketsphinx import DecoderReply
 
 RATE = 16_000
 WINDOW_SECONDS = 30
@@ -26,14 +26,14 @@ _STILL = 32  # of 32,768: below this nothing was recorded
 _FRAMES_PER_SECOND = 100
 
 
-class Window(NamedTuple):
+class SoundWindow(NamedTuple):
     """A piece of a recording: how many samples came before it, and its own, signed 16 bits each."""
 
     start: int
     samples: array[int]
 
 
-def windows(chunks: Iterable[array[int]]) -> Iterator[Window]:
+def windows(chunks: Iterable[array[int]]) -> Iterator[SoundWindow]:
     """The samples again, in pieces of at most 30 s, cut at quiet moments."""
     held: array[int] = array("h")
     start = 0
@@ -41,11 +41,11 @@ def windows(chunks: Iterable[array[int]]) -> Iterator[Window]:
         held.extend(chunk)
         while len(held) > WINDOW_SECONDS * RATE:
             cut = _quietest(held)
-            yield Window(start, held[:cut])
+            yield SoundWindow(start, held[:cut])
             start += cut
             held = held[cut:]
     if held:
-        yield Window(start, held)
+        yield SoundWindow(start, held)
 
 
 def _quietest(held: array[int]) -> int:
@@ -57,7 +57,7 @@ def _quietest(held: array[int]) -> int:
 
 
 class Listener:
-    """The decoder. Each window is heard for itself, so that what came before a recording never changes its words."""
+    """The decoder. Each window is decoded for itself, so that what came before a recording never changes its words."""
 
     def __init__(self) -> None:
         import miniaudio
@@ -67,7 +67,7 @@ class Listener:
         self._sound: Any = miniaudio
         self._decoder: Any = pocketsphinx.Decoder(lm=model, cmn="batch", loglevel="FATAL")
 
-    def hear(self, path: str) -> Transcript:
+    def transcribe(self, path: str) -> TimedTranscript:
         """Raises miniaudio's errors for what is no recording."""
         total = 0
         words: list[Word] = []
@@ -76,9 +76,9 @@ class Listener:
             total += len(window.samples)
             if max(window.samples) - min(window.samples) > _STILL:
                 words += self._words(window)
-        return Transcript(total * 1000 // RATE, words)
+        return TimedTranscript(total * 1000 // RATE, words)
 
-    def _words(self, window: Window) -> Iterator[Word]:
+    def _words(self, window: SoundWindow) -> Iterator[Word]:
         decoder = self._decoder
         decoder.reinit_feat()  # its front end remembers the sound before, even with `cmn="batch"` (5.1.1)
         decoder.start_utt()
@@ -100,25 +100,25 @@ def serve(paths: Iterable[bytes], out: BinaryIO) -> None:
     try:
         listener = Listener()
     except Exception as error:  # noqa: BLE001  # the parent tells it
-        _say(out, Heard(error=_worded(error)))
+        _say(out, DecoderReply(error=_worded(error)))
         return
-    _say(out, Heard())
+    _say(out, DecoderReply())
     for line in paths:
         path = msgspec.json.decode(line, type=str)
         try:
-            heard = Heard(listener.hear(path))
+            reply = DecoderReply(listener.transcribe(path))
         except Exception as error:  # noqa: BLE001  # one recording's trouble is that recording's answer
             there = "the recording cannot be decoded" if Path(path).exists() else "the recording is gone"
-            heard = Heard(error=f"{there}: {_worded(error)}; wav, flac, mp3 and ogg vorbis can be")
-        _say(out, heard)
+            reply = DecoderReply(error=f"{there}: {_worded(error)}; wav, flac, mp3 and ogg vorbis can be")
+        _say(out, reply)
 
 
 def _worded(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:256]
 
 
-def _say(out: BinaryIO, heard: Heard) -> None:
-    out.write(msgspec.json.encode(heard) + b"\n")
+def _say(out: BinaryIO, reply: DecoderReply) -> None:
+    out.write(msgspec.json.encode(reply) + b"\n")
     out.flush()
 
 

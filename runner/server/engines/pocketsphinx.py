@@ -1,6 +1,6 @@
-"""Real speech to text: pocketsphinx with the English model in its wheel (extra `asr`), each ear a process of its own.
+"""Real speech to text: pocketsphinx with the English model in its wheel (extra `asr`), each decoder in its own process.
 
-The decoder holds the interpreter's lock for as long as it hears (5.1.1), and reads bytes that strangers sent: in a
+The decoder holds the interpreter's lock for as long as it decodes (5.1.1), and reads bytes that strangers sent: in a
 child it neither stops the server from answering nor takes it down.
 """
 
@@ -17,17 +17,17 @@ from queue import SimpleQueue
 import msgspec
 
 from runner.errors import EngineError
-from runner.server.engines.hearing import Abilities, CannotHear, Recording, Transcript
+from runner.server.engines.asr import Abilities, CannotTranscribe, ReceivedRecording, TimedTranscript
 
 MODEL = "pocketsphinx"
 ABILITIES = Abilities(languages=frozenset({"en"}))
-_MAX_EARS = 4  # each takes some 120 MB
+_MAX_CHILDREN = 4  # each takes some 120 MB
 
 
-class Heard(msgspec.Struct, frozen=True):
+class DecoderReply(msgspec.Struct, frozen=True):
     """One line of a child's output: a transcript, or why there is none."""
 
-    transcript: Transcript | None = None
+    transcript: TimedTranscript | None = None
     error: str = ""
 
 
@@ -35,7 +35,7 @@ class Pocketsphinx:
     """The engine behind the model `pocketsphinx`."""
 
     def __init__(self) -> None:
-        self.concurrency = min(os.cpu_count() or 1, _MAX_EARS)
+        self.concurrency = min(os.cpu_count() or 1, _MAX_CHILDREN)
         self._idle: SimpleQueue[_Child | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._children: set[_Child] = set()
@@ -47,7 +47,7 @@ class Pocketsphinx:
             raise EngineError(f"the model `{MODEL}` needs the extra `asr`", hint="`pip install 'runner-batch[asr]'`")
         try:
             self._idle.put(self._start())
-        except CannotHear as error:
+        except CannotTranscribe as error:
             raise EngineError(f"the model `{MODEL}` cannot be loaded: {error}") from error
         for _ in range(self.concurrency - 1):
             self._idle.put(None)
@@ -59,23 +59,23 @@ class Pocketsphinx:
         for child in children:
             child.end()
 
-    def hear(self, recording: Recording) -> Transcript:
+    def transcribe(self, recording: ReceivedRecording) -> TimedTranscript:
         try:
-            heard = self._heard(recording)
+            reply = self._transcribed(recording)
         except _Died:  # killed from outside, perhaps: once more, in a new one
             try:
-                heard = self._heard(recording)
+                reply = self._transcribed(recording)
             except _Died as died:
-                raise CannotHear("the decoder died while it heard this recording") from died
-        if heard.transcript is None:
-            raise CannotHear(heard.error)
-        return heard.transcript
+                raise CannotTranscribe("the decoder died while it heard this recording") from died
+        if reply.transcript is None:
+            raise CannotTranscribe(reply.error)
+        return reply.transcript
 
-    def _heard(self, recording: Recording) -> Heard:
+    def _transcribed(self, recording: ReceivedRecording) -> DecoderReply:
         child: _Child | None = self._idle.get()
         try:
             child = child or self._start()
-            return child.hear(recording)
+            return child.transcribe(recording)
         except _Died:
             if child is not None:
                 self._forget(child)
@@ -87,17 +87,17 @@ class Pocketsphinx:
     def _start(self) -> _Child:
         with self._lock:
             if self._is_closed:
-                raise CannotHear("the server is stopping")
+                raise CannotTranscribe("the server is stopping")
             child = _Child()
             self._children.add(child)
         try:
             ready = child.reply()
         except _Died as died:
             self._forget(child)
-            raise CannotHear("the decoder did not start") from died
+            raise CannotTranscribe("the decoder did not start") from died
         if ready.error:
             self._forget(child)
-            raise CannotHear(ready.error)
+            raise CannotTranscribe(ready.error)
         return child
 
     def _forget(self, child: _Child) -> None:
@@ -116,7 +116,7 @@ class _Died(Exception):
 
 
 class _Child:
-    """One process that hears: a path a line goes in, a `Heard` a line comes out. It ends when its input is closed."""
+    """One process: a path a line goes in, a `DecoderReply` a line comes out. It ends when its input is closed."""
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "runner.server.engines.listener"]
@@ -124,7 +124,7 @@ class _Child:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         )
 
-    def hear(self, recording: Recording) -> Heard:
+    def transcribe(self, recording: ReceivedRecording) -> DecoderReply:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(msgspec.json.encode(str(recording.path)) + b"\n")
@@ -133,10 +133,10 @@ class _Child:
             raise _Died from error
         return self.reply()
 
-    def reply(self) -> Heard:
+    def reply(self) -> DecoderReply:
         assert self._process.stdout is not None
         try:
-            return msgspec.json.decode(self._process.stdout.readline(), type=Heard)
+            return msgspec.json.decode(self._process.stdout.readline(), type=DecoderReply)
         except (OSError, ValueError) as error:
             raise _Died from error
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from runner.errors import EngineError
+from runner.server.engines.asr import AsrEngine
 from runner.server.engines.base import Engine, Loadable
-from runner.server.engines.hearing import Ear
 from runner.server.pool import Pool
 
 log = logging.getLogger(__name__)
@@ -88,4 +88,4 @@ class Registry(Generic[E]):
 
 
 Engines = Registry[Engine]
-Ears = Registry[Ear]
+AsrEngines = Registry[AsrEngine]

@@ -24,15 +24,15 @@ _FORMATS = {
 }
 
 
-class TooLarge(Exception):
+class SchemaTooLarge(Exception):
     """What satisfies a schema is larger than an answer may be, or takes too long to find."""
 
 
 def instance_of(schema: Any) -> Any:
     """The first choice everywhere: first enum value, every property, the fewest items, the smallest numbers.
 
-    Patterns and `not` are not read. A schema that nothing can satisfy yields something all the same. Raises TooLarge:
-    a schema is a stranger's, and a short one may ask for gigabytes.
+    Patterns and `not` are not read. A schema that nothing can satisfy yields something all the same. Raises
+    SchemaTooLarge: a schema is a stranger's, and a short one may ask for gigabytes.
     """
     return _Building(schema).value(schema, 0)
 
@@ -66,7 +66,7 @@ class _Building:
         self._steps -= 1
         self._characters -= characters
         if self._steps < 0 or self._characters < 0:
-            raise TooLarge(
+            raise SchemaTooLarge(
                 f"The schema asks for more than {MOST_CHARACTERS:,} characters, or takes over {MOST_STEPS:,} steps."
             )
 

@@ -15,7 +15,7 @@ import msgspec
 
 from runner.errors import EngineError
 from runner.server import weights
-from runner.server.engines.base import Ask, Reply, refusal
+from runner.server.engines.base import EngineReply, EngineRequest, refusal
 
 MODEL = "smollm2-135m"
 SLOTS = 4  # four at a time give 1.6 to 2.7 times the tokens per second of one
@@ -57,7 +57,7 @@ class SmolLM2:
     def close(self) -> None:
         self._server = None
 
-    def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: EngineRequest) -> EngineReply:
         handle = self._handler(ask.endpoint)
         if handle is None:
             text = f"The model `{MODEL}` answers `/v1/chat/completions` and `/v1/completions` only."
@@ -81,7 +81,7 @@ class SmolLM2:
         return None
 
 
-def _reply(found: dict[str, Any]) -> Reply:
+def _reply(found: dict[str, Any]) -> EngineReply:
     error = found.get("error")
     if error:
         status = int(error.get("code", 500))
@@ -89,4 +89,6 @@ def _reply(found: dict[str, Any]) -> Reply:
         return refusal(status, kind, str(error.get("message", "the model failed"))[:256])
     usage = found.get("usage", {})
     found.pop("timings", None)  # llama.cpp's own, and never the same twice
-    return Reply(200, msgspec.json.encode(found), usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
+    return EngineReply(
+        200, msgspec.json.encode(found), usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
+    )

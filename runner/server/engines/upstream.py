@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from runner.errors import EngineError
-from runner.server.engines.base import Ask, Reply, refusal
+from runner.server.engines.base import EngineReply, EngineRequest, refusal
 
 _ATTEMPTS = 5
 _MAX_WAIT_SECONDS = 60.0
@@ -66,7 +66,7 @@ class Upstream:
         with contextlib.suppress(RuntimeError):  # a row in flight still uses it; the process is ending
             self._client.close()
 
-    def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: EngineRequest) -> EngineReply:
         """The other server's answer; 429, 5xx and lost connections are tried again, up to five times in all."""
         reply, status, asked = self._once(ask)
         for attempt in range(1, _ATTEMPTS):
@@ -76,7 +76,7 @@ class Upstream:
             reply, status, asked = self._once(ask)
         return reply
 
-    def _once(self, ask: Ask) -> tuple[Reply, int, float | None]:
+    def _once(self, ask: EngineRequest) -> tuple[EngineReply, int, float | None]:
         """One request: the reply, the status on the wire (0: none), and the seconds we are asked to wait."""
         try:
             with self._client.stream(
@@ -92,13 +92,13 @@ class Upstream:
                         return refusal(400, "answer_too_large", "The upstream's answer is too large."), 400, None
                 return _reply(response.status_code, bytes(body)), response.status_code, _retry_after(response)
         except httpx.TimeoutException:
-            return Reply(0, b"", failure=("request_timeout", "The upstream did not answer in time.")), 0, None
+            return EngineReply(0, b"", failure=("request_timeout", "The upstream did not answer in time.")), 0, None
         except httpx.HTTPError as error:
             text = f"The upstream cannot be reached: {type(error).__name__}"
-            return Reply(0, b"", failure=("upstream_unreachable", text)), 0, None
+            return EngineReply(0, b"", failure=("upstream_unreachable", text)), 0, None
 
 
-def _reply(status: int, body: bytes) -> Reply:
+def _reply(status: int, body: bytes) -> EngineReply:
     try:
         usage = _answer.decode(body).usage or _Usage()
     except (msgspec.MsgspecError, RecursionError):
@@ -111,7 +111,7 @@ def _reply(status: int, body: bytes) -> Reply:
     if b"\n" in body:  # pretty-printed: a raw newline would end the result line
         body = msgspec.json.format(body, indent=-1)
     inputs, outputs = usage.prompt_tokens or usage.input_tokens, usage.completion_tokens or usage.output_tokens
-    return Reply(status, body, inputs, outputs)
+    return EngineReply(status, body, inputs, outputs)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from runner.server.dialect import Dialect, Verdict
-from runner.server.faults.switches import Faults
-from runner.server.records import Batch, Problem
+from runner.server.dialect import Dialect, InputVerdict
+from runner.server.faults.switches import FaultSwitches
+from runner.server.records import BatchProblem, StoredBatch
 from runner.server.world import World
 
 
 class FaultyDialect:
     """Another `Dialect`, whose checks of input files can fail."""
 
-    def __init__(self, inner: Dialect, world: World, faults: Faults) -> None:
+    def __init__(self, inner: Dialect, world: World, faults: FaultSwitches) -> None:
         self._inner = inner
         self._world = world
         self._faults = faults
         self.name = inner.name
         self.is_queued = inner.is_queued
         self.keeps_empty_files = inner.keeps_empty_files
-        self.ask_of = inner.ask_of
+        self.request_of = inner.request_of
         self.result_line = inner.result_line
         self.unfinished_lines = inner.unfinished_lines
         self.result_file = inner.result_file
         self.record = inner.record
 
-    def check(self, batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
+    def check(self, batch: StoredBatch, source: Path, stopped: Callable[[], bool]) -> InputVerdict:
         if "file_invisible" in batch.marks:
             source = source.with_name("invisible")
         verdict = self._inner.check(batch, source, stopped)
@@ -46,4 +46,4 @@ class FaultyDialect:
             f" {int(limit.value):,} enqueued tokens. Please try again once some in_progress batches"
             " have been completed."
         )
-        return Verdict([Problem("token_limit_exceeded", text)])
+        return InputVerdict([BatchProblem("token_limit_exceeded", text)])

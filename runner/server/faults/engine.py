@@ -6,9 +6,9 @@ import hashlib
 import re
 
 from runner.clock import Clock
-from runner.server.engines.base import Ask, Engine, Reply, refusal
-from runner.server.engines.hearing import Ear, Recording, Transcript
-from runner.server.faults.switches import Faults, Setting
+from runner.server.engines.asr import AsrEngine, ReceivedRecording, TimedTranscript
+from runner.server.engines.base import Engine, EngineReply, EngineRequest, refusal
+from runner.server.faults.switches import FaultSwitches, Setting
 
 _TEXT = re.compile(rb'"(content|text)":"(?![{\[\\"])')
 _ODD = "\u2028\u2029\u0085\\f".encode()
@@ -17,7 +17,7 @@ _ODD = "\u2028\u2029\u0085\\f".encode()
 class FaultyEngine:
     """Another engine, with `row_delay`, `row_error` and `unicode`."""
 
-    def __init__(self, inner: Engine, faults: Faults, clock: Clock) -> None:
+    def __init__(self, inner: Engine, faults: FaultSwitches, clock: Clock) -> None:
         self._inner = inner
         self._faults = faults
         self._clock = clock
@@ -32,16 +32,16 @@ class FaultyEngine:
     def close(self) -> None:
         self._inner.close()
 
-    def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: EngineRequest) -> EngineReply:
         _delay(self._faults, self._clock)
         error = _error_of(self._faults, ask.custom_id)
         return with_odd_characters(self._faults, self._inner.answer(ask)) if error is None else error
 
 
-class FaultyEar:
-    """Another ear, with `row_delay`."""
+class FaultyAsr:
+    """Another engine for speech, with `row_delay`."""
 
-    def __init__(self, inner: Ear, faults: Faults, clock: Clock) -> None:
+    def __init__(self, inner: AsrEngine, faults: FaultSwitches, clock: Clock) -> None:
         self._inner = inner
         self._faults = faults
         self._clock = clock
@@ -56,25 +56,25 @@ class FaultyEar:
     def close(self) -> None:
         self._inner.close()
 
-    def hear(self, recording: Recording) -> Transcript:
+    def transcribe(self, recording: ReceivedRecording) -> TimedTranscript:
         _delay(self._faults, self._clock)
-        return self._inner.hear(recording)
+        return self._inner.transcribe(recording)
 
 
-def _delay(faults: Faults, clock: Clock) -> None:
+def _delay(faults: FaultSwitches, clock: Clock) -> None:
     delay = faults.get("row_delay")
     if delay is not None:
         clock.sleep(delay.value)
 
 
-def _error_of(faults: Faults, custom_id: str) -> Reply | None:
+def _error_of(faults: FaultSwitches, custom_id: str) -> EngineReply | None:
     """The made-up error of a row, the same each time it is asked; None where the row is spared."""
     setting = faults.get("row_error")
     if setting is None or not _is_hit(setting, custom_id):
         return None
     status = int(setting.number("status"))
     if status == 0:
-        return Reply(0, b"", failure=("request_timeout", "The request timed out (a fault was switched on)."))
+        return EngineReply(0, b"", failure=("request_timeout", "The request timed out (a fault was switched on)."))
     return refusal(status, "injected_fault", "This row fails because the fault `row_error` is switched on.")
 
 
@@ -88,7 +88,7 @@ def _is_hit(setting: Setting, custom_id: str) -> bool:
     return score < setting.value * 2**64
 
 
-def with_odd_characters(faults: Faults, reply: Reply) -> Reply:
+def with_odd_characters(faults: FaultSwitches, reply: EngineReply) -> EngineReply:
     """The reply, with characters in its text that careless line splitters trip over."""
     if faults.get("unicode") is None:
         return reply

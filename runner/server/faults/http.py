@@ -17,9 +17,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runner.server.bodies import drain
+from runner.server.endpoint import Call, Effect, Endpoint, Handler
 from runner.server.errors import ApiError
-from runner.server.faults.switches import Faults, Setting
-from runner.server.gate import Call, Effect, Endpoint, Handler
+from runner.server.faults.switches import FaultSwitches, Setting
 
 Layer = Callable[[Handler], Handler]
 _LOSING = {Effect.CREATE: "lose_create_reply", Effect.UPLOAD: "lose_upload_reply"}
@@ -43,7 +43,7 @@ def severable(app: ASGIApp) -> ASGIApp:
 class ConnectionFaults:
     """What befalls a connection before anybody asks who calls: `slow`, `drop`; and `truncate_download`, after."""
 
-    def __init__(self, app: ASGIApp, endpoint: Endpoint, faults: Faults) -> None:
+    def __init__(self, app: ASGIApp, endpoint: Endpoint, faults: FaultSwitches) -> None:
         self._app = app
         self._route = endpoint.name
         self._downloads = endpoint.effect is Effect.DOWNLOAD
@@ -74,7 +74,7 @@ class ConnectionFaults:
         return cutting
 
 
-def with_reply_faults(endpoint: Endpoint, faults: Faults) -> Endpoint:
+def with_reply_faults(endpoint: Endpoint, faults: FaultSwitches) -> Endpoint:
     """What befalls a call of somebody we know: refused before its work, or failed or lost after it."""
     losing = _LOSING.get(endpoint.effect, "")
 
@@ -91,7 +91,7 @@ def with_reply_faults(endpoint: Endpoint, faults: Faults) -> Endpoint:
         if late is None:
             return response
         text = "The server had an error after doing the work (a fault)."
-        return endpoint.manners.wording(ApiError(int(late.number("status")), text))
+        return endpoint.error_style.wording(ApiError(int(late.number("status")), text))
 
     return endpoint._replace(handler=faulty)
 
@@ -105,7 +105,7 @@ def _bare(handler: Handler) -> Handler:
     return handler
 
 
-def with_edits(faults: Faults, names: tuple[str, ...], edit: Callable[[Call, dict[str, Any]], None]) -> Layer:
+def with_edits(faults: FaultSwitches, names: tuple[str, ...], edit: Callable[[Call, dict[str, Any]], None]) -> Layer:
     """A layer that changes what good answers show while one of the faults `names` is on; `edit` works in place."""
 
     def layer(handler: Handler) -> Handler:
@@ -126,14 +126,14 @@ def _refused(endpoint: Endpoint, limited: Setting | None, failing: Setting | Non
     if limited is not None:
         wait = limited.number("retry_after")
         error = ApiError(429, "Rate limit reached (a fault).", code=limited.text("code"))
-        response = endpoint.manners.wording(error)
+        response = endpoint.error_style.wording(error)
         response.headers["retry-after"] = str(math.ceil(wait))
         response.headers["retry-after-ms"] = str(int(wait * 1000))
         return response
     if failing is None:
         return None
     text = "The server had an error and did nothing (a fault)."
-    return endpoint.manners.wording(ApiError(int(failing.number("status")), text))
+    return endpoint.error_style.wording(ApiError(int(failing.number("status")), text))
 
 
 class _Lost(Response):

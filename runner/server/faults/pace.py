@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from runner.server.faults.switches import Faults
+from runner.server.faults.switches import FaultSwitches
 from runner.server.pace import Pace
-from runner.server.records import Batch, State
+from runner.server.records import BatchState, StoredBatch
 
 _STUCK = {
-    State.VALIDATING: "stuck_validating",
-    State.QUEUED: "stuck_pending",
-    State.STARTING: "stuck_creating",
-    State.CANCELLING: "stuck_cancelling",
-    State.DELETING: "stuck_deleting",
+    BatchState.VALIDATING: "stuck_validating",
+    BatchState.QUEUED: "stuck_pending",
+    BatchState.STARTING: "stuck_creating",
+    BatchState.CANCELLING: "stuck_cancelling",
+    BatchState.DELETING: "stuck_deleting",
 }
 
 
 class FaultyPace(Pace):
     """The pace of a server whose batches get stuck."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: FaultSwitches) -> None:
         self._faults = faults
 
-    def may_step(self, batch: Batch) -> bool:
+    def may_step(self, batch: StoredBatch) -> bool:
         stuck = _STUCK.get(batch.state)
         return stuck is None or self._faults.get(stuck) is None
 
-    def has_expired(self, batch: Batch, now: float) -> bool:
+    def has_expired(self, batch: StoredBatch, now: float) -> bool:
         at = batch.marks.get("expire_at")
         return super().has_expired(batch, now) or (at is not None and batch.done >= _share(at, batch.total))
 
-    def rows_allowed(self, batch: Batch) -> int:
+    def rows_allowed(self, batch: StoredBatch) -> int:
         at, hold = batch.marks.get("expire_at"), self._faults.get("hold")
         allowed = super().rows_allowed(batch) if at is None else _share(at, batch.total)
         if self._faults.get("waiting_on_capacity"):

@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from runner.errors import UsageError
 from runner.server.bodies import read_object
-from runner.server.errors import ApiError, Manners
-from runner.server.faults.switches import FAULTS, Faults
-from runner.server.gate import Call, Endpoint
+from runner.server.endpoint import Call, Endpoint
+from runner.server.errors import ApiError, ErrorStyle
+from runner.server.faults.switches import FAULTS, FaultSwitches
 
 
-def endpoints(faults: Faults, manners: Manners, on_change: Callable[[], None]) -> list[Endpoint]:
+def endpoints(faults: FaultSwitches, error_style: ErrorStyle, on_change: Callable[[], None]) -> list[Endpoint]:
     async def show(call: Call) -> Response:
         known = {name: {"unit": fault.unit, "help": fault.help} for name, fault in FAULTS.items()}
         return _json({"faults": faults.shown(), "known": known})
@@ -29,8 +29,8 @@ def endpoints(faults: Faults, manners: Manners, on_change: Callable[[], None]) -
         return _json({"faults": faults.shown()})
 
     return [
-        Endpoint("GET", "/_faults", show, manners, for_main=True),
-        Endpoint("PUT", "/_faults", change, manners, for_main=True),
+        Endpoint("GET", "/_faults", show, error_style, for_main=True),
+        Endpoint("PUT", "/_faults", change, error_style, for_main=True),
     ]
 
 

@@ -1,9 +1,8 @@
 """The switches of the fault lab: which faults there are, and which are on.
 
-One object is asked by all layers, from any thread. Set them with
-`--fault NAME[=VALUE]` or `PUT /_faults`. A value is a number, and options follow after commas:
-`rate_limit=3,retry_after=0.2,route=POST /v1/batches`. In JSON: `{"rate_limit": {"value": 3, "retry_after": 0.2}}`;
-`null`, `false` and `0` switch off.
+One object is asked by all layers, from any thread. Set them with `--fault NAME[=VALUE]` or `PUT /_faults`. A value is a
+number, and options follow after commas: `rate_limit=3,retry_after=0.2,route=POST /v1/batches`. In JSON:
+`{"rate_limit": {"value": 3, "retry_after": 0.2}}`; `null`, `false` and `0` switch off.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _ALWAYS_THESE = "always the same ones, and those whose file name contains one of
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Switch:
     """One switch: what its number means, and the options it takes with their defaults."""
 
     name: str
@@ -36,65 +35,69 @@ class Fault:
 FAULTS = {
     fault.name: fault
     for fault in (
-        Fault("lose_create_reply", "N", "the next N creates are kept, but the connection drops with no reply", _ROUTE),
-        Fault("lose_upload_reply", "N", "the next N uploads are kept, but the connection drops with no reply", _ROUTE),
-        Fault("fail_before", "N", "the next N requests answer 500 and do nothing", {**_ROUTE, "status": 500}),
-        Fault("fail_after", "N", "the next N requests do their work, then answer 500", {**_ROUTE, "status": 500}),
-        Fault(
+        Switch("lose_create_reply", "N", "the next N creates are kept, but the connection drops with no reply", _ROUTE),
+        Switch("lose_upload_reply", "N", "the next N uploads are kept, but the connection drops with no reply", _ROUTE),
+        Switch("fail_before", "N", "the next N requests answer 500 and do nothing", {**_ROUTE, "status": 500}),
+        Switch("fail_after", "N", "the next N requests do their work, then answer 500", {**_ROUTE, "status": 500}),
+        Switch(
             "rate_limit",
             "N",
             "the next N requests answer 429; `retry_after` in seconds (also sent as retry-after-ms)",
             {**_ROUTE, "retry_after": 1.0, "code": "rate_limit_exceeded"},
         ),
-        Fault("drop", "N", "the next N requests are read, lose their connection and do nothing", _ROUTE),
-        Fault(
+        Switch("drop", "N", "the next N requests are read, lose their connection and do nothing", _ROUTE),
+        Switch(
             "truncate_download",
             "N",
             "the next N downloads stop at the fraction `at` of their Content-Length",
             {**_ROUTE, "at": 0.5},
         ),
-        Fault("slow", "seconds", "every answer waits this long", _ROUTE),
-        Fault("late_output_id", "N", "a completed batch shows no result files in its first N looks"),
-        Fault("empty_string_ids", "switch", "a file id that is not there is an empty string, not null"),
-        Fault("no_has_more", "switch", "lists leave `has_more` out"),
-        Fault("unknown_status", "N", "the next N looks at a batch show the status `word`", {"word": "rebalancing"}),
-        Fault("list_lag", "seconds", "a new batch is in the list only after this long"),
-        Fault("strict_file", "switch", "a create with an unknown input file answers 404 at once"),
-        Fault("file_invisible", "N", "the next N batches fail validation: their file cannot be found"),
-        Fault("enqueued_tokens", "tokens", "batches fail validation while more input tokens than this are enqueued"),
-        Fault("stuck_validating", "switch", "batches stay in validation"),
-        Fault("stuck_cancelling", "switch", "cancelled batches stay in cancelling"),
-        Fault(
+        Switch("slow", "seconds", "every answer waits this long", _ROUTE),
+        Switch("late_output_id", "N", "a completed batch shows no result files in its first N looks"),
+        Switch("empty_string_ids", "switch", "a file id that is not there is an empty string, not null"),
+        Switch("no_has_more", "switch", "lists leave `has_more` out"),
+        Switch("unknown_status", "N", "the next N looks at a batch show the status `word`", {"word": "rebalancing"}),
+        Switch("list_lag", "seconds", "a new batch is in the list only after this long"),
+        Switch("strict_file", "switch", "a create with an unknown input file answers 404 at once"),
+        Switch("file_invisible", "N", "the next N batches fail validation: their file cannot be found"),
+        Switch(
+            "enqueued_tokens", "tokens", "batches fail validation while more input tokens than this are enqueued"
+        ),
+        Switch("stuck_validating", "switch", "batches stay in validation"),
+        Switch("stuck_cancelling", "switch", "cancelled batches stay in cancelling"),
+        Switch(
             "expire_at",
             "fraction",
             "the next `count` batches expire once this fraction of their rows is done (0 is allowed)",
             {"count": 1},
             default=0.5,
         ),
-        Fault(
+        Switch(
             "row_error",
             "fraction",
             "this fraction of rows, always the same ones, answers `status`; rows whose custom_id contains one of"
             " `match` (separated by spaces) always do; `status=0` is a row that never got an answer",
             {"status": 500, "match": ""},
         ),
-        Fault("duplicate_lines", "N", "the first N lines of an output file come twice"),
-        Fault("missing_lines", "N", "the first N lines of an output file are left out"),
-        Fault("unicode", "switch", "answers begin with U+2028, U+2029, U+0085 and a form feed"),
-        Fault("hold", "fraction", "batches stop once this fraction of their rows is done", default=0.0),
-        Fault("row_delay", "seconds", "every row takes this much longer"),
-        Fault("stuck_pending", "switch", "Fireworks: accepted jobs stay in PENDING"),
-        Fault("stuck_creating", "switch", "Fireworks: accepted jobs stay in CREATING"),
-        Fault("stuck_deleting", "switch", "Fireworks: deleted jobs stay in DELETING_CLEANING_UP"),
-        Fault("waiting_on_capacity", "switch", "Fireworks: running jobs say `waitingOnCapacity` and make no progress"),
-        Fault("ends_as", "N", "Fireworks: the next N jobs, if they expire, end in `state`", {"state": "EARLY_STOPPED"}),
-        Fault("dataset_uploading", "N", "Fireworks: datasets filled from now on stay UPLOADING for N looks"),
-        Fault("lenient_example_count", "switch", "Fireworks: datasets may be created without `exampleCount`"),
-        Fault("no_max_job_duration", "switch", "Fireworks: `maxJobDuration` is a field that the server does not know"),
-        Fault("ignore_lineage", "switch", "Fireworks: `downloadLineage` is ignored"),
-        Fault("no_error_file", "switch", "Fireworks: `error-data` is not among the files of a dataset"),
-        Fault("signed_url_seconds", "seconds", "Fireworks: signed URLs live this long", default=0.0),
-        Fault(
+        Switch("duplicate_lines", "N", "the first N lines of an output file come twice"),
+        Switch("missing_lines", "N", "the first N lines of an output file are left out"),
+        Switch("unicode", "switch", "answers begin with U+2028, U+2029, U+0085 and a form feed"),
+        Switch("hold", "fraction", "batches stop once this fraction of their rows is done", default=0.0),
+        Switch("row_delay", "seconds", "every row takes this much longer"),
+        Switch("stuck_pending", "switch", "Fireworks: accepted jobs stay in PENDING"),
+        Switch("stuck_creating", "switch", "Fireworks: accepted jobs stay in CREATING"),
+        Switch("stuck_deleting", "switch", "Fireworks: deleted jobs stay in DELETING_CLEANING_UP"),
+        Switch("waiting_on_capacity", "switch", "Fireworks: running jobs say `waitingOnCapacity` and make no progress"),
+        Switch(
+            "ends_as", "N", "Fireworks: the next N jobs, if they expire, end in `state`", {"state": "EARLY_STOPPED"}
+        ),
+        Switch("dataset_uploading", "N", "Fireworks: datasets filled from now on stay UPLOADING for N looks"),
+        Switch("lenient_example_count", "switch", "Fireworks: datasets may be created without `exampleCount`"),
+        Switch("no_max_job_duration", "switch", "Fireworks: `maxJobDuration` is a field that the server does not know"),
+        Switch("ignore_lineage", "switch", "Fireworks: `downloadLineage` is ignored"),
+        Switch("no_error_file", "switch", "Fireworks: `error-data` is not among the files of a dataset"),
+        Switch("signed_url_seconds", "seconds", "Fireworks: signed URLs live this long", default=0.0),
+        Switch(
             "hostile_urls",
             "switch",
             "Fireworks: signed URLs misbehave by `kind`: `names` (`../` in file names), `host` (another host),"
@@ -102,29 +105,31 @@ FAULTS = {
             " inflates hugely)",
             {"kind": "names", "host": "storage.invalid", "to": "http://169.254.169.254/latest/meta-data/"},
         ),
-        Fault("audio_processing", "N", "Audio: every job shows `processing` in its first N looks"),
-        Fault("audio_missing", "N", "Audio: every job answers 404 to its first N looks"),
-        Fault("audio_status", "N", "Audio: every job shows the status `word` in its first N looks", {"word": "queued"}),
-        Fault(
+        Switch("audio_processing", "N", "Audio: every job shows `processing` in its first N looks"),
+        Switch("audio_missing", "N", "Audio: every job answers 404 to its first N looks"),
+        Switch(
+            "audio_status", "N", "Audio: every job shows the status `word` in its first N looks", {"word": "queued"}
+        ),
+        Switch(
             "audio_failed",
             "fraction",
             f"Audio: this share of recordings ends in the status `word`; {_ALWAYS_THESE}",
             {"word": "failed", "message": "The recording could not be processed (a fault).", "match": ""},
         ),
-        Fault(
+        Switch(
             "audio_error_body",
             "fraction",
             "Audio: this share of recordings completes with a JSON body that is an error: `error` is an `object`, or a"
             f" `text`; {_ALWAYS_THESE}",
             {"form": "object", "match": ""},
         ),
-        Fault(
+        Switch(
             "audio_no_body",
             "fraction",
             f"Audio: this share of recordings completes without a body; {_ALWAYS_THESE}",
             {"match": ""},
         ),
-        Fault(
+        Switch(
             "audio_content_type",
             "fraction",
             f"Audio: this share of recordings completes with the content type `type`; {_ALWAYS_THESE}",
@@ -152,7 +157,7 @@ class Setting(msgspec.Struct):
         return fnmatch.fnmatchcase(route, str(self.options.get("route", "*")))
 
 
-class Faults:
+class FaultSwitches:
     """The faults that are on now. Safe to ask from any thread."""
 
     def __init__(self, words: Iterable[str] = ()) -> None:
@@ -247,5 +252,5 @@ def _read(name: str, value: Any) -> dict[str, Setting]:
     return {name: Setting(float(value), options)}
 
 
-def _options(fault: Fault) -> str:
+def _options(fault: Switch) -> str:
     return ", ".join(f"`{name}`" for name in fault.options) or "none"

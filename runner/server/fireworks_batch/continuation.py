@@ -12,13 +12,13 @@ from typing import BinaryIO
 
 import msgspec
 
+from runner.server.endpoint import Call
 from runner.server.fireworks_batch import names
+from runner.server.fireworks_batch.dialect import NAME
 from runner.server.fireworks_batch.errors import not_found, wrong_state
-from runner.server.fireworks_batch.lines import NAME
-from runner.server.fireworks_batch.records import RESULTS, Dataset
-from runner.server.fireworks_batch.store import Datasets
-from runner.server.gate import Call
-from runner.server.records import Batch, State
+from runner.server.fireworks_batch.records import RESULTS, StoredDataset
+from runner.server.fireworks_batch.store import DatasetStore
+from runner.server.records import BatchState, StoredBatch
 from runner.server.world import World
 
 
@@ -29,12 +29,12 @@ class _Named(msgspec.Struct):
 _named = msgspec.json.Decoder(_Named)
 
 
-def find_job(world: World, owner: str, account: str, job_id: str) -> Batch | None:
+def find_job(world: World, owner: str, account: str, job_id: str) -> StoredBatch | None:
     job = world.batch(owner, names.batch_id(owner, account, job_id))
     return job if job is not None and job.dialect == NAME else None
 
 
-def lineage(world: World, owner: str, account: str, job_id: str) -> Iterator[Batch]:
+def lineage(world: World, owner: str, account: str, job_id: str) -> Iterator[StoredBatch]:
     """A job and those it continued, youngest first."""
     while job_id:
         job = find_job(world, owner, account, job_id)
@@ -44,7 +44,7 @@ def lineage(world: World, owner: str, account: str, job_id: str) -> Iterator[Bat
         job_id = job.spec["parent"]
 
 
-def parent_of(call: Call, name: str) -> Batch:
+def parent_of(call: Call, name: str) -> StoredBatch:
     """The job to be continued. Raises ApiError 404 where it is gone, 400 while it is active."""
     account = call.path_params["account"]
     job_id = names.id_in(name, account, names.JOBS, "continued_from_job_name")
@@ -53,12 +53,12 @@ def parent_of(call: Call, name: str) -> Batch:
         raise not_found()
     if not parent.state.has_ended:
         raise wrong_state(f"batch inference job {job_id} is still active and cannot be continued")
-    if parent.state is State.COMPLETED and parent.failed == 0:
+    if parent.state is BatchState.COMPLETED and parent.failed == 0:
         raise wrong_state(f"batch inference job {job_id} has no unfinished or failed requests")
     return parent
 
 
-def keeps(call: Call, datasets: Datasets, parent: Batch) -> Callable[[bytes], bool]:
+def keeps(call: Call, datasets: DatasetStore, parent: StoredBatch) -> Callable[[bytes], bool]:
     """Whether an input row is still without a success in the parent and all that it continued."""
     done: set[bytes] = set()
     for job in lineage(call.site.world, call.owner, parent.spec["account"], parent.spec["job"]):
@@ -75,7 +75,7 @@ def keeps(call: Call, datasets: Datasets, parent: Batch) -> Callable[[bytes], bo
     return is_left
 
 
-def _answered(call: Call, output: Dataset) -> Iterator[bytes]:
+def _answered(call: Call, output: StoredDataset) -> Iterator[bytes]:
     with call.site.home.content(output.files[RESULTS]).open("rb") as lines:
         for line in lines:
             yield _key(_named.decode(line).custom_id)

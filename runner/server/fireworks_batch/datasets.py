@@ -10,19 +10,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runner.server.bodies import read_object
+from runner.server.endpoint import Call
 from runner.server.errors import ApiError
 from runner.server.fireworks_batch import fields, names
+from runner.server.fireworks_batch.dialect import NAME
 from runner.server.fireworks_batch.errors import exists, invalid, not_found, wrong_state
-from runner.server.fireworks_batch.lines import NAME
 from runner.server.fireworks_batch.listing import masked, option, page
-from runner.server.fireworks_batch.records import Dataset
+from runner.server.fireworks_batch.records import StoredDataset
 from runner.server.fireworks_batch.shapes import dataset_shape
-from runner.server.fireworks_batch.store import Datasets
-from runner.server.gate import Call
-from runner.server.records import Batch
+from runner.server.fireworks_batch.store import DatasetStore
+from runner.server.records import StoredBatch
 from runner.server.site import Site
 
-Found = Callable[[Call], Dataset]
+Found = Callable[[Call], StoredDataset]
 _SOURCES = ("userUploaded", "transformed", "splitted", "evaluationResult", "evalProtocol", "externalUrl")
 _OUTPUT_ONLY = (
     "name",
@@ -54,7 +54,7 @@ _CREATE = fields.message(
 class DatasetRoutes:
     """The handlers."""
 
-    def __init__(self, datasets: Datasets) -> None:
+    def __init__(self, datasets: DatasetStore) -> None:
         self._datasets = datasets
 
     async def create(self, call: Call) -> Response:
@@ -65,7 +65,7 @@ class DatasetRoutes:
         call.site.log.dataset_created()
         return _json(dataset_shape(dataset, precise=True))
 
-    def found(self, call: Call) -> Dataset:
+    def found(self, call: Call) -> StoredDataset:
         """The dataset in the path. Raises ApiError 404."""
         dataset = self._datasets.get(call.owner, call.path_params["account"], call.path_params["dataset"])
         if dataset is None:
@@ -85,7 +85,7 @@ class DatasetRoutes:
         if wanted.get("exampleCount", 1) <= 0:
             raise invalid("example_count must be positive")
 
-        def patched(seen: Dataset) -> Dataset:
+        def patched(seen: StoredDataset) -> StoredDataset:
             return msgspec.structs.replace(
                 seen,
                 display_name=wanted.get("displayName", seen.display_name),
@@ -111,12 +111,12 @@ class DatasetRoutes:
             call.site.home.content(file_id).unlink(missing_ok=True)
         return _json({})
 
-    def _add(self, call: Call, dataset: Dataset) -> bool:
+    def _add(self, call: Call, dataset: StoredDataset) -> bool:
         key = dataset.owner, dataset.account, dataset.id
         is_taken = any(job.spec["output"] == dataset.id for job in using(call.site, *key))
         return not is_taken and self._datasets.add(dataset)
 
-    def _new(self, call: Call, wanted: dict[str, Any]) -> Dataset:
+    def _new(self, call: Call, wanted: dict[str, Any]) -> StoredDataset:
         """The record of a create. Raises ApiError."""
         dataset_id = names.legal_id(wanted.get("datasetId", ""), "dataset_id")
         given = wanted.get("dataset", {})
@@ -126,7 +126,7 @@ class DatasetRoutes:
         if sources != ["userUploaded"] or wanted.get("sourceDatasetId"):
             raise ApiError(501, f"datasets with the source {sources[0]} are not served here")
         count, now = self.example_count(given), call.site.now()
-        return Dataset(
+        return StoredDataset(
             owner=call.owner,
             account=call.path_params["account"],
             id=dataset_id,
@@ -149,7 +149,7 @@ class DatasetRoutes:
 def using(site: Site, owner: str, account: str, dataset_id: str) -> Any:
     """Unfinished jobs that read or are to write a dataset."""
 
-    def uses(batch: Batch) -> bool:
+    def uses(batch: StoredBatch) -> bool:
         spec = batch.spec
         if batch.dialect != NAME or batch.owner != owner or spec["account"] != account:
             return False

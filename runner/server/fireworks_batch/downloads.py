@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import msgspec
 from starlette.responses import Response
 
+from runner.server.endpoint import Call
 from runner.server.fireworks_batch import names
 from runner.server.fireworks_batch.continuation import lineage
 from runner.server.fireworks_batch.datasets import Found
 from runner.server.fireworks_batch.errors import invalid, wrong_state
 from runner.server.fireworks_batch.listing import option
-from runner.server.fireworks_batch.records import Dataset
+from runner.server.fireworks_batch.records import StoredDataset
 from runner.server.fireworks_batch.signing import DOWNLOAD_SECONDS, Signer
 from runner.server.fireworks_batch.storage import DOWNLOADS
-from runner.server.fireworks_batch.store import Datasets
-from runner.server.gate import Call
+from runner.server.fireworks_batch.store import DatasetStore
 
 _YES = {"": False, "false": False, "0": False, "true": True, "1": True}
 
@@ -24,7 +24,7 @@ _YES = {"": False, "false": False, "0": False, "true": True, "1": True}
 class Downloads:
     """The handler of `:getDownloadEndpoint`."""
 
-    def __init__(self, signer: Signer, datasets: Datasets, found: Found) -> None:
+    def __init__(self, signer: Signer, datasets: DatasetStore, found: Found) -> None:
         self._signer = signer
         self._datasets = datasets
         self._found = found
@@ -43,7 +43,7 @@ class Downloads:
         body = msgspec.json.encode({"filenameToSignedUrls": urls})
         return Response(body, media_type="application/json")
 
-    def _ancestors(self, call: Call, dataset: Dataset) -> Iterator[Dataset]:
+    def _ancestors(self, call: Call, dataset: StoredDataset) -> Iterator[StoredDataset]:
         """The output datasets of the jobs that the writer of this one continued."""
         prefix = names.full(dataset.account, names.JOBS, "")
         if not dataset.source_job.startswith(prefix):
@@ -53,7 +53,7 @@ class Downloads:
             if earlier is not None and earlier.is_stored and earlier.id != dataset.id:
                 yield earlier
 
-    def _urls(self, call: Call, dataset: Dataset) -> Iterator[tuple[str, str]]:
+    def _urls(self, call: Call, dataset: StoredDataset) -> Iterator[tuple[str, str]]:
         for name, file_id in sorted(dataset.files.items()):
             key = f"dataset/{dataset.id}/{name}"
             path = f"{DOWNLOADS}/{dataset.owner}/{file_id}/{key}"

@@ -11,7 +11,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runner.server.errors import ApiError, Manners, bearer
+from runner.server.errors import ApiError, ErrorStyle, bearer
 
 EDGE = "edge"  # `ApiError.kind` of the second shape
 _NUMBERS = {
@@ -59,7 +59,7 @@ def _unauthorized(request: Request) -> ApiError:
     return ApiError(403, "The API key you provided is invalid.", code="UNAUTHORIZED", kind=EDGE)
 
 
-MANNERS = Manners(worded, bearer, _unauthorized)
+ERROR_STYLE = ErrorStyle(worded, bearer, _unauthorized)
 
 
 def invalid(message: str) -> ApiError:

@@ -12,26 +12,26 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runner.server.bodies import read_object
+from runner.server.endpoint import Call, Endpoint, Handler
 from runner.server.faults.http import Layer, with_edits, with_layers
-from runner.server.faults.switches import Faults
+from runner.server.faults.switches import FaultSwitches
 from runner.server.fireworks_batch import params, routes
 from runner.server.fireworks_batch.datasets import DatasetRoutes
+from runner.server.fireworks_batch.dialect import MAX_INPUT_BYTES, FireworksDialect
 from runner.server.fireworks_batch.errors import invalid
-from runner.server.fireworks_batch.jobs import Jobs
-from runner.server.fireworks_batch.lines import MAX_INPUT_BYTES, FireworksLines
-from runner.server.fireworks_batch.records import ERRORS, Dataset
+from runner.server.fireworks_batch.jobs import JobRoutes
+from runner.server.fireworks_batch.records import ERRORS, StoredDataset
 from runner.server.fireworks_batch.routes import DOWNLOAD, PREFIX, UPLOAD
 from runner.server.fireworks_batch.signing import CONTENT_TYPE, Signer
-from runner.server.fireworks_batch.store import Datasets
-from runner.server.gate import Call, Endpoint, Handler
-from runner.server.records import Batch, File, State
+from runner.server.fireworks_batch.store import DatasetStore
+from runner.server.records import BatchState, File, StoredBatch
 from runner.server.site import Site
 from runner.server.world import World
 
 _BOMB_BYTES = 256 * 1024 * 1024
 
 
-def bound(faults: Faults, job: Batch) -> Batch:
+def bound(faults: FaultSwitches, job: StoredBatch) -> StoredBatch:
     """A new job, with the word it is to end in should its window close."""
     ends_as = faults.take("ends_as")
     if ends_as is None:
@@ -39,28 +39,28 @@ def bound(faults: Faults, job: Batch) -> Batch:
     return msgspec.structs.replace(job, spec={**job.spec, "ends_as": ends_as.text("state").upper()})
 
 
-class FaultyFireworksLines(FireworksLines):
+class FaultyFireworksDialect(FireworksDialect):
     """The dialect, with output datasets that show late that they are ready."""
 
-    def __init__(self, faults: Faults, max_input_bytes: int = MAX_INPUT_BYTES) -> None:
+    def __init__(self, faults: FaultSwitches, max_input_bytes: int = MAX_INPUT_BYTES) -> None:
         super().__init__(max_input_bytes)
         self._faults = faults
 
-    def written(self, dataset: Dataset, batch: Batch) -> Dataset:
+    def written(self, dataset: StoredDataset, batch: StoredBatch) -> StoredDataset:
         return _late(super().written(dataset, batch), self._faults, "late_output_id")
 
 
-class FaultyDatasets(Datasets):
+class FaultyDatasetStore(DatasetStore):
     """The store, in which filled datasets show late that they are ready."""
 
-    def __init__(self, world: World, faults: Faults) -> None:
+    def __init__(self, world: World, faults: FaultSwitches) -> None:
         super().__init__(world)
         self._faults = faults
 
     def change(
-        self, dataset: Dataset, how: Callable[[Dataset], Dataset], new_files: Iterable[File] = ()
-    ) -> tuple[Dataset, list[str]] | None:
-        def changed(seen: Dataset) -> Dataset:
+        self, dataset: StoredDataset, how: Callable[[StoredDataset], StoredDataset], new_files: Iterable[File] = ()
+    ) -> tuple[StoredDataset, list[str]] | None:
+        def changed(seen: StoredDataset) -> StoredDataset:
             after = how(seen)
             is_filled = after.is_stored and not seen.is_stored
             return _late(after, self._faults, "dataset_uploading") if is_filled else after
@@ -71,7 +71,7 @@ class FaultyDatasets(Datasets):
 class FaultyDatasetRoutes(DatasetRoutes):
     """The handlers of a service that does not ask for a count of rows."""
 
-    def __init__(self, datasets: Datasets, faults: Faults) -> None:
+    def __init__(self, datasets: DatasetStore, faults: FaultSwitches) -> None:
         super().__init__(datasets)
         self._faults = faults
 
@@ -81,22 +81,22 @@ class FaultyDatasetRoutes(DatasetRoutes):
         return super().example_count(given)
 
 
-class FaultyJobs(Jobs):
+class FaultyJobRoutes(JobRoutes):
     """The handlers of a service whose running jobs may wait for capacity."""
 
-    def __init__(self, datasets: Datasets, faults: Faults) -> None:
+    def __init__(self, datasets: DatasetStore, faults: FaultSwitches) -> None:
         super().__init__(datasets)
         self._faults = faults
 
-    def shape(self, batch: Batch, *, precise: bool = False) -> dict[str, Any]:
-        waits = batch.state is State.IN_PROGRESS and self._faults.get("waiting_on_capacity") is not None
+    def shape(self, batch: StoredBatch, *, precise: bool = False) -> dict[str, Any]:
+        waits = batch.state is BatchState.IN_PROGRESS and self._faults.get("waiting_on_capacity") is not None
         return {**super().shape(batch, precise=precise), "waitingOnCapacity": waits}
 
 
 class FaultySigner(Signer):
     """Signs URLs that lead elsewhere, or live for a moment only."""
 
-    def __init__(self, secret: bytes, faults: Faults) -> None:
+    def __init__(self, secret: bytes, faults: FaultSwitches) -> None:
         super().__init__(secret)
         self._faults = faults
 
@@ -107,14 +107,14 @@ class FaultySigner(Signer):
         return super().url(base, method, path, now, seconds if short is None else short.value, size_range)
 
 
-def endpoints(site: Site, faults: Faults) -> list[Endpoint]:
+def endpoints(site: Site, faults: FaultSwitches) -> list[Endpoint]:
     """The endpoints of the API, able to fail."""
-    signer, datasets = FaultySigner(site.tokens[0].encode(), faults), FaultyDatasets(site.world, faults)
-    sets, jobs = FaultyDatasetRoutes(datasets, faults), FaultyJobs(datasets, faults)
+    signer, datasets = FaultySigner(site.tokens[0].encode(), faults), FaultyDatasetStore(site.world, faults)
+    sets, jobs = FaultyDatasetRoutes(datasets, faults), FaultyJobRoutes(datasets, faults)
     return with_layers(routes.endpoints(signer, datasets, sets, jobs), _layers(faults, signer, datasets))
 
 
-def _layers(faults: Faults, signer: Signer, datasets: Datasets) -> Mapping[str, Layer]:
+def _layers(faults: FaultSwitches, signer: Signer, datasets: DatasetStore) -> Mapping[str, Layer]:
 
     def odd(call: Call, shape: dict[str, Any]) -> None:
         word = faults.take("unknown_status")
@@ -143,12 +143,12 @@ def _layers(faults: Faults, signer: Signer, datasets: Datasets) -> Mapping[str, 
     }
 
 
-def _late(dataset: Dataset, faults: Faults, name: str) -> Dataset:
+def _late(dataset: StoredDataset, faults: FaultSwitches, name: str) -> StoredDataset:
     late = faults.get(name)
     return msgspec.structs.replace(dataset, looks_left=int(late.value) if late else 0)
 
 
-def _looking(handler: Handler, datasets: Datasets) -> Handler:
+def _looking(handler: Handler, datasets: DatasetStore) -> Handler:
     """Each look at a dataset that hides that it is ready brings it nearer to showing it.
 
     What is left is in the dataset's record, so that it outlives both the fault and the server.
@@ -170,7 +170,7 @@ def _looking(handler: Handler, datasets: Datasets) -> Handler:
     return look
 
 
-def _windowless(handler: Handler, faults: Faults) -> Handler:
+def _windowless(handler: Handler, faults: FaultSwitches) -> Handler:
     """`no_max_job_duration`: a service that knows no windows."""
 
     async def create(call: Call) -> Response:
@@ -181,7 +181,7 @@ def _windowless(handler: Handler, faults: Faults) -> Handler:
     return create
 
 
-def _mislead(faults: Faults, call: Call, shape: dict[str, Any]) -> None:
+def _mislead(faults: FaultSwitches, call: Call, shape: dict[str, Any]) -> None:
     """The signed URLs of a dataset without those of its lineage, or its error file, or under names that climb."""
     urls: dict[str, str] = shape["filenameToSignedUrls"]
     if faults.get("ignore_lineage"):
@@ -199,7 +199,7 @@ def _parted(urls: Mapping[str, str]) -> Iterable[tuple[tuple[str, str, str], str
     return ((name.rpartition("/"), url) for name, url in urls.items())
 
 
-def _hostile(handler: Handler, faults: Faults, signer: Signer) -> Handler:
+def _hostile(handler: Handler, faults: FaultSwitches, signer: Signer) -> Handler:
     """What storage answers to a right signature under the fault `hostile_urls`."""
 
     async def misbehaving(call: Call) -> Response:

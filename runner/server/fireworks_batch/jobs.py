@@ -13,26 +13,26 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runner.server.bodies import read_object
+from runner.server.endpoint import Call
 from runner.server.fireworks_batch import names, params
 from runner.server.fireworks_batch.continuation import copy_rows, find_job, keeps, parent_of
 from runner.server.fireworks_batch.datasets import using
+from runner.server.fireworks_batch.dialect import NAME
 from runner.server.fireworks_batch.errors import exists, invalid, not_found, wrong_state
-from runner.server.fireworks_batch.lines import NAME
 from runner.server.fireworks_batch.listing import masked, option, page
-from runner.server.fireworks_batch.records import Dataset
+from runner.server.fireworks_batch.records import StoredDataset
 from runner.server.fireworks_batch.shapes import job_shape
-from runner.server.fireworks_batch.store import Datasets
-from runner.server.gate import Call
-from runner.server.records import Batch, State
+from runner.server.fireworks_batch.store import DatasetStore
+from runner.server.records import BatchState, StoredBatch
 
 _INHERITED = ("inferenceParameters", "systemPrompt", "precision")
 _EVERYTHING = 1 << 62
 
 
-class Jobs:
+class JobRoutes:
     """The handlers."""
 
-    def __init__(self, datasets: Datasets) -> None:
+    def __init__(self, datasets: DatasetStore) -> None:
         self._datasets = datasets
         self._lock = threading.Lock()
 
@@ -49,7 +49,7 @@ class Jobs:
         mine = [self.shape(b) for b in batches if b.spec["account"] == call.path_params["account"]]
         return _json(page(call, mine[::-1], "batchInferenceJobs", "createTime"))
 
-    def shape(self, batch: Batch, *, precise: bool = False) -> dict[str, Any]:
+    def shape(self, batch: StoredBatch, *, precise: bool = False) -> dict[str, Any]:
         """A job as it is shown; `precise`: by the answer to its create."""
         return job_shape(batch, precise=precise)
 
@@ -63,7 +63,7 @@ class Jobs:
         call.site.wake()
         return _json({})
 
-    def _created(self, call: Call, body: dict[str, Any]) -> Batch:
+    def _created(self, call: Call, body: dict[str, Any]) -> StoredBatch:
         site, account = call.site, call.path_params["account"]
         wanted = params.JOB("", body)
         job_id = option(call, "batchInferenceJobId") or names.allocated("bij", site.random.getrandbits(48))
@@ -77,11 +77,11 @@ class Jobs:
         spec = _spec(call, job_id, wanted, parent)
         source = self._source(call, spec)
         now = site.now()
-        batch = Batch(
+        batch = StoredBatch(
             id=batch_id,
             owner=call.owner,
             dialect=NAME,
-            state=State.VALIDATING,
+            state=BatchState.VALIDATING,
             created_at=now,
             expires_at=now + params.window_seconds(wanted.get("maxJobDuration", "")),
             input_ref=spec["input"],
@@ -93,7 +93,7 @@ class Jobs:
         site.wake()
         return batch
 
-    def _source(self, call: Call, spec: dict[str, Any]) -> Dataset:
+    def _source(self, call: Call, spec: dict[str, Any]) -> StoredDataset:
         """The input dataset; and the output dataset must be a new one. Raises ApiError."""
         source = self._datasets.get(call.owner, spec["account"], spec["input"])
         if source is None:
@@ -109,7 +109,7 @@ class Jobs:
         if is_promised or self._datasets.get(call.owner, account, output) is not None:
             raise exists(names.full(account, names.DATASETS, output))
 
-    def _keep(self, call: Call, batch: Batch, source: Dataset, parent: Batch | None) -> None:
+    def _keep(self, call: Call, batch: StoredBatch, source: StoredDataset, parent: StoredBatch | None) -> None:
         """Lay out the rows in the job's own folder and record the job, once."""
         site = call.site
         part = site.home.incoming()
@@ -131,7 +131,7 @@ class Jobs:
         finally:
             part.unlink(missing_ok=True)
 
-    def _lay_out(self, call: Call, part: Path, source: Dataset, parent: Batch | None) -> int:
+    def _lay_out(self, call: Call, part: Path, source: StoredDataset, parent: StoredBatch | None) -> int:
         """The rows to be asked, at `part`: a link where they are one whole file. How many, where they were counted."""
         paths = [call.site.home.content(file_id) for _, file_id in sorted(source.files.items())]
         if parent is None and len(paths) == 1:
@@ -150,7 +150,7 @@ class Jobs:
         return count
 
 
-def _spec(call: Call, job_id: str, wanted: dict[str, Any], parent: Batch | None) -> dict[str, Any]:
+def _spec(call: Call, job_id: str, wanted: dict[str, Any], parent: StoredBatch | None) -> dict[str, Any]:
     """What a job is, checked. Raises ApiError."""
     account = call.path_params["account"]
     for name, what in (("model", "model"), ("inputDatasetId", "input_dataset_id")):
@@ -177,7 +177,7 @@ def _spec(call: Call, job_id: str, wanted: dict[str, Any], parent: Batch | None)
     }
 
 
-def _inherited(wanted: dict[str, Any], parent: Batch) -> dict[str, Any]:
+def _inherited(wanted: dict[str, Any], parent: StoredBatch) -> dict[str, Any]:
     """What a continuation does not say is as in its parent; it has the parent's input in any case."""
     spec = parent.spec
     source = names.full(spec["account"], names.DATASETS, spec["input"])
@@ -188,14 +188,14 @@ def _inherited(wanted: dict[str, Any], parent: Batch) -> dict[str, Any]:
     return {"model": spec["model"], **theirs, **wanted, "inputDatasetId": source}
 
 
-def _deleting(batch: Batch, now: float) -> Batch:
-    if batch.state is State.DELETING:
+def _deleting(batch: StoredBatch, now: float) -> StoredBatch:
+    if batch.state is BatchState.DELETING:
         return batch
-    is_running = batch.state in (State.IN_PROGRESS, State.FINALIZING)
-    return batch.entering(State.DELETING, now, ending=State.CANCELLED if is_running else None)
+    is_running = batch.state in (BatchState.IN_PROGRESS, BatchState.FINALIZING)
+    return batch.entering(BatchState.DELETING, now, ending=BatchState.CANCELLED if is_running else None)
 
 
-def _found(call: Call) -> Batch:
+def _found(call: Call) -> StoredBatch:
     batch = find_job(call.site.world, call.owner, call.path_params["account"], call.path_params["job"])
     if batch is None:
         raise not_found()

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from runner.server.endpoint import Call
 from runner.server.fireworks_batch.errors import invalid
 from runner.server.fireworks_batch.fields import camel
-from runner.server.gate import Call
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 200

@@ -8,7 +8,7 @@ RESULTS = "BIJOutputSet.jsonl"
 ERRORS = "error-data"
 
 
-class Dataset(msgspec.Struct, frozen=True, omit_defaults=True):
+class StoredDataset(msgspec.Struct, frozen=True, omit_defaults=True):
     """One dataset. Times are Unix seconds. `files` maps names to the ids of what is stored, `slots` to the sizes that
     an upload in parts has announced; `looks_left` is how often it still shows UPLOADING though it is ready."""
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from starlette.responses import Response
 from starlette.routing import Route, compile_path
 
+from runner.server.endpoint import Call, Counted, Effect, Endpoint, EndpointApp, Handler, threaded
 from runner.server.errors import ApiError
 from runner.server.fireworks_batch import storage
 from runner.server.fireworks_batch.datasets import DatasetRoutes
 from runner.server.fireworks_batch.downloads import Downloads
-from runner.server.fireworks_batch.errors import EDGE, MANNERS, not_found
-from runner.server.fireworks_batch.jobs import Jobs
+from runner.server.fireworks_batch.errors import EDGE, ERROR_STYLE, not_found
+from runner.server.fireworks_batch.jobs import JobRoutes
 from runner.server.fireworks_batch.signing import Signer
-from runner.server.fireworks_batch.store import Datasets
+from runner.server.fireworks_batch.store import DatasetStore
 from runner.server.fireworks_batch.uploads import Uploads
-from runner.server.gate import Call, Counted, Effect, Endpoint, Gate, Handler, threaded
 from runner.server.site import Site
 
 PREFIX = "/v1/accounts/{account}"
@@ -23,14 +23,14 @@ UPLOAD = f"{storage.UPLOADS}/{{owner}}/{{account}}/{{dataset}}/{{name}}"
 _ALL = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
-def endpoints(signer: Signer, datasets: Datasets, sets: DatasetRoutes, jobs: Jobs) -> list[Endpoint]:
+def endpoints(signer: Signer, datasets: DatasetStore, sets: DatasetRoutes, jobs: JobRoutes) -> list[Endpoint]:
     """All but `fallback`; `sets` and `jobs` are the handlers of what lies in `datasets` and runs over it."""
     store = storage.Storage(signer, datasets)
     uploads, downloads = Uploads(signer, datasets, sets.found), Downloads(signer, datasets, sets.found)
 
     def endpoint(method: str, path: str, handler: Handler, effect: Effect = Effect.NONE) -> Endpoint:
         handler = _bodyless(handler) if method == "GET" else handler
-        return Endpoint(method, f"{PREFIX}/{path}", handler, MANNERS, effect)
+        return Endpoint(method, f"{PREFIX}/{path}", handler, ERROR_STYLE, effect)
 
     return [
         endpoint("POST", "datasets", sets.create, Effect.CREATE),
@@ -46,15 +46,15 @@ def endpoints(signer: Signer, datasets: Datasets, sets: DatasetRoutes, jobs: Job
         endpoint("GET", "batchInferenceJobs", threaded(jobs.list_jobs)),
         endpoint("GET", "batchInferenceJobs/{job}", threaded(jobs.get)),
         endpoint("DELETE", "batchInferenceJobs/{job}", threaded(jobs.delete)),
-        Endpoint("GET", DOWNLOAD, store.download, storage.MANNERS, Effect.DOWNLOAD, is_open=True),
-        Endpoint("PUT", UPLOAD, store.upload, storage.MANNERS, Effect.UPLOAD, is_open=True),
+        Endpoint("GET", DOWNLOAD, store.download, storage.ERROR_STYLE, Effect.DOWNLOAD, is_open=True),
+        Endpoint("PUT", UPLOAD, store.upload, storage.ERROR_STYLE, Effect.UPLOAD, is_open=True),
     ]
 
 
 def fallback(site: Site, known: list[Endpoint]) -> Route:
     """Takes what no other knows below the accounts; to be the last of them."""
-    stray = Endpoint("ANY", "/v1/accounts", _unmatched(known), MANNERS)
-    return Route("/v1/accounts/{rest:path}", Counted(Gate(site, stray), stray.name, site.log), methods=_ALL)
+    stray = Endpoint("ANY", "/v1/accounts", _unmatched(known), ERROR_STYLE)
+    return Route("/v1/accounts/{rest:path}", Counted(EndpointApp(site, stray), stray.name, site.log), methods=_ALL)
 
 
 def _bodyless(handler: Handler) -> Handler:

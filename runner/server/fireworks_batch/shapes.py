@@ -7,25 +7,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runner.server.fireworks_batch import names
-from runner.server.fireworks_batch.records import Dataset
-from runner.server.records import Batch, Problem, State
+from runner.server.fireworks_batch.records import StoredDataset
+from runner.server.records import BatchProblem, BatchState, StoredBatch
 
 _BY = "dev@runner.invalid"
 _STATES = {
-    State.VALIDATING: "VALIDATING",
-    State.QUEUED: "PENDING",
-    State.STARTING: "CREATING",
-    State.IN_PROGRESS: "RUNNING",
-    State.FINALIZING: "WRITING_RESULTS",
-    State.CANCELLING: "CANCELLING",
-    State.COMPLETED: "COMPLETED",
-    State.FAILED: "FAILED",
-    State.EXPIRED: "EXPIRED",
-    State.CANCELLED: "CANCELLED",
-    State.DELETING: "DELETING_CLEANING_UP",
+    BatchState.VALIDATING: "VALIDATING",
+    BatchState.QUEUED: "PENDING",
+    BatchState.STARTING: "CREATING",
+    BatchState.IN_PROGRESS: "RUNNING",
+    BatchState.FINALIZING: "WRITING_RESULTS",
+    BatchState.CANCELLING: "CANCELLING",
+    BatchState.COMPLETED: "COMPLETED",
+    BatchState.FAILED: "FAILED",
+    BatchState.EXPIRED: "EXPIRED",
+    BatchState.CANCELLED: "CANCELLED",
+    BatchState.DELETING: "DELETING_CLEANING_UP",
 }
 _NO_PARAMS = {"maxTokens": 0, "temperature": 0, "topP": 0, "topK": 0, "n": 0, "extraBody": "{}"}
-_ENDS = (State.COMPLETED, State.FAILED, State.EXPIRED, State.CANCELLED)
+_ENDS = (BatchState.COMPLETED, BatchState.FAILED, BatchState.EXPIRED, BatchState.CANCELLED)
 _CODES = {
     "engine_unavailable": "UNAVAILABLE",
     "server_error": "INTERNAL",
@@ -39,7 +39,7 @@ def instant(at: float, *, precise: bool = False) -> str:
     return f"{text}{zlib.crc32(text.encode()) % 1000:03d}Z" if precise else f"{text}Z"
 
 
-def dataset_shape(dataset: Dataset, *, precise: bool = False) -> dict[str, Any]:
+def dataset_shape(dataset: StoredDataset, *, precise: bool = False) -> dict[str, Any]:
     shape: dict[str, Any] = {
         "name": names.full(dataset.account, names.DATASETS, dataset.id),
         "displayName": dataset.display_name,
@@ -61,7 +61,7 @@ def dataset_shape(dataset: Dataset, *, precise: bool = False) -> dict[str, Any]:
     return shape
 
 
-def job_shape(batch: Batch, *, precise: bool = False) -> dict[str, Any]:
+def job_shape(batch: StoredBatch, *, precise: bool = False) -> dict[str, Any]:
     spec = batch.spec
     account = spec["account"]
     parent = spec["parent"]
@@ -92,34 +92,34 @@ def job_shape(batch: Batch, *, precise: bool = False) -> dict[str, Any]:
     }
 
 
-def _word(batch: Batch) -> str:
-    if batch.state is State.EXPIRED:
+def _word(batch: StoredBatch) -> str:
+    if batch.state is BatchState.EXPIRED:
         return str(batch.spec.get("ends_as") or "EXPIRED")
     return _STATES[batch.state]
 
 
-def _status(problems: list[Problem]) -> dict[str, str]:
+def _status(problems: list[BatchProblem]) -> dict[str, str]:
     if not problems:
         return {"code": "OK", "message": ""}
     return {"code": _CODES.get(problems[0].code, "INVALID_ARGUMENT"), "message": problems[0].message}
 
 
-def _lifecycle(batch: Batch) -> dict[str, str | None] | None:
+def _lifecycle(batch: StoredBatch) -> dict[str, str | None] | None:
     stamps = batch.stamps
 
-    def at(*states: State) -> str | None:
+    def at(*states: BatchState) -> str | None:
         return next((instant(stamps[state.value]) for state in states if state.value in stamps), None)
 
-    shown = {"validatedTime": at(State.QUEUED), "runStartTime": at(State.IN_PROGRESS), "endTime": at(*_ENDS)}
+    shown = {"validatedTime": at(BatchState.QUEUED), "runStartTime": at(BatchState.IN_PROGRESS), "endTime": at(*_ENDS)}
     return shown if any(shown.values()) else None
 
 
-def _progress(batch: Batch) -> dict[str, int] | None:
+def _progress(batch: StoredBatch) -> dict[str, int] | None:
     """`totalInputRequests` repeats what the dataset's creator declared, not what was counted."""
-    if State.QUEUED.value not in batch.stamps:
+    if BatchState.QUEUED.value not in batch.stamps:
         return None
     return {
-        "percent": 100 if batch.state is State.COMPLETED else 100 * batch.done // max(batch.total, 1),
+        "percent": 100 if batch.state is BatchState.COMPLETED else 100 * batch.done // max(batch.total, 1),
         "epoch": 0,
         "totalInputRequests": batch.spec["declared"],
         "totalProcessedRequests": batch.done,

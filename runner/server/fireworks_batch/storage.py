@@ -11,11 +11,11 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
-from runner.server.errors import ApiError, Manners, bearer
-from runner.server.fireworks_batch.records import Dataset, file_owner
+from runner.server.endpoint import Call
+from runner.server.errors import ApiError, ErrorStyle, bearer
+from runner.server.fireworks_batch.records import StoredDataset, file_owner
 from runner.server.fireworks_batch.signing import CONTENT_TYPE, RANGE, Signer
-from runner.server.fireworks_batch.store import Datasets
-from runner.server.gate import Call
+from runner.server.fireworks_batch.store import DatasetStore
 from runner.server.records import File
 
 UPLOADS = "/storage/upload"
@@ -29,13 +29,13 @@ def _worded(error: ApiError) -> Response:
     return Response(body, error.status, media_type="application/xml; charset=UTF-8")
 
 
-MANNERS = Manners(_worded, bearer)
+ERROR_STYLE = ErrorStyle(_worded, bearer)
 
 
 class Storage:
     """The handlers."""
 
-    def __init__(self, signer: Signer, datasets: Datasets) -> None:
+    def __init__(self, signer: Signer, datasets: DatasetStore) -> None:
         self._signer = signer
         self._datasets = datasets
 
@@ -74,7 +74,7 @@ class Storage:
         now = site.now()
         file = File(site.new_id("file-", 24), file_owner(owner), "dataset", name, size, now)
 
-        def added(seen: Dataset) -> Dataset:
+        def added(seen: StoredDataset) -> StoredDataset:
             if seen.is_stored or seen.slots.get(name) != size:
                 raise ApiError(403, "This upload was announced anew or is over.", code="AccessDenied")
             return msgspec.structs.replace(seen, files={**seen.files, name: file.id}, updated_at=now)

@@ -11,15 +11,15 @@ from starlette.responses import Response
 
 from runner.server import multipart
 from runner.server.bodies import read_object
+from runner.server.endpoint import Call
 from runner.server.errors import ApiError
 from runner.server.fireworks_batch import fields, names
 from runner.server.fireworks_batch.datasets import Found
 from runner.server.fireworks_batch.errors import EDGE, invalid, not_found, wrong_state
-from runner.server.fireworks_batch.records import Dataset, file_owner
+from runner.server.fireworks_batch.records import StoredDataset, file_owner
 from runner.server.fireworks_batch.signing import UPLOAD_SECONDS, Signer
 from runner.server.fireworks_batch.storage import UPLOADS
-from runner.server.fireworks_batch.store import Datasets
-from runner.server.gate import Call
+from runner.server.fireworks_batch.store import DatasetStore
 from runner.server.records import File
 
 MAX_UPLOAD_BYTES = 150 * 1024 * 1024
@@ -31,7 +31,7 @@ _NOTHING = fields.message({})
 class Uploads:
     """The handlers."""
 
-    def __init__(self, signer: Signer, datasets: Datasets, found: Found) -> None:
+    def __init__(self, signer: Signer, datasets: DatasetStore, found: Found) -> None:
         self._signer = signer
         self._datasets = datasets
         self._found = found
@@ -53,7 +53,7 @@ class Uploads:
             if not form.filename.endswith(".jsonl"):
                 raise invalid(f'invalid file name "{form.filename[:80]}": must end in .jsonl')
             file = await run_in_threadpool(self._keep, call, dataset, part, form)
-        except multipart.TooLarge as error:
+        except multipart.UploadTooLarge as error:
             raise too_large from error
         except multipart.BadUpload as error:
             raise invalid(str(error)) from error
@@ -87,12 +87,12 @@ class Uploads:
         await run_in_threadpool(self._complete, call)
         return _json({})
 
-    def _open(self, call: Call) -> Dataset:
+    def _open(self, call: Call) -> StoredDataset:
         dataset = self._found(call)
         _fillable(dataset)
         return dataset
 
-    def _keep(self, call: Call, dataset: Dataset, part: Path, form: multipart.Form) -> File:
+    def _keep(self, call: Call, dataset: StoredDataset, part: Path, form: multipart.UploadForm) -> File:
         site = call.site
         name = Path(form.filename).name
         file = File(site.new_id("file-", 24), file_owner(call.owner), "dataset", name, form.size_bytes, site.now())
@@ -100,7 +100,7 @@ class Uploads:
         path = site.home.content(file.id)
         part.replace(path)
 
-        def filled(seen: Dataset) -> Dataset:
+        def filled(seen: StoredDataset) -> StoredDataset:
             _fillable(seen)
             return _settled(call, msgspec.structs.replace(seen, files={name: file.id}, slots={}), wrong)
 
@@ -112,12 +112,12 @@ class Uploads:
         site.log.file_created()
         return file
 
-    def _announce(self, call: Call, sizes: dict[str, int]) -> Dataset:
+    def _announce(self, call: Call, sizes: dict[str, int]) -> StoredDataset:
         dataset = self._found(call)
         stored = {name: call.site.world.file(file_owner(call.owner), ref, 0) for name, ref in dataset.files.items()}
         kept = {name for name, file in stored.items() if file is not None and sizes.get(name) == file.size_bytes}
 
-        def announced(seen: Dataset) -> Dataset:
+        def announced(seen: StoredDataset) -> StoredDataset:
             _fillable(seen)
             files = {name: file_id for name, file_id in seen.files.items() if name in kept}
             return msgspec.structs.replace(seen, slots=sizes, files=files, updated_at=call.site.now())
@@ -135,7 +135,7 @@ class Uploads:
         wrongs = [_wrong(name, home.content(file_id)) for name, file_id in sorted(dataset.files.items())]
         self._change(call, dataset, lambda seen: _settled(call, seen, next(filter(None, wrongs), "")))
 
-    def _change(self, call: Call, dataset: Dataset, how: Any, new_files: Any = ()) -> Dataset:
+    def _change(self, call: Call, dataset: StoredDataset, how: Any, new_files: Any = ()) -> StoredDataset:
         changed = self._datasets.change(dataset, how, new_files)
         if changed is None:
             raise not_found()
@@ -143,17 +143,17 @@ class Uploads:
             call.site.home.content(file_id).unlink(missing_ok=True)
         return changed[0]
 
-    def _url(self, call: Call, dataset: Dataset, name: str, size: int) -> str:
+    def _url(self, call: Call, dataset: StoredDataset, name: str, size: int) -> str:
         path = f"{UPLOADS}/{call.owner}/{dataset.account}/{dataset.id}/{name}"
         return self._signer.url(str(call.base_url), "PUT", path, call.site.now(), UPLOAD_SECONDS, f"{size},{size}")
 
 
-def _fillable(dataset: Dataset) -> None:
+def _fillable(dataset: StoredDataset) -> None:
     if dataset.is_stored or not dataset.is_uploaded:
         raise wrong_state(f"dataset {dataset.id} is not waiting for an upload")
 
 
-def _settled(call: Call, dataset: Dataset, wrong: str) -> Dataset:
+def _settled(call: Call, dataset: StoredDataset, wrong: str) -> StoredDataset:
     """The dataset with all its files: ready, or still UPLOADING with the reason in its status."""
     now = call.site.now()
     if wrong:

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from runner.server.dialect import Verdict
-from runner.server.records import Batch, Problem
+from runner.server.dialect import InputVerdict
+from runner.server.records import BatchProblem, StoredBatch
 
 ROLES = ("system", "user", "assistant", "tool")
 _BYTES_PER_TOKEN = 4
@@ -39,7 +39,7 @@ class _Line(msgspec.Struct):
 _line = msgspec.json.Decoder(_Line)
 
 
-def check(batch: Batch, source: Path, stopped: Callable[[], bool], max_bytes: int) -> Verdict:
+def check(batch: StoredBatch, source: Path, stopped: Callable[[], bool], max_bytes: int) -> InputVerdict:
     """Judge every row of `source`, up to the first bad one."""
     try:
         size = source.stat().st_size
@@ -61,11 +61,11 @@ def check(batch: Batch, source: Path, stopped: Callable[[], bool], max_bytes: in
                 break
     if number == 0:
         return _bad("Dataset has no rows")
-    return Verdict([], batch.model, number, size // _BYTES_PER_TOKEN)
+    return InputVerdict([], batch.model, number, size // _BYTES_PER_TOKEN)
 
 
-def _bad(text: str, line: int | None = None) -> Verdict:
-    return Verdict([Problem("invalid_dataset", text, line=line)])
+def _bad(text: str, line: int | None = None) -> InputVerdict:
+    return InputVerdict([BatchProblem("invalid_dataset", text, line=line)])
 
 
 def _wrong(line: bytes, seen: set[bytes]) -> str:

@@ -12,13 +12,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runner.server.bodies import read_object
+from runner.server.endpoint import Call
 from runner.server.errors import ApiError
-from runner.server.gate import Call
+from runner.server.openai.dialect import NAME
 from runner.server.openai.errors import invalid
-from runner.server.openai.lines import NAME
 from runner.server.openai.params import expiry_seconds, integer, metadata, page_of, required_text
 from runner.server.openai.shapes import batch_shape, list_shape
-from runner.server.records import Batch, State
+from runner.server.records import BatchState, StoredBatch
 
 WINDOW_SECONDS = {"24h": 86_400}
 _WINDOW = re.compile(r"([1-9][0-9]{0,4})([hd])")
@@ -33,7 +33,7 @@ ENDPOINTS = (
     "/v1/images/edits",
     "/v1/videos",
 )
-_DEFINITE = (State.COMPLETED, State.FAILED, State.EXPIRED)
+_DEFINITE = (BatchState.COMPLETED, BatchState.FAILED, BatchState.EXPIRED)
 
 
 async def create(call: Call) -> Response:
@@ -62,7 +62,7 @@ def cancel(call: Call) -> Response:
     return _json(batch_shape(batch))
 
 
-def judged(call: Call, body: dict[str, Any]) -> Batch:
+def judged(call: Call, body: dict[str, Any]) -> StoredBatch:
     """The batch that a create asks for. Raises ApiError for parameters that are missing or wrong; keeps nothing."""
     site = call.site
     input_ref = required_text(body, "input_file_id")
@@ -77,11 +77,11 @@ def judged(call: Call, body: dict[str, Any]) -> Batch:
     if body.get("output_expires_after") is not None:
         spec["output_expires_seconds"] = expiry_seconds(body["output_expires_after"], "output_expires_after")
     now = site.now()
-    return Batch(
+    return StoredBatch(
         id=site.new_id("batch_", 32),
         owner=call.owner,
         dialect=NAME,
-        state=State.VALIDATING,
+        state=BatchState.VALIDATING,
         created_at=now,
         expires_at=now + seconds,
         input_ref=input_ref,
@@ -90,7 +90,7 @@ def judged(call: Call, body: dict[str, Any]) -> Batch:
     )
 
 
-def _keep(call: Call, batch: Batch) -> None:
+def _keep(call: Call, batch: StoredBatch) -> None:
     _lay_out(call, batch)
     call.site.world.add_batch(batch)
     call.site.log.batch_created()
@@ -104,7 +104,7 @@ def _seconds_in(window: str, *, is_any: bool) -> int | None:
     return WINDOW_SECONDS.get(window)
 
 
-def _lay_out(call: Call, batch: Batch) -> None:
+def _lay_out(call: Call, batch: StoredBatch) -> None:
     """Give the batch its own link to the input, so that the file may be deleted while the batch runs."""
     site = call.site
     file = site.world.file(call.owner, batch.input_ref, site.now())
@@ -123,13 +123,13 @@ def _lay_out(call: Call, batch: Batch) -> None:
         shutil.copyfile(source, target)
 
 
-def _cancelling(batch: Batch, now: float) -> Batch:
-    if batch.state is State.CANCELLING:
+def _cancelling(batch: StoredBatch, now: float) -> StoredBatch:
+    if batch.state is BatchState.CANCELLING:
         return batch
-    return batch.entering(State.CANCELLING, now, ending=State.CANCELLED)
+    return batch.entering(BatchState.CANCELLING, now, ending=BatchState.CANCELLED)
 
 
-def _found(call: Call) -> Batch:
+def _found(call: Call) -> StoredBatch:
     batch_id = call.path_params["id"]
     batch = call.site.world.batch(call.owner, batch_id)
     if batch is None or batch.dialect != NAME:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
-from runner.server.errors import ApiError, Manners, bearer
+from runner.server.errors import ApiError, ErrorStyle, bearer
 
 
 def worded(error: ApiError) -> Response:
@@ -21,7 +21,7 @@ def worded(error: ApiError) -> Response:
     return Response(msgspec.json.encode(body), error.status, media_type="application/json")
 
 
-MANNERS = Manners(worded, bearer)
+ERROR_STYLE = ErrorStyle(worded, bearer)
 
 
 def _kind(status: int) -> str:

@@ -10,29 +10,29 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runner.server.bodies import read_object
+from runner.server.endpoint import Call, Endpoint, Handler
 from runner.server.errors import ApiError
 from runner.server.faults.http import Layer, with_edits, with_layers
-from runner.server.faults.switches import Faults
-from runner.server.gate import Call, Endpoint, Handler
+from runner.server.faults.switches import FaultSwitches
 from runner.server.openai import routes
 from runner.server.openai.batches import judged
-from runner.server.records import State
+from runner.server.records import BatchState
 
 _FILE_IDS = ("output_file_id", "error_file_id")
 _OF_BATCHES = ("late_output_id", "empty_string_ids")
 
 
-def endpoints(faults: Faults) -> list[Endpoint]:
+def endpoints(faults: FaultSwitches) -> list[Endpoint]:
     """The endpoints of the API, able to fail."""
     return with_layers(routes.endpoints(), _layers(faults))
 
 
-def _layers(faults: Faults) -> Mapping[str, Layer]:
+def _layers(faults: FaultSwitches) -> Mapping[str, Layer]:
     looks: Counter[str] = Counter()  # at completed batches; counted only while `late_output_id` is on
 
     def show(shape: dict[str, Any]) -> None:
         late = faults.get("late_output_id")
-        if late is not None and shape["status"] == State.COMPLETED:
+        if late is not None and shape["status"] == BatchState.COMPLETED:
             looks[shape["id"]] += 1
             if looks[shape["id"]] <= late.value:
                 shape.update(dict.fromkeys(_FILE_IDS))
@@ -69,7 +69,7 @@ def _layers(faults: Faults) -> Mapping[str, Layer]:
     }
 
 
-def _strict(handler: Handler, faults: Faults) -> Handler:
+def _strict(handler: Handler, faults: FaultSwitches) -> Handler:
     """`strict_file`: an unknown input file is refused by the create, not found missing by the validation."""
 
     async def create(call: Call) -> Response:

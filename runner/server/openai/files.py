@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from runner.server import multipart
+from runner.server.endpoint import Call
 from runner.server.errors import ApiError
-from runner.server.gate import Call
 from runner.server.openai.errors import invalid, missing
 from runner.server.openai.params import expiry_seconds, integer, page_of
 from runner.server.openai.shapes import file_shape, list_shape
@@ -32,7 +32,7 @@ async def upload(call: Call) -> Response:
         form = await multipart.receive(call.headers.get("content-type", ""), call.stream(), part, max_bytes=most)
         file = _judged(call, form)
         await run_in_threadpool(_keep, call, part, file)
-    except multipart.TooLarge as error:
+    except multipart.UploadTooLarge as error:
         raise ApiError(413, f"Too large: {error}.") from error
     except multipart.BadUpload as error:
         raise ApiError(400, f"Invalid upload: {error}.") from error
@@ -41,7 +41,7 @@ async def upload(call: Call) -> Response:
     return _json(file_shape(file))
 
 
-def _judged(call: Call, form: multipart.Form) -> File:
+def _judged(call: Call, form: multipart.UploadForm) -> File:
     """The record of an upload. Raises ApiError for fields that are missing or wrong."""
     purpose = form.fields.get("purpose")
     if purpose is None:

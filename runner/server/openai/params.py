@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from runner.server.gate import Call
+from runner.server.endpoint import Call
 from runner.server.openai.errors import invalid, missing
 
 T = TypeVar("T")

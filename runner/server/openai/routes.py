@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
+from runner.server.endpoint import Call, Effect, Endpoint, Handler, threaded
 from runner.server.errors import ApiError
-from runner.server.gate import Call, Effect, Endpoint, Handler, threaded
 from runner.server.openai import batches, files
-from runner.server.openai.errors import MANNERS
+from runner.server.openai.errors import ERROR_STYLE
 from runner.server.site import Site
 
 _MODELS_SINCE = 1_700_000_000
@@ -16,7 +16,7 @@ _MODELS_SINCE = 1_700_000_000
 
 def endpoints() -> list[Endpoint]:
     def endpoint(method: str, path: str, handler: Handler, effect: Effect = Effect.NONE) -> Endpoint:
-        return Endpoint(method, path, handler, MANNERS, effect)
+        return Endpoint(method, path, handler, ERROR_STYLE, effect)
 
     return [
         endpoint("POST", "/v1/files", files.upload, Effect.UPLOAD),
@@ -46,7 +46,7 @@ async def _model(call: Call) -> Response:
 
 
 def _names(site: Site) -> list[str]:
-    return sorted({*site.engines.names(), *site.ears.names()})
+    return sorted({*site.engines.names(), *site.asr_engines.names()})
 
 
 def _model_shape(name: str) -> dict[str, object]:

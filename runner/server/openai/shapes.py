@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.server.records import Batch, File, State
+from runner.server.records import BatchState, File, StoredBatch
 
 _STAMPS = (
-    State.IN_PROGRESS,
-    State.FINALIZING,
-    State.COMPLETED,
-    State.FAILED,
-    State.EXPIRED,
-    State.CANCELLING,
-    State.CANCELLED,
+    BatchState.IN_PROGRESS,
+    BatchState.FINALIZING,
+    BatchState.COMPLETED,
+    BatchState.FAILED,
+    BatchState.EXPIRED,
+    BatchState.CANCELLING,
+    BatchState.CANCELLED,
 )
 
 
@@ -33,7 +33,7 @@ def file_shape(file: File) -> dict[str, Any]:
     return shape
 
 
-def batch_shape(batch: Batch) -> dict[str, Any]:
+def batch_shape(batch: StoredBatch) -> dict[str, Any]:
     shape: dict[str, Any] = {
         "id": batch.id,
         "object": "batch",
@@ -74,7 +74,7 @@ def list_shape(items: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]
     }
 
 
-def _errors(batch: Batch) -> dict[str, Any] | None:
+def _errors(batch: StoredBatch) -> dict[str, Any] | None:
     if not batch.problems:
         return None
     data = [{"code": one.code, "message": one.message, "param": one.param, "line": one.line} for one in batch.problems]

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from runner.server.dialect import Verdict
-from runner.server.records import Batch, Problem
+from runner.server.dialect import InputVerdict
+from runner.server.records import BatchProblem, StoredBatch
 
 MAX_LINES = 50_000
 MAX_BYTES = 200 * 1024 * 1024
@@ -52,39 +52,39 @@ _line = msgspec.json.Decoder(_Line)
 _embedding_line = msgspec.json.Decoder(_EmbeddingLine)
 
 
-def invisible(batch: Batch) -> Verdict:
+def invisible(batch: StoredBatch) -> InputVerdict:
     """The file is not there, not ours, or not to be seen yet."""
     text = f"Cannot find file {batch.input_ref}, or organization org-runner does not have access to it."
-    return Verdict([Problem("invalid_request", text, param="file_id")])
+    return InputVerdict([BatchProblem("invalid_request", text, param="file_id")])
 
 
 def check(
-    batch: Batch,
+    batch: StoredBatch,
     source: Path,
     stopped: Callable[[], bool],
     max_lines: int = MAX_LINES,
     max_bytes: int = MAX_BYTES,
-) -> Verdict:
+) -> InputVerdict:
     """Judge every line of `source` for this batch."""
     try:
         size = source.stat().st_size
     except FileNotFoundError:
         return invisible(batch)
     if size == 0:
-        return Verdict([Problem("empty_file", "The input file is empty.")])
+        return InputVerdict([BatchProblem("empty_file", "The input file is empty.")])
     if size > max_bytes:
         text = f"The input file has {size:,} bytes; a batch may have at most {max_bytes:,}."
-        return Verdict([Problem("max_file_size_exceeded", text)])
+        return InputVerdict([BatchProblem("max_file_size_exceeded", text)])
     checker = _Checker(batch.endpoint)
     with source.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if number > max_lines:
                 text = f"The input file has more than {max_lines:,} requests."
-                return Verdict([Problem("too_many_tasks", text)])
+                return InputVerdict([BatchProblem("too_many_tasks", text)])
             checker.read(number, line)
             if len(checker.problems) >= MAX_PROBLEMS or (number % _LOOK_EVERY == 0 and stopped()):
                 break
-    return Verdict(checker.problems, checker.model, checker.rows, checker.size_bytes // _BYTES_PER_TOKEN)
+    return InputVerdict(checker.problems, checker.model, checker.rows, checker.size_bytes // _BYTES_PER_TOKEN)
 
 
 class _Checker:
@@ -92,7 +92,7 @@ class _Checker:
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
-        self.problems: list[Problem] = []
+        self.problems: list[BatchProblem] = []
         self.model = ""
         self.rows = 0
         self.size_bytes = 0
@@ -106,16 +106,16 @@ class _Checker:
             self.problems.append(_fault_of(line, number))
             return
         except _Wrong as wrong:
-            self.problems.append(Problem(wrong.code, wrong.message, wrong.param, number))
+            self.problems.append(BatchProblem(wrong.code, wrong.message, wrong.param, number))
             return
         if custom_id in self._ids:
             text = f"The custom_id '{custom_id[:64]}' was used before; each must be unique in a batch."
-            self.problems.append(Problem("duplicate_custom_id", text, "custom_id", number))
+            self.problems.append(BatchProblem("duplicate_custom_id", text, "custom_id", number))
         self._ids.add(custom_id)
         self.model = self.model or model
         if model != self.model:
             text = f"All requests of a batch must use one model; found '{model}' after '{self.model}'."
-            self.problems.append(Problem("mismatched_model", text, "body.model", number))
+            self.problems.append(BatchProblem("mismatched_model", text, "body.model", number))
         self.rows += 1
         self.size_bytes += len(line)
 
@@ -156,14 +156,14 @@ class _Wrong(Exception):
         self.param = param
 
 
-def _fault_of(line: bytes, number: int) -> Problem:
+def _fault_of(line: bytes, number: int) -> BatchProblem:
     """Say precisely what a line lacks: slow, for lines that are wrong."""
     try:
         found = msgspec.json.decode(line.decode())
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Problem("invalid_json_line", "This line is not parseable as valid JSON.", None, number)
+        return BatchProblem("invalid_json_line", "This line is not parseable as valid JSON.", None, number)
     if not isinstance(found, dict):
-        return Problem("invalid_json_line", "This line is not a JSON object.", None, number)
+        return BatchProblem("invalid_json_line", "This line is not a JSON object.", None, number)
     body = found.get("body")
     for name in ("custom_id", "method", "url"):
         if not isinstance(found.get(name), str):
@@ -173,6 +173,6 @@ def _fault_of(line: bytes, number: int) -> Problem:
     return _lacks("body.model" if not isinstance(body.get("model"), str) else "body", number)
 
 
-def _lacks(param: str, number: int) -> Problem:
+def _lacks(param: str, number: int) -> BatchProblem:
     text = f"Missing or malformed parameter: '{param}'."
-    return Problem("missing_required_parameter", text, param, number)
+    return BatchProblem("missing_required_parameter", text, param, number)

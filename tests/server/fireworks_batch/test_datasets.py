@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from runner.clock import FastClock
+from runner.server.endpoint import Call
 from runner.server.fireworks_batch.listing import page
-from runner.server.gate import Call
 from tests.server.conftest import TOKENS, begin
 from tests.server.fireworks_batch.conftest import Fire, rows
 

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from runner.clock import FastClock
-from runner.server.engines.base import Reply
-from runner.server.fireworks_batch.lines import FireworksLines
-from runner.server.records import Batch, State
+from runner.server.engines.base import EngineReply
+from runner.server.fireworks_batch.dialect import FireworksDialect
+from runner.server.records import BatchState, StoredBatch
 from tests.server.conftest import Lab, begin, jsonl
 from tests.server.fireworks_batch.conftest import MODEL, Fire, ids, row, rows
 
@@ -253,8 +253,8 @@ def test_a_job_can_expire_before_it_runs(tmp_path: Path) -> None:
 
 def asked(spec: dict[str, Any], line: bytes) -> Any:
     full = {"model": MODEL, "defaults": {}, "system_prompt": "", **spec}
-    batch = Batch("b", "o", "fireworks", State.IN_PROGRESS, 0, 0, "in", spec=full)
-    ask = FireworksLines().ask_of(batch, line)
+    batch = StoredBatch("b", "o", "fireworks", BatchState.IN_PROGRESS, 0, 0, "in", spec=full)
+    ask = FireworksDialect().request_of(batch, line)
     assert ask.endpoint == "/v1/chat/completions" and ask.model == MODEL
     return msgspec.json.decode(ask.body)
 
@@ -295,14 +295,14 @@ def test_parameters_reach_the_answers(fire: Fire) -> None:
 
 
 def test_error_rows_of_every_kind() -> None:
-    batch = Batch("b", "o", "fireworks", State.IN_PROGRESS, 0, 0, "in")
+    batch = StoredBatch("b", "o", "fireworks", BatchState.IN_PROGRESS, 0, 0, "in")
     said = [
-        FireworksLines().result_line(batch, 0, "a", reply)
+        FireworksDialect().result_line(batch, 0, "a", reply)
         for reply in (
-            Reply(400, b'{"error":{"message":"no"}}'),
-            Reply(500, b'{"error":"no"}'),
-            Reply(502, b"[]"),
-            Reply(0, b"", failure=("request_timeout", "late")),
+            EngineReply(400, b'{"error":{"message":"no"}}'),
+            EngineReply(500, b'{"error":"no"}'),
+            EngineReply(502, b"[]"),
+            EngineReply(0, b"", failure=("request_timeout", "late")),
         )
     ]
     assert said == [

@@ -9,7 +9,7 @@ from typing import Any
 import fireworks
 import pytest
 
-from runner.server.faults.switches import Faults
+from runner.server.faults.switches import FaultSwitches
 from runner.server.fireworks_batch.faults import endpoints
 from tests.server.conftest import TOKENS
 from tests.server.fireworks_batch.conftest import ACCOUNT, MODEL, Fire, parsed, rows
@@ -86,7 +86,7 @@ def test_one_life_through_the_sdk_calls_every_route_there_is(sdk: Any, fire: Fir
     sdk.datasets.delete("spare")
     sdk.datasets.get("in")
     assert {route for route in fire.lab.log()["requests"] if "/_" not in route} == ROUTES
-    assert {endpoint.name for endpoint in endpoints(fire.lab.service.site, Faults())} == ROUTES
+    assert {endpoint.name for endpoint in endpoints(fire.lab.service.site, FaultSwitches())} == ROUTES
 
 
 def test_every_object_is_of_the_sdks_types(sdk: Any, fire: Fire) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from runner.server.dialect import Verdict
-from runner.server.engines.base import Ask, Reply
+from runner.server.dialect import InputVerdict
+from runner.server.engines.base import EngineReply, EngineRequest
 from runner.server.openai import validate
-from runner.server.records import Batch, File, State
+from runner.server.records import BatchState, File, StoredBatch
 
 NAME = "openai"
 _MESSAGES = {
-    State.EXPIRED: ("batch_expired", "This request could not be executed before the completion window expired."),
-    State.CANCELLED: ("batch_cancelled", "This request was not executed because the batch was cancelled."),
+    BatchState.EXPIRED: ("batch_expired", "This request could not be executed before the completion window expired."),
+    BatchState.CANCELLED: ("batch_cancelled", "This request was not executed because the batch was cancelled."),
 }
 
 
@@ -31,7 +31,7 @@ _line = msgspec.json.Decoder(_Line)
 _encode = msgspec.json.Encoder().encode
 
 
-class OpenAILines:
+class OpenAIDialect:
     """The `Dialect` of OpenAI's batch API."""
 
     name = NAME
@@ -42,15 +42,15 @@ class OpenAILines:
         self._max_lines = max_lines
         self._max_bytes = max_bytes
 
-    def check(self, batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
+    def check(self, batch: StoredBatch, source: Path, stopped: Callable[[], bool]) -> InputVerdict:
         return validate.check(batch, source, stopped, self._max_lines, self._max_bytes)
 
-    def ask_of(self, batch: Batch, line: bytes) -> Ask:
+    def request_of(self, batch: StoredBatch, line: bytes) -> EngineRequest:
         read = _line.decode(line)
-        created = int(batch.stamps.get(State.IN_PROGRESS.value, batch.created_at))
-        return Ask(read.url, batch.model, bytes(read.body), created, read.custom_id)
+        created = int(batch.stamps.get(BatchState.IN_PROGRESS.value, batch.created_at))
+        return EngineRequest(read.url, batch.model, bytes(read.body), created, read.custom_id)
 
-    def result_line(self, batch: Batch, ordinal: int, custom_id: str, reply: Reply) -> bytes:
+    def result_line(self, batch: StoredBatch, ordinal: int, custom_id: str, reply: EngineReply) -> bytes:
         request, answer = _names(batch.id, ordinal)
         if reply.failure is not None:
             return _failed(request, custom_id, *reply.failure)
@@ -59,14 +59,16 @@ class OpenAILines:
             % (request, _encode(custom_id), reply.status, answer, reply.body)
         )
 
-    def unfinished_lines(self, batch: Batch, rows: Iterator[tuple[int, bytes]], ending: State) -> Iterator[bytes]:
+    def unfinished_lines(
+        self, batch: StoredBatch, rows: Iterator[tuple[int, bytes]], ending: BatchState
+    ) -> Iterator[bytes]:
         for ordinal, line in rows:
             yield _failed(_names(batch.id, ordinal)[0], _line.decode(line).custom_id, *_MESSAGES[ending])
 
-    def record(self, db: sqlite3.Connection, before: Batch, after: Batch) -> None:
+    def record(self, db: sqlite3.Connection, before: StoredBatch, after: StoredBatch) -> None:
         return None
 
-    def result_file(self, batch: Batch, file_id: str, *, is_output: bool, size_bytes: int, now: float) -> File:
+    def result_file(self, batch: StoredBatch, file_id: str, *, is_output: bool, size_bytes: int, now: float) -> File:
         seconds = batch.spec.get("output_expires_seconds")
         return File(
             id=file_id,

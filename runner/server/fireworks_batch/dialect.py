@@ -9,16 +9,16 @@ from typing import Any
 
 import msgspec
 
-from runner.server.dialect import Verdict
-from runner.server.engines.base import Ask, Reply
+from runner.server.dialect import InputVerdict
+from runner.server.engines.base import EngineReply, EngineRequest
 from runner.server.fireworks_batch import names, store, validate
-from runner.server.fireworks_batch.records import ERRORS, RESULTS, Dataset, file_owner
-from runner.server.records import Batch, File, State
+from runner.server.fireworks_batch.records import ERRORS, RESULTS, StoredDataset, file_owner
+from runner.server.records import BatchState, File, StoredBatch
 
 NAME = "fireworks"
 MAX_INPUT_BYTES = 10**9
 _ENDPOINT = "/v1/chat/completions"
-_RUNNING = (State.IN_PROGRESS, State.FINALIZING)
+_RUNNING = (BatchState.IN_PROGRESS, BatchState.FINALIZING)
 
 
 class _Line(msgspec.Struct):
@@ -39,7 +39,7 @@ _failed = msgspec.json.Decoder(_Failed)
 _encode = msgspec.json.Encoder().encode
 
 
-class FireworksLines:
+class FireworksDialect:
     """The `Dialect` of Fireworks' batch inference jobs."""
 
     name = NAME
@@ -49,26 +49,28 @@ class FireworksLines:
     def __init__(self, max_input_bytes: int = MAX_INPUT_BYTES) -> None:
         self._max_input_bytes = max_input_bytes
 
-    def check(self, batch: Batch, source: Path, stopped: Callable[[], bool]) -> Verdict:
+    def check(self, batch: StoredBatch, source: Path, stopped: Callable[[], bool]) -> InputVerdict:
         return validate.check(batch, source, stopped, self._max_input_bytes)
 
-    def ask_of(self, batch: Batch, line: bytes) -> Ask:
+    def request_of(self, batch: StoredBatch, line: bytes) -> EngineRequest:
         read = _line.decode(line)
         model = batch.spec["model"]
-        created = int(batch.stamps.get(State.IN_PROGRESS.value, batch.created_at))
-        return Ask(_ENDPOINT, model, _whole(batch.spec, model, bytes(read.body)), created, read.custom_id)
+        created = int(batch.stamps.get(BatchState.IN_PROGRESS.value, batch.created_at))
+        return EngineRequest(_ENDPOINT, model, _whole(batch.spec, model, bytes(read.body)), created, read.custom_id)
 
-    def result_line(self, batch: Batch, ordinal: int, custom_id: str, reply: Reply) -> bytes:
+    def result_line(self, batch: StoredBatch, ordinal: int, custom_id: str, reply: EngineReply) -> bytes:
         if reply.is_ok:
             return b'{"custom_id":%b,"response":%b}' % (_encode(custom_id), reply.body)
         code, message = _trouble(reply)
         return b'{"custom_id":%b,"error":{"code":%d,"message":%b}}' % (_encode(custom_id), code, _encode(message))
 
-    def unfinished_lines(self, batch: Batch, rows: Iterator[tuple[int, bytes]], ending: State) -> Iterator[bytes]:
+    def unfinished_lines(
+        self, batch: StoredBatch, rows: Iterator[tuple[int, bytes]], ending: BatchState
+    ) -> Iterator[bytes]:
         """Rows that were never asked are in neither file."""
         return iter(())
 
-    def result_file(self, batch: Batch, file_id: str, *, is_output: bool, size_bytes: int, now: float) -> File:
+    def result_file(self, batch: StoredBatch, file_id: str, *, is_output: bool, size_bytes: int, now: float) -> File:
         return File(
             id=file_id,
             owner=file_owner(batch.owner),
@@ -78,14 +80,14 @@ class FireworksLines:
             created_at=now,
         )
 
-    def record(self, db: sqlite3.Connection, before: Batch, after: Batch) -> None:
+    def record(self, db: sqlite3.Connection, before: StoredBatch, after: StoredBatch) -> None:
         """The output dataset begins with the run, and is ready when the job has ended with whatever was done."""
-        if after.state is State.IN_PROGRESS and before.state is not State.IN_PROGRESS:
+        if after.state is BatchState.IN_PROGRESS and before.state is not BatchState.IN_PROGRESS:
             if store.find(db, after.owner, after.spec["account"], after.spec["output"]) is None:
                 store.insert(db, _output(after))
             return
         is_written = after.output_ref is not None and before.output_ref is None
-        is_lost = after.state is State.FAILED and before.state in _RUNNING
+        is_lost = after.state is BatchState.FAILED and before.state in _RUNNING
         if not (is_written or is_lost):
             return
         dataset = store.find(db, after.owner, after.spec["account"], after.spec["output"])
@@ -96,7 +98,7 @@ class FireworksLines:
         else:
             store.update(db, self.written(dataset, after))
 
-    def written(self, dataset: Dataset, batch: Batch) -> Dataset:
+    def written(self, dataset: StoredDataset, batch: StoredBatch) -> StoredDataset:
         """The output dataset of a job whose files have just been written."""
         files = {RESULTS: batch.output_ref, ERRORS: batch.error_ref}
         return msgspec.structs.replace(
@@ -108,10 +110,10 @@ class FireworksLines:
         )
 
 
-def _output(batch: Batch) -> Dataset:
+def _output(batch: StoredBatch) -> StoredDataset:
     spec = batch.spec
-    now = batch.stamps[State.IN_PROGRESS.value]
-    return Dataset(
+    now = batch.stamps[BatchState.IN_PROGRESS.value]
+    return StoredDataset(
         owner=batch.owner,
         account=spec["account"],
         id=spec["output"],
@@ -135,7 +137,7 @@ def _whole(spec: dict[str, Any], model: str, body: bytes) -> bytes:
     return _encode(whole)
 
 
-def _trouble(reply: Reply) -> tuple[int, str]:
+def _trouble(reply: EngineReply) -> tuple[int, str]:
     """The code and message of a row that failed."""
     if reply.failure is not None:
         return 408, reply.failure[1]

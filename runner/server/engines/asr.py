@@ -1,4 +1,4 @@
-"""Who hears: an ear takes one recording on the disk and gives its words with times. It knows no form and no job."""
+"""Speech to text: an engine takes one recording on the disk and gives its words with times. It knows no form or job."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 from runner.server.engines.base import Loadable
 
 
-class Recording(NamedTuple):
-    """What is to be heard, and how. The file has no suffix: its format is told by its bytes."""
+class ReceivedRecording(NamedTuple):
+    """What is to be transcribed, and how. The file has no suffix: its format is told by its bytes."""
 
     path: Path
     sha256: str
@@ -31,35 +31,35 @@ class Word(msgspec.Struct, frozen=True, omit_defaults=True):
     speaker: str = ""
 
 
-class Transcript(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an ear heard. `language` is that of the words."""
+class TimedTranscript(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an engine heard. `language` is that of the words."""
 
     duration_ms: int
     words: list[Word] = []
     language: str = "en"
 
 
-class CannotHear(Exception):
-    """This recording cannot be heard, and never will be; the message says why."""
+class CannotTranscribe(Exception):
+    """This recording cannot be transcribed, and never will be; the message says why."""
 
 
 class Abilities(NamedTuple):
-    """What an ear can do, known before it is loaded. `languages` empty: any."""
+    """What an engine can do, known before it is loaded. `languages` empty: any."""
 
     diarizes: bool = False
     translates: bool = False
     languages: frozenset[str] = frozenset()
 
 
-class Ear(Loadable, Protocol):
-    """A model that hears."""
+class AsrEngine(Loadable, Protocol):
+    """A model that turns speech into text."""
 
-    def hear(self, recording: Recording) -> Transcript:
+    def transcribe(self, recording: ReceivedRecording) -> TimedTranscript:
         """Its words. Raises CannotHear; called from several threads if `concurrency`."""
         ...
 
 
-class Deaf:
+class RefusingAsr:
     """Stands in for a model that does not run here."""
 
     concurrency = 0
@@ -70,5 +70,5 @@ class Deaf:
     def close(self) -> None:
         return None
 
-    def hear(self, recording: Recording) -> Transcript:
-        raise CannotHear("the model does not run on this server")
+    def transcribe(self, recording: ReceivedRecording) -> TimedTranscript:
+        raise CannotTranscribe("the model does not run on this server")

@@ -1,4 +1,4 @@
-"""What hears: headers, windows, and the real one where the extra `asr` is installed."""
+"""Speech to text: headers, windows, and the real one where the extra `asr` is installed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from runner.errors import EngineError
 from runner.server import embedded
 from runner.server.engines import durations, listener, pocketsphinx
-from runner.server.engines.echo_audio import EchoEar
-from runner.server.engines.hearing import CannotHear, Recording, Transcript
+from runner.server.engines.asr import CannotTranscribe, ReceivedRecording, TimedTranscript
+from runner.server.engines.echo_audio import EchoAsr
 from tests.server.audio.conftest import RECORDINGS, VERBOSE, running, tone
 
 needs_asr = pytest.mark.skipif(not pocketsphinx.is_installed(), reason="the extra `asr` is not installed")
@@ -34,8 +34,8 @@ def known() -> list[tuple[str, str]]:
         return [(row["file"], row["text"]) for row in csv.DictReader(file)]
 
 
-def recording(path: Path) -> Recording:
-    return Recording(path, "ab" * 32, path.stat().st_size)
+def recording(path: Path) -> ReceivedRecording:
+    return ReceivedRecording(path, "ab" * 32, path.stat().st_size)
 
 
 # durations
@@ -66,9 +66,9 @@ def test_a_wav_with_other_chunks_before_its_sound(tmp_path: Path) -> None:
 def test_echo_hears_at_length(tmp_path: Path) -> None:
     path = tmp_path / "long.mp3"
     path.write_bytes(b"x")
-    heard = EchoEar().hear(Recording(path, "ab" * 32, 900_000_000, diarize=True))
-    assert heard.duration_ms == 56_250_000 and len(heard.words) == 400
-    assert heard == EchoEar().hear(Recording(path, "ab" * 32, 900_000_000, diarize=True))
+    transcript = EchoAsr().transcribe(ReceivedRecording(path, "ab" * 32, 900_000_000, diarize=True))
+    assert transcript.duration_ms == 56_250_000 and len(transcript.words) == 400
+    assert transcript == EchoAsr().transcribe(ReceivedRecording(path, "ab" * 32, 900_000_000, diarize=True))
 
 
 # windows
@@ -115,59 +115,59 @@ def test_without_the_extra_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def ear() -> Iterator[pocketsphinx.Pocketsphinx]:
-    ear = pocketsphinx.Pocketsphinx()
-    ear.prepare()
-    yield ear
-    ear.close()
+def decoder() -> Iterator[pocketsphinx.Pocketsphinx]:
+    decoder = pocketsphinx.Pocketsphinx()
+    decoder.prepare()
+    yield decoder
+    decoder.close()
 
 
 @needs_asr
-def test_our_recordings_are_heard_the_same_each_time(ear: pocketsphinx.Pocketsphinx) -> None:
-    first: dict[str, Transcript] = {}
+def test_our_recordings_are_transcribed_the_same_each_time(decoder: pocketsphinx.Pocketsphinx) -> None:
+    first: dict[str, TimedTranscript] = {}
     for name, text in known()[:3]:
-        heard = first[name] = ear.hear(recording(RECORDINGS / name))
-        times = [at for word in heard.words for at in (word.start_ms, word.end_ms)]
-        assert times == sorted(times) and times[0] >= 0 and times[-1] <= heard.duration_ms
-        assert 1_900 < heard.duration_ms < 4_000
-        assert {word.text for word in heard.words} & set(re.findall(r"\w+", text.lower()))
+        transcript = first[name] = decoder.transcribe(recording(RECORDINGS / name))
+        times = [at for word in transcript.words for at in (word.start_ms, word.end_ms)]
+        assert times == sorted(times) and times[0] >= 0 and times[-1] <= transcript.duration_ms
+        assert 1_900 < transcript.duration_ms < 4_000
+        assert {word.text for word in transcript.words} & set(re.findall(r"\w+", text.lower()))
     for name in reversed(first):
-        assert ear.hear(recording(RECORDINGS / name)) == first[name]
+        assert decoder.transcribe(recording(RECORDINGS / name)) == first[name]
 
 
 @needs_asr
-def test_what_is_no_recording_cannot_be_heard(ear: pocketsphinx.Pocketsphinx, tmp_path: Path) -> None:
+def test_what_is_no_recording_cannot_be_heard(decoder: pocketsphinx.Pocketsphinx, tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_bytes(b"these are only words")
-    with pytest.raises(CannotHear, match="cannot be decoded"):
-        ear.hear(recording(path))
+    with pytest.raises(CannotTranscribe, match="cannot be decoded"):
+        decoder.transcribe(recording(path))
     path.write_bytes(tone(0.01))
-    assert ear.hear(recording(path)).duration_ms == 10
-    with pytest.raises(CannotHear, match="is gone"):
-        ear.hear(Recording(tmp_path / "none", "", 0))
+    assert decoder.transcribe(recording(path)).duration_ms == 10
+    with pytest.raises(CannotTranscribe, match="is gone"):
+        decoder.transcribe(ReceivedRecording(tmp_path / "none", "", 0))
 
 
 @needs_asr
-def test_silence_is_heard_as_nothing(ear: pocketsphinx.Pocketsphinx, tmp_path: Path) -> None:
+def test_silence_is_heard_as_nothing(decoder: pocketsphinx.Pocketsphinx, tmp_path: Path) -> None:
     path = tmp_path / "still.wav"
     path.write_bytes(tone(2, hertz=0))
-    assert ear.hear(recording(path)) == Transcript(2_000)
+    assert decoder.transcribe(recording(path)) == TimedTranscript(2_000)
 
 
 @needs_asr
-def test_a_decoder_that_is_killed_is_replaced(ear: pocketsphinx.Pocketsphinx) -> None:
+def test_a_decoder_that_is_killed_is_replaced(decoder: pocketsphinx.Pocketsphinx) -> None:
     path = RECORDINGS / "weather.wav"
-    before = ear.hear(recording(path))
+    before = decoder.transcribe(recording(path))
     for pid in children():
         os.kill(pid, signal.SIGKILL)
-    assert ear.hear(recording(path)) == before
+    assert decoder.transcribe(recording(path)) == before
 
 
 @needs_asr
 def test_no_decoder_outlives_its_server(tmp_path: Path) -> None:
     code = (
         "import sys, time; from runner.server.engines.pocketsphinx import Pocketsphinx\n"
-        "ear = Pocketsphinx(); ear.prepare(); print('ready', flush=True); time.sleep(60)"
+        "decoder = Pocketsphinx(); decoder.prepare(); print('ready', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None and parent.stdout.readline() == b"ready\n"

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runner.server.bodies import drain
-from runner.server.errors import ApiError, Manners
+from runner.server.errors import ApiError, ErrorStyle
 from runner.server.log import Log
 from runner.server.site import MAIN_OWNER, Site
 
@@ -50,7 +50,7 @@ class Endpoint(NamedTuple):
     method: str
     path: str
     handler: Handler
-    manners: Manners
+    error_style: ErrorStyle
     effect: Effect = Effect.NONE
     is_open: bool = False
     for_main: bool = False
@@ -61,7 +61,7 @@ class Endpoint(NamedTuple):
         return f"{self.method} {self.path}"
 
 
-class Gate:
+class EndpointApp:
     """Lets in who may come in, and puts errors into the words of the API."""
 
     def __init__(self, site: Site, endpoint: Endpoint) -> None:
@@ -79,25 +79,25 @@ class Gate:
         await response(scope, receive, send)
 
     async def _response(self, call: Call) -> Response:
-        manners = self._endpoint.manners
+        error_style = self._endpoint.error_style
         owner = self._owner(call)
         if owner is None:
-            return manners.wording(manners.unauthorized(call))
+            return error_style.wording(error_style.unauthorized(call))
         call.site, call.owner = self._site, owner
         try:
             return await self._endpoint.handler(call)
         except ApiError as error:
-            return manners.wording(error)
+            return error_style.wording(error)
         except ClientDisconnect:
             raise
         except Exception:
             log.exception("%s failed", self._endpoint.name)
-            return manners.wording(ApiError(500, "The server had an error while processing your request."))
+            return error_style.wording(ApiError(500, "The server had an error while processing your request."))
 
     def _owner(self, call: Call) -> str | None:
         if self._endpoint.is_open:
             return ""
-        owner = self._site.owner_of(self._endpoint.manners.token_of(call))
+        owner = self._site.owner_of(self._endpoint.error_style.token_of(call))
         return None if self._endpoint.for_main and owner != MAIN_OWNER else owner
 
 
