@@ -93,10 +93,13 @@ class _Shell:
             return
         await self._app(scope, receive, stamped)
 
+    # DNS rebinding: a page that a browser loaded from elsewhere can make its own name point at 127.0.0.1 and then read
+    # our answers as its own. It cannot choose the `Host` its requests carry, which is still its own name.
     def _is_for_us(self, scope: Scope) -> bool:
         """A page in a browser cannot reach us through a name it made point here."""
         if self._site.hosts is None:
             return True
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
+        # `[::1]:8000` has a port behind the bracket, `[::1]` has none though it has colons
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
         return name in self._site.hosts

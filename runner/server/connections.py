@@ -44,6 +44,7 @@ class Bounded(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > most_connections():
+            # written by hand: h11 has seen no request that it could answer
             transport.write(_FULL)
             transport.close()
         else:
@@ -54,6 +55,7 @@ class Bounded(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        # a new cycle is a new request whose head is complete
         before = self.cycle
         super().data_received(data)
         if self.cycle is not before:
@@ -71,6 +73,8 @@ class Bounded(H11Protocol):
         if self.cycle is not before and self.cycle.more_body:  # the next one came along with this one
             self._arm(STALL_SECONDS)
 
+    # The client does not read: the system's buffer is full. Who is slow is read to again; who has stopped is cut off,
+    # or a few of them would hold every descriptor.
     def pause_writing(self) -> None:
         super().pause_writing()
         self._arm(STALL_SECONDS)

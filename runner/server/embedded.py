@@ -131,6 +131,7 @@ def ensure_id(root: Path) -> str:
 def live(root: Path) -> Running | None:
     """The server that serves `root` now, if one answers and says it is that one."""
     known = home.live_record(root)
+    # the port may be somebody else's by now: what answers there must name this directory before it gets a token
     if known is None or known.id != home.id_of(root) or _identity(known.url) != known.id:
         return None
     return Running(known.url, known.token, known.id)
@@ -157,6 +158,7 @@ def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = (),
                 break
             time.sleep(0.02)
         Running("", "", "", child).stop()
+        # two commands at once: one child got the directory, and both commands may use it
         while child.returncode == LockedError.exit_code and time.monotonic() < until:
             other = live(root)  # it was quicker than our child, and may still be on its way
             if other is not None:

@@ -74,6 +74,8 @@ class EndpointApp:
             response = await self._response(call)
         except ClientDisconnect:
             return
+        # refused before its body was read, perhaps: then the client is still sending, and has not looked for an answer
+        # yet
         if response.status_code >= 400:
             await drain(call)
         await response(scope, receive, send)
@@ -90,6 +92,7 @@ class EndpointApp:
             return error_style.wording(error)
         except ClientDisconnect:
             raise
+        # a client learns no more than that it was us; the trace is in the log
         except Exception:
             log.exception("%s failed", self._endpoint.name)
             return error_style.wording(ApiError(500, "The server had an error while processing your request."))
@@ -97,6 +100,7 @@ class EndpointApp:
     def _owner(self, call: Call) -> str | None:
         if self._endpoint.is_open:
             return ""
+        # a wrong key and the key of a stranger get the same answer, on the routes of the main owner too
         owner = self._site.owner_of(self._endpoint.error_style.token_of(call))
         return None if self._endpoint.for_main and owner != MAIN_OWNER else owner
 

@@ -85,6 +85,7 @@ class HeldHome:
 
     def release(self) -> None:
         live = live_record(self.home.root)
+        # unless the next server has announced itself already
         if live is not None and live.pid == os.getpid():
             self.home.live_file.unlink(missing_ok=True)
         self._lock.release()
@@ -96,9 +97,11 @@ def acquire(root: Path) -> HeldHome:
     Raises LockedError while another server has it, StateError for a folder that holds somebody else's files: nothing
     in it is touched then.
     """
+    # before anything is written: `--dir ~` must not change the modes of somebody's home or sweep it
     _refuse_strangers(root)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     root.chmod(0o700)
+    # thread_local: the lock is taken by the thread that starts a server and let go by the one that ends it
     lock = filelock.FileLock(root / "lock", timeout=0, mode=0o600, thread_local=False)
     try:
         lock.acquire()
@@ -112,6 +115,7 @@ def acquire(root: Path) -> HeldHome:
     home, name = ServerHome(root), _once(root / "id", _ID_BYTES)  # before the folders: it makes them ours
     for folder in ("files", "incoming", "work", "audio"):
         (root / folder).mkdir(mode=0o700, exist_ok=True)
+    # nobody refers to what lies here: it is moved to its place before it is recorded
     for leftover in (root / "incoming").iterdir():
         leftover.unlink()
     return HeldHome(home, name, _once(root / "token", 24), lock)
@@ -185,6 +189,7 @@ def _once(path: Path, size: int) -> str:
         known = _read(path)
         if known:
             return known
+        # it is empty: a server was killed between making it and writing it
         files.write(path, (word := secrets.token_hex(size)).encode())
         return word
     with open(descriptor, "w", encoding="ascii") as out:

@@ -14,6 +14,7 @@ from runner.server.home import ServerHome
 from runner.server.records import BatchState, DoneRow, File, StoredBatch
 from runner.server.run import SPOOLS
 
+# Real services promise no order, so clients that count lines instead of reading ids must not get away with it here.
 _SHUFFLE_ROWS = 65_536  # lines change places within this many
 _FLUSH_BYTES = 1 << 20
 
@@ -57,6 +58,7 @@ def _shuffled(rows: list[DoneRow], shuffle: random.Random) -> Iterator[DoneRow]:
         block = rows[start : start + _SHUFFLE_ROWS]
         if len(block) > 1:
             in_order = list(block)
+            # a shuffle may leave two lines as they were; the same lines twice can never change places
             while block == in_order and len(set(in_order)) > 1:
                 shuffle.shuffle(block)
         yield from block
@@ -66,6 +68,7 @@ def _unfinished(batch: StoredBatch, dialect: Dialect, folder: Path, rows: list[D
     """Error lines of the rows that were never asked."""
     if batch.ending is None:
         return
+    # a byte a row: a set of a million numbers would take tens of times that
     done = bytearray(batch.total)
     for row in rows:
         done[row.ordinal] = 1
@@ -86,6 +89,7 @@ def _write(part: Path, spool: Path, rows: Iterator[DoneRow], rest: Iterator[byte
 
 
 def _copy(spool: Path, rows: Iterator[DoneRow], out: BinaryIO) -> None:
+    # an empty file cannot be mapped: without a row the spool may be empty
     first = next(rows, None)
     if first is None:
         return

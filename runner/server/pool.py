@@ -13,6 +13,8 @@ class Pool:
     def __init__(self, size: int, name: str) -> None:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._size = size
+        # not a ThreadPoolExecutor: the interpreter waits for its threads when it ends, here for an answer that may take
+        # minutes
         for number in range(size):
             threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True).start()
 

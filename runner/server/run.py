@@ -19,6 +19,7 @@ from runner.server.pool import Pool
 from runner.server.records import DoneRow, StoredBatch
 from runner.server.world import World
 
+# A slice is what one batch may do before the others, and a cancel, get their turn; and what one transaction commits.
 SLICE_ROWS = 1_000
 SLICE_SECONDS = 0.2
 SPOOLS = ("error.spool", "output.spool")  # by Row.is_ok
@@ -51,6 +52,7 @@ class EngineCalls:
     def ask(self, rows: Iterator[tuple[int, EngineRequest]]) -> list[RowAnswer]:
         """Ask these, as long as a slice of time lasts; what has been answered by now."""
         if self._pool is not None:
+            # nothing is waited for: what is answered later is fetched by the next step
             for ordinal, ask in rows:
                 self.in_flight += 1
                 self._pool.put(self._job(ordinal, ask))
@@ -148,6 +150,9 @@ class Run:
         for spool, lines in zip(self._spools, texts, strict=True):
             if lines:
                 spool.write(b"\n".join(lines) + b"\n")
+                # handed to the system, not synced to the disk; nor is the transaction that counts these rows. After a
+                # power cut either may be there without the other: `_recover` sees which, and the rows that are lost are
+                # asked again.
                 spool.flush()
         inputs = sum(reply.input_tokens for _, _, reply in answers)
         outputs = sum(reply.output_tokens for _, _, reply in answers)
@@ -167,6 +172,9 @@ def _appending(path: Path) -> BinaryIO:
     return spool
 
 
+# What was counted and what was spooled can disagree in two ways. A server killed after it wrote lines and before it
+# counted them leaves a spool that is too long: it is cut back, and those rows are asked again. A power cut can lose
+# lines whose rows were counted: the spool is too short, and what points behind its end is forgotten.
 def _recover(world: World, batch: StoredBatch, folder: Path) -> bytearray:
     """One byte per row, 1 where it is done; the spools are cut back to what was counted."""
     rows = world.rows(batch.id)

@@ -76,6 +76,7 @@ class Service:
         faults = FaultSwitches(options.faults)
         self._stopping = threading.Event()
         clock = clock or RealClock(self._stopping)
+        # SQLite makes its files itself, and asks for no mode
         os.umask(0o077)
         self._held: HeldHome = acquire(options.root)
         try:
@@ -93,6 +94,7 @@ class Service:
         asr = asr_engines(options.engine, is_alone=options.stands_in)
         asr.around = lambda engine: FaultyAsr(engine, faults, clock)
         dialects = _dialects(options, self.world, faults)
+        # a lambda, since the site is made of the workers and the workers of this
         outputs = FaultyOutputs(home, lambda: self.site.new_id("file-", 24), faults)
         self.worker = BatchWorker(home, self.world, dialects, engines, FaultyPace(faults), outputs, clock, self.log)
         self.audio_worker = AudioWorker(home, FaultyAudioJobStore(self.world, faults), asr, clock, self.log)
@@ -117,11 +119,13 @@ class Service:
         try:
             self.worker.start()
             self.audio_worker.start()
+            # only now is there somebody to answer; and `server.json` is what a starting child is waited for by
             self._held.announce(self.url, self.token)
             self._server.on_ready = on_ready
             asyncio.run(self._server.serve(sockets=[self._socket]))
         finally:
             self._stopping.set()
+            # workers before the store they write to, and the directory last: whoever gets it next finds nobody in it
             self.worker.stop()
             self.audio_worker.stop()
             self.world.close()
@@ -152,12 +156,14 @@ class _Server(uvicorn.Server):
     on_ready: Callable[[], None] = staticmethod(lambda: None)
 
     @contextlib.contextmanager
+    # uvicorn's own raises the signals again once it has stopped, which would kill us before we have put anything away.
     def capture_signals(self) -> Generator[None, None, None]:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         for number, handler in before.items():
+            # a child of an interactive command ignores Ctrl-C: its parent decides when it ends
             if handler is not signal.SIG_IGN:
                 signal.signal(number, self._end)
         try:
@@ -167,6 +173,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _end(self, number: int, frame: object) -> None:
+        # the second signal does not wait for connections
         self.force_exit = self.should_exit
         self.should_exit = True
 

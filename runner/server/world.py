@@ -16,6 +16,8 @@ import msgspec
 
 from runner.server.records import DoneRow, File, StoredBatch
 
+# Records are JSON beside the few columns that are searched by: a new field needs no change of the tables, and a server
+# of today reads what one of last month wrote. `seq` is the order of creation, and what cursors point at.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, owner TEXT NOT NULL, purpose TEXT NOT NULL,
@@ -48,6 +50,7 @@ class World:
     """Shared by the request handlers and the worker; every method is one short critical section."""
 
     def __init__(self, path: Path) -> None:
+        # one connection for all threads: SQLite lets only one of them write at a time anyway
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -63,6 +66,7 @@ class World:
     def transaction(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
         """All or nothing; not to be nested."""
         with self._lock:
+            # SQLite ignores this inside a transaction, so it is said before each
             self._db.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -172,6 +176,7 @@ class World:
             seq, record = found
             batch = _BATCH.decode(record)
             after = batch if batch.state.has_ended and not even_ended else how(batch)
+            # `how` left it as it was: then neither `new_files` nor `also` is to be written
             if after is batch:
                 return batch
             for file in new_files:
@@ -179,6 +184,7 @@ class World:
             _update_batch(db, seq, after)
             if also is not None:
                 also(db, batch, after)
+            # where lines lie in spools that are about to be removed
             if after.state.has_ended:
                 db.execute("DELETE FROM rows WHERE batch=?", (seq,))
             return after

@@ -84,6 +84,7 @@ class Submissions:
             sha256=form.sha256,
             created_at=site.now(),
         )
+        # the bytes before the record: the worker may take the job at once
         path = site.home.recording(job.id)
         part.replace(path)
         try:

@@ -102,6 +102,7 @@ def _seconds(ms: int) -> float:
     return ms / 1000
 
 
+# A cue's text that holds an arrow would be read as the times of the next cue.
 def _arrowless(text: str) -> str:
     return text.replace("-->", "->")
 

@@ -78,6 +78,7 @@ class AudioWorker:
                 continue
             if not is_busy:
                 self._wake.wait(_IDLE_SECONDS)
+            # one transaction, one fsync: ended one by one, small recordings would wait for the disk most of the time
             self._stop.wait(_GATHER_SECONDS)
 
     def _step(self) -> bool:
@@ -92,6 +93,7 @@ class AudioWorker:
         if slot.is_loading:
             return False
         room = SLICE_JOBS if slot.pool is None else 2 * slot.engine.concurrency - self._in_flight[model]
+        # what is in flight has not ended in the database, so it is passed over by number
         jobs = self._jobs.waiting(model, self._taken.get(model, 0), room) if room > 0 else []
         if not jobs:
             return False
@@ -154,6 +156,7 @@ class AudioWorker:
         """Record outcomes; then their recordings are needed no more."""
         if not ended:
             return False
+        # recorded before the recording goes: killed between the two, a leftover stays, not a job that cannot be done
         self._jobs.end(ended)
         for job, _ in ended:
             self._home.recording(job.id).unlink(missing_ok=True)

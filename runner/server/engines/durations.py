@@ -38,6 +38,7 @@ def _wav(file: BinaryIO, size_bytes: int) -> int | None:
             rate = int.from_bytes(head[16:20], "little")
         elif head[:4] == b"data" and rate:
             return max(min(size, size_bytes - at - 8), 0) * 1000 // rate
+        # chunks are padded to an even length, which their size does not count
         at += 8 + size + size % 2
         if at > size_bytes:
             return None

@@ -184,6 +184,7 @@ class Echo:
         key = bytes(wanted.schema)
         if key == b"null":
             key = _encode((wanted.json_schema or {}).get("schema", {}))
+        # a batch asks for one schema a hundred thousand times
         if key not in self._instances:
             if len(self._instances) > 64:
                 self._instances.clear()
@@ -256,6 +257,7 @@ def _moderation(ask: EngineRequest) -> EngineReply:
 
 def _vector(text: str, size: int) -> list[float]:
     """A unit vector that depends on the text only."""
+    # an extendable digest: as many bytes as there are dimensions
     noise = hashlib.shake_128(text.encode("utf-8", "surrogatepass")).digest(size)
     values = [byte - 127.5 for byte in noise]
     length = sum(value * value for value in values) ** 0.5

@@ -41,6 +41,7 @@ class Registry(Generic[E]):
 
     def names(self) -> list[str]:
         """The models a client can ask for by name."""
+        # `upstream` is a way to ask, not a model: it answers for names that only the other server knows
         return sorted(name for name in self.by_model if name != "upstream")
 
     def name_of(self, model: str) -> str:
@@ -63,6 +64,7 @@ class Registry(Generic[E]):
 
     def _begin(self, name: str, slot: Slot[E]) -> None:
         if slot.engine.concurrency == 0:
+            # quick engines are ready at once: no client ever sees them load
             slot.engine.prepare()
             return
         slot.is_loading = True
@@ -77,6 +79,7 @@ class Registry(Generic[E]):
         except Exception as error:
             log.exception("loading %s failed", name)
             slot.error = EngineError(f"`{name}` cannot be loaded: {error}"[:256])
+        # last: who sees that loading has ended must find the pool, or the error
         slot.is_loading = False
         self.on_change()
 

@@ -79,6 +79,7 @@ class _Building:
         """`schema` with its reference followed and its `allOf` merged in."""
         flat: dict[str, Any] = schema if isinstance(schema, dict) else {}
         seen = 0
+        # a reference may lead to itself; 32 in a row is a ring, not a schema
         while isinstance(flat.get("$ref"), str) and seen < 32:
             rest = {key: value for key, value in flat.items() if key != "$ref"}
             flat = _merged(_at(self._root, flat["$ref"]), rest)
@@ -92,6 +93,7 @@ class _Building:
     def _typed(self, schema: dict[str, Any], depth: int) -> Any:
         kind = schema.get("type")
         if isinstance(kind, list):
+            # `["object", "null"]` in a tree: its leaves are null
             kind = "null" if depth > _DEEP and "null" in kind else (kind or [None])[0]
         if kind is None:
             kind = "object" if "properties" in schema else "array" if "items" in schema else "string"

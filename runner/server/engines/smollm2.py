@@ -43,8 +43,10 @@ class SmolLM2:
         params = xllamacpp.CommonParams()
         params.model.path = str(path)
         params.model_alias = {MODEL}
+        # llama.cpp divides its context evenly among the slots
         params.n_ctx = SLOTS * _CONTEXT_TOKENS
         params.n_parallel = SLOTS
+        # one is left for the API: a client that polls must not wait for a token
         params.cpuparams.n_threads = max(1, (os.cpu_count() or 2) - 1)
         params.hostnames = ["127.0.0.1"]
         params.port = 0

@@ -51,7 +51,9 @@ class Upstream:
         self._client = httpx.Client(
             headers=headers,
             transport=transport,
+            # a proxy of the environment is for remotes, and the upstream is usually next door
             trust_env=False,
+            # a model that writes a long answer says nothing until it has written it all
             timeout=httpx.Timeout(600, connect=10),
             limits=httpx.Limits(max_connections=target.concurrency),
         )

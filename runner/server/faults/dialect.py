@@ -18,6 +18,7 @@ class FaultyDialect:
         self._inner = inner
         self._world = world
         self._faults = faults
+        # its own methods, not calls of them: the lines of every row go through some of these
         self.name = inner.name
         self.is_queued = inner.is_queued
         self.keeps_empty_files = inner.keeps_empty_files

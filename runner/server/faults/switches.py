@@ -172,12 +172,14 @@ class FaultSwitches:
 
     def take(self, name: str, route: str = "") -> Setting | None:
         """Use a counted fault once, if it is on and means this route (`POST /v1/batches`, with `*`)."""
+        # without the lock: every request asks, and mostly nothing is on
         if name not in self._on:
             return None
         with self._lock:
             setting = self._on.get(name)
             if setting is None or not setting.means(route):
                 return None
+            # a copy: the caller reads it after others have counted on
             taken = Setting(setting.value, setting.options)
             setting.value -= 1
             if setting.value <= 0:

@@ -36,6 +36,7 @@ def find_job(world: World, owner: str, account: str, job_id: str) -> StoredBatch
 
 def lineage(world: World, owner: str, account: str, job_id: str) -> Iterator[StoredBatch]:
     """A job and those it continued, youngest first."""
+    # a job that is gone ends the walk: what it and those before it answered cannot be known any more
     while job_id:
         job = find_job(world, owner, account, job_id)
         if job is None:
@@ -91,5 +92,6 @@ def copy_rows(source: BinaryIO, out: BinaryIO, is_wanted: Callable[[bytes], bool
     return count
 
 
+# A digest for each row of a whole lineage is held in memory: 16 bytes each, however long clients make their ids.
 def _key(custom_id: str) -> bytes:
     return hashlib.blake2b(custom_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()

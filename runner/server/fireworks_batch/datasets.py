@@ -113,6 +113,7 @@ class DatasetRoutes:
 
     def _add(self, call: Call, dataset: StoredDataset) -> bool:
         key = dataset.owner, dataset.account, dataset.id
+        # a running job's output dataset exists by name before it exists as a record
         is_taken = any(job.spec["output"] == dataset.id for job in using(call.site, *key))
         return not is_taken and self._datasets.add(dataset)
 

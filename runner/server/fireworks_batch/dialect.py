@@ -82,6 +82,7 @@ class FireworksDialect:
 
     def record(self, db: sqlite3.Connection, before: StoredBatch, after: StoredBatch) -> None:
         """The output dataset begins with the run, and is ready when the job has ended with whatever was done."""
+        # a client that lists datasets while a job runs sees its output, still UPLOADING
         if after.state is BatchState.IN_PROGRESS and before.state is not BatchState.IN_PROGRESS:
             if store.find(db, after.owner, after.spec["account"], after.spec["output"]) is None:
                 store.insert(db, _output(after))

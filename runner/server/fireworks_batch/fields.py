@@ -31,6 +31,7 @@ def message(known: Mapping[str, Reader]) -> Reader:
                 raise invalid(f'unknown field "{given[:80]}"')
             if name in out:
                 raise invalid(f'duplicate field "{given[:80]}"')
+            # null is unset in protobuf's JSON, but an unknown name is refused even with it
             if inner is not None:
                 out[name] = known[name](given, inner)
         return out
@@ -69,6 +70,7 @@ def number(where: str, value: Any) -> float:
         (narrow,) = struct.unpack("f", struct.pack("f", value))
     except OverflowError as error:
         raise wrong(where, value) from error
+    # protobuf's JSON prints a float32 with as few digits as read back to the same one: 0.7, not 0.699999988079071
     return next(short for digits in range(6, 18) if _narrow(short := float(f"{narrow:.{digits}g}")) == narrow)
 
 

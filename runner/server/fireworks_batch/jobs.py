@@ -119,6 +119,8 @@ class JobRoutes:
                 batch = msgspec.structs.replace(batch, spec={**batch.spec, "declared": count})
             else:
                 batch = msgspec.structs.replace(batch, spec={**batch.spec, "declared": source.example_count})
+            # rows were laid out without the lock, which takes long: whether the names are still free is asked again
+            # with it
             with self._lock:
                 if site.world.batch(call.owner, batch.id) is not None:
                     raise exists(names.full(batch.spec["account"], names.JOBS, batch.spec["job"]))
@@ -184,6 +186,7 @@ def _inherited(wanted: dict[str, Any], parent: StoredBatch) -> dict[str, Any]:
     given = wanted.get("inputDatasetId")
     if given and names.id_in(given, spec["account"], names.DATASETS, "input_dataset_id") != spec["input"]:
         raise invalid("input_dataset_id of a continuation must be that of the job it continues")
+    # what is said anew wins, field by field; the input is not for saying: the rows left are those of the first job
     theirs = dict(zip(_INHERITED, (spec["params"], spec["system_prompt"], spec["precision"]), strict=True))
     return {"model": spec["model"], **theirs, **wanted, "inputDatasetId": source}
 
@@ -191,6 +194,7 @@ def _inherited(wanted: dict[str, Any], parent: StoredBatch) -> dict[str, Any]:
 def _deleting(batch: StoredBatch, now: float) -> StoredBatch:
     if batch.state is BatchState.DELETING:
         return batch
+    # a job that has not begun, or has ended, has nothing to save
     is_running = batch.state in (BatchState.IN_PROGRESS, BatchState.FINALIZING)
     return batch.entering(BatchState.DELETING, now, ending=BatchState.CANCELLED if is_running else None)
 

@@ -36,6 +36,7 @@ def page(call: Call, shapes: list[Shape], key: str, order: str) -> Shape:
     """
     wanted, by = option(call, "filter"), option(call, "orderBy")
     found = _ordered([shape for shape in shapes if _matches(shape, wanted)], by or order)
+    # a token belongs to one question: with another filter its place means nothing
     same = hashlib.blake2b(f"{wanted}\0{by}".encode(), digest_size=8).hexdigest()
     start = _start(option(call, "pageToken"), found, same)
     end = start + _size(option(call, "pageSize"))
@@ -77,6 +78,7 @@ def _start(token: str, found: list[Shape], same: str) -> int:
         raise invalid("invalid page_token") from error
     if theirs != same:
         raise invalid("page_token belongs to a list with another filter or order_by")
+    # what was created or deleted since the last page moves places, so the last one shown is found by name
     for position, shape in enumerate(found):
         if shape["name"] == last:
             return position + 1
@@ -84,6 +86,7 @@ def _start(token: str, found: list[Shape], same: str) -> int:
 
 
 def _ordered(shapes: list[Shape], order: str) -> list[Shape]:
+    # the least significant first: Python's sort keeps what an earlier one arranged
     for part in reversed(order.split(",")):
         words = part.split()
         if not words or len(words) > 2 or words[1:] not in ([], ["desc"], ["asc"]):

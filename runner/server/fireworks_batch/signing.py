@@ -57,9 +57,11 @@ class Signer:
         if not hmac.compare_digest(right.encode(), query.get("X-Goog-Signature", "").encode("utf-8", "replace")):
             text = "The request signature we calculated does not match the signature you provided."
             raise ApiError(403, text, code="SignatureDoesNotMatch")
+        # read only now: below a right signature the date is one that we wrote
         if now >= datetime.strptime(date, _TIME).replace(tzinfo=UTC).timestamp() + float(expires):
             raise ApiError(400, "The provided token has expired.", code="ExpiredToken")
 
     def _signature(self, method: str, path: str, date: str, expires: str, content_type: str, size_range: str) -> str:
+        # the host is not under the signature: the server is reached by more than one name
         signed = "\n".join((method, path, date, expires, content_type, size_range))
         return hmac.new(self._secret, signed.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()

@@ -54,6 +54,7 @@ class Storage:
     async def upload(self, call: Call) -> Response:
         """Take one announced file of a dataset, of exactly its announced size."""
         self._signer.check(call, call.site.now())
+        # signed, so it is the size that was announced
         size = int(call.headers[RANGE].partition(",")[0])
         part = call.site.home.incoming()
         try:
@@ -75,6 +76,7 @@ class Storage:
         file = File(site.new_id("file-", 24), file_owner(owner), "dataset", name, size, now)
 
         def added(seen: StoredDataset) -> StoredDataset:
+            # two announcements may have crossed: a URL of the older one still has a right signature
             if seen.is_stored or seen.slots.get(name) != size:
                 raise ApiError(403, "This upload was announced anew or is over.", code="AccessDenied")
             return msgspec.structs.replace(seen, files={**seen.files, name: file.id}, updated_at=now)
@@ -99,6 +101,7 @@ class _Download(FileResponse):
 async def _received(call: Call, part: Path, size: int) -> None:
     """Write the body to `part`. Raises ApiError 400 where it is not of this size."""
     refused = ApiError(400, f"The upload must have exactly {size} bytes.", code="EntityTooLarge")
+    # refused before a gigabyte is read; a chunked body is counted as it comes
     declared = call.headers.get("content-length")
     if declared is not None and declared != str(size):
         raise refused

@@ -96,6 +96,7 @@ class Uploads:
         site = call.site
         name = Path(form.filename).name
         file = File(site.new_id("file-", 24), file_owner(call.owner), "dataset", name, form.size_bytes, site.now())
+        # judged before it is moved, and outside of the transaction: it reads the file
         wrong = _wrong(name, part)
         path = site.home.content(file.id)
         part.replace(path)
@@ -115,6 +116,7 @@ class Uploads:
     def _announce(self, call: Call, sizes: dict[str, int]) -> StoredDataset:
         dataset = self._found(call)
         stored = {name: call.site.world.file(file_owner(call.owner), ref, 0) for name, ref in dataset.files.items()}
+        # an upload that broke off goes on with what is missing: parts of the same name and size stay
         kept = {name for name, file in stored.items() if file is not None and sizes.get(name) == file.size_bytes}
 
         def announced(seen: StoredDataset) -> StoredDataset:

@@ -79,6 +79,7 @@ def _wrong(line: bytes, seen: set[bytes]) -> str:
     has_tokens = row.body.prompt_token_ids is not _UNSET
     if (row.body.messages is _UNSET) is not has_tokens:
         return "body must have either messages or prompt_token_ids, not both"
+    # 16 bytes a row, however long the ids are
     key = hashlib.blake2b(row.custom_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     if key in seen:
         return f"duplicate custom_id {row.custom_id[:64]}"

@@ -33,6 +33,7 @@ ENDPOINTS = (
     "/v1/images/edits",
     "/v1/videos",
 )
+# A cancelled batch is not among them: to cancel it again is no mistake, and shows it as it is.
 _DEFINITE = (BatchState.COMPLETED, BatchState.FAILED, BatchState.EXPIRED)
 
 
@@ -112,6 +113,7 @@ def _lay_out(call: Call, batch: StoredBatch) -> None:
         raise invalid("input_file_id", f"The file's purpose is '{file.purpose}', but must be 'batch'.")
     folder = site.home.work(batch.id)
     folder.mkdir(mode=0o700)
+    # not refused here: a real service takes such a batch and fails it in validation
     if file is None:
         return
     source, target = site.home.content(file.id), folder / "input.jsonl"

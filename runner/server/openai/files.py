@@ -24,6 +24,7 @@ PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 
 async def upload(call: Call) -> Response:
     declared = call.headers.get("content-length", "0")
+    # a stand-in takes what the remote would whose part it plays; that one's limits are the client's to keep
     most = sys.maxsize if call.site.stands_in else MAX_FILE_BYTES
     if declared.isdigit() and int(declared) > most + (1 << 20):
         raise ApiError(413, f"The file has more than {most:,} bytes.")
@@ -68,6 +69,7 @@ def _judged(call: Call, form: multipart.UploadForm) -> File:
 
 
 def _keep(call: Call, part: Path, file: File) -> None:
+    # the bytes before the record: a file that is listed can be read
     part.replace(call.site.home.content(file.id))
     call.site.world.add_file(file)
     call.site.log.file_created()
@@ -96,6 +98,7 @@ def retrieve_file(call: Call) -> Response:
 
 def delete_file(call: Call) -> Response:
     file = _found(call)
+    # the record first: a file that is listed can be read, and a leftover is swept at the next start
     call.site.world.delete_file(file.id)
     call.site.home.content(file.id).unlink(missing_ok=True)
     return _json({"id": file.id, "object": "file", "deleted": True})

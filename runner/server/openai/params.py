@@ -18,6 +18,7 @@ def integer(call: Call, name: str, *, low: int, high: int, default: int) -> int:
     text = call.query_params.get(name)
     if text is None:
         return default
+    # `isdigit` alone takes `²`, which `int` does not, and thousands of digits, which `int` takes long over
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise invalid(name, f"Invalid '{name}': expected an integer.", "invalid_type")
     if not low <= int(text) <= high:

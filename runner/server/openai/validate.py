@@ -24,6 +24,7 @@ _BYTES_PER_TOKEN = 4
 _LOOK_EVERY = 2_000
 
 
+# What is decoded of a line is no more than is judged: the rest of a body, most of its bytes, is skipped, not built.
 class _Body(msgspec.Struct):
     model: str
     stream: bool | None = None
@@ -120,6 +121,7 @@ class _Checker:
         self.size_bytes += len(line)
 
     def _decoded(self, line: bytes) -> tuple[str, str]:
+        # msgspec skips the strings it need not build without looking at their bytes, so wrong UTF-8 there would pass
         if not line.isascii():
             line.decode()
         if self.endpoint == "/v1/embeddings":
