@@ -31,6 +31,8 @@ def application(site: Site, faults: FaultSwitches) -> ASGIApp:
     def route(endpoint: Endpoint, app: ASGIApp) -> Route:
         return Route(endpoint.path, Counted(app, endpoint.name, site.log), methods=[endpoint.method])
 
+    # Faults of the connection are outside of the gate, faults of the reply inside: between the two it is asked who
+    # calls. A request without a key can be dropped, but does not use up a refusal that was set for a client with one.
     def faulty(endpoint: Endpoint) -> ASGIApp:
         return ConnectionFaults(EndpointApp(site, with_reply_faults(endpoint, faults)), endpoint, faults)
 
@@ -44,6 +46,7 @@ def application(site: Site, faults: FaultSwitches) -> ASGIApp:
     routes = [
         *(route(endpoint, EndpointApp(site, endpoint)) for endpoint in own),
         *(route(endpoint, faulty(endpoint)) for endpoint in apis),
+        # last: Starlette takes the first route that fits
         fallback(site, fireworks),
     ]
     return severable(_Shell(Starlette(routes=routes, exception_handlers={HTTPException: _unmatched}), site))

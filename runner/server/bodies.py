@@ -19,6 +19,7 @@ _DRAIN_SECONDS = 120.0
 async def read_object(request: Request) -> dict[str, Any]:
     """The JSON object in the body, the same one to each layer that asks. Raises ApiError 400 and 413."""
     known: dict[str, Any] | None = getattr(request.state, "object", None)
+    # a body can be read once; a layer around a handler may have to see it first
     if known is not None:
         return known
     read = bytearray()

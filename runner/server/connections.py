@@ -35,6 +35,9 @@ def most_connections() -> int:
     return max(4, min(MOST_CONNECTIONS, room))
 
 
+# One timer per connection, for whatever is waited for: a head, the next bytes of a body, or that the client reads.
+# While a handler works, nothing is waited for from the client, and no timer runs: an answer may take as long as it
+# takes.
 class Bounded(H11Protocol):
     """One connection."""
 
@@ -43,6 +46,7 @@ class Bounded(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # uvicorn's set holds those of every kind, also idle ones that are kept alive
         if len(self.connections) > most_connections():
             # written by hand: h11 has seen no request that it could answer
             transport.write(_FULL)

@@ -147,6 +147,7 @@ def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = (),
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     words = home.ServerHome(root).log_file
     with open(os.open(words, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "rb+", buffering=0) as log:
+        # what earlier servers wrote there is not why this one did not start
         since = log.seek(0, os.SEEK_END)
         child = _spawn(root, environ, [*_words(faults, stands_in_with)], log)
         until = time.monotonic() + START_SECONDS
@@ -177,6 +178,8 @@ def _words(faults: Sequence[str], stands_in_with: str) -> Iterator[str]:
         yield from ("--engine", stands_in_with, "--stand-in")
 
 
+# The token does not travel to the child: it finds its own in the directory, and we read it in `server.json` once it has
+# said which address is its own. So no list of processes ever shows one.
 def _spawn(root: Path, environ: Mapping[str, str], more: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "runner", "serve", "--dir", str(root), "--host", "127.0.0.1", "--port", "0"]
     command += ["--until-stdin-closes", *more]
@@ -188,6 +191,7 @@ def _spawn(root: Path, environ: Mapping[str, str], more: Sequence[str], log: IO[
 
 def _ready(root: Path, child: subprocess.Popen[bytes]) -> Running | None:
     known = home.live_record(root)
+    # what an earlier server announced may still lie there, with its port and another's answer behind it
     if known is None or known.pid != child.pid or _identity(known.url) != known.id:
         return None
     return Running(known.url, known.token, known.id, child)

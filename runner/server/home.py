@@ -100,6 +100,7 @@ def acquire(root: Path) -> HeldHome:
     # before anything is written: `--dir ~` must not change the modes of somebody's home or sweep it
     _refuse_strangers(root)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # a folder that was there before may be open to others
     root.chmod(0o700)
     # thread_local: the lock is taken by the thread that starts a server and let go by the one that ends it
     lock = filelock.FileLock(root / "lock", timeout=0, mode=0o600, thread_local=False)
@@ -108,6 +109,7 @@ def acquire(root: Path) -> HeldHome:
     except filelock.Timeout as busy:
         raise _taken(root) from busy
     try:
+        # under the lock: now nobody else puts one there
         _refuse_links(root)
     except StateError:
         lock.release()

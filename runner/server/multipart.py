@@ -137,6 +137,7 @@ class _Sink:
             return
         self.form.filename = options.get(b"filename", b"").decode()
         self.form.file = self._to
+        # O_EXCL: the name is a new one, and what lies there, a link say, is not ours to write through
         descriptor = os.open(self._to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._out = os.fdopen(descriptor, "wb", buffering=1 << 20)
 

@@ -33,6 +33,9 @@ class RowAnswer(NamedTuple):
     reply: EngineReply
 
 
+# Two ways, since engines are of two kinds. One that answers in microseconds is called where we are: to hand each row to
+# a thread and back would cost more than the answer. One that waits, for a model or a network, gets a queue of twice its
+# places, so that none is idle until the worker comes round again; what it answers is counted in this thread only.
 class EngineCalls:
     """How the rows of one batch are asked: here, one after the other, or in the pool of an engine that waits."""
 

@@ -76,14 +76,8 @@ class Service:
         faults = FaultSwitches(options.faults)
         self._stopping = threading.Event()
         clock = clock or RealClock(self._stopping)
-        # SQLite makes its files itself, and asks for no mode
-        os.umask(0o077)
-        self._held: HeldHome = acquire(options.root)
-        try:
-            self._socket = _listen(options.host, options.port)
-        except BaseException:
-            self._held.release()
-            raise
+        os.umask(0o077)  # SQLite makes its files itself, and asks for no mode
+        self._held, self._socket = _taken(options)
         home = self._held.home
         self.id = self._held.id
         self.token = options.tokens[0] if options.tokens else self._held.token
@@ -91,8 +85,7 @@ class Service:
         self.world = _world(home.database, faults, clock)
         self.log = Log()
         engines = _engines(options, lambda engine: FaultyEngine(engine, faults, clock))
-        asr = asr_engines(options.engine, is_alone=options.stands_in)
-        asr.around = lambda engine: FaultyAsr(engine, faults, clock)
+        asr = asr_engines(options.engine, lambda engine: FaultyAsr(engine, faults, clock), is_alone=options.stands_in)
         dialects = _dialects(options, self.world, faults)
         # a lambda, since the site is made of the workers and the workers of this
         outputs = FaultyOutputs(home, lambda: self.site.new_id("file-", 24), faults)
@@ -137,6 +130,8 @@ class Service:
         self._stopping.set()
         self._server.should_exit = True
 
+    # A command that starts a server holds the other end of a pipe. However it dies, `kill -9` included, the system
+    # closes that end: the server never outlives it by more than the step at hand.
     def stop_when_stdin_closes(self) -> None:
         """End with the parent that holds the other side of our stdin."""
         descriptor = sys.stdin.fileno()
@@ -188,6 +183,7 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
         app,
         http=Bounded,
         backlog=BACKLOG,
+        # nothing of uvicorn that depends on what else is installed: the same server everywhere
         ws="none",
         loop="asyncio",
         lifespan="off",
@@ -214,6 +210,17 @@ def _check(options: Options) -> None:
         raise UsageError("`--stand-in` needs the engine that answers for every model", hint="`--engine echo`")
     if options.engine == "upstream" and not options.upstream:
         raise UsageError("`--engine upstream` needs an address", hint="`--upstream http://127.0.0.1:8000/v1`")
+
+
+# The directory is taken before anything in it is opened, and the port before there is a worker: a second server, or a
+# port that is somebody else's, fails while there is nothing to undo but the lock.
+def _taken(options: Options) -> tuple[HeldHome, socket.socket]:
+    held = acquire(options.root)
+    try:
+        return held, _listen(options.host, options.port)
+    except BaseException:
+        held.release()
+        raise
 
 
 def _engines(options: Options, around: Callable[[Engine], Engine]) -> Engines:

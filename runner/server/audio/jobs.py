@@ -118,6 +118,7 @@ def _check_file(form: multipart.UploadForm, part: Path) -> None:
     if not form.filename:
         with part.open("rb") as file:
             start = file.read(8).lower()
+        # the real service fetches them; a server on loopback that did would be a way into the user's network
         if start.startswith((b"http://", b"https:/")):
             raise invalid("file", "This server fetches no URLs: send the recording itself as `file`.")
         raise invalid("file", "`file` must be a multipart file with a file name.")

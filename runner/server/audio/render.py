@@ -107,6 +107,7 @@ def _arrowless(text: str) -> str:
     return text.replace("-->", "->")
 
 
+# WebVTT reads `<` as a tag and `&` as a character's name.
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 

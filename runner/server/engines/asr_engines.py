@@ -15,7 +15,7 @@ _ENGINES: Mapping[str, Callable[[], AsrEngine]] = {
 }
 
 
-def asr_engines(default: str | None, *, is_alone: bool) -> AsrEngines:
+def asr_engines(default: str | None, around: Callable[[AsrEngine], AsrEngine], *, is_alone: bool) -> AsrEngines:
     """What runs here; nothing is loaded before it is asked for. `is_alone`: the default answers for every name."""
     known = {name: made for name, made in _ENGINES.items() if name == default} if is_alone else _ENGINES
-    return AsrEngines(known, RefusingAsr, default)
+    return AsrEngines(known, RefusingAsr, default, around)

@@ -68,6 +68,7 @@ class Refusing:
         return None
 
     def answer(self, ask: EngineRequest) -> EngineReply:
+        # not `format`: the message may hold braces of somebody else's words
         return refusal(self.status, self.code, self.message.replace("{model}", ask.model), param="model")
 
     def close(self) -> None:

@@ -123,6 +123,7 @@ class Echo:
         if not asked.messages:
             return refusal(400, "empty_array", "Invalid 'messages': empty array.", param="messages")
         said = [_text_of(m.content) for m in asked.messages]
+        # the last message is what was asked; the ones before are instructions and examples
         text = self._instance(asked.response_format) or f"echo: {said[-1]}"
         limit = asked.max_completion_tokens or asked.max_tokens
         text, reason = _cut(text, limit)

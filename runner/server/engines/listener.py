@@ -48,6 +48,9 @@ def windows(chunks: Iterable[array[int]]) -> Iterator[SoundWindow]:
         yield SoundWindow(start, held)
 
 
+# A cut in the middle of a word loses it on both sides. Speech pauses at least once in ten seconds, mostly; where it
+# does not, the quietest moment is still the best guess. Loudness is summed over a tenth of a second, longer than the
+# gap that a plosive leaves inside a word.
 def _quietest(held: array[int]) -> int:
     """The middle of the quietest tenth of a second near the end of a window."""
     end = WINDOW_SECONDS * RATE
@@ -74,6 +77,7 @@ class Listener:
         chunks = self._sound.stream_file(path, nchannels=1, sample_rate=RATE, frames_to_read=RATE)
         for window in windows(chunks):
             total += len(window.samples)
+            # in silence the decoder hears words of its own making
             if max(window.samples) - min(window.samples) > _STILL:
                 words += self._words(window)
         return TimedTranscript(total * 1000 // RATE, words)
@@ -125,6 +129,7 @@ def _say(out: BinaryIO, reply: DecoderReply) -> None:
 def main() -> None:
     """Serve our standard input. What the libraries print must not come among the answers."""
     with os.fdopen(os.dup(1), "wb") as out:
+        # the libraries are C: they write to the descriptor, not to `sys.stdout`
         os.dup2(2, 1)
         serve(sys.stdin.buffer, out)
 

@@ -79,6 +79,7 @@ class Pocketsphinx:
         except _Died:
             if child is not None:
                 self._forget(child)
+            # its place is free again: the next recording starts another child in it
             child = None
             raise
         finally:
@@ -121,7 +122,12 @@ class _Child:
     def __init__(self) -> None:
         command = [sys.executable, "-m", "runner.server.engines.listener"]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+            # a session of its own: Ctrl-C in the terminal is for the server, which ends its children itself
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def transcribe(self, recording: ReceivedRecording) -> DecoderReply:

@@ -125,6 +125,7 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 def _wait_before(status: int, asked: float | None, attempt: int) -> float | None:
     """Seconds before the next try; None where another try would not help."""
+    # any other status is the answer: the same request would get it again
     if status not in (0, 408, 429) and status < 500:
         return None
     if asked is not None and asked > 0:

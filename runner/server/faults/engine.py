@@ -10,6 +10,8 @@ from runner.server.engines.asr import AsrEngine, ReceivedRecording, TimedTranscr
 from runner.server.engines.base import Engine, EngineReply, EngineRequest, refusal
 from runner.server.faults.switches import FaultSwitches, Setting
 
+# The text of an answer, in every shape of them. Not one that begins with a brace or a bracket: that is JSON in a
+# string, which odd characters before it would make unreadable.
 _TEXT = re.compile(rb'"(content|text)":"(?![{\[\\"])')
 _ODD = "\u2028\u2029\u0085\\f".encode()
 

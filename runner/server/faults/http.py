@@ -79,12 +79,14 @@ def with_reply_faults(endpoint: Endpoint, faults: FaultSwitches) -> Endpoint:
     losing = _LOSING.get(endpoint.effect, "")
 
     async def faulty(call: Call) -> Response:
+        # both are used up by one call, the refusal for its rate being what is said
         early = _refused(endpoint, faults.take("rate_limit", endpoint.name), faults.take("fail_before", endpoint.name))
         if early is not None:
             return early
         response = await endpoint.handler(call)
         if response.status_code >= 300:
             return response
+        # only what took effect can lose its reply: a refused create has none to be unsure of
         if losing and faults.take(losing, endpoint.name):
             return _Lost()
         late = faults.take("fail_after", endpoint.name)

@@ -32,6 +32,7 @@ class FaultyPace(Pace):
     def rows_allowed(self, batch: StoredBatch) -> int:
         at, hold = batch.marks.get("expire_at"), self._faults.get("hold")
         allowed = super().rows_allowed(batch) if at is None else _share(at, batch.total)
+        # no row more than there are: those in flight still count
         if self._faults.get("waiting_on_capacity"):
             return min(allowed, batch.done)
         return allowed if hold is None else min(allowed, _share(hold.value, batch.total))

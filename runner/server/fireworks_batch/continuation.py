@@ -59,6 +59,9 @@ def parent_of(call: Call, name: str) -> StoredBatch:
     return parent
 
 
+# A continuation asks what no job of its lineage has answered. Successes are read out of their output datasets, not out
+# of the table of rows: a job that has ended has none there any more. Failed rows are in no such file, so they are asked
+# again by themselves; so are those of a dataset that its owner has deleted.
 def keeps(call: Call, datasets: DatasetStore, parent: StoredBatch) -> Callable[[bytes], bool]:
     """Whether an input row is still without a success in the parent and all that it continued."""
     done: set[bytes] = set()

@@ -109,6 +109,9 @@ class JobRoutes:
         if is_promised or self._datasets.get(call.owner, account, output) is not None:
             raise exists(names.full(account, names.DATASETS, output))
 
+    # The create of a job reads a dataset that may be a gigabyte, so its rows are laid out beside the event loop and
+    # without a lock. A link costs nothing and survives the dataset's deletion. The job is recorded last: before that, a
+    # killed server leaves a folder that nobody knows, and its name is free.
     def _keep(self, call: Call, batch: StoredBatch, source: StoredDataset, parent: StoredBatch | None) -> None:
         """Lay out the rows in the job's own folder and record the job, once."""
         site = call.site
@@ -126,6 +129,7 @@ class JobRoutes:
                     raise exists(names.full(batch.spec["account"], names.JOBS, batch.spec["job"]))
                 self._must_be_free(call, batch.spec)
                 folder = site.home.work(batch.id)
+                # of a create that was killed, or of a deleted job of the same name
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(mode=0o700)
                 part.replace(folder / "input.jsonl")

@@ -29,6 +29,8 @@ def option(call: Call, name: str) -> str:
     return call.query_params.get(name) or call.query_params.get(snake) or ""
 
 
+# Everything is filtered and ordered anew for each page, in memory: accounts here hold hundreds of jobs, not millions,
+# and a page token then needs no state in the server.
 def page(call: Call, shapes: list[Shape], key: str, order: str) -> Shape:
     """The answer to a list call: `shapes` filtered and ordered, one page of them under `key`.
 

@@ -69,6 +69,7 @@ def _bodyless(handler: Handler) -> Handler:
 
 
 def _unmatched(known: list[Endpoint]) -> Handler:
+    # a path that is known, with a method that is not, is a 405 in this API's words and not in Starlette's
     paths = [compile_path(endpoint.path)[0] for endpoint in known if endpoint.path.startswith(PREFIX)]
 
     async def refuse(call: Call) -> Response:

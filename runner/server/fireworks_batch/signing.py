@@ -21,6 +21,8 @@ RANGE = "x-goog-content-length-range"
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 
 
+# A signed URL is what a key would be, for one file and a short time. So it is checked before anything is looked up, and
+# a request that carries a key as well is refused: clients must not send keys to storage.
 class Signer:
     """Signs and checks with a secret of this server."""
 

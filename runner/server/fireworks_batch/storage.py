@@ -81,6 +81,7 @@ class Storage:
                 raise ApiError(403, "This upload was announced anew or is over.", code="AccessDenied")
             return msgspec.structs.replace(seen, files={**seen.files, name: file.id}, updated_at=now)
 
+        # the bytes first: whoever is told of a file can read it; a record that fails takes them away again
         part.replace(site.home.content(file.id))
         try:
             changed = self._datasets.change(dataset, added, [file])

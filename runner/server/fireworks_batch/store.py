@@ -75,6 +75,7 @@ class DatasetStore:
             after = how(seen)
             for file in new_files:
                 insert_file(db, file)
+            # their records go in this transaction; the caller removes the bytes once it is committed
             gone = sorted(set(seen.files.values()) - set(after.files.values()))
             db.executemany("DELETE FROM files WHERE id=?", [(file_id,) for file_id in gone])
             update(db, after)

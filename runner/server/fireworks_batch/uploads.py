@@ -28,6 +28,9 @@ _ENDPOINT = fields.message({"filenameToSize": fields.struct_of, "readMask": fiel
 _NOTHING = fields.message({})
 
 
+# Two ways in. Up to 150 MB come in one multipart request, after which the dataset is ready by itself. More, or several
+# files, are announced with their sizes, put to signed URLs one by one, and declared complete with `:validateUpload`:
+# nobody but the client knows when the last part has come.
 class Uploads:
     """The handlers."""
 

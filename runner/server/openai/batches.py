@@ -91,6 +91,7 @@ def judged(call: Call, body: dict[str, Any]) -> StoredBatch:
     )
 
 
+# A batch is recorded last, when its folder is whole: a server killed before leaves a folder that nobody knows.
 def _keep(call: Call, batch: StoredBatch) -> None:
     _lay_out(call, batch)
     call.site.world.add_batch(batch)

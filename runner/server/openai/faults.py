@@ -28,45 +28,52 @@ def endpoints(faults: FaultSwitches) -> list[Endpoint]:
 
 
 def _layers(faults: FaultSwitches) -> Mapping[str, Layer]:
-    looks: Counter[str] = Counter()  # at completed batches; counted only while `late_output_id` is on
+    shown = _Shown(faults)
 
-    def show(shape: dict[str, Any]) -> None:
-        late = faults.get("late_output_id")
+    def created(handler: Handler) -> Handler:
+        return with_edits(faults, _OF_BATCHES, shown.batch)(_strict(handler, faults))
+
+    return {
+        "GET /v1/files": with_edits(faults, ("no_has_more",), shown.page),
+        "POST /v1/batches": created,
+        "GET /v1/batches": with_edits(faults, (*_OF_BATCHES, "no_has_more"), shown.batches),
+        "GET /v1/batches/{id}": with_edits(faults, (*_OF_BATCHES, "unknown_status"), shown.retrieved),
+        "POST /v1/batches/{id}/cancel": with_edits(faults, _OF_BATCHES, shown.batch),
+    }
+
+
+class _Shown:
+    """Edits of what is shown: of one batch, of a page of files or batches."""
+
+    def __init__(self, faults: FaultSwitches) -> None:
+        self._faults = faults
+        self._looks: Counter[str] = Counter()  # at completed batches; counted only while `late_output_id` is on
+
+    # In the order in which they hide each other: an id that comes late is not there, and what is not there may be an
+    # empty string; `unknown_status` comes last, so that looks at completed batches are counted by their true status.
+    def batch(self, call: Call, shape: dict[str, Any]) -> None:
+        late = self._faults.get("late_output_id")
         if late is not None and shape["status"] == BatchState.COMPLETED:
-            looks[shape["id"]] += 1
-            if looks[shape["id"]] <= late.value:
+            self._looks[shape["id"]] += 1
+            if self._looks[shape["id"]] <= late.value:
                 shape.update(dict.fromkeys(_FILE_IDS))
-        if faults.get("empty_string_ids"):
+        if self._faults.get("empty_string_ids"):
             shape.update({name: shape[name] or "" for name in _FILE_IDS})
 
-    def batch(call: Call, shape: dict[str, Any]) -> None:
-        show(shape)
-
-    def retrieved(call: Call, shape: dict[str, Any]) -> None:
-        show(shape)
-        odd = faults.take("unknown_status")
+    def retrieved(self, call: Call, shape: dict[str, Any]) -> None:
+        self.batch(call, shape)
+        odd = self._faults.take("unknown_status")
         if odd is not None:
             shape["status"] = odd.text("word")
 
-    def batches(call: Call, shape: dict[str, Any]) -> None:
+    def batches(self, call: Call, shape: dict[str, Any]) -> None:
         for one in shape["data"]:
-            show(one)
-        listed(call, shape)
+            self.batch(call, one)
+        self.page(call, shape)
 
-    def listed(call: Call, shape: dict[str, Any]) -> None:
-        if faults.get("no_has_more"):
+    def page(self, call: Call, shape: dict[str, Any]) -> None:
+        if self._faults.get("no_has_more"):
             del shape["has_more"]
-
-    def created(handler: Handler) -> Handler:
-        return with_edits(faults, _OF_BATCHES, batch)(_strict(handler, faults))
-
-    return {
-        "GET /v1/files": with_edits(faults, ("no_has_more",), listed),
-        "POST /v1/batches": created,
-        "GET /v1/batches": with_edits(faults, (*_OF_BATCHES, "no_has_more"), batches),
-        "GET /v1/batches/{id}": with_edits(faults, (*_OF_BATCHES, "unknown_status"), retrieved),
-        "POST /v1/batches/{id}/cancel": with_edits(faults, _OF_BATCHES, batch),
-    }
 
 
 def _strict(handler: Handler, faults: FaultSwitches) -> Handler:

@@ -55,6 +55,7 @@ def _judged(call: Call, form: multipart.UploadForm) -> File:
     anchor, seconds = form.fields.get("expires_after[anchor]"), form.fields.get("expires_after[seconds]")
     lives = BATCH_FILE_SECONDS if purpose == "batch" else 0
     if anchor is not None or seconds is not None:
+        # whatever is no number goes on as the text it is, to be refused with the others
         number = int(seconds) if seconds and seconds.isdecimal() and len(seconds) < 12 else seconds
         lives = expiry_seconds({"anchor": anchor, "seconds": number}, "expires_after")
     return File(

@@ -158,6 +158,8 @@ class _Wrong(Exception):
         self.param = param
 
 
+# The decoder's error says where in a type it failed, in words of its own; the API names the parameter. Such a line is
+# decoded again, without a type, which only wrong lines pay for.
 def _fault_of(line: bytes, number: int) -> BatchProblem:
     """Say precisely what a line lacks: slow, for lines that are wrong."""
     try:
