@@ -166,7 +166,7 @@ def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -
     """Hex digest over everything an output is made of: its rows, in order, and the outcomes that may be shown."""
     spec = _spec_of(session, job.address)
     total = hashlib.sha256(f"results/{columns.FORMAT} {session.compiled[job.address].made_of()}\n".encode())
-    shape = (about_of(spec), wanted_of(spec), spec.columns, spec.strict_answers, spec.csv_guard)
+    shape = (about_of(spec, job), wanted_of(spec), spec.columns, spec.strict_answers, spec.csv_guard)
     total.update(f"{shape!r}\n".encode())
     total.update(job.keys)
     for entry in _sources(session, job, rows, recorded):
@@ -200,7 +200,7 @@ def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) ->
     before = recorded.jobs[job.address][0] if job.address in recorded.jobs else None
     if before is not None and before.output != job.output:
         before = None
-    with keep.keeping(session, path, before) as kept, _writer(session, spec) as writer:
+    with keep.keeping(session, path, before) as kept, _writer(session, spec, job) as writer:
         accounting = merge(
             session.compiled[job.address].rows(),
             locate(job.keys, sources),
@@ -222,7 +222,7 @@ def _spec_of(session: Session, address: str) -> AnyJob:
     return next(spec for spec in session.project.jobs if spec.address == address)
 
 
-def _writer(session: Session, spec: AnyJob) -> AbstractContextManager[Writer]:
+def _writer(session: Session, spec: AnyJob, job: Desired) -> AbstractContextManager[Writer]:
     """Where the lines of a job go: rows to a table, recordings to a table of their own or to a folder."""
     root, compiled = session.outputs_root, session.compiled[spec.address]
     path = root / spec.output
@@ -232,7 +232,8 @@ def _writer(session: Session, spec: AnyJob) -> AbstractContextManager[Writer]:
             names = Names(spec.patterns, suffix, lambda: (row.custom_id for row in compiled.rows()))
             return folder.writer_for(path, root, names)
         case _:
-            return export.writer_for(path, root, table_of(spec, compiled.rows), is_guarded=spec.csv_guard)
+            table = table_of(spec, compiled.rows, session.project.root, job)
+            return export.writer_for(path, root, table, is_guarded=spec.csv_guard)
 
 
 def _sources(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]:

@@ -14,24 +14,39 @@ from pathlib import Path
 from typing import Any
 
 from runner.compile.compiled import RowView
-from runner.data.rows import open_rows
+from runner.data.rows import columns_of, open_rows
 from runner.errors import Problem, RunnerError
+from runner.job.desired import Desired
 from runner.job.project import AnyJob, AudioJob, Job
 from runner.remotes.reading.verdict import TEXT, Wanted
 from runner.results import columns, kinds
+from runner.results.parquet import kind_of
 
 _LOOKED_AT = 100  # rows of a dataset, to tell the names of its columns
 
 Rows = Callable[[], Iterable[RowView]]
 
 
-def table_of(spec: AnyJob, rows: Rows) -> columns.Table:
-    """The columns of a job's results. A table of rows has to know those of the input before its first line."""
+def table_of(spec: AnyJob, rows: Rows, root: Path, job: Desired | None = None) -> columns.Table:
+    """The columns of a job's results. A table of rows has to know those of the input before its first line.
+
+    root: of the project. job: the same as it is wanted, for what its answers cost.
+    """
     suffix = _suffix_of(spec)
     needs_input = isinstance(spec, Job) and (suffix != ".jsonl" or bool(_of_input(spec)))
-    given = columns.input_of((row.row_json for row in rows()) if needs_input else (), typed=suffix == ".parquet")
+    given = _input_of(spec, rows, root, typed=suffix == ".parquet") if needs_input else columns.Input()
     is_of_recordings = isinstance(spec, AudioJob)
-    return columns.table(suffix, about_of(spec), given, chosen=spec.columns, is_of_recordings=is_of_recordings)
+    return columns.table(suffix, about_of(spec, job), given, chosen=spec.columns, is_of_recordings=is_of_recordings)
+
+
+def _input_of(spec: AnyJob, rows: Rows, root: Path, *, typed: bool) -> columns.Input:
+    """The columns of the input, with the types its files give them; where those do not tell, as its rows show them."""
+    told = columns_of(spec.dataset, root) if isinstance(spec, Job) else None
+    if told is None:
+        return columns.input_of((row.row_json for row in rows()), typed=typed)
+    return columns.Input(
+        {name: kind_of(source) if typed and source is not None else kinds.TEXT for name, source in told.items()}
+    )
 
 
 def problems_in(spec: AnyJob, rows: Rows) -> list[Problem]:
@@ -104,16 +119,17 @@ def _names_of(spec: AnyJob, seen: Iterable[str]) -> set[str]:
     return set(given.named(set(spec.columns) & _ours(spec).keys()).values())
 
 
-def about_of(spec: AnyJob) -> columns.About:
-    """What a job says of each of its lines."""
-    price = spec.model.price
+def about_of(spec: AnyJob, job: Desired | None = None) -> columns.About:
+    """What a job says of each of its lines. job: the same as it is wanted, with the price a batch is counted with."""
+    share = job.card.price_factor if job else 1.0
+    per_million, per_minute = (job.usd_per_million, job.usd_per_minute) if job else (None, None)
     schema = _format_of(spec).get("schema")
     return columns.About(
         job=spec.name,
         model=spec.model.key,
         cell=spec.cell,
-        usd_per_million=(price.input, price.output) if price and price.per_minute is None else None,
-        usd_per_minute=price.per_minute if price else None,
+        usd_per_million=per_million and (per_million[0] * share, per_million[1] * share),
+        usd_per_minute=None if per_minute is None else per_minute * share,
         answer=None if schema is None else kinds.of_schema(schema),
     )
 

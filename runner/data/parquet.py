@@ -46,6 +46,17 @@ def read(file: io.BufferedReader[Any], name: str, picks: Picks, *, bad: Bad | No
         raise DataError(f"cannot read the Parquet file: {error}", mark=Mark(name, before)) from error
 
 
+def types_in(file: io.BufferedReader[Any], name: str) -> dict[str, Any]:
+    """The columns of a file, with the types that arrow gives them. Raises DataError as `read` does."""
+    try:
+        with _seekable(file) as whole:
+            schema = _pyarrow(name).ParquetFile(whole).schema_arrow
+            _check_names(schema.names, name)
+            return dict(zip(schema.names, schema.types, strict=True))
+    except (ValueError, NotImplementedError, OSError) as error:  # pyarrow's errors are of these
+        raise DataError(f"cannot read the Parquet file: {error}", mark=Mark(name)) from error
+
+
 def _pyarrow(name: str) -> Any:
     try:
         import pyarrow.parquet

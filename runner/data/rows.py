@@ -44,6 +44,29 @@ def open_blocks(
             yield from _read(dataset, root, name, picks, checked, listener)
 
 
+def columns_of(dataset: Source, root: Path) -> dict[str, Any] | None:
+    """The columns of a dataset, in order of first appearance, with their types in arrow: None for text.
+
+    None where no file's head tells them (.jsonl), or files differ about a type. Raises DataError.
+    """
+    found: dict[str, Any] = {}
+    for name in expand(dataset, root):
+        form, packing = files.kind_of(name)
+        if form in (".jsonl", ".ndjson"):
+            return None
+        if form == ".parquet":
+            with files.open_bytes(root / name, packing, Mark(name)) as file:
+                here = parquet.types_in(file, name)
+        else:
+            listener = _ignore if dataset.skip_bad else None
+            first = next(iter(_read(dataset, root, name, Picks(None), False, listener)), None)
+            here = dict.fromkeys(first.values[0]) if first else {}
+        if any(column in found and found[column] != kind for column, kind in here.items()):
+            return None
+        found.update(here)
+    return found
+
+
 def _ignore(problem: Problem) -> None:
     """It was told of before."""
 

@@ -27,10 +27,11 @@ class Of(Enum):
     JSON = "json"  # text that holds any JSON
     LIST = "list"
     RECORD = "record"
+    SOURCE = "source"  # as the input's own file has it
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """One kind; `item` of a list, `fields` of a record. source: the type a column of the input has, for writers."""
+    """One kind; `item` of a list, `fields` of a record; `source`, of a column of a parquet input, is its arrow type."""
 
     of: Of
     item: Kind | None = None

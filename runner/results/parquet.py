@@ -11,10 +11,12 @@ import msgspec
 from runner.errors import RunnerError
 from runner.remotes.reading.verdict import NULL
 from runner.results import columns as named
+from runner.results import kinds
 from runner.results.cells import cell_of
 from runner.results.columns import Column, Part
 from runner.results.inputs import InputRow
 from runner.results.kinds import Kind, Of, Unfit, fitting
+from runner.results.sources import Restored, restored
 from runner.results.splice import Merged
 
 GROUP_ROWS = 10_000  # rows of a row group, at most
@@ -81,7 +83,9 @@ class ParquetWriter:
     def _array(self, values: list[Any], kind: Kind, type_: Any, *, is_json: bool) -> Any:
         if kind.of is Of.JSON or kind.of is Of.NOTHING:
             return self._arrow.array([None if value == NULL else value for value in values], type_)
-        if is_json:
+        if kind.of is Of.SOURCE:
+            values = list(_restored(values, restored(self._arrow, kind.source)))
+        elif is_json:
             values = _texts_in(values) if kind.of is Of.TEXT else list(_fitted(_plain_in(values), kind))
         try:
             return self._arrow.array(values, type_)
@@ -136,9 +140,31 @@ def _fitted(values: Iterable[Any], kind: Kind) -> Iterator[Any]:
             yield None
 
 
+def _restored(values: list[Any], source: Restored | None) -> Iterable[Any]:
+    """The values of a source; one that does not come back is null."""
+    back = source.back if source else None
+    return values if back is None else (_back(value, back) for value in values)
+
+
+def _back(value: Any, back: Callable[[Any], Any]) -> Any:
+    try:
+        return None if value is None else back(value)
+    except (ValueError, TypeError, AttributeError, ArithmeticError):
+        return None
+
+
+def kind_of(source: Any) -> Kind:
+    """The kind of a column whose type in the input is `source`, of arrow."""
+    found = restored(pyarrow_of(), source)
+    return kinds.JSON if found is None else Kind(Of.SOURCE, source=source)
+
+
 def _type(arrow: Any, kind: Kind) -> Any:
     """The type of a column in arrow."""
     match kind.of:
+        case Of.SOURCE:
+            found = restored(arrow, kind.source)
+            return found.type if found else arrow.string()
         case Of.FLAG:
             return arrow.bool_()
         case Of.WHOLE:
