@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from runner.apply.remotes import Remotes
-from runner.apply.tables import problems_in
+from runner.apply.tables import Steps, no_steps, problems_in
 from runner.compile.audio import CompiledAudio, compile_audio
 from runner.compile.budget import Budget
 from runner.compile.compile import compile_job
@@ -32,7 +32,13 @@ AnyCompiled = CompiledJob | CompiledAudio
 
 
 def compile_all(
-    project: Project, remotes: Remotes, memo: Path, *, keeps: bool, digests: Digests | None = None
+    project: Project,
+    remotes: Remotes,
+    memo: Path,
+    *,
+    keeps: bool,
+    digests: Digests | None = None,
+    steps: Steps = no_steps,
 ) -> dict[str, AnyCompiled]:
     """Every job compiled, by address, in sort order.
 
@@ -58,7 +64,7 @@ def compile_all(
             memo.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh.save(shards[job.address])
     compiled.update(_recordings(project, memo, keeps=keeps))
-    if problems := [one for job in project.jobs for one in problems_in(job, compiled[job.address].rows)]:
+    if problems := [one for job in project.jobs for one in problems_in(job, compiled[job.address].rows, steps(job))]:
         raise SpecError(list(dict.fromkeys(problems)))
     return {address: compiled[address] for address in sorted(compiled)}
 

@@ -7,12 +7,14 @@ stand. In between, only settled jobs are written, so that a million rows are not
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from runner.apply import keep
 from runner.apply.session import Session
@@ -26,6 +28,7 @@ from runner.job.recorded import REMOTE, Batch, JobRecord, Stage
 from runner.plan.plan import Plan, Recorded
 from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, Row
 from runner.results import columns, export, folder, stamp
+from runner.results.columns import Step
 from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, Writer, merge
 from runner.results.names import RESULTS, Names
@@ -168,6 +171,7 @@ def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -
     total = hashlib.sha256(f"results/{columns.FORMAT} {session.compiled[job.address].made_of()}\n".encode())
     shape = (about_of(spec, job), wanted_of(spec), spec.columns, spec.strict_answers, spec.csv_guard)
     total.update(f"{shape!r}\n".encode())
+    total.update("".join(f"step {step.made_of}\n" for step in session.steps(spec)).encode())
     total.update(job.keys)
     for entry in _sources(session, job, rows, recorded):
         index = entry.batch.index_sha256 or hashlib.sha256(entry.so_far).hexdigest()
@@ -200,7 +204,8 @@ def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) ->
     before = recorded.jobs[job.address][0] if job.address in recorded.jobs else None
     if before is not None and before.output != job.output:
         before = None
-    with keep.keeping(session, path, before) as kept, _writer(session, spec, job) as writer:
+    steps = session.steps(spec)
+    with keep.keeping(session, path, before) as kept, _writer(session, spec, job, steps) as writer:
         accounting = merge(
             session.compiled[job.address].rows(),
             locate(job.keys, sources),
@@ -210,6 +215,7 @@ def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) ->
             wanted=wanted_of(spec),
             is_strict=spec.strict_answers,
         ).with_bad(job.bad)
+    accounting = replace(accounting, told=tuple(filter(None, (step.summary() for step in steps))))
     if kept:
         session.reporter.warn(f"{job.address}: `{job.output}` was changed since it was written: kept as `{kept[0]}`")
     if isinstance(writer, folder.FolderWriter) and writer.told:
@@ -222,7 +228,7 @@ def _spec_of(session: Session, address: str) -> AnyJob:
     return next(spec for spec in session.project.jobs if spec.address == address)
 
 
-def _writer(session: Session, spec: AnyJob, job: Desired) -> AbstractContextManager[Writer]:
+def _writer(session: Session, spec: AnyJob, job: Desired, steps: Sequence[Step]) -> AbstractContextManager[Writer]:
     """Where the lines of a job go: rows to a table, recordings to a table of their own or to a folder."""
     root, compiled = session.outputs_root, session.compiled[spec.address]
     path = root / spec.output
@@ -230,9 +236,9 @@ def _writer(session: Session, spec: AnyJob, job: Desired) -> AbstractContextMana
         case AudioJob() if is_folder(spec.output):
             suffix = suffix_of(dict(spec.fields))
             names = Names(spec.patterns, suffix, lambda: (row.custom_id for row in compiled.rows()))
-            return folder.writer_for(path, root, names)
+            return folder.writer_for(path, root, names, steps)
         case _:
-            table = table_of(spec, compiled.rows, session.project.root, job)
+            table = table_of(spec, compiled.rows, session.project.root, job, steps)
             return export.writer_for(path, root, table, is_guarded=spec.csv_guard)
 
 

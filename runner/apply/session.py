@@ -16,6 +16,7 @@ from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
 from runner.apply.schedule import Schedule
 from runner.apply.shadow import SYNTHETIC, Shadow
+from runner.apply.tables import Steps, no_steps
 from runner.clock import Clock
 from runner.compile.compiled import Compiled
 from runner.data.digests import Digests, Forgetful
@@ -76,6 +77,7 @@ class Session:
     parallelism: int | None = None  # calls at once, where each request is a call of its own
     pool: Callable[[int], Executor] = threads
     journal: Callable[[Path, Path, int], Journal] = DiskJournal  # of a wave: its file, that of its answers, recordings
+    steps: Steps = no_steps  # what is worked out for the results of each job
     schedules: dict[str, Schedule] = field(default_factory=dict)  # of waves, by batch
     _keys: dict[str, bytes] = field(default_factory=dict)
     _sets: dict[str, bytes] = field(default_factory=dict)

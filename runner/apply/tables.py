@@ -6,7 +6,7 @@ Names of columns are checked before anything is paid for: what cannot be written
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from itertools import islice
@@ -20,14 +20,22 @@ from runner.job.desired import Desired
 from runner.job.project import AnyJob, AudioJob, Job
 from runner.remotes.reading.verdict import TEXT, Wanted
 from runner.results import columns, kinds
+from runner.results.columns import Step
 from runner.results.parquet import kind_of
 
 _LOOKED_AT = 100  # rows of a dataset, to tell the names of its columns
 
 Rows = Callable[[], Iterable[RowView]]
+Steps = Callable[[AnyJob], Sequence[Step]]  # what is worked out for the results of a job, made anew at each call
 
 
-def table_of(spec: AnyJob, rows: Rows, root: Path, job: Desired | None = None) -> columns.Table:
+def no_steps(_: AnyJob) -> Sequence[Step]:
+    return ()
+
+
+def table_of(
+    spec: AnyJob, rows: Rows, root: Path, job: Desired | None = None, steps: Sequence[Step] = ()
+) -> columns.Table:
     """The columns of a job's results. A table of rows has to know those of the input before its first line.
 
     root: of the project. job: the same as it is wanted, for what its answers cost.
@@ -35,8 +43,14 @@ def table_of(spec: AnyJob, rows: Rows, root: Path, job: Desired | None = None) -
     suffix = _suffix_of(spec)
     needs_input = isinstance(spec, Job) and (suffix != ".jsonl" or bool(_of_input(spec)))
     given = _input_of(spec, rows, root, typed=suffix == ".parquet") if needs_input else columns.Input()
-    is_of_recordings = isinstance(spec, AudioJob)
-    return columns.table(suffix, about_of(spec, job), given, chosen=spec.columns, is_of_recordings=is_of_recordings)
+    return columns.table(
+        suffix,
+        about_of(spec, job),
+        given,
+        chosen=spec.columns,
+        steps=steps,
+        is_of_recordings=isinstance(spec, AudioJob),
+    )
 
 
 def _input_of(spec: AnyJob, rows: Rows, root: Path, *, typed: bool) -> columns.Input:
@@ -49,7 +63,7 @@ def _input_of(spec: AnyJob, rows: Rows, root: Path, *, typed: bool) -> columns.I
     )
 
 
-def problems_in(spec: AnyJob, rows: Rows) -> list[Problem]:
+def problems_in(spec: AnyJob, rows: Rows, steps: Sequence[Step] = ()) -> list[Problem]:
     """What is wrong with the `columns` of a job. rows: read as far as it takes to find the names of the input."""
     if not spec.columns:
         return []
@@ -58,13 +72,14 @@ def problems_in(spec: AnyJob, rows: Rows) -> list[Problem]:
     twice = [name for name in dict.fromkeys(spec.columns) if spec.columns.count(name) > 1]
     if twice:
         return [_problem(spec, f"`columns` name `{twice[0]}` twice", "remove one of the two")]
-    missing = _of_input(spec)
+    worked_out = {name for step in steps for name, _ in step.columns}
+    missing = _of_input(spec) - worked_out
     seen: dict[str, None] = {}
     for row in rows() if missing and isinstance(spec, Job) else ():
         seen.update(dict.fromkeys(columns.input_of([row.row_json], typed=False).kinds))
         if not missing - _names_of(spec, seen):
             return []
-    known = [*_ours(spec), *_names_of(spec, seen)]
+    known = [*_ours(spec), *sorted(worked_out), *_names_of(spec, seen)]
     found = []
     for name in [name for name in spec.columns if name in missing]:
         near = get_close_matches(name, known, 1)

@@ -164,6 +164,7 @@ def _report(session: Session, result: Result, answer: Answer, paths: Sequence[st
             lines.append(sums.line_of(job.address, job.output, accounting))
             if accounting.error and (why := top_reason(failures_in(session.output_file(job.output)))):
                 lines.append(f"  ! {why}")
+            lines += [f"  {words}" for words in accounting.told]
         elif part.counts.ok < part.counts.wanted:
             there = session.output_file(job.output).exists()
             told = job.output if there else "no results file yet"

@@ -18,6 +18,7 @@ from runner.apply.session import Session
 from runner.apply.shadow import shadow_of
 from runner.apply.specs import checked
 from runner.apply.standins import StandIns
+from runner.apply.tables import Steps, no_steps
 from runner.cli.main import Settings
 from runner.clock import RealClock
 from runner.data.contents import FileMemo
@@ -44,11 +45,13 @@ def opened(
     stop: threading.Event | None = None,
     poll_seconds: float | None = None,
     consent: Callable[[str, NotBound], bool] | None = None,
+    steps: Steps = no_steps,
 ) -> Iterator[Session]:
     """A session over the specs at `paths`. Without `writes` it reads only: what it would write is thrown away at its
     end, remotes are asked for nothing but reading, and no server is started.
 
-    consent: asks a person whether a key may go to a host, and is told where that is written. A yes is kept.
+    steps: what is worked out for the results of each job. consent: asks a person whether a key may go to a host, and is
+    told where that is written. A yes is kept.
     """
     home = home_of(settings.root)
     if writes:
@@ -71,7 +74,7 @@ def opened(
         here = home if writes else scratch.enter_context(_scratch())
         memo = FileMemo(home.memo / "digests")
         digests = Digests(memo)
-        compiled = compile_all(project, remotes, home.memo / "compiled", keeps=writes, digests=digests)
+        compiled = compile_all(project, remotes, home.memo / "compiled", keeps=writes, digests=digests, steps=steps)
         for note in dict.fromkeys(note for one in compiled.values() for note in one.notes):
             reporter.warn(note)
         if consent is not None:
@@ -89,6 +92,7 @@ def opened(
             stop=stop,
             poll_seconds=poll_seconds,
             digests=digests,
+            steps=steps,
         )
         session.desired = judged(session)
         try:

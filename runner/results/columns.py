@@ -53,19 +53,23 @@ class Column(NamedTuple):
         return (lambda line: part(line)[field]) if self.is_json else lambda line: _encode(part(line)[field])
 
 
-class Step(Protocol):
+class Extra(Protocol):
     """What is worked out of each line after it is known and before it is written, in columns of its own."""
 
     @property
     def columns(self) -> Sequence[tuple[str, Kind]]: ...
 
-    @property
-    def made_of(self) -> str:
-        """Changes whenever `value` may say something else."""
-        ...
-
     def value(self, line: Merged) -> Sequence[bytes]:
         """JSON under its columns, in their order. Called once a line, in the order of the rows."""
+        ...
+
+
+class Step(Extra, Protocol):
+    """The same for a job: a check or a score. One is made for each writing of its results."""
+
+    @property
+    def made_of(self) -> str:
+        """Changes whenever `value` may say something else: the results are written again then."""
         ...
 
     def summary(self) -> str:
@@ -320,7 +324,7 @@ class Table(NamedTuple):
     """The columns of one file, in order, and what is worked out for them."""
 
     columns: tuple[Column, ...]
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Extra, ...] = ()
 
     def stepped(self, line: Merged) -> Merged:
         """The line with what the steps made of it."""
@@ -335,7 +339,7 @@ def table(
     given: Input | None = None,
     *,
     chosen: Sequence[str] = (),
-    steps: Sequence[Step] = (),
+    steps: Sequence[Extra] = (),
     is_of_recordings: bool = False,
 ) -> Table:
     """The columns of a file. chosen: by a job, instead of the usual ones; names are ours or the input's.
@@ -374,7 +378,7 @@ def _hint(known: Iterable[str], of_input: Iterable[str]) -> str:
     return "there are " + ", ".join(f"`{name}`" for name in (*known, *of_input))
 
 
-def _step_columns(steps: Sequence[Step]) -> list[tuple[str, Kind]]:
+def _step_columns(steps: Sequence[Extra]) -> list[tuple[str, Kind]]:
     return [column for step in steps for column in step.columns]
 
 

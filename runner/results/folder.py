@@ -7,7 +7,7 @@ can be written again from it alone. It is written last, and says which files of 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -17,7 +17,7 @@ import msgspec
 from runner.errors import DataError
 from runner.files import whole
 from runner.remotes.reading.verdict import NULL
-from runner.results.columns import About, table
+from runner.results.columns import About, Step, table
 from runner.results.export import JsonlWriter
 from runner.results.kinds import TEXT
 from runner.results.merge import Writer
@@ -30,13 +30,13 @@ from runner.results.wholefile import folder_of
 
 ENDING = ("error", "batch", "digest", "origin", "response")
 # What was said stands in the transcripts, and in `response`.
-COLUMNS = ("custom_id", "file", "transcript", "sha256", "duration", "language", "speakers", *ENDING)
+COLUMNS = ("custom_id", "file", "transcript", "sha256", "duration", "language", "speakers")  # and then ENDING
 
 _encode = msgspec.json.Encoder().encode
 
 
 @contextmanager
-def writer_for(folder: Path, root: Path, names: Names) -> Iterator[Writer]:
+def writer_for(folder: Path, root: Path, names: Names, steps: Sequence[Step] = ()) -> Iterator[Writer]:
     """A writer of transcripts. Lines come in the order of the recordings that `names` was made of.
 
     Only what differs is written. When the block fails, transcripts that were written stay: they are good, and known
@@ -46,7 +46,7 @@ def writer_for(folder: Path, root: Path, names: Names) -> Iterator[Writer]:
     top = folder_of(folder, root)
     with Tree(top) as tree, Ours(top) as ours:
         with whole(top / RESULTS, keeps_equal=True) as out:
-            writer = FolderWriter(out, tree, ours, names, folder)
+            writer = FolderWriter(out, tree, ours, names, folder, steps)
             yield writer
             orphans = writer.finish()
         ours.forget(orphans)
@@ -56,10 +56,12 @@ class FolderWriter:
     """A transcript and a line for each recording. Where the transcript went is a step of the line."""
 
     columns = (("transcript", TEXT), ("sha256", TEXT))
-    made_of = "transcripts"
 
-    def __init__(self, out: IO[bytes], tree: Tree, ours: Ours, names: Names, folder: Path) -> None:
-        self._table = table(".jsonl", About(), chosen=COLUMNS, steps=[self], is_of_recordings=True)
+    def __init__(
+        self, out: IO[bytes], tree: Tree, ours: Ours, names: Names, folder: Path, steps: Sequence[Step] = ()
+    ) -> None:
+        chosen = (*COLUMNS, *(name for step in steps for name, _ in step.columns), *ENDING)
+        self._table = table(".jsonl", About(), chosen=chosen, steps=[self, *steps], is_of_recordings=True)
         self._lines = JsonlWriter(out, self._table.columns)
         self._tree, self._ours, self._names, self._folder = tree, ours, names, folder
         self._wanted = Paths()
@@ -83,9 +85,6 @@ class FolderWriter:
         digest = hashlib.sha256(content).hexdigest()
         self._put(name, content, digest)
         return _encode(name), b'"%b"' % digest.encode()
-
-    def summary(self) -> str:
-        return ""
 
     def _put(self, name: str, content: bytes, sha256: str) -> None:
         is_ours = self._ours.claim(name)

@@ -43,6 +43,7 @@ class Accounting(msgspec.Struct, frozen=True):
     missing: int = 0  # said to be settled, and no batch on record holds the outcome
     repaired: int = 0  # lines in which bytes that are not JSON were put right
     flaws: Mapping[str, int] = {}  # answers that are none, by `finish`: among `ok`, or among `error` of a strict job
+    told: tuple[str, ...] = ()  # what was worked out of all lines, in words
     flawed: bytes = b""  # of a strict job, their sorted keys
 
     @property
