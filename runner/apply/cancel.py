@@ -42,6 +42,11 @@ def cancel(session: Session, batch: Batch) -> Batch:
         batch = _found_out(session, batch)
     if batch.delivery is Delivery.CALLS:
         return waves.abandon(session, batch)
+    if batch.is_unproven:
+        raise RunnerError(
+            f"{batch.owner}: it is not known yet whether `{batch.remote_id}` is ours, so it was not stopped",
+            hint="run `runner apply`: its results say whose it is",
+        )
     if batch.stage is Stage.SUBMITTED:
         seen = session.remote_of(batch).cancel(batch.remote_id)
         return batch.but(phase=seen.phase, raw_status=seen.raw_status)

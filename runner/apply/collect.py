@@ -31,6 +31,8 @@ FILES_SETTLE = timedelta(minutes=15)  # so long files may hold less than was cou
 def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_left: bool = False) -> Batch:
     """The batch as COLLECTED. Raises RemoteError while its files cannot be had; nothing is recorded then.
 
+    One that was only taken for ours is INTENT again where its files answer requests of somebody else.
+
     Rows are counted, not lines: a file that was cut, that a cache holds cut, or that was written anew while it was
     read has gaps, whatever comes twice in their place. While rows that the remote counted are in no file, it is fetched
     again in later passes. After that a person decides about those without a line: they were paid for.
@@ -40,6 +42,8 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
     takes_what_is_left: although a file is gone; NotFound is raised only where none is there.
     """
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    if batch.is_unproven and seen.is_refusal:
+        return _release(session, batch)
     if seen.is_refusal:
         return _refused(session, batch, seen, keys)
     now = session.time_at(session.remote_of(batch))  # of the look, whatever the files themselves are dated
@@ -49,6 +53,8 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         had = _download(session, batch, seen, in_one_go=again > 0, takes_what_is_left=takes_what_is_left)
         is_all = len(had) == len(seen.result_files)
         report = _indexed(reader, had, keys, _ended(seen) if is_all else Phase.CANCELLED)
+        if batch.is_unproven and report.lines and not sum(report.told):
+            return _release(session, batch)
         # Where a file is still owed, that is waited for; where one is gone, a person decides about the rest anyway
         may_lack = is_all and seen.results_are_final
         lacks = _lacks(reader, report, seen, batch.rows, [file for _, file in had]) if may_lack else 0
@@ -81,8 +87,16 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         batch = batch.but(owed=max(min(report.missing, seen.counts.completed - report.ok), 0))
     if report.unpaid:
         _stop(session, batch, _first_unpaid(reader, report, [file for _, file in had]), report.unpaid)
-    batch = batch if is_short else batch.but(short_since=None)
+    batch = (batch if is_short else batch.but(short_since=None)).but(is_unproven=False)
     return record(session, batch, seen, results, report.index, tally_of(report), gives_up=gives_up)
+
+
+def _release(session: Session, batch: Batch) -> Batch:
+    """What was taken for this batch answers other requests: INTENT again, to be looked for among the others."""
+    released = lifecycle.released(batch)
+    session.records.save(released)
+    session.reporter.step(f"{batch.owner}: {released.trouble}; looking for its batch again")
+    return released
 
 
 def mend_all(session: Session) -> int:

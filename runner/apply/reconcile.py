@@ -308,6 +308,8 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
             case Action.FETCH:
                 assert isinstance(sight, Observed)
                 done = collect(session, batch, sight)
+                if done.stage is not Stage.COLLECTED:  # it was somebody else's
+                    return False
                 session.reporter.step(
                     f"{done.owner}: collected `{done.remote_id}` ({change.reason}): "
                     f"{done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"
@@ -580,7 +582,7 @@ def _resubmit_deferred(session: Session, result: Result, unwanted: set[str], ref
             if (refused := refusal(Rest(batch, batch.rows))) is not None:
                 result.stopped[batch.owner] = StepError(refused, batch.owner, batch.key)
                 continue
-            submit.create(session, provider, batch)
+            submit.create_again(session, provider, batch)
         except OF_OUR_MEMORY:
             raise
         except RunnerError as error:

@@ -55,6 +55,8 @@ def settle(session: Session, batch: Batch) -> Batch:
         return _save(session, current.but(trouble=error.message))
     if found.ours:
         return adopt(session, provider, batch, found.ours)
+    if len(found.doubtful) == 1 and session.search_of(provider) is Search.BY_RESULTS:
+        return _take(session, provider, batch, found.doubtful[0])
     if found.doubtful or session.search_of(provider) is Search.NONE:
         return _hold(session, batch, found.doubtful)
     session.drops[batch.key] = session.drops.get(batch.key, 0) + 1
@@ -96,6 +98,18 @@ def _hold(session: Session, batch: Batch, doubtful: Sequence[Observed]) -> Batch
         f"see `runner state resolve {batch.owner}`"
     )
     return _save(session, held)
+
+
+def _take(session: Session, provider: Provider, batch: Batch, seen: Observed) -> Batch:
+    """Follow the one batch that may have come of a create, until its results say whether it did.
+
+    Until then its rows count as asked, and nothing is sent again. It may be a stranger's: it is not stopped.
+    """
+    taken = _save(session, lifecycle.taken_for(batch, seen, seen.created_at or session.time_at(provider)))
+    session.reporter.step(
+        f"{batch.owner}: `{seen.remote_id}` may be the batch of an unanswered create; its results will say"
+    )
+    return taken
 
 
 def settle_held(session: Session, batch: Batch) -> Batch:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,13 +17,12 @@ from runner.apply.recover import keys_not_on_record
 from runner.apply.session import Session
 from runner.apply.settle import settle
 from runner.apply.submission import submission_of
-from runner.compile.compiled import Compiled
 from runner.errors import DataError, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.job import lifecycle
 from runner.job.capabilities import Capabilities, Delivery, Search
 from runner.job.desired import Desired
 from runner.job.observed import Failure, FailureKind, Observed
-from runner.job.packed import common, keys_of
+from runner.job.packed import KEY_BYTES, common, keys_of, unpack
 from runner.job.recorded import Batch, ProjectRecord
 from runner.plan import adoption, guard
 from runner.plan.change import Submission
@@ -52,14 +53,16 @@ def submit(session: Session, job: Desired, submission: Submission) -> Batch:
 
 
 def _send(session: Session, provider: Provider, job: Desired, submission: Submission) -> Batch:
-    path = session.home.tmp / f"{os.getpid()}-upload.jsonl"
-    try:
-        _render(session.compiled[job.address], submission, path)
+    with _rendered(session, job.address, submission.ordinals, submission.size_bytes) as path:
         intent = _intend(session, job, submission)
+        if job.card.delivery is Delivery.INLINE:
+            return _pay(session, provider, intent, vendor.Source(path, submission.size_bytes))
         upload = _upload(session, provider, intent, path)
-    finally:
-        path.unlink(missing_ok=True)
-    intent = intent.but(upload_ref=upload.ref, uploaded_at=session.clock.now())
+    return _pay(session, provider, intent.but(upload_ref=upload.ref, uploaded_at=session.clock.now()), upload)
+
+
+def _pay(session: Session, provider: Provider, intent: Batch, content: vendor.Input) -> Batch:
+    """Create the batch of an intent, unless another clone sent some of it meanwhile."""
     if _is_held_elsewhere(session, provider, intent):
         dropped = lifecycle.dropped(intent, "another batch holds some of its requests")
         session.records.save(dropped)
@@ -67,7 +70,7 @@ def _send(session: Session, provider: Provider, job: Desired, submission: Submis
             f"{intent.owner}: {dropped.trouble}, which was sent meanwhile; what is left is planned anew"
         )
         return dropped
-    return create(session, provider, intent)
+    return create(session, provider, intent, content)
 
 
 def _is_held_elsewhere(session: Session, provider: Provider, batch: Batch) -> bool:
@@ -85,18 +88,24 @@ def _continue(session: Session, provider: Provider, job: Desired, submission: Su
     """Have the remote go on with what an ended batch left."""
     parent = session.records.batch(submission.continues)
     assert parent is not None, "a plan continues batches on record"
-    return create(session, provider, _intend(session, job, submission, parent.remote_id))
+    return create(session, provider, _intend(session, job, submission, parent.remote_id), None)
 
 
-def _render(compiled: Compiled, submission: Submission, path: Path) -> None:
-    """Render just these rows again; `write_lines` stops when a digest differs from the planned one."""
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb", 1 << 18) as file:
-        size = compiled.write_lines(submission.ordinals, file)
-    if size != submission.size_bytes:
-        raise DataError(
-            f"the rows of `{submission.address}` changed while they were read",
-            hint="Run `runner apply` again; nothing was sent",
-        )
+@contextmanager
+def _rendered(session: Session, address: str, ordinals: Sequence[int], size_bytes: int) -> Iterator[Path]:
+    """A file of just these rows, for as long; `write_lines` stops when a digest differs from the planned one."""
+    path = session.home.tmp / f"{os.getpid()}-upload.jsonl"
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb", 1 << 18) as file:
+            size = session.compiled[address].write_lines(ordinals, file)
+        if size != size_bytes:
+            raise DataError(
+                f"the rows of `{address}` changed while they were read",
+                hint="Run `runner apply` again; nothing was sent",
+            )
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _intend(session: Session, job: Desired, submission: Submission, continued_from: str = "") -> Batch:
@@ -151,7 +160,7 @@ def _owed(session: Session, submission: Submission) -> int:
     return min(len(submission.ordinals), sum(parent.owed for parent in parents if parent is not None))
 
 
-def _upload(session: Session, provider: Provider, batch: Batch, source: Path) -> vendor.Upload:
+def _upload(session: Session, provider: Provider, batch: Batch, source: Path) -> vendor.Uploaded:
     """The remote's copy of the input: the one it still holds from an earlier try, or a new one."""
     submission = submission_of(batch)
     may_be_there = batch.may_hold_upload
@@ -176,12 +185,45 @@ def _drop(session: Session, batch: Batch, why: RemoteError) -> None:
     session.records.save(lifecycle.dropped(batch, f"the upload did not succeed: {why.message}"))
 
 
-def create(session: Session, provider: Provider, batch: Batch) -> Batch:
-    """Create the remote batch of an uploaded intent, once."""
+def create_again(session: Session, provider: Provider, batch: Batch) -> Batch:
+    """The create of a batch that was put off: of the same upload, or of its rows, which are rendered again.
+
+    Where the rows of its job are others by now, nothing was sent of them: it is DROPPED, and they are planned anew.
+    """
+    if batch.continued_from:
+        return create(session, provider, batch, None)
+    if batch.delivery is not Delivery.INLINE:
+        return create(session, provider, batch, vendor.Uploaded(batch.upload_ref, batch.size_bytes))
+    ordinals = _ordinals_of(session, batch)
+    if len(ordinals) != batch.rows:
+        dropped = lifecycle.dropped(batch, "its rows are others now")
+        session.records.save(dropped)
+        return dropped
+    with _rendered(session, batch.owner, ordinals, batch.size_bytes) as path:
+        return create(session, provider, batch, vendor.Source(path, batch.size_bytes))
+
+
+def _ordinals_of(session: Session, batch: Batch) -> list[int]:
+    """The rows of its job that a batch asks for; of equal requests the first."""
+    if batch.owner not in session.compiled:
+        return []
+    wanted = session.compiled[batch.owner].wanted.keys
+    left = set(unpack(session.objects.read(f"{batch.key}/keys", batch.keys_sha256)))
+    found = []
+    for ordinal in range(len(wanted) // KEY_BYTES):
+        key = bytes(wanted[ordinal * KEY_BYTES : (ordinal + 1) * KEY_BYTES])
+        if key in left:
+            left.remove(key)
+            found.append(ordinal)
+    return found
+
+
+def create(session: Session, provider: Provider, batch: Batch, content: vendor.Input | None) -> Batch:
+    """Create the remote batch of an intent, once."""
     batch = lifecycle.sending(batch, session.time_at(provider))
     session.records.save(batch)
     try:
-        seen = provider.submit(submission_of(batch), _upload_of(batch))
+        seen = provider.submit(submission_of(batch), content)
     except RateLimited as error:
         return defer(session, batch, _limited(error), error.retry_after)
     except (NotSent, Refused) as error:
@@ -210,11 +252,6 @@ def _give_up_parent(session: Session, batch: Batch, refused: Refused) -> None:
         if (parent := session.records.batch(key)) is not None and parent.remote_id == batch.continued_from:
             session.records.save(parent.but(can_be_continued=False))
     session.reporter.step(f"{batch.owner}: `{batch.continued_from}` cannot be continued ({refused.message})")
-
-
-def _upload_of(batch: Batch) -> vendor.Upload | None:
-    """The input of a batch; one that continues another has none of its own."""
-    return None if batch.continued_from else vendor.Upload(batch.upload_ref, batch.size_bytes)
 
 
 def _receipt(session: Session, provider: Provider, batch: Batch, seen: Observed) -> Batch:

@@ -35,6 +35,7 @@ class Delivery(StrEnum):
     """How the requests of a batch get to the remote."""
 
     UPLOAD = "upload"  # as a file, which the create then names
+    INLINE = "inline"  # in the body of the create itself: nothing is uploaded before
     CALLS = "calls"  # each in a call of its own, with a receipt of its own; the batch is on our side only
 
 

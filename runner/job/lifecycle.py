@@ -24,7 +24,8 @@ MOVES: Mapping[Stage, frozenset[Stage]] = {
         {Stage.INTENT, Stage.SUBMITTED, Stage.DEFERRED, Stage.DROPPED, Stage.HELD, Stage.COLLECTED}
     ),
     # It was seen to end, or (of single calls) it turned out that none can be made; or its queue turned it away
-    Stage.SUBMITTED: frozenset({Stage.SUBMITTED, Stage.DEFERRED, Stage.COLLECTED, Stage.DROPPED}),
+    # INTENT: what was taken for it turned out to be somebody else's
+    Stage.SUBMITTED: frozenset({Stage.SUBMITTED, Stage.INTENT, Stage.DEFERRED, Stage.COLLECTED, Stage.DROPPED}),
     # Sent again, put off again, no longer wanted, or cancelled: then its outcomes are known to be none
     Stage.DEFERRED: frozenset({Stage.INTENT, Stage.DEFERRED, Stage.DROPPED, Stage.COLLECTED}),
     # Given up and found again, or single calls of which a person has decided something; or its files were short, and
@@ -64,6 +65,18 @@ def found_again(batch: Batch, now_seen: Observed, now: datetime) -> Batch:
     """It was given up, and the remote shows it after all: in flight again, whatever its outcomes were taken to be."""
     again = seen(batch, now_seen, now)
     return _to(again, Stage.SUBMITTED, index_sha256="", tally=Tally(), results=(), ended_at=None, failure=None)
+
+
+def taken_for(batch: Batch, seen: Observed, now: datetime) -> Batch:
+    """One batch may have come of an unanswered create, and only its results say whether it did."""
+    return submitted(batch, seen, now).but(is_unproven=True)
+
+
+def released(batch: Batch) -> Batch:
+    """What was taken for it is somebody else's: it is looked for again, among the others."""
+    why = f"`{batch.remote_id}` is somebody else's"
+    candidates = (*batch.candidates, batch.remote_id)
+    return _to(batch, Stage.INTENT, remote_id="", is_unproven=False, candidates=candidates, trouble=why)
 
 
 def begun(batch: Batch, raw_status: str, now: datetime) -> Batch:

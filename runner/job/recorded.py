@@ -118,6 +118,7 @@ class Batch(msgspec.Struct, frozen=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     overlaps: dict[str, int] = {}  # by remote id, requests that a batch of another clone holds too: paid twice
+    is_unproven: bool = False  # found by time and number alone: its results will say whose it is
     candidates: tuple[str, ...] = ()  # remote ids that may have come of it: nothing at the remote says whose they are
     schema: int = SCHEMA
 

@@ -37,6 +37,31 @@ VENDORS: Mapping[str, Vendor] = {
 }
 
 
+GROUP = "runner.vendors"  # of entry points, by which an installed package adds kinds: `name = "package.module:VENDOR"`
+
+
+@functools.cache
+def installed() -> Mapping[str, Vendor]:
+    """The vendors that come in packages of their own, by kind. Looked for only where a built-in kind is not meant.
+
+    What one of them says about where its key may go is not believed: a person binds it, as any other (`runner keys`).
+    Raises UsageError for one that cannot be loaded.
+    """
+    import importlib.metadata
+
+    found: dict[str, Vendor] = {}
+    for point in importlib.metadata.entry_points(group=GROUP):
+        try:
+            vendor: Vendor = point.load()
+            found[vendor.kind] = vendor
+        except (ImportError, AttributeError) as error:
+            raise UsageError(
+                f"the vendor `{point.name}` cannot be loaded from `{point.value}`: {error}",
+                hint="mend or remove the package that brings it",
+            ) from error
+    return found
+
+
 class Machine(TypedDict):
     """What opening a provider takes of this machine; `_Net` says what each is."""
 
@@ -63,7 +88,7 @@ def declared_by() -> Mapping[str, Declared]:
     """
     return {
         kind: importlib.import_module(f"{type(vendor).__module__}.declared").DECLARED
-        for kind, vendor in VENDORS.items()
+        for kind, vendor in {**installed(), **VENDORS}.items()
     }
 
 
@@ -75,10 +100,11 @@ def built_in_providers() -> Mapping[str, project.Provider]:
 
 def vendor_of(provider: project.Provider) -> Vendor:
     """Who speaks to a provider. Raises SpecError for a kind that nobody does."""
-    if provider.kind not in VENDORS:
-        known = ", ".join(f"`{kind}`" for kind in VENDORS)
+    vendor = VENDORS.get(provider.kind) or installed().get(provider.kind)
+    if vendor is None:
+        known = ", ".join(f"`{kind}`" for kind in (*VENDORS, *installed()))
         raise problem(provider, f"is of the unknown kind `{provider.kind}`", f"known are {known}")
-    return VENDORS[provider.kind]
+    return vendor
 
 
 def place_of(provider: project.Provider) -> Place:

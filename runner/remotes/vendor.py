@@ -238,11 +238,24 @@ def overridden(defaults: S, block: ProviderBlock, fault_in: Callable[[S], str | 
     return profile
 
 
-class Upload(msgspec.Struct, frozen=True):
-    """An input file the remote holds. `ref` is what `submit` takes."""
+class Uploaded(msgspec.Struct, frozen=True):
+    """An input file the remote holds, by its `ref`."""
 
     ref: str
     size_bytes: int
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The request lines of a batch in a file of ours, each with its newline: for a create that carries them itself.
+
+    They are there for this one call. A create that is made again is given its lines anew.
+    """
+
+    path: Path
+    size_bytes: int
+
+
+Input = Uploaded | Source
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -285,16 +298,18 @@ class Provider(Protocol):
         """How far the remote's clock is ahead of ours, by the last `Date` it sent; nothing where it sent none yet."""
         ...
 
-    def upload(self, source: Path, submission: Submission) -> Upload:
+    def upload(self, source: Path, submission: Submission) -> Uploaded:
         """Send the input file at `source`, streamed. Not retried here; repeating it costs an orphan file."""
         ...
 
-    def find_upload(self, submission: Submission, size_bytes: int) -> Upload | None:
+    def find_upload(self, submission: Submission, size_bytes: int) -> Uploaded | None:
         """An upload of this very submission that the remote still holds (by name and size), or None."""
         ...
 
-    def submit(self, submission: Submission, upload: Upload | None) -> Observed:
-        """Create the batch: one request, never retried here. `upload` is None when it continues another batch.
+    def submit(self, submission: Submission, content: Input | None) -> Observed:
+        """Create the batch: one request, never retried here.
+
+        content: what was uploaded, or the lines themselves, as the card says; None when it continues another batch.
 
         Raises NotSent or Refused when nothing was created, OutcomeUnknown when it may have been.
         """

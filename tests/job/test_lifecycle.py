@@ -24,6 +24,8 @@ MINUTE = timedelta(minutes=1)
 STEPS: dict[str, tuple[Stage, Callable[[Batch], Batch]]] = {
     "sending": (Stage.INTENT, lambda one: lifecycle.sending(one, NOW)),
     "submitted": (Stage.SUBMITTED, lambda one: lifecycle.submitted(one, RUNNING, NOW)),
+    "taken for": (Stage.SUBMITTED, lambda one: lifecycle.taken_for(one, RUNNING, NOW)),
+    "released": (Stage.INTENT, lifecycle.released),
     "begun": (Stage.SUBMITTED, lambda one: lifecycle.begun(one, "sending", NOW)),
     "reopened": (Stage.SUBMITTED, lifecycle.reopened),
     "deferred": (Stage.DEFERRED, lambda one: lifecycle.deferred(one, QUOTA, NOW, MINUTE)),

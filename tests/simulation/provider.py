@@ -10,7 +10,7 @@ from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnkno
 from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.observed import Found, Observed, Origin, Phase, ResultFile
 from runner.remotes.openai.stamps import is_of, is_of_project, named
-from runner.remotes.vendor import LARGEST_FILE, LineageFile, Submission, Upload
+from runner.remotes.vendor import LARGEST_FILE, Input, LineageFile, Submission, Uploaded
 from tests.simulation.remote import Remote, RemoteBatch
 from tests.simulation.rows import PROVIDER
 from tests.simulation.world import Crash, World
@@ -75,7 +75,7 @@ class SimulatedProvider:
 
     # -- uploads
 
-    def upload(self, source: Path, submission: Submission) -> Upload:
+    def upload(self, source: Path, submission: Submission) -> Uploaded:
         content = source.read_bytes()
         fault = self._call("upload")
         if fault == "refused":
@@ -86,18 +86,18 @@ class SimulatedProvider:
         ref = f"{submission.name}-in" if self._remote.habits.is_named else f"file-{self._remote.number()}"
         self._remote.uploads[ref] = (submission.name, content)
         self._end("upload", fault)
-        return Upload(ref, len(content))
+        return Uploaded(ref, len(content))
 
-    def find_upload(self, submission: Submission, size_bytes: int) -> Upload | None:
+    def find_upload(self, submission: Submission, size_bytes: int) -> Uploaded | None:
         self._ask("find_upload")
         for ref, (name, content) in self._remote.uploads.items():
             if name == submission.name and len(content) == size_bytes:
-                return Upload(ref, size_bytes)
+                return Uploaded(ref, size_bytes)
         return None
 
     # -- batches
 
-    def submit(self, submission: Submission, upload: Upload | None) -> Observed:
+    def submit(self, submission: Submission, upload: Input | None) -> Observed:
         remote, world = self._remote, self._world
         sent_at = world.seconds
         fault = self._call("submit")
@@ -136,7 +136,7 @@ class SimulatedProvider:
         batch.listed_at = batch.created_at + world.rng.random() * habits.list_lag
         self._remote.admit(batch)
 
-    def _batch(self, submission: Submission, upload: Upload | None, sent_at: float) -> RemoteBatch:
+    def _batch(self, submission: Submission, upload: Input | None, sent_at: float) -> RemoteBatch:
         remote = self._remote
         if submission.continued_from:
             parent = self._continuable(submission.continued_from)
@@ -145,7 +145,7 @@ class SimulatedProvider:
                 raise Refused("nothing is left of it", status=400)
             ref = ""
         else:
-            assert upload is not None
+            assert isinstance(upload, Uploaded)
             ref = upload.ref
             if ref not in remote.uploads and remote.habits.is_named:
                 raise Refused("there is no such dataset", status=404)
@@ -183,9 +183,9 @@ class SimulatedProvider:
             raise Refused("it cannot be continued", status=400)
         return parent
 
-    def _compared(self, there: RemoteBatch, submission: Submission, upload: Upload | None) -> RemoteBatch:
+    def _compared(self, there: RemoteBatch, submission: Submission, upload: Input | None) -> RemoteBatch:
         """What stands under our id, if it is the same work."""
-        ref = upload.ref if upload else ""
+        ref = upload.ref if isinstance(upload, Uploaded) else ""
         same = (there.model, there.continued_from, there.input_ref)
         if same != (submission.model, submission.continued_from, ref):
             raise Refused("other work stands under this id", status=409, code="conflict")

@@ -18,7 +18,7 @@ from runner.remotes.fireworks.names import ids_of, last
 from runner.remotes.fireworks.profile import CHAT
 from runner.remotes.fireworks.wire import object_in, text_in
 from runner.remotes.transport.replies import plain
-from runner.remotes.vendor import Submission, Upload
+from runner.remotes.vendor import Input, Submission, Uploaded
 
 _MIRRORED = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP", "top_k": "topK", "n": "n"}
 _FRACTIONS = frozenset({"temperature", "top_p"})
@@ -34,13 +34,13 @@ class Creates:
         self._http = account.http
         self._jobs = jobs
 
-    def submit(self, submission: Submission, upload: Upload | None) -> Observed:
+    def submit(self, submission: Submission, content: Input | None) -> Observed:
         """Create the job, or find the one that an earlier create made.
 
         Raises Refused (`conflict`) when other work stands under its id, OutcomeUnknown when nobody can tell.
         """
         job_id = ids_of(submission.name).job_id
-        body = self._body(submission, upload)
+        body = self._body(submission, content)
         try:
             answer = self._create(job_id, body, submission.window_hours)
         except OutcomeUnknown as unknown:
@@ -51,7 +51,7 @@ class Creates:
             return self._adopt_if_there(job_id, body, refused)
         return self._ours(answer, job_id, body)
 
-    def _body(self, submission: Submission, upload: Upload | None) -> dict[str, Any]:
+    def _body(self, submission: Submission, content: Input | None) -> dict[str, Any]:
         if submission.endpoint != CHAT:
             raise Refused(f"`{submission.endpoint}` has no batches here; only `{CHAT}` does", code="endpoint")
         body: dict[str, Any] = {
@@ -62,8 +62,8 @@ class Creates:
         }
         if submission.continued_from:
             body["continuedFromJobName"] = self._account.job_name(submission.continued_from)
-        elif upload is not None:
-            body["inputDatasetId"] = self._account.dataset_name(upload.ref)
+        elif isinstance(content, Uploaded):
+            body["inputDatasetId"] = self._account.dataset_name(content.ref)
         else:
             raise Refused("a job needs an input dataset, or a job to continue", code="no_input")
         parameters = mirrored(submission.params)

@@ -21,7 +21,7 @@ from runner.remotes.fireworks.wire import about, map_in, object_in, text_in, who
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Form, Signed
 from runner.remotes.transport.replies import plain
-from runner.remotes.vendor import Submission, Upload
+from runner.remotes.vendor import Submission, Uploaded
 
 FRESH_SECONDS = 45 * 60.0  # upload URLs live an hour; older ones are asked for again
 SENDS = 3  # of the same bytes into a dataset that does not become READY
@@ -48,7 +48,7 @@ class Datasets:
         raw = object_in(self._http.get_json(self._account.dataset(dataset_id)), "a look at a dataset")
         return about(raw, dataset_id)
 
-    def find(self, submission: Submission, size_bytes: int) -> Upload | None:
+    def find(self, submission: Submission, size_bytes: int) -> Uploaded | None:
         """The READY dataset of this very submission, or None. Raises Refused on other content under its id."""
         dataset_id = ids_of(submission.name).input_dataset_id
         try:
@@ -56,15 +56,15 @@ class Datasets:
         except NotFound:
             return None
         self._check(seen, dataset_id, submission)
-        return Upload(dataset_id, size_bytes) if _is_ready(seen) else None
+        return Uploaded(dataset_id, size_bytes) if _is_ready(seen) else None
 
-    def upload(self, source: Path, submission: Submission) -> Upload:
+    def upload(self, source: Path, submission: Submission) -> Uploaded:
         """A READY dataset with the bytes of `source`, streamed. Safe to repeat.
 
         Raises Refused when the remote holds something else under its id (`conflict`) or cannot read the file.
         """
         dataset_id = ids_of(submission.name).input_dataset_id
-        upload = Upload(dataset_id, source.stat().st_size)
+        upload = Uploaded(dataset_id, source.stat().st_size)
         seen = self._created(dataset_id, submission)
         self._check(seen, dataset_id, submission)
         if not _is_ready(seen):

@@ -19,7 +19,7 @@ from runner.remotes.fireworks.names import is_project_of
 from runner.remotes.fireworks.profile import Profile, capabilities_of
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
-from runner.remotes.vendor import LARGEST_FILE, PROJECT_CHARS, LineageFile, Submission, Upload
+from runner.remotes.vendor import LARGEST_FILE, PROJECT_CHARS, Input, LineageFile, Submission, Uploaded
 
 
 class FireworksProvider:
@@ -47,14 +47,14 @@ class FireworksProvider:
     def skew(self) -> timedelta:
         return self._http.skew
 
-    def upload(self, source: Path, submission: Submission) -> Upload:
+    def upload(self, source: Path, submission: Submission) -> Uploaded:
         return self._datasets.upload(source, submission)
 
-    def find_upload(self, submission: Submission, size_bytes: int) -> Upload | None:
+    def find_upload(self, submission: Submission, size_bytes: int) -> Uploaded | None:
         return self._datasets.find(submission, size_bytes)
 
-    def submit(self, submission: Submission, upload: Upload | None) -> Observed:
-        return self._creates.submit(submission, upload)
+    def submit(self, submission: Submission, content: Input | None) -> Observed:
+        return self._creates.submit(submission, content)
 
     def find(self, submission: Submission, upload_ref: str, since: datetime) -> Found:
         """The job of the submission's own id, or what it left: there is at most one."""

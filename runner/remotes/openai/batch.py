@@ -16,10 +16,10 @@ from runner.remotes.openai.wire import object_in, observed_of, speaks_of_unseen_
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Order
 from runner.remotes.transport.replies import plain
-from runner.remotes.vendor import UNSEEN, Submission, Upload
+from runner.remotes.vendor import UNSEEN, Submission, Uploaded
 
 
-def submit(http: Http, profile: Profile, submission: Submission, upload: Upload) -> Observed:
+def submit(http: Http, profile: Profile, submission: Submission, upload: Uploaded) -> Observed:
     """Create the batch: sent once. A success that names no batch is unknown, not a failure."""
     try:
         answer = object_in(http.create(profile.paths.batches, body_of(profile, submission, upload)), "a create")
@@ -32,7 +32,7 @@ def submit(http: Http, profile: Profile, submission: Submission, upload: Upload)
     return observed_of(answer, profile)
 
 
-def body_of(profile: Profile, submission: Submission, upload: Upload) -> dict[str, Any]:
+def body_of(profile: Profile, submission: Submission, upload: Uploaded) -> dict[str, Any]:
     """What is sent to create a batch."""
     body: dict[str, Any] = {
         **profile.create_extra,

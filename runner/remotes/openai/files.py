@@ -17,7 +17,7 @@ from runner.remotes.openai.wire import object_in, text_in, time_in
 from runner.remotes.transport.http import Form, Http
 from runner.remotes.transport.listing import Incomplete
 from runner.remotes.transport.replies import plain
-from runner.remotes.vendor import NO_LIST, Submission, Upload
+from runner.remotes.vendor import NO_LIST, Submission, Uploaded
 
 PAGES = 50  # of a list of files; older uploads are not looked for, an orphan file costs nothing
 MOST_LOOKS = 500  # at single files of one list
@@ -36,7 +36,7 @@ def filename_of(submission: Submission) -> str:
     return f"{submission.name}.jsonl"
 
 
-def upload(http: Http, profile: Profile, clock: Clock, source: Path, submission: Submission) -> Upload:
+def upload(http: Http, profile: Profile, clock: Clock, source: Path, submission: Submission) -> Uploaded:
     """Send `source`; the id under which `submit` may use it, waited for where the profile says so.
 
     The text fields stand before the file: one look-alike rejects the other order.
@@ -55,7 +55,7 @@ def upload(http: Http, profile: Profile, clock: Clock, source: Path, submission:
         raise OutcomeUnknown(f"the answer to an upload names no file: {plain(str(dict(answer)))}")
     if profile.wait_file_processed and text_in(file, "status") != "processed":
         _wait_processed(http, profile, clock, file_id)
-    return Upload(file_id, size_bytes)
+    return Uploaded(file_id, size_bytes)
 
 
 def _file_in(answer: Mapping[str, Any], id_path: str) -> Mapping[str, Any]:
@@ -92,12 +92,12 @@ def _status_of(http: Http, profile: Profile, file_id: str) -> str:
     return text_in(raw, "status").lower()
 
 
-def find_upload(http: Http, profile: Profile, clock: Clock, submission: Submission, size_bytes: int) -> Upload | None:
+def find_upload(http: Http, profile: Profile, clock: Clock, submission: Submission, size_bytes: int) -> Uploaded | None:
     """The newest usable upload of this very submission, or None. Looks at no more than `PAGES` pages."""
     wanted = filename_of(submission)
     for raw in _listed(http, profile):
         if text_in(raw, "filename") == wanted and raw.get("bytes") == size_bytes and _is_usable(raw, profile, clock):
-            return Upload(text_in(raw, "id"), size_bytes)
+            return Uploaded(text_in(raw, "id"), size_bytes)
     return None
 
 

@@ -14,7 +14,7 @@ from runner.remotes.openai import batch, files, stamps
 from runner.remotes.openai.profiles import Profile, capabilities_of
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
-from runner.remotes.vendor import LARGEST_FILE, LineageFile, Submission, Upload
+from runner.remotes.vendor import LARGEST_FILE, Input, LineageFile, Submission, Uploaded
 
 LARGEST_UPLOAD = 2 * 10**9  # bytes: limits may have been wider when a file of ours was sent
 
@@ -42,15 +42,15 @@ class OpenAIProvider:
     def skew(self) -> timedelta:
         return self._http.skew
 
-    def upload(self, source: Path, submission: Submission) -> Upload:
+    def upload(self, source: Path, submission: Submission) -> Uploaded:
         return files.upload(self._http, self.profile, self._clock, source, submission)
 
-    def find_upload(self, submission: Submission, size_bytes: int) -> Upload | None:
+    def find_upload(self, submission: Submission, size_bytes: int) -> Uploaded | None:
         return files.find_upload(self._http, self.profile, self._clock, submission, size_bytes)
 
-    def submit(self, submission: Submission, upload: Upload | None) -> Observed:
-        assert upload is not None, "the card says that nothing can be continued here"
-        return batch.submit(self._http, self.profile, submission, upload)
+    def submit(self, submission: Submission, content: Input | None) -> Observed:
+        assert isinstance(content, Uploaded), "the card says that all is uploaded, and nothing continued"
+        return batch.submit(self._http, self.profile, submission, content)
 
     def find(self, submission: Submission, upload_ref: str, since: datetime) -> Found:
         listed = list(self.batches(since))

@@ -87,6 +87,13 @@ class Form(msgspec.Struct, frozen=True):
     part: str = "file"
 
 
+class Streamed(msgspec.Struct, frozen=True):
+    """A JSON body that is never whole in memory. chunks: gives it from its start, each time it is sent."""
+
+    size_bytes: int
+    chunks: Callable[[], Iterator[bytes]]
+
+
 class Signed(msgspec.Struct, frozen=True):
     """A URL that carries its own permission, already judged: it is sent neither our key nor our query.
 
@@ -222,6 +229,7 @@ class Http:
     def create(self, path: str, body: object, query: Query | None = None) -> Any:
         """A POST that pays: sent once; again only if nothing was sent, or after a definite 429.
 
+        body: sent as JSON; `Streamed` as it is.
         Raises NotSent or Refused when nothing was created, OutcomeUnknown when it may have been.
         """
         self._must_not_be_read_only("POST", path)
@@ -293,7 +301,10 @@ class Http:
         """One request, one whole 2xx reply. Raises Trouble for everything else."""
         client = self._client(alone)
         content: dict[str, Any] = {}
-        if body is not None:
+        if isinstance(body, Streamed):
+            headers = {"content-type": "application/json", "content-length": str(body.size_bytes)}
+            content = {"content": body.chunks(), "headers": headers}
+        elif body is not None:
             content = {"content": msgspec.json.encode(body), "headers": {"content-type": "application/json"}}
         elif form is not None:
             part = (form.filename, file, form.content_type)

@@ -12,7 +12,7 @@ from runner.errors import AuthFailed, BlockedError, OutcomeUnknown, Refused, Rem
 from runner.job.observed import Observed, Phase
 from runner.remotes.fireworks import parts
 from runner.remotes.fireworks.provider import FireworksProvider
-from runner.remotes.vendor import Upload
+from runner.remotes.vendor import Uploaded
 from tests.remotes.fireworks_jobs.fake import KEY, Call, Fake
 from tests.remotes.fireworks_jobs.made import IDS, ROWS, SENT, Opener
 
@@ -21,12 +21,12 @@ DATASET = IDS.input_dataset_id
 
 def test_an_upload_is_ready_when_it_returns(fake: Fake, provider: FireworksProvider, source: Path) -> None:
     fake.looks_until_ready = 3
-    assert provider.upload(source, SENT) == Upload(DATASET, len(ROWS))
+    assert provider.upload(source, SENT) == Uploaded(DATASET, len(ROWS))
     created = fake.calls[0].json
     assert created == {"datasetId": DATASET, "dataset": {"userUploaded": {}, "exampleCount": "3"}}
     assert fake.stored[DATASET] == {f"{SENT.name}.jsonl": ROWS}
     assert fake.datasets[DATASET]["state"] == "READY"
-    assert provider.find_upload(SENT, len(ROWS)) == Upload(DATASET, len(ROWS))
+    assert provider.find_upload(SENT, len(ROWS)) == Uploaded(DATASET, len(ROWS))
 
 
 def test_what_is_ready_is_not_sent_again(fake: Fake, provider: FireworksProvider, source: Path) -> None:
@@ -122,7 +122,7 @@ def test_parts_of_long_lines(tmp_path: Path) -> None:
 
 def test_a_large_file_goes_in_parts_without_our_key(fake: Fake, opened: Opener, source: Path) -> None:
     provider = opened(upload_bytes=40, part_bytes=30)
-    assert provider.upload(source, SENT) == Upload(DATASET, len(ROWS))
+    assert provider.upload(source, SENT) == Uploaded(DATASET, len(ROWS))
     assert b"".join(fake.stored[DATASET][name] for name in sorted(fake.stored[DATASET])) == ROWS
     assert sorted(fake.stored[DATASET]) == ["part-000.jsonl", "part-001.jsonl", "part-002.jsonl"]
     assert fake.count("POST /datasets/*:getUploadEndpoint") == 1

@@ -19,12 +19,12 @@ from runner.remotes.fireworks.creates import mirrored
 from runner.remotes.fireworks.names import ids_of
 from runner.remotes.fireworks.provider import FireworksProvider
 from runner.remotes.fireworks.stalls import stall_of
-from runner.remotes.vendor import Submission, Upload
+from runner.remotes.vendor import Submission, Uploaded
 from tests.remotes.fireworks_jobs.fake import ACCOUNT, Fake, job_named
 from tests.remotes.fireworks_jobs.made import IDS, MODEL, ROWS, SENT, Opener, sent_body
 
 NOW = datetime(2031, 2, 3, 12, tzinfo=UTC)
-UPLOAD = Upload(IDS.input_dataset_id, len(ROWS))
+UPLOAD = Uploaded(IDS.input_dataset_id, len(ROWS))
 JOB = IDS.job_id
 NAMES = f"accounts/{ACCOUNT}"
 OK = b'{"custom_id":"a","response":{}}\n'

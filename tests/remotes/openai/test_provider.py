@@ -12,7 +12,7 @@ import pytest
 from runner.clock import FastClock
 from runner.errors import BlockedError, NotFound, OutcomeUnknown, Refused, RemoteError
 from runner.job.observed import Phase, ResultFile
-from runner.remotes.vendor import Upload
+from runner.remotes.vendor import Uploaded
 from tests.remotes.making import SUBMISSION, provider_at, spec_of
 from tests.remotes.openai.fake import Remote, batch
 
@@ -49,7 +49,7 @@ def source(tmp_path: Path) -> Path:
 def test_an_upload_carries_its_name_and_purpose(source: Path) -> None:
     remote = Remote({"POST /files": file()})
     with provider_at(spec_of(), remote) as provider:
-        assert provider.upload(source, SUBMISSION) == Upload("file-1", 3)
+        assert provider.upload(source, SUBMISSION) == Uploaded("file-1", 3)
     body = remote.calls[0].content
     assert f'filename="{NAME}"'.encode() in body
     assert b"application/jsonl" in body
@@ -133,7 +133,7 @@ def test_an_unreadable_list_is_not_an_absence() -> None:
 def test_a_success_that_names_no_batch_is_unknown(answer: Any) -> None:
     remote = Remote({"POST /batches": httpx.Response(200, json=answer)})
     with provider_at(spec_of(), remote) as provider, pytest.raises(OutcomeUnknown):
-        provider.submit(SUBMISSION, Upload("file-1", 3))
+        provider.submit(SUBMISSION, Uploaded("file-1", 3))
     assert remote.paths == ["POST /batches"]
 
 
@@ -141,7 +141,7 @@ def test_extra_fields_of_a_create() -> None:
     extra = {"output_expires_after": {"anchor": "created_at", "seconds": 3600}, "metadata": {"team": "x"}}
     remote = Remote({"POST /batches": batch()})
     with provider_at(spec_of(overrides={"create_extra": extra}), remote) as provider:
-        provider.submit(SUBMISSION, Upload("file-1", 3))
+        provider.submit(SUBMISSION, Uploaded("file-1", 3))
     assert remote.last_json["output_expires_after"] == extra["output_expires_after"]
     assert remote.last_json["metadata"] == {"team": "x", **SUBMISSION.stamp}
 
@@ -151,7 +151,7 @@ def test_read_only_blocks_every_verb_that_changes_something(source: Path) -> Non
     with provider_at(spec_of(), remote, read_only=True) as provider:
         for verb in (
             lambda: provider.upload(source, SUBMISSION),
-            lambda: provider.submit(SUBMISSION, Upload("file-1", 3)),
+            lambda: provider.submit(SUBMISSION, Uploaded("file-1", 3)),
             lambda: provider.cancel("batch_1"),
         ):
             with pytest.raises(BlockedError):

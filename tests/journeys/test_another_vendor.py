@@ -1,0 +1,167 @@
+"""A vendor that no module of runner knows: a package with an entry point, in `tests/plugin`, and its own remote.
+
+Its create carries the rows, nothing shows a label, and its lines are of another shape. A create without an answer is
+known by the time and the number of rows, and proven by the results.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.lab import RUNNER, SPEC, Lab
+from tests.plugin.server import Pigeonhole, serving
+
+PLUGIN = Path(__file__).parents[1] / "plugin"
+MINE = (
+    SPEC.replace("kind: openai", "kind: pigeonhole")
+    .replace("{url}", "{url}/")
+    .replace("{{settle_s: 0.4, min_poll_s: 0.05}}", "{{settle_s: 0.4, min_poll_s: 0.05, defer_s: 0.2}}")
+)
+WORDS = {"r0": "one", "r1": "two", "r2": "bad", "r3": "four"}
+
+
+@pytest.fixture
+def remote() -> Iterator[Pigeonhole]:
+    with serving() as remote:
+        yield remote
+
+
+class Project(Lab):
+    """A project whose only provider is a pigeonhole."""
+
+    def environ(self, **more: str) -> dict[str, str]:
+        return super().environ(PYTHONPATH=str(PLUGIN), **more)
+
+
+@pytest.fixture
+def lab(remote: Pigeonhole, tmp_path: Path) -> Project:
+    lab = Project(tmp_path / "project", remote)  # type: ignore[arg-type]
+    path = lab.root / "specs/lab.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(MINE.format(url=remote.url).replace(f"{remote.url}//", f"{remote.url}/"))
+    lab.rows(WORDS)
+    return lab
+
+
+def answers(lab: Lab) -> dict[str, Any]:
+    return {row["custom_id"]: row["answer"] or row["error"]["code"] for row in lab.results()}
+
+
+ALL = {"r0": "SAY ONE", "r1": "SAY TWO", "r2": "invalid_ask", "r3": "SAY FOUR"}
+
+
+def test_it_runs_from_specs_to_results(lab: Project, remote: Pigeonhole) -> None:
+    lab.apply("--wait", "30s", "--poll", "0.1", code=4)  # one row of four has an error
+    assert answers(lab) == ALL
+    assert [row["finish"] for row in lab.results()] == ["stop", "stop", None, "stop"]
+    assert len(remote.holes) == 1
+    done = lab.run("apply", "specs/", "-y", code=4)
+    assert remote.creates == 1, done.stdout
+    lab.rows({**WORDS, "r4": "five"})
+    lab.apply("--wait", "30s", "--poll", "0.1", code=4)
+    assert [len(hole.slips) for hole in remote.holes] == [1, 4], "only the new row is asked"
+    assert answers(lab) == {**ALL, "r4": "SAY FIVE"}
+
+
+def test_its_schema_and_its_mistakes_are_told(lab: Project) -> None:
+    assert '"pigeonhole"' in lab.run("schema").stdout
+    lab.run("validate", "specs/")
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("settle_s: 0.4", "settle_seconds: 0.4"))
+    done = lab.run("validate", "specs/", code=1)
+    assert "unknown field `settle_seconds`" in done.stderr + done.stdout
+
+
+def test_without_its_package_its_kind_is_unknown(lab: Project) -> None:
+    done = subprocess.run(
+        [*RUNNER, "validate", "specs/"], cwd=lab.root, env=Lab.environ(lab), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "`kind` of provider `lab`" in done.stdout + done.stderr
+
+
+def test_a_package_that_cannot_be_loaded_is_told(lab: Project, tmp_path: Path) -> None:
+    points = tmp_path / "more/gone-1.0.dist-info/entry_points.txt"
+    points.parent.mkdir(parents=True)
+    points.write_text("[runner.vendors]\ngone = gone.away:VENDOR\n")
+    (points.parent / "METADATA").write_text("Metadata-Version: 2.1\nName: gone\nVersion: 1.0\n")
+    done = subprocess.run(
+        [*RUNNER, "validate", "specs/"],
+        cwd=lab.root,
+        env={**lab.environ(), "PYTHONPATH": f"{PLUGIN}:{tmp_path / 'more'}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "the vendor `gone` cannot be loaded from `gone.away:VENDOR`" in done.stderr
+
+
+def test_a_lost_reply_is_found_and_proven_by_its_results(lab: Project, remote: Pigeonhole) -> None:
+    remote.next_creates = ["lose reply"]
+    done = lab.apply("--wait", "30s", "--poll", "0.1", code=4)
+    assert "its results will say" in done.stderr
+    assert answers(lab) == ALL
+    assert (remote.creates, remote.stops) == (1, [])
+
+
+def test_a_lost_reply_is_taken_up_by_the_next_command(lab: Project, remote: Pigeonhole) -> None:
+    remote.next_creates, remote.fills = ["lose reply"], False
+    lab.apply("--no-wait", code=3)
+    done = lab.run("cancel", "answers", code=1)
+    assert remote.stops == [], "nobody knows yet whose it is"
+    assert "not known yet whether" in done.stderr + done.stdout
+    remote.fills = True
+    lab.apply("--wait", "30s", "--poll", "0.1", code=4)
+    assert answers(lab) == ALL
+    assert remote.creates == 1
+
+
+def test_a_create_that_had_no_effect_is_made_again(lab: Project, remote: Pigeonhole) -> None:
+    remote.next_creates = ["hang up"]
+    lab.apply("--wait", "30s", "--poll", "0.1", code=4)
+    assert answers(lab) == ALL
+    assert (remote.creates, len(remote.holes)) == (2, 1)
+
+
+def test_a_strangers_batch_of_the_same_size_is_let_go(lab: Project, remote: Pigeonhole) -> None:
+    """It appears just when our create is lost."""
+    ask = {"messages": [{"role": "user", "content": "what is it"}]}
+    create = remote.create
+
+    def meanwhile(body: bytes) -> tuple[int, Any] | None:
+        if not remote.holes:
+            remote.put([{"slip": f"theirs-{n}", "ask": ask} for n in range(len(WORDS))])
+        return create(body)
+
+    remote.create = meanwhile  # type: ignore[method-assign]
+    remote.next_creates = ["hang up"]
+    done = lab.apply("--wait", "30s", "--poll", "0.1", code=4)
+    assert "`h1` is somebody else's" in done.stderr
+    assert answers(lab) == ALL
+    assert (remote.creates, len(remote.holes), remote.stops) == (2, 2, [])
+
+
+def test_one_that_was_put_off_is_rendered_again(lab: Project, remote: Pigeonhole) -> None:
+    remote.next_creates = ["busy"] * 8
+    lab.apply("--wait", "30s", "--poll", "0.1", code=4)
+    assert answers(lab) == ALL
+    assert sorted(remote.asked()) == sorted(set(remote.asked()))
+    assert len(remote.holes) == 1
+
+
+def test_it_is_added_by_its_folder_and_one_line() -> None:
+    """What `docs/adding-a-remote.md` walks through: nothing in runner names it."""
+    files = sorted(path.relative_to(PLUGIN).as_posix() for path in PLUGIN.rglob("*") if path.is_file())
+    mine = [name for name in files if "__pycache__" not in name and name.startswith("pigeonhole/")]
+    assert mine == [f"pigeonhole/{name}.py" for name in ("__init__", "client", "declared", "lines")]
+    points = (PLUGIN / "pigeonhole-1.0.dist-info/entry_points.txt").read_text().split("\n")
+    assert [line for line in points if "=" in line] == ["pigeonhole = pigeonhole:VENDOR"]
+    product = Path(__file__).parents[2] / "runner"
+    assert not [path for path in product.rglob("*.py") if "pigeonhole" in path.read_text().lower()]

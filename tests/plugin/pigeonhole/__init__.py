@@ -1,0 +1,81 @@
+"""A remote that is made up: its create carries the rows, it takes no label, and its lines have a shape of their own.
+
+It is a package like any that brings a vendor: found by its entry point, known to no module of runner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+from pigeonhole.lines import LINES, READER
+
+from runner.job.capabilities import Capabilities, Content, Delivery, Limits, Search, Windows
+from runner.job.project import ENDPOINTS
+from runner.job.project import Provider as ProviderBlock
+from runner.remotes.vendor import Lines, Net, Place, Provider, overridden, problem
+
+if TYPE_CHECKING:
+    from runner.remotes.audio import AudioProvider
+
+
+class Profile(msgspec.Struct, frozen=True):
+    settle_s: float = 600.0
+    defer_s: float = 60.0
+    min_poll_s: float = 5.0
+
+
+def profile_of(block: ProviderBlock) -> Profile:
+    return overridden(Profile(), block, lambda profile: None)
+
+
+class Pigeonhole:
+    """Implements `remotes.vendor.Vendor`."""
+
+    kind = "pigeonhole"
+    names = ("pigeonhole",)
+    reader = READER
+
+    def place(self, block: ProviderBlock) -> Place:
+        return Place()
+
+    def keys(self) -> Mapping[str, tuple[str, ...]]:
+        return {}
+
+    def card(self, block: ProviderBlock, content: Content) -> Capabilities:
+        profile = profile_of(block)
+        return Capabilities(
+            search=Search.BY_RESULTS,
+            delivery=Delivery.INLINE,
+            endpoints=(ENDPOINTS[0],),
+            windows=Windows(default=24, allowed=(24,)),
+            limits=Limits(lines=1000, size_bytes=10_000_000),
+            settle_seconds=profile.settle_s,
+            defer_seconds=profile.defer_s,
+            min_poll_seconds=profile.min_poll_s,
+            max_poll_seconds=max(profile.min_poll_s, 60.0),
+        )
+
+    def lines(self, block: ProviderBlock) -> Lines:
+        return LINES
+
+    def floors(self) -> Mapping[str, tuple[float, float]]:
+        return {}
+
+    def check_account(self, block: ProviderBlock, account: str) -> None:
+        """It has none."""
+
+    def open(self, block: ProviderBlock, net: Net) -> Provider:
+        from pigeonhole.client import PigeonholeClient
+
+        return PigeonholeClient(net.http(), self.card(block, Content.TEXT), net.origin)
+
+    def open_audio(self, block: ProviderBlock, net: Net) -> AudioProvider:
+        raise problem(block, "takes no recordings")
+
+    def acted_out(self, block: ProviderBlock) -> tuple[ProviderBlock, str]:
+        raise problem(block, "has no stand-in, so it cannot be rehearsed")
+
+
+VENDOR = Pigeonhole()
