@@ -55,9 +55,8 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> Previ
         if batch.delivery is Delivery.CALLS and batch.key not in before:
             waves.carry_on(session, batch)  # nothing of it is to be sent: outputs only say what a person decides about
     seen = foresee(session, guards, offline=offline)
-    notes = [note for compiled in session.compiled.values() for note in compiled.notes]
     known = session, seen.plan, seen.recorded
-    return Preview(seen.plan, [*rewrites(*known), *changed_since(*known)], notes, seen.not_asked)
+    return Preview(seen.plan, [*rewrites(*known), *changed_since(*known)], session.notes, seen.not_asked)
 
 
 def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Foreseen:

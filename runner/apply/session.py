@@ -84,6 +84,12 @@ class Session:
     _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)
 
     @property
+    def notes(self) -> list[str]:
+        """What is odd about the specs and their rows, and keeps nothing from being sent."""
+        found = (note for compiled in self.compiled.values() for note in compiled.notes)
+        return list(dict.fromkeys([*self.project.warnings, *found]))
+
+    @property
     def outputs_root(self) -> Path:
         """Where results files are written: below the project root, or below the shadow of a rehearsal."""
         return self.shadow.outputs if self.shadow else self.project.root

@@ -75,8 +75,6 @@ def opened(
         memo = FileMemo(home.memo / "digests")
         digests = Digests(memo)
         compiled = compile_all(project, remotes, home.memo / "compiled", keeps=writes, digests=digests, steps=steps)
-        for note in dict.fromkeys(note for one in compiled.values() for note in one.notes):
-            reporter.warn(note)
         if consent is not None:
             _ask(project, remotes, consent)
         session = Session(
@@ -94,6 +92,8 @@ def opened(
             digests=digests,
             steps=steps,
         )
+        for note in session.notes:
+            reporter.warn(note)
         session.desired = judged(session)
         try:
             yield session
@@ -182,6 +182,8 @@ def rehearsing(
                 shadow=shadow,
                 digests=digests,
             )
+            for note in session.notes:
+                reporter.warn(note)
             session.desired = judged(session)
             yield session, remotes, real_remotes
         finally:

@@ -57,7 +57,7 @@ def command(
     else:
         say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
         for note in seen.notes:
-            say(note, err=True)
+            say(f"warning: {note}", err=True)
         if plan.submissions or plan.ours or seen.rewrites:
             command = with_paths("runner apply", paths or ("specs/",))
             say(f"\nNothing was sent. To do this, run `{command}`", err=True)

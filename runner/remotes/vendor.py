@@ -18,6 +18,7 @@ from runner.job.capabilities import Capabilities, Content
 from runner.job.observed import Found, Observed, Origin, ResultFile
 from runner.job.project import Job
 from runner.job.project import Provider as ProviderBlock
+from runner.remotes.params import Params
 from runner.remotes.reading.verdict import TEXT, Answer, Parsed, Plain, Shape, Wanted
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Declared(msgspec.Struct, frozen=True):
     url_has_path: bool = True  # `base_url` ends with the path of the API; False: it has none
     example_urls: Mapping[str, str] = {}  # by profile (empty: of one's own): `base_url` is needed, such as this one
     params: type[Fields] | None = None  # of models: those with rules of their own
+    known_params: Callable[[ProviderBlock, str], Params] = lambda block, endpoint: {}  # empty: nothing is known of it
+    needs_schema_name: Callable[[ProviderBlock], bool] = lambda block: False  # in a `response_format`
     options: type[Fields] | None = None  # of models; None: there are none
     options_of: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = lambda name, options: options  # of a model
     form: Form | None = None  # where it takes recordings

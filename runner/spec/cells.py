@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.job.address import address_of
+from runner.job.capabilities import Content
 from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Dataset, Job, Model, Prompt, Provider
 from runner.spec import kinds, outputs, recordings
 from runner.spec.declared import Declared, Entry
 from runner.spec.model import JobSpec
 from runner.spec.problems import Problems
+from runner.spec.shapes import check_schema_name, warn_of_params
 
 DEFAULT_WINDOW_HOURS = 24
 DEFAULT_ATTEMPTS = 3
@@ -64,7 +66,10 @@ def _takes(entry: Entry, prompt: Prompt, model: Model, provider: Provider, scope
     model_entry = scope.declared.entries["models"][model.key]
     takes_roles = kinds.check_roles(prompt, provider, scope.problems)
     takes_params = kinds.check_written_by_us(model_entry, ("prompt",), scope.problems)
-    return _fits(entry, prompt, model, scope.problems) and takes_roles and takes_params
+    if takes_params and kinds.takes(provider, Content.RECORDING):
+        warn_of_params(model_entry, model.endpoint, provider, scope.problems)
+    has_name = check_schema_name(prompt, provider, scope.problems)
+    return _fits(entry, prompt, model, scope.problems) and takes_roles and takes_params and has_name
 
 
 def _common(

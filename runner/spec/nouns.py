@@ -91,8 +91,8 @@ def _model(entry: Entry, declared: Declared, providers: dict[str, Provider | Non
     options = kinds.options_of(entry, provider.kind, problems) if provider else None
     if not is_known or options is None or (spec.price and not price):
         return None
-    if provider and not kinds.takes(provider, Content.RECORDING):  # else `forms` checks what is sent with a recording
-        warn_of_params(entry, endpoint, problems)
+    if provider and not kinds.takes(provider, Content.RECORDING):  # else a job says what it is asked with
+        warn_of_params(entry, endpoint, provider, problems)
     return Model(
         key=entry.name,
         provider=spec.provider,

@@ -104,7 +104,7 @@ class Problems:
     def warnings(self) -> tuple[str, ...]:
         """Each as one line, sorted by place."""
         found = sorted((p for p in self.found if p.severity == "warning"), key=lambda p: p.mark)
-        return tuple(f"{p.mark}: {p.message}" for p in found)
+        return tuple(dict.fromkeys(f"{p.mark}: {p.message}" for p in found))
 
 
 def nearest(word: str, candidates: Collection[str]) -> str | None:

@@ -8,46 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runner.job.project import ENDPOINTS
+from runner.job.project import Prompt, Provider
+from runner.remotes.registry import declared_by
 from runner.spec.declared import Entry
 from runner.spec.nodes import Mapping as MappingNode
+from runner.spec.nodes import data_of
 from runner.spec.problems import Problems
 
 _TYPES = ("text", "json_object", "json_schema", "grammar", "structural_tag")
 _RIGHT = "write `{type: json_schema, json_schema: {name: answer, schema: {...}}}`"
 _OF_A_SCHEMA = frozenset({"properties", "$schema", "items", "anyOf", "oneOf", "allOf", "$ref", "enum", "required"})
-_CHAT = (
-    "audio",
-    "frequency_penalty",
-    "logit_bias",
-    "logprobs",
-    "max_completion_tokens",
-    "max_tokens",
-    "metadata",
-    "min_p",
-    "modalities",
-    "n",
-    "parallel_tool_calls",
-    "prediction",
-    "presence_penalty",
-    "prompt_cache_key",
-    "reasoning_effort",
-    "repetition_penalty",
-    "response_format",
-    "safety_identifier",
-    "seed",
-    "service_tier",
-    "stop",
-    "store",
-    "temperature",
-    "tool_choice",
-    "tools",
-    "top_k",
-    "top_logprobs",
-    "top_p",
-    "user",
-    "verbosity",
-)
 
 
 def check_format(entry: Entry, found: Mapping[str, Any] | None, problems: Problems) -> bool:
@@ -80,13 +50,38 @@ def _wrong(found: Mapping[str, Any]) -> tuple[str, str]:
     return "", ""
 
 
-def warn_of_params(entry: Entry, endpoint: str, problems: Problems) -> None:
-    """Params that look like others which are known: they are sent as they stand."""
-    params = entry.value("params")
-    if endpoint != ENDPOINTS[0] or not isinstance(params, MappingNode):
+def warn_of_params(entry: Entry, endpoint: str, provider: Provider, problems: Problems) -> None:
+    """Params that are not known, and values that are not of their kind: they are sent as they stand."""
+    params, known = entry.value("params"), declared_by()[provider.kind].known_params(provider, endpoint)
+    if not known or not isinstance(params, MappingNode):
         return
-    for name in params.entries:
-        near = None if name in _CHAT else problems.nearest(name, _CHAT)
-        if near:
-            words = f"`params.{name}` of {entry.subject} is sent as it stands: did you mean `{near}`?"
-            problems.warning(params.key(name).mark, words)
+    for name, (key, node) in params.entries.items():
+        where = f"`params.{name[:60]}` of {entry.subject}"
+        if name not in known:
+            near = problems.nearest(name, known)
+            words = f"; did you mean `{near}`?" if near else ""
+            problems.warning(key.mark, f"{where} is not known to `{endpoint}`, and is sent as it stands{words}")
+        elif (value := data_of(node)) is not None and not known[name].holds(value):
+            words = f"{where} is {_shown(value)}, and is sent as it stands; it should be {known[name].words}"
+            problems.warning(node.mark, words)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "`true`" if value else "`false`"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else f"`{str(value)[:40]}`"
+
+
+def check_schema_name(prompt: Prompt, provider: Provider, problems: Problems) -> bool:
+    """Whether a schema has the name that a provider refuses every request without."""
+    found = prompt.response_format or {}
+    inner = found.get("json_schema")
+    if found.get("type") != "json_schema" or not isinstance(inner, Mapping) or inner.get("name"):
+        return True
+    if not declared_by()[provider.kind].needs_schema_name(provider):
+        return True
+    words = f"the schema of prompt `{prompt.key}` has no `name`, which provider `{provider.name}` wants"
+    problems.error(prompt.mark, words, _RIGHT)
+    return False

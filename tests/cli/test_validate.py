@@ -122,18 +122,6 @@ def test_what_would_fail_later(
     assert way in err
 
 
-def test_params_that_look_mistyped_are_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    place(
-        tmp_path,
-        a=SPEC.replace(
-            "embedded, name: echo", "openai, name: echo, params: {max_token: 5, temperature: 0, own_thing: 1}"
-        ),
-    )
-    assert run(["-C", str(tmp_path), "validate"]) == 0
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "`params.max_token` of model `m`" in line and "did you mean `max_tokens`?" in line
-
-
 @pytest.mark.parametrize("command", ["validate", "plan"])
 def test_what_later_steps_would_find_is_told_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
@@ -165,3 +153,89 @@ jobs:
         "specs/a.yaml:11:16",  # no dataset `dd`
         "specs/a.yaml:12:63",  # no window of 500h
     ]
+
+
+def warnings_of(root: Path, capsys: pytest.CaptureFixture[str], model: str, more: str = "") -> list[str]:
+    place(root, a=SPEC.replace("{provider: embedded, name: echo}", model) + more)
+    assert run(["-C", str(root), "validate"]) == 0
+    return capsys.readouterr().err.splitlines()
+
+
+def test_params_that_are_not_known_are_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = "{provider: openai, name: echo, params: {max_token: 5, temperature: 0, own_thing: 1, top_k: 4}}"
+    stands = "is not known to `/v1/chat/completions`, and is sent as it stands"
+    assert warnings_of(tmp_path, capsys, model) == [
+        f"warning: specs/a.yaml:1:53: `params.max_token` of model `m` {stands}; did you mean `max_tokens`?",
+        f"warning: specs/a.yaml:1:83: `params.own_thing` of model `m` {stands}",
+        f"warning: specs/a.yaml:1:97: `params.top_k` of model `m` {stands}; did you mean `top_p`?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("param", "words"),
+    [
+        ("temperature: hot", "`params.temperature` of model `m` is `hot`, and is sent as it stands; it should be a number from 0 to 2"),
+        ("temperature: 2.5", "is `2.5`, and is sent as it stands; it should be a number from 0 to 2"),
+        ("temperature: true", "is `true`, and is sent as it stands; it should be a number from 0 to 2"),
+        ("max_tokens: [5]", "is a list, and is sent as it stands; it should be a whole number of 1 or more"),
+        ("max_tokens: 5.5", "it should be a whole number of 1 or more"),
+        ("n: 200", "it should be a whole number from 1 to 128"),
+        ("stop: 3", "it should be text, or a list"),
+        ("logit_bias: [1]", "it should be a mapping"),
+        ("reasoning_effort: most", "it should be `none`, `minimal`, `low`, `medium`, `high` or `xhigh`"),
+        ("parallel_tool_calls: 'no'", "it should be `true` or `false`"),
+    ],
+)  # fmt: skip
+def test_values_of_another_kind_are_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], param: str, words: str
+) -> None:
+    (line,) = warnings_of(tmp_path, capsys, f"{{provider: openai, name: gpt-4o, params: {{{param}}}}}")
+    assert words in line
+
+
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        ("{provider: openai, name: gpt-4o, params: {temperature: 0, max_tokens: 5.0, top_p: 1, stop: [a], seed: -1, user: null}}", ""),
+        ("{provider: vllm, name: x, params: {top_k: -1, guided_json: {}, chat_template_kwargs: {}, reasoning_effort: any}}", "providers: {vllm: {kind: openai, base_url: http://127.0.0.1:1/v1}}\n"),
+        ("{provider: fireworks, name: x, params: {top_k: 40, repetition_penalty: 1.1, raw_output: true}}", ""),
+        ("{provider: embedded, name: echo, params: {max_tokens: 5, top_k: 4}}", ""),
+    ],
+)  # fmt: skip
+def test_what_a_remote_takes_is_not_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, more: str
+) -> None:
+    assert warnings_of(tmp_path, capsys, model, more) == []
+
+
+def test_each_endpoint_has_params_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    responses = "{provider: openai, name: gpt-5, endpoint: responses, params: {max_tokens: 5, max_output_tokens: 5}}"
+    (line,) = warnings_of(tmp_path, capsys, responses)
+    assert "`params.max_tokens` of model `m` is not known to `/v1/responses`" in line
+    (line,) = warnings_of(tmp_path, capsys, "{provider: openai, name: text-embedding-3, endpoint: embeddings, params: {dimension: 5}}")  # fmt: skip
+    assert "did you mean `dimensions`?" in line
+
+
+def test_a_model_for_rows_and_recordings_is_judged_by_its_job(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = "{provider: embedded, name: echo, params: {temperatur: 0}}"
+    (line,) = warnings_of(tmp_path, capsys, model)
+    assert "did you mean `temperature`?" in line
+
+
+def test_plan_and_apply_say_it_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place(tmp_path, a=SPEC.replace("name: echo", "name: echo, params: {max_token: 5}"))
+    for command in (["plan"], ["apply", "--rehearse"]):
+        run(["-C", str(tmp_path), *command])
+        assert capsys.readouterr().err.count("did you mean `max_tokens`?") == 1
+
+
+def test_a_schema_without_the_name_that_openai_wants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = "p: {user: hi, response_format: {type: json_schema, json_schema: {schema: {}}}}"
+    for provider, code in (("openai", 1), ("fireworks", 0)):
+        place(tmp_path, a=SPEC.replace("p: hi", named).replace("provider: embedded", f"provider: {provider}"))
+        assert run(["-C", str(tmp_path), "validate"]) == code
+        err = capsys.readouterr().err
+        assert ("has no `name`, which provider `openai` wants" in err) is bool(code)
+        assert ("json_schema: {name: answer" in err) is bool(code)

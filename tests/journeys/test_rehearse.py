@@ -293,3 +293,29 @@ def test_an_interrupted_rehearsal_leaves_nothing_behind(lab: Lab) -> None:
     assert "nothing was sent" in words
     assert not record.exists()
     assert lab.server.batches() == []
+
+
+def test_a_rehearsal_finds_params_that_the_remote_refuses(tmp_path: Path) -> None:
+    """Nothing was paid for, and the words are those that OpenAI would have answered each row with."""
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "rows.csv").write_text("id,word\n1,a\n2,b\n")
+    for params, words in (
+        ("{max_token: 64}", "Unrecognized request argument supplied: max_token"),
+        ("{temperature: hot}", "Expected `float | null`, got `str` - at `$.temperature`"),
+    ):
+        spec = EVERYWHERE.split("  b-llama")[0].replace("{max_tokens: 64}", params, 1)
+        spec = spec.replace("  away: {provider: nobody-listens, name: a-model}\n", "")
+        (tmp_path / "specs/a.yaml").write_text(spec)
+        environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RUNNER_HOME": str(tmp_path / "home")}
+        done = subprocess.run(
+            [*RUNNER, "apply", "specs/", "--rehearse"],
+            cwd=tmp_path,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        assert done.returncode == 4, done.stderr
+        table = (tmp_path / STAGE / "outputs/results/gpt.jsonl").read_text().splitlines()
+        assert [words in json.loads(row)["error"]["message"] for row in table] == [True, True]
+        assert "sent as it stands" in done.stderr

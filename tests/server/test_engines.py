@@ -53,6 +53,74 @@ def test_echo_gives_errors_for_what_it_cannot_read() -> None:
     assert ask("/v1/videos", prompt="x")["error"]["code"] == "unsupported_endpoint"
 
 
+HELLO = [{"role": "user", "content": "hi"}]
+
+
+def refused(endpoint: str, model: str = "gpt-4o-mini", **body: Any) -> Any:
+    """What OpenAI would say to this; nothing where it would answer."""
+    reply = Echo().answer(EngineRequest(endpoint, model, msgspec.json.encode({"model": model, **body}), 7))
+    return msgspec.json.decode(reply.body)["error"] if reply.status == 400 else None
+
+
+@pytest.mark.parametrize(
+    ("params", "param"),
+    [
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": 2.5}, "temperature"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"max_tokens": "5"}, "max_tokens"),
+        ({"max_completion_tokens": 0}, "max_completion_tokens"),
+        ({"n": 129}, "n"),
+        ({"stop": 3}, "stop"),
+        ({"seed": 1.5}, "seed"),
+        ({"logit_bias": [1]}, "logit_bias"),
+        ({"tools": {}}, "tools"),
+        ({"parallel_tool_calls": "no"}, "parallel_tool_calls"),
+        ({"response_format": {"type": "json"}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+    ],
+)
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "echo"])
+def test_a_value_that_no_remote_takes_is_refused(params: dict[str, Any], param: str, model: str) -> None:
+    error = refused("/v1/chat/completions", model, messages=HELLO, **params)
+    assert error["param"] == param and error["type"] == "invalid_request_error"
+
+
+def test_what_openai_does_not_know_is_refused_of_its_models_alone() -> None:
+    unknown = "Unrecognized request argument supplied: max_token"
+    for model in ("gpt-4o-mini", "o3", "o4-mini", "ft:gpt-4o:acme", "chatgpt-4o-latest"):
+        assert refused("/v1/chat/completions", model, messages=HELLO, max_token=5)["message"] == unknown
+    for model in ("echo", "meta/llama-3", "accounts/fireworks/models/gpt-oss-20b", "olmo-2"):
+        assert refused("/v1/chat/completions", model, messages=HELLO, top_k=5) is None
+    error = refused("/v1/responses", "gpt-5", input="hi", max_tokens=5)
+    assert (error["code"], error["param"]) == ("unknown_parameter", "max_tokens")
+    assert refused("/v1/embeddings", "text-embedding-3-small", input="hi", dimension=5) is not None
+    nameless = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
+    error = refused("/v1/chat/completions", messages=HELLO, response_format=nameless)
+    assert error["param"] == "response_format.json_schema.name"
+    assert refused("/v1/chat/completions", "echo", messages=HELLO, response_format=nameless) is None
+
+
+def test_what_openai_documents_is_answered() -> None:
+    chat: dict[str, Any] = {
+        "temperature": 2, "top_p": 0, "max_tokens": 5, "n": 2, "stop": ["a"], "seed": -1, "logit_bias": {"50256": -100},
+        "logprobs": True, "top_logprobs": 20, "user": "u", "metadata": {"a": "b"}, "store": False, "tools": [],
+        "tool_choice": "auto", "parallel_tool_calls": True, "reasoning_effort": "low", "verbosity": "low",
+        "response_format": {"type": "json_object"}, "service_tier": "flex", "presence_penalty": -2, "audio": None,
+    }  # fmt: skip
+    assert refused("/v1/chat/completions", messages=HELLO, **chat) is None
+    text = {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}}
+    respond: dict[str, Any] = {
+        "max_output_tokens": 5,
+        "reasoning": {"effort": "low"},
+        "truncation": "auto",
+        "text": text,
+    }
+    assert refused("/v1/responses", "gpt-5", input="hi", **respond) is None
+    assert refused("/v1/embeddings", "text-embedding-3-small", input="hi", dimensions=5) is None
+    assert refused("/v1/completions", "davinci-002", prompt="hi", max_tokens=5, best_of=2, suffix="x") is None
+
+
 def test_echo_keeps_to_max_tokens() -> None:
     answer = ask("/v1/chat/completions", messages=[{"role": "user", "content": "x" * 100}], max_tokens=5)
     assert answer["choices"][0]["finish_reason"] == "length" and answer["usage"]["completion_tokens"] == 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from runner.job.capabilities import Content
 from runner.job.project import Provider
 from runner.remotes.fireworks_audio.declared import FORM
+from runner.remotes.openai.params import LOOK_ALIKE
 from runner.remotes.vendor import Declared
 
 KIND = "embedded"
@@ -12,6 +13,7 @@ DECLARED = Declared(
     built_in=(Provider(KIND, KIND),),
     content=frozenset({Content.TEXT, Content.RECORDING}),
     is_configurable=False,
+    known_params=lambda block, endpoint: LOOK_ALIKE.get(endpoint, {}),
     form=FORM,  # the server speaks that API
     written=("model", "messages", "input", "stream"),
 )

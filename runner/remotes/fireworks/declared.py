@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 from runner.fields import Count, Fields, Integer, Maybe, Seconds, Share, Text, Texts
 from runner.job.capabilities import Content
 from runner.job.project import ENDPOINTS, Provider
+from runner.remotes.params import ANYTHING, FLAG, INTEGER, LIST, MAP, TEXT, TEXTS, Params, either, number, one_of, whole
 from runner.remotes.settings import LimitFields, WindowFields
 from runner.remotes.vendor import Declared
 
@@ -76,6 +77,49 @@ class FireworksParams(Fields):
     n: Maybe[Count] = None
 
 
+# Source: Fireworks "Create Chat Completion" (read 2026-11-21). What `FireworksParams` holds is checked there.
+KNOWN_PARAMS: Params = {
+    **dict.fromkeys(("max_tokens", "n", "temperature", "top_k", "top_p"), ANYTHING),
+    "context_length_exceeded_behavior": one_of("error", "truncate"),
+    "echo": FLAG,
+    "echo_last": whole(0),
+    "frequency_penalty": number(-2, 2),
+    "ignore_eos": FLAG,
+    "logit_bias": MAP,
+    "logprobs": either(FLAG, whole(0, 5)),
+    "max_completion_tokens": whole(1),
+    "metadata": MAP,
+    "min_p": number(0, 1),
+    "mirostat_lr": number(0),
+    "mirostat_target": number(0),
+    "parallel_tool_calls": FLAG,
+    "perf_metrics_in_response": FLAG,
+    "prediction": either(TEXT, MAP),
+    "presence_penalty": number(-2, 2),
+    "prompt_cache_isolation_key": TEXT,
+    "prompt_cache_key": TEXT,
+    "prompt_truncate_len": whole(0),
+    "raw_output": FLAG,
+    "reasoning_effort": either(TEXT, INTEGER, FLAG),
+    "reasoning_history": TEXT,
+    "repetition_penalty": number(0, 2),
+    "response_format": MAP,
+    "return_token_ids": FLAG,
+    "safe_tokenization": FLAG,
+    "sampling_mask": TEXT,
+    "seed": INTEGER,
+    "service_tier": TEXT,
+    "speculation": either(TEXT, LIST),
+    "stop": TEXTS,
+    "thinking": MAP,
+    "tool_choice": either(TEXT, MAP),
+    "tools": LIST,
+    "top_logprobs": whole(0, 5),
+    "typical_p": number(0, 1),
+    "user": TEXT,
+}
+
+
 def _options_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Without a precision that says the same as none at all."""
     return {key: value for key, value in options.items() if (key, value) != ("precision", UNSPECIFIED)}
@@ -87,6 +131,7 @@ DECLARED = Declared(
     overrides=FireworksOverrides,
     url_has_path=False,
     params=FireworksParams,
+    known_params=lambda block, endpoint: KNOWN_PARAMS if endpoint == ENDPOINTS[0] else {},
     options=FireworksOptions,
     options_of=_options_of,
     endpoints=(ENDPOINTS[0],),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -24,6 +25,8 @@ from runner.fields import (
 )
 from runner.job.capabilities import Content
 from runner.job.project import Provider
+from runner.remotes.openai.params import LOOK_ALIKE, OPENAI
+from runner.remotes.params import Params
 from runner.remotes.settings import LimitFields, WindowFields
 from runner.remotes.vendor import Declared
 
@@ -124,11 +127,24 @@ class ProfileOverrides(Fields):
     late_s: Maybe[Seconds] = None
 
 
+def _is_openais(block: Provider) -> bool:
+    """Whether the models are OpenAI's own, whoever hosts them: they refuse what they do not know."""
+    if block.profile:
+        return block.profile == "azure"
+    return block.base_url is None or (urlsplit(block.base_url).hostname or "").endswith("api.openai.com")
+
+
+def _known_params(block: Provider, endpoint: str) -> Params:
+    return (OPENAI if _is_openais(block) else LOOK_ALIKE).get(endpoint, {})
+
+
 DECLARED = Declared(
     built_in=(Provider(KIND, KIND), *(Provider(name, KIND, profile=name) for name in LOOK_ALIKES)),
     content=frozenset({Content.TEXT}),
     overrides=ProfileOverrides,
     profiles=LOOK_ALIKES,
+    known_params=_known_params,
+    needs_schema_name=_is_openais,
     example_urls={
         "": "https://api.example.com/v1",
         "azure": "https://RESOURCE.openai.azure.com/openai/v1",

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from runner.server.engines import requests
 from runner.server.engines.base import EngineReply, EngineRequest, refusal
 from runner.server.engines.schema import SchemaTooLarge, instance_of
 
@@ -19,60 +20,18 @@ FINGERPRINT = "synthetic-echo"
 MOST_INPUTS = 2_048  # of one request (source: OpenAI, "Create embeddings", `input`, read 2026-11-30)
 MOST_CHARACTERS = 64_000_000  # of all choices of one answer
 _LETTERS_PER_TOKEN = 4
-_NOTHING = msgspec.Raw(b"null")
-
-
-class _Message(msgspec.Struct):
-    role: str = ""
-    content: Any = None
-
-
-class _Format(msgspec.Struct):
-    type: str = "text"
-    json_schema: dict[str, Any] | None = None
-    schema: msgspec.Raw = _NOTHING
-
-
-class _Text(msgspec.Struct):
-    format: _Format | None = None
-
-
-class _Chat(msgspec.Struct):
-    messages: list[_Message]
-    response_format: msgspec.Raw = _NOTHING
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    n: int | None = None
-
-
-class _Respond(msgspec.Struct):
-    input: str | list[_Message]
-    instructions: str | None = None
-    text: _Text | None = None
-    max_output_tokens: int | None = None
-
-
-class _Complete(msgspec.Struct):
-    prompt: Any
-    max_tokens: int | None = None
-
-
-class _Embed(msgspec.Struct):
-    input: str | list[Any]
-    dimensions: int = 8
-    encoding_format: str = "float"
 
 
 class _Moderate(msgspec.Struct):
     input: Any
 
 
-_chat = msgspec.json.Decoder(_Chat)
-_respond = msgspec.json.Decoder(_Respond)
-_complete = msgspec.json.Decoder(_Complete)
-_embed = msgspec.json.Decoder(_Embed)
+_chat = msgspec.json.Decoder(requests.Chat)
+_respond = msgspec.json.Decoder(requests.Respond)
+_complete = msgspec.json.Decoder(requests.Complete)
+_embed = msgspec.json.Decoder(requests.Embed)
 _moderate = msgspec.json.Decoder(_Moderate)
-_format = msgspec.json.Decoder(_Format)
+_format = msgspec.json.Decoder(requests.Format)
 _encode = msgspec.json.Encoder().encode
 
 # The shape that is asked for by the hundred thousand is filled in, not built.
@@ -112,6 +71,8 @@ class Echo:
                     return _embeddings(ask)
                 case "/v1/moderations":
                     return _moderation(ask)
+        except requests.Unfit as unfit:
+            return unfit.reply
         except SchemaTooLarge as error:
             return refusal(400, "schema_too_large", str(error), param="response_format")
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -119,12 +80,12 @@ class Echo:
         return refusal(400, "unsupported_endpoint", f"The model `echo` does not answer `{ask.endpoint}`.")
 
     def _chat(self, ask: EngineRequest) -> EngineReply:
-        asked = _chat.decode(ask.body)
+        asked = requests.read(_chat, ask)
         if not asked.messages:
             return refusal(400, "empty_array", "Invalid 'messages': empty array.", param="messages")
         said = [_text_of(m.content) for m in asked.messages]
         # the last message is what was asked; the ones before are instructions and examples
-        text = self._instance(asked.response_format) or f"echo: {said[-1]}"
+        text = self._instance(asked.response_format, ask.model) or f"echo: {said[-1]}"
         limit = asked.max_completion_tokens or asked.max_tokens
         text, reason = _cut(text, limit)
         copies = min(max(asked.n or 1, 1), 128)
@@ -140,10 +101,10 @@ class Echo:
         return EngineReply(200, body, *tokens)
 
     def _respond(self, ask: EngineRequest) -> EngineReply:
-        asked = _respond.decode(ask.body)
+        asked = requests.read(_respond, ask)
         said = [asked.input] if isinstance(asked.input, str) else [_text_of(m.content) for m in asked.input]
         wanted = asked.text.format if asked.text else None
-        text = self._filled(wanted) if wanted else None
+        text = self._filled(wanted, ask.model) if wanted else None
         text, reason = _cut(text or f"echo: {said[-1] if said else ''}", asked.max_output_tokens)
         tokens = _tokens((asked.instructions or "") + "".join(said)), _tokens(text)
         name = _name(ask)
@@ -173,11 +134,12 @@ class Echo:
         }
         return EngineReply(200, _encode(body), *tokens)
 
-    def _instance(self, raw: msgspec.Raw) -> str | None:
-        return None if bytes(raw) == b"null" else self._filled(_format.decode(raw))
+    def _instance(self, raw: msgspec.Raw, model: str) -> str | None:
+        return None if bytes(raw) == b"null" else self._filled(_format.decode(raw), model)
 
-    def _filled(self, wanted: _Format) -> str | None:
-        """The text of an answer in a JSON format; None for plain text."""
+    def _filled(self, wanted: requests.Format, model: str) -> str | None:
+        """The text of an answer in a JSON format; None for plain text. Raises Unfit."""
+        requests.check_format(wanted, model)
         if wanted.type == "json_object":
             return '{"synthetic":true}'
         if wanted.type != "json_schema":
@@ -194,7 +156,7 @@ class Echo:
 
 
 def _completion(ask: EngineRequest) -> EngineReply:
-    asked = _complete.decode(ask.body)
+    asked = requests.read(_complete, ask)
     prompts = asked.prompt if isinstance(asked.prompt, list) else [asked.prompt]
     cut = [_cut(f"echo: {_text_of(prompt)}", asked.max_tokens) for prompt in prompts]
     tokens = sum(_tokens(_text_of(p)) for p in prompts), sum(_tokens(text) for text, _ in cut)
@@ -214,7 +176,7 @@ def _completion(ask: EngineRequest) -> EngineReply:
 
 
 def _embeddings(ask: EngineRequest) -> EngineReply:
-    asked = _embed.decode(ask.body)
+    asked = requests.read(_embed, ask)
     texts: list[Any] = asked.input if isinstance(asked.input, list) else [asked.input]
     if texts and all(isinstance(word, int) for word in texts):
         texts = [texts]  # one input, as token numbers
