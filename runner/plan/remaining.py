@@ -141,7 +141,7 @@ _FLAGS = (1 << _BATCH_SHIFT) - 1
 
 _ENTRIES = struct.Struct(f">{KEY_BYTES}sQ")
 _KEYS = struct.Struct(f"{KEY_BYTES}s")
-_FIRST_GENERATION = (0, False)
+_FIRST_GENERATION = (0, 0)
 _FEW = 4096  # keys of all sides together, that are folded in one go
 
 
@@ -226,7 +226,7 @@ class _History:
         return known
 
     def _go_on(
-        self, known: dict[bytes, int], number: int, bucket: int, newest: Mapping[bytes, tuple[int, bool]]
+        self, known: dict[bytes, int], number: int, bucket: int, newest: Mapping[bytes, tuple[int, int]]
     ) -> None:
         """Of a batch in flight: what was settled is not in flight any more, what was not sent is not yet."""
         entry, (settled, unsent) = self._entries[number], self._so_far[number]
@@ -237,11 +237,13 @@ class _History:
             known[key] &= ~_IN_FLIGHT
         _learn(known, self._entries, number, index, newest)
 
-    def _generations(self, bucket: int) -> dict[bytes, tuple[int, bool]]:
-        newest: dict[bytes, tuple[int, bool]] = {}
+    def _generations(self, bucket: int) -> dict[bytes, tuple[int, int]]:
+        """By key: its newest generation, and the newest that replaces answers; a later retry brings none of those back."""
+        newest: dict[bytes, tuple[int, int]] = {}
         for retry, edge in self._retries:
             for (key,) in _KEYS.iter_unpack(retry.keys[edge[bucket] : edge[bucket + 1]]):
-                newest[key] = (retry.generation, retry.replaces)
+                replaced = retry.generation if retry.replaces else newest.get(key, _FIRST_GENERATION)[1]
+                newest[key] = (retry.generation, replaced)
         return newest
 
 
@@ -251,12 +253,12 @@ def _mark(
     start: int,
     stop: int,
     flag: int,
-    newest: Mapping[bytes, tuple[int, bool]] | None = None,
+    newest: Mapping[bytes, tuple[int, int]] | None = None,
 ) -> None:
     packed, width = (entry.index, ENTRY_BYTES) if entry.index else (entry.keys, KEY_BYTES)
     for position in range(start, stop, width):
         key = packed[position : position + KEY_BYTES]
-        if newest and newest.get(key, _FIRST_GENERATION) > (entry.batch.generation, True):
+        if newest and newest.get(key, _FIRST_GENERATION)[0] > entry.batch.generation:
             known[key] = known.get(key, 0) | _PAST
         else:
             state = known.get(key, 0)
@@ -269,7 +271,7 @@ def _learn(
     batches: Sequence[BatchRows],
     number: int,
     index: bytes,
-    newest: Mapping[bytes, tuple[int, bool]],
+    newest: Mapping[bytes, tuple[int, int]],
 ) -> None:
     """Fold the outcomes of one collected batch into what is known."""
     # The rules, strongest first. An answer holds, whatever came before or comes after, unless a retry that replaces
@@ -291,9 +293,9 @@ def _learn(
     for key, value in entries:
         outcome = value >> 60
         state = known.get(key, 0)
-        generation, replaces = newest.get(key, _FIRST_GENERATION) if newest else _FIRST_GENERATION
+        generation, replaced = newest.get(key, _FIRST_GENERATION) if newest else _FIRST_GENERATION
         is_current = batch.generation >= generation
-        if outcome == Outcome.OK and (is_current or not replaces):
+        if outcome == Outcome.OK and batch.generation >= replaced:
             if not state & _OK or batches[(state >> _BATCH_SHIFT) - 1].batch.generation < batch.generation:
                 known[key] = state & _FLAGS | _OK | here
             continue

@@ -156,3 +156,21 @@ def test_nothing_runs_while_what_was_refused_rests(lab: Lab, remote: LookAlike) 
     assert "Still running" not in done.stderr
     assert "Nothing is in flight now, and not all is sent" in done.stderr
     assert [len(rows) for rows in remote.sent] == [10]
+
+
+def test_a_retry_of_what_was_to_replace_answers_asks_again(lab: Lab, remote: LookAlike) -> None:
+    """The answers from before, which a person no longer wanted, are no reason to send nothing."""
+
+    def life(batch: Raw, polls: int) -> Mapping[str, Any]:
+        if batch["id"] in ("batch_3", "batch_4"):
+            return refused({"code": "invalid_request", "message": "not like this", "line": 1, "param": None})
+        return remote.completed(batch)
+
+    remote.life = life
+    lab.apply()
+    lab.run("retry", "answers", "--replace")
+    lab.apply("--confirm-repay", code=4)
+    lab.run("retry", "answers")
+    lab.apply("--confirm-repay")
+    assert {row["answer"] for row in lab.results()} == {"from batch_5", "from batch_6"}
+    assert [len(rows) for rows in remote.sent] == [5] * 6
