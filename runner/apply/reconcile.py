@@ -437,7 +437,8 @@ def _rests(session: Session, submission: Submission) -> bool:
             continue
         pause = submit.pause_after(session.remotes.card(batch.origin.provider, batch.content), batch.attempt)
         is_for_now = batch.failure is not None and batch.failure.kind is FailureKind.OTHER
-        if is_for_now and session.clock.now() < batch.seen_at + pause:
+        # A time that is farther away than the pause, on either side, was written under a clock that was wrong
+        if is_for_now and abs(session.clock.now() - batch.seen_at) < pause:
             return True
     return False
 
@@ -566,12 +567,12 @@ def _resubmit_deferred(session: Session, result: Result, unwanted: set[str], ref
             continue
         try:
             provider = session.remote_of(batch)
-            if batch.is_unseen and _is_past_seeing(session, provider, batch):
-                submit.give_up_upload(session, batch)
-                continue
             if batch.origin not in held:
                 mine = [one for one in due if one.origin == batch.origin]
                 held[batch.origin] = recover.keys_not_on_record(session, provider, mine)
+            if batch.is_unseen and _is_past_seeing(session, provider, batch):
+                submit.give_up_upload(session, batch)
+                continue
             keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
             if common(keys, held[batch.origin]):  # then what is missing is planned anew
                 session.records.save(lifecycle.dropped(batch, "another batch holds some of its requests"))
@@ -607,9 +608,9 @@ def _settled_since(session: Session, batch: Batch) -> bytes:
 
 
 def _is_past_seeing(session: Session, provider: Provider, batch: Batch) -> bool:
-    """Whether an upload that the remote cannot find will not come to be seen any more."""
+    """Whether an upload that the remote cannot find will not come to be seen any more; by the remote's own clock."""
     since = batch.uploaded_at or batch.intent_at
-    return session.clock.now() - since > timedelta(seconds=provider.card.visibility_seconds)
+    return session.time_at(provider) - since > timedelta(seconds=provider.card.visibility_seconds)
 
 
 def _is_as_before(session: Session, plan: Plan) -> bool:

@@ -301,6 +301,7 @@ def _adopt(
         continued_from=seen.continued_from,
         parents=tuple(p for p in seen.stamp.get("runner_parent", "").split(",") if p),
         upload_ref=seen.input_ref,
+        uploaded_at=created,
         create_tries=1,
         adopted_from=REMOTE,
     )

@@ -58,7 +58,7 @@ def _send(session: Session, provider: Provider, job: Desired, submission: Submis
         if job.card.delivery is Delivery.INLINE:
             return _pay(session, provider, intent, vendor.Source(path, submission.size_bytes))
         upload = _upload(session, provider, intent, path)
-    return _pay(session, provider, intent.but(upload_ref=upload.ref, uploaded_at=session.clock.now()), upload)
+    return _pay(session, provider, intent.but(upload_ref=upload.ref, uploaded_at=session.time_at(provider)), upload)
 
 
 def _pay(session: Session, provider: Provider, intent: Batch, content: vendor.Input) -> Batch:

@@ -238,7 +238,7 @@ class _History:
         _learn(known, self._entries, number, index, newest)
 
     def _generations(self, bucket: int) -> dict[bytes, tuple[int, int]]:
-        """By key: its newest generation, and the newest that replaces answers; a later retry brings none of those back."""
+        """By key: its newest generation, and the newest that replaces answers: a later one brings none of them back."""
         newest: dict[bytes, tuple[int, int]] = {}
         for retry, edge in self._retries:
             for (key,) in _KEYS.iter_unpack(retry.keys[edge[bucket] : edge[bucket + 1]]):

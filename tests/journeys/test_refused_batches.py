@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.journeys.lab import Lab
-from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike
+from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike, running
 
 
 @pytest.fixture
@@ -174,3 +176,23 @@ def test_a_retry_of_what_was_to_replace_answers_asks_again(lab: Lab, remote: Loo
     lab.apply("--confirm-repay")
     assert {row["answer"] for row in lab.results()} == {"from batch_5", "from batch_6"}
     assert [len(rows) for rows in remote.sent] == [5] * 6
+
+
+def test_when_an_upload_had_its_time_is_told_by_the_remotes_clock(lab: Lab, remote: LookAlike) -> None:
+    """A clone takes up a batch whose input is then not found; its own clock is a day behind, and that is no matter."""
+    remote.skew = timedelta(days=1)
+    lab.spec(SPEC, more=", defer_s: 0.2, file_visibility_error: {window_s: 0.5}")
+    remote.life = running
+    lab.apply("--no-wait", code=3)
+    shutil.rmtree(lab.root / ".runner")
+
+    def life(batch: Raw, polls: int) -> Mapping[str, Any]:
+        if batch["input_file_id"] == "file-1":
+            return refused({"code": "invalid_request", "message": "Cannot find file file-1", "line": None})
+        return remote.completed(batch)
+
+    lab.apply("--no-wait", code=3)
+    remote.life = life
+    done = lab.apply("--wait", "20s")
+    assert "it is uploaded once more" in done.stderr
+    assert codes(lab) == {"ok": 10}
