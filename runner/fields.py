@@ -5,7 +5,6 @@ A complaint is a predicate (`must be a duration such as 24h`); whoever shows it 
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from typing import Annotated, Any, TypeVar
@@ -158,15 +157,6 @@ def _base_url(value: str) -> str:
     if "?" in value or "#" in value:
         raise complaint("must not hold a query", "extra query parameters go to `overrides: {query: {...}}`")
     return value if parts.path == "/" else value.rstrip("/")  # a slash alone says that the API is at the root
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _delimiter(value: str) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from runner.hosts import is_loopback
 from runner.job.address import matches
 from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
@@ -14,7 +15,6 @@ from runner.plan import adoption
 from runner.plan.change import Action, Change, Reason
 
 REPAY_USD = 5.0  # where the project says nothing: asking again for more than this wants a yes
-REPAY_FLOOR = 100  # and so does asking for so many at a cost that is not known
 ALL = "*"
 
 
@@ -74,7 +74,7 @@ def amount_of(job: Desired, ordinals: Sequence[int]) -> Amount:
 
 
 def _cost_of(job: Desired, rows: int, tokens: int, seconds: float | None) -> float | None:
-    if job.card.is_free:
+    if job.card.is_free or job.usd_per_minute == 0 or (job.usd_per_million and not any(job.usd_per_million)):
         return 0.0
     if job.seconds is not None:
         if job.usd_per_minute is None or seconds is None:
@@ -123,24 +123,37 @@ def repaying(job: Desired, again: int, usd: float | None, guards: Guards) -> Cha
     """What wants a yes: `again` requests that were paid for would be asked and paid for once more, at `usd`.
 
     A person who is asked anyway is told. Where nobody is there it blocks above the project's threshold; a cost that is
-    not known counts as above it, but for a handful of requests.
+    not known counts as above it, unless a server of this machine answers.
     """
     if not again or job.card.is_free or usd == 0.0 or allows_repay(guards, job.address):
+        return None
+    if usd is None and is_loopback(job.origin.host):
         return None
     cost = "at a cost that is not known" if usd is None else f"estimated at {usd_of(usd)}"
     detail = f"{again:,} that {'was' if again == 1 else 'were'} answered, {cost}"
     if guards.is_asked:
         return Change(Action.CONFIRM, Reason.REPAY, rows=again, usd=usd, detail=detail)
-    if again < REPAY_FLOOR if usd is None else usd <= guards.repay_usd:
+    if usd is not None and usd <= guards.repay_usd:
         return None
+    limit = usd_of(guards.repay_usd)
+    why = f"; `repay_usd` is {limit}" if usd is not None else f", which counts as above `repay_usd` ({limit}): "
     return Change(
         Action.BLOCK,
         Reason.REPAY,
         rows=again,
         usd=usd,
-        detail=f"{detail}; `repay_usd` is {usd_of(guards.repay_usd)}",
+        detail=f"{detail}{why}" + (_what_would_tell(job) if usd is None else ""),
         unblock=(f"runner apply --confirm-repay {job.address}",),
     )
+
+
+def _what_would_tell(job: Desired) -> str:
+    """What a spec lacks for its cost to be known."""
+    if job.seconds is not None:
+        return "give the model `price: {per_minute: ...}`, or `price: 0` for a server of your own"
+    if job.usd_per_million is None:
+        return "give the model a `price` and `max_tokens`, or `price: 0` for a server of your own"
+    return "give the model `max_tokens`"
 
 
 def allows_repay(guards: Guards, address: str) -> bool:

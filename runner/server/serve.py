@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp
 
 from runner.clock import Clock, RealClock
 from runner.errors import EngineError, UsageError
+from runner.hosts import is_loopback
 from runner.server.app import application
 from runner.server.audio.faults import FaultyAudioJobStore
 from runner.server.audio.work import AudioWorker
@@ -103,7 +103,7 @@ class Service:
             wake_audio=self.audio_worker.wake,
             tokens=options.tokens or (self._held.token,),
             stands_in=options.stands_in,
-            hosts=LOOPBACK_NAMES | {options.host} if _is_loopback(options.host) else None,
+            hosts=LOOPBACK_NAMES | {options.host} if is_loopback(options.host) else None,
         )
         self._server = _Server(_configuration(application(self.site, faults)))
 
@@ -200,7 +200,7 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
 def _check(options: Options) -> None:
     if options.engine is not None and options.engine not in ENGINES:
         raise UsageError(f"no engine is called `{options.engine}`", hint=f"there are {', '.join(ENGINES)}")
-    if not _is_loopback(options.host) and not options.tokens:
+    if not is_loopback(options.host) and not options.tokens:
         raise UsageError(
             f"`--host {options.host}` can be reached from other machines", hint="give a `--token` of your own"
         )
@@ -269,15 +269,6 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen on `{host}:{port}`: {error.strerror or error}", hint="`--port 0` picks a free port"
         ) from error
     return listening
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _shown(host: str) -> str:

@@ -63,6 +63,14 @@ class PriceSpec(Fields):
     per_minute: Maybe[Money] = Field(default=None, description="of recordings, instead of the other two")
 
 
+def _nothing(value: Any) -> Any:
+    """`0` for a server of one's own, however it counts."""
+    return {"input": 0, "output": 0} if value == 0 and isinstance(value, (int, float)) else value
+
+
+Price = Annotated[PriceSpec, BeforeValidator(_nothing, json_schema_input_type=PriceSpec | Literal[0])]
+
+
 class ModelSpec(Fields):
     """A model of a provider, and how it is asked."""
 
@@ -70,7 +78,7 @@ class ModelSpec(Fields):
     name: Text = Field(description="the provider's own name of the model")
     params: Maybe[JsonMap] = Field(default=None, description="sent with every request, such as max_tokens")
     options: Maybe[Options] = Field(default=None, description="of the provider, not sent in requests")
-    price: Maybe[PriceSpec] = Field(default=None, description="USD per 1M tokens, or per minute of sound")
+    price: Maybe[Price] = Field(default=None, description="USD per 1M tokens, or per minute of sound; or 0")
     endpoint: Maybe[Endpoint] = None
 
 

@@ -102,3 +102,14 @@ def test_a_limit_counts_what_the_same_apply_sent_before(lab: Lab) -> None:
     done = lab.apply("--max-requests", "12", code=5)
     assert "10 sent already, this plan is estimated at 5 requests" in done.stdout
     assert lab.server.creates() == 1
+
+
+@pytest.mark.parametrize("price", ["", "\n    price: 0"], ids=["not known", "nothing"])
+def test_a_server_of_ones_own_that_costs_nothing_blocks_nothing(lab: Lab, price: str) -> None:
+    spec = SPEC.replace("project: lab", "project: lab\nrepay_usd: 0").replace("16}}", "16}}" + price)
+    lab.spec(spec)
+    lab.apply()
+    lab.spec(spec.replace("Say {{{{", "Please say {{{{"))
+    assert ("cost ?" in lab.run("plan").stdout) is (not price)
+    lab.apply()
+    assert lab.server.creates() == 2

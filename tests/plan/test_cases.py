@@ -9,8 +9,7 @@ import msgspec
 import pytest
 import yaml
 
-from runner.job.capabilities import Limits
-from runner.job.observed import Phase
+from runner.job.observed import Origin, Phase
 from runner.job.packed import keys_of
 from runner.job.recorded import JobRecord, Stage
 from runner.plan.change import Action
@@ -27,6 +26,8 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 def test_case(path: Path) -> None:
     case: dict[str, Any] = yaml.safe_load(path.read_text())
     more = {**case.get("with", {}), **({"card": card(can_resume=True)} if case.get("can_resume") else {})}
+    if "host" in more:
+        more["origin"] = Origin("openai", more.pop("host"), "")
     jobs = [job(address, letters, **more) for address, letters in sorted(case["wanted"].items())]
     recorded = _recorded(case)
     plan = make(jobs, recorded, {}, _guards(case), case.get("paths", ()))
@@ -44,6 +45,8 @@ def test_case(path: Path) -> None:
         for part in plan.jobs
     }
     assert {a: r for a, r in reasons.items() if r} == case["expect"].get("reasons", {})
+    said = " ".join(f"{change.detail} {' '.join(change.unblock)}" for part in plan.jobs for change in part.changes)
+    assert [words for words in case["expect"].get("says", []) if words not in said] == [], said
     assert [one.key for one, _ in plan.leftovers] == case["expect"].get("left", [])
     errors = {part.address: part.counts.error for part in plan.jobs}
     assert errors == case["expect"].get("errors", errors)
@@ -81,16 +84,3 @@ def _recorded(case: dict[str, Any]) -> Recorded:
 
 def _guards(case: dict[str, Any]) -> Guards:
     return msgspec.convert(case.get("guards", {}), Guards)
-
-
-def test_unknown_cost_counts_as_above_the_threshold() -> None:
-    """But for a handful of requests, which a project without prices may edit where nobody is."""
-    was, now = [[f"{word} {n}" for n in range(150)] for word in ("was", "now")]
-    for edited, submits in ((99, True), (100, False)):
-        rows = now[:edited] + was[edited:]
-        recorded = Recorded(
-            [batch("b1", dict.fromkeys(was, "ok"))],
-            {"job": (JobRecord("job", "specs/a.yaml", "openai", "", "", 150, ok=150), keys_of(packed(was)))},
-        )
-        plan = make([job("job", rows, card=card(limits=Limits()))], recorded, {})
-        assert bool(plan.submissions) is submits, edited

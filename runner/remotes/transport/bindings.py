@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from runner import files, gittree
 from runner.errors import NotBound, RunnerError, UsageError
-from runner.remotes.transport.origins import fault_in, host_of, is_loopback
+from runner.hosts import is_loopback
+from runner.remotes.transport.origins import fault_in, host_of
 
 KEY_HOSTS_ENV = "RUNNER_KEY_HOSTS"
 NO_KEY = "-"  # stands for the key where a host is spoken to without one

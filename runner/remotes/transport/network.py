@@ -20,8 +20,9 @@ import httpcore
 import httpx
 
 from runner.errors import Refused
+from runner.hosts import is_loopback
 from runner.remotes.transport import redaction
-from runner.remotes.transport.origins import is_loopback, is_private
+from runner.remotes.transport.origins import is_private
 
 CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # the first that is set counts
 CA_FOLDER = "SSL_CERT_DIR"

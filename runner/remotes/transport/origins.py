@@ -6,15 +6,7 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-
-def is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
+from runner.hosts import is_loopback
 
 # Where a model may run behind no certificate: private and shared networks. What looks like one and serves a cloud's
 # secrets (its metadata) is not among them.
