@@ -54,20 +54,38 @@ def replaced(
         dropped = without(keys, keys_of(job.keys))
         if not dropped:
             return Replaced()
-        paid = [answered(entry.index) for entry in history if entry.index and not was_free(entry.batch, free)]
-        told = common(dropped, union(paid)) if paid else 0
-        told += sum(min(one.answered, common(dropped, one.keys)) for one in left)
+        paid = _answered([entry for entry in history if not was_free(entry.batch, free)])
         number = min(record.ok, len(dropped) // KEY_BYTES)
-        return Replaced(number, min(told, number))
+        return Replaced(number, min(_all_in(paid, left, lambda keys: common(dropped, keys)), number))
     mine = [entry for entry in history if entry.index and entry.batch.owner == job.address]
     asked = [one for one in left if one.address == job.address]
     if not mine and not asked:
         return Replaced()
     now = wanted()
-    paid = [answered(entry.index) for entry in mine if not was_free(entry.batch, free)]
-    every = without(union([answered(entry.index) for entry in mine]), now)
-    gone = sum(min(one.answered, len(without(one.keys, now)) // KEY_BYTES) for one in asked)
-    return Replaced(len(every) // KEY_BYTES + gone, len(without(union(paid), now)) // KEY_BYTES + gone)
+
+    def unwanted(keys: bytes) -> int:
+        return len(without(keys, now)) // KEY_BYTES
+
+    paid = _answered([entry for entry in mine if not was_free(entry.batch, free)])
+    return Replaced(_all_in(_answered(mine), asked, unwanted), _all_in(paid, asked, unwanted))
+
+
+def _answered(entries: Sequence[BatchRows]) -> bytes:
+    return union([answered(entry.index) for entry in entries if entry.index])
+
+
+def _all_in(known: bytes, left: Sequence[LeftRows], count: Callable[[bytes], int]) -> int:
+    """How many of the answers that `count` counts there are in all, each once.
+
+    known: keys of answers on record, which may have been read back from an output. Of a batch that is left only the
+    number of its answers is known: so many at most as are not among those met before.
+    """
+    total = count(known)
+    for one in left:
+        news = without(one.keys, known)
+        total += max(0, min(one.answered - common(one.keys, known), count(news)))
+        known = union([known, news])
+    return total
 
 
 def was_free(batch: Batch, free: Collection[str]) -> bool:

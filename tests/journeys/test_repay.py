@@ -113,3 +113,21 @@ def test_a_server_of_ones_own_that_costs_nothing_blocks_nothing(lab: Lab, price:
     assert ("cost ?" in lab.run("plan").stdout) is (not price)
     lab.apply()
     assert lab.server.creates() == 2
+
+
+def test_what_was_read_back_and_is_deleted_is_counted_once(paid: Lab) -> None:
+    """The clone has the answers on record; the remote, searched before the next apply, shows the batch they are of."""
+    shutil.rmtree(paid.root / ".runner")
+    paid.spec(PRICED)
+    paid.apply("--no-wait")
+    shutil.rmtree(paid.root / "results")
+    paid.spec(EDITED)
+    done = paid.apply(code=5)
+    assert "10 answered requests are no longer wanted" in done.stdout
+    assert "10 that were answered, estimated at $10.00" in done.stdout
+    shutil.rmtree(paid.root / ".runner")
+    paid.spec(PRICED)
+    paid.run("plan")
+    paid.spec(EDITED)
+    done = paid.apply(code=5)
+    assert "10 that were answered, estimated at $10.00" in done.stdout
