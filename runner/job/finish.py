@@ -37,7 +37,11 @@ FLAWS: Mapping[str, Flaw] = {
         "the model refused to answer",
         "word the rows or the prompt in another way, or take the rows out with `where`",
     ),
-    INCOMPLETE: Flaw("not finished", "the remote broke the answer off", "ask them again with `runner retry`"),
+    INCOMPLETE: Flaw(
+        "not finished",
+        "the remote broke the answer off",
+        "`strict_answers: true` of the job makes them errors, which `runner retry JOB` asks again",
+    ),
     NOT_JSON: Flaw(
         "not the JSON asked for",
         "JSON was asked for, and the answer is none",

@@ -199,7 +199,7 @@ class Jobs:
                     return seen
                 raise OutcomeUnknown(
                     f"job `{plain(before.remote_id)}` was deleted, and still reads as `{seen.raw_status}`",
-                    hint="run `runner cancel` again",
+                    hint="cancel it again",
                 )
             self._clock.sleep(_DELETE_POLL)
             if self._clock.monotonic() - at < _DELETE_POLL / 2:  # woken to stop
