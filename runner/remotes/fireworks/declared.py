@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from runner.fields import Count, Fields, Integer, Maybe, Seconds, Share, Text, Texts
+from runner.fields import Count, Fields, Integer, Maybe, Share, Text, Texts
 from runner.job.capabilities import Content
 from runner.job.project import ENDPOINTS, Provider
+from runner.remotes.fireworks.profile import Profile
+from runner.remotes.overrides import overrides_of
 from runner.remotes.params import ANYTHING, FLAG, INTEGER, LIST, MAP, TEXT, TEXTS, Params, either, number, one_of, whole
-from runner.remotes.settings import LimitFields, WindowFields
 from runner.remotes.vendor import Declared
 
 KIND = "fireworks"
@@ -24,28 +25,6 @@ Precision = Literal[
     "FP8_MM_KV_ATTN_V2", "NF4", "FP4", "BF16", "FP4_BLOCKSCALED_MM", "FP4_MX_MOE",
 ]  # fmt: skip
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
-
-
-class DatasetLimitFields(LimitFields):
-    output_bytes: Maybe[Count] = Field(default=None, description="of all answers of one batch together")
-
-
-class FireworksOverrides(Fields):
-    """How a remote with datasets and batch inference jobs differs from what is known of it."""
-
-    window: Maybe[WindowFields] = None
-    limits: Maybe[DatasetLimitFields] = None
-    upload_bytes: Maybe[Count] = Field(default=None, description="larger files go in parts to signed URLs")
-    part_bytes: Maybe[Count] = None
-    ready_s: Maybe[Seconds] = Field(default=None, description="for a dataset to become ready")
-    storage_hosts: Maybe[Texts] = Field(default=None, description="more hosts that signed URLs may name")
-    min_poll_s: Maybe[Seconds] = None
-    max_poll_s: Maybe[Seconds] = None
-    settle_s: Maybe[Seconds] = None
-    defer_s: Maybe[Seconds] = None
-    absence_s: Maybe[Seconds] = None
-    late_s: Maybe[Seconds] = None
-    discount: Maybe[Share] = Field(default=None, description="0.5 is half the price")
 
 
 class PlacementFields(Fields):
@@ -128,7 +107,7 @@ def _options_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 DECLARED = Declared(
     built_in=(Provider(KIND, KIND),),
     content=frozenset({Content.TEXT}),
-    overrides=FireworksOverrides,
+    overrides=overrides_of(Profile, "FireworksOverrides"),
     url_has_path=False,
     params=FireworksParams,
     known_params=lambda block, endpoint: KNOWN_PARAMS if endpoint == ENDPOINTS[0] else {},

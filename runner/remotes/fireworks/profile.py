@@ -5,13 +5,14 @@ Source: contract of datasets and batch inference jobs, sections 1, 3, 5 and 9, r
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.project import Provider
 from runner.remotes.vendor import overridden
+from runner.remotes.written import Count, Hours, HoursList, Seconds, Share, Texts, Whole, told
 
 CHAT = "/v1/chat/completions"
 BASE_URL = "https://api.fireworks.ai"
@@ -25,36 +26,36 @@ ACCOUNT_ENV = "FIREWORKS_ACCOUNT_ID"
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hours."""
 
-    default: int = 24
-    allowed: tuple[int, ...] = (12, 24, 48, 72)
+    default: Hours = 24
+    allowed: HoursList = (12, 24, 48, 72)
 
 
 class DatasetLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of one input dataset, and of its answers. The guides say 500 MB, 1 GB and 80 GiB, by age."""
 
-    lines: int = 50_000_000  # the cap of an official SDK
-    bytes: int = 1_000_000_000
-    line_bytes: int = 0
-    margin: float = 0.95
-    output_bytes: int = 8_000_000_000  # beyond it a job may expire early
+    lines: Count = 50_000_000  # the cap of an official SDK
+    bytes: Count = 1_000_000_000
+    line_bytes: Annotated[Whole, told("0: no limit of its own")] = 0
+    margin: Annotated[Share, told("batches are cut at this part of the bytes")] = 0.95
+    output_bytes: Annotated[Count, told("of all answers of one batch together")] = 8_000_000_000  # beyond it, expiry
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One remote that speaks this API."""
+    """How a remote with datasets and batch inference jobs differs from what is known of it."""
 
     window: Window = Window()
     limits: DatasetLimits = DatasetLimits()
-    upload_bytes: int = 140_000_000  # larger files go in parts to signed URLs; the form takes 150 MB in all
-    part_bytes: int = 128_000_000
-    ready_s: float = 600.0  # for a dataset to become READY after its last byte
-    storage_hosts: tuple[str, ...] = ()  # more hosts that signed URLs may name; `.example.com` covers those below it
-    min_poll_s: float = 10.0
-    max_poll_s: float = 120.0
-    settle_s: float = 5.0
-    defer_s: float = 60.0
-    absence_s: float = 300.0  # over which 404s after a receipt mean that a batch is not there
-    late_s: float = 180.0  # after its end was first seen, until a batch has named its result files
-    discount: float = 0.5  # off the synchronous price
+    upload_bytes: Annotated[Count, told("larger files go in parts to signed URLs")] = 140_000_000  # a form takes 150 MB
+    part_bytes: Count = 128_000_000
+    ready_s: Annotated[Seconds, told("for a dataset to become ready")] = 600.0  # after its last byte
+    storage_hosts: Annotated[Texts, told("more hosts that signed URLs may name")] = ()  # `.` covers names below
+    min_poll_s: Seconds = 10.0
+    max_poll_s: Seconds = 120.0
+    settle_s: Seconds = 5.0
+    defer_s: Seconds = 60.0
+    absence_s: Seconds = 300.0  # over which 404s after a receipt mean that a batch is not there
+    late_s: Seconds = 180.0  # after its end was first seen, until a batch has named its result files
+    discount: Annotated[Share, told("0.5 is half the price")] = 0.5  # off the synchronous one
 
 
 def profile_of(provider: Provider) -> Profile:

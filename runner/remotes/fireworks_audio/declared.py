@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from runner.fields import Count, Fields, Maybe, Parallelism, Seconds, Share, Text, complaint, listed
+from runner.fields import Count, Fields, Maybe, Seconds, Share, Text, complaint, listed
 from runner.job.capabilities import Content
 from runner.job.project import Provider
+from runner.remotes.fireworks_audio.profile import Profile
+from runner.remotes.overrides import overrides_of
 from runner.remotes.vendor import Complaint, Declared, Form
 
 KIND = "fireworks-audio"
@@ -53,18 +55,6 @@ def _route(value: str) -> str:
 
 
 Route = Annotated[str, AfterValidator(_route)]
-
-
-class AudioOverrides(Fields):
-    """How a remote that takes recordings differs from what is known of it."""
-
-    auth_scheme: Maybe[Literal["raw", "bearer"]] = Field(default=None, description="raw: the bare key")
-    max_bytes: Maybe[Count] = Field(default=None, description="of one recording")
-    parallelism: Maybe[Parallelism] = Field(default=None, description="recordings sent at once")
-    min_poll_s: Maybe[Seconds] = None
-    max_poll_s: Maybe[Seconds] = None
-    defer_s: Maybe[Seconds] = None
-    discount: Maybe[Share] = Field(default=None, description="0.5 is half the price")
 
 
 class AudioOptions(Fields):
@@ -131,7 +121,7 @@ FORM = Form(
 DECLARED = Declared(
     built_in=(Provider(KIND, KIND),),
     content=frozenset({Content.RECORDING}),
-    overrides=AudioOverrides,
+    overrides=overrides_of(Profile, "AudioOverrides"),
     url_has_path=False,
     options=AudioOptions,
     form=FORM,

@@ -6,13 +6,14 @@ names another host (read 2026-11-21).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from runner.job.capabilities import Capabilities, Content, Delivery, Limits, Search, Windows
 from runner.job.project import Provider
 from runner.remotes.vendor import overridden
+from runner.remotes.written import Choice, Count, Parallelism, Seconds, Share, told
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 TRANSLATIONS = "/v1/audio/translations"
@@ -26,15 +27,17 @@ _NO_LIMIT = 1 << 62
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One remote that speaks this API."""
+    """How a remote that takes recordings differs from what is known of it."""
 
-    auth_scheme: Literal["raw", "bearer"] = "raw"  # the documents send the bare key, without `Bearer`
-    max_bytes: int = 1_000_000_000  # of one recording
-    parallelism: int = 8  # recordings sent at once
-    min_poll_s: float = 10.0
-    max_poll_s: float = 60.0
-    defer_s: float = 60.0
-    discount: float = 0.4  # off the synchronous price
+    auth_scheme: Annotated[Choice[Literal["raw", "bearer"]], told("raw: the bare key")] = (
+        "raw"  # the documents send the bare key, without `Bearer`
+    )
+    max_bytes: Annotated[Count, told("of one recording")] = 1_000_000_000
+    parallelism: Annotated[Parallelism, told("recordings sent at once")] = 8
+    min_poll_s: Seconds = 10.0
+    max_poll_s: Seconds = 60.0
+    defer_s: Seconds = 60.0
+    discount: Annotated[Share, told("0.5 is half the price")] = 0.4  # off the synchronous one
 
 
 def profile_of(provider: Provider) -> Profile:

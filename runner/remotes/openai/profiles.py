@@ -7,7 +7,7 @@ Facts were read on 2026-11-21: [S] a vendor's SDK source, [T] a third-party adap
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -15,6 +15,27 @@ from runner.errors import Problem, SpecError
 from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.observed import Phase
 from runner.job.project import ENDPOINTS, Provider
+from runner.remotes.written import (
+    Choice,
+    Count,
+    Endpoints,
+    Flag,
+    Header,
+    Hours,
+    HoursList,
+    JsonMap,
+    Path,
+    Phases,
+    RawText,
+    RawTexts,
+    Seconds,
+    Share,
+    Text,
+    Texts,
+    Whole,
+    Words,
+    told,
+)
 
 CHAT = ("/v1/chat/completions",)
 _KEY_NAMES = frozenset({"key", "api-key", "apikey", "token", "access-token", "sig", "signature", "secret"})
@@ -23,19 +44,19 @@ _KEY_NAMES = frozenset({"key", "api-key", "apikey", "token", "access-token", "si
 class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`scheme` stands before the key, `""` for a bare one. `header: ""` sends no key at all."""
 
-    header: str = "Authorization"
-    scheme: str = "Bearer"
+    header: Header = "Authorization"
+    scheme: Annotated[RawText, told("before the key, such as Bearer; empty for the bare key")] = "Bearer"
     env: str = ""
 
 
 class Paths(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Relative to the base URL, `{id}` being the file's or the batch's. What is `""` follows from the others."""
 
-    files: str = "/files"
-    files_upload: str = ""
-    content: str = ""
-    batches: str = "/batches"
-    cancel: str = ""
+    files: Path = "/files"
+    files_upload: Path = ""
+    content: Path = ""
+    batches: Path = "/batches"
+    cancel: Path = ""
 
     @property
     def upload(self) -> str:
@@ -58,33 +79,33 @@ class Paths(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.cancel or f"{self.batch}/cancel"
 
 
-class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RangedWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hours. Either listed in `allowed`, or anything from `min` to `max`. `units: d` writes whole days as `2d`."""
 
-    default: int = 24
-    allowed: tuple[int, ...] = (24,)
-    min: int = 0
-    max: int = 0
-    units: Literal["h", "d"] = "h"
+    default: Hours = 24
+    allowed: HoursList = (24,)
+    min: Hours = 0
+    max: Hours = 0
+    units: Choice[Literal["h", "d"]] = "h"
 
 
 class FileLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one input file may hold. Batches are cut at `margin` of the bytes."""
 
-    lines: int = 50_000
-    bytes: int = 200_000_000
-    line_bytes: int = 0
-    margin: float = 0.95
+    lines: Count = 50_000
+    bytes: Count = 200_000_000
+    line_bytes: Annotated[Whole, told("0: no limit of its own")] = 0
+    margin: Annotated[Share, told("batches are cut at this part of the bytes")] = 0.95
 
 
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`key_field`: the one field that is known to be kept; everything of ours goes into it."""
 
-    supported: bool = True
-    max_keys: int = 16
-    key_len: int = 64
-    value_len: int = 512
-    key_field: str = ""
+    supported: Flag = True
+    max_keys: Whole = 16
+    key_len: Count = 64
+    value_len: Count = 512
+    key_field: Annotated[Text, told("the one key that is kept, where others are dropped")] = ""
 
 
 class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,40 +114,42 @@ class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `token`: the answer's `token_field` goes into the query's `token_param`.
     """
 
-    style: Literal["cursor", "none", "token", "absent"] = "cursor"
-    limit_max: int = 100
-    token_param: str = "page_token"  # noqa: S105  # a page's token, no secret
-    token_field: str = "next_page_token"  # noqa: S105
-    echoes_input: bool = True  # a listed batch shows its `input_file_id`
+    style: Annotated[
+        Choice[Literal["cursor", "none", "token", "absent"]], told("none: one page; absent: the remote cannot list")
+    ] = "cursor"
+    limit_max: Count = 100
+    token_param: Annotated[Text, told("of the query, with style token")] = "page_token"  # noqa: S105  # no secret
+    token_field: Annotated[Text, told("of the answer, with style token")] = "next_page_token"  # noqa: S105
+    echoes_input: Annotated[Flag, told("a listed batch shows its `input_file_id`")] = True
 
 
-class CountFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Counting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where progress stands in a batch; `path: ""` is the batch itself."""
 
-    path: str = "request_counts"
-    total: str = "total"
-    ok: str = "completed"
-    failed: str = "failed"
+    path: Annotated[RawText, told("of the object that holds them; empty for the top")] = "request_counts"
+    total: Text = "total"
+    ok: Text = "completed"
+    failed: Text = "failed"
 
 
 class ErrorRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Recognizes one class of whole-batch failures: by code (with one of `params`, if given), else by prefix."""
 
-    codes: tuple[str, ...] = ()
-    params: tuple[str, ...] = ()
-    prefixes: tuple[str, ...] = ()
+    codes: Words = ()
+    params: Words = ()
+    prefixes: Words = ()
 
 
 class VisibilityRule(ErrorRule, frozen=True, forbid_unknown_fields=True):
     """The same for an upload that is not to be seen yet: for `window_s` after it, it may still come."""
 
-    window_s: float = 900.0
+    window_s: Annotated[Seconds, told("so long after an upload it may still come to be seen")] = 900.0
 
 
 class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`range`: a cut download may be continued."""
 
-    range: bool = True
+    range: Flag = True
 
 
 STATUS_MAP: Mapping[str, str] = {
@@ -162,43 +185,45 @@ FILE_VISIBILITY = VisibilityRule(codes=("invalid_request",), params=("file_id",)
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One look-alike. Every field may be overridden in a provider block of the specs."""
+    """How an OpenAI look-alike differs: data, not code. What is not given stays as in the profile."""
 
     name: str
     base_url: str = ""  # "": the provider block has to give one
-    storage_hosts: tuple[str, ...] = ()  # that a download may lead to; `.example.com` covers those below it
+    storage_hosts: Annotated[
+        Texts, told("that a download may lead to, beside its own host")
+    ] = ()  # `.` covers names below
     hosts: tuple[str, ...] = ()  # where its key goes by itself; `.example.com` for every name below
     base_url_env: str = ""
     auth: Auth = Auth()
     headers_env: Mapping[str, str] = msgspec.field(default_factory=dict)  # header -> variable, sent if set
-    query: Mapping[str, str] = msgspec.field(default_factory=dict)
+    query: RawTexts = msgspec.field(default_factory=dict)
     paths: Paths = Paths()
-    upload_purpose: str = "batch"
-    wait_file_processed: bool = False  # a batch may be created only once its file reads `processed`
-    wait_file_timeout_s: float = 300.0
-    window: Window = Window()
+    upload_purpose: Text = "batch"
+    wait_file_processed: Flag = False  # a batch may be created only once its file reads `processed`
+    wait_file_timeout_s: Seconds = 300.0
+    window: RangedWindow = RangedWindow()
     limits: FileLimits = FileLimits()
     metadata: Metadata = Metadata()
-    create_extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    create_extra: JsonMap = msgspec.field(default_factory=dict)
     list: Listing = Listing()
-    status_map: Mapping[str, str] = msgspec.field(default_factory=lambda: dict(STATUS_MAP))
-    counts: CountFields = CountFields()
-    id_path: str = "id"  # of the answer to an upload
+    status_map: Phases = msgspec.field(default_factory=lambda: dict(STATUS_MAP))
+    counts: Counting = Counting()
+    id_path: Text = "id"  # of the answer to an upload
     bad_input_error: ErrorRule = BAD_INPUT
     quota_error: ErrorRule = QUOTA
     file_visibility_error: VisibilityRule = FILE_VISIBILITY
-    cancel_terminal: int = 409  # status of a cancel that comes too late
+    cancel_terminal: Choice[Literal[200, 400, 409]] = 409  # status of a cancel that comes too late
     content: Content = Content()
-    min_poll_s: float = 5.0
-    max_poll_s: float = 60.0
-    settle_s: float = 10.0
-    defer_s: float = 60.0  # before a create that the remote put off is tried again
-    absence_s: float = 300.0  # over which 404s after a receipt mean that a batch is not there
-    late_s: float = 180.0  # after its end was first seen, until a batch has named its result files
-    discount: float = 0.5  # off the synchronous price
-    endpoints: tuple[str, ...] = ENDPOINTS
+    min_poll_s: Seconds = 5.0
+    max_poll_s: Seconds = 60.0
+    settle_s: Seconds = 10.0
+    defer_s: Seconds = 60.0  # before a create that the remote put off is tried again
+    absence_s: Seconds = 300.0  # over which 404s after a receipt mean that a batch is not there
+    late_s: Seconds = 180.0  # after its end was first seen, until a batch has named its result files
+    discount: Annotated[Share, told("0.5 is half the price")] = 0.5  # off the synchronous one
+    endpoints: Endpoints = ENDPOINTS
     is_free: bool = False
-    can_delete_files: bool = True
+    can_delete_files: Annotated[Flag, told("false: an upload cannot be taken back before a create is given up")] = True
 
 
 _ALL = (
@@ -218,7 +243,7 @@ _ALL = (
         base_url="https://api.groq.com/openai/v1",
         hosts=("api.groq.com",),
         auth=Auth(env="GROQ_API_KEY"),
-        window=Window(allowed=(24, 48, 72, 96, 120, 144, 168), units="d"),
+        window=RangedWindow(allowed=(24, 48, 72, 96, 120, 144, 168), units="d"),
         limits=FileLimits(bytes=100_000_000),
         list=Listing(style="none"),
         endpoints=CHAT,
@@ -238,7 +263,7 @@ _ALL = (
         base_url="https://dashscope.aliyuncs.com/compatible-mode/v1",
         hosts=("dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com"),
         auth=Auth(env="DASHSCOPE_API_KEY"),
-        window=Window(min=24, max=336),
+        window=RangedWindow(min=24, max=336),
         limits=FileLimits(bytes=500_000_000, line_bytes=6_000_000),
         metadata=Metadata(value_len=100, key_field="ds_name"),
         min_poll_s=60.0,
@@ -251,7 +276,7 @@ _ALL = (
         base_url="https://api.siliconflow.cn/v1",
         hosts=("api.siliconflow.cn",),
         auth=Auth(env="SILICONFLOW_API_KEY"),
-        window=Window(min=24, max=336),
+        window=RangedWindow(min=24, max=336),
         limits=FileLimits(lines=5_000, bytes=1_000_000_000),
         status_map={**STATUS_MAP, "in_queue": Phase.VALIDATING.value},
         id_path="data.id",
@@ -263,7 +288,7 @@ _ALL = (
         base_url="https://api.doubleword.ai/v1",
         hosts=("api.doubleword.ai",),
         auth=Auth(env="DOUBLEWORD_API_KEY"),
-        window=Window(allowed=(1, 24)),
+        window=RangedWindow(allowed=(1, 24)),
         endpoints=("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions"),
     ),
     # [D] v1 paths under the resource's own host, header `api-key`, 24h is a target and jobs do not expire;
@@ -338,7 +363,7 @@ def _search_of(profile: Profile) -> Search:
     return Search.BY_UPLOAD if profile.list.echoes_input else Search.NONE
 
 
-def _windows_of(window: Window) -> Windows:
+def _windows_of(window: RangedWindow) -> Windows:
     if window.min:
         return Windows(default=window.default, allowed=(), low=window.min, high=window.max)
     return Windows(default=window.default, allowed=window.allowed)

@@ -15,15 +15,18 @@ from runner.job.capabilities import Capabilities, Content, Delivery, Limits, Sea
 from runner.job.project import ENDPOINTS
 from runner.job.project import Provider as ProviderBlock
 from runner.remotes.vendor import Lines, Net, Place, Provider, overridden, problem
+from runner.remotes.written import Seconds
 
 if TYPE_CHECKING:
     from runner.remotes.audio import AudioProvider
 
 
 class Profile(msgspec.Struct, frozen=True):
-    settle_s: float = 600.0
-    defer_s: float = 60.0
-    min_poll_s: float = 5.0
+    """How one pigeonhole differs from another."""
+
+    settle_s: Seconds = 600.0
+    defer_s: Seconds = 60.0
+    min_poll_s: Seconds = 5.0
 
 
 def profile_of(block: ProviderBlock) -> Profile:
