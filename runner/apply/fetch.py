@@ -201,8 +201,7 @@ def _miss(work: _Work, batch: Batch, lack: Lack, why: str) -> None:
 
 def _objects(work: _Work, batch: Batch) -> list[Path] | None:
     """The raw files of a collected batch as we keep them; None when one is not what was recorded."""
-    folder = work.session.objects.path(batch.key)
-    paths = [folder / result.name for result in batch.results]
+    paths = [work.session.objects.path(f"{batch.key}/{result.name}") for result in batch.results]
     for path, result in zip(paths, batch.results, strict=True):
         if not path.is_file() or path.stat().st_size != result.size_bytes:
             return None

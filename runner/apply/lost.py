@@ -104,7 +104,7 @@ def _look_for(session: Session, provider: Provider, batch: Batch, again: Again) 
 def _check_files(session: Session, provider: Provider, seen: Observed) -> None:
     """Raise NotFound unless each of its files can be had: it is not in flight again for names alone."""
     for file in seen.result_files:
-        there = session.home.tmp / f"{os.getpid()}-there"
+        there = session.memory.scratch / f"{os.getpid()}-there"
         try:
             provider.download(file, there)
         finally:

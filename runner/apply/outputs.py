@@ -260,13 +260,13 @@ def _sources(session: Session, job: Desired, rows: JobRows, recorded: Recorded) 
 
 def _source(session: Session, entry: BatchRows) -> Source:
     batch = entry.batch
-    objects = session.objects.path(batch.key)
+    names = [result.name for result in batch.results] or [RAW]
     return Source(
         index=entry.index or entry.so_far,
         generation=batch.generation,
         batch=batch.remote_id or batch.key,
         origin=session.origin_shown(batch),
-        files=tuple(objects / result.name for result in batch.results) or (objects / RAW,),
+        files=tuple(session.objects.path(f"{batch.key}/{name}") for name in names),
         fallback_error=_whole_failure(batch),
         reader=session.remotes.reader(batch.origin.provider),
         is_adopted=bool(batch.adopted_from) and batch.adopted_from != REMOTE,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
@@ -49,12 +49,10 @@ from runner.plan.guard import Guards, amount_of
 from runner.plan.plan import Plan, Recorded, decided, is_below, make, sent
 from runner.remotes.vendor import Provider
 from runner.results.merge import Accounting
-from runner.state.lock import project_lock
 
 MOST_DROPS = 5  # creates of one batch that certainly did not take effect, in one run
 
 Refusal = Callable[[Rest], BlockedError | None]
-Lock = Callable[..., AbstractContextManager[None]]
 
 
 @dataclass(slots=True)
@@ -89,7 +87,6 @@ def apply(
     wait_seconds: float | None,
     lock_seconds: float = 0.0,
     command: str = "runner apply",
-    lock: Lock = project_lock,
 ) -> Result:
     """Reconcile until everything is settled, blocked, or `wait_seconds` are over (None: no bound, 0: one pass)."""
     started = session.clock.monotonic()
@@ -98,7 +95,7 @@ def apply(
     result: Result | None = None
     pause = 0.0
     while True:
-        with lock(session.home.folder, command=command, now=session.clock.now(), wait_seconds=lock_seconds):
+        with session.memory.lock(command, now=session.clock.now(), wait_seconds=lock_seconds):
             before = (result.submitted, result.collected) if result else None
             if result is None:
                 begin(session)
@@ -114,7 +111,7 @@ def apply(
             pause = min(pause, max(wait_seconds - elapsed, 0.05))
         session.clock.sleep(pause)
         if session.stop.is_set():
-            with suppress(LockedError), lock(session.home.folder, command=command, now=session.clock.now()):
+            with suppress(LockedError), session.memory.lock(command, now=session.clock.now()):
                 leave(session, guards, result)
             return result
         lock_seconds = max(lock_seconds, 60.0)
@@ -167,7 +164,7 @@ def _card_of(session: Session, batch: Batch) -> Capabilities:
 def begin(session: Session) -> None:
     """What comes before the first pass, under the lock: outputs are read back, and half rendered uploads swept."""
     remember(session)
-    for leftover in session.home.tmp.iterdir():  # of a killed command: nobody else is at work on one
+    for leftover in session.memory.scratch.iterdir():  # of a killed command: nobody else is at work on one
         leftover.unlink()
 
 

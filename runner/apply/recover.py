@@ -340,7 +340,7 @@ def _keys_left_by(session: Session, provider: Provider, remote_id: str) -> bytes
 
 
 def _keys_of_input(session: Session, provider: Provider, seen: Observed) -> tuple[bytes | None, int]:
-    path = session.home.tmp / f"input-{hashlib.sha256(seen.remote_id.encode()).hexdigest()[:16]}.jsonl"
+    path = session.memory.scratch / f"input-{hashlib.sha256(seen.remote_id.encode()).hexdigest()[:16]}.jsonl"
     try:
         provider.download_input(seen, path)
         return _keys_in(path), path.stat().st_size
@@ -352,7 +352,7 @@ def _keys_of_input(session: Session, provider: Provider, seen: Observed) -> tupl
 
 def _keys_of_results(session: Session, provider: Provider, seen: Observed) -> bytes | None:
     """The keys that the result files of an ended batch name; None where there is none to be had."""
-    path = session.home.tmp / f"results-{hashlib.sha256(seen.remote_id.encode()).hexdigest()[:16]}.jsonl"
+    path = session.memory.scratch / f"results-{hashlib.sha256(seen.remote_id.encode()).hexdigest()[:16]}.jsonl"
     found = []
     for file in seen.result_files:
         try:

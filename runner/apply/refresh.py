@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from runner.apply.errors import StepError
 from runner.apply.session import Session
-from runner.apply.wave import counts_of, states_of
+from runner.apply.wave import counts_of
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
 from runner.job.capabilities import Delivery
 from runner.job.observed import Observed, Phase
@@ -42,7 +42,7 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
     looks = Looks()
     waiting: dict[str, list[Batch]] = {}
     for batch in batches:
-        if batch.delivery is Delivery.CALLS and (states := states_of(session, batch)) is not None:
+        if batch.delivery is Delivery.CALLS and (states := session.memory.states(batch.key)) is not None:
             looks.sights[batch.key] = wave_as_seen(batch, states)
         elif batch.stage is Stage.SUBMITTED and batch.delivery is not Delivery.CALLS:
             waiting.setdefault(str(batch.origin), []).append(batch)

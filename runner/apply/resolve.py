@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runner.apply import waves
 from runner.apply.session import Session
-from runner.apply.wave import Wave, places_of, states_of
+from runner.apply.wave import Wave, places_of
 from runner.compile.audio import CompiledAudio
 from runner.errors import UsageError
 from runner.job import lifecycle
@@ -179,7 +179,7 @@ def _other_waves(session: Session, wave: Wave) -> Iterator[tuple[Batch, States]]
         is_other = (
             other.delivery is Delivery.CALLS and other.key != wave.batch.key and other.origin == wave.batch.origin
         )
-        if is_other and (states := states_of(session, other)) is not None:
+        if is_other and (states := session.memory.states(other.key)) is not None:
             yield other, states
 
 
@@ -219,7 +219,7 @@ def _waves(session: Session, address: str) -> list[Batch]:
 
 
 def _held_of(session: Session, batch: Batch, retries: Sequence[RetryRows]) -> Iterator[Held]:
-    states = states_of(session, batch)
+    states = session.memory.states(batch.key)
     if states is None or not states.count(Step.HELD):
         return
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)

@@ -33,11 +33,8 @@ from runner.plan.remaining import BatchRows, RetryRows
 from runner.plan.repay import LeftRows
 from runner.remotes.audio import AudioProvider
 from runner.remotes.vendor import Provider
-from runner.state.home import Home
-from runner.state.journal import DiskJournal, Journal, read_states
-from runner.state.objects import Objects
-from runner.state.records import Records
-from runner.state.wave import JOURNAL, so_far
+from runner.state.memory import Memory, Objects, Records
+from runner.state.wave import so_far
 
 
 def threads(number: int) -> Executor:
@@ -55,9 +52,7 @@ class Session:
     project: Project
     desired: Sequence[Desired]
     compiled: Mapping[str, Compiled]
-    home: Home
-    records: Records
-    objects: Objects
+    memory: Memory
     remotes: Remotes
     clock: Clock
     reporter: Reporter
@@ -76,7 +71,6 @@ class Session:
     seen_at: dict[str, datetime] = field(default_factory=dict)  # when its remote last told of a batch, by our clock
     parallelism: int | None = None  # calls at once, where each request is a call of its own
     pool: Callable[[int], Executor] = threads
-    journal: Callable[[Path, Path, int], Journal] = DiskJournal  # of a wave: its file, that of its answers, recordings
     steps: Steps = no_steps  # what is worked out for the results of each job
     schedules: dict[str, Schedule] = field(default_factory=dict)  # of waves, by batch
     _keys: dict[str, bytes] = field(default_factory=dict)
@@ -88,6 +82,14 @@ class Session:
         """What is odd about the specs and their rows, and keeps nothing from being sent."""
         found = (note for compiled in self.compiled.values() for note in compiled.notes)
         return list(dict.fromkeys([*self.project.warnings, *found]))
+
+    @property
+    def records(self) -> Records:
+        return self.memory.records
+
+    @property
+    def objects(self) -> Objects:
+        return self.memory.objects
 
     @property
     def outputs_root(self) -> Path:
@@ -148,13 +150,13 @@ class Session:
     def _so_far(self, batch: Batch) -> BatchRows:
         """A wave that goes on, with what its journal says is settled and what is still to be sent."""
         keys = self.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-        path = self.objects.path(batch.key) / JOURNAL
-        if not path.exists():
-            return BatchRows(batch, keys, unsent=keys)
         try:
-            settled, unsent = so_far(read_states(path), keys)
+            states = self.memory.states(batch.key)
         except StateError:  # whoever carries the wave on says so
             return BatchRows(batch, keys)
+        if states is None:
+            return BatchRows(batch, keys, unsent=keys)
+        settled, unsent = so_far(states, keys)
         return BatchRows(batch, keys, so_far=settled, unsent=unsent)
 
     def _rows_of(self, batch: Batch) -> BatchRows:

@@ -94,7 +94,7 @@ def _continue(session: Session, provider: Provider, job: Desired, submission: Su
 @contextmanager
 def _rendered(session: Session, address: str, ordinals: Sequence[int], size_bytes: int) -> Iterator[Path]:
     """A file of just these rows, for as long; `write_lines` stops when a digest differs from the planned one."""
-    path = session.home.tmp / f"{os.getpid()}-upload.jsonl"
+    path = session.memory.scratch / f"{os.getpid()}-upload.jsonl"
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb", 1 << 18) as file:
             size = session.compiled[address].write_lines(ordinals, file)

@@ -16,8 +16,7 @@ from runner.job.packed import KEY_BYTES, unpack
 from runner.job.recorded import REMOTE, Batch
 from runner.job.wireid import custom_id_of
 from runner.remotes.audio import Recording
-from runner.state.journal import States, read_states
-from runner.state.wave import FREE, JOURNAL, RAW, Step
+from runner.state.wave import FREE, RAW, States, Step
 
 SENDING, WAITING = "sending", "waiting for answers"  # in Batch.raw_status
 
@@ -50,11 +49,10 @@ class Wave:
     """A wave, opened under the project's lock."""
 
     def __init__(self, session: Session, batch: Batch) -> None:
-        folder = session.objects.folder_of(batch.key)
         self.batch = batch
-        self.raw = folder / RAW
         self._keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-        self.journal = session.journal(folder / JOURNAL, self.raw, batch.rows)
+        self.journal = session.memory.journal(batch.key, batch.rows)
+        self.raw = session.objects.path(f"{batch.key}/{RAW}")
         self._places: Mapping[bytes, Place] | None = None
         self._read_back: frozenset[bytes] | None = None
         self._session = session
@@ -121,9 +119,3 @@ def places_of(compiled: Mapping[str, object], keys: bytes) -> dict[bytes, Place]
 def counts_of(states: States) -> Counts:
     answered = states.count_of(Outcome.OK)
     return Counts(len(states), answered, states.count(Step.ANSWERED) - answered)
-
-
-def states_of(session: Session, batch: Batch) -> States | None:
-    """What is known of a wave, for those who only look. None before its journal is begun."""
-    path = session.objects.path(batch.key) / JOURNAL
-    return read_states(path) if path.exists() else None

@@ -39,11 +39,10 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], batches: t
     from runner.errors import RunnerError, UsageError
     from runner.job.address import matches
     from runner.job.recorded import Stage
-    from runner.state.lock import project_lock
 
     with (
         opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=True) as session,
-        project_lock(session.home.folder, command=f"runner cancel {address}", now=session.clock.now()),
+        session.memory.lock(f"runner cancel {address}", now=session.clock.now()),
     ):
         mine = [batch for batch in session.records.batches() if matches(batch.owner, address)]
         meant = _chosen([batch for batch in mine if batch.is_active], batches)

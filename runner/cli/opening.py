@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,12 +26,7 @@ from runner.errors import NotBound, SpecError
 from runner.job.project import Project
 from runner.remotes.transport.bindings import Binding
 from runner.spec.memo import load
-from runner.state.base import OverlayStore
-from runner.state.disk import DiskStore, view
-from runner.state.home import Home, home_of
-from runner.state.objects import Objects
-from runner.state.overlay import OverlayObjects
-from runner.state.records import Records
+from runner.state.memory import open_memory
 
 
 @contextlib.contextmanager
@@ -53,37 +47,34 @@ def opened(
     steps: what is worked out for the results of each job. consent: asks a person whether a key may go to a host, and is
     told where that is written. A yes is kept.
     """
-    home = home_of(settings.root)
-    if writes:
-        home.prepare()
-    project = _read(paths, settings.root, home, keeps=writes)
-    stop = stop or threading.Event()
-    clock = RealClock(stop)
-    remotes = Remotes(
-        project,
-        environ=os.environ,
-        clock=clock,
-        rng=random.SystemRandom(),
-        may_start=writes,
-        read_only=not writes,
-        listener=reporter,
-    )
-    store = DiskStore(home.state) if writes else OverlayStore(view(home.state))
-    scratch = contextlib.ExitStack()
-    try:
-        here = home if writes else scratch.enter_context(_scratch())
-        memo = FileMemo(home.memo / "digests")
+    real = open_memory(settings.root, writes=writes)
+    memory = real if writes else real.fork()
+    with contextlib.ExitStack() as held:
+        held.callback(memory.close)
+        project = _read(paths, settings.root, memory.caches, keeps=writes)
+        stop = stop or threading.Event()
+        clock = RealClock(stop)
+        remotes = Remotes(
+            project,
+            environ=os.environ,
+            clock=clock,
+            rng=random.SystemRandom(),
+            may_start=writes,
+            read_only=not writes,
+            listener=reporter,
+        )
+        held.callback(remotes.close)
+        memory.records.project()  # what cannot be read is said before anything is compiled
+        memo = FileMemo(memory.caches / "digests")
         digests = Digests(memo)
-        compiled = compile_all(project, remotes, home.memo / "compiled", keeps=writes, digests=digests, steps=steps)
+        compiled = compile_all(project, remotes, memory.caches / "compiled", keeps=writes, digests=digests, steps=steps)
         if consent is not None:
             _ask(project, remotes, consent)
         session = Session(
             project=project,
             desired=desire(project, compiled, remotes),
             compiled=compiled,
-            home=here,
-            records=Records(store),
-            objects=Objects(home.objects) if writes else OverlayObjects(here.objects, home.objects),
+            memory=memory,
             remotes=remotes,
             clock=clock,
             reporter=reporter,
@@ -101,28 +92,15 @@ def opened(
             if writes:
                 with contextlib.suppress(OSError):  # then files are read again
                     memo.save()
-    finally:
-        remotes.close()
-        store.close()
-        scratch.close()
 
 
-def _read(paths: Sequence[str], root: Path, home: Home, *, keeps: bool) -> Project:
+def _read(paths: Sequence[str], root: Path, caches: Path, *, keeps: bool) -> Project:
     """Raises SpecError with all that `validate` would find, where the specs cannot be read."""
     try:
-        return load(paths, root, home.memo / "specs", keeps=keeps)
+        return load(paths, root, caches / "specs", keeps=keeps)
     except SpecError:
         checked(paths, root)
         raise
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Home]:
-    """A home for what is only looked at, gone at the end of the block."""
-    with tempfile.TemporaryDirectory(prefix="runner-") as folder:
-        home = Home(Path(folder))
-        home.tmp.mkdir(mode=0o700)
-        yield home
 
 
 def _ask(project: Project, remotes: Remotes, consent: Callable[[str, NotBound], bool]) -> None:
@@ -150,8 +128,8 @@ def rehearsing(
 
     And the stand-ins, and the remotes themselves, which can only be read.
     """
-    real = home_of(settings.root)
-    project = _read(paths, settings.root, real, keeps=False)
+    real = open_memory(settings.root, writes=False)
+    project = _read(paths, settings.root, real.caches, keeps=False)
     clock = RealClock(stop)
     with shadow_of(real, command=command, now=clock.now(), wait_seconds=lock_seconds) as shadow:
         rng = random.SystemRandom()
@@ -166,15 +144,13 @@ def rehearsing(
             listener=reporter,
         )
         try:
-            digests = Digests(FileMemo(real.memo / "digests"))
-            compiled = compile_all(project, remotes, real.memo / "compiled", keeps=False, digests=digests)
+            digests = Digests(FileMemo(real.caches / "digests"))
+            compiled = compile_all(project, remotes, real.caches / "compiled", keeps=False, digests=digests)
             session = Session(
                 project=project,
                 desired=desire(project, compiled, remotes),
                 compiled=compiled,
-                home=shadow.home,
-                records=shadow.records,
-                objects=shadow.objects,
+                memory=shadow.memory,
                 remotes=remotes,
                 clock=clock,
                 reporter=reporter,

@@ -77,7 +77,6 @@ def command(
     from runner.cli.opening import opened
     from runner.cli.progress import aside
     from runner.clock import RealClock
-    from runner.state.lock import project_lock
 
     decision = _decision(remote_id, account, look=look, clear=clear, resubmit=resubmit)
     given = paths or ("specs",)
@@ -89,7 +88,7 @@ def command(
         return BLOCKED if found else 0
     with (
         opened(ctx.obj, given, aside(RealClock()), writes=True) as session,
-        project_lock(session.home.folder, command=f"runner state resolve {address}", now=session.clock.now()),
+        session.memory.lock(f"runner state resolve {address}", now=session.clock.now()),
     ):
         batches = held_batches(session, address)
         names = {batch.key for batch in batches}

@@ -26,11 +26,10 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tupl
     from runner.cli.opening import opened
     from runner.cli.progress import watcher
     from runner.clock import RealClock
-    from runner.state.lock import project_lock
 
     with (
         opened(ctx.obj, paths or ("specs",), watcher(RealClock(), quiet=False), writes=True) as session,
-        project_lock(session.home.folder, command=f"runner retry {address}", now=session.clock.now()),
+        session.memory.lock(f"runner retry {address}", now=session.clock.now()),
     ):
         decisions = retry(session, address, rows, replaces=replaces)
     if not decisions:

@@ -13,7 +13,7 @@ from runner.job.recorded import Batch, JobRecord, Retry
 from runner.plan.change import JobPlan
 from runner.plan.decide import Sight
 from runner.plan.plan import Plan
-from runner.state.records import Records
+from runner.state.memory import Records
 
 VERSION = 2
 

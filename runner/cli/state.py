@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import click
 
 from runner.cli import resolve
@@ -22,16 +24,11 @@ def list_records(ctx: click.Context) -> int:
     """Every recorded batch, in order of submission, as one JSON document a line."""
     import msgspec
 
-    from runner.state.disk import view
-    from runner.state.home import home_of
-    from runner.state.records import Records
+    from runner.state.memory import open_memory
 
-    store = view(home_of(ctx.obj.root).state)
-    try:
-        for batch in Records(store).batches():
+    with closing(open_memory(ctx.obj.root, writes=False)) as memory:
+        for batch in memory.records.batches():
             click.echo(msgspec.json.encode(batch))
-    finally:
-        store.close()
     return 0
 
 
@@ -46,11 +43,10 @@ def accept_origin(ctx: click.Context, provider: str, paths: tuple[str, ...]) -> 
     from runner.apply.reporter import Silent
     from runner.cli.opening import opened
     from runner.errors import UsageError
-    from runner.state.lock import project_lock
 
     with (
         opened(ctx.obj, paths or ("specs",), Silent(), writes=True) as session,
-        project_lock(session.home.folder, command="runner state accept-origin", now=session.clock.now()),
+        session.memory.lock("runner state accept-origin", now=session.clock.now()),
     ):
         if provider not in session.project.providers:
             known = ", ".join(f"`{name}`" for name in sorted(session.project.providers))

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 
 from runner.errors import LockedError
 
+LOCK_FILES = ("lock", "lock.json")
+
 
 @contextlib.contextmanager
 def project_lock(folder: Path, *, command: str, now: datetime, wait_seconds: float = 0) -> Iterator[None]:

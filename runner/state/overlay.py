@@ -15,7 +15,7 @@ _PAUSE_SECONDS = 0.05
 _RACY_NS = 50_000_000  # a file changed this shortly ago may change again without a new time
 
 
-class OverlayObjects(Objects):
+class ForkedObjects(Objects):
     """Objects of a folder of their own; those it does not hold are read from `base`, which is never written to."""
 
     def __init__(self, folder: Path, base: Path) -> None:

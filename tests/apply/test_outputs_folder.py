@@ -25,8 +25,7 @@ from runner.results.index import build_index
 from runner.results.names import RESULTS
 from runner.state.base import EmptyStore, OverlayStore
 from runner.state.home import Home
-from runner.state.objects import Objects
-from runner.state.records import Records
+from runner.state.local import LocalMemory
 from tests.plan.making import NOW, job
 from tests.results import heard, made
 
@@ -77,9 +76,7 @@ def session(root: Path, output: str, patterns: tuple[str, ...] = ("calls/**/*",)
         project,
         [wanted],
         cast("dict[str, Compiled]", {"calls": Recordings()}),
-        Home(memory),
-        Records(OverlayStore(EmptyStore())),
-        Objects(memory / "objects"),
+        LocalMemory(Home(memory), open_store=lambda folder: OverlayStore(EmptyStore())),
         Remotes(project, environ={}, clock=clock, rng=random.Random(7), may_start=False),
         clock,
         Teller(),

@@ -23,7 +23,6 @@ from runner.job.outcomes import Outcome
 from runner.job.packed import KEY_BYTES
 from runner.job.recorded import Batch, Stage
 from runner.remotes.audio import error_line
-from runner.state.lock import project_lock
 from runner.state.wave import Entry, State, Step
 from tests.journeys.audio.lab import SPEC, sound
 
@@ -238,7 +237,7 @@ def test_a_decision_that_was_cut_short_can_be_made_again(project: Project) -> No
 
 def test_a_decision_waits_for_nobody(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     project.wave(*sent("a"))
-    with project.opened() as session, project_lock(session.home.folder, command="runner apply", now=NOW):
+    with project.opened() as session, session.memory.lock("runner apply", now=NOW):
         assert project.resolve("--clear") == 6
         assert "runner apply" in capsys.readouterr().err
         assert project.resolve() == 5  # to look takes no lock

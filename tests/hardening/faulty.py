@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from runner.apply.desire import compile_all, desire
@@ -26,8 +27,8 @@ from runner.spec.load import load
 from runner.state.base import Document
 from runner.state.disk import DiskStore
 from runner.state.home import home_of
+from runner.state.local import LocalMemory
 from runner.state.objects import Objects
-from runner.state.records import Records
 
 
 @dataclass
@@ -77,14 +78,12 @@ def applied(root: Path, environ: Mapping[str, str], disk: Disk) -> tuple[int, Se
     home = home_of(root)
     home.prepare()
     compiled = compile_all(project, remotes, home.memo / "compiled", keeps=True)
-    store = FailingStore(home.state, disk)
+    memory = LocalMemory(home, open_store=partial(FailingStore, disk=disk), objects=FailingObjects(home.objects, disk))
     session = Session(
         project=project,
         desired=desire(project, compiled, remotes),
         compiled=compiled,
-        home=home,
-        records=Records(store),
-        objects=FailingObjects(home.objects, disk),
+        memory=memory,
         remotes=remotes,
         clock=clock,
         reporter=Silent(),
@@ -97,4 +96,4 @@ def applied(root: Path, environ: Mapping[str, str], disk: Disk) -> tuple[int, Se
         return error.exit_code, [words_of(error)]
     finally:
         remotes.close()
-        store.close()
+        memory.close()

@@ -28,9 +28,7 @@ from runner.clock import RealClock
 from runner.plan.guard import Guards
 from runner.spec.load import load
 from runner.state.home import home_of
-from runner.state.lock import project_lock
-from runner.state.objects import Objects
-from runner.state.records import Records
+from runner.state.local import LocalMemory
 from runner.state.wave import Step
 from tests.journeys.killing import (
     Boundaries,
@@ -57,7 +55,12 @@ def composed(root: Path, boundaries: Boundaries, around: str) -> Iterator[Sessio
     remotes.boundaries = boundaries
     home = home_of(root)
     home.prepare()
-    store = KillingStore(home.state, boundaries)
+    memory = LocalMemory(
+        home,
+        open_store=partial(KillingStore, boundaries=boundaries),
+        journal=partial(KillingJournal, boundaries),
+    )
+    memory.records.project()
     compiled = compile_all(project, remotes, home.memo / "compiled", keeps=True)
     watch_files(root, boundaries)
     try:
@@ -65,23 +68,20 @@ def composed(root: Path, boundaries: Boundaries, around: str) -> Iterator[Sessio
             project=project,
             desired=desire(project, compiled, remotes),
             compiled=compiled,
-            home=home,
-            records=Records(store),
-            objects=Objects(home.objects),
+            memory=memory,
             remotes=remotes,
             clock=clock,
             reporter=Silent(),
             stop=stop,
-            journal=partial(KillingJournal, boundaries),
         )
     finally:
         remotes.close()
-        store.close()
+        memory.close()
 
 
 def decide(session: Session, command: str, step: str) -> None:
     """A command that only decides, about every job, under the project's lock."""
-    with project_lock(session.home.folder, command=command, now=session.clock.now()):
+    with session.memory.lock(command, now=session.clock.now()):
         if command == "cancel":
             for batch in session.records.batches():
                 if batch.is_active:

@@ -52,11 +52,7 @@ from runner.remotes.transport.http import Http, Settings, Timeouts
 from runner.remotes.vendor import Provider
 from runner.spec.load import load
 from runner.spec.problems import render
-from runner.state.disk import DiskStore
-from runner.state.home import home_of
-from runner.state.lock import project_lock
-from runner.state.objects import Objects
-from runner.state.records import Records
+from runner.state.memory import open_memory
 from tests.journeys.lab import KEY, Server, serving
 from tests.proxy.columns import ROWS, Column, prepare, recordings
 from tests.proxy.faults import Fault
@@ -307,7 +303,7 @@ class _Cell:
         """As the command does it."""
 
         def act(session: Session) -> int:
-            with project_lock(session.home.folder, command="runner cancel", now=session.clock.now()):
+            with session.memory.lock("runner cancel", now=session.clock.now()):
                 for batch in session.records.batches():
                     if batch.is_active and batch.stage is Stage.SUBMITTED:
                         session.remote_of(batch).cancel(batch.remote_id)
@@ -364,20 +360,16 @@ class _Cell:
             "FIREWORKS_BASE_URL": self.proxy.url,
             "FIREWORKS_AUDIO_BASE_URL": self.proxy.url,
         }
-        home = home_of(self.root)
-        home.prepare()
+        memory = open_memory(self.root, writes=True)
         project = load(["specs"], self.root)
         remotes = HurriedRemotes(project, environ=environ, clock=self.clock, rng=random.Random(7), may_start=False)
-        store = DiskStore(home.state)
         try:
-            compiled = compile_all(project, remotes, home.memo / "compiled", keeps=True)
+            compiled = compile_all(project, remotes, memory.caches / "compiled", keeps=True)
             yield Session(
                 project=project,
                 desired=desire(project, compiled, remotes),
                 compiled=compiled,
-                home=home,
-                records=Records(store),
-                objects=Objects(home.objects),
+                memory=memory,
                 remotes=remotes,
                 clock=self.clock,
                 reporter=Telling(self.words),
@@ -386,7 +378,7 @@ class _Cell:
             )
         finally:
             remotes.close()
-            store.close()
+            memory.close()
 
     # -- what came of it
 

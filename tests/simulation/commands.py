@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -31,7 +30,7 @@ from runner.remotes.vendor import Provider, Reader
 from runner.state.wave import Step
 from tests.simulation.author import Author
 from tests.simulation.history import Applier, Asked, History, Stopped
-from tests.simulation.memory import SimulatedRecords
+from tests.simulation.memory import SimulatedMemory, SimulatedRecords
 from tests.simulation.provider import ORIGIN, SimulatedProvider
 from tests.simulation.rows import CompiledRows, JobSpec, project_of
 from tests.simulation.watch import check_files, note_outcomes
@@ -70,9 +69,7 @@ class Commands:
             project=declared.project,
             desired=declared.desired,
             compiled=declared.compiled,
-            home=applier.home,
-            records=SimulatedRecords(applier.store),
-            objects=applier.objects,
+            memory=SimulatedMemory(applier.home, applier.store, applier.objects),
             remotes=remotes,
             clock=SimulatedClock(self._world),
             reporter=Telling(self._world, applier.name),
@@ -102,9 +99,9 @@ class Commands:
         world.sleeps, world.stop, world.other = 0, session.stop.set, other
         self._history.applies += 1
         try:
-            result = apply(session, self.guards, confirm=_yes, wait_seconds=wait, lock=_no_lock)
+            result = apply(session, self.guards, confirm=_yes, wait_seconds=wait)
         except Crash:
-            (session.home.tmp / "7-upload.jsonl").write_bytes(b"half a li")
+            (session.memory.scratch / "7-upload.jsonl").write_bytes(b"half a li")
             self._died(applier)
             return None
         except (StateError, FileNotFoundError) as error:
@@ -279,8 +276,3 @@ def _yes(plan: Plan) -> bool:
 
 def _nothing() -> None:
     pass
-
-
-def _no_lock(*args: object, **more: object) -> contextlib.AbstractContextManager[None]:
-    """In one process nobody else comes between; whoever does so on purpose holds no lock."""
-    return contextlib.nullcontext()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from msgspec.structs import asdict
 from runner.errors import StateError
 from runner.job.outcomes import Unsettled
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
+from runner.state.disk import view
+from runner.state.home import Home
+from runner.state.journal import DiskJournal, Journal
+from runner.state.local import LocalMemory
 from runner.state.objects import Objects
 from runner.state.records import PROJECT, Records, key_of
 from tests.simulation.world import Words, World
@@ -117,6 +122,27 @@ class SimulatedObjects(Objects):
         """The folder is gone."""
         self._written.clear()
         self._folders.clear()
+
+
+class SimulatedMemory(LocalMemory):
+    """The memory of one applier. In one process nobody comes between; whoever does so on purpose holds no lock."""
+
+    def __init__(
+        self,
+        home: Home,
+        store: MemoryStore,
+        objects: SimulatedObjects,
+        journal: Callable[[Path, Path, int], Journal] = DiskJournal,
+    ) -> None:
+        super().__init__(home, open_store=view, objects=objects, journal=journal)
+        self._records = SimulatedRecords(store)
+
+    @property
+    def records(self) -> Records:
+        return self._records
+
+    def lock(self, command: str, **more: object) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def _in_words(record: _Record) -> str:

@@ -29,7 +29,7 @@ from tests.simulation.calls import CallHabits, CallRemote
 from tests.simulation.commands import CALM_POLL, Commands, SimulatedRemotes, Telling
 from tests.simulation.history import Applier, Line
 from tests.simulation.listener import ACCOUNT, SimulatedListener
-from tests.simulation.memory import SimulatedRecords
+from tests.simulation.memory import SimulatedMemory, SimulatedRecords
 from tests.simulation.recordings import RecordingsSpec, SimulatedAudio, SimulatedJournal, project_of
 from tests.simulation.remote import NEVER
 from tests.simulation.rows import PROVIDER, JobSpec, Row
@@ -89,16 +89,15 @@ class WaveCommands(Commands):
             project=declared.project,
             desired=declared.desired,
             compiled=declared.compiled,
-            home=applier.home,
-            records=SimulatedRecords(applier.store),
-            objects=applier.objects,
+            memory=SimulatedMemory(
+                applier.home, applier.store, applier.objects, journal=partial(SimulatedJournal, world=world)
+            ),
             remotes=remotes,
             clock=SimulatedClock(world),
             reporter=Telling(world, applier.name),
             stop=threading.Event(),
             poll_seconds=CALM_POLL if world.is_calm else None,
             pool=listener.pool,
-            journal=partial(SimulatedJournal, world=world),
         )
 
     def _compiled(self, root: Path) -> tuple[Project, Mapping[str, AnyCompiled]]:

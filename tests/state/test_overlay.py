@@ -10,7 +10,7 @@ import pytest
 from runner.errors import StateError
 from runner.state.disk import DiskStore, view
 from runner.state.objects import Objects
-from runner.state.overlay import OverlayObjects, copy_state
+from runner.state.overlay import ForkedObjects, copy_state
 
 
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -26,7 +26,7 @@ def test_objects_below_are_read_and_never_written(tmp_path: Path) -> None:
     sha256 = base.write("batch/keys", b"real")
     base.write_set(b"0123456789abcdef")
     before = files(base.folder)
-    over = OverlayObjects(tmp_path / "over", base.folder)
+    over = ForkedObjects(tmp_path / "over", base.folder)
     assert over.read("batch/keys", sha256) == b"real"
     assert over.read_set(over.write_set(b"0123456789abcdef")) == b"0123456789abcdef"
     assert not over.folder.exists()

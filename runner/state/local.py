@@ -1,0 +1,169 @@
+"""Memory on this machine: the folder `.runner/`. Its paths, its processes and the file of its lock are known here."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from runner.errors import StateError
+from runner.state.base import OverlayStore, Store
+from runner.state.disk import view
+from runner.state.home import Home
+from runner.state.journal import DiskJournal, Journal, read_states
+from runner.state.lock import LOCK_FILES, project_lock
+from runner.state.objects import Objects
+from runner.state.overlay import ForkedObjects, copy_state
+from runner.state.records import Records
+from runner.state.wave import JOURNAL, RAW, States
+
+_CLEARING_TRIES = 50
+_PAUSE_SECONDS = 0.1
+
+
+class LocalMemory:
+    """The memory in `home`. The parts that write are arguments; what is recorded is opened when it is first asked for.
+
+    open_store: opens the folder of the records. objects: those in `home` if None. journal: of a file, of that for its
+    answers, and of so many calls.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        open_store: Callable[[Path], Store],
+        objects: Objects | None = None,
+        journal: Callable[[Path, Path, int], Journal] = DiskJournal,
+    ) -> None:
+        self._home = home
+        self._open_store = open_store
+        self._objects = objects or Objects(home.objects)
+        self._journal = journal
+        self._store: Store | None = None
+
+    @cached_property
+    def records(self) -> Records:
+        self._store = self._open_store(self._home.state)
+        return Records(self._store)
+
+    @property
+    def objects(self) -> Objects:
+        return self._objects
+
+    @property
+    def folder(self) -> Path:
+        return self._home.folder
+
+    @property
+    def scratch(self) -> Path:
+        return self._home.tmp
+
+    @property
+    def caches(self) -> Path:
+        return self._home.memo
+
+    def journal(self, batch: str, rows: int) -> Journal:
+        folder = self.objects.folder_of(batch)
+        return self._journal(folder / JOURNAL, folder / RAW, rows)
+
+    def states(self, batch: str) -> States | None:
+        path = self.objects.path(f"{batch}/{JOURNAL}")
+        return read_states(path) if path.exists() else None
+
+    def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+        return project_lock(self._home.folder, command=command, now=now, wait_seconds=wait_seconds)
+
+    def fork(self, name: str = "") -> LocalMemory:
+        return NamedFork(self._home, name) if name else Fork(self._home)
+
+    def clear(self) -> None:
+        raise AssertionError("only what a fork left is ever cleared")
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+
+
+class _Forked(LocalMemory):
+    """A memory over the one in `base`, which is only read; what is written lies in `home`."""
+
+    def __init__(self, home: Home, base: Home, *, open_store: Callable[[Path], Store]) -> None:
+        super().__init__(home, open_store=open_store, objects=ForkedObjects(home.objects, base.objects))
+        self._base = base
+
+    @property
+    def caches(self) -> Path:
+        return self._base.memo
+
+    def journal(self, batch: str, rows: int) -> Journal:
+        folder = self.objects.folder_of(batch)
+        for name in (JOURNAL, RAW):
+            if (below := self.objects.path(f"{batch}/{name}")).parent != folder and below.exists():
+                shutil.copyfile(below, folder / name)  # gone on with here alone
+        return super().journal(batch, rows)
+
+
+class Fork(_Forked):
+    """A memory over the one in `base`, in a folder that is deleted when it is closed."""
+
+    def __init__(self, base: Home) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="runner-")
+        home = Home(Path(self._folder.name))
+        home.tmp.mkdir(mode=0o700)
+        super().__init__(home, base, open_store=lambda folder: OverlayStore(view(base.state)))
+
+    def close(self) -> None:
+        super().close()
+        self._folder.cleanup()
+
+
+class NamedFork(_Forked):
+    """A memory over the one in `base`, in the folder of this name below it, made and emptied by `clear`.
+
+    The records of the base are copied first: SQLite leaves files beside a database that it only reads, and a fork that
+    says it changes nothing must not.
+    """
+
+    def __init__(self, base: Home, name: str) -> None:
+        super().__init__(Home(base.folder / name), base, open_store=self._copied)
+
+    def _copied(self, folder: Path) -> Store:
+        copy_state(self._base.state, folder)
+        return OverlayStore(view(folder))
+
+    def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+        for folder in (self._base.folder, self.folder):
+            if folder.is_symlink():
+                raise StateError(f"`{folder}` is a link; runner keeps its state in a folder of its own")
+            folder.mkdir(mode=0o700, exist_ok=True)
+        return super().lock(command, now=now, wait_seconds=wait_seconds)
+
+    def clear(self) -> None:
+        for entry in self.folder.iterdir():
+            if entry.name in LOCK_FILES:  # held while the rest is cleared
+                continue
+            if entry.is_symlink() or not entry.is_dir():  # links are removed, never followed
+                entry.unlink()
+            else:
+                _remove(entry)
+        self._home.prepare()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; the server of a rehearsal that was killed may write a last file into it."""
+    for left in reversed(range(_CLEARING_TRIES)):
+        try:
+            shutil.rmtree(folder)
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            if not left:
+                raise
+            time.sleep(_PAUSE_SECONDS)

@@ -1,0 +1,93 @@
+"""The one face of all that is remembered between runs. What stands behind it, nobody above knows.
+
+Today that is `.runner/` on this machine (`local.py`). A store that a team shares would be one module more, chosen in
+`open_memory`. So nothing above speaks of a database, of a lock's file or of the place of a journal: whoever needs
+bytes as a file asks for their path on this machine.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from runner.state.journal import Journal
+from runner.state.objects import Objects
+from runner.state.records import Records
+from runner.state.wave import States
+
+__all__ = ["Journal", "Memory", "Objects", "Records", "open_memory"]
+
+
+class Memory(Protocol):
+    """What one project remembers. Whoever writes to it holds its lock."""
+
+    @property
+    def records(self) -> Records:
+        """The project's records. Raises StateError where they cannot be read."""
+        ...
+
+    @property
+    def objects(self) -> Objects:
+        """Bytes that never change, by name: key sets, indexes, result files as they came."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """A folder of this machine for this memory alone; what lies in it may be lost."""
+        ...
+
+    @property
+    def scratch(self) -> Path:
+        """A folder of this machine for what is used in one command and deleted there."""
+        ...
+
+    @property
+    def caches(self) -> Path:
+        """A folder of this machine for what can be computed again. Not there before something was cached."""
+        ...
+
+    def journal(self, batch: str, rows: int) -> Journal:
+        """The journal of a batch of so many calls, opened for more; begun where it is not there yet.
+
+        Raises StateError: it is damaged, or of another number of calls.
+        """
+        ...
+
+    def states(self, batch: str) -> States | None:
+        """What the journal of a batch says, for those who only look; None before it is begun. Raises StateError."""
+        ...
+
+    def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+        """Hold this memory against everybody else. Raises LockedError, which names the holder, after `wait_seconds`."""
+        ...
+
+    def fork(self, name: str = "") -> Memory:
+        """A memory over this one: it reads what is here, and keeps to itself what is written to it.
+
+        Without a name nothing of it is left when it is closed. With one it lies in `folder / name`, from the moment
+        its lock was taken and it was cleared; what was written to its `folder` stays there for a person to look at.
+        """
+        ...
+
+    def clear(self) -> None:
+        """Forget what an earlier fork of this name left, under its lock. Raises StateError for a link in the way."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def open_memory(root: Path, *, writes: bool) -> Memory:
+    """The memory of the project at `root`. Without `writes` it can only be read, and nothing is made for it.
+
+    Raises BlockedError where git tracks it, StateError where it cannot be written.
+    """
+    from runner.state.disk import DiskStore, view
+    from runner.state.home import home_of
+    from runner.state.local import LocalMemory
+
+    home = home_of(root)
+    if writes:
+        home.prepare()
+    return LocalMemory(home, open_store=DiskStore if writes else view)
