@@ -5,6 +5,7 @@ RunnerError                     1
 |- SpecError                    1   one or many `Problem`s, each with its place
 |- DataError                    1   a dataset or a row of it
 |- StateError                   1   our own memory is damaged, foreign or too new
+|  `- Conflict                      somebody else wrote to it since we read it
 |- LockedError                  6   another apply holds the project
 |- BlockedError                 5   a person has to decide
 |  `- NotConfirmed                  nobody said yes to what would be paid for
@@ -108,6 +109,10 @@ class DataError(RunnerError):
 
 class StateError(RunnerError):
     """What we remember is damaged, belongs to another project, or was written by a newer version."""
+
+
+class Conflict(StateError):
+    """Nothing was written: what we decided on is not what is recorded any more. As if this command had died here."""
 
 
 class LockedError(RunnerError):

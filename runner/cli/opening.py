@@ -64,7 +64,7 @@ def opened(
             listener=reporter,
         )
         held.callback(remotes.close)
-        memory.records.project()  # what cannot be read is said before anything is compiled
+        memory.snapshot()  # what cannot be read is said before anything is compiled
         memo = FileMemo(memory.caches / "digests")
         digests = Digests(memo)
         compiled = compile_all(project, remotes, memory.caches / "compiled", keeps=writes, digests=digests, steps=steps)

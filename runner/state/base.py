@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+from runner.errors import Conflict
 
 Document = dict[str, Any]
 
@@ -11,60 +13,64 @@ Document = dict[str, Any]
 LOST = "Delete nothing by hand: move the folder away and run `runner apply` again; answers are found again"
 
 
+class Documents(NamedTuple):
+    """All documents of a store as they were after the write number `serial`; 0 where nobody ever counted."""
+
+    serial: int
+    by_key: Mapping[str, Document]
+
+    def below(self, prefix: str) -> Iterator[tuple[str, Document]]:
+        """Those whose key starts with `prefix`, in key order."""
+        return ((key, self.by_key[key]) for key in sorted(self.by_key) if key.startswith(prefix))
+
+    def after(self, changes: Mapping[str, Document | None]) -> Documents:
+        """What they are once this was written; None removes."""
+        merged: dict[str, Document | None] = {**self.by_key, **changes}
+        return Documents(self.serial + 1, {key: one for key, one in merged.items() if one is not None})
+
+
+NOTHING = Documents(0, {})
+
+
 class Store(Protocol):
-    """Everything durable goes through here, so that a team store is one more module."""
+    """Where records are durable."""
 
-    def get(self, key: str) -> Document | None: ...
-
-    def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
-        """Documents whose key starts with `prefix`, in key order."""
+    def read(self) -> Documents:
+        """All that is there now, as of one write. Raises StateError when it cannot be read."""
         ...
 
-    def write(self, changes: Mapping[str, Document | None]) -> None:
-        """All of `changes` durably, or none; None removes. Raises StateError when it cannot."""
+    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
+        """All of `changes` durably, or none; None removes. The serial of this write.
+
+        Raises Conflict when the store is not at the serial `expected`, StateError when it cannot be written.
+        """
         ...
 
     def close(self) -> None: ...
 
 
-class OverlayStore:
-    """Reads through to a base and keeps its own writes in memory: `plan` looks, and changes nothing."""
+class ForkedStore:
+    """Goes on from some documents, in memory: what `plan` and a rehearsal write, nobody else ever sees."""
 
-    def __init__(self, base: Store) -> None:
-        self._base = base
-        self._changes: dict[str, Document | None] = {}
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
 
-    def get(self, key: str) -> Document | None:
-        if key in self._changes:
-            return self._changes[key]
-        return self._base.get(key)
+    def read(self) -> Documents:
+        return self._documents
 
-    def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
-        merged: dict[str, Document | None] = dict(self._base.list(prefix))
-        merged.update((key, value) for key, value in self._changes.items() if key.startswith(prefix))
-        for key in sorted(merged):
-            document = merged[key]
-            if document is not None:
-                yield key, document
-
-    def write(self, changes: Mapping[str, Document | None]) -> None:
-        self._changes.update(changes)
-
-    def close(self) -> None:
-        self._base.close()
-
-
-class EmptyStore:
-    """A project that has never been applied."""
-
-    def get(self, key: str) -> Document | None:
-        return None
-
-    def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
-        return iter(())
-
-    def write(self, changes: Mapping[str, Document | None]) -> None:
-        raise AssertionError("nothing is written to a store that is not there")
+    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
+        meet(expected, self._documents.serial)
+        self._documents = self._documents.after(changes)
+        return self._documents.serial
 
     def close(self) -> None:
         pass
+
+
+def meet(expected: int, found: int) -> None:
+    """Raise Conflict where a store is not where its writer believes it to be: two write to it at once."""
+    if found != expected:
+        raise Conflict(
+            f"somebody else writes to this state at the same time (write {found:,} where {expected:,} was expected)",
+            hint="nothing was written over; run the command again when the other one has ended",
+        )

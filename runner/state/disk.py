@@ -13,7 +13,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ import msgspec
 from diskcache import Cache, Disk, Timeout
 
 from runner.errors import StateError
-from runner.state.base import LOST, Document, EmptyStore, Store
+from runner.state.base import LOST, NOTHING, Document, Documents, ForkedStore, Store, meet
 
 DATABASE = "cache.db"
+_SERIAL = "serial"  # the key of the number of the last write; releases up to 0.1.0 keep none
 _RAW_MODE = 1  # diskcache's MODE_RAW; 4 would be a pickle
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)  # SQLite quotes damaged text in its errors
 
@@ -98,24 +99,24 @@ class DiskStore:
         # diskcache would take a row that somebody marked as expired for one that is not there
         self._view = DiskView(folder)
 
-    def get(self, key: str) -> Document | None:
-        return self._view.get(key)
+    def read(self) -> Documents:
+        return self._view.read()
 
-    def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
-        return self._view.list(prefix)
-
-    def write(self, changes: Mapping[str, Document | None]) -> None:
+    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
         try:
-            with self._cache.transact():
+            with self._cache.transact():  # nobody else writes in it
+                meet(expected, self._view.serial())
                 for key, document in changes.items():
                     if document is None:
                         self._cache.delete(key)
                     else:
                         self._cache.set(key, seal(document))
+                self._cache.set(_SERIAL, seal({_SERIAL: expected + 1}))
         except (sqlite3.Error, Timeout, OSError) as error:
             raise StateError(
                 f"the state cannot be written: {error}", hint="Nothing was lost; make room and run again"
             ) from error
+        return expected + 1
 
     def close(self) -> None:
         self._view.close()
@@ -167,26 +168,29 @@ class DiskView:
             shutil.copyfile(file, Path(self._copy.name) / file.name)
         return f"{(Path(self._copy.name) / DATABASE).as_uri()}?mode=rw"
 
-    def get(self, key: str) -> Document | None:
-        for _, document in self._select("key = ?", key):
-            return document
-        return None
+    def read(self) -> Documents:
+        found = self._select("")
+        return Documents(_number(found.pop(_SERIAL, None)), found)
 
-    def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
-        yield from self._select("substr(key, 1, ?) = ? ORDER BY key", len(prefix), prefix)
+    def serial(self) -> int:
+        """The number of the last write."""
+        return _number(self._select("WHERE key = ?", _SERIAL).get(_SERIAL))
 
-    def _select(self, where: str, *values: object) -> Iterator[tuple[str, Document]]:
-        query = f"SELECT key, raw, mode, filename, value FROM Cache WHERE {where}"  # noqa: S608  # ours alone
+    def _select(self, where: str, *values: object) -> dict[str, Document]:
+        """In one statement, so all of it is as of one write."""
+        query = f"SELECT key, raw, mode, filename, value FROM Cache {where}"  # noqa: S608  # ours alone
         try:
             rows = self._connection.execute(query, values).fetchall()
         except _UNREADABLE as error:
             raise StateError(f"the state cannot be read: {error}", hint=_way_out(error)) from error
+        found = {}
         for key, raw, mode, filename, value in rows:
             if raw != 1 or mode != _RAW_MODE or filename is not None or not isinstance(key, str):
                 raise StateError("the state holds something that runner did not write", hint=LOST)
-            yield key, unseal(key, value)
+            found[key] = unseal(key, value)
+        return found
 
-    def write(self, changes: Mapping[str, Document | None]) -> None:
+    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
         raise AssertionError("a view is never written to")
 
     def close(self) -> None:
@@ -199,5 +203,19 @@ def view(folder: Path) -> Store:
     """The state in `folder` for reading; an empty one where there is none yet."""
     database = folder / DATABASE
     if not database.exists() or (database.is_file() and not database.stat().st_size):  # its maker was killed
-        return EmptyStore()
+        return ForkedStore(NOTHING)
     return DiskView(folder)
+
+
+def read(folder: Path) -> Documents:
+    """What the state in `folder` holds now. Raises StateError when it cannot be read."""
+    with contextlib.closing(view(folder)) as store:
+        return store.read()
+
+
+def _number(document: Document | None) -> int:
+    """Raises StateError for a serial that is none."""
+    serial = document.get(_SERIAL) if document else 0
+    if not isinstance(serial, int):
+        raise StateError(f"the recorded state is damaged at `{_SERIAL}`", hint=LOST)
+    return serial

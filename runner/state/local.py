@@ -5,21 +5,21 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 from runner.errors import StateError
-from runner.state.base import OverlayStore, Store
-from runner.state.disk import view
+from runner.state.base import ForkedStore, Store
+from runner.state.disk import read
 from runner.state.home import Home
 from runner.state.journal import DiskJournal, Journal, read_states
 from runner.state.lock import LOCK_FILES, project_lock
 from runner.state.objects import Objects
 from runner.state.overlay import ForkedObjects, copy_state
-from runner.state.records import Records
+from runner.state.records import Records, Snapshot
 from runner.state.wave import JOURNAL, RAW, States
 
 _CLEARING_TRIES = 50
@@ -52,6 +52,9 @@ class LocalMemory:
         self._store = self._open_store(self._home.state)
         return Records(self._store)
 
+    def snapshot(self) -> Snapshot:
+        return self.records.snapshot()
+
     @property
     def objects(self) -> Objects:
         return self._objects
@@ -76,8 +79,12 @@ class LocalMemory:
         path = self.objects.path(f"{batch}/{JOURNAL}")
         return read_states(path) if path.exists() else None
 
-    def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
-        return project_lock(self._home.folder, command=command, now=now, wait_seconds=wait_seconds)
+    @contextmanager
+    def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> Iterator[None]:
+        with project_lock(self._home.folder, command=command, now=now, wait_seconds=wait_seconds):
+            if self._store is not None:
+                self.snapshot()
+            yield
 
     def fork(self, name: str = "") -> LocalMemory:
         return NamedFork(self._home, name) if name else Fork(self._home)
@@ -116,7 +123,7 @@ class Fork(_Forked):
         self._folder = tempfile.TemporaryDirectory(prefix="runner-")
         home = Home(Path(self._folder.name))
         home.tmp.mkdir(mode=0o700)
-        super().__init__(home, base, open_store=lambda folder: OverlayStore(view(base.state)))
+        super().__init__(home, base, open_store=lambda folder: ForkedStore(read(base.state)))
 
     def close(self) -> None:
         super().close()
@@ -135,14 +142,16 @@ class NamedFork(_Forked):
 
     def _copied(self, folder: Path) -> Store:
         copy_state(self._base.state, folder)
-        return OverlayStore(view(folder))
+        return ForkedStore(read(folder))
 
-    def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+    @contextmanager
+    def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> Iterator[None]:
         for folder in (self._base.folder, self.folder):
             if folder.is_symlink():
                 raise StateError(f"`{folder}` is a link; runner keeps its state in a folder of its own")
             folder.mkdir(mode=0o700, exist_ok=True)
-        return super().lock(command, now=now, wait_seconds=wait_seconds)
+        with super().lock(command, now=now, wait_seconds=wait_seconds):
+            yield
 
     def clear(self) -> None:
         for entry in self.folder.iterdir():

@@ -14,10 +14,10 @@ from typing import Protocol
 
 from runner.state.journal import Journal
 from runner.state.objects import Objects
-from runner.state.records import Records
+from runner.state.records import Records, Snapshot
 from runner.state.wave import States
 
-__all__ = ["Journal", "Memory", "Objects", "Records", "open_memory"]
+__all__ = ["Journal", "Memory", "Objects", "Records", "Snapshot", "open_memory"]
 
 
 class Memory(Protocol):
@@ -25,7 +25,11 @@ class Memory(Protocol):
 
     @property
     def records(self) -> Records:
-        """The project's records. Raises StateError where they cannot be read."""
+        """The project's records as of the last snapshot, with what was saved here since. Raises StateError."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """What is recorded now; `records` read from it until the next. Raises StateError."""
         ...
 
     @property
@@ -60,7 +64,10 @@ class Memory(Protocol):
         ...
 
     def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
-        """Hold this memory against everybody else. Raises LockedError, which names the holder, after `wait_seconds`."""
+        """Hold this memory against everybody else, and read what they recorded before: a new snapshot.
+
+        Raises LockedError, which names the holder, after `wait_seconds`.
+        """
         ...
 
     def fork(self, name: str = "") -> Memory:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import TypeVar
 
 import msgspec
@@ -10,14 +11,15 @@ import msgspec
 from runner.errors import StateError
 from runner.job.capabilities import Content, Delivery
 from runner.job.recorded import SCHEMA, Batch, JobRecord, ProjectRecord, Retry
-from runner.state.base import LOST, Document, Store
+from runner.state.base import LOST, Document, Documents, Store
 
+Record = Batch | JobRecord | ProjectRecord | Retry
 T = TypeVar("T", Batch, JobRecord, ProjectRecord, Retry)
 
 PROJECT = "project"
 
 
-def key_of(record: Batch | JobRecord | ProjectRecord | Retry) -> str:
+def key_of(record: Record) -> str:
     """Where a record is kept."""
     match record:
         case Batch():
@@ -30,38 +32,101 @@ def key_of(record: Batch | JobRecord | ProjectRecord | Retry) -> str:
             return PROJECT
 
 
+class Snapshot:
+    """What is recorded as of one write. Nothing changes it; documents become records when they are asked for."""
+
+    def __init__(self, documents: Documents, known: Mapping[str, Record] | None = None) -> None:
+        self._documents = documents
+        self._known: dict[str, Record] = dict(known or {})  # by key, as they were read or saved
+
+    @property
+    def serial(self) -> int:
+        """The number of the write that it is as of."""
+        return self._documents.serial
+
+    @cached_property
+    def project(self) -> ProjectRecord | None:
+        return self._one(PROJECT, ProjectRecord)
+
+    @cached_property
+    def batches(self) -> tuple[Batch, ...]:
+        """Every batch, in order of submission."""
+        return tuple(sorted(self._all("batch/", Batch), key=lambda batch: (batch.sequence, batch.key)))
+
+    def batch(self, key: str) -> Batch | None:
+        return self._one(f"batch/{key}", Batch)
+
+    @cached_property
+    def jobs(self) -> Mapping[str, JobRecord]:
+        """By address."""
+        return {record.address: record for record in self._all("job/", JobRecord)}
+
+    @cached_property
+    def retries(self) -> tuple[Retry, ...]:
+        """Oldest first."""
+        return tuple(self._all("retry/", Retry))
+
+    def after(self, changes: Mapping[str, Document], records: Iterable[Record]) -> Snapshot:
+        """The next one, once these records were written, which the changes say as documents."""
+        saved = {key_of(record): record for record in records}
+        return Snapshot(self._documents.after(changes), {**self._known, **saved})
+
+    def _one(self, key: str, kind: type[T]) -> T | None:
+        document = self._documents.by_key.get(key)
+        return None if document is None else self._read(key, document, kind)
+
+    def _all(self, prefix: str, kind: type[T]) -> list[T]:
+        return [self._read(key, document, kind) for key, document in self._documents.below(prefix)]
+
+    def _read(self, key: str, document: Document, kind: type[T]) -> T:
+        known = self._known.get(key)
+        if not isinstance(known, kind):
+            known = self._known[key] = _read(key, document, kind)
+        return known
+
+
 class Records:
-    """The project's records. Every `save` is one durable transaction."""
+    """The project's records, as of the last snapshot and what was saved since. Every `save` is one transaction."""
 
     def __init__(self, store: Store) -> None:
-        self.store = store
+        self._store = store
+        self._snapshot: Snapshot | None = None
+
+    def snapshot(self) -> Snapshot:
+        """What is recorded now. From here on it is what is read, and what a `save` expects to find."""
+        self._snapshot = Snapshot(self._store.read())
+        return self._snapshot
+
+    @property
+    def _now(self) -> Snapshot:
+        return self._snapshot or self.snapshot()
 
     def project(self) -> ProjectRecord | None:
-        document = self.store.get(PROJECT)
-        return None if document is None else _read(PROJECT, document, ProjectRecord)
+        return self._now.project
 
     def batches(self) -> list[Batch]:
         """Every batch, in order of submission."""
-        return sorted(self._all("batch/", Batch), key=lambda batch: (batch.sequence, batch.key))
+        return list(self._now.batches)
 
     def batch(self, key: str) -> Batch | None:
-        document = self.store.get(f"batch/{key}")
-        return None if document is None else _read(f"batch/{key}", document, Batch)
+        return self._now.batch(key)
 
     def jobs(self) -> dict[str, JobRecord]:
-        return {record.address: record for record in self._all("job/", JobRecord)}
+        return dict(self._now.jobs)
 
     def retries(self) -> list[Retry]:
         """Oldest first."""
-        return list(self._all("retry/", Retry))
+        return list(self._now.retries)
 
-    def save(self, *records: Batch | JobRecord | ProjectRecord | Retry) -> None:
-        changes: Mapping[str, Document | None] = {key_of(record): msgspec.to_builtins(record) for record in records}
-        self.store.write(changes)
+    def save(self, *records: Record) -> None:
+        """All of them durably, or none.
 
-    def _all(self, prefix: str, kind: type[T]) -> Iterator[T]:
-        for key, document in self.store.list(prefix):
-            yield _read(key, document, kind)
+        Raises Conflict when somebody else wrote since the snapshot, StateError when they cannot be written.
+        """
+        now = self._now
+        changes = {key_of(record): msgspec.to_builtins(record) for record in records}
+        self._store.write(changes, now.serial)
+        self._snapshot = now.after(changes, records)
 
 
 def _read(key: str, document: Document, kind: type[T]) -> T:

@@ -23,7 +23,7 @@ from runner.job.recorded import Batch, ProjectRecord, ResultObject, Stage, Tally
 from runner.plan.plan import make
 from runner.results.index import build_index
 from runner.results.names import RESULTS
-from runner.state.base import EmptyStore, OverlayStore
+from runner.state.base import NOTHING, ForkedStore
 from runner.state.home import Home
 from runner.state.local import LocalMemory
 from tests.plan.making import NOW, job
@@ -76,7 +76,7 @@ def session(root: Path, output: str, patterns: tuple[str, ...] = ("calls/**/*",)
         project,
         [wanted],
         cast("dict[str, Compiled]", {"calls": Recordings()}),
-        LocalMemory(Home(memory), open_store=lambda folder: OverlayStore(EmptyStore())),
+        LocalMemory(Home(memory), open_store=lambda folder: ForkedStore(NOTHING)),
         Remotes(project, environ={}, clock=clock, rng=random.Random(7), may_start=False),
         clock,
         Teller(),

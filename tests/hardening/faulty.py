@@ -54,9 +54,9 @@ class FailingStore(DiskStore):
         super().__init__(folder)
         self._disk = disk
 
-    def write(self, changes: Mapping[str, Document | None]) -> None:
+    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
         self._disk.write(",".join(key.partition("/")[0] for key in changes))
-        super().write(changes)
+        return super().write(changes, expected)
 
 
 class FailingObjects(Objects):

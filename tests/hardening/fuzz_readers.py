@@ -8,7 +8,7 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -30,9 +30,10 @@ from runner.results.ours import Ours
 from runner.results.own import may_be_sent, read_own
 from runner.state import commits
 from runner.state.base import Document
+from runner.state.base import Documents as Stored
 from runner.state.disk import seal, unseal
 from runner.state.journal import DiskJournal
-from runner.state.records import Records, key_of
+from runner.state.records import PROJECT, Records, key_of
 from runner.state.wave import Entry, Step
 from tests.data import sounds
 from tests.hardening.fuzz_grammar import TEMPLATES
@@ -312,14 +313,11 @@ class _OneStore:
     def __init__(self, key: str, sealed: str) -> None:
         self._key, self._sealed = key, sealed
 
-    def get(self, key: str) -> Document | None:
-        return unseal(key, self._sealed)
+    def read(self) -> Stored:
+        document = unseal(self._key, self._sealed)
+        return Stored(1, {self._key: document, PROJECT: document})
 
-    def list(self, prefix: str) -> Iterator[tuple[str, Document]]:
-        if self._key.startswith(prefix):
-            yield self._key, unseal(self._key, self._sealed)
-
-    def write(self, changes: Mapping[str, Document | None]) -> None:
+    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
         raise AssertionError("read only")
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ def composed(root: Path, boundaries: Boundaries, around: str) -> Iterator[Sessio
         open_store=partial(KillingStore, boundaries=boundaries),
         journal=partial(KillingJournal, boundaries),
     )
-    memory.records.project()
+    memory.snapshot()
     compiled = compile_all(project, remotes, home.memo / "compiled", keeps=True)
     watch_files(root, boundaries)
     try:

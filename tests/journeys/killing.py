@@ -55,11 +55,12 @@ class KillingStore(DiskStore):
         super().__init__(folder)
         self._boundaries = boundaries
 
-    def write(self, changes: Mapping[str, Document | None]) -> None:
+    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
         name = ",".join(key.partition("/")[0] for key in changes)
         self._boundaries.cross(f"before write {name}")
-        super().write(changes)
+        serial = super().write(changes, expected)
         self._boundaries.cross(f"after write {name}")
+        return serial
 
 
 class KillingJournal(DiskJournal):

@@ -208,6 +208,6 @@ def record_of(root: Path) -> list[Raw]:
 
     store = DiskStore(root / ".runner" / "state")
     try:
-        return sorted((dict(document) for _, document in store.list("batch/")), key=lambda one: one["sequence"])
+        return sorted((dict(document) for _, document in store.read().below("batch/")), key=lambda one: one["sequence"])
     finally:
         store.close()

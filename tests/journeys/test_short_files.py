@@ -158,11 +158,11 @@ def _age(root: Path, by: timedelta) -> None:
     store = DiskStore(root / ".runner" / "state")
     try:
         aged = {}
-        for key, document in store.list("batch/"):
+        for key, document in store.read().below("batch/"):
             since = datetime.fromisoformat(str(document["short_since"])).astimezone(UTC)
             aged[key] = {**document, "short_since": (since - by).isoformat()}
         assert aged
-        store.write(aged)
+        store.write(aged, store.read().serial)
     finally:
         store.close()
 

@@ -49,7 +49,7 @@ def test_what_a_killed_command_left_in_the_log_is_read(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     store = DiskStore(folder)
-    store.write({"a": {"is": "here"}})
+    store.write({"a": {"is": "here"}}, store.read().serial)
     copy = tmp_path / "copy"
     copy.mkdir()
     for file in (DATABASE, f"{DATABASE}-wal"):  # as a kill leaves it
@@ -58,5 +58,5 @@ def test_what_a_killed_command_left_in_the_log_is_read(tmp_path: Path) -> None:
     assert (copy / f"{DATABASE}-wal").stat().st_size
     with read_only(copy):
         looked = view(copy)
-        assert looked.get("a") == {"is": "here"}
+        assert looked.read().by_key.get("a") == {"is": "here"}
         looked.close()

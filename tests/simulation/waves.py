@@ -13,7 +13,6 @@ from runner.apply import resolve
 from runner.apply.desire import AnyCompiled
 from runner.apply.reconcile import Result
 from runner.apply.session import Session
-from runner.apply.wave import JOURNAL
 from runner.errors import DataError, RunnerError
 from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Project, Provider
@@ -21,7 +20,7 @@ from runner.plan.guard import Guards
 from runner.remotes.audio import AudioProvider
 from runner.remotes.registry import card_of
 from runner.state.journal import read_states
-from runner.state.wave import Step
+from runner.state.wave import JOURNAL, Step
 from tests.simulation import audit
 from tests.simulation.audit import CallHistory
 from tests.simulation.author import Author

@@ -39,16 +39,16 @@ def test_objects_below_are_read_and_never_written(tmp_path: Path) -> None:
 def test_a_copy_holds_what_was_committed_and_leaves_the_source_alone(tmp_path: Path, is_open: bool) -> None:
     source = DiskStore(tmp_path / "source")
     for number in range(50):
-        source.write({f"batch/{number}": {"number": number}})
+        source.write({f"batch/{number}": {"number": number}}, source.read().serial)
     if not is_open:
         source.close()
     before = files(tmp_path / "source")
     copy_state(tmp_path / "source", tmp_path / "copy")
     assert files(tmp_path / "source") == before
     copy = DiskStore(tmp_path / "copy")
-    copy.write({"batch/0": None})
-    assert len(list(copy.list("batch/"))) == 49
-    assert view(tmp_path / "source").get("batch/0") == {"number": 0}
+    copy.write({"batch/0": None}, copy.read().serial)
+    assert len(list(copy.read().below("batch/"))) == 49
+    assert view(tmp_path / "source").read().by_key.get("batch/0") == {"number": 0}
     copy.close()
     source.close()
 
@@ -67,7 +67,7 @@ def test_a_copy_is_never_taken_between_two_writes(tmp_path: Path) -> None:
         number = 0
         while not stop.wait(0.02):
             number += 1
-            writer.write({"left": {"number": number}, "right": {"number": number}})
+            writer.write({"left": {"number": number}, "right": {"number": number}}, writer.read().serial)
         writer.close()
 
     thread = threading.Thread(target=keep_writing)
@@ -76,7 +76,7 @@ def test_a_copy_is_never_taken_between_two_writes(tmp_path: Path) -> None:
     copy_state(tmp_path / "source", tmp_path / "copy")
     thread.join()
     copy = DiskStore(tmp_path / "copy")
-    assert copy.get("left") == copy.get("right")
+    assert copy.read().by_key.get("left") == copy.read().by_key.get("right")
     copy.close()
     source.close()
 
@@ -89,12 +89,12 @@ def test_a_state_that_never_stands_still_is_an_error(tmp_path: Path) -> None:
         writer, number = DiskStore(tmp_path / "source"), 0
         while not stop.wait(0.01):
             number += 1
-            writer.write({"a": {"number": number}})
+            writer.write({"a": {"number": number}}, writer.read().serial)
         writer.close()
 
     thread = threading.Thread(target=keep_writing)
     thread.start()
-    while source.get("a") is None:
+    while source.read().by_key.get("a") is None:
         pass
     try:
         with pytest.raises(StateError, match="does not stand still"):

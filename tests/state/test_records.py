@@ -15,7 +15,7 @@ from msgspec import inspect
 
 from runner.errors import StateError
 from runner.job.recorded import SCHEMA, Batch, JobRecord, ProjectRecord, Retry
-from runner.state.base import EmptyStore, OverlayStore
+from runner.state.base import NOTHING, ForkedStore
 from runner.state.disk import DiskStore
 from runner.state.records import PROJECT, Records
 
@@ -84,7 +84,7 @@ _PROJECT = inspect.type_info(ProjectRecord)
 )
 def test_a_record_of_another_schema_is_refused(schema: object, says: str) -> None:
     document = msgspec.to_builtins(ProjectRecord("p", datetime(2031, 1, 1, tzinfo=UTC))) | {"schema": schema}
-    store = OverlayStore(EmptyStore())
-    store.write({PROJECT: document})
+    store = ForkedStore(NOTHING)
+    store.write({PROJECT: document}, store.read().serial)
     with pytest.raises(StateError, match=says):
         Records(store).project()
