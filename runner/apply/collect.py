@@ -60,7 +60,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         lacks = _lacks(reader, report, seen, batch.rows, [file for _, file in had]) if may_lack else 0
         if _is_whole(report) and not lacks:
             break
-        came = report.index, _files(had)
+        came = report.index, _sizes(had)
         is_the_same, before = came == before, came
     else:
         if not is_the_same:
@@ -75,7 +75,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         session.reporter.warn(
             f"{batch.owner}: the remote no longer has every file of `{batch.remote_id}`: {what} is gone"
         )
-    results = _files(had)
+    results = _kept(session, batch, had)
     _tell(session, batch, report)
     gives_up = not is_all or (bool(report.missing) and not seen.results_are_final)
     if gives_up and is_all:
@@ -128,7 +128,7 @@ def _mend(session: Session, batch: Batch) -> bool:
             _record_anew(session, batch.but(short_since=None), seen, had, report)
             session.reporter.step(f"{batch.owner}: the files of `{batch.remote_id}` are whole now: {report.ok:,} ok")
             return True
-        came = report.index, _files(had)
+        came = report.index, _sizes(had)
         if came == before:  # so it is at the remote
             known = with_a_line(session.objects.read(f"{batch.key}/index", batch.index_sha256))
             told = with_a_line(report.index)
@@ -158,11 +158,15 @@ def _record_anew(
     """
     there = lifecycle.found_again(batch, seen, session.time_at(session.remote_of(batch)))
     session.records.save(there)
-    record(session, there, seen, _files(had), report.index, tally_of(report))
+    record(session, there, seen, _kept(session, batch, had), report.index, tally_of(report))
 
 
-def _files(had: list[tuple[ResultFile, Path]]) -> tuple[ResultObject, ...]:
-    return tuple(ResultObject(file.name, file.stat().st_size) for _, file in had)
+def _sizes(had: list[tuple[ResultFile, Path]]) -> tuple[int, ...]:
+    return tuple(file.stat().st_size for _, file in had)
+
+
+def _kept(session: Session, batch: Batch, had: list[tuple[ResultFile, Path]]) -> tuple[ResultObject, ...]:
+    return tuple(session.objects.keep(batch.key, file.name) for _, file in had)
 
 
 def _indexed(reader: Reader, had: list[tuple[ResultFile, Path]], keys: bytes, ended: Phase) -> index.IndexReport:
@@ -297,11 +301,11 @@ def _download(
     takes_what_is_left: bool = False,
 ) -> list[tuple[ResultFile, Path]]:
     """The files that are there. Raises RemoteError; NotFound for one that may still come."""
-    provider, folder = session.remote_of(batch), session.objects.folder_of(batch.key)
+    provider = session.remote_of(batch)
     had: list[tuple[ResultFile, Path]] = []
     gone: NotFound | None = None
     for offered in seen.result_files:
-        file = folder / f"{prefix}{len(had)}.jsonl"
+        file = session.objects.place(f"{batch.key}/{prefix}{len(had)}.jsonl")
         try:
             provider.download(offered, file, largest_results(batch), in_one_go=in_one_go)
         except NotFound as error:
@@ -379,7 +383,7 @@ def _tell(session: Session, batch: Batch, report: index.IndexReport) -> None:
         (report.unreadable, "lines that cannot be read", report.unreadable_examples),
         (report.requests, "lines that are requests and no results", ()),
     )
-    folder = session.objects.folder_of(batch.key)
+    folder = session.objects.path(batch.key)
     for count, what, examples in oddities:
         if count:
             where = f": {_some(examples)}" if examples else ""

@@ -205,6 +205,8 @@ def _objects(work: _Work, batch: Batch) -> list[Path] | None:
     for path, result in zip(paths, batch.results, strict=True):
         if not path.is_file() or path.stat().st_size != result.size_bytes:
             return None
+        if result.sha256 and sha256_of(path) != result.sha256:
+            return None
     return paths
 
 

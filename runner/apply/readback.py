@@ -7,7 +7,6 @@ backup, and results that came with a pull cost nothing again.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +24,9 @@ from runner.job.observed import Origin
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, union, without
 from runner.job.project import AnyJob, AudioJob
-from runner.job.recorded import Batch, ProjectRecord, ResultObject, Tally
+from runner.job.recorded import Batch, ProjectRecord, Tally
 from runner.results.index import lost_index
-from runner.state.wave import Entry, Step
+from runner.state.wave import RAW, Entry, Step
 
 if TYPE_CHECKING:
     from runner.results.adopt import Adopted, AdoptedFile
@@ -127,8 +126,9 @@ class _Known:
 def _read(session: Session, number: int, job: AnyJob) -> Adopted | None:
     from runner.results.adopt import adopt_output
 
+    parts = session.memory.scratch / f"{ADOPTED}-{number}"
     try:
-        found = adopt_output(session.project.root / job.output, session.objects.folder_of(f"{ADOPTED}-{number}"))
+        found = adopt_output(session.project.root / job.output, parts)
     except RunnerError as error:
         session.reporter.warn(f"{job.address}: `{job.output}` was not read back: {error.message}")
         return None
@@ -147,7 +147,7 @@ def _cannot_be_searched(session: Session, job: AnyJob) -> bool:
 def _still_unknown(session: Session, record: ProjectRecord, job: AnyJob, keys: bytes) -> Batch:
     """Requests that a remote may have, as an output says: a person decides about them."""
     key = f"{ADOPTED}-{record.next_sequence}-held"
-    shutil.rmtree(session.objects.path(key), ignore_errors=True)  # of a command that was killed
+    session.objects.remove(key)  # of a command that was killed
     batch = Batch(
         key=key,
         project=record.name,
@@ -179,9 +179,8 @@ def _still_unknown(session: Session, record: ProjectRecord, job: AnyJob, keys: b
 
 def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedFile, output: str) -> Batch:
     key, now = f"{ADOPTED}-{record.next_sequence}-read", session.clock.now()
-    folder = session.objects.folder_of(key)
-    raw = folder / "0.jsonl"
-    file.path.replace(raw)
+    file.path.replace(session.objects.place(f"{key}/{RAW}"))
+    raw = session.objects.keep(key, RAW)
     session.objects.write(f"{key}/keys", file.keys)
     index_sha256 = session.objects.write(f"{key}/index", file.index)
     batch = Batch(
@@ -193,7 +192,7 @@ def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedF
         model="",
         window_hours=24,
         rows=file.rows,
-        size_bytes=raw.stat().st_size,
+        size_bytes=raw.size_bytes,
         keys_sha256=hashlib.sha256(file.keys).hexdigest(),
         attempt=1,
         generation=0,
@@ -201,8 +200,7 @@ def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedF
         intent_at=now,
         adopted_from=output,
     )
-    results = (ResultObject(raw.name, raw.stat().st_size),)
-    return lifecycle.read_back(batch, index_sha256, Tally(ok=file.rows), now, results)
+    return lifecycle.read_back(batch, index_sha256, Tally(ok=file.rows), now, (raw,))
 
 
 def origin_of(text: str) -> Origin:

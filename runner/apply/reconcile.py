@@ -6,6 +6,7 @@ A pass holds the project's lock; waiting between passes does not. Each pass read
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -165,7 +166,10 @@ def begin(session: Session) -> None:
     """What comes before the first pass, under the lock: outputs are read back, and half rendered uploads swept."""
     remember(session)
     for leftover in session.memory.scratch.iterdir():  # of a killed command: nobody else is at work on one
-        leftover.unlink()
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
 
 
 def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None = None) -> Result:

@@ -17,7 +17,7 @@ from runner.errors import BlockedError, RunnerError
 from runner.job import lifecycle
 from runner.job.observed import Observed, Phase
 from runner.job.outcomes import Outcome
-from runner.job.recorded import Batch, ResultObject
+from runner.job.recorded import Batch
 from runner.remotes.audio import error_line
 from runner.results import index
 from runner.state.wave import FREE, Entry, Step
@@ -176,7 +176,7 @@ def _bring_home(session: Session, wave: Wave, ended: Phase) -> Batch:
     silent = Phase.CANCELLED if states.count(Step.HELD) else Phase.COMPLETED
     report = index.build_index([wave.raw], keys, ended=silent)
     seen = Observed("", ended, ended.value, counts_of(states))
-    results = (ResultObject(wave.raw.name, wave.raw.stat().st_size),)
+    results = (session.objects.keep(batch.key, wave.raw.name),)
     done = batch.but(possible_duplicates=states.repeated)
     done = record(session, done, seen, results, report.index, tally_of(report))
     words = f"{done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"

@@ -18,9 +18,7 @@ def clear(ctx: click.Context) -> int:
     """Delete compiled shards; the next command compiles again."""
     import shutil
 
-    from runner.state.memory import open_memory
-
-    memo = open_memory(ctx.obj.root, writes=False).caches
+    memo = ctx.obj.memory(ctx.obj.root, writes=False).caches
     if memo.is_dir() and not memo.is_symlink():
         shutil.rmtree(memo)
     say("Cleared; nothing was lost")

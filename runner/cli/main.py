@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -18,6 +18,9 @@ from runner import __version__
 from runner.cli import suggest
 from runner.cli.saying import say
 from runner.errors import RunnerError, SpecError, printable
+
+if TYPE_CHECKING:
+    from runner.state.memory import Memory
 
 COMMANDS = {
     "apply": "make the remotes match the specs, wait, and write the results",
@@ -38,12 +41,25 @@ COMMANDS = {
 }
 
 
+class Opens(Protocol):
+    """Opens what is remembered of the project at a root."""
+
+    def __call__(self, root: Path, *, writes: bool) -> Memory: ...
+
+
+def _open_memory(root: Path, *, writes: bool) -> Memory:
+    from runner.state.memory import open_memory  # not before a command needs it
+
+    return open_memory(root, writes=writes)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the global options say."""
 
     root: Path
     verbosity: int
+    memory: Opens = _open_memory  # of the project at a root
 
 
 _ROOT: dict[str, Any] = {

@@ -26,7 +26,6 @@ from runner.errors import NotBound, SpecError
 from runner.job.project import Project
 from runner.remotes.transport.bindings import Binding
 from runner.spec.memo import load
-from runner.state.memory import open_memory
 
 
 @contextlib.contextmanager
@@ -47,7 +46,7 @@ def opened(
     steps: what is worked out for the results of each job. consent: asks a person whether a key may go to a host, and is
     told where that is written. A yes is kept.
     """
-    real = open_memory(settings.root, writes=writes)
+    real = settings.memory(settings.root, writes=writes)
     memory = real if writes else real.fork()
     with contextlib.ExitStack() as held:
         held.callback(memory.close)
@@ -128,7 +127,7 @@ def rehearsing(
 
     And the stand-ins, and the remotes themselves, which can only be read.
     """
-    real = open_memory(settings.root, writes=False)
+    real = settings.memory(settings.root, writes=False)
     project = _read(paths, settings.root, real.caches, keeps=False)
     clock = RealClock(stop)
     with shadow_of(real, command=command, now=clock.now(), wait_seconds=lock_seconds) as shadow:

@@ -24,9 +24,7 @@ def list_records(ctx: click.Context) -> int:
     """Every recorded batch, in order of submission, as one JSON document a line."""
     import msgspec
 
-    from runner.state.memory import open_memory
-
-    with closing(open_memory(ctx.obj.root, writes=False)) as memory:
+    with closing(ctx.obj.memory(ctx.obj.root, writes=False)) as memory:
         for batch in memory.records.batches():
             click.echo(msgspec.json.encode(batch))
     return 0

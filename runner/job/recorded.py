@@ -28,10 +28,11 @@ class Stage(StrEnum):
 
 
 class ResultObject(msgspec.Struct, frozen=True):
-    """A raw result file as downloaded: `name` below the batch's folder of objects."""
+    """A raw result file as downloaded: the object `<batch>/<name>`."""
 
     name: str
     size_bytes: int
+    sha256: str = ""  # as hex; up to release 0.1.0 it was not kept
 
 
 class Tally(msgspec.Struct, frozen=True):

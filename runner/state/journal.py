@@ -18,7 +18,7 @@ from runner.state.commits import DAMAGED, Read, commit, header
 from runner.state.grouped import Grouped, Item
 from runner.state.wave import Entry, State, States, Step
 
-__all__ = ["DiskJournal", "Entry", "Journal", "MemoryJournal", "State", "States", "Step", "read_states"]
+__all__ = ["DiskJournal", "Entry", "Journal", "State", "States", "Step", "read_states"]
 
 
 class Journal(Protocol):
@@ -36,20 +36,6 @@ class Journal(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-class MemoryJournal(Grouped):
-    """The same without a disk, for simulations. `raw` is what the raw file would hold."""
-
-    def __init__(self, rows: int) -> None:
-        super().__init__(States(rows))
-        self.raw = bytearray()
-
-    def _make_durable(self, group: list[Item]) -> None:
-        self.raw += self.placed(group, len(self.raw))
-
-    def close(self) -> None:
-        pass
 
 
 class DiskJournal(Grouped):

@@ -17,7 +17,7 @@ from runner.state.disk import read
 from runner.state.home import Home
 from runner.state.journal import DiskJournal, Journal, read_states
 from runner.state.lock import LOCK_FILES, project_lock
-from runner.state.objects import Objects
+from runner.state.objects import DiskObjects
 from runner.state.overlay import ForkedObjects, copy_state
 from runner.state.records import Records, Snapshot
 from runner.state.wave import JOURNAL, RAW, States
@@ -38,12 +38,12 @@ class LocalMemory:
         home: Home,
         *,
         open_store: Callable[[Path], Store],
-        objects: Objects | None = None,
+        objects: DiskObjects | None = None,
         journal: Callable[[Path, Path, int], Journal] = DiskJournal,
     ) -> None:
         self._home = home
         self._open_store = open_store
-        self._objects = objects or Objects(home.objects)
+        self._objects = objects or DiskObjects(home.objects)
         self._journal = journal
         self._store: Store | None = None
 
@@ -56,7 +56,7 @@ class LocalMemory:
         return self.records.snapshot()
 
     @property
-    def objects(self) -> Objects:
+    def objects(self) -> DiskObjects:
         return self._objects
 
     @property
@@ -72,8 +72,8 @@ class LocalMemory:
         return self._home.memo
 
     def journal(self, batch: str, rows: int) -> Journal:
-        folder = self.objects.folder_of(batch)
-        return self._journal(folder / JOURNAL, folder / RAW, rows)
+        place = self.objects.place
+        return self._journal(place(f"{batch}/{JOURNAL}"), place(f"{batch}/{RAW}"), rows)
 
     def states(self, batch: str) -> States | None:
         path = self.objects.path(f"{batch}/{JOURNAL}")
@@ -109,10 +109,10 @@ class _Forked(LocalMemory):
         return self._base.memo
 
     def journal(self, batch: str, rows: int) -> Journal:
-        folder = self.objects.folder_of(batch)
-        for name in (JOURNAL, RAW):
-            if (below := self.objects.path(f"{batch}/{name}")).parent != folder and below.exists():
-                shutil.copyfile(below, folder / name)  # gone on with here alone
+        for name in (f"{batch}/{JOURNAL}", f"{batch}/{RAW}"):
+            here, there = self.objects.place(name), self.objects.path(name)
+            if there != here and there.exists():
+                shutil.copyfile(there, here)  # gone on with here alone
         return super().journal(batch, rows)
 
 
@@ -141,8 +141,9 @@ class NamedFork(_Forked):
         super().__init__(Home(base.folder / name), base, open_store=self._copied)
 
     def _copied(self, folder: Path) -> Store:
-        copy_state(self._base.state, folder)
-        return ForkedStore(read(folder))
+        with tempfile.TemporaryDirectory(dir=self.scratch) as copy:
+            copy_state(self._base.state, Path(copy))
+            return ForkedStore(read(Path(copy)))
 
     @contextmanager
     def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> Iterator[None]:

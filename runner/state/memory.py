@@ -12,12 +12,48 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from runner.job.recorded import ResultObject
 from runner.state.journal import Journal
-from runner.state.objects import Objects
 from runner.state.records import Records, Snapshot
 from runner.state.wave import States
 
 __all__ = ["Journal", "Memory", "Objects", "Records", "Snapshot", "open_memory"]
+
+
+class Objects(Protocol):
+    """Bytes that never change once they are on record, by name: `<batch>/<file>`, and sets of keys."""
+
+    def write(self, name: str, data: bytes) -> str:
+        """Durably, whole or not at all; their SHA-256 as hex. Raises StateError when it cannot."""
+        ...
+
+    def read(self, name: str, sha256: str) -> bytes:
+        """The bytes of an object. Raises StateError when they are gone or not what was written."""
+        ...
+
+    def write_set(self, keys: bytes) -> str:
+        """A set of keys under its own SHA-256; the name to keep. Raises StateError."""
+        ...
+
+    def read_set(self, name: str) -> bytes:
+        """Raises StateError."""
+        ...
+
+    def place(self, name: str) -> Path:
+        """Where to write a file of that name on this machine; its folder is made. On record only once it is kept."""
+        ...
+
+    def keep(self, batch: str, name: str) -> ResultObject:
+        """A file at its place, whole and durable, as an object that every machine can read. Raises StateError."""
+        ...
+
+    def path(self, name: str) -> Path:
+        """Where the bytes of an object lie on this machine, to be read. There is no file where there is no object."""
+        ...
+
+    def remove(self, batch: str) -> None:
+        """Forget the objects of a batch that is not on record."""
+        ...
 
 
 class Memory(Protocol):

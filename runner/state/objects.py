@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 from runner import files
 from runner.errors import StateError
+from runner.job.recorded import ResultObject
 
 
-class Objects:
-    """`objects/` of one project. Names are ours, never a remote's."""
+class DiskObjects:
+    """Objects as files of a folder. Names are ours, never a remote's: `<batch>/<file>` and `sets/<sha256>`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -18,14 +20,21 @@ class Objects:
     def path(self, name: str) -> Path:
         return self.folder / name
 
-    def folder_of(self, batch: str) -> Path:
-        """The folder of one batch, made if needed."""
-        path = self.folder / batch
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def place(self, name: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
+    def keep(self, batch: str, name: str) -> ResultObject:
+        path = self.path(f"{batch}/{name}")
+        try:
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                return ResultObject(name, file.tell(), sha256)
+        except OSError as error:
+            raise StateError(f"`{path}` cannot be read: {error}", hint=_REBUILD) from error
+
     def write(self, name: str, data: bytes) -> str:
-        """Durably, whole or not at all; its SHA-256 as hex. Raises StateError when it cannot."""
         target = self.folder / name
         try:
             files.write(target, data)
@@ -36,7 +45,6 @@ class Objects:
         return hashlib.sha256(data).hexdigest()
 
     def read(self, name: str, sha256: str) -> bytes:
-        """The bytes of an object. Raises StateError when they are gone or not what was written."""
         try:
             data = self.path(name).read_bytes()
         except OSError as error:
@@ -46,7 +54,6 @@ class Objects:
         return data
 
     def write_set(self, keys: bytes) -> str:
-        """A set of keys under its own SHA-256; the name to keep."""
         name = f"sets/{hashlib.sha256(keys).hexdigest()}"
         if not self.path(name).exists():
             self.write(name, keys)
@@ -54,6 +61,9 @@ class Objects:
 
     def read_set(self, name: str) -> bytes:
         return self.read(name, name.removeprefix("sets/"))
+
+    def remove(self, batch: str) -> None:
+        shutil.rmtree(self.folder / batch, ignore_errors=True)
 
 
 _REBUILD = "Move `.runner/` away and run `runner apply` again; answers are found again in the outputs and the remote"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from runner.errors import StateError
 from runner.state.disk import DATABASE
-from runner.state.objects import Objects
+from runner.state.objects import DiskObjects
 
 _FILES = (DATABASE, f"{DATABASE}-wal")  # what was committed lies in both
 _PAUSE_SECONDS = 0.05
 _RACY_NS = 50_000_000  # a file changed this shortly ago may change again without a new time
 
 
-class ForkedObjects(Objects):
+class ForkedObjects(DiskObjects):
     """Objects of a folder of their own; those it does not hold are read from `base`, which is never written to."""
 
     def __init__(self, folder: Path, base: Path) -> None:

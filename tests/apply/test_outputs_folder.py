@@ -86,7 +86,7 @@ def session(root: Path, output: str, patterns: tuple[str, ...] = ("calls/**/*",)
 
 def answered(here: Session) -> Session:
     """A wave that was brought home: two answers, and one that failed."""
-    raw = here.objects.folder_of("wave") / "0.jsonl"
+    raw = here.objects.place("wave/0.jsonl")
     made.raw(
         raw,
         *[
@@ -191,7 +191,7 @@ def test_a_fresh_memory_reads_its_answers_back(tmp_path: Path, output: str) -> N
 def answered_too(here: Session) -> Session:
     """The same memory, with what failed asked again and failed again in the same way."""
     path = PATHS[-1]
-    raw = here.objects.folder_of("again") / "0.jsonl"
+    raw = here.objects.place("again/0.jsonl")
     made.raw(raw, made.line(path, error={"code": "failed", "message": "no sound"}))
     keys = made.expected(path)
     (adopted,) = here.records.batches()

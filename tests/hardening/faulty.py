@@ -28,7 +28,7 @@ from runner.state.base import Document
 from runner.state.disk import DiskStore
 from runner.state.home import home_of
 from runner.state.local import LocalMemory
-from runner.state.objects import Objects
+from runner.state.objects import DiskObjects
 
 
 @dataclass
@@ -59,7 +59,7 @@ class FailingStore(DiskStore):
         return super().write(changes, expected)
 
 
-class FailingObjects(Objects):
+class FailingObjects(DiskObjects):
     def __init__(self, folder: Path, disk: Disk) -> None:
         super().__init__(folder)
         self._disk = disk

@@ -17,7 +17,7 @@ from runner.state.disk import view
 from runner.state.home import Home
 from runner.state.journal import DiskJournal, Journal
 from runner.state.local import LocalMemory
-from runner.state.objects import Objects
+from runner.state.objects import DiskObjects
 from runner.state.records import PROJECT, Records, key_of
 from tests.simulation.world import Words, World
 
@@ -85,7 +85,7 @@ class SimulatedRecords(Records):
         self._memory.write(records)
 
 
-class SimulatedObjects(Objects):
+class SimulatedObjects(DiskObjects):
     """Objects in memory, raw result files apart; a crash may come before and after each of them."""
 
     def __init__(self, folder: Path, world: World) -> None:
@@ -94,10 +94,11 @@ class SimulatedObjects(Objects):
         self._written: dict[str, tuple[str, bytes]] = {}  # with their SHA-256, as hex
         self._folders: dict[str, Path] = {}
 
-    def folder_of(self, batch: str) -> Path:
-        if batch not in self._folders:
-            self._folders[batch] = super().folder_of(batch)
-        return self._folders[batch]
+    def place(self, name: str) -> Path:
+        folder, _, file = name.rpartition("/")
+        if folder not in self._folders:
+            self._folders[folder] = super().place(name).parent
+        return self._folders[folder] / file
 
     def write(self, name: str, data: bytes) -> str:
         self._world.boundary("before an object")

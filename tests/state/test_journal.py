@@ -17,7 +17,8 @@ from runner.errors import StateError
 from runner.job.outcomes import Outcome
 from runner.state import journal as module
 from runner.state.commits import Read
-from runner.state.journal import DiskJournal, Entry, MemoryJournal, State, Step, read_states
+from runner.state.journal import DiskJournal, Entry, State, Step, read_states
+from tests.state.inmemory import ShelfJournal
 
 ROWS = 8
 
@@ -324,7 +325,8 @@ def test_the_one_in_memory_says_the_same(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, Step, str, Outcome]]
 ) -> None:
     folder = tmp_path_factory.mktemp("twin")
-    twin = MemoryJournal(ROWS)
+    raw = bytearray()
+    twin = ShelfJournal("w-1", bytearray(), raw, ROWS)
     for ordinal, step, text, outcome in steps:
         if step is Step.ANSWERED:
             twin.answer(ordinal, outcome, text.encode() + b"\n")
@@ -335,4 +337,4 @@ def test_the_one_in_memory_says_the_same(
     assert twin.states.repeated == sum(step is Step.REPEATED for _, step, _, _ in steps)
     for outcome in Outcome:
         assert twin.states.count_of(outcome) == sum(state.outcome is outcome for state in twin.states)
-    assert twin.raw == (folder / "0.jsonl").read_bytes()
+    assert raw == (folder / "0.jsonl").read_bytes()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.state.journal import DiskJournal
-from runner.state.objects import Objects
+from runner.state.objects import DiskObjects
 
 
 def test_what_a_killed_command_left_is_removed_when_the_object_is_written(tmp_path: Path) -> None:
-    objects = Objects(tmp_path)
-    (folder := objects.folder_of("b-1")).joinpath(".keys.99999999.part").write_bytes(b"half")
+    objects = DiskObjects(tmp_path)
+    (folder := objects.place("b-1/keys").parent).joinpath(".keys.99999999.part").write_bytes(b"half")
     (folder / ".index.99999999.part").write_bytes(b"of another one")
     sha256 = objects.write("b-1/keys", b"whole")
     assert objects.read("b-1/keys", sha256) == b"whole"

@@ -9,7 +9,7 @@ import pytest
 
 from runner.errors import StateError
 from runner.state.disk import DiskStore, view
-from runner.state.objects import Objects
+from runner.state.objects import DiskObjects
 from runner.state.overlay import ForkedObjects, copy_state
 
 
@@ -22,7 +22,7 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def test_objects_below_are_read_and_never_written(tmp_path: Path) -> None:
-    base = Objects(tmp_path / "base")
+    base = DiskObjects(tmp_path / "base")
     sha256 = base.write("batch/keys", b"real")
     base.write_set(b"0123456789abcdef")
     before = files(base.folder)
@@ -31,7 +31,7 @@ def test_objects_below_are_read_and_never_written(tmp_path: Path) -> None:
     assert over.read_set(over.write_set(b"0123456789abcdef")) == b"0123456789abcdef"
     assert not over.folder.exists()
     assert over.read("batch/keys", over.write("batch/keys", b"another")) == b"another"
-    assert over.folder_of("other").parent == over.folder
+    assert over.place("other/0.jsonl").parent.parent == over.folder
     assert files(base.folder) == before
 
 
@@ -66,8 +66,7 @@ def test_a_copy_is_never_taken_between_two_writes(tmp_path: Path) -> None:
         writer = DiskStore(tmp_path / "source")
         number = 0
         while not stop.wait(0.02):
-            number += 1
-            writer.write({"left": {"number": number}, "right": {"number": number}}, writer.read().serial)
+            number = writer.write({"left": {"number": number}, "right": {"number": number}}, number)
         writer.close()
 
     thread = threading.Thread(target=keep_writing)
@@ -88,8 +87,7 @@ def test_a_state_that_never_stands_still_is_an_error(tmp_path: Path) -> None:
     def keep_writing() -> None:
         writer, number = DiskStore(tmp_path / "source"), 0
         while not stop.wait(0.01):
-            number += 1
-            writer.write({"a": {"number": number}}, writer.read().serial)
+            number = writer.write({"a": {"number": number}}, number)
         writer.close()
 
     thread = threading.Thread(target=keep_writing)

@@ -1,0 +1,303 @@
+"""What every store behind the face of memory has to hold: one on disk, and a throwaway one that is only here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from runner.errors import Conflict, LockedError, StateError
+from runner.job.outcomes import Outcome
+from runner.job.recorded import JobRecord, ProjectRecord
+from runner.state.memory import Memory, open_memory
+from runner.state.wave import JOURNAL, RAW, Entry, Step
+from tests.state.inmemory import Shelf
+
+NOW = datetime(2031, 1, 1, tzinfo=UTC)
+ROWS = 4
+
+
+@dataclass
+class Store:
+    """One project's memory, which anybody may open."""
+
+    opens: Callable[[bool], Memory]
+    tear: Callable[[str, int], None]  # the last so many bytes of a batch's journal never came to the disk
+
+    def open(self, *, writes: bool = True) -> Memory:
+        memory = self.opens(writes)
+        self.opened.callback(memory.close)
+        return memory
+
+    opened: ExitStack
+
+
+@pytest.fixture(params=["disk", "in memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    root = tmp_path / "project"
+    root.mkdir()
+    shelf = Shelf()
+
+    def tear_file(batch: str, size: int) -> None:
+        path = root / ".runner" / "objects" / batch / JOURNAL
+        path.write_bytes(path.read_bytes()[:-size])
+
+    def tear_bytes(batch: str, size: int) -> None:
+        del shelf.journals[batch][0][-size:]
+
+    with ExitStack() as opened:
+        if request.param == "disk":
+            yield Store(lambda writes: open_memory(root, writes=writes), tear_file, opened)
+        else:
+            yield Store(lambda writes: shelf.open(root, writes=writes), tear_bytes, opened)
+
+
+def job(address: str, rows: int = 1) -> JobRecord:
+    return JobRecord(address, "specs/a.yaml", "lab", "0" * 64, f"sets/{'0' * 64}", rows)
+
+
+# -- records
+
+
+def test_what_was_saved_is_there_for_the_next(store: Store) -> None:
+    first = store.open()
+    first.records.save(ProjectRecord("p", NOW), job("b"), job("a"))
+    first.records.save(job("a", 2))
+    second = store.open()
+    assert second.records.project() == ProjectRecord("p", NOW)
+    assert second.records.jobs() == {"a": job("a", 2), "b": job("b")}
+    assert second.snapshot().serial == first.records.snapshot().serial == 2
+
+
+def test_nothing_is_there_before_anything_was_saved(store: Store, tmp_path: Path) -> None:
+    looking = store.open(writes=False)
+    assert (looking.records.project(), looking.records.batches(), looking.snapshot().serial) == (None, [], 0)
+    assert looking.states("w-1") is None
+    assert list((tmp_path / "project").iterdir()) == []
+
+
+def test_a_write_that_was_not_foreseen_is_a_conflict_and_writes_nothing(store: Store) -> None:
+    first, second = store.open(), store.open()
+    second.snapshot()
+    first.records.save(job("a"))
+    with pytest.raises(Conflict, match="at the same time"):
+        second.records.save(job("a", 2), job("b"))
+    with pytest.raises(Conflict):  # and it goes on to be one: what was decided on is not there any more
+        second.records.save(job("b"))
+    assert store.open().records.jobs() == {"a": job("a")}
+    second.snapshot()
+    second.records.save(job("a", 2))
+    assert store.open().records.jobs() == {"a": job("a", 2)}
+
+
+def test_of_many_writers_one_wins_each_time(store: Store) -> None:
+    openers = [store.open() for _ in range(8)]
+    for opener in openers:
+        opener.snapshot()
+    won: list[int] = []
+    ready = threading.Barrier(len(openers))
+
+    def write(number: int) -> None:
+        ready.wait()
+        try:
+            openers[number].records.save(job("a", number))
+        except Conflict:
+            return
+        won.append(number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(len(openers))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [winner] = won
+    assert store.open().records.jobs() == {"a": job("a", winner)}
+
+
+def test_a_snapshot_stays_as_it_was(store: Store) -> None:
+    first, second = store.open(), store.open()
+    first.records.save(job("a"))
+    taken = second.snapshot()
+    first.records.save(job("a", 2), job("b"))
+    assert taken.jobs == {"a": job("a")}
+    assert second.records.jobs() == {"a": job("a")}  # until it takes another
+    assert (second.snapshot().jobs, taken.jobs) == ({"a": job("a", 2), "b": job("b")}, {"a": job("a")})
+    second.records.save(job("c"))
+    assert second.snapshot().jobs.keys() == {"a", "b", "c"}
+    assert taken.jobs.keys() == {"a"}
+
+
+# -- the lock
+
+
+def test_one_holds_the_lock_and_the_other_hears_who_does(store: Store) -> None:
+    first, second = store.open(), store.open()
+    with (
+        first.lock("runner apply specs/", now=NOW),
+        pytest.raises(LockedError, match="runner apply specs/"),
+        second.lock("runner retry a", now=NOW),
+    ):
+        raise AssertionError("two hold it")
+    with second.lock("runner retry a", now=NOW):
+        pass
+
+
+def test_who_waits_for_the_lock_reads_what_its_holder_saved(store: Store) -> None:
+    first, second = store.open(), store.open()
+    first.records.save(job("a"))
+    assert second.records.jobs() == {"a": job("a")}
+    held = threading.Event()
+
+    def hold() -> None:
+        with first.lock("runner apply", now=NOW):
+            held.set()
+            first.records.save(job("b"))
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    with second.lock("runner retry a", now=NOW, wait_seconds=30):
+        assert second.records.jobs().keys() == {"a", "b"}
+        second.records.save(job("c"))
+    thread.join()
+
+
+# -- objects
+
+
+def test_objects_are_known_by_their_digest(store: Store) -> None:
+    first, second = store.open(), store.open()
+    sha256 = first.objects.write("b-1/keys", b"keys")
+    assert second.objects.read("b-1/keys", sha256) == b"keys"
+    with pytest.raises(StateError):
+        second.objects.read("b-1/keys", "0" * 64)
+    with pytest.raises(StateError):
+        second.objects.read("b-1/index", sha256)
+    name = first.objects.write_set(b"0123456789abcdef")
+    assert name == second.objects.write_set(b"0123456789abcdef")
+    assert second.objects.read_set(name) == b"0123456789abcdef"
+
+
+def test_a_file_that_was_kept_can_be_read_by_another(store: Store) -> None:
+    first, second = store.open(), store.open()
+    first.objects.place("b-1/0.jsonl").write_bytes(b"{}\n")
+    kept = first.objects.keep("b-1", "0.jsonl")
+    assert (kept.name, kept.size_bytes) == ("0.jsonl", 3)
+    assert second.objects.path("b-1/0.jsonl").read_bytes() == b"{}\n"
+    assert second.objects.read("b-1/0.jsonl", kept.sha256) == b"{}\n"
+    assert not second.objects.path("b-1/1.jsonl").exists()
+    first.objects.remove("b-1")
+    assert not store.open().objects.path("b-1/0.jsonl").exists()
+
+
+# -- journals
+
+
+def test_a_journal_says_what_happened_in_order(store: Store) -> None:
+    memory = store.open()
+    journal = memory.journal("w-1", ROWS)
+    journal.append(Entry(0, Step.INTENT), Entry(1, Step.INTENT))
+    journal.append(Entry(0, Step.RECEIPT, "id-0", "acme"))
+    journal.append(Entry(1, Step.HELD))
+    journal.answer(0, Outcome.OK, b'{"n":0}\n')
+    journal.append(Entry(1, Step.REPEATED))
+    journal.append(Entry(1, Step.INTENT))
+    journal.close()
+    for states in (store.open(writes=False).states("w-1"), store.open().journal("w-1", ROWS).states):
+        assert states is not None
+        assert [state.step for state in states] == [Step.ANSWERED, Step.INTENT, Step.NONE, Step.NONE]
+        assert (states[0].remote_id, states[0].outcome, states[1].intents, states.repeated) == (
+            "id-0",
+            Outcome.OK,
+            2,
+            1,
+        )
+    assert store.open().objects.path(f"w-1/{RAW}").read_bytes() == b'{"n":0}\n'
+
+
+def test_a_torn_tail_is_what_never_happened(store: Store) -> None:
+    journal = store.open().journal("w-1", ROWS)
+    journal.append(Entry(0, Step.INTENT))
+    journal.append(Entry(1, Step.INTENT))
+    journal.close()
+    store.tear("w-1", 1)
+    states = store.open(writes=False).states("w-1")
+    assert states is not None
+    assert [state.step for state in states] == [Step.INTENT, Step.NONE, Step.NONE, Step.NONE]
+    again = store.open().journal("w-1", ROWS)
+    again.append(Entry(2, Step.INTENT))
+    again.close()
+    states = store.open(writes=False).states("w-1")
+    assert states is not None
+    assert [state.step for state in states] == [Step.INTENT, Step.NONE, Step.INTENT, Step.NONE]
+
+
+def test_a_journal_of_another_number_of_calls_is_refused(store: Store) -> None:
+    store.open().journal("w-1", ROWS).close()
+    with pytest.raises(StateError, match=f"not of {ROWS + 1}"):
+        store.open().journal("w-1", ROWS + 1)
+
+
+# -- forks
+
+
+@pytest.mark.parametrize("name", ["", "rehearsal"])
+def test_a_fork_reads_what_is_there_and_keeps_what_it_writes(store: Store, name: str) -> None:
+    base = store.open()
+    base.records.save(job("a"))
+    sha256 = base.objects.write("b-1/keys", b"keys")
+    base.objects.place("b-1/0.jsonl").write_bytes(b"{}\n")
+    base.objects.keep("b-1", "0.jsonl")
+    journal = base.journal("w-1", ROWS)
+    journal.append(Entry(0, Step.INTENT))
+    journal.answer(1, Outcome.OK, b'{"n":1}\n')
+    journal.close()
+
+    fork = store.open(writes=False).fork(name)
+    store.opened.callback(fork.close)
+    with fork.lock("runner apply --rehearse", now=NOW):
+        if name:
+            fork.clear()
+        assert fork.records.jobs() == {"a": job("a")}
+        base.records.save(job("b"))
+        assert fork.records.jobs() == {"a": job("a")}
+        fork.records.save(job("a", 2))
+        assert fork.objects.read("b-1/keys", sha256) == b"keys"
+        fork.objects.write("b-1/keys", b"others")
+        assert fork.objects.path("b-1/0.jsonl").read_bytes() == b"{}\n"
+        fork.objects.place("b-2/0.jsonl").write_bytes(b"[]\n")
+        fork.objects.keep("b-2", "0.jsonl")
+        fork.objects.remove("b-1")
+        there = fork.states("w-1")
+        assert there is not None and there[0].step is Step.INTENT
+        forked = fork.journal("w-1", ROWS)
+        assert [state.step for state in forked.states][:2] == [Step.INTENT, Step.ANSWERED]
+        forked.append(Entry(0, Step.HELD))
+        forked.answer(2, Outcome.OK, b'{"n":2}\n')
+        forked.close()
+        assert fork.objects.path(f"w-1/{RAW}").read_bytes() == b'{"n":1}\n{"n":2}\n'
+        assert fork.records.jobs() == {"a": job("a", 2)}
+
+    after = store.open()
+    assert after.records.jobs() == {"a": job("a"), "b": job("b")}
+    assert after.objects.read("b-1/keys", sha256) == b"keys"
+    assert after.objects.path("b-1/0.jsonl").read_bytes() == b"{}\n"
+    assert not after.objects.path("b-2/0.jsonl").exists()
+    states = after.states("w-1")
+    assert states is not None
+    assert [state.step for state in states] == [Step.INTENT, Step.ANSWERED, Step.NONE, Step.NONE]
+    assert after.objects.path(f"w-1/{RAW}").read_bytes() == b'{"n":1}\n'
+
+
+def test_folders_of_this_machine_are_there(store: Store) -> None:
+    memory = store.open()
+    (memory.scratch / "half").write_bytes(b"half a li")
+    assert memory.folder.is_dir()
+    fork = memory.fork()
+    store.opened.callback(fork.close)
+    assert list(fork.scratch.iterdir()) == []
