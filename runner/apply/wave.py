@@ -6,6 +6,7 @@ A recording's number in its wave is its place among the wave's sorted keys, so i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from runner.apply.session import Session
@@ -52,7 +53,6 @@ class Wave:
         self.batch = batch
         self._keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
         self.journal = session.memory.journal(batch.key, batch.rows)
-        self.raw = session.objects.path(f"{batch.key}/{RAW}")
         self._places: Mapping[bytes, Place] | None = None
         self._read_back: frozenset[bytes] | None = None
         self._session = session
@@ -60,6 +60,10 @@ class Wave:
     @property
     def states(self) -> States:
         return self.journal.states
+
+    def raw(self) -> Path:
+        """The file of the answers so far, to be read."""
+        return self._session.objects.path(f"{self.batch.key}/{RAW}")
 
     def key(self, number: int) -> bytes:
         return self._keys[number * KEY_BYTES : (number + 1) * KEY_BYTES]

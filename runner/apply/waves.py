@@ -20,7 +20,7 @@ from runner.job.outcomes import Outcome
 from runner.job.recorded import Batch
 from runner.remotes.audio import error_line
 from runner.results import index
-from runner.state.wave import FREE, Entry, Step
+from runner.state.wave import FREE, RAW, Entry, Step
 
 MOST_TOLD = 20  # held recordings that are named one by one
 TOGETHER = 64  # threads that write outcomes, which are durable by the group
@@ -174,9 +174,9 @@ def _bring_home(session: Session, wave: Wave, ended: Phase) -> Batch:
     batch, states = wave.batch, wave.states
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     silent = Phase.CANCELLED if states.count(Step.HELD) else Phase.COMPLETED
-    report = index.build_index([wave.raw], keys, ended=silent)
+    report = index.build_index([wave.raw()], keys, ended=silent)
     seen = Observed("", ended, ended.value, counts_of(states))
-    results = (session.objects.keep(batch.key, wave.raw.name),)
+    results = (session.objects.keep(batch.key, RAW),)
     done = batch.but(possible_duplicates=states.repeated)
     done = record(session, done, seen, results, report.index, tally_of(report))
     words = f"{done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import click
 
 from runner.cli.saying import say
@@ -18,8 +20,8 @@ def clear(ctx: click.Context) -> int:
     """Delete compiled shards; the next command compiles again."""
     import shutil
 
-    memo = ctx.obj.memory(ctx.obj.root, writes=False).caches
-    if memo.is_dir() and not memo.is_symlink():
-        shutil.rmtree(memo)
+    with closing(ctx.obj.memory(ctx.obj.root, writes=False)) as memory:
+        if memory.caches.is_dir() and not memory.caches.is_symlink():
+            shutil.rmtree(memory.caches)
     say("Cleared; nothing was lost")
     return 0

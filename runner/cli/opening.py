@@ -46,10 +46,10 @@ def opened(
     steps: what is worked out for the results of each job. consent: asks a person whether a key may go to a host, and is
     told where that is written. A yes is kept.
     """
-    real = settings.memory(settings.root, writes=writes)
-    memory = real if writes else real.fork()
     with contextlib.ExitStack() as held:
-        held.callback(memory.close)
+        memory = held.enter_context(contextlib.closing(settings.memory(settings.root, writes=writes)))
+        if not writes:
+            memory = held.enter_context(contextlib.closing(memory.fork()))
         project = _read(paths, settings.root, memory.caches, keeps=writes)
         stop = stop or threading.Event()
         clock = RealClock(stop)
@@ -127,12 +127,13 @@ def rehearsing(
 
     And the stand-ins, and the remotes themselves, which can only be read.
     """
-    real = settings.memory(settings.root, writes=False)
-    project = _read(paths, settings.root, real.caches, keeps=False)
-    clock = RealClock(stop)
-    with shadow_of(real, command=command, now=clock.now(), wait_seconds=lock_seconds) as shadow:
-        rng = random.SystemRandom()
+    with contextlib.ExitStack() as held:
+        real = held.enter_context(contextlib.closing(settings.memory(settings.root, writes=False)))
+        project = _read(paths, settings.root, real.caches, keeps=False)
+        clock, rng = RealClock(stop), random.SystemRandom()
+        shadow = held.enter_context(shadow_of(real, command=command, now=clock.now(), wait_seconds=lock_seconds))
         remotes = StandIns(project, environ=os.environ, clock=clock, rng=rng, folder=shadow.server, listener=reporter)
+        held.callback(remotes.close)
         real_remotes = Remotes(
             project,
             environ=os.environ,
@@ -142,25 +143,22 @@ def rehearsing(
             read_only=True,
             listener=reporter,
         )
-        try:
-            digests = Digests(FileMemo(real.caches / "digests"))
-            compiled = compile_all(project, remotes, real.caches / "compiled", keeps=False, digests=digests)
-            session = Session(
-                project=project,
-                desired=desire(project, compiled, remotes),
-                compiled=compiled,
-                memory=shadow.memory,
-                remotes=remotes,
-                clock=clock,
-                reporter=reporter,
-                stop=stop,
-                shadow=shadow,
-                digests=digests,
-            )
-            for note in session.notes:
-                reporter.warn(note)
-            session.desired = judged(session)
-            yield session, remotes, real_remotes
-        finally:
-            remotes.close()
-            real_remotes.close()
+        held.callback(real_remotes.close)
+        digests = Digests(FileMemo(real.caches / "digests"))
+        compiled = compile_all(project, remotes, real.caches / "compiled", keeps=False, digests=digests)
+        session = Session(
+            project=project,
+            desired=desire(project, compiled, remotes),
+            compiled=compiled,
+            memory=shadow.memory,
+            remotes=remotes,
+            clock=clock,
+            reporter=reporter,
+            stop=stop,
+            shadow=shadow,
+            digests=digests,
+        )
+        for note in session.notes:
+            reporter.warn(note)
+        session.desired = judged(session)
+        yield session, remotes, real_remotes
