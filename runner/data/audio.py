@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple, overload
 
 from runner import private
-from runner.data.globs import Globs, State, is_magic
 from runner.errors import DataError, Mark
+from runner.globs import Globs, State, is_magic
 
 LARGEST = 1_000_000_000  # bytes of one recording; source: Fireworks "Transcribe audio", max 1 GB (2026-11-21)
 _STATS = 4  # numbers kept of each file

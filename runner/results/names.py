@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from runner.data.globs import Globs, is_magic
 from runner.errors import DataError
+from runner.globs import Globs, is_magic
 from runner.job.packed import KEY_BYTES, Sorter, unpack
 
 RESULTS = "_results.jsonl"  # lies beside the transcripts
@@ -127,21 +127,11 @@ class _Bases:
     def __init__(self, patterns: Sequence[str]) -> None:
         self._bases = [base_of(pattern) for pattern in patterns]
         self._globs = Globs(patterns) if len(set(self._bases)) > 1 else None
-        self._folder = ""  # of the last path: neighbours mostly share it
-        self._state = self._globs.start if self._globs else frozenset()
 
     def of(self, path: str) -> str:
         """Empty for a path that no pattern means."""
-        meant = range(len(self._bases)) if self._globs is None else self._hits(self._globs, path)
+        meant = range(len(self._bases)) if self._globs is None else self._globs.matching(path)
         return next((base for number in meant if path.startswith(base := self._bases[number])), "")
-
-    def _hits(self, globs: Globs, path: str) -> Sequence[int]:
-        folder, _, name = path.rpartition("/")
-        if folder != self._folder:
-            self._folder, self._state = folder, globs.start
-            for part in folder.split("/"):
-                self._state = globs.step(self._state, part, is_folder=True).inside
-        return sorted(globs.step(self._state, name, is_folder=False).hits)
 
 
 def _folders(folder: str, path: str) -> Iterator[str]:

@@ -12,8 +12,9 @@ from typing import NamedTuple
 from runner import private
 from runner.errors import Mark
 from runner.fields import OUTPUT_SUFFIXES
+from runner.globs import Globs, is_magic
 from runner.job.project import AnyJob, AudioJob, Dataset
-from runner.spec.paths import Globs, glob_matches, is_too_long, parents
+from runner.spec.paths import is_too_long, parents
 from runner.spec.problems import Problems
 
 STATE_FOLDER = ".runner"
@@ -21,7 +22,6 @@ NAMES = ("model", "prompt", "dataset", "replicate", "window", "job")
 AUDIO_NAMES = ("model", "replicate", "window", "job")
 
 _NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
-_GLOB = re.compile(r"[*?\[]")
 
 
 def names_in(template: str) -> set[str]:
@@ -151,7 +151,10 @@ class _Glob(NamedTuple):
     hint: str = "write into another folder"
 
     def takes_out(self, path: str) -> bool:
-        return any(_excludes(pattern, path) for pattern in self.exclude)
+        """Whether `exclude` does: the file, or a folder above it; without a slash a pattern counts in every folder."""
+        everywhere = (one if "/" in one.strip("/") else f"**/{one}" for one in self.exclude)
+        excluded = _globs(everywhere)
+        return any(excluded.matching(above) for above in [*parents(path), path])
 
 
 def check_globs(jobs: Iterable[AnyJob], datasets: Iterable[Dataset], problems: Problems) -> None:
@@ -172,8 +175,8 @@ def check_globs(jobs: Iterable[AnyJob], datasets: Iterable[Dataset], problems: P
         for job in {job.name: job for job in jobs if isinstance(job, AudioJob)}.values()
         for pattern in job.patterns
     ]
-    globs = [glob for glob in globs if _GLOB.search(glob.pattern)]
-    index = Globs(glob.pattern for glob in globs)
+    globs = [glob for glob in globs if is_magic(glob.pattern)]
+    index = _globs(glob.pattern for glob in globs)
     for job in jobs:
         matching = sorted({(number, path) for path in _written_by(job) for number in index.matching(path)})
         found = next((globs[number] for number, path in matching if not globs[number].takes_out(path)), None)
@@ -189,11 +192,9 @@ def _written_by(job: AnyJob) -> list[str]:
     return [f"{job.output}{name}{suffix}" for suffix in suffixes for name in ("recording", "folder/recording")]
 
 
-def _excludes(pattern: str, path: str) -> bool:
-    """Whether `exclude` takes a file out: itself, or a folder above it; without a slash it counts in every folder."""
-    pattern = pattern.strip("/")
-    everywhere = pattern if "/" in pattern else f"**/{pattern}"
-    return any(glob_matches(everywhere, above) for above in [*parents(path), path])
+def _globs(patterns: Iterable[str]) -> Globs:
+    """What may be written is refused by every reading of a pattern but that of another case."""
+    return Globs(patterns, takes_hidden=True, any_case=False)
 
 
 def _refuse_shared(job: AnyJob, other: AnyJob, problems: Problems) -> None:
