@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "mp4", "webm", "mkv", "aac", "amr", "aiff", "asf")
@@ -15,6 +15,7 @@ HEAD = 4096  # bytes at the start that a verdict needs
 _TAIL = 65_536  # an Ogg page is at most this long
 _ASF = bytes.fromhex("3026b2758e66cf11")
 _BOXES = 64  # MP4 boxes that are looked at before giving up
+_MP3_PLACES = 64  # where the bit rate of an MP3 that does not tell its length is looked at
 _MP3_RATES = (44_100, 48_000, 32_000)  # MPEG 1; half for MPEG 2, a quarter for 2.5
 _MP3_KBITS = {  # (is MPEG 1, layer) -> bit rates by index
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -52,7 +53,7 @@ def format_of(read_at: ReadAt) -> str | None:
 def seconds_of(kind: str, read_at: ReadAt, size: int) -> float | None:
     """How long a recording of this format lasts, from its headers; None where they do not say. Never raises.
 
-    An MP3 without a frame count is taken to be of constant bit rate.
+    Of an MP3 without a frame count it is an estimate, from bit rates at some places.
     """
     measure = _MEASURES.get(kind)
     try:
@@ -145,7 +146,29 @@ def _mp3_seconds(read_at: ReadAt, size: int) -> float | None:
         return int(struct.unpack_from(">I", info, 8)[0]) * frame.samples / frame.rate
     if data[36:40] == b"VBRI":
         return int(struct.unpack_from(">I", data, 50)[0]) * frame.samples / frame.rate
-    return (size - start) / (frame.kbits * 125)
+    return (size - start) * _seconds_a_byte(read_at, start, size, frame)
+
+
+def _seconds_a_byte(read_at: ReadAt, start: int, size: int, first: _Mp3) -> float:
+    """Over places that are evenly spread: the bit rate may change with every frame, and nothing tells."""
+    places = [start + (size - start) * number // _MP3_PLACES for number in range(_MP3_PLACES)]
+    frames = [frame for place in places[7::8] for frame in _frames_in(read_at(place, HEAD), first.rate)]
+    if {frame.kbits for frame in frames} <= {first.kbits}:
+        return 1 / (first.kbits * 125)
+    frames = [frame for place in places for frame in _frames_in(read_at(place, HEAD), first.rate)]
+    return sum(frame.samples for frame in frames) / first.rate / sum(frame.size for frame in frames)
+
+
+def _frames_in(data: bytes, rate: int) -> Iterator[_Mp3]:
+    """The frames in a piece of a file, each known by the one that follows it."""
+    at = data.find(b"\xff")
+    while at >= 0:
+        frame = _mp3_frame(data[at : at + 4])
+        if frame and frame.rate == rate and _mp3_frame(data[at + frame.size : at + frame.size + 4]):
+            yield frame
+            at += frame.size
+        else:
+            at = data.find(b"\xff", at + 1)
 
 
 def _wav_seconds(read_at: ReadAt, size: int) -> float | None:

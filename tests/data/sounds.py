@@ -47,6 +47,11 @@ def mp3(frames: int = 57) -> bytes:
     return _FRAME * frames
 
 
+def mp3_of_two_rates(*, quiet: int = 300, loud: int = 300) -> bytes:
+    """Frames of 32 kbit/s (104 bytes), then of 128, and nothing that tells their number."""
+    return (b"\xff\xfb\x10\xc4" + bytes(100)) * quiet + _FRAME * loud
+
+
 def mp3_with_count(frames: int) -> bytes:
     return _HEAD + bytes(17) + b"Xing" + struct.pack(">II", 1, frames) + bytes(384) + _FRAME * 3
 

@@ -25,6 +25,7 @@ def reader(data: bytes) -> media.ReadAt:
         ("mp3", sounds.mp3(), 1.49),
         ("mp3", sounds.id3(sounds.mp3()), 1.49),
         ("mp3", sounds.mp3_with_count(1000), 26.12),
+        ("mp3", sounds.mp3(9000), 234.56),
         ("mp3", bytes(33) + sounds.mp3(), None),
         ("aac", sounds.adts(), None),
         ("aac", sounds.id3(sounds.adts()), None),
@@ -44,6 +45,13 @@ def test_formats_and_lengths(kind: str, data: bytes, seconds: float | None) -> N
     assert kind in media.FORMATS
     assert media.format_of(reader(data)) == kind
     assert media.seconds_of(kind, reader(data), len(data)) == (seconds and pytest.approx(seconds, abs=0.01))
+
+
+@pytest.mark.parametrize(("quiet", "loud"), [(300, 300), (2000, 100), (20_000, 9_000)])
+def test_an_mp3_whose_bit_rate_changes_and_that_does_not_tell_its_length(quiet: int, loud: int) -> None:
+    data = sounds.mp3_of_two_rates(quiet=quiet, loud=loud)
+    wanted = (quiet + loud) * 1152 / 44_100
+    assert media.seconds_of("mp3", reader(data), len(data)) == pytest.approx(wanted, rel=0.05)
 
 
 @pytest.mark.parametrize(
