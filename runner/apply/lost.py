@@ -55,11 +55,13 @@ def look_again(session: Session) -> Again:
             continue  # it is of another origin, which the specs do not name: a person has decided so
         try:
             _look_for(session, provider, batch, again)
+            session.is_over(f"look for {batch.key}")
         except NotFound:
             pass  # it is there, and its files are not
         except RunnerError as error:
             session.remotes.lost_sight(batch.origin.provider)
-            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be looked for now: {error.message}")
+            text = f"{batch.owner}: `{batch.remote_id}` cannot be looked for now: {error.message}"
+            session.warn_once(f"look for {batch.key}", text)
             again.unsure |= wants
             if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
                 again.errors += [StepError(error, address, batch.key) for address in sorted(wants)]

@@ -495,13 +495,14 @@ def _adopted(session: Session, plan: Plan) -> tuple[int, list[StepError], set[st
     for name in sorted(names):
         try:
             adopted += _searched(session, name)
+            session.is_over(f"search of {name}")
         except OF_OUR_MEMORY:
             raise
         except RunnerError as error:
             jobs = [address for address, provider in providers.items() if provider == name]
             if isinstance(error, RateLimited):
                 if name not in session.told_limits:
-                    session.reporter.warn(f"{', '.join(jobs)}: not sent yet: {error.message}")
+                    session.warn_once(f"search of {name}", f"{', '.join(jobs)}: not sent yet: {error.message}")
                 session.told_limits.add(name)
                 is_limited.update(jobs)
             else:

@@ -231,7 +231,8 @@ def _listed(session: Session, provider: Provider, since: datetime | None) -> lis
         if error.status not in NO_LIST or provider.card.search is Search.BY_NAME:
             raise
         session.note_shown(provider.origin, replace(session.shown(provider.origin), lists=False))
-        session.reporter.warn(f"`{provider.origin.provider}` refuses to list its batches: {error.message}")
+        name = provider.origin.provider
+        session.warn_once(f"list of {name}", f"`{name}` refuses to list its batches: {error.message}")
         return None
     if provider.card.search is not Search.BY_NAME:
         by_id = {batch.remote_id: batch for batch in session.records.batches() if _has_receipt(batch)}

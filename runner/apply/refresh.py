@@ -171,8 +171,9 @@ def cancel_duplicate(
         if not twin.phase.has_ended:
             provider.cancel(twin.remote_id)
     except RunnerError as error:
-        session.reporter.warn(
-            f"{batch.owner}: `{twin.remote_id}` is {what}, and could not be cancelled now: {error.message}"
+        session.warn_once(
+            f"stop of {twin.remote_id}",
+            f"{batch.owner}: `{twin.remote_id}` is {what}, and could not be cancelled now: {error.message}",
         )
         return session.records.batch(batch.key) or batch  # as it was, so the next pass tries again
     current = session.records.batch(batch.key) or batch

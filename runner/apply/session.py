@@ -62,6 +62,7 @@ class Session:
     digests: Digests = field(default_factory=lambda: Digests(Forgetful()))  # of files: outputs, datasets
     out_of_money: dict[str, StepError] = field(default_factory=dict)  # jobs nothing more is sent of, by address
     fetched_again: set[str] = field(default_factory=set)  # batches whose files were short, by key
+    said: set[str] = field(default_factory=set)  # troubles that a warning was given of, and that last
     listed_anew: set[Origin] = field(default_factory=set)  # remotes that were listed for late creates
     told_refusals: set[str] = field(default_factory=set)  # jobs whose refused batches were spoken of
     told_limits: set[str] = field(default_factory=set)  # providers whose "later" to a search was spoken of
@@ -82,6 +83,16 @@ class Session:
         """What is odd about the specs and their rows, and keeps nothing from being sent."""
         found = (note for compiled in self.compiled.values() for note in compiled.notes)
         return list(dict.fromkeys([*self.project.warnings, *found]))
+
+    def warn_once(self, about: str, text: str) -> None:
+        """Warn of a trouble that may last over many passes: when it begins, and not again before `is_over(about)`."""
+        if about not in self.said:
+            self.said.add(about)
+            self.reporter.warn(text)
+
+    def is_over(self, about: str) -> None:
+        """What `warn_once` told about has passed."""
+        self.said.discard(about)
 
     @property
     def records(self) -> Records:
