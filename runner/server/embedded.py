@@ -44,10 +44,6 @@ class Running:
     id: str
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
-    @property
-    def openai_base_url(self) -> str:
-        return f"{self.url}/v1"
-
     def stop(self) -> None:
         """End our child, letting it finish the step at hand. Can be repeated."""
         if self.process is None:

@@ -28,7 +28,7 @@ ENVIRON = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 @contextmanager
 def served(root: Path, *faults: str) -> Iterator[tuple[embedded.Running, openai.OpenAI]]:
     running = embedded.start(root, environ=ENVIRON, faults=faults)
-    client = openai.OpenAI(base_url=running.openai_base_url, api_key=running.token, max_retries=0, timeout=30)
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key=running.token, max_retries=0, timeout=30)
     try:
         yield running, client
     finally:

@@ -21,7 +21,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _NOTHING = msgspec.Raw(b"null")
 _PLACE = re.compile(r" - at `\$\.?(.*?)`$", re.DOTALL)
-_OPENAIS = re.compile(r"(?:ft:)?(?:gpt-(?!oss)|chatgpt-|o[1-9](?:-|$)|text-embedding-|davinci-|babbage-)")
+_HOSTED_ONLY = re.compile(r"(?:ft:)?(?:gpt-(?!oss)|chatgpt-|o[1-9](?:-|$)|text-embedding-|davinci-|babbage-)")
 
 _FORMATS = ("text", "json_object", "json_schema", "grammar", "structural_tag")
 _names = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -162,7 +162,7 @@ def read(decoder: msgspec.json.Decoder[T], ask: EngineRequest) -> T:
         place = _PLACE.search(str(error))
         param = place[1] if place else None
         raise Unfit(refusal(400, "invalid_value", f"Invalid request body: {error}", param=param)) from error
-    if _OPENAIS.match(ask.model):
+    if _HOSTED_ONLY.match(ask.model):
         _check_names(ask, type(found))
     return found
 
@@ -174,7 +174,7 @@ def check_format(wanted: Format, model: str) -> None:
         raise Unfit(refusal(400, "invalid_value", text, param="response_format.type"))
     inner = wanted.json_schema
     lacks = "response_format.json_schema" if inner is None and bytes(wanted.schema) == b"null" else ""
-    if inner is not None and "name" not in inner and _OPENAIS.match(model):
+    if inner is not None and "name" not in inner and _HOSTED_ONLY.match(model):
         lacks = "response_format.json_schema.name"
     if wanted.type == "json_schema" and lacks:
         text = f"Missing required parameter: '{lacks}'."
