@@ -6,6 +6,7 @@ Source: git's `Documentation/gitformat-index.adoc`, versions 2 to 4 (read 2026-1
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,21 +22,26 @@ def worktree_of(path: Path) -> Path | None:
     return next((folder for folder in (real, *real.parents) if (folder / ".git").exists()), None)
 
 
-def is_tracked(folder: Path) -> bool:
-    """Whether the index of the checkout around `folder` holds it, or anything below it."""
-    top = worktree_of(folder.parent)
+def is_tracked(path: Path, *, to_the_letter: bool = False) -> bool:
+    """Whether the index of the checkout around `path` holds it, or anything below it.
+
+    to_the_letter: other letters, small or capital, are another path; else they are the same, as on many disks.
+    """
+    top = worktree_of(path.parent)
     if top is None:
         return False
-    wanted = (folder.parent.resolve() / folder.name).relative_to(top).as_posix().casefold().encode()
-    return any(_holds(index, wanted, hash_bytes) for index, hash_bytes in _indexes(top))
+    there = os.fsencode((path.parent.resolve() / path.name).relative_to(top).as_posix())
+    return any(_holds(index, there, hash_bytes, to_the_letter) for index, hash_bytes in _indexes(top))
 
 
-def _holds(index: bytes, wanted: bytes, hash_bytes: int) -> bool:
+def _holds(index: bytes, path: bytes, hash_bytes: int, to_the_letter: bool) -> bool:
+    fold = bytes if to_the_letter else bytes.lower
+    wanted = fold(path)
     # Only version 4 cuts paths into pieces; in the others a plain search answers for nearly every checkout
-    if int.from_bytes(index[4:8]) < 4 and wanted not in index.lower():
+    if int.from_bytes(index[4:8]) < 4 and wanted not in fold(index):
         return False
     below = wanted + b"/"
-    return any(path == wanted or path.startswith(below) for path in _paths(index, hash_bytes))
+    return any(one == wanted or one.startswith(below) for one in map(fold, _paths(index, hash_bytes)))
 
 
 def _indexes(top: Path) -> Iterator[tuple[bytes, int]]:
@@ -71,7 +77,7 @@ def _text_of(file: Path) -> str:
 
 
 def _paths(index: bytes, hash_bytes: int) -> Iterator[bytes]:
-    """Every path of an index, folded. One that is damaged ends early."""
+    """Every path of an index. One that is damaged ends early."""
     version, entries = int.from_bytes(index[4:8]), int.from_bytes(index[8:12])
     at, path = _HEADER, b""
     for _ in range(entries):
@@ -88,7 +94,7 @@ def _paths(index: bytes, hash_bytes: int) -> Iterator[bytes]:
             following = at + (end - at) // 8 * 8 + 8  # padded with 1 to 8 zero bytes
         if end < 0:
             return
-        yield path.lower()
+        yield path
         at = following
 
 

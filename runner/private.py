@@ -13,6 +13,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from runner import gittree
+
 _STORES = (".git/annex/objects/", ".dvc/cache/")  # git-annex and DVC put a link into them where large data was
 _SECRET = re.compile(
     r"""(?ix) ( .*\.(env|pem|key|p12|pfx|jks|keystore|kdbx|ppk|ovpn|tfstate|tfvars|htpasswd)
@@ -52,7 +54,7 @@ def ignored(paths: Iterable[str], root: Path) -> frozenset[str]:
 
 def is_tracked(path: str, root: Path) -> bool:
     """Whether git has a file on record, so that everybody who sees the repository sees it."""
-    return bool(_git(root, ["--literal-pathspecs", "ls-files", "-z", "--", os.path.realpath(root / path)]))
+    return gittree.is_tracked(Path(os.path.realpath(root / path)), to_the_letter=True)
 
 
 def _git(root: Path, words: list[str], given: str = "") -> str | None:
@@ -61,8 +63,7 @@ def _git(root: Path, words: list[str], given: str = "") -> str | None:
     The repository is named, and no program of its configuration runs: a folder that came with a pull request may look
     like one.
     """
-    start = Path(os.path.realpath(root))
-    top = next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), None)
+    top = gittree.worktree_of(root)
     if top is None:
         return None
     command = ["git", f"--git-dir={top / '.git'}", f"--work-tree={top}", "-c", "core.fsmonitor=false"]

@@ -74,3 +74,13 @@ def test_no_git_and_what_is_no_index(tmp_path: Path) -> None:
     assert not gittree.is_tracked(tmp_path / ".runner")
     (tmp_path / ".git/index").write_bytes(b"DIRC\0\0\0\2\xff\xff\xff\xff.runner/")
     gittree.is_tracked(tmp_path / ".runner")  # damaged: it ends
+
+
+def test_other_letters_are_another_path_where_that_matters(tmp_path: Path) -> None:
+    git(tmp_path, "init")
+    tree(tmp_path, "Keys.csv", "ünï.csv")
+    git(tmp_path, "add", ".")
+    assert gittree.is_tracked(tmp_path / "keys.csv")
+    assert not gittree.is_tracked(tmp_path / "keys.csv", to_the_letter=True)
+    assert gittree.is_tracked(tmp_path / "Keys.csv", to_the_letter=True)
+    assert gittree.is_tracked(tmp_path / "ünï.csv", to_the_letter=True)
