@@ -21,7 +21,7 @@ from runner.data.contents import FileMemo, Hashes
 from runner.data.digests import Digests
 from runner.data.files import sha256_of
 from runner.errors import Problem, SpecError
-from runner.job.capabilities import Capabilities, Content
+from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Content
 from runner.job.desired import Desired
 from runner.job.params import params_of
 from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Job, Project
@@ -90,6 +90,8 @@ def _recordings(project: Project, memo: Path, *, keeps: bool) -> dict[str, Compi
 def _shard(memo: Path, job: Job, remotes: Remotes) -> Path:
     lines = remotes.lines(job.model.provider)
     identity = f"{identity_of(job, lines)} {lines.name} {job.dataset.files}"
+    if job.message_chars != MESSAGE_CHARS:  # what compiles under one limit may not under another
+        identity += f" {job.message_chars}"
     return memo / hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from runner.job.capabilities import MESSAGE_CHARS
+
 LENGTH = struct.Struct(">I")
 
-# What both sides hold a text to, wherever it was rendered.
-MAX_OUTPUT_CHARACTERS = 1_000_000
 DROPPED = frozenset({"", "False", "false", "0", "None"})  # what `where` may render to and so drop the row
 
 
@@ -22,6 +22,7 @@ class Setup(msgspec.Struct, tag=True):
 
     templates: list[str]
     where: int
+    longest: int = MESSAGE_CHARS  # characters of one text
 
 
 class Chunk(msgspec.Struct, tag=True):
@@ -37,6 +38,7 @@ class Failure(msgspec.Struct):
     line: int
     message: str
     name: str = ""  # the name that is not defined, where that is the reason
+    length: int = 0  # characters, where these are too many
 
 
 class Ready(msgspec.Struct, tag=True):

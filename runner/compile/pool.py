@@ -14,6 +14,7 @@ import msgspec
 
 import runner
 from runner.compile.frames import LENGTH, Chunk, Done, Failure, Ready, Reply, Setup, decode_reply, framed
+from runner.job.capabilities import MESSAGE_CHARS
 
 CPU_SECONDS = 1_800  # of one process, over all jobs of a command; a usual row takes twenty millionths
 SILENCE_SECONDS = 60  # a chunk takes milliseconds; processor time is limited by the process itself
@@ -57,9 +58,9 @@ class Worker:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def setup(self, templates: Sequence[str], where: int) -> Failure | None:
+    def setup(self, templates: Sequence[str], where: int, longest: int = MESSAGE_CHARS) -> Failure | None:
         """Set the templates for the chunks that follow; why not, if one of them does not compile."""
-        self._send(Setup(list(templates), where))
+        self._send(Setup(list(templates), where, longest))
         reply = self._receive()
         assert isinstance(reply, Ready)
         return reply.failure

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from runner.compile import digest, ids
 from runner.compile.compiled import KEY_BYTES
 from runner.compile.parse import parse
-from runner.compile.stream import Rendering, RowFailure
+from runner.compile.stream import SHORTEN, Rendering, RowFailure, too_long
 from runner.compile.template import Source, Template, suggestion
 from runner.data.block import Bad, told
 from runner.data.rows import Block, SourceRow
@@ -45,12 +45,13 @@ class Program(msgspec.Struct, frozen=True):
     static_characters: int  # of the other messages
     digester: digest.Digester
     envelope: Envelope
+    message_chars: int  # of one text
 
     def requests(self, blocks: Iterable[Block], filtered: bool = False) -> Iterator[Requests | Problem]:
         """The wanted rows as requests, and what is wrong with those that cannot be. filtered: `where` has been applied
         before."""
         templates = self.texts + ((self.id_template,) if self.id_template else ())
-        rendering = Rendering(templates, None if filtered else self.where)
+        rendering = Rendering(templates, None if filtered else self.where, self.message_chars)
         if not rendering.is_simple:
             yield from self._one_by_one(rendering, chain.from_iterable(blocks))
             return
@@ -157,6 +158,10 @@ def program_of(job: Job, lines: Lines) -> Program:
     parsed = templates_of(job.prompt)
     where, id_template = where_of(job.dataset), id_of(job.dataset)
     static = {i: t.renderer()({}) for i, t in enumerate(parsed) if t.is_static}
+    long = [(parsed[i].source, len(text)) for i, text in static.items() if len(text) > job.message_chars]
+    if long:
+        told_of = [(source.mark, f"{source.what} {too_long(length, job.message_chars)}") for source, length in long]
+        raise SpecError([Problem(mark, said, SHORTEN) for mark, said in told_of])
     try:
         body, left = lines.body(job).with_static(static)
     except UnicodeEncodeError as error:
@@ -173,6 +178,7 @@ def program_of(job: Job, lines: Lines) -> Program:
             job.model.provider, job.model.endpoint, job.replicate, *lines.identity(job), prefix=body.pieces[0]
         ),
         envelope=lines.envelope(job.model.endpoint),
+        message_chars=job.message_chars,
     )
 
 

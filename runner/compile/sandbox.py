@@ -19,10 +19,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, pass_environment
 from jinja2.visitor import NodeTransformer
 
-from runner.compile.frames import MAX_OUTPUT_CHARACTERS
 from runner.compile.texts import text_of
 
 MAX_SEQUENCE = 1_000_000  # length of what `*` may make
+MAX_REPLACED = 10_000_000  # characters of what `replace` may make
 MAX_BITS = 8192  # of a number that `*` or `**` may make
 MAX_RANGE = 10_000
 MAX_COUNT = 1_000  # arguments that say how often or how wide
@@ -283,7 +283,7 @@ def _round(value: float, precision: int = 0, method: Any = "common") -> float:
 
 def _replace(s: Any, old: Any, new: Any, count: int | None = None) -> str:
     text, old, new = str(s), str(old), str(new)
-    if len(new) > len(old) and len(text) + text.count(old) * (len(new) - len(old)) > 10 * MAX_OUTPUT_CHARACTERS:
+    if len(new) > len(old) and len(text) + text.count(old) * (len(new) - len(old)) > MAX_REPLACED:
         raise SecurityError("`replace` would make too long a text")
     return text.replace(old, new, -1 if count is None else count)
 

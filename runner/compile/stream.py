@@ -11,16 +11,27 @@ from typing import NamedTuple, NoReturn
 import msgspec
 
 from runner.compile import pool
-from runner.compile.frames import DROPPED, MAX_OUTPUT_CHARACTERS, Failure
+from runner.compile.frames import DROPPED, Failure
 from runner.compile.pool import Worker, WorkerDied
 from runner.compile.template import Template, suggestion
 from runner.compile.texts import Null
 from runner.data.rows import Block, SourceRow
 from runner.errors import DataError, Problem, SpecError
+from runner.job.capabilities import MESSAGE_CHARS
 
 CHUNK_ROWS = 256
 CHUNK_BYTES = 256 << 10
 IN_FLIGHT = 2  # chunks: one is rendered while the next is read
+
+
+SHORTEN = (
+    "cut it in the template, such as `{{ text | truncate(100000) }}`; where the remote takes more, say so in the"
+    " provider's block: `overrides: {limits: {message_chars: ...}}`"
+)
+
+
+def too_long(length: int, longest: int) -> str:
+    return f"has {length:,} characters, and its provider takes {longest:,}"
 
 
 class RowFailure(NamedTuple):
@@ -30,6 +41,8 @@ class RowFailure(NamedTuple):
     line: int  # of the template, from 1
     message: str
     name: str = ""  # the name that is not defined, where that is the reason
+    length: int = 0  # characters, where these are too many
+    longest: int = 0  # that there may be
 
     def problem(self, row: SourceRow) -> Problem:
         """In a user's words: at the row's place, naming the template's."""
@@ -42,6 +55,8 @@ class RowFailure(NamedTuple):
                 hint=suggestion(self.name, row.row),
                 snippet=source.snippet(self.line),
             )
+        if self.length:
+            return Problem(row.mark, f"{source.what} {too_long(self.length, self.longest)}", hint=SHORTEN)
         return Problem(row.mark, f"{source.what} ({place}) fails: {self.message}", snippet=source.snippet(self.line))
 
 
@@ -49,9 +64,13 @@ Rendered = tuple[SourceRow, Sequence[str] | RowFailure]
 
 
 class Rendering:
-    """The templates of one job. `where` drops rows; every other template gives one text a row."""
+    """The templates of one job. `where` drops rows; every other template gives one text a row, of at most `longest`
+    characters."""
 
-    def __init__(self, templates: Sequence[Template], where: Template | None = None) -> None:
+    def __init__(
+        self, templates: Sequence[Template], where: Template | None = None, longest: int = MESSAGE_CHARS
+    ) -> None:
+        self._longest = longest
         self._templates = tuple(templates)
         self._where = where
         self._general = tuple(t for t in templates if not t.is_simple)
@@ -69,13 +88,13 @@ class Rendering:
         try:
             if self._where is not None:
                 texts = self._where.texts(rows.values)
-                if _any_too_long(texts):
+                if self._any_too_long(texts):
                     return None
                 rows = rows.at([i for i, text in enumerate(texts) if text.strip() not in DROPPED])
             columns = [template.texts(rows.values) for template in self._templates]
         except (KeyError, ValueError):
             return None
-        if any(map(_any_too_long, columns)):
+        if any(map(self._any_too_long, columns)):
             return None
         return rows, list(zip(*columns, strict=True)) if columns else [()] * len(rows)
 
@@ -101,7 +120,7 @@ class Rendering:
                 continue
             text: str | RowFailure | None = _strange_number((self._where,), row)
             if text is None and not self._where_is_general:
-                text = _text_or_failure(self._where, row)
+                text = _text_or_failure(self._where, row, self._longest)
             if isinstance(text, RowFailure):
                 failed.append((row, text))
             elif text is None or text.strip() not in DROPPED:
@@ -116,21 +135,26 @@ class Rendering:
             except (KeyError, ValueError):
                 yield row, self._texts_here(row)
                 continue
-            if _any_too_long(texts):
+            if self._any_too_long(texts):
                 yield row, self._texts_here(row)
             else:
                 yield row, texts
 
+    def _any_too_long(self, texts: Iterable[str]) -> bool:
+        return max(map(len, texts), default=0) > self._longest
+
     def _texts_here(self, row: SourceRow) -> RowFailure:
         """The first failure of a row whose simple templates do not all render."""
         for template in self._templates:
-            if template.is_simple and isinstance(found := _text_or_failure(template, row), RowFailure):
+            if template.is_simple and isinstance(found := _text_or_failure(template, row, self._longest), RowFailure):
                 return found
         raise AssertionError("one of the templates failed before")
 
     def _with_worker(self, rows: Iterable[SourceRow]) -> Iterator[Rendered]:
         local = [template.renderer() if template.is_simple else None for template in self._templates]
-        for row, texts in _through_worker(rows, self._general, self._where if self._where_is_general else None):
+        for row, texts in _through_worker(
+            rows, self._general, self._where if self._where_is_general else None, self._longest
+        ):
             if isinstance(texts, RowFailure):
                 yield row, texts
                 continue
@@ -140,7 +164,7 @@ class Rendering:
             except (KeyError, ValueError):
                 yield row, self._texts_here(row)
                 continue
-            yield row, merged
+            yield row, self._texts_here(row) if self._any_too_long(merged) else merged
 
 
 def _strange_number(templates: Iterable[Template], row: SourceRow) -> RowFailure | None:
@@ -153,7 +177,7 @@ def _strange_number(templates: Iterable[Template], row: SourceRow) -> RowFailure
     return None
 
 
-def _text_or_failure(template: Template, row: SourceRow) -> str | RowFailure:
+def _text_or_failure(template: Template, row: SourceRow, longest: int) -> str | RowFailure:
     try:
         text = template.renderer()(row.row)
     except KeyError as error:
@@ -163,15 +187,7 @@ def _text_or_failure(template: Template, row: SourceRow) -> str | RowFailure:
         return RowFailure(template, template.needed.get(error.name, 1), str(error))
     except ValueError as error:  # an integer of more digits than Python prints
         return RowFailure(template, 1, str(error))
-    return _too_long(template) if len(text) > MAX_OUTPUT_CHARACTERS else text
-
-
-def _any_too_long(texts: Iterable[str]) -> bool:
-    return max(map(len, texts), default=0) > MAX_OUTPUT_CHARACTERS
-
-
-def _too_long(template: Template) -> RowFailure:
-    return RowFailure(template, 1, f"the text is over {MAX_OUTPUT_CHARACTERS:,} characters")
+    return RowFailure(template, 1, "", "", len(text), longest) if len(text) > longest else text
 
 
 Chunk = tuple[list[SourceRow], list[msgspec.Raw]]
@@ -194,11 +210,11 @@ def _chunks(rows: Iterable[SourceRow]) -> Iterator[Chunk]:
 
 
 def _through_worker(
-    rows: Iterable[SourceRow], general: Sequence[Template], where: Template | None
+    rows: Iterable[SourceRow], general: Sequence[Template], where: Template | None, longest: int
 ) -> Iterator[tuple[SourceRow, list[str] | RowFailure]]:
     """Texts of the general templates, in a process of their own, at most IN_FLIGHT chunks ahead."""
     templates = ([where] if where else []) + list(general)
-    line = _Line(templates, 0 if where else -1)
+    line = _Line(templates, 0 if where else -1, longest)
     waiting: deque[Chunk] = deque()
     try:
         for chunk in _chunks(rows):
@@ -215,7 +231,8 @@ def _through_worker(
 class _Line:
     """One stream of chunks through a rendering process, which is begun again when a row ends it."""
 
-    def __init__(self, templates: Sequence[Template], where: int) -> None:
+    def __init__(self, templates: Sequence[Template], where: int, longest: int) -> None:
+        self._longest = longest
         self._templates = templates
         self._where = where
         self._worker = self._begin()
@@ -238,7 +255,8 @@ class _Line:
                 self.send(later)
         for row, texts in zip(rows, found, strict=True):
             if isinstance(texts, Failure):
-                yield row, RowFailure(self._templates[texts.template], texts.line, texts.message, texts.name)
+                template = self._templates[texts.template]
+                yield row, RowFailure(template, texts.line, texts.message, texts.name, texts.length, self._longest)
             elif texts is not None:
                 yield row, texts
 
@@ -248,7 +266,7 @@ class _Line:
     def _begin(self) -> Worker:
         worker = pool.take()
         try:
-            failure = worker.setup([template.source.text for template in self._templates], self._where)
+            failure = worker.setup([template.source.text for template in self._templates], self._where, self._longest)
         except WorkerDied as died:
             raise self._cannot_start(died) from died
         if failure is not None:
@@ -308,7 +326,7 @@ class _Line:
 
     def _guilty(self, data: msgspec.Raw) -> Template:
         for template in self._templates:
-            alone = _Line([template], -1)
+            alone = _Line([template], -1, self._longest)
             try:
                 alone._worker.send([data])
                 alone._worker.receive()

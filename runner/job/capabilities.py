@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+MESSAGE_CHARS = 1_000_000  # OpenAI takes 1,048,576 of a text (its errors of 2025); no context window holds more
+
 
 class Search(StrEnum):
     """How a create whose answer was lost is found again, best first (design, section 6).
@@ -72,6 +74,7 @@ class Limits(msgspec.Struct, frozen=True):
     size_bytes: int = 190_000_000
     line_bytes: int = 0  # 0: no limit of its own
     output_bytes: int = 0  # of all answers together, as estimated from `max_tokens`; 0: no limit
+    message_chars: int = MESSAGE_CHARS  # of one message
 
 
 class Capabilities(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from runner.errors import Mark
-from runner.job.capabilities import Content
+from runner.job.capabilities import MESSAGE_CHARS, Content
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions")
 
@@ -109,6 +109,7 @@ class Job(BaseJob, frozen=True, kw_only=True, tag="rows"):
 
     dataset: Dataset
     prompt: Prompt
+    message_chars: int = MESSAGE_CHARS  # what its provider takes of one message
 
     @property
     def content(self) -> Content:

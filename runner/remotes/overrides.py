@@ -10,13 +10,14 @@ from pydantic import Field, create_model
 from runner import fields
 from runner.fields import Fields
 from runner.job.observed import Phase
-from runner.remotes.written import MARK
+from runner.remotes.written import MARK, MOST_CHARACTERS
 
 _PHASES = tuple(phase.value for phase in Phase if phase is not Phase.UNKNOWN)
 _HOURS_LIST = Annotated[list[fields.HoursOrDuration], Field(min_length=1)]
 _KINDS: dict[str, Any] = {
     "flag": bool,
     "count": fields.Count,
+    "characters": Annotated[fields.Count, Field(le=MOST_CHARACTERS)],
     "whole": fields.Whole,
     "parallelism": fields.Parallelism,
     "hours": fields.HoursOrDuration,

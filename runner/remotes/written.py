@@ -13,6 +13,7 @@ from msgspec import Meta
 
 T = TypeVar("T")
 MARK = "written"
+MOST_CHARACTERS = 16_000_000  # of one text: templates are rendered in a process of little memory
 
 
 def _as(word: str) -> Meta:
@@ -26,6 +27,7 @@ def told(description: str) -> Meta:
 
 Flag = Annotated[bool, _as("flag")]
 Count = Annotated[int, _as("count")]  # at least 1
+Characters = Annotated[int, _as("characters")]  # at least 1
 Whole = Annotated[int, _as("whole")]  # at least 0
 Parallelism = Annotated[int, _as("parallelism")]
 Hours = Annotated[int, _as("hours")]  # whole hours, or a duration such as `2d`

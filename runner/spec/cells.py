@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runner.errors import SpecError
 from runner.job.address import address_of
-from runner.job.capabilities import Content
+from runner.job.capabilities import MESSAGE_CHARS, Content
 from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Dataset, Job, Model, Prompt, Provider
+from runner.remotes.registry import card_of
 from runner.spec import kinds, outputs, recordings
 from runner.spec.declared import Declared, Entry
 from runner.spec.model import JobSpec
@@ -58,7 +60,7 @@ def cell_of(entry: Entry, cell: Mapping[str, str], scope: Scope) -> AnyJob | Non
     if dataset is None or prompt is None or not _takes(entry, prompt, model, provider, scope):
         return None
     common = _common(entry, cell, {**names, "dataset": dataset.key, "prompt": prompt.key}, model, provider, scope)
-    return Job(**common, dataset=dataset, prompt=prompt) if common else None
+    return Job(**common, dataset=dataset, prompt=prompt, message_chars=_message_chars(provider)) if common else None
 
 
 def _takes(entry: Entry, prompt: Prompt, model: Model, provider: Provider, scope: Scope) -> bool:
@@ -110,6 +112,13 @@ def _common(
 def _default_window(provider: Provider) -> int:
     """What the provider's block says is its default, else a day: every remote we know takes that."""
     return int(provider.overrides.get("window", {}).get("default") or DEFAULT_WINDOW_HOURS)
+
+
+def _message_chars(provider: Provider) -> int:
+    try:
+        return card_of(provider).limits.message_chars
+    except SpecError:  # whoever looks at its windows says so
+        return MESSAGE_CHARS
 
 
 def _fits(entry: Entry, prompt: Prompt, model: Model, problems: Problems) -> bool:

@@ -18,7 +18,7 @@ from runner import __version__, files
 from runner.job.project import Job, Project
 from runner.spec.files import find_files
 
-SCHEME = f"runner-project/3 {__version__}"
+SCHEME = f"runner-project/4 {__version__}"
 _RACY_NS = 50_000_000  # a file changed this shortly before the cache was written may have changed again unnoticed
 
 

@@ -239,3 +239,20 @@ def test_a_schema_without_the_name_that_openai_wants(tmp_path: Path, capsys: pyt
         err = capsys.readouterr().err
         assert ("has no `name`, which provider `openai` wants" in err) is bool(code)
         assert ("json_schema: {name: answer" in err) is bool(code)
+
+
+def test_the_limit_of_a_message_is_set_in_the_providers_block(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = "providers: {{own: {{kind: openai, base_url: http://127.0.0.1:1/v1, overrides: {{limits: {{message_chars: {}}}}}}}}}\n"
+    spec = SPEC.replace("p: hi", 'p: "{{ a }}"').replace("provider: embedded", "provider: own")
+    for limit, code in ((9, 1), (10, 0), (9, 1)):  # nothing that was compiled under another limit is read back
+        place(tmp_path, a=spec + own.format(limit))
+        (tmp_path / "d.csv").write_text("a\nabcdefghij\n")
+        assert run(["-C", str(tmp_path), "plan", "--offline"]) == code
+        err = capsys.readouterr().err
+        words = "d.csv:2: error: the user message of prompt `p` has 10 characters, and its provider takes 9"
+        assert (words in err) is bool(code), err
+    place(tmp_path, a=spec + own.format(0))
+    assert run(["-C", str(tmp_path), "validate"]) == 1
+    assert "message_chars" in capsys.readouterr().err

@@ -160,11 +160,38 @@ def test_a_failing_where_names_the_row(tmp_path: Path, where: str, sample: int |
     assert caught.value.mark == Mark("a.jsonl", 1)
 
 
-def test_a_text_over_a_megabyte_is_refused(tmp_path: Path) -> None:
-    write_rows(tmp_path, [{"t": "x" * 999_999}, {"t": "x" * 1_000_001}])
-    with pytest.raises(RowsFailed, match="over 1,000,000 characters") as caught:
-        compile_job(job_of("{{ t }}"), tmp_path, OPENAI)
+@pytest.mark.parametrize("template", ["{{ t }}", "{{ t | trim }}", "{{ t }}{{ n | string }}"])
+def test_a_message_that_is_too_long_is_refused_with_row_length_limit_and_way_out(tmp_path: Path, template: str) -> None:
+    write_rows(tmp_path, [{"t": "x" * 999_999, "n": ""}, {"t": "x" * 1_000_001, "n": ""}])
+    with pytest.raises(RowsFailed) as caught:
+        compile_job(job_of(template), tmp_path, OPENAI)
     assert caught.value.mark == Mark("a.jsonl", 2)
+    words = "the user message of prompt `capital` has 1,000,001 characters, and its provider takes 1,000,000"
+    assert caught.value.message == words
+    assert "truncate" in caught.value.hint and "message_chars" in caught.value.hint
+
+
+@pytest.mark.parametrize("template", ["{{ t }}", "{{ t | trim }}", "{{ t }}{{ n | string }}"])
+def test_the_limit_of_a_message_is_its_providers(tmp_path: Path, template: str) -> None:
+    write_rows(tmp_path, [{"t": "x" * 50, "n": ""}, {"t": "x" * 51, "n": ""}])
+    with pytest.raises(RowsFailed, match="has 51 characters, and its provider takes 50"):
+        compile_job(job_of(template, message_chars=50), tmp_path, OPENAI)
+    write_rows(tmp_path, [{"t": "x" * 3_000_000, "n": ""}])
+    assert len(compile_job(job_of(template, message_chars=3_000_000), tmp_path, OPENAI).wanted) == 1
+
+
+def test_every_message_keeps_to_the_limit_and_the_way_out_works(tmp_path: Path) -> None:
+    write_rows(tmp_path, [{"t": "x" * 51, "n": "a"}])
+    asked = [("system", "{{ t }}"), ("user", "{{ n | upper }}")]  # one rendered here, one in the other process
+    with pytest.raises(RowsFailed, match="the system message of prompt `capital` has 51 characters"):
+        compile_job(job_of(asked, message_chars=50), tmp_path, OPENAI)
+    cut = job_of("{{ t | truncate(40) }}", message_chars=50)
+    assert len(compile_job(cut, tmp_path, OPENAI).wanted) == 1
+    with pytest.raises(SpecError) as caught:
+        compile_job(job_of([("system", "y" * 51), ("user", "{{ n }}")], message_chars=50), tmp_path, OPENAI)
+    (problem,) = caught.value.problems
+    assert "the system message of prompt `capital` has 51 characters" in problem.message
+    assert "message_chars" in problem.hint
 
 
 def test_an_empty_dataset_is_an_error_unless_allowed(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from runner.errors import Problem, SpecError
-from runner.job.capabilities import Capabilities, Limits, Search, Windows
+from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Limits, Search, Windows
 from runner.job.observed import Phase
 from runner.job.project import ENDPOINTS, Provider
 from runner.remotes.written import (
+    Characters,
     Choice,
     Count,
     Endpoints,
@@ -95,6 +96,7 @@ class FileLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lines: Count = 50_000
     bytes: Count = 200_000_000
     line_bytes: Annotated[Whole, told("0: no limit of its own")] = 0
+    message_chars: Annotated[Characters, told("of one message")] = MESSAGE_CHARS
     margin: Annotated[Share, told("batches are cut at this part of the bytes")] = 0.95
 
 
@@ -340,6 +342,7 @@ def capabilities_of(profile: Profile) -> Capabilities:
             lines=profile.limits.lines,
             size_bytes=int(profile.limits.bytes * profile.limits.margin),
             line_bytes=profile.limits.line_bytes,
+            message_chars=profile.limits.message_chars,
         ),
         can_resume=False,
         can_revoke=profile.can_delete_files,
