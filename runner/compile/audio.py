@@ -19,7 +19,7 @@ import msgspec
 from runner.compile import digest
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Line, RowView, Wanted
 from runner.compile.faults import RecordingsFailed, left_out
-from runner.data.audio import LARGEST, AudioFile, Listing, find
+from runner.data.audio import LARGEST, AudioFile, Listing, Selection, find
 from runner.data.contents import Content, Hashes, stamp_of
 from runner.data.media import FORMATS
 from runner.errors import DataError, Mark, Problem
@@ -96,6 +96,8 @@ class CompiledAudio:
             row = {"file": file.path, "size_bytes": file.size_bytes, "duration_s": self._contents.length(ordinal)}
             yield RowView(file.path, _encode(row), self._contents.digest(ordinal))
 
+    # What was hashed must be what is sent: a file that was written to since has another digest, and its answer would be
+    # kept under the old one. Its stat tells; reading it all once more, only to send it, would double the reading.
     def recording(self, ordinal: int) -> Asked:
         """How the recording at `ordinal` is to be sent. Raises DataError when its file changed since it was hashed."""
         file = self.files[ordinal]
@@ -160,15 +162,7 @@ def compile_audio(job: AudioJob, root: Path, hashes: Hashes, largest_bytes: int 
     Raises DataError at the place of the patterns: one that matches nothing (not with `allow_empty`), or with every file
     that cannot be sent (RecordingsFailed).
     """
-    files = find(
-        job.patterns,
-        root,
-        job=job.name,
-        mark=job.patterns_mark,
-        exclude=job.exclude,
-        allow_empty=job.allow_empty,
-        largest_bytes=min(largest_bytes, _MOST_BYTES),
-    )
+    files = find(selection_of(job), root, min(largest_bytes, _MOST_BYTES))
     problems = [Problem(Mark(fault.path), fault.reason) for fault in files.faults]
     contents, sizes, digest_of, good = _Contents(), array("I"), digester(job), Listing()
     for file, found in _with_contents(files, hashes):
@@ -178,6 +172,7 @@ def compile_audio(job: AudioJob, root: Path, hashes: Hashes, largest_bytes: int 
             contents.add(found, digest_of(body_of(job, found.sha256)))
             sizes.append(file.size_bytes)
             good.add(file)
+    # files that cannot be used were found in one order, and files that cannot be read in another
     problems.sort(key=lambda problem: problem.mark)
     if problems and not (job.skip_bad and len(good)):
         raise RecordingsFailed(problems, job.address, job.patterns_mark)
@@ -192,9 +187,7 @@ def preview(job: AudioJob, root: Path, rows: int | None = None) -> Iterator[byte
     Raises as `compile_audio` does, but at the first recording that cannot be sent.
     """
     hashes = Hashes(root, _NoMemo())
-    files = find(
-        job.patterns, root, job=job.name, mark=job.patterns_mark, exclude=job.exclude, allow_empty=job.allow_empty
-    )
+    files = find(selection_of(job), root)
     if files.faults and not job.skip_bad:
         problems = [Problem(Mark(fault.path), fault.reason) for fault in files.faults]
         raise RecordingsFailed(problems, job.address, job.patterns_mark)
@@ -253,6 +246,11 @@ def _described(asked: Asked) -> bytes:
     )
 
 
+def selection_of(job: AudioJob) -> Selection:
+    """Which files are the job's recordings."""
+    return Selection(job.name, job.patterns_mark, job.patterns, job.exclude, job.allow_empty)
+
+
 def digester(job: AudioJob) -> digest.Digester:
     """body -> digest of the requests of a job."""
     return digest.digester(job.model.provider, job.path, job.replicate, job.model.name)
@@ -278,6 +276,7 @@ def _with_contents(files: Listing, hashes: Hashes) -> Iterator[tuple[AudioFile, 
     pool: ThreadPoolExecutor | None = None
     try:
         while some := list(islice(remaining, _AT_ONCE)):
+            # in runs: a pool that is given all files at once holds a future for each of them
             known = [hashes.known(file) for file in some]
             unknown = [file for file, content in zip(some, known, strict=True) if content is None]
             if unknown and pool is None:

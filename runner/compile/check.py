@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from runner.compile import ids
+from runner.compile.audio import selection_of
 from runner.compile.faults import RecordingsFailed
 from runner.compile.program import id_of, templates_of, where_of
 from runner.compile.template import Template, suggestion, unknown_names
@@ -25,6 +26,7 @@ def problems_of(project: Project, prompts: Iterable[Prompt] = ()) -> list[Proble
     not reported here: compiling says what is wrong with it.
     """
     found: dict[Problem, None] = {}
+    # thousands of jobs may read one dataset, and its first rows are the same for all of them
     columns: dict[tuple[tuple[str, ...], str | None], frozenset[str] | None] = {}
     for job in project.jobs:
         if isinstance(job, AudioJob):
@@ -32,6 +34,7 @@ def problems_of(project: Project, prompts: Iterable[Prompt] = ()) -> list[Proble
         read = (job.dataset.files, job.dataset.delimiter)
         if read not in columns:
             columns[read] = _columns(job.dataset, project)
+        # a dict, not a set: jobs that share a prompt find the same problem, and the first order is kept
         found.update(dict.fromkeys(_of_dataset(job.dataset, columns[read])))
         found.update(dict.fromkeys(_of_prompt(job.prompt, columns[read])))
         if len(found) >= MAX_PROBLEMS:
@@ -47,14 +50,7 @@ def problems_of_inputs(project: Project) -> list[Problem]:
     for job in project.jobs:
         try:
             if isinstance(job, AudioJob):
-                listing = find(
-                    job.patterns,
-                    project.root,
-                    job=job.name,
-                    mark=job.patterns_mark,
-                    exclude=job.exclude,
-                    allow_empty=job.allow_empty,
-                )
+                listing = find(selection_of(job), project.root)
                 if listing.faults and not job.skip_bad:
                     faults = [Problem(Mark(fault.path), fault.reason) for fault in listing.faults]
                     raise RecordingsFailed(faults, job.address, job.patterns_mark)

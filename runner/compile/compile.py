@@ -55,6 +55,8 @@ def compile_job(
     chosen = _sampled(ready, job, root, faults.add)
     may_leave_out = ready.where is not None or job.dataset.skip_bad
     packing = _Packing(job, lines, keeps_positions=may_leave_out)
+    # Problems come along in the stream of requests, so that the 21st bad row is still counted, and `skip_bad` needs no
+    # second pass.
     with ExitStack() as on_error:
         on_error.callback(packing.rest.close)
         read = budget.watched(open_blocks(job.dataset, root, chosen, bad=faults.add), job.dataset.key, job.dataset.mark)
@@ -69,6 +71,7 @@ def compile_job(
         wanted, positions = packing.finish(ready), packing.positions if packing.positions is not None else chosen
         parts = shard.Parts(stamps, wanted, positions, packing.rest, 0, faults.count, faults.notes())
         compiled = CompiledJob(job, root, lines, parts, digest_of)
+        # after the last row, too: a file that was appended to meanwhile was read in two states
         compiled.check_unchanged()
         if packing.ids is not None and (suspects := packing.ids.suspects()):
             _refuse_double_ids(compiled, suspects)
@@ -111,6 +114,7 @@ class _Packing:
         self._keys = bytearray()
         self._sizes = array("I")
         self._characters = 0
+        # only writing results asks for them, a row after the other, so they need not be in memory
         self.rest = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
         self.positions = array("I") if keeps_positions else None
         self.ids = Hashes() if job.dataset.id is not None else None
@@ -123,6 +127,7 @@ class _Packing:
         self._keys += keys
         self.rest.write(rest)
         around, longest = self._around, wireid.MAX_READABLE
+        # the size of a line is arithmetic: nothing is encoded to learn it
         id_sizes = [size if size <= longest else longest for size in map(len, some.ids)]
         self._sizes.extend([around + len(body) + size for body, size in zip(some.bodies, id_sizes, strict=True)])
         self._characters += some.characters

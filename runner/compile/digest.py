@@ -75,6 +75,7 @@ class Digester(msgspec.Struct, frozen=True):
 
 def split(digests: Sequence[bytes]) -> tuple[bytes, bytes]:
     """(the keys of some digests, their other halves), each packed."""
+    # slices with a step, not a loop over rows
     words = array("Q", b"".join(digests))  # four 64-bit words a digest
     keys = array("Q", bytes(len(words) * 4))
     rest = array("Q", keys)

@@ -114,6 +114,9 @@ class CompiledJob:
         for some in ready.requests(open_blocks(self.job.dataset, self.root, at), filtered=True):
             keys, lines = ready.lines(some, end)
             here = asked[done : done + len(keys)]
+            # The last gate before money is spent: what is about to be sent is hashed again and must be what was
+            # planned, byte for byte. One comparison does for a run of rows; which row differs is asked only where one
+            # does.
             if b"".join(keys) != self.wanted.keys_at(here):
                 self._refuse_other_keys(here, keys)
             yield keys, lines
@@ -137,6 +140,7 @@ class CompiledJob:
         dataset = self.job.dataset
         blocks = open_blocks(dataset, self.root, self.positions, checked=False)
         if ids.is_template(dataset):
+            # the rows are read once, for their ids and for themselves; `tee` holds no more than the run between the two
             blocks, ahead = tee(blocks)
             found = program(self.job, self.request_lines).template_ids(chain.from_iterable(ahead))
             return ((block, list(islice(found, len(block)))) for block in blocks)

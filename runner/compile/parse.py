@@ -36,6 +36,7 @@ def plain_of(source: Source) -> Template | None:
     Text ends at `{{`, `{%` and `{#`; every kind of line end is read as a newline.
     """
     text = _NEWLINE.sub("\n", source.text)
+    # `{{{` opens a mapping inside of an expression, which is Jinja2's to read
     if "{%" in text or "{#" in text or "{{{" in text:
         return None
     pattern, names = [], []

@@ -42,12 +42,15 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            # hashes of texts without chance: whatever walks over a set in there comes out in the same order each time
             env=environment | {"PYTHONPATH": home, "PYTHONHASHSEED": "0"},
             process_group=0,  # Ctrl-C is for us: the process ends when we do
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
+        # Neither side may wait for the other: while we write a chunk, it may be writing the results of the one before,
+        # and with both pipes full nobody would read.
         os.set_blocking(self._stdin, False)
         os.set_blocking(self._stdout, False)
         self._unsent = bytearray()

@@ -117,6 +117,7 @@ class Program(msgspec.Struct, frozen=True):
         """(keys, the requests as they are sent, each in parts and with `end`). Raises DataError for a problem."""
         if isinstance(asked, Problem):
             raise DataError(asked.message, hint=asked.hint, mark=asked.mark)
+        # the fixed parts are not joined with the body here: writers take parts, and the body is most of the bytes
         keys = [digest[:KEY_BYTES] for digest in self.digester.each(asked.bodies)]
         head, middle, tail = self.envelope
         custom_ids = wireid.custom_ids(asked.ids, keys)

@@ -1,4 +1,4 @@
-"""Whether a project's templates can be rendered at all. The rendering itself is in `stream` and `worker`."""
+"""What is wrong with a project's templates and inputs, as far as their first rows show it."""
 
 from __future__ import annotations
 

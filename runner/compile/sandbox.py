@@ -58,6 +58,8 @@ _LAZY = _words("batch items map reject rejectattr reverse select selectattr slic
 _TESTS = frozenset(tests.TESTS) - {"callable", "escaped", "sameas"}
 
 
+# Jinja2 may print whatever it reaches, and a bound method prints its address. So templates never get one: what they get
+# can be called, and says what is wrong where it is printed instead.
 class Method:
     """A method of a plain value, good for being called and for nothing else."""
 
@@ -100,6 +102,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             cache_size=0,
             finalize=_text_or_none if takes_null else text_of,
         )
+        # Jinja2's own hold `lipsum`, which is chance
         self.globals = {"range": Method(_range, "range"), "namespace": Namespace}
         self.filters = {name: _filter(name) for name in sorted(_FILTERS)}
         self.filters[_TEXT] = text_of  # before every other filter of the name, by `_Meanings`
@@ -111,6 +114,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
         """`obj.attribute`: a key of an object, else a listed method, else an item; `obj.attribute()` calls a method."""
         called = attribute.removesuffix("()")
+        # a column called `items` is a column; without this it would be the method, as in Python
         if type(obj) is dict and called == attribute and attribute in obj:
             return obj[attribute]
         attribute = called
@@ -214,6 +218,7 @@ def _times(left: Any, right: Any) -> Any:
 
 
 def _power(left: Any, right: Any) -> Any:
+    # 2 ** 2 ** 40 would take the memory before any limit of time is reached
     if isinstance(left, int) and isinstance(right, int) and right > 0:
         _check_bits(left.bit_length() * right)
     return left**right

@@ -132,9 +132,11 @@ def _is_of(header: _Header, job: Job, lines: Lines) -> bool:
 def _is_current(
     header: _Header, stamps: tuple[FileStamp, ...], saved_ns: int, job: Job, root: Path, digest_of: DigestOf
 ) -> bool:
+    # the clock of a file system ticks: a file written in the same tick as the cache may differ under equal stats
     is_racy = any(max(stamp.mtime_ns, stamp.ctime_ns) > saved_ns - _RACY_NS for stamp in stamps)
     if tuple(header.stamps) == stamps and not is_racy:
         return True
+    # cheaper than hashing them, and certain
     if [stamp.size for stamp in header.stamps] != [stamp.size for stamp in stamps]:
         return False
     try:
@@ -166,6 +168,7 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
         return None
     wanted = Wanted(keys, sizes, header.tokens)
     said = (header.bad, header.notes, header.content)
+    # the last piece read is all of it
     if rows * REST_BYTES <= _PIECE:
         return Parts(stamps, wanted, positions, io.BytesIO(bytes(rest)), 0, *said)
     # a descriptor and not the path: the cache may be cleared or renewed before the rows are asked for

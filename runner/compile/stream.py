@@ -105,6 +105,8 @@ class Rendering:
         too much time or memory.
         """
         failed: deque[tuple[SourceRow, RowFailure]] = deque()  # rows that `where` cannot be asked about
+        # Rows go through in order, also those about which a simple `where` cannot be asked: they wait here until the
+        # rows before them have come back from the other process.
         kept = self._kept_here(rows, failed)
         for row, texts in self._with_worker(kept) if self._general or self._where_is_general else self._here(kept):
             while failed:
@@ -228,6 +230,9 @@ def _through_worker(
         line.end()
 
 
+# A process that dies takes the chunk it worked on with it, and says nothing about the row. So the chunk is rendered
+# once more, row by row, in a new process: the row that ends that one too is the one to blame. If none does, somebody
+# else ended the first, and nothing was lost. Chunks that waited behind it are sent again.
 class _Line:
     """One stream of chunks through a rendering process, which is begun again when a row ends it."""
 
@@ -247,6 +252,7 @@ class _Line:
         try:
             found = self._worker.receive()
         except WorkerDied as died:
+            # its whole allowance is spent: no row is to blame, and a new process would have an allowance of its own
             if died.code == -signal.SIGXCPU:
                 raise self._takes_too_long() from died
             found = self._one_by_one(rows, encoded, died)

@@ -87,6 +87,7 @@ def _one_of(name: str, known: Iterable[str]) -> str:
 
 
 def _walk(node: nodes.Node) -> Iterator[nodes.Node]:
+    # a loop and not a recursion: trees of strangers are deep
     waiting = [node]
     while waiting:
         here = waiting.pop()
@@ -118,6 +119,9 @@ def _read_by(tree: nodes.Template) -> frozenset[str] | None:
     return None if "row" in read else frozenset(read - {node.name for node in names if node.ctx != "load"})
 
 
+# This is what lets a missing column be reported before a row is read, so it must never cry wolf: a name counts only
+# where it is evaluated whatever the data. What stands behind an `if`, in a loop or right of an `or` may never be looked
+# at.
 def _needed(tree: nodes.Template) -> Mapping[str, int]:
     """Names read on every path through the template, with the line of their first use.
 

@@ -64,6 +64,7 @@ class Renderer:
     def chunk(self, chunk: Chunk) -> Done:
         results = []
         for row in chunk.rows:
+            # ends the process by SIGPROF, which has no handler: see above
             signal.setitimer(signal.ITIMER_PROF, ROW_CPU_SECONDS)
             results.append(self._row(row))
         signal.setitimer(signal.ITIMER_PROF, 0)

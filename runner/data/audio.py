@@ -78,35 +78,33 @@ class Listing(Sequence[AudioFile]):
         return sum(self._numbers[::_STATS])
 
 
-def find(
-    patterns: Sequence[str],
-    root: Path,
-    *,
-    job: str,
-    mark: Mark,
-    exclude: Sequence[str] = (),
-    allow_empty: bool = False,
-    largest_bytes: int = LARGEST,
-) -> Listing:
-    """The files that any of `patterns` means, without those that `exclude` means, each once, sorted by path.
+class Selection(NamedTuple):
+    """Which files a job means, and where it says so.
 
-    Patterns are relative to `root`. One of `exclude` that names a folder takes out all below it, and one without a
-    slash counts in every folder. Folders are no recordings. Links are followed as long as they stay within `root`;
-    `**` does not enter linked folders.
+    Patterns are relative to the project root. One of `exclude` that names a folder takes out all below it, and one
+    without a slash counts in every folder.
+    """
+
+    job: str
+    mark: Mark
+    patterns: Sequence[str]
+    exclude: Sequence[str] = ()
+    allow_empty: bool = False
+
+
+def find(selection: Selection, root: Path, largest_bytes: int = LARGEST) -> Listing:
+    """The files that any pattern means, without those that are excluded, each once, sorted by path.
+
+    Folders are no recordings. Links are followed within `root`; `**` does not enter linked folders.
     Raises DataError at `mark`: a pattern that leaves the project, or one that matches nothing (not with `allow_empty`).
     """
-    wanted = [_not_hidden(_checked(pattern, job, mark), job, mark) for pattern in patterns]
-    unwanted = [_checked(pattern, job, mark) for pattern in exclude]
+    job, mark = selection.job, selection.mark
+    wanted = [_not_hidden(_checked(pattern, job, mark), job, mark) for pattern in selection.patterns]
+    unwanted = [_checked(pattern, job, mark) for pattern in selection.exclude]
+    # a file that is called `a[1].wav` is meant by its name, though the brackets would mean another
     literal = [pattern for pattern in wanted if is_magic(pattern) and os.path.lexists(root / pattern)]
-    walk = _Walk(
-        root,
-        Globs(wanted, literal=literal),
-        Globs(
-            [pattern if "/" in pattern.strip("/") else f"**/{pattern}" for pattern in unwanted],
-            takes_hidden=True,
-        ),
-        largest_bytes,
-    )
+    everywhere = [pattern if "/" in pattern.strip("/") else f"**/{pattern}" for pattern in unwanted]
+    walk = _Walk(root, Globs(wanted, literal=literal), Globs(everywhere, takes_hidden=True), largest_bytes)
     listing = Listing()
     for found in walk.found():
         if isinstance(found, Fault):
@@ -114,10 +112,11 @@ def find(
         else:
             listing.add(found)
     listing.excluded = walk.excluded
+    # each pattern must mean something, or a typing error in one of ten leaves out a tenth of the recordings unnoticed
     silent = [pattern for number, pattern in enumerate(wanted) if number not in walk.hits]
-    if silent and not allow_empty:
+    if silent and not selection.allow_empty:
         raise _no_match(silent[0], root, job, mark)
-    if not (listing or listing.faults or allow_empty):
+    if not (listing or listing.faults or selection.allow_empty):
         raise DataError(f"job `{job}` has no recording left: `exclude` takes out every file", mark=mark)
     return listing
 
@@ -139,6 +138,8 @@ class _Walk:
         self._unwanted = unwanted
         self._largest = largest_bytes
 
+    # A stack, not a recursion: what is found is yielded in order without passing through a frame for each folder above
+    # it.
     def found(self) -> Iterator[AudioFile | Fault]:
         """In order of paths: a folder sorts as its name and a slash, so no sorting of the whole is needed."""
         pending: list[_Folder | AudioFile | Fault] = [_Folder("", self._wanted.start, self._unwanted.start)]
@@ -171,6 +172,7 @@ class _Walk:
             self.hits.update(step.hits)
         if unwanted.hits:
             self.excluded += 1
+            # nobody looks into it, so whatever reached into it counts as having matched
             self.hits.update(number for number, _ in step.inside)
             return None
         if is_link and (wrong := self._wrong_link(path)):

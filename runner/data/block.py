@@ -116,6 +116,7 @@ class Block:
         """One column, None where a row is without it. Decodes nothing else."""
         if self._values is not None or _ODD.search(name):
             return [row.get(name) for row in self.values]
+        # a type with one field: all the other values of a row are skipped and not built
         only: Any = msgspec.defstruct("Only", [("value", Any, None)], rename={"value": name}, gc=False)
         decode = msgspec.json.Decoder(only).decode
         return [decode(text).value for text in self.texts or ()]

@@ -73,6 +73,7 @@ class Hashes:
             return _unpacked(value)
         started_ns = self._now_ns()
         content = read(self._root, file)
+        # else it is read again the next time, and remembered when it has been left alone for a while
         if started_ns - max(file.mtime_ns, file.ctime_ns) >= RACY_NS:
             self._memo.put(key, _packed(content))
         return content
@@ -82,6 +83,8 @@ def read(root: str, file: AudioFile) -> Content:
     """Read the whole file, in pieces. Raises DataError as `Hashes.content` does."""
     mark = Mark(file.path)
     try:
+        # O_NONBLOCK: a file may have become a pipe since it was listed, and opening that would wait for a writer for
+        # ever
         descriptor = os.open(f"{root}/{file.path}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise DataError(f"cannot read the recording: {error.strerror}", mark=mark) from error
@@ -123,6 +126,8 @@ class FileMemo:
         self._lock = threading.Lock()
 
     def get(self, key: bytes) -> bytes | None:
+        # searched by eight bytes of the key in an array of numbers: a dict of them takes three times the memory, and
+        # each command that looks at recordings would have to build it
         head = int.from_bytes(key[:8], "big")
         at = bisect_left(self._heads, head)
         while at < len(self._heads) and self._heads[at] == head:

@@ -39,6 +39,7 @@ def read(
     csv.field_size_limit(MAX_FIELD_CHARACTERS)  # one setting for the whole process; the default is 128 KiB
     head = file.peek(HEAD)[:HEAD]
     _check_delimiter(head, delimiter, name)
+    # split here and not by a text file: only `\n` ends a line, and a line that never ends is not read whole
     numbered = enumerate(iter(partial(file.readline, MAX_FIELD_CHARACTERS), b""), 1)
     if bad is None:
         lines = (_text(number, line, name) for number, line in numbered)
@@ -155,6 +156,9 @@ def _not_csv(error: csv.Error, mark: Mark) -> DataError:
 # --- rows among bad ones ------------------------------------------------------------------------------------------
 
 
+# The reader of the standard library takes lines until a row is complete. One quote left open would make a row of all
+# that is left of the file, and with `skip_bad` the good rows in it would be left out too. So the lines of the row at
+# hand are kept, and when it turns out wrong all but its first are read again as rows of their own.
 class _Lines:
     """Lines as text, and those that the row at hand was read from: a quote left open takes more than its own."""
 

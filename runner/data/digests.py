@@ -40,6 +40,7 @@ class Digests:
             about, started_ns = os.fstat(file.fileno()), self._now_ns()
             key = _key_of(path, about)
             found = hashlib.file_digest(file, "sha256").digest()
+            # stats of the file as it was opened and as it is now: what was hashed is what they stand for
             is_calm = is_ours or started_ns - max(about.st_mtime_ns, about.st_ctime_ns) >= _RACY_NS
             if is_calm and _key_of(path, os.fstat(file.fileno())) == key:
                 self._memo.put(key, found + _PADDING)

@@ -23,6 +23,9 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
+# A file is read a piece at a time and worked on piece by piece, all its lines together. Where a piece is plain, as
+# nearly all are, nothing is done line by line in Python but decoding; one that holds something odd is gone through
+# again, slowly, to say what and where.
 def read(file: IO[bytes], name: str, picks: Picks, *, checked: bool = True, bad: Bad | None = None) -> Iterator[Block]:
     """The asked rows in runs. Blank lines are no rows; BOM and CRLF are accepted.
 

@@ -142,8 +142,11 @@ def _mp3_seconds(read_at: ReadAt, size: int) -> float | None:
     if frame is None:
         return None
     info = data[frame.info_at :]
+    # the first frame holds no sound but, behind its side information, how many frames follow: the length of a variable
+    # rate
     if info[:4] in (b"Xing", b"Info") and info[7] & 1:
         return int(struct.unpack_from(">I", info, 8)[0]) * frame.samples / frame.rate
+    # Fraunhofer's encoder writes its count 32 bytes behind the header, whatever the channels are
     if data[36:40] == b"VBRI":
         return int(struct.unpack_from(">I", data, 50)[0]) * frame.samples / frame.rate
     return (size - start) * _seconds_a_byte(read_at, start, size, frame)
@@ -204,6 +207,8 @@ def _aiff_seconds(read_at: ReadAt, size: int) -> float | None:
         kind, length = struct.unpack(">4sI", read_at(at, 8))
         if kind == b"COMM":
             frames, exponent, mantissa = struct.unpack(">2xI2xHQ", read_at(at + 8, 18))
+            # the rate is an 80-bit float of the 68881: a 64-bit mantissa with its integer bit, and an exponent off by
+            # 16,383
             return float(frames / (mantissa * 2.0 ** ((exponent & 0x7FFF) - 16_383 - 63)))
         at += 8 + length + (length & 1)
     return None
@@ -219,6 +224,7 @@ def _ogg_seconds(read_at: ReadAt, size: int) -> float | None:
         rate, skipped = struct.unpack_from("<I", head, vorbis + 12)[0], 0
     else:
         return None
+    # the length of a stream is written nowhere at its start: its last page says how far it goes
     tail = read_at(max(0, size - _TAIL), _TAIL)
     pages = [found.start() for found in re.finditer(rb"OggS\0", tail)]
     position = struct.unpack_from("<q", tail, pages[-1] + 6)[0]

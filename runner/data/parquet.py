@@ -123,6 +123,7 @@ class _Values:
             return self._each(column.cast(pa.int64()), _instant(kind.unit, kind.tz is not None), name)
         plain = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind)
         if plain or pa.types.is_large_string(kind):
+            # most columns: nothing is looked at value by value
             values: list[Any] = column.to_pylist()
             return values
         return self._each(column, _plain, name)

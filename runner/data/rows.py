@@ -109,6 +109,7 @@ def _blocks(rows: Iterator[csv.Numbered], name: str, picks: Picks, *, has_gaps: 
                 numbers.append(picks.position)
                 values.append(row)
         except (DataError, EOFError, zlib.error, OSError) as raised:
+            # the rows before it are good, and whoever reads them may want no more
             error = raised
         if values:
             yield Block(name, lines, picks.among(len(values)) if picks.every and not has_gaps else numbers, values)

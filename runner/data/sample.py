@@ -25,6 +25,7 @@ def positions(rows: Iterable[SourceRow], count: int, seed: int) -> array[int]:
     for row in rows:
         rank = base.copy()
         rank.update(_encode(row.row))
+        # one number orders by rank and then by position, so that equal rows are told apart the same way each time
         entry = -(int.from_bytes(rank.digest()[:8], "big") << _POSITION_BITS | row.number)
         if len(heap) < count:
             heappush(heap, entry)

@@ -86,6 +86,7 @@ def strange_sound(head: bytes) -> Strange | None:
     return strange(head)
 
 
+# Read as one line, such a file would be a header without rows, and with `allow_empty` nobody would notice.
 def ends_lines_with_cr(head: bytes) -> bool:
     """Whether lines end in a carriage return alone, as some spreadsheets on a Mac write them."""
     if b"\r" not in head or b"\r\n" in head:

@@ -17,6 +17,7 @@ class Hashes:
         self._buckets = [array("q") for _ in range(_BUCKETS)]
 
     def update(self, texts: Iterable[str]) -> None:
+        # buckets, so that no set of all hashes is ever built: one of a million takes 64 MB, a bucket's a quarter of one
         add = [bucket.append for bucket in self._buckets]
         for value in map(hash, texts):
             add[value & 255](value)

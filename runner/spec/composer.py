@@ -31,6 +31,9 @@ class Stop(Exception):  # not an error of its own: the problem is recorded alrea
     """This file cannot be read any further."""
 
 
+# Specs may be a stranger's: a pull request that CI plans. A few hundred bytes of aliases to aliases expand to billions
+# of values, and deep nesting ends an interpreter. So sizes and heights are counted while nodes are built, and an alias
+# counts as all that it stands for; a node is shared, never copied.
 class Composer:
     """Builds the nodes of one file. Used once."""
 
@@ -197,8 +200,10 @@ class Composer:
                 merges.append((key, value))
             else:
                 node.entries[name] = (key, value)
+        # after all keys: those of the mapping itself win, wherever `<<` stands among them
         for key, value in merges:
             self._merge(node, key, value)
+        # a text in its place: the fields of a mapping would be complained about one by one, and none of them was meant
         return Scalar(node.file, node.line, node.column, "{{", "{{") if is_template else node
 
     def _key_name(self, key: Node, owner: Mapping) -> str | None:

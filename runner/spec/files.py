@@ -54,6 +54,7 @@ def _checked(path: str, start: Path, base: Path) -> Path:
 def _walk(folder: Path, base: Path, seen: set[str]) -> Iterator[Path]:
     """Spec files below `folder`; linked folders are followed once, and only inside the root."""
     real = os.path.realpath(folder)
+    # linked folders may lead in a circle
     if real in seen:
         return
     seen.add(real)

@@ -44,6 +44,7 @@ def jobs_of(scope: Scope) -> list[AnyJob]:
             lists = _matrix(entry, problems)
             if lists is None:
                 continue
+            # counted before they are made: five lists of a hundred values are ten thousand million cells
             total = len(found) + math.prod(map(len, lists.values()))
             if total > MAX_JOBS:
                 message = f"with {entry.subject} there are {total:,} jobs; a project may have {MAX_JOBS:,}"
@@ -62,6 +63,7 @@ def _check_references(entry: Entry, declared: Declared, problems: Problems) -> b
         if use.name in known:
             continue
         is_known = False
+        # a file could not be read: the name may be declared in it, and its own problem has been told
         if not declared.is_whole:
             continue
         noun = SECTIONS[section].noun

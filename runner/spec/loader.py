@@ -62,6 +62,7 @@ def read_text(path: Path, name: str, problems: Problems, mark: Mark | None = Non
     if bad:
         _refuse_character(text, bad, name, problems)
         return None
+    # looked for in the text, not in the values: a key in a comment is as public, and one in a broken file too
     keys = literal_keys(text)
     starts = [0, *(found.end() for found in LINE_BREAK.finditer(text))] if keys else []
     for offset, _ in keys:

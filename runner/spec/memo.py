@@ -18,6 +18,7 @@ from runner import __version__, files
 from runner.job.project import Job, Project
 from runner.spec.files import find_files
 
+# with our version: another one may check more, and what it would refuse must not come out of a cache
 SCHEME = f"runner-project/4 {__version__}"
 _RACY_NS = 50_000_000  # a file changed this shortly before the cache was written may have changed again unnoticed
 
@@ -65,6 +66,7 @@ def _read(path: Path, specs: Sequence[str], root: Path) -> Project | None:
 
 def _write(path: Path, project: Project) -> None:
     row_jobs = [job for job in project.jobs if isinstance(job, Job)]
+    # prompt files are not among the spec files, but are part of what was checked
     prompts = {message.mark.file for job in row_jobs for message in job.prompt.messages}
     try:
         stamps = {file: _stamp((project.root / file).stat()) for file in {*project.files, *prompts}}

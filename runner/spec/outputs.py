@@ -124,6 +124,7 @@ def check_collisions(jobs: Sequence[AnyJob], inputs: Mapping[str, str], problems
     owners: dict[str, AnyJob] = {}
     holding = {folder: (path, what) for path, what in inputs.items() for folder in parents(path)}
     for job in jobs:
+        # two names that differ in case are one file on a Mac, and a project is made to be cloned
         folded = job.output.rstrip("/").casefold()
         other = owners.setdefault(folded, job)
         if other is not job:
@@ -175,6 +176,7 @@ def check_globs(jobs: Iterable[AnyJob], datasets: Iterable[Dataset], problems: P
         for job in {job.name: job for job in jobs if isinstance(job, AudioJob)}.values()
         for pattern in job.patterns
     ]
+    # a path without a star is an input by its name, which `check_collisions` has seen
     globs = [glob for glob in globs if is_magic(glob.pattern)]
     index = _globs(glob.pattern for glob in globs)
     for job in jobs:

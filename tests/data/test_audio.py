@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.data.audio import AudioFile, Fault, Listing, find
+from runner.data.audio import LARGEST, AudioFile, Fault, Listing, Selection, find
 from runner.errors import DataError, Mark
 
 MARK = Mark("specs/calls.yaml", 7, 12)
@@ -24,8 +24,10 @@ def made(root: Path, *paths: str, data: bytes = b"sound") -> None:
         (root / path).write_bytes(data)
 
 
-def listing(root: Path, *patterns: str, exclude: Sequence[str] = (), **more: object) -> Listing:
-    return find(patterns, root, job="calls", mark=MARK, exclude=exclude, **more)  # type: ignore[arg-type]
+def listing(
+    root: Path, *patterns: str, exclude: Sequence[str] = (), allow_empty: bool = False, largest_bytes: int = LARGEST
+) -> Listing:
+    return find(Selection("calls", MARK, patterns, exclude, allow_empty), root, largest_bytes)
 
 
 def found(root: Path, *patterns: str, exclude: Sequence[str] = ()) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.data import contents
-from runner.data.audio import AudioFile, find
+from runner.data.audio import AudioFile, Selection, find
 from runner.data.contents import Content, FileMemo, Hashes
 from runner.errors import DataError, Mark
 from tests.data import sounds
@@ -19,7 +19,7 @@ LATER = 10_000_000_000  # ns after the file was written
 
 
 def looked_at(root: Path, name: str = "1.flac") -> AudioFile:
-    return find([name], root, job="calls", mark=Mark("s.yaml"))[0]
+    return find(Selection("calls", Mark("s.yaml"), [name]), root)[0]
 
 
 def hashes(root: Path, memo: contents.Memo, later_ns: int = LATER) -> Hashes:
@@ -59,7 +59,7 @@ def test_a_second_run_reads_no_file(tmp_path: Path) -> None:
     for number in range(50):
         (root / f"{number}.flac").write_bytes(sounds.flac() + bytes([number]))
     first = FileMemo(memo)
-    files = list(find(["*.flac"], root, job="calls", mark=Mark("s.yaml")))
+    files = list(find(Selection("calls", Mark("s.yaml"), ["*.flac"]), root))
     digests = [hashes(root, first).of(file) for file in files]
     first.save()
     assert stat.S_IMODE(memo.stat().st_mode) == 0o600

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from runner.data.audio import find
+from runner.data.audio import Selection, find
 from runner.data.contents import FileMemo, Hashes
 from runner.data.rows import open_rows
 from runner.errors import DataError, Mark
@@ -410,7 +410,7 @@ SOUNDS = [
 @pytest.mark.parametrize("sound", SOUNDS, ids=lambda sound: sound.name)
 def test_a_recording_is_known_or_refused_by_name(sound: Sound, tmp_path: Path) -> None:
     sound.write(tmp_path / sound.name)
-    (file,) = find(["*.*"], tmp_path, job="calls", mark=Mark("s.yaml", 1))
+    (file,) = find(Selection("calls", Mark("s.yaml", 1), ["*.*"]), tmp_path)
     hashes = Hashes(tmp_path, FileMemo(tmp_path / ".memo"))
     if sound.format:
         content = hashes.content(file)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner import private
-from runner.data.audio import find
+from runner.data.audio import Selection, find
 from runner.data.rows import signature
 from runner.errors import DataError, Mark, SpecError
 from runner.spec.load import load
@@ -139,8 +139,8 @@ def test_hidden_recordings_are_refused(tmp_path: Path) -> None:
     (tmp_path / ".calls" / "a.wav").write_bytes(b"x")
     (tmp_path / "link.wav").symlink_to(".calls/a.wav")
     with pytest.raises(DataError, match="hidden folder"):
-        find([".calls/*.wav"], tmp_path, job="j", mark=Mark("a.yaml", 1))
-    (fault,) = find(["*.wav"], tmp_path, job="j", mark=Mark("a.yaml", 1)).faults
+        find(Selection("j", Mark("a.yaml", 1), [".calls/*.wav"]), tmp_path)
+    (fault,) = find(Selection("j", Mark("a.yaml", 1), ["*.wav"]), tmp_path).faults
     assert fault.reason == "is a link into a hidden folder"
 
 
