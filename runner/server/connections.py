@@ -28,6 +28,8 @@ def raise_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+# asyncio, out of descriptors, cannot even refuse: it logs, and tries the same again. So some are kept back for the
+# files of the handlers, and for the connections that are only accepted to be told that there is no room.
 def most_connections() -> int:
     """So many that descriptors are left for files, also while a whole backlog is told that there is no room."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -105,6 +107,7 @@ class Bounded(H11Protocol):
 
     def _end(self) -> None:
         """Nothing came in time. Where it is we who do not read, the other side cannot send."""
+        # the client waits for us: a handler that is busy with a disk has stopped reading
         if self.flow.read_paused and not self.flow.write_paused:
             self._arm(STALL_SECONDS)
         else:

@@ -154,6 +154,7 @@ def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = (),
             if child.poll() is not None:
                 break
             time.sleep(0.02)
+        # whether it died or was too slow: no child is left behind by an error
         Running("", "", "", child).stop()
         # two commands at once: one child got the directory, and both commands may use it
         while child.returncode == LockedError.exit_code and time.monotonic() < until:

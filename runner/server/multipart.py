@@ -67,6 +67,8 @@ async def receive(
         raise BadUpload("the multipart body is malformed") from error
     finally:
         sink.close()
+    # a connection that broke in the middle ends the stream without an error: only the closing boundary says that all is
+    # there
     if not sink.is_complete:
         raise BadUpload("the multipart body ends too early")
     if sink.form.file is not None:
@@ -100,6 +102,7 @@ class _Sink:
         self._field = ""
         self._text = bytearray()
 
+    # the parser calls in pieces of its own size: a header or a value may come in several
     def callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_begin": self._begin,

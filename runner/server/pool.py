@@ -28,5 +28,6 @@ class Pool:
 
     def close(self) -> None:
         """Let the threads end after what is queued; does not wait for them."""
+        # one for each thread, behind what is queued
         for _ in range(self._size):
             self._jobs.put(None)

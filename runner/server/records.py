@@ -73,6 +73,7 @@ class StoredBatch(msgspec.Struct, frozen=True, omit_defaults=True):
     stamps: dict[str, float] = {}
     problems: list[BatchProblem] = []
     spec: dict[str, Any] = {}
+    # written by layers around the store and read by others around the worker; between them nobody looks at it
     marks: dict[str, float] = {}
 
     @property

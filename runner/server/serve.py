@@ -200,6 +200,7 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
 def _check(options: Options) -> None:
     if options.engine is not None and options.engine not in ENGINES:
         raise UsageError(f"no engine is called `{options.engine}`", hint=f"there are {', '.join(ENGINES)}")
+    # the directory's own token lies in a file of this machine, and whoever asks from another one cannot read it
     if not is_loopback(options.host) and not options.tokens:
         raise UsageError(
             f"`--host {options.host}` can be reached from other machines", hint="give a `--token` of your own"
@@ -261,6 +262,7 @@ def _listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         # named as TCP, or asyncio leaves Nagle's algorithm on, and each answer waits 40 ms for an acknowledgement
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        # a server that is started again gets its port back at once, though old connections still linger
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(BACKLOG)

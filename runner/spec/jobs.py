@@ -111,6 +111,7 @@ def _cells(entry: Entry, lists: dict[str, list[str]], scope: Scope) -> Iterator[
         message = f"several cells of {entry.subject} would write `{spec.output[:120]}`"
         problems.error(mark, message, f"add {shown} to the name")
         return
+    # a model that is wrong is wrong in each of its cells: told once, not a hundred times
     wrong: set[str | None] = set()
     for values in itertools.product(*lists.values()):
         cell = dict(zip(lists, values, strict=True))

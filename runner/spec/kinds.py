@@ -53,6 +53,8 @@ def overrides_of(entry: Entry, kind: str, problems: Problems) -> dict[str, Any] 
     overrides = declared_by()[kind].overrides
     if spec.overrides is None or overrides is None:
         return {}
+    # checked here and not with the other fields: what may be overridden is known once the kind is, which a profile or a
+    # built-in name may give
     found = part_of(entry, _part(overrides=overrides), problems)
     return None if found is None else dict(found["overrides"])
 
@@ -62,6 +64,7 @@ def check_provider(entry: Entry, kind: str, problems: Problems) -> bool:
     spec: ProviderSpec = entry.spec
     declared = declared_by()[kind]
     means_nothing: tuple[str, ...] = () if declared.profiles else ("profile",)
+    # one of ours: where it listens and what its key is nobody has to say
     if not declared.is_configurable:
         means_nothing = tuple(ProviderSpec.model_fields.keys() - {"kind"})
     extra = [name for name in means_nothing if getattr(spec, name) is not None]
@@ -158,6 +161,7 @@ def _of_recordings(
     assert declared.form is not None, "what takes recordings declares their form"
     is_sound = forms.form_of(entry, declared.form, None, problems) is not None
     known = declared.form.endpoint_ids
+    # what is said wins: a model may be deployed elsewhere
     endpoint_id = options.get("endpoint_id") or known.get(spec.name)
     if endpoint_id is None:
         near = problems.nearest(spec.name, known)

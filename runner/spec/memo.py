@@ -73,6 +73,7 @@ def _write(path: Path, project: Project) -> None:
     except OSError:
         return
     kept = msgspec.json.encode(_Kept(SCHEME, list(project.files), stamps, time.time_ns(), project), enc_hook=str)
+    # written, then read and compared: what a cache gives back must be what was checked
     if _decode(kept).project != project:
         return  # a value that JSON does not carry
     files.write(path, kept, is_durable=False)

@@ -33,6 +33,7 @@ def providers_of(declared: Declared, problems: Problems) -> dict[str, Provider |
 
 def _provider(entry: Entry, problems: Problems) -> Provider | None:
     spec: ProviderSpec = entry.spec
+    # a block under a built-in name says what differs, and may leave out the rest
     built_in = built_in_providers().get(entry.name)
     kind = spec.kind or (built_in.kind if built_in else kinds.with_profile(spec.profile) if spec.profile else None)
     profile = spec.profile or (built_in.profile if built_in else None)
@@ -167,6 +168,7 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
         )
     if spec.delimiter is not None and not any(formats.kind_of(name)[0] in (".csv", ".tsv") for name in spec.files):
         hint = "remove the line"
+        # files by a glob without a suffix may be CSV, and are not known to be
         if not any(formats.kind_of(name)[0] in formats.FORMATS for name in spec.files):
             hint = "write the suffix of the files, such as `data/*.csv`"
         problems.error(entry.key_mark("delimiter"), f"`delimiter` of {entry.subject} is for .csv and .tsv files", hint)
@@ -309,6 +311,7 @@ def _prompt_file(entry: Entry, file: str, root: Path, problems: Problems) -> str
     if text is not None and not text.strip():
         problems.error(mark, f"the file `{file[:120]}` of {entry.subject} is empty")
         return None
+    # else a checkout on Windows would make every request a new one, to be paid for again
     return None if text is None else text.replace("\r\n", "\n").replace("\r", "\n")
 
 

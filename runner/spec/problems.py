@@ -61,6 +61,8 @@ class Problems:
             self.errors += 1
             self._add(mark, message, hint, "error")
 
+    # A key that was found, say: that the same value is also of the wrong type would make two problems of one mistake,
+    # and the second might lead away from the first.
     def silence(self, *marks: Mark) -> None:
         """Nothing more is said about these places: the problem found there is the one that counts."""
         self._silent.update(marks)
@@ -73,6 +75,7 @@ class Problems:
             self._unsaid = self._unsaid or mark
             return
         snippet = self._snippet(mark.file, mark.line)
+        # the only way in, so nothing that looks like a key can leave by a message
         self.found.append(Problem(mark, redact(message), redact(hint), snippet, severity))
 
     def _snippet(self, file: str, line: int) -> str:
@@ -84,6 +87,7 @@ class Problems:
 
     def nearest(self, word: str, candidates: Collection[str]) -> str | None:
         """The candidate a user most likely meant, or None; gives up after many questions."""
+        # what comparing costs, guessed before it is done: the time of difflib grows with both lengths
         compared = len(word) * sum(map(len, candidates))
         if self._suggested >= MAX_SUGGESTIONS or self._compared + compared > MAX_COMPARED:
             return None
@@ -94,6 +98,7 @@ class Problems:
     def raise_errors(self, more: Sequence[Problem] = ()) -> None:
         """Raises SpecError with everything found, if anything of it is an error, and with `more` that others found."""
         if self.errors or more:
+            # in a dict by place and words, from behind: the first one said stays, in its order
             once = {(problem.mark, problem.message): problem for problem in reversed(self.found)}
             found = [*reversed(once.values())]
             if self._unsaid:

@@ -37,6 +37,7 @@ def resolve(text: str) -> bool | int | float | str | None:
     """The value of a plain scalar."""
     if text in _WORDS:
         return _WORDS[text]
+    # most values are words: one look at the first character, and no pattern is tried
     if text[0] not in "+-.0123456789" or len(text) > MAX_DIGITS:
         return text
     if _INT.match(text):

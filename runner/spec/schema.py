@@ -49,6 +49,7 @@ def _one_choice(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_siblings(node: dict[str, Any]) -> dict[str, Any]:
+    # draft-07 ignores what stands beside a `$ref`; in an `allOf` both count
     if "$ref" not in node or len(node) == 1:
         return node
     return {**{k: v for k, v in node.items() if k != "$ref"}, "allOf": [{"$ref": node["$ref"]}]}

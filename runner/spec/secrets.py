@@ -29,6 +29,9 @@ _KEY_LINE = re.compile(
 )
 
 
+# Found by looks (a known prefix and a body that no word has) and by names (a field called `api_key` with a value that
+# was generated). Either alone would be wrong often: a prompt may speak of `sk-learn`, and a field called `token` hold a
+# word.
 def literal_keys(text: str) -> list[tuple[int, str]]:
     """Offset and text of everything that is a key by its own looks, comments included."""
     folded = text.lower()

@@ -77,6 +77,7 @@ def _hiding(faults: FaultSwitches) -> Layer:
             if not on:
                 return response
             job_id = call.path_params["batch_id"]
+            # behind the handler: a look at a job that is not there does not count
             looks[job_id] += 1
             for name, setting in on.items():
                 if looks[job_id] <= setting.value:

@@ -41,6 +41,7 @@ class Submissions:
             raise invalid(
                 "endpoint_id", f"Invalid `endpoint_id`: `{endpoint[:64]}` is not one of {_listed(ENDPOINTS)}."
             )
+        # refused by what it says of itself, before a gigabyte is read; one that lies is cut off by `receive`
         declared = call.headers.get("content-length", "0")
         too_large = ApiError(413, f"The file has more than {MAX_FILE_BYTES:,} bytes.", param="file")
         if declared.isdigit() and int(declared) > MAX_FILE_BYTES + _FORM_BYTES:

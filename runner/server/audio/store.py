@@ -36,6 +36,7 @@ class AudioJobStore:
 
     def waiting_models(self) -> list[str]:
         """The models that jobs wait for."""
+        # named, so that ended jobs are not read, whatever SQLite would choose: this is asked fifty times a second
         found = self._world.query("SELECT DISTINCT model FROM audio_jobs INDEXED BY audio_jobs_active WHERE ended=0")
         return [str(model) for (model,) in found]
 

@@ -92,6 +92,7 @@ class AudioWorker:
         slot = self._asr_engines.slot(model)
         if slot.is_loading:
             return False
+        # twice its places: one runs and one waits, so that none is idle until we come round
         room = SLICE_JOBS if slot.pool is None else 2 * slot.engine.concurrency - self._in_flight[model]
         # what is in flight has not ended in the database, so it is passed over by number
         jobs = self._jobs.waiting(model, self._taken.get(model, 0), room) if room > 0 else []

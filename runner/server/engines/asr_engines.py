@@ -17,5 +17,6 @@ _ENGINES: Mapping[str, Callable[[], AsrEngine]] = {
 
 def asr_engines(default: str | None, around: Callable[[AsrEngine], AsrEngine], *, is_alone: bool) -> AsrEngines:
     """What runs here; nothing is loaded before it is asked for. `is_alone`: the default answers for every name."""
+    # a stand-in must not answer by another engine than the one it was started with: a rehearsal would wait for weights
     known = {name: made for name, made in _ENGINES.items() if name == default} if is_alone else _ENGINES
     return AsrEngines(known, RefusingAsr, default, around)

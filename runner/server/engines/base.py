@@ -18,6 +18,7 @@ class EngineRequest(NamedTuple):
     custom_id: str = ""  # the client's name for it; an answer does not depend on it
 
 
+# `failure` is for what has no status: OpenAI's result lines have `response: null` then, others a code of their own.
 class EngineReply(NamedTuple):
     """An HTTP status and body; or, when the request never got an answer, `failure` (code, message)."""
 

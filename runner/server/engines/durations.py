@@ -11,6 +11,8 @@ _MAX_CHUNKS = 64
 _MAX_MS = 30 * 86_400_000
 
 
+# Whoever bills or plans by minutes needs a length even of an MP3, whose header has none: a guess by size, the same each
+# time.
 def of(path: Path, size_bytes: int) -> int:
     """Milliseconds, at least 1."""
     with path.open("rb") as file:

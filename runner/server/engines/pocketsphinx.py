@@ -49,6 +49,7 @@ class Pocketsphinx:
             self._idle.put(self._start())
         except CannotTranscribe as error:
             raise EngineError(f"the model `{MODEL}` cannot be loaded: {error}") from error
+        # places without a child yet: most servers never hear more than one recording at a time
         for _ in range(self.concurrency - 1):
             self._idle.put(None)
 
@@ -83,10 +84,12 @@ class Pocketsphinx:
             child = None
             raise
         finally:
+            # the place goes back whatever happened, or each death would leave one fewer
             self._idle.put(child)
 
     def _start(self) -> _Child:
         with self._lock:
+            # under the lock: no child starts behind the back of `close`, to outlive the server
             if self._is_closed:
                 raise CannotTranscribe("the server is stopping")
             child = _Child()

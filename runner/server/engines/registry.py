@@ -78,6 +78,8 @@ class Registry(Generic[E]):
             slot.error = error
         except Exception as error:
             log.exception("loading %s failed", name)
+            # whatever a library raises is the reason in a batch's error, not the end of this thread with no word to
+            # anybody
             slot.error = EngineError(f"`{name}` cannot be loaded: {error}"[:256])
         # last: who sees that loading has ended must find the pool, or the error
         slot.is_loading = False

@@ -55,6 +55,7 @@ class _Building:
             return self._given(schema["enum"][0])
         if "default" in schema:
             return self._given(schema["default"])
+        # what stands beside the choice holds for each of them
         for word in ("anyOf", "oneOf"):
             if schema.get(word):
                 rest = {key: value for key, value in schema.items() if key != word}
@@ -162,6 +163,7 @@ def _number(schema: dict[str, Any], *, whole: bool) -> float | int:
     step = schema.get("multipleOf") or (1 if whole else 0)
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    # the number nearest to zero that is allowed
     if low is None:
         value: float = 0 if high is None or high > 0 else high
         if value == schema.get("exclusiveMaximum"):

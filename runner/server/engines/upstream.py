@@ -90,6 +90,7 @@ class Upstream:
                 body = bytearray()
                 for chunk in response.iter_bytes():
                     body += chunk
+                    # read in pieces, so that a server that never ends an answer cannot fill our memory with it
                     if len(body) > _MAX_ANSWER_BYTES:
                         return refusal(400, "answer_too_large", "The upstream's answer is too large."), 400, None
                 return _reply(response.status_code, bytes(body)), response.status_code, _retry_after(response)

@@ -107,6 +107,8 @@ def _bare(handler: Handler) -> Handler:
     return handler
 
 
+# Shapes are edited as clients get them, behind the handler: so the code that makes them knows of one shape only.
+# Decoding and encoding again costs nothing while no such fault is on.
 def with_edits(faults: FaultSwitches, names: tuple[str, ...], edit: Callable[[Call, dict[str, Any]], None]) -> Layer:
     """A layer that changes what good answers show while one of the faults `names` is on; `edit` works in place."""
 

@@ -43,5 +43,6 @@ class FaultyWorld(World):
         if lag is None:
             return super().batches(owner, dialect, limit=limit, after=after)
         until = self._clock.now().timestamp() - lag.value
+        # pages are cut after the new ones are left out, or a page would come short
         found = super().batches(owner, dialect, limit=_EVERYTHING, after=after)
         return None if found is None else [batch for batch in found if batch.created_at <= until][:limit]

@@ -200,6 +200,7 @@ class FaultSwitches:
 
     def change(self, wanted: Mapping[str, Any]) -> None:
         """Set or switch off faults by name; the others stay. Raises UsageError, then nothing has changed."""
+        # all are read before one is set: a typing error in the third must not leave the first two on
         read: dict[str, Setting | None] = {}
         for name, value in wanted.items():
             read[name] = _read(name, value).get(name)
@@ -244,6 +245,7 @@ def _read(name: str, value: Any) -> dict[str, Setting]:
         if unknown:
             raise UsageError(f"fault `{name}` has no option `{unknown[0]}`", hint=f"it takes {_options(fault)}")
         options.update({key: given for key, given in value.items() if key != "value"})
+        # with `match` alone only what is named is hit, and no share of the rest
         value = value.get("value", fault.default if "match" not in value else 0)
     if value is True:
         value = fault.default

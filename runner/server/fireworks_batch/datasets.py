@@ -96,6 +96,7 @@ class DatasetRoutes:
             )
 
         dataset = await run_in_threadpool(self.found, call)
+        # read and written in one transaction: an upload may be completing at this moment
         changed = await run_in_threadpool(self._datasets.change, dataset, patched)
         if changed is None:
             raise not_found()

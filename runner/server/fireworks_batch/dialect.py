@@ -129,6 +129,7 @@ def _whole(spec: dict[str, Any], model: str, body: bytes) -> bytes:
     """A row's body as an engine gets it: the job's parameters under its own, the system prompt, and the model."""
     defaults, prompt = spec["defaults"], spec["system_prompt"]
     if not defaults and not prompt and b'"model"' not in body:  # nothing to be merged: spliced, not decoded
+        # the body's own brace goes, ours stands before the model
         rest = body.strip()[1:].lstrip()
         return b'{"model":%b%b%b' % (_encode(model), b"" if rest.startswith(b"}") else b",", rest)
     whole = {**defaults, **msgspec.json.decode(body), "model": model}

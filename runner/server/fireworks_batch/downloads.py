@@ -36,6 +36,7 @@ class Downloads:
         dataset = self._found(call)
         if not dataset.is_ready:
             raise wrong_state(f"dataset {dataset.id} is not ready")
+        # youngest first; names are unique, since each begins with its dataset's id
         chain = [dataset]
         if wants_lineage:
             chain += self._ancestors(call, dataset)

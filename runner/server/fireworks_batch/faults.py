@@ -63,6 +63,7 @@ class FaultyDatasetStore(DatasetStore):
     ) -> tuple[StoredDataset, list[str]] | None:
         def changed(seen: StoredDataset) -> StoredDataset:
             after = how(seen)
+            # what a job writes comes another way, see `FaultyFireworksDialect`
             is_filled = after.is_stored and not seen.is_stored
             return _late(after, self._faults, "dataset_uploading") if is_filled else after
 
@@ -207,6 +208,7 @@ def _hostile(handler: Handler, faults: FaultSwitches, signer: Signer) -> Handler
         hostile = faults.get("hostile_urls")
         if hostile is None:
             return await handler(call)
+        # storage that misbehaves still asks for a signature: a wrong one is told as ever
         signer.check(call, call.site.now())
         match hostile.text("kind"):
             case "redirect":

@@ -79,6 +79,7 @@ def window_seconds(text: str) -> float:
     found = _DURATION.fullmatch(text)
     if found is None:
         raise invalid(f'invalid value for field max_job_duration: "{text[:40]}"; want seconds such as "86400s"')
+    # brought into bounds and not refused: what counts is shown in the answer, and clients have to read it there
     return min(max(float(text[:-1]), _WINDOW[0]), _WINDOW[1])
 
 

@@ -75,6 +75,7 @@ class Storage:
         now = site.now()
         file = File(site.new_id("file-", 24), file_owner(owner), "dataset", name, size, now)
 
+        # two PUTs of one dataset end at the same time: each adds its file to what is there by then
         def added(seen: StoredDataset) -> StoredDataset:
             # two announcements may have crossed: a URL of the older one still has a right signature
             if seen.is_stored or seen.slots.get(name) != size:

@@ -113,6 +113,7 @@ def _lay_out(call: Call, batch: StoredBatch) -> None:
     if file is not None and file.purpose != "batch":
         raise invalid("input_file_id", f"The file's purpose is '{file.purpose}', but must be 'batch'.")
     folder = site.home.work(batch.id)
+    # also without an input: the worker looks for it there, and says that it cannot be found
     folder.mkdir(mode=0o700)
     # not refused here: a real service takes such a batch and fails it in validation
     if file is None:

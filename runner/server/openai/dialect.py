@@ -81,6 +81,8 @@ class OpenAIDialect:
         )
 
 
+# Drawn by lot they would change with each restart in the middle of a batch, and a test of restarts could not compare
+# bytes.
 def _names(batch_id: str, ordinal: int) -> tuple[bytes, bytes]:
     """The ids of a batch request and of its answer: the same ones after a restart."""
     digest = hashlib.blake2b(b"%b %d" % (batch_id.encode(), ordinal), digest_size=24).hexdigest().encode()

@@ -30,6 +30,7 @@ def page_of(found: list[T] | None, limit: int) -> tuple[list[T], bool]:
     """A page of `limit` and whether there is more, from one item more than that. None: the cursor is unknown."""
     if found is None:
         raise invalid("after", "Invalid 'after': no such object.")
+    # one more was asked for: whether there is a next page is known without counting all
     return found[:limit], len(found) > limit
 
 

@@ -79,6 +79,7 @@ def check(
     checker = _Checker(batch.endpoint)
     with source.open("rb") as lines:
         for number, line in enumerate(lines, 1):
+            # not counted first: the file is read once
             if number > max_lines:
                 text = f"The input file has more than {max_lines:,} requests."
                 return InputVerdict([BatchProblem("too_many_tasks", text)])
