@@ -52,18 +52,18 @@ class EngineCalls:
         """How many rows more are of use now: for each place in the pool one that runs and one that waits."""
         return SLICE_ROWS if self._pool is None else 2 * self._engine.concurrency - self.in_flight
 
-    def ask(self, rows: Iterator[tuple[int, EngineRequest]]) -> list[RowAnswer]:
+    def request(self, rows: Iterator[tuple[int, EngineRequest]]) -> list[RowAnswer]:
         """Ask these, as long as a slice of time lasts; what has been answered by now."""
         if self._pool is not None:
             # nothing is waited for: what is answered later is fetched by the next step
-            for ordinal, ask in rows:
+            for ordinal, request in rows:
                 self.in_flight += 1
-                self._pool.put(self._job(ordinal, ask))
+                self._pool.put(self._job(ordinal, request))
             return self.arrived()
         out = []
         until = self._clock.monotonic() + SLICE_SECONDS
-        for ordinal, ask in rows:
-            out.append(self._answer(ordinal, ask))
+        for ordinal, request in rows:
+            out.append(self._answer(ordinal, request))
             if self._clock.monotonic() > until:
                 break
         return out
@@ -79,28 +79,28 @@ class EngineCalls:
         self.in_flight -= len(out)
         return out
 
-    def _job(self, ordinal: int, ask: EngineRequest) -> Callable[[], None]:
+    def _job(self, ordinal: int, request: EngineRequest) -> Callable[[], None]:
         def job() -> None:
-            self._answers.put(self._answer(ordinal, ask))
+            self._answers.put(self._answer(ordinal, request))
             self._on_answer()
 
         return job
 
-    def _answer(self, ordinal: int, ask: EngineRequest) -> RowAnswer:
+    def _answer(self, ordinal: int, request: EngineRequest) -> RowAnswer:
         try:
-            reply = self._engine.answer(ask)
+            reply = self._engine.answer(request)
         except Exception as error:  # noqa: BLE001  # one row's trouble is that row's answer
             reply = refusal(500, "engine_error", f"{type(error).__name__}: {error}"[:256])
-        return RowAnswer(ordinal, ask.custom_id, reply)
+        return RowAnswer(ordinal, request.custom_id, reply)
 
 
 class Run:
     """One batch between validation and its end. `asked` counts the rows since it was opened."""
 
-    def __init__(self, world: World, batch: StoredBatch, folder: Path, dialect: Dialect, asking: EngineCalls) -> None:
+    def __init__(self, world: World, batch: StoredBatch, folder: Path, dialect: Dialect, calls: EngineCalls) -> None:
         self._world = world
         self._dialect = dialect
-        self._asking = asking
+        self._calls = calls
         self.asked = 0
         self.is_exhausted = False
         done = _recover(world, batch, folder)
@@ -111,7 +111,7 @@ class Run:
 
     @property
     def in_flight(self) -> int:
-        return self._asking.in_flight
+        return self._calls.in_flight
 
     def close(self) -> None:
         self._input.close()
@@ -121,12 +121,12 @@ class Run:
     def step(self, batch: StoredBatch, allowed: int) -> bool:
         """Ask and count some rows, so that at most `allowed` are done or in flight; whether anything happened."""
         before = self.asked
-        room = min(allowed - batch.done - self.in_flight, self._asking.room)
-        return self._count(batch, self._asking.ask(self._next(batch, room))) or self.asked > before
+        room = min(allowed - batch.done - self.in_flight, self._calls.room)
+        return self._count(batch, self._calls.request(self._next(batch, room))) or self.asked > before
 
     def drain(self, batch: StoredBatch) -> bool:
         """Count what was in flight, without asking more."""
-        return self._count(batch, self._asking.arrived())
+        return self._count(batch, self._calls.arrived())
 
     def _next(self, batch: StoredBatch, room: int) -> Iterator[tuple[int, EngineRequest]]:
         for _ in range(room):

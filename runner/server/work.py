@@ -284,8 +284,8 @@ class BatchWorker:
         engine = slot.engine
         if slot.error is not None:
             engine = self._engines.around(Refusing(503, "engine_unavailable", slot.error.message))
-        asking = EngineCalls(engine, slot.pool, self._clock, self.wake)
-        return Run(self._world, batch, self._home.work(batch.id), self._dialects[batch.dialect], asking)
+        calls = EngineCalls(engine, slot.pool, self._clock, self.wake)
+        return Run(self._world, batch, self._home.work(batch.id), self._dialects[batch.dialect], calls)
 
     # housekeeping
 

@@ -24,22 +24,22 @@ from runner.server.engines.upstream import Target, Upstream
 from tests.server.conftest import begin, jsonl, line, lines
 
 
-def ask(endpoint: str, **body: Any) -> Any:
+def request(endpoint: str, **body: Any) -> Any:
     reply = Echo().answer(EngineRequest(endpoint, "echo", msgspec.json.encode({"model": "echo", **body}), 7))
     return msgspec.json.decode(reply.body)
 
 
 def test_echo_answers_every_shape_and_says_it_is_synthetic() -> None:
-    chat = ask("/v1/chat/completions", messages=[{"role": "user", "content": 'a "b"'}], n=2)
+    chat = request("/v1/chat/completions", messages=[{"role": "user", "content": 'a "b"'}], n=2)
     assert [one["message"]["content"] for one in chat["choices"]] == ['echo: a "b"'] * 2
-    respond = ask("/v1/responses", input="hi", instructions="be brief")
+    respond = request("/v1/responses", input="hi", instructions="be brief")
     assert respond["output"][0]["content"][0]["text"] == "echo: hi" and respond["usage"]["total_tokens"] > 0
-    complete = ask("/v1/completions", prompt="hi")
+    complete = request("/v1/completions", prompt="hi")
     assert complete["choices"][0]["text"] == "echo: hi"
-    embed = ask("/v1/embeddings", input=["x", "y"], dimensions=16)
+    embed = request("/v1/embeddings", input=["x", "y"], dimensions=16)
     assert [len(one["embedding"]) for one in embed["data"]] == [16, 16]
     assert embed["data"][0]["embedding"] != embed["data"][1]["embedding"]
-    moderate = ask("/v1/moderations", input=["x", "y"])
+    moderate = request("/v1/moderations", input=["x", "y"])
     assert [one["flagged"] for one in moderate["results"]] == [False, False]
     for answer in (chat, respond, complete, embed, moderate):
         assert answer["system_fingerprint"] == "synthetic-echo"
@@ -47,10 +47,10 @@ def test_echo_answers_every_shape_and_says_it_is_synthetic() -> None:
 
 
 def test_echo_gives_errors_for_what_it_cannot_read() -> None:
-    assert ask("/v1/chat/completions", messages="x")["error"]["type"] == "invalid_request_error"
-    assert ask("/v1/chat/completions", messages=[])["error"]["param"] == "messages"
-    assert ask("/v1/embeddings", input="x", dimensions=0)["error"]
-    assert ask("/v1/videos", prompt="x")["error"]["code"] == "unsupported_endpoint"
+    assert request("/v1/chat/completions", messages="x")["error"]["type"] == "invalid_request_error"
+    assert request("/v1/chat/completions", messages=[])["error"]["param"] == "messages"
+    assert request("/v1/embeddings", input="x", dimensions=0)["error"]
+    assert request("/v1/videos", prompt="x")["error"]["code"] == "unsupported_endpoint"
 
 
 HELLO = [{"role": "user", "content": "hi"}]
@@ -122,7 +122,7 @@ def test_what_openai_documents_is_answered() -> None:
 
 
 def test_echo_keeps_to_max_tokens() -> None:
-    answer = ask("/v1/chat/completions", messages=[{"role": "user", "content": "x" * 100}], max_tokens=5)
+    answer = request("/v1/chat/completions", messages=[{"role": "user", "content": "x" * 100}], max_tokens=5)
     assert answer["choices"][0]["finish_reason"] == "length" and answer["usage"]["completion_tokens"] == 5
 
 
@@ -150,14 +150,14 @@ def test_echo_fills_a_schema() -> None:
     }
     assert instance_of(schema) == wanted
     messages = [{"role": "user", "content": "x"}]
-    chat = ask(
+    chat = request(
         "/v1/chat/completions",
         messages=messages,
         response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": schema}},
     )
     assert msgspec.json.decode(chat["choices"][0]["message"]["content"]) == wanted
     text = {"format": {"type": "json_schema", "name": "n", "schema": schema}}
-    respond = ask("/v1/responses", input=messages, text=text)
+    respond = request("/v1/responses", input=messages, text=text)
     assert msgspec.json.decode(respond["output"][0]["content"][0]["text"]) == wanted
 
 
@@ -188,10 +188,10 @@ SCHEMAS = st.recursive(
 KINDS = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
 
 
-def asking(schema: Any) -> Any:
+def calls(schema: Any) -> Any:
     """What echo answers where this schema is wanted."""
     shaped = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
-    return ask("/v1/chat/completions", messages=[{"role": "user", "content": "x"}], response_format=shaped)
+    return request("/v1/chat/completions", messages=[{"role": "user", "content": "x"}], response_format=shaped)
 
 
 def _nested(levels: int) -> Any:
@@ -215,20 +215,20 @@ def _nested(levels: int) -> Any:
 )
 def test_a_schema_that_asks_for_too_much_is_refused_at_once(schema: Any) -> None:
     began = time.process_time()
-    assert asking(schema)["error"]["code"] == "schema_too_large"
+    assert calls(schema)["error"]["code"] == "schema_too_large"
     assert time.process_time() - began < 5
 
 
 def test_a_large_honest_schema_is_filled() -> None:
     schema = {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}, "minItems": 1000}
-    assert len(msgspec.json.decode(asking(schema)["choices"][0]["message"]["content"])) == 1000
+    assert len(msgspec.json.decode(calls(schema)["choices"][0]["message"]["content"])) == 1000
 
 
 def test_echo_gives_no_more_than_an_answer_can_hold() -> None:
     long = [{"role": "user", "content": "x" * 1_000_000}]
-    assert ask("/v1/chat/completions", messages=long, n=128)["error"]["param"] == "n"
-    assert ask("/v1/embeddings", input=["x"] * 2049)["error"]["param"] == "input"
-    assert ask("/v1/moderations", input=["x"] * 2049)["error"]["param"] == "input"
+    assert request("/v1/chat/completions", messages=long, n=128)["error"]["param"] == "n"
+    assert request("/v1/embeddings", input=["x"] * 2049)["error"]["param"] == "input"
+    assert request("/v1/moderations", input=["x"] * 2049)["error"]["param"] == "input"
 
 
 def satisfies(value: Any, schema: dict[str, Any]) -> bool:

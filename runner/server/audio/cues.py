@@ -62,23 +62,23 @@ def tidy(transcript: TimedTranscript) -> TimedTranscript:
 
 def segments(words: Iterable[Word]) -> Iterator[Segment]:
     """Tidy words, parted at pauses and changes of speaker, and before they get too long to read."""
-    held: list[Word] = []
+    current: list[Word] = []
     chars = 0
     for word in words:
-        if held and (_is_parted(held, word) or chars + len(word.text) > MAX_SEGMENT_CHARS):
-            yield Segment(held)
-            held, chars = [], 0
-        held.append(word)
+        if current and (_is_parted(current, word) or chars + len(word.text) > MAX_SEGMENT_CHARS):
+            yield Segment(current)
+            current, chars = [], 0
+        current.append(word)
         chars += len(word.text) + 1
-    if held:
-        yield Segment(held)
+    if current:
+        yield Segment(current)
 
 
-def _is_parted(held: list[Word], word: Word) -> bool:
-    last = held[-1]
+def _is_parted(current: list[Word], word: Word) -> bool:
+    last = current[-1]
     return (
         word.start_ms - last.end_ms >= PAUSE_MS
-        or word.end_ms - held[0].start_ms > MAX_SEGMENT_MS
+        or word.end_ms - current[0].start_ms > MAX_SEGMENT_MS
         or word.speaker != last.speaker
     )
 

@@ -51,7 +51,7 @@ class Loadable(Protocol):
 class Engine(Loadable, Protocol):
     """A model that reads and writes text."""
 
-    def answer(self, ask: EngineRequest) -> EngineReply:
+    def answer(self, request: EngineRequest) -> EngineReply:
         """One reply; never raises for what a request says. Called from several threads if `concurrency`."""
         ...
 
@@ -68,9 +68,9 @@ class Refusing:
     def prepare(self) -> None:
         return None
 
-    def answer(self, ask: EngineRequest) -> EngineReply:
+    def answer(self, request: EngineRequest) -> EngineReply:
         # not `format`: the message may hold braces of somebody else's words
-        return refusal(self.status, self.code, self.message.replace("{model}", ask.model), param="model")
+        return refusal(self.status, self.code, self.message.replace("{model}", request.model), param="model")
 
     def close(self) -> None:
         return None

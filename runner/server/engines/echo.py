@@ -58,37 +58,37 @@ class Echo:
     def close(self) -> None:
         return None
 
-    def answer(self, ask: EngineRequest) -> EngineReply:
+    def answer(self, request: EngineRequest) -> EngineReply:
         try:
-            match ask.endpoint:
+            match request.endpoint:
                 case "/v1/chat/completions":
-                    return self._chat(ask)
+                    return self._chat(request)
                 case "/v1/responses":
-                    return self._respond(ask)
+                    return self._respond(request)
                 case "/v1/completions":
-                    return _completion(ask)
+                    return _completion(request)
                 case "/v1/embeddings":
-                    return _embeddings(ask)
+                    return _embeddings(request)
                 case "/v1/moderations":
-                    return _moderation(ask)
+                    return _moderation(request)
         except requests.Unfit as unfit:
             return unfit.reply
         except SchemaTooLarge as error:
             return refusal(400, "schema_too_large", str(error), param="response_format")
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             return refusal(400, None, f"Invalid request body: {error}")
-        return refusal(400, "unsupported_endpoint", f"The model `echo` does not answer `{ask.endpoint}`.")
+        return refusal(400, "unsupported_endpoint", f"The model `echo` does not answer `{request.endpoint}`.")
 
-    def _chat(self, ask: EngineRequest) -> EngineReply:
-        asked = requests.read(_chat, ask)
-        if not asked.messages:
+    def _chat(self, request: EngineRequest) -> EngineReply:
+        question = requests.read(_chat, request)
+        if not question.messages:
             return refusal(400, "empty_array", "Invalid 'messages': empty array.", param="messages")
-        said = [_text_of(m.content) for m in asked.messages]
+        said = [_text_of(m.content) for m in question.messages]
         # the last message is what was asked; the ones before are instructions and examples
-        text = self._instance(asked.response_format, ask.model) or f"echo: {said[-1]}"
-        limit = asked.max_completion_tokens or asked.max_tokens
+        text = self._instance(question.response_format, request.model) or f"echo: {said[-1]}"
+        limit = question.max_completion_tokens or question.max_tokens
         text, reason = _cut(text, limit)
-        copies = min(max(asked.n or 1, 1), 128)
+        copies = min(max(question.n or 1, 1), 128)
         if copies * len(text) > MOST_CHARACTERS:
             return refusal(400, None, f"{copies} choices of {len(text):,} characters are too much.", param="n")
         tokens = _tokens("".join(said)), copies * _tokens(text)
@@ -96,18 +96,18 @@ class Echo:
         choices = b",".join(_CHOICE % (index, *choice) for index in range(copies))
         inputs, outputs = tokens
         body = _CHAT_COMPLETION % (
-            _name(ask).encode(), ask.created, _encode(ask.model), choices, inputs, outputs, inputs + outputs
+            _name(request).encode(), request.created, _encode(request.model), choices, inputs, outputs, inputs + outputs
         )  # fmt: skip
         return EngineReply(200, body, *tokens)
 
-    def _respond(self, ask: EngineRequest) -> EngineReply:
-        asked = requests.read(_respond, ask)
-        said = [asked.input] if isinstance(asked.input, str) else [_text_of(m.content) for m in asked.input]
-        wanted = asked.text.format if asked.text else None
-        text = self._filled(wanted, ask.model) if wanted else None
-        text, reason = _cut(text or f"echo: {said[-1] if said else ''}", asked.max_output_tokens)
-        tokens = _tokens((asked.instructions or "") + "".join(said)), _tokens(text)
-        name = _name(ask)
+    def _respond(self, request: EngineRequest) -> EngineReply:
+        question = requests.read(_respond, request)
+        said = [question.input] if isinstance(question.input, str) else [_text_of(m.content) for m in question.input]
+        wanted = question.text.format if question.text else None
+        text = self._filled(wanted, request.model) if wanted else None
+        text, reason = _cut(text or f"echo: {said[-1] if said else ''}", question.max_output_tokens)
+        tokens = _tokens((question.instructions or "") + "".join(said)), _tokens(text)
+        name = _name(request)
         part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
         message = {
             "type": "message",
@@ -119,11 +119,11 @@ class Echo:
         body = {
             "id": f"resp_{name}",
             "object": "response",
-            "created_at": ask.created,
+            "created_at": request.created,
             "status": "completed" if reason == "stop" else "incomplete",
             "error": None,
             "incomplete_details": None if reason == "stop" else {"reason": "max_output_tokens"},
-            "model": ask.model,
+            "model": request.model,
             "output": [message],
             "usage": _usage("input_tokens", "output_tokens", *tokens),
             "metadata": {},
@@ -155,16 +155,16 @@ class Echo:
         return self._instances[key]
 
 
-def _completion(ask: EngineRequest) -> EngineReply:
-    asked = requests.read(_complete, ask)
-    prompts = asked.prompt if isinstance(asked.prompt, list) else [asked.prompt]
-    cut = [_cut(f"echo: {_text_of(prompt)}", asked.max_tokens) for prompt in prompts]
+def _completion(request: EngineRequest) -> EngineReply:
+    question = requests.read(_complete, request)
+    prompts = question.prompt if isinstance(question.prompt, list) else [question.prompt]
+    cut = [_cut(f"echo: {_text_of(prompt)}", question.max_tokens) for prompt in prompts]
     tokens = sum(_tokens(_text_of(p)) for p in prompts), sum(_tokens(text) for text, _ in cut)
     body = {
-        "id": f"cmpl-{_name(ask)}",
+        "id": f"cmpl-{_name(request)}",
         "object": "text_completion",
-        "created": ask.created,
-        "model": ask.model,
+        "created": request.created,
+        "model": request.model,
         "choices": [
             {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
             for index, (text, reason) in enumerate(cut)
@@ -175,16 +175,16 @@ def _completion(ask: EngineRequest) -> EngineReply:
     return EngineReply(200, _encode(body), *tokens)
 
 
-def _embeddings(ask: EngineRequest) -> EngineReply:
-    asked = requests.read(_embed, ask)
-    texts: list[Any] = asked.input if isinstance(asked.input, list) else [asked.input]
+def _embeddings(request: EngineRequest) -> EngineReply:
+    question = requests.read(_embed, request)
+    texts: list[Any] = question.input if isinstance(question.input, list) else [question.input]
     if texts and all(isinstance(word, int) for word in texts):
         texts = [texts]  # one input, as token numbers
-    if not 0 < len(texts) <= MOST_INPUTS or not 0 < asked.dimensions <= 4096:
+    if not 0 < len(texts) <= MOST_INPUTS or not 0 < question.dimensions <= 4096:
         text = f"`input` must hold 1 to {MOST_INPUTS:,} texts, `dimensions` must be from 1 to 4096."
         return refusal(400, None, text, param="input")
     words = [text if isinstance(text, str) else _encode(text).decode() for text in texts]
-    vectors = [_vector(word, asked.dimensions) for word in words]
+    vectors = [_vector(word, question.dimensions) for word in words]
     tokens = sum(map(_tokens, words))
     body = {
         "object": "list",
@@ -192,26 +192,26 @@ def _embeddings(ask: EngineRequest) -> EngineReply:
             {
                 "object": "embedding",
                 "index": index,
-                "embedding": vector if asked.encoding_format != "base64" else _packed(vector),
+                "embedding": vector if question.encoding_format != "base64" else _packed(vector),
             }
             for index, vector in enumerate(vectors)
         ],
-        "model": ask.model,
+        "model": request.model,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         "system_fingerprint": FINGERPRINT,
     }
     return EngineReply(200, _encode(body), tokens, 0)
 
 
-def _moderation(ask: EngineRequest) -> EngineReply:
-    asked = _moderate.decode(ask.body).input
-    count = len(asked) if isinstance(asked, list) else 1
+def _moderation(request: EngineRequest) -> EngineReply:
+    question = _moderate.decode(request.body).input
+    count = len(question) if isinstance(question, list) else 1
     if count > MOST_INPUTS:
         return refusal(400, None, f"`input` must hold at most {MOST_INPUTS:,} texts.", param="input")
     result = {"flagged": False, "categories": {}, "category_scores": {}}
     body = {
-        "id": f"modr-{_name(ask)}",
-        "model": ask.model,
+        "id": f"modr-{_name(request)}",
+        "model": request.model,
         "results": [result] * count,
         "system_fingerprint": FINGERPRINT,
     }
@@ -250,9 +250,9 @@ def _tokens(text: str) -> int:
     return (len(text) + _LETTERS_PER_TOKEN - 1) // _LETTERS_PER_TOKEN
 
 
-def _usage(asked: str, answered: str, inputs: int, outputs: int) -> dict[str, int]:
-    return {asked: inputs, answered: outputs, "total_tokens": inputs + outputs}
+def _usage(question: str, answered: str, inputs: int, outputs: int) -> dict[str, int]:
+    return {question: inputs, answered: outputs, "total_tokens": inputs + outputs}
 
 
-def _name(ask: EngineRequest) -> str:
-    return hashlib.blake2b(ask.body, digest_size=12).hexdigest()
+def _name(request: EngineRequest) -> str:
+    return hashlib.blake2b(request.body, digest_size=12).hexdigest()

@@ -35,27 +35,27 @@ class SoundWindow(NamedTuple):
 
 def windows(chunks: Iterable[array[int]]) -> Iterator[SoundWindow]:
     """The samples again, in pieces of at most 30 s, cut at quiet moments."""
-    held: array[int] = array("h")
+    samples: array[int] = array("h")
     start = 0
     for chunk in chunks:
-        held.extend(chunk)
-        while len(held) > WINDOW_SECONDS * RATE:
-            cut = _quietest(held)
-            yield SoundWindow(start, held[:cut])
+        samples.extend(chunk)
+        while len(samples) > WINDOW_SECONDS * RATE:
+            cut = _quietest(samples)
+            yield SoundWindow(start, samples[:cut])
             start += cut
-            held = held[cut:]
-    if held:
-        yield SoundWindow(start, held)
+            samples = samples[cut:]
+    if samples:
+        yield SoundWindow(start, samples)
 
 
 # A cut in the middle of a word loses it on both sides. Speech pauses at least once in ten seconds, mostly; where it
 # does not, the quietest moment is still the best guess. Loudness is summed over a tenth of a second, longer than the
 # gap that a plosive leaves inside a word.
-def _quietest(held: array[int]) -> int:
+def _quietest(samples: array[int]) -> int:
     """The middle of the quietest tenth of a second near the end of a window."""
     end = WINDOW_SECONDS * RATE
     begins = range(end - _SEARCHED_SECONDS * RATE, end - _MOMENT + 1, _MOMENT // 2)
-    quiet = min(begins, key=lambda begin: sum(map(abs, held[begin : begin + _MOMENT])))
+    quiet = min(begins, key=lambda begin: sum(map(abs, samples[begin : begin + _MOMENT])))
     return quiet + _MOMENT // 2
 
 

@@ -154,16 +154,16 @@ class Embed(msgspec.Struct):
     user: str | None = None
 
 
-def read(decoder: msgspec.json.Decoder[T], ask: EngineRequest) -> T:
+def read(decoder: msgspec.json.Decoder[T], request: EngineRequest) -> T:
     """The body, if a remote would take it. Raises Unfit with what it would answer; MsgspecError for what is no JSON."""
     try:
-        found = decoder.decode(ask.body)
+        found = decoder.decode(request.body)
     except msgspec.ValidationError as error:
         place = _PLACE.search(str(error))
         param = place[1] if place else None
         raise Unfit(refusal(400, "invalid_value", f"Invalid request body: {error}", param=param)) from error
-    if _HOSTED_ONLY.match(ask.model):
-        _check_names(ask, type(found))
+    if _HOSTED_ONLY.match(request.model):
+        _check_names(request, type(found))
     return found
 
 
@@ -181,11 +181,11 @@ def check_format(wanted: Format, model: str) -> None:
         raise Unfit(refusal(400, "missing_required_parameter", text, param=lacks))
 
 
-def _check_names(ask: EngineRequest, kind: type[msgspec.Struct]) -> None:
+def _check_names(request: EngineRequest, kind: type[msgspec.Struct]) -> None:
     """Whether the endpoint has them all. Raises Unfit."""
     known = kind.__struct_encode_fields__
-    for name in _names.decode(ask.body):
-        if name not in known and ask.endpoint == "/v1/responses":
+    for name in _names.decode(request.body):
+        if name not in known and request.endpoint == "/v1/responses":
             text = f"Unknown parameter: '{name[:64]}'."
             raise Unfit(refusal(400, "unknown_parameter", text, param=name[:64]))
         if name not in known:

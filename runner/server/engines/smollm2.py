@@ -59,13 +59,13 @@ class SmolLM2:
     def close(self) -> None:
         self._server = None
 
-    def answer(self, ask: EngineRequest) -> EngineReply:
-        handle = self._handler(ask.endpoint)
+    def answer(self, request: EngineRequest) -> EngineReply:
+        handle = self._handler(request.endpoint)
         if handle is None:
             text = f"The model `{MODEL}` answers `/v1/chat/completions` and `/v1/completions` only."
             return refusal(400, "unsupported_endpoint", text)
         try:
-            found = handle(msgspec.json.decode(ask.body))
+            found = handle(msgspec.json.decode(request.body))
         except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
             return refusal(400, None, str(error)[:256])
         except RuntimeError as error:

@@ -68,23 +68,23 @@ class Upstream:
         with contextlib.suppress(RuntimeError):  # a row in flight still uses it; the process is ending
             self._client.close()
 
-    def answer(self, ask: EngineRequest) -> EngineReply:
+    def answer(self, request: EngineRequest) -> EngineReply:
         """The other server's answer; 429, 5xx and lost connections are tried again, up to five times in all."""
-        reply, status, asked = self._once(ask)
+        reply, status, asked = self._once(request)
         for attempt in range(1, _ATTEMPTS):
             wait = _wait_before(status, asked, attempt)
             if wait is None or self._stop.wait(wait):
                 break
-            reply, status, asked = self._once(ask)
+            reply, status, asked = self._once(request)
         return reply
 
-    def _once(self, ask: EngineRequest) -> tuple[EngineReply, int, float | None]:
+    def _once(self, request: EngineRequest) -> tuple[EngineReply, int, float | None]:
         """One request: the reply, the status on the wire (0: none), and the seconds we are asked to wait."""
         try:
             with self._client.stream(
                 "POST",
-                self._base + ask.endpoint,
-                content=ask.body,
+                self._base + request.endpoint,
+                content=request.body,
                 headers={"content-type": "application/json"},
             ) as response:
                 body = bytearray()

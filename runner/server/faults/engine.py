@@ -34,10 +34,10 @@ class FaultyEngine:
     def close(self) -> None:
         self._inner.close()
 
-    def answer(self, ask: EngineRequest) -> EngineReply:
+    def answer(self, request: EngineRequest) -> EngineReply:
         _delay(self._faults, self._clock)
-        error = _error_of(self._faults, ask.custom_id)
-        return with_odd_characters(self._faults, self._inner.answer(ask)) if error is None else error
+        error = _error_of(self._faults, request.custom_id)
+        return with_odd_characters(self._faults, self._inner.answer(request)) if error is None else error
 
 
 class FaultyAsr:

@@ -61,7 +61,7 @@ class FireworksDialect:
     def result_line(self, batch: StoredBatch, ordinal: int, custom_id: str, reply: EngineReply) -> bytes:
         if reply.is_ok:
             return b'{"custom_id":%b,"response":%b}' % (_encode(custom_id), reply.body)
-        code, message = _trouble(reply)
+        code, message = _error_of(reply)
         return b'{"custom_id":%b,"error":{"code":%d,"message":%b}}' % (_encode(custom_id), code, _encode(message))
 
     def unfinished_lines(
@@ -139,7 +139,7 @@ def _whole(spec: dict[str, Any], model: str, body: bytes) -> bytes:
     return _encode(whole)
 
 
-def _trouble(reply: EngineReply) -> tuple[int, str]:
+def _error_of(reply: EngineReply) -> tuple[int, str]:
     """The code and message of a row that failed."""
     if reply.failure is not None:
         return 408, reply.failure[1]

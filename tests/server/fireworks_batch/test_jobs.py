@@ -254,9 +254,9 @@ def test_a_job_can_expire_before_it_runs(tmp_path: Path) -> None:
 def asked(spec: dict[str, Any], line: bytes) -> Any:
     full = {"model": MODEL, "defaults": {}, "system_prompt": "", **spec}
     batch = StoredBatch("b", "o", "fireworks", BatchState.IN_PROGRESS, 0, 0, "in", spec=full)
-    ask = FireworksDialect().request_of(batch, line)
-    assert ask.endpoint == "/v1/chat/completions" and ask.model == MODEL
-    return msgspec.json.decode(ask.body)
+    request = FireworksDialect().request_of(batch, line)
+    assert request.endpoint == "/v1/chat/completions" and request.model == MODEL
+    return msgspec.json.decode(request.body)
 
 
 def test_a_rows_own_values_win_over_the_jobs() -> None:
