@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runner import __version__
 from runner.server.audio import faults as audio
 from runner.server.audio.store import AudioJobStore
-from runner.server.endpoint import Call, Counted, Endpoint, EndpointApp
+from runner.server.endpoint import ApiCall, Counted, Endpoint, EndpointApp
 from runner.server.errors import ApiError
 from runner.server.faults.http import ConnectionFaults, severable, with_reply_faults
 from runner.server.faults.routes import endpoints as switches
@@ -52,11 +52,11 @@ def application(site: Site, faults: FaultSwitches) -> ASGIApp:
     return severable(_Shell(Starlette(routes=routes, exception_handlers={HTTPException: _unmatched}), site))
 
 
-async def _root(call: Call) -> Response:
+async def _root(call: ApiCall) -> Response:
     return _json({"server": "runner", "id": call.site.id, "version": __version__})
 
 
-async def _log(call: Call) -> Response:
+async def _log(call: ApiCall) -> Response:
     return _json(call.site.log.shown())
 
 

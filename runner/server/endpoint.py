@@ -24,15 +24,15 @@ from runner.server.site import MAIN_OWNER, Site
 log = logging.getLogger(__name__)
 
 
-class Call(Request):
+class ApiCall(Request):
     """A request, with its site and the owner of its token."""
 
     site: Site
     owner: str
 
 
-Handler = Callable[[Call], Awaitable[Response]]
-SlowHandler = Callable[[Call], Response]
+Handler = Callable[[ApiCall], Awaitable[Response]]
+SlowHandler = Callable[[ApiCall], Response]
 
 
 class Effect(StrEnum):
@@ -69,7 +69,7 @@ class EndpointApp:
         self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = Call(scope, receive, send)
+        call = ApiCall(scope, receive, send)
         try:
             response = await self._response(call)
         except ClientDisconnect:
@@ -80,7 +80,7 @@ class EndpointApp:
             await drain(call)
         await response(scope, receive, send)
 
-    async def _response(self, call: Call) -> Response:
+    async def _response(self, call: ApiCall) -> Response:
         error_style = self._endpoint.error_style
         owner = self._owner(call)
         if owner is None:
@@ -97,7 +97,7 @@ class EndpointApp:
             log.exception("%s failed", self._endpoint.name)
             return error_style.wording(ApiError(500, "The server had an error while processing your request."))
 
-    def _owner(self, call: Call) -> str | None:
+    def _owner(self, call: ApiCall) -> str | None:
         if self._endpoint.is_open:
             return ""
         # a wrong key and the key of a stranger get the same answer, on the routes of the main owner too
@@ -121,7 +121,7 @@ class Counted:
 def threaded(handler: SlowHandler) -> Handler:
     """A handler that touches disk or database, run beside the event loop."""
 
-    async def run(call: Call) -> Response:
+    async def run(call: ApiCall) -> Response:
         return await run_in_threadpool(handler, call)
 
     return run

@@ -13,7 +13,7 @@ from runner.server.audio.jobs import job_shape, no_such_job
 from runner.server.audio.records import COMPLETED, AudioOutcome, StoredAudioJob
 from runner.server.audio.render import JSON
 from runner.server.audio.store import AudioJobStore
-from runner.server.endpoint import Call, Endpoint, Handler
+from runner.server.endpoint import ApiCall, Endpoint, Handler
 from runner.server.faults.http import Layer, with_layers
 from runner.server.faults.switches import FaultSwitches, Setting
 from runner.server.world import World
@@ -71,7 +71,7 @@ def _hiding(faults: FaultSwitches) -> Layer:
     looks: Counter[str] = Counter()  # by job; counted only while one of these faults is on
 
     def layer(handler: Handler) -> Handler:
-        async def look(call: Call) -> Response:
+        async def look(call: ApiCall) -> Response:
             response = await handler(call)
             on = {name: setting for name in _HIDING if (setting := faults.get(name)) is not None}
             if not on:

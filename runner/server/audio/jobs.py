@@ -13,7 +13,7 @@ from runner.server.audio.errors import invalid
 from runner.server.audio.fields import wish_of
 from runner.server.audio.records import StoredAudioJob, Wish
 from runner.server.audio.store import AudioJobStore
-from runner.server.endpoint import Call
+from runner.server.endpoint import ApiCall
 from runner.server.engines.asr_engines import ABILITIES
 from runner.server.errors import ApiError
 from runner.server.site import MAIN_OWNER
@@ -35,7 +35,7 @@ class Submissions:
         self._jobs = jobs
         self._task = task
 
-    async def submit(self, call: Call) -> Response:
+    async def submit(self, call: ApiCall) -> Response:
         endpoint = call.query_params.get("endpoint_id")
         if endpoint is not None and endpoint not in ENDPOINTS:
             raise invalid(
@@ -69,7 +69,7 @@ class Submissions:
             }
         )
 
-    def _keep(self, call: Call, part: Path, form: multipart.UploadForm, endpoint: str | None) -> StoredAudioJob:
+    def _keep(self, call: ApiCall, part: Path, form: multipart.UploadForm, endpoint: str | None) -> StoredAudioJob:
         site = call.site
         _check_file(form, part)
         wish = wish_of(self._task, form.pairs)
@@ -103,7 +103,7 @@ class Results:
     def __init__(self, jobs: AudioJobStore) -> None:
         self._jobs = jobs
 
-    def get(self, call: Call) -> Response:
+    def get(self, call: ApiCall) -> Response:
         found = self._jobs.get(call.owner, call.path_params["batch_id"])
         if found is None or found[0].account != call.path_params["account"]:
             raise no_such_job(call.path_params["batch_id"])
@@ -127,7 +127,7 @@ def _check_file(form: multipart.UploadForm, part: Path) -> None:
         raise invalid("file", "The recording is empty.")
 
 
-def _check_able(call: Call, wish: Wish) -> None:
+def _check_able(call: ApiCall, wish: Wish) -> None:
     """Raises ApiError 400 where no engine here can do what is asked."""
     asr_engines = call.site.asr_engines
     name = asr_engines.name_of(wish.model)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runner.server.bodies import drain
-from runner.server.endpoint import Call, Effect, Endpoint, Handler
+from runner.server.endpoint import ApiCall, Effect, Endpoint, Handler
 from runner.server.errors import ApiError
 from runner.server.faults.switches import FaultSwitches, Setting
 
@@ -78,7 +78,7 @@ def with_reply_faults(endpoint: Endpoint, faults: FaultSwitches) -> Endpoint:
     """What befalls a call of somebody we know: refused before its work, or failed or lost after it."""
     losing = _LOSING.get(endpoint.effect, "")
 
-    async def faulty(call: Call) -> Response:
+    async def faulty(call: ApiCall) -> Response:
         # both are used up by one call, the refusal for its rate being what is said
         early = _refused(endpoint, faults.take("rate_limit", endpoint.name), faults.take("fail_before", endpoint.name))
         if early is not None:
@@ -109,11 +109,11 @@ def _bare(handler: Handler) -> Handler:
 
 # Shapes are edited as clients get them, behind the handler: so the code that makes them knows of one shape only.
 # Decoding and encoding again costs nothing while no such fault is on.
-def with_edits(faults: FaultSwitches, names: tuple[str, ...], edit: Callable[[Call, dict[str, Any]], None]) -> Layer:
+def with_edits(faults: FaultSwitches, names: tuple[str, ...], edit: Callable[[ApiCall, dict[str, Any]], None]) -> Layer:
     """A layer that changes what good answers show while one of the faults `names` is on; `edit` works in place."""
 
     def layer(handler: Handler) -> Handler:
-        async def faulty(call: Call) -> Response:
+        async def faulty(call: ApiCall) -> Response:
             response = await handler(call)
             if response.status_code >= 300 or not any(faults.get(name) for name in names):
                 return response

@@ -9,17 +9,17 @@ from starlette.responses import Response
 
 from runner.errors import UsageError
 from runner.server.bodies import read_object
-from runner.server.endpoint import Call, Endpoint
+from runner.server.endpoint import ApiCall, Endpoint
 from runner.server.errors import ApiError, ErrorStyle
 from runner.server.faults.switches import FAULTS, FaultSwitches
 
 
 def endpoints(faults: FaultSwitches, error_style: ErrorStyle, on_change: Callable[[], None]) -> list[Endpoint]:
-    async def show(call: Call) -> Response:
+    async def show(call: ApiCall) -> Response:
         known = {name: {"unit": fault.unit, "help": fault.help} for name, fault in FAULTS.items()}
         return _json({"faults": faults.shown(), "known": known})
 
-    async def change(call: Call) -> Response:
+    async def change(call: ApiCall) -> Response:
         wanted = await read_object(call)
         try:
             faults.change(wanted)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from runner.server.endpoint import Call
+from runner.server.endpoint import ApiCall
 from runner.server.fireworks_batch import names
 from runner.server.fireworks_batch.dialect import NAME
 from runner.server.fireworks_batch.errors import not_found, wrong_state
@@ -45,7 +45,7 @@ def lineage(world: World, owner: str, account: str, job_id: str) -> Iterator[Sto
         job_id = job.spec["parent"]
 
 
-def parent_of(call: Call, name: str) -> StoredBatch:
+def parent_of(call: ApiCall, name: str) -> StoredBatch:
     """The job to be continued. Raises ApiError 404 where it is gone, 400 while it is active."""
     account = call.path_params["account"]
     job_id = names.id_in(name, account, names.JOBS, "continued_from_job_name")
@@ -62,7 +62,7 @@ def parent_of(call: Call, name: str) -> StoredBatch:
 # A continuation asks what no job of its lineage has answered. Successes are read out of their output datasets, not out
 # of the table of rows: a job that has ended has none there any more. Failed rows are in no such file, so they are asked
 # again by themselves; so are those of a dataset that its owner has deleted.
-def keeps(call: Call, datasets: DatasetStore, parent: StoredBatch) -> Callable[[bytes], bool]:
+def keeps(call: ApiCall, datasets: DatasetStore, parent: StoredBatch) -> Callable[[bytes], bool]:
     """Whether an input row is still without a success in the parent and all that it continued."""
     done: set[bytes] = set()
     for job in lineage(call.site.world, call.owner, parent.spec["account"], parent.spec["job"]):
@@ -79,7 +79,7 @@ def keeps(call: Call, datasets: DatasetStore, parent: StoredBatch) -> Callable[[
     return is_left
 
 
-def _answered(call: Call, output: StoredDataset) -> Iterator[bytes]:
+def _answered(call: ApiCall, output: StoredDataset) -> Iterator[bytes]:
     with call.site.home.content(output.files[RESULTS]).open("rb") as lines:
         for line in lines:
             yield _key(_named.decode(line).custom_id)

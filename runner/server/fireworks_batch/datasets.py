@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runner.server.bodies import read_object
-from runner.server.endpoint import Call
+from runner.server.endpoint import ApiCall
 from runner.server.errors import ApiError
 from runner.server.fireworks_batch import fields, names
 from runner.server.fireworks_batch.dialect import NAME
@@ -22,7 +22,7 @@ from runner.server.fireworks_batch.store import DatasetStore
 from runner.server.records import StoredBatch
 from runner.server.site import Site
 
-Found = Callable[[Call], StoredDataset]
+Found = Callable[[ApiCall], StoredDataset]
 _SOURCES = ("userUploaded", "transformed", "splitted", "evaluationResult", "evalProtocol", "externalUrl")
 _OUTPUT_ONLY = (
     "name",
@@ -57,7 +57,7 @@ class DatasetRoutes:
     def __init__(self, datasets: DatasetStore) -> None:
         self._datasets = datasets
 
-    async def create(self, call: Call) -> Response:
+    async def create(self, call: ApiCall) -> Response:
         wanted = _CREATE("", await read_object(call))
         dataset = self._new(call, wanted)
         if not await run_in_threadpool(self._add, call, dataset):
@@ -65,21 +65,21 @@ class DatasetRoutes:
         call.site.log.dataset_created()
         return _json(dataset_shape(dataset, precise=True))
 
-    def found(self, call: Call) -> StoredDataset:
+    def found(self, call: ApiCall) -> StoredDataset:
         """The dataset in the path. Raises ApiError 404."""
         dataset = self._datasets.get(call.owner, call.path_params["account"], call.path_params["dataset"])
         if dataset is None:
             raise not_found()
         return dataset
 
-    def get(self, call: Call) -> Response:
+    def get(self, call: ApiCall) -> Response:
         return _json(masked(dataset_shape(self.found(call)), option(call, "readMask")))
 
-    def list_datasets(self, call: Call) -> Response:
+    def list_datasets(self, call: ApiCall) -> Response:
         all_of_them = self._datasets.all(call.owner, call.path_params["account"])
         return _json(page(call, [dataset_shape(one) for one in all_of_them], "datasets", "name"))
 
-    async def patch(self, call: Call) -> Response:
+    async def patch(self, call: ApiCall) -> Response:
         wanted = _DATASET("", await read_object(call))
         now = call.site.now()
         if wanted.get("exampleCount", 1) <= 0:
@@ -102,7 +102,7 @@ class DatasetRoutes:
             raise not_found()
         return _json(dataset_shape(changed[0]))
 
-    def delete(self, call: Call) -> Response:
+    def delete(self, call: ApiCall) -> Response:
         """A dataset that a job still reads or writes stays."""
         dataset = self.found(call)
         user = next(using(call.site, dataset.owner, dataset.account, dataset.id), None)
@@ -112,13 +112,13 @@ class DatasetRoutes:
             call.site.home.content(file_id).unlink(missing_ok=True)
         return _json({})
 
-    def _add(self, call: Call, dataset: StoredDataset) -> bool:
+    def _add(self, call: ApiCall, dataset: StoredDataset) -> bool:
         key = dataset.owner, dataset.account, dataset.id
         # a running job's output dataset exists by name before it exists as a record
         is_taken = any(job.spec["output"] == dataset.id for job in using(call.site, *key))
         return not is_taken and self._datasets.add(dataset)
 
-    def _new(self, call: Call, wanted: dict[str, Any]) -> StoredDataset:
+    def _new(self, call: ApiCall, wanted: dict[str, Any]) -> StoredDataset:
         """The record of a create. Raises ApiError."""
         dataset_id = names.legal_id(wanted.get("datasetId", ""), "dataset_id")
         given = wanted.get("dataset", {})

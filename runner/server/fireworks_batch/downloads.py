@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 from starlette.responses import Response
 
-from runner.server.endpoint import Call
+from runner.server.endpoint import ApiCall
 from runner.server.fireworks_batch import names
 from runner.server.fireworks_batch.continuation import lineage
 from runner.server.fireworks_batch.datasets import Found
@@ -29,7 +29,7 @@ class Downloads:
         self._datasets = datasets
         self._found = found
 
-    def endpoint(self, call: Call) -> Response:
+    def endpoint(self, call: ApiCall) -> Response:
         wants_lineage = _YES.get(option(call, "downloadLineage").lower())
         if wants_lineage is None:
             raise invalid("invalid download_lineage: must be true or false")
@@ -44,7 +44,7 @@ class Downloads:
         body = msgspec.json.encode({"filenameToSignedUrls": urls})
         return Response(body, media_type="application/json")
 
-    def _ancestors(self, call: Call, dataset: StoredDataset) -> Iterator[StoredDataset]:
+    def _ancestors(self, call: ApiCall, dataset: StoredDataset) -> Iterator[StoredDataset]:
         """The output datasets of the jobs that the writer of this one continued."""
         prefix = names.full(dataset.account, names.JOBS, "")
         if not dataset.source_job.startswith(prefix):
@@ -54,7 +54,7 @@ class Downloads:
             if earlier is not None and earlier.is_stored and earlier.id != dataset.id:
                 yield earlier
 
-    def _urls(self, call: Call, dataset: StoredDataset) -> Iterator[tuple[str, str]]:
+    def _urls(self, call: ApiCall, dataset: StoredDataset) -> Iterator[tuple[str, str]]:
         for name, file_id in sorted(dataset.files.items()):
             key = f"dataset/{dataset.id}/{name}"
             path = f"{DOWNLOADS}/{dataset.owner}/{file_id}/{key}"

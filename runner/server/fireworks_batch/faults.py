@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runner.server.bodies import read_object
-from runner.server.endpoint import Call, Endpoint, Handler
+from runner.server.endpoint import ApiCall, Endpoint, Handler
 from runner.server.faults.http import Layer, with_edits, with_layers
 from runner.server.faults.switches import FaultSwitches
 from runner.server.fireworks_batch import params, routes
@@ -118,7 +118,7 @@ def endpoints(site: Site, faults: FaultSwitches) -> list[Endpoint]:
 
 def _layers(faults: FaultSwitches, signer: Signer, datasets: DatasetStore) -> Mapping[str, Layer]:
 
-    def odd(call: Call, shape: dict[str, Any]) -> None:
+    def odd(call: ApiCall, shape: dict[str, Any]) -> None:
         word = faults.take("unknown_status")
         if word is not None and "state" in shape:  # a mask may have left it out
             shape["state"] = f"JOB_STATE_{word.text('word').upper()}"
@@ -156,13 +156,13 @@ def _looking(handler: Handler, datasets: DatasetStore) -> Handler:
     What is left is in the dataset's record, so that it outlives both the fault and the server.
     """
 
-    async def look(call: Call) -> Response:
+    async def look(call: ApiCall) -> Response:
         try:
             return await handler(call)
         finally:
             await run_in_threadpool(count, call)
 
-    def count(call: Call) -> None:
+    def count(call: ApiCall) -> None:
         account, name = call.path_params["account"], call.path_params.get("dataset")
         seen = [datasets.get(call.owner, account, name)] if name else datasets.all(call.owner, account)
         for dataset in seen:
@@ -175,7 +175,7 @@ def _looking(handler: Handler, datasets: DatasetStore) -> Handler:
 def _windowless(handler: Handler, faults: FaultSwitches) -> Handler:
     """`no_max_job_duration`: a service that knows no windows."""
 
-    async def create(call: Call) -> Response:
+    async def create(call: ApiCall) -> Response:
         if faults.get("no_max_job_duration") and "maxJobDuration" in params.JOB("", await read_object(call)):
             raise invalid('unknown field "maxJobDuration"')
         return await handler(call)
@@ -183,7 +183,7 @@ def _windowless(handler: Handler, faults: FaultSwitches) -> Handler:
     return create
 
 
-def _mislead(faults: FaultSwitches, call: Call, shape: dict[str, Any]) -> None:
+def _mislead(faults: FaultSwitches, call: ApiCall, shape: dict[str, Any]) -> None:
     """The signed URLs of a dataset without those of its lineage, or its error file, or under names that climb."""
     urls: dict[str, str] = shape["filenameToSignedUrls"]
     if faults.get("ignore_lineage"):
@@ -204,7 +204,7 @@ def _parted(urls: Mapping[str, str]) -> Iterable[tuple[tuple[str, str, str], str
 def _hostile(handler: Handler, faults: FaultSwitches, signer: Signer) -> Handler:
     """What storage answers to a right signature under the fault `hostile_urls`."""
 
-    async def misbehaving(call: Call) -> Response:
+    async def misbehaving(call: ApiCall) -> Response:
         hostile = faults.get("hostile_urls")
         if hostile is None:
             return await handler(call)

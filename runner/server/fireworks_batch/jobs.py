@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runner.server.bodies import read_object
-from runner.server.endpoint import Call
+from runner.server.endpoint import ApiCall
 from runner.server.fireworks_batch import names, params
 from runner.server.fireworks_batch.continuation import copy_rows, find_job, keeps, parent_of
 from runner.server.fireworks_batch.datasets import using
@@ -36,15 +36,15 @@ class JobRoutes:
         self._datasets = datasets
         self._lock = threading.Lock()
 
-    async def create(self, call: Call) -> Response:
+    async def create(self, call: ApiCall) -> Response:
         body = await read_object(call)
         batch = await run_in_threadpool(self._created, call, body)
         return _json(self.shape(batch, precise=True))
 
-    def get(self, call: Call) -> Response:
+    def get(self, call: ApiCall) -> Response:
         return _json(masked(self.shape(_found(call)), option(call, "readMask")))
 
-    def list_jobs(self, call: Call) -> Response:
+    def list_jobs(self, call: ApiCall) -> Response:
         batches = call.site.world.batches(call.owner, NAME, limit=_EVERYTHING) or []
         mine = [self.shape(b) for b in batches if b.spec["account"] == call.path_params["account"]]
         return _json(page(call, mine[::-1], "batchInferenceJobs", "createTime"))
@@ -53,7 +53,7 @@ class JobRoutes:
         """A job as it is shown; `precise`: by the answer to its create."""
         return job_shape(batch, precise=precise)
 
-    def delete(self, call: Call) -> Response:
+    def delete(self, call: ApiCall) -> Response:
         """Stop a job: what it has finished is saved, then it is gone. Its datasets stay."""
         now = call.site.now()
         try:
@@ -63,7 +63,7 @@ class JobRoutes:
         call.site.wake()
         return _json({})
 
-    def _created(self, call: Call, body: dict[str, Any]) -> StoredBatch:
+    def _created(self, call: ApiCall, body: dict[str, Any]) -> StoredBatch:
         site, account = call.site, call.path_params["account"]
         wanted = params.JOB("", body)
         job_id = option(call, "batchInferenceJobId") or names.allocated("bij", site.random.getrandbits(48))
@@ -93,7 +93,7 @@ class JobRoutes:
         site.wake()
         return batch
 
-    def _source(self, call: Call, spec: dict[str, Any]) -> StoredDataset:
+    def _source(self, call: ApiCall, spec: dict[str, Any]) -> StoredDataset:
         """The input dataset; and the output dataset must be a new one. Raises ApiError."""
         source = self._datasets.get(call.owner, spec["account"], spec["input"])
         if source is None:
@@ -103,7 +103,7 @@ class JobRoutes:
         self._must_be_free(call, spec)
         return source
 
-    def _must_be_free(self, call: Call, spec: dict[str, Any]) -> None:
+    def _must_be_free(self, call: ApiCall, spec: dict[str, Any]) -> None:
         account, output = spec["account"], spec["output"]
         is_promised = any(job.spec["output"] == output for job in using(call.site, call.owner, account, output))
         if is_promised or self._datasets.get(call.owner, account, output) is not None:
@@ -112,7 +112,7 @@ class JobRoutes:
     # The create of a job reads a dataset that may be a gigabyte, so its rows are laid out beside the event loop and
     # without a lock. A link costs nothing and survives the dataset's deletion. The job is recorded last: before that, a
     # killed server leaves a folder that nobody knows, and its name is free.
-    def _keep(self, call: Call, batch: StoredBatch, source: StoredDataset, parent: StoredBatch | None) -> None:
+    def _keep(self, call: ApiCall, batch: StoredBatch, source: StoredDataset, parent: StoredBatch | None) -> None:
         """Lay out the rows in the job's own folder and record the job, once."""
         site = call.site
         part = site.home.incoming()
@@ -137,7 +137,7 @@ class JobRoutes:
         finally:
             part.unlink(missing_ok=True)
 
-    def _lay_out(self, call: Call, part: Path, source: StoredDataset, parent: StoredBatch | None) -> int:
+    def _lay_out(self, call: ApiCall, part: Path, source: StoredDataset, parent: StoredBatch | None) -> int:
         """The rows to be asked, at `part`: a link where they are one whole file. How many, where they were counted."""
         paths = [call.site.home.content(file_id) for _, file_id in sorted(source.files.items())]
         if parent is None and len(paths) == 1:
@@ -156,7 +156,7 @@ class JobRoutes:
         return count
 
 
-def _spec(call: Call, job_id: str, wanted: dict[str, Any], parent: StoredBatch | None) -> dict[str, Any]:
+def _spec(call: ApiCall, job_id: str, wanted: dict[str, Any], parent: StoredBatch | None) -> dict[str, Any]:
     """What a job is, checked. Raises ApiError."""
     account = call.path_params["account"]
     for name, what in (("model", "model"), ("inputDatasetId", "input_dataset_id")):
@@ -203,7 +203,7 @@ def _deleting(batch: StoredBatch, now: float) -> StoredBatch:
     return batch.entering(BatchState.DELETING, now, ending=BatchState.CANCELLED if is_running else None)
 
 
-def _found(call: Call) -> StoredBatch:
+def _found(call: ApiCall) -> StoredBatch:
     batch = find_job(call.site.world, call.owner, call.path_params["account"], call.path_params["job"])
     if batch is None:
         raise not_found()

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from runner.server.endpoint import Call
+from runner.server.endpoint import ApiCall
 from runner.server.fireworks_batch.errors import invalid
 from runner.server.fireworks_batch.fields import camel
 
@@ -23,7 +23,7 @@ _ALIASES = {"createdTime": "createTime"}
 Shape = dict[str, Any]
 
 
-def option(call: Call, name: str) -> str:
+def option(call: ApiCall, name: str) -> str:
     """A query parameter in camelCase or snake_case; empty where it is not given."""
     snake = re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
     return call.query_params.get(name) or call.query_params.get(snake) or ""
@@ -31,7 +31,7 @@ def option(call: Call, name: str) -> str:
 
 # Everything is filtered and ordered anew for each page, in memory: accounts here hold hundreds of jobs, not millions,
 # and a page token then needs no state in the server.
-def page(call: Call, shapes: list[Shape], key: str, order: str) -> Shape:
+def page(call: ApiCall, shapes: list[Shape], key: str, order: str) -> Shape:
     """The answer to a list call: `shapes` filtered and ordered, one page of them under `key`.
 
     `order` is the order without `orderBy`. Raises ApiError 400.

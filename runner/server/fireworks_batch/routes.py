@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 from starlette.routing import Route, compile_path
 
-from runner.server.endpoint import Call, Counted, Effect, Endpoint, EndpointApp, Handler, threaded
+from runner.server.endpoint import ApiCall, Counted, Effect, Endpoint, EndpointApp, Handler, threaded
 from runner.server.errors import ApiError
 from runner.server.fireworks_batch import storage
 from runner.server.fireworks_batch.datasets import DatasetRoutes
@@ -60,7 +60,7 @@ def fallback(site: Site, known: list[Endpoint]) -> Route:
 def _bodyless(handler: Handler) -> Handler:
     """The real service's front end refuses a GET that has a body, even an empty JSON object."""
 
-    async def checked(call: Call) -> Response:
+    async def checked(call: ApiCall) -> Response:
         if call.headers.get("content-length", "0") != "0" or "transfer-encoding" in call.headers:
             raise ApiError(400, "A GET request must not have a body.", code="BAD_REQUEST", kind=EDGE)
         return await handler(call)
@@ -72,7 +72,7 @@ def _unmatched(known: list[Endpoint]) -> Handler:
     # a path that is known, with a method that is not, is a 405 in this API's words and not in Starlette's
     paths = [compile_path(endpoint.path)[0] for endpoint in known if endpoint.path.startswith(PREFIX)]
 
-    async def refuse(call: Call) -> Response:
+    async def refuse(call: ApiCall) -> Response:
         if any(path.match(call.scope["path"]) for path in paths):
             raise ApiError(405, "Method Not Allowed")
         raise not_found()

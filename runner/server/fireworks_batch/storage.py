@@ -11,7 +11,7 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
-from runner.server.endpoint import Call
+from runner.server.endpoint import ApiCall
 from runner.server.errors import ApiError, ErrorStyle, bearer
 from runner.server.fireworks_batch.records import StoredDataset, file_owner
 from runner.server.fireworks_batch.signing import CONTENT_TYPE, RANGE, Signer
@@ -39,7 +39,7 @@ class Storage:
         self._signer = signer
         self._datasets = datasets
 
-    async def download(self, call: Call) -> Response:
+    async def download(self, call: ApiCall) -> Response:
         """The bytes of one file; `Range` is honoured."""
         self._signer.check(call, call.site.now())
         params = call.path_params
@@ -51,7 +51,7 @@ class Storage:
             raise ApiError(404, "The specified key does not exist.", code="NoSuchKey")
         return _Download(path, media_type=CONTENT_TYPE, stat_result=path.stat())
 
-    async def upload(self, call: Call) -> Response:
+    async def upload(self, call: ApiCall) -> Response:
         """Take one announced file of a dataset, of exactly its announced size."""
         self._signer.check(call, call.site.now())
         # signed, so it is the size that was announced
@@ -66,7 +66,7 @@ class Storage:
             call.site.home.content(file_id).unlink(missing_ok=True)
         return Response(b"")
 
-    def _keep(self, call: Call, part: Path, size: int) -> list[str]:
+    def _keep(self, call: ApiCall, part: Path, size: int) -> list[str]:
         site, params = call.site, call.path_params
         owner, name = params["owner"], params["name"]
         dataset = self._datasets.get(owner, params["account"], params["dataset"])
@@ -100,7 +100,7 @@ class _Download(FileResponse):
     chunk_size = 256 * 1024
 
 
-async def _received(call: Call, part: Path, size: int) -> None:
+async def _received(call: ApiCall, part: Path, size: int) -> None:
     """Write the body to `part`. Raises ApiError 400 where it is not of this size."""
     refused = ApiError(400, f"The upload must have exactly {size} bytes.", code="EntityTooLarge")
     # refused before a gigabyte is read; a chunked body is counted as it comes

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from runner.server import multipart
 from runner.server.bodies import read_object
-from runner.server.endpoint import Call
+from runner.server.endpoint import ApiCall
 from runner.server.errors import ApiError
 from runner.server.fireworks_batch import fields, names
 from runner.server.fireworks_batch.datasets import Found
@@ -39,7 +39,7 @@ class Uploads:
         self._datasets = datasets
         self._found = found
 
-    async def upload(self, call: Call) -> Response:
+    async def upload(self, call: ApiCall) -> Response:
         """`:upload`: one file of up to 150 MB; the dataset gets ready by itself."""
         dataset = await run_in_threadpool(self._open, call)
         declared = call.headers.get("content-length", "0")
@@ -73,7 +73,7 @@ class Uploads:
             }
         )
 
-    async def endpoint(self, call: Call) -> Response:
+    async def endpoint(self, call: ApiCall) -> Response:
         """`:getUploadEndpoint`: announce all files at once; each call replaces what was announced before."""
         wanted = _ENDPOINT("", await read_object(call))
         sizes = {_basename(name): _size(name, size) for name, size in wanted.get("filenameToSize", {}).items()}
@@ -84,18 +84,18 @@ class Uploads:
             {"filenameToSignedUrls": {name: self._url(call, dataset, name, size) for name, size in sizes.items()}}
         )
 
-    async def validate(self, call: Call) -> Response:
+    async def validate(self, call: ApiCall) -> Response:
         """`:validateUpload`: everything announced is there; the dataset gets ready."""
         _NOTHING("", await read_object(call))
         await run_in_threadpool(self._complete, call)
         return _json({})
 
-    def _open(self, call: Call) -> StoredDataset:
+    def _open(self, call: ApiCall) -> StoredDataset:
         dataset = self._found(call)
         _fillable(dataset)
         return dataset
 
-    def _keep(self, call: Call, dataset: StoredDataset, part: Path, form: multipart.UploadForm) -> File:
+    def _keep(self, call: ApiCall, dataset: StoredDataset, part: Path, form: multipart.UploadForm) -> File:
         site = call.site
         name = Path(form.filename).name
         file = File(site.new_id("file-", 24), file_owner(call.owner), "dataset", name, form.size_bytes, site.now())
@@ -116,7 +116,7 @@ class Uploads:
         site.log.file_created()
         return file
 
-    def _announce(self, call: Call, sizes: dict[str, int]) -> StoredDataset:
+    def _announce(self, call: ApiCall, sizes: dict[str, int]) -> StoredDataset:
         dataset = self._found(call)
         stored = {name: call.site.world.file(file_owner(call.owner), ref, 0) for name, ref in dataset.files.items()}
         # an upload that broke off goes on with what is missing: parts of the same name and size stay
@@ -129,7 +129,7 @@ class Uploads:
 
         return self._change(call, dataset, announced)
 
-    def _complete(self, call: Call) -> None:
+    def _complete(self, call: ApiCall) -> None:
         dataset = self._found(call)
         if dataset.is_stored:
             return
@@ -140,7 +140,7 @@ class Uploads:
         wrongs = [_wrong(name, home.content(file_id)) for name, file_id in sorted(dataset.files.items())]
         self._change(call, dataset, lambda seen: _settled(call, seen, next(filter(None, wrongs), "")))
 
-    def _change(self, call: Call, dataset: StoredDataset, how: Any, new_files: Any = ()) -> StoredDataset:
+    def _change(self, call: ApiCall, dataset: StoredDataset, how: Any, new_files: Any = ()) -> StoredDataset:
         changed = self._datasets.change(dataset, how, new_files)
         if changed is None:
             raise not_found()
@@ -148,7 +148,7 @@ class Uploads:
             call.site.home.content(file_id).unlink(missing_ok=True)
         return changed[0]
 
-    def _url(self, call: Call, dataset: StoredDataset, name: str, size: int) -> str:
+    def _url(self, call: ApiCall, dataset: StoredDataset, name: str, size: int) -> str:
         path = f"{UPLOADS}/{call.owner}/{dataset.account}/{dataset.id}/{name}"
         return self._signer.url(str(call.base_url), "PUT", path, call.site.now(), UPLOAD_SECONDS, f"{size},{size}")
 
@@ -158,7 +158,7 @@ def _fillable(dataset: StoredDataset) -> None:
         raise wrong_state(f"dataset {dataset.id} is not waiting for an upload")
 
 
-def _settled(call: Call, dataset: StoredDataset, wrong: str) -> StoredDataset:
+def _settled(call: ApiCall, dataset: StoredDataset, wrong: str) -> StoredDataset:
     """The dataset with all its files: ready, or still UPLOADING with the reason in its status."""
     now = call.site.now()
     if wrong:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runner.server.bodies import read_object
-from runner.server.endpoint import Call
+from runner.server.endpoint import ApiCall
 from runner.server.errors import ApiError
 from runner.server.openai.dialect import NAME
 from runner.server.openai.errors import invalid
@@ -37,24 +37,24 @@ ENDPOINTS = (
 _DEFINITE = (BatchState.COMPLETED, BatchState.FAILED, BatchState.EXPIRED)
 
 
-async def create(call: Call) -> Response:
+async def create(call: ApiCall) -> Response:
     batch = judged(call, await read_object(call))
     await run_in_threadpool(_keep, call, batch)
     return _json(batch_shape(batch))
 
 
-def retrieve(call: Call) -> Response:
+def retrieve(call: ApiCall) -> Response:
     return _json(batch_shape(_found(call)))
 
 
-def list_batches(call: Call) -> Response:
+def list_batches(call: ApiCall) -> Response:
     limit = integer(call, "limit", low=1, high=100, default=20)
     after = call.query_params.get("after", "")
     page, has_more = page_of(call.site.world.batches(call.owner, NAME, limit=limit + 1, after=after), limit)
     return _json(list_shape([batch_shape(batch) for batch in page], has_more=has_more))
 
 
-def cancel(call: Call) -> Response:
+def cancel(call: ApiCall) -> Response:
     now = call.site.now()
     batch = call.site.world.change(_found(call).id, lambda seen: _cancelling(seen, now))
     if batch.state in _DEFINITE:
@@ -63,7 +63,7 @@ def cancel(call: Call) -> Response:
     return _json(batch_shape(batch))
 
 
-def judged(call: Call, body: dict[str, Any]) -> StoredBatch:
+def judged(call: ApiCall, body: dict[str, Any]) -> StoredBatch:
     """The batch that a create asks for. Raises ApiError for parameters that are missing or wrong; keeps nothing."""
     site = call.site
     input_ref = required_text(body, "input_file_id")
@@ -92,7 +92,7 @@ def judged(call: Call, body: dict[str, Any]) -> StoredBatch:
 
 
 # A batch is recorded last, when its folder is whole: a server killed before leaves a folder that nobody knows.
-def _keep(call: Call, batch: StoredBatch) -> None:
+def _keep(call: ApiCall, batch: StoredBatch) -> None:
     _lay_out(call, batch)
     call.site.world.add_batch(batch)
     call.site.log.batch_created()
@@ -106,7 +106,7 @@ def _seconds_in(window: str, *, is_any: bool) -> int | None:
     return WINDOW_SECONDS.get(window)
 
 
-def _lay_out(call: Call, batch: StoredBatch) -> None:
+def _lay_out(call: ApiCall, batch: StoredBatch) -> None:
     """Give the batch its own link to the input, so that the file may be deleted while the batch runs."""
     site = call.site
     file = site.world.file(call.owner, batch.input_ref, site.now())
@@ -133,7 +133,7 @@ def _cancelling(batch: StoredBatch, now: float) -> StoredBatch:
     return batch.entering(BatchState.CANCELLING, now, ending=BatchState.CANCELLED)
 
 
-def _found(call: Call) -> StoredBatch:
+def _found(call: ApiCall) -> StoredBatch:
     batch_id = call.path_params["id"]
     batch = call.site.world.batch(call.owner, batch_id)
     if batch is None or batch.dialect != NAME:

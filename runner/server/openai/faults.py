@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runner.server.bodies import read_object
-from runner.server.endpoint import Call, Endpoint, Handler
+from runner.server.endpoint import ApiCall, Endpoint, Handler
 from runner.server.errors import ApiError
 from runner.server.faults.http import Layer, with_edits, with_layers
 from runner.server.faults.switches import FaultSwitches
@@ -51,7 +51,7 @@ class _Shown:
 
     # In the order in which they hide each other: an id that comes late is not there, and what is not there may be an
     # empty string; `unknown_status` comes last, so that looks at completed batches are counted by their true status.
-    def batch(self, call: Call, shape: dict[str, Any]) -> None:
+    def batch(self, call: ApiCall, shape: dict[str, Any]) -> None:
         late = self._faults.get("late_output_id")
         if late is not None and shape["status"] == BatchState.COMPLETED:
             self._looks[shape["id"]] += 1
@@ -60,18 +60,18 @@ class _Shown:
         if self._faults.get("empty_string_ids"):
             shape.update({name: shape[name] or "" for name in _FILE_IDS})
 
-    def retrieved(self, call: Call, shape: dict[str, Any]) -> None:
+    def retrieved(self, call: ApiCall, shape: dict[str, Any]) -> None:
         self.batch(call, shape)
         odd = self._faults.take("unknown_status")
         if odd is not None:
             shape["status"] = odd.text("word")
 
-    def batches(self, call: Call, shape: dict[str, Any]) -> None:
+    def batches(self, call: ApiCall, shape: dict[str, Any]) -> None:
         for one in shape["data"]:
             self.batch(call, one)
         self.page(call, shape)
 
-    def page(self, call: Call, shape: dict[str, Any]) -> None:
+    def page(self, call: ApiCall, shape: dict[str, Any]) -> None:
         if self._faults.get("no_has_more"):
             del shape["has_more"]
 
@@ -79,7 +79,7 @@ class _Shown:
 def _strict(handler: Handler, faults: FaultSwitches) -> Handler:
     """`strict_file`: an unknown input file is refused by the create, not found missing by the validation."""
 
-    async def create(call: Call) -> Response:
+    async def create(call: ApiCall) -> Response:
         if faults.get("strict_file"):
             batch = judged(call, await read_object(call))  # what else is wrong is said first
             site = call.site

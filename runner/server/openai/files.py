@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from runner.server import multipart
-from runner.server.endpoint import Call
+from runner.server.endpoint import ApiCall
 from runner.server.errors import ApiError
 from runner.server.openai.errors import invalid, missing
 from runner.server.openai.params import expiry_seconds, integer, page_of
@@ -22,7 +22,7 @@ BATCH_FILE_SECONDS = 30 * 86_400
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 
 
-async def upload(call: Call) -> Response:
+async def upload(call: ApiCall) -> Response:
     declared = call.headers.get("content-length", "0")
     # a stand-in takes what the remote would whose part it plays; that one's limits are the client's to keep
     most = sys.maxsize if call.site.stands_in else MAX_FILE_BYTES
@@ -42,7 +42,7 @@ async def upload(call: Call) -> Response:
     return _json(file_shape(file))
 
 
-def _judged(call: Call, form: multipart.UploadForm) -> File:
+def _judged(call: ApiCall, form: multipart.UploadForm) -> File:
     """The record of an upload. Raises ApiError for fields that are missing or wrong."""
     purpose = form.fields.get("purpose")
     if purpose is None:
@@ -69,14 +69,14 @@ def _judged(call: Call, form: multipart.UploadForm) -> File:
     )
 
 
-def _keep(call: Call, part: Path, file: File) -> None:
+def _keep(call: ApiCall, part: Path, file: File) -> None:
     # the bytes before the record: a file that is listed can be read
     part.replace(call.site.home.content(file.id))
     call.site.world.add_file(file)
     call.site.log.file_created()
 
 
-def list_files(call: Call) -> Response:
+def list_files(call: ApiCall) -> Response:
     limit = integer(call, "limit", low=1, high=10_000, default=10_000)
     order = call.query_params.get("order", "desc")
     if order not in ("asc", "desc"):
@@ -93,11 +93,11 @@ def list_files(call: Call) -> Response:
     return _json(list_shape([file_shape(file) for file in page], has_more=has_more))
 
 
-def retrieve_file(call: Call) -> Response:
+def retrieve_file(call: ApiCall) -> Response:
     return _json(file_shape(_found(call)))
 
 
-def delete_file(call: Call) -> Response:
+def delete_file(call: ApiCall) -> Response:
     file = _found(call)
     # the record first: a file that is listed can be read, and a leftover is swept at the next start
     call.site.world.delete_file(file.id)
@@ -105,7 +105,7 @@ def delete_file(call: Call) -> Response:
     return _json({"id": file.id, "object": "file", "deleted": True})
 
 
-def download(call: Call) -> Response:
+def download(call: ApiCall) -> Response:
     """The bytes; `Range` is honoured. A file deleted while it is read is read to its end."""
     file = _found(call)
     path = call.site.home.content(file.id)
@@ -118,7 +118,7 @@ class _Download(FileResponse):
     chunk_size = 256 * 1024
 
 
-def _found(call: Call) -> File:
+def _found(call: ApiCall) -> File:
     file_id = call.path_params["id"]
     file = call.site.world.file(call.owner, file_id, call.site.now())
     if file is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from runner.server.endpoint import Call
+from runner.server.endpoint import ApiCall
 from runner.server.openai.errors import invalid, missing
 
 T = TypeVar("T")
@@ -14,7 +14,7 @@ MIN_EXPIRY_SECONDS = 3_600
 MAX_EXPIRY_SECONDS = 2_592_000
 
 
-def integer(call: Call, name: str, *, low: int, high: int, default: int) -> int:
+def integer(call: ApiCall, name: str, *, low: int, high: int, default: int) -> int:
     text = call.query_params.get(name)
     if text is None:
         return default

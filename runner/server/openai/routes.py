@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
-from runner.server.endpoint import Call, Effect, Endpoint, Handler, threaded
+from runner.server.endpoint import ApiCall, Effect, Endpoint, Handler, threaded
 from runner.server.errors import ApiError
 from runner.server.openai import batches, files
 from runner.server.openai.errors import ERROR_STYLE
@@ -33,12 +33,12 @@ def endpoints() -> list[Endpoint]:
     ]
 
 
-async def _models(call: Call) -> Response:
+async def _models(call: ApiCall) -> Response:
     data = [_model_shape(name) for name in _names(call.site)]
     return Response(msgspec.json.encode({"object": "list", "data": data}), media_type="application/json")
 
 
-async def _model(call: Call) -> Response:
+async def _model(call: ApiCall) -> Response:
     name = call.path_params["id"]
     if name not in _names(call.site):
         raise ApiError(404, f"The model '{name[:128]}' does not exist.", param="model", code="model_not_found")

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from runner.errors import EngineError
 from runner.server import embedded
-from runner.server.engines import durations, listener, pocketsphinx
+from runner.server.engines import durations, pocketsphinx
 from runner.server.engines.asr import CannotTranscribe, ReceivedRecording, TimedTranscript
+from runner.server.engines.decoder import RATE, WINDOW_SECONDS, windows
 from runner.server.engines.echo_audio import EchoAsr
 from tests.server.audio.conftest import RECORDINGS, VERBOSE, running, tone
 
@@ -76,28 +77,28 @@ def test_echo_hears_at_length(tmp_path: Path) -> None:
 
 @given(st.lists(st.integers(1, 40), max_size=8))
 def test_windows_hold_every_sample_once(seconds: list[int]) -> None:
-    samples = array("h", (n % 30_000 for n in range(sum(seconds) * listener.RATE // 100)))
+    samples = array("h", (n % 30_000 for n in range(sum(seconds) * RATE // 100)))
     chunks, at = [], 0
     for length in seconds:
-        chunks.append(samples[at : at + length * listener.RATE // 100])
-        at += length * listener.RATE // 100
+        chunks.append(samples[at : at + length * RATE // 100])
+        at += length * RATE // 100
     joined: array[int] = array("h")
-    for window in listener.windows(chunks):
+    for window in windows(chunks):
         assert window.start == len(joined)
         joined.extend(window.samples)
     assert joined == samples
 
 
 def test_long_recordings_are_cut_where_they_are_quiet() -> None:
-    rate = listener.RATE
+    rate = RATE
     loud, still = array("h", [9_000, -9_000]) * (rate // 2), array("h", [3]) * rate
 
     def chunks() -> Iterator[array[int]]:
         for second in range(80):
             yield still if second in (24, 49) else loud
 
-    found = list(listener.windows(chunks()))
-    assert all(len(window.samples) <= listener.WINDOW_SECONDS * rate for window in found)
+    found = list(windows(chunks()))
+    assert all(len(window.samples) <= WINDOW_SECONDS * rate for window in found)
     assert [window.start // rate for window in found] == [0, 24, 49, 79] or len(found) == 4
     assert found[1].start // rate == 24 and found[2].start // rate == 49
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from runner.clock import FastClock
-from runner.server.endpoint import Call
+from runner.server.endpoint import ApiCall
 from runner.server.fireworks_batch.listing import page
 from tests.server.conftest import TOKENS, begin
 from tests.server.fireworks_batch.conftest import Fire, rows
@@ -195,7 +195,7 @@ def test_a_page_goes_on_behind_the_last_one_shown(fire: Fire) -> None:
 def test_at_most_two_hundred_are_on_a_page() -> None:
     shapes = [{"name": f"d{number:03d}"} for number in range(300)]
     for query, size in ((b"", 50), (b"pageSize=0", 50), (b"page_size=7", 7), (b"pageSize=1000", 200)):
-        call = Call({"type": "http", "query_string": query, "headers": []})
+        call = ApiCall({"type": "http", "query_string": query, "headers": []})
         shown = page(call, shapes, "datasets", "name")
         assert shown["datasets"] == shapes[:size] and shown["totalSize"] == 300
 

@@ -59,7 +59,7 @@ def _quietest(samples: array[int]) -> int:
     return quiet + _MOMENT // 2
 
 
-class Listener:
+class Decoder:
     """The decoder. Each window is decoded for itself, so that what came before a recording never changes its words."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Listener:
 
         model = pocketsphinx.get_model_path("en-us/en-us.lm.bin")
         self._sound: Any = miniaudio
-        self._decoder: Any = pocketsphinx.Decoder(lm=model, cmn="batch", loglevel="FATAL")
+        self._sphinx: Any = pocketsphinx.Decoder(lm=model, cmn="batch", loglevel="FATAL")
 
     def transcribe(self, path: str) -> TimedTranscript:
         """Raises miniaudio's errors for what is no recording."""
@@ -83,13 +83,13 @@ class Listener:
         return TimedTranscript(total * 1000 // RATE, words)
 
     def _words(self, window: SoundWindow) -> Iterator[Word]:
-        decoder = self._decoder
-        decoder.reinit_feat()  # its front end remembers the sound before, even with `cmn="batch"` (5.1.1)
-        decoder.start_utt()
-        decoder.process_raw(window.samples.tobytes(), no_search=False, full_utt=True)
-        decoder.end_utt()
+        sphinx = self._sphinx
+        sphinx.reinit_feat()  # its front end remembers the sound before, even with `cmn="batch"` (5.1.1)
+        sphinx.start_utt()
+        sphinx.process_raw(window.samples.tobytes(), no_search=False, full_utt=True)
+        sphinx.end_utt()
         offset = window.start * 1000 // RATE
-        for segment in decoder.seg() or ():
+        for segment in sphinx.seg() or ():
             text = segment.word.partition("(")[0]  # `to(3)` is the third way to say it
             if text and text[0] not in "<[":
                 start, end = (
@@ -102,7 +102,7 @@ class Listener:
 def serve(paths: Iterable[bytes], out: BinaryIO) -> None:
     """Answer line by line; the first line says that we are ready, or why not."""
     try:
-        listener = Listener()
+        decoder = Decoder()
     except Exception as error:  # noqa: BLE001  # the parent tells it
         _say(out, DecoderReply(error=_worded(error)))
         return
@@ -110,7 +110,7 @@ def serve(paths: Iterable[bytes], out: BinaryIO) -> None:
     for line in paths:
         path = msgspec.json.decode(line, type=str)
         try:
-            reply = DecoderReply(listener.transcribe(path))
+            reply = DecoderReply(decoder.transcribe(path))
         except Exception as error:  # noqa: BLE001  # one recording's trouble is that recording's answer
             there = "the recording cannot be decoded" if Path(path).exists() else "the recording is gone"
             reply = DecoderReply(error=f"{there}: {_worded(error)}; wav, flac, mp3 and ogg vorbis can be")
