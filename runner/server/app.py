@@ -31,7 +31,7 @@ def application(site: Site, faults: FaultSwitches) -> ASGIApp:
     def route(endpoint: Endpoint, app: ASGIApp) -> Route:
         return Route(endpoint.path, Counted(app, endpoint.name, site.log), methods=[endpoint.method])
 
-    # Faults of the connection are outside of the gate, faults of the reply inside: between the two it is asked who
+    # Faults of the connection are outside of the endpoint, faults of the reply inside: between the two it is asked who
     # calls. A request without a key can be dropped, but does not use up a refusal that was set for a client with one.
     def faulty(endpoint: Endpoint) -> ASGIApp:
         return ConnectionFaults(EndpointApp(site, with_reply_faults(endpoint, faults)), endpoint, faults)

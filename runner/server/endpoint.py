@@ -1,6 +1,6 @@
 """What stands before every handler: who asks, and how an error is worded.
 
-An API is a list of `Endpoint`s. A Gate is the ASGI app of one of them, so that the route's own name is known to
+An API is a list of `Endpoint`s. An `EndpointApp` is the ASGI app of one of them, so the name of the route is known to
 whoever stands around it.
 """
 

@@ -22,7 +22,7 @@ from runner.server.world import World
 # A slice is what one batch may do before the others, and a cancel, get their turn; and what one transaction commits.
 SLICE_ROWS = 1_000
 SLICE_SECONDS = 0.2
-SPOOLS = ("error.spool", "output.spool")  # by Row.is_ok
+SPOOLS = ("error.spool", "output.spool")  # by DoneRow.is_ok
 
 
 class RowAnswer(NamedTuple):
