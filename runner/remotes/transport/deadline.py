@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpcore
-import httpx
 
 from runner.clock import Clock
 from runner.remotes.transport.waits import Call
@@ -80,18 +79,12 @@ class Deadline:
         return reply, f"the reply is not whole after {self.seconds or 0:.0f} s"
 
 
-def keep(client: httpx.Client, deadline: Deadline, address_of: Callable[[str], str] = lambda host: host) -> None:
-    """Have every connection of a client keep to the deadline, those through proxies as well.
+def backend(deadline: Deadline, address_of: Callable[[str], str] = lambda host: host) -> httpcore.NetworkBackend:
+    """A network whose connections all keep to the deadline, those through proxies as well.
 
     address_of: where to connect for a host; raises httpcore.ConnectError for one that must not be spoken to.
-
-    httpcore takes a network backend for this and httpx does not pass one on, so it is put in afterwards
-    (source: httpx 0.28.1 `_transports/default.py`, httpcore 1.0.9 `_sync/connection_pool.py`, read 2026-11-22).
     """
-    for transport in (client._transport, *client._mounts.values()):
-        pool = getattr(transport, "_pool", None)
-        if isinstance(pool, httpcore.ConnectionPool):
-            pool._network_backend = _Backend(pool._network_backend, deadline, address_of)
+    return _Backend(httpcore.SyncBackend(), deadline, address_of)
 
 
 class _Backend(httpcore.NetworkBackend):

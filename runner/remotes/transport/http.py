@@ -26,7 +26,7 @@ import msgspec
 from runner import __version__
 from runner.clock import Clock
 from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused, RemoteError
-from runner.remotes.transport import deadline, downloads, redaction
+from runner.remotes.transport import deadline, downloads, pool, redaction
 from runner.remotes.transport.network import NOT_PRIVATE, Network, Proxy, private_address_of
 from runner.remotes.transport.replies import Reply, plain, trouble_of
 from runner.remotes.transport.retry import Patience, Trouble, created_nothing, date_in, is_safe_to_repeat, persist
@@ -486,27 +486,21 @@ class Http:
         return clients[kind]
 
     def _open(self, alone: bool, secure: bool, proxy: Proxy | None) -> _Client:
-        network = self._settings.network
+        network, limit = self._settings.network, deadline.Deadline(self._clock, ends=not alone)
+        backend = deadline.backend(limit) if secure else deadline.backend(limit, private_address_of)
+        tls = network.tls() if secure else _no_tls()
         client = httpx.Client(
-            transport=self._transport,
-            verify=network.tls() if secure else _no_tls(),
-            proxy=network.opened(proxy),
+            transport=self._transport or pool.opened(tls, network.opened(proxy), backend, keeps=0 if alone else 2),
             trust_env=False,
             follow_redirects=False,
             event_hooks={"response": [_hide_location]},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # nothing here needs one
-            limits=httpx.Limits(max_connections=4, max_keepalive_connections=0 if alone else 2),
             headers={
                 "accept": "application/json",
                 "accept-encoding": "identity",
                 "user-agent": f"runner/{__version__}",
             },
         )
-        limit = deadline.Deadline(self._clock, ends=not alone)
-        if secure:
-            deadline.keep(client, limit)
-        else:
-            deadline.keep(client, limit, private_address_of)
         return _Client(client, limit)
 
     def _safely(self, attempt: Callable[[], T]) -> T:
