@@ -29,6 +29,7 @@ from runner.clock import LONGEST_LOOK
 from runner.errors import (
     OF_OUR_MEMORY,
     BlockedError,
+    Conflict,
     LockedError,
     NotFound,
     NotSent,
@@ -254,6 +255,8 @@ def _write(session: Session, result: Result, plan: Plan, recorded: Recorded, rew
             hint="Its answers are recorded; put the path right and run `runner apply` again",
         )
         result.unwritten.append(StepError(unwritten, rewrite.address))
+    except Conflict:  # of all that is recorded nothing is known any more
+        raise
     except RunnerError as error:
         result.unwritten.append(StepError(error, rewrite.address))
     else:

@@ -39,6 +39,9 @@ class Shelf:
     def open(self, root: Path, *, writes: bool) -> InMemory:
         return InMemory(self, writes=writes)
 
+    def writing(self) -> None:
+        """Somebody is about to write; a test may come between."""
+
     def forked(self) -> Shelf:
         return Shelf(self.documents, dict(self.objects), deepcopy(self.journals))
 
@@ -52,6 +55,7 @@ class ShelfStore:
 
     def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
         assert self._writes, "opened for reading"
+        self._shelf.writing()
         meet(expected, self._shelf.documents.serial)
         self._shelf.documents = self._shelf.documents.after(changes)
         return self._shelf.documents.serial

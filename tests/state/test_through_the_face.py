@@ -10,6 +10,7 @@ import json
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -20,8 +21,9 @@ from runner.cli.main import Settings
 from runner.cli.plan import command as plan_command
 from runner.cli.state import command as state_command
 from runner.cli.status import command as status_command
+from runner.errors import Conflict
 from tests.journeys.audio.lab import AudioLab
-from tests.journeys.lab import Lab, Server, serving
+from tests.journeys.lab import SPEC, Lab, Server, serving, until
 from tests.state.inmemory import Shelf
 
 
@@ -62,6 +64,7 @@ def test_two_checkouts_apply_as_one(
     server.fault(stuck_validating=1)
     assert run(apply_command, first.root, shelf, str(first.root / "specs"), "-y", "--no-wait") == 3
     server.calm()
+    until(lambda: server.batches()[0]["status"] == "completed")
     capsys.readouterr()
     assert run(plan_command, second, shelf, "specs") == 0
     assert "1 batch to fetch" in capsys.readouterr().out
@@ -82,6 +85,43 @@ def test_two_checkouts_apply_as_one(
         assert batch["stage"] == "collected"
         assert not (root / ".runner").exists()
     assert server.creates() == 1
+
+
+@dataclass
+class Meddled(Shelf):
+    """A shelf whose lock does not hold: before the write number `fatal` somebody else writes to it."""
+
+    fatal: int = 0
+    writes: int = 0
+
+    def writing(self) -> None:
+        self.writes += 1
+        if self.writes == self.fatal:
+            self.documents = self.documents.after({})
+
+
+def test_whoever_writes_at_the_same_time_ends_an_apply_and_nothing_is_paid_twice(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Lab(tmp_path / "first", server)
+    for name, value in lab.environ().items():
+        monkeypatch.setenv(name, value)
+    fatal, is_met = 0, True
+    while is_met:
+        fatal += 1
+        lab.spec(SPEC.replace("project: lab", f"project: lab{fatal}"))
+        lab.rows({f"r{fatal}-{number}": f"word {fatal} {number}" for number in range(3)})
+        shutil.rmtree(lab.root / "results", ignore_errors=True)
+        shelf = Meddled(fatal=fatal)
+        try:
+            assert run(apply_command, lab.root, shelf, "specs", "-y") == 0
+            is_met = False
+        except Conflict:
+            assert run(apply_command, lab.root, shelf, "specs", "-y") == 0
+        assert is_met == (shelf.writes >= fatal)
+        assert server.creates() == fatal
+        assert len(lab.results()) == 3
+    assert fatal > 5  # the project, an intent, its receipt, what was seen, outcomes, the results file
 
 
 def test_two_checkouts_carry_on_one_set_of_calls(
