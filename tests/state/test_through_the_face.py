@@ -7,8 +7,11 @@ the other one.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,7 @@ from runner.cli.plan import command as plan_command
 from runner.cli.state import command as state_command
 from runner.cli.status import command as status_command
 from runner.errors import Conflict
+from tests.journeys.audio.lab import SPEC as CALLS
 from tests.journeys.audio.lab import AudioLab
 from tests.journeys.lab import SPEC, Lab, Server, serving, until
 from tests.state.inmemory import Shelf
@@ -155,3 +159,30 @@ def test_a_rehearsal_of_it_leaves_nothing_on_the_shelf(
     assert run(apply_command, first.root, shelf, "specs", "--rehearse") == 0
     assert "3 requests in 1 batch" in capsys.readouterr().out
     assert (shelf.documents.serial, shelf.objects, server.creates()) == (0, {}, 0)
+
+
+def test_nothing_on_record_speaks_of_one_machine(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths, names of the host and of folders, numbers of processes and files: they mean nothing elsewhere."""
+    lab = AudioLab(tmp_path / "somewhere", server)
+    lab.spec(SPEC, "rows.yaml")
+    lab.spec(CALLS.replace("project: lab\n", "").replace("results/calls.jsonl", "transcripts/"), "calls.yaml")
+    lab.rows(3)
+    lab.record(3)
+    for name, value in lab.environ().items():
+        monkeypatch.setenv(name, value)
+    shelf = Shelf()
+    assert run(apply_command, lab.root, shelf, "specs", "-y", "--first-run") == 0
+    about = [path.stat() for path in lab.root.rglob("*")]
+    words = json.dumps(dict(shelf.documents.by_key))
+    said = {str(tmp_path), lab.root.name, tempfile.gettempdir(), socket.gethostname(), f"{os.getpid()} "}
+    said |= {str(one.st_mtime_ns) for one in about} | {f" {one.st_ino}" for one in about}
+    assert [one for one in said if one in words] == []
+    # And a copy of it, with other times and inodes, has nothing to do
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(lab.root, elsewhere, copy_function=shutil.copyfile)
+    assert run(plan_command, elsewhere, shelf, "specs") == 0
+    posts, creates, serial = lab.posts(), server.creates(), shelf.documents.serial
+    assert run(apply_command, elsewhere, shelf, "specs", "-y") == 0
+    assert (lab.posts(), server.creates(), shelf.documents.serial) == (posts, creates, serial)
