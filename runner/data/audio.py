@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, overload
 
 from runner import private
-from runner.errors import DataError, Mark
+from runner.errors import DataError, Mark, printable
 from runner.globs import Globs, State, is_magic
 
 LARGEST = 1_000_000_000  # bytes of one recording; source: Fireworks "Transcribe audio", max 1 GB (2026-11-21)
+_MOST_LOOKED_AT = 1_000  # names behind a link that is not followed
 _STATS = 4  # numbers kept of each file
 
 
@@ -95,7 +98,8 @@ class Selection(NamedTuple):
 def find(selection: Selection, root: Path, largest_bytes: int = LARGEST) -> Listing:
     """The files that any pattern means, without those that are excluded, each once, sorted by path.
 
-    Folders are no recordings. Links are followed within `root`; `**` does not enter linked folders.
+    Folders are no recordings. Links are followed within `root`; `**` does not enter linked folders, and one that leaves
+    the root and holds what is wanted is a fault.
     Raises DataError at `mark`: a pattern that leaves the project, or one that matches nothing (not with `allow_empty`).
     """
     job, mark = selection.job, selection.mark
@@ -164,9 +168,11 @@ class _Walk:
         is_link = entry.is_symlink()
         is_folder = _is_folder(entry)
         step = self._wanted.step(folder.wanted, entry.name, is_folder=is_folder, is_link=is_link)
+        path = folder.path + entry.name
+        if is_folder and is_link and not step.inside:
+            return self._unentered(folder, path, entry.name)
         if not (step.inside if is_folder else step.hits):
             return None
-        path = folder.path + entry.name
         unwanted = self._unwanted.step(folder.unwanted, entry.name, is_folder=is_folder)
         if not is_folder:
             self.hits.update(step.hits)
@@ -180,6 +186,30 @@ class _Walk:
         if is_folder:
             return _Folder(f"{path}/", step.inside, unwanted.inside)
         return self._judged(path, entry)
+
+    def _unentered(self, folder: _Folder, path: str, name: str) -> Fault | None:
+        """What is wrong with a linked folder that `**` does not enter: it leads out, and holds what is wanted."""
+        inside = self._wanted.step(folder.wanted, name, is_folder=True).inside
+        if not inside or self._unwanted.step(folder.unwanted, name, is_folder=True).hits:
+            return None
+        wrong = self._wrong_link(path)
+        return Fault(path, wrong) if wrong and self._holds_wanted(path, inside) else None
+
+    def _holds_wanted(self, path: str, state: State) -> bool:
+        """Whether some pattern means a file below a folder, as far as a short look tells."""
+        left, folders = _MOST_LOOKED_AT, [(f"{self._root}/{path}", state)]
+        while folders and left:
+            folder, state = folders.pop()
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in islice(entries, left):
+                    left -= 1
+                    is_folder = _is_folder(entry)
+                    step = self._wanted.step(state, entry.name, is_folder=is_folder, is_link=entry.is_symlink())
+                    if step.hits and not is_folder:
+                        return True
+                    if is_folder and step.inside:
+                        folders.append((entry.path, step.inside))
+        return False
 
     def _judged(self, path: str, entry: os.DirEntry[str]) -> AudioFile | Fault:
         try:
@@ -200,7 +230,7 @@ class _Walk:
     def _wrong_link(self, path: str) -> str:
         real = os.path.realpath(f"{self._root}/{path}")
         if os.path.commonpath((real, self._root)) != self._root:
-            return "is a link that leads out of the project"
+            return f"is a link that leads out of the project, to `{printable(real)}`"
         return "is a link into a hidden folder" if private.leads_into_hidden(real, self._root) else ""
 
 

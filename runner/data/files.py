@@ -20,7 +20,7 @@ from typing import IO, Any, NamedTuple, Protocol
 
 from runner import formats, private
 from runner.data import sniff
-from runner.errors import DataError, Mark
+from runner.errors import DataError, Mark, printable
 
 _PIECE = 2048  # compressed bytes fed to zstd at once: bounds what one piece can unfold to
 
@@ -69,7 +69,7 @@ def signature(dataset: Source, root: Path) -> tuple[FileStamp, ...]:
             real = os.path.realpath(root / path)
             if os.path.commonpath((real, real_root)) != real_root:
                 raise DataError(
-                    f"`{path}` of dataset `{dataset.key}` leads out of the project",
+                    f"`{path}` of dataset `{dataset.key}` leads out of the project, to `{printable(real)}`",
                     hint="copy the file into the project directory, or run from a directory above both with `-C`",
                     mark=dataset.mark,
                 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from runner import private
@@ -12,19 +14,25 @@ from runner.errors import UsageError, printable
 SUFFIXES = (".yaml", ".yml")
 
 
-def find_files(paths: Sequence[str], root: Path) -> list[str]:
+_MOST_LOOKED_AT = 1_000  # names behind a link that is not followed
+
+Skipped = Callable[[str, str], None]  # a linked folder, and what is said of it
+
+
+def find_files(paths: Sequence[str], root: Path, skipped: Skipped = lambda link, words: None) -> list[str]:
     """All spec files below `paths`, sorted, relative to `root`, with `/` between their parts.
 
-    Hidden files and folders are skipped, and so are linked folders that leave the root; a file that can be
-    reached in two ways is listed once. Raises UsageError for a path that is missing, lies outside the
-    root or is no YAML file, for a linked file that leaves the root, and when there is nothing to read at all.
+    Hidden files and folders are skipped, and so are linked folders that leave the root: `skipped` is told of those
+    that hold specs. A file that can be reached in two ways is listed once. Raises UsageError for a path that is
+    missing, lies outside the root or is no YAML file, for a linked file that leaves the root, and when there is nothing
+    to read at all.
     """
     base = Path(os.path.realpath(root))
     found: dict[str, str] = {}
     for path in paths:
         start = base / path
         real = _checked(path, start, base)
-        files = _walk(start, base, set()) if real.is_dir() else iter([start])
+        files = _walk(start, base, set(), skipped) if real.is_dir() else iter([start])
         for file in files:
             name = Path(os.path.normpath(file)).relative_to(base).as_posix()
             target = os.path.realpath(file)
@@ -51,7 +59,7 @@ def _checked(path: str, start: Path, base: Path) -> Path:
     return real
 
 
-def _walk(folder: Path, base: Path, seen: set[str]) -> Iterator[Path]:
+def _walk(folder: Path, base: Path, seen: set[str], skipped: Skipped) -> Iterator[Path]:
     """Spec files below `folder`; linked folders are followed once, and only inside the root."""
     real = os.path.realpath(folder)
     # linked folders may lead in a circle
@@ -66,15 +74,17 @@ def _walk(folder: Path, base: Path, seen: set[str]) -> Iterator[Path]:
         if entry.name.startswith("."):
             continue
         if entry.is_symlink() and (wrong := _wrong_link(entry.path, base)):
-            if entry.name.endswith(SUFFIXES):
-                shown = printable(Path(entry.path).relative_to(base).as_posix())
+            shown = printable(Path(entry.path).relative_to(base).as_posix())
+            if _holds_specs(entry.path):
+                skipped(shown, f"is a link {wrong}: no spec below it is read")
+            elif entry.name.endswith(SUFFIXES):
                 raise UsageError(
                     f"`{shown}` is a link {wrong}, and is not read",
                     hint="put the file itself there, or remove the link",
                 )
             continue
         if entry.is_dir():
-            yield from _walk(Path(entry.path), base, seen)
+            yield from _walk(Path(entry.path), base, seen, skipped)
         elif entry.name.endswith(SUFFIXES) and entry.is_file():
             yield Path(entry.path)
 
@@ -83,5 +93,20 @@ def _wrong_link(path: str, base: Path) -> str:
     """Where a link leads that is not followed; empty where it is."""
     real = os.path.realpath(path)
     if not Path(real).is_relative_to(base):
-        return "that leads out of the project root"
+        return f"that leads out of the project root, to `{printable(real)}`"
     return "into a hidden folder" if private.leads_into_hidden(real, str(base)) else ""
+
+
+def _holds_specs(link: str) -> bool:
+    """Whether a linked folder has spec files in it or in one of its folders, as far as a short look tells."""
+    left, folders = _MOST_LOOKED_AT, [(link, True)]
+    while folders and left:
+        folder, goes_deeper = folders.pop()
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:  # no folder, or not ours to look into
+            for entry in itertools.islice(entries, left):
+                left -= 1
+                if entry.name.endswith(SUFFIXES) and entry.is_file():
+                    return True
+                if goes_deeper and entry.is_dir(follow_symlinks=False):
+                    folders.append((entry.path, False))
+    return False

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from runner.errors import Mark
 from runner.job.project import AnyJob, Dataset, Project, Prompt, Provider
 from runner.spec import nouns, outputs
 from runner.spec.cells import Nouns, Scope
@@ -41,7 +42,7 @@ def survey(paths: Sequence[str], root: Path) -> Survey:
     """The same with its problems, so that others can be looked for beside them. Raises UsageError."""
     problems = Problems()
     root = Path(os.path.realpath(root))
-    files = find_files(paths, root)
+    files = find_files(paths, root, lambda link, words: problems.warning(Mark(link), words))
     declared = Declared()
     for file in files:
         before = problems.errors

@@ -26,6 +26,7 @@ _RACY_NS = 50_000_000  # a file changed this shortly before the cache was writte
 class _Kept(msgspec.Struct):
     scheme: str
     specs: list[str]
+    skipped: list[str]  # linked folders with specs that are not read
     stamps: dict[str, str]
     written_ns: int
     project: Project
@@ -38,22 +39,24 @@ def load(paths: Sequence[str], root: Path, folder: Path, *, keeps: bool) -> Proj
     """
     real_root = Path(os.path.realpath(root))
     name = hashlib.sha256(msgspec.json.encode([list(paths), str(real_root)])).hexdigest()[:32]
-    kept = _read(folder / name, find_files(paths, real_root), real_root)
+    skipped: list[str] = []
+    specs = find_files(paths, real_root, lambda link, words: skipped.append(f"{link} {words}"))
+    kept = _read(folder / name, specs, skipped, real_root)
     if kept is not None:
         return kept
     from runner.spec.load import load as load_specs
 
     project = load_specs(paths, root)
     if keeps:
-        _write(folder / name, project)
+        _write(folder / name, project, skipped)
     return project
 
 
-def _read(path: Path, specs: Sequence[str], root: Path) -> Project | None:
+def _read(path: Path, specs: Sequence[str], skipped: Sequence[str], root: Path) -> Project | None:
     """What is kept in `path`, if it was made of these spec files and none of them, nor a prompt file, changed."""
     try:
         kept = _decode(path.read_bytes())
-        if kept.scheme != SCHEME or kept.specs != list(specs):
+        if kept.scheme != SCHEME or kept.specs != list(specs) or kept.skipped != list(skipped):
             return None
         for file, stamp in kept.stamps.items():
             about = (root / file).stat()
@@ -64,7 +67,7 @@ def _read(path: Path, specs: Sequence[str], root: Path) -> Project | None:
     return kept.project
 
 
-def _write(path: Path, project: Project) -> None:
+def _write(path: Path, project: Project, skipped: list[str]) -> None:
     row_jobs = [job for job in project.jobs if isinstance(job, Job)]
     # prompt files are not among the spec files, but are part of what was checked
     prompts = {message.mark.file for job in row_jobs for message in job.prompt.messages}
@@ -72,7 +75,9 @@ def _write(path: Path, project: Project) -> None:
         stamps = {file: _stamp((project.root / file).stat()) for file in {*project.files, *prompts}}
     except OSError:
         return
-    kept = msgspec.json.encode(_Kept(SCHEME, list(project.files), stamps, time.time_ns(), project), enc_hook=str)
+    kept = msgspec.json.encode(
+        _Kept(SCHEME, list(project.files), skipped, stamps, time.time_ns(), project), enc_hook=str
+    )
     # written, then read and compared: what a cache gives back must be what was checked
     if _decode(kept).project != project:
         return  # a value that JSON does not carry

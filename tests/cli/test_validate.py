@@ -256,3 +256,24 @@ def test_the_limit_of_a_message_is_set_in_the_providers_block(
     place(tmp_path, a=spec + own.format(0))
     assert run(["-C", str(tmp_path), "validate"]) == 1
     assert "message_chars" in capsys.readouterr().err
+
+
+def test_a_linked_folder_of_specs_that_is_not_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, away = tmp_path / "project", tmp_path / "away"
+    root.mkdir()
+    away.mkdir()
+    (away / "more.yaml").write_text("jobs: {}\n")
+    place(root, a=SPEC)
+    words = (
+        f"warning: specs/shared: is a link that leads out of the project root, to `{away}`: no spec below it is read\n"
+    )
+    for command in (["validate"], ["plan"], ["apply"]):  # the second one reads what the first one kept
+        run(["-C", str(root), *command])
+        assert words not in capsys.readouterr().err
+    (root / "specs/shared").symlink_to(away)
+    for command in (["validate"], ["plan"], ["apply"], ["plan"]):
+        run(["-C", str(root), *command])
+        assert capsys.readouterr().err.count(words) == 1
+    (away / "more.yaml").unlink()
+    run(["-C", str(root), "plan"])
+    assert words not in capsys.readouterr().err

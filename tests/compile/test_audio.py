@@ -148,7 +148,7 @@ def test_every_file_that_cannot_be_sent_is_named_at_once(tmp_path: Path) -> None
     assert lines[1] == "  calls/a.wav: is empty"
     assert lines[2].startswith("  calls/b.wav: not a recording")
     assert lines[3].startswith(f"  calls/c.wav: has {len(WAV):,} bytes")
-    assert lines[5] == "  calls/e.wav: is a link that leads out of the project"
+    assert lines[5] == f"  calls/e.wav: is a link that leads out of the project, to `{outside}`"
 
 
 def test_one_file_that_cannot_be_sent(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_files_that_cannot_be_sent_are_named_one_by_one(tmp_path: Path) -> None:
     assert reasons.pop("c/self.wav").startswith("cannot be looked at: ")
     assert reasons == {
         "c/empty.wav": "is empty",
-        "c/out.wav": "is a link that leads out of the project",
+        "c/out.wav": f"is a link that leads out of the project, to `{tmp_path / 'outside.wav'}`",
         "c/pipe.wav": "is not a regular file",
     }
 
@@ -154,10 +154,23 @@ def test_linked_folders(tmp_path: Path) -> None:
     (root / "calls/loop").symlink_to(".")
     (root / "calls/out").symlink_to(tmp_path / "elsewhere")
     assert found(root, "calls/in/*.wav") == ["calls/in/1.wav"]
-    assert found(root, "**/*.wav") == ["store/1.wav"]
-    whole = listing(root, "calls/*/*.wav")
-    assert [file.path for file in whole] == ["calls/in/1.wav"]
-    assert whole.faults == [Fault("calls/out", "is a link that leads out of the project")]
+    (root / "calls/empty").symlink_to(tmp_path / "nothing")
+    made(tmp_path, "nothing/notes.txt")
+    out = Fault("calls/out", f"is a link that leads out of the project, to `{tmp_path / 'elsewhere'}`")
+    for pattern, inside in (
+        ("calls/*/*.wav", ["calls/in/1.wav"]),
+        ("**/*.wav", ["store/1.wav"]),  # which enters no link
+        ("calls/**", []),
+        ("calls/**/2.wav", []),
+    ):
+        whole = listing(root, pattern, allow_empty=True)
+        assert ([file.path for file in whole], [fault for fault in whole.faults if fault.path == out.path]) == (
+            inside,
+            [out],
+        )
+    assert not listing(root, "calls/**/3.wav", allow_empty=True).faults  # nothing there is meant
+    assert not listing(root, "**/*.wav", exclude=["calls"]).faults
+    assert not listing(root, "**/*.wav", exclude=["calls/out"]).faults
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may look into every folder")

@@ -203,7 +203,7 @@ def test_a_name_with_glob_characters_is_a_name(tmp_path: Path) -> None:
         ("gone.csv", "no file matches"),
         ("../x.csv", "not a path inside the project"),
         ("/etc/hosts.csv", "not a path inside the project"),
-        ("out.csv", "leads out of the project"),
+        ("out.csv", "leads out of the project, to `.*/secret.csv`"),
         ("dangling.csv", "cannot look at"),
         ("folder", "not a regular file"),
         ("notes.txt", "is not a dataset file"),

@@ -39,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def kept(root: Path) -> bool:
-    return memo._read(next((root / "memo").iterdir()), ["specs/a.yaml"], root.resolve()) is not None
+    return memo._read(next((root / "memo").iterdir()), ["specs/a.yaml"], [], root.resolve()) is not None
 
 
 def test_what_is_kept_is_what_was_loaded(root: Path) -> None:
