@@ -12,7 +12,6 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from runner.apply import late, wants
@@ -27,10 +26,12 @@ from runner.job.outcomes import answered, unanswered
 from runner.job.packed import KEY_BYTES, Sorter, common, union
 from runner.job.recorded import REMOTE, Batch, Left, Stage
 from runner.job.wireid import key_of
+from runner.mending import NOT_SO
 from runner.plan import adoption, duplicates
 from runner.plan.change import Reason
 from runner.plan.plan import Plan
-from runner.remotes.vendor import NO_LIST, Provider
+from runner.remotes.reading.verdict import Unreadable
+from runner.remotes.vendor import NO_LIST, Provider, Reader
 
 
 class Found(Enum):
@@ -39,10 +40,6 @@ class Found(Enum):
     ADOPTED = "adopted"
     NOT_YET = "not yet"  # a batch on record holds the same requests; it may leave them unanswered
     LEFT = "left"
-
-
-class _IdLine(msgspec.Struct):
-    custom_id: str
 
 
 def search_remotes(session: Session, providers: Iterable[str]) -> int:
@@ -344,7 +341,7 @@ def _keys_of_input(session: Session, provider: Provider, seen: Observed) -> tupl
     path = session.memory.scratch / f"input-{hashlib.sha256(seen.remote_id.encode()).hexdigest()[:16]}.jsonl"
     try:
         provider.download_input(seen, path)
-        return _keys_in(path), path.stat().st_size
+        return _keys_in(path, session.remotes.reader(provider.origin.provider)), path.stat().st_size
     except NotFound:
         return None, 0
     finally:
@@ -358,7 +355,7 @@ def _keys_of_results(session: Session, provider: Provider, seen: Observed) -> by
     for file in seen.result_files:
         try:
             provider.download(file, path)
-            found.append(_keys_in(path))
+            found.append(_keys_in(path, session.remotes.reader(provider.origin.provider)))
         except NotFound:
             continue
         finally:
@@ -366,15 +363,14 @@ def _keys_of_results(session: Session, provider: Provider, seen: Observed) -> by
     return union(found) if any(found) else None
 
 
-def _keys_in(path: Path) -> bytes:
+def _keys_in(path: Path, reader: Reader) -> bytes:
     """The keys of the requests that the lines of a file make or answer; lines of somebody else have none."""
     sorter = Sorter()
-    decode = msgspec.json.Decoder(_IdLine).decode
     with open(path, "rb") as lines:
         for line in lines:
             try:
-                key = key_of(decode(line).custom_id)
-            except (msgspec.MsgspecError, RecursionError):
+                key = key_of(reader.parts(line)[0])
+            except (Unreadable, *NOT_SO):
                 continue
             if key is not None:
                 sorter.add(key)

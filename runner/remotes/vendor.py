@@ -123,7 +123,10 @@ class Reader(Protocol):
         ...
 
     def parts(self, line: bytes) -> tuple[str, bytes]:
-        """The custom_id of an answer's line and the body in it, byte for byte. Raises one of `mending.NOT_SO`."""
+        """The custom_id of a line and the body of the answer in it, byte for byte; of a request line `null`.
+
+        Raises one of `mending.NOT_SO`.
+        """
         ...
 
     def answer(self, body: bytes | msgspec.Raw, wanted: Wanted = TEXT) -> Answer:

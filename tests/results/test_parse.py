@@ -214,6 +214,11 @@ def test_unreadable_lines_say_why(line: bytes, reason: str) -> None:
         made.read(line)
 
 
+def test_a_request_line_has_an_id_and_no_answer() -> None:
+    line = b'{"custom_id":"r-1","method":"POST","url":"/v1/x","body":{"model":"m"}}\n'
+    assert lines.parts(line) == ("r-1", b"null")
+
+
 def test_huge_integers_are_kept() -> None:
     digits = b"9" * 5000
     line = HEAD + b'x","n":%b,"m":"' % digits + TAIL
