@@ -69,6 +69,12 @@ def is_half_searched(session: Session, name: str) -> bool:
     return any(batch.adopted_from == REMOTE and batch.origin == origin for batch in session.records.batches())
 
 
+def half_searched(session: Session) -> set[str]:
+    """The providers of jobs whose outcomes may not all be known yet: an earlier search for them was cut off."""
+    names = {job.provider for job in session.desired if job.card.search.can_list}
+    return {name for name in names if is_half_searched(session, name)}
+
+
 def _search(session: Session, name: str) -> int:
     origin = session.remotes.origin(name)
     provider = session.remotes.open(name)

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from runner.apply.errors import jobs_in
 from runner.apply.preview import foresee
-from runner.apply.reconcile import Result, begin, one_pass
+from runner.apply.reconcile import begin, one_pass
 from runner.apply.remotes import Remotes
+from runner.apply.result import Result
 from runner.apply.session import Session
 from runner.apply.shadow import Shadow
 from runner.job.desired import Desired

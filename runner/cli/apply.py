@@ -20,7 +20,7 @@ from runner.job.capabilities import Content
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.apply.reconcile import Result
+    from runner.apply.result import Result
     from runner.apply.session import Session
     from runner.cli.question import Answer
     from runner.plan.guard import Guards

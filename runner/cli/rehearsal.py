@@ -12,8 +12,8 @@ import click
 from msgspec.structs import replace
 
 from runner.apply.errors import jobs_in
-from runner.apply.reconcile import Result
 from runner.apply.rehearse import Rehearsed, rehearse
+from runner.apply.result import Result
 from runner.apply.session import Session
 from runner.apply.standins import StandIns
 from runner.cli import errors, sums, views, voice

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from runner.apply.cancel import cancel
 from runner.apply.desire import AnyCompiled, desire
-from runner.apply.reconcile import Result, apply, begin, one_pass
+from runner.apply.reconcile import apply, begin, one_pass
 from runner.apply.remotes import Remotes
 from runner.apply.resolve import Decision, held_batches, resolve_batches
+from runner.apply.result import Result
 from runner.apply.retry import retry
 from runner.apply.session import Session
 from runner.errors import RemoteError, RunnerError, StateError

@@ -60,7 +60,7 @@ _RESUBMITS = 'resubmits=job is not None and job.on_unknown == "resubmit"'
 MUTANTS = {
     "a create without an intent on record": Mutant("apply/submit.py", _SAVE_INTENT, _NO_INTENT, "duplicate"),
     "nothing is searched before it is paid for": Mutant(
-        "apply/reconcile.py", _SEARCH_FIRST, "    unsearched, is_limited = [], set()\n", "duplicate"
+        "apply/pay.py", _SEARCH_FIRST, "    unsearched, is_limited = [], set()\n", "duplicate"
     ),
     "the first page of a list is all of it": Mutant("apply/recover.py", _ALL_PAGES, _FIRST_PAGE, "duplicate"),
     "what nobody wanted when it was found is never looked for again": Mutant(

@@ -8,7 +8,7 @@ import traceback
 from datetime import timedelta
 from pathlib import Path
 
-from runner.apply.reconcile import Result
+from runner.apply.result import Result
 from runner.errors import BlockedError, StateError
 from runner.plan.remaining import Row
 from runner.state.home import home_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.apply.errors import jobs_in
-from runner.apply.reconcile import Result
+from runner.apply.result import Result
 from runner.apply.session import Session
 from runner.plan.remaining import UNDER_WAY, Row
 from tests.simulation.history import Applier, History, lines_in

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.apply import resolve
 from runner.apply.desire import AnyCompiled
-from runner.apply.reconcile import Result
+from runner.apply.result import Result
 from runner.apply.session import Session
 from runner.errors import DataError, RunnerError
 from runner.job.capabilities import Capabilities, Content

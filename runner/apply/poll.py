@@ -1,0 +1,162 @@
+"""Poll what is in flight, and do what follows: take what has ended, keep what was seen, give up what is gone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from runner.apply import late, lost, recover, submit, waves
+from runner.apply.collect import collect, failure_of, lose
+from runner.apply.errors import StepError
+from runner.apply.refresh import look, sweep_twins
+from runner.apply.result import Refusal
+from runner.apply.session import Session
+from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RemoteError
+from runner.job import lifecycle
+from runner.job.capabilities import Delivery
+from runner.job.observed import Observed
+from runner.job.recorded import Batch, Stage
+from runner.plan.change import Action
+from runner.plan.decide import Missing, Sight, decide
+
+
+class Polled(NamedTuple):
+    """What a look at every batch in flight came to, and at those that were given up."""
+
+    sights: dict[str, Sight]
+    errors: list[StepError]
+    collected: int  # batches brought home
+    unsure: set[str]  # jobs of which nothing is sent, since a batch that was given up could not be looked for
+
+
+def poll(session: Session, refusal: Refusal) -> Polled:
+    """Look at every batch in flight and take what has ended, after those that were given up."""
+    again = lost.look_again(session)
+    active = [batch for batch in session.records.batches() if batch.is_active]
+    waves_ = [batch for batch in active if batch.delivery is Delivery.CALLS and batch.stage is Stage.SUBMITTED]
+    carried = [carry_on(session, batch, refusal) for batch in waves_]
+    collected = sum(wave.batch.stage is Stage.COLLECTED for wave in carried)
+    batches = [batch for batch in active if batch.delivery is not Delivery.CALLS]
+    looks = look(session, batches)
+    errors = [StepError(one.error, one.batch.owner, one.batch.key) for one in carried if one.error] + looks.errors
+    errors += again.errors
+    late.list_anew(session, looks)
+    sweep_twins(session, session.records.batches(), looks)
+    late.stop(session, looks)
+    recover.count_overlaps(session, looks)
+    for batch in batches:
+        if (sight := looks.sights.get(batch.key)) is not None:
+            if isinstance(sight, Observed):
+                session.seen_at[batch.key] = session.clock.now()
+            current = session.records.batch(batch.key) or batch
+            if current.is_active and getattr(sight, "remote_id", current.remote_id) == current.remote_id:
+                try:
+                    collected += _act(session, current, sight)
+                except RemoteError as error:
+                    errors.append(StepError(error, batch.owner, batch.key))
+    return Polled(looks.sights, errors, collected + again.collected, again.unsure)
+
+
+def carry_on(session: Session, wave: Batch, refusal: Refusal) -> waves.Carried:
+    """Go on with a wave of recordings; an embedded server that is gone is no error, the next pass starts another."""
+    try:
+        return waves.carry_on(session, wave, refusal)
+    except RemoteError as error:
+        return waves.Carried(wave, None if session.remotes.lost_sight(wave.origin.provider) else error)
+
+
+def _act(session: Session, batch: Batch, sight: Sight) -> bool:
+    """Do what was decided about one batch; whether its outcomes are here now.
+
+    Raises RemoteError where waiting is of no use.
+    """
+    change = decide(batch, sight)
+    is_seen = isinstance(sight, Observed)  # what is not may be of specs that were not read, and of nobody known here
+    now = session.time_at(session.remote_of(batch)) if is_seen else session.clock.now()  # of the look, not of its files
+    try:
+        match change.action:
+            case Action.FETCH:
+                assert isinstance(sight, Observed)
+                done = collect(session, batch, sight)
+                if done.stage is not Stage.COLLECTED:  # it was somebody else's
+                    return False
+                session.reporter.step(
+                    f"{done.owner}: collected `{done.remote_id}` ({change.reason}): "
+                    f"{done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"
+                )
+                return True
+            case Action.LOSE:
+                lose(session, batch)
+                return True
+            case Action.DROP:
+                session.records.save(lifecycle.dropped(batch, str(change.reason), is_given_up=True))
+                return False
+            case Action.DEFER:
+                assert isinstance(sight, Observed) and sight.failure is not None
+                submit.defer(session, batch, sight.failure)
+                return False
+            case _:
+                _note(session, batch, sight)
+                return False
+    except RemoteError as error:
+        assert isinstance(sight, Observed), "only what was seen to end is fetched"
+        batch = session.records.batch(batch.key) or batch  # it may say since when its files are short
+        why = failure_of(error)
+        noted = lifecycle.seen(batch, sight, now, why)
+        if isinstance(error, NotFound):
+            noted = lifecycle.missed(noted.but(missed_at=batch.missed_at, misses=batch.misses), now, why)
+            if lifecycle.is_absent(noted, now, session.remote_of(batch).card.absence_seconds):
+                session.reporter.warn(f"{batch.owner}: `{batch.remote_id}`: {why}")
+                _take_what_is_left(session, noted, sight)
+                return True
+        if noted.but(seen_at=batch.seen_at) != batch:
+            session.records.save(noted)
+        if batch.trouble != why:
+            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {failure_of(error)}")
+        if not isinstance(error, (NotSent, NotFound, OutcomeUnknown, RateLimited)):
+            raise
+        return False
+
+
+def _take_what_is_left(session: Session, batch: Batch, seen: Observed) -> None:
+    """Bring home a batch some of whose files are gone for good, as far as anybody can tell."""
+    try:
+        collect(session, batch, seen, takes_what_is_left=True)
+    except NotFound:
+        lose(session, batch)
+
+
+def _note(session: Session, batch: Batch, sight: Sight) -> None:
+    """Keep what a look showed. Phases are durable; counts only travel along with them."""
+    if isinstance(sight, Observed):
+        seen = lifecycle.seen(batch, sight, session.time_at(session.remote_of(batch)), sight.stall)
+        if sight.stall and not batch.trouble:
+            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` {sight.stall}")
+        if not sight.results_are_final and sight.phase.has_ended:
+            seen = seen.but(trouble="the remote has not named its result files yet")
+            if batch.trouble != seen.trouble:
+                session.reporter.step(f"{batch.owner}: `{batch.remote_id}` has ended; {seen.trouble}")
+        if seen.but(seen_at=batch.seen_at, counts=batch.counts) != batch:
+            session.records.save(seen)
+        session.live[batch.key] = seen
+    elif isinstance(sight, Missing):
+        why = f"`{batch.remote_id}` is not there, the remote says; it is asked again before that is believed"
+        session.records.save(lifecycle.missed(batch, session.time_at(session.remote_of(batch)), why))
+        if batch.trouble != why:
+            session.reporter.warn(f"{batch.owner}: {why}")
+    else:
+        why = getattr(sight, "why", "")
+        if why != batch.trouble:
+            session.records.save(batch.but(trouble=why))
+            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be seen: {why}")
+
+
+def seen_in(session: Session, polled: Polled) -> dict[str, Sight]:
+    """What is known of every batch in flight: as it was just seen, else as its record says (a receipt is a look)."""
+    found: dict[str, Sight] = {}
+    for batch in session.records.batches():
+        if batch.is_active:
+            sight = polled.sights.get(batch.key)
+            if sight is None or (isinstance(sight, Observed) and sight.remote_id != batch.remote_id):
+                sight = lifecycle.as_recorded(session.live.get(batch.key, batch))
+            found[batch.key] = sight
+    return found

@@ -1,0 +1,29 @@
+"""What an apply came to, pass after pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from runner.apply.errors import StepError
+from runner.apply.purse import Purse, Rest
+from runner.errors import BlockedError
+from runner.plan.plan import Plan
+from runner.results.merge import Accounting
+
+Refusal = Callable[[Rest], BlockedError | None]
+
+
+@dataclass(slots=True)
+class Result:
+    """Where an apply left things."""
+
+    plan: Plan
+    written: dict[str, Accounting] = field(default_factory=dict)
+    submitted: int = 0  # requests sent by this apply
+    collected: int = 0  # batches
+    is_running: bool = False
+    purse: Purse = field(default_factory=Purse)
+    errors: list[StepError] = field(default_factory=list)  # of the last pass
+    stopped: dict[str, StepError] = field(default_factory=dict)  # by job, why this apply sends no more of it
+    unwritten: list[StepError] = field(default_factory=list)  # results files
