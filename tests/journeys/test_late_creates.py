@@ -123,7 +123,8 @@ def changed(lab: Lab, **fields: Any) -> None:
     """The record of the create that was given up, in its file."""
     store = DiskStore(lab.root / ".runner" / "state")
     try:
-        [(key, raw)] = [(key, raw) for key, raw in store.list("batch/") if raw["stage"] == "dropped"]
-        store.write({key: {**raw, **fields}})
+        read = store.read()
+        [(key, raw)] = [(key, raw) for key, raw in read.below("batch/") if raw["stage"] == "dropped"]
+        store.write({key: {**raw, **fields}}, read.serial)
     finally:
         store.close()
