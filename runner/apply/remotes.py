@@ -12,7 +12,7 @@ from runner.job.capabilities import Capabilities, Content
 from runner.job.observed import Origin
 from runner.job.project import Project
 from runner.job.project import Provider as ProviderSpec
-from runner.remotes import registry
+from runner.remotes import addresses, opening, registry
 from runner.remotes.audio import AudioProvider
 from runner.remotes.transport.waits import Listener, Waits
 from runner.remotes.vendor import Lines, Provider, Reader
@@ -45,7 +45,7 @@ class Remotes:
         self._clock = clock
         self._rng = rng
         self._may_start = may_start
-        self.bindings = registry.bindings_of(environ, project.root)
+        self.bindings = addresses.bindings_of(environ, project.root)
         self._read_only = read_only or environ.get("RUNNER_READONLY", "") not in ("", "0")
         self._waits = Waits(clock, listener)
         self._open: dict[str, Provider] = {}
@@ -72,13 +72,13 @@ class Remotes:
         """Whose answers this provider's are. An embedded server that never ran gets its identity when applied."""
         spec = self._spec(name)
         if not registry.place_of(spec).is_ours:
-            return registry.origin_of(spec, self._environ)
+            return addresses.origin_of(spec, self._environ)
         identity = embedded.ensure_id(self._data_dir) if self._may_start else embedded.origin_id(self._data_dir)
         return Origin(name, f"embedded:{identity}" if identity else NOT_YET_MADE)
 
     def refusal(self, name: str) -> NotBound | None:
         """Why nobody here may speak to this provider, or None: the specs name its host, and a person allows it."""
-        return registry.refusal_of(self._spec(name), self._environ, self.bindings)
+        return addresses.refusal_of(self._spec(name), self._environ, self.bindings)
 
     def make_ready(self, name: str, model: str, say: Callable[[str], None]) -> None:
         """What has to be here before a model can be asked: the weights of one that runs on this machine."""
@@ -120,7 +120,7 @@ class Remotes:
         return True
 
     def _opened(self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None) -> Provider:
-        return registry.open_provider(
+        return opening.open_provider(
             spec,
             environ=self._environ,
             base_url=url,
@@ -136,7 +136,7 @@ class Remotes:
     def _opened_audio(
         self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None
     ) -> AudioProvider:
-        return registry.open_audio_provider(
+        return opening.open_audio_provider(
             spec,
             environ=self._environ,
             base_url=url,

@@ -12,7 +12,7 @@ from runner.apply.remotes import MOST_REVIVALS, Remotes
 from runner.clock import Clock
 from runner.job.project import Project
 from runner.job.project import Provider as ProviderSpec
-from runner.remotes import registry
+from runner.remotes import addresses, registry
 from runner.remotes.audio import AudioProvider
 from runner.remotes.transport.waits import Listener
 from runner.remotes.vendor import Provider
@@ -74,7 +74,7 @@ class StandIns(Remotes):
         """What a real apply needs for a provider and does not find here, in words."""
         spec = super()._spec(name)
         found = []
-        variable = registry.key_variable_of(spec)
+        variable = addresses.key_variable_of(spec)
         if variable and not any(self._environ.get(v) for v in (variable, f"{variable}_FILE")):
             found.append(f"a key in `{variable}`")
         if (refused := super().refusal(name)) is not None:

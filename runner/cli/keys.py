@@ -68,7 +68,7 @@ def list_bindings(ctx: click.Context) -> int:
 
 
 def _bindings(ctx: click.Context) -> Bindings:
-    from runner.remotes.registry import bindings_of
+    from runner.remotes.addresses import bindings_of
 
     return bindings_of(os.environ, ctx.obj.root)
 

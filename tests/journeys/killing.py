@@ -20,7 +20,7 @@ import httpx
 from runner.apply.remotes import Remotes
 from runner.job.observed import Origin
 from runner.job.project import Provider as ProviderSpec
-from runner.remotes import registry
+from runner.remotes import opening
 from runner.remotes.audio import AudioProvider
 from runner.remotes.vendor import Provider
 from runner.state.base import Document
@@ -175,12 +175,12 @@ class CallKillingRemotes(Remotes):
         }
 
     def _opened(self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None) -> Provider:
-        return registry.open_provider(spec, **self._how(url, token, origin))
+        return opening.open_provider(spec, **self._how(url, token, origin))
 
     def _opened_audio(
         self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None
     ) -> AudioProvider:
-        return registry.open_audio_provider(spec, **self._how(url, token, origin))
+        return opening.open_audio_provider(spec, **self._how(url, token, origin))
 
 
 def watch_files(root: Path, boundaries: Boundaries) -> None:

@@ -38,7 +38,7 @@ from runner.job.capabilities import Content
 from runner.job.project import Provider as ProviderSpec
 from runner.job.recorded import Stage
 from runner.plan.guard import Guards
-from runner.remotes import registry
+from runner.remotes import addresses, registry
 from runner.remotes.audio import AudioProvider
 from runner.remotes.fireworks import profile as fireworks
 from runner.remotes.fireworks.provider import FireworksProvider
@@ -122,25 +122,25 @@ class HurriedRemotes(Remotes):
         if spec.kind == "fireworks":
             return FireworksProvider(
                 http=self._http(spec, "Bearer"),
-                account=registry.account_of(spec, self._environ),
+                account=addresses.account_of(spec, self._environ),
                 profile=fireworks.profile_of(spec),
-                gate=Gate(registry.base_url_of(spec, self._environ)),
+                gate=Gate(addresses.base_url_of(spec, self._environ)),
                 origin=self.origin(spec.name),
                 clock=self._clock,
             )
         return OpenAIProvider(
             http=self._http(spec, "Bearer"),
             profile=profile_of(spec),
-            gate=Gate(registry.base_url_of(spec, self._environ)),
+            gate=Gate(addresses.base_url_of(spec, self._environ)),
             origin=self.origin(spec.name),
             clock=self._clock,
         )
 
     def _http(self, spec: ProviderSpec, scheme: str) -> Http:
-        bindings = registry.bindings_of(self._environ)
-        credential = Credential(spec.name, registry.key_variable_of(spec), self._environ, refusal=bindings.refusal)
+        bindings = addresses.bindings_of(self._environ)
+        credential = Credential(spec.name, addresses.key_variable_of(spec), self._environ, refusal=bindings.refusal)
         return Http(
-            registry.base_url_of(spec, self._environ),
+            addresses.base_url_of(spec, self._environ),
             who=spec.name,
             headers=Headers(credential, scheme=scheme),
             key_name=credential.name,

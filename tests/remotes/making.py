@@ -12,7 +12,7 @@ import httpx
 
 from runner.clock import Clock, FastClock
 from runner.job import project
-from runner.remotes.registry import open_provider
+from runner.remotes.opening import open_provider
 from runner.remotes.transport.http import Http, Settings, Transport
 from runner.remotes.vendor import Provider, Submission
 

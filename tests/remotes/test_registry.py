@@ -15,7 +15,9 @@ from runner.clock import FastClock
 from runner.errors import AuthFailed, Mark, RunnerError, SpecError, UsageError
 from runner.job import project
 from runner.job.observed import Origin
-from runner.remotes.registry import base_url_of, card_of, key_variable_of, open_provider, origin_of
+from runner.remotes.addresses import base_url_of, key_variable_of, origin_of
+from runner.remotes.opening import open_provider
+from runner.remotes.registry import card_of
 from runner.remotes.transport.credentials import Credential
 from tests.remotes.making import KEY, provider_at, spec_of
 from tests.remotes.openai.fake import Remote, batch

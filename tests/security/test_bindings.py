@@ -9,7 +9,7 @@ import pytest
 
 from runner.errors import NotBound, RunnerError, UsageError
 from runner.job import project
-from runner.remotes.registry import bindings_of, refusal_of
+from runner.remotes.addresses import bindings_of, refusal_of
 from runner.remotes.transport.bindings import Binding, file_of, parsed
 from tests.remotes.making import spec_of
 

@@ -12,7 +12,7 @@ from typing import Any
 from runner.clock import Clock, FastClock
 from runner.job import project
 from runner.remotes.audio import AudioProvider, Receipt, Recording
-from runner.remotes.registry import open_audio_provider
+from runner.remotes.opening import open_audio_provider
 from tests.remotes.making import KEY, START
 
 SUBMITTED = {

@@ -13,7 +13,7 @@ from runner.errors import AuthFailed, SpecError, UsageError
 from runner.job import project
 from runner.job.capabilities import Content, Search
 from runner.job.observed import Origin
-from runner.remotes import registry
+from runner.remotes import addresses, opening, registry
 from tests.remotes.fireworks_audio.made import RECEIPT, SUBMITTED, provider_at, recording, spec_of
 from tests.remotes.loopback import reply, send, serving
 from tests.remotes.making import KEY
@@ -75,18 +75,18 @@ def test_facts_that_mean_nothing(overrides: dict[str, Any], message: str) -> Non
     ],
 )
 def test_where_it_is(environ: dict[str, str], fields: dict[str, Any], host: str) -> None:
-    assert registry.origin_of(spec_of(**fields), environ) == Origin("fireworks-audio", host)
-    assert registry.origin_of(spec_of(account="acme", **fields), environ).account == "acme"
+    assert addresses.origin_of(spec_of(**fields), environ) == Origin("fireworks-audio", host)
+    assert addresses.origin_of(spec_of(account="acme", **fields), environ).account == "acme"
 
 
 def test_an_address_with_a_path_is_refused() -> None:
     with pytest.raises(UsageError, match="has a path"):
-        registry.base_url_of(spec_of(), {"FIREWORKS_AUDIO_BASE_URL": "https://a.example/v1"})
+        addresses.base_url_of(spec_of(), {"FIREWORKS_AUDIO_BASE_URL": "https://a.example/v1"})
 
 
 def test_the_key_stays_with_its_host() -> None:
-    assert registry.key_variable_of(spec_of()) == "FIREWORKS_API_KEY"
-    assert registry.key_variable_of(spec_of(base_url="https://b.example")) == "FIREWORKS_AUDIO_API_KEY"
+    assert addresses.key_variable_of(spec_of()) == "FIREWORKS_API_KEY"
+    assert addresses.key_variable_of(spec_of(base_url="https://b.example")) == "FIREWORKS_AUDIO_API_KEY"
 
 
 def test_without_a_key_nothing_is_sent(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_without_a_key_nothing_is_sent(tmp_path: Path) -> None:
 def test_the_embedded_server_takes_recordings_too(tmp_path: Path, suffix: str) -> None:
     origin = Origin("embedded", "embedded:1234")
     with serving(send(reply(200, SUBMITTED))) as server:
-        remote = registry.open_audio_provider(
+        remote = opening.open_audio_provider(
             EMBEDDED,
             environ={},
             base_url=server.base_url.removesuffix("/v1") + suffix,
@@ -126,5 +126,5 @@ def test_other_kinds_take_no_recordings() -> None:
 
 def test_it_takes_nothing_but_recordings() -> None:
     with pytest.raises(SpecError) as caught:
-        registry.open_provider(spec_of(), environ={}, clock=FastClock(), rng=random.Random(7))
+        opening.open_provider(spec_of(), environ={}, clock=FastClock(), rng=random.Random(7))
     assert "takes recordings only" in caught.value.problems[0].message

@@ -13,7 +13,7 @@ import pytest
 from runner.clock import Clock, FastClock
 from runner.job import project
 from runner.remotes.fireworks.provider import FireworksProvider
-from runner.remotes.registry import open_provider
+from runner.remotes.opening import open_provider
 from tests.remotes.fireworks_jobs.fake import ACCOUNT, KEY, Fake, serving
 from tests.remotes.fireworks_jobs.made import ROWS, Opener
 from tests.remotes.making import START

@@ -15,7 +15,7 @@ from runner.errors import AuthFailed, Mark, SpecError, UsageError
 from runner.job import project
 from runner.job.capabilities import Search
 from runner.job.observed import Origin
-from runner.remotes import registry
+from runner.remotes import addresses, opening, registry
 
 ENVIRON = {"FIREWORKS_API_KEY": "fw-canary-0123456789abcdef", "FIREWORKS_ACCOUNT_ID": "acme"}
 
@@ -25,7 +25,7 @@ def spec(**fields: Any) -> project.Provider:
 
 
 def open_(block: project.Provider, environ: dict[str, str], **more: Any) -> Any:
-    return registry.open_provider(block, environ=environ, clock=FastClock(), rng=random.Random(7), **more)
+    return opening.open_provider(block, environ=environ, clock=FastClock(), rng=random.Random(7), **more)
 
 
 def test_the_card() -> None:
@@ -84,14 +84,14 @@ def test_overrides_that_mean_nothing(overrides: dict[str, Any]) -> None:
     ],
 )
 def test_origins_need_no_key(fields: dict[str, str], environ: dict[str, str], origin: Origin) -> None:
-    assert registry.origin_of(spec(**fields), environ) == origin
+    assert addresses.origin_of(spec(**fields), environ) == origin
     with_key = open_(spec(**fields), environ)
     assert with_key.origin == origin
     with_key.close()
 
 
 def test_a_missing_account_names_both_ways() -> None:
-    for call in (lambda: registry.origin_of(spec(), {}), lambda: open_(spec(), {})):
+    for call in (lambda: addresses.origin_of(spec(), {}), lambda: open_(spec(), {})):
         with pytest.raises(SpecError) as caught:
             call()
         hint = caught.value.problems[0].hint
@@ -101,23 +101,23 @@ def test_a_missing_account_names_both_ways() -> None:
 @pytest.mark.parametrize("account", ["a/b", "../x", "a b", "ä", "-a", "a" * 80])
 def test_an_account_is_a_slug(account: str) -> None:
     with pytest.raises(SpecError):
-        registry.origin_of(spec(account=account), {})
+        addresses.origin_of(spec(account=account), {})
 
 
 def test_an_address_has_no_path() -> None:
     with pytest.raises(SpecError, match="problem") as caught:
-        registry.base_url_of(spec(base_url="https://api.fireworks.ai/inference/v1"), {})
+        addresses.base_url_of(spec(base_url="https://api.fireworks.ai/inference/v1"), {})
     assert "without" in caught.value.problems[0].message
     with pytest.raises(UsageError, match="FIREWORKS_BASE_URL"):
-        registry.base_url_of(spec(), {"FIREWORKS_BASE_URL": "https://api.fireworks.ai/v1"})
+        addresses.base_url_of(spec(), {"FIREWORKS_BASE_URL": "https://api.fireworks.ai/v1"})
 
 
 def test_keys() -> None:
-    assert registry.key_variable_of(spec()) == "FIREWORKS_API_KEY"
-    assert registry.key_variable_of(spec(api_key_env="FW")) == "FW"
-    assert registry.key_variable_of(spec(base_url="https://gw.example")) == "FIREWORKS_API_KEY"
+    assert addresses.key_variable_of(spec()) == "FIREWORKS_API_KEY"
+    assert addresses.key_variable_of(spec(api_key_env="FW")) == "FW"
+    assert addresses.key_variable_of(spec(base_url="https://gw.example")) == "FIREWORKS_API_KEY"
     other = project.Provider("fw2", "fireworks", base_url="https://gw.example")
-    assert registry.key_variable_of(other) == "FW2_API_KEY"
+    assert addresses.key_variable_of(other) == "FW2_API_KEY"
 
 
 def test_the_key_is_a_bearer_and_read_late() -> None:
@@ -147,10 +147,10 @@ def test_a_server_that_is_given_needs_no_account() -> None:
 def test_cards_and_origins_do_not_load_the_network() -> None:
     code = """
 import sys
-from runner.remotes import registry
+from runner.remotes import addresses, opening, registry
 from runner.job import project
 block = project.Provider("fireworks", "fireworks", account="acme")
-registry.card_of(block), registry.origin_of(block, {})
+registry.card_of(block), addresses.origin_of(block, {})
 assert "httpx" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,8 +11,9 @@ from runner.errors import Mark, SpecError
 from runner.job import project
 from runner.job.capabilities import Search
 from runner.job.observed import Counts, Phase
+from runner.remotes.addresses import base_url_of
 from runner.remotes.openai.profiles import PROFILES, capabilities_of, profile_of
-from runner.remotes.registry import base_url_of, card_of
+from runner.remotes.registry import card_of
 from tests.remotes.making import KEY, SUBMISSION, provider_at, spec_of
 from tests.remotes.openai.fake import Remote, batch
 

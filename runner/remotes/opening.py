@@ -1,0 +1,174 @@
+"""From a provider block of the specs to a client that can be asked. httpx is imported once one is really opened."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack
+
+from runner.clock import Clock
+from runner.job import project
+from runner.job.capabilities import Content
+from runner.job.observed import Origin
+from runner.remotes.addresses import (
+    account_in,
+    account_of,
+    base_url_of,
+    bindings_of,
+    key_variable_of,
+    named_by_address,
+    origin_at,
+)
+from runner.remotes.registry import place_of, vendor_of
+from runner.remotes.transport.bindings import Bindings
+from runner.remotes.vendor import Provider
+
+if TYPE_CHECKING:
+    from runner.remotes.audio import AudioProvider
+    from runner.remotes.transport.credentials import Credential
+    from runner.remotes.transport.gate import Gate
+    from runner.remotes.transport.http import Http, Transport
+    from runner.remotes.transport.waits import Waits
+
+
+class Machine(TypedDict):
+    """What opening a provider takes of this machine; `_Net` says what each is."""
+
+    environ: Mapping[str, str]
+    clock: Clock
+    rng: random.Random
+    base_url: NotRequired[str | None]
+    token: NotRequired[str | None]
+    origin: NotRequired[Origin | None]
+    bindings: NotRequired[Bindings | None]
+    read_only: NotRequired[bool]
+    waits: NotRequired[Waits | None]
+    transport: NotRequired[Transport | None]
+
+
+_LOCAL_ACCOUNT = "local"  # of a server that was given with its token, when nobody named one
+
+
+class _Net:
+    """Implements `remotes.vendor.Net` for one provider.
+
+    base_url, token, origin: given for a server of our own, and to speak another remote's dialect to it. A token
+    replaces the provider's own key, which then is not even looked up. waits: who hears of calls that take their time.
+    """
+
+    def __init__(
+        self,
+        provider: project.Provider,
+        *,
+        environ: Mapping[str, str],
+        base_url: str | None = None,
+        token: str | None = None,
+        origin: Origin | None = None,
+        bindings: Bindings | None = None,
+        read_only: bool = False,
+        waits: Waits | None = None,
+        clock: Clock,
+        rng: random.Random,
+        transport: Transport | None = None,
+    ) -> None:
+        place = place_of(provider)
+        self.url = base_url_of(provider, environ, base_url)
+        self.account = account_in(provider, place, environ)
+        if place.needs_account:
+            is_given = token is not None and not self.account
+            self.account = _LOCAL_ACCOUNT if is_given else account_of(provider, environ)
+        owner = self.account if place.needs_account else provider.account or ""
+        self.origin = origin or origin_at(provider, self.url, owner)
+        self.clock = clock
+        self._provider = provider
+        self._environ = environ
+        self._secrets = _Secrets(provider, environ, token, bindings)
+        self._is_given = token is not None
+        self._read_only = read_only
+        self._waits = waits
+        self._rng = rng
+        self._transport = transport
+
+    def http(
+        self,
+        *,
+        header: str = "Authorization",
+        scheme: str = "Bearer",
+        optional: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Http:
+        from runner.remotes.transport.credentials import Headers
+        from runner.remotes.transport.http import Http, Settings
+        from runner.remotes.transport.network import Network
+
+        credential = self._secrets.of(key_variable_of(self._provider))
+        more = {} if self._is_given else optional or {}
+        return Http(
+            self.url,
+            who=self._provider.name,
+            headers=Headers(
+                credential,
+                header=header,
+                scheme=scheme,
+                plain=self._provider.headers,
+                secret=self._secrets.in_headers(),
+                optional={name: self._secrets.of(variable) for name, variable in more.items()},
+            ),
+            key_name=credential.name,
+            clock=self.clock,
+            rng=self._rng,
+            transport=self._transport,
+            settings=Settings(
+                network=Network(self._environ), read_only=self._read_only, waits=self._waits, query=query or {}
+            ),
+        )
+
+    def gate(self, http: Http, hosts: Sequence[str]) -> Gate:
+        from runner.remotes.transport.gate import Gate
+
+        return Gate(self.url, tuple(hosts), network=http.network)
+
+
+def open_provider(provider: project.Provider, **how: Unpack[Machine]) -> Provider:
+    """A provider ready for use; its key is read at the first call. Raises SpecError or UsageError."""
+    vendor = vendor_of(provider)
+    vendor.lines(provider)  # of rows: else it says what it takes
+    return vendor.open(provider, _Net(provider, **how))
+
+
+def open_audio_provider(provider: project.Provider, **how: Unpack[Machine]) -> AudioProvider:
+    """`open_provider` for recordings."""
+    vendor = vendor_of(provider)
+    vendor.card(provider, Content.RECORDING)
+    return vendor.open_audio(provider, _Net(provider, **how))
+
+
+class _Secrets:
+    """What a provider's headers are made of, each tied to where it may go."""
+
+    def __init__(
+        self,
+        provider: project.Provider,
+        environ: Mapping[str, str],
+        token: str | None,
+        bindings: Bindings | None,
+    ) -> None:
+        self._provider = provider
+        self._environ = environ
+        self._token = token
+        self._bindings = bindings or bindings_of({} if token else environ)
+        self._more = named_by_address(provider, environ) if token is None else ()
+
+    def in_headers(self) -> dict[str, Credential]:
+        """What `headers_env` of the block names; none where the caller gave a token of its own."""
+        if self._token is not None:
+            return {}
+        return {header: self.of(variable) for header, variable in self._provider.headers_env.items()}
+
+    def of(self, variable: str) -> Credential:
+        """The value of a variable, read when it is first sent."""
+        from runner.remotes.transport.credentials import Credential
+
+        refusal = functools.partial(self._bindings.refusal, more=self._more)
+        return Credential(self._provider.name, variable, self._environ, self._token, refusal=refusal)
