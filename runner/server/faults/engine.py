@@ -35,6 +35,8 @@ class FaultyEngine:
         self._inner.close()
 
     def answer(self, request: EngineRequest) -> EngineReply:
+        if not self._faults:
+            return self._inner.answer(request)
         _delay(self._faults, self._clock)
         error = _error_of(self._faults, request.custom_id)
         return with_odd_characters(self._faults, self._inner.answer(request)) if error is None else error

@@ -166,6 +166,10 @@ class FaultSwitches:
         for word in words:
             self._on.update(_read(*parsed(word)))
 
+    def __bool__(self) -> bool:
+        """Whether any is on: what every row asks first."""
+        return bool(self._on)
+
     def get(self, name: str) -> Setting | None:
         """The setting of a switch, left as it is."""
         return self._on.get(name)
