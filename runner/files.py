@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import os
 from collections.abc import Iterator
@@ -12,6 +13,19 @@ from typing import BinaryIO
 BUFFER_BYTES = 1 << 20
 PRIVATE = 0o600
 _SUFFIX = ".part"
+
+_MAKE_ROOM = "make room and run the same command again; nothing was lost"
+_OWNER = "run as the user it belongs to, or put its permissions right"
+_WAYS_OUT = {
+    errno.ENOSPC: _MAKE_ROOM, errno.EDQUOT: _MAKE_ROOM, errno.EFBIG: _MAKE_ROOM,
+    errno.EACCES: _OWNER, errno.EPERM: _OWNER,
+    errno.EROFS: "it lies on a file system that is read-only here",
+}  # fmt: skip
+
+
+def way_out(error: OSError) -> str:
+    """What to do about what the system refused; empty where its own words have to do."""
+    return _WAYS_OUT.get(error.errno or 0, "")
 
 
 @contextmanager

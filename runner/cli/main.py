@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import logging
 import os
@@ -229,10 +228,10 @@ def _words_of_system(error: OSError) -> str:
     """The same for what the system refused."""
     place = f"`{printable(str(error.filename))}`: " if error.filename else ""
     from runner.cli.voice import lines
+    from runner.files import way_out
 
-    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    hint = "\n\nhint: Make room and run the same command again; nothing was lost" if is_full else ""
-    return lines(f"error: {place}{error.strerror}{hint}")
+    way = way_out(error)
+    return lines(f"error: {place}{error.strerror}" + (f"\n\nhint: {way}" if way else ""))
 
 
 def words_of(error: RunnerError) -> str:

@@ -39,9 +39,7 @@ class DiskObjects:
         try:
             files.write(target, data)
         except OSError as error:
-            raise StateError(
-                f"`{target}` cannot be written: {error.strerror}", hint="Nothing was lost; make room and run again"
-            ) from error
+            raise StateError(f"`{target}` cannot be written: {error.strerror}", hint=files.way_out(error)) from error
         return hashlib.sha256(data).hexdigest()
 
     def read(self, name: str, sha256: str) -> bytes:
