@@ -18,7 +18,7 @@ from runner.apply.resolve import Decision, held_batches, resolve_batches
 from runner.apply.result import Result
 from runner.apply.retry import retry
 from runner.apply.session import Session
-from runner.errors import RemoteError, RunnerError, StateError
+from runner.errors import Conflict, RemoteError, RunnerError, StateError
 from runner.job.capabilities import Capabilities, Content
 from runner.job.desired import Desired
 from runner.job.observed import Origin
@@ -103,6 +103,12 @@ class Commands:
             result = apply(session, self.guards, confirm=_yes, wait_seconds=wait)
         except Crash:
             (session.memory.scratch / "7-upload.jsonl").write_bytes(b"half a li")
+            self._died(applier)
+            return None
+        except Conflict as error:  # two wrote to one state, with no lock between them: as if this one had died there
+            if not self._history.shares_a_state:
+                raise
+            world.note(applier.name, f"ended by {error!r}")
             self._died(applier)
             return None
         except (StateError, FileNotFoundError) as error:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import asdict
 
 from runner.errors import StateError
 from runner.job.outcomes import Unsettled
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
+from runner.state.base import meet
 from runner.state.disk import view
 from runner.state.home import Home
 from runner.state.journal import DiskJournal, Journal
@@ -24,33 +26,42 @@ from tests.simulation.world import Words, World
 _Record = Batch | JobRecord | ProjectRecord | Retry
 
 
-class MemoryStore:
-    """Records that were written: all of a write, or nothing of it. What was not written dies with the process."""
+class Recorded:
+    """All records as of one write."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._records: dict[str, _Record] = {}
-        self._below: dict[str, list[_Record]] = {}  # by prefix, in order; forgotten when something changes
-
-    def get(self, key: str) -> _Record | None:
-        return self._records.get(key)
+    def __init__(self, serial: int, records: Mapping[str, _Record]) -> None:
+        self.serial = serial
+        self.records = records
+        self._below: dict[str, list[_Record]] = {}  # by prefix, in order
 
     def below(self, prefix: str) -> list[_Record]:
         """The records whose keys begin so, in order of submission or of their keys."""
         found = self._below.get(prefix)
         if found is None:
-            found = [self._records[key] for key in sorted(key for key in self._records if key.startswith(prefix))]
+            found = [self.records[key] for key in sorted(key for key in self.records if key.startswith(prefix))]
             found.sort(key=lambda record: getattr(record, "sequence", 0))
             self._below[prefix] = found
         return list(found)
 
-    def write(self, records: Iterable[_Record]) -> None:
+
+class MemoryStore:
+    """Records that were written: all of a write, or nothing of it. What was not written dies with the process."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.now = Recorded(0, {})
+
+    def get(self, key: str) -> _Record | None:
+        return self.now.records.get(key)
+
+    def write(self, records: Iterable[_Record], expected: int) -> None:
+        """Raises Conflict where somebody else wrote since."""
         world = self._world
         world.boundary("before a write")
-        for record in records:
-            key = key_of(record)
-            self._records[key] = record
-            self._below.pop(f"{key.partition('/')[0]}/", None)
+        meet(expected, self.now.serial)
+        changes = {key_of(record): record for record in records}
+        self.now = Recorded(expected + 1, {**self.now.records, **changes})
+        for key, record in changes.items():
             if isinstance(record, Batch):
                 if record.remote_id:
                     world.recorded.setdefault(record.remote_id, []).append(world.seconds)
@@ -61,28 +72,36 @@ class MemoryStore:
 
 
 class SimulatedRecords(Records):
-    """Records that are kept as they are: that each survives the way to a document and back is tested with `Records`."""
+    """Records that are kept as they are: that each survives the way to a document and back is tested with `Records`.
+
+    As there, what is read is as of the last snapshot and of what was saved here since.
+    """
 
     def __init__(self, store: MemoryStore) -> None:
         self._memory = store
+        self._seen = store.now
+
+    def snapshot(self) -> Any:
+        self._seen = self._memory.now
 
     def project(self) -> ProjectRecord | None:
-        return self._memory.get(PROJECT)  # type: ignore[return-value]  # here and below: of the kind its key says
+        return self._seen.records.get(PROJECT)  # type: ignore[return-value]  # here and below: as its key says
 
     def batches(self) -> list[Batch]:
-        return self._memory.below("batch/")  # type: ignore[return-value]
+        return self._seen.below("batch/")  # type: ignore[return-value]
 
     def batch(self, key: str) -> Batch | None:
-        return self._memory.get(f"batch/{key}")  # type: ignore[return-value]
+        return self._seen.records.get(f"batch/{key}")  # type: ignore[return-value]
 
     def jobs(self) -> dict[str, JobRecord]:
-        return {record.address: record for record in self._memory.below("job/")}  # type: ignore[misc, union-attr]
+        return {record.address: record for record in self._seen.below("job/")}  # type: ignore[misc, union-attr]
 
     def retries(self) -> list[Retry]:
-        return self._memory.below("retry/")  # type: ignore[return-value]
+        return self._seen.below("retry/")  # type: ignore[return-value]
 
     def save(self, *records: _Record) -> None:
-        self._memory.write(records)
+        self._memory.write(records, self._seen.serial)
+        self._seen = self._memory.now
 
 
 class SimulatedObjects(DiskObjects):
@@ -143,6 +162,7 @@ class SimulatedMemory(LocalMemory):
         return self._records
 
     def lock(self, command: str, **more: object) -> AbstractContextManager[None]:
+        self.snapshot()
         return nullcontext()
 
 
