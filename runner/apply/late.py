@@ -14,6 +14,7 @@ from runner.apply.refresh import CLOCK_SLACK, Looks, cancel_duplicate
 from runner.apply.session import Session
 from runner.errors import OF_OUR_MEMORY, RunnerError
 from runner.job.observed import Observed, Origin
+from runner.job.outcomes import answered
 from runner.job.packed import common
 from runner.job.recorded import Batch
 from runner.plan import adoption
@@ -49,7 +50,7 @@ def list_anew(session: Session, looks: Looks) -> None:
         known = {seen.remote_id for _, seen in looks.listed}
         looks.listed += [(provider, seen) for seen in listed if seen.remote_id not in known]
         for batch in mine:
-            if session.clock.now() - batch.intent_at > timedelta(hours=batch.window_hours) + CLOCK_SLACK:
+            if session.time_at(provider) - batch.intent_at > timedelta(hours=batch.window_hours) + CLOCK_SLACK:
                 session.records.save(batch.but(is_given_up=False))
 
 
@@ -64,8 +65,8 @@ def _can_be_asked(session: Session, origin: Origin) -> bool:
 def stop(session: Session, looks: Looks) -> None:
     """Stop and count creates that took effect after they were given up, when their requests had been sent in others.
 
-    They are known by label or upload. One that holds something which is still to be sent is no duplicate: it is
-    adopted.
+    They are known by label or upload. One that holds something which nobody has answered goes on, and is adopted when
+    that is to be sent; what it holds beside is paid for twice, and counted with whoever holds it too.
     """
     batches = session.records.batches()
     mine = [one for one in batches if one.is_given_up]
@@ -79,9 +80,26 @@ def stop(session: Session, looks: Looks) -> None:
         keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
         free, _ = wants.unsettled(session)
         overlap = common(keys, wants.held(session))
-        if overlap and not common(free, keys):
+        is_counted = any(seen.remote_id in one.overlaps for one in session.records.batches())
+        if not overlap or (is_counted and seen.phase.has_ended):
+            continue
+        if not common(free, keys):
             what = "of a create that was given up, and its requests were sent since"
             cancel_duplicate(session, provider, batch, seen, what, overlap)
+        elif not is_counted:
+            _count(session, batch, seen, keys)
+
+
+def _count(session: Session, late: Batch, seen: Observed, keys: bytes) -> None:
+    for entry in session.recorded().batches:
+        held = entry.keys if entry.batch.is_active else answered(entry.index)
+        if entry.batch.key == late.key or entry.batch.origin != late.origin or not (overlap := common(held, keys)):
+            continue
+        session.records.save(entry.batch.but(overlaps={**entry.batch.overlaps, seen.remote_id: overlap}))
+        session.reporter.warn(
+            f"{entry.batch.owner}: `{seen.remote_id}`, of a create that was given up, holds {overlap:,} of the "
+            f"requests of `{entry.batch.remote_id}` too: they are paid for twice"
+        )
 
 
 def given_up(batches: Iterable[Batch], provider: Provider, seen: Observed) -> Batch | None:

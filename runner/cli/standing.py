@@ -45,7 +45,7 @@ class JobStanding:
     shared: int
     output: str
     written_at: datetime | None
-    paid_twice: int = 0  # requests that a batch of another clone holds too
+    paid_twice: int = 0  # requests that another batch holds too: of another clone, or of a create that was given up
     duplicates: int = 0  # requests that a second batch of the same create held when it was found and stopped
     possible_duplicates: int = 0  # requests that were sent again though an earlier try may have been accepted
     flawed_ok: Mapping[str, int] = field(default_factory=dict)  # among `ok`, by `finish`: answers that are none
@@ -134,7 +134,7 @@ def possible_duplicates(address: str, asked: Sequence[Batch | Retry]) -> int:
 
 
 def paid_twice(address: str, asked: Sequence[Batch | Retry]) -> int:
-    """How many requests of a job are in batches that another clone sent, too."""
+    """How many requests of a job are in batches that another clone sent, or a create that was given up, too."""
     return sum(sum(one.overlaps.values()) for one in asked if isinstance(one, Batch) and one.owner == address)
 
 
@@ -145,7 +145,7 @@ def duplicates(address: str, asked: Sequence[Batch | Retry]) -> int:
 
 def twice(number: int) -> str:
     """The same in words."""
-    return f"{voice.count(number, 'request')} paid for twice: a batch that was not sent from here holds them too"
+    return f"{voice.count(number, 'request')} paid for twice: another batch holds them too"
 
 
 def maybe_twice(number: int) -> str:

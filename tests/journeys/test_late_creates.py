@@ -48,9 +48,9 @@ def losing_the_first_reply(remote: LookAlike) -> Callable[[Request], bytes | Non
     return answer
 
 
-def counted(lab: Lab) -> int:
+def counted(lab: Lab, what: str = "duplicates") -> int:
     [job] = json.loads(lab.run("status", "-o", "json", "--offline").stdout)["jobs"]
-    return int(job["duplicates"])
+    return int(job[what])
 
 
 @pytest.mark.parametrize("can_revoke", [True, False], ids=["its input is gone", "uploads cannot be deleted"])
@@ -86,6 +86,33 @@ def test_one_that_has_ended_counts_what_it_answered(remote: LookAlike, lab: Lab)
     assert "it had ended" in lab.apply().stderr
     assert counted(lab) == 3
     assert not [route for route in remote.asked if route.endswith("/cancel")]
+
+
+def test_one_that_answered_what_failed_elsewhere_is_counted_and_its_answer_is_not_paid_for_again(
+    remote: LookAlike, lab: Lab
+) -> None:
+    remote.on["POST /batches"] = losing_the_first_reply(remote)
+
+    def life(batch: Raw, polls: int) -> Raw:
+        if batch["id"] == "batch_1":
+            return dict(remote.completed(batch))
+        counts = {"total": 4, "completed": 3, "failed": 1}
+        files = {"output_file_id": remote.answered(batch, only=3), "error_file_id": remote.failed(batch, "no", 400, 3)}
+        return {"status": "completed", "completed_at": remote.now(), "request_counts": counts, **files}
+
+    remote.life = life
+    lab.apply(code=4)
+    remote.lists = True
+    done = lab.apply(code=4)
+    assert "`batch_1`, of a create that was given up, holds 3 of the requests of `batch_2` too" in done.stderr
+    assert counted(lab, "paid_twice") == 3
+    assert "given up" not in lab.apply(code=4).stderr, "it is said and counted once"
+    assert counted(lab, "paid_twice") == 3
+    lab.run("retry", "answers")
+    lab.apply()
+    assert [row["answer"] for row in lab.results()] == ["from batch_2"] * 3 + ["from batch_1"]
+    assert len(remote.created) == 2
+    assert counted(lab, "paid_twice") == 3
 
 
 def test_a_list_that_fails_fails_nothing_and_is_asked_again(remote: LookAlike, lab: Lab) -> None:
