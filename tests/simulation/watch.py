@@ -55,7 +55,7 @@ def _note(history: History, applier: Applier, key: bytes, state: int) -> None:
     if before is not None and before[1] != state and history.is_tame:
         since, was = before
         is_asked = history.asked_since(key, since, replaces=was == Row.OK)
-        is_late = (was, state) == (Row.ERROR, Row.OK) and _could_not_be_had(history, key, since)
+        is_late = was == Row.ERROR and _could_not_be_had(history, key, since)
         if not is_asked and not is_late and not history.forgotten_since(since, applier.name):
             history.blame(f"changed: {key.hex()[:4]} was {Row(was).name}, is {Row(state).name}")
     if state in _SETTLED:
@@ -65,20 +65,22 @@ def _note(history: History, applier: Applier, key: bytes, state: int) -> None:
 
 
 def _could_not_be_had(history: History, key: bytes, since: float) -> bool:
-    """Whether a batch had answered it that was given up or cut before then, as nothing showed it, or not its line.
+    """Whether a batch says otherwise that was given up or cut before then, as nothing showed it, or not its line yet.
 
-    What was asked instead may be refused; the answer comes home all the same when it can be had.
+    What was asked instead may be refused; the answer comes home all the same when it can be had. And one that was not
+    paid for used up no attempt.
     """
     made = history.remote.batches if history.remote else ()
-    gave = [one for one in made if one.verdict(key) is Verdict.OK and one.created_at <= since]
-    return any(key in one.cut_keys or one.is_hidden(one.created_at, since) for one in gave)
+    says = [one for one in made if one.verdict(key) in (Verdict.OK, Verdict.UNPAID) and one.created_at <= since]
+    return any(key in one.cut_keys or one.named_at > since or one.is_hidden(one.created_at, since) for one in says)
 
 
 def _known(history: History, applier: Applier, key: bytes) -> int:
     """The outcome that an applier knows of: it was not asked again since, nor forgotten; -1 where there is none."""
     since, state = history.outcomes.get((applier.name, key), (0.0, -1))
     is_asked = state != Row.OK and (history.asked_since(key, since) or _is_asked_elsewhere(history, applier, key))
-    return -1 if is_asked or history.forgotten_since(since, applier.name) else state
+    is_open = is_asked or (state == Row.ERROR and _could_not_be_had(history, key, since))
+    return -1 if is_open or history.forgotten_since(since, applier.name) else state
 
 
 def _is_asked_elsewhere(history: History, applier: Applier, key: bytes) -> bool:
