@@ -89,6 +89,10 @@ class Column:
     def is_list(self) -> bool:
         return " list" in self.name or self.name.endswith("files")
 
+    @property
+    def may_give_up_a_create(self) -> bool:
+        return {self.route, self.companion.route if self.companion else ""} & {CREATE, CREATE_JOB} != set()
+
 
 ACCOUNT = r"/v1/accounts/[^/]+"
 CREATE = r"^POST /v1/batches$"
