@@ -7,6 +7,7 @@ stand. In between, only settled jobs are written, so that a million rows are not
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ class Drift(StrEnum):
     """Why a results file has to be written."""
 
     NEW = "first results"
-    ANSWERS = "new outcomes or rows"
+    THERE = "not written from here before"
+    ANSWERS = "outcomes, rows or columns changed"
     MOVED = "output path or format changed"
     MISSING = "output file missing"
     EDITED = "output file changed since it was written"
@@ -142,7 +144,7 @@ def _answers_shown(session: Session, job: Desired, rows: JobRows, recorded: Reco
 
 def _drift(session: Session, job: Desired, rows: JobRows, record: JobRecord | None, recorded: Recorded) -> Drift | None:
     if record is None or not record.written_sha256:
-        return Drift.NEW
+        return Drift.THERE if os.path.lexists(session.output_file(job.output)) else Drift.NEW
     if record.output != job.output:
         return Drift.MOVED
     path = session.output_file(job.output)

@@ -167,7 +167,7 @@ def _report(session: Session, result: Result, answer: Answer, paths: Sequence[st
             lines += [f"  {words}" for words in accounting.told]
         elif part.counts.ok < part.counts.wanted:
             there = session.output_file(job.output).exists()
-            told = job.output if there else "no results file yet"
+            told = f"{job.output} as it was" if there else "no results file yet"
             lines.append(sums.line_of(job.address, told, part.counts))
         else:
             continue
@@ -234,6 +234,10 @@ def _next_step(result: Result, code: int, answer: Answer, paths: Sequence[str]) 
             err=True,
         )
     elif code == 0 and result.written:
+        flawed = next((address for address, one in result.written.items() if any(one.flawed_ok.values())), None)
+        if flawed is not None:
+            say(f"\nDone, but not every answer is one: `runner show {flawed}` says why, and what helps", err=True)
+            return
         is_of_recordings = all(job.content is Content.RECORDING for job in result.plan.jobs)
-        change = "add a recording" if is_of_recordings else "edit a row or a prompt"
+        change = "add a recording" if is_of_recordings else "edit a row"
         say(f"\nDone. Run it again and nothing is sent; {change} and only that is", err=True)

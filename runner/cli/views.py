@@ -89,8 +89,8 @@ def at_most(plan: Plan) -> str:
     """`at most $5.84`, for all that is to be sent; empty where nothing is, or where it costs nothing."""
     unknown, usd = _dollars(plan)
     if unknown:
-        known = f"{voice.money(usd)} and " if usd else ""
-        return f"at most {known}what {voice.count(unknown, 'request')} cost, which is not known"
+        known = f"at most {voice.money(max(usd, 0.01))}, and {voice.count(unknown, 'request')} " if usd else ""
+        return f"{known}at a cost that is not known"
     return f"at most {voice.money(max(usd, 0.01))}" if usd else ""
 
 

@@ -312,6 +312,8 @@ def _why_again(rows: JobRows) -> Reason:
 
 
 def _paid_before(replaced: int) -> str:
+    if replaced == 1:
+        return "1 answered request is no longer wanted"
     return f"{replaced:,} answered requests are no longer wanted" if replaced else ""
 
 

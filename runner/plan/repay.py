@@ -54,9 +54,10 @@ def replaced(
         dropped = without(keys, keys_of(job.keys))
         if not dropped:
             return Replaced()
-        paid = _answered([entry for entry in history if not was_free(entry.batch, free)])
-        number = min(record.ok, len(dropped) // KEY_BYTES)
-        return Replaced(number, min(_all_in(paid, left, lambda keys: common(dropped, keys)), number))
+        every, paid = _answered(history), _answered([entry for entry in history if not was_free(entry.batch, free)])
+        told, told_paid = (_all_in(some, left, lambda keys: common(dropped, keys)) for some in (every, paid))
+        number = min(record.ok, told)  # rows that were wanted and never sent are no answers
+        return Replaced(number, min(told_paid, number))
     mine = [entry for entry in history if entry.index and entry.batch.owner == job.address]
     asked = [one for one in left if one.address == job.address]
     if not mine and not asked:

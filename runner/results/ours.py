@@ -180,8 +180,11 @@ def told(edited: Sequence[str], orphans: Sequence[str]) -> str:
     """What is left as it is in a folder, in words; empty where that is nothing."""
     parts = []
     if edited:
-        what = "1 transcript that was edited" if len(edited) == 1 else f"{len(edited):,} transcripts that were edited"
-        parts.append(f"{what} stay as they are, such as `{shown(edited[0])}`; delete one to have it written again")
+        name = f"`{shown(edited[0])}`"
+        what = f"the edited transcript {name} stays as it is; delete it"
+        if len(edited) > 1:
+            what = f"{len(edited):,} transcripts that were edited stay as they are, such as {name}; delete one"
+        parts.append(f"{what} to have it written again")
     if orphans:
         what = "1 transcript" if len(orphans) == 1 else f"{len(orphans):,} transcripts"
         parts.append(f"{what} that this job no longer writes stay, such as `{shown(orphans[0])}`")

@@ -183,7 +183,7 @@ def test_a_fresh_memory_reads_its_answers_back(tmp_path: Path, output: str) -> N
     assert [len(part.ordinals) for part in plan.submissions] == [1]  # what failed, and nothing that was answered
 
     fresh = answered_too(fresh)
-    assert drifts(fresh) == [Drift.NEW]
+    assert drifts(fresh) == [Drift.THERE]
     if not output.endswith(".parquet"):
         assert (heard.tree(path) if path.is_dir() else path.read_bytes()) == before
 

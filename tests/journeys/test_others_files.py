@@ -158,7 +158,7 @@ def test_corrected_and_orphaned_transcripts_are_named_beforehand(audio: AudioLab
     (audio.root / "out/a.json").write_text('{"text": "corrected"}')
     (audio.root / "calls/b.wav").unlink()
     planned = audio.run("plan")
-    said = "1 transcript that was edited stay as they are, such as `a.json`"
+    said = "the edited transcript `a.json` stays as it is"
     gone = "1 transcript that this job no longer writes stay, such as `b.json`"
     assert said in planned.stdout and gone in planned.stdout
     done = audio.apply("-y")

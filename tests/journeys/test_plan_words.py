@@ -38,7 +38,7 @@ def test_totals_in_plan_question_and_apply(lab: Lab) -> None:
 
 
 def test_what_is_not_known_is_no_total(lab: Lab) -> None:
-    assert "at most what 10 requests cost, which is not known" in lab.run("plan").stdout
+    assert "10 requests to send in 1 batch, at a cost that is not known" in lab.run("plan").stdout
     assert json.loads(lab.run("plan", "-o", "json").stdout)["usd"] is None
 
 
@@ -99,3 +99,41 @@ def test_work_of_other_paths_fails_nothing_here(lab: Lab) -> None:
     lab.run("apply", "specs/lab.yaml", code=0)
     assert lab.run("plan", "specs/lab.yaml", "--detailed-exitcode").stdout == "Nothing to do\n"
     assert lab.apply("--no-wait", code=0).stdout.startswith("others  3 ok")
+
+
+def test_a_row_that_was_never_sent_is_no_answer_that_is_lost(lab: Lab) -> None:
+    lab.apply()
+    words = {f"r{n}": f"word {n}" for n in range(10)}
+    lab.rows({**words, "r10": "new"})
+    told = lab.run("apply", "specs/", code=5)
+    assert "10 ok, 0 error, 1 not sent of 11" in told.stdout
+    lab.rows({**words, "r10": "newer"})
+    assert "no longer wanted" not in lab.run("plan").stdout
+    lab.rows({**words, "r9": "other"})
+    assert "1 answered request is no longer wanted" in lab.run("plan").stdout
+
+
+def test_what_was_not_written_is_said_to_be_as_it_was(lab: Lab) -> None:
+    lab.apply()
+    lab.spec(PRICED.replace("Say", "Tell"))
+    told = lab.run("apply", "specs/", code=5).stdout
+    assert "0 ok, 0 error, 10 not sent of 10  results/answers.jsonl as it was" in told
+
+
+def test_a_fresh_clone_says_that_it_writes_what_is_there(lab: Lab) -> None:
+    lab.apply()
+    before = (lab.root / "results/answers.jsonl").stat()
+    lab.forget()
+    told = lab.run("plan").stdout
+    assert "~ rewrite  `results/answers.jsonl`  not written from here before" in told
+    assert "first results" not in lab.apply().stderr
+    after = (lab.root / "results/answers.jsonl").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_answers_that_are_none_have_a_next_step(lab: Lab) -> None:
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("max_tokens: 16", "max_tokens: 1"))
+    told = lab.apply()
+    assert "10 ok, 10 of them cut at the token limit" in told.stdout
+    assert told.stderr.splitlines()[-1].startswith("Done, but not every answer is one: `runner show answers specs/`")

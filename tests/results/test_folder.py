@@ -144,7 +144,7 @@ def test_a_correction_stays_where_it_is(tmp_path: Path, root: Path) -> None:
     (root / "out/a.txt").write_text("hello, corrected")
     for _ in range(2):
         said = told_by(root, spoken(tmp_path))
-        assert said.startswith("1 transcript that was edited stay as they are, such as `a.txt`")
+        assert said.startswith("the edited transcript `a.txt` stays as it is")
         assert (root / "out/a.txt").read_text() == "hello, corrected"
     (root / "out/a.txt").unlink()
     assert told_by(root, spoken(tmp_path)) == ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import random
+import re
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,7 @@ from runner.remotes.transport.replies import Reply, plain, trouble_of
 from runner.remotes.transport.retry import Patience, Trouble, created_nothing, date_in, is_safe_to_repeat, persist
 from runner.remotes.transport.waits import Waits
 
+_ERRNO = re.compile(r"\A\[Errno -?\d+\] ")
 log = logging.getLogger(__name__)
 
 Transport = httpx.BaseTransport
@@ -382,7 +384,7 @@ class Http:
             raise self._not_sent(request.method, request.url.path, error, str(request.url)) from error
         except (httpx.HTTPError, httpx.StreamError) as error:
             self._note(call, type(error).__name__, started)
-            reason = plain(str(error)) or type(error).__name__
+            reason = _words_of(error)
             unknown = OutcomeUnknown(f"`{self._who}` did not answer `{call}` to the end: {reason}")
             unknown.__cause__ = error
             raise Trouble(unknown) from error
@@ -524,7 +526,7 @@ class Http:
 
     def _not_sent(self, method: str, path: str, error: Exception, url: str = "") -> Trouble:
         host = urlsplit(url or self._base_url).netloc
-        reason = plain(str(error)) or type(error).__name__
+        reason = _words_of(error)
         proxy = self._settings.network.proxy_for(url or self._base_url)
         way = f" through the proxy in `{proxy.variable}`" if proxy else ""
         hint = "check the network, and `base_url` of the provider"
@@ -617,3 +619,8 @@ def _stale_is_unknown() -> Iterator[None]:
             raise
         stale = OutcomeUnknown(f"a signed URL was refused: {trouble.error.message}", status=trouble.error.status)
         raise Trouble(stale, retry_after=trouble.retry_after) from trouble
+
+
+def _words_of(error: Exception) -> str:
+    """What a library says, without the number that the system gives it."""
+    return _ERRNO.sub("", plain(str(error))) or type(error).__name__
