@@ -112,7 +112,12 @@ def mend_all(session: Session) -> int:
 
 
 def _mend(session: Session, batch: Batch) -> bool:
-    """Take files that are whole by now, or that have come short twice in the same way and yet say more than before."""
+    """Take files that are whole by now, or that have come short twice in the same way and yet say more than before.
+
+    Why twice: a download may be cut on its way, and nothing in the file says so when it breaks at the end of a line. A
+    break on its way is at other bytes each time; one that is at the same bytes is in the remote's own file, and more
+    will not come now. What then has lines for all that had one before, and for more, can only be a gain.
+    """
     seen = session.remote_of(batch).look(batch.remote_id)
     if not seen.phase.has_ended or not seen.result_files:
         return False

@@ -76,6 +76,15 @@ def half_searched(session: Session) -> set[str]:
 
 
 def _search(session: Session, name: str) -> int:
+    """Look through one remote and adopt what is needed of it; how many batches.
+
+    The first search of a remote reads its whole list; a later one goes back to the search before it, less what two
+    clocks may differ by, since only others can have sent anything in between. Two things send it back to the beginning:
+    requests that nobody wanted when their batch was met, and that are wanted now; and a search that was cut off, since
+    it is not noted before its end. A batch that holds what another in flight holds too is left for the next search: if
+    that one leaves it unanswered, this one may have the answer. Where a batch of ours cannot be read and runs, nothing
+    may be sent, as nobody knows what is in it.
+    """
     origin = session.remotes.origin(name)
     provider = session.remotes.open(name)
     if not provider.card.search.can_list:

@@ -135,6 +135,11 @@ def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Ob
 
 
 def _search_twice(session: Session, provider: Provider, batch: Batch) -> Sorted:
+    """What came of an intent, as a list shows it now, or after the time a remote takes to list what it accepted.
+
+    A list that does not show it proves nothing while the create may be younger than that time; so a search that finds
+    nothing is made again after it, and only the second one counts. One that was found needs no second.
+    """
     found = _search(session, provider, batch)
     if all(seen.is_refusal for seen in found.ours):
         # The call ended just now, or in a command that died: nobody knows when. Only what is older than any call has
