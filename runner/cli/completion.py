@@ -43,7 +43,9 @@ class Bash(BashComplete):
         """Every bash that has `compopt` will do, which 4.0 brought."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        line = os.environ["COMP_LINE"]
+        line = os.environ.get("COMP_LINE")
+        if line is None:  # a script of an earlier release, which gives the words alone
+            return super().get_completion_args()
         words = split_arg_string(line)[1:]
         incomplete = "" if line.endswith(" ") or not words else words.pop()
         return words, incomplete

@@ -88,7 +88,7 @@ def _amount(change: Change, nouns: Nouns, job: JobPlan | None) -> str:
     if job is not None and change.rows != job.counts.wanted:
         what = f"{change.rows:,} of {nouns.requests(job.counts.wanted)}"
     is_discounted = bool(change.usd) and change.discount > 0
-    content = f"about {change.tokens:,} tokens in" if nouns is ROWS else voice.minutes(change.seconds)
+    content = f"about {voice.count(change.tokens, 'token')} in" if nouns is ROWS else voice.minutes(change.seconds)
     parts = (
         f"{what} in {nouns.sent_in(change.batches)}",
         voice.size(change.size_bytes),

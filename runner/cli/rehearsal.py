@@ -226,7 +226,7 @@ def _notes(remotes: StandIns, rehearsed: Sequence[Rehearsed]) -> list[str]:
 def _inputs(jobs: Sequence[JobView]) -> str:
     minutes = sum(job.seconds or 0.0 for job in jobs) / 60
     texts = any(job.seconds is None for job in jobs)
-    parts = [f"{sum(job.tokens for job in jobs):,} tokens in"] if texts else []
+    parts = [f"{voice.count(sum(job.tokens for job in jobs), 'token')} in"] if texts else []
     parts += [f"{minutes:,.1f} minutes of sound"] if minutes else []
     return " and ".join(parts)
 

@@ -86,3 +86,13 @@ def test_cells_in_any_order() -> None:
         assert matches(address, typed)
     for typed in ("comp", "compare:prompt=long", "compare:model=llama,prompt=long", "compare:model=llam"):
         assert not matches(address, typed)
+
+
+def test_a_script_of_an_earlier_release_is_answered_too(project: Path) -> None:
+    """It stands in somebody's `.bashrc`, gives no line as it was typed, and reads one word an answer."""
+    environ = {**os.environ, "_RUNNER_COMPLETE": "bash_complete", "COMP_WORDS": "runner show sin", "COMP_CWORD": "2"}
+    environ.pop("COMP_LINE", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "runner"], cwd=project, env=environ, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr, done.stdout.splitlines()) == (0, "", ["plain,single"])
