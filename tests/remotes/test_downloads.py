@@ -15,8 +15,8 @@ import pytest
 
 from runner.clock import FastClock
 from runner.errors import AuthFailed, NotFound, OutcomeUnknown, Refused, RemoteError
+from runner.remotes.transport.content import Form
 from runner.remotes.transport.downloads import STEP
-from runner.remotes.transport.http import Form
 from tests.remotes.loopback import Answer, Request, in_turn, reply, send, serving
 from tests.remotes.making import KEY, START, http_at
 

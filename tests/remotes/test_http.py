@@ -25,7 +25,8 @@ from runner.errors import (
     RemoteError,
 )
 from runner.remotes.transport import redaction
-from runner.remotes.transport.http import Form, Http, Settings, Timeouts
+from runner.remotes.transport.content import Form
+from runner.remotes.transport.http import Http, Settings, Timeouts
 from runner.remotes.transport.retry import Patience
 from tests.remotes.loopback import Answer, hang_up, in_turn, reply, reset, send, serving
 from tests.remotes.making import KEY, START, http_at

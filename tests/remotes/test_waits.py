@@ -13,7 +13,8 @@ import pytest
 
 from runner.clock import FastClock, RealClock
 from runner.errors import NotSent, OutcomeUnknown, RateLimited, RemoteError
-from runner.remotes.transport.http import Form, Http, Settings, Timeouts
+from runner.remotes.transport.content import Form
+from runner.remotes.transport.http import Http, Settings, Timeouts
 from runner.remotes.transport.retry import Patience
 from runner.remotes.transport.waits import MOMENT_SECONDS, Waits
 from tests.remotes.loopback import Answer, Request, hang_up, in_turn, reply, send, serving

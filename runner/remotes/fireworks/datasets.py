@@ -18,8 +18,8 @@ from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.names import ids_of
 from runner.remotes.fireworks.profile import Profile
 from runner.remotes.fireworks.wire import about, map_in, object_in, text_in, whole_in
+from runner.remotes.transport.content import Form, Signed
 from runner.remotes.transport.gate import Gate
-from runner.remotes.transport.http import Form, Signed
 from runner.remotes.transport.replies import plain
 from runner.remotes.vendor import Submission, Uploaded
 

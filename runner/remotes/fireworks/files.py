@@ -16,8 +16,8 @@ from runner.job.observed import ResultFile
 from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.names import last, segment
 from runner.remotes.fireworks.wire import map_in, object_in
+from runner.remotes.transport.content import Signed
 from runner.remotes.transport.gate import Gate
-from runner.remotes.transport.http import Signed
 from runner.remotes.transport.replies import plain
 
 OUTPUT, ERROR = "output", "error"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.errors import Refused
-from runner.remotes.transport.http import Part
+from runner.remotes.transport.content import Part
 
 _BACK = 1 << 16  # bytes looked at in one step, backwards from where a part has to end
 

@@ -16,7 +16,8 @@ from runner.remotes.audio import Heard, Receipt, Recording
 from runner.remotes.fireworks_audio import wire
 from runner.remotes.fireworks_audio.profile import Profile
 from runner.remotes.fireworks_audio.sending import Sending, content_type_of
-from runner.remotes.transport.http import Form, Http
+from runner.remotes.transport.content import Form
+from runner.remotes.transport.http import Http
 
 
 class FireworksAudioProvider:

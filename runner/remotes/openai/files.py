@@ -14,7 +14,8 @@ from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.openai import pages
 from runner.remotes.openai.profiles import Profile
 from runner.remotes.openai.wire import object_in, text_in, time_in
-from runner.remotes.transport.http import Form, Http
+from runner.remotes.transport.content import Form
+from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Incomplete
 from runner.remotes.transport.replies import plain
 from runner.remotes.vendor import NO_LIST, Submission, Uploaded

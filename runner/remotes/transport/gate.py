@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from runner.errors import NotSent, Refused
 from runner.hosts import is_loopback
-from runner.remotes.transport.http import Signed
+from runner.remotes.transport.content import Signed
 from runner.remotes.transport.network import Network, addresses_of
 from runner.remotes.transport.replies import plain
 

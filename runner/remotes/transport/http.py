@@ -7,28 +7,25 @@ leave us unable to tell whether the request was read.
 
 from __future__ import annotations
 
-import functools
 import logging
 import random
 import re
-import ssl
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 import msgspec
 
-from runner import __version__
 from runner.clock import Clock
 from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused, RemoteError
-from runner.remotes.transport import deadline, downloads, pool, redaction
-from runner.remotes.transport.network import NOT_PRIVATE, Network, Proxy, private_address_of
+from runner.remotes.transport import downloads, redaction
+from runner.remotes.transport.content import Form, Part, Signed, Streamed, chunks
+from runner.remotes.transport.network import NOT_PRIVATE, Network
+from runner.remotes.transport.pool import LOCATION, Client, Connections
 from runner.remotes.transport.replies import Reply, plain, trouble_of
 from runner.remotes.transport.retry import Patience, Trouble, created_nothing, date_in, is_safe_to_repeat, persist
 from runner.remotes.transport.waits import Waits
@@ -43,7 +40,6 @@ T = TypeVar("T")
 JSON_CAP = 64 * 1024 * 1024  # bytes of one JSON answer; a page of 10,000 files is about 3 MB
 REPLY_SECONDS = 180.0  # for one whole reply, beyond the silence it may begin with; of a file, for its head
 MOST_REDIRECTS = 3  # of one download
-PIECE = 1 << 20  # bytes of a part that are in memory at once
 _DECODABLE = ("gzip", "deflate")  # unasked, but some hosts do; two over each other inflate a million times
 
 # Raised before the first byte of a request is written (httpcore 1.0.9, `_sync/connection.py`, read 2026-11-21).
@@ -79,50 +75,6 @@ class Settings(msgspec.Struct, frozen=True):
 _USUAL = Settings()
 
 
-class Form(msgspec.Struct, frozen=True):
-    """A multipart upload: text fields first, then the file, streamed from `source`."""
-
-    source: Path
-    filename: str
-    content_type: str
-    fields: Mapping[str, str | list[str]]
-    part: str = "file"
-
-
-class Streamed(msgspec.Struct, frozen=True):
-    """A JSON body that is never whole in memory. chunks: gives it from its start, each time it is sent."""
-
-    size_bytes: int
-    chunks: Callable[[], Iterator[bytes]]
-
-
-class Signed(msgspec.Struct, frozen=True):
-    """A URL that carries its own permission, already judged: it is sent neither our key nor our query.
-
-    headers, extensions: where the connection goes to a fixed address, the `host` header and the name TLS checks.
-    proxy: what it goes through.
-    """
-
-    url: str
-    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
-    extensions: Mapping[str, Any] = msgspec.field(default_factory=dict)
-    proxy: Proxy | None = None
-
-
-class Part(msgspec.Struct, frozen=True):
-    """Some bytes of a file: `size_bytes` from `start`."""
-
-    source: Path
-    start: int
-    size_bytes: int
-
-
-@functools.cache
-def _no_tls() -> ssl.SSLContext:
-    """For plain http: trusts nobody, costs nothing."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
 class Http:
     """A client of one remote. Safe to share between threads: each has connections of its own.
 
@@ -149,13 +101,10 @@ class Http:
         self._key_name = key_name
         self._clock = clock
         self._rng = rng
-        self._transport = transport
         self._settings = settings
         self._waits = settings.waits or Waits(clock)
         self.skew = timedelta()  # how far the remote's clock is ahead of ours, by the last `Date` it sent
-        self._local = threading.local()
-        self._clients: list[_Client] = []
-        self._lock = threading.Lock()
+        self._connections = Connections(settings.network, clock, transport)
         redaction.guard_logs()
 
     def __repr__(self) -> str:
@@ -258,11 +207,7 @@ class Http:
         return self._safely(lambda: self._exchange("GET", path)).body
 
     def close(self) -> None:
-        with self._lock:
-            clients, self._clients = self._clients, []
-            self._local = threading.local()
-        for client in clients:
-            client.httpx.close()
+        self._connections.close()
 
     # -- one attempt
 
@@ -325,14 +270,14 @@ class Http:
                 bulk=True,
                 headers={**headers, **signed.headers, "content-length": str(part.size_bytes)},
                 extensions=signed.extensions,
-                content=_chunks(file, part),
+                content=chunks(file, part),
             )
             with self._sent(client, request) as response:
                 self._body(response)
 
     def _request(
         self,
-        client: _Client,
+        client: Client,
         method: str,
         path: str,
         *,
@@ -363,7 +308,7 @@ class Http:
         return request
 
     @contextmanager
-    def _sent(self, client: _Client, request: httpx.Request) -> Iterator[httpx.Response]:
+    def _sent(self, client: Client, request: httpx.Request) -> Iterator[httpx.Response]:
         """A 2xx response whose body is still to be read. Errors of httpx become Trouble, in the body too."""
         started = self._clock.monotonic()
         call = f"{request.method} {request.url.path}"
@@ -396,7 +341,7 @@ class Http:
             body = b""  # the status is definite even when its explanation was cut
         reply = Reply(response.status_code, response.headers, body)
         trouble = trouble_of(reply, who=self._who, call=call, key_name=self._key_name, now=self._clock.now())
-        location = response.extensions.get(_LOCATION, "")
+        location = response.extensions.get(LOCATION, "")
         return Moved(trouble, str(response.request.url), location) if location else trouble
 
     def _body(self, response: httpx.Response) -> bytes:
@@ -471,39 +416,11 @@ class Http:
 
     # -- plumbing
 
-    def _client(self, alone: bool, signed: Signed | None = None) -> _Client:
-        """This thread's client; with `alone` one that opens a connection for each request.
-
-        signed: the address, where it is not the remote's own. Raises Refused for proxies and certificates that are
-        badly named.
-        """
+    def _client(self, alone: bool, signed: Signed | None = None) -> Client:
+        """This thread's client. signed: the address, where it is not the remote's own."""
         url = signed.url if signed else self._base_url
         proxy = signed.proxy if signed else self._settings.network.proxy_for(url)
-        kind = (alone, not url.startswith("http://"), proxy)
-        clients: dict[object, _Client] = self._local.__dict__.setdefault("clients", {})
-        if kind not in clients:
-            clients[kind] = self._open(*kind)
-            with self._lock:
-                self._clients.append(clients[kind])
-        return clients[kind]
-
-    def _open(self, alone: bool, secure: bool, proxy: Proxy | None) -> _Client:
-        network, limit = self._settings.network, deadline.Deadline(self._clock, ends=not alone)
-        backend = deadline.backend(limit) if secure else deadline.backend(limit, private_address_of)
-        tls = network.tls() if secure else _no_tls()
-        client = httpx.Client(
-            transport=self._transport or pool.opened(tls, network.opened(proxy), backend, keeps=0 if alone else 2),
-            trust_env=False,
-            follow_redirects=False,
-            event_hooks={"response": [_hide_location]},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # nothing here needs one
-            headers={
-                "accept": "application/json",
-                "accept-encoding": "identity",
-                "user-agent": f"runner/{__version__}",
-            },
-        )
-        return _Client(client, limit)
+        return self._connections.client(url, proxy, alone=alone)
 
     def _safely(self, attempt: Callable[[], T]) -> T:
         return self._persist(attempt, is_safe_to_repeat)
@@ -563,21 +480,6 @@ class Http:
         log.debug("%s %s %.0f ms", call, outcome, (self._clock.monotonic() - started) * 1000)
 
 
-class _Client(NamedTuple):
-    """Connections of one thread, which has one call at a time, and how long a reply may take."""
-
-    httpx: httpx.Client
-    deadline: deadline.Deadline
-
-
-_LOCATION = "runner_location"
-
-
-def _hide_location(response: httpx.Response) -> None:
-    """The library follows no redirect, but reads the address all the same, and stumbles over some that are none."""
-    response.extensions[_LOCATION] = response.headers.pop("location", "")
-
-
 class Moved(Trouble):
     """A refusal that names another address. It may carry a permission of its own, and is quoted nowhere."""
 
@@ -598,15 +500,6 @@ def _encoding_of(response: httpx.Response) -> str:
     """As the remote calls it, several in one text; empty for a body as it is."""
     encoding: str = response.headers.get("content-encoding", "").strip().lower()
     return "" if encoding == "identity" else encoding
-
-
-def _chunks(file: BinaryIO, part: Part) -> Iterator[bytes]:
-    """The bytes of a part, streamed. A file that was cut meanwhile ends early, which the transport notices."""
-    file.seek(part.start)
-    left = part.size_bytes
-    while left and (chunk := file.read(min(left, PIECE))):
-        left -= len(chunk)
-        yield chunk
 
 
 @contextmanager

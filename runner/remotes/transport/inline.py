@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner.remotes.transport.http import Streamed
+from runner.remotes.transport.content import Streamed
 from runner.remotes.vendor import Source
 
 

@@ -1,4 +1,4 @@
-"""Connections of one client, over a network backend of ours: where bytes arrive, a deadline is kept.
+"""The connections of a remote's client, each thread's its own, over a network backend that keeps a deadline.
 
 httpx makes its own pools and passes no backend on. So this is a transport of httpx, by its public class, over a pool
 of httpcore, by its public arguments.
@@ -6,18 +6,98 @@ of httpcore, by its public arguments.
 
 from __future__ import annotations
 
+import functools
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import NamedTuple
 
 import httpcore
 import httpx
+
+from runner import __version__
+from runner.clock import Clock
+from runner.remotes.transport.deadline import Deadline, backend
+from runner.remotes.transport.network import Network, Proxy, private_address_of
 
 KEEPALIVE_SECONDS = 5.0
 MOST_CONNECTIONS = 4
 
 
-def opened(
+class Client(NamedTuple):
+    """Connections of one thread, which has one call at a time, and how long a reply may take."""
+
+    httpx: httpx.Client
+    deadline: Deadline
+
+
+class Connections:
+    """The clients of every thread. transport: given in place of a network."""
+
+    def __init__(self, network: Network, clock: Clock, transport: httpx.BaseTransport | None = None) -> None:
+        self._network = network
+        self._clock = clock
+        self._transport = transport
+        self._local = threading.local()
+        self._clients: list[Client] = []
+        self._lock = threading.Lock()
+
+    def client(self, url: str, proxy: Proxy | None, *, alone: bool) -> Client:
+        """This thread's client for such an address; with `alone` one that opens a connection for each request.
+
+        Raises Refused for proxies and certificates that are badly named.
+        """
+        kind = (alone, not url.startswith("http://"), proxy)
+        clients: dict[object, Client] = self._local.__dict__.setdefault("clients", {})
+        if kind not in clients:
+            clients[kind] = self._open(*kind)
+            with self._lock:
+                self._clients.append(clients[kind])
+        return clients[kind]
+
+    def close(self) -> None:
+        with self._lock:
+            clients, self._clients = self._clients, []
+            self._local = threading.local()
+        for client in clients:
+            client.httpx.close()
+
+    def _open(self, alone: bool, secure: bool, proxy: Proxy | None) -> Client:
+        limit = Deadline(self._clock, ends=not alone)
+        over = backend(limit) if secure else backend(limit, private_address_of)
+        tls = self._network.tls() if secure else _no_tls()
+        client = httpx.Client(
+            transport=self._transport or _opened(tls, self._network.opened(proxy), over, keeps=0 if alone else 2),
+            trust_env=False,
+            follow_redirects=False,
+            event_hooks={"response": [_hide_location]},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # nothing here needs one
+            headers={
+                "accept": "application/json",
+                "accept-encoding": "identity",
+                "user-agent": f"runner/{__version__}",
+            },
+        )
+        return Client(client, limit)
+
+
+LOCATION = "runner_location"
+
+
+def _hide_location(response: httpx.Response) -> None:
+    """The library follows no redirect, but reads the address all the same, and stumbles over some that are none."""
+    response.extensions[LOCATION] = response.headers.pop("location", "")
+
+
+@functools.cache
+def _no_tls() -> ssl.SSLContext:
+    """For plain http: trusts nobody, costs nothing."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _opened(
     tls: ssl.SSLContext, proxy: httpx.Proxy | None, backend: httpcore.NetworkBackend, *, keeps: int
 ) -> httpx.BaseTransport:
     """A transport, through a proxy where one is given. keeps: connections that are kept for the next request."""

@@ -14,8 +14,8 @@ from runner.errors import NotFound, NotSent, OutcomeUnknown, Refused, RemoteErro
 from runner.job.observed import ResultFile
 from runner.remotes.fireworks.profile import STORAGE_HOSTS
 from runner.remotes.fireworks.provider import FireworksProvider
+from runner.remotes.transport.content import Signed
 from runner.remotes.transport.gate import Gate, is_public
-from runner.remotes.transport.http import Signed
 from runner.remotes.transport.network import Network
 from tests.remotes.fireworks_jobs.fake import KEY, Fake
 from tests.remotes.fireworks_jobs.made import IDS, Opener
