@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from runner.apply import waves
+from runner.apply import calls
 from runner.apply.collect import stop
 from runner.apply.session import Session
 from runner.apply.settle import settle
@@ -21,7 +21,7 @@ def cancel_all(session: Session, batches: Iterable[Batch]) -> Iterator[tuple[Bat
     """
     unreachable: dict[Origin, NotSent] = {}
     for batch in batches:
-        if batch.stage is Stage.SUBMITTED and batch.delivery is not Delivery.CALLS and batch.origin in unreachable:
+        if batch.stage is Stage.SUBMITTED and batch.remote_id and batch.origin in unreachable:
             yield batch, unreachable[batch.origin]
             continue
         try:
@@ -41,7 +41,7 @@ def cancel(session: Session, batch: Batch) -> Batch:
     if batch.stage is Stage.INTENT and batch.delivery is not Delivery.CALLS:
         batch = _found_out(session, batch)
     if batch.delivery is Delivery.CALLS:
-        return waves.abandon(session, batch)
+        return calls.abandon(session, batch)
     if batch.is_unproven:
         raise RunnerError(
             f"{batch.owner}: it is not known yet whether `{batch.remote_id}` is ours, so it was not stopped",

@@ -70,7 +70,7 @@ def look_again(session: Session) -> Again:
 
 def _look_for(session: Session, provider: Provider, batch: Batch, again: Again) -> None:
     """Take up a batch that is there again. Raises RemoteError where nobody can tell, or its files cannot be had."""
-    seen = look_at(provider, batch)
+    seen = look_at(session, provider, batch)
     if seen is None:
         return
     now = session.time_at(provider)

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from runner.apply import keep
 from runner.apply.session import Session
 from runner.apply.tables import about_of, table_of, wanted_of
+from runner.job.calls import RAW
 from runner.job.desired import Desired
 from runner.job.observed import FailureKind
 from runner.job.outcomes import Outcome, Unsettled
@@ -34,7 +35,6 @@ from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, Writer, merge
 from runner.results.names import RESULTS, Names
 from runner.results.transcript import suffix_of
-from runner.state.wave import RAW
 
 _STANDING: Mapping[int, Unsettled] = {
     Row.NEW: Unsettled.NOT_SENT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from runner.apply import late, lost, recover, submit, waves
+from runner.apply import calls, late, lost, recover, submit
 from runner.apply.collect import collect, failure_of, lose
 from runner.apply.errors import StepError
 from runner.apply.refresh import look, sweep_twins
@@ -32,9 +32,9 @@ def poll(session: Session, refusal: Refusal) -> Polled:
     """Look at every batch in flight and take what has ended, after those that were given up."""
     again = lost.look_again(session)
     active = [batch for batch in session.records.batches() if batch.is_active]
-    waves_ = [batch for batch in active if batch.delivery is Delivery.CALLS and batch.stage is Stage.SUBMITTED]
-    carried = [carry_on(session, batch, refusal) for batch in waves_]
-    collected = sum(wave.batch.stage is Stage.COLLECTED for wave in carried)
+    by_calls = [batch for batch in active if batch.delivery is Delivery.CALLS and batch.stage is Stage.SUBMITTED]
+    carried = [carry_on(session, batch, refusal) for batch in by_calls]
+    collected = sum(one.batch.stage is Stage.COLLECTED for one in carried)
     batches = [batch for batch in active if batch.delivery is not Delivery.CALLS]
     looks = look(session, batches)
     errors = [StepError(one.error, one.batch.owner, one.batch.key) for one in carried if one.error] + looks.errors
@@ -56,12 +56,12 @@ def poll(session: Session, refusal: Refusal) -> Polled:
     return Polled(looks.sights, errors, collected + again.collected, again.unsure)
 
 
-def carry_on(session: Session, wave: Batch, refusal: Refusal) -> waves.Carried:
-    """Go on with a wave of recordings; an embedded server that is gone is no error, the next pass starts another."""
+def carry_on(session: Session, batch: Batch, refusal: Refusal) -> calls.Carried:
+    """Go on with a calls batch; an embedded server that is gone is no error, the next pass starts another."""
     try:
-        return waves.carry_on(session, wave, refusal)
+        return calls.carry_on(session, batch, refusal)
     except RemoteError as error:
-        return waves.Carried(wave, None if session.remotes.lost_sight(wave.origin.provider) else error)
+        return calls.Carried(batch, None if session.remotes.lost_sight(batch.origin.provider) else error)
 
 
 def _act(session: Session, batch: Batch, sight: Sight) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runner.apply import readback, recover, waves
+from runner.apply import calls, readback, recover
 from runner.apply.collect import collect
 from runner.apply.outputs import Rewrite, changed_since, rewrites
 from runner.apply.refresh import look
@@ -53,7 +53,7 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> Previ
     readback.remember(session)
     for batch in session.records.batches():
         if batch.delivery is Delivery.CALLS and batch.key not in before:
-            waves.carry_on(session, batch)  # nothing of it is to be sent: outputs only say what a person decides about
+            calls.carry_on(session, batch)  # nothing of it is to be sent: outputs only say what a person decides about
     seen = foresee(session, guards, offline=offline)
     known = session, seen.plan, seen.recorded
     return Preview(seen.plan, [*rewrites(*known), *changed_since(*known)], session.notes, seen.not_asked)
@@ -95,7 +95,7 @@ def _look(session: Session, sights: dict[str, Sight], not_asked: dict[str, str],
     """Look at each batch in flight, once."""
     active = [batch for batch in session.records.batches() if batch.is_active and batch.key not in sights]
     if offline:
-        sent = [batch for batch in active if batch.stage is Stage.SUBMITTED and batch.delivery is not Delivery.CALLS]
+        sent = [batch for batch in active if batch.stage is Stage.SUBMITTED and batch.remote_id]
         not_asked.update((batch.origin.provider, OFFLINE) for batch in sent)
     else:
         sights.update(look(session, active).sights)

@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from runner.apply import outputs
 from runner.apply.session import Session
 from runner.apply.shadow import SYNTHETIC
-from runner.apply.wave import Wave
+from runner.apply.work import Work
 from runner.errors import RunnerError
 from runner.job import lifecycle
+from runner.job.calls import RAW, Entry, Step
 from runner.job.capabilities import Delivery
 from runner.job.observed import Origin
 from runner.job.outcomes import answered
@@ -26,7 +27,6 @@ from runner.job.packed import KEY_BYTES, union, without
 from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import Batch, ProjectRecord, Tally
 from runner.results.index import lost_index
-from runner.state.wave import RAW, Entry, Step
 
 if TYPE_CHECKING:
     from runner.results.adopt import Adopted, AdoptedFile
@@ -169,11 +169,8 @@ def _still_unknown(session: Session, record: ProjectRecord, job: AnyJob, keys: b
     if batch.delivery is not Delivery.CALLS:
         sha256 = session.objects.write(f"{key}/index", lost_index(keys))
         return lifecycle.unknown(batch, sha256, f"`{job.output}` says that it may have been sent")
-    wave = Wave(session, batch)  # its journal is there before the record is: what is on record alone would be sent
-    try:
-        wave.journal.append(*(Entry(number, Step.HELD) for number in range(batch.rows)))
-    finally:
-        wave.close()
+    with Work(session, batch) as work:  # its journal first: what is on record without one would be sent
+        work.journal.append(*(Entry(number, Step.HELD) for number in range(batch.rows)))
     return lifecycle.begun(batch, "read back", batch.intent_at)
 
 

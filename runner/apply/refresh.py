@@ -8,16 +8,16 @@ from datetime import timedelta
 
 from runner.apply.errors import StepError
 from runner.apply.session import Session
-from runner.apply.wave import counts_of
+from runner.apply.work import Work
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
-from runner.job.capabilities import Delivery
+from runner.job.calls import FREE, States
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan import adoption, duplicates
 from runner.plan.decide import CannotSee, Sight, judged
 from runner.plan.duplicates import Verdict
-from runner.remotes.vendor import Provider
-from runner.state.wave import FREE, States
+from runner.remotes.transport.calls import seen_in
+from runner.remotes.vendor import Budget, Provider
 
 CLOCK_SLACK = timedelta(minutes=10)  # between two clocks that tell the same time
 
@@ -42,10 +42,12 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
     looks = Looks()
     waiting: dict[str, list[Batch]] = {}
     for batch in batches:
-        if batch.delivery is Delivery.CALLS and (states := session.memory.states(batch.key)) is not None:
-            looks.sights[batch.key] = wave_as_seen(batch, states)
-        elif batch.stage is Stage.SUBMITTED and batch.delivery is not Delivery.CALLS:
+        if batch.stage is not Stage.SUBMITTED:
+            continue
+        if batch.remote_id:
             waiting.setdefault(str(batch.origin), []).append(batch)
+        elif (states := session.memory.states(batch.key)) is not None:  # no remote knows it, and its journal says all
+            looks.sights[batch.key] = _in_journal(batch, states)
     for mine in waiting.values():
         try:
             provider = session.remote_of(mine[0])
@@ -58,7 +60,7 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
         looks.listed += [(provider, seen) for seen in listed.values()]
         for batch in mine:
             try:
-                seen = listed.get(batch.remote_id) or look_at(provider, batch)
+                seen = listed.get(batch.remote_id) or look_at(session, provider, batch)
             except RunnerError as error:
                 looks.cannot_see(batch, error)
                 session.remotes.lost_sight(batch.origin.provider)
@@ -67,11 +69,11 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
     return looks
 
 
-def wave_as_seen(batch: Batch, states: States) -> Observed:
-    """A wave, as its journal shows it."""
+def _in_journal(batch: Batch, states: States) -> Observed:
+    """A batch of calls, as its journal shows it."""
     unsent = sum(states.count(step) for step in FREE)
     told = f"{unsent:,} of them are still to be sent" if unsent else batch.trouble
-    return Observed("", Phase.RUNNING, batch.raw_status, counts_of(states), stall=told)
+    return Observed("", Phase.RUNNING, batch.raw_status, seen_in(states).counts, stall=told)
 
 
 def _listed(provider: Provider, batches: Sequence[Batch]) -> dict[str, Observed]:
@@ -87,10 +89,11 @@ def _listed(provider: Provider, batches: Sequence[Batch]) -> dict[str, Observed]
         return {}  # each is looked at on its own, and says itself why it cannot be seen
 
 
-def look_at(provider: Provider, batch: Batch) -> Observed | None:
-    """The batch as its remote shows it; None for a 404."""
+def look_at(session: Session, provider: Provider, batch: Batch) -> Observed | None:
+    """The batch as its remote shows it; None for a 404. Nothing is sent."""
     try:
-        return provider.look(batch.remote_id)
+        with Work(session, batch) as work:
+            return provider.advance(work, Budget()).seen
     except NotFound:
         return None
 

@@ -13,7 +13,6 @@ from runner.job.observed import Origin
 from runner.job.project import Project
 from runner.job.project import Provider as ProviderSpec
 from runner.remotes import addresses, opening, registry
-from runner.remotes.audio import AudioProvider
 from runner.remotes.transport.waits import Listener, Waits
 from runner.remotes.vendor import Lines, Provider, Reader
 from runner.server import embedded
@@ -48,8 +47,7 @@ class Remotes:
         self.bindings = addresses.bindings_of(environ, project.root)
         self._read_only = read_only or environ.get("RUNNER_READONLY", "") not in ("", "0")
         self._waits = Waits(clock, listener)
-        self._open: dict[str, Provider] = {}
-        self._open_audio: dict[str, AudioProvider] = {}
+        self._open: dict[tuple[str, Content], Provider] = {}
         self._server: embedded.Running | None = None
         self._revivals = 0
 
@@ -85,31 +83,21 @@ class Remotes:
         if registry.place_of(self._spec(name)).is_ours:
             embedded.make_ready(model, self._environ, say)
 
-    def open(self, name: str) -> Provider:
+    def open(self, name: str, content: Content = Content.TEXT) -> Provider:
         """A provider ready to be asked. Raises NotSent where an embedded server does not live and may not start."""
-        if name not in self._open:
+        if (name, content) not in self._open:
             spec = self._spec(name)
             if registry.place_of(spec).is_ours:
-                server, (_, path) = self._embedded(), registry.vendor_of(spec).acted_out(spec)
-                self._open[name] = self._opened(spec, server.url + path, server.token, self.origin(name))
+                server, (_, path) = self._embedded(), registry.vendor_of(spec).acted_out(spec, content)
+                how = server.url + path, server.token, self.origin(name)
+                self._open[name, content] = self._opened(spec, content, *how)
             else:
-                self._open[name] = self._opened(spec, None, None, None)
-        return self._open[name]
-
-    def open_audio(self, name: str) -> AudioProvider:
-        """A provider for recordings, ready to be asked. Raises NotSent as `open` does."""
-        if name not in self._open_audio:
-            spec = self._spec(name)
-            if registry.place_of(spec).is_ours:
-                server = self._embedded()
-                self._open_audio[name] = self._opened_audio(spec, server.url, server.token, self.origin(name))
-            else:
-                self._open_audio[name] = self._opened_audio(spec, None, None, None)
-        return self._open_audio[name]
+                self._open[name, content] = self._opened(spec, content, None, None, None)
+        return self._open[name, content]
 
     def lost_sight(self, name: str) -> bool:
         """Whether it was an embedded server that is gone: then the next `open` finds or starts another one."""
-        is_ours = (name in self._open or name in self._open_audio) and registry.place_of(self._spec(name)).is_ours
+        is_ours = any(name == opened for opened, _ in self._open) and registry.place_of(self._spec(name)).is_ours
         if not is_ours or self._revivals == MOST_REVIVALS or embedded.live(self._data_dir) is not None:
             return False
         self._revivals += 1
@@ -119,25 +107,12 @@ class Remotes:
             self._server = None
         return True
 
-    def _opened(self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None) -> Provider:
+    def _opened(
+        self, spec: ProviderSpec, content: Content, url: str | None, token: str | None, origin: Origin | None
+    ) -> Provider:
         return opening.open_provider(
             spec,
-            environ=self._environ,
-            base_url=url,
-            token=token,
-            origin=origin,
-            bindings=self.bindings,
-            read_only=self._read_only,
-            waits=self._waits,
-            clock=self._clock,
-            rng=self._rng,
-        )
-
-    def _opened_audio(
-        self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None
-    ) -> AudioProvider:
-        return opening.open_audio_provider(
-            spec,
+            content,
             environ=self._environ,
             base_url=url,
             token=token,
@@ -170,10 +145,7 @@ class Remotes:
     def _close_all(self) -> None:
         for provider in self._open.values():
             provider.close()
-        for audio in self._open_audio.values():
-            audio.close()
         self._open.clear()
-        self._open_audio.clear()
 
     def close(self) -> None:
         self._close_all()

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from runner.apply import waves
+from runner.apply import calls
 from runner.apply.session import Session
-from runner.apply.wave import Wave, places_of
+from runner.apply.work import Work, places_of
 from runner.compile.audio import CompiledAudio
 from runner.errors import UsageError
 from runner.job import lifecycle
 from runner.job.address import matches
+from runner.job.calls import Entry, States, Step
 from runner.job.capabilities import Delivery
 from runner.job.packed import KEY_BYTES, common, union, unpack, without
 from runner.job.recorded import Batch, Stage
 from runner.plan.remaining import RetryRows
-from runner.state.wave import Entry, States, Step
 
 LONGEST_NAME = 512  # characters of a remote's name
 
@@ -139,10 +139,9 @@ def _with_ids(meant: Sequence[Held], rows: Collection[str]) -> list[Held]:
 
 def _decide(session: Session, meant: Sequence[Held], decision: Decision) -> None:
     batch = meant[0].batch
-    wave = Wave(session, batch)
-    try:
+    with Work(session, batch) as wave:
         if decision.step is Step.RECEIPT and not decision.remote_id:
-            accounts = {one.number: wave.states[one.number].account for one in meant}
+            accounts = {one.number: wave.journal.states[one.number].account for one in meant}
             entries = [Entry(one.number, Step.RECEIPT, one.remote_id, accounts[one.number]) for one in meant]
         elif decision.step is Step.RECEIPT:
             _check_free(session, wave, decision.remote_id)
@@ -151,17 +150,15 @@ def _decide(session: Session, meant: Sequence[Held], decision: Decision) -> None
         else:
             entries = [Entry(one.number, decision.step) for one in meant]
         if batch.stage is Stage.COLLECTED:
-            waves.reopen(session, batch)  # first: an open wave with held ones is brought home again, a home one is not
+            calls.reopen(session, batch)  # first: an open wave with held ones is brought home again, a home one is not
         wave.journal.append(*entries)
-    finally:
-        wave.close()
 
 
-def _check_free(session: Session, wave: Wave, remote_id: str) -> None:
+def _check_free(session: Session, wave: Work, remote_id: str) -> None:
     """One answer is of one recording. Raises UsageError."""
     if not remote_id.isprintable() or not remote_id.strip() or len(remote_id) > LONGEST_NAME:
         raise UsageError("`--adopt` takes the id that the remote gave the recording")
-    for number in _known_as(wave.states, remote_id):
+    for number in _known_as(wave.journal.states, remote_id):
         raise UsageError(f"`{remote_id}` is `{wave.name(number)}`, which is not held")
     for other, states in _other_waves(session, wave):
         for _ in _known_as(states, remote_id):
@@ -173,7 +170,7 @@ def _known_as(states: States, remote_id: str) -> Iterator[int]:
     return (number for number in numbers if states[number].remote_id == remote_id)
 
 
-def _other_waves(session: Session, wave: Wave) -> Iterator[tuple[Batch, States]]:
+def _other_waves(session: Session, wave: Work) -> Iterator[tuple[Batch, States]]:
     """The other waves of its origin that were begun, and what is known of them."""
     for other in session.records.batches():
         is_other = (
@@ -183,12 +180,12 @@ def _other_waves(session: Session, wave: Wave) -> Iterator[tuple[Batch, States]]
             yield other, states
 
 
-def _account(session: Session, wave: Wave) -> str:
+def _account(session: Session, wave: Work) -> str:
     """Whose recordings the others of the wave are, or of other waves of its origin.
 
     Raises UsageError where nobody says, or not all the same.
     """
-    known = _accounts(wave.states)
+    known = _accounts(wave.journal.states)
     if not known:
         known = known.union(*(_accounts(states) for _, states in _other_waves(session, wave)))
     if len(known) != 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from runner.apply.errors import StepError
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
-from runner.apply.schedule import Schedule
 from runner.apply.shadow import SYNTHETIC, Shadow
 from runner.apply.tables import Steps, no_steps
 from runner.clock import Clock
 from runner.compile.compiled import Compiled
 from runner.data.digests import Digests, Forgetful
 from runner.errors import NotSent, StateError
+from runner.job.calls import so_far
 from runner.job.capabilities import Delivery, Search, Shown
 from runner.job.desired import Desired
 from runner.job.observed import Origin
@@ -31,16 +31,9 @@ from runner.plan import adoption
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, RetryRows
 from runner.plan.repay import LeftRows
-from runner.remotes.audio import AudioProvider
+from runner.remotes.transport.calls import threads
 from runner.remotes.vendor import Provider
 from runner.state.memory import Memory, Objects, Records
-from runner.state.wave import so_far
-
-
-def threads(number: int) -> Executor:
-    """So many threads for calls that wait on a remote."""
-    return ThreadPoolExecutor(number, thread_name_prefix="wave")
-
 
 _NOT_SEEN = Shown()
 
@@ -73,7 +66,6 @@ class Session:
     parallelism: int | None = None  # calls at once, where each request is a call of its own
     pool: Callable[[int], Executor] = threads
     steps: Steps = no_steps  # what is worked out for the results of each job
-    schedules: dict[str, Schedule] = field(default_factory=dict)  # of waves, by batch
     _keys: dict[str, bytes] = field(default_factory=dict)
     _sets: dict[str, bytes] = field(default_factory=dict)
     _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)
@@ -206,7 +198,7 @@ class Session:
                 known.update(batch.candidates)
         return known
 
-    def time_at(self, provider: Provider | AudioProvider) -> datetime:
+    def time_at(self, provider: Provider) -> datetime:
         """What time it is at a remote, as far as it tells: what is compared with its times is in this one."""
         return self.clock.now() + provider.skew
 
@@ -215,11 +207,7 @@ class Session:
 
         Raises NotSent when the specs now point somewhere else: another origin never means that it is absent.
         """
-        return self.remotes.open(self._provider_of(batch))
-
-    def audio_of(self, batch: Batch) -> AudioProvider:
-        """The same for a wave of recordings."""
-        return self.remotes.open_audio(self._provider_of(batch))
+        return self.remotes.open(self._provider_of(batch), batch.content)
 
     def _provider_of(self, batch: Batch) -> str:
         name = batch.origin.provider

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from runner.apply.remotes import MOST_REVIVALS, Remotes
 from runner.clock import Clock
+from runner.job.capabilities import Content
 from runner.job.project import Project
 from runner.job.project import Provider as ProviderSpec
 from runner.remotes import addresses, registry
-from runner.remotes.audio import AudioProvider
 from runner.remotes.transport.waits import Listener
 from runner.remotes.vendor import Provider
 from runner.server import embedded
@@ -48,18 +48,13 @@ class StandIns(Remotes):
     def make_ready(self, name: str, model: str, say: object) -> None:
         """Nothing: one engine answers for every model."""
 
-    def open(self, name: str) -> Provider:
-        if name not in self._open:
+    def open(self, name: str, content: Content = Content.TEXT) -> Provider:
+        if (name, content) not in self._open:
             spec, server = self._spec(name), self._serving()
-            acted, path = registry.vendor_of(spec).acted_out(spec)
-            self._open[name] = self._opened(acted, server.url + path, server.token, self.origin(name))
-        return self._open[name]
-
-    def open_audio(self, name: str) -> AudioProvider:
-        if name not in self._open_audio:
-            server = self._serving()
-            self._open_audio[name] = self._opened_audio(self._spec(name), server.url, server.token, self.origin(name))
-        return self._open_audio[name]
+            acted, path = registry.vendor_of(spec).acted_out(spec, content)
+            how = server.url + path, server.token, self.origin(name)
+            self._open[name, content] = self._opened(acted, content, *how)
+        return self._open[name, content]
 
     def lost_sight(self, name: str) -> bool:
         """Whether the server died: then the next `open` starts it again over the same data."""

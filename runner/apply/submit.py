@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from runner.apply import waves
+from runner.apply import calls
 from runner.apply.collect import refuse
 from runner.apply.recover import keys_not_on_record
 from runner.apply.session import Session
@@ -45,7 +45,7 @@ def submit(session: Session, job: Desired, submission: Submission) -> Batch:
     Raises RemoteError when the remote refuses it for good, DataError when the rows changed since the plan.
     """
     if job.card.delivery is Delivery.CALLS:
-        return waves.begin(session, _intend(session, job, submission))
+        return calls.begin(session, _intend(session, job, submission))
     provider = session.remotes.open(job.provider)
     if submission.continues:
         return _continue(session, provider, job, submission)

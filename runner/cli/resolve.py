@@ -107,7 +107,7 @@ def _decision(
 ) -> Decision | None:
     """What the options say; None without one. Raises click.UsageError for more than one."""
     from runner.apply.resolve import Decision
-    from runner.state.wave import Step
+    from runner.job.calls import Step
 
     if (remote_id is not None) + look + clear + resubmit > 1:
         raise click.UsageError("Give one of --adopt, --look, --clear and --resubmit.")
@@ -161,7 +161,7 @@ _MEANINGS = (
 
 def _tell(address: str, done: Sequence[Held | Batch], decision: Decision, form: str) -> None:
     from runner.cli import voice
-    from runner.state.wave import Step
+    from runner.job.calls import Step
 
     if form == "json":
         _echo_json({"version": VERSION, "decided": tuple(map(_view, done)), "as": decision.step.name.lower()})

@@ -1,17 +1,15 @@
-"""The seams of a remote that takes one recording a call: no id of ours, no list, no cancel, one receipt."""
+"""A recording as a request of its own: what is sent, what the remote says of it, and the line of results it makes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from runner import mending
-from runner.job.capabilities import Capabilities
-from runner.job.observed import Origin, Phase
+from runner.job.observed import Phase
 
 _TEXT_FORMATS = ("text", "srt", "vtt")
 
@@ -44,35 +42,6 @@ class Heard(msgspec.Struct, frozen=True):
     content_type: str = ""
     message: str = ""  # why it failed, in the remote's own words
     code: str = ""  # the same for machines; decides whether asking again may help
-
-
-class AudioProvider(Protocol):
-    """One remote API for recordings. Raises the RemoteError family only; keys appear in no message."""
-
-    card: Capabilities
-    parallelism: int  # recordings that may be sent at once
-
-    @property
-    def origin(self) -> Origin: ...
-
-    @property
-    def skew(self) -> timedelta:
-        """How far the remote's clock is ahead of ours, by the last `Date` it sent; nothing where it sent none yet."""
-        ...
-
-    def submit(self, recording: Recording) -> Receipt:
-        """Send one recording, streamed from disk: one request, never retried here.
-
-        Raises NotSent, Refused or RateLimited when nothing was accepted, OutcomeUnknown when it may have been;
-        DataError when the file cannot be read or is not what it was, and then nothing was accepted either.
-        """
-        ...
-
-    def look(self, receipt: Receipt) -> Heard:
-        """What became of it. Raises NotFound on 404 only; everything else that fails is not an absence."""
-        ...
-
-    def close(self) -> None: ...
 
 
 def line_of(custom_id: str, recording: Recording, receipt: Receipt, heard: Heard) -> bytes:

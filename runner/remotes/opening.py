@@ -25,7 +25,6 @@ from runner.remotes.transport.bindings import Bindings
 from runner.remotes.vendor import Provider
 
 if TYPE_CHECKING:
-    from runner.remotes.audio import AudioProvider
     from runner.remotes.transport.credentials import Credential
     from runner.remotes.transport.gate import Gate
     from runner.remotes.transport.http import Http, Transport
@@ -130,18 +129,13 @@ class _Net:
         return Gate(self.url, tuple(hosts), network=http.network)
 
 
-def open_provider(provider: project.Provider, **how: Unpack[Machine]) -> Provider:
-    """A provider ready for use; its key is read at the first call. Raises SpecError or UsageError."""
+def open_provider(provider: project.Provider, content: Content = Content.TEXT, **how: Unpack[Machine]) -> Provider:
+    """A provider ready for such requests; its key is read at the first call. Raises SpecError or UsageError."""
     vendor = vendor_of(provider)
-    vendor.lines(provider)  # of rows: else it says what it takes
-    return vendor.open(provider, _Net(provider, **how))
-
-
-def open_audio_provider(provider: project.Provider, **how: Unpack[Machine]) -> AudioProvider:
-    """`open_provider` for recordings."""
-    vendor = vendor_of(provider)
-    vendor.card(provider, Content.RECORDING)
-    return vendor.open_audio(provider, _Net(provider, **how))
+    vendor.card(provider, content)  # one that takes no such requests says so
+    if content is Content.TEXT:
+        vendor.lines(provider)
+    return vendor.open(provider, _Net(provider, **how), content)
 
 
 class _Secrets:

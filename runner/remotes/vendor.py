@@ -6,25 +6,29 @@ Observing changes nothing, every verb can be repeated, none waits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from runner.errors import Problem, SpecError
+from runner.errors import BlockedError, Problem, RunnerError, SpecError
 from runner.job.body import BodyPlan
+from runner.job.calls import Journal
 from runner.job.capabilities import Capabilities, Content
 from runner.job.observed import Found, Observed, Origin, ResultFile
 from runner.job.project import Job
 from runner.job.project import Provider as ProviderBlock
+from runner.job.recorded import Batch
 from runner.remotes.params import Params
 from runner.remotes.reading.verdict import TEXT, Answer, Parsed, Plain, Shape, Wanted
 
 if TYPE_CHECKING:
     from runner.clock import Clock
     from runner.fields import Fields  # pydantic takes a while to import: what is checked already does without
-    from runner.remotes.audio import AudioProvider
+    from runner.remotes.audio import Recording
     from runner.remotes.transport.gate import Gate
     from runner.remotes.transport.http import Http
 
@@ -211,11 +215,9 @@ class Vendor(Protocol):
         """Whether this can be an account, where one is needed."""
         ...
 
-    def open(self, block: ProviderBlock, net: Net) -> Provider: ...
+    def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider: ...
 
-    def open_audio(self, block: ProviderBlock, net: Net) -> AudioProvider: ...
-
-    def acted_out(self, block: ProviderBlock) -> tuple[ProviderBlock, str]:
+    def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
         """How a stand-in for it is spoken to: as what, and the path of its API there."""
         ...
 
@@ -288,6 +290,66 @@ class LineageFile(msgspec.Struct, frozen=True):
     parent: str = ""  # remote id of the batch that this one continued
 
 
+class Work(Protocol):
+    """One batch that was begun, with all that carrying it on takes where its requests are calls of their own.
+
+    Requests are numbered by the place of their keys among the sorted keys of the batch. Safe to share between threads.
+    """
+
+    @property
+    def batch(self) -> Batch: ...
+
+    @property
+    def journal(self) -> Journal:
+        """What became of each request; opened when it is first asked for. Raises StateError."""
+        ...
+
+    def why_not(self, number: int) -> str:
+        """Why a request is not to be sent any more, in words; empty where it is."""
+        ...
+
+    def request(self, number: int) -> Recording:
+        """What the remote is to be sent. Raises DataError when it changed since it was planned."""
+        ...
+
+    def fields(self, number: int) -> Mapping[str, str]:
+        """What it is asked with; empty where no job wants the answer any more, which is kept all the same."""
+        ...
+
+    def custom_id(self, number: int) -> str: ...
+
+
+def _only_looked_at(unsent: int) -> RunnerError:
+    return BlockedError(f"{unsent:,} requests are not sent yet; they are only looked at")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How far a batch may be carried on by one `advance`. As it is by itself, nothing is sent."""
+
+    refusal: Callable[[int], RunnerError | None] = (
+        _only_looked_at  # why so many requests that are not sent yet may not be
+    )
+    tell: Callable[[Observed], None] = lambda seen: None  # now and then, how far it has come
+    heard: Callable[[], None] = lambda: None  # the remote answered something about it just now
+    is_stopped: Callable[[], bool] = lambda: False
+    pool: Callable[[int], Executor] = ThreadPoolExecutor  # so many threads
+    parallelism: int | None = None  # calls at once; None: as the remote likes it
+    poll_seconds: float | None = None  # between two looks at a request; None: as the card says
+    resubmits: bool = False  # a call of unknown outcome is made again
+    max_attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """A batch after it was carried on."""
+
+    seen: Observed
+    error: RunnerError | None = None  # what a person has to put right before the rest of it can be sent
+    unknown: tuple[int, ...] = ()  # requests of which it turned out that nobody knows whether they were taken
+    refused: str = ""  # why nothing of it was ever taken, and nothing more is sent
+
+
 LARGEST_FILE = 64 * 1024**3  # bytes: no batch result comes near; a disk is fuller sooner
 
 
@@ -345,6 +407,10 @@ class Provider(Protocol):
 
         `runner_file` of a stamp is the name of the input file; one that is gone has none.
         """
+        ...
+
+    def advance(self, work: Work, budget: Budget) -> Advanced:
+        """Carry a batch on as far as can be done now: a look, where its remote runs it by itself. Raises as `look`."""
         ...
 
     def look(self, remote_id: str) -> Observed:

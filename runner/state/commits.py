@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.errors import StateError
+from runner.job.calls import Entry, States, Step
 from runner.job.outcomes import Outcome
-from runner.state.wave import Entry, States, Step
 
 _MAGIC = b"runner-wave/1\n\0\0"
 _HEADER = struct.Struct("<16s16sII")  # magic, id of this journal, recordings, checksum of these

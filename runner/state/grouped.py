@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 
 from runner.errors import StateError
+from runner.job.calls import Entry, States, Step, check
 from runner.job.outcomes import Outcome
-from runner.state.wave import Entry, States, Step, check
 
 
 class Item:

@@ -9,33 +9,14 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Protocol
 
 from runner import files
 from runner.errors import StateError
-from runner.job.outcomes import Outcome
+from runner.job.calls import Entry, State, States, Step
 from runner.state.commits import DAMAGED, Read, commit, header
 from runner.state.grouped import Grouped, Item
-from runner.state.wave import Entry, State, States, Step
 
-__all__ = ["DiskJournal", "Entry", "Journal", "State", "States", "Step", "read_states"]
-
-
-class Journal(Protocol):
-    """The log of one wave. Safe to share between threads."""
-
-    states: States
-    commits: int  # how many times something was made durable
-
-    def append(self, *entries: Entry) -> None:
-        """Returns once they are durable, all in one commit. Raises StateError, now and ever after, when that fails."""
-        ...
-
-    def answer(self, ordinal: int, outcome: Outcome, line: bytes) -> Entry:
-        """Append a line, with its newline, to the raw file and say so in the journal, both durably."""
-        ...
-
-    def close(self) -> None: ...
+__all__ = ["DiskJournal", "Entry", "State", "States", "Step", "read_states"]
 
 
 class DiskJournal(Grouped):

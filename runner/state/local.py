@@ -12,15 +12,15 @@ from functools import cached_property
 from pathlib import Path
 
 from runner.errors import StateError
+from runner.job.calls import JOURNAL, RAW, Journal, States
 from runner.state.base import ForkedStore, Store
 from runner.state.disk import read
 from runner.state.home import Home
-from runner.state.journal import DiskJournal, Journal, read_states
+from runner.state.journal import DiskJournal, read_states
 from runner.state.lock import LOCK_FILES, project_lock
 from runner.state.objects import DiskObjects
 from runner.state.overlay import ForkedObjects, copy_state
 from runner.state.records import Records, Snapshot
-from runner.state.wave import JOURNAL, RAW, States
 
 _CLEARING_TRIES = 50
 _PAUSE_SECONDS = 0.1

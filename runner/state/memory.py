@@ -12,10 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from runner.job.calls import Journal, States
 from runner.job.recorded import ResultObject
-from runner.state.journal import Journal
 from runner.state.records import Records, Snapshot
-from runner.state.wave import States
 
 __all__ = ["Journal", "Memory", "Objects", "Records", "Snapshot", "open_memory"]
 

@@ -16,6 +16,7 @@ from runner.job.capabilities import Search
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Stage
 from runner.plan.decide import CannotSee
+from runner.remotes.vendor import Advanced, Budget, Work
 from tests.apply.test_lineage import batch
 from tests.plan.making import NOW, card
 
@@ -33,9 +34,9 @@ class Remote:
     def batches(self, since: datetime | None) -> Iterator[Observed]:
         raise self.trouble
 
-    def look(self, remote_id: str) -> Observed:
-        self.looked.append(remote_id)
-        return Observed(remote_id, Phase.RUNNING, "running")
+    def advance(self, work: Work, budget: Budget) -> Advanced:
+        self.looked.append(work.batch.remote_id)
+        return Advanced(Observed(work.batch.remote_id, Phase.RUNNING, "running"))
 
 
 @pytest.mark.parametrize(

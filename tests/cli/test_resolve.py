@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from runner.apply import waves
+from runner.apply import calls
 from runner.apply.reporter import Silent
 from runner.apply.session import Session
-from runner.apply.wave import Wave
+from runner.apply.work import Work
 from runner.cli.main import Settings, run
 from runner.cli.opening import opened
+from runner.job.calls import Entry, State, Step
 from runner.job.capabilities import Content, Delivery
 from runner.job.outcomes import Outcome
 from runner.job.packed import KEY_BYTES
 from runner.job.recorded import Batch, Stage
 from runner.remotes.audio import error_line
-from runner.state.wave import Entry, State, Step
 from tests.journeys.audio.lab import SPEC, sound
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -84,7 +84,7 @@ class Project:
                     else:
                         wave.journal.append(Entry(numbers[name], step, **more))
             if comes_home:
-                waves.abandon(session, batch)
+                calls.abandon(session, batch)
 
     def states(self, key: str = "wave-1") -> tuple[Stage, dict[str, State]]:
         """How the wave and its recordings stand now."""
@@ -92,18 +92,15 @@ class Project:
             batch = session.records.batch(key)
             assert batch is not None
             with self._journal(session, batch) as wave:
-                return batch.stage, {name: wave.states[number] for name, number in self._numbers(wave).items()}
+                return batch.stage, {name: wave.journal.states[number] for name, number in self._numbers(wave).items()}
 
     @contextmanager
-    def _journal(self, session: Session, batch: Batch) -> Iterator[Wave]:
-        wave = Wave(session, batch)
-        try:
-            yield wave
-        finally:
-            wave.close()
+    def _journal(self, session: Session, batch: Batch) -> Iterator[Work]:
+        with Work(session, batch) as work:
+            yield work
 
-    def _numbers(self, wave: Wave) -> dict[str, int]:
-        return {Path(wave.name(number)).stem: number for number in range(len(wave.states))}
+    def _numbers(self, wave: Work) -> dict[str, int]:
+        return {Path(wave.name(number)).stem: number for number in range(len(wave.journal.states))}
 
     def resolve(self, *words: str, job: str = "calls") -> int:
         return run(["-C", str(self.root), "state", "resolve", job, *words])
@@ -229,7 +226,7 @@ def test_a_decision_that_was_cut_short_can_be_made_again(project: Project) -> No
     with project.opened() as session:
         batch = session.records.batch("wave-1")
         assert batch is not None
-        waves.reopen(session, batch)  # and the process was killed
+        calls.reopen(session, batch)  # and the process was killed
     assert project.resolve() == 5
     assert project.resolve("--clear") == 0
     assert project.resolve() == 0

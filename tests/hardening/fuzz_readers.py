@@ -19,6 +19,7 @@ from runner.compile.parse import parse as parse_template
 from runner.compile.template import Source
 from runner.data import contents, rows
 from runner.errors import DataError, Mark, Problem, SpecError, StateError
+from runner.job.calls import Entry, Step
 from runner.job.observed import Origin
 from runner.job.outcomes import Outcome
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
@@ -34,7 +35,6 @@ from runner.state.base import Documents as Stored
 from runner.state.disk import seal, unseal
 from runner.state.journal import DiskJournal
 from runner.state.records import PROJECT, Records, key_of
-from runner.state.wave import Entry, Step
 from tests.data import sounds
 from tests.hardening.fuzz_grammar import TEMPLATES
 from tests.hardening.fuzz_loader import Loader

@@ -25,11 +25,11 @@ from runner.apply.resolve import Decision, resolve
 from runner.apply.retry import retry
 from runner.apply.session import Session
 from runner.clock import RealClock
+from runner.job.calls import Step
 from runner.plan.guard import Guards
 from runner.spec.load import load
 from runner.state.home import home_of
 from runner.state.local import LocalMemory
-from runner.state.wave import Step
 from tests.journeys.killing import (
     Boundaries,
     CallKillingRemotes,

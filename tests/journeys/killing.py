@@ -18,10 +18,10 @@ from typing import Any
 import httpx
 
 from runner.apply.remotes import Remotes
+from runner.job.capabilities import Content
 from runner.job.observed import Origin
 from runner.job.project import Provider as ProviderSpec
 from runner.remotes import opening
-from runner.remotes.audio import AudioProvider
 from runner.remotes.vendor import Provider
 from runner.state.base import Document
 from runner.state.disk import DiskStore
@@ -153,8 +153,10 @@ class KillingRemotes(Remotes):
 
     boundaries: Boundaries
 
-    def _opened(self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None) -> Provider:
-        killing: Any = KillingProvider(super()._opened(spec, url, token, origin), self.boundaries)
+    def _opened(
+        self, spec: ProviderSpec, content: Content, url: str | None, token: str | None, origin: Origin | None
+    ) -> Provider:
+        killing: Any = KillingProvider(super()._opened(spec, content, url, token, origin), self.boundaries)
         return killing
 
 
@@ -163,24 +165,20 @@ class CallKillingRemotes(Remotes):
 
     boundaries: Boundaries
 
-    def _how(self, url: str | None, token: str | None, origin: Origin | None) -> dict[str, Any]:
-        return {
-            "environ": self._environ,
-            "base_url": url,
-            "token": token,
-            "origin": origin,
-            "clock": self._clock,
-            "rng": self._rng,
-            "transport": KillingTransport(self.boundaries),
-        }
-
-    def _opened(self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None) -> Provider:
-        return opening.open_provider(spec, **self._how(url, token, origin))
-
-    def _opened_audio(
-        self, spec: ProviderSpec, url: str | None, token: str | None, origin: Origin | None
-    ) -> AudioProvider:
-        return opening.open_audio_provider(spec, **self._how(url, token, origin))
+    def _opened(
+        self, spec: ProviderSpec, content: Content, url: str | None, token: str | None, origin: Origin | None
+    ) -> Provider:
+        return opening.open_provider(
+            spec,
+            content,
+            environ=self._environ,
+            base_url=url,
+            token=token,
+            origin=origin,
+            clock=self._clock,
+            rng=self._rng,
+            transport=KillingTransport(self.boundaries),
+        )
 
 
 def watch_files(root: Path, boundaries: Boundaries) -> None:

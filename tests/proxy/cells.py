@@ -39,13 +39,13 @@ from runner.job.project import Provider as ProviderSpec
 from runner.job.recorded import Stage
 from runner.plan.guard import Guards
 from runner.remotes import addresses, registry
-from runner.remotes.audio import AudioProvider
 from runner.remotes.fireworks import profile as fireworks
 from runner.remotes.fireworks.provider import FireworksProvider
 from runner.remotes.fireworks_audio import profile as audio
-from runner.remotes.fireworks_audio.provider import FireworksAudioProvider
+from runner.remotes.fireworks_audio.provider import FireworksAudioCaller
 from runner.remotes.openai.profiles import profile_of
 from runner.remotes.openai.provider import OpenAIProvider
+from runner.remotes.transport.calls import Calls
 from runner.remotes.transport.credentials import Credential, Headers
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http, Settings, Timeouts
@@ -100,23 +100,21 @@ class HurriedRemotes(Remotes):
 
     environ: Mapping[str, str]
 
-    def open(self, name: str) -> Provider:
-        if name not in self._open:
+    def open(self, name: str, content: Content = Content.TEXT) -> Provider:
+        if (name, content) not in self._open:
             spec = self._spec(name)
-            self._open[name] = self._text(spec)
-        return self._open[name]
+            self._open[name, content] = self._text(spec) if content is Content.TEXT else self._audio(spec)
+        return self._open[name, content]
 
-    def open_audio(self, name: str) -> AudioProvider:
-        if name not in self._open_audio:
-            spec = self._spec(name)
-            self._open_audio[name] = FireworksAudioProvider(
-                http=self._http(spec, ""),
-                who=name,
-                profile=audio.profile_of(spec),
-                card=registry.card_of(spec, Content.RECORDING),
-                origin=self.origin(name),
-            )
-        return self._open_audio[name]
+    def _audio(self, spec: ProviderSpec) -> Provider:
+        caller = FireworksAudioCaller(
+            http=self._http(spec, ""),
+            who=spec.name,
+            profile=audio.profile_of(spec),
+            card=registry.card_of(spec, Content.RECORDING),
+            origin=self.origin(spec.name),
+        )
+        return Calls(caller, self._clock)
 
     def _text(self, spec: ProviderSpec) -> Provider:
         if spec.kind == "fireworks":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from runner.job.calls import JOURNAL, Step
 from runner.job.capabilities import Delivery
 from runner.job.outcomes import Outcome
 from runner.plan.remaining import Row
 from runner.state.journal import read_states
-from runner.state.wave import JOURNAL, Step
 from tests.simulation.calls import Call, CallRemote
 from tests.simulation.checker import settled_lines
 from tests.simulation.history import Applier, History, Line

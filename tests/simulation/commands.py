@@ -19,6 +19,7 @@ from runner.apply.result import Result
 from runner.apply.retry import retry
 from runner.apply.session import Session
 from runner.errors import Conflict, RemoteError, RunnerError, StateError
+from runner.job.calls import Step
 from runner.job.capabilities import Capabilities, Content
 from runner.job.desired import Desired
 from runner.job.observed import Origin
@@ -28,7 +29,6 @@ from runner.plan.guard import Guards
 from runner.plan.plan import Plan
 from runner.remotes.reading.lines import COMMON
 from runner.remotes.vendor import Provider, Reader
-from runner.state.wave import Step
 from tests.simulation.author import Author
 from tests.simulation.history import Applier, Asked, History, Stopped
 from tests.simulation.memory import SimulatedMemory, SimulatedRecords
@@ -245,7 +245,7 @@ class SimulatedRemotes(Remotes):
     def make_ready(self, name: str, model: str, say: object) -> None:
         pass
 
-    def open(self, name: str) -> Provider:
+    def open(self, name: str, content: Content = Content.TEXT) -> Provider:
         return self._provider
 
     def lost_sight(self, name: str) -> bool:

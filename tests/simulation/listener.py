@@ -19,7 +19,7 @@ _UNHEARD = ("not sent", "unknown", "limited", "refused", "auth")
 
 
 class SimulatedListener:
-    """Implements `remotes.audio.AudioProvider` over a CallRemote."""
+    """Implements `remotes.transport.calls.Caller` over a CallRemote."""
 
     def __init__(self, remote: CallRemote, card: Capabilities, parallelism: int) -> None:
         self.card = card

@@ -12,12 +12,13 @@ from typing import Any
 from msgspec.structs import asdict
 
 from runner.errors import StateError
+from runner.job.calls import Journal
 from runner.job.outcomes import Unsettled
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
 from runner.state.base import meet
 from runner.state.disk import view
 from runner.state.home import Home
-from runner.state.journal import DiskJournal, Journal
+from runner.state.journal import DiskJournal
 from runner.state.local import LocalMemory
 from runner.state.objects import DiskObjects
 from runner.state.records import PROJECT, Records, key_of

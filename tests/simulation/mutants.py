@@ -50,8 +50,8 @@ _FIRST_PAGE = "listed = provider.identified(list(provider.batches(since))[:4])"
 _SEARCH_FIRST = "    polled, unsearched, is_limited = _after_search(session, guards, refusal, result, polled)\n"
 _INTENT_FIRST = "        self._journal.append(Entry(number, Step.INTENT))\n        try:\n"
 _OPEN_CALL = "(again if can_repeat else held).append(number)"
-_IS_HOME = "states.count(Step.ANSWERED) + states.count(Step.HELD) == batch.rows"
-_IS_SENT = "states.count(Step.ANSWERED) + states.count(Step.HELD) + states.count(Step.RECEIPT) == batch.rows"
+_IS_HOME = "states.count(Step.ANSWERED) + states.count(Step.HELD) == states.rows"
+_IS_SENT = "states.count(Step.ANSWERED) + states.count(Step.HELD) + states.count(Step.RECEIPT) == states.rows"
 _GONE_FOR_GOOD = (
     "        self._journal.append(Entry(number, Step.HELD))\n        with self._lock:\n            self._schedule.drop"
 )
@@ -95,29 +95,35 @@ MUTANTS = {
         "apply/outputs.py", "        return Drift.ANSWERS\n", "        return None\n", "files"
     ),
     "a recording before its intent": Mutant(
-        "apply/recordings.py", _INTENT_FIRST, "        try:\n", "duplicate", Kind.RECORDINGS
+        "remotes/transport/calls.py", _INTENT_FIRST, "        try:\n", "duplicate", Kind.RECORDINGS
     ),
     "a receipt in another row": Mutant(
-        "apply/recordings.py",
+        "remotes/transport/calls.py",
         "Entry(number, Step.RECEIPT, receipt",
         "Entry(max(number - 1, 0), Step.RECEIPT, receipt",
         "lost",
         Kind.RECORDINGS,
     ),
     "a receipt that is not known is no receipt": Mutant(
-        "apply/recordings.py", _GONE_FOR_GOOD, _GONE_FOR_GOOD.replace("HELD", "CLEARED"), "duplicate", Kind.RECORDINGS
-    ),
-    "a call that was cut off was never made": Mutant(
-        "apply/waves.py",
-        _OPEN_CALL,
-        "wave.journal.append(Entry(number, Step.CLEARED))",
+        "remotes/transport/calls.py",
+        _GONE_FOR_GOOD,
+        _GONE_FOR_GOOD.replace("HELD", "CLEARED"),
         "duplicate",
         Kind.RECORDINGS,
     ),
-    "a wave is brought home too early": Mutant("apply/waves.py", _IS_HOME, _IS_SENT, "stuck", Kind.RECORDINGS),
-    "`hold` is `resubmit`": Mutant("apply/waves.py", _RESUBMITS, "resubmits=True", "duplicate", Kind.RECORDINGS),
+    "a call that was cut off was never made": Mutant(
+        "remotes/transport/calls.py",
+        _OPEN_CALL,
+        "work.journal.append(Entry(number, Step.CLEARED))",
+        "duplicate",
+        Kind.RECORDINGS,
+    ),
+    "a wave is brought home too early": Mutant(
+        "remotes/transport/calls.py", _IS_HOME, _IS_SENT, "stuck", Kind.RECORDINGS
+    ),
+    "`hold` is `resubmit`": Mutant("apply/work.py", _RESUBMITS, "resubmits=True", "duplicate", Kind.RECORDINGS),
     "what may be twice is not counted": Mutant(
-        "state/wave.py", "            self.repeated += 1", "            pass", "duplicate", Kind.RECORDINGS
+        "job/calls.py", "            self.repeated += 1", "            pass", "duplicate", Kind.RECORDINGS
     ),
 }
 

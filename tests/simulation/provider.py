@@ -10,7 +10,7 @@ from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnkno
 from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.observed import Found, Observed, Origin, Phase, ResultFile
 from runner.remotes.openai.stamps import is_of, is_of_project, named
-from runner.remotes.vendor import LARGEST_FILE, Input, LineageFile, Submission, Uploaded
+from runner.remotes.vendor import LARGEST_FILE, Advanced, Budget, Input, LineageFile, Submission, Uploaded, Work
 from tests.simulation.remote import Remote, RemoteBatch
 from tests.simulation.rows import PROVIDER
 from tests.simulation.world import Crash, World
@@ -222,6 +222,9 @@ class SimulatedProvider:
 
     def is_of(self, project: str, seen: Observed) -> bool:
         return is_of_project(project, seen)
+
+    def advance(self, work: Work, budget: Budget) -> Advanced:
+        return Advanced(self.look(work.batch.remote_id))
 
     def look(self, remote_id: str) -> Observed:
         self._ask("look")

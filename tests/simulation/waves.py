@@ -14,13 +14,14 @@ from runner.apply.desire import AnyCompiled
 from runner.apply.result import Result
 from runner.apply.session import Session
 from runner.errors import DataError, RunnerError
+from runner.job.calls import JOURNAL, Step
 from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Project, Provider
 from runner.plan.guard import Guards
-from runner.remotes.audio import AudioProvider
 from runner.remotes.registry import card_of
+from runner.remotes.transport.calls import Calls
+from runner.remotes.vendor import Provider as Client
 from runner.state.journal import read_states
-from runner.state.wave import JOURNAL, Step
 from tests.simulation import audit
 from tests.simulation.audit import CallHistory
 from tests.simulation.author import Author
@@ -82,7 +83,8 @@ class WaveCommands(Commands):
     def session(self, applier: Applier) -> Session:
         world = self._world
         listener = SimulatedListener(self._calls.calls, self._card, int(self._profile["parallelism"]))
-        remotes = ListeningRemotes(listener)
+        clock = SimulatedClock(world)
+        remotes = ListeningRemotes(listener, clock)
         declared = self.declared(applier, remotes)
         return Session(
             project=declared.project,
@@ -92,7 +94,7 @@ class WaveCommands(Commands):
                 applier.home, applier.store, applier.objects, journal=partial(SimulatedJournal, world=world)
             ),
             remotes=remotes,
-            clock=SimulatedClock(world),
+            clock=clock,
             reporter=Telling(world, applier.name),
             stop=threading.Event(),
             poll_seconds=CALM_POLL if world.is_calm else None,
@@ -172,14 +174,15 @@ class WaveCommands(Commands):
 class ListeningRemotes(SimulatedRemotes):
     """One remote for recordings under one name."""
 
-    def __init__(self, listener: SimulatedListener) -> None:
+    def __init__(self, listener: SimulatedListener, clock: SimulatedClock) -> None:
         self._listener = listener
+        self._calls = Calls(listener, clock)
 
     def card(self, name: str, content: Content = Content.RECORDING) -> Capabilities:
         return self._listener.card
 
-    def open_audio(self, name: str) -> AudioProvider:
-        return self._listener
+    def open(self, name: str, content: Content = Content.RECORDING) -> Client:
+        return self._calls
 
 
 class WaveScenario(Scenario):

@@ -18,12 +18,12 @@ from datetime import datetime
 from pathlib import Path
 
 from runner.errors import LockedError, StateError
+from runner.job.calls import JOURNAL, RAW, States
 from runner.job.recorded import ResultObject
 from runner.state.base import NOTHING, Document, Documents, meet
 from runner.state.commits import Read, commit, header
 from runner.state.grouped import Grouped, Item
 from runner.state.records import Records, Snapshot
-from runner.state.wave import JOURNAL, RAW, States
 
 
 @dataclass

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from runner.errors import Conflict, LockedError, StateError
+from runner.job.calls import JOURNAL, RAW, Entry, Step
 from runner.job.outcomes import Outcome
 from runner.job.recorded import JobRecord, ProjectRecord
 from runner.state.memory import Memory, open_memory
-from runner.state.wave import JOURNAL, RAW, Entry, Step
 from tests.state.inmemory import Shelf
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)

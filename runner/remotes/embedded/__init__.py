@@ -6,7 +6,6 @@ The one kind that is made of two others, so it may know them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Provider as ProviderBlock
@@ -15,9 +14,6 @@ from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.openai.profiles import Profile, capabilities_of
 from runner.remotes.reading.lines import COMMON
 from runner.remotes.vendor import Lines, Net, Place, Provider
-
-if TYPE_CHECKING:
-    from runner.remotes.audio import AudioProvider
 
 # A loopback server of our own: no account, no bill, and it sees a create before it answers
 _ROWS = Profile(
@@ -60,14 +56,13 @@ class Embedded:
     def check_account(self, block: ProviderBlock, account: str) -> None:
         """It has none."""
 
-    def open(self, block: ProviderBlock, net: Net) -> Provider:
+    def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
+        if content is Content.RECORDING:
+            return fireworks_audio.opened(block, net, _RECORDINGS, is_free=True)
         return openai.opened(_ROWS, net)
 
-    def open_audio(self, block: ProviderBlock, net: Net) -> AudioProvider:
-        return fireworks_audio.opened(block, net, _RECORDINGS, is_free=True)
-
-    def acted_out(self, block: ProviderBlock) -> tuple[ProviderBlock, str]:
-        return openai.VENDOR.acted_out(block)
+    def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
+        return (block, "") if content is Content.RECORDING else openai.VENDOR.acted_out(block, content)
 
 
 VENDOR = Embedded()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Provider as ProviderBlock
@@ -13,9 +12,6 @@ from runner.remotes.fireworks.lines import LINES, READER
 from runner.remotes.fireworks.prices import FLOORS
 from runner.remotes.transport.origins import shown
 from runner.remotes.vendor import Lines, Net, Place, Provider, problem
-
-if TYPE_CHECKING:
-    from runner.remotes.audio import AudioProvider
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
 
@@ -56,7 +52,7 @@ class Fireworks:
         if not _ACCOUNT.match(account):
             raise problem(block, f"`{shown(account)}` is not the id of an account", "it is a slug, such as `acme`")
 
-    def open(self, block: ProviderBlock, net: Net) -> Provider:
+    def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         from runner.remotes.fireworks.provider import FireworksProvider
 
         profile, http = facts.profile_of(block), net.http()
@@ -69,10 +65,7 @@ class Fireworks:
             clock=net.clock,
         )
 
-    def open_audio(self, block: ProviderBlock, net: Net) -> AudioProvider:
-        raise problem(block, "takes no recordings", "`audio` jobs need a provider that takes them")
-
-    def acted_out(self, block: ProviderBlock) -> tuple[ProviderBlock, str]:
+    def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
         return block, ""
 
 

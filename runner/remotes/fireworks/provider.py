@@ -19,7 +19,17 @@ from runner.remotes.fireworks.names import is_project_of
 from runner.remotes.fireworks.profile import Profile, capabilities_of
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
-from runner.remotes.vendor import LARGEST_FILE, PROJECT_CHARS, Input, LineageFile, Submission, Uploaded
+from runner.remotes.vendor import (
+    LARGEST_FILE,
+    PROJECT_CHARS,
+    Advanced,
+    Budget,
+    Input,
+    LineageFile,
+    Submission,
+    Uploaded,
+    Work,
+)
 
 
 class FireworksProvider:
@@ -69,6 +79,9 @@ class FireworksProvider:
 
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:
         return list(listed)  # their ids say it
+
+    def advance(self, work: Work, budget: Budget) -> Advanced:
+        return Advanced(self.look(work.batch.remote_id))
 
     def look(self, remote_id: str) -> Observed:
         return self._jobs.look(remote_id)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from runner.job.capabilities import Capabilities, Content
 from runner.job.project import Provider as ProviderBlock
 from runner.remotes.fireworks_audio import profile as facts
 from runner.remotes.reading.lines import COMMON
 from runner.remotes.vendor import Lines, Net, Place, Provider, problem
-
-if TYPE_CHECKING:
-    from runner.remotes.audio import AudioProvider
 
 
 class FireworksAudio:
@@ -40,7 +36,7 @@ class FireworksAudio:
         return facts.capabilities_of(facts.profile_of(block))
 
     def lines(self, block: ProviderBlock) -> Lines:
-        raise self._only_recordings(block)
+        raise problem(block, "takes recordings only", "use a provider that takes rows")
 
     def floors(self) -> Mapping[str, tuple[float, float]]:
         return {}
@@ -48,24 +44,19 @@ class FireworksAudio:
     def check_account(self, block: ProviderBlock, account: str) -> None:
         """It needs none: the answer to a request says whose it is."""
 
-    def open(self, block: ProviderBlock, net: Net) -> Provider:
-        raise self._only_recordings(block)
-
-    def open_audio(self, block: ProviderBlock, net: Net) -> AudioProvider:
+    def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         return opened(block, net, facts.profile_of(block), is_free=False)
 
-    def acted_out(self, block: ProviderBlock) -> tuple[ProviderBlock, str]:
+    def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
         return block, ""
 
-    def _only_recordings(self, block: ProviderBlock) -> Exception:
-        return problem(block, "takes recordings only", "use a provider that takes rows")
 
-
-def opened(block: ProviderBlock, net: Net, profile: facts.Profile, *, is_free: bool) -> AudioProvider:
+def opened(block: ProviderBlock, net: Net, profile: facts.Profile, *, is_free: bool) -> Provider:
     """A client of this API."""
-    from runner.remotes.fireworks_audio.provider import FireworksAudioProvider
+    from runner.remotes.fireworks_audio.provider import FireworksAudioCaller
+    from runner.remotes.transport.calls import Calls
 
-    return FireworksAudioProvider(
+    caller = FireworksAudioCaller(
         http=net.http(scheme="Bearer" if profile.auth_scheme == "bearer" else ""),
         who=block.name,
         profile=profile,
@@ -73,6 +64,7 @@ def opened(block: ProviderBlock, net: Net, profile: facts.Profile, *, is_free: b
         origin=net.origin,
         account=net.account,
     )
+    return Calls(caller, net.clock)
 
 
 VENDOR = FireworksAudio()

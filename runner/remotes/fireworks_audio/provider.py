@@ -1,4 +1,4 @@
-"""The Fireworks audio batch API behind the seams for recordings. The embedded server speaks it as well.
+"""The Fireworks audio batch API, a recording a call. The embedded server speaks it as well.
 
 A submission has no id of ours and cannot be found again, so everything here is about knowing whether one was accepted.
 """
@@ -20,8 +20,8 @@ from runner.remotes.transport.content import Form
 from runner.remotes.transport.http import Http
 
 
-class FireworksAudioProvider:
-    """Implements `remotes.audio.AudioProvider`. Safe to share between threads.
+class FireworksAudioCaller:
+    """Implements `remotes.transport.calls.Caller`. Safe to share between threads.
 
     account: whose recordings are looked for where a receipt does not say.
     """
@@ -38,7 +38,7 @@ class FireworksAudioProvider:
         self._account = account
 
     def __repr__(self) -> str:
-        return f"FireworksAudioProvider({self._origin})"
+        return f"FireworksAudioCaller({self._origin})"
 
     @property
     def origin(self) -> Origin:

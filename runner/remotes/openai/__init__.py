@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -13,9 +12,6 @@ from runner.remotes.openai.lines import LINES, READER
 from runner.remotes.openai.prices import FLOORS
 from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
 from runner.remotes.vendor import Lines, Net, Place, Provider, problem
-
-if TYPE_CHECKING:
-    from runner.remotes.audio import AudioProvider
 
 
 class OpenAI:
@@ -57,13 +53,10 @@ class OpenAI:
     def check_account(self, block: ProviderBlock, account: str) -> None:
         """It needs none."""
 
-    def open(self, block: ProviderBlock, net: Net) -> Provider:
+    def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         return opened(profile_of(block), net)
 
-    def open_audio(self, block: ProviderBlock, net: Net) -> AudioProvider:
-        raise problem(block, "takes no recordings", "`audio` jobs need a provider that takes them")
-
-    def acted_out(self, block: ProviderBlock) -> tuple[ProviderBlock, str]:
+    def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
         """As plain OpenAI: limits, windows and prices of a look-alike come from its card, not from its wire."""
         return replace(block, kind=self.kind, profile=None, base_url=None, overrides={}), "/v1"
 

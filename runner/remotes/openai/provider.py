@@ -14,7 +14,7 @@ from runner.remotes.openai import batch, files, stamps
 from runner.remotes.openai.profiles import Profile, capabilities_of
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
-from runner.remotes.vendor import LARGEST_FILE, Input, LineageFile, Submission, Uploaded
+from runner.remotes.vendor import LARGEST_FILE, Advanced, Budget, Input, LineageFile, Submission, Uploaded, Work
 
 LARGEST_UPLOAD = 2 * 10**9  # bytes: limits may have been wider when a file of ours was sent
 
@@ -71,6 +71,9 @@ class OpenAIProvider:
             stamps.named(seen, names[seen.input_ref]) if seen.input_ref in names and seen.input_ref in unread else seen
             for seen in listed
         ]
+
+    def advance(self, work: Work, budget: Budget) -> Advanced:
+        return Advanced(self.look(work.batch.remote_id))
 
     def look(self, remote_id: str) -> Observed:
         return batch.look(self._http, self.profile, remote_id)

@@ -6,7 +6,6 @@ It is a package like any that brings a vendor: found by its entry point, known t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 from pigeonhole.lines import LINES, READER
@@ -16,9 +15,6 @@ from runner.job.project import ENDPOINTS
 from runner.job.project import Provider as ProviderBlock
 from runner.remotes.vendor import Lines, Net, Place, Provider, overridden, problem
 from runner.remotes.written import Seconds
-
-if TYPE_CHECKING:
-    from runner.remotes.audio import AudioProvider
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -69,15 +65,12 @@ class Pigeonhole:
     def check_account(self, block: ProviderBlock, account: str) -> None:
         """It has none."""
 
-    def open(self, block: ProviderBlock, net: Net) -> Provider:
+    def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         from pigeonhole.client import PigeonholeClient
 
         return PigeonholeClient(net.http(), self.card(block, Content.TEXT), net.origin)
 
-    def open_audio(self, block: ProviderBlock, net: Net) -> AudioProvider:
-        raise problem(block, "takes no recordings")
-
-    def acted_out(self, block: ProviderBlock) -> tuple[ProviderBlock, str]:
+    def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
         raise problem(block, "has no stand-in, so it cannot be rehearsed")
 
 

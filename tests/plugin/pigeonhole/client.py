@@ -12,7 +12,17 @@ from runner.job.capabilities import Capabilities
 from runner.job.observed import Counts, Found, Observed, Origin, Phase, ResultFile
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.inline import joined
-from runner.remotes.vendor import LARGEST_FILE, Input, LineageFile, Source, Submission, Uploaded
+from runner.remotes.vendor import (
+    LARGEST_FILE,
+    Advanced,
+    Budget,
+    Input,
+    LineageFile,
+    Source,
+    Submission,
+    Uploaded,
+    Work,
+)
 
 _PHASES = {"filling": Phase.RUNNING, "full": Phase.COMPLETED, "stopped": Phase.CANCELLED}
 
@@ -40,6 +50,9 @@ class PigeonholeClient:
     def find(self, submission: Submission, upload_ref: str, since: datetime) -> Found:
         """Holes of as many slips: nothing else tells whose they are, before they are full."""
         return Found(candidates=tuple(seen for seen in self.batches(since) if seen.counts.total == submission.rows))
+
+    def advance(self, work: Work, budget: Budget) -> Advanced:
+        return Advanced(self.look(work.batch.remote_id))
 
     def look(self, remote_id: str) -> Observed:
         return observed_of(self._http.get_json(f"/holes/{remote_id}"))

@@ -11,8 +11,10 @@ from typing import Any
 
 from runner.clock import Clock, FastClock
 from runner.job import project
-from runner.remotes.audio import AudioProvider, Receipt, Recording
-from runner.remotes.opening import open_audio_provider
+from runner.job.capabilities import Content
+from runner.remotes.audio import Receipt, Recording
+from runner.remotes.opening import open_provider
+from runner.remotes.transport.calls import Caller, Calls
 from tests.remotes.making import KEY, START
 
 SUBMITTED = {
@@ -54,10 +56,11 @@ def provider_at(
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     **more: Any,
-) -> Iterator[AudioProvider]:
-    """A provider whose remote is at `base_url`, with or without `/v1`."""
-    provider = open_audio_provider(
+) -> Iterator[Caller]:
+    """What makes the calls of a provider whose remote is at `base_url`, with or without `/v1`."""
+    provider = open_provider(
         spec or spec_of(),
+        Content.RECORDING,
         environ={"FIREWORKS_API_KEY": KEY} if environ is None else environ,
         base_url=base_url.removesuffix("/v1"),
         clock=clock or FastClock(START),
@@ -65,6 +68,7 @@ def provider_at(
         **more,
     )
     try:
-        yield provider
+        assert isinstance(provider, Calls)
+        yield provider.caller
     finally:
         provider.close()

@@ -14,6 +14,7 @@ from runner.job import project
 from runner.job.capabilities import Content, Search
 from runner.job.observed import Origin
 from runner.remotes import addresses, opening, registry
+from runner.remotes.transport.calls import Calls
 from tests.remotes.fireworks_audio.made import RECEIPT, SUBMITTED, provider_at, recording, spec_of
 from tests.remotes.loopback import reply, send, serving
 from tests.remotes.making import KEY
@@ -100,8 +101,9 @@ def test_without_a_key_nothing_is_sent(tmp_path: Path) -> None:
 def test_the_embedded_server_takes_recordings_too(tmp_path: Path, suffix: str) -> None:
     origin = Origin("embedded", "embedded:1234")
     with serving(send(reply(200, SUBMITTED))) as server:
-        remote = opening.open_audio_provider(
+        remote = opening.open_provider(
             EMBEDDED,
+            Content.RECORDING,
             environ={},
             base_url=server.base_url.removesuffix("/v1") + suffix,
             token=KEY,
@@ -109,7 +111,8 @@ def test_the_embedded_server_takes_recordings_too(tmp_path: Path, suffix: str) -
             clock=FastClock(),
             rng=random.Random(7),
         )
-        assert remote.submit(recording(tmp_path)) == RECEIPT
+        assert isinstance(remote, Calls)
+        assert remote.caller.submit(recording(tmp_path)) == RECEIPT
         remote.close()
     assert server.requests[0].path.startswith("/v1/audio/transcriptions?")
     assert server.requests[0].headers["authorization"] == KEY

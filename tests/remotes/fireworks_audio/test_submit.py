@@ -18,7 +18,7 @@ import pytest
 from runner.errors import AuthFailed, BlockedError, DataError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
 from runner.remotes.audio import Receipt
 from runner.remotes.fireworks_audio.profile import Profile, capabilities_of
-from runner.remotes.fireworks_audio.provider import FireworksAudioProvider
+from runner.remotes.fireworks_audio.provider import FireworksAudioCaller
 from runner.remotes.transport.http import Settings, Timeouts
 from tests.remotes.fireworks_audio.made import RECEIPT, SUBMITTED, provider_at, recording
 from tests.remotes.loopback import Answer, Server, hang_up, reply, reset, send, serving
@@ -107,7 +107,7 @@ def test_a_remote_that_never_answers_may_have_accepted_it(tmp_path: Path) -> Non
         return False
 
     with serving(say_nothing) as server, http_at(server.base_url.removesuffix("/v1"), settings=settings) as http:
-        remote = FireworksAudioProvider(
+        remote = FireworksAudioCaller(
             http=http,
             who="acme",
             profile=Profile(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from runner.job.outcomes import Outcome, pack
 from runner.job.packed import KEY_BYTES
@@ -55,6 +55,23 @@ class State(NamedTuple):
     outcome: Outcome | None = None
     offset: int = 0
     size: int = 0
+
+
+class Journal(Protocol):
+    """The log of one wave. Safe to share between threads."""
+
+    states: States
+    commits: int  # how many times something was made durable
+
+    def append(self, *entries: Entry) -> None:
+        """Returns once they are durable, all in one commit. Raises StateError, now and ever after, when that fails."""
+        ...
+
+    def answer(self, ordinal: int, outcome: Outcome, line: bytes) -> Entry:
+        """Append a line, with its newline, to the raw file and say so in the journal, both durably."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class States:

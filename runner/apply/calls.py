@@ -1,0 +1,124 @@
+"""Batches of single calls in an apply: begun, carried on in every pass, brought home when each has an outcome."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import NamedTuple
+
+from runner.apply.collect import record, tally_of
+from runner.apply.purse import Rest
+from runner.apply.session import Session
+from runner.apply.work import Work, as_seen, budget_of
+from runner.errors import BlockedError, RunnerError
+from runner.job import lifecycle
+from runner.job.calls import RAW, Step
+from runner.job.observed import Observed, Phase
+from runner.job.recorded import Batch
+from runner.remotes.transport import calls
+from runner.remotes.vendor import Advanced
+from runner.results import index
+
+MOST_TOLD = 20  # held recordings that are named one by one
+
+
+def begin(session: Session, intent: Batch) -> Batch:
+    """A batch of calls on record, nothing of it sent yet."""
+    begun = lifecycle.begun(intent, calls.SENDING, session.clock.now())
+    session.records.save(begun)
+    session.reporter.step(f"{begun.owner}: sending {begun.rows:,} recording{'s' if begun.rows != 1 else ''}")
+    return begun
+
+
+class Carried(NamedTuple):
+    """A batch that was carried on: as recorded, and what a person has to put right before the rest can be sent."""
+
+    batch: Batch
+    error: RunnerError | None
+
+
+def carry_on(
+    session: Session, batch: Batch, refusal: Callable[[Rest], BlockedError | None] = lambda rest: None
+) -> Carried:
+    """Send and look at what can be now; the batch is COLLECTED once every recording has an outcome.
+
+    refusal: why the rest of a batch that an earlier command began may not be sent; then it is only looked at.
+    Raises RemoteError where the remote cannot be spoken to, StateError where the journal cannot be read or written.
+    """
+    provider = session.remote_of(batch)
+    with Work(session, batch) as work:
+        advanced = provider.advance(work, budget_of(session, batch, refusal))
+        _tell_unknown(session, work, advanced)
+        return Carried(_after(session, work, advanced), advanced.error)
+
+
+def abandon(session: Session, batch: Batch) -> Batch:
+    """Wait for nothing more of a batch: what was not sent is free again, what was sent and not answered is held."""
+    with Work(session, batch) as work:
+        calls.abandon(work, session.pool)
+        return _bring_home(session, work, Phase.CANCELLED)
+
+
+def reopen(session: Session, batch: Batch) -> Batch:
+    """A batch that was brought home with recordings held, in flight again after a person has decided about some."""
+    again = lifecycle.reopened(batch)
+    session.records.save(again)
+    return again
+
+
+def _tell_unknown(session: Session, work: Work, advanced: Advanced) -> None:
+    """Each recording in doubt by name, with its way out."""
+    owner, unknown = work.batch.owner, advanced.unknown
+    why = advanced.seen.stall.rstrip(".") or "it is not known whether it was accepted"
+    for number in unknown[:MOST_TOLD]:
+        name = work.name(number)
+        row = shlex.quote(name)
+        session.reporter.warn(
+            f"{owner}: `{name}` is held: {why}; "
+            f"`runner state resolve {owner} --row {row}` with `--adopt ID`, `--look`, `--clear` or `--resubmit`"
+        )
+    if len(unknown) > MOST_TOLD:
+        session.reporter.warn(
+            f"{owner}: {len(unknown) - MOST_TOLD:,} more are held; `runner state resolve {owner}` lists them"
+        )
+
+
+def _after(session: Session, work: Work, advanced: Advanced) -> Batch:
+    batch, trouble = work.batch, advanced.seen.stall
+    if advanced.seen.phase.has_ended:
+        return _bring_home(session, work, advanced.seen.phase)
+    if advanced.refused:
+        dropped = lifecycle.dropped(batch, advanced.refused)  # nothing is out, nothing is lost
+        session.records.save(dropped)
+        return dropped
+    if trouble and trouble != batch.trouble:
+        session.reporter.warn(f"{batch.owner}: some recordings cannot be seen or sent now: {trouble}")
+    seen = as_seen(batch, advanced.seen).but(
+        possible_duplicates=work.journal.states.repeated,
+        seen_at=session.time_at(session.remote_of(batch)),
+        trouble=trouble,
+    )
+    if (seen.raw_status, seen.trouble, seen.possible_duplicates) != (
+        batch.raw_status,
+        batch.trouble,
+        batch.possible_duplicates,
+    ):
+        session.records.save(seen)
+    session.live[batch.key] = seen
+    return seen
+
+
+def _bring_home(session: Session, work: Work, ended: Phase) -> Batch:
+    """The batch as COLLECTED: every recording has an outcome, those that are held wait for a person."""
+    states = work.journal.states
+    silent = Phase.CANCELLED if states.count(Step.HELD) else Phase.COMPLETED
+    report = index.build_index([work.raw()], work.keys, ended=silent)
+    seen = Observed("", ended, ended.value, calls.counts_of(states))
+    results = (session.objects.keep(work.batch.key, RAW),)
+    done = work.batch.but(possible_duplicates=states.repeated)
+    done = record(session, done, seen, results, report.index, tally_of(report))
+    words = f"{done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"
+    if done.possible_duplicates:
+        words += f", {done.possible_duplicates:,} possible duplicate{'s' * (done.possible_duplicates != 1)}"
+    session.reporter.step(f"{done.owner}: every recording has an outcome: {words}")
+    return done

@@ -1,0 +1,407 @@
+"""A remote that takes one request a call, behind the face of one batch: many calls at once, each on record before.
+
+Such a remote knows no id of ours and cannot be searched. So the intent is durable before a request is sent and the
+receipt right after; of a call that got no answer a person decides, or it is made again where the specs allow it. A
+crash leaves no more in doubt than were under way, and no call is made twice without a word.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from datetime import datetime, timedelta
+from itertools import repeat
+from pathlib import Path
+from typing import Protocol
+
+from runner.clock import Clock
+from runner.errors import (
+    AuthFailed,
+    BlockedError,
+    DataError,
+    NotFound,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    RunnerError,
+)
+from runner.job.calls import FREE, Entry, States, Step
+from runner.job.capabilities import Capabilities
+from runner.job.observed import Counts, Found, Observed, Origin, Phase, ResultFile
+from runner.job.outcomes import Outcome
+from runner.remotes.audio import Heard, Receipt, Recording, error_line, line_of
+from runner.remotes.reading.lines import COMMON
+from runner.remotes.transport.schedule import Schedule
+from runner.remotes.vendor import LARGEST_FILE, Advanced, Budget, Input, LineageFile, Submission, Uploaded, Work
+
+SENDING, WAITING = "sending", "waiting for answers"  # in Batch.raw_status
+MOST_LOOKS_GONE = 8  # a receipt that still answers 404 by then will not be heard of again
+LONG_SENT = timedelta(hours=1)  # nor one that answers 404 so long after the last request was sent
+UNSENT_IN_A_ROW = 3  # then it is the remote that cannot be reached, and not one request
+TELL_SECONDS = 1.0
+TOGETHER = 64  # threads that write outcomes, which are durable by the group
+NOT_SENT, REFUSED = "not_sent", "refused"
+
+
+class Caller(Protocol):
+    """One remote API that takes a request a call. Raises the RemoteError family only; keys appear in no message."""
+
+    card: Capabilities
+    parallelism: int  # requests that may be sent at once
+
+    @property
+    def origin(self) -> Origin: ...
+
+    @property
+    def skew(self) -> timedelta:
+        """How far the remote's clock is ahead of ours, by the last `Date` it sent; nothing where it sent none yet."""
+        ...
+
+    def submit(self, recording: Recording) -> Receipt:
+        """Send one request, streamed from disk: one call, never retried here.
+
+        Raises NotSent, Refused or RateLimited when nothing was accepted, OutcomeUnknown when it may have been;
+        DataError when the file cannot be read or is not what it was, and then nothing was accepted either.
+        """
+        ...
+
+    def look(self, receipt: Receipt) -> Heard:
+        """What became of it. Raises NotFound on 404 only; everything else that fails is not an absence."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def threads(number: int) -> Executor:
+    """So many threads for calls that wait on a remote."""
+    return ThreadPoolExecutor(number, thread_name_prefix="calls")
+
+
+class Calls:
+    """Implements `remotes.vendor.Provider` over a Caller. One object is for one command: schedules live in it.
+
+    clock: the command's own, which knows until when it may go on.
+    """
+
+    def __init__(self, caller: Caller, clock: Clock) -> None:
+        self.caller = caller
+        self.card = caller.card
+        self._clock = clock
+        self._schedules: dict[str, Schedule] = {}  # by batch
+
+    def __repr__(self) -> str:
+        return f"Calls({self.caller})"
+
+    @property
+    def origin(self) -> Origin:
+        return self.caller.origin
+
+    @property
+    def skew(self) -> timedelta:
+        return self.caller.skew
+
+    def advance(self, work: Work, budget: Budget) -> Advanced:
+        """Send and look at what can be now; the batch is COMPLETED once each request has an outcome, or is in doubt.
+
+        Raises StateError where the journal cannot be read or written.
+        """
+        states = work.journal.states
+        schedule = self._schedule(work, budget)
+        unknown = _decide_open(work, budget)
+        loop = SendLoop(self.caller, self._clock, work, budget, schedule)
+        if unsent := sum(states.count(step) for step in FREE):
+            loop.halt = loop.error = budget.refusal(unsent)
+        if unsent or (schedule.due and schedule.due[0][0] <= self._clock.monotonic()):
+            loop.run(budget.parallelism or self.caller.parallelism)
+        seen = seen_in(states, loop.unseen)
+        is_out = states.repeated or states.count(Step.NONE) + states.count(Step.CLEARED) < states.rows
+        refused = "" if loop.halt is None or is_out else loop.halt.message
+        return Advanced(seen, loop.error, (*unknown, *loop.unknown), refused)
+
+    def _schedule(self, work: Work, budget: Budget) -> Schedule:
+        """When to look at what is in flight: as planned in the pass before, else at once."""
+        key = work.batch.key
+        known = self._schedules.get(key)
+        in_flight = set(work.journal.states.at(Step.RECEIPT))
+        if known is None or {number for _, number in known.due} != in_flight:
+            known = self._schedules[key] = Schedule()
+            for number in sorted(in_flight):
+                known.add(number, 0.0)
+        known.low_seconds, known.high_seconds = self.card.min_poll_seconds, self.card.max_poll_seconds
+        if budget.poll_seconds is not None:
+            known.low_seconds = known.high_seconds = budget.poll_seconds
+        return known
+
+    # -- the remote has no batches: it lists none, shows none, and nothing is uploaded for one
+
+    def upload(self, source: Path, submission: Submission) -> Uploaded:
+        raise self._no_batches()
+
+    def find_upload(self, submission: Submission, size_bytes: int) -> Uploaded | None:
+        return None
+
+    def submit(self, submission: Submission, content: Input | None) -> Observed:
+        raise self._no_batches()
+
+    def find(self, submission: Submission, upload_ref: str, since: datetime) -> Found:
+        return Found()
+
+    def is_of(self, project: str, seen: Observed) -> bool:
+        return False
+
+    def revoke(self, upload_ref: str) -> bool:
+        return False
+
+    def identified(self, listed: Sequence[Observed]) -> list[Observed]:
+        return list(listed)
+
+    def look(self, remote_id: str) -> Observed:
+        raise self._no_batches()
+
+    def batches(self, since: datetime | None = None) -> Iterator[Observed]:
+        return iter(())
+
+    def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE, *, in_one_go: bool = False) -> int:
+        raise self._no_batches()
+
+    def lineage(self, remote_id: str) -> list[LineageFile]:
+        raise self._no_batches()
+
+    def download_input(self, observed: Observed, to: Path) -> int:
+        raise self._no_batches()
+
+    def cancel(self, remote_id: str) -> Observed:
+        raise self._no_batches()
+
+    def _no_batches(self) -> Refused:
+        return Refused(f"`{self.origin.provider}` takes one request a call, and has no batches")
+
+    def close(self) -> None:
+        self.caller.close()
+
+
+def seen_in(states: States, trouble: str = "") -> Observed:
+    """A batch of single calls as its journal shows it."""
+    if states.count(Step.ANSWERED) + states.count(Step.HELD) == states.rows:
+        return Observed("", Phase.COMPLETED, Phase.COMPLETED.value, counts_of(states), stall=trouble)
+    is_sending = any(states.count(step) for step in FREE)
+    return Observed("", Phase.RUNNING, SENDING if is_sending else WAITING, counts_of(states), stall=trouble)
+
+
+def counts_of(states: States) -> Counts:
+    answered = states.count_of(Outcome.OK)
+    return Counts(len(states), answered, states.count(Step.ANSWERED) - answered)
+
+
+def abandon(work: Work, pool: Callable[[int], Executor]) -> None:
+    """Wait for nothing more: what was not sent is free again, what was sent and not answered is in doubt."""
+    journal, states = work.journal, work.journal.states
+    open_calls = [*states.at(Step.INTENT), *states.at(Step.RECEIPT)]
+    journal.append(*(Entry(number, Step.HELD) for number in open_calls))
+    unsent = [number for step in FREE for number in states.at(step)]
+    lines = [error_line(work.custom_id(number), NOT_SENT, "cancelled before it was sent") for number in unsent]
+    with pool(TOGETHER) as executor:  # many share a commit
+        list(executor.map(journal.answer, unsent, repeat(Outcome.RETRY), lines))
+
+
+def _decide_open(work: Work, budget: Budget) -> list[int]:
+    """Calls that an earlier command left without a receipt: nobody knows what became of them. Those in doubt."""
+    held: list[int] = []
+    again: list[int] = []
+    states = work.journal.states
+    for number in states.at(Step.INTENT):
+        can_repeat = budget.resubmits and states[number].intents < budget.max_attempts
+        (again if can_repeat else held).append(number)
+    if held or again:
+        work.journal.append(
+            *(Entry(number, Step.HELD) for number in held), *(Entry(number, Step.REPEATED) for number in again)
+        )
+    return held
+
+
+class SendLoop:
+    """All that can be sent or looked at now, once. Its calls run on several threads."""
+
+    def __init__(self, caller: Caller, clock: Clock, work: Work, budget: Budget, schedule: Schedule) -> None:
+        self._caller = caller
+        self._clock = clock
+        self._work = work
+        self._journal = work.journal
+        self._budget = budget
+        self._schedule = schedule
+        self._lock = threading.Lock()
+        self.halt: RunnerError | None = None  # why nothing more is sent
+        self.error: RunnerError | None = None  # what a person has to put right
+        self.unseen = ""  # why a look did not succeed
+        self.unknown: list[int] = []
+        self._unsent = 0  # calls in a row that did not reach the remote
+        self._blind = 0  # looks in a row that got no answer
+
+    def run(self, parallelism: int) -> None:
+        """Until nothing is left to send and nothing is due. Raises StateError when the journal cannot be written."""
+        tasks = self._tasks()
+        told_at = self._clock.monotonic()
+        with self._budget.pool(parallelism) as pool:
+            under_way: set[Future[None]] = set()
+            is_more = True
+            while is_more or under_way:
+                while is_more and len(under_way) < parallelism:
+                    task = None if self._budget.is_stopped() else next(tasks, None)
+                    is_more = task is not None
+                    if task is not None:
+                        under_way.add(pool.submit(task[0], task[1]))
+                done, under_way = wait(under_way, TELL_SECONDS, FIRST_COMPLETED)
+                for one in done:
+                    one.result()
+                if self._clock.monotonic() - told_at >= TELL_SECONDS:
+                    told_at = self._clock.monotonic()
+                    self._budget.tell(seen_in(self._journal.states))
+
+    def _tasks(self) -> Iterator[tuple[Callable[[int], None], int]]:
+        """Looks that are due and requests to send, in turns, so that neither waits for all of the other."""
+        free = [number for step in FREE for number in self._journal.states.at(step)]
+        sends = iter(sorted(free))
+        is_sending = True
+        now = self._clock.monotonic()
+        while not self._is_over():
+            if is_sending:
+                now = self._clock.monotonic()  # what comes due after the last was sent is for the next loop to look at
+            with self._lock:
+                due = self._schedule.take(now) if self._blind < UNSENT_IN_A_ROW else None
+            if due is not None:
+                yield self._look, due
+            number = next(sends, None) if is_sending else None
+            is_sending = number is not None and self._may_send()
+            if number is not None and is_sending:
+                yield self._send, number
+            elif due is None:
+                return
+
+    def _is_over(self) -> bool:
+        """Whether the command was told to wait no longer."""
+        return self._clock.until is not None and self._clock.monotonic() >= self._clock.until
+
+    def _may_send(self) -> bool:
+        return self.halt is None and self._clock.monotonic() >= self._schedule.not_before
+
+    # -- send
+
+    def _send(self, number: int) -> None:
+        if why := self._work.why_not(number):
+            line = error_line(self._work.custom_id(number), NOT_SENT, f"{why}; it was not sent")
+            self._journal.answer(number, Outcome.RETRY, line)
+            return
+        try:
+            recording = self._work.request(number)
+        except DataError as error:
+            self.error = error
+            return
+        self._journal.append(Entry(number, Step.INTENT))
+        try:
+            receipt = self._caller.submit(recording)
+        except OutcomeUnknown as error:
+            self._doubt(number, error)
+        except RateLimited as error:
+            self._journal.append(Entry(number, Step.CLEARED))
+            pause = error.retry_after or self._caller.card.defer_seconds
+            self._schedule.not_before = self._clock.monotonic() + pause
+        except NotSent as error:
+            self._journal.append(Entry(number, Step.CLEARED))
+            self._unsent += 1
+            self.unseen = error.message
+            if self._unsent >= UNSENT_IN_A_ROW:
+                self.halt = self.error = error
+            elif self._journal.states[number].intents >= self._budget.max_attempts:
+                self.error = error
+        except (AuthFailed, BlockedError, DataError) as error:
+            self._journal.append(Entry(number, Step.CLEARED))
+            self.error = error
+            if not isinstance(error, DataError):
+                self.halt = error
+        except Refused as error:
+            if _is_about_all(error):
+                self._journal.append(Entry(number, Step.CLEARED))
+                self.halt = self.error = error
+                return
+            code = error.code or str(error.status or REFUSED)
+            self._journal.answer(number, Outcome.FINAL, error_line(self._work.custom_id(number), code, error.message))
+        else:
+            self._journal.append(Entry(number, Step.RECEIPT, receipt.remote_id, receipt.account))
+            self._unsent = 0
+            self._budget.heard()
+            with self._lock:
+                self._schedule.again(number, self._clock.monotonic())
+
+    def _doubt(self, number: int, error: OutcomeUnknown) -> None:
+        """It may have been accepted, and nobody can be asked."""
+        if self._budget.resubmits and self._journal.states[number].intents < self._budget.max_attempts:
+            self._journal.append(Entry(number, Step.REPEATED))
+            return
+        self._journal.append(Entry(number, Step.HELD))
+        with self._lock:
+            self.unknown.append(number)
+            self.unseen = error.message
+
+    # -- look
+
+    def _look(self, number: int) -> None:
+        state = self._journal.states[number]
+        receipt = Receipt(state.remote_id, state.account)
+        try:
+            heard = self._caller.look(receipt)
+        except NotFound:
+            self._missing(number)
+        except RunnerError as error:
+            self.unseen = error.message
+            self._blind += 1
+            if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
+                self.error = error
+            self._look_again(number)
+        else:
+            self._blind = 0
+            self._budget.heard()
+            self._heard(number, receipt, heard)
+
+    def _heard(self, number: int, receipt: Receipt, heard: Heard) -> None:
+        if not heard.phase.has_ended:
+            self._look_again(number)
+            return
+        recording = Recording(Path(), "", 0, "", "", self._work.fields(number))  # its file may be another one by now
+        line = line_of(self._work.custom_id(number), recording, receipt, heard)
+        self._journal.answer(number, COMMON.parse(line[:-1]).outcome or Outcome.FINAL, line)
+        with self._lock:
+            self._schedule.drop(number)
+
+    def _missing(self, number: int) -> None:
+        """A new request may not be known everywhere yet; of one that stays unknown a person decides."""
+        with self._lock:
+            looks = self._schedule.gone[number] = self._schedule.gone.get(number, 0) + 1
+        if looks < MOST_LOOKS_GONE and not self._has_waited_long():
+            self._look_again(number)
+            return
+        self._journal.append(Entry(number, Step.HELD))
+        with self._lock:
+            self._schedule.drop(number)
+            self.unknown.append(number)
+            self.unseen = "the remote no longer knows it"
+
+    def _has_waited_long(self) -> bool:
+        """Whether the last request was sent long ago, by the remote's clock: ours may be put right meanwhile.
+
+        A command that makes a single pass counts no looks.
+        """
+        batch = self._work.batch
+        since = batch.seen_at if batch.raw_status == WAITING else None
+        return since is not None and self._clock.now() + self._caller.skew - since > LONG_SENT
+
+    def _look_again(self, number: int) -> None:
+        with self._lock:
+            self._schedule.again(number, self._clock.monotonic())
+
+
+def _is_about_all(error: Refused) -> bool:
+    """Whether a refusal says nothing of this request: the address is wrong, or the account cannot pay."""
+    status = error.status or 0
+    return 300 <= status < 400 or status in (402, 404, 405, 429)
