@@ -13,10 +13,11 @@ from runner.apply import wants
 from runner.apply.refresh import CLOCK_SLACK, Looks, cancel_duplicate
 from runner.apply.session import Session
 from runner.errors import OF_OUR_MEMORY, RunnerError
+from runner.job.capabilities import Search
 from runner.job.observed import Observed, Origin
 from runner.job.outcomes import answered
 from runner.job.packed import common
-from runner.job.recorded import Batch
+from runner.job.recorded import Batch, Stage
 from runner.plan import adoption
 from runner.remotes.vendor import Provider
 
@@ -29,7 +30,7 @@ def list_anew(session: Session, looks: Looks) -> None:
     """
     waiting: dict[Origin, list[Batch]] = {}
     for batch in session.records.batches():
-        if batch.is_given_up:
+        if _may_be_late(session, batch):
             waiting.setdefault(batch.origin, []).append(batch)
     for origin, mine in waiting.items():
         if origin in session.listed_anew or not _can_be_asked(session, origin):
@@ -54,9 +55,17 @@ def list_anew(session: Session, looks: Looks) -> None:
                 session.records.save(batch.but(is_given_up=False))
 
 
+def _may_be_late(session: Session, batch: Batch) -> bool:
+    """Whether a create of its name was given up, and the name is free at the remote or means nothing there."""
+    if not batch.is_given_up or batch.origin.provider not in session.project.providers:
+        return False
+    is_named = session.remotes.card(batch.origin.provider).search is Search.BY_NAME
+    return batch.stage is Stage.DROPPED or not is_named
+
+
 def _can_be_asked(session: Session, origin: Origin) -> bool:
     """Whether the specs still name this remote, it lists what it has, and something was paid for there."""
-    if origin.provider not in session.project.providers or session.remotes.origin(origin.provider) != origin:
+    if session.remotes.origin(origin.provider) != origin:
         return False  # a person has decided so
     card = session.remotes.card(origin.provider)
     return card.search.can_list and not card.is_free and session.shown(origin).lists is not False
