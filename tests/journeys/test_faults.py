@@ -170,7 +170,7 @@ def test_a_full_queue_and_an_unseen_file_use_the_same_upload_again(lab: Lab) -> 
 
 
 def test_a_file_that_is_never_seen_is_uploaded_once_more_and_then_its_words_are_the_end(lab: Lab) -> None:
-    window = "min_poll_s: 0.05, defer_s: 0.2, file_visibility_error: {{window_s: 0.5}}"
+    window = "min_poll_s: 0.05, defer_s: 0.2, file_visibility_error: {{window_s: 2.5}}"
     lab.spec(SPEC.replace("min_poll_s: 0.05", window))
     lab.server.fault(file_invisible=1000)
     done = lab.apply(code=4)
