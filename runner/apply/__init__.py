@@ -1,1 +1,1 @@
-"""Effects, in order: recover, settle, refresh, collect, plan, submit, write. Everything that spends is here."""
+"""Effects, in the order of a pass: resolve, poll, collect, plan, search, submit, write. All that spends is here."""

@@ -1,7 +1,8 @@
 """Creates that were given up and took effect all the same: found in what a remote lists, stopped, and counted.
 
 A remote may list what it accepted long after anybody waits for it, and then nothing of ours need be in flight there.
-So a list is asked for on their account alone, until they could not run any more.
+So a list is asked for on their account alone, until they could not run any more. One that holds what is still needed
+is adopted by `recover`, under its old key where that is free: over the record of the create that was given up.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Batches that were given up, since their remote did not show them any more: looked for again before anything is sent.
 
-A remote may answer 404 for longer than anybody would wait. What it shows again holds paid answers, or will.
+They had a receipt; creates that were given up without one are in `late`. A remote may answer 404 for longer than
+anybody would wait. What it shows again holds paid answers, or will.
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ def poll(session: Session, refusal: Refusal) -> Polled:
             if isinstance(sight, Observed):
                 session.seen_at[batch.key] = session.clock.now()
             current = session.records.batch(batch.key) or batch
+            # An older duplicate may have taken its place just now: then this is not what was looked at
             if current.is_active and getattr(sight, "remote_id", current.remote_id) == current.remote_id:
                 try:
                     collected += _act(session, current, sight)

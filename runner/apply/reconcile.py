@@ -1,4 +1,4 @@
-"""One pass: settle what is open, see what is there, bring what is done, send what is missing, write what changed.
+"""One pass: resolve what is open, see what is there, bring what is done, send what is missing, write what changed.
 
 A pass holds the project's lock; waiting between passes does not. Each pass reads the state anew.
 """
@@ -43,6 +43,7 @@ def apply(
 ) -> Result:
     """Reconcile until everything is settled, blocked, or `wait_seconds` are over (None: no bound, 0: one pass)."""
     started = session.clock.monotonic()
+    # Calls end with the command's time. A single pass has none, yet must not try one call for ever
     session.clock.until = started + wait_seconds if wait_seconds else None
     session.clock.retry_seconds = LONGEST_LOOK if wait_seconds == 0 else math.inf
     result: Result | None = None
@@ -67,7 +68,7 @@ def apply(
             with suppress(LockedError), session.memory.lock(command, now=session.clock.now()):
                 leave(session, guards, result)
             return result
-        lock_seconds = max(lock_seconds, 60.0)
+        lock_seconds = max(lock_seconds, 60.0)  # what was begun goes on, though another command had its turn meanwhile
 
 
 def _pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None) -> Result:
@@ -126,6 +127,9 @@ def begin(session: Session) -> None:
 
 def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None = None) -> Result:
     """Everything that can be done now. `last` is what the passes before added up to."""
+    # A plan is made anew whenever what it was made of has changed, since what is sent by an old one may be paid for
+    # twice: after the poll, after a search that adopted something (in `pay`), after sending, for what became of it, and
+    # after writing, where a job takes only good answers. Most passes see nothing new and make none (`_still`).
     purse = last.purse if last else Purse()
     guards = replace(guards, sent=purse.sent)
 
@@ -136,7 +140,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
             return BlockedError(f"{rest.batch.owner}: {rest.words} are of specs that were not read")
         return purse.refusal(rest, guards, confirm)
 
-    unresolved = settle_all(session, session.records.batches())
+    unresolved = settle_all(session, session.records.batches())  # first: nothing is planned over an open intent
     mended = mend_all(session)
     polled = poll(session, refusal)
     polled = polled._replace(collected=polled.collected + mended)

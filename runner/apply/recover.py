@@ -1,7 +1,7 @@
 """What the remote remembers of this project, when we do not: found before anything is paid for.
 
-Every batch of ours is stamped. So a lost `.runner/`, or a fresh clone, costs nothing: batches found by their stamp
-are adopted.
+Every batch of ours carries a label, or its input file does. So a lost `.runner/`, or a fresh clone, costs nothing where
+a remote lists what it has: what is found is read for the requests it holds, and adopted if one of them is needed.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ CANNOT_SEARCH = "the remote cannot be searched for it"
 
 
 def settle(session: Session, batch: Batch) -> Batch:
-    """The batch as it is known afterwards: SUBMITTED when found, DROPPED when it certainly is not there.
+    """The batch as it is known afterwards: SUBMITTED when found, DROPPED when it is not there, as far as can be seen.
 
     It stays INTENT when the remote cannot be searched now, and becomes HELD where nobody can know: the remote shows
     nothing by which a batch could be told to be ours, or one is there that may be. One that continues another has no
@@ -34,7 +34,10 @@ def settle(session: Session, batch: Batch) -> Batch:
     once more: what was accepted before is found, and what arrives later finds nothing to run.
     Raises BlockedError where other work stands under its name: it is DROPPED then.
     """
-    if batch.create_tries == 0:
+    # Whatever frees the rows may pay for them twice. So they are freed only where a search could have shown the batch,
+    # and did not. Where a search could not, its silence says nothing, and the batch is held. An error on the way is no
+    # answer either: it leaves the intent open.
+    if batch.create_tries == 0:  # counted durably before each call
         return _save(session, lifecycle.dropped(batch, "stopped before it was sent"))
     try:
         provider = session.remote_of(batch)
@@ -51,7 +54,7 @@ def settle(session: Session, batch: Batch) -> Batch:
     except OF_OUR_MEMORY:
         raise
     except RunnerError as error:
-        current = session.records.batch(batch.key) or batch
+        current = session.records.batch(batch.key) or batch  # it may say that its input was being taken away
         return _save(session, current.but(trouble=error.message))
     if found.ours:
         return adopt(session, provider, batch, found.ours)
@@ -74,7 +77,7 @@ def _revoked(session: Session, provider: Provider, batch: Batch) -> tuple[Batch,
     is_gone = provider.revoke(batch.upload_ref)
     if is_gone:
         session.clock.sleep(provider.card.settle_seconds)
-    else:
+    else:  # it is still there: a late create may run on it, and is told by it
         batch = _save(session, batch.but(is_revoked=False))
     found = _search(session, provider, batch)
     return batch, Sorted(tuple(seen for seen in found.ours if not seen.is_refusal), found.doubtful)
@@ -113,7 +116,7 @@ def _take(session: Session, provider: Provider, batch: Batch, seen: Observed) ->
 
 
 def settle_held(session: Session, batch: Batch) -> Batch:
-    """A batch that waits for a person, looked for once more: found for certain, nobody has to decide."""
+    """A batch that waits for a person, looked for once more: where it is found for certain, nobody has to decide."""
     try:
         provider = session.remote_of(batch)
         if not provider.card.search.can_list:
@@ -141,7 +144,7 @@ def _search_twice(session: Session, provider: Provider, batch: Batch) -> Sorted:
     nothing is made again after it, and only the second one counts. One that was found needs no second.
     """
     found = _search(session, provider, batch)
-    if all(seen.is_refusal for seen in found.ours):
+    if all(seen.is_refusal for seen in found.ours):  # or there is none of ours at all
         # The call ended just now, or in a command that died: nobody knows when. Only what is older than any call has
         # had its time, and even then a request may still be on its way in.
         is_old = session.time_at(provider) - batch.intent_at > CLOCK_SLACK

@@ -38,9 +38,9 @@ _OF_OUR_OWN = ("window", "option")  # what the specs ask for is not to be had th
 
 
 def submit(session: Session, job: Desired, submission: Submission) -> Batch:
-    """Send one batch. The batch as recorded afterwards: SUBMITTED, DEFERRED, DROPPED or still INTENT.
+    """Send one batch. The batch as recorded afterwards: SUBMITTED, DEFERRED, DROPPED, HELD or still INTENT.
 
-    A wave of recordings is only begun: nothing of it is sent yet.
+    A calls batch is only begun: nothing of it is sent yet.
 
     Raises RemoteError when the remote refuses it for good, DataError when the rows changed since the plan.
     """
@@ -56,14 +56,15 @@ def _send(session: Session, provider: Provider, job: Desired, submission: Submis
     with _rendered(session, job.address, submission.ordinals, submission.size_bytes) as path:
         intent = _intend(session, job, submission)
         if job.card.delivery is Delivery.INLINE:
-            return _pay(session, provider, intent, vendor.Source(path, submission.size_bytes))
+            return _create_unless_sent(session, provider, intent, vendor.Source(path, submission.size_bytes))
         upload = _upload(session, provider, intent, path)
-    return _pay(session, provider, intent.but(upload_ref=upload.ref, uploaded_at=session.time_at(provider)), upload)
+    uploaded = intent.but(upload_ref=upload.ref, uploaded_at=session.time_at(provider))
+    return _create_unless_sent(session, provider, uploaded, upload)
 
 
-def _pay(session: Session, provider: Provider, intent: Batch, content: vendor.Input) -> Batch:
+def _create_unless_sent(session: Session, provider: Provider, intent: Batch, content: vendor.Input) -> Batch:
     """Create the batch of an intent, unless another clone sent some of it meanwhile."""
-    if _is_held_elsewhere(session, provider, intent):
+    if _is_sent_elsewhere(session, provider, intent):
         dropped = lifecycle.dropped(intent, "another batch holds some of its requests")
         session.records.save(dropped)
         session.reporter.step(
@@ -73,7 +74,7 @@ def _pay(session: Session, provider: Provider, intent: Batch, content: vendor.In
     return create(session, provider, intent, content)
 
 
-def _is_held_elsewhere(session: Session, provider: Provider, batch: Batch) -> bool:
+def _is_sent_elsewhere(session: Session, provider: Provider, batch: Batch) -> bool:
     """Whether another clone has sent some of these requests since the remote was searched.
 
     Rendering and uploading take minutes; one list more makes the time in which both pay that of one call.
@@ -109,7 +110,12 @@ def _rendered(session: Session, address: str, ordinals: Sequence[int], size_byte
 
 
 def _intend(session: Session, job: Desired, submission: Submission, continued_from: str = "") -> Batch:
-    """Write down, durably, what is about to be asked."""
+    """Write down, durably, what is about to be asked.
+
+    A batch is named by its requests and an attempt, here and at the remote. The name of one that was DROPPED is used
+    again, and its record written over, unless something is known to go by it (`is_name_taken`): so a late create of the
+    first try shows the label of the new one and is stopped as its duplicate, and an upload of the first can be taken.
+    """
     project = session.records.project() or ProjectRecord(session.project.name, session.clock.now())
     keys = keys_of(session.compiled[job.address].wanted.keys_at(submission.ordinals))
     keys_sha256 = hashlib.sha256(keys).hexdigest()
@@ -219,7 +225,7 @@ def _ordinals_of(session: Session, batch: Batch) -> list[int]:
 
 
 def create(session: Session, provider: Provider, batch: Batch, content: vendor.Input | None) -> Batch:
-    """Create the remote batch of an intent, once."""
+    """Create the remote batch of an intent, once. As `submit`; where the answer is lost, it is looked for at once."""
     batch = lifecycle.sending(batch, session.time_at(provider))
     session.records.save(batch)
     try:

@@ -31,13 +31,18 @@ MOVES: Mapping[Stage, frozenset[Stage]] = {
     # Given up and found again, or single calls of which a person has decided something; or its files were short, and
     # are whole now
     Stage.COLLECTED: frozenset({Stage.SUBMITTED, Stage.COLLECTED}),
-    Stage.HELD: frozenset({Stage.SUBMITTED, Stage.DROPPED, Stage.COLLECTED}),  # as a person decides
-    Stage.DROPPED: frozenset({Stage.INTENT, Stage.SUBMITTED}),  # sent anew; or its create took effect late
+    # As a person decides; or it was found after all
+    Stage.HELD: frozenset({Stage.SUBMITTED, Stage.DROPPED, Stage.COLLECTED}),
+    # Sent anew; or its create took effect late. Both begin a new record under its key
+    Stage.DROPPED: frozenset({Stage.INTENT, Stage.SUBMITTED}),
 }
 
 
 def sending(batch: Batch, now: datetime) -> Batch:
-    """Its create is about to be sent: written before the call, since after it nobody may know whether it was."""
+    """Its create is about to be sent: written before the call, since after it nobody may know whether it was.
+
+    now: by the remote's clock. What the remote lists is searched back to this time, and not to that of the first try.
+    """
     return _to(batch, Stage.INTENT, create_tries=batch.create_tries + 1, intent_at=now, not_before=None)
 
 
@@ -162,7 +167,7 @@ def is_due(batch: Batch, now: datetime) -> bool:
 
 
 def dropped(batch: Batch, why: str, *, is_given_up: bool = False) -> Batch:
-    """Nothing of it exists remotely: its rows are free again.
+    """Nothing of it exists remotely, as far as we can see: its rows are free again.
 
     is_given_up: nothing came of an unanswered create, which may take effect yet.
     """

@@ -19,11 +19,11 @@ REMOTE = "remote"  # in Batch.adopted_from: found on the remote by its stamp
 class Stage(StrEnum):
     """How far one batch of ours has come, as durably written."""
 
-    INTENT = "intent"  # we may have asked the remote to create it
+    INTENT = "intent"  # we may have asked the remote to create it; not, where no try is counted
     SUBMITTED = "submitted"  # the remote gave us its id
-    DEFERRED = "deferred"  # the remote refused it for now (quota); the same upload again at `not_before`
+    DEFERRED = "deferred"  # the remote refused it for now (quota); the same input again at `not_before`
     COLLECTED = "collected"  # its outcomes are on our disk, verified
-    DROPPED = "dropped"  # nothing of it exists remotely; its rows are free again
+    DROPPED = "dropped"  # nothing of it exists remotely, as far as we can see; its rows are free again
     HELD = "held"  # unknown outcome: its index says LOST for every request, a person decides
 
 
@@ -73,7 +73,7 @@ class Batch(msgspec.Struct, frozen=True):
     attempt: int
     generation: int
     sequence: int  # order of submission within the project
-    intent_at: datetime
+    intent_at: datetime  # of the last try of its create, by the remote's clock; before the first one, by ours
     stage: Stage = Stage.INTENT
     params: Mapping[str, object] = {}  # of the model at the time, for a create that is sent again
     options: Mapping[str, object] = {}
@@ -93,7 +93,7 @@ class Batch(msgspec.Struct, frozen=True):
     is_revoked: bool = False  # its upload is deleted, or was about to be: nothing is ever created of it again
     is_given_up: bool = False  # nothing came of an unanswered create of this name; it may take effect yet
     remote_id: str = ""
-    submitted_at: datetime | None = None
+    submitted_at: datetime | None = None  # by our clock; of one that was found, when it was created, by the remote's
     not_before: datetime | None = None
     pause_seconds: float = 900.0  # that `not_before` was at most away when it was written
     phase: Phase = Phase.UNKNOWN

@@ -30,7 +30,7 @@ MOST_FILES = 255
 SHOWN = 5  # how many lines of one kind are named
 _OK = int(Outcome.OK)
 TOGETHER = 128  # lines that are decoded in one go
-_FEW_BYTES = 1 << 14  # of keys and entries that are settled in one go
+_FEW_BYTES = 1 << 14  # of keys and entries that are folded in one go
 _KEY = struct.Struct(f"{KEY_BYTES}s")
 _ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
 
@@ -89,6 +89,9 @@ class _Tally:
 
     def scan(self, number: int, path: Path) -> None:
         """Put one file's lines in their buckets."""
+        # Nearly every line is a success, and all of a file are of one shape. So many lines are decoded at once, up to
+        # the first that is none; that one is read by itself. A line that was cut or is no JSON stops nothing: it is
+        # counted, and the request it was about ends without a line.
         size = path.stat().st_size
         shape = next(iter(self._reader.shapes), None)
         before = 0  # lines of earlier runs
@@ -175,7 +178,7 @@ class _Tally:
         if ends_file:
             self.half_last_line = True
 
-    def settle(self, expected: bytes, silent: int) -> Iterator[dict[bytes, int]]:
+    def fold(self, expected: bytes, silent: int) -> Iterator[dict[bytes, int]]:
         """Bucket by bucket: the entry each expected key ends with, `silent` where no line names it."""
         for keys, bucket in self._parts(expected):
             best = dict.fromkeys(_keys(keys), silent)
@@ -183,7 +186,7 @@ class _Tally:
             if len(found) * ENTRY_BYTES == len(bucket) and found.keys() <= best.keys():
                 best.update(found)
             else:
-                self._settle_one_by_one(best, bucket, silent)
+                self._fold_one_by_one(best, bucket, silent)
             yield best
 
     def _parts(self, expected: bytes) -> Iterator[tuple[bytes, bytes | bytearray]]:
@@ -195,7 +198,7 @@ class _Tally:
         for number in sorted({*self.buckets, *expected[::KEY_BYTES]}):
             yield expected[edges[number] : edges[number + 1]], self.buckets.pop(number, b"")
 
-    def _settle_one_by_one(self, best: dict[bytes, int], bucket: bytes | bytearray, silent: int) -> None:
+    def _fold_one_by_one(self, best: dict[bytes, int], bucket: bytes | bytearray, silent: int) -> None:
         strangers, repeats = [], []
         for key, value in _ENTRY.iter_unpack(bucket):
             have = best.get(key)
@@ -246,7 +249,7 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase, reader:
     silent = unanswered << 60 | NO_LINE
     missing = 0
     index = bytearray()
-    for best in tally.settle(expected, silent):
+    for best in tally.fold(expected, silent):
         missing += list(best.values()).count(silent)
         index += b"".join(map(_ENTRY.pack, best.keys(), best.values()))  # in key order, as `expected` is
     counts: Counter[int] = Counter()

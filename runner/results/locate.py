@@ -83,6 +83,7 @@ def _best(segments: list[tuple[int, int, int]], sources: Sequence[Source]) -> di
         generation = sources[owner].generation
         for key, place in _ENTRY.iter_unpack(memoryview(sources[owner].index)[start:end]):
             have = best.get(key)
+            # An answer gives way to a newer generation's answer only, an error to whatever was said after it
             is_newer = have is None or generation > sources[have[1]].generation
             if have is None or have[0] >> 60 != _OK or (is_newer and place >> 60 == _OK):
                 best[key] = place, owner

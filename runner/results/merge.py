@@ -117,7 +117,7 @@ def merge(
                 write(line)
                 continue
             state = states[number - 1]
-            if value and not state:
+            if value and not state:  # else an error is not the last word: what the row waits for is shown
                 error += 1
                 write(line_of(owners[number - 1], value, row))
                 continue
