@@ -1,7 +1,7 @@
 """What one command may pay for: a person is asked, and the limits count over all its passes.
 
 Two things cost money: the submissions of a plan, and what an earlier command began and did not come to send (recordings
-of a wave, a batch that the remote put off). Both need a yes, so that nothing is paid for where nobody is.
+of a calls batch, a batch that the remote put off). Both need a yes, so that nothing is paid for where nobody is.
 """
 
 from __future__ import annotations

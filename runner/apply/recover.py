@@ -174,7 +174,7 @@ def keys_not_on_record(session: Session, provider: Provider, batches: Sequence[B
         if seen.remote_id in known or seen.is_refusal or not any(provider.is_of(name, seen) for name in projects):
             continue
         keys = _keys_met(session, provider, seen)
-        if keys is not None and _is_as_stamped(seen, keys):  # else a search would leave it alone
+        if keys is not None and _is_as_labelled(seen, keys):  # else a search would leave it alone
             held.append(keys)
     return union(held)
 
@@ -228,7 +228,7 @@ def _keys_met(session: Session, provider: Provider, seen: Observed) -> bytes | N
     return keys
 
 
-def _is_as_stamped(seen: Observed, keys: bytes) -> bool:
+def _is_as_labelled(seen: Observed, keys: bytes) -> bool:
     return hashlib.sha256(keys).hexdigest().startswith(seen.stamp.get("runner_set", ""))
 
 
@@ -288,7 +288,7 @@ def _adopt(
     if not common(wanted, keys):
         return Found.NOT_YET if common(in_flight, keys) else Found.LEFT
     sha256 = hashlib.sha256(keys).hexdigest()
-    if (size or seen.continued_from) and not _is_as_stamped(seen, keys):  # results may name fewer
+    if (size or seen.continued_from) and not _is_as_labelled(seen, keys):  # results may name fewer
         session.reporter.warn(f"`{seen.remote_id}` carries our stamp over other requests: it is left alone")
         return Found.LEFT
     project = session.records.project()
@@ -331,7 +331,7 @@ def _adopt(
 
 
 def _free_attempt(session: Session, sha256: str, attempt: int, remote_id: str) -> int:
-    """The stamped attempt, or the next free one where another remote batch already goes by it."""
+    """The attempt that its label says, or the next free one where another remote batch already goes by it."""
     while (taken := session.records.batch(f"{sha256[:16]}-{attempt}")) and (
         taken.stage is not Stage.DROPPED and taken.remote_id != remote_id
     ):

@@ -85,7 +85,7 @@ def progress_of(
 
 
 def _phase_of(batches: Sequence[Batch]) -> str:
-    """How the job stands that is least far; waves in the words of their own."""
+    """How the job stands that is least far; calls batches in words of their own."""
     if all(batch.delivery is Delivery.CALLS and batch.raw_status for batch in batches):
         return min(batch.raw_status for batch in batches)  # `sending` before `waiting for answers`
     least = min(batches, key=lambda batch: _ORDER.index(batch.phase.value))

@@ -26,7 +26,7 @@ class Held:
     """One recording that waits for a decision. `name` is what a user calls it: its path, else its key as hex."""
 
     batch: Batch
-    number: int  # in its wave
+    number: int  # in its batch
     key: bytes
     name: str
     remote_id: str  # where the remote had taken it; empty where that is what nobody knows
@@ -94,14 +94,14 @@ def resolve_batches(
 
 
 def held(session: Session, address: str) -> list[Held]:
-    """What waits for a decision, of the jobs that `address` means; by wave and name. Changes nothing.
+    """What waits for a decision, of the jobs that `address` means; by batch and name. Changes nothing.
 
     Raises UsageError when there is no such job, neither in the specs nor on record; StateError for a damaged journal.
     """
     retries = session.recorded().retries
     found = [
         one
-        for batch in _waves(session, address)
+        for batch in _batches_of_calls(session, address)
         for one in sorted(_held_of(session, batch, retries), key=lambda one: one.name)
     ]
     wanted = _wanted(session, address)
@@ -120,10 +120,10 @@ def resolve(session: Session, address: str, rows: Collection[str], decision: Dec
     elif decision.step is Step.RECEIPT and len(meant) != 1:
         few = f"{len(meant):,} are held: name one with `--row`" if meant else f"nothing of `{address}` is held"
         raise UsageError(f"`--adopt` is about one recording; {few}")
-    by_wave: dict[str, list[Held]] = {}
+    by_batch: dict[str, list[Held]] = {}
     for one in meant:
-        by_wave.setdefault(one.batch.key, []).append(one)
-    for mine in by_wave.values():
+        by_batch.setdefault(one.batch.key, []).append(one)
+    for mine in by_batch.values():
         _decide(session, mine, decision)
     return meant
 
@@ -139,28 +139,28 @@ def _with_ids(meant: Sequence[Held], rows: Collection[str]) -> list[Held]:
 
 def _decide(session: Session, meant: Sequence[Held], decision: Decision) -> None:
     batch = meant[0].batch
-    with Work(session, batch) as wave:
+    with Work(session, batch) as work:
         if decision.step is Step.RECEIPT and not decision.remote_id:
-            accounts = {one.number: wave.journal.states[one.number].account for one in meant}
+            accounts = {one.number: work.journal.states[one.number].account for one in meant}
             entries = [Entry(one.number, Step.RECEIPT, one.remote_id, accounts[one.number]) for one in meant]
         elif decision.step is Step.RECEIPT:
-            _check_free(session, wave, decision.remote_id)
-            account = decision.account or _account(session, wave)
+            _check_free(session, work, decision.remote_id)
+            account = decision.account or _account(session, work)
             entries = [Entry(meant[0].number, Step.RECEIPT, decision.remote_id, account)]
         else:
             entries = [Entry(one.number, decision.step) for one in meant]
         if batch.stage is Stage.COLLECTED:
-            calls.reopen(session, batch)  # first: an open wave with held ones is brought home again, a home one is not
-        wave.journal.append(*entries)
+            calls.reopen(session, batch)  # first: an open batch with held ones is brought home again, a home one is not
+        work.journal.append(*entries)
 
 
-def _check_free(session: Session, wave: Work, remote_id: str) -> None:
+def _check_free(session: Session, work: Work, remote_id: str) -> None:
     """One answer is of one recording. Raises UsageError."""
     if not remote_id.isprintable() or not remote_id.strip() or len(remote_id) > LONGEST_NAME:
         raise UsageError("`--adopt` takes the id that the remote gave the recording")
-    for number in _known_as(wave.journal.states, remote_id):
-        raise UsageError(f"`{remote_id}` is `{wave.name(number)}`, which is not held")
-    for other, states in _other_waves(session, wave):
+    for number in _known_as(work.journal.states, remote_id):
+        raise UsageError(f"`{remote_id}` is `{work.name(number)}`, which is not held")
+    for other, states in _other_batches(session, work):
         for _ in _known_as(states, remote_id):
             raise UsageError(f"`{remote_id}` is a recording of the earlier wave `{other.key}`, which is not held")
 
@@ -170,24 +170,24 @@ def _known_as(states: States, remote_id: str) -> Iterator[int]:
     return (number for number in numbers if states[number].remote_id == remote_id)
 
 
-def _other_waves(session: Session, wave: Work) -> Iterator[tuple[Batch, States]]:
-    """The other waves of its origin that were begun, and what is known of them."""
+def _other_batches(session: Session, work: Work) -> Iterator[tuple[Batch, States]]:
+    """The other calls batches of its origin that were begun, and what is known of them."""
     for other in session.records.batches():
         is_other = (
-            other.delivery is Delivery.CALLS and other.key != wave.batch.key and other.origin == wave.batch.origin
+            other.delivery is Delivery.CALLS and other.key != work.batch.key and other.origin == work.batch.origin
         )
         if is_other and (states := session.memory.states(other.key)) is not None:
             yield other, states
 
 
-def _account(session: Session, wave: Work) -> str:
-    """Whose recordings the others of the wave are, or of other waves of its origin.
+def _account(session: Session, work: Work) -> str:
+    """Whose recordings the others of the batch are, or of other batches of its origin.
 
     Raises UsageError where nobody says, or not all the same.
     """
-    known = _accounts(wave.journal.states)
+    known = _accounts(work.journal.states)
     if not known:
-        known = known.union(*(_accounts(states) for _, states in _other_waves(session, wave)))
+        known = known.union(*(_accounts(states) for _, states in _other_batches(session, work)))
     if len(known) != 1:
         raise UsageError("it is not known whose recording that is", hint="Give the remote's account with `--account`")
     return known.pop()
@@ -201,8 +201,8 @@ def _accounts(states: States) -> set[str]:
 _TAKEN = (Step.RECEIPT, Step.ANSWERED, Step.HELD)  # the remote gave an id, or may have given one
 
 
-def _waves(session: Session, address: str) -> list[Batch]:
-    """Waves that may hold something of the jobs meant. Raises UsageError when no job is meant."""
+def _batches_of_calls(session: Session, address: str) -> list[Batch]:
+    """Calls batches that may hold something of the jobs meant. Raises UsageError when no job is meant."""
     batches = session.records.batches()
     known = [job.address for job in session.desired] + [batch.owner for batch in batches]
     if not any(matches(one, address) for one in known):

@@ -151,11 +151,11 @@ class Session:
         return self._keys[job.address]
 
     def _so_far(self, batch: Batch) -> BatchRows:
-        """A wave that goes on, with what its journal says is settled and what is still to be sent."""
+        """A calls batch that goes on, with what its journal says is settled and what is still to be sent."""
         keys = self.objects.read(f"{batch.key}/keys", batch.keys_sha256)
         try:
             states = self.memory.states(batch.key)
-        except StateError:  # whoever carries the wave on says so
+        except StateError:  # whoever carries the batch on says so
             return BatchRows(batch, keys)
         if states is None:
             return BatchRows(batch, keys, unsent=keys)

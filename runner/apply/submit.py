@@ -139,7 +139,7 @@ def _intend(session: Session, job: Desired, submission: Submission, continued_fr
         uploads=1 + max((batch.uploads for batch in before if batch.is_unseen), default=0),
         # An upload of the same name may be there from a try that did not come to a create.
         may_hold_upload=dropped is not None and dropped.failure is None,
-        refused=dropped.refused if dropped else (),  # they carry the same stamp, and are no twins
+        refused=dropped.refused if dropped else (),  # they carry the same label, and are no duplicates
         is_given_up=dropped is not None and dropped.is_given_up,
         generation=project.generation,
         sequence=project.next_sequence,
@@ -263,7 +263,7 @@ def _give_up_parent(session: Session, batch: Batch, refused: Refused) -> None:
 def _receipt(session: Session, provider: Provider, batch: Batch, seen: Observed) -> Batch:
     current = session.records.batch(batch.key)
     if current is not None and current.remote_id not in ("", seen.remote_id):
-        return current  # by somebody who holds no lock: what is on record stays, and ours is found as its twin
+        return current  # by somebody who holds no lock: what is on record stays, and ours is found as its duplicate
     submitted = lifecycle.submitted(batch, seen, session.clock.now())
     session.seen_at[batch.key] = session.clock.now()
     session.records.save(submitted)

@@ -1,6 +1,6 @@
-"""What is known of each recording of one wave: the steps it went through, and the last of them, packed.
+"""What is known of each recording of one calls batch: the steps it went through, and the last of them, packed.
 
-A wave may have 100,000 recordings, each asked for alone: so they are numbers in arrays here, and no objects.
+A batch may have 100,000 recordings, each asked for alone: so they are numbers in arrays here, and no objects.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class Step(IntEnum):
     REPEATED = 6  # nobody knows, and it is free to be asked again all the same: maybe twice
 
 
-JOURNAL, RAW = "journal", "0.jsonl"  # the files of a wave, in the folder of its objects
+JOURNAL, RAW = "journal", "0.jsonl"  # the files of a calls batch, in the folder of its objects
 FREE = (Step.NONE, Step.CLEARED, Step.REPEATED)  # to be sent, or to be sent again
 
 
-AGAIN = (Outcome.RETRY, Outcome.UNPAID)  # asked again once the wave is over
+AGAIN = (Outcome.RETRY, Outcome.UNPAID)  # asked again once the batch is over
 
 
 class Entry(NamedTuple):
-    """One thing that happened to the recording number `ordinal` of the wave."""
+    """One thing that happened to the recording number `ordinal` of the batch."""
 
     ordinal: int
     step: Step
@@ -58,7 +58,7 @@ class State(NamedTuple):
 
 
 class Journal(Protocol):
-    """The log of one wave. Safe to share between threads."""
+    """The log of one calls batch. Safe to share between threads."""
 
     states: States
     commits: int  # how many times something was made durable
@@ -123,7 +123,7 @@ class States:
             found = self._steps.find(step, found + 1)
 
     def tell(self, entry: Entry) -> None:
-        """Take an entry in. Raises IndexError for a recording that the wave does not have."""
+        """Take an entry in. Raises IndexError for a recording that the batch does not have."""
         ordinal = entry.ordinal
         if not 0 <= ordinal < self.rows:
             raise IndexError(ordinal)
@@ -148,10 +148,10 @@ class States:
 
 
 def so_far(states: States, keys: bytes) -> tuple[bytes, bytes]:
-    """An index of what is settled of a wave that goes on, held calls as LOST; and the keys still to be sent.
+    """An index of what is settled of a calls batch that goes on, held calls as LOST; and the keys still to be sent.
 
-    keys: of the wave, sorted and packed; recordings are numbered in their order. What failed and may be asked again is
-    asked again only once the wave is over, so it counts as still to be sent.
+    keys: of the batch, sorted and packed; recordings are numbered in their order. What failed and may be asked again is
+    asked again only once the batch is over, so it counts as still to be sent.
     """
     settled, unsent = bytearray(), bytearray()
     for number in range(states.rows):
@@ -174,4 +174,4 @@ def check(entry: Entry, rows: int) -> None:
     if entry.step is Step.ANSWERED:
         is_sound = is_sound and entry.outcome is not None
     if not is_sound:
-        raise ValueError(f"not an entry of this wave: {entry}")
+        raise ValueError(f"not an entry of this batch: {entry}")

@@ -13,7 +13,7 @@ from runner.job.observed import Counts, Failure, FailureKind, Origin, Phase
 
 SCHEMA = 1
 GONE = "gone"  # in Batch.raw_status: the remote did not have it any more
-REMOTE = "remote"  # in Batch.adopted_from: found on the remote by its stamp
+REMOTE = "remote"  # in Batch.adopted_from: found on the remote by its label
 
 
 class Stage(StrEnum):

@@ -1,4 +1,4 @@
-"""The bytes of a wave's journal: a header, then commits of `mark, size, checksum, entries`.
+"""The bytes of the journal of a calls batch: a header, then commits of `mark, size, checksum, entries`.
 
 Only the last commit can be torn by a crash: the next is not begun before it is durable. A broken commit with a sound
 one after it is damage, and nothing is guessed.

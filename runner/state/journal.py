@@ -1,4 +1,4 @@
-"""What happened to each recording of one wave: an append-only log beside the answers it speaks of.
+"""What happened to each recording of one calls batch: an append-only log beside the answers it speaks of.
 
 A blind create is safe only if its intent is durable before it goes out, and its receipt right after. The answers are
 written first, then the entries that point at them, so the journal never promises a line that is not there.
@@ -22,8 +22,8 @@ __all__ = ["DiskJournal", "Entry", "State", "States", "Step", "read_states"]
 class DiskJournal(Grouped):
     """The journal in `path` and the answers in `raw`, opened for more. Open it only under the project's lock.
 
-    rows: recordings of the wave; a journal that is not there yet is made for as many. What a crash left half written
-    at the end of either file is cut off. Raises StateError: damaged, of another wave, or not a file of ours.
+    rows: recordings of the batch; a journal that is not there yet is made for as many. What a crash left half written
+    at the end of either file is cut off. Raises StateError: damaged, of another batch, or not a file of ours.
     """
 
     def __init__(self, path: Path, raw: Path, rows: int) -> None:
