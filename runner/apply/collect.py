@@ -60,7 +60,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         lacks = _lacks(reader, report, seen, batch.rows, [file for _, file in had]) if may_lack else 0
         if _is_whole(report) and not lacks:
             break
-        came = report.index, _sizes(had)
+        came = report.index, _sizes(had)  # cut at the same bytes twice, it is cut at the remote: see `_mend`
         is_the_same, before = came == before, came
     else:
         if not is_the_same:

@@ -104,6 +104,7 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
         why = failure_of(error)
         noted = lifecycle.seen(batch, sight, now, why)
         if isinstance(error, NotFound):
+            # That the batch itself was seen says nothing of its file: what was missed of that goes on being counted
             noted = lifecycle.missed(noted.but(missed_at=batch.missed_at, misses=batch.misses), now, why)
             if lifecycle.is_absent(noted, now, session.remote_of(batch).card.absence_seconds):
                 session.reporter.warn(f"{batch.owner}: `{batch.remote_id}`: {why}")

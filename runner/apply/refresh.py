@@ -1,4 +1,8 @@
-"""Ask the remotes what became of our batches. Observing changes nothing; not being able to see is not an absence."""
+"""Ask the remotes what became of our batches, and stop what is there twice.
+
+Looking changes nothing, at a remote or on record; stopping a duplicate does both. Not being able to see is not an
+absence.
+"""
 
 from __future__ import annotations
 

@@ -96,7 +96,10 @@ class Remotes:
         return self._open[name, content]
 
     def lost_sight(self, name: str) -> bool:
-        """Whether it was an embedded server that is gone: then the next `open` finds or starts another one."""
+        """Told that a provider does not answer; whether it was an embedded server that is gone.
+
+        That one is forgotten, so that the next `open` finds or starts another. No other remote is ever.
+        """
         is_ours = any(name == opened for opened, _ in self._open) and registry.place_of(self._spec(name)).is_ours
         if not is_ours or self._revivals == MOST_REVIVALS or embedded.live(self._data_dir) is not None:
             return False

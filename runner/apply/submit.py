@@ -1,4 +1,7 @@
-"""The one paying action: intent, upload, create, receipt. Each step is durable before the next one is taken."""
+"""The action that pays: intent, upload, create, receipt. Each step is durable before the next one is taken.
+
+Single calls are paid for in `remotes/transport/calls.py`, in the same order.
+"""
 
 from __future__ import annotations
 

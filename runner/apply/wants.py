@@ -13,6 +13,7 @@ from runner.job.recorded import Batch
 
 def unsettled(session: Session) -> tuple[bytes, bytes]:
     """Keys that some job wants and no collected batch has answered: those not in flight, and those that are."""
+    # Both begin with all that is wanted, and lose what was answered; `free` loses what is in flight as well
     free = in_flight = union([session.keys_of(job) for job in session.desired])
     for entry in session.recorded().batches:
         if entry.batch.is_active:

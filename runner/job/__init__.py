@@ -1,1 +1,1 @@
-"""The nouns: one job from three sides. Everybody may import this package; it imports nobody of ours."""
+"""The nouns: one job from three sides. Everybody may import this package; of ours it imports the errors only."""

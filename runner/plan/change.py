@@ -1,4 +1,8 @@
-"""What will be done (Action) and why (Reason). The reason is shown and stored; it steers nothing."""
+"""What will be done (Action) and why (Reason).
+
+What is done about a batch follows from the action alone; its reason is shown. The reason of a block says how much waits
+for a person: the rows it names, or all of the job (`HOLDS_BACK`).
+"""
 
 from __future__ import annotations
 

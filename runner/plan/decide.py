@@ -19,7 +19,7 @@ class Gone(msgspec.Struct, frozen=True):
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """The same, not often or not long enough to be believed."""
+    """The same, not often or not long enough to be believed. Of a batch: rows are called missing for another reason."""
 
 
 class CannotSee(msgspec.Struct, frozen=True):

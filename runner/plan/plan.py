@@ -175,6 +175,9 @@ def _job(
     spent: Mapping[str, float],
     replaced: Callable[[JobRows], Replaced],
 ) -> JobPlan:
+    # Three kinds are sent: rows never asked, what a remote goes on with by itself, and rows asked again. What keeps
+    # them at home stands beside them as a block and takes nothing out of the plan, so that a person sees what a yes
+    # would send, and what for. `Plan.submissions` leaves out the jobs that are held back.
     counts = _counts(rows)
     blocks = _blocks(job, rows)
     new, again = rows.ordinals(Row.NEW), rows.ordinals(Row.AGAIN, Row.REPLACE)

@@ -1,4 +1,8 @@
-"""Immutable files beside the state: key sets, raw results as downloaded, indexes. Written once, then only read."""
+"""Files beside the state: key sets, raw results as downloaded, indexes. Each is written whole; none is edited.
+
+Only an index may be written anew, after its batch was put in flight again: then no record speaks of the one before. The
+raw file of a calls batch grows with its journal, which says how far.
+"""
 
 from __future__ import annotations
 
