@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from runner.remotes.registry import VENDORS, built_in_providers
 
 ROOT = Path(__file__).parents[1] / "runner"
@@ -75,3 +77,10 @@ def test_the_rule_would_see_one(tmp_path: Path) -> None:
     file = tmp_path / "seen.py"
     file.write_text('"""Speaks of OpenAI."""\nkind = "openai"\nfrom runner.remotes.fireworks import wire\n')
     assert {line for line, text in words_of(file) if VENDOR.search(text)} == {2, 3}
+
+
+@pytest.mark.parametrize("page", ["docs/lifecycle.md", "docs/glossary.md", "CONTRIBUTING.md"])
+def test_a_page_names_only_files_that_are_there(page: str) -> None:
+    named = re.findall(r"`([\w/]+/\w+\.py)`", (ROOT.parent / page).read_text(encoding="utf-8"))
+    assert named
+    assert [name for name in named if not (ROOT / name).is_file() and not (ROOT.parent / name).is_file()] == []
