@@ -46,6 +46,7 @@ def compile_all(
     keeps: whether what is new is written there. digests: of files, where they are remembered.
     Raises SpecError with all template and window problems, DataError for a row or for recordings.
     """
+    # What can be found without rows is said together, before any is read: a dataset may take minutes
     digest_of = digests.of if digests else sha256_of
     problems = check_extras(project) + check_windows(project, remotes.card)
     row_jobs = [job for job in project.jobs if isinstance(job, Job)]

@@ -361,7 +361,7 @@ def table(
     }
     found: dict[str, Column] = {}
     for name in names:
-        if name == ROW and suffix != ".jsonl":
+        if name == ROW and suffix != ".jsonl":  # in a table it stands for each column of the input that is not named
             found.update({shown: column for shown, column in of_input.items() if shown not in names})
         elif name in known:
             found[name] = known[name]

@@ -54,6 +54,7 @@ def read_own(line: bytes) -> tuple[Own, Outcome]:
         raise Unreadable("nested too deeply") from None
     except (msgspec.MsgspecError, ValueError):
         raise Unreadable("not a line of a results file") from None
+    # What was never sent is of no origin, and its error says so
     if not _HEX.fullmatch(own.digest) or not (own.origin or (own.origin is None and error)):
         raise Unreadable("no digest or no origin")
     has_answer = any(bytes(part) not in (b"", b"null") for part in (own.response, own.answer))
