@@ -84,23 +84,23 @@ def _tell_unknown(session: Session, work: Work, advanced: Advanced) -> None:
 
 
 def _after(session: Session, work: Work, advanced: Advanced) -> Batch:
-    batch, trouble = work.batch, advanced.seen.stall
+    batch, why = work.batch, advanced.seen.stall
     if advanced.seen.phase.has_ended:
         return _bring_home(session, work, advanced.seen.phase)
     if advanced.refused:
         dropped = lifecycle.dropped(batch, advanced.refused)  # nothing is out, nothing is lost
         session.records.save(dropped)
         return dropped
-    if trouble and trouble != batch.trouble:
-        session.reporter.warn(f"{batch.owner}: some recordings cannot be seen or sent now: {trouble}")
+    if why and why != batch.why:
+        session.reporter.warn(f"{batch.owner}: some recordings cannot be seen or sent now: {why}")
     seen = as_seen(batch, advanced.seen).but(
         possible_duplicates=work.journal.states.repeated,
         seen_at=session.time_at(session.remote_of(batch)),
-        trouble=trouble,
+        why=why,
     )
-    if (seen.raw_status, seen.trouble, seen.possible_duplicates) != (
+    if (seen.raw_status, seen.why, seen.possible_duplicates) != (
         batch.raw_status,
-        batch.trouble,
+        batch.why,
         batch.possible_duplicates,
     ):
         session.records.save(seen)

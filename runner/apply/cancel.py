@@ -59,10 +59,10 @@ def _found_out(session: Session, batch: Batch) -> Batch:
     """A batch of which it is known whether it was created."""
     settled = settle(session, batch)
     if settled.stage is Stage.INTENT:
-        raise RemoteError(f"it is not known whether it was created: {settled.trouble}")
+        raise RemoteError(f"it is not known whether it was created: {settled.why}")
     if settled.stage is Stage.HELD:
         raise BlockedError(
-            f"it is not known whether it was created: {settled.trouble}",
+            f"it is not known whether it was created: {settled.why}",
             hint=f"`runner state resolve {batch.owner}` says how to decide",
         )
     return settled

@@ -95,7 +95,7 @@ def _release(session: Session, batch: Batch) -> Batch:
     """What was taken for this batch answers other requests: INTENT again, to be looked for among the others."""
     released = lifecycle.released(batch)
     session.records.save(released)
-    session.reporter.step(f"{batch.owner}: {released.trouble}; looking for its batch again")
+    session.reporter.step(f"{batch.owner}: {released.why}; looking for its batch again")
     return released
 
 

@@ -21,7 +21,7 @@ from runner.errors import DataError, RunnerError
 from runner.job.desired import Desired
 from runner.job.project import AudioJob
 from runner.job.recorded import JobRecord
-from runner.results import adopt, ours, stamp
+from runner.results import adopt, fingerprint, ours
 from runner.results.transcript import SUFFIXES
 
 _BACKUPS = 1000
@@ -117,7 +117,7 @@ def is_changed(session: Session, path: Path, record: JobRecord | None) -> bool:
         return path.suffix.lower() != ".parquet"
     with suppress(OSError):
         if not record.output_sha256:
-            return stamp.of_stat(path) != record.output_stamp
+            return fingerprint.of_stat(path) != record.output_fingerprint
         return session.digests.of(path).hex() != record.output_sha256
     return True
 

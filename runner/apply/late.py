@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from runner.apply import wants
-from runner.apply.refresh import CLOCK_SLACK, Looks, cancel_duplicate
+from runner.apply.refresh import CLOCK_SLACK, Polls, cancel_duplicate
 from runner.apply.session import Session
 from runner.errors import OF_OUR_MEMORY, RunnerError
 from runner.job.capabilities import Search
@@ -23,7 +23,7 @@ from runner.plan import adoption
 from runner.remotes.vendor import Provider
 
 
-def list_anew(session: Session, looks: Looks) -> None:
+def list_anew(session: Session, polls: Polls) -> None:
     """Once a command, list what each remote was asked to create and was given up there; nothing else may ask it.
 
     A list that is made when its window is over is the last one: what is not in it by then will not run. One that
@@ -49,8 +49,8 @@ def list_anew(session: Session, looks: Looks) -> None:
                 f"now: {error.message}"
             )
             continue
-        known = {seen.remote_id for _, seen in looks.listed}
-        looks.listed += [(provider, seen) for seen in listed if seen.remote_id not in known]
+        known = {seen.remote_id for _, seen in polls.listed}
+        polls.listed += [(provider, seen) for seen in listed if seen.remote_id not in known]
         for batch in mine:
             if session.time_at(provider) - batch.intent_at > timedelta(hours=batch.window_hours) + CLOCK_SLACK:
                 session.records.save(batch.but(is_given_up=False))
@@ -72,7 +72,7 @@ def _can_be_asked(session: Session, origin: Origin) -> bool:
     return card.search.can_list and not card.is_free and session.shown(origin).lists is not False
 
 
-def stop(session: Session, looks: Looks) -> None:
+def stop(session: Session, polls: Polls) -> None:
     """Stop and count creates that took effect after they were given up, when their requests had been sent in others.
 
     They are known by label or upload. One that holds something which nobody has answered goes on, and is adopted when
@@ -83,7 +83,7 @@ def stop(session: Session, looks: Looks) -> None:
     if not mine:
         return
     known = wants.known_in(batches)
-    for provider, seen in looks.listed:
+    for provider, seen in polls.listed:
         batch = given_up(mine, provider, seen)
         if batch is None or seen.remote_id in known or seen.is_refusal or seen.remote_id in batch.refused:
             continue

@@ -76,9 +76,9 @@ def _look_for(session: Session, provider: Provider, batch: Batch, again: Again) 
         return
     now = session.time_at(provider)
     there = lifecycle.found_again(batch, seen, now)
-    sight = judged(there, seen, now, provider.card)
-    action = decide(there, sight).action
-    assert isinstance(sight, Observed), "it was seen just now"
+    observation = judged(there, seen, now, provider.card)
+    action = decide(there, observation).action
+    assert isinstance(observation, Observed), "it was seen just now"
     if action is Action.FETCH:
         if len(seen.result_files) <= len(batch.results) and seen.phase in (batch.phase, Phase.CANCELLED):
             return  # as it was when it was given up
@@ -86,7 +86,7 @@ def _look_for(session: Session, provider: Provider, batch: Batch, again: Again) 
         # First of all it is in flight again: what its record says of an index is true of none that is written now
         session.records.save(there)
         again.found += 1
-        done = collect(session, there, sight)
+        done = collect(session, there, observation)
         again.collected += 1
         session.reporter.step(
             f"{done.owner}: `{done.remote_id}` is there again: {done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"

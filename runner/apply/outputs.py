@@ -29,7 +29,7 @@ from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import REMOTE, Batch, JobRecord, Stage
 from runner.plan.plan import Plan, Recorded
 from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, Row
-from runner.results import columns, export, folder, stamp
+from runner.results import columns, export, fingerprint, folder
 from runner.results.columns import Step
 from runner.results.locate import Source, locate
 from runner.results.merge import Accounting, Writer, merge
@@ -154,12 +154,12 @@ def _drift(session: Session, job: Desired, rows: JobRows, record: JobRecord | No
         return Drift.ANSWERS
     if is_as_left(session, path, record):
         return None
-    has_less = is_folder(job.output) and _files_in(session, path) < stamp.files_in(record.output_stamp)
+    has_less = is_folder(job.output) and _files_in(session, path) < fingerprint.files_in(record.output_fingerprint)
     return Drift.MISSING if has_less else Drift.EDITED
 
 
 def _files_in(session: Session, folder: Path) -> int:
-    return stamp.files_in(stamp.of_folder(folder, session.digests.of))
+    return fingerprint.files_in(fingerprint.of_folder(folder, session.digests.of))
 
 
 def is_folder(output: str) -> bool:
@@ -191,7 +191,7 @@ def is_as_left(session: Session, path: Path, record: JobRecord) -> bool:
     if not record.written_sha256:
         return False
     if is_folder(record.output):
-        return stamp.of_folder(path, session.digests.of) == record.output_stamp
+        return fingerprint.of_folder(path, session.digests.of) == record.output_fingerprint
     return path.is_file() and not keep.is_changed(session, path, record)
 
 
@@ -296,7 +296,7 @@ def _record(
         rows=job.rows,
         output=job.output,
         output_sha256="" if is_folder(job.output) else session.digests.of(path, is_ours=True).hex(),
-        output_stamp=stamp.of_folder(path, wrote) if is_folder(job.output) else "",
+        output_fingerprint=fingerprint.of_folder(path, wrote) if is_folder(job.output) else "",
         written_sha256=made_of(session, job, rows, recorded),
         ok=accounting.ok,
         error=accounting.error,

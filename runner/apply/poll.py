@@ -7,7 +7,7 @@ from typing import NamedTuple
 from runner.apply import calls, late, lost, recover, submit
 from runner.apply.collect import collect, failure_of, lose
 from runner.apply.errors import StepError
-from runner.apply.refresh import look, sweep_twins
+from runner.apply.refresh import look, sweep_duplicates
 from runner.apply.result import Refusal
 from runner.apply.session import Session
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RemoteError
@@ -16,13 +16,13 @@ from runner.job.capabilities import Delivery
 from runner.job.observed import Observed
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action
-from runner.plan.decide import Missing, Sight, decide
+from runner.plan.decide import Missing, Observation, decide
 
 
 class Polled(NamedTuple):
     """What a look at every batch in flight came to, and at those that were given up."""
 
-    sights: dict[str, Sight]
+    observations: dict[str, Observation]
     errors: list[StepError]
     collected: int  # batches brought home
     unsure: set[str]  # jobs of which nothing is sent, since a batch that was given up could not be looked for
@@ -36,25 +36,25 @@ def poll(session: Session, refusal: Refusal) -> Polled:
     carried = [carry_on(session, batch, refusal) for batch in by_calls]
     collected = sum(one.batch.stage is Stage.COLLECTED for one in carried)
     batches = [batch for batch in active if batch.delivery is not Delivery.CALLS]
-    looks = look(session, batches)
-    errors = [StepError(one.error, one.batch.owner, one.batch.key) for one in carried if one.error] + looks.errors
+    polls = look(session, batches)
+    errors = [StepError(one.error, one.batch.owner, one.batch.key) for one in carried if one.error] + polls.errors
     errors += again.errors
-    late.list_anew(session, looks)
-    sweep_twins(session, session.records.batches(), looks)
-    late.stop(session, looks)
-    recover.count_overlaps(session, looks)
+    late.list_anew(session, polls)
+    sweep_duplicates(session, session.records.batches(), polls)
+    late.stop(session, polls)
+    recover.count_overlaps(session, polls)
     for batch in batches:
-        if (sight := looks.sights.get(batch.key)) is not None:
-            if isinstance(sight, Observed):
+        if (observation := polls.observations.get(batch.key)) is not None:
+            if isinstance(observation, Observed):
                 session.seen_at[batch.key] = session.clock.now()
             current = session.records.batch(batch.key) or batch
             # An older duplicate may have taken its place just now: then this is not what was looked at
-            if current.is_active and getattr(sight, "remote_id", current.remote_id) == current.remote_id:
+            if current.is_active and getattr(observation, "remote_id", current.remote_id) == current.remote_id:
                 try:
-                    collected += _act(session, current, sight)
+                    collected += _act(session, current, observation)
                 except RemoteError as error:
                     errors.append(StepError(error, batch.owner, batch.key))
-    return Polled(looks.sights, errors, collected + again.collected, again.unsure)
+    return Polled(polls.observations, errors, collected + again.collected, again.unsure)
 
 
 def carry_on(session: Session, batch: Batch, refusal: Refusal) -> calls.Carried:
@@ -65,19 +65,21 @@ def carry_on(session: Session, batch: Batch, refusal: Refusal) -> calls.Carried:
         return calls.Carried(batch, None if session.remotes.lost_sight(batch.origin.provider) else error)
 
 
-def _act(session: Session, batch: Batch, sight: Sight) -> bool:
+def _act(session: Session, batch: Batch, observation: Observation) -> bool:
     """Do what was decided about one batch; whether its outcomes are here now.
 
     Raises RemoteError where waiting is of no use.
     """
-    change = decide(batch, sight)
-    is_seen = isinstance(sight, Observed)  # what is not may be of specs that were not read, and of nobody known here
+    change = decide(batch, observation)
+    is_seen = isinstance(
+        observation, Observed
+    )  # what is not may be of specs that were not read, and of nobody known here
     now = session.time_at(session.remote_of(batch)) if is_seen else session.clock.now()  # of the look, not of its files
     try:
         match change.action:
             case Action.FETCH:
-                assert isinstance(sight, Observed)
-                done = collect(session, batch, sight)
+                assert isinstance(observation, Observed)
+                done = collect(session, batch, observation)
                 if done.stage is not Stage.COLLECTED:  # it was somebody else's
                     return False
                 session.reporter.step(
@@ -92,27 +94,27 @@ def _act(session: Session, batch: Batch, sight: Sight) -> bool:
                 session.records.save(lifecycle.dropped(batch, str(change.reason), is_given_up=True))
                 return False
             case Action.DEFER:
-                assert isinstance(sight, Observed) and sight.failure is not None
-                submit.defer(session, batch, sight.failure)
+                assert isinstance(observation, Observed) and observation.failure is not None
+                submit.defer(session, batch, observation.failure)
                 return False
             case _:
-                _note(session, batch, sight)
+                _note(session, batch, observation)
                 return False
     except RemoteError as error:
-        assert isinstance(sight, Observed), "only what was seen to end is fetched"
+        assert isinstance(observation, Observed), "only what was seen to end is fetched"
         batch = session.records.batch(batch.key) or batch  # it may say since when its files are short
         why = failure_of(error)
-        noted = lifecycle.seen(batch, sight, now, why)
+        noted = lifecycle.seen(batch, observation, now, why)
         if isinstance(error, NotFound):
             # That the batch itself was seen says nothing of its file: what was missed of that goes on being counted
             noted = lifecycle.missed(noted.but(missed_at=batch.missed_at, misses=batch.misses), now, why)
             if lifecycle.is_absent(noted, now, session.remote_of(batch).card.absence_seconds):
                 session.reporter.warn(f"{batch.owner}: `{batch.remote_id}`: {why}")
-                _take_what_is_left(session, noted, sight)
+                _take_what_is_left(session, noted, observation)
                 return True
         if noted.but(seen_at=batch.seen_at) != batch:
             session.records.save(noted)
-        if batch.trouble != why:
+        if batch.why != why:
             session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {failure_of(error)}")
         if not isinstance(error, (NotSent, NotFound, OutcomeUnknown, RateLimited)):
             raise
@@ -127,38 +129,38 @@ def _take_what_is_left(session: Session, batch: Batch, seen: Observed) -> None:
         lose(session, batch)
 
 
-def _note(session: Session, batch: Batch, sight: Sight) -> None:
+def _note(session: Session, batch: Batch, observation: Observation) -> None:
     """Keep what a look showed. Phases are durable; counts only travel along with them."""
-    if isinstance(sight, Observed):
-        seen = lifecycle.seen(batch, sight, session.time_at(session.remote_of(batch)), sight.stall)
-        if sight.stall and not batch.trouble:
-            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` {sight.stall}")
-        if not sight.results_are_final and sight.phase.has_ended:
-            seen = seen.but(trouble="the remote has not named its result files yet")
-            if batch.trouble != seen.trouble:
-                session.reporter.step(f"{batch.owner}: `{batch.remote_id}` has ended; {seen.trouble}")
+    if isinstance(observation, Observed):
+        seen = lifecycle.seen(batch, observation, session.time_at(session.remote_of(batch)), observation.stall)
+        if observation.stall and not batch.why:
+            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` {observation.stall}")
+        if not observation.results_are_final and observation.phase.has_ended:
+            seen = seen.but(why="the remote has not named its result files yet")
+            if batch.why != seen.why:
+                session.reporter.step(f"{batch.owner}: `{batch.remote_id}` has ended; {seen.why}")
         if seen.but(seen_at=batch.seen_at, counts=batch.counts) != batch:
             session.records.save(seen)
         session.live[batch.key] = seen
-    elif isinstance(sight, Missing):
+    elif isinstance(observation, Missing):
         why = f"`{batch.remote_id}` is not there, the remote says; it is asked again before that is believed"
         session.records.save(lifecycle.missed(batch, session.time_at(session.remote_of(batch)), why))
-        if batch.trouble != why:
+        if batch.why != why:
             session.reporter.warn(f"{batch.owner}: {why}")
     else:
-        why = getattr(sight, "why", "")
-        if why != batch.trouble:
-            session.records.save(batch.but(trouble=why))
+        why = getattr(observation, "why", "")
+        if why != batch.why:
+            session.records.save(batch.but(why=why))
             session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be seen: {why}")
 
 
-def seen_in(session: Session, polled: Polled) -> dict[str, Sight]:
+def seen_in(session: Session, polled: Polled) -> dict[str, Observation]:
     """What is known of every batch in flight: as it was just seen, else as its record says (a receipt is a look)."""
-    found: dict[str, Sight] = {}
+    found: dict[str, Observation] = {}
     for batch in session.records.batches():
         if batch.is_active:
-            sight = polled.sights.get(batch.key)
-            if sight is None or (isinstance(sight, Observed) and sight.remote_id != batch.remote_id):
-                sight = lifecycle.as_recorded(session.live.get(batch.key, batch))
-            found[batch.key] = sight
+            observation = polled.observations.get(batch.key)
+            if observation is None or (isinstance(observation, Observed) and observation.remote_id != batch.remote_id):
+                observation = lifecycle.as_recorded(session.live.get(batch.key, batch))
+            found[batch.key] = observation
     return found

@@ -21,7 +21,7 @@ from runner.job.capabilities import Delivery
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action
-from runner.plan.decide import Sight, decide
+from runner.plan.decide import Observation, decide
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan, Recorded, make
 
@@ -65,15 +65,15 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
     Nothing but reading is asked of them. What they hold is recorded in the session's memory as an apply would.
     """
     not_asked: dict[str, str] = {}
-    sights: dict[str, Sight] = {}
+    observations: dict[str, Observation] = {}
     before = {batch.key for batch in session.records.batches()}
     while True:
         known = session.records.project()
         with hurried(session.clock, LONGEST_LOOK):
-            _look(session, sights, not_asked, offline=offline)
-        _bring_home(session, sights, before)
+            _look(session, observations, not_asked, offline=offline)
+        _bring_home(session, observations, before)
         recorded = session.recorded()
-        plan = make(session.desired, recorded, sights, guards, session.project.paths)
+        plan = make(session.desired, recorded, observations, guards, session.project.paths)
         found = 0
         for name in sorted(_to_search(session, plan) - not_asked.keys()):
             why = OFFLINE if offline else _why_not(session, name)
@@ -91,14 +91,14 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
             return Foreseen(plan, recorded, {name: why for name, why in not_asked.items() if _is_told(session, name)})
 
 
-def _look(session: Session, sights: dict[str, Sight], not_asked: dict[str, str], *, offline: bool) -> None:
+def _look(session: Session, observations: dict[str, Observation], not_asked: dict[str, str], *, offline: bool) -> None:
     """Look at each batch in flight, once."""
-    active = [batch for batch in session.records.batches() if batch.is_active and batch.key not in sights]
+    active = [batch for batch in session.records.batches() if batch.is_active and batch.key not in observations]
     if offline:
         sent = [batch for batch in active if batch.stage is Stage.SUBMITTED and batch.remote_id]
         not_asked.update((batch.origin.provider, OFFLINE) for batch in sent)
     else:
-        sights.update(look(session, active).sights)
+        observations.update(look(session, active).observations)
 
 
 def _to_search(session: Session, plan: Plan) -> set[str]:
@@ -137,18 +137,18 @@ def _of_remotes(record: object) -> tuple[object, object]:
     return getattr(record, "shown", {}), getattr(record, "left_by", {})
 
 
-def _bring_home(session: Session, sights: Mapping[str, Sight], before: set[str]) -> None:
+def _bring_home(session: Session, observations: Mapping[str, Observation], before: set[str]) -> None:
     """Read the results of found batches that ended without an answer to every request: the rest would be sent.
 
     Of those that were on record before, the plan says that they are to be fetched.
     """
     for batch in session.records.batches():
-        sight = sights.get(batch.key)
-        if batch.key in before or not isinstance(sight, Observed) or _has_answered_all(batch, sight):
+        observation = observations.get(batch.key)
+        if batch.key in before or not isinstance(observation, Observed) or _has_answered_all(batch, observation):
             continue
-        if batch.is_active and decide(batch, sight).action is Action.FETCH:
+        if batch.is_active and decide(batch, observation).action is Action.FETCH:
             try:
-                collect(session, batch, sight)
+                collect(session, batch, observation)
             except OF_OUR_MEMORY:
                 raise
             except RunnerError:

@@ -37,7 +37,7 @@ class Rest:
     @property
     def words(self) -> str:
         what = "recording" if self.batch.content is Content.RECORDING else "request"
-        left = "begun wave" if self.batch.delivery is Delivery.CALLS else "batch that was put off"
+        left = "begun calls batch" if self.batch.delivery is Delivery.CALLS else "batch that was put off"
         return f"the {self.rows:,} {what}{'s' if self.rows != 1 else ''} left of a {left}"
 
 

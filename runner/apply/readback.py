@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from runner.apply import outputs
+from runner.apply.sandbox import SYNTHETIC
 from runner.apply.session import Session
-from runner.apply.shadow import SYNTHETIC
 from runner.apply.work import Work
 from runner.errors import RunnerError
 from runner.job import lifecycle

@@ -185,8 +185,8 @@ def _left(session: Session, result: Result, errors: Sequence[StepError]) -> Resu
 
 def _still(session: Session, last: Result, polled: Polled, unresolved: Sequence[StepError]) -> Result:
     """The last result, when nothing came of this pass but what was seen."""
-    sights = seen_in(session, polled)
-    last.plan = replace(last.plan, batches=decided([batch for batch, _ in last.plan.batches], sights))
+    observations = seen_in(session, polled)
+    last.plan = replace(last.plan, batches=decided([batch for batch, _ in last.plan.batches], observations))
     return _left(session, last, [*unresolved, *polled.errors])
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from runner.apply import late, wants
 from runner.apply.collect import collect
-from runner.apply.refresh import CLOCK_SLACK, Looks, sweep_twins
+from runner.apply.refresh import CLOCK_SLACK, Polls, sweep_duplicates
 from runner.apply.session import Session
 from runner.errors import BlockedError, NotFound, RemoteError
 from runner.job import lifecycle
@@ -130,13 +130,13 @@ def _search(session: Session, name: str) -> int:
                 session.left_alone.add(seen.remote_id)
                 name_of_set = session.objects.write_set(keys)
                 left.add(name_of_set)
-                if address := seen.stamp.get("runner_job"):
+                if address := seen.label.get("runner_job"):
                     done = seen.counts.completed if seen.phase.has_ended else len(keys) // KEY_BYTES
                     whose[name_of_set] = Left(address, done)
-    looks = Looks(listed=[(provider, seen) for seen in listed])
-    sweep_twins(session, session.records.batches(), looks)
-    late.stop(session, looks)
-    count_overlaps(session, looks)
+    polls = Polls(listed=[(provider, seen) for seen in listed])
+    sweep_duplicates(session, session.records.batches(), polls)
+    late.stop(session, polls)
+    count_overlaps(session, polls)
     if unread:
         raise BlockedError(
             f"`{unread[0]}` is ours and has not ended, and the remote does not show what it holds: nothing that may be "
@@ -179,7 +179,7 @@ def keys_not_on_record(session: Session, provider: Provider, batches: Sequence[B
     return union(held)
 
 
-def count_overlaps(session: Session, looks: Looks) -> None:
+def count_overlaps(session: Session, polls: Polls) -> None:
     """Count what batches of other clones hold of the same requests, by the requests themselves and not by labels.
 
     Two clones whose rows differ by one, or that cut them otherwise, send other sets under other labels. Both are paid
@@ -188,9 +188,9 @@ def count_overlaps(session: Session, looks: Looks) -> None:
     recorded = session.recorded().batches
     known = wants.known_in(entry.batch for entry in recorded).union(*(entry.batch.refused for entry in recorded))
     known.update(remote_id for entry in recorded for remote_id in entry.batch.overlaps)
-    listed = {seen.remote_id: seen for _, seen in looks.listed}
+    listed = {seen.remote_id: seen for _, seen in polls.listed}
     marks = {adoption.mark_of(entry.batch) for entry in recorded}  # of the same create: a duplicate, or late
-    for provider, seen in looks.listed:
+    for provider, seen in polls.listed:
         if seen.remote_id in known or seen.is_refusal or seen.continued_from or adoption.mark_in(seen) in marks:
             continue
         try:
@@ -229,7 +229,7 @@ def _keys_met(session: Session, provider: Provider, seen: Observed) -> bytes | N
 
 
 def _is_as_labelled(seen: Observed, keys: bytes) -> bool:
-    return hashlib.sha256(keys).hexdigest().startswith(seen.stamp.get("runner_set", ""))
+    return hashlib.sha256(keys).hexdigest().startswith(seen.label.get("runner_set", ""))
 
 
 def _listed(session: Session, provider: Provider, since: datetime | None) -> list[Observed] | None:
@@ -289,17 +289,17 @@ def _adopt(
         return Found.NOT_YET if common(in_flight, keys) else Found.LEFT
     sha256 = hashlib.sha256(keys).hexdigest()
     if (size or seen.continued_from) and not _is_as_labelled(seen, keys):  # results may name fewer
-        session.reporter.warn(f"`{seen.remote_id}` carries our stamp over other requests: it is left alone")
+        session.reporter.warn(f"`{seen.remote_id}` carries our label over other requests: it is left alone")
         return Found.LEFT
     project = session.records.project()
     assert project is not None
-    generation = _number(seen.stamp.get("runner_generation"), 0)
-    attempt = _free_attempt(session, sha256, _number(seen.stamp.get("runner_attempt"), 1), seen.remote_id)
+    generation = _number(seen.label.get("runner_generation"), 0)
+    attempt = _free_attempt(session, sha256, _number(seen.label.get("runner_attempt"), 1), seen.remote_id)
     created = seen.created_at or session.clock.now()
     batch = Batch(
         key=f"{sha256[:16]}-{attempt}",
         project=project.name,
-        owner=seen.stamp.get("runner_job") or wants.who_wants(session, origin, keys),
+        owner=seen.label.get("runner_job") or wants.who_wants(session, origin, keys),
         origin=origin,
         endpoint=seen.endpoint,
         model="",
@@ -312,7 +312,7 @@ def _adopt(
         sequence=project.next_sequence,
         intent_at=created,
         continued_from=seen.continued_from,
-        parents=tuple(p for p in seen.stamp.get("runner_parent", "").split(",") if p),
+        parents=tuple(p for p in seen.label.get("runner_parent", "").split(",") if p),
         upload_ref=seen.input_ref,
         uploaded_at=created,
         create_tries=1,

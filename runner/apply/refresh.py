@@ -18,7 +18,7 @@ from runner.job.calls import FREE, States
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan import adoption, duplicates
-from runner.plan.decide import CannotSee, Sight, judged
+from runner.plan.decide import CannotSee, Observation, judged
 from runner.plan.duplicates import Verdict
 from runner.remotes.transport.calls import seen_in
 from runner.remotes.vendor import Budget, Provider
@@ -27,23 +27,23 @@ CLOCK_SLACK = timedelta(minutes=10)  # between two clocks that tell the same tim
 
 
 @dataclass(slots=True)
-class Looks:
+class Polls:
     """What the remotes showed: of each batch by key, and everything else a provider listed along the way."""
 
-    sights: dict[str, Sight] = field(default_factory=dict)
+    observations: dict[str, Observation] = field(default_factory=dict)
     listed: list[tuple[Provider, Observed]] = field(default_factory=list)
     errors: list[StepError] = field(default_factory=list)  # no use waiting: a person has to put something right first
 
     def cannot_see(self, batch: Batch, error: RunnerError) -> None:
         """Not an absence: what is not seen now may be seen in the next pass."""
-        self.sights[batch.key] = CannotSee(error.message)
+        self.observations[batch.key] = CannotSee(error.message)
         if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):
             self.errors.append(StepError(error, batch.owner, batch.key))
 
 
-def look(session: Session, batches: Iterable[Batch]) -> Looks:
-    """Look at each submitted batch. List pages before single looks."""
-    looks = Looks()
+def look(session: Session, batches: Iterable[Batch]) -> Polls:
+    """Look at each submitted batch. List pages before single polls."""
+    polls = Polls()
     waiting: dict[str, list[Batch]] = {}
     for batch in batches:
         if batch.stage is not Stage.SUBMITTED:
@@ -51,32 +51,32 @@ def look(session: Session, batches: Iterable[Batch]) -> Looks:
         if batch.remote_id:
             waiting.setdefault(str(batch.origin), []).append(batch)
         elif (states := session.memory.states(batch.key)) is not None:  # no remote knows it, and its journal says all
-            looks.sights[batch.key] = _in_journal(batch, states)
+            polls.observations[batch.key] = _in_journal(batch, states)
     for mine in waiting.values():
         try:
             provider = session.remote_of(mine[0])
             listed = _listed(provider, mine)
         except RunnerError as error:  # asking for each of them would only take as long again
             for batch in mine:
-                looks.cannot_see(batch, error)
+                polls.cannot_see(batch, error)
             session.remotes.lost_sight(mine[0].origin.provider)
             continue
-        looks.listed += [(provider, seen) for seen in listed.values()]
+        polls.listed += [(provider, seen) for seen in listed.values()]
         for batch in mine:
             try:
                 seen = listed.get(batch.remote_id) or look_at(session, provider, batch)
             except RunnerError as error:
-                looks.cannot_see(batch, error)
+                polls.cannot_see(batch, error)
                 session.remotes.lost_sight(batch.origin.provider)
             else:
-                looks.sights[batch.key] = judged(batch, seen, session.time_at(provider), provider.card)
-    return looks
+                polls.observations[batch.key] = judged(batch, seen, session.time_at(provider), provider.card)
+    return polls
 
 
 def _in_journal(batch: Batch, states: States) -> Observed:
     """A batch of calls, as its journal shows it."""
     unsent = sum(states.count(step) for step in FREE)
-    told = f"{unsent:,} of them are still to be sent" if unsent else batch.trouble
+    told = f"{unsent:,} of them are still to be sent" if unsent else batch.why
     return Observed("", Phase.RUNNING, batch.raw_status, seen_in(states).counts, stall=told)
 
 
@@ -102,35 +102,35 @@ def look_at(session: Session, provider: Provider, batch: Batch) -> Observed | No
         return None
 
 
-def sweep_twins(session: Session, batches: Iterable[Batch], looks: Looks) -> None:
+def sweep_duplicates(session: Session, batches: Iterable[Batch], polls: Polls) -> None:
     """A create that took effect twice leaves a younger duplicate, of the same label or upload: stopped and counted."""
-    listed = {seen.remote_id: seen for _, seen in looks.listed}
+    listed = {seen.remote_id: seen for _, seen in polls.listed}
     of = Originals([batch for batch in batches if batch.remote_id], listed)
-    for provider, seen in looks.listed:
+    for provider, seen in polls.listed:
         batch = of.get(seen)
         if batch is None or batch.origin != provider.origin:
             continue
-        if seen.remote_id in (batch.remote_id, *batch.twins, *batch.refused):
+        if seen.remote_id in (batch.remote_id, *batch.duplicates, *batch.refused):
             continue
-        ours = listed.get(batch.remote_id) or _as_looked_at(looks, batch)
+        ours = listed.get(batch.remote_id) or _as_looked_at(polls, batch)
         match duplicates.judge(batch, ours, seen):
             case Verdict.LEAVE:
                 continue
             case Verdict.STOP_OURS:
                 # Another applier sees the same two, and must come to the same end: the older one stays
                 assert ours is not None, "which is older is known of two that were seen"
-                kept = cancel_twin(session, provider, batch.but(remote_id=seen.remote_id, phase=seen.phase), ours)
+                kept = cancel_second(session, provider, batch.but(remote_id=seen.remote_id, phase=seen.phase), ours)
                 if kept.remote_id == seen.remote_id:
-                    looks.sights[batch.key] = judged(batch, seen, session.time_at(provider), provider.card)
+                    polls.observations[batch.key] = judged(batch, seen, session.time_at(provider), provider.card)
             case Verdict.STOP_OTHER:
-                kept = cancel_twin(session, provider, batch, seen)
+                kept = cancel_second(session, provider, batch, seen)
         of.put(seen, kept)
 
 
-def _as_looked_at(looks: Looks, batch: Batch) -> Observed | None:
+def _as_looked_at(polls: Polls, batch: Batch) -> Observed | None:
     """A batch on its own, which a list may show much later."""
-    sight = looks.sights.get(batch.key)
-    return sight if isinstance(sight, Observed) and sight.remote_id == batch.remote_id else None
+    observation = polls.observations.get(batch.key)
+    return observation if isinstance(observation, Observed) and observation.remote_id == batch.remote_id else None
 
 
 class Originals:
@@ -162,39 +162,39 @@ class Originals:
 
 
 def _mark_in(seen: Observed) -> tuple[str, ...]:
-    return seen.stamp.get("runner_project", ""), *adoption.mark_in(seen)
+    return seen.label.get("runner_project", ""), *adoption.mark_in(seen)
 
 
-def cancel_twin(session: Session, provider: Provider, batch: Batch, twin: Observed) -> Batch:
+def cancel_second(session: Session, provider: Provider, batch: Batch, duplicate: Observed) -> Batch:
     """Stop the duplicate of a batch and remember it; the batch as recorded afterwards."""
-    return cancel_duplicate(session, provider, batch, twin, f"a duplicate of `{batch.remote_id}`", batch.rows)
+    return cancel_duplicate(session, provider, batch, duplicate, f"a duplicate of `{batch.remote_id}`", batch.rows)
 
 
 def cancel_duplicate(
-    session: Session, provider: Provider, batch: Batch, twin: Observed, what: str, overlap: int
+    session: Session, provider: Provider, batch: Batch, duplicate: Observed, what: str, overlap: int
 ) -> Batch:
-    """Stop `twin`, which is `what`, and count it with a batch; the batch as recorded afterwards."""
+    """Stop `duplicate`, which is `what`, and count it with a batch; the batch as recorded afterwards."""
     try:
-        if not twin.phase.has_ended:
-            provider.cancel(twin.remote_id)
+        if not duplicate.phase.has_ended:
+            provider.cancel(duplicate.remote_id)
     except RunnerError as error:
         session.warn_once(
-            f"stop of {twin.remote_id}",
-            f"{batch.owner}: `{twin.remote_id}` is {what}, and could not be cancelled now: {error.message}",
+            f"stop of {duplicate.remote_id}",
+            f"{batch.owner}: `{duplicate.remote_id}` is {what}, and could not be cancelled now: {error.message}",
         )
         return session.records.batch(batch.key) or batch  # as it was, so the next pass tries again
     current = session.records.batch(batch.key) or batch
     if not current.is_active and current.remote_id != batch.remote_id:
         return current  # brought home meanwhile, by somebody who holds no lock: it stays what its outcomes are of
-    paid = min(overlap, twin.counts.completed) if twin.phase.has_ended and twin.counts.total else overlap
+    paid = min(overlap, duplicate.counts.completed) if duplicate.phase.has_ended and duplicate.counts.total else overlap
     kept = current.but(
         remote_id=batch.remote_id,
         phase=batch.phase,
-        twins=(*current.twins, twin.remote_id),
-        twin_rows={**current.twin_rows, twin.remote_id: paid},
+        duplicates=(*current.duplicates, duplicate.remote_id),
+        duplicate_rows={**current.duplicate_rows, duplicate.remote_id: paid},
     )
     session.records.save(kept)
-    done = "it had ended" if twin.phase.has_ended else "it was cancelled"
+    done = "it had ended" if duplicate.phase.has_ended else "it was cancelled"
     overlaps = "1 request overlaps" if overlap == 1 else f"{overlap:,} requests overlap"
-    session.reporter.warn(f"{batch.owner}: `{twin.remote_id}` is {what}; {done} ({overlaps})")
+    session.reporter.warn(f"{batch.owner}: `{duplicate.remote_id}` is {what}; {done} ({overlaps})")
     return kept

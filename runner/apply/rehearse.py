@@ -14,8 +14,8 @@ from runner.apply.preview import foresee
 from runner.apply.reconcile import begin, one_pass
 from runner.apply.remotes import Remotes
 from runner.apply.result import Result
+from runner.apply.sandbox import SandboxState
 from runner.apply.session import Session
-from runner.apply.shadow import Shadow
 from runner.job.desired import Desired
 from runner.job.recorded import Batch
 from runner.plan.change import JobPlan
@@ -84,24 +84,24 @@ def rehearse(session: Session, guards: Guards, lost_accounts: Sequence[str], rea
     lost_accounts: providers whose account nobody told us: answers of any account at their host count as theirs.
     real: the remotes themselves, read only. As before a real apply, what they hold is looked for: it is not sent.
     """
-    assert session.shadow is not None, "a rehearsal writes nothing of the project's"
+    assert session.sandbox is not None, "a rehearsal writes nothing of the project's"
     begin(session)
     _trust(session, lost_accounts)
     not_asked = foresee(replace_in(session, remotes=real), guards).not_asked
-    shadow = session.shadow = session.shadow.leaving_alone()
+    sandbox = session.sandbox = session.sandbox.leaving_alone()
     result: Result | None = None
     while True:
         result = one_pass(session, guards, lambda plan: True, result)
-        if session.stop.is_set() or not _goes_on(result, shadow):
-            return Rehearsal(result, _jobs(session, result, shadow), not_asked)
+        if session.stop.is_set() or not _goes_on(result, sandbox):
+            return Rehearsal(result, _jobs(session, result, sandbox), not_asked)
         session.clock.sleep(POLL_SECONDS)
 
 
-def _goes_on(result: Result, shadow: Shadow) -> bool:
+def _goes_on(result: Result, sandbox: SandboxState) -> bool:
     """Whether something is to be waited for: of what the real remotes hold nothing comes here."""
     if not result.is_running:
         return False
-    ours = (batch for batch, _ in result.plan.batches if batch.key not in shadow.in_flight)
+    ours = (batch for batch, _ in result.plan.batches if batch.key not in sandbox.in_flight)
     awry = {one.batch for one in result.errors}
     is_awaited = any(batch.key not in awry for batch in ours)
     return is_awaited or not {one.address for one in result.plan.submissions} <= jobs_in(result.errors)
@@ -124,8 +124,8 @@ def _trust(session: Session, providers: Sequence[str]) -> None:
         session.records.save(replace(record, accepted_origins={**record.accepted_origins, **accepted}))
 
 
-def _jobs(session: Session, result: Result, shadow: Shadow) -> list[Rehearsed]:
-    made = [batch for batch in session.records.batches() if shadow.made(batch) and batch.submitted_at]
+def _jobs(session: Session, result: Result, sandbox: SandboxState) -> list[Rehearsed]:
+    made = [batch for batch in session.records.batches() if sandbox.made(batch) and batch.submitted_at]
     keys = {batch.key for batch in made}
     first = [batch for batch in made if not keys.intersection(batch.parents)]
     return [

@@ -162,7 +162,7 @@ def _check_free(session: Session, work: Work, remote_id: str) -> None:
         raise UsageError(f"`{remote_id}` is `{work.name(number)}`, which is not held")
     for other, states in _other_batches(session, work):
         for _ in _known_as(states, remote_id):
-            raise UsageError(f"`{remote_id}` is a recording of the earlier wave `{other.key}`, which is not held")
+            raise UsageError(f"`{remote_id}` is a recording of the calls batch `{other.key}`, which is not held")
 
 
 def _known_as(states: States, remote_id: str) -> Iterator[int]:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from runner.apply.errors import StepError
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
-from runner.apply.shadow import SYNTHETIC, Shadow
+from runner.apply.sandbox import SYNTHETIC, SandboxState
 from runner.apply.tables import Steps, no_steps
 from runner.clock import Clock
 from runner.compile.compiled import Compiled
@@ -51,7 +51,7 @@ class Session:
     reporter: Reporter
     stop: threading.Event
     poll_seconds: float | None = None
-    shadow: Shadow | None = None  # in a rehearsal
+    sandbox: SandboxState | None = None  # in a rehearsal
     digests: Digests = field(default_factory=lambda: Digests(Forgetful()))  # of files: outputs, datasets
     out_of_money: dict[str, StepError] = field(default_factory=dict)  # jobs nothing more is sent of, by address
     fetched_again: set[str] = field(default_factory=set)  # batches whose files were short, by key
@@ -96,17 +96,17 @@ class Session:
 
     @property
     def outputs_root(self) -> Path:
-        """Where results files are written: below the project root, or below the shadow of a rehearsal."""
-        return self.shadow.outputs if self.shadow else self.project.root
+        """Where results files are written: below the project root, or below the sandbox of a rehearsal."""
+        return self.sandbox.outputs if self.sandbox else self.project.root
 
     def output_file(self, output: str) -> Path:
         """The results file that stands for `output` now: until a rehearsal has written its own, the real one."""
         path = self.outputs_root / output
-        return path if self.shadow is None or path.exists() else self.project.root / output
+        return path if self.sandbox is None or path.exists() else self.project.root / output
 
     def origin_shown(self, batch: Batch) -> str:
         """Whose answers these are, as results files say it. What a rehearsal made up can never be read back as real."""
-        return SYNTHETIC if self.shadow and self.shadow.made(batch) else str(batch.origin)
+        return SYNTHETIC if self.sandbox and self.sandbox.made(batch) else str(batch.origin)
 
     def recorded(self) -> Recorded:
         """What is recorded now, with key sets and indexes read (and kept, since they never change)."""
@@ -193,7 +193,7 @@ class Session:
         """The remote ids of all that is on record, as ours, as a duplicate, or as something that may have been ours."""
         known: set[str] = set()
         for batch in self.records.batches():
-            known.update((batch.remote_id, *batch.twins))
+            known.update((batch.remote_id, *batch.duplicates))
             if batch.stage is not Stage.HELD:  # what may be of one that is held, nobody has decided about
                 known.update(batch.candidates)
         return known

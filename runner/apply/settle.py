@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from runner.apply.errors import StepError
-from runner.apply.refresh import CLOCK_SLACK, cancel_twin
+from runner.apply.refresh import CLOCK_SLACK, cancel_second
 from runner.apply.session import Session
 from runner.apply.submission import CONFLICT, as_met, submission_of
 from runner.errors import OF_OUR_MEMORY, Refused, RemoteError, RunnerError
@@ -48,14 +48,14 @@ def settle(session: Session, batch: Batch) -> Batch:
             batch, found = _revoked(session, provider, batch)
     except Refused as refused:
         if refused.code != CONFLICT:
-            return _save(session, batch.but(trouble=refused.message))
+            return _save(session, batch.but(why=refused.message))
         _save(session, lifecycle.dropped(batch, refused.message))
         raise as_met(refused) from refused
     except OF_OUR_MEMORY:
         raise
     except RunnerError as error:
         current = session.records.batch(batch.key) or batch  # it may say that its input was being taken away
-        return _save(session, current.but(trouble=error.message))
+        return _save(session, current.but(why=error.message))
     if found.ours:
         return adopt(session, provider, batch, found.ours)
     if len(found.doubtful) == 1 and session.search_of(provider) is Search.BY_RESULTS:
@@ -76,7 +76,7 @@ def _revoked(session: Session, provider: Provider, batch: Batch) -> tuple[Batch,
     batch = _save(session, batch.but(is_revoked=True))  # before the call: nobody may know whether it was made
     is_gone = provider.revoke(batch.upload_ref)
     if is_gone:
-        session.clock.sleep(provider.card.settle_seconds)
+        session.clock.sleep(provider.card.consistency_seconds)
     else:  # it is still there: a late create may run on it, and is told by it
         batch = _save(session, batch.but(is_revoked=False))
     found = _search(session, provider, batch)
@@ -133,7 +133,7 @@ def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Ob
     adopted = _save(session, lifecycle.submitted(batch, first, first.created_at or session.clock.now()))
     session.reporter.step(f"{batch.owner}: found the batch of an unanswered create, `{first.remote_id}`")
     for other in others:
-        cancel_twin(session, provider, adopted, other)
+        cancel_second(session, provider, adopted, other)
     return adopted
 
 
@@ -148,7 +148,9 @@ def _search_twice(session: Session, provider: Provider, batch: Batch) -> Sorted:
         # The call ended just now, or in a command that died: nobody knows when. Only what is older than any call has
         # had its time, and even then a request may still be on its way in.
         is_old = session.time_at(provider) - batch.intent_at > CLOCK_SLACK
-        session.clock.sleep(min(1.0, provider.card.settle_seconds) if is_old else provider.card.settle_seconds)
+        session.clock.sleep(
+            min(1.0, provider.card.consistency_seconds) if is_old else provider.card.consistency_seconds
+        )
         found = _search(session, provider, batch)
     return found
 
@@ -182,7 +184,7 @@ def settle_all(session: Session, batches: Sequence[Batch]) -> list[StepError]:
                 settled = settle(session, batch)
                 if settled.stage is Stage.INTENT:
                     raise RemoteError(
-                        f"{batch.owner}: it is not known whether an earlier create took effect: {settled.trouble}",
+                        f"{batch.owner}: it is not known whether an earlier create took effect: {settled.why}",
                         hint="Run `runner apply` again when the remote can be reached; nothing is sent until then",
                     )
             except OF_OUR_MEMORY:

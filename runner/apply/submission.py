@@ -10,13 +10,13 @@ CONFLICT = "conflict"
 
 
 def submission_of(batch: Batch) -> vendor.Submission:
-    """The same at every try: names, stamps and settings follow from the record alone."""
+    """The same at every try: names, labels and settings follow from the record alone."""
     return vendor.Submission(
         name=f"runner-{batch.project[: vendor.PROJECT_CHARS]}-{batch.key}",
         model=batch.model,
         endpoint=batch.endpoint,
         window_hours=batch.window_hours,
-        stamp={
+        label={
             "runner_project": batch.project[:500],
             "runner_set": batch.keys_sha256[:32],
             "runner_attempt": str(batch.attempt),

@@ -70,9 +70,7 @@ def _create_unless_sent(session: Session, provider: Provider, intent: Batch, con
     if _is_sent_elsewhere(session, provider, intent):
         dropped = lifecycle.dropped(intent, "another batch holds some of its requests")
         session.records.save(dropped)
-        session.reporter.step(
-            f"{intent.owner}: {dropped.trouble}, which was sent meanwhile; what is left is planned anew"
-        )
+        session.reporter.step(f"{intent.owner}: {dropped.why}, which was sent meanwhile; what is left is planned anew")
         return dropped
     return create(session, provider, intent, content)
 
@@ -302,7 +300,7 @@ def give_up_upload(session: Session, batch: Batch) -> Batch:
     if batch.uploads < MOST_UPLOADS:
         dropped = lifecycle.dropped(batch, "the remote never saw the upload; it is uploaded once more")
         session.records.save(dropped)
-        session.reporter.step(f"{batch.owner}: {dropped.trouble}")
+        session.reporter.step(f"{batch.owner}: {dropped.why}")
         return dropped
     session.reporter.warn(
         f"{batch.owner}: the remote cannot find what it took {batch.uploads} times: {batch.failure.message}"

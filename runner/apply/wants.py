@@ -38,4 +38,4 @@ def who_wants(session: Session, origin: Origin, keys: bytes) -> str:
 
 def known_in(batches: Iterable[Batch]) -> set[str]:
     """The remote ids of all that is on record."""
-    return {remote_id for batch in batches for remote_id in (batch.remote_id, *batch.twins)}
+    return {remote_id for batch in batches for remote_id in (batch.remote_id, *batch.duplicates)}

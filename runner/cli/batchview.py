@@ -11,7 +11,7 @@ from runner.cli import voice
 from runner.job.capabilities import Delivery
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import REMOTE, Batch, Stage
-from runner.plan.decide import CannotSee, Gone, Missing, Sight
+from runner.plan.decide import CannotSee, Gone, Missing, Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,18 @@ class BatchView:
     possible_duplicates: int  # calls of unknown outcome that were made again
 
 
-def of_batch(batch: Batch, sight: Sight | None = None) -> BatchView:
+def of_batch(batch: Batch, observation: Observation | None = None) -> BatchView:
     """A batch as recorded, or as the remote shows it now."""
     phase, raw, counts = batch.phase, batch.raw_status, batch.counts
-    if isinstance(sight, Observed):
-        phase, raw, counts = sight.phase, sight.raw_status, sight.counts
+    if isinstance(observation, Observed):
+        phase, raw, counts = observation.phase, observation.raw_status, observation.counts
     has_index = bool(batch.index_sha256)
     return BatchView(
         name=name_of(batch),
         key=batch.key,
         owner=batch.owner,
         origin=str(batch.origin),
-        state=_state(batch, sight, phase, raw),
+        state=_state(batch, observation, phase, raw),
         stage=batch.stage.value,
         phase=phase.value,
         raw_status=raw,
@@ -57,18 +57,18 @@ def of_batch(batch: Batch, sight: Sight | None = None) -> BatchView:
         failed=batch.rows - batch.tally.ok if has_index else counts.failed,
         asked_at=batch.submitted_at or batch.intent_at,
         ended_at=batch.ended_at,
-        note=_note(batch, sight),
+        note=_note(batch, observation),
         adopted_from=batch.adopted_from,
-        duplicates=batch.twins,
+        duplicates=batch.duplicates,
         possible_duplicates=batch.possible_duplicates,
     )
 
 
-def _state(batch: Batch, sight: Sight | None, phase: Phase, raw: str) -> str:
+def _state(batch: Batch, observation: Observation | None, phase: Phase, raw: str) -> str:
     match batch.stage:
-        case _ if isinstance(sight, Missing):
+        case _ if isinstance(observation, Missing):
             return "not shown by the remote"
-        case _ if isinstance(sight, Gone):
+        case _ if isinstance(observation, Gone):
             return "gone from the remote"
         case Stage.INTENT:
             return "being created"
@@ -101,11 +101,11 @@ def _more_than(phase: Phase, raw: str) -> str:
     return "" if word in ("", phase.value) or _SAME.get(word) is phase else word.replace("_", " ")
 
 
-def _note(batch: Batch, sight: Sight | None) -> str:
-    match sight:
+def _note(batch: Batch, observation: Observation | None) -> str:
+    match observation:
         case Observed():
-            is_late = sight.phase.has_ended and not sight.results_are_final
-            return "it has ended; the remote has not named its result files yet" if is_late else sight.stall
+            is_late = observation.phase.has_ended and not observation.results_are_final
+            return "it has ended; the remote has not named its result files yet" if is_late else observation.stall
         case CannotSee(why=why):
             return f"cannot be seen: {why}"
         case Missing():
@@ -113,16 +113,16 @@ def _note(batch: Batch, sight: Sight | None) -> str:
         case Gone():
             return "its results were not here yet; `runner apply` records that, and says what to do"
         case None if batch.stage is Stage.DEFERRED:
-            why = batch.failure.message if batch.failure else batch.trouble
+            why = batch.failure.message if batch.failure else batch.why
             return f"{why}; sent again after {voice.moment(batch.not_before)}" if batch.not_before else why
         case None if batch.delivery is Delivery.CALLS and batch.tally.lost:
             return f"{voice.count(batch.tally.lost, 'recording')} held: see `runner state resolve {batch.owner}`"
         case None if batch.stage is Stage.HELD:
-            return f"{batch.trouble}; see `runner state resolve {batch.owner}`"
+            return f"{batch.why}; see `runner state resolve {batch.owner}`"
         case None:
-            return batch.trouble
+            return batch.why
         case _:
-            assert_never(sight)
+            assert_never(observation)
 
 
 def origin_words(view: BatchView) -> str:

@@ -79,7 +79,7 @@ def _tell(after: Batch) -> None:
     from runner.job.recorded import Stage
 
     if after.delivery is Delivery.CALLS:
-        _tell_wave(after)
+        _tell_calls(after)
     elif after.stage is Stage.SUBMITTED:
         say(f"{after.owner}  `{voice.plain(after.remote_id)}` {after.phase}, {voice.count(after.rows, 'request')}")
     elif after.stage is Stage.DROPPED:
@@ -102,16 +102,16 @@ def _tell_failures(failures: Sequence[tuple[Batch, RunnerError]], again: str) ->
     return 0 if not failures else min(error.exit_code for _, error in failures)
 
 
-def _tell_wave(wave: Batch) -> None:
-    """What was stopped of a wave, and what could not be."""
+def _tell_calls(batch: Batch) -> None:
+    """What was stopped of a calls batch, and what could not be."""
     from runner.cli import voice
 
-    free, lost = wave.tally.retry, wave.tally.lost
-    told = [f"{voice.count(wave.tally.finished, 'recording')} answered"]
+    free, lost = batch.tally.retry, batch.tally.lost
+    told = [f"{voice.count(batch.tally.finished, 'recording')} answered"]
     told += [f"{free:,} not sent"] if free else []
     told += [f"{lost:,} sent and not answered: held, since the remote cannot be told to stop"] if lost else []
-    say(f"{wave.owner}  {', '.join(told)}")
+    say(f"{batch.owner}  {', '.join(told)}")
     if lost:
-        say(f"\n`runner state resolve {wave.owner}` lists what is held and how to decide about it", err=True)
+        say(f"\n`runner state resolve {batch.owner}` lists what is held and how to decide about it", err=True)
     if free:
         say("\n`runner apply` sends what was not sent, unless its job is gone from the specs", err=True)

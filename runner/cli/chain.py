@@ -84,7 +84,9 @@ def _why(link: LinkView) -> str:
 
 
 def _notes(link: LinkView) -> list[str]:
-    duplicates = [f"! `{voice.plain(twin)}` is a duplicate of it and was cancelled" for twin in link.batch.duplicates]
+    duplicates = [
+        f"! `{voice.plain(duplicate)}` is a duplicate of it and was cancelled" for duplicate in link.batch.duplicates
+    ]
     return [*([f"! {voice.one_line(link.batch.note)}"] if link.batch.note else []), *duplicates]
 
 

@@ -107,6 +107,6 @@ def _why(change: Change, batch: Batch | None) -> str:
         or change.reason is Reason.OPEN_INTENT
     ):
         return why
-    stage = batch.raw_status or change.reason.value  # a wave is not looked at as a whole
+    stage = batch.raw_status or change.reason.value  # single calls are not looked at as a whole
     words = stage if change.done is None else f"{stage}, {change.done:,} of {change.rows:,} done"
     return f"{words}; {voice.plain(change.detail)}" if change.detail else words

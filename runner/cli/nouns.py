@@ -18,12 +18,12 @@ class Nouns(NamedTuple):
         return voice.count(number, self.request)
 
     def sent_in(self, number: int) -> str:
-        """`2 batches`, `1 wave`."""
+        """`2 batches`, `1 calls batch`."""
         return voice.count(number, self.batch, self.batches)
 
 
 ROWS = Nouns("request", "batch", "batches")
-RECORDINGS = Nouns("recording", "wave", "waves")
+RECORDINGS = Nouns("recording", "calls batch", "calls batches")
 
 
 def nouns_of(content: Content) -> Nouns:

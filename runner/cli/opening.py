@@ -13,8 +13,8 @@ from runner.apply.desire import compile_all, desire
 from runner.apply.keep import judged
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
+from runner.apply.sandbox import sandbox_of
 from runner.apply.session import Session
-from runner.apply.shadow import shadow_of
 from runner.apply.specs import checked
 from runner.apply.standins import StandIns
 from runner.apply.tables import Steps, no_steps
@@ -131,8 +131,8 @@ def rehearsing(
         real = held.enter_context(contextlib.closing(settings.memory(settings.root, writes=False)))
         project = _read(paths, settings.root, real.caches, keeps=False)
         clock, rng = RealClock(stop), random.SystemRandom()
-        shadow = held.enter_context(shadow_of(real, command=command, now=clock.now(), wait_seconds=lock_seconds))
-        remotes = StandIns(project, environ=os.environ, clock=clock, rng=rng, folder=shadow.server, listener=reporter)
+        sandbox = held.enter_context(sandbox_of(real, command=command, now=clock.now(), wait_seconds=lock_seconds))
+        remotes = StandIns(project, environ=os.environ, clock=clock, rng=rng, folder=sandbox.server, listener=reporter)
         held.callback(remotes.close)
         real_remotes = Remotes(
             project,
@@ -150,12 +150,12 @@ def rehearsing(
             project=project,
             desired=desire(project, compiled, remotes),
             compiled=compiled,
-            memory=shadow.memory,
+            memory=sandbox.memory,
             remotes=remotes,
             clock=clock,
             reporter=reporter,
             stop=stop,
-            shadow=shadow,
+            sandbox=sandbox,
             digests=digests,
         )
         for note in session.notes:

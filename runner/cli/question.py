@@ -148,4 +148,4 @@ def _noun(plan: Plan) -> str:
 
 
 def _batch(plan: Plan) -> tuple[str, str]:
-    return ("wave", "waves") if _noun(plan) == "recording" else ("batch", "batches")
+    return ("calls batch", "calls batches") if _noun(plan) == "recording" else ("batch", "batches")

@@ -233,8 +233,8 @@ def _inputs(jobs: Sequence[JobView]) -> str:
 
 def _never_sent_to(session: Session, rehearsed: Sequence[Rehearsed]) -> str:
     """Remotes that cannot be searched and of which nothing is on record, in words."""
-    shadow = session.shadow
-    known = {b.origin.provider for b in session.records.batches() if shadow is None or not shadow.made(b)}
+    sandbox = session.sandbox
+    known = {b.origin.provider for b in session.records.batches() if sandbox is None or not sandbox.made(b)}
     jobs = (one.job for one in rehearsed if one.batches)
     names = {j.provider for j in jobs if not (j.card.search.can_list or j.card.is_free or j.provider in known)}
     return ", ".join(f"`{name}`" for name in sorted(names))

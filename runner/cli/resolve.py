@@ -182,7 +182,7 @@ def _tell(address: str, done: Sequence[Held | Batch], decision: Decision, form: 
 
 def _view(one: Held | Batch) -> HeldView:
     if isinstance(one, Batch):
-        why = f"{_UNKNOWN}: {one.trouble}" if one.trouble else _UNKNOWN
+        why = f"{_UNKNOWN}: {one.why}" if one.why else _UNKNOWN
         return HeldView(one.owner, one.key, one.key, one.remote_id, why)
     why = f"sent as `{one.remote_id}`, and no answer came of it" if one.remote_id else _UNKNOWN
     return HeldView(one.batch.owner, one.name, one.batch.key, one.remote_id, why)

@@ -11,7 +11,7 @@ from runner.cli import sums, voice
 from runner.cli.batchview import BatchView, of_batch
 from runner.job.recorded import Batch, JobRecord, Retry
 from runner.plan.change import JobPlan
-from runner.plan.decide import Sight
+from runner.plan.decide import Observation
 from runner.plan.plan import Plan
 from runner.state.memory import Records
 
@@ -64,17 +64,17 @@ def of_plan(
     plan: Plan,
     records: Mapping[str, JobRecord],
     asked: Sequence[Batch | Retry],
-    sights: Mapping[str, Sight],
+    observations: Mapping[str, Observation],
 ) -> StatusView:
     """records: by address. asked: all batches and retries on record.
 
-    sights: by batch key; empty when no remote was asked.
+    observations: by batch key; empty when no remote was asked.
     """
     active = [one for one in asked if isinstance(one, Batch) and one.is_active]
     return StatusView(
         VERSION,
         tuple(job_standing(job, records.get(job.address), asked) for job in plan.jobs),
-        tuple(of_batch(batch, sights.get(batch.key)) for batch in active),
+        tuple(of_batch(batch, observations.get(batch.key)) for batch in active),
         spent_by(None, asked),
     )
 
@@ -140,7 +140,7 @@ def paid_twice(address: str, asked: Sequence[Batch | Retry]) -> int:
 
 def duplicates(address: str, asked: Sequence[Batch | Retry]) -> int:
     """How many requests of a job duplicates held that took effect, until they were found and stopped."""
-    return sum(one.duplicates for one in asked if isinstance(one, Batch) and one.owner == address)
+    return sum(one.rows_of_duplicates for one in asked if isinstance(one, Batch) and one.owner == address)
 
 
 def twice(number: int) -> str:

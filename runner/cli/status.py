@@ -28,9 +28,9 @@ def command(ctx: click.Context, paths: tuple[str, ...], form: str, offline: bool
         recorded = session.recorded()
         active = [entry.batch for entry in recorded.batches if entry.batch.is_active]
         with hurried(session.clock, LONGEST_LOOK):
-            sights = {} if offline else look(session, active).sights
-        plan = make(session.desired, recorded, sights, paths=session.project.paths)
-        view = standing.of_plan(plan, session.records.jobs(), standing.asked_in(session.records), sights)
+            observations = {} if offline else look(session, active).observations
+        plan = make(session.desired, recorded, observations, paths=session.project.paths)
+        view = standing.of_plan(plan, session.records.jobs(), standing.asked_in(session.records), observations)
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(view)))
     else:

@@ -149,7 +149,7 @@ def _names(addresses: Sequence[str]) -> str:
 
 
 def _summary(plan: Plan, rewrites: Sequence[Rewrite]) -> str:
-    """`Plan: 300 requests to send in 2 batches, 1 wave to wait for`, or nothing to do."""
+    """`Plan: 300 requests to send in 2 batches, 1 calls batch to wait for`, or nothing to do."""
     parts = []
     for nouns in (ROWS, RECORDINGS):
         parts += _to_send(plan, nouns)

@@ -16,7 +16,7 @@ class Search(StrEnum):
     """
 
     BY_NAME = "by name"  # we choose the id: on any doubt GET it, compare, adopt
-    BY_STAMP = "by stamp"  # the remote lists what it has, and shows the label we wrote on it
+    BY_LABEL = "by label"  # the remote lists what it has, and shows the label we wrote on it
     BY_UPLOAD = "by upload"  # it lists what it has, and shows the input file, which is ours alone
     BY_RESULTS = "by results"  # it lists what it has, and only the results say whose it was
     NONE = "none"  # an unknown outcome stays unknown, and a person decides
@@ -90,7 +90,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     knows_system_prompt: bool = False  # a batch as a whole is told the system message of its rows
     can_revoke: bool = False  # an upload can be deleted, so that a create on its way finds nothing to run
     is_free: bool = False  # the embedded server costs nothing and asks nothing
-    settle_seconds: float = 10.0  # a new batch is in the list after this long
+    consistency_seconds: float = 10.0  # a new batch is in the list after this long
     visibility_seconds: float = 900.0  # an upload that is not to be seen may still come to be, so long after it
     defer_seconds: float = 60.0  # before a create the remote put off is tried again; doubled every time
     absence_seconds: float = 300.0  # 404s over this long mean that a batch we have a receipt for is not there

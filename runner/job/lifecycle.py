@@ -59,7 +59,7 @@ def submitted(batch: Batch, seen: Observed, now: datetime) -> Batch:
         failure=None,
         index_sha256="",  # it may have been held till now
         tally=Tally(),
-        trouble="",
+        why="",
         missed_at=None,
         misses=0,
         end_seen_at=None,
@@ -81,7 +81,7 @@ def released(batch: Batch) -> Batch:
     """What was taken for it is somebody else's: it is looked for again, among the others."""
     why = f"`{batch.remote_id}` is somebody else's"
     candidates = (*batch.candidates, batch.remote_id)
-    return _to(batch, Stage.INTENT, remote_id="", is_unproven=False, candidates=candidates, trouble=why)
+    return _to(batch, Stage.INTENT, remote_id="", is_unproven=False, candidates=candidates, why=why)
 
 
 def begun(batch: Batch, raw_status: str, now: datetime) -> Batch:
@@ -94,14 +94,14 @@ def reopened(batch: Batch) -> Batch:
     return _to(batch, Stage.SUBMITTED, phase=Phase.RUNNING, raw_status="reopened", index_sha256="")
 
 
-def seen(batch: Batch, now_seen: Observed, now: datetime, trouble: str = "") -> Batch:
-    """A poll showed it in flight; `trouble` says why it seems to stand still."""
+def seen(batch: Batch, now_seen: Observed, now: datetime, why: str = "") -> Batch:
+    """A poll showed it in flight; `why` says why it seems to stand still."""
     return batch.but(
         phase=now_seen.phase,
         raw_status=now_seen.raw_status,
         counts=now_seen.counts,
         seen_at=now,
-        trouble=trouble,
+        why=why,
         missed_at=None,
         misses=0,
         end_seen_at=(batch.end_seen_at or now) if now_seen.phase.has_ended else None,
@@ -110,7 +110,7 @@ def seen(batch: Batch, now_seen: Observed, now: datetime, trouble: str = "") -> 
 
 def missed(batch: Batch, now: datetime, why: str) -> Batch:
     """The remote answered 404 for it, or for a file of it, though it gave us a receipt: one such answer is none."""
-    return batch.but(missed_at=batch.missed_at or now, misses=batch.misses + 1, trouble=why)
+    return batch.but(missed_at=batch.missed_at or now, misses=batch.misses + 1, why=why)
 
 
 def is_absent(batch: Batch, now: datetime, absence_seconds: float) -> bool:
@@ -127,7 +127,7 @@ def is_absent(batch: Batch, now: datetime, absence_seconds: float) -> bool:
 
 def as_recorded(batch: Batch) -> Observed:
     """What its record says that its remote showed last, a receipt included."""
-    return Observed(batch.remote_id, batch.phase, batch.raw_status, batch.counts, stall=batch.trouble)
+    return Observed(batch.remote_id, batch.phase, batch.raw_status, batch.counts, stall=batch.why)
 
 
 def deferred(batch: Batch, failure: Failure | None, now: datetime, pause: timedelta) -> Batch:
@@ -171,7 +171,7 @@ def dropped(batch: Batch, why: str, *, is_given_up: bool = False) -> Batch:
 
     is_given_up: nothing came of an unanswered create, which may take effect yet.
     """
-    return _to(batch, Stage.DROPPED, trouble=why, is_given_up=is_given_up or batch.is_given_up)
+    return _to(batch, Stage.DROPPED, why=why, is_given_up=is_given_up or batch.is_given_up)
 
 
 def unknown(batch: Batch, index_sha256: str, why: str, candidates: tuple[str, ...] = ()) -> Batch:
@@ -180,7 +180,7 @@ def unknown(batch: Batch, index_sha256: str, why: str, candidates: tuple[str, ..
     candidates: remote ids that may be what came of it.
     """
     tally = Tally(lost=batch.rows)
-    return _to(batch, Stage.HELD, index_sha256=index_sha256, tally=tally, trouble=why, candidates=candidates)
+    return _to(batch, Stage.HELD, index_sha256=index_sha256, tally=tally, why=why, candidates=candidates)
 
 
 def decided(batch: Batch, *, remote_id: str = "", is_sent_again: bool = False, now: datetime) -> Batch:
@@ -188,12 +188,12 @@ def decided(batch: Batch, *, remote_id: str = "", is_sent_again: bool = False, n
 
     is_sent_again: it may have, and its requests are sent all the same; they are counted as possible duplicates.
     """
-    known = batch.but(index_sha256="", tally=Tally(), trouble="")
+    known = batch.but(index_sha256="", tally=Tally(), why="")
     if remote_id:
         return _to(known, Stage.SUBMITTED, remote_id=remote_id, submitted_at=now, phase=Phase.UNKNOWN, raw_status="")
     why = "sent again, though it may have been accepted" if is_sent_again else "it was not accepted"
     again = batch.rows if is_sent_again else 0
-    return _to(known, Stage.DROPPED, trouble=f"decided: {why}", possible_duplicates=again, is_given_up=True)
+    return _to(known, Stage.DROPPED, why=f"decided: {why}", possible_duplicates=again, is_given_up=True)
 
 
 def collected(
@@ -224,7 +224,7 @@ def collected(
         tally=tally,
         input_tokens=ended.input_tokens,
         output_tokens=ended.output_tokens,
-        trouble="",
+        why="",
         missed_at=(batch.missed_at or now) if gives_up else None,
         misses=batch.misses if gives_up else 0,
     )

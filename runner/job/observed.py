@@ -90,7 +90,7 @@ class Observed(msgspec.Struct, frozen=True):
     expires_at: datetime | None = None
     window_hours: int | None = None
     endpoint: str = ""
-    stamp: Mapping[str, str] = msgspec.field(default_factory=dict)  # what we wrote on it at creation
+    label: Mapping[str, str] = msgspec.field(default_factory=dict)  # what we wrote on it at creation
     input_ref: str = ""
     continued_from: str = ""  # remote id of the batch whose remainder this is
     result_files: tuple[ResultFile, ...] = ()

@@ -103,7 +103,7 @@ class Batch(msgspec.Struct, frozen=True):
     missed_at: datetime | None = None  # when the remote first answered 404 for it, or for a file it had named
     misses: int = 0  # such answers since it was last seen whole
     end_seen_at: datetime | None = None  # when it was first seen to have ended, by the remote's clock as far as known
-    trouble: str = ""  # why the last look or step did not succeed
+    why: str = msgspec.field(default="", name="trouble")  # why the last look or step did not succeed
     failure: Failure | None = None
     short_since: datetime | None = None  # when its files were first seen to hold less than was counted
     ended_at: datetime | None = None
@@ -112,8 +112,10 @@ class Batch(msgspec.Struct, frozen=True):
     tally: Tally = Tally()
     adopted_from: str = ""  # REMOTE, or the path of the output file its answers were read from
     declared_in: str = ""  # the spec file of its owner
-    twins: tuple[str, ...] = ()  # remote ids of duplicates that were found and cancelled
-    twin_rows: dict[str, int] = {}  # by such an id, requests that may be paid for twice; all of them where not said
+    # Remote ids of duplicates that were found and cancelled; and by such an id, requests that may be paid for twice:
+    # all of them where nothing is said. Records of every version have them under these names.
+    duplicates: tuple[str, ...] = msgspec.field(default=(), name="twins")
+    duplicate_rows: dict[str, int] = msgspec.field(default_factory=dict, name="twin_rows")
     refused: tuple[str, ...] = ()  # remote ids of earlier creates that the remote's queue turned away
     estimated_usd: float | None = None
     input_tokens: int | None = None
@@ -131,7 +133,7 @@ class Batch(msgspec.Struct, frozen=True):
     @property
     def is_name_taken(self) -> bool:
         """Whether something may go by its name at the remote, or on record: then no other batch is called the same."""
-        is_in_use = self.twins or self.candidates or self.possible_duplicates or self.is_revoked or self.is_unseen
+        is_in_use = self.duplicates or self.candidates or self.possible_duplicates or self.is_revoked or self.is_unseen
         return self.stage is not Stage.DROPPED or bool(is_in_use)
 
     @property
@@ -147,9 +149,9 @@ class Batch(msgspec.Struct, frozen=True):
         return self.stage is Stage.COLLECTED and is_missed and bool(self.remote_id)
 
     @property
-    def duplicates(self) -> int:
+    def rows_of_duplicates(self) -> int:
         """Requests of its duplicates, each of which may be paid for twice."""
-        return sum(self.twin_rows.get(twin, self.rows) for twin in self.twins)
+        return sum(self.duplicate_rows.get(duplicate, self.rows) for duplicate in self.duplicates)
 
     def but(self, **changes: object) -> Batch:
         """This record with some fields changed."""
@@ -167,7 +169,8 @@ class JobRecord(msgspec.Struct, frozen=True):
     rows: int
     output: str = ""
     output_sha256: str = ""  # of a table as we wrote it
-    output_stamp: str = ""  # of a folder as we wrote it; up to release 0.1.0 stats, of a table too
+    # Of a folder as we wrote it; up to release 0.1.0 stats, of a table too.
+    output_fingerprint: str = msgspec.field(default="", name="output_stamp")
     written_sha256: str = ""  # what the output was made of: wanted rows and the indexes shown
     ok: int = 0
     error: int = 0

@@ -33,7 +33,7 @@ def mark_of(batch: Batch) -> tuple[str, str]:
 
 def mark_in(seen: Observed) -> tuple[str, str]:
     """The same, as a batch shows it; empty where it shows none."""
-    return seen.stamp.get("runner_set", "")[:SHORT], seen.stamp.get("runner_attempt", "")
+    return seen.label.get("runner_set", "")[:SHORT], seen.label.get("runner_attempt", "")
 
 
 def is_of(batch: Batch, seen: Observed) -> bool:
@@ -43,7 +43,7 @@ def is_of(batch: Batch, seen: Observed) -> bool:
     """
     if batch.upload_ref and seen.input_ref == batch.upload_ref:
         return True
-    return seen.stamp.get("runner_project") == batch.project and mark_in(seen) == mark_of(batch)
+    return seen.label.get("runner_project") == batch.project and mark_in(seen) == mark_of(batch)
 
 
 def sort(batch: Batch, found: Found, shown: Shown, known: Collection[str], since: datetime) -> Sorted:
@@ -73,7 +73,7 @@ def is_nameless(seen: Observed, shown: Shown) -> bool:
 
 def is_unread(seen: Observed, shown: Shown) -> bool:
     """Whether neither a label nor the name of its input file says whose a batch is."""
-    return not shown.label and not any(name.startswith("runner_") for name in seen.stamp)
+    return not shown.label and not any(name.startswith("runner_") for name in seen.label)
 
 
 def search_of(declared: Search, shown: Shown) -> Search:
@@ -82,7 +82,7 @@ def search_of(declared: Search, shown: Shown) -> Search:
         return declared
     if shown.lists is False:
         return Search.NONE
-    if declared is Search.BY_RESULTS or (declared is Search.BY_STAMP and shown.label is not False):
+    if declared is Search.BY_RESULTS or (declared is Search.BY_LABEL and shown.label is not False):
         return declared
     return Search.NONE if shown.upload is False else Search.BY_UPLOAD
 
@@ -125,5 +125,5 @@ def learned_of_list(shown: Shown, ours: Iterable[tuple[Batch, Observed]]) -> Sho
 
 def _shows(batch: Batch, seen: Observed) -> tuple[bool, bool | None]:
     """Whether a batch of ours shows its label, and its upload (None where it has none of its own)."""
-    label = "runner_set" in seen.stamp
+    label = "runner_set" in seen.label
     return label, seen.input_ref == batch.upload_ref if batch.upload_ref else None

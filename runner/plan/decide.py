@@ -28,7 +28,7 @@ class CannotSee(msgspec.Struct, frozen=True):
     why: str
 
 
-Sight = Observed | Gone | Missing | CannotSee
+Observation = Observed | Gone | Missing | CannotSee
 
 ENDED = {
     Phase.COMPLETED: Reason.COMPLETED,
@@ -43,7 +43,7 @@ UNSENT_REASONS = frozenset((Reason.QUOTA, Reason.FILE_NOT_VISIBLE))  # of what w
 PROMISED_FACTOR = 5  # how much longer files are waited for where the counts say that rows were answered
 
 
-def judged(batch: Batch, found: Observed | None, now: datetime, card: Capabilities) -> Sight:
+def judged(batch: Batch, found: Observed | None, now: datetime, card: Capabilities) -> Observation:
     """What an answer of the remote means, after all it answered before. Pure.
 
     found: None for a 404. now: by the remote's clock, as far as it tells. No time that the remote names for the end of
@@ -59,48 +59,48 @@ def judged(batch: Batch, found: Observed | None, now: datetime, card: Capabiliti
     return replace(found, has_long_ended=batch.end_seen_at is not None and now - batch.end_seen_at > late)
 
 
-def decide(batch: Batch, sight: Sight) -> Change:
+def decide(batch: Batch, observation: Observation) -> Change:
     """Choose what to do about one batch in flight. Pure.
 
     What is left to submit is arithmetic over keys and comes after it: wanted - settled - in flight.
     """
-    action, reason, detail = _choose(batch, sight)
-    done = sight.counts.completed + sight.counts.failed if isinstance(sight, Observed) else None
+    action, reason, detail = _choose(batch, observation)
+    done = observation.counts.completed + observation.counts.failed if isinstance(observation, Observed) else None
     return Change(action, reason, rows=batch.rows, batches=1, batch=batch.key, detail=detail, done=done)
 
 
 # The order of the cases is the rule. What is still at home is not asked about; not being seen is never an absence; a
 # refusal of what we took back ourselves is a success; and files that are promised are waited for before any end counts.
-def _choose(batch: Batch, sight: Sight) -> tuple[Action, Reason, str]:
-    match batch.stage, sight:
+def _choose(batch: Batch, observation: Observation) -> tuple[Action, Reason, str]:
+    match batch.stage, observation:
         case (Stage.INTENT, _):
-            return Action.WAIT, Reason.OPEN_INTENT, batch.trouble
+            return Action.WAIT, Reason.OPEN_INTENT, batch.why
         case Stage.DEFERRED, _:
-            return Action.WAIT, _deferral(batch.failure), batch.failure.message if batch.failure else batch.trouble
+            return Action.WAIT, _deferral(batch.failure), batch.failure.message if batch.failure else batch.why
         case _, CannotSee(why=why):
             return Action.WAIT, Reason.CANNOT_SEE, why
         case _, Gone():
             return Action.LOSE, Reason.GONE, ""
         case _, Missing():
             return Action.WAIT, Reason.NOT_SHOWN, ""
-        case _, Observed() if batch.is_revoked and sight.is_refusal:
-            return Action.DROP, Reason.REVOKED, sight.failure.message if sight.failure else ""
+        case _, Observed() if batch.is_revoked and observation.is_refusal:
+            return Action.DROP, Reason.REVOKED, observation.failure.message if observation.failure else ""
         case _, Observed(phase=Phase.FAILED, failure=failure) if failure and failure.is_put_off:
             return Action.DEFER, _deferral(failure), failure.message
-        case _, Observed(result_files=()) if sight.phase.has_ended and not (
-            sight.results_are_final or sight.has_long_ended
+        case _, Observed(result_files=()) if observation.phase.has_ended and not (
+            observation.results_are_final or observation.has_long_ended
         ):
             return Action.WAIT, Reason.RESULTS_LATE, ""
-        case _, Observed() if sight.phase.has_ended:
-            return Action.FETCH, ENDED[sight.phase], sight.failure.message if sight.failure else ""
+        case _, Observed() if observation.phase.has_ended:
+            return Action.FETCH, ENDED[observation.phase], observation.failure.message if observation.failure else ""
         case _, Observed(phase=Phase.UNKNOWN):
-            return Action.WAIT, Reason.STATE_UNKNOWN, f"`{sight.raw_status}`"
+            return Action.WAIT, Reason.STATE_UNKNOWN, f"`{observation.raw_status}`"
         case _, Observed(phase=Phase.CANCELLING):
-            return Action.WAIT, Reason.CANCELLING, sight.stall
+            return Action.WAIT, Reason.CANCELLING, observation.stall
         case _, Observed(is_overdue=True):
-            return Action.WAIT, Reason.OVERDUE, sight.stall
+            return Action.WAIT, Reason.OVERDUE, observation.stall
         case _:
-            return Action.WAIT, Reason.RUNNING, sight.stall if isinstance(sight, Observed) else ""
+            return Action.WAIT, Reason.RUNNING, observation.stall if isinstance(observation, Observed) else ""
 
 
 def _deferral(failure: Failure | None) -> Reason:

@@ -16,7 +16,7 @@ from runner.job.packed import common, keys_of, union, without
 from runner.job.recorded import REMOTE, Batch, JobRecord
 from runner.plan import adoption, batches, guard, repay, resume
 from runner.plan.change import MOST_NAMED, Action, Change, Counts, JobPlan, Reason, Submission, cancelling
-from runner.plan.decide import CannotSee, Sight, decide
+from runner.plan.decide import CannotSee, Observation, decide
 from runner.plan.guard import Amount, Guards
 from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, RetryRows, Row, fold
 from runner.plan.repay import LeftRows, Replaced
@@ -79,13 +79,13 @@ class Plan(msgspec.Struct, frozen=True):
 def make(
     desired: Sequence[Desired],
     recorded: Recorded,
-    sights: Mapping[str, Sight],
+    observations: Mapping[str, Observation],
     guards: Guards = Guards(),
     paths: Sequence[str] = (),
 ) -> Plan:
     """Decide everything. Pure.
 
-    desired: sorted by address. sights: by batch key, what the remote shows of every batch in flight.
+    desired: sorted by address. observations: by batch key, what the remote shows of every batch in flight.
     paths: what the specs were read from; batches of jobs declared elsewhere are left out of the leftovers.
     """
     folded = fold(desired, recorded.batches, recorded.retries, recorded.accepted_origins)
@@ -106,7 +106,7 @@ def make(
         for batch in active
         if batch.key not in wanted and is_below(batch.declared_in, paths)
     )  # fmt: skip
-    return Plan(tuple(jobs), decided(active, sights), leftovers, tuple(folded), _notes(desired, recorded))
+    return Plan(tuple(jobs), decided(active, observations), leftovers, tuple(folded), _notes(desired, recorded))
 
 
 def _replaced(desired: Sequence[Desired], recorded: Recorded) -> Callable[[Desired, JobRows], Replaced]:
@@ -129,10 +129,10 @@ def _notes(desired: Sequence[Desired], recorded: Recorded) -> tuple[str, ...]:
     return tuple(filter(None, notes))
 
 
-def decided(active: Iterable[Batch], sights: Mapping[str, Sight]) -> tuple[tuple[Batch, Change], ...]:
+def decided(active: Iterable[Batch], observations: Mapping[str, Observation]) -> tuple[tuple[Batch, Change], ...]:
     """What is to be done about each batch in flight."""
     unseen = CannotSee("not looked at yet")
-    return tuple((batch, decide(batch, sights.get(batch.key, unseen))) for batch in active)
+    return tuple((batch, decide(batch, observations.get(batch.key, unseen))) for batch in active)
 
 
 def sent(plan: Plan, batches: Sequence[tuple[Submission, Batch]]) -> Plan:

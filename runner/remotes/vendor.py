@@ -267,13 +267,13 @@ Input = Uploaded | Source
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """One batch to be created. `stamp` is written on it where the remote lets us (at most 16 short strings)."""
+    """One batch to be created. `label` is written on it where the remote lets us (at most 16 short strings)."""
 
     name: str  # deterministic: the uploaded file's name without suffix, the job id where we may choose one
     model: str
     endpoint: str
     window_hours: int
-    stamp: Mapping[str, str]
+    label: Mapping[str, str]
     rows: int
     params: Mapping[str, object] = msgspec.field(default_factory=dict)  # of the model, as they stand in every row
     options: Mapping[str, object] = msgspec.field(default_factory=dict)  # of the model, for the batch as a whole
@@ -405,7 +405,7 @@ class Provider(Protocol):
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:
         """The same batches, with what else the remote can say about whose those are that show no label.
 
-        `runner_file` of a stamp is the name of the input file; one that is gone has none.
+        `runner_file` of a label is the name of the input file; one that is gone has none.
         """
         ...
 

@@ -37,7 +37,7 @@ class Grouped:
         self._waiting: list[Item] = []
         self._changed = threading.Condition()
         self._is_writing = False
-        self._trouble: StateError | None = None
+        self._error: StateError | None = None
 
     def append(self, *entries: Entry) -> None:
         for entry in entries:
@@ -55,13 +55,13 @@ class Grouped:
         with self._changed:
             self._waiting.append(item)
             item.commit = self._begun + 1
-            while self.commits < item.commit and self._trouble is None:
+            while self.commits < item.commit and self._error is None:
                 if self._is_writing:
                     self._changed.wait()
                 else:
                     self._lead()
-            if self.commits < item.commit and self._trouble is not None:
-                raise StateError(self._trouble.message, hint=self._trouble.hint) from self._trouble
+            if self.commits < item.commit and self._error is not None:
+                raise StateError(self._error.message, hint=self._error.hint) from self._error
 
     def _lead(self) -> None:
         """Write what waits, without the lock. Whatever goes wrong, nobody is left waiting."""
@@ -69,17 +69,17 @@ class Grouped:
         self._begun += 1
         self._is_writing = True
         self._changed.release()
-        trouble: StateError | None = StateError("writing the journal of a wave was broken off")
+        failed: StateError | None = StateError("writing the journal of a calls batch was broken off")
         try:
             self._make_durable(group)
-            trouble = None
+            failed = None
         except StateError as error:
-            trouble = error
+            failed = error
         finally:
             self._changed.acquire()
             self._is_writing = False
-            self._trouble = trouble
-            if trouble is None:
+            self._error = failed
+            if failed is None:
                 self.commits += 1
                 for item in group:
                     for entry in item.entries:

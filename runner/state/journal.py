@@ -34,7 +34,7 @@ class DiskJournal(Grouped):
         try:
             read = Read(path, _content(self._journal))
             if read.states.rows != rows:
-                raise StateError(f"`{path}` is of a wave of {read.states.rows:,} recordings, not of {rows:,}")
+                raise StateError(f"`{path}` is of a calls batch of {read.states.rows:,} recordings, not of {rows:,}")
             super().__init__(read.states)
             self._id, self._size = read.id, read.size
             self._raw = _opened(raw, may_create=True)
@@ -72,7 +72,7 @@ class DiskJournal(Grouped):
     def close(self) -> None:
         """Waits for nobody: close it when no thread appends any more."""
         with self._changed:
-            self._trouble = self._trouble or StateError(f"`{self._path}` is closed")
+            self._error = self._error or StateError(f"`{self._path}` is closed")
         os.close(self._journal)
         os.close(self._raw)
 

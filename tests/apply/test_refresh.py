@@ -25,14 +25,14 @@ class Remote:
     """Lists nothing for `trouble`, and shows every batch that is looked at."""
 
     skew = timedelta()
-    card = card(search=Search.BY_STAMP)
+    card = card(search=Search.BY_LABEL)
 
     def __init__(self, trouble: RemoteError) -> None:
-        self.trouble = trouble
+        self.why = trouble
         self.looked: list[str] = []
 
     def batches(self, since: datetime | None) -> Iterator[Observed]:
-        raise self.trouble
+        raise self.why
 
     def advance(self, work: Work, budget: Budget) -> Advanced:
         self.looked.append(work.batch.remote_id)
@@ -49,19 +49,19 @@ def test_a_remote_that_cannot_be_reached_is_not_asked_for_each_batch(trouble: Re
         remotes=SimpleNamespace(lost_sight=lambda name: False),
         time_at=lambda provider: NOW,
     )
-    looks = look(cast(Session, session), [batch(n, stage=Stage.SUBMITTED) for n in (1, 2)])
+    polls = look(cast(Session, session), [batch(n, stage=Stage.SUBMITTED) for n in (1, 2)])
     assert remote.looked == looked
-    assert [isinstance(sight, CannotSee) for sight in looks.sights.values()] == [not looked] * 2
-    assert looks.errors == []  # it may be there again soon
+    assert [isinstance(observation, CannotSee) for observation in polls.observations.values()] == [not looked] * 2
+    assert polls.errors == []  # it may be there again soon
 
 
 def test_batches_without_a_label_are_told_apart_by_their_uploads() -> None:
     """What was found to be a duplicate of one says nothing about others that show no label either."""
     one, two = batch(1, upload_ref="file-1", remote_id="r1"), batch(2, upload_ref="file-2", remote_id="r2")
     of = Originals([one, two], {})
-    twin = Observed("r3", Phase.RUNNING, "", input_ref="file-1")
-    assert of.get(twin) is one
-    of.put(twin, one.but(twins=("r3",)))
+    duplicate = Observed("r3", Phase.RUNNING, "", input_ref="file-1")
+    assert of.get(duplicate) is one
+    of.put(duplicate, one.but(duplicates=("r3",)))
     assert of.get(Observed("r2", Phase.RUNNING, "", input_ref="file-2")) is two
     assert of.get(Observed("r4", Phase.RUNNING, "", input_ref="file-4")) is None
     assert of.get(Observed("r5", Phase.RUNNING, "")) is None

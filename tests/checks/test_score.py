@@ -1,4 +1,4 @@
-"""Every row ends in one status; the statuses add up; what is missing stays in sight."""
+"""Every row ends in one status; the statuses add up; what is missing stays in observation."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def job(wanted: int) -> JobPlan:
 
 def test_recordings_are_counted_in_minutes() -> None:
     line = lines.of_change(submit(seconds=312.4 * 60, usd=1.25), RECORDINGS, job=job(40))
-    assert line.what == "40 recordings in 1 wave, 1.2 GB, 312.4 minutes of sound, $1.25"
+    assert line.what == "40 recordings in 1 calls batch, 1.2 GB, 312.4 minutes of sound, $1.25"
     assert (line.rows, line.batches, line.size_bytes, line.minutes, line.usd) == (40, 1, 1_200_000_000, 312.4, 1.25)
 
 

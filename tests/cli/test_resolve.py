@@ -201,13 +201,13 @@ def test_an_id_that_is_a_recording_of_an_earlier_wave_is_refused(
     project.wave(*sent("b", "b-1"), ("b", Step.ANSWERED, {}), key="wave-0")
     project.wave(*sent("a"))
     assert project.resolve("--row", "calls/a.wav", "--adopt", "b-1") == 64
-    assert "`b-1` is a recording of the earlier wave `wave-0`" in capsys.readouterr().err
+    assert "`b-1` is a recording of the calls batch `wave-0`" in capsys.readouterr().err
 
 
 def test_equal_recordings_go_by_either_name(project: Project) -> None:
-    project.put("twin", "a")
+    project.put("duplicate", "a")
     project.wave(*sent("a"))
-    assert project.resolve("--row", "calls/twin.wav", "--clear") == 0
+    assert project.resolve("--row", "calls/duplicate.wav", "--clear") == 0
     assert project.states()[1]["a"].step is Step.CLEARED
 
 

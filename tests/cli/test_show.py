@@ -70,12 +70,12 @@ def job_view(*batches: Any, **fields: Any) -> chain.ShowView:
 def test_a_tree_with_everything() -> None:
     done = {"phase": Phase.COMPLETED, "index_sha256": "x", "rows": 2, "tally": Tally(ok=2)}
     view = job_view(
-        batch(1, **{**done, "phase": Phase.EXPIRED, "tally": Tally(ok=1)}, twins=("r9",)),
+        batch(1, **{**done, "phase": Phase.EXPIRED, "tally": Tally(ok=1)}, duplicates=("r9",)),
         batch(2, **done, continued_from="r1", parents=("b1",)),
         batch(3, **done, parents=("b1", "b2"), adopted_from=REMOTE),
         batch(4, **done, parents=("b1",)),
         batch(5, **{**done, "index_sha256": ""}, adopted_from="r.jsonl", remote_id=""),
-        batch(6, stage=Stage.DROPPED, trouble="the create did not\ntake \x1b[31meffect", remote_id=""),
+        batch(6, stage=Stage.DROPPED, why="the create did not\ntake \x1b[31meffect", remote_id=""),
     )
     told = chain.text_of(view).splitlines()[2:]
     at = "2031-02-03 04:05 UTC"

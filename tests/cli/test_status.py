@@ -14,7 +14,7 @@ from runner.cli import standing, voice
 from runner.cli.batchview import of_batch
 from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase
 from runner.job.recorded import Stage
-from runner.plan.decide import CannotSee, Gone, Sight
+from runner.plan.decide import CannotSee, Gone, Observation
 from tests.apply.test_lineage import batch
 from tests.journeys.lab import Lab, until
 from tests.plan.making import NOW
@@ -53,8 +53,8 @@ def test_a_settled_project_has_no_batches(expired: Lab) -> None:
     assert line.startswith("answers  10 ok, 0 error of 10  results/answers.jsonl, 20")
 
 
-def lines_of(sight: Sight | None, **fields: Any) -> list[str]:
-    seen = of_batch(batch(1, **{"stage": Stage.SUBMITTED, "rows": 10, **fields}), sight)
+def lines_of(observation: Observation | None, **fields: Any) -> list[str]:
+    seen = of_batch(batch(1, **{"stage": Stage.SUBMITTED, "rows": 10, **fields}), observation)
     return standing.text_of(standing.StatusView(1, (), (seen,))).splitlines()[1:]
 
 
@@ -83,11 +83,11 @@ def test_a_stall_is_said_below_the_batch() -> None:
     since = "since 2031-02-03 04:05 UTC"
     stalled = observed(Phase.VALIDATING, "PENDING", stall="still PENDING 7 h 0 min after\nits creation")
     assert lines_of(stalled)[1:] == ["  ! still PENDING 7 h 0 min after its creation"]
-    assert lines_of(None, phase=Phase.RUNNING, trouble="no capacity") == [
+    assert lines_of(None, phase=Phase.RUNNING, why="no capacity") == [
         f"r1  a  running  0/10  {since}",
         "  ! no capacity",
     ]
-    assert lines_of(CannotSee("it answered 503"), phase=Phase.RUNNING, trouble="older")[1:] == [
+    assert lines_of(CannotSee("it answered 503"), phase=Phase.RUNNING, why="older")[1:] == [
         "  ! cannot be seen: it answered 503"
     ]
     assert lines_of(Gone())[0] == f"r1  a  gone from the remote  0/10  {since}"

@@ -69,7 +69,7 @@ def states(lab: OwnLab) -> list[str]:
 
 
 def test_two_clones_of_a_remote_that_takes_tags(tmp_path: Path, server: Server) -> None:
-    """Neither sees the other's create before its own: the younger twin is stopped, and both have every answer."""
+    """Neither sees the other's create before its own: the younger duplicate is stopped, and both have every answer."""
     one = lab_in(tmp_path / "one", server)
     other = clone(one, tmp_path / "other")
     server.fault(hold=0.3, slow={"value": 0.4, "route": "POST /v1/batches"})
@@ -89,7 +89,7 @@ def test_two_clones_of_a_remote_that_takes_tags(tmp_path: Path, server: Server) 
     assert len(after) <= 2
     if len(after) == 2:
         assert "cancelled" in after or "cancelling" in after, after
-        assert "twice" in said or "twin" in said or "duplicate" in said, said
+        assert "twice" in said or "duplicate" in said or "duplicate" in said, said
 
 
 def test_two_clones_of_a_remote_that_takes_names(tmp_path: Path, server: Server) -> None:

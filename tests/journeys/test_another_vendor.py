@@ -72,9 +72,9 @@ def test_its_schema_and_its_mistakes_are_told(lab: Project) -> None:
     assert '"pigeonhole"' in lab.run("schema").stdout
     lab.run("validate", "specs/")
     path = lab.root / "specs/lab.yaml"
-    path.write_text(path.read_text().replace("settle_s: 0.4", "settle_seconds: 0.4"))
+    path.write_text(path.read_text().replace("settle_s: 0.4", "consistency_seconds: 0.4"))
     done = lab.run("validate", "specs/", code=1)
-    assert "unknown field `settle_seconds`" in done.stderr + done.stdout
+    assert "unknown field `consistency_seconds`" in done.stderr + done.stdout
 
 
 def test_without_its_package_its_kind_is_unknown(lab: Project) -> None:

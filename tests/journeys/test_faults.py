@@ -32,7 +32,7 @@ def test_an_unanswered_create_makes_one_batch(lab: Lab, fault: dict[str, object]
 
 
 def test_a_create_that_takes_effect_after_it_was_given_up_is_stopped_and_counted(lab: Lab) -> None:
-    """Its rows were edited meanwhile: what was sent since is another set, and no twin by its stamp."""
+    """Its rows were edited meanwhile: what was sent since is another set, and no duplicate by its label."""
     lab.spec(CANNOT_DELETE)
     lab.server.fault(lose_create_reply=1, list_lag=60, hold=0.3)
     lab.apply("--no-wait", code=3)

@@ -40,7 +40,7 @@ def packed(letters: Sequence[str]) -> bytes:
 
 def card(**changes: Any) -> Capabilities:
     fields: dict[str, Any] = {
-        "search": Search.BY_STAMP,
+        "search": Search.BY_LABEL,
         "endpoints": ("/v1/chat/completions",),
         "windows": Windows(),
         "limits": Limits(lines=3, size_bytes=1000),

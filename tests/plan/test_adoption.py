@@ -31,7 +31,7 @@ def seen(name: str, about: dict[str, Any]) -> Observed:
         name,
         Phase(about.get("phase", "running")),
         "",
-        stamp=LABELS[about.get("label", "none")],
+        label=LABELS[about.get("label", "none")],
         input_ref=about.get("input", ""),
         created_at=None if minutes is None else NOW + timedelta(minutes=minutes),
     )
@@ -53,11 +53,11 @@ def test_case(path: Path) -> None:
 @pytest.mark.parametrize(
     ("declared", "shown", "search"),
     [
-        (Search.BY_STAMP, Shown(), Search.BY_STAMP),
-        (Search.BY_STAMP, Shown(label=True, upload=False), Search.BY_STAMP),
-        (Search.BY_STAMP, Shown(label=False), Search.BY_UPLOAD),
-        (Search.BY_STAMP, Shown(label=False, upload=False), Search.NONE),
-        (Search.BY_STAMP, Shown(lists=False, label=True), Search.NONE),
+        (Search.BY_LABEL, Shown(), Search.BY_LABEL),
+        (Search.BY_LABEL, Shown(label=True, upload=False), Search.BY_LABEL),
+        (Search.BY_LABEL, Shown(label=False), Search.BY_UPLOAD),
+        (Search.BY_LABEL, Shown(label=False, upload=False), Search.NONE),
+        (Search.BY_LABEL, Shown(lists=False, label=True), Search.NONE),
         (Search.BY_UPLOAD, Shown(label=True), Search.BY_UPLOAD),
         (Search.BY_UPLOAD, Shown(upload=False), Search.NONE),
         (Search.BY_RESULTS, Shown(label=False, upload=False), Search.BY_RESULTS),

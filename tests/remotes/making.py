@@ -24,7 +24,7 @@ SUBMISSION = Submission(
     model="m",
     endpoint="/v1/chat/completions",
     window_hours=24,
-    stamp={
+    label={
         "runner_project": "capitals",
         "runner_set": "0123456789abcdef0123456789abcdef",
         "runner_attempt": "1",

@@ -13,7 +13,7 @@ def test_it_takes_rows_and_recordings_for_nothing() -> None:
     rows, recordings = card_of(EMBEDDED), card_of(EMBEDDED, Content.RECORDING)
     assert rows.is_free and recordings.is_free
     assert rows.price_factor == recordings.price_factor == 1.0
-    assert rows.search is Search.BY_STAMP and rows.windows.accepts(24) and not rows.windows.accepts(48)
+    assert rows.search is Search.BY_LABEL and rows.windows.accepts(24) and not rows.windows.accepts(48)
     assert (rows.limits.lines, rows.limits.size_bytes) == (50_000, 190_000_000)
     assert (recordings.content, recordings.delivery) == (Content.RECORDING, Delivery.CALLS)
     assert (rows.content, rows.delivery) == (Content.TEXT, Delivery.UPLOAD)

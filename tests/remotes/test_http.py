@@ -27,7 +27,7 @@ from runner.errors import (
 from runner.remotes.transport import redaction
 from runner.remotes.transport.content import Form
 from runner.remotes.transport.http import Http, Settings, Timeouts
-from runner.remotes.transport.retry import Patience
+from runner.remotes.transport.retry import RetryPolicy
 from tests.remotes.loopback import Answer, hang_up, in_turn, reply, reset, send, serving
 from tests.remotes.making import KEY, START, http_at
 
@@ -124,7 +124,7 @@ def test_nobody_listens() -> None:
 
 
 def test_a_failed_tls_handshake_sent_nothing() -> None:
-    swift = Settings(timeouts=Timeouts(connect=0.5), patience=Patience(tries=2))
+    swift = Settings(timeouts=Timeouts(connect=0.5), retry_policy=RetryPolicy(tries=2))
     with serving(OK) as server, http_at(server.base_url.replace("http:", "https:"), settings=swift) as http:
         with pytest.raises(NotSent):
             http.create("/batches", {})
@@ -411,7 +411,7 @@ def test_a_json_answer_has_a_cap() -> None:
     with (
         http_at(
             transport=httpx.MockTransport(lambda request: httpx.Response(200, stream=Endless())),
-            settings=Settings(patience=Patience(tries=1)),
+            settings=Settings(retry_policy=RetryPolicy(tries=1)),
         ) as http,
         pytest.raises(OutcomeUnknown, match="too long"),
     ):

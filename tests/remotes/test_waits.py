@@ -15,7 +15,7 @@ from runner.clock import FastClock, RealClock
 from runner.errors import NotSent, OutcomeUnknown, RateLimited, RemoteError
 from runner.remotes.transport.content import Form
 from runner.remotes.transport.http import Http, Settings, Timeouts
-from runner.remotes.transport.retry import Patience
+from runner.remotes.transport.retry import RetryPolicy
 from runner.remotes.transport.waits import MOMENT_SECONDS, Waits
 from tests.remotes.loopback import Answer, Request, hang_up, in_turn, reply, send, serving
 from tests.remotes.making import START, http_at
@@ -40,11 +40,11 @@ class Heard:
 
 
 @contextmanager
-def listening(base_url: str, patience: Patience | None = None) -> Iterator[tuple[Http, Heard]]:
+def listening(base_url: str, patience: RetryPolicy | None = None) -> Iterator[tuple[Http, Heard]]:
     heard, clock = Heard(), RealClock()
     settings = Settings(
         timeouts=Timeouts(connect=5, read=3, bulk_read=5),
-        patience=patience or Patience(tries=1),
+        retry_policy=patience or RetryPolicy(tries=1),
         waits=Waits(clock, heard, MOMENT),
     )
     with http_at(base_url, clock=clock, settings=settings) as http:
@@ -158,7 +158,7 @@ def test_many_calls_to_one_remote_are_one_silence() -> None:
 
 
 def test_each_try_that_is_followed_by_another_is_told() -> None:
-    swift = Patience(tries=4, first_wait=0.05)
+    swift = RetryPolicy(tries=4, first_wait=0.05)
     answers = in_turn(send(reply(503, {})), hang_up, send(reply(429, {}, {"retry-after-ms": "40"})), send(OK))
     with serving(answers) as server, listening(server.base_url, swift) as (http, heard):
         assert http.get_json("/batches/batch_1") == {"id": "batch_1"}
@@ -171,7 +171,7 @@ def test_each_try_that_is_followed_by_another_is_told() -> None:
 
 
 def test_the_last_try_and_a_definite_no_are_not_told_as_retries() -> None:
-    swift = Patience(tries=2, first_wait=0.01)
+    swift = RetryPolicy(tries=2, first_wait=0.01)
     with serving(send(reply(503, {}))) as server, listening(server.base_url, swift) as (http, heard):
         with pytest.raises(OutcomeUnknown):
             http.get_json("/batches/batch_1")
@@ -183,7 +183,7 @@ def test_the_last_try_and_a_definite_no_are_not_told_as_retries() -> None:
 
 
 def test_a_cut_file_is_told_as_well(tmp_path: Path) -> None:
-    swift = Patience(tries=3, first_wait=0.01)
+    swift = RetryPolicy(tries=3, first_wait=0.01)
     answers = in_turn(send(HEAD + b"x" * 5, keep=False), send(HEAD + b"x" * 12))
     with serving(answers) as server, listening(server.base_url, swift) as (http, heard):
         assert http.download("/files/f/content", tmp_path / "f", can_resume=False) == 12

@@ -15,7 +15,7 @@ from runner.data.files import sha256_of
 from runner.errors import DataError, RunnerError, StateError
 from runner.job.observed import Phase
 from runner.remotes.audio import Heard, Receipt, Recording, line_of
-from runner.results import stamp
+from runner.results import fingerprint
 from runner.results.adopt import adopt_output
 from runner.results.folder import FolderWriter, writer_for
 from runner.results.locate import Source, locate
@@ -70,13 +70,13 @@ def test_each_answered_recording_has_a_transcript_and_every_one_a_line(tmp_path:
 
 def test_only_what_differs_is_written(tmp_path: Path, root: Path) -> None:
     write(root, spoken(tmp_path))
-    before, stamped = inodes(root / "out"), stamp.of_folder(root / "out", sha256_of)
+    before, stamped = inodes(root / "out"), fingerprint.of_folder(root / "out", sha256_of)
     write(root, spoken(tmp_path))
-    assert inodes(root / "out") == before and stamp.of_folder(root / "out", sha256_of) == stamped
+    assert inodes(root / "out") == before and fingerprint.of_folder(root / "out", sha256_of) == stamped
     (root / "out/a.txt").unlink()
     (root / "out/deep/b.txt").unlink()
-    assert stamp.of_folder(root / "out", sha256_of) != stamped
-    assert stamp.files_in(stamp.of_folder(root / "out", sha256_of)) == 2
+    assert fingerprint.of_folder(root / "out", sha256_of) != stamped
+    assert fingerprint.files_in(fingerprint.of_folder(root / "out", sha256_of)) == 2
     write(root, spoken(tmp_path))
     after = inodes(root / "out")
     assert set(after) == set(before) and after["deep/c.txt"] == before["deep/c.txt"]

@@ -81,7 +81,7 @@ def test_input_order_and_equal_requests(tmp_path: Path) -> None:
 def test_the_newest_generation_with_a_success_is_shown(tmp_path: Path) -> None:
     sources = [
         source(tmp_path, "abcd", made.ok("a", "0a"), made.ok("b", "0b"), made.refused("c"), made.refused("d")),
-        source(tmp_path, "a", made.ok("a", "late twin")),
+        source(tmp_path, "a", made.ok("a", "late duplicate")),
         source(tmp_path, "abc", made.ok("a", "1a"), made.refused("b"), made.refused("c", 429), generation=1),
     ]
     kept, accounting = merged("abcd", sources)

@@ -30,10 +30,10 @@ def check(history: History) -> None:
 def twins_of(history: History) -> set[str]:
     """Duplicates that were found, cancelled and counted."""
     return {
-        twin
+        duplicate
         for applier in history.appliers
         for batch in SimulatedRecords(applier.store).batches()
-        for twin in (*batch.twins, *batch.overlaps)
+        for duplicate in (*batch.duplicates, *batch.overlaps)
     }
 
 
@@ -150,7 +150,7 @@ def has_lost_its_root(history: History, batch: RemoteBatch, now: float) -> bool:
 
 
 def _is_excused(history: History, earlier: RemoteBatch, later: RemoteBatch, twins: set[str]) -> bool:
-    if history.is_hasty and {earlier.id, later.id} & history.world.twins.keys():
+    if history.is_hasty and {earlier.id, later.id} & history.world.duplicates.keys():
         return True  # nobody could see it; then it was found, stopped, counted and shown
     if history.is_tame:
         return False
@@ -183,10 +183,10 @@ def _did_not_meet(history: History, earlier: RemoteBatch, later: RemoteBatch) ->
     if history.shares_a_state:
         return True
     if earlier.who == later.who and _mark(earlier) == _mark(later):
-        return False  # it is known by its stamp, whenever it is seen
+        return False  # it is known by its label, whenever it is seen
     began = _began_to_send(history, later)
-    looks = [start for who, start, ended in history.remote.lists if who == later.who and ended <= began]
-    if not looks or earlier.listed_at > looks[-1]:
+    polls = [start for who, start, ended in history.remote.lists if who == later.who and ended <= began]
+    if not polls or earlier.listed_at > polls[-1]:
         return earlier.who != later.who or _was_recorded(history, earlier)
     if earlier.who == later.who:
         return False
@@ -219,7 +219,7 @@ def _began_to_send(history: History, batch: RemoteBatch) -> float:
 def _check_twins(history: History) -> None:
     """What was counted as a duplicate is stopped, and of several that are the same, one goes on."""
     for batch in history.remote.batches:
-        if batch.over_at > history.world.twins.get(batch.id, NEVER):
+        if batch.over_at > history.world.duplicates.get(batch.id, NEVER):
             history.blame(f"twins: {batch.id} was counted as a duplicate, and goes on")
     same: dict[tuple[str, str], list[RemoteBatch]] = {}
     for batch in history.remote.batches:
@@ -237,7 +237,7 @@ def _came_late(history: History, same: list[RemoteBatch]) -> bool:
 
     Of two that share a state and hold no lock, one may stop it, hear nothing, and the other take it for its own.
     """
-    stopped, counted = {batch.id for batch in same}, history.world.twins.keys()
+    stopped, counted = {batch.id for batch in same}, history.world.duplicates.keys()
     others = [batch for batch in history.remote.batches if batch.id not in counted and batch.id not in stopped]
     return (stopped <= counted or history.shares_a_state) and any(
         set(batch.keys) & set(one.keys) for batch in others for one in same
@@ -255,14 +255,14 @@ def _check_stopped(history: History) -> None:
 
 
 def _is_answered_elsewhere(history: History, one: RemoteBatch) -> bool:
-    """Whether a batch of another attempt has answered all of it: to another applier its like is a twin of that."""
-    others = [batch for batch in history.remote.batches if batch.stamp["runner_set"] == one.stamp["runner_set"]]
+    """Whether a batch of another attempt has answered all of it: to another applier its like is a duplicate of that."""
+    others = [batch for batch in history.remote.batches if batch.label["runner_set"] == one.label["runner_set"]]
     answers = [[batch.verdict(key) for key in batch.keys] for batch in others]
     return not history.is_tame and any(set(verdicts) == {Verdict.OK} for verdicts in answers)
 
 
 def _mark(batch: RemoteBatch) -> tuple[str, str]:
-    return batch.stamp["runner_set"], batch.stamp["runner_attempt"]
+    return batch.label["runner_set"], batch.label["runner_attempt"]
 
 
 def _check_attempts(history: History) -> None:
@@ -275,7 +275,7 @@ def _check_attempts(history: History) -> None:
             continue
         if batch.created_at > history.world.seconds:
             continue
-        if batch.id in history.world.twins:
+        if batch.id in history.world.duplicates:
             continue
         for key in batch.keys:
             if batch.verdict(key) is Verdict.UNPAID:
@@ -306,7 +306,7 @@ def _counts_for(history: History, key: bytes, one: RemoteBatch, last: RemoteBatc
 def _check_outputs(history: History, applier: Applier) -> None:
     records = SimulatedRecords(applier.store)
     known = {batch.remote_id for batch in records.batches()}
-    twins = {twin for batch in records.batches() for twin in batch.twins}
+    twins = {duplicate for batch in records.batches() for duplicate in batch.duplicates}
     for where, line, state in settled_lines(history, applier):
         _check_line(history, applier, where, line.answer, line.key, state, known, twins)
 

@@ -66,8 +66,8 @@ class MemoryStore:
             if isinstance(record, Batch):
                 if record.remote_id:
                     world.recorded.setdefault(record.remote_id, []).append(world.seconds)
-                for twin in record.twins:
-                    world.twins.setdefault(twin, world.seconds)
+                for duplicate in record.duplicates:
+                    world.duplicates.setdefault(duplicate, world.seconds)
             world.note("store", key, Words(partial(_in_words, record)))
         world.boundary("after a write")
 

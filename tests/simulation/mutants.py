@@ -38,8 +38,8 @@ _SAVE_INTENT = "    session.records.save(batch)\n    try:\n        seen = provid
 _NO_INTENT = "    try:\n        seen = provider"
 _INDEX_FIRST = 'sha256 = session.objects.write(f"{batch.key}/index", entries)'
 _NO_INDEX = 'sha256 = __import__("hashlib").sha256(entries).hexdigest()'
-_UNSEEN = "self.sights[batch.key] = CannotSee(error.message)"
-_EXPIRED = 'self.sights[batch.key] = Observed(batch.remote_id, Phase.EXPIRED, "")'
+_UNSEEN = "self.observations[batch.key] = CannotSee(error.message)"
+_EXPIRED = 'self.observations[batch.key] = Observed(batch.remote_id, Phase.EXPIRED, "")'
 _LOST_OR_ERROR = "(_LOST if outcome == Outcome.LOST else _ERROR)"
 _IN_FLIGHT = "            elif entry.batch.is_active:\n                _mark("
 _NEVER = "            elif False:\n                _mark("

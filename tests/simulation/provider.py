@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
 from runner.job.capabilities import Capabilities, Limits, Search, Windows
 from runner.job.observed import Found, Observed, Origin, Phase, ResultFile
-from runner.remotes.openai.stamps import is_of, is_of_project, named
+from runner.remotes.openai.labels import is_of, is_of_project, named
 from runner.remotes.vendor import LARGEST_FILE, Advanced, Budget, Input, LineageFile, Submission, Uploaded, Work
 from tests.simulation.remote import Remote, RemoteBatch
 from tests.simulation.rows import PROVIDER
@@ -21,16 +21,16 @@ LONGEST_CALL = 30.0
 
 
 def card_of(
-    *, is_named: bool, settle_seconds: float, lines: int, poll_seconds: float, can_revoke: bool = True
+    *, is_named: bool, consistency_seconds: float, lines: int, poll_seconds: float, can_revoke: bool = True
 ) -> Capabilities:
     return Capabilities(
-        search=Search.BY_NAME if is_named else Search.BY_STAMP,
+        search=Search.BY_NAME if is_named else Search.BY_LABEL,
         endpoints=("/v1/chat/completions",),
         windows=Windows(allowed=(24, 48)),
         limits=Limits(lines=lines, size_bytes=100_000),
         can_resume=is_named,
         can_revoke=can_revoke,
-        settle_seconds=settle_seconds,
+        consistency_seconds=consistency_seconds,
         min_poll_seconds=poll_seconds,
         max_poll_seconds=7200.0,
     )
@@ -151,7 +151,7 @@ class SimulatedProvider:
                 raise Refused("there is no such dataset", status=404)
             content = remote.uploads.get(ref) or remote.deleted_uploads[ref]
             keys, custom_ids = remote.requests_in(content[1])
-        stamp = dict(submission.stamp)
+        stamp = dict(submission.label)
         if remote.habits.is_named:
             stamp["runner_set"] = stamp["runner_set"][:16]
             stamp.pop("runner_parent")
@@ -163,7 +163,7 @@ class SimulatedProvider:
             listed_at=self._world.seconds,
             keys=keys,
             custom_ids=custom_ids,
-            stamp=stamp,
+            label=stamp,
             model=submission.model,
             endpoint=submission.endpoint,
             window_hours=submission.window_hours,
@@ -203,11 +203,11 @@ class SimulatedProvider:
         return Found((self._remote.observed(there),))
 
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:
-        if self._remote.habits.is_named or all("runner_project" in seen.stamp for seen in listed):
+        if self._remote.habits.is_named or all("runner_project" in seen.label for seen in listed):
             return list(listed)
         self._ask("names of files")
         return [
-            seen if "runner_project" in seen.stamp else named(seen, self._remote.name_of(seen.input_ref))
+            seen if "runner_project" in seen.label else named(seen, self._remote.name_of(seen.input_ref))
             for seen in listed
         ]
 

@@ -66,7 +66,7 @@ class RemoteBatch:
     listed_at: float
     keys: list[bytes]
     custom_ids: list[str]
-    stamp: dict[str, str]
+    label: dict[str, str]
     model: str
     endpoint: str
     window_hours: int
@@ -306,7 +306,7 @@ class Remote:
             ended_at=world.at(batch.over_at) if phase.has_ended else None,
             window_hours=batch.window_hours,
             endpoint=batch.endpoint,
-            stamp=self._label_of(batch),
+            label=self._label_of(batch),
             input_ref="" if self.habits.blind == "marks" else batch.input_ref,
             continued_from=batch.continued_from,
             result_files=files,
@@ -320,7 +320,7 @@ class Remote:
     def _label_of(self, batch: RemoteBatch) -> dict[str, str]:
         match self.habits.label:
             case "ours":
-                return batch.stamp
+                return batch.label
             case "none":
                 return {}
             case word:

@@ -61,7 +61,7 @@ class Scenario:
             self.is_blind = self.keeps_state = True
         habits.hides = 0.4 if self.keeps_state else 0.0
         lines, poll = rng.choice((2, 4, 50)), rng.choice((30.0, 300.0, 1800.0))
-        self.card = card_of(is_named=is_named, settle_seconds=settle, lines=lines, poll_seconds=poll)
+        self.card = card_of(is_named=is_named, consistency_seconds=settle, lines=lines, poll_seconds=poll)
         attempts = rng.choice((2, 3, 3, 4))
         kind = f"{'named' if is_named else 'tagged'}, {self.appliers_kind}{', wild' * is_wild}{', late' * is_late}"
         kind += f", refuses {habits.blind}" if habits.blind else ""

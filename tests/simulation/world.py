@@ -41,7 +41,7 @@ class World:
         self._now = 0.0, BEGIN
         self.log: list[tuple[float, str, tuple[object, ...]]] = []
         self.recorded: dict[str, list[float]] = {}  # by remote id, when it was written on record
-        self.twins: dict[str, float] = {}  # by remote id, when it was first written down as a duplicate
+        self.duplicates: dict[str, float] = {}  # by remote id, when it was first written down as a duplicate
         self.off = timedelta()  # how far our own clock is ahead of the remote's
         self.crash_rate = 0.0
         self.fault_rate = 0.0

@@ -93,7 +93,7 @@ def test_no_link_is_followed(tmp_path: Path, name: str) -> None:
 
 def test_a_wave_of_another_size_is_not_ours(tmp_path: Path) -> None:
     at(tmp_path).close()
-    with pytest.raises(StateError, match="wave of 8 recordings, not of 9"):
+    with pytest.raises(StateError, match="calls batch of 8 recordings, not of 9"):
         at(tmp_path, 9)
 
 
@@ -324,17 +324,17 @@ def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
 def test_the_one_in_memory_says_the_same(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, Step, str, Outcome]]
 ) -> None:
-    folder = tmp_path_factory.mktemp("twin")
+    folder = tmp_path_factory.mktemp("duplicate")
     raw = bytearray()
-    twin = ShelfJournal("w-1", bytearray(), raw, ROWS)
+    duplicate = ShelfJournal("w-1", bytearray(), raw, ROWS)
     for ordinal, step, text, outcome in steps:
         if step is Step.ANSWERED:
-            twin.answer(ordinal, outcome, text.encode() + b"\n")
+            duplicate.answer(ordinal, outcome, text.encode() + b"\n")
         else:
-            twin.append(Entry(ordinal, step, *((text, text) if step is Step.RECEIPT else ())))
+            duplicate.append(Entry(ordinal, step, *((text, text) if step is Step.RECEIPT else ())))
     write(folder, steps)
-    assert list(twin.states) == states_of(folder)
-    assert twin.states.repeated == sum(step is Step.REPEATED for _, step, _, _ in steps)
+    assert list(duplicate.states) == states_of(folder)
+    assert duplicate.states.repeated == sum(step is Step.REPEATED for _, step, _, _ in steps)
     for outcome in Outcome:
-        assert twin.states.count_of(outcome) == sum(state.outcome is outcome for state in twin.states)
+        assert duplicate.states.count_of(outcome) == sum(state.outcome is outcome for state in duplicate.states)
     assert raw == (folder / "0.jsonl").read_bytes()

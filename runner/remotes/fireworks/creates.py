@@ -58,7 +58,7 @@ class Creates:
             "model": submission.model,
             "outputDatasetId": self._account.dataset_name(ids_of(submission.name).output_dataset_id),
             "maxJobDuration": wire.duration_of(submission.window_hours),
-            "displayName": wire.display_name_of(submission.stamp),
+            "displayName": wire.display_name_of(submission.label),
         }
         if submission.continued_from:
             body["continuedFromJobName"] = self._account.job_name(submission.continued_from)

@@ -130,7 +130,7 @@ class Jobs:
         seen = observed_of(raw)
         seen = replace(seen, stall=stall_of(seen, self._http.now()))
         dataset_id = last(text_in(raw, "outputDatasetId"))
-        if not seen.phase.has_ended or not seen.stamp or not dataset_id:
+        if not seen.phase.has_ended or not seen.label or not dataset_id:
             return seen
         files = self._files_of(dataset_id)
         is_final = not seen.counts.completed or any(file.kind == OUTPUT for file in files)
@@ -228,7 +228,7 @@ class Jobs:
             created_at=wire.time_in(raw, "createTime"),
             ended_at=wire.time_in(raw, "updateTime") or self._http.now(),
             endpoint=CHAT,
-            stamp={"runner_set": named.request_set, "runner_attempt": named.attempt},
+            label={"runner_set": named.request_set, "runner_attempt": named.attempt},
             input_ref=input_of(job_id),
             result_files=self._files_of(dataset_id),
         )

@@ -1,6 +1,6 @@
 """The ids we choose, and what they say when they are found again.
 
-Fireworks keeps no metadata, but it lets us name things, so the name is the stamp: `runner-<project>-<set>-<attempt>`.
+Fireworks keeps no metadata, but it lets us name things, so the name is the label: `runner-<project>-<set>-<attempt>`.
 A project that cannot be spelled in an id is shortened and gets a digest, so that two projects never share a name.
 Source: contract of the control plane, "resource names and ids", read 2026-11-21.
 """

@@ -80,7 +80,7 @@ def capabilities_of(profile: Profile) -> Capabilities:
         ),
         can_resume=True,
         can_revoke=True,
-        settle_seconds=profile.settle_s,
+        consistency_seconds=profile.settle_s,
         defer_seconds=profile.defer_s,
         absence_seconds=profile.absence_s,
         late_seconds=profile.late_s,

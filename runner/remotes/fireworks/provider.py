@@ -75,7 +75,7 @@ class FireworksProvider:
         return self._datasets.delete(upload_ref)
 
     def is_of(self, project: str, seen: Observed) -> bool:
-        return seen.stamp.get("runner_project") == project or is_project_of(project[:PROJECT_CHARS], seen.remote_id)
+        return seen.label.get("runner_project") == project or is_project_of(project[:PROJECT_CHARS], seen.remote_id)
 
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:
         return list(listed)  # their ids say it

@@ -136,7 +136,7 @@ def observed_of(answer: Any, files: tuple[ResultFile, ...] = (), is_final: bool 
         expires_at=time_in(raw, "expireTime"),
         window_hours=hours_in(raw),
         endpoint=CHAT,
-        stamp=stamp_in(raw),
+        label=label_in(raw),
         input_ref=names.last(text_in(raw, "inputDatasetId")),
         continued_from=names.last(text_in(raw, "continuedFromJobName")),
         result_files=files,
@@ -171,15 +171,15 @@ def failure_in(status: Mapping[str, Any]) -> Failure:
     return Failure(FailureKind.BAD_INPUT if code in _BAD_INPUT else FailureKind.OTHER, code, message)
 
 
-def display_name_of(stamp: Mapping[str, str]) -> str:
+def display_name_of(label: Mapping[str, str]) -> str:
     """`capitals/answers:model=llama #0`: project, job and generation, as much as fits. For people, and for us."""
-    project, job = stamp.get("runner_project", ""), stamp.get("runner_job", "")
-    generation = stamp.get("runner_generation", "0")
+    project, job = label.get("runner_project", ""), label.get("runner_job", "")
+    generation = label.get("runner_generation", "0")
     choices = (f"{project}/{job} #{generation}", f"{project} #{generation}", project[:_DISPLAY_CHARS])
     return next(choice for choice in choices if len(choice) <= _DISPLAY_CHARS)
 
 
-def stamp_in(raw: Mapping[str, Any]) -> dict[str, str]:
+def label_in(raw: Mapping[str, Any]) -> dict[str, str]:
     """What a job of ours says by its names; empty for a job of somebody else.
 
     `runner_set` has the 16 characters that fit an id. The project comes from the display name, else from the id.
@@ -187,20 +187,20 @@ def stamp_in(raw: Mapping[str, Any]) -> dict[str, str]:
     named = names.read(names.last(text_in(raw, "name")))
     if named is None:
         return {}
-    stamp = {"runner_set": named.request_set, "runner_attempt": named.attempt}
+    label = {"runner_set": named.request_set, "runner_attempt": named.attempt}
     told, _, generation = text_in(raw, "displayName").rpartition(" #")
     project, _, job = told.partition("/")
     if project and generation.isascii() and generation.isdigit():
-        stamp |= {"runner_project": project, "runner_generation": generation}
+        label |= {"runner_project": project, "runner_generation": generation}
     elif named.project is not None:
-        stamp["runner_project"] = named.project
-    if "runner_generation" in stamp and job:
-        stamp["runner_job"] = job
+        label["runner_project"] = named.project
+    if "runner_generation" in label and job:
+        label["runner_job"] = job
     rows = whole_in(map_in(raw, "jobProgress"), "totalInputRequests")
     if rows:
-        stamp["runner_rows"] = str(rows)
+        label["runner_rows"] = str(rows)
     parent = names.last(text_in(raw, "continuedFromJobName"))
     if parent:
         of_parent = names.read(parent)
-        stamp["runner_parent"] = of_parent.key if of_parent else ""
-    return stamp
+        label["runner_parent"] = of_parent.key if of_parent else ""
+    return label

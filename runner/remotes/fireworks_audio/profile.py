@@ -22,7 +22,7 @@ BASE_URL_ENV = "FIREWORKS_AUDIO_BASE_URL"
 KEY_ENV = "FIREWORKS_API_KEY"
 HOSTS = (".fireworks.ai",)  # where its key goes by itself
 ACCOUNT_ENV = "FIREWORKS_ACCOUNT_ID"
-_MOST_RECORDINGS = 10_000_000  # of one wave; the remote knows no waves and has no limit
+_MOST_RECORDINGS = 10_000_000  # of one calls batch; the remote knows no batches and has no limit
 _NO_LIMIT = 1 << 62
 
 
@@ -55,7 +55,7 @@ def capabilities_of(profile: Profile, *, is_free: bool = False) -> Capabilities:
         windows=Windows(),
         limits=Limits(lines=_MOST_RECORDINGS, size_bytes=_NO_LIMIT, line_bytes=profile.max_bytes),
         is_free=is_free,
-        settle_seconds=0.0,
+        consistency_seconds=0.0,
         defer_seconds=profile.defer_s,
         min_poll_seconds=profile.min_poll_s,
         max_poll_seconds=max(profile.min_poll_s, profile.max_poll_s),

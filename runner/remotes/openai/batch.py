@@ -10,8 +10,8 @@ from runner.errors import OutcomeUnknown, Refused
 from runner.job.observed import Observed, Phase
 from runner.remotes.openai import pages
 from runner.remotes.openai.files import path_to
+from runner.remotes.openai.labels import metadata_of
 from runner.remotes.openai.profiles import Profile
-from runner.remotes.openai.stamps import metadata_of
 from runner.remotes.openai.wire import object_in, observed_of, speaks_of_unseen_file, text_in, window_of
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Order
@@ -40,7 +40,7 @@ def body_of(profile: Profile, submission: Submission, upload: Uploaded) -> dict[
         "endpoint": submission.endpoint,
         "completion_window": window_of(submission.window_hours, profile),
     }
-    metadata = metadata_of(submission.stamp, profile.metadata)
+    metadata = metadata_of(submission.label, profile.metadata)
     if metadata:
         body["metadata"] = {**(profile.create_extra.get("metadata") or {}), **metadata}
     return body

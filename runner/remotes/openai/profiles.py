@@ -348,7 +348,7 @@ def capabilities_of(profile: Profile) -> Capabilities:
         can_revoke=profile.can_delete_files,
         visibility_seconds=profile.file_visibility_error.window_s,
         is_free=profile.is_free,
-        settle_seconds=profile.settle_s,
+        consistency_seconds=profile.settle_s,
         defer_seconds=profile.defer_s,
         absence_seconds=profile.absence_s,
         late_seconds=profile.late_s,
@@ -362,7 +362,7 @@ def _search_of(profile: Profile) -> Search:
     if profile.list.style == "absent":
         return Search.NONE
     if profile.metadata.supported:
-        return Search.BY_STAMP
+        return Search.BY_LABEL
     return Search.BY_UPLOAD if profile.list.echoes_input else Search.NONE
 
 

@@ -10,7 +10,7 @@ from runner.clock import Clock
 from runner.errors import NotFound
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Found, Observed, Origin, ResultFile
-from runner.remotes.openai import batch, files, stamps
+from runner.remotes.openai import batch, files, labels
 from runner.remotes.openai.profiles import Profile, capabilities_of
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
@@ -54,21 +54,21 @@ class OpenAIProvider:
 
     def find(self, submission: Submission, upload_ref: str, since: datetime) -> Found:
         listed = list(self.batches(since))
-        ours = tuple(seen for seen in listed if stamps.is_of(submission, upload_ref, seen))
+        ours = tuple(seen for seen in listed if labels.is_of(submission, upload_ref, seen))
         return Found(ours, tuple(seen for seen in listed if seen not in ours))
 
     def revoke(self, upload_ref: str) -> bool:
         return files.revoke(self._http, self.profile, self._clock, upload_ref)
 
     def is_of(self, project: str, seen: Observed) -> bool:
-        return stamps.is_of_project(project, seen)
+        return labels.is_of_project(project, seen)
 
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:
         """Where a batch shows no label of ours, the name of its input file says whose it is."""
-        unread = {seen.input_ref for seen in listed if seen.input_ref and "runner_project" not in seen.stamp}
+        unread = {seen.input_ref for seen in listed if seen.input_ref and "runner_project" not in seen.label}
         names = self._names.of(unread)
         return [
-            stamps.named(seen, names[seen.input_ref]) if seen.input_ref in names and seen.input_ref in unread else seen
+            labels.named(seen, names[seen.input_ref]) if seen.input_ref in names and seen.input_ref in unread else seen
             for seen in listed
         ]
 

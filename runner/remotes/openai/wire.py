@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from runner.errors import OutcomeUnknown
 from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, ResultFile
 from runner.job.outcomes import is_out_of_money
+from runner.remotes.openai.labels import label_in
 from runner.remotes.openai.profiles import ErrorRule, Profile
-from runner.remotes.openai.stamps import stamp_in
 from runner.remotes.transport.replies import plain
 
 _ENDED_AT = {
@@ -72,7 +72,7 @@ def observed_of(answer: Any, profile: Profile) -> Observed:
         expires_at=time_in(raw.get("expires_at")),
         window_hours=hours_in(raw.get("completion_window")),
         endpoint=text_in(raw, "endpoint"),
-        stamp=stamp_in(raw.get("metadata"), profile.metadata),
+        label=label_in(raw.get("metadata"), profile.metadata),
         input_ref=text_in(raw, "input_file_id"),
         result_files=_files_in(raw),
         results_are_final=_results_are_final(raw, phase, counts),

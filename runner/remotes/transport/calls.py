@@ -182,12 +182,12 @@ class Calls:
         self.caller.close()
 
 
-def seen_in(states: States, trouble: str = "") -> Observed:
+def seen_in(states: States, why: str = "") -> Observed:
     """A batch of single calls as its journal shows it."""
     if states.count(Step.ANSWERED) + states.count(Step.HELD) == states.rows:
-        return Observed("", Phase.COMPLETED, Phase.COMPLETED.value, counts_of(states), stall=trouble)
+        return Observed("", Phase.COMPLETED, Phase.COMPLETED.value, counts_of(states), stall=why)
     is_sending = any(states.count(step) for step in FREE)
-    return Observed("", Phase.RUNNING, SENDING if is_sending else WAITING, counts_of(states), stall=trouble)
+    return Observed("", Phase.RUNNING, SENDING if is_sending else WAITING, counts_of(states), stall=why)
 
 
 def counts_of(states: States) -> Counts:

@@ -18,7 +18,7 @@ import msgspec
 
 from runner.clock import Clock
 from runner.errors import OutcomeUnknown, RemoteError
-from runner.remotes.transport.retry import Patience, Retried, Trouble, is_safe_to_repeat, persist
+from runner.remotes.transport.retry import FailedTry, Retried, RetryPolicy, is_safe_to_repeat, persist
 
 CAP = 64 * 1024**3  # bytes: no batch result comes near; a disk is fuller sooner
 LARGEST_RATIO = 200  # decoded over received bytes; JSON lines reach about 30
@@ -43,7 +43,7 @@ class Incoming(msgspec.Struct, frozen=True):
 class Policy(msgspec.Struct, frozen=True):
     clock: Clock
     rng: random.Random
-    patience: Patience = Patience()
+    retry_policy: RetryPolicy = RetryPolicy()
     can_resume: bool = True
     cap_bytes: int = CAP
     told: Retried = lambda error, wait_seconds, number, most: None  # of each try that is followed by another
@@ -65,7 +65,7 @@ def fetch(opener: Opener, to: Path, *, policy: Policy) -> int:
             while not persist(
                 download.attempt,
                 may_repeat=is_safe_to_repeat,
-                patience=policy.patience,
+                retry_policy=policy.retry_policy,
                 clock=policy.clock,
                 rng=policy.rng,
                 told=policy.told,
@@ -112,28 +112,28 @@ class _Download:
         self._ended_at = -1  # where a body without frame ended before
 
     def attempt(self) -> bool:
-        """True when whole, False when cut after real progress. Raises Trouble."""
+        """True when whole, False when cut after real progress. Raises FailedTry."""
         try:
             with self._opener(self._headers()) as incoming:
                 self._begin(incoming)
                 self._receive(incoming)
-        except Trouble as trouble:
-            if trouble.error.status == 416 and self.size:
+        except FailedTry as failed:
+            if failed.error.status == 416 and self.size:
                 if self.size == self._ended_at:
                     return True
                 self._restart()
-                raise Trouble(_incomplete("the remote cannot continue it")) from trouble
-            if trouble.error.status is None and self._went_further():
+                raise FailedTry(_incomplete("the remote cannot continue it")) from failed
+            if failed.error.status is None and self._went_further():
                 return False
             raise
         if self._total is not None and self.size != self._total:
             if self._went_further():
                 return False
-            raise Trouble(_incomplete(f"{self.size:,} of {self._total:,} bytes arrived"))
+            raise FailedTry(_incomplete(f"{self.size:,} of {self._total:,} bytes arrived"))
         if self._total is None and not self._is_framed and self.size != self._ended_at:
             # It ended as the connection did, which a cut does as well: whole is what ends there again.
             self._ended_at = self.size
-            raise Trouble(_incomplete("nothing says whether it is whole"))
+            raise FailedTry(_incomplete("nothing says whether it is whole"))
         return True
 
     def _headers(self) -> dict[str, str]:
@@ -148,7 +148,7 @@ class _Download:
         """Decide where this body goes: behind what we have, or from the start."""
         headers = incoming.headers
         if headers.get("content-type", "").strip().lower().startswith("text/html"):
-            raise Trouble(_incomplete("a web page came in its place"))  # of a gateway in between, with a 200
+            raise FailedTry(_incomplete("a web page came in its place"))  # of a gateway in between, with a 200
         self._is_framed = "content-length" in headers or "transfer-encoding" in headers
         etag = headers.get("etag", "")
         if incoming.status == 206:
@@ -170,7 +170,7 @@ class _Download:
             self._total = int(match[3])
         if not fits or (self._etag and etag and etag != self._etag):
             self._restart()
-            raise Trouble(_incomplete("the remote continued it at another place"))
+            raise FailedTry(_incomplete("the remote continued it at another place"))
 
     def _restart(self) -> None:
         self._file.seek(0)
@@ -185,7 +185,7 @@ class _Download:
             self._check_size(incoming)
             if clock.monotonic() - since > STALL_SECONDS:
                 if self.size - mark < STALL_BYTES:
-                    raise Trouble(_incomplete("it arrives too slowly"))
+                    raise FailedTry(_incomplete("it arrives too slowly"))
                 since, mark = clock.monotonic(), self.size
 
     def _write(self, chunk: bytes) -> None:
@@ -196,7 +196,7 @@ class _Download:
 
     def _check_size(self, incoming: Incoming) -> None:
         if self._policy.clock.monotonic() - self._began > LONGEST_SECONDS:
-            raise Trouble(_incomplete(f"it took over {LONGEST_SECONDS / 3600:.0f} hours"), should_retry=False)
+            raise FailedTry(_incomplete(f"it took over {LONGEST_SECONDS / 3600:.0f} hours"), should_retry=False)
         too_much = self.size > self._policy.cap_bytes
         if incoming.encoded and self.size > RATIO_FREE:
             too_much = too_much or self.size > LARGEST_RATIO * max(1, incoming.received())
@@ -204,7 +204,7 @@ class _Download:
             error = RemoteError(
                 f"the download grew to {self.size:,} bytes and was stopped: no answer to what was asked is that long"
             )
-            raise Trouble(error, should_retry=False)
+            raise FailedTry(error, should_retry=False)
 
     def _went_further(self) -> bool:
         """Whether this attempt came well beyond every earlier one, so that going on at once makes sense."""

@@ -26,8 +26,8 @@ from runner.remotes.transport import downloads, redaction
 from runner.remotes.transport.content import Form, Part, Signed, Streamed, chunks
 from runner.remotes.transport.network import NOT_PRIVATE, Network
 from runner.remotes.transport.pool import LOCATION, Client, Connections
-from runner.remotes.transport.replies import Reply, plain, trouble_of
-from runner.remotes.transport.retry import Patience, Trouble, created_nothing, date_in, is_safe_to_repeat, persist
+from runner.remotes.transport.replies import Reply, failed_try_of, plain
+from runner.remotes.transport.retry import FailedTry, RetryPolicy, created_nothing, date_in, is_safe_to_repeat, persist
 from runner.remotes.transport.waits import Waits
 
 _ERRNO = re.compile(r"\A\[Errno -?\d+\] ")
@@ -67,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True):
     network: Network = Network({})  # proxies and certificates
     read_only: bool = False  # refuse every call that changes something
     timeouts: Timeouts = Timeouts()
-    patience: Patience = Patience()
+    retry_policy: RetryPolicy = RetryPolicy()
     waits: Waits | None = None  # told of calls that wait, and of those that are tried again
     query: Query = msgspec.field(default_factory=dict)  # on every call, as Azure's `api-version`
 
@@ -168,7 +168,7 @@ class Http:
         )
 
     def _policy(self, can_resume: bool, cap_bytes: int) -> downloads.Policy:
-        return downloads.Policy(self._clock, self._rng, self._settings.patience, can_resume, cap_bytes, self._told)
+        return downloads.Policy(self._clock, self._rng, self._settings.retry_policy, can_resume, cap_bytes, self._told)
 
     def put_signed(self, sign: Callable[[], Signed], part: Part, headers: Mapping[str, str]) -> None:
         """Store a part of a file under a URL that is asked for at each try. Repeating it stores the same again."""
@@ -199,8 +199,8 @@ class Http:
         self._must_not_be_read_only("POST", path)
         try:
             return self._json("POST", path, query=query, form=form, file=file, alone=True)
-        except Trouble as trouble:
-            raise trouble.error from trouble.error.__cause__
+        except FailedTry as failed:
+            raise failed.error from failed.error.__cause__
 
     def get_body(self, path: str) -> bytes:
         """Like `get_json`, for an answer whose JSON may need mending."""
@@ -232,7 +232,7 @@ class Http:
             start = plain(reply.body[:1024].decode("utf-8", "replace"))
             unreadable = OutcomeUnknown(f"{message}: {start}", status=reply.status)
             unreadable.__cause__ = error
-            raise Trouble(unreadable) from error
+            raise FailedTry(unreadable) from error
 
     def _exchange(
         self,
@@ -245,7 +245,7 @@ class Http:
         file: BinaryIO | None = None,
         alone: bool = False,
     ) -> Reply:
-        """One request, one whole 2xx reply. Raises Trouble for everything else."""
+        """One request, one whole 2xx reply. Raises FailedTry for everything else."""
         client = self._client(alone)
         content: dict[str, Any] = {}
         if isinstance(body, Streamed):
@@ -309,7 +309,7 @@ class Http:
 
     @contextmanager
     def _sent(self, client: Client, request: httpx.Request) -> Iterator[httpx.Response]:
-        """A 2xx response whose body is still to be read. Errors of httpx become Trouble, in the body too."""
+        """A 2xx response whose body is still to be read. Errors of httpx become FailedTry, in the body too."""
         started = self._clock.monotonic()
         call = f"{request.method} {request.url.path}"
         client.deadline.seconds = request.extensions["timeout"]["read"] + REPLY_SECONDS
@@ -332,28 +332,28 @@ class Http:
             reason = _words_of(error)
             unknown = OutcomeUnknown(f"`{self._who}` did not answer `{call}` to the end: {reason}")
             unknown.__cause__ = error
-            raise Trouble(unknown) from error
+            raise FailedTry(unknown) from error
 
-    def _refusal(self, response: httpx.Response, call: str) -> Trouble:
+    def _refusal(self, response: httpx.Response, call: str) -> FailedTry:
         try:
             body = self._body(response)
-        except (httpx.HTTPError, Trouble):
+        except (httpx.HTTPError, FailedTry):
             body = b""  # the status is definite even when its explanation was cut
         reply = Reply(response.status_code, response.headers, body)
-        trouble = trouble_of(reply, who=self._who, call=call, key_name=self._key_name, now=self._clock.now())
+        failed = failed_try_of(reply, who=self._who, call=call, key_name=self._key_name, now=self._clock.now())
         location = response.extensions.get(LOCATION, "")
-        return Moved(trouble, str(response.request.url), location) if location else trouble
+        return Moved(failed, str(response.request.url), location) if location else failed
 
     def _body(self, response: httpx.Response) -> bytes:
         """The whole body, under a cap of bytes."""
         encoding = _encoding_of(response)
         if encoding and encoding not in _DECODABLE:
-            raise Trouble(OutcomeUnknown(f"the answer of `{self._who}` is encoded as `{plain(encoding)}`, unasked"))
+            raise FailedTry(OutcomeUnknown(f"the answer of `{self._who}` is encoded as `{plain(encoding)}`, unasked"))
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > JSON_CAP:
-                raise Trouble(OutcomeUnknown(f"the answer of `{self._who}` is too long"))
+                raise FailedTry(OutcomeUnknown(f"the answer of `{self._who}` is too long"))
         return bytes(body)
 
     @contextmanager
@@ -405,7 +405,7 @@ class Http:
             client.deadline.seconds = None  # a file takes as long as it moves, which its receiver sees to
             encoding = _encoding_of(response)
             if encoding and encoding not in _DECODABLE:
-                raise Trouble(Refused(f"`{self._who}` sent a file encoded as `{plain(encoding)}`, unasked"))
+                raise FailedTry(Refused(f"`{self._who}` sent a file encoded as `{plain(encoding)}`, unasked"))
             yield downloads.Incoming(
                 status=response.status_code,
                 headers=response.headers,
@@ -428,11 +428,11 @@ class Http:
     def _once(self, attempt: Callable[[], T]) -> T:
         return self._persist(attempt, created_nothing)
 
-    def _persist(self, attempt: Callable[[], T], may_repeat: Callable[[Trouble], bool]) -> T:
+    def _persist(self, attempt: Callable[[], T], may_repeat: Callable[[FailedTry], bool]) -> T:
         return persist(
             attempt,
             may_repeat=may_repeat,
-            patience=self._settings.patience,
+            retry_policy=self._settings.retry_policy,
             clock=self._clock,
             rng=self._rng,
             told=self._told,
@@ -441,7 +441,7 @@ class Http:
     def _told(self, error: RemoteError, wait_seconds: float, number: int, most: int) -> None:
         self._waits.retried(self._who, error, wait_seconds, number, most)
 
-    def _not_sent(self, method: str, path: str, error: Exception, url: str = "") -> Trouble:
+    def _not_sent(self, method: str, path: str, error: Exception, url: str = "") -> FailedTry:
         host = urlsplit(url or self._base_url).netloc
         reason = _words_of(error)
         proxy = self._settings.network.proxy_for(url or self._base_url)
@@ -462,7 +462,7 @@ class Http:
         not_sent = NotSent(f"cannot reach `{self._who}` at `{host}`{way}: {reason}", hint=hint)
         not_sent.__cause__ = error
         log.debug("%s %s was not sent: %s", method, urlsplit(path).path, reason)
-        return Trouble(not_sent, should_retry=False if is_final else None)  # another try meets the same one
+        return FailedTry(not_sent, should_retry=False if is_final else None)  # another try meets the same one
 
     def _must_not_be_read_only(self, method: str, path: str) -> None:
         if self._settings.read_only:
@@ -480,10 +480,10 @@ class Http:
         log.debug("%s %s %.0f ms", call, outcome, (self._clock.monotonic() - started) * 1000)
 
 
-class Moved(Trouble):
+class Moved(FailedTry):
     """A refusal that names another address. It may carry a permission of its own, and is quoted nowhere."""
 
-    def __init__(self, refusal: Trouble, asked: str, location: str) -> None:
+    def __init__(self, refusal: FailedTry, asked: str, location: str) -> None:
         super().__init__(refusal.error, retry_after=refusal.retry_after, should_retry=refusal.should_retry)
         self._asked = asked
         self._location = location
@@ -507,11 +507,11 @@ def _stale_is_unknown() -> Iterator[None]:
     """A refused signature is an expired one until a fresh URL is refused as well."""
     try:
         yield
-    except Trouble as trouble:
-        if trouble.error.status not in (400, 403):
+    except FailedTry as failed:
+        if failed.error.status not in (400, 403):
             raise
-        stale = OutcomeUnknown(f"a signed URL was refused: {trouble.error.message}", status=trouble.error.status)
-        raise Trouble(stale, retry_after=trouble.retry_after) from trouble
+        stale = OutcomeUnknown(f"a signed URL was refused: {failed.error.message}", status=failed.error.status)
+        raise FailedTry(stale, retry_after=failed.retry_after) from failed
 
 
 def _words_of(error: Exception) -> str:

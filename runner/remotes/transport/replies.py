@@ -16,7 +16,7 @@ import msgspec
 from runner.errors import AuthFailed, NotFound, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.job.outcomes import is_out_of_money
 from runner.remotes.transport.redaction import clean
-from runner.remotes.transport.retry import Trouble, retry_after_of, should_retry_of
+from runner.remotes.transport.retry import FailedTry, retry_after_of, should_retry_of
 
 WORDS = 256  # characters of the remote's own words that are kept
 _REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "x-ms-request-id", "request-id")
@@ -77,7 +77,7 @@ def request_id_of(headers: Mapping[str, str]) -> str | None:
     return plain(found) if found else None
 
 
-def trouble_of(reply: Reply, *, who: str, call: str, key_name: str, now: datetime) -> Trouble:
+def failed_try_of(reply: Reply, *, who: str, call: str, key_name: str, now: datetime) -> FailedTry:
     """What a reply that is not 2xx means. `call` is `POST /batches`, `key_name` where the key comes from."""
     words = words_of(reply.body)
     request_id = request_id_of(reply.headers)
@@ -93,7 +93,7 @@ def trouble_of(reply: Reply, *, who: str, call: str, key_name: str, now: datetim
     if kind is RateLimited:
         more["retry_after"] = advice
     error = kind(message, hint=hint, **more)
-    return Trouble(error, retry_after=advice, should_retry=should_retry_of(reply.headers))
+    return FailedTry(error, retry_after=advice, should_retry=should_retry_of(reply.headers))
 
 
 def _class_of(status: int) -> type[RemoteError]:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 Retried = Callable[[RemoteError, float, int, int], None]  # why, seconds until the next try, its number, of how many
 
 
-class Trouble(Exception):
+class FailedTry(Exception):
     """One failed attempt: the error it would surface as, and the remote's advice about sending again."""
 
     def __init__(
@@ -37,7 +37,7 @@ class Trouble(Exception):
         self.should_retry = should_retry
 
 
-class Patience(msgspec.Struct, frozen=True):
+class RetryPolicy(msgspec.Struct, frozen=True):
     """How long one call may take, waits included. Seconds."""
 
     tries: int = 5
@@ -50,40 +50,40 @@ class Patience(msgspec.Struct, frozen=True):
         """Wait after failed attempt number `attempt`, counted from 0: doubling, capped, less up to 25 %."""
         return min(self.first_wait * 2.0**attempt, self.backoff_cap) * (1 - 0.25 * rng.random())
 
-    def wait_after(self, trouble: Trouble, attempt: int, rng: random.Random) -> float | None:
+    def wait_after(self, failed: FailedTry, attempt: int, rng: random.Random) -> float | None:
         """Seconds to wait, None when the remote asks for more than `longest_wait`.
 
         Never shorter than the remote's advice; up to a tenth longer, so that workers do not return in step.
         """
-        if trouble.retry_after is None:
+        if failed.retry_after is None:
             return self.backoff(attempt, rng)
-        if trouble.retry_after > self.longest_wait:
+        if failed.retry_after > self.longest_wait:
             return None
-        return trouble.retry_after * (1 + 0.1 * rng.random())
+        return failed.retry_after * (1 + 0.1 * rng.random())
 
 
-def is_safe_to_repeat(trouble: Trouble) -> bool:
+def is_safe_to_repeat(failed: FailedTry) -> bool:
     """For calls that change nothing, or whose repetition changes nothing more."""
-    if trouble.should_retry is not None:
-        return trouble.should_retry
-    return isinstance(trouble.error, NotSent | OutcomeUnknown | RateLimited)
+    if failed.should_retry is not None:
+        return failed.should_retry
+    return isinstance(failed.error, NotSent | OutcomeUnknown | RateLimited)
 
 
-def created_nothing(trouble: Trouble) -> bool:
+def created_nothing(failed: FailedTry) -> bool:
     """For creates and uploads: only what provably had no effect, and where another try may end otherwise."""
-    return isinstance(trouble.error, NotSent | RateLimited) and trouble.should_retry is not False
+    return isinstance(failed.error, NotSent | RateLimited) and failed.should_retry is not False
 
 
 def persist(
     attempt: Callable[[], T],
     *,
-    may_repeat: Callable[[Trouble], bool],
-    patience: Patience,
+    may_repeat: Callable[[FailedTry], bool],
+    retry_policy: RetryPolicy,
     clock: Clock,
     rng: random.Random,
     told: Retried = lambda error, wait_seconds, number, most: None,
 ) -> T:
-    """The result of `attempt`, tried again where `may_repeat` allows, patience lasts and the command has time.
+    """The result of `attempt`, tried again where `may_repeat` allows, retry_policy lasts and the command has time.
 
     told: of every try that failed and is followed by another. Raises the RemoteError of the last attempt. A sleep cut
     short (Ctrl-C) ends it too.
@@ -93,16 +93,16 @@ def persist(
     while True:
         try:
             return attempt()
-        except Trouble as trouble:
-            wait = patience.wait_after(trouble, tried, rng) if may_repeat(trouble) else None
+        except FailedTry as failed:
+            wait = retry_policy.wait_after(failed, tried, rng) if may_repeat(failed) else None
             tried += 1
-            longest = min(patience.total_seconds, clock.retry_seconds)
+            longest = min(retry_policy.total_seconds, clock.retry_seconds)
             until = min(started + longest, math.inf if clock.until is None else clock.until)
-            if wait is None or tried >= patience.tries or clock.monotonic() + wait > until:
-                raise trouble.error from trouble.error.__cause__
-            told(trouble.error, wait, tried + 1, patience.tries)
+            if wait is None or tried >= retry_policy.tries or clock.monotonic() + wait > until:
+                raise failed.error from failed.error.__cause__
+            told(failed.error, wait, tried + 1, retry_policy.tries)
             if not _slept(clock, wait):
-                raise trouble.error from trouble.error.__cause__
+                raise failed.error from failed.error.__cause__
 
 
 def _slept(clock: Clock, seconds: float) -> bool:

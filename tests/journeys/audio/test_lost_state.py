@@ -73,7 +73,7 @@ def test_without_any_memory_a_first_run_is_explained_and_wanted(lab: AudioLab) -
 def test_on_a_terminal_the_question_explains_it(lab: AudioLab, answer: str, posts: int) -> None:
     code, words = on_a_terminal(lab, answer, "apply", "specs/")
     assert "This is a first run: `fireworks-audio` cannot be asked what was sent before" in words
-    assert "Send 20 recordings in 1 wave, at most $" in words
+    assert "Send 20 recordings in 1 calls batch, at most $" in words
     assert (code, lab.posts()) == (0, posts)
 
 
@@ -81,7 +81,7 @@ def test_on_a_terminal_a_second_run_is_not_called_a_first(lab: AudioLab) -> None
     lab.first()
     lab.record(["more"])
     code, words = on_a_terminal(lab, "y", "apply", "specs/")
-    assert "first run" not in words and "Send 1 recording in 1 wave, at most " in words
+    assert "first run" not in words and "Send 1 recording in 1 calls batch, at most " in words
     assert (code, lab.posts()) == (0, 21)
 
 

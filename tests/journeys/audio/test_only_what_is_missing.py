@@ -23,7 +23,7 @@ def test_what_was_added_or_edited_is_sent_and_what_was_renamed_is_not(lab: Audio
     lab.put("calls/c000.wav", sound("another"))
     for n in range(5, 10):
         (lab.root / f"calls/c{n:03}.wav").rename(lab.root / f"calls/renamed{n}.wav")
-    assert "4 of 23 recordings in 1 wave" in lab.run("plan").stdout
+    assert "4 of 23 recordings in 1 calls batch" in lab.run("plan").stdout
     lab.apply("-y")
     assert lab.posts() == 24
     after = {row["custom_id"]: row["text"] for row in lab.whole(23)}
@@ -33,13 +33,13 @@ def test_what_was_added_or_edited_is_sent_and_what_was_renamed_is_not(lab: Audio
 
 
 def test_equal_recordings_are_sent_once_and_answered_each(lab: AudioLab) -> None:
-    lab.put("calls/twin.wav", sound("c003"))
+    lab.put("calls/duplicate.wav", sound("c003"))
     plan = lab.run("plan", code=5).stdout
     assert "1 recording" in plan and "the same content as an earlier one, sent once" in plan
     lab.first()
     assert lab.posts() == 20
     rows = {row["custom_id"]: row["text"] for row in lab.whole(21)}
-    assert rows["calls/twin.wav"] == rows["calls/c003.wav"]
+    assert rows["calls/duplicate.wav"] == rows["calls/c003.wav"]
     lab.done()
 
 
@@ -71,7 +71,7 @@ def test_a_folder_gets_a_transcript_for_each(lab: AudioLab) -> None:
 def test_the_plan_says_how_much_sound_it_is_and_what_it_costs(lab: AudioLab) -> None:
     lab.record(["long"], seconds=600)
     plan = lab.run("plan", code=5).stdout
-    assert "+ create   21 recordings in 1 wave, 9.6 MB, 10.0 minutes of sound, under $0.01 (40 % batch" in plan
+    assert "+ create   21 recordings in 1 calls batch, 9.6 MB, 10.0 minutes of sound, under $0.01 (40 % batch" in plan
     line = lab.plan()["jobs"][0]["lines"][0]
     assert lab.plan()["jobs"][0]["kind"] == "recordings"
     assert (line["rows"], line["batches"], line["minutes"]) == (21, 1, 10.03)

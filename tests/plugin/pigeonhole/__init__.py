@@ -50,7 +50,7 @@ class Pigeonhole:
             endpoints=(ENDPOINTS[0],),
             windows=Windows(default=24, allowed=(24,)),
             limits=Limits(lines=1000, size_bytes=10_000_000),
-            settle_seconds=profile.settle_s,
+            consistency_seconds=profile.settle_s,
             defer_seconds=profile.defer_s,
             min_poll_seconds=profile.min_poll_s,
             max_poll_seconds=max(profile.min_poll_s, 60.0),

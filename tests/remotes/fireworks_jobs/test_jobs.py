@@ -209,7 +209,7 @@ def test_a_job_that_runs(fake: Fake, provider: FireworksProvider) -> None:
     assert seen.counts == Counts(3, 1, 0)
     assert seen.created_at == datetime(2031, 2, 3, 4, 6, 0, 1, UTC)
     assert (seen.ended_at, seen.window_hours, seen.result_files) == (None, None, ())
-    assert seen.stamp == {
+    assert seen.label == {
         "runner_project": "capitals",
         "runner_set": "0123456789abcdef",
         "runner_attempt": "1",
@@ -330,7 +330,7 @@ def test_a_stamp_is_read_back_from_names(project: str, job: str, told: bool) -> 
     ids = ids_of(f"runner-{project}-0123456789abcdef-3")
     raw = {"name": f"accounts/a/batchInferenceJobs/{ids.job_id}", "displayName": wire.display_name_of(stamp)}
     assert len(raw["displayName"]) < 64
-    found = wire.stamp_in(raw)
+    found = wire.label_in(raw)
     assert (found["runner_set"], found["runner_attempt"]) == ("0123456789abcdef", "3")
     assert found.get("runner_job") == (job if told else None)
     if len(project) < 50:
@@ -340,7 +340,7 @@ def test_a_stamp_is_read_back_from_names(project: str, job: str, told: bool) -> 
 
 
 def test_a_job_of_somebody_else_has_no_stamp() -> None:
-    assert wire.stamp_in({"name": "accounts/a/batchInferenceJobs/nightly", "displayName": "capitals/x #0"}) == {}
+    assert wire.label_in({"name": "accounts/a/batchInferenceJobs/nightly", "displayName": "capitals/x #0"}) == {}
 
 
 # -- lists
@@ -412,7 +412,7 @@ def test_a_continuation_names_its_parent_and_no_input(fake: Fake, provider: Fire
     assert fake.jobs[third]["inputDatasetId"].endswith(UPLOAD.ref)  # the server's own; it was not sent
     seen = provider.look(third)
     assert seen.continued_from == second
-    assert seen.stamp["runner_parent"] == "0123456789abcdef-2"
+    assert seen.label["runner_parent"] == "0123456789abcdef-2"
     assert list(dict.fromkeys((link.batch, link.parent) for link in provider.lineage(third))) == [
         (first, ""),
         (second, first),

@@ -37,7 +37,7 @@ def test_every_profile_is_in_the_table() -> None:
 def test_the_card(name: str) -> None:
     _, accepted, refused, lines, size_bytes = CARDS[name]
     card = card_of(spec_of(name))
-    assert (card.search, card.knows_system_prompt, card.can_resume) == (Search.BY_STAMP, False, False)
+    assert (card.search, card.knows_system_prompt, card.can_resume) == (Search.BY_LABEL, False, False)
     assert all(card.windows.accepts(hours) for hours in accepted)
     assert not any(card.windows.accepts(hours) for hours in refused)
     assert (card.limits.lines, card.limits.size_bytes) == (lines, size_bytes)
@@ -73,7 +73,7 @@ def test_one_batch_from_upload_to_list(name: str, tmp_path: Path) -> None:
         assert (sent["input_file_id"], sent["endpoint"]) == ("file-1", "/v1/chat/completions")
         assert sent["completion_window"] == "24h"
         for key in ("runner_project", "runner_set", "runner_attempt"):
-            assert seen.stamp[key] == SUBMISSION.stamp[key]
+            assert seen.label[key] == SUBMISSION.label[key]
         assert (seen.remote_id, seen.phase) == ("batch_1", Phase.VALIDATING)
         looked = provider.look("batch_1")
         assert looked.phase is (Phase.VALIDATING if name == "siliconflow" else Phase.RUNNING)

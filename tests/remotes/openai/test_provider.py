@@ -143,7 +143,7 @@ def test_extra_fields_of_a_create() -> None:
     with provider_at(spec_of(overrides={"create_extra": extra}), remote) as provider:
         provider.submit(SUBMISSION, Uploaded("file-1", 3))
     assert remote.last_json["output_expires_after"] == extra["output_expires_after"]
-    assert remote.last_json["metadata"] == {"team": "x", **SUBMISSION.stamp}
+    assert remote.last_json["metadata"] == {"team": "x", **SUBMISSION.label}
 
 
 def test_read_only_blocks_every_verb_that_changes_something(source: Path) -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from runner.errors import OutcomeUnknown
 from runner.job import project
 from runner.job.observed import Counts, FailureKind, Observed, Phase, ResultFile
+from runner.remotes.openai.labels import label_in, metadata_of
 from runner.remotes.openai.profiles import PROFILES, profile_of
-from runner.remotes.openai.stamps import metadata_of, stamp_in
 from runner.remotes.openai.wire import hours_in, observed_of, phase_of, time_in
 from tests.remotes.making import SUBMISSION
 from tests.remotes.openai.fake import batch
@@ -46,7 +46,7 @@ def test_all_fields() -> None:
         expires_at=datetime.fromtimestamp(1_900_086_400, UTC),
         window_hours=24,
         endpoint="/v1/chat/completions",
-        stamp={"runner_project": "capitals"},
+        label={"runner_project": "capitals"},
         input_ref="file-1",
         result_files=(ResultFile("file-out", "output"), ResultFile("file-err", "error")),
         input_tokens=12,
@@ -246,16 +246,16 @@ def test_any_shape_of_any_field_is_read(fields: dict[str, Any], name: str) -> No
 
 def test_a_stamp_comes_back_as_it_went() -> None:
     rule = OPENAI.metadata
-    assert stamp_in(metadata_of(SUBMISSION.stamp, rule), rule) == SUBMISSION.stamp
+    assert label_in(metadata_of(SUBMISSION.label, rule), rule) == SUBMISSION.label
 
 
 def test_a_stamp_in_one_field_keeps_what_identifies_it() -> None:
     rule = PROFILES["dashscope"].metadata
-    sent = metadata_of({**SUBMISSION.stamp, "runner_project": "p" * 40, "runner_job": "j" * 300}, rule)
+    sent = metadata_of({**SUBMISSION.label, "runner_project": "p" * 40, "runner_job": "j" * 300}, rule)
     assert list(sent) == ["ds_name"]
     assert len(sent["ds_name"]) <= 100
-    back = stamp_in({**sent, "ds_description": "x"}, rule)
-    assert back["runner_set"] == SUBMISSION.stamp["runner_set"]
+    back = label_in({**sent, "ds_description": "x"}, rule)
+    assert back["runner_set"] == SUBMISSION.label["runner_set"]
     assert (back["runner_project"], back["runner_attempt"]) == ("p" * 40, "1")
     assert "runner_job" not in back
 
@@ -269,12 +269,12 @@ def test_a_stamp_stays_within_the_limits() -> None:
 
 def test_no_stamp_where_none_is_kept() -> None:
     rule = profile_of(project.Provider("x", "openai", overrides={"metadata": {"supported": False}})).metadata
-    assert metadata_of(SUBMISSION.stamp, rule) == {}
-    assert stamp_in(None, rule) == {}
+    assert metadata_of(SUBMISSION.label, rule) == {}
+    assert label_in(None, rule) == {}
 
 
-@given(st.dictionaries(st.sampled_from(sorted(SUBMISSION.stamp)), st.text("abc=;-_0", min_size=1, max_size=40)))
+@given(st.dictionaries(st.sampled_from(sorted(SUBMISSION.label)), st.text("abc=;-_0", min_size=1, max_size=40)))
 def test_a_packed_stamp_never_lies(stamp: dict[str, str]) -> None:
     rule = PROFILES["dashscope"].metadata
-    back = stamp_in(metadata_of(stamp, rule), rule)
+    back = label_in(metadata_of(stamp, rule), rule)
     assert all(stamp[key] == value for key, value in back.items() if key.startswith("runner_"))

@@ -21,7 +21,7 @@ _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Shadow:
+class SandboxState:
     """What a rehearsal has in place of the project's memory and outputs."""
 
     memory: Memory
@@ -37,7 +37,7 @@ class Shadow:
     def server(self) -> Path:
         return self.memory.folder / "server"
 
-    def leaving_alone(self) -> Shadow:
+    def leaving_alone(self) -> SandboxState:
         """The same, with what was read back and what real remotes were found to hold since: neither is rehearsed."""
         records = self.memory.records
         project = records.project()
@@ -53,8 +53,8 @@ class Shadow:
 
 
 @contextlib.contextmanager
-def shadow_of(real: Memory, *, command: str, now: datetime, wait_seconds: float = 0.0) -> Iterator[Shadow]:
-    """A shadow of a memory, begun anew and held against a second rehearsal.
+def sandbox_of(real: Memory, *, command: str, now: datetime, wait_seconds: float = 0.0) -> Iterator[SandboxState]:
+    """A sandbox of a memory, begun anew and held against a second rehearsal.
 
     Raises StateError where a link stands in the way, LockedError while another rehearsal runs.
     """
@@ -63,7 +63,7 @@ def shadow_of(real: Memory, *, command: str, now: datetime, wait_seconds: float 
         memory.clear()
         try:
             project = memory.records.project()
-            yield Shadow(memory, project.next_sequence if project else 1, _left_alone(memory.records))
+            yield SandboxState(memory, project.next_sequence if project else 1, _left_alone(memory.records))
         finally:
             memory.close()
 

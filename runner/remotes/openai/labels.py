@@ -1,6 +1,6 @@
 """What we write on a batch so that it can be found again, within what the remote keeps.
 
-Most remotes keep a map of short strings. Where only one field is known to survive, the stamp is packed into it:
+Most remotes keep a map of short strings. Where only one field is known to survive, the label is packed into it:
 `s=<set>;a=1;p=<project>`, most telling part first, and what does not fit is left out. Such a batch is also known by
 the file it was made from, whose name carries the same fingerprint.
 """
@@ -30,18 +30,18 @@ _FILE = re.compile(r"runner-(?P<project>.*)-(?P<set>[0-9a-f]{16})-(?P<attempt>[0
 _LONG = {short: key for key, short in _SHORT.items()}
 
 
-def metadata_of(stamp: Mapping[str, str], rule: Metadata) -> dict[str, str]:
+def metadata_of(label: Mapping[str, str], rule: Metadata) -> dict[str, str]:
     """The `metadata` to send; empty where the remote keeps none. Never over the remote's limits."""
-    if not rule.supported or not stamp:
+    if not rule.supported or not label:
         return {}
     if rule.key_field:
-        return {rule.key_field: _packed(stamp, rule.value_len)}
-    fitting = [(key, value) for key, value in stamp.items() if len(key) <= rule.key_len]
+        return {rule.key_field: _packed(label, rule.value_len)}
+    fitting = [(key, value) for key, value in label.items() if len(key) <= rule.key_len]
     return {key: value[: rule.value_len] for key, value in fitting[: rule.max_keys]}
 
 
-def stamp_in(metadata: Any, rule: Metadata) -> dict[str, str]:
-    """The stamp a batch shows; whatever else it carries under `metadata` too, as text."""
+def label_in(metadata: Any, rule: Metadata) -> dict[str, str]:
+    """The label a batch shows; whatever else it carries under `metadata` too, as text."""
     if not isinstance(metadata, Mapping):
         return {}
     found = {str(key): value for key, value in metadata.items() if isinstance(value, str)}
@@ -58,7 +58,7 @@ def is_of(submission: Submission, upload_ref: str, seen: Observed) -> bool:
     if upload_ref and seen.input_ref == upload_ref:
         return True
     marks = ("runner_project", "runner_set", "runner_attempt")
-    return all(seen.stamp.get(mark) == submission.stamp.get(mark) for mark in marks)
+    return all(seen.label.get(mark) == submission.label.get(mark) for mark in marks)
 
 
 def named(seen: Observed, filename: str) -> Observed:
@@ -67,23 +67,23 @@ def named(seen: Observed, filename: str) -> Observed:
     marks = {"runner_file": filename}
     if match:
         marks |= {"runner_set": match["set"], "runner_attempt": match["attempt"]}
-    return replace(seen, stamp={**seen.stamp, **marks})
+    return replace(seen, label={**seen.label, **marks})
 
 
 def is_of_project(project: str, seen: Observed) -> bool:
     """Whether a batch is of a project: by its label, else by the name of its input file."""
-    if "runner_project" in seen.stamp:
-        return seen.stamp["runner_project"] == project
-    match = _FILE.match(seen.stamp.get("runner_file", ""))
+    if "runner_project" in seen.label:
+        return seen.label["runner_project"] == project
+    match = _FILE.match(seen.label.get("runner_file", ""))
     return match is not None and match["project"] == project[:PROJECT_CHARS]
 
 
-def _packed(stamp: Mapping[str, str], room: int) -> str:
+def _packed(label: Mapping[str, str], room: int) -> str:
     packed = ""
     for key, short in _SHORT.items():
-        part = f"{short}={stamp.get(key, '')}"
+        part = f"{short}={label.get(key, '')}"
         grown = f"{packed};{part}" if packed else part
-        if stamp.get(key) and ";" not in part and len(grown) <= room:
+        if label.get(key) and ";" not in part and len(grown) <= room:
             packed = grown
     return packed
 

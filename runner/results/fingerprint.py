@@ -45,6 +45,6 @@ def of_folder(folder: Path, digest_of: Callable[[Path], bytes]) -> str:
     return f"{files} {BY_CONTENT}{total.hexdigest()}"
 
 
-def files_in(stamp: str) -> int:
-    """How many files a folder had when it was stamped so."""
-    return int(stamp.partition(" ")[0])
+def files_in(fingerprint: str) -> int:
+    """How many files a folder had when it was in this state."""
+    return int(fingerprint.partition(" ")[0])
