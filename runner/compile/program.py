@@ -56,6 +56,7 @@ class Program(msgspec.Struct, frozen=True):
             yield from self._one_by_one(rendering, chain.from_iterable(blocks))
             return
         for block in blocks:
+            # A block in which anything may have failed is rendered again, row by row, to say which row it was
             if (rendered := rendering.block(block)) is not None:
                 kept, texts = rendered
                 yield from self._made(kept, kept.numbers, kept.values, texts)
