@@ -56,7 +56,8 @@ class FireworksParams(Fields):
     n: Maybe[Count] = None
 
 
-# Source: Fireworks "Create Chat Completion" (read 2026-11-21). What `FireworksParams` holds is checked there.
+# Source of the names: the types of the official SDK, fireworks-ai 1.2.30 (2026-11-30; a test compares). Kinds and
+# ranges are from general knowledge of its reference. What `FireworksParams` holds is checked there.
 KNOWN_PARAMS: Params = {
     **dict.fromkeys(("max_tokens", "n", "temperature", "top_k", "top_p"), ANYTHING),
     "context_length_exceeded_behavior": one_of("error", "truncate"),
@@ -85,7 +86,6 @@ KNOWN_PARAMS: Params = {
     "response_format": MAP,
     "return_token_ids": FLAG,
     "safe_tokenization": FLAG,
-    "sampling_mask": TEXT,
     "seed": INTEGER,
     "service_tier": TEXT,
     "speculation": either(TEXT, LIST),

@@ -1,13 +1,14 @@
 """The params that OpenAI documents for each endpoint, and those that servers beside it take as well.
 
-Source: OpenAI "Create chat completion", "Create a model response", "Create embeddings", "Create completion" (read
-2026-11-21); vLLM "OpenAI-compatible server", extra parameters, and the guides of Groq and DashScope (read 2026-11-21).
+Source of OpenAI's names: the types of its Python SDK, openai 3.57.0 (2026-11-30; a test compares). The kinds and
+ranges, and the names that servers beside it take, are from general knowledge of their references and were not read
+again: so a warning is all that comes of them.
 """
 
 from __future__ import annotations
 
 from runner.job.project import ENDPOINTS
-from runner.remotes.params import FLAG, INTEGER, LIST, MAP, TEXT, TEXTS, Params, either, number, one_of, whole
+from runner.remotes.params import ANYTHING, FLAG, INTEGER, LIST, MAP, TEXT, TEXTS, Params, either, number, one_of, whole
 
 _CHAT, _RESPONSES, _EMBEDDINGS, _COMPLETIONS = ENDPOINTS
 _SAMPLING: Params = {"temperature": number(0, 2), "top_p": number(0, 1)}
@@ -20,7 +21,9 @@ _PENALTIES: Params = {
 }
 _ACCOUNTING: Params = {
     "metadata": MAP,
+    "moderation": ANYTHING,
     "prompt_cache_key": TEXT,
+    "prompt_cache_options": ANYTHING,
     "prompt_cache_retention": TEXT,
     "safety_identifier": TEXT,
     "service_tier": TEXT,
@@ -51,6 +54,10 @@ OPENAI: dict[str, Params] = {
         "web_search_options": MAP,
     },
     _RESPONSES: {
+        "access_programs": ANYTHING,
+        "background_options": ANYTHING,
+        "image": ANYTHING,
+        "prompt": MAP,
         **_SAMPLING,
         **_ACCOUNTING,
         **_TOOLS,

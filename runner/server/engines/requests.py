@@ -3,8 +3,8 @@
 A param of the wrong type, or out of range, is refused by every remote; one that it does not know only by OpenAI, which
 servers beside it pass over. Whose model it is, its name tells.
 
-Source: OpenAI "Create chat completion", "Create a model response", "Create embeddings", "Create completion", and the
-words of its errors as clients report them (read 2026-11-30).
+Source of the names: the types of OpenAI's Python SDK, openai 3.57.0 (2026-11-30; a test compares). Kinds, ranges and
+the words of its errors are from general knowledge of its reference.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ class Chat(_Common):
     parallel_tool_calls: bool | None = None
     prediction: Map | str | None = None
     presence_penalty: Penalty | None = None
+    moderation: Any = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: Any = None
     prompt_cache_retention: str | None = None
     reasoning_effort: str | None = None
     response_format: msgspec.Raw = _NOTHING
@@ -114,7 +116,12 @@ class Respond(_Common, kw_only=True):
     parallel_tool_calls: bool | None = None
     previous_response_id: str | None = None
     prompt: Map | None = None
+    access_programs: Any = None
+    background_options: Any = None
+    image: Any = None
+    moderation: Any = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: Any = None
     prompt_cache_retention: str | None = None
     reasoning: Map | None = None
     safety_identifier: str | None = None
