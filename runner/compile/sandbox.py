@@ -9,7 +9,7 @@ outside, see `worker.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from jinja2 import StrictUndefined, Undefined, filters, nodes, tests
@@ -95,6 +95,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self, *, takes_null: bool = False) -> None:
         """takes_null: null is written as `None`, for filters; else it is an error."""
+        self.takes_null = takes_null
         super().__init__(
             undefined=Missing,
             keep_trailing_newline=True,
@@ -109,7 +110,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.tests = {name: tests.TESTS[name] for name in sorted(_TESTS)}
 
     def _generate(self, source: nodes.Template, *more: Any, **options: Any) -> str:
-        return super()._generate(_Meanings(self).visit(source), *more, **options)
+        assigned = {name.name for name in source.find_all(nodes.Name) if name.ctx != "load"}
+        return super()._generate(_Meanings(self, assigned).visit(source), *more, **options)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """`obj.attribute`: a key of an object, else a listed method, else an item; `obj.attribute()` calls a method."""
@@ -173,8 +175,10 @@ class _Meanings(NodeTransformer):
     `self` is a column; `order.items` is a key and `order.items()` a method; `~` joins texts as they are written.
     """
 
-    def __init__(self, environment: Sandbox) -> None:
+    def __init__(self, environment: Sandbox, assigned: Set[str]) -> None:
+        """assigned: names that the template gives to values of its own, which may hide a column."""
         self._environment = environment
+        self._assigned = assigned
 
     def visit_Name(self, node: nodes.Name) -> nodes.Expr:  # noqa: N802
         if node.name != "self" or node.ctx != "load":
@@ -189,9 +193,38 @@ class _Meanings(NodeTransformer):
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Concat:  # noqa: N802
-        self.generic_visit(node)
-        node.nodes = [self._placed(nodes.Filter(part, _TEXT, [], [], None, None), part) for part in node.nodes]
+        node.nodes = [self._written(part) for part in node.nodes]
         return node
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Filter:  # noqa: N802
+        if node.name in _OF_TEXT and node.node is not None and self._column(node.node):
+            node.node = self._written(node.node)
+        self.generic_visit(node)
+        return node
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Output:  # noqa: N802
+        if not self._environment.takes_null:
+            node.nodes = [self._written(part) if self._column(part) else part for part in node.nodes]
+        self.generic_visit(node)
+        return node
+
+    def _written(self, part: nodes.Expr) -> nodes.Expr:
+        """The text of a value; where it is null, the error names its column."""
+        column = nodes.Const(self._column(part))
+        return self._placed(nodes.Filter(self.visit(part), _TEXT, [column], [], None, None), part)
+
+    def _column(self, node: nodes.Expr) -> str:
+        """The column that an expression is, as `n`, `row.n` and `row['n']` are; empty where it is something else."""
+        match node:
+            case nodes.Name(name=name) if name not in self._assigned:
+                return name
+            case nodes.Getattr(node=nodes.Name(name="row"), attr=name) if "row" not in self._assigned:
+                return name
+            case nodes.Getitem(node=nodes.Name(name="row"), arg=nodes.Const(value=str(name))) if (
+                "row" not in self._assigned
+            ):
+                return name
+        return ""
 
     def _placed(self, made: nodes.Expr, node: nodes.Node) -> nodes.Expr:
         return made.set_lineno(node.lineno).set_environment(self._environment)  # type: ignore[return-value]

@@ -17,10 +17,10 @@ class Null(ValueError):
         self.name = name
 
 
-def text_of(value: Any) -> str:
-    """Raises Null."""
+def text_of(value: Any, name: str = "") -> str:
+    """name: of the column that is written, where it is one. Raises Null."""
     if value is None:
-        raise Null
+        raise Null(name)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (dict, list, tuple)):

@@ -125,9 +125,9 @@ def _failure(index: int, template: Template, error: Exception, row: dict[str, An
     if isinstance(error, TooLong):
         return Failure(index, 1, "", length=error.length)
     if isinstance(error, Null):
-        nulls = [name for name, value in row.items() if value is None]
-        line = _line(template, error.__traceback__)
-        return Failure(index, line, str(Null(nulls[0] if len(nulls) == 1 else "")))
+        # where a column is called `row`, `row.n` is none
+        name = error.name if "row" not in row and error.name in row else ""
+        return Failure(index, _line(template, error.__traceback__), str(Null(name)))
     missing = _UNDEFINED.search(str(error)) if isinstance(error, UndefinedError) else None
     return Failure(index, _line(template, error.__traceback__), _words(error), missing[1] if missing else "")
 

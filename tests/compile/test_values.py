@@ -67,8 +67,9 @@ def test_a_value_is_one_text_in_every_template(tmp_path: Path, form: str, name: 
         "{{ null }}{# #}",
         "{{ 'a' ~ null }}",
         "{{ null | upper }}",
-        "{{ [null] | join }}",
         "{{ null | string }}",
+        "{{ row.null }}{# #}",
+        "{{ row['null'] | trim }}",
     ],
 )
 def test_null_is_an_error_that_offers_default(tmp_path: Path, template: str) -> None:
@@ -76,6 +77,27 @@ def test_null_is_an_error_that_offers_default(tmp_path: Path, template: str) -> 
         said(tmp_path, template)
     assert "`null` is null here: write `| default('...')`" in caught.value.message
     assert caught.value.mark is not None and caught.value.mark.line == 1
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ [null] | join }}",
+        "{{ {'x': none}.x }}",
+        "{{ [1, none][1] }}",
+        "{{ {'null': none}.null }}",
+        "{{ 'a' ~ [none][0] }}",
+        "{{ [none][0] | upper }}",
+        "{{ null if yes else t }}",
+        "{% for null in [none] %}{{ null }}{% endfor %}",
+        "{% set row = {'null': none} %}{{ row.null }}",
+        "{% set n = none %}{{ n }}",
+    ],
+)
+def test_a_column_is_named_only_where_it_is_what_is_written(tmp_path: Path, template: str) -> None:
+    with pytest.raises(RowsFailed) as caught:
+        said(tmp_path, template)
+    assert "a value is null here: write `| default('...')`" in caught.value.message
 
 
 @pytest.mark.parametrize(
