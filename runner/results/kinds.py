@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -106,30 +107,79 @@ def _either(one: Kind, other: Kind) -> Kind:
 # --- read from a JSON schema --------------------------------------------------------------------------------------
 
 _TYPES: Mapping[str, Kind] = {"string": TEXT, "integer": WHOLE, "number": NUMBER, "boolean": FLAG, "null": NOTHING}
+_ADDING = frozenset({"properties", "anyOf", "oneOf", "allOf"})
+_MOST = 10_000  # parts of a schema that are read; then references are JSON
 
 
-def of_schema(schema: Any, depth: int = 0) -> Kind:
-    """The kind of what a JSON schema describes; JSON for what it leaves open. References are not followed."""
-    if not isinstance(schema, dict) or depth > DEEPEST or "$ref" in schema:
-        return JSON
-    for name in ("anyOf", "oneOf"):
-        if isinstance(schema.get(name), list):
-            return widest(of_schema(one, depth + 1) for one in schema[name]) if schema[name] else JSON
-    if isinstance(choices := schema.get("enum"), list):
-        return widest(map(of_value, choices))
-    if "const" in schema:
-        return of_value(schema["const"])
-    types = schema.get("type")
-    if isinstance(types, list):
-        return widest(of_schema({**schema, "type": one}, depth + 1) for one in types) if types else JSON
-    if types == "array":
-        return list_of(of_schema(schema.get("items"), depth + 1))
-    if types == "object":
-        fields = schema.get("properties")
-        if not isinstance(fields, dict) or not fields:
+def of_schema(schema: Any) -> Kind:
+    """The kind of what a JSON schema describes; JSON for what it leaves open.
+
+    References are followed inside of the schema. One that leads out of it, or into what it stands in, is JSON.
+    """
+    return _Document(schema).kind(schema)
+
+
+class _Document:
+    """One schema with what it refers to."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._read = 0
+
+    def kind(self, schema: Any, depth: int = 0, inside: frozenset[str] = frozenset()) -> Kind:
+        """The kind of a part, which is read `inside` of these references."""
+        self._read += 1
+        if not isinstance(schema, dict) or depth > DEEPEST:
             return JSON
-        return Kind(Of.RECORD, fields={str(name): of_schema(one, depth + 1) for name, one in fields.items()})
-    return _TYPES.get(types, JSON) if isinstance(types, str) else JSON
+        if (reference := _reference_of(schema)) is not None:
+            return self._referred(reference, depth, inside)
+        for name in ("anyOf", "oneOf"):
+            if isinstance(ways := schema.get(name), list):
+                return widest(self.kind(one, depth + 1, inside) for one in ways) if ways else JSON
+        if isinstance(choices := schema.get("enum"), list):
+            return widest(map(of_value, choices))
+        if "const" in schema:
+            return of_value(schema["const"])
+        types = schema.get("type")
+        if isinstance(types, list):
+            return widest(self.kind({**schema, "type": one}, depth + 1, inside) for one in types) if types else JSON
+        if types == "array":
+            return list_of(self.kind(schema.get("items"), depth + 1, inside))
+        if types == "object":
+            fields = schema.get("properties")
+            if not isinstance(fields, dict) or not fields:
+                return JSON
+            kinds = {str(name): self.kind(one, depth + 1, inside) for name, one in fields.items()}
+            return Kind(Of.RECORD, fields=kinds)
+        return _TYPES.get(types, JSON) if isinstance(types, str) else JSON
+
+    def _referred(self, reference: Any, depth: int, inside: frozenset[str]) -> Kind:
+        # a few definitions that each refer to the next many times describe billions of columns
+        if not isinstance(reference, str) or reference in inside or self._read > _MOST:
+            return JSON
+        return self.kind(self._at(reference), depth, inside | {reference})
+
+    def _at(self, reference: str) -> Any:
+        """What stands where a JSON pointer (RFC 6901, as a fragment) leads, or None."""
+        document, _, pointer = reference.partition("#")
+        found = self._root if not document and (not pointer or pointer[0] == "/") else None
+        for part in unquote(pointer).split("/")[1:]:
+            found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
+        return found
+
+
+def _reference_of(schema: Mapping[str, Any]) -> Any:
+    """What a part refers to, or None where it refers to nothing. Titles, defaults and the like beside it say no kind.
+
+    Source: pydantic 1 writes a reference with a title beside it as an `allOf` of one, pydantic 2 as it is.
+    """
+    every = schema.get("allOf")
+    only = every[0] if isinstance(every, list) and len(every) == 1 else None
+    where = schema if "$ref" in schema else only if isinstance(only, dict) and "$ref" in only else None
+    if where is None:
+        return None
+    # fields that are added to those of the definition: reading one of the two would lose the other
+    return where["$ref"] if not _ADDING & (schema.keys() - ({"allOf"} if where is only else set())) else False
 
 
 # --- values made to fit -------------------------------------------------------------------------------------------

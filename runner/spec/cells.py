@@ -71,7 +71,9 @@ def _takes(entry: Entry, prompt: Prompt, model: Model, provider: Provider, scope
     takes_params = kinds.check_written_by_us(model_entry, ("prompt",), scope.problems)
     if takes_params and kinds.takes(provider, Content.RECORDING):
         warn_of_params(model_entry, model.endpoint, provider, scope.problems)
-    has_name = check_schema_name(prompt, provider, scope.problems)
+    has_name = check_schema_name(
+        prompt.response_format, f"prompt `{prompt.key}`", prompt.mark, provider, scope.problems
+    )
     return _fits(entry, prompt, model, scope.problems) and takes_roles and takes_params and has_name
 
 

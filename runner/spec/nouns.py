@@ -20,7 +20,7 @@ from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, Pro
 from runner.spec.nodes import Mapping, Scalar, Sequence
 from runner.spec.paths import is_too_long
 from runner.spec.problems import Problems
-from runner.spec.shapes import check_format, warn_of_params
+from runner.spec.shapes import check_format, check_schema_name, warn_of_params
 
 
 def providers_of(declared: Declared, problems: Problems) -> dict[str, Provider | None]:
@@ -87,6 +87,8 @@ def _model(entry: Entry, declared: Declared, providers: dict[str, Provider | Non
         is_known = False
     if not check_no_template(entry, ("name", "params", "options"), problems):
         is_known = False
+    if not _check_params_format(entry, provider, problems):
+        is_known = False
     endpoint = spec.endpoint or ENDPOINTS[0]
     price = _price(entry, spec.price, provider, endpoint, problems) if spec.price else None
     options = kinds.options_of(entry, provider.kind, problems) if provider else None
@@ -104,6 +106,16 @@ def _model(entry: Entry, declared: Declared, providers: dict[str, Provider | Non
         price=price,
         mark=entry.key.mark,
     )
+
+
+def _check_params_format(entry: Entry, provider: Provider | None, problems: Problems) -> bool:
+    """As of a prompt: it is sent in the same place. Of recordings it is a word, and judged with their other params."""
+    path = ("params", "response_format")
+    found = (entry.spec.params or {}).get(path[1])
+    if not check_format(entry, path, found, problems):
+        return False
+    mark = entry.value_mark(*path)
+    return provider is None or check_schema_name(found, str(entry.subject), mark, provider, problems)
 
 
 def _price(entry: Entry, spec: PriceSpec, provider: Provider | None, endpoint: str, problems: Problems) -> Price | None:
@@ -240,7 +252,7 @@ def _prompt(entry: Entry, root: Path, problems: Problems) -> Prompt | None:
         return None
     messages = _messages(entry, spec, root, problems)
     is_whole = check_no_template(entry, ("response_format", "tools", "file"), problems)
-    is_whole = check_format(entry, spec.response_format, problems) and is_whole
+    is_whole = check_format(entry, ("response_format",), spec.response_format, problems) and is_whole
     if messages is None or not is_whole:
         return None
     tools: tuple[Any, ...] | None = tuple(spec.tools) if spec.tools else None

@@ -5,29 +5,68 @@ Source: OpenAI "Structured outputs" and "Chat completions", Fireworks "Structure
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runner.job.project import Prompt, Provider
+from runner.errors import Mark
+from runner.job.project import Provider
 from runner.remotes.registry import declared_by
 from runner.spec.declared import Entry
 from runner.spec.nodes import Mapping as MappingNode
-from runner.spec.nodes import data_of
+from runner.spec.nodes import Node, Scalar, Sequence, data_of, kind_of
 from runner.spec.problems import Problems
 
 _TYPES = ("text", "json_object", "json_schema", "grammar", "structural_tag")
 _RIGHT = "write `{type: json_schema, json_schema: {name: answer, schema: {...}}}`"
 _OF_A_SCHEMA = frozenset({"properties", "$schema", "items", "anyOf", "oneOf", "allOf", "$ref", "enum", "required"})
+# of JSON Schema: the types, and the keywords that hold schemas, alone or in a list, and by name
+_JSON_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
+_SCHEMAS = frozenset({"items", "prefixItems", "additionalProperties", "anyOf", "oneOf", "allOf", "not"})
+_NAMED_SCHEMAS = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 
 
-def check_format(entry: Entry, found: Mapping[str, Any] | None, problems: Problems) -> bool:
-    """Whether a `response_format` has a form that remotes take."""
-    if found is None:
+def check_format(entry: Entry, path: tuple[str, ...], found: Any, problems: Problems) -> bool:
+    """Whether a `response_format`, which stands at `path`, has a form that remotes take. What is no mapping passes."""
+    if not isinstance(found, Mapping):
         return True
+    where = f"`{'.'.join(path)}` of {entry.subject}"
     words, hint = _wrong(found)
     if words:
-        problems.error(entry.value_mark("response_format"), f"`response_format` of {entry.subject} {words}", hint)
-    return not words
+        problems.error(entry.value_mark(*path), f"{where} {words}", hint)
+        return False
+    before = problems.errors
+    for schema in _schemas_in(entry.value(*path, "json_schema", "schema") or entry.value(*path, "schema")):
+        _check_types(schema.get("type"), where, problems)
+    return problems.errors == before
+
+
+def _schemas_in(node: Node | None) -> Iterator[MappingNode]:
+    """A JSON Schema, or a list of them, with all that stand inside."""
+    if isinstance(node, Sequence):
+        for item in node.items:
+            yield from _schemas_in(item)
+    elif isinstance(node, MappingNode):
+        yield node
+        for name, (_, value) in node.entries.items():
+            if name in _SCHEMAS:
+                yield from _schemas_in(value)
+            elif name in _NAMED_SCHEMAS and isinstance(value, MappingNode):
+                for _, inner in value.entries.values():
+                    yield from _schemas_in(inner)
+
+
+def _check_types(node: Node | None, where: str, problems: Problems) -> None:
+    for one in node.items if isinstance(node, Sequence) else [node] if node else []:
+        if isinstance(one, Scalar) and one.value in _JSON_TYPES:
+            continue
+        if isinstance(one, Scalar) and isinstance(one.value, str):
+            near = problems.nearest(one.value, _JSON_TYPES)
+            listed = ", ".join(f"`{name}`" for name in _JSON_TYPES)
+            hint = f"did you mean `{near}`?" if near else f"use one of {listed}"
+            problems.error(one.mark, f"{where} has the unknown JSON type `{one.value[:40]}`", hint)
+        else:
+            hint = 'write `type: "null"`, in quotes' if isinstance(one, Scalar) and one.value is None else ""
+            problems.error(one.mark, f"{where} has a JSON type that is {kind_of(one)}", hint or "write its name")
 
 
 def _wrong(found: Mapping[str, Any]) -> tuple[str, str]:
@@ -74,14 +113,13 @@ def _shown(value: Any) -> str:
     return "a list" if isinstance(value, list) else f"`{str(value)[:40]}`"
 
 
-def check_schema_name(prompt: Prompt, provider: Provider, problems: Problems) -> bool:
-    """Whether a schema has the name that a provider refuses every request without."""
-    found = prompt.response_format or {}
-    inner = found.get("json_schema")
-    if found.get("type") != "json_schema" or not isinstance(inner, Mapping) or inner.get("name"):
+def check_schema_name(found: Any, owner: str, mark: Mark, provider: Provider, problems: Problems) -> bool:
+    """Whether the schema in a `response_format` has the name that a provider refuses every request without."""
+    inner = found.get("json_schema") if isinstance(found, Mapping) and found.get("type") == "json_schema" else None
+    if not isinstance(inner, Mapping) or inner.get("name"):
         return True
     if not declared_by()[provider.kind].needs_schema_name(provider):
         return True
-    words = f"the schema of prompt `{prompt.key}` has no `name`, which provider `{provider.name}` wants"
-    problems.error(prompt.mark, words, _RIGHT)
+    words = f"the schema of {owner} has no `name`, which provider `{provider.name}` wants"
+    problems.error(mark, words, _RIGHT)
     return False

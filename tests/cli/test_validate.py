@@ -122,6 +122,52 @@ def test_what_would_fail_later(
     assert way in err
 
 
+@pytest.mark.parametrize(
+    ("form", "place_of", "words", "way"),
+    [
+        ("{type: object, properties: {}}", "{type", "is a bare JSON Schema", "json_schema: {name"),
+        ("{type: json_schema, schema: {}}", "{type", "has no `json_schema` around its schema", "json_schema: {name"),
+        ("{type: jsonschema}", "{type", "has the unknown type `jsonschema`", "`json_object`"),
+        ("{type: json_schema, json_schema: {name: x, schema: {type: objekt}}}", "objekt", "has the unknown JSON type `objekt`", "did you mean `object`?"),
+        ("{type: json_schema, json_schema: {name: x, schema: {properties: {type: {type: [string, nul]}}}}}", "nul]", "has the unknown JSON type `nul`", "did you mean `null`?"),
+        ("{type: json_schema, json_schema: {name: x, schema: {anyOf: [{type: integer}, {items: {type: null}}]}}}", "null", "has a JSON type that is empty", 'write `type: "null"`, in quotes'),
+    ],
+)  # fmt: skip
+def test_the_form_of_answers_is_judged_in_a_prompt_and_in_params(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, place_of: str, words: str, way: str
+) -> None:
+    before = {
+        "`response_format` of prompt `p`": ("p: hi", "p: {user: hi, response_format: "),
+        "`params.response_format` of model `m`": ("name: echo}", "name: echo, params: {response_format: "),
+    }
+    for number, (where, (old, new)) in enumerate(before.items()):
+        spec = SPEC.replace(old, f"{new}{form}}}" + "}" * number)
+        place(tmp_path, a=spec)
+        assert run(["-C", str(tmp_path), "validate"]) == 1
+        err = capsys.readouterr().err
+        line = next(at for at, text in enumerate(spec.splitlines(), 1) if form in text)
+        column = spec.splitlines()[line - 1].index(form) + form.index(place_of) + 1
+        assert f"specs/a.yaml:{line}:{column}: error: {where} {words}\n" in err
+        assert way in err
+        assert err.count("error:") == 1
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{type: json_object}",
+        "{type: text}",
+        "{type: json_schema, json_schema: {name: x, schema: {type: object, properties: {type: {type: [string, 'null']}}, default: {type: x}}}}",
+    ],
+)
+def test_a_form_of_answers_in_params_that_remotes_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    place(tmp_path, a=SPEC.replace("name: echo}", f"name: echo, params: {{response_format: {form}}}}}"))
+    assert run(["-C", str(tmp_path), "validate"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("command", ["validate", "plan"])
 def test_what_later_steps_would_find_is_told_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
@@ -232,9 +278,12 @@ def test_plan_and_apply_say_it_too(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_a_schema_without_the_name_that_openai_wants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    named = "p: {user: hi, response_format: {type: json_schema, json_schema: {schema: {}}}}"
-    for provider, code in (("openai", 1), ("fireworks", 0)):
-        place(tmp_path, a=SPEC.replace("p: hi", named).replace("provider: embedded", f"provider: {provider}"))
+    form = "response_format: {type: json_schema, json_schema: {schema: {}}}"
+    in_prompt = SPEC.replace("p: hi", f"p: {{user: hi, {form}}}")
+    in_params = SPEC.replace("name: echo}", f"name: echo, params: {{{form}}}}}")
+    cases = [(spec, *case) for spec in (in_prompt, in_params) for case in (("openai", 1), ("fireworks", 0))]
+    for spec, provider, code in cases:
+        place(tmp_path, a=spec.replace("provider: embedded", f"provider: {provider}"))
         assert run(["-C", str(tmp_path), "validate"]) == code
         err = capsys.readouterr().err
         assert ("has no `name`, which provider `openai` wants" in err) is bool(code)

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import BaseModel, Field
 
 from runner.errors import UsageError
 from runner.job.observed import Phase
+from runner.remotes.reading.verdict import Wanted
 from runner.results import columns, kinds
 from runner.results.adopt import adopt_output
 from runner.results.export import writer_for
@@ -22,6 +25,23 @@ from runner.results.splice import Merged
 from . import made
 
 SUFFIXES = [".jsonl", ".csv", ".parquet"]
+
+
+class Place(BaseModel):
+    lat: float
+    names: list[str] = []
+
+
+class City(BaseModel):
+    name: str
+    home: Place = Field(description="where it lies")
+    seen: list[Place]
+    twin: Place | None = None
+
+
+class Branch(BaseModel):
+    label: str
+    parts: list[Branch] = []
 
 
 class Words:
@@ -142,3 +162,67 @@ def test_a_schema_tells_the_kind() -> None:
     }
     with pytest.raises(kinds.Unfit):
         fit({"n": "1"})
+
+
+def test_nested_models_are_structs_in_parquet(tmp_path: Path) -> None:
+    place = {"lat": 1.5, "names": ["x"]}
+    answer = {"name": "Oslo", "home": place, "seen": [place, {"lat": 2.0, "names": []}], "twin": None}
+    about = columns.About("job", "m", answer=kinds.of_schema(City.model_json_schema()))
+    rows = [made.row("a")]
+    file = made.raw(tmp_path / "raw", made.ok("a", msgspec.json.encode(answer).decode()))
+    index = build_index([file], made.expected("a"), ended=Phase.COMPLETED).index
+    one = Source(index, 0, "b", made.ORIGIN, (file,))
+    path = tmp_path / "o.parquet"
+    given = columns.input_of((row.row_json for row in rows), typed=True)
+    with writer_for(path, tmp_path, columns.table(path.suffix, about, given)) as writer:
+        merge(rows, locate(made.keys("a"), [one]), [one], writer, wanted=Wanted(is_json=True, is_object=True))
+    found = pq.read_table(path).column("answer_json")
+    struct = pa.struct([("lat", pa.float64()), ("names", pa.list_(pa.string()))])
+    assert {field.name: field.type for field in found.type}["home"] == struct
+    assert found.type.field("twin").type == struct
+    assert found.type.field("seen").type.value_type == struct
+    assert found.to_pylist() == [answer]
+
+
+PLACE = {"type": "object", "properties": {"lat": {"type": "number"}}}
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        ({"$ref": "#/definitions/Place", "description": "x"}, kinds.record_of(lat=kinds.NUMBER)),
+        ({"allOf": [{"$ref": "#/definitions/Place"}], "title": "x"}, kinds.record_of(lat=kinds.NUMBER)),
+        ({"$ref": "#/definitions/a~1b%20c"}, kinds.TEXT),
+        ({"$ref": "#/definitions/Again"}, kinds.record_of(lat=kinds.NUMBER)),
+        ({"$ref": "#/definitions/Nobody"}, kinds.JSON),
+        ({"$ref": "https://example.com/x.json#/definitions/Place"}, kinds.JSON),
+        ({"$ref": "other.json"}, kinds.JSON),
+        ({"$ref": "#place"}, kinds.JSON),
+        ({"$ref": "#/definitions/Ring"}, kinds.JSON),
+        ({"$ref": 7}, kinds.JSON),
+        ({"$ref": "#/definitions/Place", "properties": {"more": {"type": "string"}}}, kinds.JSON),
+        ({"allOf": [{"$ref": "#/definitions/Place"}, {"properties": {}}]}, kinds.JSON),
+    ],
+)
+def test_references_are_followed_inside_of_a_schema(part: object, kind: kinds.Kind) -> None:
+    definitions = {
+        "Place": PLACE,
+        "Again": {"$ref": "#/definitions/Place"},
+        "Ring": {"allOf": [{"$ref": "#/definitions/Ring"}]},
+        "a/b c": {"type": "string"},
+    }
+    schema = {"type": "object", "properties": {"part": part}, "definitions": definitions}
+    assert kinds.of_schema(schema) == kinds.record_of(part=kind)
+
+
+def test_a_model_that_holds_itself_is_json_text_where_it_begins_again() -> None:
+    found = kinds.of_schema(Branch.model_json_schema())
+    assert found == kinds.record_of(label=kinds.TEXT, parts=kinds.list_of(kinds.JSON))
+
+
+def test_definitions_that_refer_to_each_other_many_times_end() -> None:
+    def named(level: int) -> dict[str, object]:
+        return {"type": "object", "properties": {f"f{n}": {"$ref": f"#/$defs/d{level + 1}"} for n in range(50)}}
+
+    schema = {"$defs": {f"d{level}": named(level) for level in range(8)}, "$ref": "#/$defs/d0"}
+    assert kinds.of_schema(schema).of is kinds.Of.RECORD
