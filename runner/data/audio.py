@@ -182,6 +182,7 @@ class _Walk:
             self.hits.update(number for number, _ in step.inside)
             return None
         if is_link and (wrong := self._wrong_link(path)):
+            self.hits.update(number for number, _ in step.inside)  # as above
             return Fault(path, wrong)
         if is_folder:
             return _Folder(f"{path}/", step.inside, unwanted.inside)
@@ -193,10 +194,13 @@ class _Walk:
         if not inside or self._unwanted.step(folder.unwanted, name, is_folder=True).hits:
             return None
         wrong = self._wrong_link(path)
-        return Fault(path, wrong) if wrong and self._holds_wanted(path, inside) else None
+        hits = self._wanted_below(path, inside) if wrong else set()
+        self.hits |= hits
+        return Fault(path, wrong) if hits else None
 
-    def _holds_wanted(self, path: str, state: State) -> bool:
-        """Whether some pattern means a file below a folder, as far as a short look tells."""
+    def _wanted_below(self, path: str, state: State) -> set[int]:
+        """The patterns that mean a file below a folder, as far as a short look tells."""
+        hits: set[int] = set()
         left, folders = _MOST_LOOKED_AT, [(f"{self._root}/{path}", state)]
         while folders and left:
             folder, state = folders.pop()
@@ -205,11 +209,11 @@ class _Walk:
                     left -= 1
                     is_folder = _is_folder(entry)
                     step = self._wanted.step(state, entry.name, is_folder=is_folder, is_link=entry.is_symlink())
-                    if step.hits and not is_folder:
-                        return True
+                    if not is_folder:
+                        hits.update(step.hits)
                     if is_folder and step.inside:
                         folders.append((entry.path, step.inside))
-        return False
+        return hits
 
     def _judged(self, path: str, entry: os.DirEntry[str]) -> AudioFile | Fault:
         try:

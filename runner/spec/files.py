@@ -29,17 +29,22 @@ def find_files(paths: Sequence[str], root: Path, skipped: Skipped = lambda link,
     """
     base = Path(os.path.realpath(root))
     found: dict[str, str] = {}
+    links: list[tuple[str, str]] = []
     for path in paths:
         start = base / path
         real = _checked(path, start, base)
-        files = _walk(start, base, set(), skipped) if real.is_dir() else iter([start])
+        files = _walk(start, base, set(), links) if real.is_dir() else iter([start])
         for file in files:
             name = Path(os.path.normpath(file)).relative_to(base).as_posix()
             target = os.path.realpath(file)
             found[target] = min(name, found.get(target, name))
     if not found:
         shown = ", ".join(f"`{printable(path)}`" for path in paths)
-        raise UsageError(f"no .yaml or .yml files below {shown}", hint="give the folder that holds the specs")
+        why = "".join(f"; `{link}` is a link {wrong}" for link, wrong in links[:1])
+        hint = "put the specs themselves there" if links else "give the folder that holds the specs"
+        raise UsageError(f"no .yaml or .yml files below {shown}{why}", hint=hint)
+    for link, wrong in links:
+        skipped(link, f"is a link {wrong}: no spec below it is read")
     return sorted(found.values())
 
 
@@ -59,8 +64,8 @@ def _checked(path: str, start: Path, base: Path) -> Path:
     return real
 
 
-def _walk(folder: Path, base: Path, seen: set[str], skipped: Skipped) -> Iterator[Path]:
-    """Spec files below `folder`; linked folders are followed once, and only inside the root."""
+def _walk(folder: Path, base: Path, seen: set[str], links: list[tuple[str, str]]) -> Iterator[Path]:
+    """Spec files below `folder`; linked folders are followed once, inside the root only: `links` gets the others."""
     real = os.path.realpath(folder)
     # linked folders may lead in a circle
     if real in seen:
@@ -76,7 +81,7 @@ def _walk(folder: Path, base: Path, seen: set[str], skipped: Skipped) -> Iterato
         if entry.is_symlink() and (wrong := _wrong_link(entry.path, base)):
             shown = printable(Path(entry.path).relative_to(base).as_posix())
             if _holds_specs(entry.path):
-                skipped(shown, f"is a link {wrong}: no spec below it is read")
+                links.append((shown, wrong))
             elif entry.name.endswith(SUFFIXES):
                 raise UsageError(
                     f"`{shown}` is a link {wrong}, and is not read",
@@ -84,7 +89,7 @@ def _walk(folder: Path, base: Path, seen: set[str], skipped: Skipped) -> Iterato
                 )
             continue
         if entry.is_dir():
-            yield from _walk(Path(entry.path), base, seen, skipped)
+            yield from _walk(Path(entry.path), base, seen, links)
         elif entry.name.endswith(SUFFIXES) and entry.is_file():
             yield Path(entry.path)
 

@@ -145,6 +145,21 @@ def test_files_that_cannot_be_sent_are_named_one_by_one(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("pattern", ["dirlink/*.wav", "dirlink/o.wav", "dirlink/**/*.wav", "**/*.wav", "*/o.wav"])
+def test_a_linked_folder_that_leads_out_is_named_and_not_called_empty(tmp_path: Path, pattern: str) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    made(tmp_path, "elsewhere/o.wav")
+    (root / "dirlink").symlink_to(tmp_path / "elsewhere")
+    whole = listing(root, pattern)
+    words = f"is a link that leads out of the project, to `{tmp_path / 'elsewhere'}`"
+    assert (list(whole), whole.faults) == ([], [Fault("dirlink", words)])
+    with pytest.raises(DataError, match="no file matches `other/"):
+        listing(root, pattern, "other/*.wav")
+    with pytest.raises(DataError, match=r"no file matches `\*\*/p.wav"):
+        listing(root, pattern, "**/p.wav")
+
+
 def test_linked_folders(tmp_path: Path) -> None:
     root = tmp_path / "project"
     made(root, "store/1.wav")

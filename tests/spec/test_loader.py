@@ -247,6 +247,19 @@ def test_links_are_followed_once_and_only_inside_the_root(tmp_path: Path) -> Non
     assert find_files(["s", "other"], root) == ["other/b.yaml", "s/a.yaml"]
 
 
+def test_a_folder_of_nothing_but_a_link_that_leaves_the_root_names_the_link(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", "README")
+    tree(tmp_path, "out/c.yaml")
+    (root / "s").mkdir()
+    (root / "s/shared").symlink_to(tmp_path / "out")
+    told: list[tuple[str, str]] = []
+    with pytest.raises(UsageError) as caught:
+        find_files(["s"], root, lambda link, words: told.append((link, words)))
+    out = f"`s/shared` is a link that leads out of the project root, to `{tmp_path / 'out'}`"
+    assert caught.value.message == f"no .yaml or .yml files below `s`; {out}"
+    assert not told  # it is said once
+
+
 def test_a_linked_spec_that_leaves_the_root_or_is_hidden_is_named(tmp_path: Path) -> None:
     for target, words in (("../out/c.yaml", "out of the project root"), (".git/config", "into a hidden folder")):
         root = tree(tmp_path / "root", "s/a.yaml", ".git/config", "../out/c.yaml")
