@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -130,7 +131,7 @@ def command(
                 confirm=question,
                 wait_seconds=0.0 if no_wait else wait_seconds,
                 lock_seconds=lock_timeout,
-                command=f"runner apply {' '.join(given)}",
+                command=f"runner apply {shlex.join(given)}",
             )
         finally:
             terminal.close()
@@ -162,7 +163,7 @@ def _report(session: Session, result: Result, answer: Answer, paths: Sequence[st
     for job, part in zip(session.desired, result.plan.jobs, strict=True):
         if (accounting := result.written.get(job.address)) is not None:
             lines.append(sums.line_of(job.address, job.output, accounting))
-            if accounting.error and (why := top_reason(failures_in(session.output_file(job.output)))):
+            if accounting.error > accounting.bad and (why := top_reason(failures_in(session.output_file(job.output)))):
                 lines.append(f"  ! {why}")
             lines += [f"  {words}" for words in accounting.told]
         elif part.counts.ok < part.counts.wanted:
@@ -227,12 +228,14 @@ def _next_step(result: Result, code: int, answer: Answer, paths: Sequence[str]) 
             what = "Nothing is in flight now, and not all is sent: the remote said later"
         say(f"\n{what}. Run the same command again to go on", err=True)
     elif code == FAILED:
-        address = next(job.address for job in result.plan.jobs if job.counts.error)
-        say(
-            f"\nSome requests failed for good: `runner show {address}` lists them, "
-            f"`runner retry {address}` asks them again",
-            err=True,
-        )
+        failed = [job for job in result.plan.jobs if job.counts.error]
+        asked = [job for job in failed if job.counts.error > job.counts.bad]
+        address = (asked or failed)[0].address
+        if asked:
+            what, then = "requests failed for good", f"`runner retry {address}` asks them again"
+        else:
+            what, then = "rows cannot be sent", "put them right and run the same command again"
+        say(f"\nSome {what}: `runner show {address}` lists them, {then}", err=True)
     elif code == 0 and result.written:
         flawed = next((address for address, one in result.written.items() if any(one.flawed_ok.values())), None)
         if flawed is not None:

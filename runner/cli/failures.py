@@ -115,6 +115,12 @@ class _Kept:
         return Failures(tuple(reasons), tuple(self._rows))
 
 
+def of_bad(count: int, first: str) -> tuple[Reason, ...]:
+    """Rows that cannot be sent, which no results file has a line of. first: the places of some, and why."""
+    hint = "put them right: the next `runner apply` sends them"
+    return (Reason("", f"cannot be sent: {first}", count, (), hint),) if count else ()
+
+
 def lines_of(failures: Failures) -> list[str]:
     """`  error  2 rows  429 rate_limit: slow down  (r3, r7)`, a line for each reason, its next step below."""
     lines = []
@@ -122,7 +128,8 @@ def lines_of(failures: Failures) -> list[str]:
         names = ", ".join(voice.one_line(name) for name in reason.examples)
         more = ", …" if reason.rows > len(reason.examples) else ""
         what = "answer" if reason.is_answered else "error"
-        lines.append(f"  {what}  {voice.count(reason.rows, 'row')}  {voice.one_line(reason.words)}  ({names}{more})")
+        named = f"  ({names}{more})" if names else ""
+        lines.append(f"  {what}  {voice.count(reason.rows, 'row')}  {voice.one_line(reason.words)}{named}")
         lines += [f"         {reason.hint}"] if reason.hint else []
     if len(failures.reasons) > MOST_REASONS:
         rest = failures.reasons[MOST_REASONS:]

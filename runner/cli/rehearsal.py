@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import threading
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from runner.apply.result import Result
 from runner.apply.session import Session
 from runner.apply.standins import StandIns
 from runner.cli import errors, sums, views, voice
+from runner.cli.failures import failures_in, top_reason
 from runner.cli.main import Settings
 from runner.cli.opening import rehearsing
 from runner.cli.options import for_project
@@ -48,12 +50,15 @@ class JobView:
     wanted: int
     ok: int
     error: int
+    bad: int  # among `error`: rows that cannot be sent
     not_sent: int
     in_flight: int
     unknown: int
     needs_decision: int
     not_rehearsed: int
     output: str  # where the rehearsed results are, relative to the root; empty where none were due
+    why: str  # the reason that most errors have; empty without one
+    has_all_failed: bool  # nothing that was sent here was answered
 
     @property
     def input(self) -> str:
@@ -102,7 +107,7 @@ def run(
 
     guards: what the user allowed; the project's budget is added.
     """
-    command = f"runner apply {' '.join(paths)}"
+    command = f"runner apply {shlex.join(paths)}"
     opening = rehearsing(
         settings, paths, _Progress(terminal), stop=stop, command=f"{command} --rehearse", lock_seconds=lock_seconds
     )
@@ -130,8 +135,10 @@ def run(
 
 
 def _view(session: Session, one: Rehearsed) -> JobView:
+    path = session.outputs_root / one.job.output
     sizes = [batch.size_bytes for batch in one.batches]
     counts = {name: int(getattr(one.written or one.plan.counts, name)) for name in _COUNTS}
+    failed = counts["error"] - counts["bad"]
     return JobView(
         one.job.address,
         one.job.provider,
@@ -146,11 +153,13 @@ def _view(session: Session, one: Rehearsed) -> JobView:
         one.usd,
         **counts,
         not_rehearsed=one.not_rehearsed,
-        output=_relative(session.outputs_root / one.job.output, session.project.root) if one.written else "",
+        output=_relative(path, session.project.root) if one.written else "",
+        why=top_reason(failures_in(path)) if one.written and failed else "",
+        has_all_failed=0 < one.requests <= failed and not any(batch.tally.ok for batch in one.batches),
     )
 
 
-_COUNTS = ("wanted", "ok", "error", *(state.word for state in Unsettled))
+_COUNTS = ("wanted", "ok", "error", "bad", *(state.word for state in Unsettled))
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -193,6 +202,8 @@ def text_of(jobs: Sequence[JobView], *, colour: bool) -> str:
     width = max(map(len, results))
     for job, came in zip(jobs, results, strict=True):
         out.append(f"{job.address:<{names}}  {came:<{width}}  {job.output or 'no results file yet'}")
+        if job.why:
+            out.append(f"  ! {job.why}")
         if job.not_rehearsed:
             out.append(
                 f"{'':<{names}}  {voice.count(job.not_rehearsed, 'request')} in flight at the remote, not rehearsed"
@@ -247,10 +258,14 @@ def _last_line(jobs: Sequence[JobView], command: str) -> str:
     costs = [job.usd for job in jobs if job.batches]
     known = [cost for cost in costs if cost is not None]
     total = voice.money(sum(known)) if len(known) == len(costs) else "cost ?"
+    if all(job.has_all_failed for job in jobs if job.batches):
+        then = f"Every one of them failed: put that right before you run `{command}`"
+    else:
+        then = f"To send them, run `{command}`"
     return (
         f"Rehearsed: {voice.count(sum(job.requests for job in jobs), 'request')} in "
         f"{voice.count(batches, 'batch', 'batches')}, about {_inputs(jobs)}, {total}; "
-        f"nothing was paid, and every answer is synthetic. To send them, run `{command}`"
+        f"nothing was paid, and every answer is synthetic. {then}"
     )
 
 

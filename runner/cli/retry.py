@@ -21,6 +21,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tupl
     A batch that was given up since its remote did not show it is looked for first; what it holds is not asked again.
     An answer that is here stays here: it is shown until a newer one takes its place.
     """
+    from runner.apply.fetch import jobs_meant
     from runner.apply.retry import retry
     from runner.cli import voice
     from runner.cli.opening import opened
@@ -32,12 +33,15 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tupl
         session.memory.lock(f"runner retry {address}", now=session.clock.now()),
     ):
         decisions = retry(session, address, rows, replaces=replaces)
+        bad = sum(job.bad for job in session.desired if job.address in jobs_meant(session, address))
     if not decisions:
         say(
             f"Nothing of `{address}` was asked as the specs say it now"
             if replaces
             else f"Nothing of `{address}` has failed; `--replace` asks answered requests again"
         )
+        if bad:
+            say(f"{voice.count(bad, 'row')} cannot be sent: `runner show {address}` lists them; put them right")
         return 0
     for decision in decisions:
         maybe = f", {decision.possible_duplicates:,} of them maybe twice" if decision.possible_duplicates else ""

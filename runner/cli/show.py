@@ -21,8 +21,9 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str)
     from runner.apply.lineage import of_job, tree
     from runner.apply.reporter import Silent
     from runner.cli import chain, standing
-    from runner.cli.failures import Failures, failures_in
+    from runner.cli.failures import Failures, failures_in, of_bad
     from runner.cli.opening import opened
+    from runner.compile.faults import first_left_out
     from runner.plan.plan import make
 
     with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
@@ -34,10 +35,12 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str)
         for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
             if job.address in meant:
                 at = standing.job_standing(part, records.get(job.address), asked)
-                has_failed = at.output and (at.error or any(at.flawed_ok.values()))
+                has_failed = at.output and (at.error > at.bad or any(at.flawed_ok.values()))
                 failed = failures_in(session.project.root / at.output) if has_failed else Failures()
                 links = chain.of_links(tree(of_job(job, rows, recorded)))
-                jobs.append(chain.JobView(at, links, failed.rows, failed.reasons))
+                bad = of_bad(at.bad, first_left_out(session.compiled[job.address].notes))
+                reasons = sorted((*failed.reasons, *bad), key=lambda reason: -reason.rows)
+                jobs.append(chain.JobView(at, links, failed.rows, tuple(reasons)))
     view = chain.ShowView(chain.VERSION, tuple(jobs))
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(view)))

@@ -50,6 +50,7 @@ class JobStanding:
     possible_duplicates: int = 0  # requests that were sent again though an earlier try may have been accepted
     flawed_ok: Mapping[str, int] = field(default_factory=dict)  # among `ok`, by `finish`: answers that are none
     spent: Spent = Spent()
+    bad: int = 0  # among `error`: rows that cannot be sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def job_standing(job: JobPlan, record: JobRecord | None, asked: Sequence[Batch |
         duplicates=duplicates(job.address, asked),
         flawed_ok=record.flaws if record and not record.flawed_object else {},
         spent=spent_by(job.address, asked),
+        bad=counts.bad,
     )
 
 

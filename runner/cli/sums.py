@@ -17,6 +17,8 @@ class Sums(Protocol):
     @property
     def error(self) -> int: ...
     @property
+    def bad(self) -> int: ...
+    @property
     def not_sent(self) -> int: ...
     @property
     def in_flight(self) -> int: ...
@@ -29,7 +31,8 @@ class Sums(Protocol):
 def parts_of(sums: Sums) -> list[str]:
     """`40 ok`, `1 error`, then of the rows without an outcome whatever there is. Together: all that are wanted.
 
-    Of those that are ok it is said how many answers are none: `2 of them cut at the token limit`.
+    Of those that are ok it is said how many answers are none: `2 of them cut at the token limit`. Of the errors it is
+    said how many were never sent: `3 error (2 of them rows that cannot be sent)`.
     """
     unsettled = (
         (sums.not_sent, "not sent"),
@@ -40,7 +43,8 @@ def parts_of(sums: Sums) -> list[str]:
     )
     waiting = [f"{number:,} {words}" for number, words in unsettled if number]
     flaws = told(getattr(sums, "flawed_ok", {}))
-    return [f"{sums.ok:,} ok", *([flaws] if flaws else []), f"{sums.error:,} error", *waiting]
+    bad = f" ({sums.bad:,} of them {'a row' if sums.bad == 1 else 'rows'} that cannot be sent)" if sums.bad else ""
+    return [f"{sums.ok:,} ok", *([flaws] if flaws else []), f"{sums.error:,} error{bad}", *waiting]
 
 
 def line_of(address: str, output: str, sums: Sums) -> str:

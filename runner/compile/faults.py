@@ -12,13 +12,19 @@ from runner.errors import DataError, Mark, Problem
 
 LISTED = 20
 NOTED = 3
+_LEFT_OUT = " left out (`skip_bad`): "
 
 
 def left_out(count: int, noun: str, problems: Sequence[Problem]) -> str:
     """`3 rows are left out (skip_bad): a.csv:7: ...`, with the first ones."""
     some = "; ".join(f"{problem.mark}: {problem.message}" for problem in problems[:NOTED])
     more = f"; and {count - NOTED:,} more" if count > NOTED else ""
-    return f"{count:,} {noun}{' is' if count == 1 else 's are'} left out (`skip_bad`): {some}{more}"
+    return f"{count:,} {noun}{' is' if count == 1 else 's are'}{_LEFT_OUT}{some}{more}"
+
+
+def first_left_out(notes: Sequence[str]) -> str:
+    """`a.csv:7: ...`: what the notes of a compiled job say of the first ones; empty where none is left out."""
+    return next((note.partition(_LEFT_OUT)[2] for note in notes if _LEFT_OUT in note), "")
 
 
 class RowsFailed(DataError):

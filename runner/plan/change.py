@@ -160,6 +160,7 @@ class Counts(msgspec.Struct, frozen=True):
     needs_decision: int = 0  # a person decides whether they are asked again
     to_submit: int = 0
     shared: int = 0  # another job asks them
+    bad: int = 0  # among `error`: rows that cannot become requests
 
     @property
     def not_sent(self) -> int:

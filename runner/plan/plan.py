@@ -249,6 +249,7 @@ def _counts(rows: JobRows) -> Counts:
         needs_decision=count[Row.LOST] + count[Row.STALLED] + count[Row.ELSEWHERE],
         to_submit=count[Row.NEW] + count[Row.AGAIN] + count[Row.REPLACE],
         shared=count[Row.SHARED],
+        bad=rows.bad,
     )
 
 

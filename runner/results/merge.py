@@ -45,6 +45,7 @@ class Accounting(msgspec.Struct, frozen=True):
     flaws: Mapping[str, int] = {}  # answers that are none, by `finish`: among `ok`, or among `error` of a strict job
     told: tuple[str, ...] = ()  # what was worked out of all lines, in words
     flawed: bytes = b""  # of a strict job, their sorted keys
+    bad: int = 0  # among `error`: rows that became no requests, and have no lines
 
     @property
     def flawed_ok(self) -> Mapping[str, int]:
@@ -53,7 +54,8 @@ class Accounting(msgspec.Struct, frozen=True):
 
     def with_bad(self, rows: int) -> Accounting:
         """The same with rows that became no requests, and have no lines."""
-        return msgspec.structs.replace(self, wanted=self.wanted + rows, error=self.error + rows) if rows else self
+        more = {"wanted": self.wanted + rows, "error": self.error + rows, "bad": self.bad + rows}
+        return msgspec.structs.replace(self, **more) if rows else self
 
 
 def _reason(code: str, message: str) -> tuple[str, bytes]:

@@ -219,6 +219,26 @@ def test_rows_a_remote_would_refuse_are_errors(lab: Lab) -> None:
     lab.spec(SPEC.replace("max_tokens: 16", "max_tokens: many"))
     done = lab.apply("--rehearse", code=4)
     assert "0 ok + 10 error = 10" in done.stdout
+    (why,) = [line for line in done.stdout.splitlines() if line.startswith("  ! ")]
+    assert "`int | null`" in why and why.endswith("(10)")
+    last = done.stdout.splitlines()[-1]
+    assert "To send them" not in last
+    assert last.endswith("Every one of them failed: put that right before you run `runner apply specs/`")
+
+
+def test_where_some_rows_are_answered_it_may_be_sent(lab: Lab) -> None:
+    (lab.root / "data/rows.csv").write_text("id,word\na,one\nb,two,three\n")
+    lab.spec(SPEC.replace("id: id}}", "id: id, skip_bad: true}}"))
+    done = lab.apply("--rehearse", code=4)
+    assert "1 ok + 1 error (1 of them a row that cannot be sent) = 2" in done.stdout
+    assert "To send them, run `runner apply specs/`" in done.stdout
+
+
+def test_a_path_with_a_space_can_be_copied(lab: Lab) -> None:
+    (lab.root / "my specs").mkdir()
+    (lab.root / "specs/lab.yaml").rename(lab.root / "my specs/lab.yaml")
+    done = lab.run("apply", "my specs", "--rehearse")
+    assert done.stdout.splitlines()[-1].endswith("To send them, run `runner apply 'my specs'`")
 
 
 def test_each_rehearsal_starts_from_nothing(lab: Lab) -> None:
