@@ -26,6 +26,21 @@ class BadRow(DataError):
     """What is wrong with one row alone: a dataset that says `skip_bad` goes on without it."""
 
 
+class Conflict(DataError):
+    """A file that git could not merge holds rows of both sides: no row of it is to be trusted, `skip_bad` or not."""
+
+
+_CONFLICT = re.compile(r"(<{7}|>{7})( [^\n]*)?")
+
+
+def refuse_conflict(line: str, mark: Mark) -> None:
+    """Raise Conflict for a line that git writes around what it could not merge."""
+    if _CONFLICT.fullmatch(line):
+        raise Conflict(
+            f"the line is a mark of a merge conflict, `{line[:40]}`", hint="resolve the conflict first", mark=mark
+        )
+
+
 def told(bad: Bad | None, error: DataError) -> None:
     """Tell of a row that is wrong. Raises BadRow where nobody listens."""
     if bad is None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import re
-from codecs import BOM_UTF8 as BOM
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import takewhile
 from typing import Any
 
-from runner.data.block import Bad, BadRow, told
+from runner.data.block import Bad, BadRow, Conflict, refuse_conflict, told
 from runner.data.picks import Picks
 from runner.data.sniff import HEAD
 from runner.errors import DataError, Mark
 
 MAX_FIELD_CHARACTERS = 64 << 20
 _OTHER_DELIMITERS = {";": '";"', "\t": "tab", "|": '"|"'}  # and how a spec says them
+_BOM = "\ufeff"  # some programs write a second one
+_BOMS = re.compile(rb"\A(?:\xef\xbb\xbf)*")
 _EXCEL = re.compile(r"sep=.\s*")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
@@ -54,12 +55,15 @@ def _rows(reader: Any, name: str, picks: Picks, delimiter: str | None) -> Iterat
         header = next((fields for fields in reader if fields), None)
         if header is None:
             return
+        refuse_conflict(header[0], Mark(name, reader.line_num))
         columns = _Columns(header, Mark(name, reader.line_num))
         width, take, every = len(header), picks.take, picks.every
         named = None if columns.leaves_out else columns.names
         line = reader.line_num + 1
         for fields in reader:
             if fields:
+                if width == 1 or len(fields) != width:  # text in quotes may well begin so
+                    refuse_conflict(fields[0], Mark(name, line))
                 if len(fields) != width:
                     told(None, _ragged(fields, width, delimiter, Mark(name, line)))
                 if every or take():
@@ -79,7 +83,7 @@ def _text(number: int, line: bytes, name: str) -> str:
     if b"\0" in line:
         raise BadRow("the line holds a NUL character", mark=Mark(name, number))
     try:
-        return line.removeprefix(BOM).decode() if number == 1 else line.decode()
+        return line.decode().lstrip(_BOM) if number == 1 else line.decode()
     except UnicodeDecodeError as error:
         raise BadRow(
             "the text is not UTF-8",
@@ -121,7 +125,7 @@ class _Columns:
 
 def _check_delimiter(head: bytes, delimiter: str | None, name: str) -> None:
     """Raise DataError where something else than a comma seems to stand between the columns. head: of the file."""
-    begun = head.removeprefix(BOM).lstrip(b"\r\n")
+    begun = _BOMS.sub(b"", head, 1).lstrip(b"\r\n")
     first = begun.partition(b"\n")[0].decode(errors="replace").rstrip("\r")
     mark = Mark(name, head[: len(head) - len(begun)].count(b"\n") + 1)
     if _EXCEL.fullmatch(first):
@@ -133,10 +137,12 @@ def _check_delimiter(head: bytes, delimiter: str | None, name: str) -> None:
         )
     bare = _QUOTED.sub("", first)
     for other, word in _OTHER_DELIMITERS.items():
-        if delimiter is None and other in bare and "," not in bare:
+        if delimiter is None and bare.count(other) > bare.count(","):
+            has = "more `{}` than commas: it" if "," in bare else "no comma but `{}`, which"
+            these = "the columns are those between commas" if "," in bare else "this is one column"
             raise DataError(
-                f"the header has no comma but `{repr(other)[1:-1]}`, which seems to stand between the columns",
-                hint=f'write `delimiter: {word}` in the dataset, or `delimiter: ","` if this is one column',
+                f"the header has {has.format(repr(other)[1:-1])} seems to stand between the columns",
+                hint=f'write `delimiter: {word}` in the dataset, or `delimiter: ","` if {these}',
                 mark=mark,
             )
 
@@ -201,6 +207,8 @@ def _good_rows(lines: _Lines, picks: Picks, delimiter: str | None, bad: Bad) -> 
             fields = next(reader)
             if not fields:
                 continue
+            if columns is None or len(columns.names) == 1 or len(fields) != len(columns.names):
+                refuse_conflict(fields[0], lines.mark)
             if columns is None:
                 columns = _Columns(fields, lines.mark)
                 continue
@@ -213,6 +221,8 @@ def _good_rows(lines: _Lines, picks: Picks, delimiter: str | None, bad: Bad) -> 
         except csv.Error as error:
             lines.only_first()
             wrong = _not_csv(error, lines.mark)
+        except Conflict:
+            raise
         except DataError as error:
             lines.only_first()
             wrong = error

@@ -11,7 +11,7 @@ from typing import IO, Any, NamedTuple
 
 import msgspec
 
-from runner.data.block import Bad, Block, told
+from runner.data.block import Bad, Block, Conflict, refuse_conflict, told
 from runner.data.picks import Picks
 from runner.errors import DataError, Mark
 
@@ -56,7 +56,9 @@ def read(file: IO[bytes], name: str, picks: Picks, *, checked: bool = True, bad:
 
 def _whole_lines(file: IO[bytes], name: str) -> Iterator[tuple[int, bytes]]:
     """(number of the first line, lines) without the BOM and the end of the last line. Raises DataError."""
-    number, held, size = 1, [file.read(len(BOM)).removeprefix(BOM)], 0
+    while (begun := file.read(len(BOM))) == BOM:
+        pass  # some programs write a second one
+    number, held, size = 1, [begun], 0
     while piece := file.read(_READ_BYTES):
         lines, end, rest = piece.rpartition(b"\n")
         if end:
@@ -108,8 +110,10 @@ def _one_by_one(
             if text.count(b'":') != len(read.row):
                 _refuse_double_keys(text, read.row, mark)
         except DataError as error:
-            if bad is None and good:
+            if good and (bad is None or isinstance(error, Conflict)):
                 yield block()
+            if isinstance(error, Conflict):
+                raise
             told(bad, error)
             continue
         good.append(at)
@@ -185,6 +189,7 @@ def _with_nulls(value: Any) -> Any:
 
 
 def _not_json(text: bytes, error: Exception, mark: Mark) -> DataError:
+    refuse_conflict(text.decode(errors="replace"), mark)
     words = "nested too deeply" if isinstance(error, RecursionError) else str(error)
     hint = ""
     if text.startswith(b"["):

@@ -22,6 +22,9 @@ class Strange(NamedTuple):
 
 _UNPACK = "unpack it, or give it the suffix `{}`"
 _SAVE_AS_CSV = "open it and save the sheet as `CSV UTF-8`"
+_NO_TABLE = "take it out of what the spec names"
+_AUDIO = "recordings are named by `audio` of a job"
+_MP3 = Strange("an MP3 recording", _AUDIO)
 _MAGIC: tuple[tuple[bytes, Strange], ...] = (
     (b"version https://git-lfs.github.com/spec/", Strange("a Git LFS pointer, not the data", "run `git lfs pull`")),
     (b"/annex/objects/", Strange("a git-annex pointer, not the data", "run `git annex get`")),
@@ -31,6 +34,19 @@ _MAGIC: tuple[tuple[bytes, Strange], ...] = (
     (b"\xfd7zXZ\0", Strange("packed with xz", "unpack it with `unxz`")),
     (b"7z\xbc\xaf\x27\x1c", Strange("a 7z archive", "unpack it")),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Strange("an old Excel workbook", _SAVE_AS_CSV)),
+    (b"PK\x05\x06", Strange("an empty zip archive", "pack it again, or name the files themselves")),
+    (b"Rar!\x1a\x07", Strange("a RAR archive", "unpack it, and name the files in it")),
+    (b"\x89PNG\r\n", Strange("a PNG image", _NO_TABLE)),
+    (b"\xff\xd8\xff", Strange("a JPEG image", _NO_TABLE)),
+    (b"GIF87a", Strange("a GIF image", _NO_TABLE)),
+    (b"GIF89a", Strange("a GIF image", _NO_TABLE)),
+    (b"ID3\x02", _MP3),
+    (b"ID3\x03", _MP3),
+    (b"ID3\x04", _MP3),
+    (b"OggS\0", Strange("an Ogg recording", _AUDIO)),
+    (b"fLaC\0", Strange("a FLAC recording", _AUDIO)),
+    (b"\x93NUMPY", Strange("a NumPy array", "write it as `.parquet` or `.jsonl`")),
+    (b"{\\rtf", Strange("a document in RTF", "save it as text, and the rows of it as `.csv`")),
     (b"PAR1", Strange("a Parquet file, whatever its name says", "give it the suffix `.parquet`")),
     (b"PARE", Strange("an encrypted Parquet file", "write it without encryption")),
     (b"ARROW1", Strange("an Arrow or Feather file", "write it as `.parquet`")),
@@ -42,6 +58,8 @@ _MAGIC: tuple[tuple[bytes, Strange], ...] = (
     (b"\x89HDF\r\n", Strange("an HDF5 file", "write it as `.parquet`")),
     (b"\x80\x04\x95", Strange("a Python pickle", "write it as `.parquet` or `.jsonl`")),
 )
+_WORDS = (b"PAR1", b"PARE", b"ORC")  # that a header may begin with as well: `PARENT`, `ORCID`
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _SOUNDS = (
     (b".snd", "a Sun/NeXT recording (.au)"),
     (b"caff", "a Core Audio recording (.caf)"),
@@ -57,7 +75,7 @@ _SOUNDS = (
 _UTF_16 = Strange("text in UTF-16, not UTF-8", "convert it: `iconv -f UTF-16 -t UTF-8 OLD > NEW`")
 _UTF_32 = Strange("text in UTF-32, not UTF-8", "convert it: `iconv -f UTF-32 -t UTF-8 OLD > NEW`")
 _QUOTED = re.compile(rb'"(?:[^"]|"")*"')
-_HTML = re.compile(rb"\s*<(!doctype html|html|head|\?xml)[\s>]", re.IGNORECASE)
+_HTML = re.compile(rb"(?:\xef\xbb\xbf)*\s*<(!doctype html|html|head|body|table|\?xml)[\s>]", re.IGNORECASE)
 
 
 def strange(head: bytes) -> Strange | None:
@@ -65,7 +83,7 @@ def strange(head: bytes) -> Strange | None:
     if head.startswith(b"PK\x03\x04"):
         return _zip(head)
     for magic, found in _MAGIC:
-        if head.startswith(magic):
+        if head.startswith(magic) and (magic not in _WORDS or _BINARY.search(head)):
             return found
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return _UTF_32
