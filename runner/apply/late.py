@@ -20,6 +20,7 @@ from runner.job.outcomes import answered
 from runner.job.packed import common
 from runner.job.recorded import Batch, Stage
 from runner.plan import adoption
+from runner.plan.plan import is_below
 from runner.remotes.vendor import Provider
 
 
@@ -76,7 +77,8 @@ def stop(session: Session, polls: Polls) -> None:
     """Stop and count creates that took effect after they were given up, when their requests had been sent in others.
 
     They are known by label or upload. One that holds something which nobody has answered goes on, and is adopted when
-    that is to be sent; what it holds beside is paid for twice, and counted with whoever holds it too.
+    that is to be sent; what it holds beside is paid for twice, and counted with whoever holds it too. One that nobody
+    wants any more is stopped, unless it is of specs that were not read.
     """
     batches = session.records.batches()
     mine = [one for one in batches if one.is_given_up]
@@ -91,9 +93,13 @@ def stop(session: Session, polls: Polls) -> None:
         free, _ = wants.unsettled(session)
         overlap = common(keys, wants.held(session))
         is_counted = any(seen.remote_id in one.overlaps for one in session.records.batches())
-        if not overlap or (is_counted and seen.phase.has_ended):
+        if is_counted and seen.phase.has_ended:
             continue
-        if not common(free, keys):
+        if not overlap:
+            if not common(free, keys) and is_below(batch.declared_in, session.project.paths):
+                what = "of a create that was given up, and nobody wants its requests any more"
+                cancel_duplicate(session, provider, batch, seen, what, 0)
+        elif not common(free, keys):
             what = "of a create that was given up, and its requests were sent since"
             cancel_duplicate(session, provider, batch, seen, what, overlap)
         elif not is_counted:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from runner.apply import recover, submit
 from runner.apply.errors import StepError, jobs_in
 from runner.apply.poll import Polled, carry_on, poll, seen_in
@@ -112,9 +114,15 @@ def _after_search(
 
 
 def _known_of_remotes(session: Session) -> tuple[Mapping[str, Shown], Mapping[str, Left]]:
-    """What a search may find out beside batches: that it cannot be believed, and what was paid for before."""
+    """What a search may find out beside batches: that it cannot be believed, and what was paid for before.
+
+    How many batches of others show nothing counts as one or none: on a busy account there is a new one at each search.
+    """
     project = session.records.project()
-    return (project.shown, project.left_by) if project else ({}, {})
+    if project is None:
+        return {}, {}
+    shown = {origin: replace(one, nameless=min(one.nameless, 1)) for origin, one in project.shown.items()}
+    return shown, project.left_by
 
 
 def _adopted(session: Session, plan: Plan) -> tuple[int, list[StepError], set[str]]:
@@ -168,7 +176,7 @@ def _submit(session: Session, result: Result, submission: Submission) -> Batch |
         if not session.remotes.lost_sight(job.provider):
             result.stopped[job.address] = StepError(as_met(error), job.address)
         return None
-    if batch.stage is Stage.DROPPED and session.drops.get(batch.key, 0) >= MOST_DROPS:
+    if batch.stage is Stage.DROPPED and session.drops.get(batch.keys_sha256, 0) >= MOST_DROPS:
         lost = RemoteError(
             f"{submission.address}: the remote lost {MOST_DROPS} creates in a row",
             hint="Nothing is in flight for them; run `runner apply` again later",

@@ -59,7 +59,7 @@ class Session:
     listed_anew: set[Origin] = field(default_factory=set)  # remotes that were listed for late creates
     told_refusals: set[str] = field(default_factory=set)  # jobs whose refused batches were spoken of
     told_limits: set[str] = field(default_factory=set)  # providers whose "later" to a search was spoken of
-    drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by batch
+    drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by set
     left_alone: set[str] = field(default_factory=set)  # remote ids of batches of ours that a search found unneeded
     live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
     seen_at: dict[str, datetime] = field(default_factory=dict)  # when its remote last told of a batch, by our clock

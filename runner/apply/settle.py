@@ -62,7 +62,7 @@ def settle(session: Session, batch: Batch) -> Batch:
         return _take(session, provider, batch, found.doubtful[0])
     if found.doubtful or session.search_of(provider) is Search.NONE:
         return _hold(session, batch, found.doubtful)
-    session.drops[batch.key] = session.drops.get(batch.key, 0) + 1
+    session.drops[batch.keys_sha256] = session.drops.get(batch.keys_sha256, 0) + 1
     return _save(session, lifecycle.dropped(batch, "the create did not take effect", is_given_up=True))
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from runner.apply import rawfolder, recover
 from runner.cli.failures import Failures, failures_in
+from runner.remotes.registry import built_in_providers, reader_of
 from runner.state import lock
 from tests.hardening.conftest import sampled
 from tests.hardening.fuzz import run
@@ -92,7 +93,7 @@ NESTED = b'{"custom_id": "a", "error": ' + b"[" * 5000
 @pytest.mark.parametrize(
     ("name", "reads", "found"),
     [
-        ("raw.jsonl", recover._keys_in, b""),
+        ("raw.jsonl", lambda path: recover._keys_in(path, reader_of(built_in_providers()["openai"])), b""),
         ("out.jsonl", failures_in, Failures()),
         ("lock.json", lock._words_of, ""),
         (rawfolder.MANIFEST, lambda path: rawfolder._manifest_in(path.parent), None),

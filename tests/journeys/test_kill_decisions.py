@@ -122,7 +122,7 @@ DECISIONS = {
     "cancel": Decision("openai-calls", ("cancel",), _in_flight, _cancelled, (2, "sent POST cancel"), 3),
     "cancel-job": Decision("fireworks-calls", ("cancel",), _job_in_flight, _job_cancelled, (2, "sent DELETE"), 3),
     "cancel-wave": Decision("audio-hold", ("cancel",), _on_their_way, _looked_at, (5, "after commit HELD"), 10),
-    "resolve": Decision("audio-hold", ("resolve", "repeated"), _held, _asked_again, (4, "after write batch"), 7),
+    "resolve": Decision("audio-hold", ("resolve", "repeated"), _held, _asked_again, (2, "after write batch"), 7),
 }
 
 

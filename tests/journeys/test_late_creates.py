@@ -155,3 +155,51 @@ def changed(lab: Lab, **fields: Any) -> None:
         store.write({key: {**raw, **fields}}, read.serial)
     finally:
         store.close()
+
+
+def test_one_whose_rows_were_edited_meanwhile_is_stopped(remote: LookAlike, lab: Lab) -> None:
+    lost = losing_the_first_reply(remote)
+
+    def answer(request: Request) -> bytes | None:
+        return lost(request) or remote.reply(400, {"error": {"message": "no"}})
+
+    remote.on["POST /batches"] = answer
+    lab.apply(code=1)
+    del remote.on["POST /batches"]
+    lab.spec(SPEC.replace("Say ", "Tell "), more="")
+    lab.apply()
+    remote.lists = True
+    done = lab.apply()
+    assert "`batch_1` is of a create that was given up, and nobody wants its requests any more" in done.stderr
+    assert remote.created["batch_1"]["status"] == "cancelling"
+    done = lab.apply()
+    assert (done.stdout, done.stderr) == ("Nothing to do\n", "")
+
+
+@pytest.mark.parametrize("can_revoke", [True, False], ids=["its input is gone", "uploads cannot be deleted"])
+def test_a_remote_that_loses_every_create_is_left_alone(remote: LookAlike, lab: Lab, can_revoke: bool) -> None:
+    """An answer of a gateway to each, and nothing took effect: an apply ends by itself, and says what happened."""
+    remote.lists = True
+    remote.on["POST /batches"] = lambda request: remote.reply(504, {"error": {"message": "gateway time-out"}})
+    if not can_revoke:
+        lab.spec(SPEC, more=", can_delete_files: false")
+    done = lab.apply(code=1)
+    assert "the remote lost 5 creates in a row" in done.stderr
+    assert remote.asked.count("POST /batches") == 5
+
+
+def test_an_apply_ends_though_strangers_send_at_every_list(remote: LookAlike, lab: Lab) -> None:
+    """Batches that show neither label nor input, a new one at each search: it is known of the remote that they are."""
+
+    def listing(request: Request) -> bytes:
+        number = remote.asked.count("GET /batches")
+        strange = {"object": "batch", "endpoint": "/v1/chat/completions", "status": "in_progress", "metadata": None}
+        strange |= {"input_file_id": None, "created_at": remote.now(), "request_counts": None, "output_file_id": None}
+        mine = [remote._shown(batch) for batch in remote.created.values()]
+        shown = [{**strange, "id": f"strange_{one}"} for one in range(number)] + mine
+        return remote.reply(200, {"object": "list", "data": shown, "has_more": False})
+
+    remote.on["GET /batches"] = listing
+    lab.apply("--first-run")
+    assert len(remote.created) == 1
+    assert remote.asked.count("GET /batches") < 10

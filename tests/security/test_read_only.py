@@ -68,7 +68,10 @@ def test_what_a_killed_command_left_in_the_log_is_read(tmp_path: Path) -> None:
 def test_what_belongs_to_another_user_says_what_to_do(tmp_path: Path, server: Server) -> None:
     lab: OwnLab = lab_in(tmp_path / "project", server)
     lab.apply()
-    command = ["setpriv", "--reuid", "65534", "--clear-groups", *RUNNER, "-C", str(lab.root), "status"]
+    somebody_else = ["setpriv", "--reuid", "65534", "--clear-groups"]
+    if subprocess.run([*somebody_else, *RUNNER, "--version"], capture_output=True).returncode != 0:
+        pytest.skip("nobody else can read this checkout or its environment")
+    command = [*somebody_else, *RUNNER, "-C", str(lab.root), "status"]
     for folder in (lab.root, *lab.root.parents):
         if folder.is_relative_to(tmp_path.parents[1]):
             folder.chmod(0o755)
