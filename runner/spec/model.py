@@ -33,6 +33,10 @@ from runner.fields import (
 from runner.remotes.registry import built_in_providers, declared_by
 
 _DECLARED = declared_by().values()
+# What some kind of provider lets its users override
+OVERRIDABLE = frozenset(
+    name for declared in _DECLARED if declared.overrides for name in declared.overrides.model_fields
+)
 _BUILT_IN = ", ".join(list(built_in_providers())[:3])
 if TYPE_CHECKING:
     Kind: TypeAlias = str

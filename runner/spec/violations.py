@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from runner.errors import Mark
 from runner.fields import ENDPOINT_NAMES
+from runner.spec.model import OVERRIDABLE, ProviderSpec
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence, kind_of
 from runner.spec.problems import Problems
 from runner.spec.scalars import resolve
@@ -103,7 +104,11 @@ def _unknown_field(
     field = str(loc[-1])
     owner = f"`{_named(Subject(), loc[:-1]).strip('`')}` of {subject}" if len(loc) > 1 else str(subject)
     mark = place.key.mark if place.key else place.node.mark
-    to.error(mark, f"unknown field `{field[:60]}` in {owner}", near_or_all(field, fields_of(model, loc[:-1]), to))
+    if model is ProviderSpec and len(loc) == 1 and field in OVERRIDABLE:
+        hint = f"write `{field}` below `overrides:`"
+    else:
+        hint = near_or_all(field, fields_of(model, loc[:-1]), to)
+    to.error(mark, f"unknown field `{field[:60]}` in {owner}", hint)
 
 
 def near_or_all(word: str, known: list[str], to: Problems) -> str:
