@@ -175,7 +175,7 @@ def compile_audio(job: AudioJob, root: Path, hashes: Hashes, largest_bytes: int 
     # files that cannot be used were found in one order, and files that cannot be read in another
     problems.sort(key=lambda problem: problem.mark)
     if problems and not (job.skip_bad and len(good)):
-        raise RecordingsFailed(problems, job.address, job.patterns_mark)
+        raise RecordingsFailed(problems, job.address, job.patterns_mark, offers=len(good) > 0)
     digests = contents.digests
     keys = bytearray().join(digests[at : at + KEY_BYTES] for at in range(0, len(digests), DIGEST_BYTES))
     return CompiledAudio(job, root, good, Wanted(keys, sizes, tokens=0), contents, problems)
@@ -190,7 +190,7 @@ def preview(job: AudioJob, root: Path, rows: int | None = None) -> Iterator[byte
     files = find(selection_of(job), root)
     if files.faults and not job.skip_bad:
         problems = [Problem(Mark(fault.path), fault.reason) for fault in files.faults]
-        raise RecordingsFailed(problems, job.address, job.patterns_mark)
+        raise RecordingsFailed(problems, job.address, job.patterns_mark, offers=len(files) > 0)
     digest_of = digester(job)
     left = len(files) if rows is None else rows
     for file in files:

@@ -53,7 +53,7 @@ def problems_of_inputs(project: Project) -> list[Problem]:
                 listing = find(selection_of(job), project.root)
                 if listing.faults and not job.skip_bad:
                     faults = [Problem(Mark(fault.path), fault.reason) for fault in listing.faults]
-                    raise RecordingsFailed(faults, job.address, job.patterns_mark)
+                    raise RecordingsFailed(faults, job.address, job.patterns_mark, offers=len(listing) > 0)
             else:
                 for _ in islice(open_rows(job.dataset, project.root), FIRST_ROWS):
                     pass

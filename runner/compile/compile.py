@@ -67,7 +67,7 @@ def compile_job(
                 budget.take(asked.bodies, job.address, job.mark)
                 packing.add(asked, ready.digester.each(asked.bodies))
         if not (job.dataset.skip_bad and len(packing)):
-            faults.check()
+            faults.check(offers=len(packing) > 0)  # then it is not said yet
         wanted, positions = packing.finish(ready), packing.positions if packing.positions is not None else chosen
         parts = shard.Parts(stamps, wanted, positions, packing.rest, 0, faults.count, faults.notes())
         compiled = CompiledJob(job, root, lines, parts, digest_of)

@@ -30,7 +30,8 @@ def first_left_out(notes: Sequence[str]) -> str:
 class RowsFailed(DataError):
     """Rows of a dataset cannot become requests: `problems` of the first ones, and `count` of all."""
 
-    def __init__(self, problems: tuple[Problem, ...], count: int, dataset: str) -> None:
+    def __init__(self, problems: tuple[Problem, ...], count: int, dataset: str, *, offers: bool) -> None:
+        """offers: `skip_bad` is not said yet, and would send the other rows."""
         self.problems = problems
         self.count = count
         first = problems[0]
@@ -40,15 +41,16 @@ class RowsFailed(DataError):
             lines += [f"  {problem.mark}: {problem.message}" for problem in problems]
             lines += [f"  and {count - len(problems):,} more"] if count > len(problems) else []
             message = "\n".join(lines)
-        offer = f"`skip_bad: true` in dataset `{dataset}` sends the other rows"
-        super().__init__(message, hint=f"{first.hint}; {offer}".lstrip("; "), mark=first.mark)
+        offer = f"`skip_bad: true` in dataset `{dataset}` sends the other rows" if offers else ""
+        super().__init__(message, hint="; ".join(filter(None, (first.hint, offer))), mark=first.mark)
         self.message = message  # each of its lines is printable already
 
 
 class RecordingsFailed(DataError):
     """Recordings of a job cannot be sent: `problems` of the first ones, and `count` of all."""
 
-    def __init__(self, problems: Sequence[Problem], job: str, mark: Mark) -> None:
+    def __init__(self, problems: Sequence[Problem], job: str, mark: Mark, *, offers: bool) -> None:
+        """offers: `skip_bad` is not said yet, and would send the others."""
         self.problems = tuple(problems[:LISTED])
         self.count = len(problems)
         first = self.problems[0]
@@ -59,7 +61,8 @@ class RecordingsFailed(DataError):
             lines += [f"  and {self.count - LISTED:,} more"] if self.count > LISTED else []
             message = "\n".join(lines)
         hint = first.hint or "take them out with `exclude`, or repair them"
-        super().__init__(message, hint=f"{hint}; `skip_bad: true` in the job sends the others", mark=mark)
+        offer = "; `skip_bad: true` in the job sends the others" if offers else ""
+        super().__init__(message, hint=hint + offer, mark=mark)
         self.message = message  # each of its lines is printable already
 
 
@@ -85,10 +88,10 @@ class Faults(msgspec.Struct):
                     self.nulled.update(columns if number in of_block else ())
             yield block
 
-    def check(self) -> None:
-        """Raise RowsFailed if there was any."""
+    def check(self, *, offers: bool) -> None:
+        """Raise RowsFailed if there was any. offers: `skip_bad` would send the other rows."""
         if self.count:
-            raise RowsFailed(tuple(self.problems), self.count, self.dataset)
+            raise RowsFailed(tuple(self.problems), self.count, self.dataset, offers=offers)
 
     def notes(self) -> tuple[str, ...]:
         """What was left out or read otherwise, in words."""

@@ -88,12 +88,24 @@ def _read(dataset: Source, root: Path, name: str, picks: Picks, checked: bool, b
                     rows = csv.read(file, name, picks, delimiter=delimiter, bad=bad)
                     yield from _blocks(rows, name, picks, has_gaps=bad is not None)
     except BadRow as error:
-        offer = f"put it right, or write `skip_bad: true` in dataset `{dataset.key}` to go on without such rows"
+        offer = "put it right"
+        if bad is None and _goes_on(dataset, root, name):
+            offer += f", or write `skip_bad: true` in dataset `{dataset.key}` to go on without such rows"
         raise DataError(error.message, hint=f"{error.hint}; {offer}".lstrip("; "), mark=error.mark) from error
     except (EOFError, zlib.error) as error:
         raise DataError(f"the compressed file is damaged: {error}", mark=Mark(name)) from error
     except OSError as error:
         raise DataError(f"cannot read the file: {error.strerror or error}", mark=Mark(name)) from error
+
+
+def _goes_on(dataset: Source, root: Path, bad_file: str) -> bool:
+    """Whether `skip_bad` would get past the bad rows of a file to good ones. Reads up to the first good row."""
+    try:
+        names = (bad_file, *expand(dataset, root))
+        blocks = (_read(dataset, root, name, Picks(None), True, _ignore) for name in names)
+        return any(len(block) for block in chain.from_iterable(blocks))
+    except DataError:
+        return False
 
 
 def _blocks(rows: Iterator[csv.Numbered], name: str, picks: Picks, *, has_gaps: bool) -> Iterator[Block]:

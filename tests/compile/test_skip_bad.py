@@ -89,10 +89,46 @@ def test_without_it_the_message_offers_it(tmp_path: Path) -> None:
     assert "`skip_bad: true` in dataset `countries` sends the other rows" in failed.value.hint
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "skip_bad"),
+    [
+        ("a.jsonl", b"[1]\n[2]\n", False),
+        ("a.csv", b"x,y\n1,2,3\n4\n", False),
+        ("a.csv", b"x,\xff\n1,2\n", False),  # without its header no row can be read
+        ("a.csv", b"x,\xff\n1,2\n", True),
+    ],
+)
+def test_it_is_not_offered_where_it_would_not_help(tmp_path: Path, name: str, content: bytes, skip_bad: bool) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        compile_job(job_of("Say {{ x }}", files=(name,), dataset={"skip_bad": skip_bad}), tmp_path, OPENAI)
+    assert "skip_bad" not in caught.value.hint
+    assert "put it right" in caught.value.hint
+
+
+def test_it_is_offered_where_another_file_has_good_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"[1]\n")
+    (tmp_path / "b.jsonl").write_bytes(b'{"x": 1}\n')
+    with pytest.raises(DataError) as caught:
+        compile_job(job_of("Say {{ x }}", files=("a.jsonl", "b.jsonl")), tmp_path, OPENAI)
+    assert "write `skip_bad: true`" in caught.value.hint
+
+
+def test_it_is_not_offered_for_a_header_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"x\n1\n")
+    (tmp_path / "b.csv").write_bytes(b"\xff\n1\n")
+    with pytest.raises(DataError) as caught:
+        compile_job(job_of("Say {{ x }}", files=("a.csv", "b.csv")), tmp_path, OPENAI)
+    assert "skip_bad" not in caught.value.hint
+
+
 def test_nothing_but_bad_rows_is_an_error_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"y": 1}\n{"y": 2}\n')
-    with pytest.raises(RowsFailed):
-        compile_job(job_of("Say {{ x }}", dataset={"skip_bad": True}), tmp_path, OPENAI)
+    for skip_bad in (True, False):
+        with pytest.raises(RowsFailed) as caught:
+            compile_job(job_of("Say {{ x }}", dataset={"skip_bad": skip_bad}), tmp_path, OPENAI)
+        assert "skip_bad" not in caught.value.hint
+        assert "columns: `y`" in caught.value.hint
 
 
 @pytest.mark.parametrize("user", ["Say {{ x }}", "Say {{ x | default(0) }}", "{{ row | tojson }}"])
