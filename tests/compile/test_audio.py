@@ -157,6 +157,15 @@ def test_one_file_that_cannot_be_sent(tmp_path: Path) -> None:
         compiled(tmp_path)
     assert caught.value.message.startswith("`calls/a.wav` of job `j`: not a recording")
     assert "`exclude`" in caught.value.hint
+    assert "`skip_bad: true` in the job sends the others" in caught.value.hint
+
+
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_skipping_is_not_offered_where_no_file_can_be_sent(tmp_path: Path, skip_bad: bool) -> None:
+    place(tmp_path, a_wav=b"no sound at all", b_wav=b"")
+    with pytest.raises(RecordingsFailed) as caught:
+        compile_audio(replace(job_of(), skip_bad=skip_bad), tmp_path, Hashes(tmp_path, FileMemo(tmp_path / "memo")))
+    assert "skip_bad" not in caught.value.hint
 
 
 def test_nothing_matches(tmp_path: Path) -> None:
