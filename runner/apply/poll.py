@@ -109,9 +109,8 @@ def _act(session: Session, batch: Batch, observation: Observation) -> bool:
             # That the batch itself was seen says nothing of its file: what was missed of that goes on being counted
             noted = lifecycle.missed(noted.but(missed_at=batch.missed_at, misses=batch.misses), now, why)
             if lifecycle.is_absent(noted, now, session.remote_of(batch).card.absence_seconds):
-                session.reporter.warn(f"{batch.owner}: `{batch.remote_id}`: {why}")
-                _take_what_is_left(session, noted, observation)
-                return True
+                session.warn_once(f"a file of {batch.remote_id}", f"{batch.owner}: `{batch.remote_id}`: {why}")
+                return _take_what_is_left(session, noted, observation)
         if noted.but(seen_at=batch.seen_at) != batch:
             session.records.save(noted)
         if batch.why != why:
@@ -121,12 +120,21 @@ def _act(session: Session, batch: Batch, observation: Observation) -> bool:
         return False
 
 
-def _take_what_is_left(session: Session, batch: Batch, seen: Observed) -> None:
-    """Bring home a batch some of whose files are gone for good, as far as anybody can tell."""
+def _take_what_is_left(session: Session, batch: Batch, seen: Observed) -> bool:
+    """Bring home a batch some of whose files are gone for good, as far as anybody can tell; whether it is home.
+
+    What is left may be short, and is waited for like any file.
+    """
     try:
         collect(session, batch, seen, takes_what_is_left=True)
     except NotFound:
         lose(session, batch)
+    except OutcomeUnknown as short:
+        current = session.records.batch(batch.key) or batch  # it may say since when its files are short
+        kept = current.but(missed_at=batch.missed_at, misses=batch.misses, why=failure_of(short))
+        session.records.save(kept)
+        return False
+    return True
 
 
 def _note(session: Session, batch: Batch, observation: Observation) -> None:

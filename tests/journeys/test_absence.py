@@ -10,7 +10,7 @@ import pytest
 
 from runner.state.disk import DiskStore
 from tests.journeys.lab import Lab
-from tests.journeys.lookalike import SPEC, LookAlike, looking_alike, record_of
+from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike, record_of
 from tests.remotes.loopback import Request
 
 QUICK = ", absence_s: 0.1, late_s: 0.2"
@@ -290,3 +290,23 @@ def test_what_only_looks_does_not_wait_for_a_remote_that_says_later(remote: Look
     lab.rows(3)
     assert "slow down" in lab.run("plan", "specs/").stdout
     assert time.monotonic() - began < 60
+
+
+def test_what_is_left_and_cut_is_waited_for_and_is_no_error(remote: LookAlike, start: Start) -> None:
+    """The output is gone for good, and the file of errors is cut: its other lines may still come."""
+
+    def life(batch: Raw, polls: int) -> Mapping[str, object]:
+        output = remote.answered(batch, only=1)
+        errors = remote.failed(batch, "bad", 400, skip=1)
+        remote.files[errors] = remote.files[errors][:-20]
+        counts = {"total": 2, "completed": 1, "failed": 1}
+        return {"status": "completed", "output_file_id": output, "error_file_id": errors, "request_counts": counts,
+                "completed_at": remote.now()}  # fmt: skip
+
+    lab = start(QUICK)
+    remote.life = life
+    remote.on["GET /files/batch_1-output/content"] = remote.refuse(404)
+    done = lab.apply("--wait", "3s", code=3)
+    assert "error:" not in done.stderr
+    assert "its files hold 1 of 2 rows" in lab.run("status", "--offline").stdout
+    assert len(remote.created) == 1
