@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 
 _GROUPED = r"\d{1,3}(?P<group>[,'’])\d{3}(?:(?P=group)\d{3})*(?!\d)"
-_NUMBER = re.compile(rf"(?P<whole>{_GROUPED}|\d+)?(?P<part>\.\d+)?(?:[eE](?P<power>[+-]?\d{{1,3}})(?!\d))?")
+_NUMBER = re.compile(rf"(?=\.?\d)(?P<whole>{_GROUPED}|\d+)?(?P<part>\.\d+)?(?:[eE](?P<power>[+-]?\d{{1,3}})(?!\d))?")
 _THIN = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")  # spaces that group digits: 1 000 000
 _DIGIT = re.compile(r"\d")
 _PARTED = re.compile(r"(?<!\S)\d{1,3} \Z")  # before three digits: `1 000`, or two numbers
@@ -29,8 +29,7 @@ def number_in(text: str) -> Decimal | None:
     if not with_digits:
         return None
     start, chunk = with_digits[-1].start(), with_digits[-1].group()
-    found = [one for one in _NUMBER.finditer(chunk) if one["whole"] or one["part"]]
-    last = found[-1]
+    last = list(_NUMBER.finditer(chunk))[-1]
     before = chunk[: last.start()]
     if re.match(r"\d{3}(?!\d)", chunk) and _PARTED.search(text, max(0, start - 4), start):
         return None

@@ -33,6 +33,7 @@ def test_a_number_is_read(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("text", "reads"),
     [
+        ("E0", None),  # digits behind letters, not a power without its number
         ("2026-11-29", None),
         ("GPT-4", None),
         ("No.5", None),
