@@ -175,6 +175,7 @@ def _desired(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remo
         usd_per_million=(price.input, price.output) if price and price.per_minute is None else None,
         budget_usd=job.budget,
         protect=job.protect,
+        evals=job.evals,
         is_strict=job.strict_answers,
         bad=compiled.bad,
         barred=refused.why if refused else "",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from runner.checks.text import Ignore, normal
+from runner.checks.text import normal
+from runner.job.checks import Ignore
 
 
 class Classes:

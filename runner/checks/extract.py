@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import re
-from enum import Enum
 
-
-class Occurrence(Enum):
-    LAST = "last"
-    FIRST = "first"
-    ONLY = "only"  # two matches are none
+from runner.job.checks import Occurrence
 
 
 def extracted(pattern: re.Pattern[str], text: str, occurrence: Occurrence) -> str | None:

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from runner.checks.choice import Classes
 from runner.checks.number import number_in
-from runner.checks.text import Ignore, normal
-from runner.checks.words import Normalize, character_errors, word_errors
+from runner.checks.text import normal
+from runner.checks.words import character_errors, word_errors
+from runner.job.checks import Ignore, Normalize
 
 
 class Status(StrEnum):

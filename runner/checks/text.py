@@ -5,20 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection
-from enum import Enum
 
-
-class Ignore(Enum):
-    """What does not matter, in the order in which it is taken away."""
-
-    WIDTH = "width"
-    CASE = "case"
-    ACCENTS = "accents"
-    MARKDOWN = "markdown"
-    PUNCTUATION = "punctuation"
-    ARTICLES = "articles"
-    SPACE = "space"
-
+from runner.job.checks import Ignore
 
 # Marks only, and not what lies between them: to pair them costs a square of the length, and an answer may be long.
 # A mark touches a word on one side; `2 * 3` and `snake_case` keep theirs.

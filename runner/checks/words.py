@@ -7,21 +7,13 @@ much as a long one. Needs `rapidfuzz`, for Whisper's English rules `whisper-norm
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from functools import cache
 from typing import NamedTuple
 
-from runner.checks.text import Ignore, normal
+from runner.checks.text import normal
+from runner.job.checks import Ignore, Normalize
 
 _BASIC = (Ignore.WIDTH, Ignore.CASE, Ignore.PUNCTUATION, Ignore.SPACE)
-
-
-class Normalize(Enum):
-    """What is taken to be the same before errors are counted."""
-
-    NONE = "none"
-    BASIC = "basic"  # width, case, punctuation, space
-    ENGLISH = "english"  # Whisper's rules: contractions, numbers, spellings, fillers
 
 
 class Errors(NamedTuple):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 
-from runner.compile.template import SPECIAL, Source, Template
+from runner.compile.template import SPECIAL, Template
 from runner.errors import Problem, SpecError
+from runner.job.source import Source
 
 MAX_TEMPLATE_CHARACTERS = 1_000_000
 # not all of them mean something where a name stands alone: Jinja2 knows which

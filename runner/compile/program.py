@@ -13,13 +13,14 @@ from runner.compile import digest, ids
 from runner.compile.compiled import KEY_BYTES
 from runner.compile.parse import parse
 from runner.compile.stream import SHORTEN, Rendering, RowFailure, too_long
-from runner.compile.template import Source, Template, suggestion
+from runner.compile.template import Template, suggestion
 from runner.data.block import Bad, told
 from runner.data.rows import Block, SourceRow
 from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job import wireid
 from runner.job.body import BodyPlan
 from runner.job.project import Dataset, Job, Prompt
+from runner.job.source import Source
 from runner.remotes.vendor import Envelope, Lines
 
 _GROUPED = 256

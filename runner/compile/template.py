@@ -11,26 +11,11 @@ from typing import Any
 import msgspec
 
 from runner.compile.texts import PLAIN, Null, text_of
-from runner.errors import Mark, Problem
+from runner.errors import Problem
+from runner.job.source import Source
 
 # names that may mean something else than a column
 SPECIAL = frozenset({"row", "range", "namespace", "loop", "caller", "varargs", "kwargs"})
-
-
-class Source(msgspec.Struct, frozen=True):
-    """A template as the user wrote it: `what` names it in messages, `mark` is where its text starts."""
-
-    text: str
-    mark: Mark
-    what: str
-
-    def place(self, line: int) -> Mark:
-        """The place of line `line` (from 1) of the template."""
-        return Mark(self.mark.file, self.mark.line + line - 1) if self.mark.line else self.mark
-
-    def snippet(self, line: int) -> str:
-        lines = self.text.splitlines()
-        return lines[line - 1] if 0 < line <= len(lines) else ""
 
 
 class Template(msgspec.Struct, frozen=True):

@@ -13,8 +13,9 @@ from itertools import islice
 from jinja2 import TemplateSyntaxError, nodes
 
 from runner.compile.sandbox import Sandbox
-from runner.compile.template import SPECIAL, Source, Template
+from runner.compile.template import SPECIAL, Template
 from runner.errors import Problem, SpecError
+from runner.job.source import Source
 
 MAX_PROBLEMS = 20  # of one template; nobody reads the next one before these are put right
 _FORBIDDEN: Mapping[type[nodes.Node], str] = {

@@ -10,6 +10,7 @@ import msgspec
 from runner.errors import Mark
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
+from runner.job.project import Evals
 
 
 class Desired(msgspec.Struct, frozen=True):
@@ -38,6 +39,7 @@ class Desired(msgspec.Struct, frozen=True):
     usd_per_million: tuple[float, float] | None = None  # input, output
     budget_usd: float | None = None
     protect: bool = False
+    evals: Evals = Evals()  # what its answers are held to
     is_strict: bool = False  # an answer that is none (cut, refused, ...) is an error
     in_the_way: str = ""  # what stands where the output goes and is not ours, with the way out
     bad: int = 0  # rows that cannot become requests, left out as the specs allow: errors that nothing is sent for

@@ -10,6 +10,9 @@ import msgspec
 
 from runner.errors import Mark
 from runner.job.capabilities import MESSAGE_CHARS, Content
+from runner.job.checks import Check, Slice
+from runner.job.expect import Expectation
+from runner.job.source import Value
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions")
 
@@ -45,6 +48,25 @@ class Dataset(msgspec.Struct, frozen=True):
     mark: Mark = Mark("")
     id_mark: Mark = Mark("")
     where_mark: Mark = Mark("")
+
+
+class Join(msgspec.Struct, frozen=True):
+    """Columns of another dataset beside a row's own, where both keys are the same. No prompt of the job sees them."""
+
+    dataset: Dataset
+    row: Value  # the key in a row of the job
+    reference: Value  # the key in a row of `dataset`
+    mark: Mark = Mark("")
+
+
+class Evals(msgspec.Struct, frozen=True):
+    """What the answers of one cell are held to, and what is told of them. Nothing of it enters a request."""
+
+    checks: tuple[Check, ...] = ()  # in the order in which they are written: the first is the headline
+    slices: tuple[Slice, ...] = ()
+    cluster: Value | None = None  # whose row it is: rows of one cluster are not independent
+    references: Join | None = None
+    expect: tuple[Expectation, ...] = ()
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -98,6 +120,7 @@ class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
     protect: bool = False
     columns: tuple[str, ...] = ()  # of the results file, in order; empty for the usual ones
     strict_answers: bool = False  # an answer that is none (cut, refused, not the JSON asked for) is an error
+    evals: Evals = Evals()
     csv_guard: bool = True  # an apostrophe before what a spreadsheet would run as a formula
     mark: Mark = Mark("")
     output_mark: Mark = Mark("")

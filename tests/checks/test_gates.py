@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.checks.gates import By, Measured, Verdict, bound, verdict
+from runner.checks.gates import Measured, Verdict, verdict
+from runner.job.expect import By, bound
 from runner.stats.intervals import Interval, of_rate
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from runner.checks import score as kinds
 from runner.checks.choice import Classes
-from runner.checks.gates import By, Verdict, bound, verdict
+from runner.checks.gates import Verdict, verdict
 from runner.checks.score import BadReference, Given, Judge, Scored, Status, score
 from runner.checks.tally import Counting, Form, Tally
-from runner.checks.text import Ignore
-from runner.checks.words import Normalize
+from runner.job.checks import Ignore, Normalize
+from runner.job.expect import By, bound
 from runner.stats import intervals
 
 METALS = Classes(["metal", "nonmetal"], [Ignore.CASE, Ignore.SPACE])

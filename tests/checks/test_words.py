@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.checks.words import Errors, Normalize, character_errors, word_errors
+from runner.checks.words import Errors, character_errors, word_errors
+from runner.job.checks import Normalize
 
 FACTS = json.loads((Path(__file__).parents[1] / "stats/known_values.json").read_text())["facts"]
 TEXT = st.lists(st.sampled_from(["a", "b", "cc", "ddd", "e f"]), max_size=12).map(" ".join)

@@ -15,10 +15,11 @@ from jinja2 import TemplateError
 
 from runner.compile.parse import parse, plain_of
 from runner.compile.sandbox import Sandbox
-from runner.compile.template import Source, Template, unknown_names
+from runner.compile.template import Template, unknown_names
 from runner.compile.texts import Null
 from runner.compile.tree import template_of
 from runner.errors import Mark, SpecError
+from runner.job.source import Source
 from tests.compile.made import COUNTRIES, write_rows
 
 NAMES = ["a", "b", "range", "namespace", "row", "loop", "caller", "true_", "é", "_id", "class", "environment"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from runner.compile.parse import parse
-from runner.compile.template import Source
 from runner.compile.tree import MAX_PROBLEMS
 from runner.errors import Mark, SpecError
+from runner.job.source import Source
 
 NESTED = "prompt `p` is nested too deeply"
 TOO_MUCH = {

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runner.compile.parse import parse as parse_template
-from runner.compile.template import Source
 from runner.data import contents, rows
 from runner.errors import DataError, Mark, Problem, SpecError, StateError
 from runner.job.calls import Entry, Step
 from runner.job.observed import Origin
 from runner.job.outcomes import Outcome
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
+from runner.job.source import Source
 from runner.job.wireid import coded
 from runner.remotes.reading import lines
 from runner.remotes.reading.verdict import Unreadable

@@ -1,0 +1,131 @@
+"""What the answers of a job are held to, as the specs want it: every default filled in, nothing rendered yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from runner.errors import Mark
+from runner.job.source import Source, Value
+
+ANSWER = "{{ answer }}"  # what is looked at, where a check says nothing else
+
+
+class Kind(StrEnum):
+    EQUALS = "equals"
+    CONTAINS = "contains"
+    REGEX = "regex"
+    NUMBER = "number"
+    CHOICE = "choice"
+    JSON = "json"
+    WER = "wer"
+    CER = "cer"
+    EXPRESSION = "expression"
+    MEASURE = "measure"
+
+
+# Kinds whose value is a reference: a row without one cannot be held to it.
+WITH_REFERENCE = frozenset({Kind.EQUALS, Kind.CONTAINS, Kind.NUMBER, Kind.CHOICE, Kind.WER, Kind.CER})
+
+
+class Ignore(StrEnum):
+    """What does not matter, in the order in which it is taken away."""
+
+    WIDTH = "width"
+    CASE = "case"
+    ACCENTS = "accents"
+    MARKDOWN = "markdown"
+    PUNCTUATION = "punctuation"
+    ARTICLES = "articles"
+    SPACE = "space"
+
+
+class Occurrence(StrEnum):
+    """Which match of `extract` counts."""
+
+    LAST = "last"
+    FIRST = "first"
+    ONLY = "only"  # two matches are none
+
+
+class Normalize(StrEnum):
+    """What is taken to be the same before errors of a transcript are counted."""
+
+    NONE = "none"
+    BASIC = "basic"  # width, case, punctuation, space
+    ENGLISH = "english"  # Whisper's rules: contractions, numbers, spellings, fillers
+
+
+class Lacking(StrEnum):
+    """What an answer that is not there, or cannot be read, counts as."""
+
+    WRONG = "wrong"
+    EXCLUDED = "excluded"
+
+
+class Better(StrEnum):
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """What an answer is compared with: templates, any of which will do, or a column, of whose list any will do."""
+
+    templates: tuple[Source, ...] = ()
+    column: str = ""  # the value as it is; empty where there are templates
+    mark: Mark = Mark("")
+
+
+class Within(msgspec.Struct, frozen=True):
+    """How far a number may be from its reference: so much, or so large a share of it."""
+
+    amount: Decimal = Decimal(0)
+    is_share: bool = False  # `1 %` is 0.01
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One check of a job. Its value is in the field its kind has: `reference`, `pattern`, `schema` or `template`."""
+
+    name: str
+    kind: Kind
+    text: Source  # a template: what is looked at; `ANSWER` where nothing else is said
+    reference: Reference = Reference()  # of kinds in WITH_REFERENCE
+    pattern: Source | None = None  # of regex
+    schema: Mapping[str, Any] | bool | None = None  # of json: a JSON Schema; None: it only has to parse
+    template: Source | None = None  # of expression and measure
+    extract: Source | None = None  # a pattern whose first group is looked at
+    occurrence: Occurrence = Occurrence.LAST
+    ignore: tuple[Ignore, ...] = ()  # in the order in which it is taken away
+    where: Source | None = None  # a template: the rows it applies to
+    is_negated: bool = False  # `not: true`
+    unreadable: Lacking = Lacking.WRONG
+    unanswered: Lacking = Lacking.EXCLUDED
+    empty_counts: bool = False  # `empty_reference: counts`
+    every: bool = False  # of contains: `all: true`
+    whole_words: bool = False  # of contains
+    within: Within = Within()  # of number
+    classes: tuple[str, ...] = ()  # of choice; empty: those that the references take
+    normalize: Normalize = Normalize.BASIC  # of wer and cer
+    better: Better = Better.HIGHER  # wer and cer: lower
+    mark: Mark = Mark("")
+
+    @property
+    def takes_references(self) -> bool:
+        return self.kind in WITH_REFERENCE
+
+    @property
+    def looks_at_answer(self) -> bool:
+        """Whether it looks at the answer as it is, and there is nothing to render."""
+        return self.text.text == ANSWER
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """A way to part the rows: each value is looked at by itself."""
+
+    name: str
+    of: Value
+    mark: Mark = Mark("")
