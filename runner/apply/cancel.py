@@ -9,7 +9,6 @@ from runner.apply.collect import stop
 from runner.apply.session import Session
 from runner.apply.settle import settle
 from runner.errors import BlockedError, NotSent, RemoteError, RunnerError
-from runner.job.capabilities import Delivery
 from runner.job.observed import Origin
 from runner.job.recorded import Batch, Stage
 
@@ -38,9 +37,9 @@ def cancel(session: Session, batch: Batch) -> Batch:
     Raises RemoteError when the remote cannot be asked, BlockedError where nobody can know. Call it under the project's
     lock.
     """
-    if batch.stage is Stage.INTENT and batch.delivery is not Delivery.CALLS:
+    if batch.stage is Stage.INTENT:
         batch = _found_out(session, batch)
-    if batch.delivery is Delivery.CALLS:
+    if batch.is_run_here:
         return calls.abandon(session, batch)
     if batch.is_unproven:
         raise RunnerError(

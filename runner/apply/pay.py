@@ -16,7 +16,7 @@ from runner.apply.session import Session
 from runner.apply.submission import as_met
 from runner.errors import OF_OUR_MEMORY, RateLimited, RemoteError, RunnerError
 from runner.job import lifecycle
-from runner.job.capabilities import Delivery, Shown
+from runner.job.capabilities import Shown
 from runner.job.desired import Desired
 from runner.job.observed import FailureKind, Origin, Phase
 from runner.job.outcomes import settled
@@ -166,7 +166,7 @@ def _submit(session: Session, result: Result, submission: Submission) -> Batch |
     try:
         session.remotes.make_ready(job.provider, job.model, session.reporter.step)
         batch = submit.submit(session, job, submission)
-        if batch.delivery is Delivery.CALLS:
+        if batch.is_run_here:
             batch, error = carry_on(session, batch, _agreed)
             if error:
                 raise error

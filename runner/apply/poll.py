@@ -12,7 +12,6 @@ from runner.apply.result import Refusal
 from runner.apply.session import Session
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RemoteError
 from runner.job import lifecycle
-from runner.job.capabilities import Delivery
 from runner.job.observed import Observed
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action
@@ -32,10 +31,9 @@ def poll(session: Session, refusal: Refusal) -> Polled:
     """Look at every batch in flight and take what has ended, after those that were given up."""
     again = lost.look_again(session)
     active = [batch for batch in session.records.batches() if batch.is_active]
-    by_calls = [batch for batch in active if batch.delivery is Delivery.CALLS and batch.stage is Stage.SUBMITTED]
-    carried = [carry_on(session, batch, refusal) for batch in by_calls]
+    carried = [carry_on(session, batch, refusal) for batch in active if batch.is_run_here]
     collected = sum(one.batch.stage is Stage.COLLECTED for one in carried)
-    batches = [batch for batch in active if batch.delivery is not Delivery.CALLS]
+    batches = [batch for batch in active if not batch.is_run_here]
     polls = look(session, batches)
     errors = [StepError(one.error, one.batch.owner, one.batch.key) for one in carried if one.error] + polls.errors
     errors += again.errors

@@ -17,7 +17,6 @@ from runner.apply.remotes import NOT_YET_MADE
 from runner.apply.session import Session
 from runner.clock import LONGEST_LOOK, hurried
 from runner.errors import OF_OUR_MEMORY, RunnerError
-from runner.job.capabilities import Delivery
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action
@@ -52,7 +51,7 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> Previ
     before = {batch.key for batch in session.records.batches()}
     readback.remember(session)
     for batch in session.records.batches():
-        if batch.delivery is Delivery.CALLS and batch.key not in before:
+        if batch.is_run_here and batch.key not in before:
             calls.carry_on(session, batch)  # nothing of it is to be sent: outputs only say what a person decides about
     seen = foresee(session, guards, offline=offline)
     known = session, seen.plan, seen.recorded

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runner.errors import BlockedError, NotConfirmed
-from runner.job.capabilities import Content, Delivery
-from runner.job.recorded import Batch
+from runner.job.capabilities import Content
+from runner.job.recorded import Batch, Stage
 from runner.plan.change import cancelling
 from runner.plan.guard import Amount, Guards, over_budget, over_count
 from runner.plan.plan import Plan
@@ -32,12 +32,13 @@ class Rest:
 
     @property
     def amount(self) -> Amount:
-        return Amount(self.rows, 0 if self.batch.delivery is Delivery.CALLS else None, self.usd)
+        tokens = 0 if self.batch.content is Content.RECORDING else None  # a recording has none
+        return Amount(self.rows, tokens, self.usd)
 
     @property
     def words(self) -> str:
         what = "recording" if self.batch.content is Content.RECORDING else "request"
-        left = "begun calls batch" if self.batch.delivery is Delivery.CALLS else "batch that was put off"
+        left = "batch that was put off" if self.batch.stage is Stage.DEFERRED else "begun calls batch"
         return f"the {self.rows:,} {what}{'s' if self.rows != 1 else ''} left of a {left}"
 
 

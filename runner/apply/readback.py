@@ -20,7 +20,6 @@ from runner.apply.work import Work
 from runner.errors import RunnerError
 from runner.job import lifecycle
 from runner.job.calls import RAW, Entry, Step
-from runner.job.capabilities import Delivery
 from runner.job.observed import Origin
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, union, without
@@ -166,7 +165,7 @@ def _still_unknown(session: Session, record: ProjectRecord, job: AnyJob, keys: b
         content=job.content,
         delivery=session.remotes.card(job.model.provider, job.content).delivery,
     )
-    if batch.delivery is not Delivery.CALLS:
+    if not batch.has_journal:
         sha256 = session.objects.write(f"{key}/index", lost_index(keys))
         return lifecycle.unknown(batch, sha256, f"`{job.output}` says that it may have been sent")
     with Work(session, batch) as work:  # its journal first: what is on record without one would be sent

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Protocol
 
 from runner.errors import RemoteError
-from runner.job.capabilities import Delivery
 from runner.job.observed import Phase
 from runner.job.recorded import Batch
 from runner.remotes.transport.waits import Listener
@@ -85,9 +84,9 @@ def progress_of(
 
 
 def _phase_of(batches: Sequence[Batch]) -> str:
-    """How the job stands that is least far; calls batches in words of their own."""
-    if all(batch.delivery is Delivery.CALLS and batch.raw_status for batch in batches):
-        return min(batch.raw_status for batch in batches)  # `sending` before `waiting for answers`
+    """How the job stands that is least far; in words of ours where all have one."""
+    if all(batch.own_status for batch in batches):
+        return min(batch.own_status for batch in batches)  # `sending` before `waiting for answers`
     least = min(batches, key=lambda batch: _ORDER.index(batch.phase.value))
     # A word of the remote's own that nobody told us says more than that we do not know it
     return least.raw_status if least.phase is Phase.UNKNOWN and least.raw_status else least.phase.value

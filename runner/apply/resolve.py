@@ -13,7 +13,6 @@ from runner.errors import UsageError
 from runner.job import lifecycle
 from runner.job.address import matches
 from runner.job.calls import Entry, States, Step
-from runner.job.capabilities import Delivery
 from runner.job.packed import KEY_BYTES, common, union, unpack, without
 from runner.job.recorded import Batch, Stage
 from runner.plan.remaining import RetryRows
@@ -173,9 +172,7 @@ def _known_as(states: States, remote_id: str) -> Iterator[int]:
 def _other_batches(session: Session, work: Work) -> Iterator[tuple[Batch, States]]:
     """The other calls batches of its origin that were begun, and what is known of them."""
     for other in session.records.batches():
-        is_other = (
-            other.delivery is Delivery.CALLS and other.key != work.batch.key and other.origin == work.batch.origin
-        )
+        is_other = other.has_journal and other.key != work.batch.key and other.origin == work.batch.origin
         if is_other and (states := session.memory.states(other.key)) is not None:
             yield other, states
 
@@ -208,11 +205,7 @@ def _batches_of_calls(session: Session, address: str) -> list[Batch]:
     if not any(matches(one, address) for one in known):
         listed = ", ".join(f"`{one}`" for one in dict.fromkeys(known[:10]))
         raise UsageError(f"there is no job `{address}`", hint=f"Jobs are {listed}" if listed else "")
-    return [
-        batch
-        for batch in batches
-        if batch.delivery is Delivery.CALLS and batch.stage in (Stage.SUBMITTED, Stage.COLLECTED)
-    ]
+    return [batch for batch in batches if batch.has_journal and batch.stage in (Stage.SUBMITTED, Stage.COLLECTED)]
 
 
 def _held_of(session: Session, batch: Batch, retries: Sequence[RetryRows]) -> Iterator[Held]:

@@ -21,7 +21,7 @@ from runner.compile.compiled import Compiled
 from runner.data.digests import Digests, Forgetful
 from runner.errors import NotSent, StateError
 from runner.job.calls import so_far
-from runner.job.capabilities import Delivery, Search, Shown
+from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.packed import keys_of
@@ -163,7 +163,7 @@ class Session:
         return BatchRows(batch, keys, so_far=settled, unsent=unsent)
 
     def _rows_of(self, batch: Batch) -> BatchRows:
-        if batch.delivery is Delivery.CALLS and batch.stage is Stage.SUBMITTED:
+        if batch.is_run_here:
             return self._so_far(batch)
         mark = f"{batch.keys_sha256} {batch.index_sha256}"
         known = self._loaded.get(batch.key)

@@ -47,18 +47,15 @@ def submit(session: Session, job: Desired, submission: Submission) -> Batch:
 
     Raises RemoteError when the remote refuses it for good, DataError when the rows changed since the plan.
     """
-    if job.card.delivery is Delivery.CALLS:
+    delivery = job.card.delivery
+    if delivery is Delivery.CALLS:
         return calls.begin(session, _intend(session, job, submission))
     provider = session.remotes.open(job.provider)
     if submission.continues:
         return _continue(session, provider, job, submission)
-    return _send(session, provider, job, submission)
-
-
-def _send(session: Session, provider: Provider, job: Desired, submission: Submission) -> Batch:
     with _rendered(session, job.address, submission.ordinals, submission.size_bytes) as path:
         intent = _intend(session, job, submission)
-        if job.card.delivery is Delivery.INLINE:
+        if delivery is Delivery.INLINE:
             return _create_unless_sent(session, provider, intent, vendor.Source(path, submission.size_bytes))
         upload = _upload(session, provider, intent, path)
     uploaded = intent.but(upload_ref=upload.ref, uploaded_at=session.time_at(provider))
@@ -199,7 +196,7 @@ def create_again(session: Session, provider: Provider, batch: Batch) -> Batch:
     """
     if batch.continued_from:
         return create(session, provider, batch, None)
-    if batch.delivery is not Delivery.INLINE:
+    if batch.upload_ref:
         return create(session, provider, batch, vendor.Uploaded(batch.upload_ref, batch.size_bytes))
     ordinals = _ordinals_of(session, batch)
     if len(ordinals) != batch.rows:

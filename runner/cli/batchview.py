@@ -8,7 +8,6 @@ from typing import assert_never
 
 from runner.apply.lineage import name_of
 from runner.cli import voice
-from runner.job.capabilities import Delivery
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import REMOTE, Batch, Stage
 from runner.plan.decide import CannotSee, Gone, Missing, Observation
@@ -78,8 +77,8 @@ def _state(batch: Batch, observation: Observation | None, phase: Phase, raw: str
             return "not created"
         case Stage.HELD:
             return "held"
-        case Stage.SUBMITTED if batch.delivery is Delivery.CALLS and raw:
-            return voice.plain(raw)
+        case Stage.SUBMITTED if batch.own_status:
+            return voice.plain(batch.own_status)
         case Stage.SUBMITTED if phase is Phase.UNKNOWN and not raw:
             return "submitted"
         case Stage.SUBMITTED | Stage.COLLECTED:
@@ -115,7 +114,7 @@ def _note(batch: Batch, observation: Observation | None) -> str:
         case None if batch.stage is Stage.DEFERRED:
             why = batch.failure.message if batch.failure else batch.why
             return f"{why}; sent again after {voice.moment(batch.not_before)}" if batch.not_before else why
-        case None if batch.delivery is Delivery.CALLS and batch.tally.lost:
+        case None if batch.has_journal and batch.tally.lost:
             return f"{voice.count(batch.tally.lost, 'recording')} held: see `runner state resolve {batch.owner}`"
         case None if batch.stage is Stage.HELD:
             return f"{batch.why}; see `runner state resolve {batch.owner}`"

@@ -9,7 +9,6 @@ import click
 
 from runner.cli.options import addresses
 from runner.cli.saying import say
-from runner.job.capabilities import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +55,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], batches: t
                 failures.append((batch, after))
             else:
                 _tell(after)
-                is_any |= after.stage is Stage.SUBMITTED and after.delivery is not Delivery.CALLS
+                is_any |= after.stage is Stage.SUBMITTED
     if is_any:
         say("\n`runner apply` collects what has finished", err=True)
     named = [word for name in batches for word in ("--batch", name)]
@@ -78,12 +77,12 @@ def _tell(after: Batch) -> None:
     from runner.cli import voice
     from runner.job.recorded import Stage
 
-    if after.delivery is Delivery.CALLS:
-        _tell_calls(after)
-    elif after.stage is Stage.SUBMITTED:
+    if after.stage is Stage.SUBMITTED:
         say(f"{after.owner}  `{voice.plain(after.remote_id)}` {after.phase}, {voice.count(after.rows, 'request')}")
     elif after.stage is Stage.DROPPED:
         say(f"{after.owner}  was not sent; the next `runner apply` sends what is still wanted of it")
+    elif after.has_journal:
+        _tell_calls(after)
     else:
         say(f"{after.owner}  was not sent yet; it will not be before `runner retry {after.owner}`")
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from runner.cli import voice
 from runner.cli.nouns import ROWS, Nouns
 from runner.cli.suggest import with_paths
-from runner.job.capabilities import Delivery
 from runner.job.recorded import Batch
 from runner.plan.change import Action, Change, JobPlan, Reason
 
@@ -102,11 +101,11 @@ def _why(change: Change, batch: Batch | None) -> str:
     why = change.reason.value + (f": {voice.plain(change.detail)}" if change.detail else "")
     if (
         batch is None
-        or batch.delivery is not Delivery.CALLS
+        or not batch.has_journal
         or change.action is not Action.WAIT
         or change.reason is Reason.OPEN_INTENT
     ):
         return why
-    stage = batch.raw_status or change.reason.value  # single calls are not looked at as a whole
+    stage = batch.own_status or change.reason.value
     words = stage if change.done is None else f"{stage}, {change.done:,} of {change.rows:,} done"
     return f"{words}; {voice.plain(change.detail)}" if change.detail else words

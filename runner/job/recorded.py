@@ -81,7 +81,7 @@ class Batch(msgspec.Struct, frozen=True):
     parents: tuple[str, ...] = ()
     continued_from: str = ""  # remote id of the batch whose remainder this is
     content: Content = Content.TEXT
-    delivery: Delivery = Delivery.UPLOAD  # CALLS: what became of each is kept in a journal beside its objects
+    delivery: Delivery = Delivery.UPLOAD
     possible_duplicates: int = 0  # calls of unknown outcome that were made again all the same
     owed: int = 0  # answers that the remote counts and never gave: asked again, they may be paid for twice
     can_be_continued: bool = True  # False once the remote refused to
@@ -129,6 +129,29 @@ class Batch(msgspec.Struct, frozen=True):
     def is_active(self) -> bool:
         """In flight: its rows are neither free nor settled."""
         return self.stage in (Stage.INTENT, Stage.SUBMITTED, Stage.DEFERRED)
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether each request is a call with a receipt of its own: what became of it stands in a journal of ours.
+
+        The remote knows nothing of the batch as a whole, neither a name nor a state, and cannot be told to stop it.
+        """
+        return self.delivery is Delivery.CALLS
+
+    @property
+    def is_run_here(self) -> bool:
+        """Whether its calls are made from here: nothing of it goes on while no command carries it on."""
+        return self.has_journal and self.stage is Stage.SUBMITTED
+
+    @property
+    def own_status(self) -> str:
+        """How far it has come, in words of ours; empty where its remote has a word for that."""
+        return self.raw_status if self.has_journal else ""
+
+    @property
+    def lost_is_unknown(self) -> bool:
+        """What LOST in its index means: nobody knows whether the remote took it; else it did, and has no answer."""
+        return self.has_journal or self.stage is Stage.HELD
 
     @property
     def is_name_taken(self) -> bool:

@@ -14,7 +14,6 @@ from enum import IntEnum
 
 import msgspec
 
-from runner.job.capabilities import Delivery
 from runner.job.desired import Desired
 from runner.job.observed import Origin, Phase
 from runner.job.outcomes import ENTRY_BYTES, NO_LINE, Outcome
@@ -393,9 +392,7 @@ def _as_known(row: Row, batch: Batch) -> Row:
         return Row.OPEN
     if row is Row.IN_FLIGHT and batch.stage is Stage.DEFERRED and batch.failure is not None:
         return Row.QUEUED
-    if row is Row.LOST and (batch.delivery is Delivery.CALLS or batch.stage is Stage.HELD):
-        return Row.UNKNOWN
-    return row
+    return Row.UNKNOWN if row is Row.LOST and batch.lost_is_unknown else row
 
 
 # The order is the rule. An answer ends all questions; what is in flight is waited for, whatever failed before; what a

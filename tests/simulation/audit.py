@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runner.job.calls import JOURNAL, Step
-from runner.job.capabilities import Delivery
 from runner.job.outcomes import Outcome
 from runner.plan.remaining import Row
 from runner.state.journal import read_states
@@ -169,11 +168,7 @@ def _is_beyond_help(history: CallHistory, key: bytes) -> bool:
 
 def _tries_of(applier: Applier, key: bytes) -> int:
     """In how many waves a recording was to be sent and has no answer: one that is stopped before counts as well."""
-    waves = [
-        batch
-        for batch in SimulatedRecords(applier.store).batches()
-        if batch.delivery is Delivery.CALLS and batch.index_sha256
-    ]
+    waves = [b for b in SimulatedRecords(applier.store).batches() if b.has_journal and b.index_sha256]
     indexes = [applier.objects.read(f"{wave.key}/index", wave.index_sha256) for wave in waves]
     return sum(
         key + bytes((Outcome.RETRY << 4,)) in {_head(index, at) for at in range(0, len(index), 24)} for index in indexes

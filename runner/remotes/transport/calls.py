@@ -46,7 +46,12 @@ NOT_SENT, REFUSED = "not_sent", "refused"
 
 
 class Caller(Protocol):
-    """One remote API that takes a request a call. Raises the RemoteError family only; keys appear in no message."""
+    """One remote API that takes a recording a call. Raises the RemoteError family only; keys appear in no message.
+
+    It is for recordings: a file with the form it is asked with. `submit` takes one, `Heard` is what an answer to one
+    is, and `remotes.audio.line_of` writes its line. Nothing else here knows what is sent, and neither does the journal:
+    a remote that takes texts one by one needs a `Work.request` that renders a row, and a line of its own.
+    """
 
     card: Capabilities
     parallelism: int  # requests that may be sent at once
