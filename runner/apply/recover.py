@@ -15,13 +15,13 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from runner.apply import late, wants
-from runner.apply.collect import collect
+from runner.apply.collect import FILES_SETTLE, collect
 from runner.apply.refresh import CLOCK_SLACK, Polls, sweep_duplicates
 from runner.apply.session import Session
 from runner.errors import BlockedError, NotFound, RemoteError
 from runner.job import lifecycle
 from runner.job.capabilities import Search
-from runner.job.observed import Observed, Origin
+from runner.job.observed import Observed
 from runner.job.outcomes import answered, unanswered
 from runner.job.packed import KEY_BYTES, Sorter, common, union
 from runner.job.recorded import REMOTE, Batch, Left, Stage
@@ -118,10 +118,14 @@ def _search(session: Session, name: str) -> int:
         if seen.is_refusal and provider.card.search is not Search.BY_NAME:
             continue  # it holds nothing; a named one still holds its name
         keys, size = _keys_held(session, provider, seen)
-        if keys is None:
-            unread += [seen.remote_id] * (not (seen.phase.has_ended or seen.continued_from))
+        if _may_say_more(session, provider, seen, keys, size):
+            unread.append(seen.remote_id)
             continue
-        match _adopt(session, origin, seen, keys, size, wanted, in_flight):
+        if keys is None:
+            what = f"`{seen.continued_from}`, which it continues," if seen.continued_from else "its input"
+            session.reporter.warn(f"`{seen.remote_id}` is ours, but {what} is gone: it is left alone")
+            continue
+        match _adopt(session, provider, seen, keys, size, wanted, in_flight):
             case Found.ADOPTED:
                 adopted += 1
             case Found.NOT_YET:
@@ -139,9 +143,8 @@ def _search(session: Session, name: str) -> int:
     count_overlaps(session, polls)
     if unread:
         raise BlockedError(
-            f"`{unread[0]}` is ours and has not ended, and the remote does not show what it holds: nothing that may be "
-            "in it is sent",
-            hint="run `runner apply` again when it has ended, or stop it at the remote",
+            f"`{unread[0]}` is ours, and the remote does not show what it holds yet: nothing that may be in it is sent",
+            hint="run `runner apply` again when it has ended and its results are there, or stop it at the remote",
         )
     if not is_all:
         return adopted  # the next search begins where this one did
@@ -220,9 +223,10 @@ def _keys_met(session: Session, provider: Provider, seen: Observed) -> bytes | N
     record = session.records.project()
     if record is not None and (name := record.met.get(seen.remote_id)):
         return session.objects.read_set(name)
-    keys, _ = _keys_held(session, provider, seen)
+    keys, size = _keys_held(session, provider, seen)
     record = session.records.project()
-    if keys is not None and record is not None and not seen.continued_from:
+    is_all = not (seen.continued_from or _may_say_more(session, provider, seen, keys, size))
+    if keys is not None and record is not None and is_all:
         met = {**record.met, seen.remote_id: session.objects.write_set(keys)}
         session.records.save(replace(record, met=met))
     return keys
@@ -273,18 +277,33 @@ def _keys_held(session: Session, provider: Provider, seen: Observed) -> tuple[by
         keys, size = _keys_of_input(session, provider, seen)
     if keys is None and (mine := late.given_up(session.records.batches(), provider, seen)) is not None:
         keys = session.objects.read(f"{mine.key}/keys", mine.keys_sha256)  # we took its input away ourselves
+        size = mine.size_bytes
     if keys is None and seen.phase.has_ended and seen.results_are_final:
         keys = _keys_of_results(session, provider, seen)
-    if keys is None and (seen.phase.has_ended or seen.continued_from):
-        what = f"`{seen.continued_from}`, which it continues," if seen.continued_from else "its input"
-        session.reporter.warn(f"`{seen.remote_id}` is ours, but {what} is gone: it is left alone")
     return keys, size
 
 
+def _may_say_more(session: Session, provider: Provider, seen: Observed, keys: bytes | None, size: int) -> bool:
+    """Whether a batch whose input cannot be read holds requests that nothing names yet, and its results will.
+
+    It has not ended, owes a file, or has finished more than its files hold; the latter two for as long as files are
+    waited for.
+    """
+    if size or seen.continued_from:
+        return False
+    if not seen.phase.has_ended:
+        return keys is None
+    told = len(keys or b"") // KEY_BYTES
+    if seen.results_are_final and told >= seen.counts.completed + seen.counts.failed:
+        return False
+    return seen.ended_at is not None and session.time_at(provider) - seen.ended_at < FILES_SETTLE
+
+
 def _adopt(
-    session: Session, origin: Origin, seen: Observed, keys: bytes, size: int, wanted: bytes, in_flight: bytes
+    session: Session, provider: Provider, seen: Observed, keys: bytes, size: int, wanted: bytes, in_flight: bytes
 ) -> Found:
     """Record one remote batch of ours that holds these keys."""
+    card, origin = provider.card, provider.origin
     if not common(wanted, keys):
         return Found.NOT_YET if common(in_flight, keys) else Found.LEFT
     sha256 = hashlib.sha256(keys).hexdigest()
@@ -316,6 +335,8 @@ def _adopt(
         upload_ref=seen.input_ref,
         uploaded_at=created,
         create_tries=1,
+        content=card.content,
+        delivery=card.delivery,
         adopted_from=REMOTE,
     )
     batch = lifecycle.submitted(batch, seen, created)

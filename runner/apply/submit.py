@@ -203,8 +203,10 @@ def create_again(session: Session, provider: Provider, batch: Batch) -> Batch:
         dropped = lifecycle.dropped(batch, "its rows are others now")
         session.records.save(dropped)
         return dropped
-    with _rendered(session, batch.owner, ordinals, batch.size_bytes) as path:
-        return create(session, provider, batch, vendor.Source(path, batch.size_bytes))
+    sizes = session.compiled[batch.owner].wanted.sizes
+    size_bytes = sum(sizes[ordinal] + 1 for ordinal in ordinals)  # of one that was found, only the remote knew it
+    with _rendered(session, batch.owner, ordinals, size_bytes) as path:
+        return create(session, provider, batch.but(size_bytes=size_bytes), vendor.Source(path, size_bytes))
 
 
 def _ordinals_of(session: Session, batch: Batch) -> list[int]:

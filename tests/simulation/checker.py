@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from runner.apply.collect import FILES_SETTLE
 from runner.job.recorded import JobRecord
 from runner.plan.remaining import Row
 from tests.simulation.history import Applier, Asked, History, Line, lines_in
@@ -39,7 +40,7 @@ def twins_of(history: History) -> set[str]:
 
 def _check_duplicates(history: History) -> None:
     twins = twins_of(history)
-    if twins and history.is_tame and not history.is_hasty:
+    if twins and history.is_tame and not history.is_hasty and not history.runs_late:
         history.blame(f"duplicate: one applier, a list in time, and yet twins: {', '.join(sorted(twins))}")
     now = history.world.seconds
     by_key: dict[bytes, list[RemoteBatch]] = {}
@@ -65,6 +66,8 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
     is_unknown = bool(lost) and key not in lost[-1].kept
     if is_unknown and has_lost_its_root(history, earlier, later.sent_at):
         return ""  # nothing at the remote says any more which requests it holds
+    if is_unknown and _names_it_nowhere(history, key, earlier, later.sent_at):
+        return ""
     if (
         lost
         and (history.is_hasty or not history.is_tame)
@@ -149,9 +152,21 @@ def has_lost_its_root(history: History, batch: RemoteBatch, now: float) -> bool:
     return False
 
 
+def _names_it_nowhere(history: History, key: bytes, batch: RemoteBatch, now: float) -> bool:
+    """Whether a batch whose input cannot be read had ended, and none of its result lines was about this request."""
+    habits = history.remote.habits
+    if not habits.is_inline or habits.keeps_input or batch.continued_from or now < batch.over_at:
+        return False
+    is_silent = batch.verdict(key) is Verdict.NONE and not batch.says_silence
+    is_cut = batch.is_cut(key, now) and now - batch.over_at > FILES_SETTLE.total_seconds()
+    return is_silent or is_cut or batch.failure is not None
+
+
 def _is_excused(history: History, earlier: RemoteBatch, later: RemoteBatch, twins: set[str]) -> bool:
     if history.is_hasty and {earlier.id, later.id} & history.world.duplicates.keys():
         return True  # nobody could see it; then it was found, stopped, counted and shown
+    if history.runs_late and _is_late(history, earlier):
+        return bool({earlier.id, later.id} & twins)
     if history.is_tame:
         return False
     if earlier.failure is not None or (later.failure is not None and not later.was_cancelled):
@@ -167,6 +182,11 @@ def _is_excused(history: History, earlier: RemoteBatch, later: RemoteBatch, twin
     if not _was_listed_with(history, earlier, later):
         return True  # nobody could see both
     return _did_not_meet(history, earlier, later)
+
+
+def _is_late(history: History, batch: RemoteBatch) -> bool:
+    """Whether a create took effect, or was listed, when nobody had to wait for it any more."""
+    return batch.listed_at - batch.sent_at > history.appliers[0].provider.card.consistency_seconds
 
 
 def _was_listed_with(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:

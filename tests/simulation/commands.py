@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from tests.simulation.author import Author
 from tests.simulation.history import Applier, Asked, History, Stopped
 from tests.simulation.memory import SimulatedMemory, SimulatedRecords
 from tests.simulation.provider import ORIGIN, SimulatedProvider
+from tests.simulation.remote import RemoteBatch
 from tests.simulation.rows import CompiledRows, JobSpec, project_of
 from tests.simulation.watch import check_files, note_outcomes
 from tests.simulation.world import Crash, SimulatedClock, Words, World
@@ -134,8 +135,8 @@ class Commands:
         for made in remote.batches:
             if made.id not in self._world.recorded:
                 made.hidden.clear()  # only what was told to be there is hidden, else a list shows it in time
-                made.is_unheard = bool(remote.habits.blind)  # whatever the remote answered
-        for batch in SimulatedRecords(applier.store).batches() if remote.habits.blind else ():
+                made.is_unheard = remote.habits.leaves_doubt  # whatever the remote answered
+        for batch in SimulatedRecords(applier.store).batches() if remote.habits.leaves_doubt else ():
             if batch.stage is Stage.INTENT:
                 packed = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
                 remote.unheard.update(packed[at : at + 16] for at in range(0, len(packed), 16))
@@ -175,7 +176,7 @@ class Commands:
         session = self.session(applier)
         now, held = self._world.seconds, held_batches(session, "*")
         for batch in held:
-            made = [one for one in self._history.remote.batches if one.input_ref == batch.upload_ref]
+            made = [one for one in self._history.remote.batches if _came_of(batch, one, applier, self._world.recorded)]
             there = next((one for one in made if one.is_there(now)), None)
             decision = Decision(Step.RECEIPT, there.id) if there else Decision(Step.CLEARED)
             self._world.note(applier.name, f"runner state resolve {batch.key}: {decision}")
@@ -270,6 +271,14 @@ class Telling:
 
     def progress(self, jobs: object) -> None:
         pass
+
+
+def _came_of(batch: Batch, made: RemoteBatch, applier: Applier, recorded: Collection[str]) -> bool:
+    """Whether a person sees that a remote batch is what became of a create: by its input, or by what is in it."""
+    if batch.upload_ref:
+        return made.input_ref == batch.upload_ref
+    packed = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    return made.id not in recorded and b"".join(sorted(made.keys)) == packed
 
 
 def _standing(result: Result) -> str:

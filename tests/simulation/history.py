@@ -85,6 +85,7 @@ class History:
     applies: int = 0
     is_hasty: bool = False  # a state was lost before a list showed all that it knew of
     is_damaged: bool = False  # a state that two shared without a lock, and an apply said so
+    runs_late: bool = False  # a create that was given up may take effect, with all of its rows
     may_reopen: bool = False  # whether something that was brought home can be in flight again
 
     @property

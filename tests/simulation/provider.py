@@ -7,11 +7,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
-from runner.job.capabilities import Capabilities, Limits, Search, Windows
+from runner.job.capabilities import Capabilities, Delivery, Limits, Search, Windows
 from runner.job.observed import Found, Observed, Origin, Phase, ResultFile
 from runner.remotes.openai.labels import is_of, is_of_project, named
-from runner.remotes.vendor import LARGEST_FILE, Advanced, Budget, Input, LineageFile, Submission, Uploaded, Work
-from tests.simulation.remote import Remote, RemoteBatch
+from runner.remotes.vendor import (
+    LARGEST_FILE,
+    Advanced,
+    Budget,
+    Input,
+    LineageFile,
+    Source,
+    Submission,
+    Uploaded,
+    Work,
+)
+from tests.simulation.remote import Habits, Remote, RemoteBatch
 from tests.simulation.rows import PROVIDER
 from tests.simulation.world import Crash, World
 
@@ -20,16 +30,17 @@ SLACK = timedelta(minutes=10)
 LONGEST_CALL = 30.0
 
 
-def card_of(
-    *, is_named: bool, consistency_seconds: float, lines: int, poll_seconds: float, can_revoke: bool = True
-) -> Capabilities:
+def card_of(habits: Habits, *, consistency_seconds: float, lines: int, poll_seconds: float) -> Capabilities:
+    """What is declared of a remote with these habits."""
+    unnamed = Search.BY_RESULTS if habits.by_results else Search.BY_LABEL
     return Capabilities(
-        search=Search.BY_NAME if is_named else Search.BY_LABEL,
+        search=Search.BY_NAME if habits.is_named else unnamed,
+        delivery=Delivery.INLINE if habits.is_inline else Delivery.UPLOAD,
         endpoints=("/v1/chat/completions",),
         windows=Windows(allowed=(24, 48)),
         limits=Limits(lines=lines, size_bytes=100_000),
-        can_resume=is_named,
-        can_revoke=can_revoke,
+        can_resume=habits.is_named,
+        can_revoke=not habits.is_inline,
         consistency_seconds=consistency_seconds,
         min_poll_seconds=poll_seconds,
         max_poll_seconds=7200.0,
@@ -107,6 +118,7 @@ class SimulatedProvider:
             self._end("submit", fault)
             return remote.observed(self._compared(there, submission, upload))
         batch = self._batch(submission, upload, sent_at)
+        remote.may_meet_a_stranger(batch)
         if world.happens(world.crash_rate):
             world.note("world", "crash while a create is on its way")
             self._leave_to_chance(batch)
@@ -125,7 +137,7 @@ class SimulatedProvider:
     def _leave_to_chance(self, batch: RemoteBatch) -> None:
         """The answer is lost: it had no effect, had it within the call, or will have it later."""
         world, habits = self._world, self._remote.habits
-        batch.is_unheard = bool(habits.blind)
+        batch.is_unheard = habits.leaves_doubt
         self._remote.unheard.update(batch.keys if batch.is_unheard else ())
         draw = world.rng.random()
         if draw < 0.3:
@@ -143,14 +155,18 @@ class SimulatedProvider:
             keys, custom_ids = remote.left_by(parent)
             if not keys:
                 raise Refused("nothing is left of it", status=400)
-            ref = ""
+            ref, content = "", b""
+        elif isinstance(upload, Source):
+            ref, content = "", upload.path.read_bytes()
+            assert len(content) == upload.size_bytes, "the length of a create's body is known before it is sent"
+            keys, custom_ids = remote.requests_in(content)
         else:
             assert isinstance(upload, Uploaded)
             ref = upload.ref
             if ref not in remote.uploads and remote.habits.is_named:
                 raise Refused("there is no such dataset", status=404)
-            content = remote.uploads.get(ref) or remote.deleted_uploads[ref]
-            keys, custom_ids = remote.requests_in(content[1])
+            _, content = remote.uploads.get(ref) or remote.deleted_uploads[ref]
+            keys, custom_ids = remote.requests_in(content)
         stamp = dict(submission.label)
         if remote.habits.is_named:
             stamp["runner_set"] = stamp["runner_set"][:16]
@@ -170,6 +186,7 @@ class SimulatedProvider:
             input_ref=ref,
             continued_from=submission.continued_from,
             who=self._who,
+            content=content,
         )
 
     def _continuable(self, remote_id: str) -> RemoteBatch:
@@ -187,11 +204,14 @@ class SimulatedProvider:
         """What stands under our id, if it is the same work."""
         ref = upload.ref if isinstance(upload, Uploaded) else ""
         same = (there.model, there.continued_from, there.input_ref)
-        if same != (submission.model, submission.continued_from, ref):
+        is_other = isinstance(upload, Source) and there.content != upload.path.read_bytes()
+        if is_other or same != (submission.model, submission.continued_from, ref):
             raise Refused("other work stands under this id", status=409, code="conflict")
         return there
 
     def find(self, submission: Submission, upload_ref: str, since: datetime) -> Found:
+        if self._remote.habits.by_results:
+            return Found(candidates=tuple(one for one in self.batches(since) if one.counts.total == submission.rows))
         if not self._remote.habits.is_named:
             listed = list(self.batches(since))
             ours = tuple(seen for seen in listed if is_of(submission, upload_ref, seen))
@@ -203,7 +223,8 @@ class SimulatedProvider:
         return Found((self._remote.observed(there),))
 
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:
-        if self._remote.habits.is_named or all("runner_project" in seen.label for seen in listed):
+        is_all = self._remote.habits.is_inline or all("runner_project" in seen.label for seen in listed)
+        if self._remote.habits.is_named or is_all:
             return list(listed)
         self._ask("names of files")
         return [
@@ -272,9 +293,9 @@ class SimulatedProvider:
     def download_input(self, observed: Observed, to: Path) -> int:
         self._ask("download_input")
         batch = self._remote.batch(observed.remote_id)
-        if batch is None or batch.input_ref not in self._remote.uploads:
+        content = self._remote.input_of(batch) if batch is not None else None
+        if content is None:
             raise NotFound("no such file", status=404)
-        content = self._remote.uploads[batch.input_ref][1]
         to.write_bytes(content)
         return len(content)
 

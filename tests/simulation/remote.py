@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from hashlib import sha256
 
 from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, ResultFile
 from runner.job.wireid import key_of
 from tests.simulation.world import World
 
 NEVER = float("inf")
+STRANGER = "a stranger"
 
 
 class Verdict(Enum):
@@ -54,6 +56,15 @@ class Habits:
     silent_rows: float = 0.0  # of completed batches: rows that are in no file and in no count
     unpaid: float = 0.0  # of batches: the account cannot pay, for all of it or from some row on
     full_until: float = 0.0  # the queue is full so long, calm or not
+    is_inline: bool = False  # a create carries its rows, and there are no uploads
+    keeps_input: bool = True  # of such a create: what it carried can be read back
+    by_results: bool = False  # nothing but its results says whose a batch is
+    strangers: float = 0.0  # of creates: somebody else's batch of as many rows is made at about that time
+
+    @property
+    def leaves_doubt(self) -> bool:
+        """Whether no search can tell for certain what came of a create that had no answer."""
+        return bool(self.blind) or self.by_results
 
 
 @dataclass(slots=True)
@@ -72,8 +83,9 @@ class RemoteBatch:
     window_hours: int
     input_ref: str = ""
     continued_from: str = ""
-    who: str = ""  # the applier that sent it
-    is_unheard: bool = False  # its create had no answer, at a remote that cannot be searched
+    who: str = ""  # the applier that sent it; STRANGER
+    content: bytes = b""  # what its create carried
+    is_unheard: bool = False  # its create had no answer, at a remote where no search can tell for certain
     starts_at: float = 0.0
     ends_at: float = 0.0
     named_at: float = 0.0  # result files have names from here on
@@ -200,6 +212,29 @@ class Remote:
             "remote", f"{batch.id} is made of {_names(batch.keys)} at {batch.created_at:.1f}, {_life(batch)}"
         )
 
+    def may_meet_a_stranger(self, batch: RemoteBatch) -> None:
+        """Somebody else on the same account may make a batch that looks like this one until it ends."""
+        world = self.world
+        if not world.happens(self.habits.strangers):
+            return
+        number = self.number()
+        names = [f"theirs-{number}-{row}" for row in range(len(batch.keys))]
+        at = max(world.seconds + 60.0 * (world.rng.random() - 0.5), 0.0)
+        theirs = RemoteBatch(
+            id=f"batch-{number}",
+            sent_at=at,
+            created_at=at,
+            listed_at=at + world.rng.random() * self.habits.list_lag,
+            keys=[sha256(name.encode()).digest()[:16] for name in names],
+            custom_ids=names,
+            label={"runner_set": f"theirs-{number}", "runner_attempt": ""},
+            model="theirs",
+            endpoint=batch.endpoint,
+            window_hours=batch.window_hours,
+            who=STRANGER,
+        )
+        self.admit(theirs)
+
     def _draw_life(self, batch: RemoteBatch) -> None:
         world, habits, rng = self.world, self.habits, self.world.rng
         span = rng.choice((5.0, 60.0, 900.0, 1800.0 if world.is_calm else 7200.0)) * (0.5 + rng.random())
@@ -210,7 +245,8 @@ class Remote:
         batch.says_silence = rng.random() < 0.7
         is_full = batch.created_at < habits.full_until
         if is_full or world.happens(habits.quota):
-            kind = FailureKind.QUOTA if is_full else rng.choice((FailureKind.QUOTA, FailureKind.FILE_NOT_VISIBLE))
+            kinds = (FailureKind.QUOTA, FailureKind.QUOTA if habits.is_inline else FailureKind.FILE_NOT_VISIBLE)
+            kind = FailureKind.QUOTA if is_full else rng.choice(kinds)
             batch.end, batch.failure = Phase.FAILED, Failure(kind, "token_limit_exceeded", "later")
             return
         if world.happens(habits.whole_failures):
@@ -393,6 +429,12 @@ class Remote:
             left = [line for line in lines if not any(b'"' + one + b'"' in line for one in hidden)]
             lines = left + (left[:1] * (len(lines) - len(left)) if batch.says_silence else [])
         return b"".join(lines)
+
+    def input_of(self, batch: RemoteBatch) -> bytes | None:
+        """What a batch was made of, as far as it can be read back."""
+        if self.habits.is_inline:
+            return batch.content if self.habits.keeps_input and not batch.continued_from else None
+        return self.uploads[batch.input_ref][1] if batch.input_ref in self.uploads else None
 
     # -- a chain
 

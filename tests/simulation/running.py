@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.simulation.history import History
+from tests.simulation.inline import InlineScenario, ResultsScenario
 from tests.simulation.scenario import Scenario
 from tests.simulation.waves import WaveScenario
 
@@ -28,25 +29,41 @@ class Kind(IntEnum):
     RECORDINGS = 1
     BRIEF_BATCHES = 2
     BRIEF_RECORDINGS = 3
+    INLINE = 4  # a create carries its rows
+    BRIEF_INLINE = 5
+    RESULTS = 6  # the same, and only results say whose a batch is
+    BRIEF_RESULTS = 7
 
     def seed(self, number: int) -> int:
         """The seed of the history of this kind that has this number."""
         return self * _A_KIND + number
 
     @property
-    def is_of_recordings(self) -> bool:
-        return self in (Kind.RECORDINGS, Kind.BRIEF_RECORDINGS)
+    def scenario(self) -> type[Scenario]:
+        match self:
+            case Kind.BATCHES | Kind.BRIEF_BATCHES:
+                return Scenario
+            case Kind.RECORDINGS | Kind.BRIEF_RECORDINGS:
+                return WaveScenario
+            case Kind.INLINE | Kind.BRIEF_INLINE:
+                return InlineScenario
+            case Kind.RESULTS | Kind.BRIEF_RESULTS:
+                return ResultsScenario
 
     @property
     def is_brief(self) -> bool:
-        return self in (Kind.BRIEF_BATCHES, Kind.BRIEF_RECORDINGS)
+        return self.name.startswith("BRIEF")
 
 
 def kind_of(number: int) -> Kind:
-    """What the number-th history of a run is of: most are brief, and three of sixteen of recordings."""
+    """What the number-th history of a run is of: most are brief; three of sixteen are of recordings, two inline."""
     match number % 16:
         case 0:
             return Kind.BATCHES
+        case 2:
+            return Kind.INLINE
+        case 6:
+            return Kind.BRIEF_INLINE
         case 8:
             return Kind.RECORDINGS
         case 4 | 12:
@@ -77,8 +94,7 @@ def play(seed: int, folder: Path, *, keeps: bool = False) -> History:
     folder.mkdir(parents=True)
     try:
         kind = Kind(seed // _A_KIND)
-        scenario = WaveScenario if kind.is_of_recordings else Scenario
-        return scenario(seed, folder, is_brief=kind.is_brief).play()
+        return kind.scenario(seed, folder, is_brief=kind.is_brief).play()
     finally:
         if not keeps:
             clear(folder)

@@ -33,6 +33,10 @@ class Scenario:
     tells_time = True
     keeps_state = False
     is_blind = False  # the remote cannot be searched: what it was not heard about, a person looks up
+    named_share = 0.5  # of the histories
+    is_of_one = False  # nobody else speaks for the project
+    may_lose_state = True
+    may_lose_search = True  # what the remote was said to show of its batches may not be so
 
     def __init__(self, seed: int, folder: Path, *, is_brief: bool = False) -> None:
         self.is_brief = is_brief
@@ -40,33 +44,38 @@ class Scenario:
         rng = self.rng = world.rng
         self.folder = folder
         self.is_hasty = seed % 8 == 7  # a state may be lost right after a create, before any list shows it
-        is_named = rng.random() < 0.5
+        is_named = rng.random() < self.named_share
         settle = 5.0 if is_named else 10.0
         self.appliers_kind = rng.choices(("one", "clones", "shared"), (8, 1, 1))[0]
         is_wild = rng.random() < 0.15
+        if self.is_of_one:
+            self.appliers_kind, is_wild = "one", False
         habits = _habits(rng, is_named, settle, is_wild)
-        if not is_named and _of_its_own(seed, "label") < 0.25:
+        if self.may_lose_search and not is_named and _of_its_own(seed, "label") < 0.25:
             habits.label = "none" if _of_its_own(seed, "whose") < 0.5 else "a gateway's"
         is_late = not is_wild and _of_its_own(seed, "late") < 0.15
         if is_late:  # an unanswered create takes effect long after it was given up; its input is gone by then
             habits.lateness = 60.0 if _of_its_own(seed, "hour") < 0.5 else 3600.0
+        self._suit(habits)
         self.remote = Remote(world, habits)
         self.tells_time = habits.tells_time = world.more.random() < 0.8
         # Where a state may be lost, or another searches, what is not shown is sent again, and nobody can know
         is_alone = self.appliers_kind == "one" and not is_wild
-        self.keeps_state = is_alone and world.more.random() < 0.5
-        if is_alone and not is_named and not is_late and _of_its_own(seed, "blind") < 0.3:
+        self.keeps_state = (is_alone and world.more.random() < 0.5) or not self.may_lose_state
+        if self.may_lose_search and is_alone and not is_named and not is_late and _of_its_own(seed, "blind") < 0.3:
             habits.blind = "lists" if _of_its_own(seed, "of what") < 0.5 else "marks"
             habits.label = "none" if habits.blind == "marks" else habits.label
             self.is_blind = self.keeps_state = True
         habits.hides = 0.4 if self.keeps_state else 0.0
         lines, poll = rng.choice((2, 4, 50)), rng.choice((30.0, 300.0, 1800.0))
-        self.card = card_of(is_named=is_named, consistency_seconds=settle, lines=lines, poll_seconds=poll)
+        self.card = card_of(habits, consistency_seconds=settle, lines=lines, poll_seconds=poll)
         attempts = rng.choice((2, 3, 3, 4))
         kind = f"{'named' if is_named else 'tagged'}, {self.appliers_kind}{', wild' * is_wild}{', late' * is_late}"
         kind += f", refuses {habits.blind}" if habits.blind else ""
+        kind += ", inline" * habits.is_inline + ", by results" * habits.by_results
         is_tame = self.appliers_kind == "one" and not is_wild
         self.history = History(seed, world, self.remote, attempts, kind, is_tame)
+        self.history.runs_late = is_late and not self.card.can_revoke
         self.author = Author(world)
         self.author.begin()
         self.commands = Commands(self.history, self.author)
@@ -80,6 +89,9 @@ class Scenario:
             f"{self.card.limits.lines} lines a batch, {attempts} attempts,",
             habits,
         )
+
+    def _suit(self, habits: Habits) -> None:
+        """Make the habits those of another kind of remote."""
 
     def _applier(self, name: str, root: Path) -> Applier:
         store, home = MemoryStore(self.world), home_of(root)

@@ -13,7 +13,14 @@ from tests.simulation.history import History
 from tests.simulation.remote import RemoteBatch, Verdict
 from tests.simulation.running import Kind, digest_of, kind_of, play, summary_of
 
-SAMPLE = {Kind.BATCHES: 200, Kind.RECORDINGS: 100, Kind.BRIEF_BATCHES: 100, Kind.BRIEF_RECORDINGS: 50}
+SAMPLE = {
+    Kind.BATCHES: 200,
+    Kind.RECORDINGS: 100,
+    Kind.BRIEF_BATCHES: 100,
+    Kind.BRIEF_RECORDINGS: 50,
+    Kind.INLINE: 60,
+    Kind.BRIEF_INLINE: 20,
+}
 SHARES = 10
 SWEEP = 20_000
 
