@@ -144,7 +144,7 @@ def _search(session: Session, name: str) -> int:
     if unread:
         raise BlockedError(
             f"`{unread[0]}` is ours, and the remote does not show what it holds yet: nothing that may be in it is sent",
-            hint="run `runner apply` again when it has ended and its results are there, or stop it at the remote",
+            hint="run `runner apply` again when it has ended, or stop it at the remote",
         )
     if not is_all:
         return adopted  # the next search begins where this one did
