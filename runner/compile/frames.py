@@ -25,8 +25,27 @@ class Setup(msgspec.Struct, tag=True):
     longest: int = MESSAGE_CHARS  # characters of one text
 
 
+class Reading(msgspec.Struct):
+    """What is worked out of every row for checks: the text of a template, or what patterns take of that text."""
+
+    template: str
+    takes_null: bool = False  # null is written as `None`; else there is no text
+    may_miss: bool = False  # what is not in a value gives no text; else it is an error
+    is_of_answer: bool = False  # without an answer there is no text
+    extract: str | None = None  # a pattern: the text is its first group
+    occurrence: str = "last"
+    search: str | None = None  # a pattern: the text is what it finds
+
+
+class Readings(msgspec.Struct, tag=True):
+    """Readings to do. Rows of the chunks that follow are pairs: the row, and the names that stand for its answer."""
+
+    readings: list[Reading]
+    longest: int = MESSAGE_CHARS  # characters of one text
+
+
 class Chunk(msgspec.Struct, tag=True):
-    """Rows to render through the templates set up last."""
+    """Rows to render through the templates, or to read, by what was set up last."""
 
     rows: list[Any]  # objects; on our side still encoded
 
@@ -42,18 +61,21 @@ class Failure(msgspec.Struct):
 
 
 class Ready(msgspec.Struct, tag=True):
-    """The answer to a Setup."""
+    """The answer to a Setup, or to Readings: the number of the template or reading that cannot be used."""
 
     failure: Failure | None = None
 
 
 class Done(msgspec.Struct, tag=True):
-    """The answer to a Chunk: for each row its texts, None if `where` drops it, or why not."""
+    """The answer to a Chunk: for each row its texts, None if `where` drops it, or why not.
 
-    results: list[list[str] | Failure | None]
+    Only a reading gives None for a text.
+    """
+
+    results: list[list[str | None] | Failure | None]
 
 
-Request = Setup | Chunk
+Request = Setup | Readings | Chunk
 Reply = Ready | Done
 
 encode = msgspec.json.Encoder().encode

@@ -7,14 +7,12 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 import runner
-from runner.compile.frames import LENGTH, Chunk, Done, Failure, Ready, Reply, Setup, decode_reply, framed
-from runner.job.capabilities import MESSAGE_CHARS
+from runner.compile.frames import LENGTH, Chunk, Done, Failure, Readings, Ready, Reply, Request, Setup, decode_reply, framed
 
 CPU_SECONDS = 1_800  # of one process, over all jobs of a command; a usual row takes twenty millionths
 SILENCE_SECONDS = 60  # a chunk takes milliseconds; processor time is limited by the process itself
@@ -61,9 +59,9 @@ class Worker:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def setup(self, templates: Sequence[str], where: int, longest: int = MESSAGE_CHARS) -> Failure | None:
-        """Set the templates for the chunks that follow; why not, if one of them does not compile."""
-        self._send(Setup(list(templates), where, longest))
+    def setup(self, asked: Setup | Readings) -> Failure | None:
+        """Set what is done with the chunks that follow; why not, if a template or a pattern does not compile."""
+        self._send(asked)
         reply = self._receive()
         assert isinstance(reply, Ready)
         return reply.failure
@@ -72,7 +70,7 @@ class Worker:
         """Queue a chunk of rows, each one JSON object, and hand over as much as the process takes now."""
         self._send(Chunk(rows))
 
-    def receive(self) -> list[list[str] | Failure | None]:
+    def receive(self) -> list[list[str | None] | Failure | None]:
         """Wait for the results of the oldest chunk under way. Raises WorkerDied."""
         reply = self._receive()
         assert isinstance(reply, Done)
@@ -85,7 +83,7 @@ class Worker:
             assert pipe is not None
             pipe.close()
 
-    def _send(self, message: Setup | Chunk) -> None:
+    def _send(self, message: Request) -> None:
         self._unsent += framed(message)
         self.under_way += 1
         self._move(0)

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import msgspec
 
-from runner.compile import pool
-from runner.compile.frames import DROPPED, Failure
-from runner.compile.pool import Worker, WorkerDied
+from runner.compile.frames import DROPPED, Failure, Setup
 from runner.compile.template import Template, suggestion
 from runner.compile.texts import Null
+from runner.compile.through import CHUNK_BYTES, CHUNK_ROWS, Chunk, through_worker
 from runner.data.rows import Block, SourceRow
-from runner.errors import DataError, Problem, SpecError
+from runner.errors import Problem
 from runner.job.capabilities import MESSAGE_CHARS
-
-CHUNK_ROWS = 256
-CHUNK_BYTES = 256 << 10
-IN_FLIGHT = 2  # chunks: one is rendered while the next is read
-
 
 SHORTEN = (
     "cut it in the template, such as `{{ text | truncate(100000) }}`; where the remote takes more, say so in the"
@@ -192,10 +184,7 @@ def _text_or_failure(template: Template, row: SourceRow, longest: int) -> str | 
     return RowFailure(template, 1, "", "", len(text), longest) if len(text) > longest else text
 
 
-Chunk = tuple[list[SourceRow], list[msgspec.Raw]]
-
-
-def _chunks(rows: Iterable[SourceRow]) -> Iterator[Chunk]:
+def _chunks(rows: Iterable[SourceRow]) -> Iterator[Chunk[SourceRow]]:
     kept: list[SourceRow] = []
     encoded: list[msgspec.Raw] = []
     size = 0
@@ -216,135 +205,16 @@ def _through_worker(
 ) -> Iterator[tuple[SourceRow, list[str] | RowFailure]]:
     """Texts of the general templates, in a process of their own, at most IN_FLIGHT chunks ahead."""
     templates = ([where] if where else []) + list(general)
-    line = _Line(templates, 0 if where else -1, longest)
-    waiting: deque[Chunk] = deque()
-    try:
-        for chunk in _chunks(rows):
-            line.send(chunk)
-            waiting.append(chunk)
-            if len(waiting) == IN_FLIGHT:
-                yield from line.results(waiting)
-        while waiting:
-            yield from line.results(waiting)
-    finally:
-        line.end()
 
+    def setup(number: int | None) -> Setup:
+        if number is None:
+            return Setup([template.source.text for template in templates], 0 if where else -1, longest)
+        return Setup([templates[number].source.text], -1, longest)
 
-# A process that dies takes the chunk it worked on with it, and says nothing about the row. So the chunk is rendered
-# once more, row by row, in a new process: the row that ends that one too is the one to blame. If none does, somebody
-# else ended the first, and nothing was lost. Chunks that waited behind it are sent again.
-class _Line:
-    """One stream of chunks through a rendering process, which is begun again when a row ends it."""
-
-    def __init__(self, templates: Sequence[Template], where: int, longest: int) -> None:
-        self._longest = longest
-        self._templates = templates
-        self._where = where
-        self._worker = self._begin()
-
-    def send(self, chunk: Chunk) -> None:
-        with contextlib.suppress(WorkerDied):  # `results` sees it as well, and knows which chunk was under way
-            self._worker.send(chunk[1])
-
-    def results(self, waiting: deque[Chunk]) -> Iterator[tuple[SourceRow, list[str] | RowFailure]]:
-        """The results of the oldest chunk."""
-        rows, encoded = waiting.popleft()
-        try:
-            found = self._worker.receive()
-        except WorkerDied as died:
-            # its whole allowance is spent: no row is to blame, and a new process would have an allowance of its own
-            if died.code == -signal.SIGXCPU:
-                raise self._takes_too_long() from died
-            found = self._one_by_one(rows, encoded, died)
-            self._worker = self._begin()
-            for later in waiting:
-                self.send(later)
-        for row, texts in zip(rows, found, strict=True):
+    for kept, results in through_worker(_chunks(rows), [template.source for template in templates], setup):
+        for row, texts in zip(kept, results, strict=True):
             if isinstance(texts, Failure):
-                template = self._templates[texts.template]
-                yield row, RowFailure(template, texts.line, texts.message, texts.name, texts.length, self._longest)
+                template = templates[texts.template]
+                yield row, RowFailure(template, texts.line, texts.message, texts.name, texts.length, longest)
             elif texts is not None:
-                yield row, texts
-
-    def end(self) -> None:
-        pool.give_back(self._worker)
-
-    def _begin(self) -> Worker:
-        worker = pool.take()
-        try:
-            failure = worker.setup([template.source.text for template in self._templates], self._where, self._longest)
-        except WorkerDied as died:
-            raise self._cannot_start(died) from died
-        if failure is not None:
-            pool.give_back(worker)
-            source = self._templates[failure.template].source
-            problem = Problem(
-                source.place(failure.line), f"{source.what}: {failure.message}", snippet=source.snippet(failure.line)
-            )
-            raise SpecError([problem])
-        return worker
-
-    def _cannot_start(self, died: WorkerDied) -> Exception:
-        sources = [template.source for template in self._templates]
-        if died.code == -signal.SIGPROF:
-            problem = Problem(sources[0].mark, f"{sources[0].what} takes too much processor time to compile")
-            return SpecError([problem])
-        return DataError(
-            f"the rendering process did not start ({_cause(died)})",
-            hint="run `python -m runner.compile.worker 9` to see why",
-            mark=sources[0].mark,
-        )
-
-    def _takes_too_long(self) -> DataError:
-        """Every row kept to its time, and all of them together take too much."""
-        source = self._templates[-1].source
-        return DataError(
-            f"rendering takes more than {pool.CPU_SECONDS / 60:.0f} minutes of processor time in all, and "
-            f"{source.what} is not done",
-            hint="make the template simpler, or give `apply` some of the spec files at a time",
-            mark=source.mark,
-        )
-
-    def _one_by_one(
-        self, rows: list[SourceRow], encoded: list[msgspec.Raw], died: WorkerDied
-    ) -> list[list[str] | Failure | None]:
-        """The same chunk again, row by row, to find the one that ended the process."""
-        found: list[list[str] | Failure | None] = []
-        if len(rows) == 1:
-            self._blame(rows[0], encoded[0], died)
-        worker = self._begin()
-        for row, data in zip(rows, encoded, strict=True):
-            try:
-                worker.send([data])
-                found += worker.receive()
-            except WorkerDied as alone:
-                self._blame(row, data, alone)
-        pool.give_back(worker)
-        return found
-
-    def _blame(self, row: SourceRow, data: msgspec.Raw, died: WorkerDied) -> NoReturn:
-        guilty = self._templates[0] if len(self._templates) == 1 else self._guilty(data)
-        raise DataError(
-            f"{guilty.source.what} {_cause(died)} for the row at `{row.mark}`",
-            hint="make the template simpler, or the row smaller",
-            mark=guilty.source.mark,
-        ) from died
-
-    def _guilty(self, data: msgspec.Raw) -> Template:
-        for template in self._templates:
-            alone = _Line([template], -1, self._longest)
-            try:
-                alone._worker.send([data])
-                alone._worker.receive()
-            except WorkerDied:
-                return template
-            alone.end()
-        return self._templates[0]
-
-
-def _cause(died: WorkerDied) -> str:
-    if died.code == -signal.SIGPROF:
-        return "takes more than half a second of processor time"
-    if died.code is None:
-        return "gave no sign of life and was ended"
-    return f"ended the rendering process with {died.code}"
+                yield row, [text or "" for text in texts]

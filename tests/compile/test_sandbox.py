@@ -238,7 +238,7 @@ def test_the_process_sees_no_environment_and_no_current_directory(
     monkeypatch.chdir(tmp_path)
     worker = pool.Worker()
     try:
-        assert worker.setup(["{{ 1 }}"], -1) is None
+        assert worker.setup(Setup(["{{ 1 }}"], -1)) is None
         environment = Path(f"/proc/{worker._process.pid}/environ").read_bytes()
         assert b"sk-canary" not in environment
     finally:
@@ -246,7 +246,7 @@ def test_the_process_sees_no_environment_and_no_current_directory(
 
 
 def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
-    code = "import time; from runner.compile import pool; w = pool.Worker(); w.setup(['a'], -1); "
+    code = "import time; from runner.compile import pool; from runner.compile.frames import Setup; w = pool.Worker(); w.setup(Setup(['a'], -1)); "
     code += "print(w._process.pid, flush=True); time.sleep(60)"
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert parent.stdout is not None
