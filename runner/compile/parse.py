@@ -57,7 +57,7 @@ def plain_of(source: Source) -> Template | None:
     if any("{{" in part for part in pattern):
         return None
     text = "%s".join(part.replace("%", "%%") for part in pattern)
-    return Template(source, text, tuple(names), needed, frozenset(names))
+    return Template(source, text, tuple(names), needed, frozenset(names), mentions=frozenset(names))
 
 
 def static_text(content: str) -> str | None:

@@ -12,7 +12,19 @@ from pathlib import Path
 import msgspec
 
 import runner
-from runner.compile.frames import LENGTH, Chunk, Done, Failure, Readings, Ready, Reply, Request, Setup, decode_reply, framed
+from runner.compile.frames import (
+    LENGTH,
+    Chunk,
+    Done,
+    Failure,
+    Readings,
+    Ready,
+    Reply,
+    Request,
+    Setup,
+    decode_reply,
+    framed,
+)
 
 CPU_SECONDS = 1_800  # of one process, over all jobs of a command; a usual row takes twenty millionths
 SILENCE_SECONDS = 60  # a chunk takes milliseconds; processor time is limited by the process itself

@@ -27,6 +27,7 @@ class Template(msgspec.Struct, frozen=True):
     needed: Mapping[str, int]  # name -> line: without these columns every row fails
     reads: frozenset[str] | None = None  # the columns that may be looked at; None: any
     takes_null: bool = False  # as `None`, which is not true: of a filter
+    mentions: frozenset[str] = frozenset()  # names it reads and does not set, `row` among them
 
     @property
     def is_static(self) -> bool:

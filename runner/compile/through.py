@@ -32,29 +32,46 @@ class Placed(Protocol):
 Row = TypeVar("Row", bound=Placed)
 Chunk = tuple[list[Row], list[msgspec.Raw]]  # rows, and each of them as JSON
 Result = list[str | None] | Failure | None
+Done = tuple[list[Row], list[Result]]  # the rows of a chunk, and what came of each
 SetupOf = Callable[[int | None], Setup | Readings]  # of all that is asked (None), or of one part of it
 
 
-def through_worker(
-    chunks: Iterable[Chunk[Row]], sources: Sequence[Source], setup: SetupOf
-) -> Iterator[tuple[list[Row], list[Result]]]:
-    """Chunks with their results, at most IN_FLIGHT ahead. sources: of each part that is asked.
+class Through(Generic[Row]):
+    """A rendering process that chunks are pushed through, at most IN_FLIGHT of them ahead of their results.
 
-    Raises SpecError for a part that does not compile, DataError naming part and row when a row takes too much time or
-    memory.
+    sources: of each part that is asked. Raises SpecError for a part that does not compile; every call raises DataError
+    naming part and row when a row takes too much time or memory.
     """
-    line = _Line[Row](sources, setup)
-    waiting: deque[Chunk[Row]] = deque()
+
+    def __init__(self, sources: Sequence[Source], setup: SetupOf) -> None:
+        self._line = _Line[Row](sources, setup)
+        self._waiting: deque[Chunk[Row]] = deque()
+
+    def push(self, chunk: Chunk[Row]) -> Iterator[Done[Row]]:
+        """Hand a chunk over. What is done by now comes back, in order."""
+        self._line.send(chunk)
+        self._waiting.append(chunk)
+        if len(self._waiting) == IN_FLIGHT:
+            yield self._line.results(self._waiting)
+
+    def rest(self) -> Iterator[Done[Row]]:
+        """What is still under way."""
+        while self._waiting:
+            yield self._line.results(self._waiting)
+
+    def close(self) -> None:
+        self._line.end()
+
+
+def through_worker(chunks: Iterable[Chunk[Row]], sources: Sequence[Source], setup: SetupOf) -> Iterator[Done[Row]]:
+    """Chunks with their results, pulled. Raises as `Through` does."""
+    through = Through[Row](sources, setup)
     try:
         for chunk in chunks:
-            line.send(chunk)
-            waiting.append(chunk)
-            if len(waiting) == IN_FLIGHT:
-                yield line.results(waiting)
-        while waiting:
-            yield line.results(waiting)
+            yield from through.push(chunk)
+        yield from through.rest()
     finally:
-        line.end()
+        through.close()
 
 
 # A process that dies takes the chunk it worked on with it, and says nothing about the row. So the chunk is rendered

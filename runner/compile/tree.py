@@ -36,7 +36,9 @@ def template_of(source: Source) -> Template:
         if problems:
             raise SpecError(problems)
         pattern, names = _simple(tree)
-        return Template(source, pattern, names, _needed(tree), _read_by(tree))
+        mentions = _mentioned(tree)
+        reads = None if "row" in mentions else mentions
+        return Template(source, pattern, names, _needed(tree), reads, mentions=mentions)
     except RecursionError as error:  # also of a long chain, which is parsed in a loop and makes a deep tree
         raise SpecError([Problem(source.mark, f"{source.what} is nested too deeply")]) from error
 
@@ -113,11 +115,11 @@ def _simple(tree: nodes.Template) -> tuple[str | None, tuple[str, ...]]:
     return "".join(pattern), tuple(names)
 
 
-def _read_by(tree: nodes.Template) -> frozenset[str] | None:
-    """The names that are read and not set by the template itself; None where it looks at the whole row."""
+def _mentioned(tree: nodes.Template) -> frozenset[str]:
+    """The names that are read and not set by the template itself; `row` wherever it is read."""
     names = [node for node in _walk(tree) if isinstance(node, nodes.Name)]
-    read = {node.name for node in names if node.ctx == "load"}
-    return None if "row" in read else frozenset(read - {node.name for node in names if node.ctx != "load"})
+    set_here = {node.name for node in names if node.ctx != "load"} - {"row"}
+    return frozenset({node.name for node in names if node.ctx == "load"} - set_here)
 
 
 # This is what lets a missing column be reported before a row is read, so it must never cry wolf: a name counts only

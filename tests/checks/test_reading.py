@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.checks.choice import Classes
-from runner.checks.extract import extracted
 from runner.checks.number import number_in
 from runner.checks.text import normal
+from runner.compile.extract import extracted
 from runner.job.checks import Ignore, Occurrence
 
 CASES = json.loads(Path(__file__).with_name("check_cases.json").read_text())

@@ -232,6 +232,7 @@ def test_the_process_sees_no_environment_and_no_current_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from runner.compile import pool
+    from runner.compile.frames import Setup
 
     (tmp_path / "jinja2.py").write_text("raise SystemExit(3)")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
@@ -246,8 +247,8 @@ def test_the_process_sees_no_environment_and_no_current_directory(
 
 
 def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
-    code = "import time; from runner.compile import pool; from runner.compile.frames import Setup; w = pool.Worker(); w.setup(Setup(['a'], -1)); "
-    code += "print(w._process.pid, flush=True); time.sleep(60)"
+    code = "import time; from runner.compile import pool; from runner.compile.frames import Setup; "
+    code += "w = pool.Worker(); w.setup(Setup(['a'], -1)); print(w._process.pid, flush=True); time.sleep(60)"
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
