@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from runner.apply.checkable import new_problems
 from runner.apply.remotes import Remotes
 from runner.apply.tables import Steps, no_steps, problems_in
 from runner.compile.audio import CompiledAudio, compile_audio
@@ -55,8 +56,9 @@ def compile_all(
     missing = [job for job in row_jobs if job.address not in compiled]
     if missing:
         problems += check_templates(project)
+    problems += new_problems(project, memo, keeps=keeps)
     if problems:
-        raise SpecError(problems)
+        raise SpecError(list(dict.fromkeys(problems)))
     budget = Budget()
     for job in missing:
         fresh = compile_job(job, project.root, remotes.lines(job.model.provider), budget, digest_of)

@@ -17,10 +17,11 @@ def command(ctx: click.Context, paths: tuple[str, ...]) -> None:
     """
     from runner.apply.specs import checked
     from runner.apply.tables import warnings_in
+    from runner.compile.render import warnings_of
 
     project = checked(paths or ("specs",), ctx.obj.root)
     told = dict.fromkeys(warning for job in project.jobs for warning in warnings_in(job, project.root))
-    for warning in (*project.warnings, *told):
+    for warning in (*project.warnings, *told, *warnings_of(project)):
         say(f"warning: {warning}", err=True)
     jobs, files = len(project.jobs), len(project.files)
     verb = "is" if jobs == 1 else "are"

@@ -32,6 +32,9 @@ _MOST_BYTES = 2**32 - 1  # of one recording: sizes are kept in 32 bits
 _encode = msgspec.json.Encoder().encode
 
 
+COLUMNS = frozenset({"file", "size_bytes", "duration_s"})  # of the row of a recording
+
+
 class Asked(NamedTuple):
     """One recording as it is to be sent."""
 

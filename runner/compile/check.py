@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
-from runner.compile import ids
+from runner.compile import audio, ids
 from runner.compile.audio import selection_of
 from runner.compile.faults import RecordingsFailed
+from runner.compile.parse import parse
 from runner.compile.program import id_of, templates_of, where_of
 from runner.compile.template import Template, suggestion, unknown_names
 from runner.data.audio import find
 from runner.data.rows import open_rows
 from runner.errors import DataError, Mark, Problem, SpecError
-from runner.job.project import AudioJob, Dataset, Project, Prompt
+from runner.job.checks import OF_ANSWER
+from runner.job.project import AnyJob, AudioJob, Dataset, Job, Project, Prompt
+from runner.job.source import Source, Value
 
 MAX_PROBLEMS = 500  # nobody reads the next one before these are put right
 FIRST_ROWS = 64  # JSONL rows need not all have the same columns
@@ -26,22 +29,42 @@ def problems_of(project: Project, prompts: Iterable[Prompt] = ()) -> list[Proble
     not reported here: compiling says what is wrong with it.
     """
     found: dict[Problem, None] = {}
-    # thousands of jobs may read one dataset, and its first rows are the same for all of them
-    columns: dict[tuple[tuple[str, ...], str | None], frozenset[str] | None] = {}
+    heads = _Heads(project)
     for job in project.jobs:
-        if isinstance(job, AudioJob):
-            continue
-        read = (job.dataset.files, job.dataset.delimiter)
-        if read not in columns:
-            columns[read] = _columns(job.dataset, project)
         # a dict, not a set: jobs that share a prompt find the same problem, and the first order is kept
-        found.update(dict.fromkeys(_of_dataset(job.dataset, columns[read])))
-        found.update(dict.fromkeys(_of_prompt(job.prompt, columns[read])))
+        if isinstance(job, Job):
+            columns = heads.columns(job.dataset)
+            found.update(dict.fromkeys(_of_dataset(job.dataset, columns)))
+            found.update(dict.fromkeys(_of_prompt(job.prompt, columns)))
         if len(found) >= MAX_PROBLEMS:
             break
     for prompt in prompts:
         found.update(dict.fromkeys(_of_prompt(prompt, None)))
     return sorted(found, key=lambda problem: (problem.mark, problem.message))
+
+
+def problems_of_evals(project: Project) -> list[Problem]:
+    """The same of what jobs hold their answers to, and of nothing else."""
+    heads = _Heads(project)
+    found = dict.fromkeys(problem for job in project.jobs for problem in _of_evals(job, heads))
+    return sorted(found, key=lambda problem: (problem.mark, problem.message))
+
+
+def warnings_of_evals(project: Project) -> list[str]:
+    """Columns that checks do not see under their own name."""
+    heads = _Heads(project)
+    return list(dict.fromkeys(chain.from_iterable(_hidden_columns(job, heads) for job in project.jobs)))
+
+
+def _hidden_columns(job: AnyJob, heads: _Heads) -> Iterator[str]:
+    own, join, where = heads.of(job) or frozenset(), job.evals.references, f"job `{job.name}` at {job.mark}"
+    for name in OF_ANSWER if job.evals.checks else ():
+        if name in own:
+            yield f"{where}: `{name}` in its checks is of the answer; the column of that name is `row.{name}` there"
+    if join is not None:
+        both = own & (heads.columns(join.dataset) or frozenset())
+        for name in sorted(both - ({join.row.column} & {join.reference.column})):
+            yield f"{where}: its checks see the column `{name}` of its own rows, and not that of `{join.dataset.key}`"
 
 
 def problems_of_inputs(project: Project) -> list[Problem]:
@@ -54,27 +77,51 @@ def problems_of_inputs(project: Project) -> list[Problem]:
                 if listing.faults and not job.skip_bad:
                     faults = [Problem(Mark(fault.path), fault.reason) for fault in listing.faults]
                     raise RecordingsFailed(faults, job.address, job.patterns_mark, offers=len(listing) > 0)
-            else:
-                for _ in islice(open_rows(job.dataset, project.root), FIRST_ROWS):
+            for dataset in _read_by(job):
+                for _ in islice(open_rows(dataset, project.root), FIRST_ROWS):
                     pass
         except DataError as error:
             found[Problem(error.mark or job.mark, error.message, error.hint)] = None
     return sorted(found, key=lambda problem: (problem.mark, problem.message))
 
 
-def _columns(dataset: Dataset, project: Project) -> frozenset[str] | None:
-    """The columns of the first rows, None where there is no row."""
-    try:
-        rows = list(islice(open_rows(dataset, project.root), FIRST_ROWS))
-    except DataError:
-        return None
-    return frozenset().union(*(row.row for row in rows)) if rows else None
+def _read_by(job: AnyJob) -> Iterator[Dataset]:
+    if isinstance(job, Job):
+        yield job.dataset
+    if job.evals.references is not None:
+        yield job.evals.references.dataset
+
+
+class _Heads:
+    """The columns of datasets, as their first rows show them. Thousands of jobs may read one: it is opened once."""
+
+    def __init__(self, project: Project) -> None:
+        self._root = project.root
+        self._columns: dict[tuple[tuple[str, ...], str | None], frozenset[str] | None] = {}
+
+    def columns(self, dataset: Dataset) -> frozenset[str] | None:
+        """None where there is no row, or it cannot be read."""
+        read = (dataset.files, dataset.delimiter)
+        if read not in self._columns:
+            self._columns[read] = self._read(dataset)
+        return self._columns[read]
+
+    def _read(self, dataset: Dataset) -> frozenset[str] | None:
+        try:
+            rows = list(islice(open_rows(dataset, self._root), FIRST_ROWS))
+        except DataError:
+            return None
+        return frozenset().union(*(row.row for row in rows)) if rows else None
+
+    def of(self, job: AnyJob) -> frozenset[str] | None:
+        """The columns of what a job asks about."""
+        return audio.COLUMNS if isinstance(job, AudioJob) else self.columns(job.dataset)
 
 
 def _of_dataset(dataset: Dataset, columns: frozenset[str] | None) -> Iterator[Problem]:
-    for parse in (where_of, id_of):
+    for template_in in (where_of, id_of):
         try:
-            template = parse(dataset)
+            template = template_in(dataset)
         except SpecError as error:
             yield from error.problems
             continue
@@ -86,6 +133,43 @@ def _of_dataset(dataset: Dataset, columns: frozenset[str] | None) -> Iterator[Pr
             f"the `id` of dataset `{dataset.key}`, `{dataset.id}`, is no column",
             hint=suggestion(dataset.id, columns),
         )
+
+
+def _of_evals(job: AnyJob, heads: _Heads) -> Iterator[Problem]:
+    """Of checks, slices and the like: templates that do not parse, names that are no column of the row or beside it."""
+    evals, own = job.evals, heads.of(job)
+    join = evals.references
+    if join is not None:
+        yield from _of_value(join.row, own)
+        yield from _of_value(join.reference, heads.columns(join.dataset))
+    joined = heads.columns(join.dataset) if join is not None else frozenset()
+    known = None if own is None or joined is None else own | joined
+    for value in [one.of for one in evals.slices] + ([evals.cluster] if evals.cluster else []):
+        yield from _of_value(value, known)
+    with_answer = None if known is None else known | set(OF_ANSWER)
+    for check in evals.checks:
+        for source, sees_answer in check.templates():
+            yield from _of_source(source, with_answer if sees_answer else known)
+        if check.reference.column:
+            what = f"`{check.kind}` of check `{check.name}` of job `{job.name}`"
+            yield from _of_value(Value(check.reference.column, mark=check.reference.mark, what=what), known)
+
+
+def _of_value(value: Value, columns: frozenset[str] | None) -> Iterator[Problem]:
+    if value.template is not None:
+        yield from _of_source(value.template, columns)
+    elif columns is not None and value.column not in columns:
+        words = f"{value.what} names `{value.column}`, which is no column"
+        yield Problem(value.mark, words, hint=suggestion(value.column, columns))
+
+
+def _of_source(source: Source, columns: frozenset[str] | None) -> Iterator[Problem]:
+    try:
+        template = parse(source)
+    except SpecError as error:
+        yield from error.problems
+        return
+    yield from _unknown([template], columns)
 
 
 def _of_prompt(prompt: Prompt, columns: frozenset[str] | None) -> Iterator[Problem]:

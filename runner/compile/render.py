@@ -15,6 +15,20 @@ def check_inputs(project: Project) -> list[Problem]:
     return problems_of_inputs(project)
 
 
+def check_evals(project: Project) -> list[Problem]:
+    """Problems of templates and columns that answers are held to. Reads at most the first rows of each dataset."""
+    from runner.compile.check import problems_of_evals
+
+    return problems_of_evals(project)
+
+
+def warnings_of(project: Project) -> list[str]:
+    """What a user should know of the columns that checks see."""
+    from runner.compile.check import warnings_of_evals
+
+    return warnings_of_evals(project)
+
+
 def check_templates(project: Project, prompts: Iterable[Prompt] = ()) -> list[Problem]:
     """Problems of all templates, sorted by place. Reads at most the first rows of each dataset.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,7 @@ from runner.errors import Mark
 from runner.job.source import Source, Value
 
 ANSWER = "{{ answer }}"  # what is looked at, where a check says nothing else
+OF_ANSWER = ("answer", "finish_reason", "usage")  # names that templates of checks see beside the columns of a row
 
 
 class Kind(StrEnum):
@@ -88,22 +89,22 @@ class Within(msgspec.Struct, frozen=True):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One check of a job. Its value is in the field its kind has: `reference`, `pattern`, `schema` or `template`."""
+    """One check of a job. Its value is in the field its kind has: `reference`, `pattern`, `schema` or `text`."""
 
     name: str
     kind: Kind
-    text: Source  # a template: what is looked at; `ANSWER` where nothing else is said
+    text: Source  # a template: what is looked at, `ANSWER` where nothing is said; of expression and measure the value
     reference: Reference = Reference()  # of kinds in WITH_REFERENCE
     pattern: Source | None = None  # of regex
     schema: Mapping[str, Any] | bool | None = None  # of json: a JSON Schema; None: it only has to parse
-    template: Source | None = None  # of expression and measure
+    schema_file: str = ""  # where it was read, relative to the project root; empty where it stands in the specs
     extract: Source | None = None  # a pattern whose first group is looked at
     occurrence: Occurrence = Occurrence.LAST
     ignore: tuple[Ignore, ...] = ()  # in the order in which it is taken away
     where: Source | None = None  # a template: the rows it applies to
     is_negated: bool = False  # `not: true`
     unreadable: Lacking = Lacking.WRONG
-    unanswered: Lacking = Lacking.EXCLUDED
+    unanswered: Lacking | None = None  # None: excluded, and nobody said so, which leaves gates undecided
     empty_counts: bool = False  # `empty_reference: counts`
     every: bool = False  # of contains: `all: true`
     whole_words: bool = False  # of contains
@@ -112,6 +113,14 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     normalize: Normalize = Normalize.BASIC  # of wer and cer
     better: Better = Better.HIGHER  # wer and cer: lower
     mark: Mark = Mark("")
+
+    def templates(self) -> Iterator[tuple[Source, bool]]:
+        """Each template, and whether it may look at the answer: what an answer is held to is not made of it."""
+        yield self.text, True
+        if self.where is not None:
+            yield self.where, True
+        for source in self.reference.templates:
+            yield source, False
 
     @property
     def takes_references(self) -> bool:

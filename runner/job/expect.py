@@ -48,6 +48,9 @@ class By(StrEnum):
     INTERVAL = "interval"  # all of it
 
 
+ANSWERED = "answered"  # the share of the wanted rows that have an answer
+
+
 class Part(StrEnum):
     """Which number of a check is meant."""
 
@@ -60,7 +63,7 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """One expectation of one cell: `only` has been applied. Either `bound` or `not_worse_than` is there."""
 
     metric: str  # as written: `answered`, `intent`, `intent.macro_f1`
-    check: str = ""  # empty: of `answered`, the share of the wanted rows that have an answer
+    check: str = ""  # empty: of ANSWERED
     part: Part = Part.VALUE
     bound: Bound | None = None
     by: By = By.ESTIMATE

@@ -29,3 +29,4 @@ class Value(msgspec.Struct, frozen=True):
     column: str = ""
     template: Source | None = None
     mark: Mark = Mark("")
+    what: str = ""  # how it is called in messages

@@ -9,7 +9,7 @@ from typing import Any
 from runner.errors import SpecError
 from runner.job.address import address_of
 from runner.job.capabilities import MESSAGE_CHARS, Content
-from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Dataset, Job, Model, Prompt, Provider
+from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Dataset, Evals, Job, Model, Prompt, Provider
 from runner.remotes.registry import card_of
 from runner.spec import kinds, outputs, recordings
 from runner.spec.declared import Declared, Entry
@@ -41,7 +41,7 @@ class Scope:
     problems: Problems
 
 
-def cell_of(entry: Entry, cell: Mapping[str, str], scope: Scope) -> AnyJob | None:
+def cell_of(entry: Entry, cell: Mapping[str, str], evals: Evals, scope: Scope) -> AnyJob | None:
     """One job, or None when something it needs cannot be used (its own problem was reported)."""
     spec: JobSpec = entry.spec
     model = scope.nouns.models[cell.get("model") or str(spec.model)]
@@ -54,13 +54,15 @@ def cell_of(entry: Entry, cell: Mapping[str, str], scope: Scope) -> AnyJob | Non
     if spec.audio:
         heard = recordings.asked_of(entry, scope.declared.entries["models"][model.key], model, provider, scope.problems)
         common = _common(entry, cell, names, model, provider, scope) if heard is not None else None
-        return AudioJob(**common, **heard) if common and heard else None
+        return AudioJob(**common, **heard, evals=evals) if common and heard else None
     dataset = scope.nouns.datasets[cell.get("dataset") or str(spec.dataset)]
     prompt = scope.nouns.prompts[cell.get("prompt") or str(spec.prompt)]
     if dataset is None or prompt is None or not _takes(entry, prompt, model, provider, scope):
         return None
     common = _common(entry, cell, {**names, "dataset": dataset.key, "prompt": prompt.key}, model, provider, scope)
-    return Job(**common, dataset=dataset, prompt=prompt, message_chars=_message_chars(provider)) if common else None
+    if common is None:
+        return None
+    return Job(**common, evals=evals, dataset=dataset, prompt=prompt, message_chars=_message_chars(provider))
 
 
 def _takes(entry: Entry, prompt: Prompt, model: Model, provider: Provider, scope: Scope) -> bool:

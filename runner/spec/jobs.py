@@ -12,6 +12,7 @@ from runner.job.project import AnyJob
 from runner.spec import outputs, recordings
 from runner.spec.cells import Scope, cell_of
 from runner.spec.declared import SECTIONS, Declared, Entry
+from runner.spec.evals import Written, evals_of
 from runner.spec.model import JobSpec
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence
 from runner.spec.problems import Problems
@@ -40,17 +41,16 @@ def jobs_of(scope: Scope) -> list[AnyJob]:
         are_known = _check_references(entry, declared, problems)
         are_once = _check_fields(entry, problems)
         are_of_one_kind = recordings.check_fields(entry, problems)
-        if entry.spec and are_known and are_once and are_of_one_kind:
-            lists = _matrix(entry, problems)
-            if lists is None:
-                continue
+        lists = _matrix(entry, problems) if entry.spec and are_known and are_once and are_of_one_kind else None
+        evals = evals_of(entry, lists, declared, scope.nouns.datasets, scope.root.path, problems)
+        if lists is not None:
             # counted before they are made: five lists of a hundred values are ten thousand million cells
             total = len(found) + math.prod(map(len, lists.values()))
             if total > MAX_JOBS:
                 message = f"with {entry.subject} there are {total:,} jobs; a project may have {MAX_JOBS:,}"
                 problems.error(entry.value_mark("matrix"), message, "split them into several projects")
                 break
-            found.extend(_cells(entry, lists, scope))
+            found.extend(_cells(entry, lists, evals, scope))
     return sorted(found, key=lambda job: job.address)
 
 
@@ -97,7 +97,7 @@ def _check_fields(entry: Entry, problems: Problems) -> bool:
     return is_right
 
 
-def _cells(entry: Entry, lists: dict[str, list[str]], scope: Scope) -> Iterator[AnyJob]:
+def _cells(entry: Entry, lists: dict[str, list[str]], evals: Written, scope: Scope) -> Iterator[AnyJob]:
     """The cells of one job that are right, of these `lists`. A model with a problem is not tried in the next cell."""
     spec: JobSpec = entry.spec
     problems = scope.problems
@@ -117,7 +117,7 @@ def _cells(entry: Entry, lists: dict[str, list[str]], scope: Scope) -> Iterator[
         cell = dict(zip(lists, values, strict=True))
         if cell.get("model") in wrong:
             continue
-        job = cell_of(entry, cell, scope)
+        job = cell_of(entry, cell, evals.of_cell(cell), scope)
         if job is None:
             wrong.add(cell.get("model"))
         else:

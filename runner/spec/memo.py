@@ -19,7 +19,7 @@ from runner.job.project import Job, Project
 from runner.spec.files import find_files
 
 # with our version: another one may check more, and what it would refuse must not come out of a cache
-SCHEME = f"runner-project/4 {__version__}"
+SCHEME = f"runner-project/5 {__version__}"
 _RACY_NS = 50_000_000  # a file changed this shortly before the cache was written may have changed again unnoticed
 
 
@@ -69,10 +69,11 @@ def _read(path: Path, specs: Sequence[str], skipped: Sequence[str], root: Path) 
 
 def _write(path: Path, project: Project, skipped: list[str]) -> None:
     row_jobs = [job for job in project.jobs if isinstance(job, Job)]
-    # prompt files are not among the spec files, but are part of what was checked
+    # files of prompts and schemas are not among the spec files, but are part of what was checked
     prompts = {message.mark.file for job in row_jobs for message in job.prompt.messages}
+    schemas = {check.schema_file for job in project.jobs for check in job.evals.checks if check.schema_file}
     try:
-        stamps = {file: _stamp((project.root / file).stat()) for file in {*project.files, *prompts}}
+        stamps = {file: _stamp((project.root / file).stat()) for file in {*project.files, *prompts, *schemas}}
     except OSError:
         return
     kept = msgspec.json.encode(

@@ -31,6 +31,7 @@ from runner.fields import (
     plain,
 )
 from runner.remotes.registry import built_in_providers, declared_by
+from runner.spec.evalfields import Checks, Expect, References, Slices, as_written
 
 _DECLARED = declared_by().values()
 # What some kind of provider lets its users override
@@ -50,13 +51,9 @@ else:
     AnyOverrides = reduce(or_, [declared.overrides for declared in _DECLARED if declared.overrides])
 
 
-def _as_written(value: Any) -> Any:
-    return value
-
-
 # Which fields they may have depends on the kind of the provider: `kinds` checks them when that is known.
 Options = Annotated[dict[str, Any], BeforeValidator(plain, json_schema_input_type=AnyOptions)]
-Overrides = Annotated[dict[str, Any], BeforeValidator(_as_written, json_schema_input_type=AnyOverrides)]
+Overrides = Annotated[dict[str, Any], BeforeValidator(as_written, json_schema_input_type=AnyOverrides)]
 
 
 class PriceSpec(Fields):
@@ -159,6 +156,13 @@ class JobSpec(Fields):
     csv_guard: Maybe[bool] = Field(
         default=None, description="false: no apostrophe before cells that a spreadsheet would run as a formula"
     )
+    checks: Maybe[Checks] = Field(default=None, description="what every answer is held to; the first is the headline")
+    expect: Maybe[Expect] = Field(default=None, description="what a metric has to reach, such as `>= 0.85`")
+    slices: Maybe[Slices] = Field(default=None, description="columns, or {name: template}: numbers for each value")
+    cluster: Maybe[Text] = Field(
+        default=None, description="a column or a template: rows that are not independent of each other"
+    )
+    references: Maybe[References] = None
 
 
 class ProviderSpec(Fields):

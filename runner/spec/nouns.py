@@ -18,7 +18,7 @@ from runner.spec.declared import Declared, Entry, check_no_template
 from runner.spec.loader import read_text
 from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, ProviderSpec
 from runner.spec.nodes import Mapping, Scalar, Sequence
-from runner.spec.paths import is_too_long
+from runner.spec.paths import is_below, is_too_long
 from runner.spec.problems import Problems
 from runner.spec.shapes import check_format, check_schema_name, warn_of_params
 
@@ -221,7 +221,7 @@ def _check_data_file(entry: Entry, index: int, pattern: str, problems: Problems)
 def prompts_of(declared: Declared, root: Path, problems: Problems) -> dict[str, Prompt | None]:
     entries = declared.entries["prompts"].values()
     may_be_sent = {entry.name: True for entry in entries}
-    files = {e.name: e.spec.file for e in entries if e.spec and e.spec.file and _is_below(root, e.spec.file)}
+    files = {e.name: e.spec.file for e in entries if e.spec and e.spec.file and is_below(root, e.spec.file)}
     unseen = private.ignored({file for file in files.values() if os.path.isfile(root / file)}, root)  # noqa: PTH113
     for name, file in files.items():
         may_be_sent[name] = _may_be_sent(declared.entries["prompts"][name], file, root, file in unseen, problems)
@@ -312,7 +312,7 @@ def _user_message(entry: Entry, spec: PromptSpec, root: Path, problems: Problems
 def _prompt_file(entry: Entry, file: str, root: Path, problems: Problems) -> str | None:
     """The template in a file of its own, with `\\n` between lines however it was checked out."""
     mark = entry.value_mark("file")
-    if not file.isprintable() or not _is_below(root, file):
+    if not file.isprintable() or not is_below(root, file):
         message = f"`file` of {entry.subject} must be a file below the project root"
         problems.error(mark, message, "give a path relative to the root, such as `prompts/question.md`")
         return None
@@ -325,8 +325,3 @@ def _prompt_file(entry: Entry, file: str, root: Path, problems: Problems) -> str
         return None
     # else a checkout on Windows would make every request a new one, to be paid for again
     return None if text is None else text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _is_below(root: Path, file: str) -> bool:
-    base = os.path.realpath(root)
-    return Path(os.path.realpath(f"{base}/{file}")).is_relative_to(base) and not file.startswith(("/", "~"))

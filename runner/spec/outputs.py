@@ -55,6 +55,7 @@ class Root:
 
     def __init__(self, root: Path) -> None:
         """root: with its own symlinks resolved."""
+        self.path = root
         self._root = str(root).rstrip("/")
         self._real: dict[str, str] = {}  # of folders: where they lie
 

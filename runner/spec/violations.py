@@ -40,9 +40,11 @@ class Subject(NamedTuple):
 
     noun: str = ""
     name: str = ""
+    owner: str = ""  # what it is part of
 
     def __str__(self) -> str:
-        return f"{self.noun} `{self.name}`" if self.noun else "the file"
+        words = f"{self.noun} `{self.name}`" if self.name else self.noun or "the file"
+        return f"{words} of {self.owner}" if self.owner else words
 
 
 class _Place(NamedTuple):
@@ -195,6 +197,6 @@ def _type_hint(kind: str, node: Node) -> str:
     return ""
 
 
-def mark_of(node: Node, *path: str) -> Mark:
+def mark_of(node: Node, *path: Part) -> Mark:
     """Where the value at `path` below `node` is written; the deepest part that is there."""
     return _find(node, None, path).node.mark

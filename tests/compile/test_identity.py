@@ -24,6 +24,7 @@ from runner.job.wireid import custom_id_of, key_of
 from runner.remotes.fireworks import lines as fireworks
 from runner.remotes.openai import lines as openai
 from runner.remotes.vendor import Lines
+from runner.spec.load import load
 from tests.compile.made import COUNTRIES, job_of, write_rows
 
 SCHEMA = {
@@ -293,3 +294,18 @@ def test_an_id_has_one_spelling() -> None:
     assert key_of(ours) == bytes(16)
     for other in (ours[:-1] + "B", ours[3:], ours + "=", "PE_" + ours[3:], "", "request-1", ours[:-1] + "é"):
         assert key_of(other) is None, other
+
+
+def test_what_answers_are_held_to_is_in_no_digest_and_in_no_compiled_job(tmp_path: Path) -> None:
+    """Every key that specs have for it: a check that is edited must never ask a question again."""
+    everything = (Path(__file__).parents[1] / "spec/valid/everything.yaml").read_text()
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs/all.yaml").write_text(everything)
+    vectors = next(job for job in load(["specs"], tmp_path).jobs if job.name == "vectors")
+    evals = vectors.evals
+    assert evals.checks and evals.slices and evals.cluster and evals.references and evals.expect
+    write_rows(tmp_path, COUNTRIES[:1])
+    bare, held = CHAT, replace(CHAT, evals=evals)
+    assert identity_of(held, openai.LINES) == identity_of(bare, openai.LINES)
+    assert compiled(tmp_path, held).wanted.keys == compiled(tmp_path, bare).wanted.keys
+    assert body_of(tmp_path, held) == body_of(tmp_path, bare)

@@ -25,9 +25,9 @@ TYPES: dict[str, Any] = {
     "number": (int, float),
 }
 KNOWN = {
-    "$schema", "title", "description", "default", "examples", "definitions", "$ref", "allOf", "anyOf", "type", "enum",
-    "const", "pattern", "maxLength", "minLength", "minimum", "maximum", "minItems", "items", "required",
-    "properties", "additionalProperties", "patternProperties", "propertyNames",
+    "$schema", "title", "description", "default", "examples", "definitions", "$ref", "allOf", "anyOf", "oneOf", "type",
+    "enum", "const", "pattern", "maxLength", "minLength", "minimum", "maximum", "minItems", "minProperties", "items",
+    "required", "properties", "additionalProperties", "patternProperties", "propertyNames",
 }  # fmt: skip
 
 
@@ -48,6 +48,7 @@ def fits(value: Any, node: Any) -> bool:
         not types or any(is_type(value, name) for name in ([types] if isinstance(types, str) else types)),
         all(fits(value, part) for part in node.get("allOf", [])),
         any(fits(value, part) for part in node.get("anyOf", [True])),
+        sum(fits(value, part) for part in node.get("oneOf", [True])) == 1,
         value in node.get("enum", [value]),
         value == node.get("const", value),
     ]
@@ -65,7 +66,7 @@ def fits(value: Any, node: Any) -> bool:
 
 
 def _fields_fit(value: dict[str, Any], node: dict[str, Any]) -> list[bool]:
-    checks = [name in value for name in node.get("required", [])]
+    checks = [name in value for name in node.get("required", [])] + [len(value) >= node.get("minProperties", 0)]
     for name, inner in value.items():
         checks.append(fits(name, node.get("propertyNames", True)))
         patterns = [part for pattern, part in node.get("patternProperties", {}).items() if re.search(pattern, name)]

@@ -1,0 +1,112 @@
+"""Whether what answers are held to can be worked out here: said before anything is paid for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+
+from runner import __version__, files
+from runner.checks.choice import Classes
+from runner.checks.number import number_in
+from runner.compile.parse import static_text
+from runner.compile.render import check_evals
+from runner.data.files import signature
+from runner.errors import DataError, Mark, Problem
+from runner.job.checks import Check, Ignore, Kind, Normalize
+from runner.job.project import AnyJob, Evals, Job, Project
+
+_INSTALL = "run `pip install 'runner-batch[evals]'`"
+
+
+def problems_in_evals(project: Project) -> list[Problem]:
+    """Everything: templates, packages that are not installed, schemas that are none, references no check can use."""
+    found = [problem for job in project.jobs for check in job.evals.checks for problem in _problems(check, job)]
+    return list(dict.fromkeys(found)) + check_evals(project)
+
+
+def new_problems(project: Project, memo: Path, *, keeps: bool) -> list[Problem]:
+    """The same, unless these specs over these files had none the last time: stats tell. memo: where that is kept."""
+    jobs = [job for job in project.jobs if job.evals != Evals()]
+    if not jobs:
+        return []
+    path, now = memo / "evals", _fingerprint(jobs, project.root)
+    with suppress(OSError):
+        if now and path.read_bytes() == now:
+            return []
+    found = problems_in_evals(project)
+    if keeps and now and not found:
+        memo.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.write(path, now, is_durable=False)
+    return found
+
+
+def _fingerprint(jobs: list[AnyJob], root: Path) -> bytes:
+    """Of all that they depend on; empty where that cannot be told."""
+    read = [job.dataset for job in jobs if isinstance(job, Job)]
+    read += [job.evals.references.dataset for job in jobs if job.evals.references is not None]
+    try:
+        stats = {dataset.files: signature(dataset, root) for dataset in read}
+    except DataError:
+        return b""
+    installed = [name for name in ("jsonschema_rs", "rapidfuzz", "whisper_normalizer") if find_spec(name)]
+    parts = [__version__, [job.evals for job in jobs], list(stats.items()), installed]
+    return hashlib.sha256(msgspec.json.encode(parts, enc_hook=str)).hexdigest().encode()
+
+
+def _problems(check: Check, job: AnyJob) -> Iterator[Problem]:
+    what = f"check `{check.name}` of job `{job.name}`"
+    needed = _needed(check)
+    if needed and find_spec(needed) is None:
+        yield Problem(check.mark, f"{what} needs the {needed.replace('_', '-')} package", hint=_INSTALL)
+        return
+    if isinstance(check.schema, dict):
+        yield from _of_schema(check, what)
+    if check.kind is Kind.CHOICE and check.classes:
+        yield from _of_classes(check, what)
+    if check.kind is Kind.NUMBER:
+        for source in check.reference.templates:
+            text = static_text(source.text)
+            if text is not None and number_in(text) is None:
+                yield Problem(source.mark, f"the reference of {what}, `{text[:60]}`, is no number")
+
+
+def _needed(check: Check) -> str:
+    """The package without which a check cannot be made; empty where our own will do."""
+    if check.kind in (Kind.WER, Kind.CER):
+        if check.normalize is Normalize.ENGLISH and find_spec("whisper_normalizer") is None:
+            return "whisper_normalizer"
+        return "rapidfuzz"
+    return "jsonschema_rs" if check.schema is not None else ""
+
+
+def _of_schema(check: Check, what: str) -> Iterator[Problem]:
+    from runner.checks.schema import BadSchema, validator_of
+
+    assert isinstance(check.schema, dict)
+    try:
+        validator_of(check.schema)
+    except BadSchema as error:
+        mark = Mark(check.schema_file) if check.schema_file else check.mark
+        at = f" at `{'.'.join(map(str, error.path))}`" if error.path else ""
+        yield Problem(mark, f"the schema of {what} is none{at}: {error}")
+
+
+def _of_classes(check: Check, what: str) -> Iterator[Problem]:
+    """Classes that nothing tells apart, and references that are none of them."""
+    classes = Classes(check.classes, check.ignore)
+    for one in check.classes:
+        other = classes.called(one)
+        if other != one:
+            words = f"`{one}` and `{other}`, two classes of {what}, are the same but for what is ignored"
+            hint = "remove one, or say what matters: `ignore: []`" if Ignore.CASE in check.ignore else "remove one"
+            yield Problem(check.mark, words, hint=hint)
+    for source in check.reference.templates:
+        text = static_text(source.text)
+        if text is not None and classes.called(text) is None:
+            listed = ", ".join(f"`{one}`" for one in check.classes)
+            yield Problem(source.mark, f"the reference of {what}, `{text[:60]}`, is none of its classes: {listed}")

@@ -1,0 +1,118 @@
+"""The fields of checks, expectations, slices and references, each checked by itself where its job is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from runner.fields import Fields, Key, Maybe, Money, Name, Text, TextList, listed
+from runner.job.checks import Kind
+
+_IGNORED = Literal["width", "case", "accents", "markdown", "punctuation", "articles", "space"]
+_IGNORED_LIST = Annotated[list[_IGNORED], Field(min_length=1)]
+
+
+def as_written(value: Any) -> Any:
+    """For what is read elsewhere, since its form is not known yet, or its place is wanted."""
+    return value
+
+
+class ColumnSpec(Fields):
+    """The value of a column as it is; of a list any item."""
+
+    column: Text
+
+
+class FileSpec(Fields):
+    """A JSON Schema in a file below the project root."""
+
+    file: Text
+
+
+_Reference = Annotated[Any, BeforeValidator(as_written, json_schema_input_type=Text | TextList | ColumnSpec)]
+_JsonSchema = Annotated[
+    Any, BeforeValidator(as_written, json_schema_input_type=Literal[True] | FileSpec | dict[str, Any])
+]
+_Within = Annotated[Any, BeforeValidator(as_written, json_schema_input_type=Money | str)]
+_OneKind = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind.value]} for kind in Kind]})
+
+
+class CheckSpec(Fields):
+    """What every answer is held to: exactly one kind, and how an answer is read."""
+
+    model_config = _OneKind
+
+    equals: Maybe[_Reference] = Field(default=None, description="a template, a list, or {column: name}")
+    contains: Maybe[_Reference] = Field(default=None, description="the reference occurs; of a list any of it")
+    regex: Maybe[Text] = Field(default=None, description="a pattern that is found, line by line")
+    number: Maybe[_Reference] = Field(default=None, description="the last number of the answer is the reference")
+    choice: Maybe[_Reference] = Field(default=None, description="the class that the answer names is the reference")
+    json_: Maybe[_JsonSchema] = Field(
+        default=None, alias="json", description="true: it parses; or a JSON Schema that it keeps to, or {file: path}"
+    )
+    wer: Maybe[_Reference] = Field(default=None, description="wrong words of a transcript")
+    cer: Maybe[_Reference] = Field(default=None, description="wrong characters of a transcript")
+    expression: Maybe[Text] = Field(default=None, description="a template that renders to something true")
+    measure: Maybe[Text] = Field(default=None, description="a template that renders to a number")
+    text: Maybe[Text] = Field(default=None, description="a template: what is looked at; usually {{ answer }}")
+    extract: Maybe[Text] = Field(default=None, description="a pattern; its first group is looked at")
+    occurrence: Maybe[Literal["last", "first", "only"]] = Field(default=None, description="of `extract`; last")
+    ignore: Maybe[
+        Annotated[_IGNORED_LIST, BeforeValidator(listed, json_schema_input_type=_IGNORED | _IGNORED_LIST)]
+    ] = Field(default=None, description="what does not matter when two texts are compared")
+    where: Maybe[Text] = Field(default=None, description="a template: the rows it applies to")
+    not_: Maybe[bool] = Field(default=None, alias="not", description="turns right and wrong round")
+    unreadable: Maybe[Literal["wrong", "excluded"]] = Field(
+        default=None, description="an answer that nothing can be read from; wrong"
+    )
+    unanswered: Maybe[Literal["wrong", "excluded"]] = Field(default=None, description="a row without one; excluded")
+    empty_reference: Maybe[Literal["excluded", "counts"]] = Field(
+        default=None, description="counts: an empty text is a reference, such as silence in a recording"
+    )
+    all_: Maybe[bool] = Field(default=None, alias="all", description="of `contains`: all of the list, not any")
+    whole_words: Maybe[bool] = Field(default=None, description="of `contains`")
+    within: Maybe[_Within] = Field(default=None, description="of `number`: 0.5, or a share such as 1 %")
+    classes: Maybe[TextList] = Field(default=None, description="of `choice`; else those the references take")
+    normalize: Maybe[Literal["none", "basic", "english"]] = Field(default=None, description="of `wer`, `cer`; basic")
+    better: Maybe[Literal["higher", "lower"]] = Field(default=None, description="of `measure`; higher")
+
+
+class ExpectSpec(Fields):
+    """What a metric has to reach: `is`, or `not_worse_than` another cell."""
+
+    is_: Maybe[Text] = Field(default=None, alias="is", description="a comparison, such as `>= 0.85` or `<= 12 %`")
+    by: Maybe[Literal["estimate", "interval"]] = Field(default=None, description="interval: all of it meets it")
+    only: Maybe[dict[Key, Text]] = Field(default=None, description="axes of the matrix: the cells that have to")
+    slice: Maybe[dict[str, Text]] = Field(default=None, description="name and value: of these rows alone")
+    not_worse_than: Maybe[dict[Key, Text]] = Field(
+        default=None, description="an axis: against the cell that differs in that alone"
+    )
+    margin: Maybe[Money] = Field(default=None, description="by how much it may be worse")
+
+
+class OnSpec(Fields):
+    """Templates of the keys that have to be the same."""
+
+    row: Text
+    reference: Text
+
+
+class ReferencesSpec(Fields):
+    """Columns of another dataset, which checks see and the job's prompt does not."""
+
+    dataset: Name
+    on: Annotated[Any, BeforeValidator(as_written, json_schema_input_type=Text | OnSpec)] = Field(
+        description="a column of both, or {row: template, reference: template}"
+    )
+
+
+_ExpectText = Annotated[str, Field(pattern=r"^\s*(>=|<=|>|<)\s*-?[0-9.]+\s*%?\s*$")]
+_AnyExpect = _ExpectText | ExpectSpec | list[ExpectSpec]
+_Named = Annotated[dict[str, Text], Field(min_length=1)]
+
+# Read entry by entry where the job is read, so that one mistake hides none of the others.
+Checks = Annotated[dict[str, Any], BeforeValidator(as_written, json_schema_input_type=dict[Key, CheckSpec])]
+Expect = Annotated[dict[str, Any], BeforeValidator(as_written, json_schema_input_type=dict[str, _AnyExpect])]
+Slices = Annotated[list[Any], BeforeValidator(as_written, json_schema_input_type=list[Text | _Named])]
+References = Annotated[dict[str, Any], BeforeValidator(as_written, json_schema_input_type=ReferencesSpec)]

@@ -1,0 +1,215 @@
+"""What specs say of answers, and what it becomes: every default filled in, every expectation with its own cell."""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from runner.errors import Mark
+from runner.job.checks import ANSWER, Better, Check, Ignore, Kind, Lacking, Normalize, Occurrence, Reference, Within
+from runner.job.expect import By, Expectation, Part
+from runner.job.project import AnyJob, Evals
+from runner.spec.load import load
+from runner.spec.memo import load as load_remembered
+
+NOUNS = """\
+models:
+  qwen: {provider: embedded, name: echo}
+  llama: {provider: embedded, name: smollm2-135m}
+  ear: {provider: embedded, name: pocketsphinx}
+datasets:
+  tickets: {files: data/tickets.csv, id: id}
+  truths: {files: data/truths.csv}
+prompts:
+  short: "{{ text }}"
+  taught: "Well, {{ text }}"
+jobs:
+"""
+ONE = "  reply:\n    dataset: tickets\n    prompt: short\n    model: qwen\n    output: results/reply.jsonl\n"
+MATRIX = """\
+  reply:
+    matrix: {model: [qwen, llama], prompt: [short, taught], window: [24h, 48h]}
+    dataset: tickets
+    output: results/reply-{{ model }}-{{ prompt }}-{{ window }}.jsonl
+"""
+
+
+def jobs_of(root: Path, text: str) -> dict[str, AnyJob]:
+    (root / "specs").mkdir(exist_ok=True)
+    (root / "specs" / "a.yaml").write_text(NOUNS + text, encoding="utf-8")
+    return {job.address: job for job in load(["specs"], root).jobs}
+
+
+def check(root: Path, written: str) -> Check:
+    [found] = jobs_of(root, f"{ONE}    checks:\n      it: {written}\n")["reply"].evals.checks
+    return found
+
+
+def texts(reference: Reference) -> list[str]:
+    return [source.text for source in reference.templates]
+
+
+def test_a_job_that_says_nothing_is_held_to_nothing(tmp_path: Path) -> None:
+    assert jobs_of(tmp_path, ONE)["reply"].evals == Evals()
+
+
+def test_every_default_is_filled_in(tmp_path: Path) -> None:
+    found = check(tmp_path, '{equals: "{{ intent }}"}')
+    assert (found.name, found.kind, texts(found.reference)) == ("it", Kind.EQUALS, ["{{ intent }}"])
+    assert found.text.text == ANSWER and found.looks_at_answer
+    assert (found.ignore, found.where, found.is_negated, found.extract) == ((), None, False, None)
+    assert (found.unreadable, found.unanswered, found.empty_counts) == (Lacking.WRONG, None, False)
+    assert found.mark == Mark("specs/a.yaml", 18, 7)
+    assert found.reference.templates[0].mark == Mark("specs/a.yaml", 18, 20)
+    assert found.reference.templates[0].what == "`equals` of check `it` of job `reply`"
+
+
+def test_what_is_ignored_is_in_the_order_in_which_it_is_taken_away(tmp_path: Path) -> None:
+    assert check(tmp_path, "{contains: a, ignore: [space, case]}").ignore == (Ignore.CASE, Ignore.SPACE)
+    assert check(tmp_path, '{choice: "{{ intent }}"}').ignore == (Ignore.CASE, Ignore.SPACE)
+    assert check(tmp_path, '{choice: "{{ intent }}", ignore: width}').ignore == (Ignore.WIDTH,)
+
+
+@pytest.mark.parametrize(
+    ("written", "within"),
+    [
+        ("0.5", Within(Decimal("0.5"), False)),
+        ("1 %", Within(Decimal("0.01"), True)),
+        ("'2.5%'", Within(Decimal("0.025"), True)),
+        ("3", Within(Decimal(3), False)),
+    ],
+)
+def test_a_number_may_be_near_its_reference(tmp_path: Path, written: str, within: Within) -> None:
+    assert check(tmp_path, f"{{number: 42, within: {written}}}").within == within
+
+
+def test_a_reference_is_one_text_or_many_or_a_column(tmp_path: Path) -> None:
+    assert texts(check(tmp_path, "{number: 3.10}").reference) == ["3.10"], "a number stays as it is written"
+    assert texts(check(tmp_path, '{equals: [yes, 1, "{{ intent }}"]}').reference) == ["yes", "1", "{{ intent }}"]
+    assert check(tmp_path, "{equals: {column: a b}}").reference.column == "a b"
+
+
+def test_an_unanswered_row_that_is_excluded_by_hand_is_told_from_one_nobody_spoke_of(tmp_path: Path) -> None:
+    assert check(tmp_path, "{regex: a, unanswered: excluded}").unanswered is Lacking.EXCLUDED
+    assert check(tmp_path, "{regex: a, unanswered: wrong, unreadable: excluded}").unanswered is Lacking.WRONG
+
+
+def test_each_kind_keeps_what_is_its_own(tmp_path: Path) -> None:
+    pattern = check(tmp_path, r"{regex: '^\d+$', extract: 'is (.*)', occurrence: only, not: true}")
+    assert (pattern.pattern and pattern.pattern.text, pattern.occurrence) == (r"^\d+$", Occurrence.ONLY)
+    assert pattern.is_negated and not pattern.takes_references
+    measured = check(tmp_path, '{measure: "{{ answer | length }}", better: lower}')
+    assert (measured.text.text, measured.better) == ("{{ answer | length }}", Better.LOWER)
+    assert measured.unreadable is Lacking.EXCLUDED
+    spoken = check(tmp_path, '{wer: "{{ said }}", normalize: english}')
+    assert (spoken.normalize, spoken.better) == (Normalize.ENGLISH, Better.LOWER)
+    assert check(tmp_path, "{contains: [a, b], all: true, whole_words: true}").every
+    assert check(tmp_path, '{choice: "{{ intent }}", classes: [1, two]}').classes == ("1", "two")
+    assert check(tmp_path, "{json: true}").schema is None
+
+
+def test_a_schema_in_the_specs_is_as_one_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "a.json").write_text('{"type": "object", "minProperties": 1, "x": {"$ref": "#/$defs/n"}}')
+    filed = check(tmp_path, "{json: {file: ./schemas/a.json}}")
+    inline = check(tmp_path, '{json: {type: object, minProperties: 1, x: {$ref: "#/$defs/n"}}}')
+    assert filed.schema == inline.schema == {"type": "object", "minProperties": 1, "x": {"$ref": "#/$defs/n"}}
+    assert (filed.schema_file, inline.schema_file) == ("schemas/a.json", "")
+
+
+def test_expectations_are_of_the_cells_they_name(tmp_path: Path) -> None:
+    more = """\
+    checks: {intent: {choice: "{{ intent }}"}}
+    slices: [language]
+    expect:
+      answered: ">= 99 %"
+      intent: {is: ">= 0.85", only: {model: qwen, window: 2d}, by: interval}
+      intent.macro_f1: {not_worse_than: {prompt: short}, margin: 0.01}
+      intent.unreadable:
+        - {is: "< 0.1", slice: {language: de}}
+        - "< 0.2"
+"""
+    jobs = jobs_of(tmp_path, MATRIX + more)
+    told = {
+        address: [(one.metric, one.bound.written if one.bound else one.not_worse_than) for one in job.evals.expect]
+        for address, job in jobs.items()
+    }
+    everywhere = [("answered", ">= 99 %"), ("intent.unreadable", "< 0.1"), ("intent.unreadable", "< 0.2")]
+    baseline = told["reply:model=llama,prompt=short,window=24h"]
+    assert baseline == everywhere, "neither its own model, nor compared with itself"
+    assert told["reply:model=qwen,prompt=taught,window=48h"] == [
+        ("answered", ">= 99 %"),
+        ("intent", ">= 0.85"),
+        ("intent.macro_f1", "reply:model=qwen,prompt=short,window=48h"),
+        ("intent.unreadable", "< 0.1"),
+        ("intent.unreadable", "< 0.2"),
+    ]
+    by_metric: dict[str, Expectation] = {}
+    for one in jobs["reply:model=qwen,prompt=taught,window=48h"].evals.expect:
+        by_metric.setdefault(one.metric, one)
+    assert by_metric["intent"].by is By.INTERVAL
+    assert (by_metric["intent.macro_f1"].check, by_metric["intent.macro_f1"].part) == ("intent", Part.MACRO_F1)
+    assert by_metric["intent.macro_f1"].margin == 0.01
+    assert by_metric["intent.unreadable"].slice == ("language", "de")
+    assert all(
+        job.evals.checks == jobs["reply:model=llama,prompt=short,window=24h"].evals.checks for job in jobs.values()
+    )
+
+
+def test_slices_cluster_and_references(tmp_path: Path) -> None:
+    more = """\
+    slices: [language, {size: "{{ 'long' if text | length > 9 else 'short' }}"}]
+    cluster: customer
+    references: {dataset: truths, on: {row: "{{ id }}", reference: key}}
+"""
+    evals = jobs_of(tmp_path, ONE + more)["reply"].evals
+    column, template = evals.slices
+    assert (column.name, column.of.column, column.of.template) == ("language", "language", None)
+    assert template.name == "size" and template.of.template is not None
+    assert template.of.template.what == "slice `size` of job `reply`"
+    assert evals.cluster is not None and evals.cluster.column == "customer"
+    join = evals.references
+    assert join is not None and (join.dataset.key, join.reference.column) == ("truths", "key")
+    assert join.row.template is not None and join.row.template.text == "{{ id }}"
+
+
+def test_one_column_may_be_the_key_of_both_sides(tmp_path: Path) -> None:
+    audio = "  heard: {audio: calls/*.wav, model: ear, output: heard/, references: {dataset: truths, on: file}}\n"
+    join = jobs_of(tmp_path, audio)["heard"].evals.references
+    assert join is not None and (join.row.column, join.reference.column) == ("file", "file")
+
+
+def test_a_remembered_project_holds_all_of_it_and_forgets_when_a_schema_changes(tmp_path: Path) -> None:
+    """The memo is read without the specs: what it gives back is what they say, to the last bound."""
+    (tmp_path / "specs").mkdir()
+    schema = tmp_path / "a.json"
+    schema.write_text('{"type": "object"}')
+    more = """\
+    checks:
+      parses: {json: {file: a.json}}
+      near: {number: 42, within: 1 %}
+    expect: {near: {is: ">= 0.85", only: {model: qwen}}}
+    cluster: customer
+    slices: [language]
+    references: {dataset: truths, on: id}
+"""
+    (tmp_path / "specs" / "a.yaml").write_text(NOUNS + MATRIX + more)
+    _make_old(tmp_path / "specs" / "a.yaml", schema)
+    memo = tmp_path / "memo"
+    fresh = load_remembered(["specs"], tmp_path, memo, keeps=True)
+    assert list(memo.iterdir()), "what does not come back as it was is not kept"
+    kept = load_remembered(["specs"], tmp_path, memo, keeps=False)
+    assert kept == fresh == load(["specs"], tmp_path)
+    schema.write_text('{"type": "array"}')
+    [parses, _] = load_remembered(["specs"], tmp_path, memo, keeps=True).jobs[0].evals.checks
+    assert parses.schema == {"type": "array"}
+
+
+def _make_old(*paths: Path) -> None:
+    """What was written within one tick of the clock is not trusted."""
+    for path in paths:
+        about = path.stat()
+        os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns - 10**9))
