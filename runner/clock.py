@@ -13,12 +13,15 @@ from typing import Protocol
 # Seconds that a command which only looks spends on one round of polls, or on one search; that one which makes a single
 # pass spends on trying a call again.
 LONGEST_LOOK = 60.0
+# Seconds beyond the command's time, for the answer to what was sent and could not be looked up later.
+RECEIPT_SECONDS = 30.0
 
 
 class Clock(Protocol):
     """Wall time (aware, UTC) for records, monotonic seconds for waiting.
 
-    until: the monotonic second at which the command's time is over, as `--wait` says; None where it has no bound.
+    until: the monotonic second at which the command's time is over, as `--wait` says; None where it has no bound. No
+    sleep lasts longer.
     retry_seconds: how long one call may be tried again, at most.
     """
 
@@ -31,7 +34,7 @@ class Clock(Protocol):
 
 
 class RealClock:
-    """The machine's clock. `sleep` is cut short once `stop` is set."""
+    """The machine's clock. `sleep` is cut short once `stop` is set, and when the command's time is over."""
 
     def __init__(self, stop: threading.Event | None = None) -> None:
         self.until: float | None = None
@@ -45,7 +48,7 @@ class RealClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        self._stop.wait(seconds)
+        self._stop.wait(min(seconds, left_of(self)))
 
 
 class FastClock:
@@ -64,8 +67,38 @@ class FastClock:
         return self._elapsed
 
     def sleep(self, seconds: float) -> None:
+        seconds = min(seconds, left_of(self))
         self._now += timedelta(seconds=seconds)
         self._elapsed += seconds
+
+
+def left_of(clock: Clock) -> float:
+    """Seconds until the command's time is over, 0 once it is."""
+    return math.inf if clock.until is None else max(clock.until - clock.monotonic(), 0.0)
+
+
+def is_over(clock: Clock) -> bool:
+    """Whether the command's time is over."""
+    return left_of(clock) <= 0
+
+
+def slept(clock: Clock, seconds: float) -> bool:
+    """Sleep; False when it was cut short, by Ctrl-C or by the end of the command's time."""
+    before = clock.monotonic()
+    clock.sleep(seconds)
+    return clock.monotonic() - before >= seconds * 0.99  # a timer may fire a little early
+
+
+@contextmanager
+def extended(clock: Clock, seconds: float) -> Iterator[None]:
+    """So much more time, for a call whose outcome could not be looked up later."""
+    before = clock.until
+    if before is not None:
+        clock.until = before + seconds
+    try:
+        yield
+    finally:
+        clock.until = before
 
 
 @contextmanager

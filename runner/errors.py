@@ -138,7 +138,8 @@ class EngineError(RunnerError):
 class RemoteError(RunnerError):
     """A provider's answer, or the lack of one.
 
-    words: the remote's own (first 256 characters), which the message quotes.
+    words: the remote's own (first 256 characters), which the message quotes. is_out_of_time: it was not asked, or not
+    heard to the end, since the command's time was over; nothing is wrong.
     """
 
     def __init__(
@@ -150,8 +151,10 @@ class RemoteError(RunnerError):
         request_id: str | None = None,
         words: str = "",
         hint: str = "",
+        is_out_of_time: bool = False,
     ) -> None:
         super().__init__(message, hint=hint)
+        self.is_out_of_time = is_out_of_time
         self.words = words
         self.status = status
         self.code = code

@@ -14,6 +14,7 @@ from runner.apply.purse import Confirm, Rest
 from runner.apply.result import Refusal, Result
 from runner.apply.session import Session
 from runner.apply.submission import as_met
+from runner.clock import is_over
 from runner.errors import OF_OUR_MEMORY, RateLimited, RemoteError, RunnerError
 from runner.job import lifecycle
 from runner.job.capabilities import Shown
@@ -58,24 +59,18 @@ def pay(
         result.purse.declined = True
         return polled, unsearched
     on_their_way = []
-    is_unanswered = False  # the last create: with the command's time over too, the others need not take as long
     for submission in going:
-        if session.stop.is_set() or (is_unanswered and _is_over(session)):
+        if session.stop.is_set() or is_over(session.clock):
             break
         if submission.address in result.stopped:
             continue
         batch = _submit(session, result, submission)
-        is_unanswered = batch is not None and batch.stage is Stage.INTENT
         if batch is not None and batch.stage in (Stage.SUBMITTED, Stage.DEFERRED):
             result.purse.begun(batch, amount_of(_job_of(session, submission), submission.ordinals))
             result.submitted += batch.rows
             on_their_way.append((submission, batch))
     result.plan = sent(plan, on_their_way)
     return polled, unsearched
-
-
-def _is_over(session: Session) -> bool:
-    return session.clock.until is not None and session.clock.monotonic() >= session.clock.until
 
 
 def _rests(session: Session, submission: Submission) -> bool:
@@ -205,6 +200,8 @@ def resubmit_deferred(session: Session, result: Result, unwanted: set[str], refu
     due = deferred_now(session)
     held: dict[Origin, bytes] = {}  # by batches of ours that we do not know
     for batch in due:
+        if is_over(session.clock):
+            return  # they stay put off
         if batch.key in unwanted:
             session.records.save(lifecycle.dropped(batch, "nobody wants it any more"))
             continue

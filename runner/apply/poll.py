@@ -10,6 +10,7 @@ from runner.apply.errors import StepError
 from runner.apply.refresh import look, sweep_duplicates
 from runner.apply.result import Refusal
 from runner.apply.session import Session
+from runner.clock import is_over
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RemoteError
 from runner.job import lifecycle
 from runner.job.observed import Observed
@@ -99,6 +100,8 @@ def _act(session: Session, batch: Batch, observation: Observation) -> bool:
                 _note(session, batch, observation)
                 return False
     except RemoteError as error:
+        if error.is_out_of_time:
+            return False
         assert isinstance(observation, Observed), "only what was seen to end is fetched"
         batch = session.records.batch(batch.key) or batch  # it may say since when its files are short
         why = failure_of(error)
@@ -153,7 +156,7 @@ def _note(session: Session, batch: Batch, observation: Observation) -> None:
         session.records.save(lifecycle.missed(batch, session.time_at(session.remote_of(batch)), why))
         if batch.why != why:
             session.reporter.warn(f"{batch.owner}: {why}")
-    else:
+    elif not is_over(session.clock):  # else it may just not have been asked
         why = getattr(observation, "why", "")
         if why != batch.why:
             session.records.save(batch.but(why=why))

@@ -23,13 +23,15 @@ from runner.apply.reporter import progress_of
 from runner.apply.result import Result
 from runner.apply.session import Session
 from runner.apply.settle import settle_all
-from runner.clock import LONGEST_LOOK
-from runner.errors import BlockedError, Conflict, LockedError, RunnerError
+from runner.clock import LONGEST_LOOK, is_over, left_of
+from runner.errors import BlockedError, Conflict, LockedError, RemoteError, RunnerError
 from runner.job.capabilities import Capabilities
 from runner.job.recorded import Batch
 from runner.plan.change import Reason
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan, Recorded, decided, is_below, make
+
+LAST_LOOK_SECONDS = 1.0  # before the command's time is over
 
 
 def apply(
@@ -42,33 +44,49 @@ def apply(
     command: str = "runner apply",
 ) -> Result:
     """Reconcile until everything is settled, blocked, or `wait_seconds` are over (None: no bound, 0: one pass)."""
-    started = session.clock.monotonic()
+    clock = session.clock
     # Calls end with the command's time. A single pass has none, yet must not try one call for ever
-    session.clock.until = started + wait_seconds if wait_seconds else None
-    session.clock.retry_seconds = LONGEST_LOOK if wait_seconds == 0 else math.inf
+    clock.until = clock.monotonic() + wait_seconds if wait_seconds else None
+    clock.retry_seconds = LONGEST_LOOK if wait_seconds == 0 else math.inf
+    confirm = _untimed(session, confirm)
     result: Result | None = None
     pause = 0.0
     while True:
-        with session.memory.lock(command, now=session.clock.now(), wait_seconds=lock_seconds):
+        with session.memory.lock(command, now=clock.now(), wait_seconds=lock_seconds):
             before = (result.submitted, result.collected) if result else None
             if result is None:
                 begin(session)
             result = _pass(session, guards, confirm, result)
-            elapsed = session.clock.monotonic() - started
-            is_over = wait_seconds is not None and elapsed >= wait_seconds
-            if not result.is_running or session.stop.is_set() or is_over:
+            result.is_out_of_time = result.is_running and is_over(clock)
+            if not result.is_running or session.stop.is_set() or wait_seconds == 0 or is_over(clock):
                 leave(session, guards, result)
                 return result
         moved = before != (result.submitted, result.collected)
         pause = _next_pause(session, result.plan, 0.0 if moved else pause)
-        if wait_seconds is not None:
-            pause = min(pause, max(wait_seconds - elapsed, 0.05))
-        session.clock.sleep(pause)
-        if session.stop.is_set():
-            with suppress(LockedError), session.memory.lock(command, now=session.clock.now()):
+        if (left := left_of(clock)) > LAST_LOOK_SECONDS:  # one look more just before the end
+            pause = min(pause, max(left - LAST_LOOK_SECONDS, 0.05))
+        clock.sleep(pause)
+        if session.stop.is_set() or is_over(clock):
+            result.is_out_of_time = is_over(clock)
+            with suppress(LockedError), session.memory.lock(command, now=clock.now()):
                 leave(session, guards, result)
             return result
-        lock_seconds = max(lock_seconds, 60.0)  # what was begun goes on, though another command had its turn meanwhile
+        # What was begun goes on, though another command had its turn meanwhile
+        lock_seconds = min(max(lock_seconds, 60.0), left_of(clock))
+
+
+def _untimed(session: Session, confirm: Confirm) -> Confirm:
+    """The same question; how long a person takes to answer does not count as the command's time."""
+
+    def asked(about: Plan | Rest) -> bool:
+        since = session.clock.monotonic()
+        try:
+            return confirm(about)
+        finally:
+            if session.clock.until is not None:
+                session.clock.until += session.clock.monotonic() - since
+
+    return asked
 
 
 def _pass(session: Session, guards: Guards, confirm: Confirm, last: Result | None) -> Result:
@@ -174,11 +192,13 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
 
 def _left(session: Session, result: Result, errors: Sequence[StepError]) -> Result:
     """The result with its errors, and whether there is anything to wait for: what went wrong is not waited for."""
-    result.errors = [*errors, *result.stopped.values(), *result.unwritten]
+    met = [*errors, *result.stopped.values()]
+    out_of_time = [one for one in met if isinstance(one.error, RemoteError) and one.error.is_out_of_time]
+    result.errors = [*(one for one in met if one not in out_of_time), *result.unwritten]
     awry = {one.batch for one in result.errors}
     is_awaited = any(batch.key not in awry for batch in _waited_for(result.plan))
     unsent = {submission.address for submission in result.plan.submissions} - jobs_in(result.errors)
-    result.is_running = is_awaited or (bool(unsent) and not result.purse.declined)
+    result.is_running = is_awaited or bool(out_of_time) or (bool(unsent) and not result.purse.declined)
     _show(session, result.plan)
     return result
 

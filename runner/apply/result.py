@@ -23,6 +23,7 @@ class Result:
     submitted: int = 0  # requests sent by this apply
     collected: int = 0  # batches
     is_running: bool = False
+    is_out_of_time: bool = False  # it ended since `--wait` did
     purse: Purse = field(default_factory=Purse)
     errors: list[StepError] = field(default_factory=list)  # of the last pass
     stopped: dict[str, StepError] = field(default_factory=dict)  # by job, why this apply sends no more of it

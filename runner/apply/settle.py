@@ -10,7 +10,8 @@ from runner.apply.errors import StepError
 from runner.apply.refresh import CLOCK_SLACK, cancel_second
 from runner.apply.session import Session
 from runner.apply.submission import CONFLICT, as_met, submission_of
-from runner.errors import OF_OUR_MEMORY, Refused, RemoteError, RunnerError
+from runner.clock import is_over, slept
+from runner.errors import OF_OUR_MEMORY, NotSent, Refused, RemoteError, RunnerError
 from runner.job import lifecycle
 from runner.job.capabilities import Search
 from runner.job.observed import Observed
@@ -76,7 +77,7 @@ def _revoked(session: Session, provider: Provider, batch: Batch) -> tuple[Batch,
     batch = _save(session, batch.but(is_revoked=True))  # before the call: nobody may know whether it was made
     is_gone = provider.revoke(batch.upload_ref)
     if is_gone:
-        session.clock.sleep(provider.card.consistency_seconds)
+        _wait_listed(session, provider, provider.card.consistency_seconds)
     else:  # it is still there: a late create may run on it, and is told by it
         batch = _save(session, batch.but(is_revoked=False))
     found = _search(session, provider, batch)
@@ -148,11 +149,19 @@ def _search_twice(session: Session, provider: Provider, batch: Batch) -> Sorted:
         # The call ended just now, or in a command that died: nobody knows when. Only what is older than any call has
         # had its time, and even then a request may still be on its way in.
         is_old = session.time_at(provider) - batch.intent_at > CLOCK_SLACK
-        session.clock.sleep(
-            min(1.0, provider.card.consistency_seconds) if is_old else provider.card.consistency_seconds
-        )
+        seconds = provider.card.consistency_seconds
+        _wait_listed(session, provider, min(1.0, seconds) if is_old else seconds)
         found = _search(session, provider, batch)
     return found
+
+
+def _wait_listed(session: Session, provider: Provider, seconds: float) -> None:
+    """Until what was accepted must be listed. Raises NotSent when that was cut short: a search would prove nothing."""
+    if not slept(session.clock, seconds):
+        raise NotSent(
+            f"`{provider.origin.provider}` may take {seconds:g} s to list what it accepted, which were not waited for",
+            is_out_of_time=is_over(session.clock),
+        )
 
 
 def _search(session: Session, provider: Provider, batch: Batch) -> Sorted:
@@ -186,6 +195,7 @@ def settle_all(session: Session, batches: Sequence[Batch]) -> list[StepError]:
                     raise RemoteError(
                         f"{batch.owner}: it is not known whether an earlier create took effect: {settled.why}",
                         hint="Run `runner apply` again when the remote can be reached; nothing is sent until then",
+                        is_out_of_time=is_over(session.clock),
                     )
             except OF_OUR_MEMORY:
                 raise

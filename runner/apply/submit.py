@@ -20,6 +20,7 @@ from runner.apply.recover import keys_not_on_record
 from runner.apply.session import Session
 from runner.apply.settle import settle
 from runner.apply.submission import submission_of
+from runner.clock import RECEIPT_SECONDS, extended
 from runner.errors import DataError, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.job import lifecycle
 from runner.job.capabilities import Capabilities, Delivery, Search
@@ -229,7 +230,9 @@ def create(session: Session, provider: Provider, batch: Batch, content: vendor.I
     batch = lifecycle.sending(batch, session.time_at(provider))
     session.records.save(batch)
     try:
-        seen = provider.submit(submission_of(batch), content)
+        is_blind = session.search_of(provider) is Search.NONE
+        with extended(session.clock, RECEIPT_SECONDS if is_blind else 0.0):
+            seen = provider.submit(submission_of(batch), content)
     except RateLimited as error:
         return defer(session, batch, _limited(error), error.retry_after)
     except (NotSent, Refused) as error:

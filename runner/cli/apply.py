@@ -220,6 +220,8 @@ def _next_step(result: Result, code: int, answer: Answer, paths: Sequence[str]) 
         )
     elif code == INTERRUPTED:
         say("\nStopped; what was sent goes on. Run the same command again to collect it", err=True)
+    elif code == RUNNING and result.is_out_of_time:
+        say(f"\nThe time of `--wait` is over{_left(result)}. Run the same command again to go on", err=True)
     elif code == RUNNING:
         reasons = {change.reason for _, change in result.plan.batches}
         has_ended = bool(reasons) and reasons <= ENDED_REASONS
@@ -244,3 +246,18 @@ def _next_step(result: Result, code: int, answer: Answer, paths: Sequence[str]) 
         is_of_recordings = all(job.content is Content.RECORDING for job in result.plan.jobs)
         change = "add a recording" if is_of_recordings else "edit a row"
         say(f"\nDone. Run it again and nothing is sent; {change} and only that is", err=True)
+
+
+def _left(result: Result) -> str:
+    """`, with 40 requests in flight and 2 not sent`, and what becomes of a create that has no answer yet."""
+    from runner.cli.voice import count
+    from runner.job.recorded import Stage
+
+    counts = [job.counts for job in result.plan.jobs]
+    kinds = ((sum(one.in_flight for one in counts), "in flight"), (sum(one.not_sent for one in counts), "not sent"))
+    left = [(number, where) for number, where in kinds if number]
+    words = [f"{count(number, 'request')} {where}" for number, where in left[:1]]
+    words += [f"{number:,} {where}" for number, where in left[1:]]
+    unanswered = sum(batch.stage is Stage.INTENT for batch, _ in result.plan.batches)
+    creates = f"; {count(unanswered, 'create')} had no answer: it is looked for before anything is sent"
+    return (f", with {' and '.join(words)}" if words else "") + (creates if unanswered else "")

@@ -5,6 +5,7 @@ In every command that asks a remote, in a pipe and on a terminal.
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.lab import Lab
-from tests.journeys.lookalike import SPEC, LookAlike, looking_alike
+from tests.journeys.lookalike import SPEC, LookAlike, looking_alike, record_of
 from tests.journeys.terminal import terminal
 from tests.remotes.loopback import Request
 
@@ -56,6 +57,22 @@ def refusing(remote: LookAlike, times: int, status: int = 503, **headers: str) -
         return remote.reply(status, {"error": {"message": "busy"}}, **headers) if left[0] >= 0 else None
 
     return answer
+
+
+IN_FLIGHT = "The time of `--wait` is over, with 2 requests in flight. Run the same command again to go on"
+NOT_SENT = "The time of `--wait` is over, with 2 requests not sent. Run the same command again to go on"
+START_SECONDS = 2.5  # of a process of its own
+HANGS = 4.0
+
+
+def waited(lab: Lab, seconds: int, code: int = 3) -> str:
+    """What an apply says that may take so long and no longer, beside the time a process takes to begin."""
+    began = time.monotonic()
+    done = lab.apply("--wait", f"{seconds}s", code=code)
+    took = time.monotonic() - began
+    assert took < seconds + START_SECONDS, done.stderr
+    assert "error: " not in done.stderr
+    return done.stderr
 
 
 def begun(lab: Lab, remote: LookAlike) -> None:
@@ -121,26 +138,79 @@ def test_a_remote_that_says_later_does_not_outlast_the_wait(lab: Lab, remote: Lo
     begun(lab, remote)
     for route in ("GET /batches", "GET /batches/batch_1"):
         remote.on[route] = remote.refuse(429, **{"retry-after": advice})
-    began = time.monotonic()
-    lab.apply("--wait", "2s", code=3)
-    assert time.monotonic() - began < 15
+    assert IN_FLIGHT in waited(lab, 2)
 
 
 def test_nor_does_one_that_says_later_to_the_create(lab: Lab, remote: LookAlike) -> None:
     remote.on["POST /batches"] = remote.refuse(429, **{"retry-after": "60"})
-    began = time.monotonic()
-    done = lab.apply("--wait", "2s", code=3)
-    assert time.monotonic() - began < 15
-    assert "Nothing is in flight now" in done.stderr and not remote.created
+    waited(lab, 2)
+    assert not remote.created
 
 
 def test_nor_does_one_that_hangs(lab: Lab, remote: LookAlike) -> None:
     begun(lab, remote)
-    remote.on |= {"GET /batches": late(30.0), "GET /batches/batch_1": late(30.0)}
-    began = time.monotonic()
-    done = lab.apply("--wait", "3s", code=3)
-    assert time.monotonic() - began < 20  # what is under way is given a few seconds more
-    assert done.stderr.count(WORD) == 1 and "the time of this command is over" in done.stderr
+    remote.on |= {"GET /batches": late(7.0), "GET /batches/batch_1": late(7.0)}
+    words = waited(lab, 4)
+    assert words.count(WORD) == 1 and IN_FLIGHT in words
+
+
+def test_nor_a_create_that_hangs_and_what_comes_of_it_is_found(lab: Lab, remote: LookAlike) -> None:
+    """Cut between send and receipt: its intent is kept, the command says so, and the next one finds the batch."""
+    remote.on["POST /batches"] = late(HANGS, times=1)
+    assert "1 create had no answer: it is looked for before anything is sent" in waited(lab, 1)
+    remote.life = remote.completed
+    lab.apply("--wait", "20s")
+    assert len(remote.created) == 1
+
+
+@pytest.mark.parametrize("route", ["POST /files", "GET /batches"])
+def test_nor_an_upload_or_a_search_that_hangs(lab: Lab, remote: LookAlike, route: str) -> None:
+    remote.on[route] = late(HANGS, times=1)
+    assert NOT_SENT in waited(lab, 1)
+    with remote.lock:
+        assert not remote.created
+
+
+def test_nor_a_file_that_hangs(lab: Lab, remote: LookAlike) -> None:
+    begun(lab, remote)
+    remote.life = remote.completed
+    remote.on["GET /files/batch_1-output/content"] = late(HANGS, times=1)
+    assert IN_FLIGHT in waited(lab, 1)
+    lab.apply("--wait", "20s")
+    assert len(remote.created) == 1
+
+
+def test_nor_the_search_for_a_create_without_an_answer(lab: Lab, remote: LookAlike) -> None:
+    """A list that does not show it yet proves nothing before the remote had its time, and that is not waited for."""
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("settle_s: 0.1", "settle_s: 30"))
+    remote.on["POST /batches"] = refusing(remote, 1, 500)
+    assert "1 create had no answer" in waited(lab, 1)
+    assert "1 create had no answer" in waited(lab, 1)
+    assert not remote.created
+
+
+def test_nor_does_ctrl_c_make_a_search_of_one_that_came_too_early(lab: Lab, remote: LookAlike) -> None:
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("settle_s: 0.1", "settle_s: 30"))
+    remote.on["POST /batches"] = refusing(remote, 1, 500)
+    running = lab.start("apply", "specs/", "-y")
+    until = time.monotonic() + 20
+    while "POST /batches" not in remote.asked or remote.asked[-1] != "GET /batches":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, words = running.communicate(timeout=20)
+    assert running.returncode == 130 and "Stopped" in words
+    assert [batch["stage"] for batch in record_of(lab.root)] == ["intent"]
+
+
+def test_a_create_that_cannot_be_looked_up_later_has_its_answer_waited_for(lab: Lab, remote: LookAlike) -> None:
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("overrides: {", "overrides: {list: {style: absent}, "))
+    remote.on["POST /batches"] = late(HANGS, times=1)
+    done = lab.apply("--wait", "1s", "--first-run", code=3)
+    assert IN_FLIGHT in done.stderr and len(remote.created) == 1
 
 
 def test_a_later_that_lasts_is_told_once(lab: Lab, remote: LookAlike) -> None:

@@ -101,7 +101,7 @@ MUTANTS = {
         "remotes/transport/calls.py",
         "Entry(number, Step.RECEIPT, receipt",
         "Entry(max(number - 1, 0), Step.RECEIPT, receipt",
-        "lost",
+        "held",
         Kind.RECORDINGS,
     ),
     "a receipt that is not known is no receipt": Mutant(

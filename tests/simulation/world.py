@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
+from runner.clock import left_of
+
 BEGIN = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
 MOST_SLEEPS = 600  # of one apply; nothing in a history takes that many
 
@@ -117,7 +119,7 @@ class SimulatedClock:
 
     def sleep(self, seconds: float) -> None:
         world = self._world
-        world.seconds += seconds
+        world.seconds += min(seconds, left_of(self))
         world.sleeps += 1
         if world.sleeps > MOST_SLEEPS:
             raise Stuck(f"{MOST_SLEEPS} sleeps")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.clock import Clock
+from runner.clock import Clock, slept
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.fireworks import parts
 from runner.remotes.fireworks.account import Account
@@ -170,11 +170,9 @@ class Datasets:
             complaints += bool(complaint)
             if complaints > 1:  # the first may be left over from an earlier upload
                 raise Refused(f"the remote cannot use dataset `{dataset_id}`: {complaint}", code="bad_dataset")
-            before = self._clock.monotonic()
-            if before + pause > until:
+            if self._clock.monotonic() + pause > until:
                 return False
-            self._clock.sleep(pause)
-            if self._clock.monotonic() - before < pause / 2:  # woken to stop
+            if not slept(self._clock, pause):
                 raise OutcomeUnknown(f"dataset `{dataset_id}` is not READY yet", hint="run `runner apply` again")
             pause = min(pause * 1.5, SLOWEST_POLL)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from runner.clock import Clock
+from runner.clock import Clock, slept
 from runner.errors import NotFound, OutcomeUnknown, Refused
 from runner.job.observed import Observed, Phase, ResultFile
 from runner.remotes.fireworks import pages, wire
@@ -193,16 +193,14 @@ class Jobs:
                     result_files=seen.result_files,
                     results_are_final=seen.results_are_final,
                 )
-            at = self._clock.monotonic()
-            if at + _DELETE_POLL > until:
+            if self._clock.monotonic() + _DELETE_POLL > until:
                 if seen.phase is Phase.CANCELLING:
                     return seen
                 raise OutcomeUnknown(
                     f"job `{plain(before.remote_id)}` was deleted, and still reads as `{seen.raw_status}`",
                     hint="cancel it again",
                 )
-            self._clock.sleep(_DELETE_POLL)
-            if self._clock.monotonic() - at < _DELETE_POLL / 2:  # woken to stop
+            if not slept(self._clock, _DELETE_POLL):
                 return seen
 
     def remains(self, job_id: str) -> Observed | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from runner.clock import Clock
+from runner.clock import Clock, slept
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.openai import pages
 from runner.remotes.openai.profiles import Profile
@@ -75,10 +75,8 @@ def _wait_processed(http: Http, profile: Profile, clock: Clock, file_id: str) ->
             return
         if status in _USELESS:
             raise Refused(f"the remote could not process the uploaded file `{plain(file_id)}`: it reads `{status}`")
-        before = clock.monotonic()
-        clock.sleep(_POLL_SECONDS)
-        if clock.monotonic() - before < _POLL_SECONDS / 2:
-            break  # woken to stop
+        if not slept(clock, _POLL_SECONDS):
+            break
     raise OutcomeUnknown(
         f"the uploaded file `{plain(file_id)}` is still not processed", hint="run `runner apply` again later"
     )

@@ -15,7 +15,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Protocol
 
-from runner.clock import Clock
+from runner.clock import Clock, is_over
 from runner.errors import (
     AuthFailed,
     BlockedError,
@@ -25,6 +25,7 @@ from runner.errors import (
     OutcomeUnknown,
     RateLimited,
     Refused,
+    RemoteError,
     RunnerError,
 )
 from runner.job.calls import FREE, Entry, States, Step
@@ -270,7 +271,7 @@ class SendLoop:
         sends = iter(sorted(free))
         is_sending = True
         now = self._clock.monotonic()
-        while not self._is_over():
+        while not is_over(self._clock):
             if is_sending:
                 now = self._clock.monotonic()  # what comes due after the last was sent is for the next loop to look at
             with self._lock:
@@ -283,10 +284,6 @@ class SendLoop:
                 yield self._send, number
             elif due is None:
                 return
-
-    def _is_over(self) -> bool:
-        """Whether the command was told to wait no longer."""
-        return self._clock.until is not None and self._clock.monotonic() >= self._clock.until
 
     def _may_send(self) -> bool:
         return self.halt is None and self._clock.monotonic() >= self._schedule.not_before
@@ -314,6 +311,8 @@ class SendLoop:
             self._schedule.not_before = self._clock.monotonic() + pause
         except NotSent as error:
             self._journal.append(Entry(number, Step.CLEARED))
+            if error.is_out_of_time:
+                return
             self._unsent += 1
             self.unseen = error.message
             if self._unsent >= UNSENT_IN_A_ROW:
@@ -359,6 +358,9 @@ class SendLoop:
         except NotFound:
             self._missing(number)
         except RunnerError as error:
+            if isinstance(error, RemoteError) and error.is_out_of_time:
+                self._look_again(number)
+                return
             self.unseen = error.message
             self._blind += 1
             if not isinstance(error, (NotSent, OutcomeUnknown, RateLimited)):

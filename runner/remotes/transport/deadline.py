@@ -10,30 +10,31 @@ import functools
 import math
 import ssl
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import httpcore
 
 from runner.clock import Clock
 from runner.remotes.transport.waits import Call
 
-GRACE_SECONDS = 5.0  # for a reply that is under way when the command's time is over
+T = TypeVar("T")
+
+TIME_IS_OVER = "the time of this command is over"
 
 
 class Deadline:
     """How long we wait in all for the reply to what was sent last. One for each client, which has one call at a time.
 
-    seconds: None while there is no limit, as for the body of a large file. ends: whether a reply is given up when the
-    command's time is over, as one can be that is only read; the outcome of a create must not be left open for that.
-    Only waiting counts, and no read for more than its own timeout: a process that was stopped and goes on finds its
-    reply.
+    seconds: None while there is no limit, as for the body of a large file. extra_seconds: how long a call goes on once
+    the command's time is over. Only waiting counts, and no read for more than its own timeout: a process that was
+    stopped and goes on finds its reply.
     """
 
-    def __init__(self, clock: Clock, *, ends: bool) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.seconds: float | None = None
+        self.extra_seconds = 0.0
         self.call: Call | None = None  # the one under way
         self._clock = clock
-        self._ends = ends
         self._waited = 0.0
 
     def begin(self) -> None:
@@ -61,22 +62,30 @@ class Deadline:
             waited = self._clock.monotonic() - since
             self._waited += waited if bound is None else min(waited, bound)
 
-    def to_connect(self, timeout: float | None) -> float | None:
-        """Seconds until a connection is given up: nothing was sent yet, so the command's own time bounds it too."""
-        if self._clock.until is None:
-            return timeout
-        left = max(self._clock.until + GRACE_SECONDS - self._clock.monotonic(), 1.0)
-        return left if timeout is None else min(timeout, left)
+    def within(self, act: Callable[[float | None], T], timeout: float | None, error: type[Exception]) -> T:
+        """What `act` gives within `timeout` and the command's time. For what comes before a reply: connecting, TLS,
+        writing. Raises `error`, its own for a timeout.
+        """
+        left = self._left_of_command(self._clock.monotonic())
+        if left <= 0:
+            raise error(TIME_IS_OVER)
+        if math.isinf(left) or (timeout is not None and timeout <= left):
+            return act(timeout)
+        try:
+            return act(left)
+        except error as met:
+            raise error(TIME_IS_OVER) from met
 
     def _left(self, now: float) -> tuple[float, str]:
         """Seconds, and what is to be said once they are over."""
         reply = math.inf if self.seconds is None else self.seconds - self._waited
-        command = math.inf
-        if self._ends and self._clock.until is not None:
-            command = self._clock.until + GRACE_SECONDS - now
+        command = self._left_of_command(now)
         if command < reply:
-            return command, "the time of this command is over"
+            return command, TIME_IS_OVER
         return reply, f"the reply is not whole after {self.seconds or 0:.0f} s"
+
+    def _left_of_command(self, now: float) -> float:
+        return math.inf if self._clock.until is None else self._clock.until + self.extra_seconds - now
 
 
 def backend(deadline: Deadline, address_of: Callable[[str], str] = lambda host: host) -> httpcore.NetworkBackend:
@@ -101,9 +110,10 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        bound = self._deadline.to_connect(timeout)
-        stream = self._inner.connect_tcp(self._address_of(host), port, bound, local_address, socket_options)
-        return _Stream(stream, self._deadline)
+        def connect(bound: float | None) -> httpcore.NetworkStream:
+            return self._inner.connect_tcp(self._address_of(host), port, bound, local_address, socket_options)
+
+        return _Stream(self._deadline.within(connect, timeout, httpcore.ConnectTimeout), self._deadline)
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
@@ -119,7 +129,7 @@ class _Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._deadline.begin()
-        self._inner.write(buffer, timeout)
+        self._deadline.within(functools.partial(self._inner.write, buffer), timeout, httpcore.WriteTimeout)
 
     def close(self) -> None:
         self._inner.close()
@@ -127,7 +137,8 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, timeout), self._deadline)
+        start = functools.partial(self._inner.start_tls, ssl_context, server_hostname)
+        return _Stream(self._deadline.within(start, timeout, httpcore.ConnectTimeout), self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)

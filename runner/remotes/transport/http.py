@@ -20,10 +20,11 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import msgspec
 
-from runner.clock import Clock
+from runner.clock import RECEIPT_SECONDS, Clock, is_over
 from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.transport import downloads, redaction
 from runner.remotes.transport.content import Form, Part, Signed, Streamed, chunks
+from runner.remotes.transport.deadline import TIME_IS_OVER
 from runner.remotes.transport.network import NOT_PRIVATE, Network
 from runner.remotes.transport.pool import LOCATION, Client, Connections
 from runner.remotes.transport.replies import Reply, failed_try_of, plain
@@ -194,11 +195,12 @@ class Http:
     def send_once(self, path: str, form: Form, file: BinaryIO, query: Query | None = None) -> Any:
         """The JSON answer to a multipart POST that goes out exactly once, whatever the remote answers.
 
+        Its remote cannot be asked what became of it, so it has a while more when the command's time is over.
         file: gives the bytes of the form's file. What its `read` raises ends the call before the body is complete.
         """
         self._must_not_be_read_only("POST", path)
         try:
-            return self._json("POST", path, query=query, form=form, file=file, alone=True)
+            return self._json("POST", path, query=query, form=form, file=file, alone=True, extra=RECEIPT_SECONDS)
         except FailedTry as failed:
             raise failed.error from failed.error.__cause__
 
@@ -244,8 +246,12 @@ class Http:
         form: Form | None = None,
         file: BinaryIO | None = None,
         alone: bool = False,
+        extra: float = 0.0,
     ) -> Reply:
-        """One request, one whole 2xx reply. Raises FailedTry for everything else."""
+        """One request, one whole 2xx reply. Raises FailedTry for everything else.
+
+        extra: seconds that it may take beyond the command's time, once it is sent.
+        """
         client = self._client(alone)
         content: dict[str, Any] = {}
         if isinstance(body, Streamed):
@@ -257,7 +263,7 @@ class Http:
             part = (form.filename, file, form.content_type)
             content = {"data": dict(form.fields), "files": {form.part: part}}
         request = self._request(client, method, path, query=query, bulk=alone, **content)
-        with self._sent(client, request) as response:
+        with self._sent(client, request, extra) as response:
             return Reply(response.status_code, response.headers, self._body(response))
 
     def _put(self, signed: Signed, part: Part, headers: Mapping[str, str]) -> None:
@@ -308,11 +314,14 @@ class Http:
         return request
 
     @contextmanager
-    def _sent(self, client: Client, request: httpx.Request) -> Iterator[httpx.Response]:
+    def _sent(self, client: Client, request: httpx.Request, extra: float = 0.0) -> Iterator[httpx.Response]:
         """A 2xx response whose body is still to be read. Errors of httpx become FailedTry, in the body too."""
         started = self._clock.monotonic()
         call = f"{request.method} {request.url.path}"
+        if is_over(self._clock):
+            raise FailedTry(NotSent(f"`{self._who}` was not asked `{call}`: {TIME_IS_OVER}", is_out_of_time=True))
         client.deadline.seconds = request.extensions["timeout"]["read"] + REPLY_SECONDS
+        client.deadline.extra_seconds = extra
         try:
             with self._waits.call(self._who) as client.deadline.call:
                 response = client.httpx.send(request, stream=True)
@@ -330,7 +339,9 @@ class Http:
         except (httpx.HTTPError, httpx.StreamError) as error:
             self._note(call, type(error).__name__, started)
             reason = _words_of(error)
-            unknown = OutcomeUnknown(f"`{self._who}` did not answer `{call}` to the end: {reason}")
+            unknown = OutcomeUnknown(
+                f"`{self._who}` did not answer `{call}` to the end: {reason}", is_out_of_time=reason == TIME_IS_OVER
+            )
             unknown.__cause__ = error
             raise FailedTry(unknown) from error
 
@@ -448,7 +459,10 @@ class Http:
         way = f" through the proxy in `{proxy.variable}`" if proxy else ""
         hint = "check the network, and `base_url` of the provider"
         is_final = any(word in reason for word in ("CERTIFICATE_VERIFY_FAILED", NOT_PRIVATE))
-        if NOT_PRIVATE in reason:
+        is_out_of_time = reason == TIME_IS_OVER
+        if is_out_of_time:
+            hint = "give it more time"
+        elif NOT_PRIVATE in reason:
             hint = "`insecure_http` is for hosts of a private network; write `https://` for others"
         elif is_final:
             said = self._settings.network.trusted_by()
@@ -459,7 +473,8 @@ class Http:
             )
         elif proxy:
             hint = f"check the proxy in `{proxy.variable}`, or name the host in `NO_PROXY`"
-        not_sent = NotSent(f"cannot reach `{self._who}` at `{host}`{way}: {reason}", hint=hint)
+        message = f"cannot reach `{self._who}` at `{host}`{way}: {reason}"
+        not_sent = NotSent(message, hint=hint, is_out_of_time=is_out_of_time)
         not_sent.__cause__ = error
         log.debug("%s %s was not sent: %s", method, urlsplit(path).path, reason)
         return FailedTry(not_sent, should_retry=False if is_final else None)  # another try meets the same one

@@ -65,7 +65,7 @@ class Connections:
             client.httpx.close()
 
     def _open(self, alone: bool, secure: bool, proxy: Proxy | None) -> Client:
-        limit = Deadline(self._clock, ends=not alone)
+        limit = Deadline(self._clock)
         over = backend(limit) if secure else backend(limit, private_address_of)
         tls = self._network.tls() if secure else _no_tls()
         client = httpx.Client(

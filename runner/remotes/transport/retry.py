@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from runner.clock import Clock
+from runner.clock import Clock, left_of, slept
 from runner.errors import NotSent, OutcomeUnknown, RateLimited, RemoteError
 
 LONGEST_ADVICE = 86_400.0  # a remote that says "in a year" is read as "in a day"
@@ -97,19 +97,12 @@ def persist(
             wait = retry_policy.wait_after(failed, tried, rng) if may_repeat(failed) else None
             tried += 1
             longest = min(retry_policy.total_seconds, clock.retry_seconds)
-            until = min(started + longest, math.inf if clock.until is None else clock.until)
-            if wait is None or tried >= retry_policy.tries or clock.monotonic() + wait > until:
+            left = min(started + longest - clock.monotonic(), left_of(clock))
+            if wait is None or tried >= retry_policy.tries or wait > left:
                 raise failed.error from failed.error.__cause__
             told(failed.error, wait, tried + 1, retry_policy.tries)
-            if not _slept(clock, wait):
+            if not slept(clock, wait):
                 raise failed.error from failed.error.__cause__
-
-
-def _slept(clock: Clock, seconds: float) -> bool:
-    """Sleep; False when it was cut short."""
-    before = clock.monotonic()
-    clock.sleep(seconds)
-    return clock.monotonic() - before >= seconds / 2
 
 
 def retry_after_of(headers: Mapping[str, str], now: datetime) -> float | None:
