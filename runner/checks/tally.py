@@ -46,7 +46,15 @@ class Numbers(NamedTuple):
         return Measured(self.value, self.interval)
 
 
-_COUNTED = (Status.RIGHT, Status.WRONG, Status.PARTLY, Status.MEASURED)
+_COUNTED = frozenset((Status.RIGHT, Status.WRONG, Status.PARTLY, Status.MEASURED))
+
+
+def counted_by(counting: Counting) -> frozenset[Status]:
+    """The statuses that enter the metric. What is not there has no number, not even a bad one."""
+    if counting.form is Form.NUMBER:
+        return _COUNTED
+    lacking = {Status.UNREADABLE: counting.unreadable_is_wrong, Status.UNANSWERED: counting.unanswered_is_wrong}
+    return _COUNTED | {status for status, is_wrong in lacking.items() if is_wrong}
 
 
 class Tally:
@@ -80,12 +88,9 @@ class Tally:
         The two together decide a gate: see `gates`.
         """
         counting = self.counting
-        is_wrong = counting.unanswered_is_wrong if unanswered_is_wrong is None else unanswered_is_wrong
-        counted = {*_COUNTED}
-        if counting.form is not Form.NUMBER:  # what is not there has no number, not even a bad one
-            counted |= {Status.UNREADABLE} if counting.unreadable_is_wrong else set()
-            counted |= {Status.UNANSWERED} if is_wrong else set()
-        sums = self._sums(counted)
+        if unanswered_is_wrong is not None:
+            counting = counting._replace(unanswered_is_wrong=unanswered_is_wrong)
+        sums = self._sums(counted_by(counting))
         n = int(sums.total(2))
         if sums.totals[1] == 0:
             return Numbers(None, None, n, sums.clusters)
@@ -95,7 +100,7 @@ class Tally:
         is_clustered = bool(self._by_cluster)
         return Numbers(float(value), self._interval(float(value), se, sums, n, is_clustered), n, sums.clusters, se)
 
-    def _sums(self, counted: set[Status]) -> Sums:
+    def _sums(self, counted: frozenset[Status]) -> Sums:
         """What the clusters bring in rows of these statuses; a cluster with none of them is none."""
         sums = Sums(3)
         for status, alone in self._alone.items():

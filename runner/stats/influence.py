@@ -61,12 +61,12 @@ class Sums:
                 for other in range(column + 1):
                     row[other] += value * brought[other]
 
-    def join(self, others: Sums) -> None:
-        """Take in all clusters of others, which share none with these."""
+    def join(self, others: Sums, at: int = 0) -> None:
+        """Take in all clusters of others, which share none with these. at: their first column is this one of ours."""
         self.clusters += others.clusters
-        for column, value in enumerate(others.totals):
+        for column, value in enumerate(others.totals, at):
             self.totals[column] += value
-            for other, second in enumerate(others._seconds[column]):
+            for other, second in enumerate(others._seconds[column - at], at):
                 self._seconds[column][other] += second
 
     def total(self, column: int) -> Fraction:

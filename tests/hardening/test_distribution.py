@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from hatchling.builders.wheel import WheelBuilder
 
 HERE = Path(__file__).parents[2]
 OURS = "runner-batch"
@@ -68,6 +71,16 @@ def test_nothing_has_a_stranger_installed() -> None:
         if re.search(r"(?<![\w-])runner\[(?!\w+\]\s*=)", text):
             faults.append(f"{path}: `runner[...]` is a stranger's package")
     assert not faults
+
+
+def test_what_is_no_python_is_in_the_wheel(tmp_path: Path) -> None:
+    """The page of a report, and whatever else the code reads beside itself."""
+    built = next(WheelBuilder(str(HERE)).build(directory=str(tmp_path), versions=["standard"]))
+    with zipfile.ZipFile(built) as wheel:
+        packed = {name for name in wheel.namelist() if name.startswith("runner/")}
+    beside = {path for path in (HERE / "runner").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert {path.name for path in beside} >= {"page.html", "page.css", "page.js"}
+    assert {path.relative_to(HERE).as_posix() for path in beside} <= packed
 
 
 def test_a_stranger_would_be_found() -> None:

@@ -1,0 +1,145 @@
+"""What a reader is told in sentences: the answer, first of all, and what the numbers do not show by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from runner.reports import figures
+from runner.reports.facts import Cell, Check, Comparison, Form, Group
+from runner.stats.power import FEW_CLUSTERS
+
+
+class Part(NamedTuple):
+    """A piece of a sentence; what matters in it is strong."""
+
+    text: str
+    is_strong: bool = False
+
+
+def plain(parts: list[Part]) -> str:
+    return "".join(part.text for part in parts)
+
+
+def headline(group: Group) -> Check | None:
+    """The check that decides which cell is the best: the first, where there is a number."""
+    checks = group.cells[0].checks if group.cells else ()
+    return checks[0] if checks else None
+
+
+def answer(group: Group) -> list[Part]:
+    """The answer in a sentence or two; what is still missing where there is none."""
+    if not group.cells:
+        return [Part(f"{group.name} has no rows.")]
+    best, check = group.cells[0], headline(group)
+    if check is None:
+        done = best.accounting
+        return [
+            Part(best.label, True),
+            Part(" has answered "),
+            Part(f"{done.ok:,} of {figures.counted(done.wanted, 'row')}", True),
+            Part(". It is held to no check."),
+        ]
+    if check.number.value is None:
+        why = check.waits_for or "no row was counted"
+        return [Part(best.label, True), Part(f" has no number for {check.name} yet: {why}.")]
+    return [*_of_best(best, check, len(group.cells)), *_of_lead(group, check)]
+
+
+def _of_best(best: Cell, check: Check, cells: int) -> list[Part]:
+    number = check.number
+    within = f"(95 % interval {figures.interval(number, check.form, between=' to ')})"
+    value = Part(figures.measure(number, check.form), True)
+    rows = figures.counted(number.n, "row")
+    name = Part(best.label, True)
+    match check.form:
+        case "rate":
+            return [name, Part(f" gets {check.name} right in "), value, Part(f" of {rows} {within}.")]
+        case "score":
+            return [name, Part(" scores "), value, Part(f" in {check.name}, over {rows} {within}.")]
+        case "ratio":
+            return [
+                name,
+                Part(" makes errors in "),
+                value,
+                Part(f" of what is said ({check.name}), over {rows} {within}."),
+            ]
+        case "number":
+            return [
+                name,
+                Part(" has a mean "),
+                Part(check.name, True),
+                Part(" of "),
+                value,
+                Part(f", over {rows} {within}."),
+            ]
+
+
+def _of_lead(group: Group, check: Check) -> list[Part]:
+    """How the best stands to the next."""
+    second = group.cells[1].address if len(group.cells) > 1 else ""
+    found = next((one for one in group.comparisons if one.check == check.name and one.second == second), None)
+    if found is None or found.difference.value is None:
+        return []
+    other = group.cells[1].label
+    low, high = found.difference.low, found.difference.high
+    details = f"({figures.difference_interval(found, check.form, better=check.better)}"
+    details += f", {figures.p_words(found.p)}" if found.p is not None else ""
+    details += ", on the same rows)"
+    if low is None or high is None or low <= 0 <= high:
+        return [Part(" Its lead over "), Part(other), Part(" may be chance "), Part(details + ".")]
+    return [
+        Part(" It is "),
+        Part(f"{_bare(found, check.form)} better", True),
+        Part(f" than {other} {details}."),
+    ]
+
+
+def _bare(found: Comparison, form: Form) -> str:
+    """`1.6 points`: how much, without a sign."""
+    value = figures.difference(found, form).lstrip("+" + figures.MINUS)
+    return f"{value} points" if figures.is_in_percent(form) else value
+
+
+def of_power(group: Group, check: Check) -> str:
+    """What this run can show at all; empty where nothing is compared."""
+    found = [one.detectable for one in group.comparisons if one.check == check.name and one.detectable is not None]
+    if not found:
+        return ""
+    size = figures.figure(max(found), check.form)
+    size = f"{size} points" if figures.is_in_percent(check.form) else size
+    return f"This run can show a difference of about {size} (80 % power)."
+
+
+def cautions(group: Group) -> list[str]:
+    """What makes the intervals of a group worth less than they look."""
+    said = []
+    counted = [check.number for cell in group.cells for check in cell.checks if check.number.value is not None]
+    fewest = min((number.clusters for number in counted), default=0)
+    if counted and group.cluster and fewest < FEW_CLUSTERS:
+        said.append(
+            f"Only {figures.counted(fewest, 'cluster')} of {group.cluster}: the intervals are themselves uncertain."
+        )
+    elif counted and not group.cluster and fewest < FEW_CLUSTERS:
+        said.append(f"Only {figures.counted(fewest, 'row')}: the intervals are wide, and themselves uncertain.")
+    rare = sorted(
+        {check.name for cell in group.cells for check in cell.checks if check.form == "ratio" and _has_few(check)}
+    )
+    if rare:
+        said.append(f"Errors are rare in {', '.join(rare)}: their interval may hold the truth less often than 95 %.")
+    return said
+
+
+def _has_few(check: Check) -> bool:
+    """Whether fewer than thirty recordings stand behind an error rate: simulated coverage is 88 to 93 % there."""
+    return check.number.value is not None and check.number.clusters < FEW_CLUSTERS
+
+
+def accounting(cell: Cell) -> Iterator[tuple[str, int]]:
+    """Where the wanted rows of a cell stand; waiting words only where there are any."""
+    done = cell.accounting
+    yield "ok", done.ok
+    yield "error", done.error
+    for word in ("not_sent", "in_flight", "unknown", "needs_decision", "missing"):
+        if number := getattr(done, word):
+            yield word.replace("_", " "), number
