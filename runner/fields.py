@@ -223,7 +223,7 @@ def _header(value: str) -> str:
 
 def _header_text(value: str) -> str:
     if not value.strip() or not value.isascii() or not value.isprintable():
-        raise complaint("must be one line of plain ASCII text")
+        raise complaint("must be one line of plain ASCII text", "remove line breaks, and write other letters as %XX")
     return value
 
 

@@ -143,8 +143,8 @@ def open_bytes(path: Path, packing: str, mark: Mark) -> Iterator[io.BufferedRead
 
 def _checked(file: io.BufferedReader[Any], mark: Mark) -> io.BufferedReader[Any]:
     """Raises DataError for a file that can be no table."""
-    found = sniff.strange(file.peek(sniff.HEAD)[: sniff.HEAD])
-    if found is not None and not (found.what.startswith("a Parquet file") and kind_of(mark.file)[0] == ".parquet"):
+    found = sniff.strange_table(file.peek(sniff.HEAD)[: sniff.HEAD], kind_of(mark.file)[0])
+    if found is not None:
         raise DataError(f"the file is {found.what}", hint=found.hint, mark=mark)
     return file
 

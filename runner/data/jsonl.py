@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from codecs import BOM_UTF8 as BOM
 from collections.abc import Iterator, Sequence
 from itertools import repeat
@@ -190,9 +191,11 @@ def _with_nulls(value: Any) -> Any:
 
 def _not_json(text: bytes, error: Exception, mark: Mark) -> DataError:
     refuse_conflict(text.decode(errors="replace"), mark)
-    words = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    words = "nested too deeply" if isinstance(error, RecursionError) else str(error).removeprefix("JSON is malformed: ")
     hint = ""
-    if text.startswith(b"["):
+    if mark.line == 1 and re.match(rb'[\w"][^{}]*[,;\t]', text):
+        hint = "if it is a table with a header, give it the suffix `.csv`"
+    elif text.startswith(b"["):
         hint = "one array over many lines is no JSONL: `jq -c '.[]' OLD > NEW.jsonl`"
     elif text == b"{":
         hint = "write every object on one line: `jq -c . OLD > NEW.jsonl`"

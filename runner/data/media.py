@@ -12,7 +12,8 @@ from typing import NamedTuple, Protocol
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "mp4", "webm", "mkv", "aac", "amr", "aiff", "asf")
 HEAD = 4096  # bytes at the start that a verdict needs
-_TAIL = 65_536  # an Ogg page is at most this long
+TAIL = 65_536  # an Ogg page is at most this long
+IMAGES = {b"heic": "HEIC", b"heix": "HEIC", b"hevc": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF", b"avif": "AVIF"}
 _ASF = bytes.fromhex("3026b2758e66cf11")
 _BOXES = 64  # MP4 boxes that are looked at before giving up
 _MP3_PLACES = 64  # where the bit rate of an MP3 that does not tell its length is looked at
@@ -39,7 +40,7 @@ def format_of(read_at: ReadAt) -> str | None:
     if head[:1] == b"\0" and _mp3_frame(sound := head.lstrip(b"\0")):  # some encoders put silence before the start
         return "mp3" if _is_mp3(sound, lambda start, size: sound[start : start + size]) else None
     if head.startswith(b"ID3"):
-        start = _after_id3(head)
+        start = after_id3(head)
         rest = read_at(start, HEAD)
         return _by_magic(rest) or ("aac" if _is_adts(rest) else "mp3")
     found = _by_magic(head)
@@ -70,6 +71,8 @@ def _by_magic(head: bytes) -> str | None:
     if head[:4] == b"FORM" and tag in (b"AIFF", b"AIFC"):
         return "aiff"
     if head[4:8] == b"ftyp":
+        if tag in IMAGES:
+            return None
         return "m4a" if tag in (b"M4A ", b"M4B ") else "mp4"
     if head[:4] == b"OggS":
         return "opus" if b"OpusHead" in head[:64] else "ogg"
@@ -79,7 +82,7 @@ def _by_magic(head: bytes) -> str | None:
     return next((kind for magic, kind in plain.items() if head.startswith(magic)), None)
 
 
-def _after_id3(head: bytes) -> int:
+def after_id3(head: bytes) -> int:
     """Where the tag at the start ends; its size is written in groups of seven bits. 0 without a tag."""
     if not head.startswith(b"ID3") or len(head) < 10:
         return 0
@@ -127,16 +130,32 @@ def _mp3_frame(data: bytes) -> _Mp3 | None:
 
 
 def _is_mp3(head: bytes, read_at: ReadAt) -> bool:
-    """Two frames in a row: one sync word alone is found in every second binary file."""
+    """Two frames in a row: one sync word alone is found in every second binary file, and in all text in UTF-16.
+
+    A recording of one frame ends where that does, or in a tag.
+    """
     frame = _mp3_frame(head)
     if frame is None:
         return False
     following = read_at(frame.size, 4)
-    return len(following) < 4 or _mp3_frame(following) is not None
+    if len(following) < 4 or following[:3] == b"TAG":
+        return len(read_at(0, frame.size)) == frame.size
+    return _mp3_frame(following) is not None
+
+
+def has_mp3_frames(data: bytes) -> bool:
+    """Whether frames follow one another somewhere in a piece of a file."""
+    at = data.find(b"\xff")
+    while at >= 0:
+        rest = data[at:]
+        if _is_mp3(rest[: HEAD * 2], lambda start, size, rest=rest: rest[start : start + size]):
+            return True
+        at = data.find(b"\xff", at + 1)
+    return False
 
 
 def _mp3_seconds(read_at: ReadAt, size: int) -> float | None:
-    start = _after_id3(read_at(0, 10))
+    start = after_id3(read_at(0, 10))
     data = read_at(start, HEAD)
     frame = _mp3_frame(data)
     if frame is None:
@@ -193,7 +212,7 @@ def _wav_seconds(read_at: ReadAt, size: int) -> float | None:
 
 
 def _flac_seconds(read_at: ReadAt, size: int) -> float | None:
-    start = _after_id3(read_at(0, 10))
+    start = after_id3(read_at(0, 10))
     head = read_at(start, 26)
     if head[:4] != b"fLaC" or head[4] & 0x7F:  # the first block is always the one with the figures
         return None
@@ -225,7 +244,7 @@ def _ogg_seconds(read_at: ReadAt, size: int) -> float | None:
     else:
         return None
     # the length of a stream is written nowhere at its start: its last page says how far it goes
-    tail = read_at(max(0, size - _TAIL), _TAIL)
+    tail = read_at(max(0, size - TAIL), TAIL)
     pages = [found.start() for found in re.finditer(rb"OggS\0", tail)]
     position = struct.unpack_from("<q", tail, pages[-1] + 6)[0]
     return float((position - skipped) / rate)
@@ -251,9 +270,10 @@ def _mp4_seconds(read_at: ReadAt, size: int) -> float | None:
     return None
 
 
-def _mvhd_seconds(box: bytes) -> float:
-    scale, duration = struct.unpack_from(">IQ", box, 20) if box[0] else struct.unpack_from(">II", box, 12)
-    return float(duration / scale)
+def _mvhd_seconds(box: bytes) -> float | None:
+    form, unknown = (">IQ", (1 << 64) - 1) if box[0] else (">II", (1 << 32) - 1)
+    scale, duration = struct.unpack_from(form, box, 20 if box[0] else 12)
+    return None if duration == unknown else float(duration / scale)
 
 
 _MEASURES: dict[str, Callable[[ReadAt, int], float | None]] = {

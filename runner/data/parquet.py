@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -19,6 +20,7 @@ from runner.data.picks import Picks
 from runner.errors import DataError, Mark
 
 BATCH_ROWS = 4096
+_AGAIN = "copy or download it again, or write it anew"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # the zone is added as text
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
@@ -43,7 +45,7 @@ def read(file: io.BufferedReader[Any], name: str, picks: Picks, *, bad: Bad | No
                     return
                 before += batch.num_rows
     except (ValueError, OverflowError, NotImplementedError, OSError) as error:  # pyarrow's errors are of these
-        raise DataError(f"cannot read the Parquet file: {error}", mark=Mark(name, before)) from error
+        raise _unreadable(error, Mark(name, before)) from error
 
 
 def types_in(file: io.BufferedReader[Any], name: str) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def types_in(file: io.BufferedReader[Any], name: str) -> dict[str, Any]:
             _check_names(schema.names, name)
             return dict(zip(schema.names, schema.types, strict=True))
     except (ValueError, NotImplementedError, OSError) as error:  # pyarrow's errors are of these
-        raise DataError(f"cannot read the Parquet file: {error}", mark=Mark(name)) from error
+        raise _unreadable(error, Mark(name)) from error
 
 
 def _pyarrow(name: str) -> Any:
@@ -77,10 +79,32 @@ def _seekable(file: IO[bytes]) -> IO[bytes]:
     return copy
 
 
+_REASONS = (  # a word of pyarrow's, what is said in its place, and the way out
+    (r"magic bytes not found in footer|file size is", "is cut short: its end is missing", _AGAIN),
+    (r"[Dd]ecrypt|[Ee]ncrypted", "is encrypted", "write it without encryption"),
+    (r"[Cc]odec|[Cc]ompression", "is packed in a way that pyarrow cannot unpack", "write it with `compression='zstd'`"),
+    (r"[Dd]eserializ|[Cc]orrupt|[Uu]nexpected end|[Ii]nvalid|thrift|EOF|out of range|read .* bytes",
+     "is damaged", _AGAIN),
+)  # fmt: skip
+
+
+def _unreadable(error: Exception, mark: Mark) -> DataError:
+    """What pyarrow could not read, by its kind; its own words, which may name its innards, come last."""
+    words = str(error).partition("\n")[0].strip().rstrip(".")
+    for pattern, said, hint in _REASONS:
+        if re.search(pattern, words):
+            return DataError(f"the Parquet file {said} ({words[:200]})", hint=hint, mark=mark)
+    return DataError(
+        f"cannot read the Parquet file: {words[:200]}", hint="write the table anew, for example as `.jsonl`", mark=mark
+    )
+
+
 def _check_names(names: list[str], name: str) -> None:
     for column, times in Counter(names).items():
-        if not column.strip() or times > 1:
-            raise DataError(f"the column name `{column}` is empty or there twice", mark=Mark(name))
+        if not column.strip():
+            raise DataError("a column has no name", hint="name it, or write the table without it", mark=Mark(name))
+        if times > 1:
+            raise DataError(f"the column `{column}` is there twice", hint="rename one of them", mark=Mark(name))
 
 
 def _block(batch: Any, name: str, before: int, picks: Picks, bad: Bad | None) -> Iterator[Block]:

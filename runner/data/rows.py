@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -92,10 +93,25 @@ def _read(dataset: Source, root: Path, name: str, picks: Picks, checked: bool, b
         if bad is None and _goes_on(dataset, root, name):
             offer += f", or write `skip_bad: true` in dataset `{dataset.key}` to go on without such rows"
         raise DataError(error.message, hint=f"{error.hint}; {offer}".lstrip("; "), mark=error.mark) from error
-    except (EOFError, zlib.error) as error:
-        raise DataError(f"the compressed file is damaged: {error}", mark=Mark(name)) from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"the compressed file is damaged: {_damage(error)}",
+            hint="copy or download it again, or pack it anew",
+            mark=Mark(name),
+        ) from error
     except OSError as error:
         raise DataError(f"cannot read the file: {error.strerror or error}", mark=Mark(name)) from error
+
+
+def _damage(error: Exception) -> str:
+    """What is wrong with a compressed file, without the numbers and bytes that its library quotes."""
+    match error:
+        case zlib.error():
+            return "its bytes are not what was packed"
+        case gzip.BadGzipFile():
+            return "its checksum is wrong" if "check" in str(error) else "what follows its end is not gzip"
+        case _:
+            return "it ends too early" if "end-of-stream" in str(error) else str(error)
 
 
 def _goes_on(dataset: Source, root: Path, bad_file: str) -> bool:

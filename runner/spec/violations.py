@@ -30,7 +30,10 @@ _WRONG_TYPE = {
     "model_attributes_type": "a mapping",
     "list_type": "a list",
 }
+_MAPPINGS = [kind for kind, word in _WRONG_TYPE.items() if word == "a mapping"]
 _BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+
+_KEY = "[key]"  # how pydantic says that the name of an entry is meant, not its value
 
 Part = str | int
 
@@ -52,7 +55,6 @@ class _Place(NamedTuple):
 
     node: Node
     key: Scalar | None  # the key that holds it
-    is_whole: bool  # the whole of loc was found
 
 
 def report(
@@ -76,6 +78,9 @@ def _report(
     elif detail["type"] == "missing":
         owner = _named(subject, loc[:-1])
         to.error(place.key.mark if place.key else place.node.mark, f"{owner} needs `{loc[-1]}`")
+    elif loc[-1:] == (_KEY,) and place.key is not None:
+        message, hint = _predicate(detail["type"], context, place.key, to)
+        to.error(place.key.mark, f"the name `{loc[-2]}` in {_named(subject, loc[:-2])} {message}", hint)
     else:
         message, hint = _predicate(detail["type"], context, place.node, to)
         to.error(place.node.mark, f"{_named(subject, loc)} {message}", hint)
@@ -88,8 +93,8 @@ def _find(node: Node, key: Scalar | None, loc: tuple[Part, ...]) -> _Place:
         elif isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items):
             key, node = None, node.items[part]
         else:
-            return _Place(node, key, False)
-    return _Place(node, key, True)
+            break
+    return _Place(node, key)
 
 
 def _named(subject: Subject, loc: tuple[Part, ...]) -> str:
@@ -181,6 +186,8 @@ def _endpoint_hint(message: str, node: Node, to: Problems) -> str:
 
 
 def _type_hint(kind: str, node: Node) -> str:
+    if kind in _MAPPINGS:
+        return "write it as `name: value`"
     if not isinstance(node, Scalar):
         return ""
     source = node.source

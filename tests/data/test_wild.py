@@ -269,7 +269,7 @@ TABLES = [
     Case("arrow-brotli.parquet", table(compression="brotli")),
     Case("arrow-v1.parquet", table(version="1.0", data_page_version="2.0")),
     Case("arrow-dictionary.parquet", table(use_dictionary=True, row_group_size=1)),
-    Case("arrow.csv.parquet", lambda path: path.write_bytes(lines()), words="cannot read the Parquet file", way=""),
+    Case("arrow.csv.parquet", lambda path: path.write_bytes(lines()), words="JSON lines, whatever its name says", way="`.jsonl`"),
     Case("arrow-as.csv", lambda path: (table()(path)), words="a Parquet file, whatever its name says", way=".parquet"),
     Case("arrow-feather.jsonl", feather, words="an Arrow or Feather file", way=".parquet"),
     Case("arrow-stream.jsonl", stream, words="an Arrow stream", way=".parquet"),

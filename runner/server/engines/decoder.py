@@ -118,7 +118,9 @@ def serve(paths: Iterable[bytes], out: BinaryIO) -> None:
 
 
 def _worded(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:256]
+    """Its words; the libraries here add numbers behind them, or give none."""
+    words = str(error.args[0]) if error.args else ""
+    return (words or type(error).__name__)[:256]
 
 
 def _say(out: BinaryIO, reply: DecoderReply) -> None:
