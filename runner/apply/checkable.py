@@ -30,7 +30,10 @@ def problems_in_evals(project: Project) -> list[Problem]:
 
 
 def new_problems(project: Project, memo: Path, *, keeps: bool) -> list[Problem]:
-    """The same, unless these specs over these files had none the last time: stats tell. memo: where that is kept."""
+    """The same, unless these specs over these files had none the last time: stats tell. memo: where that is kept.
+
+    All references are read as well: raises DataError for keys that are there twice.
+    """
     jobs = [job for job in project.jobs if job.evals != Evals()]
     if not jobs:
         return []
@@ -39,6 +42,12 @@ def new_problems(project: Project, memo: Path, *, keeps: bool) -> list[Problem]:
         if now and path.read_bytes() == now:
             return []
     found = problems_in_evals(project)
+    joins = {join.mark: join for job in jobs if (join := job.evals.references) is not None and not found}
+    if joins:
+        from runner.compile.references import index_of  # and with it Jinja2
+
+        for join in joins.values():
+            index_of(join, project.root)
     if keeps and now and not found:
         memo.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.write(path, now, is_durable=False)

@@ -20,10 +20,8 @@ from runner.compile.compiled import Line, Wanted
 from runner.compile.faults import Faults
 from runner.compile.job import CompiledJob, lines_of, load, program
 from runner.compile.shard import identity_of
-from runner.data import sample
-from runner.data.block import Bad
 from runner.data.files import sha256_of
-from runner.data.rows import SourceRow, open_blocks, open_rows, signature
+from runner.data.rows import SourceRow, open_blocks, signature
 from runner.data.unique import Hashes
 from runner.errors import DataError, Problem
 from runner.job import wireid
@@ -52,7 +50,7 @@ def compile_job(
     stamps = signature(job.dataset, root)
     ready = program(job, lines)
     faults = Faults(job.dataset.key)
-    chosen = _sampled(ready, job, root, faults.add)
+    chosen = ready.sampled(job.dataset, root, faults.add)
     may_leave_out = ready.where is not None or job.dataset.skip_bad
     packing = _Packing(job, lines, keeps_positions=may_leave_out)
     # Problems come along in the stream of requests, so that the 21st bad row is still counted, and `skip_bad` needs no
@@ -85,23 +83,13 @@ def preview(job: Job, root: Path, lines: Lines, rows: int | None = None) -> Iter
     the first row that fails, and without looking for doubled ids."""
     ready = program(job, lines)
     skipped = Faults(job.dataset.key)
-    chosen = _sampled(ready, job, root, skipped.add)
+    chosen = ready.sampled(job.dataset, root, skipped.add)
     asked: Iterable[Requests | Problem] = ready.requests(
         open_blocks(job.dataset, root, chosen), filtered=chosen is not None
     )
     if job.dataset.skip_bad:
         asked = (one for one in asked if not isinstance(one, Problem))
     return islice(chain.from_iterable(map(lines_of, map(ready.lines, asked))), rows)
-
-
-def _sampled(ready: Program, job: Job, root: Path, bad: Bad) -> array[int] | None:
-    """Positions of the sample's rows, None without one. Takes a pass of its own."""
-    if job.dataset.sample_rows is None:
-        return None
-    rows: Iterable[SourceRow] = open_rows(job.dataset, root, bad=bad)
-    if ready.where is not None:
-        rows = ready.kept(rows, bad if job.dataset.skip_bad else None)
-    return sample.positions(rows, job.dataset.sample_rows, job.dataset.sample_seed)
 
 
 class _Packing:

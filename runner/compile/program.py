@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,8 +16,9 @@ from runner.compile.compiled import KEY_BYTES
 from runner.compile.parse import parse
 from runner.compile.stream import SHORTEN, Rendering, RowFailure, too_long
 from runner.compile.template import Template, suggestion
+from runner.data import sample
 from runner.data.block import Bad, told
-from runner.data.rows import Block, SourceRow
+from runner.data.rows import Block, SourceRow, open_rows
 from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job import wireid
 from runner.job.body import BodyPlan
@@ -128,16 +131,11 @@ class Program(msgspec.Struct, frozen=True):
     def template_ids(self, rows: Iterable[SourceRow]) -> Iterator[str]:
         """The ids that a template gives to rows which were requests before."""
         assert self.id_template is not None
-        return (texts[0] for _, texts in _sound(Rendering((self.id_template,)), rows))
+        return (texts[0] for _, texts in rendered(Rendering((self.id_template,)), rows))
 
-    def kept(self, rows: Iterable[SourceRow], bad: Bad | None = None) -> Iterator[SourceRow]:
-        """The rows that `where` keeps. Raises DataError for one on which it fails, where `bad` is not told of it."""
-        for row, texts in Rendering((), self.where).stream(rows):
-            if isinstance(texts, RowFailure):
-                problem = texts.problem(row)
-                told(bad, DataError(problem.message, hint=problem.hint, mark=problem.mark))
-            else:
-                yield row
+    def sampled(self, dataset: Dataset, root: Path, bad: Bad) -> array[int] | None:
+        """Positions of the sample's rows, None without one."""
+        return sampled(dataset, self.where, root, bad)
 
     def _ids(self, numbers: Iterable[int], rows: Iterable[dict[str, Any]], texts: Iterable[Sequence[str]]) -> list[str]:
         """The ids of some rows. Raises ValueError."""
@@ -148,12 +146,31 @@ class Program(msgspec.Struct, frozen=True):
         return ids.numbered(numbers)
 
 
-def _sound(rendering: Rendering, rows: Iterable[SourceRow]) -> Iterator[tuple[SourceRow, Sequence[str]]]:
+def sampled(dataset: Dataset, where: Template | None, root: Path, bad: Bad | None = None) -> array[int] | None:
+    """Positions of the sample's rows, None without one. Takes a pass of its own."""
+    if dataset.sample_rows is None:
+        return None
+    rows: Iterable[SourceRow] = open_rows(dataset, root, bad=bad)
+    if where is not None:
+        rows = kept(rows, where, bad if dataset.skip_bad else None)
+    return sample.positions(rows, dataset.sample_rows, dataset.sample_seed)
+
+
+def kept(rows: Iterable[SourceRow], where: Template | None, bad: Bad | None = None) -> Iterator[SourceRow]:
+    """The rows that `where` keeps. Raises DataError for one on which it fails, where `bad` is not told of it."""
+    return (row for row, _ in rendered(Rendering((), where), rows, bad))
+
+
+def rendered(
+    rendering: Rendering, rows: Iterable[SourceRow], bad: Bad | None = None
+) -> Iterator[tuple[SourceRow, Sequence[str]]]:
+    """Kept rows with their texts. Raises DataError for one that fails, where `bad` is not told of it."""
     for row, texts in rendering.stream(rows):
         if isinstance(texts, RowFailure):
             problem = texts.problem(row)
-            raise DataError(problem.message, hint=problem.hint, mark=problem.mark)
-        yield row, texts
+            told(bad, DataError(problem.message, hint=problem.hint, mark=problem.mark))
+        else:
+            yield row, texts
 
 
 def program_of(job: Job, lines: Lines) -> Program:

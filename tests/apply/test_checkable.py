@@ -15,7 +15,7 @@ from runner.apply.desire import compile_all
 from runner.apply.remotes import Remotes
 from runner.apply.specs import checked
 from runner.clock import FastClock
-from runner.errors import SpecError
+from runner.errors import DataError, SpecError
 from runner.spec.load import load
 from runner.spec.problems import render
 
@@ -175,6 +175,15 @@ def test_a_plan_refuses_them_too_also_when_every_row_is_compiled_already(tmp_pat
     (root / "tickets.csv").write_text("id,text,other\n1,hi,cancel\n2,ho,refund\n")
     with pytest.raises(SpecError, match="1 problem"):
         compile_specs(root)
+
+
+def test_keys_that_are_there_twice_are_refused_before_anything_is_paid_for(tmp_path: Path) -> None:
+    root = project(tmp_path, "references: {dataset: truths, on: id}")
+    (root / "truths.csv").write_text("id,truth\n1,yes\n2,no\n1,perhaps\n")
+    with pytest.raises(DataError, match=r"`1` is there twice: at `truths\.csv:2` and at `truths\.csv:4`"):
+        compile_specs(root)
+    (root / "truths.csv").write_text("id,truth\n1,yes\n2,no\n")
+    compile_specs(root)
 
 
 OPENED = """
