@@ -26,7 +26,7 @@ class _Part(NamedTuple):
     takes_hidden: bool
 
 
-class Step(NamedTuple):
+class Descent(NamedTuple):
     """What one name in a folder means: which patterns it ends, and where the others stand inside it."""
 
     hits: tuple[int, ...]
@@ -89,7 +89,7 @@ class Globs:
                 ends.setdefault(parts[position], []).append(number)
         return ends
 
-    def step(self, state: State, name: str, *, is_folder: bool, is_link: bool = False) -> Step:
+    def step(self, state: State, name: str, *, is_folder: bool, is_link: bool = False) -> Descent:
         """Go from a folder that is in `state` to the entry `name` of it."""
         is_hidden = name.startswith(".")
         hits = []
@@ -112,7 +112,7 @@ class Globs:
                     hits.append(number)
                 elif is_folder:
                     inside.append((number, position + 1))
-        return Step(tuple(hits), self._closed(inside) if inside else _NOWHERE)
+        return Descent(tuple(hits), self._closed(inside) if inside else _NOWHERE)
 
     def _closed(self, places: Iterable[tuple[int, int]]) -> State:
         """With what `**` allows by standing for no folder at all."""

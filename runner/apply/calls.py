@@ -12,7 +12,7 @@ from runner.apply.session import Session
 from runner.apply.work import Work, as_seen, budget_of
 from runner.errors import BlockedError, RunnerError
 from runner.job import lifecycle
-from runner.job.calls import RAW, Step
+from runner.job.calls import RAW, CallStep
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch
 from runner.remotes.transport import calls
@@ -111,7 +111,7 @@ def _after(session: Session, work: Work, advanced: Advanced) -> Batch:
 def _bring_home(session: Session, work: Work, ended: Phase) -> Batch:
     """The batch as COLLECTED: every recording has an outcome, those that are held wait for a person."""
     states = work.journal.states
-    silent = Phase.CANCELLED if states.count(Step.HELD) else Phase.COMPLETED
+    silent = Phase.CANCELLED if states.count(CallStep.HELD) else Phase.COMPLETED
     report = index.build_index([work.raw()], work.keys, ended=silent)
     seen = Observed("", ended, ended.value, calls.counts_of(states))
     results = (session.objects.keep(work.batch.key, RAW),)

@@ -13,12 +13,12 @@ from runner.apply.checkable import new_problems
 from runner.apply.remotes import Remotes
 from runner.apply.tables import Steps, no_steps, problems_in
 from runner.compile.audio import CompiledAudio, compile_audio
-from runner.compile.budget import Budget
+from runner.compile.budget import RowBudget
 from runner.compile.compile import compile_job
 from runner.compile.job import CompiledJob, load
 from runner.compile.render import check_templates
 from runner.compile.shard import DigestOf, identity_of
-from runner.data.contents import FileMemo, Hashes
+from runner.data.contents import Contents, FileMemo
 from runner.data.digests import Digests
 from runner.data.files import sha256_of
 from runner.errors import Problem, SpecError
@@ -59,7 +59,7 @@ def compile_all(
     problems += new_problems(project, memo, keeps=keeps)
     if problems:
         raise SpecError(list(dict.fromkeys(problems)))
-    budget = Budget()
+    budget = RowBudget()
     for job in missing:
         fresh = compile_job(job, project.root, remotes.lines(job.model.provider), budget, digest_of)
         compiled[job.address] = fresh
@@ -78,7 +78,7 @@ def _recordings(project: Project, memo: Path, *, keeps: bool) -> dict[str, Compi
     if not jobs:
         return {}
     contents = FileMemo(memo / "recordings")
-    hashes = Hashes(project.root, contents)
+    hashes = Contents(project.root, contents)
     found = {}
     try:
         for job in jobs:

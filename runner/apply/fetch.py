@@ -23,7 +23,7 @@ from runner.job.address import matches
 from runner.job.observed import Observed, ResultFile
 from runner.job.outcomes import NO_LINE, Outcome, place
 from runner.job.packed import KEY_BYTES
-from runner.job.recorded import REMOTE, Batch, Stage
+from runner.job.recorded import Batch, Stage
 from runner.plan.plan import make
 from runner.remotes.vendor import LineageFile, Provider
 from runner.results.verify import sha256_of
@@ -129,7 +129,7 @@ def _bring_chains(work: _Work, address: str, batches: Sequence[Batch]) -> None:
 
 def _told(work: _Work, last: Batch) -> list[LineageFile]:
     """What the remote says of a chain; nothing where it cannot be asked about it."""
-    if not last.remote_id or _is_read_back(last):
+    if not last.remote_id or last.is_read_back:
         return []
     try:
         return work.remote_of(last).lineage(last.remote_id)
@@ -173,8 +173,8 @@ def _bring(work: _Work, address: str, batch: Batch, known: Iterable[str] = ()) -
     known: SHA-256 of files that are here under another name.
     """
     match batch.stage:
-        case _ if _is_read_back(batch):
-            _miss(work, batch, Lack.NOT_RAW, f"its answers were read back from `{batch.adopted_from}`")
+        case _ if batch.is_read_back:
+            _miss(work, batch, Lack.NOT_RAW, f"its answers were read back from `{batch.found_in}`")
         case Stage.COLLECTED if not batch.results:
             _miss(work, batch, Lack.NOTHING, f"it has no result files ({batch.phase})")
         case Stage.COLLECTED if (objects := _objects(work, batch)) is not None:
@@ -189,10 +189,6 @@ def _bring(work: _Work, address: str, batch: Batch, known: Iterable[str] = ()) -
             _miss(work, batch, Lack.UNDECIDED, "it is not known whether it was asked")
         case _:
             _miss(work, batch, Lack.RUNNING, "it was not submitted yet")
-
-
-def _is_read_back(batch: Batch) -> bool:
-    return bool(batch.adopted_from) and batch.adopted_from != REMOTE
 
 
 def _miss(work: _Work, batch: Batch, lack: Lack, why: str) -> None:

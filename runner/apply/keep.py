@@ -21,7 +21,7 @@ from runner.errors import DataError, RunnerError
 from runner.job.desired import Desired
 from runner.job.project import AudioJob
 from runner.job.recorded import JobRecord
-from runner.results import adopt, fingerprint, ours
+from runner.results import fingerprint, ours, readback
 from runner.results.transcript import SUFFIXES
 
 _BACKUPS = 1000
@@ -62,7 +62,7 @@ def _of_other_specs(session: Session, record: JobRecord) -> str:
 def _strange_table(path: Path) -> str:
     shown = path.name
     try:
-        if path.is_file() and (not path.stat().st_size or adopt.is_ours(path)):
+        if path.is_file() and (not path.stat().st_size or readback.is_ours(path)):
             return ""
     except (OSError, RunnerError) as error:
         return f"`{shown}` is there already, and cannot be read: {error}"

@@ -26,12 +26,12 @@ from runner.job.observed import FailureKind
 from runner.job.outcomes import Outcome, Unsettled
 from runner.job.packed import common
 from runner.job.project import AnyJob, AudioJob
-from runner.job.recorded import REMOTE, Batch, JobRecord, Stage
+from runner.job.recorded import Batch, JobRecord, Stage
 from runner.plan.plan import Plan, Recorded
 from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, Row
 from runner.results import columns, export, fingerprint, folder
 from runner.results.columns import Step
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import Accounting, Writer, merge
 from runner.results.names import RESULTS, Names
 from runner.results.transcript import suffix_of
@@ -129,7 +129,7 @@ def _would_forget(session: Session, job: Desired, rows: JobRows, recorded: Recor
     if record is not None and record[0].output == job.output:
         before = record[0].ok
     else:
-        read_back = (entry.batch for entry in recorded.batches if entry.batch.adopted_from == job.output)
+        read_back = (entry.batch for entry in recorded.batches if entry.batch.found_in == job.output)
         before = sum(batch.rows for batch in read_back)
     if before <= rows.counts[Row.OK] + rows.counts[Row.REPLACE]:
         return False
@@ -260,10 +260,10 @@ def _sources(session: Session, job: Desired, rows: JobRows, recorded: Recorded) 
     ]
 
 
-def _source(session: Session, entry: BatchRows) -> Source:
+def _source(session: Session, entry: BatchRows) -> OutcomeSource:
     batch = entry.batch
     names = [result.name for result in batch.results] or [RAW]
-    return Source(
+    return OutcomeSource(
         index=entry.index or entry.so_far,
         generation=batch.generation,
         batch=batch.remote_id or batch.key,
@@ -271,7 +271,7 @@ def _source(session: Session, entry: BatchRows) -> Source:
         files=tuple(session.objects.path(f"{batch.key}/{name}") for name in names),
         fallback_error=_whole_failure(batch),
         reader=session.remotes.reader(batch.origin.provider),
-        is_adopted=bool(batch.adopted_from) and batch.adopted_from != REMOTE,
+        is_read_back=batch.is_read_back,
     )
 
 

@@ -23,7 +23,7 @@ from runner.job.observed import FailureKind, Origin, Phase
 from runner.job.outcomes import settled
 from runner.job.packed import common, union
 from runner.job.recorded import Batch, Left, Stage
-from runner.plan.change import Submission
+from runner.plan.change import Cut
 from runner.plan.guard import Guards, amount_of
 from runner.plan.plan import Plan, make, sent
 from runner.remotes.vendor import Provider
@@ -73,7 +73,7 @@ def pay(
     return polled, unsearched
 
 
-def _rests(session: Session, submission: Submission) -> bool:
+def _rests(session: Session, submission: Cut) -> bool:
     """Whether what is to be asked again waits: the remote refused it a moment ago, by no fault of the input."""
     for key in submission.parents:
         batch = session.records.batch(key)
@@ -155,7 +155,7 @@ def _searched(session: Session, name: str) -> int:
         return recover.search_remotes(session, [name])
 
 
-def _submit(session: Session, result: Result, submission: Submission) -> Batch | None:
+def _submit(session: Session, result: Result, submission: Cut) -> Batch | None:
     """Send one batch; as recorded afterwards. What goes wrong stops this job, not the others."""
     job = _job_of(session, submission)
     try:
@@ -184,7 +184,7 @@ def _agreed(rest: Rest) -> None:
     """Nothing keeps the rest of what this command itself has begun from being sent."""
 
 
-def _job_of(session: Session, submission: Submission) -> Desired:
+def _job_of(session: Session, submission: Cut) -> Desired:
     return next(job for job in session.desired if job.address == submission.address)
 
 

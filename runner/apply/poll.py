@@ -16,7 +16,7 @@ from runner.job import lifecycle
 from runner.job.observed import Observed
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action
-from runner.plan.decide import Missing, Observation, decide
+from runner.plan.decide import NotShown, Observation, decide
 
 
 class Polled(NamedTuple):
@@ -151,7 +151,7 @@ def _note(session: Session, batch: Batch, observation: Observation) -> None:
         if seen.but(seen_at=batch.seen_at, counts=batch.counts) != batch:
             session.records.save(seen)
         session.live[batch.key] = seen
-    elif isinstance(observation, Missing):
+    elif isinstance(observation, NotShown):
         why = f"`{batch.remote_id}` is not there, the remote says; it is asked again before that is believed"
         session.records.save(lifecycle.missed(batch, session.time_at(session.remote_of(batch)), why))
         if batch.why != why:

@@ -19,7 +19,7 @@ from runner.apply.session import Session
 from runner.apply.work import Work
 from runner.errors import RunnerError
 from runner.job import lifecycle
-from runner.job.calls import RAW, Entry, Step
+from runner.job.calls import RAW, CallEntry, CallStep
 from runner.job.observed import Origin
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, union, without
@@ -28,9 +28,9 @@ from runner.job.recorded import Batch, ProjectRecord, Tally
 from runner.results.index import lost_index
 
 if TYPE_CHECKING:
-    from runner.results.adopt import Adopted, AdoptedFile
+    from runner.results.readback import ReadBack, ReadBackFile
 
-ADOPTED = "adopted"
+READ_BACK = "adopted"  # in keys of batches, as releases before wrote them
 
 
 def remember(session: Session) -> ProjectRecord:
@@ -53,7 +53,7 @@ def remember(session: Session) -> ProjectRecord:
             news = known.learn(file.origin, file.keys)
             if not news or file.origin == SYNTHETIC:  # a rehearsal's, which somebody put in its place
                 continue
-            batches.append(_adopted(session, record, job.address, file, job.output))
+            batches.append(_answered(session, record, job.address, file, job.output))
             record = replace(record, next_sequence=record.next_sequence + 1)
             session.reporter.step(f"{job.address}: read back {news:,} answers from `{job.output}`")
         if found.sent and _cannot_be_searched(session, job):
@@ -122,12 +122,12 @@ class _Known:
         return self._sent
 
 
-def _read(session: Session, number: int, job: AnyJob) -> Adopted | None:
-    from runner.results.adopt import adopt_output
+def _read(session: Session, number: int, job: AnyJob) -> ReadBack | None:
+    from runner.results.readback import read_back
 
-    parts = session.memory.scratch / f"{ADOPTED}-{number}"
+    parts = session.memory.scratch / f"{READ_BACK}-{number}"
     try:
-        found = adopt_output(session.project.root / job.output, parts)
+        found = read_back(session.project.root / job.output, parts)
     except RunnerError as error:
         session.reporter.warn(f"{job.address}: `{job.output}` was not read back: {error.message}")
         return None
@@ -145,7 +145,7 @@ def _cannot_be_searched(session: Session, job: AnyJob) -> bool:
 
 def _still_unknown(session: Session, record: ProjectRecord, job: AnyJob, keys: bytes) -> Batch:
     """Requests that a remote may have, as an output says: a person decides about them."""
-    key = f"{ADOPTED}-{record.next_sequence}-held"
+    key = f"{READ_BACK}-{record.next_sequence}-held"
     session.objects.remove(key)  # of a command that was killed
     batch = Batch(
         key=key,
@@ -169,12 +169,12 @@ def _still_unknown(session: Session, record: ProjectRecord, job: AnyJob, keys: b
         sha256 = session.objects.write(f"{key}/index", lost_index(keys))
         return lifecycle.unknown(batch, sha256, f"`{job.output}` says that it may have been sent")
     with Work(session, batch) as work:  # its journal first: what is on record without one would be sent
-        work.journal.append(*(Entry(number, Step.HELD) for number in range(batch.rows)))
+        work.journal.append(*(CallEntry(number, CallStep.HELD) for number in range(batch.rows)))
     return lifecycle.begun(batch, "read back", batch.intent_at)
 
 
-def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedFile, output: str) -> Batch:
-    key, now = f"{ADOPTED}-{record.next_sequence}-read", session.clock.now()
+def _answered(session: Session, record: ProjectRecord, owner: str, file: ReadBackFile, output: str) -> Batch:
+    key, now = f"{READ_BACK}-{record.next_sequence}-read", session.clock.now()
     file.path.replace(session.objects.place(f"{key}/{RAW}"))
     raw = session.objects.keep(key, RAW)
     session.objects.write(f"{key}/keys", file.keys)
@@ -194,7 +194,7 @@ def _adopted(session: Session, record: ProjectRecord, owner: str, file: AdoptedF
         generation=0,
         sequence=record.next_sequence,
         intent_at=now,
-        adopted_from=output,
+        found_in=output,
     )
     return lifecycle.read_back(batch, index_sha256, Tally(ok=file.rows), now, (raw,))
 

@@ -66,7 +66,7 @@ def is_half_searched(session: Session, name: str) -> bool:
     record, origin = session.records.project(), session.remotes.origin(name)
     if record is None or str(origin) in record.recovered_from:
         return False
-    return any(batch.adopted_from == REMOTE and batch.origin == origin for batch in session.records.batches())
+    return any(batch.is_adopted and batch.origin == origin for batch in session.records.batches())
 
 
 def half_searched(session: Session) -> set[str]:
@@ -207,7 +207,7 @@ def count_overlaps(session: Session, polls: Polls) -> None:
         for entry in recorded:
             held = answered(entry.index) if entry.index else entry.keys
             ours = listed.get(entry.batch.remote_id)
-            if ours is None or entry.batch.adopted_from or entry.batch.origin != provider.origin:
+            if ours is None or entry.batch.found_in or entry.batch.origin != provider.origin:
                 continue  # what was found may be of one another, as one that asked again what the other had left
             if duplicates.were_together(ours, seen) and (overlap := common(held, keys)):
                 current = session.records.batch(entry.batch.key) or entry.batch
@@ -262,7 +262,7 @@ def _listed(session: Session, provider: Provider, since: datetime | None) -> lis
 
 def _has_receipt(batch: Batch) -> bool:
     """Whether the remote's own answer said that this is ours."""
-    return bool(batch.remote_id) and not batch.adopted_from
+    return bool(batch.remote_id) and not batch.found_in
 
 
 def _keys_held(session: Session, provider: Provider, seen: Observed) -> tuple[bytes | None, int]:
@@ -337,7 +337,7 @@ def _adopt(
         create_tries=1,
         content=card.content,
         delivery=card.delivery,
-        adopted_from=REMOTE,
+        found_in=REMOTE,
     )
     batch = lifecycle.submitted(batch, seen, created)
     session.objects.write(f"{batch.key}/keys", keys)

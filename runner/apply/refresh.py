@@ -19,7 +19,7 @@ from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
 from runner.plan import adoption, duplicates
 from runner.plan.decide import CannotSee, Observation, judged
-from runner.plan.duplicates import Verdict
+from runner.plan.duplicates import Judgement
 from runner.remotes.transport.calls import seen_in
 from runner.remotes.vendor import Budget, Provider
 
@@ -114,15 +114,15 @@ def sweep_duplicates(session: Session, batches: Iterable[Batch], polls: Polls) -
             continue
         ours = listed.get(batch.remote_id) or _as_looked_at(polls, batch)
         match duplicates.judge(batch, ours, seen):
-            case Verdict.LEAVE:
+            case Judgement.LEAVE:
                 continue
-            case Verdict.STOP_OURS:
+            case Judgement.STOP_OURS:
                 # Another applier sees the same two, and must come to the same end: the older one stays
                 assert ours is not None, "which is older is known of two that were seen"
                 kept = cancel_second(session, provider, batch.but(remote_id=seen.remote_id, phase=seen.phase), ours)
                 if kept.remote_id == seen.remote_id:
                     polls.observations[batch.key] = judged(batch, seen, session.time_at(provider), provider.card)
-            case Verdict.STOP_OTHER:
+            case Judgement.STOP_OTHER:
                 kept = cancel_second(session, provider, batch, seen)
         of.put(seen, kept)
 

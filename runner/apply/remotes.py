@@ -10,8 +10,7 @@ from runner.clock import Clock
 from runner.errors import NotBound, NotSent, RunnerError
 from runner.job.capabilities import Capabilities, Content
 from runner.job.observed import Origin
-from runner.job.project import Project
-from runner.job.project import Provider as ProviderSpec
+from runner.job.project import Project, ProviderBlock
 from runner.remotes import addresses, opening, registry
 from runner.remotes.transport.waits import Listener, Waits
 from runner.remotes.vendor import Lines, Provider, Reader
@@ -111,7 +110,7 @@ class Remotes:
         return True
 
     def _opened(
-        self, spec: ProviderSpec, content: Content, url: str | None, token: str | None, origin: Origin | None
+        self, spec: ProviderBlock, content: Content, url: str | None, token: str | None, origin: Origin | None
     ) -> Provider:
         return opening.open_provider(
             spec,
@@ -136,7 +135,7 @@ class Remotes:
             self._server = embedded.start(self._data_dir, environ=self._environ)
         return self._server
 
-    def _spec(self, name: str) -> ProviderSpec:
+    def _spec(self, name: str) -> ProviderBlock:
         spec = self._project.providers.get(name)
         if spec is None:
             raise RunnerError(

@@ -12,7 +12,7 @@ from runner.compile.audio import CompiledAudio
 from runner.errors import UsageError
 from runner.job import lifecycle
 from runner.job.address import matches
-from runner.job.calls import Entry, States, Step
+from runner.job.calls import CallEntry, CallStep, States
 from runner.job.packed import KEY_BYTES, common, union, unpack, without
 from runner.job.recorded import Batch, Stage
 from runner.plan.remaining import RetryRows
@@ -21,7 +21,7 @@ LONGEST_NAME = 512  # characters of a remote's name
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldCall:
     """One recording that waits for a decision. `name` is what a user calls it: its path, else its key as hex."""
 
     batch: Batch
@@ -35,7 +35,7 @@ class Held:
 class Decision:
     """What a person says: RECEIPT (the remote has it under this id), CLEARED (it has not) or REPEATED (ask again)."""
 
-    step: Step
+    step: CallStep
     remote_id: str = ""  # of a receipt; empty: each under the id that is on record for it
     account: str = ""  # of a receipt; empty: as the other receipts say
 
@@ -71,8 +71,8 @@ def resolve_batches(
     Under the project's lock. Raises UsageError for a receipt that cannot be.
     """
     meant = [batch for batch in found if not names or batch.key in names]
-    remote_id = decision.remote_id if decision.step is Step.RECEIPT else ""
-    if decision.step is Step.RECEIPT:
+    remote_id = decision.remote_id if decision.step is CallStep.RECEIPT else ""
+    if decision.step is CallStep.RECEIPT:
         if not remote_id:
             raise UsageError(
                 "no id is on record for it", hint="Give it with `--adopt REMOTE_ID`; each apply looks again"
@@ -83,7 +83,7 @@ def resolve_batches(
             raise UsageError("`--adopt` takes the id that the remote gave the batch")
         if remote_id in session.known_ids():
             raise UsageError(f"`{remote_id}` is on record as another batch")
-    is_again = decision.step is Step.REPEATED
+    is_again = decision.step is CallStep.REPEATED
     decided = [
         lifecycle.decided(batch, remote_id=remote_id, is_sent_again=is_again, now=session.clock.now())
         for batch in meant
@@ -92,7 +92,7 @@ def resolve_batches(
     return decided
 
 
-def held(session: Session, address: str) -> list[Held]:
+def held(session: Session, address: str) -> list[HeldCall]:
     """What waits for a decision, of the jobs that `address` means; by batch and name. Changes nothing.
 
     Raises UsageError when there is no such job, neither in the specs nor on record; StateError for a damaged journal.
@@ -107,19 +107,19 @@ def held(session: Session, address: str) -> list[Held]:
     return [one for one in found if matches(one.batch.owner, address) or one.key in wanted]
 
 
-def resolve(session: Session, address: str, rows: Collection[str], decision: Decision) -> list[Held]:
+def resolve(session: Session, address: str, rows: Collection[str], decision: Decision) -> list[HeldCall]:
     """Decide about what `held` finds, or about those of these names; the recordings decided about.
 
     Under the project's lock. The next apply sends them or looks at them, and asks nothing more.
     Raises UsageError for a name that is not held, and for a receipt that cannot be.
     """
     meant = _named(session, address, held(session, address), rows)
-    if decision.step is Step.RECEIPT and not decision.remote_id:
+    if decision.step is CallStep.RECEIPT and not decision.remote_id:
         meant = _with_ids(meant, rows)
-    elif decision.step is Step.RECEIPT and len(meant) != 1:
+    elif decision.step is CallStep.RECEIPT and len(meant) != 1:
         few = f"{len(meant):,} are held: name one with `--row`" if meant else f"nothing of `{address}` is held"
         raise UsageError(f"`--adopt` is about one recording; {few}")
-    by_batch: dict[str, list[Held]] = {}
+    by_batch: dict[str, list[HeldCall]] = {}
     for one in meant:
         by_batch.setdefault(one.batch.key, []).append(one)
     for mine in by_batch.values():
@@ -127,7 +127,7 @@ def resolve(session: Session, address: str, rows: Collection[str], decision: Dec
     return meant
 
 
-def _with_ids(meant: Sequence[Held], rows: Collection[str]) -> list[Held]:
+def _with_ids(meant: Sequence[HeldCall], rows: Collection[str]) -> list[HeldCall]:
     """Those that the remote gave an id. Raises UsageError where that is none, or not all that were named."""
     known = [one for one in meant if one.remote_id]
     if meant and (not known or (rows and len(known) < len(meant))):
@@ -136,18 +136,18 @@ def _with_ids(meant: Sequence[Held], rows: Collection[str]) -> list[Held]:
     return known
 
 
-def _decide(session: Session, meant: Sequence[Held], decision: Decision) -> None:
+def _decide(session: Session, meant: Sequence[HeldCall], decision: Decision) -> None:
     batch = meant[0].batch
     with Work(session, batch) as work:
-        if decision.step is Step.RECEIPT and not decision.remote_id:
+        if decision.step is CallStep.RECEIPT and not decision.remote_id:
             accounts = {one.number: work.journal.states[one.number].account for one in meant}
-            entries = [Entry(one.number, Step.RECEIPT, one.remote_id, accounts[one.number]) for one in meant]
-        elif decision.step is Step.RECEIPT:
+            entries = [CallEntry(one.number, CallStep.RECEIPT, one.remote_id, accounts[one.number]) for one in meant]
+        elif decision.step is CallStep.RECEIPT:
             _check_free(session, work, decision.remote_id)
             account = decision.account or _account(session, work)
-            entries = [Entry(meant[0].number, Step.RECEIPT, decision.remote_id, account)]
+            entries = [CallEntry(meant[0].number, CallStep.RECEIPT, decision.remote_id, account)]
         else:
-            entries = [Entry(one.number, decision.step) for one in meant]
+            entries = [CallEntry(one.number, decision.step) for one in meant]
         if batch.stage is Stage.COLLECTED:
             calls.reopen(session, batch)  # first: an open batch with held ones is brought home again, a home one is not
         work.journal.append(*entries)
@@ -165,7 +165,7 @@ def _check_free(session: Session, work: Work, remote_id: str) -> None:
 
 
 def _known_as(states: States, remote_id: str) -> Iterator[int]:
-    numbers = (number for step in (Step.RECEIPT, Step.ANSWERED) for number in states.at(step))
+    numbers = (number for step in (CallStep.RECEIPT, CallStep.ANSWERED) for number in states.at(step))
     return (number for number in numbers if states[number].remote_id == remote_id)
 
 
@@ -195,7 +195,7 @@ def _accounts(states: States) -> set[str]:
     return {account for account in taken if account}
 
 
-_TAKEN = (Step.RECEIPT, Step.ANSWERED, Step.HELD)  # the remote gave an id, or may have given one
+_TAKEN = (CallStep.RECEIPT, CallStep.ANSWERED, CallStep.HELD)  # the remote gave an id, or may have given one
 
 
 def _batches_of_calls(session: Session, address: str) -> list[Batch]:
@@ -208,18 +208,18 @@ def _batches_of_calls(session: Session, address: str) -> list[Batch]:
     return [batch for batch in batches if batch.has_journal and batch.stage in (Stage.SUBMITTED, Stage.COLLECTED)]
 
 
-def _held_of(session: Session, batch: Batch, retries: Sequence[RetryRows]) -> Iterator[Held]:
+def _held_of(session: Session, batch: Batch, retries: Sequence[RetryRows]) -> Iterator[HeldCall]:
     states = session.memory.states(batch.key)
-    if states is None or not states.count(Step.HELD):
+    if states is None or not states.count(CallStep.HELD):
         return
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     places = places_of(session.compiled, keys)
     later = [set(unpack(retry.keys)) for retry in retries if retry.generation > batch.generation]
-    for number in states.at(Step.HELD):
+    for number in states.at(CallStep.HELD):
         key = keys[number * KEY_BYTES : (number + 1) * KEY_BYTES]
         if not any(key in asked for asked in later):  # else it was decided by `retry`
             name = places[key].file if key in places else key.hex()
-            yield Held(batch, number, key, name, states[number].remote_id)
+            yield HeldCall(batch, number, key, name, states[number].remote_id)
 
 
 def _wanted(session: Session, address: str) -> set[bytes]:
@@ -235,7 +235,7 @@ def _jobs(session: Session, address: str) -> list[tuple[str, CompiledAudio]]:
     ]
 
 
-def _named(session: Session, address: str, found: Sequence[Held], rows: Collection[str]) -> list[Held]:
+def _named(session: Session, address: str, found: Sequence[HeldCall], rows: Collection[str]) -> list[HeldCall]:
     """Those of these names; all without one. Equal recordings are one, by either name. Raises UsageError."""
     if not rows:
         return list(found)

@@ -49,7 +49,7 @@ class SandboxState:
 
     def made(self, batch: Batch) -> bool:
         """Whether a batch was sent by this rehearsal."""
-        return batch.sequence >= self.first_sequence and not batch.adopted_from
+        return batch.sequence >= self.first_sequence and not batch.found_in
 
 
 @contextlib.contextmanager

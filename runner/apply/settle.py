@@ -58,7 +58,7 @@ def settle(session: Session, batch: Batch) -> Batch:
         current = session.records.batch(batch.key) or batch  # it may say that its input was being taken away
         return _save(session, current.but(why=error.message))
     if found.ours:
-        return adopt(session, provider, batch, found.ours)
+        return identify(session, provider, batch, found.ours)
     if len(found.doubtful) == 1 and session.search_of(provider) is Search.BY_RESULTS:
         return _take(session, provider, batch, found.doubtful[0])
     if found.doubtful or session.search_of(provider) is Search.NONE:
@@ -125,17 +125,17 @@ def settle_held(session: Session, batch: Batch) -> Batch:
         ours = _search(session, provider, batch).ours
     except RunnerError:
         return batch  # it is as unknown as before
-    return adopt(session, provider, batch, ours) if ours else batch
+    return identify(session, provider, batch, ours) if ours else batch
 
 
-def adopt(session: Session, provider: Provider, batch: Batch, found: Sequence[Observed]) -> Batch:
+def identify(session: Session, provider: Provider, batch: Batch, found: Sequence[Observed]) -> Batch:
     """Record one of `found` as this batch; the others are duplicates, and are cancelled."""
     first, others = duplicates.preferred(found)
-    adopted = _save(session, lifecycle.submitted(batch, first, first.created_at or session.clock.now()))
+    known = _save(session, lifecycle.submitted(batch, first, first.created_at or session.clock.now()))
     session.reporter.step(f"{batch.owner}: found the batch of an unanswered create, `{first.remote_id}`")
     for other in others:
-        cancel_second(session, provider, adopted, other)
-    return adopted
+        cancel_second(session, provider, known, other)
+    return known
 
 
 def _search_twice(session: Session, provider: Provider, batch: Batch) -> Sorted:

@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from runner.apply.remotes import MOST_REVIVALS, Remotes
 from runner.clock import Clock
 from runner.job.capabilities import Content
-from runner.job.project import Project
-from runner.job.project import Provider as ProviderSpec
+from runner.job.project import Project, ProviderBlock
 from runner.remotes import addresses, registry
 from runner.remotes.transport.waits import Listener
 from runner.remotes.vendor import Provider
@@ -82,7 +81,7 @@ class StandIns(Remotes):
         """Whether nobody said whose account it is."""
         return self._spec(name).account == UNKNOWN_ACCOUNT
 
-    def _spec(self, name: str) -> ProviderSpec:
+    def _spec(self, name: str) -> ProviderBlock:
         """The provider block, with a made-up account where a real apply would stop for one."""
         spec = super()._spec(name)
         place = registry.place_of(spec)

@@ -29,7 +29,7 @@ from runner.job.observed import Failure, FailureKind, Observed
 from runner.job.packed import KEY_BYTES, common, keys_of, unpack
 from runner.job.recorded import Batch, ProjectRecord
 from runner.plan import adoption, guard
-from runner.plan.change import Submission
+from runner.plan.change import Cut
 from runner.remotes import vendor
 from runner.remotes.vendor import Provider
 
@@ -41,7 +41,7 @@ _CANNOT_CONTINUE = (400, 404)  # nothing is left of the batch, or it is gone
 _OF_OUR_OWN = ("window", "option")  # what the specs ask for is not to be had there, with any parent or none
 
 
-def submit(session: Session, job: Desired, submission: Submission) -> Batch:
+def submit(session: Session, job: Desired, submission: Cut) -> Batch:
     """Send one batch. The batch as recorded afterwards: SUBMITTED, DEFERRED, DROPPED, HELD or still INTENT.
 
     A calls batch is only begun: nothing of it is sent yet.
@@ -84,7 +84,7 @@ def _is_sent_elsewhere(session: Session, provider: Provider, batch: Batch) -> bo
     return bool(held) and bool(common(session.objects.read(f"{batch.key}/keys", batch.keys_sha256), held))
 
 
-def _continue(session: Session, provider: Provider, job: Desired, submission: Submission) -> Batch:
+def _continue(session: Session, provider: Provider, job: Desired, submission: Cut) -> Batch:
     """Have the remote go on with what an ended batch left."""
     parent = session.records.batch(submission.continues)
     assert parent is not None, "a plan continues batches on record"
@@ -108,7 +108,7 @@ def _rendered(session: Session, address: str, ordinals: Sequence[int], size_byte
         path.unlink(missing_ok=True)
 
 
-def _intend(session: Session, job: Desired, submission: Submission, continued_from: str = "") -> Batch:
+def _intend(session: Session, job: Desired, submission: Cut, continued_from: str = "") -> Batch:
     """Write down, durably, what is about to be asked.
 
     A batch is named by its requests and an attempt, here and at the remote. The name of one that was DROPPED is used
@@ -159,7 +159,7 @@ def _intend(session: Session, job: Desired, submission: Submission, continued_fr
     return batch
 
 
-def _owed(session: Session, submission: Submission) -> int:
+def _owed(session: Session, submission: Cut) -> int:
     """How many of these rows the remote counted as answered in an earlier batch, and never gave."""
     parents = (session.records.batch(key) for key in submission.parents)
     return min(len(submission.ordinals), sum(parent.owed for parent in parents if parent is not None))

@@ -18,7 +18,7 @@ from runner.data.rows import columns_of, open_rows
 from runner.errors import Problem, RunnerError
 from runner.job.desired import Desired
 from runner.job.project import AnyJob, AudioJob, Job
-from runner.remotes.reading.verdict import TEXT, Wanted
+from runner.remotes.reading.verdict import TEXT, Expected
 from runner.results import columns, kinds
 from runner.results.columns import Step
 from runner.results.parquet import kind_of
@@ -149,14 +149,14 @@ def about_of(spec: AnyJob, job: Desired | None = None) -> columns.About:
     )
 
 
-def wanted_of(spec: AnyJob) -> Wanted:
+def wanted_of(spec: AnyJob) -> Expected:
     """Whether a job asks for JSON, and whether for an object."""
     asked = _format_of(spec)
     if asked.get("type") not in ("json_object", "json_schema"):
         return TEXT
     schema = asked.get("schema")
     is_object = asked["type"] == "json_object" or (isinstance(schema, Mapping) and schema.get("type") == "object")
-    return Wanted(is_json=True, is_object=is_object)
+    return Expected(is_json=True, is_object=is_object)
 
 
 def _format_of(spec: AnyJob) -> Mapping[str, Any]:

@@ -20,13 +20,13 @@ from runner.job.calls import RAW, Journal
 from runner.job.observed import Observed
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, unpack
-from runner.job.recorded import REMOTE, Batch
+from runner.job.recorded import Batch
 from runner.job.wireid import custom_id_of
 from runner.remotes.audio import Recording
 from runner.remotes.vendor import Budget
 
 
-class Place(NamedTuple):
+class RowPlace(NamedTuple):
     """Where a wanted recording is now: whose job, and its row there."""
 
     compiled: CompiledAudio
@@ -58,7 +58,7 @@ class Work:
         return self._session.objects.read(f"{self.batch.key}/keys", self.batch.keys_sha256)
 
     @cached_property
-    def _places(self) -> Mapping[bytes, Place]:
+    def _places(self) -> Mapping[bytes, RowPlace]:
         return places_of(self._session.compiled, self.keys)
 
     @cached_property
@@ -67,14 +67,14 @@ class Work:
         later = [
             entry.index
             for entry in self._session.recorded().batches
-            if entry.batch.adopted_from not in ("", REMOTE) and entry.batch.sequence > self.batch.sequence
+            if entry.batch.is_read_back and entry.batch.sequence > self.batch.sequence
         ]
         return frozenset(key for index in later for key in unpack(answered(index)))
 
     def key(self, number: int) -> bytes:
         return self.keys[number * KEY_BYTES : (number + 1) * KEY_BYTES]
 
-    def _place(self, number: int) -> Place | None:
+    def _place(self, number: int) -> RowPlace | None:
         """Where the recording is found now; None when no job wants it any more."""
         with self._lock:
             return self._places.get(self.key(number))
@@ -140,14 +140,14 @@ def as_seen(batch: Batch, seen: Observed) -> Batch:
     return batch.but(phase=seen.phase, raw_status=seen.raw_status, counts=seen.counts)
 
 
-def places_of(compiled: Mapping[str, object], keys: bytes) -> dict[bytes, Place]:
+def places_of(compiled: Mapping[str, object], keys: bytes) -> dict[bytes, RowPlace]:
     """The recordings of some keys among all that are wanted; the first job in order that wants one."""
     wanted = set(unpack(keys))
-    found: dict[bytes, Place] = {}
+    found: dict[bytes, RowPlace] = {}
     for address in sorted(compiled):
         job = compiled[address]
         if isinstance(job, CompiledAudio):
             for ordinal, key in enumerate(unpack(job.wanted.keys)):
                 if key in wanted:
-                    found.setdefault(key, Place(job, ordinal))
+                    found.setdefault(key, RowPlace(job, ordinal))
     return found

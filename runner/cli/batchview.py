@@ -10,7 +10,7 @@ from runner.apply.lineage import name_of
 from runner.cli import voice
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import REMOTE, Batch, Stage
-from runner.plan.decide import CannotSee, Gone, Missing, Observation
+from runner.plan.decide import CannotSee, Gone, NotShown, Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def of_batch(batch: Batch, observation: Observation | None = None) -> BatchView:
         asked_at=batch.submitted_at or batch.intent_at,
         ended_at=batch.ended_at,
         note=_note(batch, observation),
-        adopted_from=batch.adopted_from,
+        adopted_from=batch.found_in,
         duplicates=batch.duplicates,
         possible_duplicates=batch.possible_duplicates,
     )
@@ -65,7 +65,7 @@ def of_batch(batch: Batch, observation: Observation | None = None) -> BatchView:
 
 def _state(batch: Batch, observation: Observation | None, phase: Phase, raw: str) -> str:
     match batch.stage:
-        case _ if isinstance(observation, Missing):
+        case _ if isinstance(observation, NotShown):
             return "not shown by the remote"
         case _ if isinstance(observation, Gone):
             return "gone from the remote"
@@ -107,7 +107,7 @@ def _note(batch: Batch, observation: Observation | None) -> str:
             return "it has ended; the remote has not named its result files yet" if is_late else observation.stall
         case CannotSee(why=why):
             return f"cannot be seen: {why}"
-        case Missing():
+        case NotShown():
             return "the remote answers that it is not there; that is not believed yet"
         case Gone():
             return "its results were not here yet; `runner apply` records that, and says what to do"

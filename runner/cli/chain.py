@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from runner.apply.lineage import Link
 from runner.cli import sums, voice
 from runner.cli.batchview import BatchView, of_batch, origin_words
-from runner.cli.failures import Failed, Failures, Reason, lines_of
+from runner.cli.failures import Failed, FailureReason, Failures, lines_of
 from runner.cli.standing import JobStanding, counted_lines
 
 VERSION = 2
@@ -25,17 +25,17 @@ class LinkView:
 
 
 @dataclass(frozen=True, slots=True)
-class JobView:
+class ChainJob:
     standing: JobStanding
     batches: tuple[LinkView, ...]  # each tree from its first batch downwards
     failures: tuple[Failed, ...] = ()  # the first failed rows of the results file
-    reasons: tuple[Reason, ...] = ()  # why rows failed, and why answers are none, the most frequent first
+    reasons: tuple[FailureReason, ...] = ()  # why rows failed, and why answers are none, the most frequent first
 
 
 @dataclass(frozen=True, slots=True)
 class ShowView:
     version: int
-    jobs: tuple[JobView, ...]
+    jobs: tuple[ChainJob, ...]
 
 
 def of_links(links: Sequence[Link]) -> tuple[LinkView, ...]:
@@ -46,7 +46,7 @@ def text_of(view: ShowView) -> str:
     return "\n\n".join("\n".join(_job_lines(job)) for job in view.jobs)
 
 
-def _job_lines(job: JobView) -> list[str]:
+def _job_lines(job: ChainJob) -> list[str]:
     at = job.standing
     lines = [f"{at.address}  {at.declared_at}"]
     lines.append(f"  {at.wanted:,} wanted: {', '.join(sums.parts_of(at))}")

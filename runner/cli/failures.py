@@ -36,7 +36,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class FailureReason:
     """Why some rows failed, or why their answers are none. Messages that differ in numbers only are one."""
 
     code: str
@@ -55,7 +55,7 @@ class Reason:
 class Failures:
     """The reasons, the most frequent first, and the first failed rows."""
 
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[FailureReason, ...] = ()
     rows: tuple[Failed, ...] = ()
 
 
@@ -111,14 +111,14 @@ class _Kept:
             code, _, is_answered = key
             message, examples = self._first[key]
             hint = FLAWS[code].hint if is_answered else ""
-            reasons.append(Reason(code, message, self._counts[key], tuple(examples), hint, is_answered))
+            reasons.append(FailureReason(code, message, self._counts[key], tuple(examples), hint, is_answered))
         return Failures(tuple(reasons), tuple(self._rows))
 
 
-def of_bad(count: int, first: str) -> tuple[Reason, ...]:
+def of_bad(count: int, first: str) -> tuple[FailureReason, ...]:
     """Rows that cannot be sent, which no results file has a line of. first: the places of some, and why."""
     hint = "put them right: the next `runner apply` sends them"
-    return (Reason("", f"cannot be sent: {first}", count, (), hint),) if count else ()
+    return (FailureReason("", f"cannot be sent: {first}", count, (), hint),) if count else ()
 
 
 def lines_of(failures: Failures) -> list[str]:

@@ -44,7 +44,7 @@ def watcher(clock: Clock, *, quiet: bool) -> Watcher:
     """Whatever suits stderr: redrawn lines on a terminal, plain ones elsewhere, warnings alone when quiet."""
     if not quiet and sys.stderr.isatty() and not voice.is_dumb():
         return Redrawn(clock)
-    return Plain(clock, sys.stderr, quiet=quiet)
+    return PlainLines(clock, sys.stderr, quiet=quiet)
 
 
 def aside(clock: Clock) -> Aside:
@@ -95,7 +95,7 @@ def _cause_of(who: str, error: RemoteError, number: int) -> object:
     return who, type(error), error.status, number
 
 
-class Plain:
+class PlainLines:
     """One line when the phase of a job changes, and now and then."""
 
     def __init__(self, clock: Clock, out: TextIO, *, quiet: bool = False) -> None:

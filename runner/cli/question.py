@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runner.plan.plan import Plan
 
 
-class Answer(StrEnum):
+class Reply(StrEnum):
     NOT_ASKED = "not asked"  # nothing was to be paid for
     YES = "yes"
     NO = "no"
@@ -40,32 +40,32 @@ class Question:
         self._session = session
         self._yes = yes
         self._tells = not (yes and quiet)
-        self._of: dict[bool, Answer] = {}  # by whether it is about the rest of an earlier run
+        self._of: dict[bool, Reply] = {}  # by whether it is about the rest of an earlier run
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> Reply:
         """What was answered, a no above all."""
         given = self._of.values()
-        return next((one for one in (Answer.NO, Answer.NOBODY, Answer.YES) if one in given), Answer.NOT_ASKED)
+        return next((one for one in (Reply.NO, Reply.NOBODY, Reply.YES) if one in given), Reply.NOT_ASKED)
 
     def __call__(self, wanted: Plan | Rest) -> bool:
         from runner.apply.purse import Rest
 
         is_rest = isinstance(wanted, Rest)
-        answer = self._of.get(is_rest, Answer.NOT_ASKED)
-        if answer is Answer.NOT_ASKED:
+        answer = self._of.get(is_rest, Reply.NOT_ASKED)
+        if answer is Reply.NOT_ASKED:
             answer = self._of[is_rest] = self._of_rest(wanted) if isinstance(wanted, Rest) else self._of_plan(wanted)
         match answer:
-            case Answer.YES | Answer.NOT_ASKED:
+            case Reply.YES | Reply.NOT_ASKED:
                 return True
-            case Answer.NO | Answer.NOBODY:
+            case Reply.NO | Reply.NOBODY:
                 return False
             case _:
                 assert_never(answer)
 
-    def _of_rest(self, rest: Rest) -> Answer:
+    def _of_rest(self, rest: Rest) -> Reply:
         if rest.usd == 0.0:
-            return Answer.NOT_ASKED
+            return Reply.NOT_ASKED
         from runner.cli import voice
 
         what = f"{rest.batch.owner}: {rest.words} ({voice.money(rest.usd)})"
@@ -75,7 +75,7 @@ class Question:
             say(f"Sending {what}", err=True)
         return self._unasked()
 
-    def _of_plan(self, plan: Plan) -> Answer:
+    def _of_plan(self, plan: Plan) -> Reply:
         from runner.cli import views, voice
         from runner.cli.rows import ids_in
         from runner.plan.change import Action
@@ -83,7 +83,7 @@ class Question:
         asks = is_asked(yes=self._yes)
         costs = [change.usd for job in plan.jobs for change in job.changes if change.action is Action.SUBMIT]
         if all(cost == 0.0 for cost in costs):
-            return Answer.NOT_ASKED
+            return Reply.NOT_ASKED
         if self._tells:
             view = views.of_plan(plan, [], ids_in(self._session.compiled))
             say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stderr)), err=True)
@@ -95,11 +95,11 @@ class Question:
         what = f"{voice.count(plan.to_submit, _noun(plan))} in {voice.count(len(plan.submissions), *_batch(plan))}"
         return _asked(f"Send {what}{', ' if usd else ''}{usd}?")
 
-    def _unasked(self) -> Answer:
-        return Answer.YES if self._yes else Answer.NOBODY
+    def _unasked(self) -> Reply:
+        return Reply.YES if self._yes else Reply.NOBODY
 
 
-def _asked(question: str) -> Answer:
+def _asked(question: str) -> Reply:
     """The answer of the person at the terminal; no line at all (Ctrl-D) is a no. Ctrl-C ends the command at once."""
     with _ends_at_once(signal.SIGINT), _ends_at_once(signal.SIGTERM):
         while True:
@@ -109,9 +109,9 @@ def _asked(question: str) -> Answer:
                 say(err=True)
             word = line.strip().lower()
             if word in ("y", "yes"):
-                return Answer.YES
+                return Reply.YES
             if word in ("", "n", "no"):
-                return Answer.NO
+                return Reply.NO
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ _NUMBERS = range(4, len(_HEADER))  # columns set to the right
 
 
 @dataclass(frozen=True, slots=True)
-class JobView:
+class RehearsedJob:
     """One job of a rehearsal."""
 
     address: str
@@ -134,12 +134,12 @@ def run(
     return _code(result)
 
 
-def _view(session: Session, one: Rehearsed) -> JobView:
+def _view(session: Session, one: Rehearsed) -> RehearsedJob:
     path = session.outputs_root / one.job.output
     sizes = [batch.size_bytes for batch in one.batches]
     counts = {name: int(getattr(one.written or one.plan.counts, name)) for name in _COUNTS}
     failed = counts["error"] - counts["bad"]
-    return JobView(
+    return RehearsedJob(
         one.job.address,
         one.job.provider,
         one.job.model,
@@ -184,7 +184,7 @@ def _show(session: Session, result: Result, rehearsed: Sequence[Rehearsed]) -> N
         say(words, err=True)
 
 
-def text_of(jobs: Sequence[JobView], *, colour: bool) -> str:
+def text_of(jobs: Sequence[RehearsedJob], *, colour: bool) -> str:
     """Two tables: what a real run would send, and what came back here."""
     rows = [_HEADER, *(job.cells for job in jobs)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
@@ -211,7 +211,7 @@ def text_of(jobs: Sequence[JobView], *, colour: bool) -> str:
     return "\n".join(out)
 
 
-def _results(job: JobView) -> str:
+def _results(job: RehearsedJob) -> str:
     return f"{' + '.join(sums.parts_of(job))} = {job.wanted:,}"
 
 
@@ -234,7 +234,7 @@ def _notes(remotes: StandIns, rehearsed: Sequence[Rehearsed]) -> list[str]:
     ]
 
 
-def _inputs(jobs: Sequence[JobView]) -> str:
+def _inputs(jobs: Sequence[RehearsedJob]) -> str:
     minutes = sum(job.seconds or 0.0 for job in jobs) / 60
     texts = any(job.seconds is None for job in jobs)
     parts = [f"{voice.count(sum(job.tokens for job in jobs), 'token')} in"] if texts else []
@@ -251,7 +251,7 @@ def _never_sent_to(session: Session, rehearsed: Sequence[Rehearsed]) -> str:
     return ", ".join(f"`{name}`" for name in sorted(names))
 
 
-def _last_line(jobs: Sequence[JobView], command: str) -> str:
+def _last_line(jobs: Sequence[RehearsedJob], command: str) -> str:
     batches = sum(job.batches for job in jobs)
     if not batches:
         return f"Rehearsed: `{command}` would send nothing"

@@ -17,7 +17,7 @@ from runner.job.recorded import Batch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.apply.resolve import Decision, Held
+    from runner.apply.resolve import Decision, HeldCall
 
 VERSION = 1
 BLOCKED = 5
@@ -83,7 +83,7 @@ def command(
     if decision is None:
         with opened(ctx.obj, given, aside(RealClock()), writes=False) as session:
             batches = [one for one in held_batches(session, address) if not rows or one.key in rows]
-            found: list[Held | Batch] = [*_meant(held(session, address), rows), *batches]
+            found: list[HeldCall | Batch] = [*_meant(held(session, address), rows), *batches]
         _list(address, found, form)
         return BLOCKED if found else 0
     with (
@@ -93,7 +93,7 @@ def command(
         batches = held_batches(session, address)
         names = {batch.key for batch in batches}
         of_batches, others = [row for row in rows if row in names], [row for row in rows if row not in names]
-        done: list[Held | Batch] = []
+        done: list[HeldCall | Batch] = []
         if batches and (of_batches or not rows):
             done += resolve_batches(session, batches, of_batches, decision)
         if others or not batches:  # a job has batches, or recordings
@@ -107,26 +107,26 @@ def _decision(
 ) -> Decision | None:
     """What the options say; None without one. Raises click.UsageError for more than one."""
     from runner.apply.resolve import Decision
-    from runner.job.calls import Step
+    from runner.job.calls import CallStep
 
     if (remote_id is not None) + look + clear + resubmit > 1:
         raise click.UsageError("Give one of --adopt, --look, --clear and --resubmit.")
     if remote_id is not None:
-        return Decision(Step.RECEIPT, remote_id, account or "")
+        return Decision(CallStep.RECEIPT, remote_id, account or "")
     if account is not None:
         raise click.UsageError("--account goes with --adopt.")
     if look:
-        return Decision(Step.RECEIPT)
+        return Decision(CallStep.RECEIPT)
     if clear:
-        return Decision(Step.CLEARED)
-    return Decision(Step.REPEATED) if resubmit else None
+        return Decision(CallStep.CLEARED)
+    return Decision(CallStep.REPEATED) if resubmit else None
 
 
-def _meant(found: Sequence[Held], rows: Sequence[str]) -> list[Held]:
+def _meant(found: Sequence[HeldCall], rows: Sequence[str]) -> list[HeldCall]:
     return [one for one in found if not rows or one.name in rows]
 
 
-def _list(address: str, found: Sequence[Held | Batch], form: str) -> None:
+def _list(address: str, found: Sequence[HeldCall | Batch], form: str) -> None:
     from runner.cli import voice
 
     view = ResolveView(VERSION, tuple(map(_view, found)), _ways(address) if found else ())
@@ -159,9 +159,9 @@ _MEANINGS = (
 )
 
 
-def _tell(address: str, done: Sequence[Held | Batch], decision: Decision, form: str) -> None:
+def _tell(address: str, done: Sequence[HeldCall | Batch], decision: Decision, form: str) -> None:
     from runner.cli import voice
-    from runner.job.calls import Step
+    from runner.job.calls import CallStep
 
     if form == "json":
         _echo_json({"version": VERSION, "decided": tuple(map(_view, done)), "as": decision.step.name.lower()})
@@ -170,8 +170,8 @@ def _tell(address: str, done: Sequence[Held | Batch], decision: Decision, form: 
         say(f"Nothing of `{address}` is held")
         return
     words = {
-        Step.CLEARED: "is free again",
-        Step.REPEATED: "will be sent again, maybe twice",
+        CallStep.CLEARED: "is free again",
+        CallStep.REPEATED: "will be sent again, maybe twice",
     }
     for one in done:
         seen_as = voice.plain(decision.remote_id or one.remote_id)
@@ -180,7 +180,7 @@ def _tell(address: str, done: Sequence[Held | Batch], decision: Decision, form: 
     say("\nNothing was sent. Run `runner apply` to go on", err=True)
 
 
-def _view(one: Held | Batch) -> HeldView:
+def _view(one: HeldCall | Batch) -> HeldView:
     if isinstance(one, Batch):
         why = f"{_UNKNOWN}: {one.why}" if one.why else _UNKNOWN
         return HeldView(one.owner, one.key, one.key, one.remote_id, why)

@@ -40,7 +40,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str)
                 links = chain.of_links(tree(of_job(job, rows, recorded)))
                 bad = of_bad(at.bad, first_left_out(session.compiled[job.address].notes))
                 reasons = sorted((*failed.reasons, *bad), key=lambda reason: -reason.rows)
-                jobs.append(chain.JobView(at, links, failed.rows, tuple(reasons)))
+                jobs.append(chain.ChainJob(at, links, failed.rows, tuple(reasons)))
     view = chain.ShowView(chain.VERSION, tuple(jobs))
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(view)))

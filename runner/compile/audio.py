@@ -19,8 +19,8 @@ import msgspec
 from runner.compile import digest
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Line, RowView, Wanted
 from runner.compile.faults import RecordingsFailed, left_out
-from runner.data.audio import LARGEST, AudioFile, Listing, Selection, find
-from runner.data.contents import Content, Hashes, stamp_of
+from runner.data.audio import LARGEST, AudioFile, AudioListing, Selection, find
+from runner.data.contents import Contents, FileContent, stamp_of
 from runner.data.media import FORMATS
 from runner.errors import DataError, Mark, Problem
 from runner.job.project import AudioJob
@@ -58,7 +58,7 @@ class CompiledAudio:
         self,
         job: AudioJob,
         root: Path,
-        files: Listing,
+        files: AudioListing,
         wanted: Wanted,
         contents: _Contents,
         problems: Sequence[Problem] = (),
@@ -136,7 +136,7 @@ class _Contents:
         self.seconds = array("d")  # negative: not known
         self._formats = bytearray()
 
-    def add(self, content: Content, request: bytes) -> None:
+    def add(self, content: FileContent, request: bytes) -> None:
         """request: its digest."""
         self.digests += request
         self._files += content.sha256
@@ -150,15 +150,15 @@ class _Contents:
         seconds = self.seconds[ordinal]
         return None if seconds < 0 else seconds
 
-    def content(self, ordinal: int) -> Content:
-        return Content(_nth(self._files, ordinal), FORMATS[self._formats[ordinal]], self.length(ordinal))
+    def content(self, ordinal: int) -> FileContent:
+        return FileContent(_nth(self._files, ordinal), FORMATS[self._formats[ordinal]], self.length(ordinal))
 
 
 def _nth(packed: bytearray, ordinal: int) -> bytes:
     return bytes(packed[ordinal * DIGEST_BYTES : (ordinal + 1) * DIGEST_BYTES])
 
 
-def compile_audio(job: AudioJob, root: Path, hashes: Hashes, largest_bytes: int = LARGEST) -> CompiledAudio:
+def compile_audio(job: AudioJob, root: Path, hashes: Contents, largest_bytes: int = LARGEST) -> CompiledAudio:
     """Compile one job of recordings.
 
     largest_bytes: the most that the remote takes in one.
@@ -167,7 +167,7 @@ def compile_audio(job: AudioJob, root: Path, hashes: Hashes, largest_bytes: int 
     """
     files = find(selection_of(job), root, min(largest_bytes, _MOST_BYTES))
     problems = [Problem(Mark(fault.path), fault.reason) for fault in files.faults]
-    contents, sizes, digest_of, good = _Contents(), array("I"), digester(job), Listing()
+    contents, sizes, digest_of, good = _Contents(), array("I"), digester(job), AudioListing()
     for file, found in _with_contents(files, hashes):
         if isinstance(found, DataError):
             problems.append(Problem(Mark(file.path), found.message, found.hint))
@@ -189,7 +189,7 @@ def preview(job: AudioJob, root: Path, rows: int | None = None) -> Iterator[byte
 
     Raises as `compile_audio` does, but at the first recording that cannot be sent.
     """
-    hashes = Hashes(root, _NoMemo())
+    hashes = Contents(root, _NoMemo())
     files = find(selection_of(job), root)
     if files.faults and not job.skip_bad:
         problems = [Problem(Mark(fault.path), fault.reason) for fault in files.faults]
@@ -220,7 +220,7 @@ class _NoMemo:
         return None
 
 
-def _asked(job: AudioJob, root: Path, file: AudioFile, content: Content, key: bytes) -> Asked:
+def _asked(job: AudioJob, root: Path, file: AudioFile, content: FileContent, key: bytes) -> Asked:
     return Asked(
         key=key,
         custom_id=custom_id_of(file.path, key),
@@ -264,10 +264,10 @@ def body_of(job: AudioJob, sha256: bytes) -> bytes:
     return _encode({"file_sha256": sha256.hex(), "endpoint_id": job.endpoint_id, **dict(sorted(job.fields))})
 
 
-def _with_contents(files: Listing, hashes: Hashes) -> Iterator[tuple[AudioFile, Content | DataError]]:
+def _with_contents(files: AudioListing, hashes: Contents) -> Iterator[tuple[AudioFile, FileContent | DataError]]:
     """Each file with what it holds, or with why that cannot be told. Files that were read before are not opened."""
 
-    def found(file: AudioFile) -> Content | DataError:
+    def found(file: AudioFile) -> FileContent | DataError:
         try:
             return hashes.content(file)
         except DataError as error:

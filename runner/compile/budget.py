@@ -15,7 +15,7 @@ MOST_ROWS = 100_000_000  # a wanted row takes 20 bytes of memory
 MOST_BYTES = 64 * 1024**3  # of bodies; they are rendered and hashed at a few hundred megabytes a second
 
 
-class Budget:
+class RowBudget:
     """Counts down over all jobs of a command."""
 
     def __init__(self, rows: int = MOST_ROWS, size_bytes: int = MOST_BYTES) -> None:

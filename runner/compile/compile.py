@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.compile import digest, shard
-from runner.compile.budget import Budget
+from runner.compile.budget import RowBudget
 from runner.compile.compiled import Line, Wanted
 from runner.compile.faults import Faults
 from runner.compile.job import CompiledJob, lines_of, load, program
 from runner.compile.shard import identity_of
 from runner.data.files import sha256_of
 from runner.data.rows import SourceRow, open_blocks, signature
-from runner.data.unique import Hashes
+from runner.data.unique import IdHashes
 from runner.errors import DataError, Problem
 from runner.job import wireid
 from runner.job.project import Job
@@ -38,7 +38,7 @@ _IN_MEMORY = 1 << 20
 
 
 def compile_job(
-    job: Job, root: Path, lines: Lines, budget: Budget | None = None, digest_of: shard.DigestOf = sha256_of
+    job: Job, root: Path, lines: Lines, budget: RowBudget | None = None, digest_of: shard.DigestOf = sha256_of
 ) -> CompiledJob:
     """Compile one job. budget: what is left for it and the jobs after it.
 
@@ -46,7 +46,7 @@ def compile_job(
     ids that are not unique, rows that do not render (RowsFailed: all are counted, the first 20 listed), changed while
     it was read.
     """
-    budget = budget or Budget()
+    budget = budget or RowBudget()
     stamps = signature(job.dataset, root)
     ready = program(job, lines)
     faults = Faults(job.dataset.key)
@@ -105,7 +105,7 @@ class _Packing:
         # only writing results asks for them, a row after the other, so they need not be in memory
         self.rest = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
         self.positions = array("I") if keeps_positions else None
-        self.ids = Hashes() if job.dataset.id is not None else None
+        self.ids = IdHashes() if job.dataset.id is not None else None
 
     def __len__(self) -> int:
         return len(self._sizes)

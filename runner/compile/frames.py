@@ -50,7 +50,7 @@ class Chunk(msgspec.Struct, tag=True):
     rows: list[Any]  # objects; on our side still encoded
 
 
-class Failure(msgspec.Struct):
+class RenderFailure(msgspec.Struct):
     """Why one row could not be rendered: which template, its line (from 1), and in what words."""
 
     template: int
@@ -63,7 +63,7 @@ class Failure(msgspec.Struct):
 class Ready(msgspec.Struct, tag=True):
     """The answer to a Setup, or to Readings: the number of the template or reading that cannot be used."""
 
-    failure: Failure | None = None
+    failure: RenderFailure | None = None
 
 
 class Done(msgspec.Struct, tag=True):
@@ -72,7 +72,7 @@ class Done(msgspec.Struct, tag=True):
     Only a reading gives None for a text.
     """
 
-    results: list[list[str | None] | Failure | None]
+    results: list[list[str | None] | RenderFailure | None]
 
 
 Request = Setup | Readings | Chunk

@@ -16,9 +16,9 @@ from runner.compile.frames import (
     LENGTH,
     Chunk,
     Done,
-    Failure,
     Readings,
     Ready,
+    RenderFailure,
     Reply,
     Request,
     Setup,
@@ -71,7 +71,7 @@ class Worker:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def setup(self, asked: Setup | Readings) -> Failure | None:
+    def setup(self, asked: Setup | Readings) -> RenderFailure | None:
         """Set what is done with the chunks that follow; why not, if a template or a pattern does not compile."""
         self._send(asked)
         reply = self._receive()
@@ -82,7 +82,7 @@ class Worker:
         """Queue a chunk of rows, each one JSON object, and hand over as much as the process takes now."""
         self._send(Chunk(rows))
 
-    def receive(self) -> list[list[str | None] | Failure | None]:
+    def receive(self) -> list[list[str | None] | RenderFailure | None]:
         """Wait for the results of the oldest chunk under way. Raises WorkerDied."""
         reply = self._receive()
         assert isinstance(reply, Done)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from jinja2 import Template, TemplateSyntaxError, UndefinedError
 
 from runner.compile.extract import extracted
-from runner.compile.frames import Chunk, Done, Failure, Reading, Readings, Ready
+from runner.compile.frames import Chunk, Done, Reading, Readings, Ready, RenderFailure
 from runner.compile.renderer import ROW_CPU_SECONDS, Renderer, failure_of, is_of_a_name, names_of, rendered, words_of
 from runner.compile.texts import Null
 from runner.job.checks import Occurrence
@@ -49,7 +49,7 @@ class Reader:
                 self._ready.append(self._made(reading))
             except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a message
                 line = error.lineno if isinstance(error, TemplateSyntaxError) else 1
-                return Ready(Failure(number, line, words_of(error)))
+                return Ready(RenderFailure(number, line, words_of(error)))
         return Ready()
 
     def _made(self, reading: Reading) -> _Ready:
@@ -60,14 +60,14 @@ class Reader:
         return _Ready(reading, template, *patterns)
 
     def chunk(self, chunk: Chunk) -> Done:
-        results: list[list[str | None] | Failure | None] = []
+        results: list[list[str | None] | RenderFailure | None] = []
         for row, answer in chunk.rows:
             signal.setitimer(signal.ITIMER_PROF, ROW_CPU_SECONDS)  # ends the process, see `Renderer.chunk`
             results.append(self._row(row, answer))
         signal.setitimer(signal.ITIMER_PROF, 0)
         return Done(results)
 
-    def _row(self, row: dict[str, Any], answer: dict[str, Any] | None) -> list[str | None] | Failure:
+    def _row(self, row: dict[str, Any], answer: dict[str, Any] | None) -> list[str | None] | RenderFailure:
         names = names_of(row, answer or {})
         texts: list[str | None] = []
         known: dict[int, str | None] = {}  # by template: several patterns may look at one text

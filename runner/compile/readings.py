@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runner.compile import frames
-from runner.compile.frames import Failure
+from runner.compile.frames import RenderFailure
 from runner.compile.stream import RowFailure
 from runner.compile.template import Template
 from runner.compile.texts import Null, text_of
@@ -144,14 +144,14 @@ class Reader:
         for done, results in self._through.push((rows, pairs)):
             yield self._read(done, results)
 
-    def _read(self, rows: list[AnsweredRow], results: Sequence[list[str | None] | Failure | None]) -> Read:
+    def _read(self, rows: list[AnsweredRow], results: Sequence[list[str | None] | RenderFailure | None]) -> Read:
         texts: list[list[str | None]] = [[] for _ in self._readings]
         failures: list[tuple[int, RowFailure]] = []
         if self._remote:
             blank: list[str | None] = [None] * len(self._remote)
             found: list[list[str | None]] = []
             for at, result in enumerate(results):
-                if isinstance(result, Failure):
+                if isinstance(result, RenderFailure):
                     failures.append((at, self._failed(result)))
                 found.append(result if isinstance(result, list) else blank)
             for number, column in zip(self._remote, zip(*found, strict=True), strict=True):
@@ -161,7 +161,7 @@ class Reader:
             texts[number] = _texts(self._readings[number], rows, views, failures)
         return Read(rows, texts, views.rows if self._needs_values else (), failures)
 
-    def _failed(self, failure: Failure) -> RowFailure:
+    def _failed(self, failure: RenderFailure) -> RowFailure:
         template = self._readings[self._remote[failure.template]].template
         assert template is not None
         return RowFailure(template, failure.line, failure.message, failure.name, failure.length, LONGEST)

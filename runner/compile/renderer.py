@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Template, TemplateSyntaxError, UndefinedError
 from jinja2.runtime import Context
 
-from runner.compile.frames import DROPPED, Chunk, Done, Failure, Ready, Setup
+from runner.compile.frames import DROPPED, Chunk, Done, Ready, RenderFailure, Setup
 from runner.compile.sandbox import ROW, Sandbox
 from runner.compile.texts import Null
 
@@ -38,11 +38,11 @@ class Renderer:
                 self._templates.append(self.compiled(text, takes_null=index == setup.where))
             except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a message
                 line = error.lineno if isinstance(error, TemplateSyntaxError) else 1
-                return Ready(Failure(index, line, words_of(error)))
+                return Ready(RenderFailure(index, line, words_of(error)))
         return Ready()
 
     def chunk(self, chunk: Chunk) -> Done:
-        results: list[list[str | None] | Failure | None] = []
+        results: list[list[str | None] | RenderFailure | None] = []
         for row in chunk.rows:
             # ends the process by SIGPROF, which has no handler: see `worker`
             signal.setitimer(signal.ITIMER_PROF, ROW_CPU_SECONDS)
@@ -50,7 +50,7 @@ class Renderer:
         signal.setitimer(signal.ITIMER_PROF, 0)
         return Done(results)
 
-    def _row(self, row: dict[str, Any]) -> list[str | None] | Failure | None:
+    def _row(self, row: dict[str, Any]) -> list[str | None] | RenderFailure | None:
         names = names_of(row)
         texts: list[str | None] = []
         for index, template in enumerate(self._templates):
@@ -113,15 +113,15 @@ def is_of_a_name(error: UndefinedError) -> bool:
     return _UNDEFINED.search(str(error)) is not None
 
 
-def failure_of(index: int, template: Template, error: Exception, row: dict[str, Any]) -> Failure:
+def failure_of(index: int, template: Template, error: Exception, row: dict[str, Any]) -> RenderFailure:
     if isinstance(error, TooLong):
-        return Failure(index, 1, "", length=error.length)
+        return RenderFailure(index, 1, "", length=error.length)
     if isinstance(error, Null):
         # where a column is called `row`, `row.n` is none
         name = error.name if "row" not in row and error.name in row else ""
-        return Failure(index, _line(template, error.__traceback__), str(Null(name)))
+        return RenderFailure(index, _line(template, error.__traceback__), str(Null(name)))
     missing = _UNDEFINED.search(str(error)) if isinstance(error, UndefinedError) else None
-    return Failure(index, _line(template, error.__traceback__), words_of(error), missing[1] if missing else "")
+    return RenderFailure(index, _line(template, error.__traceback__), words_of(error), missing[1] if missing else "")
 
 
 def words_of(error: Exception) -> str:

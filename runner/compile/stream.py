@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from runner.compile.frames import DROPPED, Failure, Setup
+from runner.compile.frames import DROPPED, RenderFailure, Setup
 from runner.compile.template import Template, suggestion
 from runner.compile.texts import Null
 from runner.compile.through import CHUNK_BYTES, CHUNK_ROWS, Chunk, through_worker
@@ -213,7 +213,7 @@ def _through_worker(
 
     for kept, results in through_worker(_chunks(rows), [template.source for template in templates], setup):
         for row, texts in zip(kept, results, strict=True):
-            if isinstance(texts, Failure):
+            if isinstance(texts, RenderFailure):
                 template = templates[texts.template]
                 yield row, RowFailure(template, texts.line, texts.message, texts.name, texts.length, longest)
             elif texts is not None:

@@ -12,7 +12,7 @@ from typing import Generic, NoReturn, Protocol, TypeVar
 import msgspec
 
 from runner.compile import pool
-from runner.compile.frames import Failure, Readings, Setup
+from runner.compile.frames import Readings, RenderFailure, Setup
 from runner.compile.pool import Worker, WorkerDied
 from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job.source import Source
@@ -31,7 +31,7 @@ class Placed(Protocol):
 
 Row = TypeVar("Row", bound=Placed)
 Chunk = tuple[list[Row], list[msgspec.Raw]]  # rows, and each of them as JSON
-Result = list[str | None] | Failure | None
+Result = list[str | None] | RenderFailure | None
 Done = tuple[list[Row], list[Result]]  # the rows of a chunk, and what came of each
 SetupOf = Callable[[int | None], Setup | Readings]  # of all that is asked (None), or of one part of it
 

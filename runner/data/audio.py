@@ -33,14 +33,14 @@ class AudioFile(NamedTuple):
     inode: int
 
 
-class Fault(NamedTuple):
+class AudioFault(NamedTuple):
     """A file or folder that is meant and cannot be used; `reason` follows its quoted path."""
 
     path: str
     reason: str
 
 
-class Listing(Sequence[AudioFile]):
+class AudioListing(Sequence[AudioFile]):
     """Files sorted by path, packed: its path and 36 bytes each. `faults` are those that cannot be sent."""
 
     __slots__ = ("_ends", "_names", "_numbers", "excluded", "faults")
@@ -49,7 +49,7 @@ class Listing(Sequence[AudioFile]):
         self._names = bytearray()
         self._ends = array("L")
         self._numbers = array("q")
-        self.faults: list[Fault] = []
+        self.faults: list[AudioFault] = []
         self.excluded = 0  # files and folders that a pattern meant and `exclude` took out
 
     def add(self, file: AudioFile) -> None:
@@ -95,7 +95,7 @@ class Selection(NamedTuple):
     allow_empty: bool = False
 
 
-def find(selection: Selection, root: Path, largest_bytes: int = LARGEST) -> Listing:
+def find(selection: Selection, root: Path, largest_bytes: int = LARGEST) -> AudioListing:
     """The files that any pattern means, without those that are excluded, each once, sorted by path.
 
     Folders are no recordings. Links are followed within `root`; `**` does not enter linked folders, and one that leaves
@@ -109,9 +109,9 @@ def find(selection: Selection, root: Path, largest_bytes: int = LARGEST) -> List
     literal = [pattern for pattern in wanted if is_magic(pattern) and os.path.lexists(root / pattern)]
     everywhere = [pattern if "/" in pattern.strip("/") else f"**/{pattern}" for pattern in unwanted]
     walk = _Walk(root, Globs(wanted, literal=literal), Globs(everywhere, takes_hidden=True), largest_bytes)
-    listing = Listing()
+    listing = AudioListing()
     for found in walk.found():
-        if isinstance(found, Fault):
+        if isinstance(found, AudioFault):
             listing.faults.append(found)
         else:
             listing.add(found)
@@ -144,9 +144,9 @@ class _Walk:
 
     # A stack, not a recursion: what is found is yielded in order without passing through a frame for each folder above
     # it.
-    def found(self) -> Iterator[AudioFile | Fault]:
+    def found(self) -> Iterator[AudioFile | AudioFault]:
         """In order of paths: a folder sorts as its name and a slash, so no sorting of the whole is needed."""
-        pending: list[_Folder | AudioFile | Fault] = [_Folder("", self._wanted.start, self._unwanted.start)]
+        pending: list[_Folder | AudioFile | AudioFault] = [_Folder("", self._wanted.start, self._unwanted.start)]
         while pending:
             last = pending.pop()
             if isinstance(last, _Folder):
@@ -154,7 +154,7 @@ class _Walk:
             else:
                 yield last
 
-    def _entries(self, folder: _Folder) -> Iterator[_Folder | AudioFile | Fault]:
+    def _entries(self, folder: _Folder) -> Iterator[_Folder | AudioFile | AudioFault]:
         try:
             with os.scandir(f"{self._root}/{folder.path}") as entries:
                 for entry in entries:
@@ -162,9 +162,9 @@ class _Walk:
                     if found is not None:
                         yield found
         except OSError as error:
-            yield Fault(folder.path or ".", f"cannot be looked into: {error.strerror}")
+            yield AudioFault(folder.path or ".", f"cannot be looked into: {error.strerror}")
 
-    def _entry(self, folder: _Folder, entry: os.DirEntry[str]) -> _Folder | AudioFile | Fault | None:
+    def _entry(self, folder: _Folder, entry: os.DirEntry[str]) -> _Folder | AudioFile | AudioFault | None:
         is_link = entry.is_symlink()
         is_folder = _is_folder(entry)
         step = self._wanted.step(folder.wanted, entry.name, is_folder=is_folder, is_link=is_link)
@@ -183,12 +183,12 @@ class _Walk:
             return None
         if is_link and (wrong := self._wrong_link(path)):
             self.hits.update(number for number, _ in step.inside)  # as above
-            return Fault(path, wrong)
+            return AudioFault(path, wrong)
         if is_folder:
             return _Folder(f"{path}/", step.inside, unwanted.inside)
         return self._judged(path, entry)
 
-    def _unentered(self, folder: _Folder, path: str, name: str) -> Fault | None:
+    def _unentered(self, folder: _Folder, path: str, name: str) -> AudioFault | None:
         """What is wrong with a linked folder that `**` does not enter: it leads out, and holds what is wanted."""
         inside = self._wanted.step(folder.wanted, name, is_folder=True).inside
         if not inside or self._unwanted.step(folder.unwanted, name, is_folder=True).hits:
@@ -196,7 +196,7 @@ class _Walk:
         wrong = self._wrong_link(path)
         hits = self._wanted_below(path, inside) if wrong else set()
         self.hits |= hits
-        return Fault(path, wrong) if hits else None
+        return AudioFault(path, wrong) if hits else None
 
     def _wanted_below(self, path: str, state: State) -> set[int]:
         """The patterns that mean a file below a folder, as far as a short look tells."""
@@ -215,20 +215,20 @@ class _Walk:
                         folders.append((entry.path, step.inside))
         return hits
 
-    def _judged(self, path: str, entry: os.DirEntry[str]) -> AudioFile | Fault:
+    def _judged(self, path: str, entry: os.DirEntry[str]) -> AudioFile | AudioFault:
         try:
             path.encode()
             about = entry.stat()
         except UnicodeEncodeError:
-            return Fault(path.encode(errors="replace").decode(), "has a name that is not valid UTF-8: rename it")
+            return AudioFault(path.encode(errors="replace").decode(), "has a name that is not valid UTF-8: rename it")
         except OSError as error:
-            return Fault(path, f"cannot be looked at: {error.strerror}")
+            return AudioFault(path, f"cannot be looked at: {error.strerror}")
         if not stat.S_ISREG(about.st_mode):
-            return Fault(path, "is not a regular file")
+            return AudioFault(path, "is not a regular file")
         if not about.st_size:
-            return Fault(path, "is empty")
+            return AudioFault(path, "is empty")
         if about.st_size > self._largest:
-            return Fault(path, f"has {about.st_size:,} bytes; the remote takes {self._largest:,}: split it")
+            return AudioFault(path, f"has {about.st_size:,} bytes; the remote takes {self._largest:,}: split it")
         return AudioFile(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
 
     def _wrong_link(self, path: str) -> str:
@@ -245,7 +245,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _path_of(found: _Folder | AudioFile | Fault) -> str:
+def _path_of(found: _Folder | AudioFile | AudioFault) -> str:
     return found.path
 
 

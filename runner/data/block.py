@@ -26,7 +26,7 @@ class BadRow(DataError):
     """What is wrong with one row alone: a dataset that says `skip_bad` goes on without it."""
 
 
-class Conflict(DataError):
+class MergeConflict(DataError):
     """A file that git could not merge holds rows of both sides: no row of it is to be trusted, `skip_bad` or not."""
 
 
@@ -34,9 +34,9 @@ _CONFLICT = re.compile(r"(<{7}|>{7})( [^\n]*)?")
 
 
 def refuse_conflict(line: str, mark: Mark) -> None:
-    """Raise Conflict for a line that git writes around what it could not merge."""
+    """Raise MergeConflict for a line that git writes around what it could not merge."""
     if _CONFLICT.fullmatch(line):
-        raise Conflict(
+        raise MergeConflict(
             f"the line is a mark of a merge conflict, `{line[:40]}`", hint="resolve the conflict first", mark=mark
         )
 

@@ -30,7 +30,7 @@ _MAGIC = b"runner-audio/1\n\0"
 _RECORD = KEY_BYTES + _VALUE.size
 
 
-class Content(NamedTuple):
+class FileContent(NamedTuple):
     """What one recording holds."""
 
     sha256: bytes
@@ -45,7 +45,7 @@ class Memo(Protocol):
     def put(self, key: bytes, value: bytes) -> None: ...
 
 
-class Hashes:
+class Contents:
     """Contents of files below `root`, from the memo where their stat is known. Safe to share between threads.
 
     now_ns: nanoseconds since the epoch, of the clock that stamps files.
@@ -60,12 +60,12 @@ class Hashes:
         """SHA-256 of its bytes, 32 of them. Raises as `content` does."""
         return self.content(file).sha256
 
-    def known(self, file: AudioFile) -> Content | None:
+    def known(self, file: AudioFile) -> FileContent | None:
         """Its content where that can be told without opening it."""
         value = self._memo.get(_key_of(file))
         return None if value is None else _unpacked(value)
 
-    def content(self, file: AudioFile) -> Content:
+    def content(self, file: AudioFile) -> FileContent:
         """What it holds. Raises DataError with its path: unreadable, changed meanwhile, or no recording."""
         key = _key_of(file)
         value = self._memo.get(key)
@@ -79,8 +79,8 @@ class Hashes:
         return content
 
 
-def read(root: str, file: AudioFile) -> Content:
-    """Read the whole file, in pieces. Raises DataError as `Hashes.content` does."""
+def read(root: str, file: AudioFile) -> FileContent:
+    """Read the whole file, in pieces. Raises DataError as `Contents.content` does."""
     mark = Mark(file.path)
     try:
         # O_NONBLOCK: a file may have become a pipe since it was listed, and opening that would wait for a writer for
@@ -104,7 +104,7 @@ def read(root: str, file: AudioFile) -> Content:
         raise DataError(f"cannot read the recording: {error.strerror}", mark=mark) from error
     finally:
         os.close(descriptor)
-    return Content(sha256, kind, seconds)
+    return FileContent(sha256, kind, seconds)
 
 
 def stamp_of(path: str, about: os.stat_result) -> AudioFile:
@@ -167,12 +167,12 @@ def _key_of(file: AudioFile) -> bytes:
     return hashlib.blake2b(numbers + file.path.encode(), digest_size=KEY_BYTES).digest()
 
 
-def _unpacked(value: bytes) -> Content:
+def _unpacked(value: bytes) -> FileContent:
     sha256, kind, seconds = _VALUE.unpack(value)
-    return Content(sha256, kind.rstrip(b"\0").decode(), None if seconds < 0 else seconds)
+    return FileContent(sha256, kind.rstrip(b"\0").decode(), None if seconds < 0 else seconds)
 
 
-def _packed(content: Content) -> bytes:
+def _packed(content: FileContent) -> bytes:
     seconds = -1.0 if content.seconds is None else content.seconds
     return _VALUE.pack(content.sha256, content.format.encode(), seconds)
 

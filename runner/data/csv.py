@@ -11,7 +11,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Any
 
-from runner.data.block import Bad, BadRow, Conflict, refuse_conflict, told
+from runner.data.block import Bad, BadRow, MergeConflict, refuse_conflict, told
 from runner.data.picks import Picks
 from runner.data.sniff import HEAD
 from runner.errors import DataError, Mark
@@ -221,7 +221,7 @@ def _good_rows(lines: _Lines, picks: Picks, delimiter: str | None, bad: Bad) -> 
         except csv.Error as error:
             lines.only_first()
             wrong = _not_csv(error, lines.mark)
-        except Conflict:
+        except MergeConflict:
             raise
         except DataError as error:
             lines.only_first()

@@ -25,7 +25,7 @@ from runner.errors import DataError, Mark, printable
 _PIECE = 2048  # compressed bytes fed to zstd at once: bounds what one piece can unfold to
 
 
-class Source(Protocol):
+class DataSource(Protocol):
     """What this package needs of a dataset in the specs."""
 
     @property
@@ -51,7 +51,7 @@ class FileStamp(NamedTuple):
     device: int
 
 
-def expand(dataset: Source, root: Path) -> tuple[str, ...]:
+def expand(dataset: DataSource, root: Path) -> tuple[str, ...]:
     """Paths of the dataset's files relative to `root`: each pattern's matches sorted, no file twice.
 
     Raises DataError at the dataset's place in the specs: no match, outside the root, hidden, a secret by its name, not
@@ -60,7 +60,7 @@ def expand(dataset: Source, root: Path) -> tuple[str, ...]:
     return tuple(stamp.path for stamp in signature(dataset, root))
 
 
-def signature(dataset: Source, root: Path) -> tuple[FileStamp, ...]:
+def signature(dataset: DataSource, root: Path) -> tuple[FileStamp, ...]:
     """Stamps of the dataset's files in reading order. Reads stats only; raises as `expand` does."""
     real_root = os.path.realpath(root)
     seen: dict[str, FileStamp] = {}
@@ -79,7 +79,7 @@ def signature(dataset: Source, root: Path) -> tuple[FileStamp, ...]:
     return tuple(seen.values())
 
 
-def _refuse_private(dataset: Source, path: str, real: str, root: Path) -> None:
+def _refuse_private(dataset: DataSource, path: str, real: str, root: Path) -> None:
     if private.is_hidden(path) or private.leads_into_hidden(real, os.path.realpath(root)):
         raise DataError(
             f"`{path}` of dataset `{dataset.key}` is hidden, or lies in a hidden folder: such files are never sent",
@@ -100,7 +100,7 @@ def sha256_of(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def content_digest(dataset: Source, root: Path, digest_of: Callable[[Path], bytes] = sha256_of) -> str:
+def content_digest(dataset: DataSource, root: Path, digest_of: Callable[[Path], bytes] = sha256_of) -> str:
     """SHA-256 (hex) of what the files hold, in reading order; names do not count, formats do.
 
     digest_of: of one file; without it, every byte is read.
@@ -195,7 +195,7 @@ class _Unzstd(io.RawIOBase):
             self._packed, self._frame = self._frame.unused_data, None
 
 
-def _matches(dataset: Source, pattern: str, root: Path) -> list[str]:
+def _matches(dataset: DataSource, pattern: str, root: Path) -> list[str]:
     """Sorted paths of one pattern; a literal path wins over reading it as a glob."""
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts or "\0" in pattern:
         raise DataError(
@@ -216,7 +216,7 @@ def _matches(dataset: Source, pattern: str, root: Path) -> list[str]:
     return found
 
 
-def _stamp(dataset: Source, root: Path, path: str) -> FileStamp:
+def _stamp(dataset: DataSource, root: Path, path: str) -> FileStamp:
     try:
         path.encode()
         found = (root / path).stat()

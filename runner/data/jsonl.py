@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple
 
 import msgspec
 
-from runner.data.block import Bad, Block, Conflict, refuse_conflict, told
+from runner.data.block import Bad, Block, MergeConflict, refuse_conflict, told
 from runner.data.picks import Picks
 from runner.errors import DataError, Mark
 
@@ -111,9 +111,9 @@ def _one_by_one(
             if text.count(b'":') != len(read.row):
                 _refuse_double_keys(text, read.row, mark)
         except DataError as error:
-            if good and (bad is None or isinstance(error, Conflict)):
+            if good and (bad is None or isinstance(error, MergeConflict)):
                 yield block()
-            if isinstance(error, Conflict):
+            if isinstance(error, MergeConflict):
                 raise
             told(bad, error)
             continue

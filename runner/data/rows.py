@@ -11,24 +11,24 @@ from typing import Any
 
 from runner.data import csv, files, jsonl, parquet, sniff
 from runner.data.block import Bad, BadRow, Block, SourceRow
-from runner.data.files import FileStamp, Source, expand, signature
+from runner.data.files import DataSource, FileStamp, expand, signature
 from runner.data.picks import Picks
 from runner.errors import DataError, Mark, Problem
 
-__all__ = ["Block", "FileStamp", "Source", "SourceRow", "expand", "open_blocks", "open_rows", "signature"]
+__all__ = ["Block", "DataSource", "FileStamp", "SourceRow", "expand", "open_blocks", "open_rows", "signature"]
 
 _BLOCK_ROWS = 512
 
 
 def open_rows(
-    dataset: Source, root: Path, at: Iterable[int] | None = None, *, bad: Bad | None = None
+    dataset: DataSource, root: Path, at: Iterable[int] | None = None, *, bad: Bad | None = None
 ) -> Iterator[SourceRow]:
     """Rows of all files of a dataset in order, streamed. Arguments and errors as of `open_blocks`."""
     return chain.from_iterable(open_blocks(dataset, root, at, bad=bad))
 
 
 def open_blocks(
-    dataset: Source, root: Path, at: Iterable[int] | None = None, *, checked: bool = True, bad: Bad | None = None
+    dataset: DataSource, root: Path, at: Iterable[int] | None = None, *, checked: bool = True, bad: Bad | None = None
 ) -> Iterator[Block]:
     """Rows of all files of a dataset in order, in runs. An error comes after the rows before it.
 
@@ -45,7 +45,7 @@ def open_blocks(
             yield from _read(dataset, root, name, picks, checked, listener)
 
 
-def columns_of(dataset: Source, root: Path) -> dict[str, Any] | None:
+def columns_of(dataset: DataSource, root: Path) -> dict[str, Any] | None:
     """The columns of a dataset, in order of first appearance, with their types in arrow: None for text.
 
     None where no file's head tells them (.jsonl), or files differ about a type. Raises DataError.
@@ -72,7 +72,7 @@ def _ignore(problem: Problem) -> None:
     """It was told of before."""
 
 
-def _read(dataset: Source, root: Path, name: str, picks: Picks, checked: bool, bad: Bad | None) -> Iterator[Block]:
+def _read(dataset: DataSource, root: Path, name: str, picks: Picks, checked: bool, bad: Bad | None) -> Iterator[Block]:
     form, packing = files.kind_of(name)
     try:
         with files.open_bytes(root / name, packing, Mark(name)) as file:
@@ -114,7 +114,7 @@ def _damage(error: Exception) -> str:
             return "it ends too early" if "end-of-stream" in str(error) else str(error)
 
 
-def _goes_on(dataset: Source, root: Path, bad_file: str) -> bool:
+def _goes_on(dataset: DataSource, root: Path, bad_file: str) -> bool:
     """Whether `skip_bad` would get past the bad rows of a file to good ones. Reads up to the first good row."""
     try:
         names = (bad_file, *expand(dataset, root))

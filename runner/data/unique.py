@@ -8,7 +8,7 @@ from collections.abc import Iterable
 _BUCKETS = 256
 
 
-class Hashes:
+class IdHashes:
     """Hashes of all ids of a dataset. Python's string hash is keyed per process, so nobody can aim collisions."""
 
     __slots__ = ("_buckets",)

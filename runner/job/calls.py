@@ -14,7 +14,7 @@ from runner.job.outcomes import Outcome, pack
 from runner.job.packed import KEY_BYTES
 
 
-class Step(IntEnum):
+class CallStep(IntEnum):
     """The last thing that is known of one recording. NONE: it was never asked for."""
 
     NONE = 0
@@ -27,17 +27,17 @@ class Step(IntEnum):
 
 
 JOURNAL, RAW = "journal", "0.jsonl"  # the files of a calls batch, in the folder of its objects
-FREE = (Step.NONE, Step.CLEARED, Step.REPEATED)  # to be sent, or to be sent again
+FREE = (CallStep.NONE, CallStep.CLEARED, CallStep.REPEATED)  # to be sent, or to be sent again
 
 
 AGAIN = (Outcome.RETRY, Outcome.UNPAID)  # asked again once the batch is over
 
 
-class Entry(NamedTuple):
+class CallEntry(NamedTuple):
     """One thing that happened to the recording number `ordinal` of the batch."""
 
     ordinal: int
-    step: Step
+    step: CallStep
     remote_id: str = ""
     account: str = ""
     outcome: Outcome | None = None
@@ -48,7 +48,7 @@ class Entry(NamedTuple):
 class State(NamedTuple):
     """What is known of one recording. The receipt and the line of an earlier try are forgotten at the next intent."""
 
-    step: Step
+    step: CallStep
     intents: int  # how often it was about to be sent; at most 255
     remote_id: str = ""
     account: str = ""
@@ -63,11 +63,11 @@ class Journal(Protocol):
     states: States
     commits: int  # how many times something was made durable
 
-    def append(self, *entries: Entry) -> None:
+    def append(self, *entries: CallEntry) -> None:
         """Returns once they are durable, all in one commit. Raises StateError, now and ever after, when that fails."""
         ...
 
-    def answer(self, ordinal: int, outcome: Outcome, line: bytes) -> Entry:
+    def answer(self, ordinal: int, outcome: Outcome, line: bytes) -> CallEntry:
         """Append a line, with its newline, to the raw file and say so in the journal, both durably."""
         ...
 
@@ -96,47 +96,47 @@ class States:
         return self.rows
 
     def __getitem__(self, ordinal: int) -> State:
-        step = Step(self._steps[ordinal])
+        step = CallStep(self._steps[ordinal])
         intents = self._intents[ordinal]
-        if step is Step.NONE or step is Step.INTENT:
+        if step is CallStep.NONE or step is CallStep.INTENT:
             return State(step, intents)
         start = self._starts[ordinal]
         remote_id = self._names[start : start + self._lengths[ordinal]].decode()
         account = list(self._accounts)[self._owners[ordinal]]
-        if step is not Step.ANSWERED:
+        if step is not CallStep.ANSWERED:
             return State(step, intents, remote_id, account)
         outcome = Outcome(self._outcomes[ordinal])
         return State(step, intents, remote_id, account, outcome, self._offsets[ordinal], self._sizes[ordinal])
 
-    def count(self, step: Step) -> int:
+    def count(self, step: CallStep) -> int:
         return self._steps.count(step)
 
     def count_of(self, outcome: Outcome) -> int:
         """How many recordings were answered so."""
         return self._outcomes.count(outcome)
 
-    def at(self, step: Step) -> Iterator[int]:
+    def at(self, step: CallStep) -> Iterator[int]:
         """Ordinals of the recordings whose last step this is, ascending."""
         found = self._steps.find(step)
         while found >= 0:
             yield found
             found = self._steps.find(step, found + 1)
 
-    def tell(self, entry: Entry) -> None:
+    def tell(self, entry: CallEntry) -> None:
         """Take an entry in. Raises IndexError for a recording that the batch does not have."""
         ordinal = entry.ordinal
         if not 0 <= ordinal < self.rows:
             raise IndexError(ordinal)
         self._steps[ordinal] = entry.step
         self._outcomes[ordinal] = 0
-        if entry.step is Step.INTENT:
+        if entry.step is CallStep.INTENT:
             self._intents[ordinal] = min(self._intents[ordinal] + 1, 255)
             self._lengths[ordinal] = self._owners[ordinal] = 0
-        elif entry.step is Step.REPEATED:
+        elif entry.step is CallStep.REPEATED:
             self.repeated += 1
-        elif entry.step is Step.RECEIPT:
+        elif entry.step is CallStep.RECEIPT:
             self._keep_receipt(ordinal, entry.remote_id.encode(), entry.account)
-        elif entry.step is Step.ANSWERED:
+        elif entry.step is CallStep.ANSWERED:
             self._outcomes[ordinal] = 0 if entry.outcome is None else entry.outcome
             self._offsets[ordinal], self._sizes[ordinal] = entry.offset, entry.size
             self.raw_bytes = max(self.raw_bytes, entry.offset + entry.size)
@@ -157,21 +157,21 @@ def so_far(states: States, keys: bytes) -> tuple[bytes, bytes]:
     for number in range(states.rows):
         key = keys[number * KEY_BYTES : (number + 1) * KEY_BYTES]
         state = states[number]
-        if state.step in FREE or (state.step is Step.ANSWERED and state.outcome in AGAIN):
+        if state.step in FREE or (state.step is CallStep.ANSWERED and state.outcome in AGAIN):
             unsent += key
-        elif state.step is Step.ANSWERED and state.outcome is not None:
+        elif state.step is CallStep.ANSWERED and state.outcome is not None:
             settled += pack(key, state.outcome, 0, state.offset)
-        elif state.step is Step.HELD:
+        elif state.step is CallStep.HELD:
             settled += pack(key, Outcome.LOST)
     return bytes(settled), bytes(unsent)
 
 
-def check(entry: Entry, rows: int) -> None:
+def check(entry: CallEntry, rows: int) -> None:
     """Raises ValueError for what could not be read back."""
-    is_sound = 0 <= entry.ordinal < rows and entry.step is not Step.NONE
-    if entry.step is Step.RECEIPT:
+    is_sound = 0 <= entry.ordinal < rows and entry.step is not CallStep.NONE
+    if entry.step is CallStep.RECEIPT:
         is_sound = is_sound and bool(entry.remote_id) and max(len(entry.remote_id), len(entry.account)) <= 4096
-    if entry.step is Step.ANSWERED:
+    if entry.step is CallStep.ANSWERED:
         is_sound = is_sound and entry.outcome is not None
     if not is_sound:
         raise ValueError(f"not an entry of this batch: {entry}")

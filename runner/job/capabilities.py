@@ -15,7 +15,7 @@ class Search(StrEnum):
     A vendor's profile declares it; what the remote really shows is checked (`Shown`) and may lower it.
     """
 
-    BY_NAME = "by name"  # we choose the id: on any doubt GET it, compare, adopt
+    BY_NAME = "by name"  # we choose the id: on any doubt GET it, compare, take it
     BY_LABEL = "by label"  # the remote lists what it has, and shows the label we wrote on it
     BY_UPLOAD = "by upload"  # it lists what it has, and shows the input file, which is ours alone
     BY_RESULTS = "by results"  # it lists what it has, and only the results say whose it was

@@ -56,7 +56,7 @@ class Unsettled(IntEnum):
         return self.name.lower()
 
 
-class Entry(NamedTuple):
+class IndexEntry(NamedTuple):
     """One line of an index: `file` is the number of the raw file, `offset` where its line begins."""
 
     key: bytes
@@ -96,6 +96,6 @@ def with_a_line(index: bytes) -> bytes:
     return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value & NO_LINE != NO_LINE])
 
 
-def entries(index: bytes) -> list[Entry]:
+def entries(index: bytes) -> list[IndexEntry]:
     """A whole index unpacked: for tests and small answers only."""
-    return [Entry(key, Outcome((v := place(value))[0]), v[1], v[2]) for key, value in _ENTRY.iter_unpack(index)]
+    return [IndexEntry(key, Outcome((v := place(value))[0]), v[1], v[2]) for key, value in _ENTRY.iter_unpack(index)]

@@ -86,7 +86,7 @@ class Prompt(msgspec.Struct, frozen=True):
     mark: Mark = Mark("")
 
 
-class Provider(msgspec.Struct, frozen=True):
+class ProviderBlock(msgspec.Struct, frozen=True):
     """A provider block of the specs, or a built-in one with nothing overridden."""
 
     name: str
@@ -162,7 +162,7 @@ class Project(msgspec.Struct, frozen=True):
     name: str
     root: Path
     jobs: tuple[AnyJob, ...]  # sorted by address
-    providers: Mapping[str, Provider]  # those the jobs use, and those declared
+    providers: Mapping[str, ProviderBlock]  # those the jobs use, and those declared
     files: tuple[str, ...]  # spec files read, relative to the root
     paths: tuple[str, ...] = ()  # what was given on the command line
     budget: float | None = None

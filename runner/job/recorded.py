@@ -13,7 +13,7 @@ from runner.job.observed import Counts, Failure, FailureKind, Origin, Phase
 
 SCHEMA = 1
 GONE = "gone"  # in Batch.raw_status: the remote did not have it any more
-REMOTE = "remote"  # in Batch.adopted_from: found on the remote by its label
+REMOTE = "remote"  # in Batch.found_in: found on the remote by its label
 
 
 class Stage(StrEnum):
@@ -110,7 +110,8 @@ class Batch(msgspec.Struct, frozen=True):
     results: tuple[ResultObject, ...] = ()
     index_sha256: str = ""
     tally: Tally = Tally()
-    adopted_from: str = ""  # REMOTE, or the path of the output file its answers were read from
+    # REMOTE, or the path of the output file its answers were read back from
+    found_in: str = msgspec.field(default="", name="adopted_from")
     declared_in: str = ""  # the spec file of its owner
     # Remote ids of duplicates that were found and cancelled; and by such an id, requests that may be paid for twice:
     # all of them where nothing is said. Records of every version have them under these names.
@@ -163,6 +164,16 @@ class Batch(msgspec.Struct, frozen=True):
     def is_unseen(self) -> bool:
         """The remote took the upload, and says that it cannot find it."""
         return self.failure is not None and self.failure.kind is FailureKind.FILE_NOT_VISIBLE
+
+    @property
+    def is_adopted(self) -> bool:
+        """Found at its remote: this memory did not send it."""
+        return self.found_in == REMOTE
+
+    @property
+    def is_read_back(self) -> bool:
+        """Its answers were found in an output: no remote is asked about it."""
+        return self.found_in not in ("", REMOTE)
 
     @property
     def is_lost(self) -> bool:

@@ -91,7 +91,7 @@ HOLDS_BACK = frozenset(
 MOST_NAMED = 3  # rows of a change that are shown by their ids
 
 
-class Submission(msgspec.Struct, frozen=True):
+class Cut(msgspec.Struct, frozen=True):
     """Rows of one job to be sent as one batch: ordinals into its rows, ascending."""
 
     address: str
@@ -148,7 +148,7 @@ def cancelling(batch: Batch) -> str:
     return f"runner cancel {batch.owner} --batch {name}"
 
 
-class Counts(msgspec.Struct, frozen=True):
+class RowCounts(msgspec.Struct, frozen=True):
     """Where the wanted requests of one job stand. Equal requests of one job count once each row."""
 
     wanted: int = 0
@@ -173,9 +173,9 @@ class JobPlan(msgspec.Struct, frozen=True):
 
     address: str
     declared_at: Mark
-    counts: Counts
+    counts: RowCounts
     changes: tuple[Change, ...]
-    submissions: tuple[Submission, ...] = ()
+    submissions: tuple[Cut, ...] = ()
     shared_with: tuple[str, ...] = ()
     content: Content = Content.TEXT
 

@@ -18,7 +18,7 @@ class Gone(msgspec.Struct, frozen=True):
     """The remote answered 404 for a batch it had given us a receipt for."""
 
 
-class Missing(msgspec.Struct, frozen=True):
+class NotShown(msgspec.Struct, frozen=True):
     """The same, not often or not long enough to be believed. Of a batch: rows are called missing for another reason."""
 
 
@@ -28,7 +28,7 @@ class CannotSee(msgspec.Struct, frozen=True):
     why: str
 
 
-Observation = Observed | Gone | Missing | CannotSee
+Observation = Observed | Gone | NotShown | CannotSee
 
 ENDED = {
     Phase.COMPLETED: Reason.COMPLETED,
@@ -51,7 +51,7 @@ def judged(batch: Batch, found: Observed | None, now: datetime, card: Capabiliti
     """
     if found is None:
         missed = lifecycle.missed(batch, now, "")
-        return Gone() if lifecycle.is_absent(missed, now, card.absence_seconds) else Missing()
+        return Gone() if lifecycle.is_absent(missed, now, card.absence_seconds) else NotShown()
     if not found.phase.has_ended:
         return replace(found, is_overdue=found.expires_at is not None and now > found.expires_at)
     owes_answers = found.counts.completed > 0 and all(file.kind != "output" for file in found.result_files)
@@ -81,7 +81,7 @@ def _choose(batch: Batch, observation: Observation) -> tuple[Action, Reason, str
             return Action.WAIT, Reason.CANNOT_SEE, why
         case _, Gone():
             return Action.LOSE, Reason.GONE, ""
-        case _, Missing():
+        case _, NotShown():
             return Action.WAIT, Reason.NOT_SHOWN, ""
         case _, Observed() if batch.is_revoked and observation.is_refusal:
             return Action.DROP, Reason.REVOKED, observation.failure.message if observation.failure else ""

@@ -12,7 +12,7 @@ from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch
 
 
-class Verdict(Enum):
+class Judgement(Enum):
     """About a batch on record and another of the same create, that a list shows."""
 
     LEAVE = "leave"  # the other holds nothing, or which of the two is older cannot be seen now
@@ -20,17 +20,17 @@ class Verdict(Enum):
     STOP_OURS = "stop ours"  # and go on with the other
 
 
-def judge(batch: Batch, ours: Observed | None, other: Observed) -> Verdict:
+def judge(batch: Batch, ours: Observed | None, other: Observed) -> Judgement:
     """What becomes of the two. ours: the batch on record as the remote shows it; None where it does not."""
     if other.is_refusal:
-        return Verdict.LEAVE
+        return Judgement.LEAVE
     if batch.is_active and ours is None:
-        return Verdict.LEAVE  # which of the two is older will be seen when both can be
+        return Judgement.LEAVE  # which of the two is older will be seen when both can be
     if batch.phase is Phase.CANCELLED and goes_on(other):
-        return Verdict.LEAVE  # ours was stopped, perhaps by whoever goes on with this one
+        return Judgement.LEAVE  # ours was stopped, perhaps by whoever goes on with this one
     if batch.is_active and ours is not None and goes_on(other) and age_of(other) < age_of(ours):
-        return Verdict.STOP_OURS
-    return Verdict.STOP_OTHER
+        return Judgement.STOP_OURS
+    return Judgement.STOP_OTHER
 
 
 def preferred(found: Sequence[Observed]) -> tuple[Observed, list[Observed]]:

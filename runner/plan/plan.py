@@ -13,9 +13,9 @@ from runner.job.capabilities import Shown
 from runner.job.desired import Desired
 from runner.job.outcomes import answered
 from runner.job.packed import common, keys_of, union, without
-from runner.job.recorded import REMOTE, Batch, JobRecord
+from runner.job.recorded import Batch, JobRecord
 from runner.plan import adoption, batches, guard, repay, resume
-from runner.plan.change import MOST_NAMED, Action, Change, Counts, JobPlan, Reason, Submission, cancelling
+from runner.plan.change import MOST_NAMED, Action, Change, Cut, JobPlan, Reason, RowCounts, cancelling
 from runner.plan.decide import CannotSee, Observation, decide
 from runner.plan.guard import Amount, Guards
 from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, RetryRows, Row, fold
@@ -52,7 +52,7 @@ class Plan(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()  # what remotes show less of than their profiles say
 
     @property
-    def submissions(self) -> tuple[Submission, ...]:
+    def submissions(self) -> tuple[Cut, ...]:
         return tuple(s for job in self.jobs if job.submissions and not job.is_held_back for s in job.submissions)
 
     @property
@@ -135,7 +135,7 @@ def decided(active: Iterable[Batch], observations: Mapping[str, Observation]) ->
     return tuple((batch, decide(batch, observations.get(batch.key, unseen))) for batch in active)
 
 
-def sent(plan: Plan, batches: Sequence[tuple[Submission, Batch]]) -> Plan:
+def sent(plan: Plan, batches: Sequence[tuple[Cut, Batch]]) -> Plan:
     """The plan as it stands once these submissions are on their way: their rows are in flight."""
     jobs = list(plan.jobs)
     at = {job.address: number for number, job in enumerate(jobs)}
@@ -226,7 +226,7 @@ def _knows_nothing(job: Desired, rows: JobRows, recorded: Recorded) -> bool:
     if any(rows.counts[row] for row in (Row.OK, Row.ERROR, Row.LOST, Row.UNKNOWN)):
         return False
     mine = (entry.batch for entry in recorded.batches if entry.batch.origin.provider == job.provider)
-    return all(batch.adopted_from not in ("", REMOTE) for batch in mine)
+    return all(batch.is_read_back for batch in mine)
 
 
 def _quiet(rows: JobRows) -> Change:
@@ -237,9 +237,9 @@ def _quiet(rows: JobRows) -> Change:
     return Change(Action.KEEP, Reason.IN_SYNC, rows=len(rows.states))
 
 
-def _counts(rows: JobRows) -> Counts:
+def _counts(rows: JobRows) -> RowCounts:
     count = rows.counts
-    return Counts(
+    return RowCounts(
         wanted=len(rows.states) + rows.bad,
         distinct=len(rows.states) + rows.bad - count[Row.EQUAL],
         ok=count[Row.OK],
@@ -286,15 +286,15 @@ def _block(reason: Reason, number: int, rows: JobRows, row: Row, ways: tuple[str
     return Change(Action.BLOCK, reason, rows=number, unblock=ways, first=tuple(rows.ordinals(row)[:MOST_NAMED]))
 
 
-def _continue(job: Desired, one: resume.Continuation) -> Submission:
+def _continue(job: Desired, one: resume.Continuation) -> Cut:
     """Nothing is uploaded for it, so no limit of the input counts."""
     size = sum(job.sizes[ordinal] + 1 for ordinal in one.ordinals)
-    return Submission(job.address, one.ordinals, size, (one.parent.key,), is_again=True, continues=one.parent.key)
+    return Cut(job.address, one.ordinals, size, (one.parent.key,), is_again=True, continues=one.parent.key)
 
 
-def _cut(job: Desired, ordinals: array[int], parents: tuple[str, ...], *, is_again: bool = False) -> list[Submission]:
+def _cut(job: Desired, ordinals: array[int], parents: tuple[str, ...], *, is_again: bool = False) -> list[Cut]:
     return [
-        Submission(job.address, part, size, parents, is_again)
+        Cut(job.address, part, size, parents, is_again)
         for part, size in batches.cut(ordinals, job.sizes, job.card.limits, job.address, job.max_output_tokens or 0)
     ]
 
@@ -324,7 +324,7 @@ def _paid_before(replaced: int) -> str:
 def _submit(
     job: Desired,
     reason: Reason,
-    submissions: Sequence[Submission],
+    submissions: Sequence[Cut],
     detail: str = "",
 ) -> Change:
     rows = sum(len(submission.ordinals) for submission in submissions)

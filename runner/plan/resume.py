@@ -16,7 +16,7 @@ from runner.job.desired import Desired
 from runner.job.observed import Phase
 from runner.job.outcomes import unanswered
 from runner.job.packed import KEY_BYTES, Sorter, bounds, unpack
-from runner.job.recorded import REMOTE, Batch, Stage
+from runner.job.recorded import Batch, Stage
 from runner.plan.remaining import BatchRows
 
 _RECORD = struct.Struct(f">{KEY_BYTES}sI")
@@ -62,7 +62,7 @@ def _can_be_continued(job: Desired, entry: BatchRows) -> bool:
         and batch.stage is Stage.COLLECTED
         and batch.phase in _RESUMABLE
         and bool(batch.remote_id)
-        and batch.adopted_from in ("", REMOTE)
+        and not batch.is_read_back
         and batch.origin == job.origin
     )
 

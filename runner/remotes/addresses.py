@@ -20,7 +20,7 @@ from runner.remotes.transport.origins import fault_in, host_of, path_in, shown, 
 from runner.remotes.vendor import Place, problem
 
 
-def origin_of(provider: project.Provider, environ: Mapping[str, str]) -> Origin:
+def origin_of(provider: project.ProviderBlock, environ: Mapping[str, str]) -> Origin:
     """Whose answers these will be. Raises SpecError or UsageError when no address is known.
 
     The embedded server's origin is its data directory's: only its caller knows it.
@@ -29,7 +29,7 @@ def origin_of(provider: project.Provider, environ: Mapping[str, str]) -> Origin:
     return origin_at(provider, base_url_of(provider, environ), account or "")
 
 
-def base_url_of(provider: project.Provider, environ: Mapping[str, str], base_url: str | None = None) -> str:
+def base_url_of(provider: project.ProviderBlock, environ: Mapping[str, str], base_url: str | None = None) -> str:
     """The checked address, without a slash at its end; for Fireworks without any path.
 
     The first of: `base_url` (given by the caller), `RUNNER_<NAME>_BASE_URL`, the specs, the vendor's own variable
@@ -43,7 +43,7 @@ class _Address(NamedTuple):
     is_in_environment: bool = False  # a person said so on this machine
 
 
-def _address_of(provider: project.Provider, environ: Mapping[str, str], base_url: str | None = None) -> _Address:
+def _address_of(provider: project.ProviderBlock, environ: Mapping[str, str], base_url: str | None = None) -> _Address:
     vendor = place_of(provider)
     own = f"RUNNER_{_shout(provider.name)}_BASE_URL"
     checked = functools.partial(_checked, is_origin=not vendor.url_has_path, is_insecure=provider.insecure_http)
@@ -61,7 +61,7 @@ def _address_of(provider: project.Provider, environ: Mapping[str, str], base_url
     raise problem(provider, "has no address", hint=f"give its `base_url`, or set `{own}`")
 
 
-def account_of(provider: project.Provider, environ: Mapping[str, str]) -> str:
+def account_of(provider: project.ProviderBlock, environ: Mapping[str, str]) -> str:
     """The account: the block's, else the environment's. Raises SpecError when there is none."""
     place = place_of(provider)
     account = account_in(provider, place, environ)
@@ -75,7 +75,7 @@ def account_of(provider: project.Provider, environ: Mapping[str, str]) -> str:
     return account
 
 
-def account_in(provider: project.Provider, place: Place, environ: Mapping[str, str]) -> str:
+def account_in(provider: project.ProviderBlock, place: Place, environ: Mapping[str, str]) -> str:
     account = provider.account or (environ.get(place.account_env, "").strip() if place.account_env else "")
     return account.removeprefix("accounts/")
 
@@ -93,7 +93,7 @@ def bindings_of(environ: Mapping[str, str], root: Path | None = None) -> Binding
     return Bindings(environ, vendors=vendors_hosts(), root=root)
 
 
-def refusal_of(provider: project.Provider, environ: Mapping[str, str], bindings: Bindings) -> NotBound | None:
+def refusal_of(provider: project.ProviderBlock, environ: Mapping[str, str], bindings: Bindings) -> NotBound | None:
     """Why this provider is not asked on this machine, or None. Needs no key. Raises SpecError or UsageError."""
     place = place_of(provider)
     if place.is_ours:
@@ -104,7 +104,7 @@ def refusal_of(provider: project.Provider, environ: Mapping[str, str], bindings:
     return next((refused for refused in refusals if refused is not None), None)
 
 
-def named_by_address(provider: project.Provider, environ: Mapping[str, str]) -> tuple[Binding, ...]:
+def named_by_address(provider: project.ProviderBlock, environ: Mapping[str, str]) -> tuple[Binding, ...]:
     """What an address in the environment allows: it is a person's, as is the variable that belongs to it."""
     address = _address_of(provider, environ)
     if not address.is_in_environment:
@@ -115,7 +115,7 @@ def named_by_address(provider: project.Provider, environ: Mapping[str, str]) -> 
     return tuple(Binding(one, target_of(address.url)) for one in (variable, NO_KEY))
 
 
-def key_variable_of(provider: project.Provider) -> str:
+def key_variable_of(provider: project.ProviderBlock) -> str:
     """The environment variable of the key.
 
     Specs that name no variable get the vendor's for the vendor's own host, and `<NAME>_API_KEY` for any other. Whether
@@ -130,7 +130,7 @@ def key_variable_of(provider: project.Provider) -> str:
     return vendor.key_env
 
 
-def origin_at(provider: project.Provider, base_url: str, account: str) -> Origin:
+def origin_at(provider: project.ProviderBlock, base_url: str, account: str) -> Origin:
     return Origin(provider.name, host_of(base_url), account)
 
 

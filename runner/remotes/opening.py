@@ -58,7 +58,7 @@ class _Net:
 
     def __init__(
         self,
-        provider: project.Provider,
+        provider: project.ProviderBlock,
         *,
         environ: Mapping[str, str],
         base_url: str | None = None,
@@ -98,7 +98,7 @@ class _Net:
         query: Mapping[str, str] | None = None,
     ) -> Http:
         from runner.remotes.transport.credentials import Headers
-        from runner.remotes.transport.http import Http, Settings
+        from runner.remotes.transport.http import Http, HttpSettings
         from runner.remotes.transport.network import Network
 
         credential = self._secrets.of(key_variable_of(self._provider))
@@ -118,7 +118,7 @@ class _Net:
             clock=self.clock,
             rng=self._rng,
             transport=self._transport,
-            settings=Settings(
+            settings=HttpSettings(
                 network=Network(self._environ), read_only=self._read_only, waits=self._waits, query=query or {}
             ),
         )
@@ -129,7 +129,7 @@ class _Net:
         return Gate(self.url, tuple(hosts), network=http.network)
 
 
-def open_provider(provider: project.Provider, content: Content = Content.TEXT, **how: Unpack[Machine]) -> Provider:
+def open_provider(provider: project.ProviderBlock, content: Content = Content.TEXT, **how: Unpack[Machine]) -> Provider:
     """A provider ready for such requests; its key is read at the first call. Raises SpecError or UsageError."""
     vendor = vendor_of(provider)
     vendor.card(provider, content)  # one that takes no such requests says so
@@ -143,7 +143,7 @@ class _Secrets:
 
     def __init__(
         self,
-        provider: project.Provider,
+        provider: project.ProviderBlock,
         environ: Mapping[str, str],
         token: str | None,
         bindings: Bindings | None,

@@ -60,12 +60,12 @@ def declared_by() -> Mapping[str, Declared]:
 
 
 @functools.cache
-def built_in_providers() -> Mapping[str, project.Provider]:
+def built_in_providers() -> Mapping[str, project.ProviderBlock]:
     """The providers that a spec can name without declaring them."""
     return {block.name: block for declared in declared_by().values() for block in declared.built_in}
 
 
-def vendor_of(provider: project.Provider) -> Vendor:
+def vendor_of(provider: project.ProviderBlock) -> Vendor:
     """Who speaks to a provider. Raises SpecError for a kind that nobody does."""
     vendor = VENDORS.get(provider.kind) or installed().get(provider.kind)
     if vendor is None:
@@ -74,12 +74,12 @@ def vendor_of(provider: project.Provider) -> Vendor:
     return vendor
 
 
-def place_of(provider: project.Provider) -> Place:
+def place_of(provider: project.ProviderBlock) -> Place:
     """Where a provider is when nothing else is said. Raises SpecError."""
     return vendor_of(provider).place(provider)
 
 
-def card_of(provider: project.Provider, content: Content = Content.TEXT) -> Capabilities:
+def card_of(provider: project.ProviderBlock, content: Content = Content.TEXT) -> Capabilities:
     """What the remote can do with such requests, from data alone. Raises SpecError, also when it takes none of them."""
     vendor = vendor_of(provider)
     card, place = vendor.card(provider, content), vendor.place(provider)
@@ -91,17 +91,17 @@ def card_of(provider: project.Provider, content: Content = Content.TEXT) -> Capa
     return card if "discount" in provider.overrides else replace(card, price_factor=1.0)
 
 
-def lines_of(provider: project.Provider) -> Lines:
+def lines_of(provider: project.ProviderBlock) -> Lines:
     """What a line of a provider is. Raises SpecError where it takes recordings only."""
     return vendor_of(provider).lines(provider)
 
 
-def reader_of(provider: project.Provider) -> Reader:
+def reader_of(provider: project.ProviderBlock) -> Reader:
     """What the lines of its result files are. Raises SpecError."""
     return vendor_of(provider).reader
 
 
-def priced(provider: project.Provider, model: str, price: project.Price | None) -> project.Price | None:
+def priced(provider: project.ProviderBlock, model: str, price: project.Price | None) -> project.Price | None:
     """A price that may be counted with: what the spec says, but no less than a built-in vendor is known to take.
 
     None: not known. That is so too where the spec says 0 and the vendor's price of the model is not known here.
@@ -116,7 +116,7 @@ def priced(provider: project.Provider, model: str, price: project.Price | None) 
     return floored if floored.input else None
 
 
-def _is_vendors_own(provider: project.Provider) -> bool:
+def _is_vendors_own(provider: project.ProviderBlock) -> bool:
     """Whether it is at a host of a built-in vendor, and no look-alike or server of one's own."""
     hosts = place_of(provider).hosts
     return bool(hosts) and (not provider.base_url or covers(hosts, host_of(provider.base_url)))

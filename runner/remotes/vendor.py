@@ -19,11 +19,10 @@ from runner.job.body import BodyPlan
 from runner.job.calls import Journal
 from runner.job.capabilities import Capabilities, Content
 from runner.job.observed import Found, Observed, Origin, ResultFile
-from runner.job.project import Job
-from runner.job.project import Provider as ProviderBlock
+from runner.job.project import Job, ProviderBlock
 from runner.job.recorded import Batch
 from runner.remotes.params import Params
-from runner.remotes.reading.verdict import TEXT, Answer, Parsed, Plain, Shape, Wanted
+from runner.remotes.reading.verdict import TEXT, Answer, Expected, Parsed, Plain, Shape
 
 if TYPE_CHECKING:
     from runner.clock import Clock
@@ -46,7 +45,7 @@ class Complaint(NamedTuple):
     hint: str
 
 
-class Form(msgspec.Struct, frozen=True):
+class RecordingForm(msgspec.Struct, frozen=True):
     """The form that goes with a recording."""
 
     params: type[Fields]  # the fields a user may write
@@ -73,7 +72,7 @@ class Declared(msgspec.Struct, frozen=True):
     needs_schema_name: Callable[[ProviderBlock], bool] = lambda block: False  # in a `response_format`
     options: type[Fields] | None = None  # of models; None: there are none
     options_of: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = lambda name, options: options  # of a model
-    form: Form | None = None  # where it takes recordings
+    form: RecordingForm | None = None  # where it takes recordings
     written: tuple[str, ...] = WRITTEN  # params that runner itself writes
     endpoints: tuple[str, ...] = ()  # that a model may name; empty: every one we know
     roles: tuple[str, ...] = ()  # of messages; empty: every one we know
@@ -133,7 +132,7 @@ class Reader(Protocol):
         """
         ...
 
-    def answer(self, body: bytes | msgspec.Raw, wanted: Wanted = TEXT) -> Answer:
+    def answer(self, body: bytes | msgspec.Raw, wanted: Expected = TEXT) -> Answer:
         """The answer in a body, in the remote's own bytes, and how it ended.
 
         wanted: what was asked for; of several texts the one that is that is taken.

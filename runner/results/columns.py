@@ -1,7 +1,7 @@
 """The columns of results files: each has a name, a kind, and the way to take it from a line.
 
 Every writer and the reader of outputs go by these names. What is worked out of a line beside them, a check or a score,
-is a `Step`. Format 1 had columns by place and no `finish`; `adopt` still reads it.
+is a `Step`. Format 1 had columns by place and no `finish`; `readback` still reads it.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ from runner.results.export import JsonlWriter
 from runner.results.kinds import TEXT
 from runner.results.merge import Writer
 from runner.results.names import RESULTS, Names, shown
-from runner.results.ours import Listed, Ours, Paths, told
+from runner.results.ours import Listed, Ours, PathSet, told
 from runner.results.splice import Merged
 from runner.results.transcript import content_of
-from runner.results.tree import Found, Tree
+from runner.results.tree import Occupant, Tree
 from runner.results.wholefile import folder_of
 
 ENDING = ("error", "batch", "digest", "origin", "response")
@@ -64,11 +64,11 @@ class FolderWriter:
         self._table = table(".jsonl", About(), chosen=chosen, steps=[self, *steps], is_of_recordings=True)
         self._lines = JsonlWriter(out, self._table.columns)
         self._tree, self._ours, self._names, self._folder = tree, ours, names, folder
-        self._wanted = Paths()
+        self._wanted = PathSet()
         self._rows = 0
         self._strangers: list[str] = []
         self._edited: list[str] = []
-        self._contents = Paths()  # digests of the transcripts that are there now
+        self._contents = PathSet()  # digests of the transcripts that are there now
         self.told = ""  # what was left as it is, in words
 
     def write(self, merged: Merged) -> None:
@@ -90,13 +90,13 @@ class FolderWriter:
         is_ours = self._ours.claim(name)
         self._contents.add(sha256)
         match self._tree.compare(name, content):
-            case Found.SAME:
+            case Occupant.SAME:
                 return
-            case Found.NOTHING:
+            case Occupant.NOTHING:
                 if not is_ours:
                     self._ours.note(name, sha256)
                 self._tree.write(name, content)
-            case Found.OTHER if is_ours:
+            case Occupant.OTHER if is_ours:
                 self._replace(name, content, sha256)
             case _:
                 self._strangers.append(name)

@@ -25,7 +25,7 @@ _ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
 _SMALL_INDEX = 1024 * ENTRY_BYTES  # below it, walking an index is cheaper than searching its buckets
 
 
-class Source(msgspec.Struct, frozen=True):
+class OutcomeSource(msgspec.Struct, frozen=True):
     """One batch whose outcomes may be shown. Sources are given in the order their batches were submitted."""
 
     index: bytes  # sorted 24-byte entries
@@ -35,10 +35,10 @@ class Source(msgspec.Struct, frozen=True):
     files: tuple[Path, ...]  # the raw files, as numbered in the index
     fallback_error: Mapping[str, Any] | None = None  # for requests without a line: code, message, status, ...
     reader: Reader = COMMON  # of the lines of these files
-    is_adopted: bool = False  # its raw file holds lines of our own results, see `adopt`
+    is_read_back: bool = False  # its raw file holds lines of our own results, see `readback`
 
 
-class Shown(msgspec.Struct, frozen=True):
+class Chosen(msgspec.Struct, frozen=True):
     """One value a row, in input order."""
 
     places: array[int]  # "Q": outcome (4 bits), file (8 bits), offset (52 bits) as in an index; 0 where there is none
@@ -48,7 +48,7 @@ class Shown(msgspec.Struct, frozen=True):
         return len(self.places)
 
 
-def locate(keys: bytes | bytearray, sources: Sequence[Source]) -> Shown:
+def locate(keys: bytes | bytearray, sources: Sequence[OutcomeSource]) -> Chosen:
     """What is shown for each row.
 
     keys: 16 bytes a row in input order; equal requests may come more than once.
@@ -73,10 +73,10 @@ def locate(keys: bytes | bytearray, sources: Sequence[Source]) -> Shown:
             found = best.get(keys[position * KEY_BYTES : (position + 1) * KEY_BYTES])
             if found is not None:
                 places[position], owners[position] = found
-    return Shown(places, owners)
+    return Chosen(places, owners)
 
 
-def _best(segments: list[tuple[int, int, int]], sources: Sequence[Source]) -> dict[bytes, tuple[int, int]]:
+def _best(segments: list[tuple[int, int, int]], sources: Sequence[OutcomeSource]) -> dict[bytes, tuple[int, int]]:
     """(place, source) for every key of one bucket."""
     best: dict[bytes, tuple[int, int]] = {}
     for owner, start, end in segments:
@@ -99,7 +99,7 @@ def _positions(keys: bytes | bytearray) -> dict[int, array[int]]:
     return buckets
 
 
-def _segments(sources: Sequence[Source]) -> Mapping[int, list[tuple[int, int, int]]]:
+def _segments(sources: Sequence[OutcomeSource]) -> Mapping[int, list[tuple[int, int, int]]]:
     """For each bucket that has some the (source, start, end) runs of index bytes in it, oldest generation first."""
     buckets: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)
     for owner in sorted(range(len(sources)), key=lambda number: sources[number].generation):

@@ -17,8 +17,8 @@ from runner.errors import StateError
 from runner.job.finish import FLAWS
 from runner.job.outcomes import Outcome, Unsettled
 from runner.job.packed import KEY_BYTES, Sorter
-from runner.remotes.reading.verdict import NULL, TEXT, Wanted
-from runner.results.locate import Shown, Source
+from runner.remotes.reading.verdict import NULL, TEXT, Expected
+from runner.results.locate import Chosen, OutcomeSource
 from runner.results.splice import Merged, Splicer
 
 _OK = int(Outcome.OK)
@@ -77,12 +77,12 @@ _MISSING = _reason("missing", "its outcome is on record nowhere")
 
 def merge(
     rows: Iterable[RowView],
-    shown: Shown,
-    sources: Sequence[Source],
+    shown: Chosen,
+    sources: Sequence[OutcomeSource],
     writer: Writer,
     *,
     states: bytes | bytearray = b"",
-    wanted: Wanted = TEXT,
+    wanted: Expected = TEXT,
     is_strict: bool = False,
 ) -> Accounting:
     """Write one line a row.

@@ -160,7 +160,7 @@ class Ours:
         self.close()
 
 
-class Paths:
+class PathSet:
     """A set of paths, 16 bytes each; what was added is found after the first question."""
 
     def __init__(self) -> None:

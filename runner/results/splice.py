@@ -25,15 +25,15 @@ from runner.remotes.reading.verdict import (
     NULL,
     TEXT,
     Answer,
+    Expected,
     Parsed,
     Unreadable,
-    Wanted,
     as_wanted,
     is_wanted,
     parsed,
 )
 from runner.results.lines import RawLines
-from runner.results.locate import Source
+from runner.results.locate import OutcomeSource
 from runner.results.own import read_own
 
 OK, ERROR = "ok", "error"  # of Merged.status; what is not settled has a word of its own
@@ -74,11 +74,11 @@ _SILENCE: Mapping[int, tuple[str, str]] = {
 class Splicer:
     """Turns places into lines of results. Close it: it holds raw files open."""
 
-    def __init__(self, sources: Sequence[Source], *, wanted: Wanted = TEXT, is_strict: bool = False) -> None:
+    def __init__(self, sources: Sequence[OutcomeSource], *, wanted: Expected = TEXT, is_strict: bool = False) -> None:
         """is_strict: an answer that is none is an error, and still shown."""
         self._sources = sources
         self._usual = [
-            (None if source.is_adopted else source.reader.plain, source.files, source.batch, source.origin)
+            (None if source.is_read_back else source.reader.plain, source.files, source.batch, source.origin)
             for source in sources
         ]
         self._wanted = wanted
@@ -128,13 +128,13 @@ class Splicer:
         except _BROKEN as problem:
             raise _damaged(source, value) from problem
 
-    def _line(self, source: Source, value: int, row: RowView) -> Merged:
+    def _line(self, source: OutcomeSource, value: int, row: RowView) -> Merged:
         offset = value & NO_LINE
         if offset == NO_LINE:
             error = _silence(value >> 60, source.fallback_error)
             return self._merged(source, row, NULL, None, NULL, error)
         raw = self._raw.at(source.files[value >> 52 & 0xFF], offset)
-        if source.is_adopted:
+        if source.is_read_back:
             return self._own(source, raw, row)
         reader = source.reader
         try:
@@ -149,10 +149,10 @@ class Splicer:
             return self._judged(self._merged(source, row, *self._answer(source, body), body))
         return self._merged(source, row, NULL, None, body, _encode(_told(reader.parse(raw), value >> 60)))
 
-    def _answer(self, source: Source, body: bytes) -> Answer:
+    def _answer(self, source: OutcomeSource, body: bytes) -> Answer:
         return as_wanted(source.reader.answer(body, self._wanted), self._wanted)
 
-    def _own(self, source: Source, raw: bytes, row: RowView) -> Merged:
+    def _own(self, source: OutcomeSource, raw: bytes, row: RowView) -> Merged:
         """A line we wrote earlier, with its batch and origin; only row and id are those of today."""
         own, _ = read_own(raw)
         if own.digest != row.digest.hex():
@@ -166,7 +166,13 @@ class Splicer:
         return self._judged(line._replace(batch=own.batch or source.batch, origin=own.origin))
 
     def _merged(
-        self, source: Source, row: RowView, answer: bytes, finish: str | None, response: bytes, error: bytes = NULL
+        self,
+        source: OutcomeSource,
+        row: RowView,
+        answer: bytes,
+        finish: str | None,
+        response: bytes,
+        error: bytes = NULL,
     ) -> Merged:
         status = OK if error == NULL else ERROR
         who = (error, source.batch, row.digest.hex(), source.origin)
@@ -197,7 +203,7 @@ def _told(line: Parsed, outcome: int) -> dict[str, Any]:
     return {**line.fault._asdict(), "retryable": outcome in (Outcome.RETRY, Outcome.UNPAID)}
 
 
-def _damaged(source: Source, value: int) -> StateError:
+def _damaged(source: OutcomeSource, value: int) -> StateError:
     _, file, offset = place(value)
     path = source.files[file] if file < len(source.files) else f"file {file}"
     return StateError(

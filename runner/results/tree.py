@@ -22,7 +22,7 @@ _BACKUPS = 1000
 _NO_FILE = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)  # a link, something below a file, a device
 
 
-class Found(Enum):
+class Occupant(Enum):
     """What lies under a name."""
 
     NOTHING = "nothing"
@@ -39,26 +39,26 @@ class Tree:
         self._folder = ""  # of the last name: neighbours mostly share it
         self._fd = self._top
 
-    def compare(self, name: str, content: bytes) -> Found:
+    def compare(self, name: str, content: bytes) -> Occupant:
         """What lies under `name`, measured against `content`."""
         fd = self._open(name)
         if fd is None:
-            return Found.NOTHING
+            return Occupant.NOTHING
         if fd < 0:
-            return Found.NO_FILE
+            return Occupant.NO_FILE
         try:
             about = os.fstat(fd)
             if not stat.S_ISREG(about.st_mode):
-                return Found.NO_FILE
+                return Occupant.NO_FILE
             if about.st_size != len(content):
-                return Found.OTHER
+                return Occupant.OTHER
             at = 0
             while at < len(content):
                 chunk = os.read(fd, len(content) - at)
                 if not chunk or content[at : at + len(chunk)] != chunk:
-                    return Found.OTHER
+                    return Occupant.OTHER
                 at += len(chunk)
-            return Found.SAME
+            return Occupant.SAME
         finally:
             os.close(fd)
 

@@ -9,7 +9,7 @@ from typing import Any
 from runner.errors import SpecError
 from runner.job.address import address_of
 from runner.job.capabilities import MESSAGE_CHARS, Content
-from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Dataset, Evals, Job, Model, Prompt, Provider
+from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Dataset, Evals, Job, Model, Prompt, ProviderBlock
 from runner.remotes.registry import card_of
 from runner.spec import kinds, outputs, recordings
 from runner.spec.declared import Declared, Entry
@@ -28,7 +28,7 @@ class Nouns:
     datasets: Mapping[str, Dataset | None]
     prompts: Mapping[str, Prompt | None]
     models: Mapping[str, Model | None]
-    providers: Mapping[str, Provider | None]
+    providers: Mapping[str, ProviderBlock | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def cell_of(entry: Entry, cell: Mapping[str, str], evals: Evals, scope: Scope) -
     return Job(**common, evals=evals, dataset=dataset, prompt=prompt, message_chars=_message_chars(provider))
 
 
-def _takes(entry: Entry, prompt: Prompt, model: Model, provider: Provider, scope: Scope) -> bool:
+def _takes(entry: Entry, prompt: Prompt, model: Model, provider: ProviderBlock, scope: Scope) -> bool:
     """Whether a model can be asked with a prompt."""
     model_entry = scope.declared.entries["models"][model.key]
     # all three are asked before any answers: one run of `validate` shows every problem of a cell
@@ -80,7 +80,7 @@ def _takes(entry: Entry, prompt: Prompt, model: Model, provider: Provider, scope
 
 
 def _common(
-    entry: Entry, cell: Mapping[str, str], names: Mapping[str, str], model: Model, provider: Provider, scope: Scope
+    entry: Entry, cell: Mapping[str, str], names: Mapping[str, str], model: Model, provider: ProviderBlock, scope: Scope
 ) -> dict[str, Any] | None:
     """The fields that all kinds of jobs have, or None after a problem with the output."""
     spec: JobSpec = entry.spec
@@ -114,12 +114,12 @@ def _common(
     }
 
 
-def _default_window(provider: Provider) -> int:
+def _default_window(provider: ProviderBlock) -> int:
     """What the provider's block says is its default, else a day: every remote we know takes that."""
     return int(provider.overrides.get("window", {}).get("default") or DEFAULT_WINDOW_HOURS)
 
 
-def _message_chars(provider: Provider) -> int:
+def _message_chars(provider: ProviderBlock) -> int:
     try:
         return card_of(provider).limits.message_chars
     except SpecError:  # whoever looks at its windows says so

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import create_model
 
 from runner.fields import GIVEN, Fields
-from runner.remotes.vendor import Form
+from runner.remotes.vendor import RecordingForm
 from runner.spec.declared import Entry, Part, part_of
 from runner.spec.nodes import Mapping as MappingNode
 from runner.spec.nodes import data_of
@@ -22,7 +22,7 @@ def _part(params: type[Fields]) -> type[Part]:
     return create_model("FormPart", __base__=Part, **wanted)
 
 
-def form_of(entry: Entry, form: Form, task: str | None, problems: Problems) -> dict[str, Any] | None:
+def form_of(entry: Entry, form: RecordingForm, task: str | None, problems: Problems) -> dict[str, Any] | None:
     """The params of a model as a form for `task` (None: any), or None after problems."""
     before = problems.errors
     found = part_of(entry, _part(form.params), problems)

@@ -12,7 +12,7 @@ from pydantic import create_model
 
 from runner.fields import ENDPOINT_NAMES, GIVEN, Fields
 from runner.job.capabilities import Content
-from runner.job.project import Prompt, Provider
+from runner.job.project import Prompt, ProviderBlock
 from runner.remotes.registry import declared_by
 from runner.remotes.transport.origins import fault_in, without_call
 from runner.remotes.vendor import WRITTEN, Declared
@@ -25,12 +25,12 @@ from runner.spec.problems import Problems
 _NEAR_ROLES = {"developer": "system"}
 
 
-def of(provider: Provider) -> Declared:
+def of(provider: ProviderBlock) -> Declared:
     """What may be said of a provider's kind."""
     return declared_by()[provider.kind]
 
 
-def takes(provider: Provider, content: Content) -> bool:
+def takes(provider: ProviderBlock, content: Content) -> bool:
     """Whether a provider's requests may be made of this."""
     return content in of(provider).content
 
@@ -208,7 +208,7 @@ def _check_endpoint(entry: Entry, declared: Declared, problems: Problems) -> boo
     return False
 
 
-def check_roles(prompt: Prompt, provider: Provider, problems: Problems) -> bool:
+def check_roles(prompt: Prompt, provider: ProviderBlock, problems: Problems) -> bool:
     """Whether a provider takes every message: one that it does not would fail the whole batch."""
     known = of(provider).roles
     strange = [message for message in prompt.messages if known and message.role not in known]

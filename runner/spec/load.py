@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner.errors import Mark
-from runner.job.project import AnyJob, Dataset, Project, Prompt, Provider
+from runner.job.project import AnyJob, Dataset, Project, Prompt, ProviderBlock
 from runner.spec import nouns, outputs
 from runner.spec.cells import Nouns, Scope
 from runner.spec.declared import Declared
@@ -83,8 +83,8 @@ def _resolved(
 
 
 def _wanted(
-    declared: Declared, jobs: Sequence[AnyJob], providers: Mapping[str, Provider | None]
-) -> dict[str, Provider]:
+    declared: Declared, jobs: Sequence[AnyJob], providers: Mapping[str, ProviderBlock | None]
+) -> dict[str, ProviderBlock]:
     """Those the jobs use, and those declared."""
     names = {job.model.provider for job in jobs} | set(declared.entries["providers"])
     return {name: provider for name in sorted(names) if (provider := providers[name])}

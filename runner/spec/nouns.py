@@ -11,7 +11,7 @@ from runner import formats, private
 from runner.errors import Mark
 from runner.fields import ENDPOINT_NAMES
 from runner.job.capabilities import Content
-from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, Provider
+from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, ProviderBlock
 from runner.remotes.registry import built_in_providers, declared_by
 from runner.spec import kinds
 from runner.spec.declared import Declared, Entry, check_no_template
@@ -23,15 +23,15 @@ from runner.spec.problems import Problems
 from runner.spec.shapes import check_format, check_schema_name, warn_of_params
 
 
-def providers_of(declared: Declared, problems: Problems) -> dict[str, Provider | None]:
+def providers_of(declared: Declared, problems: Problems) -> dict[str, ProviderBlock | None]:
     """Every provider a model can name; None for those that are declared but cannot be used."""
-    found: dict[str, Provider | None] = dict(built_in_providers())
+    found: dict[str, ProviderBlock | None] = dict(built_in_providers())
     for entry in declared.entries["providers"].values():
         found[entry.name] = _provider(entry, problems) if entry.spec else None
     return found
 
 
-def _provider(entry: Entry, problems: Problems) -> Provider | None:
+def _provider(entry: Entry, problems: Problems) -> ProviderBlock | None:
     spec: ProviderSpec = entry.spec
     # a block under a built-in name says what differs, and may leave out the rest
     built_in = built_in_providers().get(entry.name)
@@ -58,7 +58,7 @@ def _provider(entry: Entry, problems: Problems) -> Provider | None:
     overrides = kinds.overrides_of(entry, kind, problems)
     if overrides is None:
         return None
-    return Provider(
+    return ProviderBlock(
         entry.name,
         kind,
         spec.base_url.rstrip("/") if spec.base_url else None,
@@ -73,11 +73,15 @@ def _provider(entry: Entry, problems: Problems) -> Provider | None:
     )
 
 
-def models_of(declared: Declared, providers: dict[str, Provider | None], problems: Problems) -> dict[str, Model | None]:
+def models_of(
+    declared: Declared, providers: dict[str, ProviderBlock | None], problems: Problems
+) -> dict[str, Model | None]:
     return {e.name: _model(e, declared, providers, problems) for e in declared.entries["models"].values()}
 
 
-def _model(entry: Entry, declared: Declared, providers: dict[str, Provider | None], problems: Problems) -> Model | None:
+def _model(
+    entry: Entry, declared: Declared, providers: dict[str, ProviderBlock | None], problems: Problems
+) -> Model | None:
     is_known = _check_provider(entry, declared, providers, problems)
     spec: ModelSpec | None = entry.spec
     if spec is None:
@@ -108,7 +112,7 @@ def _model(entry: Entry, declared: Declared, providers: dict[str, Provider | Non
     )
 
 
-def _check_params_format(entry: Entry, provider: Provider | None, problems: Problems) -> bool:
+def _check_params_format(entry: Entry, provider: ProviderBlock | None, problems: Problems) -> bool:
     """As of a prompt: it is sent in the same place. Of recordings it is a word, and judged with their other params."""
     path = ("params", "response_format")
     found = (entry.spec.params or {}).get(path[1])
@@ -118,7 +122,9 @@ def _check_params_format(entry: Entry, provider: Provider | None, problems: Prob
     return provider is None or check_schema_name(found, str(entry.subject), mark, provider, problems)
 
 
-def _price(entry: Entry, spec: PriceSpec, provider: Provider | None, endpoint: str, problems: Problems) -> Price | None:
+def _price(
+    entry: Entry, spec: PriceSpec, provider: ProviderBlock | None, endpoint: str, problems: Problems
+) -> Price | None:
     """By tokens or by minutes, or None after a problem."""
     mark = entry.key_mark("price")
     if spec.per_minute is not None:
@@ -137,7 +143,7 @@ def _price(entry: Entry, spec: PriceSpec, provider: Provider | None, endpoint: s
 
 
 def _check_provider(
-    entry: Entry, declared: Declared, providers: dict[str, Provider | None], problems: Problems
+    entry: Entry, declared: Declared, providers: dict[str, ProviderBlock | None], problems: Problems
 ) -> bool:
     """Whether the provider a model names can be used; asked of models with other problems too."""
     node = entry.value("provider")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runner.job.capabilities import Content
-from runner.job.project import Model, Provider
+from runner.job.project import Model, ProviderBlock
 from runner.remotes.registry import declared_by
 from runner.spec import forms, kinds
 from runner.spec.declared import Entry, check_no_template
@@ -59,7 +59,7 @@ def _check_pattern(entry: Entry, name: str, index: int, pattern: str, problems: 
         problems.error(mark, f"`{name}` of {entry.subject} must stay inside the project root", hint)
 
 
-def check_provider(entry: Entry, model: Model, provider: Provider, problems: Problems) -> bool:
+def check_provider(entry: Entry, model: Model, provider: ProviderBlock, problems: Problems) -> bool:
     """Whether a job and its model are of the same kind: both of recordings, or neither."""
     mark = entry.value_mark("model") if entry.value("model") else entry.value_mark("matrix", "model")
     if is_of_recordings(entry):
@@ -77,7 +77,7 @@ def check_provider(entry: Entry, model: Model, provider: Provider, problems: Pro
 
 
 def asked_of(
-    entry: Entry, model_entry: Entry, model: Model, provider: Provider, problems: Problems
+    entry: Entry, model_entry: Entry, model: Model, provider: ProviderBlock, problems: Problems
 ) -> dict[str, Any] | None:
     """The fields of an AudioJob that other jobs have not, or None after problems with the form."""
     spec: JobSpec = entry.spec

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runner.errors import Mark
-from runner.job.project import Provider
+from runner.job.project import ProviderBlock
 from runner.remotes.registry import declared_by
 from runner.spec.declared import Entry
 from runner.spec.nodes import Mapping as MappingNode
@@ -89,7 +89,7 @@ def _wrong(found: Mapping[str, Any]) -> tuple[str, str]:
     return "", ""
 
 
-def warn_of_params(entry: Entry, endpoint: str, provider: Provider, problems: Problems) -> None:
+def warn_of_params(entry: Entry, endpoint: str, provider: ProviderBlock, problems: Problems) -> None:
     """Params that are not known, and values that are not of their kind: they are sent as they stand."""
     params, known = entry.value("params"), declared_by()[provider.kind].known_params(provider, endpoint)
     if not known or not isinstance(params, MappingNode):
@@ -113,7 +113,7 @@ def _shown(value: Any) -> str:
     return "a list" if isinstance(value, list) else f"`{str(value)[:40]}`"
 
 
-def check_schema_name(found: Any, owner: str, mark: Mark, provider: Provider, problems: Problems) -> bool:
+def check_schema_name(found: Any, owner: str, mark: Mark, provider: ProviderBlock, problems: Problems) -> bool:
     """Whether the schema in a `response_format` has the name that a provider refuses every request without."""
     inner = found.get("json_schema") if isinstance(found, Mapping) and found.get("type") == "json_schema" else None
     if not isinstance(inner, Mapping) or inner.get("name"):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.errors import StateError
-from runner.job.calls import Entry, States, Step
+from runner.job.calls import CallEntry, CallStep, States
 from runner.job.outcomes import Outcome
 
 _MAGIC = b"runner-wave/1\n\0\0"
@@ -24,7 +24,7 @@ _LONGEST = 1 << 26  # bytes of one commit
 _PLAIN = struct.Struct("<BI")  # step, ordinal
 _RECEIPT = struct.Struct("<BIHH")  # and the bytes of id and account, which follow
 _ANSWERED = struct.Struct("<BIBQI")  # and outcome, offset, size
-_STEPS = dict(enumerate(Step))
+_STEPS = dict(enumerate(CallStep))
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 DAMAGED = "Restore it from a backup; or move `.runner/` away, and say which recordings may be paid for again"
 
@@ -35,7 +35,7 @@ def header(rows: int) -> bytes:
     return head + struct.pack("<I", zlib.crc32(head))
 
 
-def commit(identity: bytes, start: int, entries: list[Entry]) -> bytes:
+def commit(identity: bytes, start: int, entries: list[CallEntry]) -> bytes:
     """One commit, for the journal of that id and for byte `start` of it."""
     body = b"".join(map(_packed, entries))
     return _COMMIT.pack(_MARK, len(body), _checksum(identity, start, body)) + body
@@ -99,33 +99,33 @@ def _checksum(identity: bytes, start: int, entries: bytes) -> int:
     return zlib.crc32(entries, zlib.crc32(identity + struct.pack("<QI", start, len(entries))))
 
 
-def _packed(entry: Entry) -> bytes:
-    if entry.step is Step.RECEIPT:
+def _packed(entry: CallEntry) -> bytes:
+    if entry.step is CallStep.RECEIPT:
         remote_id, account = entry.remote_id.encode(), entry.account.encode()
         return _RECEIPT.pack(entry.step, entry.ordinal, len(remote_id), len(account)) + remote_id + account
-    if entry.step is Step.ANSWERED:
+    if entry.step is CallStep.ANSWERED:
         outcome = 0 if entry.outcome is None else entry.outcome
         return _ANSWERED.pack(entry.step, entry.ordinal, outcome, entry.offset, entry.size)
     return _PLAIN.pack(entry.step, entry.ordinal)
 
 
-def _entries(data: bytes, at: int, end: int) -> Iterator[Entry]:
+def _entries(data: bytes, at: int, end: int) -> Iterator[CallEntry]:
     """The entries of one commit. Raises struct.error, ValueError or KeyError for what is none."""
     while at < end:
         step = _STEPS[data[at]]
-        if step is Step.RECEIPT:
+        if step is CallStep.RECEIPT:
             _, ordinal, id_size, account_size = _RECEIPT.unpack_from(data, at)
             at += _RECEIPT.size
             remote_id, account = data[at : at + id_size], data[at + id_size : at + id_size + account_size]
             at += id_size + account_size
-            yield Entry(ordinal, step, remote_id.decode(), account.decode())
-        elif step is Step.ANSWERED:
+            yield CallEntry(ordinal, step, remote_id.decode(), account.decode())
+        elif step is CallStep.ANSWERED:
             _, ordinal, outcome, offset, size = _ANSWERED.unpack_from(data, at)
             at += _ANSWERED.size
-            yield Entry(ordinal, step, outcome=_OUTCOMES[outcome], offset=offset, size=size)
+            yield CallEntry(ordinal, step, outcome=_OUTCOMES[outcome], offset=offset, size=size)
         else:
             _, ordinal = _PLAIN.unpack_from(data, at)
             at += _PLAIN.size
-            yield Entry(ordinal, step)
+            yield CallEntry(ordinal, step)
     if at != end:
         raise ValueError("an entry runs over the end of its commit")

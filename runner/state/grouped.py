@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 
 from runner.errors import StateError
-from runner.job.calls import Entry, States, Step, check
+from runner.job.calls import CallEntry, CallStep, States, check
 from runner.job.outcomes import Outcome
 
 
@@ -18,7 +18,7 @@ class Item:
 
     __slots__ = ("commit", "entries", "line")
 
-    def __init__(self, entries: tuple[Entry, ...], line: bytes = b"") -> None:
+    def __init__(self, entries: tuple[CallEntry, ...], line: bytes = b"") -> None:
         self.entries = entries
         self.line = line
         self.commit = 0
@@ -39,13 +39,13 @@ class Grouped:
         self._is_writing = False
         self._error: StateError | None = None
 
-    def append(self, *entries: Entry) -> None:
+    def append(self, *entries: CallEntry) -> None:
         for entry in entries:
             check(entry, self.states.rows)
         self._submit(Item(entries))
 
-    def answer(self, ordinal: int, outcome: Outcome, line: bytes) -> Entry:
-        entry = Entry(ordinal, Step.ANSWERED, outcome=outcome, size=len(line))
+    def answer(self, ordinal: int, outcome: Outcome, line: bytes) -> CallEntry:
+        entry = CallEntry(ordinal, CallStep.ANSWERED, outcome=outcome, size=len(line))
         check(entry, self.states.rows)
         item = Item((entry,), line)
         self._submit(item)

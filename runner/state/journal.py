@@ -12,11 +12,11 @@ from pathlib import Path
 
 from runner import files
 from runner.errors import StateError
-from runner.job.calls import Entry, State, States, Step
+from runner.job.calls import CallEntry, CallStep, State, States
 from runner.state.commits import DAMAGED, Read, commit, header
 from runner.state.grouped import Grouped, Item
 
-__all__ = ["DiskJournal", "Entry", "State", "States", "Step", "read_states"]
+__all__ = ["CallEntry", "CallStep", "DiskJournal", "State", "States", "read_states"]
 
 
 class DiskJournal(Grouped):

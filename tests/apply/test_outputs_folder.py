@@ -18,7 +18,7 @@ from runner.apply.session import Session
 from runner.clock import FastClock
 from runner.compile.compiled import Compiled, RowView
 from runner.job.observed import Origin, Phase
-from runner.job.project import AudioJob, Model, Project, Provider
+from runner.job.project import AudioJob, Model, Project, ProviderBlock
 from runner.job.recorded import Batch, ProjectRecord, ResultObject, Stage, Tally
 from runner.plan.plan import make
 from runner.results.index import build_index
@@ -70,7 +70,7 @@ def session(root: Path, output: str, patterns: tuple[str, ...] = ("calls/**/*",)
     wanted = job("calls", PATHS, provider="fireworks-audio", origin=ORIGIN, output=output)
     memory = root / ".runner"
     memory.mkdir(parents=True, exist_ok=True)
-    project = Project("p", root, (spec,), {ORIGIN.provider: Provider(ORIGIN.provider, "fireworks-audio")}, ())
+    project = Project("p", root, (spec,), {ORIGIN.provider: ProviderBlock(ORIGIN.provider, "fireworks-audio")}, ())
     clock = FastClock()
     return Session(
         project,
@@ -176,7 +176,7 @@ def test_a_fresh_memory_reads_its_answers_back(tmp_path: Path, output: str) -> N
     fresh = session(tmp_path, output)
     readback.remember(fresh)
     (batch,) = fresh.records.batches()
-    assert (batch.origin, batch.tally.ok, batch.adopted_from) == (ORIGIN, 2, output)
+    assert (batch.origin, batch.tally.ok, batch.found_in) == (ORIGIN, 2, output)
     assert cast("Teller", fresh.reporter).said == [f"calls: read back 2 answers from `{output}`"]
     recorded = fresh.recorded()
     plan = make(fresh.desired, recorded, {})
@@ -202,7 +202,7 @@ def answered_too(here: Session) -> Session:
         sequence=2,
         keys_sha256=here.objects.write("again/keys", keys),
         index_sha256=here.objects.write("again/index", build_index([raw], keys, ended=Phase.COMPLETED).index),
-        adopted_from="",
+        found_in="",
         tally=Tally(final=1),
     )
     here.records.save(again)

@@ -18,7 +18,7 @@ from runner.job.observed import Phase
 from runner.results import columns
 from runner.results.export import writer_for
 from runner.results.index import build_index
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import merge
 from tests.results import made
 
@@ -56,7 +56,7 @@ def test_a_line_beside_the_bare_loop(tmp_path: Path, suffix: str, most: float) -
     cells = {"topic": "a topic that takes some room", "note": "x"}
     rows = [made.row(n, n=n, city=f"City {n}", share=n / 7, **cells) for n in names]
     index = build_index([raw], made.expected(*names), ended=Phase.COMPLETED).index
-    source = Source(index, 0, "batch_1", made.ORIGIN, (raw,))
+    source = OutcomeSource(index, 0, "batch_1", made.ORIGIN, (raw,))
     shown = locate(made.keys(*names), [source])
     seen: list[int] = []
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.failures import Failed, Reason, failures_in, lines_of, top_reason
+from runner.cli.failures import Failed, FailureReason, failures_in, lines_of, top_reason
 from runner.job.observed import Phase
 from runner.results import columns
 from runner.results.export import writer_for
 from runner.results.index import build_index
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import merge
 from tests.journeys.audio.lab import SPEC, AudioLab
 from tests.journeys.lab import Lab
@@ -27,9 +27,9 @@ ERRORS = {
 }
 NAMES = ("a", "b", "c", "d", "e")
 REASONS = (
-    Reason("bad", "line 1 is wrong", 2, ("a", "b")),
-    Reason("slow", "=no, later", 1, ("c",)),
-    Reason("bad", 'a "quote"', 1, ("e",)),
+    FailureReason("bad", "line 1 is wrong", 2, ("a", "b")),
+    FailureReason("slow", "=no, later", 1, ("c",)),
+    FailureReason("bad", 'a "quote"', 1, ("e",)),
 )
 
 
@@ -44,7 +44,7 @@ def written(path: Path, *, chosen: tuple[str, ...] = ()) -> Path:
     """Results of rows whose own columns are called as ours are."""
     file = made.raw(path.parent / "raw", *map(line, NAMES))
     index = build_index([file], made.expected(*NAMES), ended=Phase.COMPLETED).index
-    source = Source(index, 0, "b", made.ORIGIN, (file,))
+    source = OutcomeSource(index, 0, "b", made.ORIGIN, (file,))
     rows = [made.row(name, error="mine", error_code="also", finish="length", status="x") for name in NAMES]
     given = columns.input_of((row.row_json for row in rows), typed=path.suffix == ".parquet")
     with writer_for(path, path.parent, columns.table(path.suffix, columns.About(), given, chosen=chosen)) as writer:

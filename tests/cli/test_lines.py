@@ -22,7 +22,7 @@ def submit(**more: Any) -> Change:
 
 
 def job(wanted: int) -> JobPlan:
-    return JobPlan("calls", Mark("specs/a.yaml", 1), change.Counts(wanted=wanted), ())
+    return JobPlan("calls", Mark("specs/a.yaml", 1), change.RowCounts(wanted=wanted), ())
 
 
 def test_recordings_are_counted_in_minutes() -> None:

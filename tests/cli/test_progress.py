@@ -6,14 +6,14 @@ import io
 from datetime import timedelta
 
 from runner.apply.reporter import Progress
-from runner.cli.progress import CAUSE_SECONDS, Plain
+from runner.cli.progress import CAUSE_SECONDS, PlainLines
 from runner.clock import FastClock
 from runner.errors import NotSent, OutcomeUnknown, RateLimited, RemoteError
 
 
-def plain() -> tuple[Plain, FastClock, io.StringIO]:
+def plain() -> tuple[PlainLines, FastClock, io.StringIO]:
     clock, out = FastClock(), io.StringIO()
-    return Plain(clock, out), clock, out
+    return PlainLines(clock, out), clock, out
 
 
 def test_how_long_ago_a_remote_was_seen() -> None:
@@ -70,7 +70,7 @@ def test_each_retry_is_warned_of_once_for_a_cause() -> None:
 
 def test_quiet_keeps_warnings_alone() -> None:
     clock, out = FastClock(), io.StringIO()
-    watcher = Plain(clock, out, quiet=True)
+    watcher = PlainLines(clock, out, quiet=True)
     watcher.silent({"vllm": 0.0})
     watcher.retried("vllm", OutcomeUnknown("cut"), 1.0, 2, 5)
     assert out.getvalue() == "warning: cut; trying again in 1.0 s (try 2 of 5)\n"

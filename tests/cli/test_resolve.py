@@ -18,7 +18,7 @@ from runner.apply.session import Session
 from runner.apply.work import Work
 from runner.cli.main import Settings, run
 from runner.cli.opening import opened
-from runner.job.calls import Entry, State, Step
+from runner.job.calls import CallEntry, CallStep, State
 from runner.job.capabilities import Content, Delivery
 from runner.job.outcomes import Outcome
 from runner.job.packed import KEY_BYTES
@@ -50,7 +50,9 @@ class Project:
         with opened(Settings(self.root, 0), ("specs",), Silent(), writes=True) as session:
             yield session
 
-    def wave(self, *entries: tuple[str, Step, dict[str, Any]], key: str = "wave-1", comes_home: bool = True) -> None:
+    def wave(
+        self, *entries: tuple[str, CallStep, dict[str, Any]], key: str = "wave-1", comes_home: bool = True
+    ) -> None:
         """A wave in which this happened to its recordings, in that order; all others were never sent."""
         with self.opened() as session:
             job = session.desired[0]
@@ -79,10 +81,10 @@ class Project:
             with self._journal(session, batch) as wave:
                 numbers = self._numbers(wave)
                 for name, step, more in entries:
-                    if step is Step.ANSWERED:
+                    if step is CallStep.ANSWERED:
                         wave.journal.answer(numbers[name], Outcome.FINAL, error_line(f"x-{'A' * 22}", "failed", "no"))
                     else:
-                        wave.journal.append(Entry(numbers[name], step, **more))
+                        wave.journal.append(CallEntry(numbers[name], step, **more))
             if comes_home:
                 calls.abandon(session, batch)
 
@@ -106,10 +108,10 @@ class Project:
         return run(["-C", str(self.root), "state", "resolve", job, *words])
 
 
-def sent(name: str, remote_id: str = "", account: str = "acme") -> list[tuple[str, Step, dict[str, Any]]]:
+def sent(name: str, remote_id: str = "", account: str = "acme") -> list[tuple[str, CallStep, dict[str, Any]]]:
     """A recording that went out; with an id, the remote took it."""
-    receipt = [(name, Step.RECEIPT, {"remote_id": remote_id, "account": account})] if remote_id else []
-    return [(name, Step.INTENT, {}), *receipt]
+    receipt = [(name, CallStep.RECEIPT, {"remote_id": remote_id, "account": account})] if remote_id else []
+    return [(name, CallStep.INTENT, {}), *receipt]
 
 
 @pytest.fixture
@@ -129,7 +131,7 @@ def test_nothing_is_held(project: Project, capsys: pytest.CaptureFixture[str]) -
 def test_what_is_held_is_listed_with_the_ways_out(
     project: Project, capsys: pytest.CaptureFixture[str], comes_home: bool
 ) -> None:
-    held: Sequence[Any] = () if comes_home else [("a", Step.HELD, {}), ("b", Step.HELD, {})]
+    held: Sequence[Any] = () if comes_home else [("a", CallStep.HELD, {}), ("b", CallStep.HELD, {})]
     project.wave(*sent("a"), *sent("b", "b-1"), *held, comes_home=comes_home)
     assert project.resolve() == 5
     out = capsys.readouterr().out
@@ -142,31 +144,31 @@ def test_what_is_held_is_listed_with_the_ways_out(
     assert [(one["row"], one["remote_id"], one["wave"]) for one in view["held"]] == [("calls/b.wav", "b-1", "wave-1")]
 
 
-@pytest.mark.parametrize(("word", "step"), [("--clear", Step.CLEARED), ("--resubmit", Step.REPEATED)])
-def test_a_decision_is_on_record_and_the_wave_goes_on(project: Project, word: str, step: Step) -> None:
+@pytest.mark.parametrize(("word", "step"), [("--clear", CallStep.CLEARED), ("--resubmit", CallStep.REPEATED)])
+def test_a_decision_is_on_record_and_the_wave_goes_on(project: Project, word: str, step: CallStep) -> None:
     project.wave(*sent("a"), *sent("b"))
     assert project.resolve("--row", "calls/a.wav", word) == 0
     stage, states = project.states()
     assert stage is Stage.SUBMITTED
     assert {name: state.step for name, state in states.items()} == {
         "a": step,
-        "b": Step.HELD,
-        "c": Step.ANSWERED,
-        "d": Step.ANSWERED,
+        "b": CallStep.HELD,
+        "c": CallStep.ANSWERED,
+        "d": CallStep.ANSWERED,
     }
 
 
 def test_all_of_them_without_a_row(project: Project) -> None:
     project.wave(*sent("a"), *sent("b"), *sent("c", "b-3"))
     assert project.resolve("--resubmit") == 0
-    assert [state.step for state in project.states()[1].values()].count(Step.REPEATED) == 3
+    assert [state.step for state in project.states()[1].values()].count(CallStep.REPEATED) == 3
 
 
 def test_a_receipt_takes_the_account_of_the_others(project: Project) -> None:
-    project.wave(*sent("a"), *sent("b", "b-1"), ("b", Step.ANSWERED, {}))
+    project.wave(*sent("a"), *sent("b", "b-1"), ("b", CallStep.ANSWERED, {}))
     assert project.resolve("--row", "calls/a.wav", "--adopt", "b-9") == 0
     state = project.states()[1]["a"]
-    assert (state.step, state.remote_id, state.account) == (Step.RECEIPT, "b-9", "acme")
+    assert (state.step, state.remote_id, state.account) == (CallStep.RECEIPT, "b-9", "acme")
 
 
 def test_a_receipt_takes_the_account_of_other_waves(project: Project) -> None:
@@ -190,7 +192,7 @@ def test_an_account_that_nobody_says_is_asked_for(
 
 
 def test_an_id_that_is_another_recording_is_refused(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    project.wave(*sent("a"), *sent("b", "b-1"), ("b", Step.ANSWERED, {}))
+    project.wave(*sent("a"), *sent("b", "b-1"), ("b", CallStep.ANSWERED, {}))
     assert project.resolve("--row", "calls/a.wav", "--adopt", "b-1") == 64
     assert "`b-1` is `calls/b.wav`, which is not held" in capsys.readouterr().err
 
@@ -198,7 +200,7 @@ def test_an_id_that_is_another_recording_is_refused(project: Project, capsys: py
 def test_an_id_that_is_a_recording_of_an_earlier_wave_is_refused(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project.wave(*sent("b", "b-1"), ("b", Step.ANSWERED, {}), key="wave-0")
+    project.wave(*sent("b", "b-1"), ("b", CallStep.ANSWERED, {}), key="wave-0")
     project.wave(*sent("a"))
     assert project.resolve("--row", "calls/a.wav", "--adopt", "b-1") == 64
     assert "`b-1` is a recording of the calls batch `wave-0`" in capsys.readouterr().err
@@ -208,7 +210,7 @@ def test_equal_recordings_go_by_either_name(project: Project) -> None:
     project.put("duplicate", "a")
     project.wave(*sent("a"))
     assert project.resolve("--row", "calls/duplicate.wav", "--clear") == 0
-    assert project.states()[1]["a"].step is Step.CLEARED
+    assert project.states()[1]["a"].step is CallStep.CLEARED
 
 
 def test_what_has_no_file_any_more_goes_by_its_key(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 
 from runner.apply.reporter import Progress
-from runner.cli.progress import Plain
+from runner.cli.progress import PlainLines
 from runner.cli.saying import folded
 from runner.cli.suggest import carried
 from runner.clock import RealClock
@@ -56,7 +56,7 @@ def test_one_request_is_no_plural(lab: Lab) -> None:
 def test_progress_tells_how_long_the_batch_runs_not_the_command() -> None:
     out = StringIO()
     began = datetime.now(UTC) - timedelta(hours=2, minutes=10)
-    Plain(RealClock(), out).progress([Progress("job", "running", 1, 2, began, datetime.now(UTC))])
+    PlainLines(RealClock(), out).progress([Progress("job", "running", 1, 2, began, datetime.now(UTC))])
     assert out.getvalue() == "job  running  1/2  2 h 10 min\n"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from runner.apply.lineage import tree
 from runner.cli import chain, standing
-from runner.cli.failures import MOST_ROWS, Failed, Failures, Reason, failures_in, lines_of
+from runner.cli.failures import MOST_ROWS, Failed, FailureReason, Failures, failures_in, lines_of
 from runner.job.observed import Phase
 from runner.job.recorded import REMOTE, Stage, Tally
 from tests.apply.test_lineage import batch
@@ -64,7 +64,7 @@ NONE = ("not_sent", "in_flight", "unknown", "needs_decision", "to_submit", "shar
 def job_view(*batches: Any, **fields: Any) -> chain.ShowView:
     usual = {"wanted": 9, "ok": 4, "error": 5, **dict.fromkeys(NONE, 0)}
     at = standing.JobStanding("a", "specs/a.yaml:1:1", **usual, output="r.jsonl", written_at=None)
-    return chain.ShowView(1, (chain.JobView(at, chain.of_links(tree(batches)), (), fields.get("reasons", ())),))
+    return chain.ShowView(1, (chain.ChainJob(at, chain.of_links(tree(batches)), (), fields.get("reasons", ())),))
 
 
 def test_a_tree_with_everything() -> None:
@@ -72,9 +72,9 @@ def test_a_tree_with_everything() -> None:
     view = job_view(
         batch(1, **{**done, "phase": Phase.EXPIRED, "tally": Tally(ok=1)}, duplicates=("r9",)),
         batch(2, **done, continued_from="r1", parents=("b1",)),
-        batch(3, **done, parents=("b1", "b2"), adopted_from=REMOTE),
+        batch(3, **done, parents=("b1", "b2"), found_in=REMOTE),
         batch(4, **done, parents=("b1",)),
-        batch(5, **{**done, "index_sha256": ""}, adopted_from="r.jsonl", remote_id=""),
+        batch(5, **{**done, "index_sha256": ""}, found_in="r.jsonl", remote_id=""),
         batch(6, stage=Stage.DROPPED, why="the create did not\ntake \x1b[31meffect", remote_id=""),
     )
     told = chain.text_of(view).splitlines()[2:]
@@ -92,7 +92,7 @@ def test_a_tree_with_everything() -> None:
 
 
 def test_the_reasons_are_counted() -> None:
-    view = job_view(reasons=(Reason("400", "no\nway", 3, ("r1",)), Reason("", "never", 2, ("r2", "r3"))))
+    view = job_view(reasons=(FailureReason("400", "no\nway", 3, ("r1",)), FailureReason("", "never", 2, ("r2", "r3"))))
     assert chain.text_of(view).splitlines()[2:] == [
         "  error  3 rows  400: no way  (r1, …)",
         "  error  2 rows  never  (r2, r3)",
@@ -121,7 +121,7 @@ def test_no_more_than_a_screen_of_failures(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     output.write_text('{"custom_id": "a", "batch": "b", "error": {"code": "c", "message": "m"}}\n' * 100)
     found = failures_in(output)
-    assert (len(found.rows), found.reasons) == (MOST_ROWS, (Reason("c", "m", 100, ("a", "a", "a")),))
+    assert (len(found.rows), found.reasons) == (MOST_ROWS, (FailureReason("c", "m", 100, ("a", "a", "a")),))
     assert failures_in(tmp_path / "out.parquet") == Failures()
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from runner.compile.audio import CompiledAudio, compile_audio, preview
 from runner.compile.compiled import Compiled
 from runner.compile.faults import RecordingsFailed
-from runner.data.contents import FileMemo, Hashes
+from runner.data.contents import Contents, FileMemo
 from runner.errors import DataError, Mark
 from runner.job.project import AudioJob, Model
 from runner.job.wireid import custom_id_of, key_of
@@ -40,7 +40,7 @@ def place(root: Path, **files: bytes) -> None:
 
 
 def compiled(root: Path, job: AudioJob | None = None) -> CompiledAudio:
-    return compile_audio(job or job_of(), root, Hashes(root, FileMemo(root / "memo")))
+    return compile_audio(job or job_of(), root, Contents(root, FileMemo(root / "memo")))
 
 
 def keys(root: Path, job: AudioJob | None = None) -> list[bytes]:
@@ -141,7 +141,7 @@ def test_every_file_that_cannot_be_sent_is_named_at_once(tmp_path: Path) -> None
     outside.write_bytes(WAV)
     (tmp_path / "calls/e.wav").symlink_to(outside)
     with pytest.raises(RecordingsFailed) as caught:
-        compile_audio(job_of(), tmp_path, Hashes(tmp_path, FileMemo(tmp_path / "memo")), largest_bytes=len(WAV) - 1)
+        compile_audio(job_of(), tmp_path, Contents(tmp_path, FileMemo(tmp_path / "memo")), largest_bytes=len(WAV) - 1)
     assert (caught.value.mark, caught.value.count) == (MARK, 5)
     lines = caught.value.message.splitlines()
     assert lines[0] == "5 recordings of job `j` cannot be sent"
@@ -164,7 +164,7 @@ def test_one_file_that_cannot_be_sent(tmp_path: Path) -> None:
 def test_skipping_is_not_offered_where_no_file_can_be_sent(tmp_path: Path, skip_bad: bool) -> None:
     place(tmp_path, a_wav=b"no sound at all", b_wav=b"")
     with pytest.raises(RecordingsFailed) as caught:
-        compile_audio(replace(job_of(), skip_bad=skip_bad), tmp_path, Hashes(tmp_path, FileMemo(tmp_path / "memo")))
+        compile_audio(replace(job_of(), skip_bad=skip_bad), tmp_path, Contents(tmp_path, FileMemo(tmp_path / "memo")))
     assert "skip_bad" not in caught.value.hint
 
 
@@ -194,9 +194,9 @@ def test_files_that_were_read_before_are_not_opened(tmp_path: Path) -> None:
     for name in ("a.wav", "b.flac"):
         os.utime(tmp_path / "calls" / name, (1, 1))
     memo = FileMemo(tmp_path / "memo")
-    first = compile_audio(job_of(), tmp_path, Hashes(tmp_path, memo, now_ns=lambda: time.time_ns() + 10**10))
+    first = compile_audio(job_of(), tmp_path, Contents(tmp_path, memo, now_ns=lambda: time.time_ns() + 10**10))
     memo.save()
-    hashes = Hashes(tmp_path, FileMemo(tmp_path / "memo"))
+    hashes = Contents(tmp_path, FileMemo(tmp_path / "memo"))
     assert all(hashes.known(file) for file in first.files)
     assert compile_audio(job_of(), tmp_path, hashes).wanted == first.wanted
     place(tmp_path, a_wav=WAV + b"\0")

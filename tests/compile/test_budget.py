@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.compile import pool
-from runner.compile.budget import Budget
+from runner.compile.budget import RowBudget
 from runner.compile.compile import compile_job
 from runner.errors import DataError
 from runner.remotes.openai import lines as openai
@@ -23,7 +23,7 @@ def rows_of(root: Path, count: int) -> None:
 
 def test_rows_are_counted_over_all_jobs_also_those_that_nobody_wants(tmp_path: Path) -> None:
     rows_of(tmp_path, 60)
-    budget = Budget(rows=150)
+    budget = RowBudget(rows=150)
     compile_job(job_of("{{ n }}"), tmp_path, openai.LINES, budget)
     compile_job(job_of("{{ n }}", dataset={"where": "{{ n < 3 }}"}), tmp_path, openai.LINES, budget)
     with pytest.raises(DataError, match="more than 150 rows") as raised:
@@ -33,7 +33,7 @@ def test_rows_are_counted_over_all_jobs_also_those_that_nobody_wants(tmp_path: P
 
 def test_bytes_are_counted_over_all_jobs(tmp_path: Path) -> None:
     rows_of(tmp_path, 20)
-    budget = Budget(size_bytes=30_000)
+    budget = RowBudget(size_bytes=30_000)
     compile_job(job_of("x" * 1000 + "{{ n }}"), tmp_path, openai.LINES, budget)
     with pytest.raises(DataError, match="larger than 30,000 bytes in all"):
         compile_job(job_of("y" * 1000 + "{{ n }}"), tmp_path, openai.LINES, budget)

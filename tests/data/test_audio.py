@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.data.audio import LARGEST, AudioFile, Fault, Listing, Selection, find
+from runner.data.audio import LARGEST, AudioFault, AudioFile, AudioListing, Selection, find
 from runner.errors import DataError, Mark
 
 MARK = Mark("specs/calls.yaml", 7, 12)
@@ -26,7 +26,7 @@ def made(root: Path, *paths: str, data: bytes = b"sound") -> None:
 
 def listing(
     root: Path, *patterns: str, exclude: Sequence[str] = (), allow_empty: bool = False, largest_bytes: int = LARGEST
-) -> Listing:
+) -> AudioListing:
     return find(Selection("calls", MARK, patterns, exclude, allow_empty), root, largest_bytes)
 
 
@@ -153,7 +153,7 @@ def test_a_linked_folder_that_leads_out_is_named_and_not_called_empty(tmp_path: 
     (root / "dirlink").symlink_to(tmp_path / "elsewhere")
     whole = listing(root, pattern)
     words = f"is a link that leads out of the project, to `{tmp_path / 'elsewhere'}`"
-    assert (list(whole), whole.faults) == ([], [Fault("dirlink", words)])
+    assert (list(whole), whole.faults) == ([], [AudioFault("dirlink", words)])
     with pytest.raises(DataError, match="no file matches `other/"):
         listing(root, pattern, "other/*.wav")
     with pytest.raises(DataError, match=r"no file matches `\*\*/p.wav"):
@@ -171,7 +171,7 @@ def test_linked_folders(tmp_path: Path) -> None:
     assert found(root, "calls/in/*.wav") == ["calls/in/1.wav"]
     (root / "calls/empty").symlink_to(tmp_path / "nothing")
     made(tmp_path, "nothing/notes.txt")
-    out = Fault("calls/out", f"is a link that leads out of the project, to `{tmp_path / 'elsewhere'}`")
+    out = AudioFault("calls/out", f"is a link that leads out of the project, to `{tmp_path / 'elsewhere'}`")
     for pattern, inside in (
         ("calls/*/*.wav", ["calls/in/1.wav"]),
         ("**/*.wav", ["store/1.wav"]),  # which enters no link

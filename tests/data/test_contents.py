@@ -11,7 +11,7 @@ import pytest
 
 from runner.data import contents
 from runner.data.audio import AudioFile, Selection, find
-from runner.data.contents import Content, FileMemo, Hashes
+from runner.data.contents import Contents, FileContent, FileMemo
 from runner.errors import DataError, Mark
 from tests.data import sounds
 
@@ -22,9 +22,9 @@ def looked_at(root: Path, name: str = "1.flac") -> AudioFile:
     return find(Selection("calls", Mark("s.yaml"), [name]), root)[0]
 
 
-def hashes(root: Path, memo: contents.Memo, later_ns: int = LATER) -> Hashes:
+def hashes(root: Path, memo: contents.Memo, later_ns: int = LATER) -> Contents:
     now_ns = max(path.stat().st_ctime_ns for path in root.iterdir()) + later_ns
-    return Hashes(root, memo, now_ns=lambda: now_ns)
+    return Contents(root, memo, now_ns=lambda: now_ns)
 
 
 class Spy(FileMemo):
@@ -44,7 +44,7 @@ def test_digest_format_and_length(tmp_path: Path, size: int) -> None:
     data = sounds.flac() + bytes(max(0, size - len(sounds.flac())))
     (tmp_path / "1.flac").write_bytes(data)
     found = hashes(tmp_path, FileMemo(tmp_path / ".memo"))
-    assert found.content(looked_at(tmp_path)) == Content(hashlib.sha256(data).digest(), "flac", 1.5)
+    assert found.content(looked_at(tmp_path)) == FileContent(hashlib.sha256(data).digest(), "flac", 1.5)
     assert found.of(looked_at(tmp_path)) == hashlib.sha256(data).digest()
 
 
@@ -67,7 +67,7 @@ def test_a_second_run_reads_no_file(tmp_path: Path) -> None:
     for file in files:
         os.truncate(root / file.path, 0)  # whoever opened it now would notice
     assert [second.of(file) for file in files] == digests
-    assert second.known(files[0]) == Content(digests[0], "flac", 1.5)
+    assert second.known(files[0]) == FileContent(digests[0], "flac", 1.5)
 
 
 @pytest.mark.parametrize("field", ["size_bytes", "mtime_ns", "ctime_ns", "inode", "path"])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from runner.data.rows import SourceRow
 from runner.data.sample import positions
-from runner.data.unique import Hashes
+from runner.data.unique import IdHashes
 
 
 def rows_of(values: list[int]) -> list[SourceRow]:
@@ -37,7 +37,7 @@ def test_a_sample_is_fixed_across_releases() -> None:
 
 
 def test_doubled_ids_are_suspects() -> None:
-    hashes = Hashes()
+    hashes = IdHashes()
     hashes.update(f"id-{number}" for number in range(5000))
     assert hashes.suspects() == frozenset()
     hashes.update(["id-77", "id-77"])

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from runner.data.audio import Selection, find
-from runner.data.contents import FileMemo, Hashes
+from runner.data.contents import Contents, FileMemo
 from runner.data.rows import open_rows
 from runner.errors import DataError, Mark
 from tests.data.test_rows import Spec
@@ -439,7 +439,7 @@ SOUNDS = [
 def test_a_recording_is_known_or_refused_by_name(sound: Sound, tmp_path: Path) -> None:
     sound.write(tmp_path / sound.name)
     (file,) = find(Selection("calls", Mark("s.yaml", 1), ["*.*"]), tmp_path)
-    hashes = Hashes(tmp_path, FileMemo(tmp_path / ".memo"))
+    hashes = Contents(tmp_path, FileMemo(tmp_path / ".memo"))
     if sound.format:
         content = hashes.content(file)
         assert content.format == sound.format

@@ -18,7 +18,7 @@ import msgspec
 from runner.compile.parse import parse as parse_template
 from runner.data import contents, rows
 from runner.errors import DataError, Mark, Problem, SpecError, StateError
-from runner.job.calls import Entry, Step
+from runner.job.calls import CallEntry, CallStep
 from runner.job.observed import Origin
 from runner.job.outcomes import Outcome
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
@@ -370,8 +370,9 @@ class WaveJournal(Target):
     def seeds(self) -> list[bytes]:
         head = commits.header(self.rows)
         identity = head[16:32]
-        entries = [Entry(0, Step.INTENT), Entry(0, Step.RECEIPT, "job-1", "acme"), Entry(1, Step.INTENT)]
-        answered = [Entry(0, Step.ANSWERED, outcome=Outcome.OK, offset=0, size=7), Entry(1, Step.HELD)]
+        entries = [CallEntry(0, CallStep.INTENT), CallEntry(0, CallStep.RECEIPT, "job-1", "acme")]
+        entries.append(CallEntry(1, CallStep.INTENT))
+        answered = [CallEntry(0, CallStep.ANSWERED, outcome=Outcome.OK, offset=0, size=7), CallEntry(1, CallStep.HELD)]
         first = commits.commit(identity, len(head), entries)
         whole = head + first + commits.commit(identity, len(head) + len(first), answered)
         return [b"." + whole, b"." + head, b"+" + first[10:], b"+" + whole[len(head) + len(first) + 10 :], b"+"]
@@ -386,7 +387,7 @@ class WaveJournal(Target):
             return raised_by(error)
         try:
             steps = [journal.states[row].step.name for row in range(self.rows)]
-            for step in Step:
+            for step in CallStep:
                 if journal.states.count(step) != len(list(journal.states.at(step))):
                     raise Wrong("another count")
         finally:

@@ -23,7 +23,7 @@ from runner.job.observed import Phase
 from runner.job.packed import KEY_BYTES
 from runner.job.wireid import coded
 from runner.results.index import build_index
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import merge
 from tests.hardening.fuzz import run
 from tests.hardening.fuzz_loader import Loader
@@ -115,14 +115,14 @@ def check_results(folder: Path, files: list[bytes], ended: Phase) -> None:
     assert report.lines <= sum(data.count(b"\n") + 1 for data in files)
     for example in (*report.foreign_examples, *report.unreadable_examples):
         assert example.isprintable()
-    source = Source(
+    source = OutcomeSource(
         index=report.index,
         generation=0,
         batch="batch-1",
         origin="o",
         files=tuple(paths),
         fallback_error=None,
-        is_adopted=False,
+        is_read_back=False,
     )
     output = folder / "out.jsonl"
     with made.writer(output, folder) as writer:
@@ -167,14 +167,14 @@ def test_an_index_over_other_lines_shows_none_of_them(tmp_path: Path) -> None:
     path.write_bytes(b"\n".join(answer(n) for n in range(ROWS)) + b"\n")
     report = build_index([path], KEYS, ended=Phase.COMPLETED)
     path.write_bytes(b"\n".join(answer(n) for n in reversed(range(ROWS))) + b"\n")
-    source = Source(
+    source = OutcomeSource(
         index=report.index,
         generation=0,
         batch="b",
         origin="o",
         files=(path,),
         fallback_error=None,
-        is_adopted=False,
+        is_read_back=False,
     )
     with pytest.raises(StateError, match="damaged"), made.writer(tmp_path / "out.jsonl", tmp_path) as writer:
         merge(rows_of(ROWS), locate(KEYS, [source]), [source], writer)

@@ -25,7 +25,7 @@ from runner.apply.resolve import Decision, resolve
 from runner.apply.retry import retry
 from runner.apply.session import Session
 from runner.clock import RealClock
-from runner.job.calls import Step
+from runner.job.calls import CallStep
 from runner.plan.guard import Guards
 from runner.spec.load import load
 from runner.state.home import home_of
@@ -90,7 +90,7 @@ def decide(session: Session, command: str, step: str) -> None:
             if command == "retry":
                 retry(session, job.address, (), replaces=False)
             elif command == "resolve":
-                resolve(session, job.address, (), Decision(Step[step.upper()]))
+                resolve(session, job.address, (), Decision(CallStep[step.upper()]))
 
 
 def main() -> None:

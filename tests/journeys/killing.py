@@ -20,7 +20,7 @@ import httpx
 from runner.apply.remotes import Remotes
 from runner.job.capabilities import Content
 from runner.job.observed import Origin
-from runner.job.project import Provider as ProviderSpec
+from runner.job.project import ProviderBlock
 from runner.remotes import opening
 from runner.remotes.vendor import Provider
 from runner.state.base import Document
@@ -154,7 +154,7 @@ class KillingRemotes(Remotes):
     boundaries: Boundaries
 
     def _opened(
-        self, spec: ProviderSpec, content: Content, url: str | None, token: str | None, origin: Origin | None
+        self, spec: ProviderBlock, content: Content, url: str | None, token: str | None, origin: Origin | None
     ) -> Provider:
         killing: Any = KillingProvider(super()._opened(spec, content, url, token, origin), self.boundaries)
         return killing
@@ -166,7 +166,7 @@ class CallKillingRemotes(Remotes):
     boundaries: Boundaries
 
     def _opened(
-        self, spec: ProviderSpec, content: Content, url: str | None, token: str | None, origin: Origin | None
+        self, spec: ProviderBlock, content: Content, url: str | None, token: str | None, origin: Origin | None
     ) -> Provider:
         return opening.open_provider(
             spec,

@@ -61,7 +61,7 @@ def _recorded(case: dict[str, Any]) -> Recorded:
             "origin": THERE if about.get("elsewhere") else HERE,
             "declared_in": about.get("declared_in", ""),
         }
-        more |= {fact: about[fact] for fact in ("can_be_continued", "remote_id", "adopted_from") if fact in about}
+        more |= {fact: about[fact] for fact in ("can_be_continued", "remote_id", "found_in") if fact in about}
         if "usd" in about:
             more["estimated_usd"] = float(about["usd"])
         more["phase"] = Phase(about.get("phase", "expired"))

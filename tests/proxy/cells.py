@@ -32,10 +32,10 @@ from runner.apply.remotes import Remotes
 from runner.apply.session import Session
 from runner.cli import apply as command
 from runner.cli.main import words_of
-from runner.cli.question import Answer
+from runner.cli.question import Reply
 from runner.errors import RunnerError, SpecError
 from runner.job.capabilities import Content
-from runner.job.project import Provider as ProviderSpec
+from runner.job.project import ProviderBlock
 from runner.job.recorded import Stage
 from runner.plan.guard import Guards
 from runner.remotes import addresses, registry
@@ -48,7 +48,7 @@ from runner.remotes.openai.provider import OpenAIProvider
 from runner.remotes.transport.calls import Calls
 from runner.remotes.transport.credentials import Credential, Headers
 from runner.remotes.transport.gate import Gate
-from runner.remotes.transport.http import Http, Settings, Timeouts
+from runner.remotes.transport.http import Http, HttpSettings, Timeouts
 from runner.remotes.vendor import Provider
 from runner.spec.load import load
 from runner.spec.problems import render
@@ -106,7 +106,7 @@ class HurriedRemotes(Remotes):
             self._open[name, content] = self._text(spec) if content is Content.TEXT else self._audio(spec)
         return self._open[name, content]
 
-    def _audio(self, spec: ProviderSpec) -> Provider:
+    def _audio(self, spec: ProviderBlock) -> Provider:
         caller = FireworksAudioCaller(
             http=self._http(spec, ""),
             who=spec.name,
@@ -116,7 +116,7 @@ class HurriedRemotes(Remotes):
         )
         return Calls(caller, self._clock)
 
-    def _text(self, spec: ProviderSpec) -> Provider:
+    def _text(self, spec: ProviderBlock) -> Provider:
         if spec.kind == "fireworks":
             return FireworksProvider(
                 http=self._http(spec, "Bearer"),
@@ -134,7 +134,7 @@ class HurriedRemotes(Remotes):
             clock=self._clock,
         )
 
-    def _http(self, spec: ProviderSpec, scheme: str) -> Http:
+    def _http(self, spec: ProviderBlock, scheme: str) -> Http:
         bindings = addresses.bindings_of(self._environ)
         credential = Credential(spec.name, addresses.key_variable_of(spec), self._environ, refusal=bindings.refusal)
         return Http(
@@ -144,7 +144,7 @@ class HurriedRemotes(Remotes):
             key_name=credential.name,
             clock=self._clock,
             rng=self._rng,
-            settings=Settings(timeouts=TIMEOUTS),
+            settings=HttpSettings(timeouts=TIMEOUTS),
         )
 
 
@@ -293,7 +293,7 @@ class _Cell:
     def _applied(self, wait_seconds: float) -> int:
         def act(session: Session) -> int:
             result = apply(session, Guards(first_run=True), confirm=lambda plan: True, wait_seconds=wait_seconds)
-            return command._report(session, result, Answer.YES, ("specs",), interrupted=False)
+            return command._report(session, result, Reply.YES, ("specs",), interrupted=False)
 
         return self._run("apply", act)
 

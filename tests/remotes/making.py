@@ -13,7 +13,7 @@ import httpx
 from runner.clock import Clock, FastClock
 from runner.job import project
 from runner.remotes.opening import open_provider
-from runner.remotes.transport.http import Http, Settings, Transport
+from runner.remotes.transport.http import Http, HttpSettings, Transport
 from runner.remotes.vendor import Provider, Submission
 
 KEY = "sk-canary-0123456789abcdef"
@@ -38,18 +38,18 @@ SUBMISSION = Submission(
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
-def spec_of(name: str = "openai", **fields: Any) -> project.Provider:
+def spec_of(name: str = "openai", **fields: Any) -> project.ProviderBlock:
     """A provider block; a look-alike's name also names its profile."""
     if name == "azure":
         fields.setdefault("base_url", "https://acme.openai.azure.com/openai/v1")
     kind = "embedded" if name == "embedded" else "openai"
     profile = None if name in ("openai", "embedded") else name
-    return project.Provider(name, kind, **{"profile": profile, **fields})
+    return project.ProviderBlock(name, kind, **{"profile": profile, **fields})
 
 
 @contextmanager
 def provider_at(
-    spec: project.Provider,
+    spec: project.ProviderBlock,
     handler: Handler | None = None,
     *,
     base_url: str | None = None,
@@ -80,7 +80,7 @@ def http_at(
     handler: Handler | None = None,
     *,
     clock: Clock | None = None,
-    settings: Settings | None = None,
+    settings: HttpSettings | None = None,
     transport: Transport | None = None,
 ) -> Iterator[Http]:
     http = Http(
@@ -91,7 +91,7 @@ def http_at(
         clock=clock or FastClock(START),
         rng=random.Random(7),
         transport=transport or (httpx.MockTransport(handler) if handler else None),
-        settings=settings or Settings(),
+        settings=settings or HttpSettings(),
     )
     try:
         yield http

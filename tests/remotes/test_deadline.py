@@ -11,12 +11,12 @@ import pytest
 
 from runner.clock import FastClock
 from runner.errors import OutcomeUnknown
-from runner.remotes.transport.http import REPLY_SECONDS, Settings, Timeouts
+from runner.remotes.transport.http import REPLY_SECONDS, HttpSettings, Timeouts
 from runner.remotes.transport.retry import RetryPolicy
 from tests.remotes.loopback import Answer, Request, in_turn, reply, send, serving
 from tests.remotes.making import START, http_at
 
-ONCE = Settings(retry_policy=RetryPolicy(tries=1))
+ONCE = HttpSettings(retry_policy=RetryPolicy(tries=1))
 SHORT = ONCE.timeouts.read
 BRIEF = Timeouts(bulk_read=20.0)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -103,7 +103,7 @@ def test_a_reply_that_waits_for_a_stopped_process_is_read() -> None:
             acknowledged(sock)
         return True
 
-    with serving(late) as server, http_at(server.base_url, clock=clock, settings=Settings(timeouts=BRIEF)) as http:
+    with serving(late) as server, http_at(server.base_url, clock=clock, settings=HttpSettings(timeouts=BRIEF)) as http:
         assert http.create("/batches", {}) == {"id": "batch_1"}
 
 
@@ -124,7 +124,7 @@ def test_a_call_after_a_dripped_one_starts_anew() -> None:
     clock = FastClock(START)
     first = dripping(bytes_of(HEAD + b"x-long: " + b"a" * 400), clock)
     answer = in_turn(first, send(reply(200, {"id": "x"})))
-    patient = Settings(retry_policy=RetryPolicy(total_seconds=1000))
+    patient = HttpSettings(retry_policy=RetryPolicy(total_seconds=1000))
     with serving(answer) as server, http_at(server.base_url, clock=clock, settings=patient) as http:
         assert http.get_json("/x") == {"id": "x"}
         assert server.connections == 2

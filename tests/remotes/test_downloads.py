@@ -15,7 +15,7 @@ import pytest
 
 from runner.clock import FastClock
 from runner.errors import AuthFailed, NotFound, OutcomeUnknown, Refused, RemoteError
-from runner.remotes.transport.content import Form
+from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.downloads import STEP
 from tests.remotes.loopback import Answer, Request, in_turn, reply, send, serving
 from tests.remotes.making import KEY, START, http_at
@@ -216,8 +216,8 @@ def test_a_stalled_download_ends(tmp_path: Path) -> None:
 # -- uploads
 
 
-def form_of(source: Path) -> Form:
-    return Form(source, "in.jsonl", "application/jsonl", {"purpose": "batch"})
+def form_of(source: Path) -> MultipartForm:
+    return MultipartForm(source, "in.jsonl", "application/jsonl", {"purpose": "batch"})
 
 
 def test_an_upload_is_streamed_with_its_length(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from runner.job.capabilities import Content, Delivery, Search
-from runner.job.project import Provider
+from runner.job.project import ProviderBlock
 from runner.remotes.registry import card_of, lines_of, place_of
 
-EMBEDDED = Provider("embedded", "embedded")
+EMBEDDED = ProviderBlock("embedded", "embedded")
 
 
 def test_it_takes_rows_and_recordings_for_nothing() -> None:

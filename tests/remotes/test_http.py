@@ -25,14 +25,14 @@ from runner.errors import (
     RemoteError,
 )
 from runner.remotes.transport import redaction
-from runner.remotes.transport.content import Form
-from runner.remotes.transport.http import Http, Settings, Timeouts
+from runner.remotes.transport.content import MultipartForm
+from runner.remotes.transport.http import Http, HttpSettings, Timeouts
 from runner.remotes.transport.retry import RetryPolicy
 from tests.remotes.loopback import Answer, hang_up, in_turn, reply, reset, send, serving
 from tests.remotes.making import KEY, START, http_at
 
 OK = send(reply(200, {"id": "batch_1"}))
-SWIFT = Settings(timeouts=Timeouts(connect=2, read=0.3, bulk_read=0.3))
+SWIFT = HttpSettings(timeouts=Timeouts(connect=2, read=0.3, bulk_read=0.3))
 
 
 def replies(*answers: httpx.Response | Exception) -> tuple[Callable[[httpx.Request], httpx.Response], list[str]]:
@@ -124,7 +124,7 @@ def test_nobody_listens() -> None:
 
 
 def test_a_failed_tls_handshake_sent_nothing() -> None:
-    swift = Settings(timeouts=Timeouts(connect=0.5), retry_policy=RetryPolicy(tries=2))
+    swift = HttpSettings(timeouts=Timeouts(connect=0.5), retry_policy=RetryPolicy(tries=2))
     with serving(OK) as server, http_at(server.base_url.replace("http:", "https:"), settings=swift) as http:
         with pytest.raises(NotSent):
             http.create("/batches", {})
@@ -387,8 +387,8 @@ def test_read_only_sends_nothing(tmp_path: Path) -> None:
     handler, seen = replies(httpx.Response(200, json={}))
     source = tmp_path / "in.jsonl"
     source.write_bytes(b"{}\n")
-    with http_at(handler=handler, settings=Settings(read_only=True)) as http:
-        form = Form(source, "in.jsonl", "application/jsonl", {"purpose": "batch"})
+    with http_at(handler=handler, settings=HttpSettings(read_only=True)) as http:
+        form = MultipartForm(source, "in.jsonl", "application/jsonl", {"purpose": "batch"})
         mutations: list[Callable[[Http], object]] = [
             lambda h: h.create("/batches", {}),
             lambda h: h.post_json("/batches/b/cancel"),
@@ -411,7 +411,7 @@ def test_a_json_answer_has_a_cap() -> None:
     with (
         http_at(
             transport=httpx.MockTransport(lambda request: httpx.Response(200, stream=Endless())),
-            settings=Settings(retry_policy=RetryPolicy(tries=1)),
+            settings=HttpSettings(retry_policy=RetryPolicy(tries=1)),
         ) as http,
         pytest.raises(OutcomeUnknown, match="too long"),
     ):

@@ -10,7 +10,7 @@ import pytest
 
 from runner.clock import FastClock
 from runner.errors import NotSent, Refused
-from runner.remotes.transport.http import Http, Settings
+from runner.remotes.transport.http import Http, HttpSettings
 from runner.remotes.transport.network import Network
 from tests.remotes.loopback import reply, send, serving
 from tests.security.internet import Answer, Internet, internet
@@ -88,7 +88,7 @@ def asked(environ: dict[str, str], base_url: str = "https://api.example.com/v1")
         key_name="`K`",
         clock=FastClock(),
         rng=random.Random(7),
-        settings=Settings(network=Network(environ)),
+        settings=HttpSettings(network=Network(environ)),
     )
     try:
         return http.get_json("/models")

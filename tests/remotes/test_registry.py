@@ -22,7 +22,7 @@ from runner.remotes.transport.credentials import Credential
 from tests.remotes.making import KEY, provider_at, spec_of
 from tests.remotes.openai.fake import Remote, batch
 
-MINE = project.Provider("fastapi-ai", "openai", base_url="https://api.fastapi.ai/v1", mark=Mark("specs/p.yaml", 9))
+MINE = project.ProviderBlock("fastapi-ai", "openai", base_url="https://api.fastapi.ai/v1", mark=Mark("specs/p.yaml", 9))
 
 
 def words_of(error: RunnerError) -> str:
@@ -45,7 +45,7 @@ def words_of(error: RunnerError) -> str:
         (spec_of("embedded"), {"RUNNER_EMBEDDED_BASE_URL": "http://[::1]:7/v1"}, "http://[::1]:7/v1"),
     ],
 )  # fmt: skip
-def test_addresses(spec: project.Provider, environ: dict[str, str], base_url: str) -> None:
+def test_addresses(spec: project.ProviderBlock, environ: dict[str, str], base_url: str) -> None:
     assert base_url_of(spec, environ) == base_url
     assert base_url_of(spec, environ, "http://127.0.0.1:5/v1") == "http://127.0.0.1:5/v1"
 
@@ -68,7 +68,7 @@ def test_addresses(spec: project.Provider, environ: dict[str, str], base_url: st
     ],
 )
 def test_addresses_that_are_refused(base_url: str) -> None:
-    spec = project.Provider("mine", "openai", base_url=base_url, mark=Mark("specs/p.yaml", 9))
+    spec = project.ProviderBlock("mine", "openai", base_url=base_url, mark=Mark("specs/p.yaml", 9))
     with pytest.raises(SpecError) as caught:
         base_url_of(spec, {})
     assert caught.value.problems[0].mark.line == 9
@@ -79,20 +79,20 @@ def test_addresses_that_are_refused(base_url: str) -> None:
 def test_a_refused_address_is_quoted_without_its_secrets() -> None:
     for base_url in ("https://user:hunter2@a.example/v1", "https://a.example/v1?key=hunter2"):
         with pytest.raises(SpecError) as caught:
-            base_url_of(project.Provider("mine", "openai", base_url=base_url), {})
+            base_url_of(project.ProviderBlock("mine", "openai", base_url=base_url), {})
         assert "hunter2" not in words_of(caught.value)
         assert "a.example/v1" in words_of(caught.value)
 
 
 def test_no_address() -> None:
     with pytest.raises(SpecError) as caught:
-        base_url_of(project.Provider("azure", "openai", profile="azure"), {})
+        base_url_of(project.ProviderBlock("azure", "openai", profile="azure"), {})
     assert "RUNNER_AZURE_BASE_URL" in caught.value.problems[0].hint
 
 
 def test_an_unknown_kind() -> None:
     with pytest.raises(SpecError, match="problem") as caught:
-        card_of(project.Provider("x", "smtp"))
+        card_of(project.ProviderBlock("x", "smtp"))
     assert "`smtp`" in words_of(caught.value)
 
 
@@ -110,7 +110,7 @@ def test_an_unknown_kind() -> None:
         (spec_of(), {"RUNNER_OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}, Origin("openai", "127.0.0.1:9")),
     ],
 )
-def test_origins_need_no_key(spec: project.Provider, environ: dict[str, str], origin: Origin) -> None:
+def test_origins_need_no_key(spec: project.ProviderBlock, environ: dict[str, str], origin: Origin) -> None:
     assert origin_of(spec, environ) == origin
     with provider_at(spec, Remote({}), environ=environ) as provider:
         assert provider.origin == origin
@@ -146,7 +146,7 @@ def test_the_embedded_servers_origin_is_given() -> None:
         (spec_of(base_url="https://api.openai.com/v1"), "OPENAI_API_KEY"),
     ],
 )
-def test_the_variable_of_the_key(spec: project.Provider, variable: str) -> None:
+def test_the_variable_of_the_key(spec: project.ProviderBlock, variable: str) -> None:
     assert key_variable_of(spec) == variable
 
 

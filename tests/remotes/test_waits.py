@@ -13,8 +13,8 @@ import pytest
 
 from runner.clock import FastClock, RealClock
 from runner.errors import NotSent, OutcomeUnknown, RateLimited, RemoteError
-from runner.remotes.transport.content import Form
-from runner.remotes.transport.http import Http, Settings, Timeouts
+from runner.remotes.transport.content import MultipartForm
+from runner.remotes.transport.http import Http, HttpSettings, Timeouts
 from runner.remotes.transport.retry import RetryPolicy
 from runner.remotes.transport.waits import MOMENT_SECONDS, Waits
 from tests.remotes.loopback import Answer, Request, hang_up, in_turn, reply, send, serving
@@ -42,7 +42,7 @@ class Heard:
 @contextmanager
 def listening(base_url: str, patience: RetryPolicy | None = None) -> Iterator[tuple[Http, Heard]]:
     heard, clock = Heard(), RealClock()
-    settings = Settings(
+    settings = HttpSettings(
         timeouts=Timeouts(connect=5, read=3, bulk_read=5),
         retry_policy=patience or RetryPolicy(tries=1),
         waits=Waits(clock, heard, MOMENT),
@@ -139,10 +139,10 @@ def test_an_upload_is_silent_from_its_last_byte_on(tmp_path: Path) -> None:
         return True
 
     with serving(slowly) as server, listening(server.base_url) as (http, heard):
-        http.upload("/files", Form(source, "rows.jsonl", "application/jsonl", {"purpose": "batch"}))
+        http.upload("/files", MultipartForm(source, "rows.jsonl", "application/jsonl", {"purpose": "batch"}))
         assert heard.silent_now == []
     with serving(after(1.0, OK)) as server, listening(server.base_url) as (http, heard):
-        http.upload("/files", Form(source, "rows.jsonl", "application/jsonl", {"purpose": "batch"}))
+        http.upload("/files", MultipartForm(source, "rows.jsonl", "application/jsonl", {"purpose": "batch"}))
         assert heard.silent_now == [{"acme"}, set()]
 
 

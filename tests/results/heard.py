@@ -12,7 +12,7 @@ from runner.compile.compiled import RowView
 from runner.job.observed import Phase
 from runner.results import columns, export, folder
 from runner.results.index import build_index
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import Accounting, merge
 from runner.results.names import Names
 from runner.results.transcript import suffix_of
@@ -49,13 +49,13 @@ def text(path: str, words: str, kind: str = "text") -> bytes:
     return said(path, {"text": words, "format": kind})
 
 
-def source(raw: Path, paths: Iterable[str], *lines: bytes, batch: str = "wave-1", generation: int = 0) -> Source:
+def source(raw: Path, paths: Iterable[str], *lines: bytes, batch: str = "wave-1", generation: int = 0) -> OutcomeSource:
     file = made.raw(raw, *lines)
     index = build_index([file], made.expected(*paths), ended=Phase.COMPLETED).index
-    return Source(index, generation, batch, ORIGIN, (file,))
+    return OutcomeSource(index, generation, batch, ORIGIN, (file,))
 
 
-def write_table(path: Path, root: Path, paths: Sequence[str], sources: Sequence[Source]) -> Accounting:
+def write_table(path: Path, root: Path, paths: Sequence[str], sources: Sequence[OutcomeSource]) -> Accounting:
     table = columns.table(path.suffix, columns.About(), is_of_recordings=True)
     with export.writer_for(path, root, table) as writer:
         return merge(map(row, paths), locate(made.keys(*paths), sources), sources, writer)
@@ -65,7 +65,7 @@ def write_folder(
     path: Path,
     root: Path,
     paths: Sequence[str],
-    sources: Sequence[Source],
+    sources: Sequence[OutcomeSource],
     *,
     patterns: Sequence[str] = ALL,
     kind: str = "text",

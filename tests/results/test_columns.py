@@ -13,13 +13,13 @@ from pydantic import BaseModel, Field
 
 from runner.errors import UsageError
 from runner.job.observed import Phase
-from runner.remotes.reading.verdict import Wanted
+from runner.remotes.reading.verdict import Expected
 from runner.results import columns, kinds
-from runner.results.adopt import adopt_output
 from runner.results.export import writer_for
 from runner.results.index import build_index
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import merge
+from runner.results.readback import read_back
 from runner.results.splice import Merged
 
 from . import made
@@ -62,9 +62,9 @@ class Words:
         return f"{self.total} words"
 
 
-def source(folder: Path) -> Source:
+def source(folder: Path) -> OutcomeSource:
     file = made.raw(folder / "raw", made.ok("a", "one two!"), made.ok("b", "three"))
-    return Source(
+    return OutcomeSource(
         build_index([file], made.expected("a", "b"), ended=Phase.COMPLETED).index, 0, "b", made.ORIGIN, (file,)
     )
 
@@ -92,7 +92,7 @@ def test_a_step_adds_columns_to_every_format_and_they_read_back(tmp_path: Path, 
     else:
         told = [(row["words"], row["shouts"]) for row in map(msgspec.json.decode, path.read_bytes().splitlines())]
     assert told == [(2, True), (1, False)]
-    assert adopt_output(path, tmp_path / "objects").adopted == 2
+    assert read_back(path, tmp_path / "objects").answers == 2
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -109,8 +109,8 @@ def test_a_job_chooses_and_orders(tmp_path: Path, suffix: str) -> None:
         first = msgspec.json.decode(path.read_bytes().splitlines()[0])
         assert list(first) == names
         assert list(first.values())[:6] == [made.ORIGIN, 1, 3, "one two!", "mine", "job"]
-    found = adopt_output(path, tmp_path / "objects")
-    assert (found.adopted, found.damaged) == (2, 0)
+    found = read_back(path, tmp_path / "objects")
+    assert (found.answers, found.damaged) == (2, 0)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -171,11 +171,11 @@ def test_nested_models_are_structs_in_parquet(tmp_path: Path) -> None:
     rows = [made.row("a")]
     file = made.raw(tmp_path / "raw", made.ok("a", msgspec.json.encode(answer).decode()))
     index = build_index([file], made.expected("a"), ended=Phase.COMPLETED).index
-    one = Source(index, 0, "b", made.ORIGIN, (file,))
+    one = OutcomeSource(index, 0, "b", made.ORIGIN, (file,))
     path = tmp_path / "o.parquet"
     given = columns.input_of((row.row_json for row in rows), typed=True)
     with writer_for(path, tmp_path, columns.table(path.suffix, about, given)) as writer:
-        merge(rows, locate(made.keys("a"), [one]), [one], writer, wanted=Wanted(is_json=True, is_object=True))
+        merge(rows, locate(made.keys("a"), [one]), [one], writer, wanted=Expected(is_json=True, is_object=True))
     found = pq.read_table(path).column("answer_json")
     struct = pa.struct([("lat", pa.float64()), ("names", pa.list_(pa.string()))])
     assert {field.name: field.type for field in found.type}["home"] == struct

@@ -17,7 +17,7 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from runner.results.adopt import adopt_output
+from runner.results.readback import read_back
 from tests.journeys.lab import RUNNER
 
 OLD = Path(__file__).parents[1] / "fixtures/results_1"
@@ -30,8 +30,8 @@ VALUES = [{"b": 1, "a": [1, {"c": None}], "big": 100000000000000000001}, "text",
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 @pytest.mark.parametrize("kind", ["plain", "json"])
 def test_answers_are_read_back(tmp_path: Path, kind: str, suffix: str) -> None:
-    found = adopt_output(OLD / f"results/{kind}{suffix}", tmp_path)
-    assert (found.lines, found.adopted, found.unanswered, found.damaged) == (4, 4, 0, 0)
+    found = read_back(OLD / f"results/{kind}{suffix}", tmp_path)
+    assert (found.lines, found.answers, found.unanswered, found.damaged) == (4, 4, 0, 0)
     (file,) = found.files
     assert file.origin == CORP
     lines = [msgspec.json.decode(line) for line in file.path.read_bytes().splitlines()]
@@ -42,19 +42,19 @@ def test_answers_are_read_back(tmp_path: Path, kind: str, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", "/"])
 def test_recordings_are_read_back(tmp_path: Path, suffix: str) -> None:
-    found = adopt_output(OLD / f"results/calls{suffix}", tmp_path)
-    assert (found.lines, found.adopted, found.damaged) == (2, 2, 0)
+    found = read_back(OLD / f"results/calls{suffix}", tmp_path)
+    assert (found.lines, found.answers, found.damaged) == (2, 2, 0)
     lines = [msgspec.json.decode(line) for line in found.files[0].path.read_bytes().splitlines()]
     assert all(line["response"]["text"].startswith("=hello calls/") for line in lines)
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_what_is_no_answer_is_none(tmp_path: Path, suffix: str) -> None:
-    rows = adopt_output(OLD / f"mixed/rows{suffix}", tmp_path)
-    assert (rows.lines, rows.adopted, rows.unanswered, rows.damaged) == (4, 1, 3, 0)
+    rows = read_back(OLD / f"mixed/rows{suffix}", tmp_path)
+    assert (rows.lines, rows.answers, rows.unanswered, rows.damaged) == (4, 1, 3, 0)
     assert len(rows.sent) == 16
-    calls = adopt_output(OLD / f"mixed/calls{suffix}", tmp_path)
-    assert (calls.lines, calls.adopted, calls.unanswered, calls.damaged, len(calls.sent)) == (2, 0, 2, 0, 16)
+    calls = read_back(OLD / f"mixed/calls{suffix}", tmp_path)
+    assert (calls.lines, calls.answers, calls.unanswered, calls.damaged, len(calls.sent)) == (2, 0, 2, 0, 16)
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import pytest
 
 from runner.compile.compiled import RowView
 from runner.job.observed import Phase
-from runner.results.adopt import adopt_output
 from runner.results.index import build_index
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import merge
+from runner.results.readback import read_back
 
 from . import made
 
@@ -63,7 +63,7 @@ def test_figures(tmp_path: Path, shape: str, order: str) -> None:
 
     report = build_index(files, expected, ended=Phase.COMPLETED)
     assert report.ok == ROWS
-    one = Source(report.index, 0, "batch-1", made.ORIGIN, tuple(files))
+    one = OutcomeSource(report.index, 0, "batch-1", made.ORIGIN, tuple(files))
     shown = locate(keys, [one])
     assert shown.sources == array("I", bytes(4 * ROWS))
 
@@ -80,7 +80,7 @@ def test_figures(tmp_path: Path, shape: str, order: str) -> None:
         "merge to .jsonl": lambda: merged(".jsonl"),
         "merge to .csv": lambda: merged(".csv"),
         "merge to .parquet": lambda: merged(".parquet"),
-        "adopt .jsonl": lambda: adopt_output(tmp_path / "out.jsonl", tmp_path / "objects"),
+        "adopt .jsonl": lambda: read_back(tmp_path / "out.jsonl", tmp_path / "objects"),
     }
     for name, work in cases.items():
         seconds = cpu(work)

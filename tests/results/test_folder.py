@@ -16,11 +16,11 @@ from runner.errors import DataError, RunnerError, StateError
 from runner.job.observed import Phase
 from runner.remotes.audio import Heard, Receipt, Recording, line_of
 from runner.results import fingerprint
-from runner.results.adopt import adopt_output
 from runner.results.folder import FolderWriter, writer_for
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import merge
 from runner.results.names import RESULTS, Names
+from runner.results.readback import read_back
 
 from . import heard, made
 
@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Path:
     return path
 
 
-def spoken(tmp_path: Path, name: str = "raw", generation: int = 0, **texts: str) -> heard.Source:
+def spoken(tmp_path: Path, name: str = "raw", generation: int = 0, **texts: str) -> heard.OutcomeSource:
     """Answers for a, b and c; z failed."""
     given = {"a": "hello", "b": "there\n", "c": "", **texts}
     lines = [
@@ -45,7 +45,7 @@ def spoken(tmp_path: Path, name: str = "raw", generation: int = 0, **texts: str)
     return heard.source(tmp_path / name, PATHS, *lines, generation=generation)
 
 
-def write(root: Path, *sources: heard.Source, paths: list[str] = PATHS, kind: str = "text") -> None:
+def write(root: Path, *sources: heard.OutcomeSource, paths: list[str] = PATHS, kind: str = "text") -> None:
     heard.write_folder(root / "out", root, paths, sources, patterns=GLOB, kind=kind)
 
 
@@ -107,7 +107,7 @@ def test_results_of_others_are_refused(tmp_path: Path, root: Path) -> None:
     assert set(heard.tree(root / "out")) == {RESULTS}
 
 
-def told_by(root: Path, source: Source, paths: Sequence[str] = PATHS) -> str:
+def told_by(root: Path, source: OutcomeSource, paths: Sequence[str] = PATHS) -> str:
     """Write a folder; what is said to stay as it is."""
     names = Names(("calls/**/*",), ".txt", lambda: iter(paths))
     rows = [heard.row(path) for path in paths]
@@ -305,9 +305,9 @@ def test_whatever_was_there_before_writing_adopting_and_writing_again_gives_the_
     shown = [line["transcript"] for line in results if line["transcript"]]
     assert len(set(shown)) == len(shown) and set(shown) <= set(written)
 
-    adopted = adopt_output(root / "out", root / "objects")
-    assert (adopted.adopted + adopted.duplicates, adopted.damaged) == (counts.ok, 0)
-    again = [source, *(file.source() for file in adopted.files)]  # the errors are asked again, and are the same
+    back = read_back(root / "out", root / "objects")
+    assert (back.answers + back.duplicates, back.damaged) == (counts.ok, 0)
+    again = [source, *(file.source() for file in back.files)]  # the errors are asked again, and are the same
     (root / "raw1").write_bytes(b"")
     errors = [made.line(path, error={"code": "failed"}) for path, answer in now.items() if answer == "failed"]
     again[0] = heard.source(root / "raw1", sorted(now), *errors)
@@ -323,7 +323,7 @@ def test_a_folder_without_results_cannot_be_read_back(tmp_path: Path, root: Path
     write(root, spoken(tmp_path))
     (root / "out" / RESULTS).unlink()
     with pytest.raises(StateError, match=r"`_results\.jsonl` is gone"):
-        adopt_output(root / "out", tmp_path / "objects")
+        read_back(root / "out", tmp_path / "objects")
 
 
 def test_memory_does_not_grow_with_what_was_said(tmp_path: Path, root: Path) -> None:

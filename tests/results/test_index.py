@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.job.observed import Phase
-from runner.job.outcomes import NO_LINE, Entry, Outcome, entries
+from runner.job.outcomes import NO_LINE, IndexEntry, Outcome, entries
 from runner.results import lines
 from runner.results.index import build_index, refused_index
 
@@ -53,7 +53,8 @@ def test_a_running_batch_has_no_index(phase: Phase) -> None:
 def test_no_files_and_no_rows() -> None:
     assert build_index([], b"", ended=Phase.COMPLETED).index == b""
     assert outcomes(build_index([], made.expected("a"), ended=Phase.CANCELLED).index) == {made.key("a"): LOST}
-    assert entries(refused_index(made.expected("a"), Outcome.REJECTED)) == [Entry(made.key("a"), REJECTED, 0, NO_LINE)]
+    refused = refused_index(made.expected("a"), Outcome.REJECTED)
+    assert entries(refused) == [IndexEntry(made.key("a"), REJECTED, 0, NO_LINE)]
 
 
 def test_offsets_lead_back_to_the_lines(tmp_path: Path) -> None:

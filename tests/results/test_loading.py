@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from runner.job.observed import Phase
-from runner.remotes.reading.verdict import Wanted
+from runner.remotes.reading.verdict import Expected
 from runner.results import columns, kinds
 from runner.results.export import writer_for
 from runner.results.index import build_index
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import merge
 
 from . import made
@@ -75,14 +75,14 @@ def files(tmp_path: Path) -> dict[str, Path]:
     told = [made.ok("a", '{"score": 7, "why": "good"}'), made.ok("b", '{"score": 3}'), made.refused("c")]
     raw = made.raw(tmp_path / "raw", *told)
     index = build_index([raw], made.expected("a", "b", "c"), ended=Phase.COMPLETED).index
-    source = Source(index, 0, "batch-1", made.ORIGIN, (raw,))
+    source = OutcomeSource(index, 0, "batch-1", made.ORIGIN, (raw,))
     found = {}
     for suffix in (".jsonl", ".csv", ".parquet"):
         given = columns.input_of((row.row_json for row in ROWS), typed=suffix == ".parquet")
         path = found[suffix] = tmp_path / f"out{suffix}"
         with writer_for(path, tmp_path, columns.table(suffix, ABOUT, given)) as writer:
             shown = locate(made.keys("a", "b", "c"), [source])
-            merge(ROWS, shown, [source], writer, wanted=Wanted(is_json=True, is_object=True))
+            merge(ROWS, shown, [source], writer, wanted=Expected(is_json=True, is_object=True))
     return found
 
 

@@ -16,9 +16,9 @@ from runner.compile.compiled import RowView
 from runner.errors import StateError
 from runner.job.observed import Phase
 from runner.job.outcomes import Outcome, Unsettled, place
-from runner.remotes.reading.verdict import Wanted
+from runner.remotes.reading.verdict import Expected
 from runner.results.index import build_index, refused_index
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import Accounting, merge
 from runner.results.splice import Merged
 
@@ -47,13 +47,13 @@ class Kept:
 
 def source(
     folder: Path, names: str, *lines: bytes, generation: int = 0, ended: Phase = Phase.COMPLETED, **more: Any
-) -> Source:
+) -> OutcomeSource:
     file = made.raw(folder / f"raw-{len(list(folder.iterdir()))}", *lines)
     report = build_index([file], made.expected(*names), ended=ended)
-    return Source(report.index, generation, f"batch-{file.name[4:]}", made.ORIGIN, (file,), **more)
+    return OutcomeSource(report.index, generation, f"batch-{file.name[4:]}", made.ORIGIN, (file,), **more)
 
 
-def merged(names: str, sources: list[Source], **more: Any) -> tuple[Kept, Accounting]:
+def merged(names: str, sources: list[OutcomeSource], **more: Any) -> tuple[Kept, Accounting]:
     kept = Kept()
     accounting = merge(map(made.row, names), locate(made.keys(*names), sources), sources, kept, **more)
     assert accounting.wanted == len(names) == len(kept.merged)
@@ -97,8 +97,8 @@ def test_rows_without_an_answer_say_why(tmp_path: Path) -> None:
     sources = [
         source(tmp_path, "ab", made.refused("a"), ended=Phase.CANCELLED),
         source(tmp_path, "c", ended=Phase.EXPIRED),
-        Source(refused_index(made.expected("d", "e"), Outcome.REJECTED), 0, "batch-9", made.ORIGIN, ()),
-        Source(
+        OutcomeSource(refused_index(made.expected("d", "e"), Outcome.REJECTED), 0, "batch-9", made.ORIGIN, ()),
+        OutcomeSource(
             refused_index(made.expected("e"), Outcome.REJECTED),
             0,
             "batch-10",
@@ -182,7 +182,7 @@ def test_answers_of_all_endpoints(tmp_path: Path, body: Any, answer: Any) -> Non
 )  # fmt: skip
 def test_json_answers(tmp_path: Path, text: str, answer: bytes | None) -> None:
     sources = [source(tmp_path, "a", made.ok("a", text))]
-    kept, _ = merged("a", sources, wanted=Wanted(is_json=True))
+    kept, _ = merged("a", sources, wanted=Expected(is_json=True))
     assert kept.merged[0].answer == (answer if answer is not None else msgspec.json.encode(text))
     kept, _ = merged("a", sources)
     assert kept.answers == [text]
@@ -325,7 +325,7 @@ def test_merge_equals_plain_dicts(batches: list[Any], rows: list[str], states: d
             assert len(report.index) == 24 * len(names)
             assert report.ok == sum(tag is not None for tag in seen.values())
             assert report.lines == report.duplicates + report.foreign + len(names) - report.missing
-            sources.append(Source(report.index, generation, str(number), made.ORIGIN, tuple(paths)))
+            sources.append(OutcomeSource(report.index, generation, str(number), made.ORIGIN, tuple(paths)))
         kept = Kept()
         accounting = merge(
             map(made.row, rows),
@@ -353,7 +353,7 @@ def test_large_and_small_indexes_are_located_alike(rows: int, batches: int) -> N
     names = list(range(rows))
     random.Random(rows).shuffle(names)
     parts = [refused_index(made.expected(*names[n::batches]), Outcome.REJECTED) for n in range(batches)]
-    sources = [Source(part, 0, str(n), "", ()) for n, part in enumerate(parts)]
+    sources = [OutcomeSource(part, 0, str(n), "", ()) for n, part in enumerate(parts)]
     shown = locate(made.keys(*names, "nobody"), sources)
     assert list(shown.sources)[:-1] == [n % batches for n in range(rows)]
     assert [place(value)[0] for value in shown.places] == [Outcome.REJECTED] * rows + [0]
@@ -370,7 +370,7 @@ def test_memory_is_flat_in_rows(tmp_path: Path) -> None:
     def peak(count: int) -> int:
         file = made.raw(tmp_path / f"{count}", *[made.ok(n) for n in range(count)])
         report = build_index([file], made.expected(*range(count)), ended=Phase.COMPLETED)
-        one = Source(report.index, 0, "b", made.ORIGIN, (file,))
+        one = OutcomeSource(report.index, 0, "b", made.ORIGIN, (file,))
         wanted = made.keys(*range(count))
         tracemalloc.start()
         shown = locate(wanted, [one])
@@ -415,7 +415,7 @@ def test_how_answers_end_in_every_shape(
 ) -> None:
     """Also where the body is JSON text that holds it."""
     given = msgspec.json.encode(body).decode() if folded else body
-    wanted = Wanted(is_json, is_object=is_json)
+    wanted = Expected(is_json, is_object=is_json)
     kept, accounting = merged("a", [source(tmp_path, "a", body_line("a", given))], wanted=wanted)
     assert (kept.answers, kept.merged[0].finish) == ([answer], finish)
     assert msgspec.json.decode(kept.merged[0].response) == body

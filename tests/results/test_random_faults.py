@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from runner.job.observed import Phase
 from runner.results.index import IndexReport, build_index
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import merge
 from tests.hardening.reading import Reading, read, whole_number
 from tests.hardening.spoiling import ERROR, FAULTS, OUTPUT, Fault, whole
@@ -90,17 +90,17 @@ def batches(draw: st.DrawFn, tag: str = "0") -> Made:
     return Made(names, files)
 
 
-def indexed(folder: Path, number: int, batch: Made) -> tuple[IndexReport, Source]:
+def indexed(folder: Path, number: int, batch: Made) -> tuple[IndexReport, OutcomeSource]:
     paths = []
     for at, data in enumerate(batch.files):
         paths.append(folder / str(number) / f"{at}.jsonl")
         paths[-1].parent.mkdir(exist_ok=True)
         paths[-1].write_bytes(data)
     report = build_index(paths, made.expected(*batch.names), ended=Phase.COMPLETED)
-    return report, Source(report.index, 0, f"batch-{number}", made.ORIGIN, tuple(paths))
+    return report, OutcomeSource(report.index, 0, f"batch-{number}", made.ORIGIN, tuple(paths))
 
 
-def merged(folder: Path, names: Sequence[str], sources: Sequence[Source]) -> dict[str, Any]:
+def merged(folder: Path, names: Sequence[str], sources: Sequence[OutcomeSource]) -> dict[str, Any]:
     """The output, as strict JSON, by row."""
     output = folder / "out.jsonl"
     with made.writer(output, folder) as writer:

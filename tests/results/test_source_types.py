@@ -18,7 +18,7 @@ from runner.job.observed import Phase
 from runner.results import columns
 from runner.results.export import writer_for
 from runner.results.index import build_index
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import merge
 from runner.results.parquet import kind_of
 from tests.data.test_rows import Spec
@@ -63,7 +63,8 @@ def results_of(root: Path, files: tuple[str, ...]) -> Any:
     ]
     names = [row.custom_id for row in rows]
     raw = made.raw(root / "raw", *map(made.ok, names))
-    one = Source(build_index([raw], made.expected(*names), ended=Phase.COMPLETED).index, 0, "b", made.ORIGIN, (raw,))
+    index = build_index([raw], made.expected(*names), ended=Phase.COMPLETED).index
+    one = OutcomeSource(index, 0, "b", made.ORIGIN, (raw,))
     told = columns_of(dataset, root)
     assert told is not None
     given = columns.Input({name: kind_of(kind) for name, kind in told.items()})

@@ -14,20 +14,20 @@ from runner.remotes.transport.bindings import Binding, file_of, parsed
 from tests.remotes.making import spec_of
 
 
-def refused(spec: project.Provider, **environ: str) -> NotBound | None:
+def refused(spec: project.ProviderBlock, **environ: str) -> NotBound | None:
     return refusal_of(spec, environ, bindings_of(environ))
 
 
-def own(base_url: str = "https://gw.corp.example/v1", **fields: str) -> project.Provider:
-    return project.Provider("corp", "openai", base_url=base_url, **{"api_key_env": "CORP_KEY", **fields})  # type: ignore[arg-type]
+def own(base_url: str = "https://gw.corp.example/v1", **fields: str) -> project.ProviderBlock:
+    return project.ProviderBlock("corp", "openai", base_url=base_url, **{"api_key_env": "CORP_KEY", **fields})  # type: ignore[arg-type]
 
 
-def audio(**fields: str) -> project.Provider:
-    return project.Provider("fireworks-audio", "fireworks-audio", **fields)  # type: ignore[arg-type]
+def audio(**fields: str) -> project.ProviderBlock:
+    return project.ProviderBlock("fireworks-audio", "fireworks-audio", **fields)  # type: ignore[arg-type]
 
 
-def fire(**fields: str) -> project.Provider:
-    return project.Provider("fireworks", "fireworks", account="acme", **fields)  # type: ignore[arg-type]
+def fire(**fields: str) -> project.ProviderBlock:
+    return project.ProviderBlock("fireworks", "fireworks", account="acme", **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def fire(**fields: str) -> project.Provider:
         (own("http://localhost:8000/v1", api_key_env="WHATEVER"), {}),
     ],
 )
-def test_allowed(spec: project.Provider, environ: dict[str, str]) -> None:
+def test_allowed(spec: project.ProviderBlock, environ: dict[str, str]) -> None:
     assert refused(spec, **environ) is None
 
 
@@ -74,7 +74,7 @@ BOUND = {"RUNNER_KEY_HOSTS": "CORP_KEY=gw.corp.example"}
         (own("https://127.0.0.1.evil.example/v1"), {}),
     ],
 )
-def test_not_bound(spec: project.Provider, environ: dict[str, str]) -> None:
+def test_not_bound(spec: project.ProviderBlock, environ: dict[str, str]) -> None:
     found = refused(spec, **environ)
     assert found is not None and found.binding is not None
     assert found.exit_code == 5

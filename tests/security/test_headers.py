@@ -10,7 +10,7 @@ import pytest
 
 from runner.clock import FastClock
 from runner.errors import NotSent
-from runner.remotes.transport.http import Http, Settings
+from runner.remotes.transport.http import Http, HttpSettings
 from runner.remotes.transport.network import addresses_of
 from runner.remotes.transport.origins import is_private
 from tests.journeys.lab import KEY
@@ -136,7 +136,7 @@ def test_an_address_that_is_not_private_is_not_spoken_to(host: str) -> None:
         key_name="`K`",
         clock=FastClock(),
         rng=random.Random(7),
-        settings=Settings(),
+        settings=HttpSettings(),
     )
     with pytest.raises(NotSent, match="has an address that is not private") as caught:
         http.get_json("/models")

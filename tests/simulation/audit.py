@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from runner.job.calls import JOURNAL, Step
+from runner.job.calls import JOURNAL, CallStep
 from runner.job.outcomes import Outcome
 from runner.plan.remaining import Row
 from runner.state.journal import read_states
@@ -21,7 +21,7 @@ class CallHistory(History):
 
     calls: CallRemote = None  # type: ignore[assignment]  # always given
     policies: list[tuple[float, str]] = field(default_factory=list)  # `on_unknown` of all jobs, from when on
-    decided: list[tuple[float, bytes, Step, str]] = field(default_factory=list)  # by `runner state resolve`
+    decided: list[tuple[float, bytes, CallStep, str]] = field(default_factory=list)  # by `runner state resolve`
     cut: set[bytes] = field(default_factory=set)  # open when a process died
     cancelled: set[bytes] = field(default_factory=set)
     counted: int = 0  # possible duplicates in states that were lost
@@ -88,9 +88,9 @@ def _why(history: CallHistory, earlier: Call, later: Call) -> str:
         return "failed"
     decided = [(step, said) for at, one, step, said in history.decided if one == key and since <= at <= until]
     steps = {step for step, _ in decided}
-    if Step.CLEARED in steps or any(step is Step.RECEIPT and said != earlier.id for step, said in decided):
+    if CallStep.CLEARED in steps or any(step is CallStep.RECEIPT and said != earlier.id for step, said in decided):
         return "a person was wrong"
-    if asked or Step.REPEATED in steps or _was_lenient(history, since, until):
+    if asked or CallStep.REPEATED in steps or _was_lenient(history, since, until):
         return "unsure"
     return ""
 

@@ -19,7 +19,7 @@ from runner.apply.result import Result
 from runner.apply.retry import retry
 from runner.apply.session import Session
 from runner.errors import Conflict, RemoteError, RunnerError, StateError
-from runner.job.calls import Step
+from runner.job.calls import CallStep
 from runner.job.capabilities import Capabilities, Content
 from runner.job.desired import Desired
 from runner.job.observed import Origin
@@ -178,7 +178,7 @@ class Commands:
         for batch in held:
             made = [one for one in self._history.remote.batches if _came_of(batch, one, applier, self._world.recorded)]
             there = next((one for one in made if one.is_there(now)), None)
-            decision = Decision(Step.RECEIPT, there.id) if there else Decision(Step.CLEARED)
+            decision = Decision(CallStep.RECEIPT, there.id) if there else Decision(CallStep.CLEARED)
             self._world.note(applier.name, f"runner state resolve {batch.key}: {decision}")
             try:
                 resolve_batches(session, [batch], (), decision)

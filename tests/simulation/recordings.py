@@ -12,7 +12,7 @@ from typing import NamedTuple
 from runner.compile.audio import Asked, CompiledAudio
 from runner.compile.compiled import RowView, Wanted
 from runner.errors import DataError, Mark
-from runner.job.project import AudioJob, Model, Project, Provider
+from runner.job.project import AudioJob, Model, Project, ProviderBlock
 from runner.job.wireid import custom_id_of
 from runner.state.grouped import Item
 from runner.state.journal import DiskJournal
@@ -97,7 +97,7 @@ def project_of(
         )
         for spec in sorted(specs, key=lambda spec: spec.address)
     ]
-    providers = {PROVIDER: Provider(PROVIDER, "fireworks-audio", overrides=profile)}
+    providers = {PROVIDER: ProviderBlock(PROVIDER, "fireworks-audio", overrides=profile)}
     return Project(name, root, tuple(jobs), providers, ("specs/a.yaml",))
 
 

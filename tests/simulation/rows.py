@@ -12,7 +12,7 @@ from typing import IO
 
 from runner.compile.compiled import Line, RowView, Wanted
 from runner.errors import Mark
-from runner.job.project import Dataset, Job, Model, Project, Prompt, Provider
+from runner.job.project import Dataset, Job, Model, Project, Prompt, ProviderBlock
 from runner.job.wireid import custom_id_of
 from tests.simulation.world import World
 
@@ -100,5 +100,5 @@ def project_of(name: str, specs: Iterable[JobSpec], root: Path, max_attempts: in
         )
         for spec in sorted(specs, key=lambda spec: spec.address)
     ]
-    providers = {PROVIDER: Provider(PROVIDER, "openai")}
+    providers = {PROVIDER: ProviderBlock(PROVIDER, "openai")}
     return Project(name, root, tuple(jobs), providers, ("specs/a.yaml",))

@@ -14,9 +14,9 @@ from runner.apply.desire import AnyCompiled
 from runner.apply.result import Result
 from runner.apply.session import Session
 from runner.errors import DataError, RunnerError
-from runner.job.calls import JOURNAL, Step
+from runner.job.calls import JOURNAL, CallStep
 from runner.job.capabilities import Capabilities, Content
-from runner.job.project import Project, Provider
+from runner.job.project import Project, ProviderBlock
 from runner.plan.guard import Guards
 from runner.remotes.registry import card_of
 from runner.remotes.transport.calls import Calls
@@ -78,7 +78,7 @@ class WaveCommands(Commands):
         super().__init__(history, author)
         self._calls = history
         self._profile = profile
-        self._card = card_of(Provider(PROVIDER, "fireworks-audio", overrides=profile), Content.RECORDING)
+        self._card = card_of(ProviderBlock(PROVIDER, "fireworks-audio", overrides=profile), Content.RECORDING)
 
     def session(self, applier: Applier) -> Session:
         world = self._world
@@ -114,7 +114,7 @@ class WaveCommands(Commands):
         for batch in SimulatedRecords(applier.store).batches():
             path = applier.objects.path(batch.key) / JOURNAL
             if batch.is_active and path.exists():
-                open_calls = list(read_states(path).at(Step.INTENT))
+                open_calls = list(read_states(path).at(CallStep.INTENT))
                 keys = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
                 history.cut.update(keys[16 * number : 16 * number + 16] for number in open_calls)
                 if len(open_calls) > self._profile["parallelism"]:
@@ -131,13 +131,13 @@ class WaveCommands(Commands):
             if batch.is_active and path.exists():
                 states = read_states(path)
                 keys = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-                numbers = (number for step in (Step.INTENT, Step.RECEIPT) for number in states.at(step))
+                numbers = (number for step in (CallStep.INTENT, CallStep.RECEIPT) for number in states.at(step))
                 yield from (keys[16 * number : 16 * number + 16] for number in numbers)
 
     def resolve(self, applier: Applier, *, is_right: bool) -> int:
         """A person decides about some of what is held, not always rightly; how much was held."""
         session, rng = self.session(applier), self._world.rng
-        held: list[resolve.Held] = []
+        held: list[resolve.HeldCall] = []
         try:
             held = [one for spec in self._author.specs for one in resolve.held(session, spec.address)]
             for one in {one.key: one for one in held}.values():
@@ -147,19 +147,19 @@ class WaveCommands(Commands):
             self._world.note("user", f"resolve: {error!r}")
         return len(held)
 
-    def _decide(self, session: Session, one: resolve.Held, *, is_right: bool) -> None:
+    def _decide(self, session: Session, one: resolve.HeldCall, *, is_right: bool) -> None:
         now, rng = self._world.seconds, self._world.rng
         there = [c for c in self._calls.calls.calls if c.key == one.key and c.taken_at <= now < c.gone_at == NEVER]
         if is_right:
             there = [c for c in there if c.told_at == NEVER or c.id == one.remote_id]
-        step = rng.choice((Step.CLEARED, Step.REPEATED))
+        step = rng.choice((CallStep.CLEARED, CallStep.REPEATED))
         account, remote_id = rng.choice(("", ACCOUNT)), ""
         if there and (is_right or rng.random() < 0.5):
-            step, remote_id = Step.RECEIPT, there[-1].id
+            step, remote_id = CallStep.RECEIPT, there[-1].id
         elif rng.random() < 0.1 and not is_right:
-            step, remote_id = Step.RECEIPT, "rec-misread"
+            step, remote_id = CallStep.RECEIPT, "rec-misread"
         elif rng.random() < 0.1 and not is_right:
-            step, account = Step.RECEIPT, ""  # under the id that is on record, if one is
+            step, account = CallStep.RECEIPT, ""  # under the id that is on record, if one is
         else:
             account = ""
         self._world.note("user", f"resolves {one.name} of {one.batch.key} as {step.name} {remote_id}")

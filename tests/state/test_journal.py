@@ -17,7 +17,7 @@ from runner.errors import StateError
 from runner.job.outcomes import Outcome
 from runner.state import journal as module
 from runner.state.commits import Read
-from runner.state.journal import DiskJournal, Entry, State, Step, read_states
+from runner.state.journal import CallEntry, CallStep, DiskJournal, State, read_states
 from tests.state.inmemory import ShelfJournal
 
 ROWS = 8
@@ -33,21 +33,21 @@ def states_of(folder: Path) -> list[State]:
 
 def test_every_step_is_read_back(tmp_path: Path) -> None:
     journal = at(tmp_path)
-    journal.append(*[Entry(ordinal, Step.INTENT) for ordinal in range(6)])
-    journal.append(Entry(1, Step.RECEIPT, "b-1", "acme"), Entry(2, Step.RECEIPT, "b-zwei-ü", "other"))
-    journal.append(Entry(3, Step.CLEARED), Entry(4, Step.HELD))
+    journal.append(*[CallEntry(ordinal, CallStep.INTENT) for ordinal in range(6)])
+    journal.append(CallEntry(1, CallStep.RECEIPT, "b-1", "acme"), CallEntry(2, CallStep.RECEIPT, "b-zwei-ü", "other"))
+    journal.append(CallEntry(3, CallStep.CLEARED), CallEntry(4, CallStep.HELD))
     first = journal.answer(2, Outcome.OK, b'{"custom_id":"a"}\n')
     second = journal.answer(5, Outcome.FINAL, b"{}\n")
     journal.close()
     assert states_of(tmp_path) == [
-        State(Step.INTENT, 1),
-        State(Step.RECEIPT, 1, "b-1", "acme"),
-        State(Step.ANSWERED, 1, "b-zwei-ü", "other", Outcome.OK, 0, 18),
-        State(Step.CLEARED, 1),
-        State(Step.HELD, 1),
-        State(Step.ANSWERED, 1, "", "", Outcome.FINAL, 18, 3),
-        State(Step.NONE, 0),
-        State(Step.NONE, 0),
+        State(CallStep.INTENT, 1),
+        State(CallStep.RECEIPT, 1, "b-1", "acme"),
+        State(CallStep.ANSWERED, 1, "b-zwei-ü", "other", Outcome.OK, 0, 18),
+        State(CallStep.CLEARED, 1),
+        State(CallStep.HELD, 1),
+        State(CallStep.ANSWERED, 1, "", "", Outcome.FINAL, 18, 3),
+        State(CallStep.NONE, 0),
+        State(CallStep.NONE, 0),
     ]
     assert (first.offset, second.offset) == (0, 18)
     assert (tmp_path / "0.jsonl").read_bytes() == b'{"custom_id":"a"}\n{}\n'
@@ -56,23 +56,25 @@ def test_every_step_is_read_back(tmp_path: Path) -> None:
 def test_an_open_journal_goes_on_where_it_stopped(tmp_path: Path) -> None:
     for turn in range(3):
         journal = at(tmp_path)
-        assert journal.states.count(Step.ANSWERED) == turn
-        journal.append(Entry(turn, Step.INTENT), Entry(turn, Step.RECEIPT, f"b-{turn}", "acme"))
+        assert journal.states.count(CallStep.ANSWERED) == turn
+        journal.append(CallEntry(turn, CallStep.INTENT), CallEntry(turn, CallStep.RECEIPT, f"b-{turn}", "acme"))
         journal.answer(turn, Outcome.OK, b"line\n")
         assert list(journal.states) == states_of(tmp_path)
         journal.close()
-    assert list(read_states(tmp_path / "journal").at(Step.ANSWERED)) == [0, 1, 2]
+    assert list(read_states(tmp_path / "journal").at(CallStep.ANSWERED)) == [0, 1, 2]
     assert [state.offset for state in states_of(tmp_path)[:3]] == [0, 5, 10]
 
 
 def test_a_new_intent_forgets_the_earlier_receipt(tmp_path: Path) -> None:
     journal = at(tmp_path)
-    journal.append(Entry(0, Step.INTENT), Entry(0, Step.RECEIPT, "b-1", "acme"), Entry(0, Step.CLEARED))
+    journal.append(
+        CallEntry(0, CallStep.INTENT), CallEntry(0, CallStep.RECEIPT, "b-1", "acme"), CallEntry(0, CallStep.CLEARED)
+    )
     journal.answer(0, Outcome.OK, b"line\n")
-    journal.append(Entry(0, Step.INTENT), Entry(0, Step.HELD))
+    journal.append(CallEntry(0, CallStep.INTENT), CallEntry(0, CallStep.HELD))
     assert journal.states.count_of(Outcome.OK) == 0
     journal.close()
-    assert states_of(tmp_path)[0] == State(Step.HELD, 2)
+    assert states_of(tmp_path)[0] == State(CallStep.HELD, 2)
 
 
 def test_files_are_for_us_alone(tmp_path: Path) -> None:
@@ -119,27 +121,27 @@ def test_answers_that_are_gone_are_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        Entry(ROWS, Step.INTENT),
-        Entry(-1, Step.INTENT),
-        Entry(0, Step.NONE),
-        Entry(0, Step.RECEIPT),
-        Entry(0, Step.RECEIPT, "b" * 5000, "acme"),
-        Entry(0, Step.ANSWERED),
+        CallEntry(ROWS, CallStep.INTENT),
+        CallEntry(-1, CallStep.INTENT),
+        CallEntry(0, CallStep.NONE),
+        CallEntry(0, CallStep.RECEIPT),
+        CallEntry(0, CallStep.RECEIPT, "b" * 5000, "acme"),
+        CallEntry(0, CallStep.ANSWERED),
     ],
 )
-def test_what_could_not_be_read_back_is_not_written(tmp_path: Path, entry: Entry) -> None:
+def test_what_could_not_be_read_back_is_not_written(tmp_path: Path, entry: CallEntry) -> None:
     journal = at(tmp_path)
     with pytest.raises(ValueError, match="not an entry"):
-        journal.append(Entry(1, Step.INTENT), entry)
-    journal.append(Entry(2, Step.INTENT))
+        journal.append(CallEntry(1, CallStep.INTENT), entry)
+    journal.append(CallEntry(2, CallStep.INTENT))
     journal.close()
-    assert list(read_states(tmp_path / "journal").at(Step.INTENT)) == [2]
+    assert list(read_states(tmp_path / "journal").at(CallStep.INTENT)) == [2]
 
 
 STEPS = st.lists(
     st.tuples(
         st.integers(0, ROWS - 1),
-        st.sampled_from([step for step in Step if step is not Step.NONE]),
+        st.sampled_from([step for step in CallStep if step is not CallStep.NONE]),
         st.text(st.characters(codec="utf-8"), min_size=1, max_size=12),
         st.sampled_from(list(Outcome)),
     ),
@@ -147,15 +149,15 @@ STEPS = st.lists(
 )
 
 
-def write(folder: Path, steps: list[tuple[int, Step, str, Outcome]]) -> list[tuple[int, list[State]]]:
+def write(folder: Path, steps: list[tuple[int, CallStep, str, Outcome]]) -> list[tuple[int, list[State]]]:
     """After every commit: how long the journal was, and what it said."""
     journal = at(folder)
     said = [((folder / "journal").stat().st_size, list(journal.states))]
     for ordinal, step, text, outcome in steps:
-        if step is Step.ANSWERED:
+        if step is CallStep.ANSWERED:
             journal.answer(ordinal, outcome, text.encode() + b"\n")
         else:
-            journal.append(Entry(ordinal, step, *((text, text) if step is Step.RECEIPT else ())))
+            journal.append(CallEntry(ordinal, step, *((text, text) if step is CallStep.RECEIPT else ())))
         said.append(((folder / "journal").stat().st_size, list(journal.states)))
     journal.close()
     return said
@@ -164,7 +166,7 @@ def write(folder: Path, steps: list[tuple[int, Step, str, Outcome]]) -> list[tup
 @given(steps=STEPS)
 @settings(max_examples=25, deadline=None)
 def test_cut_at_any_byte_it_reads_as_what_was_said_before(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, Step, str, Outcome]]
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, CallStep, str, Outcome]]
 ) -> None:
     folder = tmp_path_factory.mktemp("cut")
     said = write(folder, steps)
@@ -184,7 +186,7 @@ def test_cut_at_any_byte_it_reads_as_what_was_said_before(
 @settings(max_examples=80, deadline=None)
 def test_one_changed_bit_is_damage_or_the_torn_last_commit(
     tmp_path_factory: pytest.TempPathFactory,
-    steps: list[tuple[int, Step, str, Outcome]],
+    steps: list[tuple[int, CallStep, str, Outcome]],
     where: float,
     bit: int,
 ) -> None:
@@ -204,11 +206,11 @@ def test_one_changed_bit_is_damage_or_the_torn_last_commit(
 def test_a_commit_in_another_place_does_not_count(tmp_path: Path) -> None:
     journal = at(tmp_path)
     start = (tmp_path / "journal").stat().st_size
-    journal.append(Entry(0, Step.INTENT))
+    journal.append(CallEntry(0, CallStep.INTENT))
     journal.close()
     data = (tmp_path / "journal").read_bytes()
     (tmp_path / "journal").write_bytes(data + data[start:])
-    assert states_of(tmp_path)[0] == State(Step.INTENT, 1)
+    assert states_of(tmp_path)[0] == State(CallStep.INTENT, 1)
 
 
 def test_torn_ends_are_cut_off_and_written_over(tmp_path: Path) -> None:
@@ -225,7 +227,7 @@ def test_torn_ends_are_cut_off_and_written_over(tmp_path: Path) -> None:
     journal.answer(1, Outcome.OK, b"two\n")
     journal.close()
     assert (tmp_path / "0.jsonl").read_bytes() == b"one\ntwo\n"
-    assert [state.step for state in states_of(tmp_path)[:2]] == [Step.ANSWERED, Step.ANSWERED]
+    assert [state.step for state in states_of(tmp_path)[:2]] == [CallStep.ANSWERED, CallStep.ANSWERED]
 
 
 def in_threads(count: int, work: Callable[[int], object]) -> None:
@@ -240,8 +242,8 @@ def test_threads_share_commits(tmp_path: Path) -> None:
 
     def work(number: int) -> None:
         for ordinal in range(number * each, (number + 1) * each):
-            journal.append(Entry(ordinal, Step.INTENT))
-            journal.append(Entry(ordinal, Step.RECEIPT, f"b-{ordinal}", "acme"))
+            journal.append(CallEntry(ordinal, CallStep.INTENT))
+            journal.append(CallEntry(ordinal, CallStep.RECEIPT, f"b-{ordinal}", "acme"))
             assert journal.states[ordinal].remote_id == f"b-{ordinal}"
             entry = journal.answer(ordinal, Outcome.OK, b"%d\n" % ordinal)
             assert journal.states[ordinal].offset == entry.offset
@@ -252,7 +254,7 @@ def test_threads_share_commits(tmp_path: Path) -> None:
     raw = (tmp_path / "0.jsonl").read_bytes()
     for ordinal, state in enumerate(states_of(tmp_path)):
         assert raw[state.offset : state.offset + state.size] == b"%d\n" % ordinal
-        assert state.step is Step.ANSWERED
+        assert state.step is CallStep.ANSWERED
     assert len(raw) == sum(state.size for state in states_of(tmp_path))
 
 
@@ -270,7 +272,7 @@ def test_nobody_is_told_before_it_is_durable(tmp_path: Path, monkeypatch: pytest
     done: list[int] = []
 
     def append(ordinal: int) -> None:
-        journal.append(Entry(ordinal, Step.INTENT))
+        journal.append(CallEntry(ordinal, CallStep.INTENT))
         done.append(ordinal)
 
     threads = [threading.Thread(target=append, args=(ordinal,)) for ordinal in range(4)]
@@ -279,7 +281,7 @@ def test_nobody_is_told_before_it_is_durable(tmp_path: Path, monkeypatch: pytest
     for thread in threads[1:]:
         thread.start()
     assert not done
-    assert journal.states.count(Step.INTENT) == 0
+    assert journal.states.count(CallStep.INTENT) == 0
     go_on.set()
     for thread in threads:
         thread.join(10)
@@ -290,7 +292,7 @@ def test_nobody_is_told_before_it_is_durable(tmp_path: Path, monkeypatch: pytest
 
 def test_after_a_failed_write_nothing_is_promised_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = at(tmp_path)
-    journal.append(Entry(0, Step.INTENT))
+    journal.append(CallEntry(0, CallStep.INTENT))
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
@@ -301,14 +303,14 @@ def test_after_a_failed_write_nothing_is_promised_any_more(tmp_path: Path, monke
 
         def append(number: int) -> None:
             with pytest.raises(StateError, match="No space left") as caught:
-                journal.append(Entry(1 + number, Step.INTENT))
+                journal.append(CallEntry(1 + number, CallStep.INTENT))
             failures.append(caught.value.message)
 
         in_threads(4, append)
     with pytest.raises(StateError, match="No space left"):
-        journal.append(Entry(6, Step.INTENT))
+        journal.append(CallEntry(6, CallStep.INTENT))
     assert len(failures) == 4
-    assert list(journal.states.at(Step.INTENT)) == [0]
+    assert list(journal.states.at(CallStep.INTENT)) == [0]
     journal.close()
 
 
@@ -316,25 +318,25 @@ def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
     journal = at(tmp_path)
     journal.close()
     with pytest.raises(StateError, match="is closed"):
-        journal.append(Entry(0, Step.INTENT))
+        journal.append(CallEntry(0, CallStep.INTENT))
 
 
 @given(steps=STEPS)
 @settings(max_examples=40, deadline=None)
 def test_the_one_in_memory_says_the_same(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, Step, str, Outcome]]
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, CallStep, str, Outcome]]
 ) -> None:
     folder = tmp_path_factory.mktemp("duplicate")
     raw = bytearray()
     duplicate = ShelfJournal("w-1", bytearray(), raw, ROWS)
     for ordinal, step, text, outcome in steps:
-        if step is Step.ANSWERED:
+        if step is CallStep.ANSWERED:
             duplicate.answer(ordinal, outcome, text.encode() + b"\n")
         else:
-            duplicate.append(Entry(ordinal, step, *((text, text) if step is Step.RECEIPT else ())))
+            duplicate.append(CallEntry(ordinal, step, *((text, text) if step is CallStep.RECEIPT else ())))
     write(folder, steps)
     assert list(duplicate.states) == states_of(folder)
-    assert duplicate.states.repeated == sum(step is Step.REPEATED for _, step, _, _ in steps)
+    assert duplicate.states.repeated == sum(step is CallStep.REPEATED for _, step, _, _ in steps)
     for outcome in Outcome:
         assert duplicate.states.count_of(outcome) == sum(state.outcome is outcome for state in duplicate.states)
     assert raw == (folder / "0.jsonl").read_bytes()

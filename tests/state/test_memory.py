@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import Conflict, LockedError, StateError
-from runner.job.calls import JOURNAL, RAW, Entry, Step
+from runner.job.calls import JOURNAL, RAW, CallEntry, CallStep
 from runner.job.outcomes import Outcome
 from runner.job.recorded import JobRecord, ProjectRecord
 from runner.state.memory import Memory, open_memory
@@ -201,16 +201,16 @@ def test_a_file_that_was_kept_can_be_read_by_another(store: Store) -> None:
 def test_a_journal_says_what_happened_in_order(store: Store) -> None:
     memory = store.open()
     journal = memory.journal("w-1", ROWS)
-    journal.append(Entry(0, Step.INTENT), Entry(1, Step.INTENT))
-    journal.append(Entry(0, Step.RECEIPT, "id-0", "acme"))
-    journal.append(Entry(1, Step.HELD))
+    journal.append(CallEntry(0, CallStep.INTENT), CallEntry(1, CallStep.INTENT))
+    journal.append(CallEntry(0, CallStep.RECEIPT, "id-0", "acme"))
+    journal.append(CallEntry(1, CallStep.HELD))
     journal.answer(0, Outcome.OK, b'{"n":0}\n')
-    journal.append(Entry(1, Step.REPEATED))
-    journal.append(Entry(1, Step.INTENT))
+    journal.append(CallEntry(1, CallStep.REPEATED))
+    journal.append(CallEntry(1, CallStep.INTENT))
     journal.close()
     for states in (store.open(writes=False).states("w-1"), store.open().journal("w-1", ROWS).states):
         assert states is not None
-        assert [state.step for state in states] == [Step.ANSWERED, Step.INTENT, Step.NONE, Step.NONE]
+        assert [state.step for state in states] == [CallStep.ANSWERED, CallStep.INTENT, CallStep.NONE, CallStep.NONE]
         assert (states[0].remote_id, states[0].outcome, states[1].intents, states.repeated) == (
             "id-0",
             Outcome.OK,
@@ -222,19 +222,19 @@ def test_a_journal_says_what_happened_in_order(store: Store) -> None:
 
 def test_a_torn_tail_is_what_never_happened(store: Store) -> None:
     journal = store.open().journal("w-1", ROWS)
-    journal.append(Entry(0, Step.INTENT))
-    journal.append(Entry(1, Step.INTENT))
+    journal.append(CallEntry(0, CallStep.INTENT))
+    journal.append(CallEntry(1, CallStep.INTENT))
     journal.close()
     store.tear("w-1", 1)
     states = store.open(writes=False).states("w-1")
     assert states is not None
-    assert [state.step for state in states] == [Step.INTENT, Step.NONE, Step.NONE, Step.NONE]
+    assert [state.step for state in states] == [CallStep.INTENT, CallStep.NONE, CallStep.NONE, CallStep.NONE]
     again = store.open().journal("w-1", ROWS)
-    again.append(Entry(2, Step.INTENT))
+    again.append(CallEntry(2, CallStep.INTENT))
     again.close()
     states = store.open(writes=False).states("w-1")
     assert states is not None
-    assert [state.step for state in states] == [Step.INTENT, Step.NONE, Step.INTENT, Step.NONE]
+    assert [state.step for state in states] == [CallStep.INTENT, CallStep.NONE, CallStep.INTENT, CallStep.NONE]
 
 
 def test_a_journal_of_another_number_of_calls_is_refused(store: Store) -> None:
@@ -254,7 +254,7 @@ def test_a_fork_reads_what_is_there_and_keeps_what_it_writes(store: Store, name:
     base.objects.place("b-1/0.jsonl").write_bytes(b"{}\n")
     base.objects.keep("b-1", "0.jsonl")
     journal = base.journal("w-1", ROWS)
-    journal.append(Entry(0, Step.INTENT))
+    journal.append(CallEntry(0, CallStep.INTENT))
     journal.answer(1, Outcome.OK, b'{"n":1}\n')
     journal.close()
 
@@ -274,10 +274,10 @@ def test_a_fork_reads_what_is_there_and_keeps_what_it_writes(store: Store, name:
         fork.objects.keep("b-2", "0.jsonl")
         fork.objects.remove("b-1")
         there = fork.states("w-1")
-        assert there is not None and there[0].step is Step.INTENT
+        assert there is not None and there[0].step is CallStep.INTENT
         forked = fork.journal("w-1", ROWS)
-        assert [state.step for state in forked.states][:2] == [Step.INTENT, Step.ANSWERED]
-        forked.append(Entry(0, Step.HELD))
+        assert [state.step for state in forked.states][:2] == [CallStep.INTENT, CallStep.ANSWERED]
+        forked.append(CallEntry(0, CallStep.HELD))
         forked.answer(2, Outcome.OK, b'{"n":2}\n')
         forked.close()
         assert fork.objects.path(f"w-1/{RAW}").read_bytes() == b'{"n":1}\n{"n":2}\n'
@@ -290,7 +290,7 @@ def test_a_fork_reads_what_is_there_and_keeps_what_it_writes(store: Store, name:
     assert not after.objects.path("b-2/0.jsonl").exists()
     states = after.states("w-1")
     assert states is not None
-    assert [state.step for state in states] == [Step.INTENT, Step.ANSWERED, Step.NONE, Step.NONE]
+    assert [state.step for state in states] == [CallStep.INTENT, CallStep.ANSWERED, CallStep.NONE, CallStep.NONE]
     assert after.objects.path(f"w-1/{RAW}").read_bytes() == b'{"n":1}\n'
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from runner.job.capabilities import Capabilities, Content
-from runner.job.project import Provider as ProviderBlock
+from runner.job.project import ProviderBlock
 from runner.remotes import fireworks_audio, openai
 from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.openai.profiles import Profile, capabilities_of

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from runner.job.capabilities import Capabilities, Content
-from runner.job.project import Provider as ProviderBlock
+from runner.job.project import ProviderBlock
 from runner.remotes.fireworks import profile as facts
 from runner.remotes.fireworks.lines import LINES, READER
 from runner.remotes.fireworks.prices import FLOORS

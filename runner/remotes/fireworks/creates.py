@@ -1,4 +1,4 @@
-"""The one call that pays: a job under an id of ours, so that on any doubt it is asked for, compared, adopted.
+"""The one call that pays: a job under an id of ours, so that on any doubt it is asked for, compared, taken.
 
 Source: contract sections 5.1, 5.4, 6 and 8, read 2026-11-21.
 """
@@ -44,11 +44,11 @@ class Creates:
         try:
             answer = self._create(job_id, body, submission.window_hours)
         except OutcomeUnknown as unknown:
-            return self._adopt_if_there(job_id, body, unknown)
+            return self._take_if_there(job_id, body, unknown)
         except Refused as refused:
             if refused.status != 409:
                 raise
-            return self._adopt_if_there(job_id, body, refused)
+            return self._take_if_there(job_id, body, refused)
         return self._ours(answer, job_id, body)
 
     def _body(self, submission: Submission, content: Input | None) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class Creates:
                 ) from refused
         return self._http.create(path, {key: value for key, value in body.items() if key != "maxJobDuration"}, query)
 
-    def _adopt_if_there(self, job_id: str, body: Mapping[str, Any], doubt: RemoteError) -> Observed:
+    def _take_if_there(self, job_id: str, body: Mapping[str, Any], doubt: RemoteError) -> Observed:
         """The job under our id. What nobody can see stays unknown; settling it may look again later."""
         try:
             raw = self._jobs.raw(job_id)

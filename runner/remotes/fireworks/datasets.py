@@ -1,7 +1,7 @@
 """Input datasets: created under an id of ours, filled, waited for, and found again instead of created twice.
 
 A dataset costs nothing, and its id names its content, so every step here may be repeated: on any doubt it is asked
-for, compared, and either adopted or filled with the same bytes again.
+for, compared, and either taken or filled with the same bytes again.
 Source: contract sections 3.1 to 3.4 and 8, read 2026-11-21.
 """
 
@@ -18,7 +18,7 @@ from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.names import ids_of
 from runner.remotes.fireworks.profile import Profile
 from runner.remotes.fireworks.wire import about, map_in, object_in, text_in, whole_in
-from runner.remotes.transport.content import Form, Signed
+from runner.remotes.transport.content import MultipartForm, Signed
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.replies import plain
 from runner.remotes.vendor import Submission, Uploaded
@@ -140,7 +140,7 @@ class Datasets:
 
     def _send(self, dataset_id: str, source: Path, submission: Submission) -> None:
         if source.stat().st_size <= self._profile.upload_bytes:
-            form = Form(source, f"{submission.name}.jsonl", "application/jsonl", {})
+            form = MultipartForm(source, f"{submission.name}.jsonl", "application/jsonl", {})
             self._http.upload(self._account.dataset(dataset_id, "upload"), form)
         else:
             self._send_parts(dataset_id, source)

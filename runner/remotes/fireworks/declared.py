@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from runner.fields import Count, Fields, Integer, Maybe, Share, Text, Texts
 from runner.job.capabilities import Content
-from runner.job.project import ENDPOINTS, Provider
+from runner.job.project import ENDPOINTS, ProviderBlock
 from runner.remotes.fireworks.profile import Profile
 from runner.remotes.overrides import overrides_of
 from runner.remotes.params import ANYTHING, FLAG, INTEGER, LIST, MAP, TEXT, TEXTS, Params, either, number, one_of, whole
@@ -105,7 +105,7 @@ def _options_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 DECLARED = Declared(
-    built_in=(Provider(KIND, KIND),),
+    built_in=(ProviderBlock(KIND, KIND),),
     content=frozenset({Content.TEXT}),
     overrides=overrides_of(Profile, "FireworksOverrides"),
     url_has_path=False,

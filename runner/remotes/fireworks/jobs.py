@@ -31,7 +31,7 @@ DELETE_SECONDS = 20.0  # a deleted job is gone by then, or reads as being delete
 _DELETE_POLL = 2.0
 
 
-class Link(NamedTuple):
+class ChainLink(NamedTuple):
     """One job of a chain: where its answers are, and the job it continued."""
 
     job: str
@@ -39,9 +39,9 @@ class Link(NamedTuple):
     parent: str
 
 
-def _link(raw: Mapping[str, Any]) -> Link:
+def _link(raw: Mapping[str, Any]) -> ChainLink:
     names = ("name", "outputDatasetId", "continuedFromJobName")
-    return Link(*(last(text_in(raw, name)) for name in names))
+    return ChainLink(*(last(text_in(raw, name)) for name in names))
 
 
 class Jobs:
@@ -100,9 +100,9 @@ class Jobs:
         *_, root = self._back(job_id)
         return last(text_in(root, "inputDatasetId"))
 
-    def links(self, job_id: str) -> list[Link]:
+    def links(self, job_id: str) -> list[ChainLink]:
         """A job and all it continued, oldest first, as far back as its jobs are there. Raises NotFound without any."""
-        found: list[Link] = []
+        found: list[ChainLink] = []
         try:
             found.extend(_link(raw) for raw in self._back(job_id))
         except NotFound:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Limits, Search, Windows
-from runner.job.project import Provider
+from runner.job.project import ProviderBlock
 from runner.remotes.vendor import overridden
 from runner.remotes.written import Characters, Count, Hours, HoursList, Seconds, Share, Texts, Whole, told
 
@@ -59,7 +59,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     discount: Annotated[Share, told("0.5 is half the price")] = 0.5  # off the synchronous one
 
 
-def profile_of(provider: Provider) -> Profile:
+def profile_of(provider: ProviderBlock) -> Profile:
     """The defaults with the block's overrides merged in. Raises SpecError at the block's place."""
     return overridden(Profile(), provider, _fault_in)
 

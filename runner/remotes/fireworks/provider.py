@@ -14,7 +14,7 @@ from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.creates import Creates
 from runner.remotes.fireworks.datasets import Datasets
 from runner.remotes.fireworks.files import Files
-from runner.remotes.fireworks.jobs import Jobs, Link
+from runner.remotes.fireworks.jobs import ChainLink, Jobs
 from runner.remotes.fireworks.names import is_project_of
 from runner.remotes.fireworks.profile import Profile, capabilities_of
 from runner.remotes.transport.gate import Gate
@@ -107,7 +107,7 @@ class FireworksProvider:
             raise NotFound(f"job `{remote_id}` names no output dataset")
         by_dataset = {link.dataset: link for link in links}
         files = self._files.lineage(links[-1].dataset, by_dataset)
-        unknown = Link("", "", "")
+        unknown = ChainLink("", "", "")
         return [
             LineageFile(file, dataset, link.job, link.parent)
             for file in files

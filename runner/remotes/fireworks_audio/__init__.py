@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from runner.job.capabilities import Capabilities, Content
-from runner.job.project import Provider as ProviderBlock
+from runner.job.project import ProviderBlock
 from runner.remotes.fireworks_audio import profile as facts
 from runner.remotes.reading.lines import COMMON
 from runner.remotes.vendor import Lines, Net, Place, Provider, problem

@@ -13,10 +13,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from runner.fields import Count, Fields, Maybe, Seconds, Share, Text, complaint, listed
 from runner.job.capabilities import Content
-from runner.job.project import Provider
+from runner.job.project import ProviderBlock
 from runner.remotes.fireworks_audio.profile import Profile
 from runner.remotes.overrides import overrides_of
-from runner.remotes.vendor import Complaint, Declared, Form
+from runner.remotes.vendor import Complaint, Declared, RecordingForm
 
 KIND = "fireworks-audio"
 ENDPOINT_IDS = {"whisper-v3": "audio-prod", "whisper-v3-turbo": "audio-turbo"}  # by model
@@ -112,14 +112,14 @@ def _faults_of_speakers(form: Mapping[str, Any]) -> Iterator[Complaint]:
         yield Complaint("min_speakers", "is more than `max_speakers`", "")
 
 
-FORM = Form(
+FORM = RecordingForm(
     params=AudioParams,
     faults=_faults_of,
     paths={"transcribe": "/v1/audio/transcriptions", "translate": "/v1/audio/translations"},
     endpoint_ids=ENDPOINT_IDS,
 )
 DECLARED = Declared(
-    built_in=(Provider(KIND, KIND),),
+    built_in=(ProviderBlock(KIND, KIND),),
     content=frozenset({Content.RECORDING}),
     overrides=overrides_of(Profile, "AudioOverrides"),
     url_has_path=False,

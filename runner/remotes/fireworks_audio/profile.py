@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from runner.job.capabilities import Capabilities, Content, Delivery, Limits, Search, Windows
-from runner.job.project import Provider
+from runner.job.project import ProviderBlock
 from runner.remotes.vendor import overridden
 from runner.remotes.written import Choice, Count, Parallelism, Seconds, Share, told
 
@@ -40,7 +40,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     discount: Annotated[Share, told("0.5 is half the price")] = 0.4  # off the synchronous one
 
 
-def profile_of(provider: Provider) -> Profile:
+def profile_of(provider: ProviderBlock) -> Profile:
     """The defaults with the block's overrides merged in. Raises SpecError at the block's place."""
     return overridden(Profile(), provider, _fault_in)
 

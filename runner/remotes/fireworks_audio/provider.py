@@ -16,7 +16,7 @@ from runner.remotes.audio import Heard, Receipt, Recording
 from runner.remotes.fireworks_audio import wire
 from runner.remotes.fireworks_audio.profile import Profile
 from runner.remotes.fireworks_audio.sending import Sending, content_type_of
-from runner.remotes.transport.content import Form
+from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.http import Http
 
 
@@ -49,7 +49,8 @@ class FireworksAudioCaller:
         return self._http.skew
 
     def submit(self, recording: Recording) -> Receipt:
-        form = Form(recording.source, recording.filename, content_type_of(recording.filename), recording.fields)
+        kind = content_type_of(recording.filename)
+        form = MultipartForm(recording.source, recording.filename, kind, recording.fields)
         query = {"endpoint_id": recording.endpoint_id} if recording.endpoint_id else None
         with Sending(recording) as file:
             try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from runner.job.capabilities import Capabilities, Content
-from runner.job.project import Provider as ProviderBlock
+from runner.job.project import ProviderBlock
 from runner.remotes.openai.lines import LINES, READER
 from runner.remotes.openai.prices import FLOORS
 from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from runner.job.capabilities import Content
-from runner.job.project import Provider
+from runner.job.project import ProviderBlock
 from runner.remotes.openai.params import LOOK_ALIKE, OPENAI
 from runner.remotes.openai.profiles import PROFILES, Profile
 from runner.remotes.overrides import overrides_of
@@ -16,19 +16,19 @@ KIND = "openai"
 LOOK_ALIKES = tuple(name for name in PROFILES if name != KIND)  # by profile
 
 
-def _is_openais(block: Provider) -> bool:
+def _is_openais(block: ProviderBlock) -> bool:
     """Whether the models are OpenAI's own, whoever hosts them: they refuse what they do not know."""
     if block.profile:
         return block.profile == "azure"
     return block.base_url is None or (urlsplit(block.base_url).hostname or "").endswith("api.openai.com")
 
 
-def _known_params(block: Provider, endpoint: str) -> Params:
+def _known_params(block: ProviderBlock, endpoint: str) -> Params:
     return (OPENAI if _is_openais(block) else LOOK_ALIKE).get(endpoint, {})
 
 
 DECLARED = Declared(
-    built_in=(Provider(KIND, KIND), *(Provider(name, KIND, profile=name) for name in LOOK_ALIKES)),
+    built_in=(ProviderBlock(KIND, KIND), *(ProviderBlock(name, KIND, profile=name) for name in LOOK_ALIKES)),
     content=frozenset({Content.TEXT}),
     overrides=overrides_of(Profile, "ProfileOverrides"),
     profiles=LOOK_ALIKES,

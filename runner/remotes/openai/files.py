@@ -14,7 +14,7 @@ from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.openai import pages
 from runner.remotes.openai.profiles import Profile
 from runner.remotes.openai.wire import object_in, text_in, time_in
-from runner.remotes.transport.content import Form
+from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Incomplete
 from runner.remotes.transport.replies import plain
@@ -42,7 +42,7 @@ def upload(http: Http, profile: Profile, clock: Clock, source: Path, submission:
 
     The text fields stand before the file: one look-alike rejects the other order.
     """
-    form = Form(
+    form = MultipartForm(
         source=source,
         filename=filename_of(submission),
         content_type="application/jsonl",
@@ -127,7 +127,7 @@ def revoke(http: Http, profile: Profile, clock: Clock, file_id: str) -> bool:
         clock.sleep(_POLL_SECONDS / 2)
 
 
-class Names:
+class FileNames:
     """The names of uploaded files, by their ids. They never change, so each is asked for once."""
 
     def __init__(self, http: Http, profile: Profile) -> None:

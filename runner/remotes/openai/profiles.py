@@ -14,7 +14,7 @@ import msgspec
 from runner.errors import Problem, SpecError
 from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Limits, Search, Windows
 from runner.job.observed import Phase
-from runner.job.project import ENDPOINTS, Provider
+from runner.job.project import ENDPOINTS, ProviderBlock
 from runner.remotes.written import (
     Characters,
     Choice,
@@ -307,7 +307,7 @@ _ALL = (
 PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in _ALL}
 
 
-def profile_of(provider: Provider) -> Profile:
+def profile_of(provider: ProviderBlock) -> Profile:
     """The profile a provider block means: the named one, with its overrides merged in.
 
     Maps merge key by key, everything else is replaced. Raises SpecError at the block's place.
@@ -429,5 +429,5 @@ def _in_words(error: Exception) -> str:
     return f"field {place.strip('.`')}: {text}" if place.strip(".`") else text
 
 
-def _wrong(provider: Provider, message: str, hint: str = "") -> SpecError:
+def _wrong(provider: ProviderBlock, message: str, hint: str = "") -> SpecError:
     return SpecError([Problem(provider.mark, message, hint)])

@@ -29,7 +29,7 @@ class OpenAIProvider:
         self._gate = gate
         self._origin = origin
         self._clock = clock
-        self._names = files.Names(http, profile)
+        self._names = files.FileNames(http, profile)
 
     def __repr__(self) -> str:
         return f"OpenAIProvider({self._origin}, profile={self.profile.name})"

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from runner.job import finish
 from runner.mending import values_of
 from runner.remotes.reading.folded import unfolded
-from runner.remotes.reading.verdict import ABSENT, NULL, TEXT, Answer, Wanted, is_wanted, parsed
+from runner.remotes.reading.verdict import ABSENT, NULL, TEXT, Answer, Expected, is_wanted, parsed
 
 
 class _PlainMessage(Struct, gc=False):
@@ -63,7 +63,7 @@ _encode = msgspec.json.Encoder().encode
 _NOTHING = (b"", NULL, b'""', b"[]")
 
 
-def answer_of(body: bytes | Raw, wanted: Wanted = TEXT) -> Answer:
+def answer_of(body: bytes | Raw, wanted: Expected = TEXT) -> Answer:
     """The answer in the body of a response. A body that is text which holds a body is read as that.
 
     wanted: of several messages the one that is the JSON asked for is taken.
@@ -76,7 +76,7 @@ def answer_of(body: bytes | Raw, wanted: Wanted = TEXT) -> Answer:
         return _cut_leniently(values_of(body), wanted)
 
 
-def _cut(body: _Body, raw: bytes | Raw, wanted: Wanted) -> Answer:
+def _cut(body: _Body, raw: bytes | Raw, wanted: Expected) -> Answer:
     if body.choices:
         choice = body.choices[0]
         message = choice.message
@@ -97,7 +97,7 @@ def _cut(body: _Body, raw: bytes | Raw, wanted: Wanted) -> Answer:
     return Answer(found, None) if found[:1] == b'"' else Answer(NULL, finish.EMPTY)  # silence is an answer
 
 
-def _cut_leniently(body: Any, wanted: Wanted) -> Answer:
+def _cut_leniently(body: Any, wanted: Expected) -> Answer:
     """The same for a body in which some other part has an odd type."""
     if isinstance(body, str):  # a transcript as plain text
         return Answer(_encode(body), None)
@@ -134,7 +134,7 @@ def _finish(word: str | None, content: bytes, has_calls: bool, has_refused: bool
     return finish.EMPTY if content in _NOTHING else told
 
 
-def _of_output(body: Any, wanted: Wanted) -> Answer:
+def _of_output(body: Any, wanted: Expected) -> Answer:
     """The text of the messages in the `output` of a response; reasoning and tool calls have none.
 
     Of several messages the one that is the JSON asked for; else all of them, joined.
@@ -149,7 +149,7 @@ def _of_output(body: Any, wanted: Wanted) -> Answer:
     return Answer(content, _finish(_word_of(body), content, has_calls, has_refused))
 
 
-def _one_of(texts: list[str], wanted: Wanted) -> str:
+def _one_of(texts: list[str], wanted: Expected) -> str:
     if wanted.is_json and len(texts) > 1:
         for text in reversed(texts):
             encoded = _encode(text)

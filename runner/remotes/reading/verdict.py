@@ -45,14 +45,14 @@ class Parsed(NamedTuple):
 Plain = tuple[str, bytes, bytes]
 
 
-class Wanted(NamedTuple):
+class Expected(NamedTuple):
     """What was asked for beside text."""
 
     is_json: bool = False
     is_object: bool = False  # a JSON object, and no other JSON
 
 
-TEXT = Wanted()
+TEXT = Expected()
 
 
 class Answer(NamedTuple):
@@ -113,12 +113,12 @@ def parsed(answer: bytes) -> bytes:
         return answer
 
 
-def is_wanted(value: bytes, text: bytes, wanted: Wanted) -> bool:
+def is_wanted(value: bytes, text: bytes, wanted: Expected) -> bool:
     """Whether `value`, made of a text answer by `parsed`, is the JSON asked for."""
     return value is not text and (not wanted.is_object or value[:1] == b"{")
 
 
-def as_wanted(found: Answer, wanted: Wanted) -> Answer:
+def as_wanted(found: Answer, wanted: Expected) -> Answer:
     """The JSON asked for in place of its text; else the answer, and that it is none."""
     if not wanted.is_json or found.content[:1] != b'"':
         return found

@@ -28,7 +28,7 @@ from runner.errors import (
     RemoteError,
     RunnerError,
 )
-from runner.job.calls import FREE, Entry, States, Step
+from runner.job.calls import FREE, CallEntry, CallStep, States
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Counts, Found, Observed, Origin, Phase, ResultFile
 from runner.job.outcomes import Outcome
@@ -122,7 +122,7 @@ class Calls:
         if unsent or (schedule.due and schedule.due[0][0] <= self._clock.monotonic()):
             loop.run(budget.parallelism or self.caller.parallelism)
         seen = seen_in(states, loop.unseen)
-        is_out = states.repeated or states.count(Step.NONE) + states.count(Step.CLEARED) < states.rows
+        is_out = states.repeated or states.count(CallStep.NONE) + states.count(CallStep.CLEARED) < states.rows
         refused = "" if loop.halt is None or is_out else loop.halt.message
         return Advanced(seen, loop.error, (*unknown, *loop.unknown), refused)
 
@@ -130,7 +130,7 @@ class Calls:
         """When to look at what is in flight: as planned in the pass before, else at once."""
         key = work.batch.key
         known = self._schedules.get(key)
-        in_flight = set(work.journal.states.at(Step.RECEIPT))
+        in_flight = set(work.journal.states.at(CallStep.RECEIPT))
         if known is None or {number for _, number in known.due} != in_flight:
             known = self._schedules[key] = Schedule()
             for number in sorted(in_flight):
@@ -190,7 +190,7 @@ class Calls:
 
 def seen_in(states: States, why: str = "") -> Observed:
     """A batch of single calls as its journal shows it."""
-    if states.count(Step.ANSWERED) + states.count(Step.HELD) == states.rows:
+    if states.count(CallStep.ANSWERED) + states.count(CallStep.HELD) == states.rows:
         return Observed("", Phase.COMPLETED, Phase.COMPLETED.value, counts_of(states), stall=why)
     is_sending = any(states.count(step) for step in FREE)
     return Observed("", Phase.RUNNING, SENDING if is_sending else WAITING, counts_of(states), stall=why)
@@ -198,14 +198,14 @@ def seen_in(states: States, why: str = "") -> Observed:
 
 def counts_of(states: States) -> Counts:
     answered = states.count_of(Outcome.OK)
-    return Counts(len(states), answered, states.count(Step.ANSWERED) - answered)
+    return Counts(len(states), answered, states.count(CallStep.ANSWERED) - answered)
 
 
 def abandon(work: Work, pool: Callable[[int], Executor]) -> None:
     """Wait for nothing more: what was not sent is free again, what was sent and not answered is in doubt."""
     journal, states = work.journal, work.journal.states
-    open_calls = [*states.at(Step.INTENT), *states.at(Step.RECEIPT)]
-    journal.append(*(Entry(number, Step.HELD) for number in open_calls))
+    open_calls = [*states.at(CallStep.INTENT), *states.at(CallStep.RECEIPT)]
+    journal.append(*(CallEntry(number, CallStep.HELD) for number in open_calls))
     unsent = [number for step in FREE for number in states.at(step)]
     lines = [error_line(work.custom_id(number), NOT_SENT, "cancelled before it was sent") for number in unsent]
     with pool(TOGETHER) as executor:  # many share a commit
@@ -217,12 +217,13 @@ def _decide_open(work: Work, budget: Budget) -> list[int]:
     held: list[int] = []
     again: list[int] = []
     states = work.journal.states
-    for number in states.at(Step.INTENT):
+    for number in states.at(CallStep.INTENT):
         can_repeat = budget.resubmits and states[number].intents < budget.max_attempts
         (again if can_repeat else held).append(number)
     if held or again:
         work.journal.append(
-            *(Entry(number, Step.HELD) for number in held), *(Entry(number, Step.REPEATED) for number in again)
+            *(CallEntry(number, CallStep.HELD) for number in held),
+            *(CallEntry(number, CallStep.REPEATED) for number in again),
         )
     return held
 
@@ -300,17 +301,17 @@ class SendLoop:
         except DataError as error:
             self.error = error
             return
-        self._journal.append(Entry(number, Step.INTENT))
+        self._journal.append(CallEntry(number, CallStep.INTENT))
         try:
             receipt = self._caller.submit(recording)
         except OutcomeUnknown as error:
             self._doubt(number, error)
         except RateLimited as error:
-            self._journal.append(Entry(number, Step.CLEARED))
+            self._journal.append(CallEntry(number, CallStep.CLEARED))
             pause = error.retry_after or self._caller.card.defer_seconds
             self._schedule.not_before = self._clock.monotonic() + pause
         except NotSent as error:
-            self._journal.append(Entry(number, Step.CLEARED))
+            self._journal.append(CallEntry(number, CallStep.CLEARED))
             if error.is_out_of_time:
                 return
             self._unsent += 1
@@ -320,19 +321,19 @@ class SendLoop:
             elif self._journal.states[number].intents >= self._budget.max_attempts:
                 self.error = error
         except (AuthFailed, BlockedError, DataError) as error:
-            self._journal.append(Entry(number, Step.CLEARED))
+            self._journal.append(CallEntry(number, CallStep.CLEARED))
             self.error = error
             if not isinstance(error, DataError):
                 self.halt = error
         except Refused as error:
             if _is_about_all(error):
-                self._journal.append(Entry(number, Step.CLEARED))
+                self._journal.append(CallEntry(number, CallStep.CLEARED))
                 self.halt = self.error = error
                 return
             code = error.code or str(error.status or REFUSED)
             self._journal.answer(number, Outcome.FINAL, error_line(self._work.custom_id(number), code, error.message))
         else:
-            self._journal.append(Entry(number, Step.RECEIPT, receipt.remote_id, receipt.account))
+            self._journal.append(CallEntry(number, CallStep.RECEIPT, receipt.remote_id, receipt.account))
             self._unsent = 0
             self._budget.heard()
             with self._lock:
@@ -341,9 +342,9 @@ class SendLoop:
     def _doubt(self, number: int, error: OutcomeUnknown) -> None:
         """It may have been accepted, and nobody can be asked."""
         if self._budget.resubmits and self._journal.states[number].intents < self._budget.max_attempts:
-            self._journal.append(Entry(number, Step.REPEATED))
+            self._journal.append(CallEntry(number, CallStep.REPEATED))
             return
-        self._journal.append(Entry(number, Step.HELD))
+        self._journal.append(CallEntry(number, CallStep.HELD))
         with self._lock:
             self.unknown.append(number)
             self.unseen = error.message
@@ -388,7 +389,7 @@ class SendLoop:
         if looks < MOST_LOOKS_GONE and not self._has_waited_long():
             self._look_again(number)
             return
-        self._journal.append(Entry(number, Step.HELD))
+        self._journal.append(CallEntry(number, CallStep.HELD))
         with self._lock:
             self._schedule.drop(number)
             self.unknown.append(number)

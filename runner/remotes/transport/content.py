@@ -13,7 +13,7 @@ from runner.remotes.transport.network import Proxy
 PIECE = 1 << 20  # bytes of a part that are in memory at once
 
 
-class Form(msgspec.Struct, frozen=True):
+class MultipartForm(msgspec.Struct, frozen=True):
     """A multipart upload: text fields first, then the file, streamed from `source`."""
 
     source: Path

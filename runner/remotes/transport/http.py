@@ -23,7 +23,7 @@ import msgspec
 from runner.clock import RECEIPT_SECONDS, Clock, is_over
 from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.transport import downloads, redaction
-from runner.remotes.transport.content import Form, Part, Signed, Streamed, chunks
+from runner.remotes.transport.content import MultipartForm, Part, Signed, Streamed, chunks
 from runner.remotes.transport.deadline import TIME_IS_OVER
 from runner.remotes.transport.network import NOT_PRIVATE, Network
 from runner.remotes.transport.pool import LOCATION, Client, Connections
@@ -62,7 +62,7 @@ class Timeouts(msgspec.Struct, frozen=True):
     bulk_read: float = 300.0
 
 
-class Settings(msgspec.Struct, frozen=True):
+class HttpSettings(msgspec.Struct, frozen=True):
     """How a client behaves, apart from whom it speaks to."""
 
     network: Network = Network({})  # proxies and certificates
@@ -73,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True):
     query: Query = msgspec.field(default_factory=dict)  # on every call, as Azure's `api-version`
 
 
-_USUAL = Settings()
+_USUAL = HttpSettings()
 
 
 class Http:
@@ -94,7 +94,7 @@ class Http:
         clock: Clock,
         rng: random.Random,
         transport: Transport | None = None,
-        settings: Settings = _USUAL,
+        settings: HttpSettings = _USUAL,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._who = who
@@ -187,12 +187,12 @@ class Http:
         self._must_not_be_read_only("POST", path)
         return self._once(lambda: self._json("POST", path, query=query, body=body, alone=True))
 
-    def upload(self, path: str, form: Form) -> Any:
+    def upload(self, path: str, form: MultipartForm) -> Any:
         """The JSON answer to a multipart POST with an exact Content-Length. Repeated like a create."""
         self._must_not_be_read_only("POST", path)
         return self._once(lambda: self._send_form(path, form))
 
-    def send_once(self, path: str, form: Form, file: BinaryIO, query: Query | None = None) -> Any:
+    def send_once(self, path: str, form: MultipartForm, file: BinaryIO, query: Query | None = None) -> Any:
         """The JSON answer to a multipart POST that goes out exactly once, whatever the remote answers.
 
         Its remote cannot be asked what became of it, so it has a while more when the command's time is over.
@@ -213,7 +213,7 @@ class Http:
 
     # -- one attempt
 
-    def _send_form(self, path: str, form: Form) -> Any:
+    def _send_form(self, path: str, form: MultipartForm) -> Any:
         with form.source.open("rb") as file:
             return self._json("POST", path, form=form, file=file, alone=True)
 
@@ -243,7 +243,7 @@ class Http:
         *,
         query: Query | None = None,
         body: object | None = None,
-        form: Form | None = None,
+        form: MultipartForm | None = None,
         file: BinaryIO | None = None,
         alone: bool = False,
         extra: float = 0.0,

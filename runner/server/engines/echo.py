@@ -71,7 +71,7 @@ class Echo:
                     return _embeddings(request)
                 case "/v1/moderations":
                     return _moderation(request)
-        except requests.Unfit as unfit:
+        except requests.UnfitBody as unfit:
             return unfit.reply
         except SchemaTooLarge as error:
             return refusal(400, "schema_too_large", str(error), param="response_format")

@@ -34,7 +34,7 @@ Copies = Annotated[int, Meta(ge=1, le=128)]
 Map = dict[str, Any]
 
 
-class Unfit(Exception):
+class UnfitBody(Exception):
     """A body that no remote would answer. `reply` is what one would say."""
 
     def __init__(self, reply: EngineReply) -> None:
@@ -162,38 +162,38 @@ class Embed(msgspec.Struct):
 
 
 def read(decoder: msgspec.json.Decoder[T], request: EngineRequest) -> T:
-    """The body, if a remote would take it. Raises Unfit with what it would answer; MsgspecError for what is no JSON."""
+    """The body, if a remote would take it. Raises UnfitBody with what it would answer; MsgspecError for no JSON."""
     try:
         found = decoder.decode(request.body)
     except msgspec.ValidationError as error:
         place = _PLACE.search(str(error))
         param = place[1] if place else None
-        raise Unfit(refusal(400, "invalid_value", f"Invalid request body: {error}", param=param)) from error
+        raise UnfitBody(refusal(400, "invalid_value", f"Invalid request body: {error}", param=param)) from error
     if _HOSTED_ONLY.match(request.model):
         _check_names(request, type(found))
     return found
 
 
 def check_format(wanted: Format, model: str) -> None:
-    """The form of a `response_format`. Raises Unfit."""
+    """The form of a `response_format`. Raises UnfitBody."""
     if wanted.type not in _FORMATS:
         text = f"Invalid value: '{wanted.type[:64]}'. Supported values are: 'json_object', 'json_schema', and 'text'."
-        raise Unfit(refusal(400, "invalid_value", text, param="response_format.type"))
+        raise UnfitBody(refusal(400, "invalid_value", text, param="response_format.type"))
     inner = wanted.json_schema
     lacks = "response_format.json_schema" if inner is None and bytes(wanted.schema) == b"null" else ""
     if inner is not None and "name" not in inner and _HOSTED_ONLY.match(model):
         lacks = "response_format.json_schema.name"
     if wanted.type == "json_schema" and lacks:
         text = f"Missing required parameter: '{lacks}'."
-        raise Unfit(refusal(400, "missing_required_parameter", text, param=lacks))
+        raise UnfitBody(refusal(400, "missing_required_parameter", text, param=lacks))
 
 
 def _check_names(request: EngineRequest, kind: type[msgspec.Struct]) -> None:
-    """Whether the endpoint has them all. Raises Unfit."""
+    """Whether the endpoint has them all. Raises UnfitBody."""
     known = kind.__struct_encode_fields__
     for name in _names.decode(request.body):
         if name not in known and request.endpoint == "/v1/responses":
             text = f"Unknown parameter: '{name[:64]}'."
-            raise Unfit(refusal(400, "unknown_parameter", text, param=name[:64]))
+            raise UnfitBody(refusal(400, "unknown_parameter", text, param=name[:64]))
         if name not in known:
-            raise Unfit(refusal(400, None, f"Unrecognized request argument supplied: {name[:64]}"))
+            raise UnfitBody(refusal(400, None, f"Unrecognized request argument supplied: {name[:64]}"))

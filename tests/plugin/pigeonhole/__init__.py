@@ -11,8 +11,7 @@ import msgspec
 from pigeonhole.lines import LINES, READER
 
 from runner.job.capabilities import Capabilities, Content, Delivery, Limits, Search, Windows
-from runner.job.project import ENDPOINTS
-from runner.job.project import Provider as ProviderBlock
+from runner.job.project import ENDPOINTS, ProviderBlock
 from runner.remotes.vendor import Lines, Net, Place, Provider, overridden, problem
 from runner.remotes.written import Seconds
 

@@ -12,7 +12,7 @@ from runner.job.project import Job
 from runner.mending import NOT_SO
 from runner.remotes.bodies import body_of
 from runner.remotes.reading.codes import outcome_of
-from runner.remotes.reading.verdict import NULL, TEXT, Answer, Fault, Parsed, Plain, Shape, Unreadable, Wanted
+from runner.remotes.reading.verdict import NULL, TEXT, Answer, Expected, Fault, Parsed, Plain, Shape, Unreadable
 from runner.remotes.vendor import Envelope
 
 ENDINGS = {"done": "stop", "full": "length"}
@@ -73,7 +73,7 @@ class PigeonholeReader:
         found = _line(line)
         return found.slip, bytes(found.said) or NULL
 
-    def answer(self, body: bytes | Raw, wanted: Wanted = TEXT) -> Answer:
+    def answer(self, body: bytes | Raw, wanted: Expected = TEXT) -> Answer:
         said = _said(body)
         return Answer(bytes(said.words), finish_of(ENDINGS.get(said.why or "", said.why)))
 

@@ -28,8 +28,8 @@ RECEIPT = Receipt("b-7c1d", "acme")
 SOUND = b"fLaC-sound"
 
 
-def spec_of(**fields: Any) -> project.Provider:
-    return project.Provider("fireworks-audio", "fireworks-audio", **fields)
+def spec_of(**fields: Any) -> project.ProviderBlock:
+    return project.ProviderBlock("fireworks-audio", "fireworks-audio", **fields)
 
 
 def recording(
@@ -51,7 +51,7 @@ def recording(
 @contextmanager
 def provider_at(
     base_url: str,
-    spec: project.Provider | None = None,
+    spec: project.ProviderBlock | None = None,
     *,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,

@@ -19,7 +19,7 @@ from tests.remotes.fireworks_audio.made import RECEIPT, SUBMITTED, provider_at, 
 from tests.remotes.loopback import reply, send, serving
 from tests.remotes.making import KEY
 
-EMBEDDED = project.Provider("embedded", "embedded")
+EMBEDDED = project.ProviderBlock("embedded", "embedded")
 
 
 def test_the_card() -> None:
@@ -123,7 +123,7 @@ def test_the_embedded_server_takes_recordings_too(tmp_path: Path, suffix: str) -
 
 def test_other_kinds_take_no_recordings() -> None:
     with pytest.raises(SpecError) as caught:
-        registry.card_of(project.Provider("openai", "openai"), Content.RECORDING)
+        registry.card_of(project.ProviderBlock("openai", "openai"), Content.RECORDING)
     assert "takes no recordings" in caught.value.problems[0].message
 
 

@@ -19,7 +19,7 @@ from runner.errors import AuthFailed, BlockedError, DataError, NotFound, NotSent
 from runner.remotes.audio import Receipt
 from runner.remotes.fireworks_audio.profile import Profile, capabilities_of
 from runner.remotes.fireworks_audio.provider import FireworksAudioCaller
-from runner.remotes.transport.http import Settings, Timeouts
+from runner.remotes.transport.http import HttpSettings, Timeouts
 from tests.remotes.fireworks_audio.made import RECEIPT, SUBMITTED, provider_at, recording
 from tests.remotes.loopback import Answer, Server, hang_up, reply, reset, send, serving
 from tests.remotes.making import KEY, http_at
@@ -100,7 +100,7 @@ def test_nothing_reaches_a_remote_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_remote_that_never_answers_may_have_accepted_it(tmp_path: Path) -> None:
     silence = threading.Event()
-    settings = Settings(timeouts=Timeouts(bulk_read=0.2))
+    settings = HttpSettings(timeouts=Timeouts(bulk_read=0.2))
 
     def say_nothing(sock: socket.socket, request: object) -> bool:
         silence.wait(10)

@@ -32,7 +32,7 @@ def opened(fake: Fake) -> Iterator[Opener]:
 
         def open_(clock: Clock | None = None, read_only: bool = False, **overrides: Any) -> FireworksProvider:
             provider = open_provider(
-                project.Provider("fireworks", "fireworks", account=ACCOUNT, overrides=overrides),
+                project.ProviderBlock("fireworks", "fireworks", account=ACCOUNT, overrides=overrides),
                 environ={"FIREWORKS_API_KEY": KEY},
                 base_url=fake.base_url,
                 read_only=read_only,

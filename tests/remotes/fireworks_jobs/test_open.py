@@ -20,11 +20,11 @@ from runner.remotes import addresses, opening, registry
 ENVIRON = {"FIREWORKS_API_KEY": "fw-canary-0123456789abcdef", "FIREWORKS_ACCOUNT_ID": "acme"}
 
 
-def spec(**fields: Any) -> project.Provider:
-    return project.Provider("fireworks", "fireworks", mark=Mark("specs/p.yaml", 9), **fields)
+def spec(**fields: Any) -> project.ProviderBlock:
+    return project.ProviderBlock("fireworks", "fireworks", mark=Mark("specs/p.yaml", 9), **fields)
 
 
-def open_(block: project.Provider, environ: dict[str, str], **more: Any) -> Any:
+def open_(block: project.ProviderBlock, environ: dict[str, str], **more: Any) -> Any:
     return opening.open_provider(block, environ=environ, clock=FastClock(), rng=random.Random(7), **more)
 
 
@@ -116,7 +116,7 @@ def test_keys() -> None:
     assert addresses.key_variable_of(spec()) == "FIREWORKS_API_KEY"
     assert addresses.key_variable_of(spec(api_key_env="FW")) == "FW"
     assert addresses.key_variable_of(spec(base_url="https://gw.example")) == "FIREWORKS_API_KEY"
-    other = project.Provider("fw2", "fireworks", base_url="https://gw.example")
+    other = project.ProviderBlock("fw2", "fireworks", base_url="https://gw.example")
     assert addresses.key_variable_of(other) == "FW2_API_KEY"
 
 
@@ -149,7 +149,7 @@ def test_cards_and_origins_do_not_load_the_network() -> None:
 import sys
 from runner.remotes import addresses, opening, registry
 from runner.job import project
-block = project.Provider("fireworks", "fireworks", account="acme")
+block = project.ProviderBlock("fireworks", "fireworks", account="acme")
 registry.card_of(block), addresses.origin_of(block, {})
 assert "httpx" not in sys.modules
 """

@@ -99,8 +99,8 @@ def test_windows_are_written_as_the_vendor_reads_them(name: str, hours: int, wri
 # -- overrides
 
 
-def own(**overrides: object) -> project.Provider:
-    return project.Provider(
+def own(**overrides: object) -> project.ProviderBlock:
+    return project.ProviderBlock(
         "mine", "openai", base_url="https://api.mine.example/v1", overrides=overrides, mark=Mark("specs/p.yaml", 3, 5)
     )
 
@@ -126,7 +126,7 @@ def test_overrides_merge_into_the_profile() -> None:
 
 
 def test_a_listed_window_replaces_a_range() -> None:
-    spec = project.Provider("d", "openai", profile="dashscope", overrides={"window": {"allowed": [24, 48]}})
+    spec = project.ProviderBlock("d", "openai", profile="dashscope", overrides={"window": {"allowed": [24, 48]}})
     windows = card_of(spec).windows
     assert (windows.accepts(48), windows.accepts(100), str(windows)) == (True, False, "24h, 48h")
 
@@ -180,5 +180,5 @@ def test_nonsense_is_refused_at_its_place(overrides: dict[str, object], words: s
 
 def test_an_unknown_profile() -> None:
     with pytest.raises(SpecError) as caught:
-        base_url_of(project.Provider("x", "openai", profile="grok"), {})
+        base_url_of(project.ProviderBlock("x", "openai", profile="grok"), {})
     assert "`groq`" in caught.value.problems[0].hint

@@ -207,7 +207,7 @@ def test_errors_of_a_batch_that_did_not_fail_are_no_failure() -> None:
 
 def test_counts_elsewhere_and_as_text() -> None:
     novita = profile_of(
-        project.Provider("n", "openai", overrides={"counts": {"path": ""}, "status_map": {"PROGRESS": "running"}})
+        project.ProviderBlock("n", "openai", overrides={"counts": {"path": ""}, "status_map": {"PROGRESS": "running"}})
     )
     found = observed_of({"id": "b", "status": "PROGRESS", "total": "5", "completed": 2.0, "failed": None}, novita)
     assert (found.phase, found.counts) == (Phase.RUNNING, Counts(5, 2, 0))
@@ -262,13 +262,13 @@ def test_a_stamp_in_one_field_keeps_what_identifies_it() -> None:
 
 def test_a_stamp_stays_within_the_limits() -> None:
     rule = profile_of(
-        project.Provider("x", "openai", overrides={"metadata": {"max_keys": 2, "key_len": 6, "value_len": 3}})
+        project.ProviderBlock("x", "openai", overrides={"metadata": {"max_keys": 2, "key_len": 6, "value_len": 3}})
     ).metadata
     assert metadata_of({"much_too_long": "1", "a": "12345", "b": "2", "c": "3"}, rule) == {"a": "123", "b": "2"}
 
 
 def test_no_stamp_where_none_is_kept() -> None:
-    rule = profile_of(project.Provider("x", "openai", overrides={"metadata": {"supported": False}})).metadata
+    rule = profile_of(project.ProviderBlock("x", "openai", overrides={"metadata": {"supported": False}})).metadata
     assert metadata_of(SUBMISSION.label, rule) == {}
     assert label_in(None, rule) == {}
 

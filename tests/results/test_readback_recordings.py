@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.results.adopt import adopt_output
+from runner.results.readback import read_back
 
 from . import heard, made
 
@@ -37,20 +37,20 @@ def test_adopting_a_table_and_writing_it_again_gives_the_same_bytes(
     counts = heard.write_table(before, root, paths, [source])
     assert (counts.ok, counts.missing) == (len(answers), len(paths) - len(answers))
 
-    adopted = adopt_output(before, root / "objects")
-    assert (adopted.lines, adopted.adopted, adopted.unanswered, adopted.damaged) == (
+    back = read_back(before, root / "objects")
+    assert (back.lines, back.answers, back.unanswered, back.damaged) == (
         len(paths),
         len(answers),
         counts.missing,
         0,
     )
     after = root / f"after{suffix}"
-    heard.write_table(after, root, paths, [file.source() for file in adopted.files])
+    heard.write_table(after, root, paths, [file.source() for file in back.files])
     if suffix == ".parquet":
         assert pq.read_table(after).equals(pq.read_table(before))
     else:
         assert after.read_bytes() == before.read_bytes()
-    assert adopt_output(after, root / "objects") == adopted or not answers
+    assert read_back(after, root / "objects") == back or not answers
 
 
 def test_a_table_and_a_folder_remember_the_same(tmp_path: Path) -> None:
@@ -58,14 +58,14 @@ def test_a_table_and_a_folder_remember_the_same(tmp_path: Path) -> None:
     source = heard.source(
         tmp_path / "raw", paths, heard.said("a.wav", heard.VERBOSE), heard.said("b.wav", {"text": "x"})
     )
-    adopted = []
+    back = []
     for suffix in SUFFIXES:
         heard.write_table(tmp_path / f"o{suffix}", tmp_path, paths, [source])
-        adopted.append(adopt_output(tmp_path / f"o{suffix}", tmp_path / "objects"))
+        back.append(read_back(tmp_path / f"o{suffix}", tmp_path / "objects"))
     heard.write_folder(tmp_path / "out", tmp_path, paths, [source], kind="verbose_json")
-    adopted.append(adopt_output(tmp_path / "out", tmp_path / "objects"))
-    assert len({(one.files[0].keys, one.files[0].index) for one in adopted}) == 1
-    assert len({msgspec.json.encode(heard.lines(one.files[0].path)[0]["response"]) for one in adopted}) == 1
+    back.append(read_back(tmp_path / "out", tmp_path / "objects"))
+    assert len({(one.files[0].keys, one.files[0].index) for one in back}) == 1
+    assert len({msgspec.json.encode(heard.lines(one.files[0].path)[0]["response"]) for one in back}) == 1
 
 
 def test_tables_that_lost_a_column_are_not_ours(tmp_path: Path) -> None:
@@ -76,15 +76,15 @@ def test_tables_that_lost_a_column_are_not_ours(tmp_path: Path) -> None:
         rows = [row[:-1] for row in csv.reader(file)]
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
-    assert (adopt_output(path, tmp_path / "objects").damaged, made.digest("a.wav").hex()) == (1, rows[1][-2])
+    assert (read_back(path, tmp_path / "objects").damaged, made.digest("a.wav").hex()) == (1, rows[1][-2])
     table = tmp_path / "o.parquet"
     heard.write_table(table, tmp_path, ["a.wav"], [source])
     pq.write_table(pq.read_table(table).drop_columns(["response"]), table)
-    assert adopt_output(table, tmp_path / "objects").damaged == 1
+    assert read_back(table, tmp_path / "objects").damaged == 1
 
 
 def test_rows_that_were_not_asked_are_no_damage(tmp_path: Path) -> None:
     for suffix in SUFFIXES:
         heard.write_table(tmp_path / f"o{suffix}", tmp_path, ["a.wav"], [])
-        adopted = adopt_output(tmp_path / f"o{suffix}", tmp_path / "objects")
-        assert (adopted.unanswered, adopted.damaged, adopted.files) == (1, 0, ())
+        back = read_back(tmp_path / f"o{suffix}", tmp_path / "objects")
+        assert (back.unanswered, back.damaged, back.files) == (1, 0, ())

@@ -12,11 +12,11 @@ import pytest
 from runner.errors import UsageError
 from runner.job.observed import Phase
 from runner.job.outcomes import Outcome, entries
-from runner.remotes.reading.verdict import Wanted
-from runner.results.adopt import adopt_output
+from runner.remotes.reading.verdict import Expected
 from runner.results.index import build_index
-from runner.results.locate import Source, locate
+from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import merge
+from runner.results.readback import read_back
 
 from . import made
 
@@ -26,7 +26,7 @@ NAMES = "abcdab"
 TRICKY = "=x\u2028\u0085\r\n'\x00é"
 
 
-def sources(folder: Path) -> list[Source]:
+def sources(folder: Path) -> list[OutcomeSource]:
     folder.mkdir()
     given = {
         "1": (made.ORIGIN, [made.ok("a", TRICKY), made.refused("c")], "abcd"),
@@ -36,13 +36,13 @@ def sources(folder: Path) -> list[Source]:
     for batch, (origin, lines, names) in given.items():
         file = made.raw(folder / batch, *lines)
         index = build_index([file], made.expected(*names), ended=Phase.EXPIRED).index
-        found.append(Source(index, 0, batch, origin, (file,)))
+        found.append(OutcomeSource(index, 0, batch, origin, (file,)))
     return found
 
 
-def output(path: Path, given: list[Source], parse_json: bool = False) -> Path:
+def output(path: Path, given: list[OutcomeSource], parse_json: bool = False) -> Path:
     with made.writer(path, path.parent, ("n",)) as writer:
-        merge(map(made.row, NAMES), locate(made.keys(*NAMES), given), given, writer, wanted=Wanted(parse_json))
+        merge(map(made.row, NAMES), locate(made.keys(*NAMES), given), given, writer, wanted=Expected(parse_json))
     return path
 
 
@@ -50,22 +50,22 @@ def output(path: Path, given: list[Source], parse_json: bool = False) -> Path:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_adopting_and_merging_again_gives_the_same_bytes(tmp_path: Path, suffix: str, parse_json: bool) -> None:
     before = output(tmp_path / f"o{suffix}", sources(tmp_path / "raw"), parse_json)
-    adopted = adopt_output(before, tmp_path / "objects")
-    assert (adopted.lines, adopted.adopted, adopted.duplicates, adopted.unanswered, adopted.damaged) == (6, 2, 2, 2, 0)
-    assert [file.origin for file in adopted.files] == [OTHER, made.ORIGIN]
-    assert [file.keys for file in adopted.files] == [made.expected("b"), made.expected("a")]
-    assert [entry.outcome for file in adopted.files for entry in entries(file.index)] == [Outcome.OK] * 2
-    assert all(file.path.stat().st_mode & 0o777 == 0o600 for file in adopted.files)
+    back = read_back(before, tmp_path / "objects")
+    assert (back.lines, back.answers, back.duplicates, back.unanswered, back.damaged) == (6, 2, 2, 2, 0)
+    assert [file.origin for file in back.files] == [OTHER, made.ORIGIN]
+    assert [file.keys for file in back.files] == [made.expected("b"), made.expected("a")]
+    assert [entry.outcome for file in back.files for entry in entries(file.index)] == [Outcome.OK] * 2
+    assert all(file.path.stat().st_mode & 0o777 == 0o600 for file in back.files)
 
     unanswered = sources(tmp_path / "raw2")[:1]  # c and d have errors, and a has an answer that is the same
-    after = output(tmp_path / f"p{suffix}", [*unanswered, *(file.source() for file in adopted.files)], parse_json)
+    after = output(tmp_path / f"p{suffix}", [*unanswered, *(file.source() for file in back.files)], parse_json)
     if suffix == ".parquet":
         assert pq.read_table(after) == pq.read_table(before)
     else:
         assert after.read_bytes() == before.read_bytes()
 
-    again = adopt_output(after, tmp_path / "objects")
-    assert again == adopted
+    again = read_back(after, tmp_path / "objects")
+    assert again == back
     assert len(list((tmp_path / "objects").iterdir())) == 2
 
 
@@ -108,11 +108,11 @@ def test_damaged_lines_are_counted_and_skipped(tmp_path: Path) -> None:
     path = made.raw(
         tmp_path / "o.jsonl", *lines, own("e", response=None, answer=None), own("f", error={"code": "x"}), b""
     )
-    adopted = adopt_output(path, tmp_path / "objects")
-    assert (adopted.lines, adopted.adopted, adopted.unanswered, adopted.damaged) == (18, 3, 2, len(bad))
-    assert adopted.damaged_examples[0] == "o.jsonl:2: not a line of a results file"
-    assert len(adopted.damaged_examples) == 5
-    (file,) = adopted.files
+    back = read_back(path, tmp_path / "objects")
+    assert (back.lines, back.answers, back.unanswered, back.damaged) == (18, 3, 2, len(bad))
+    assert back.damaged_examples[0] == "o.jsonl:2: not a line of a results file"
+    assert len(back.damaged_examples) == 5
+    (file,) = back.files
     assert file.keys == made.expected("a", "c", "d") and file.rows == 3
     assert file.path.read_bytes().count(b"\n") == 3
 
@@ -122,8 +122,8 @@ def test_cut_files_give_what_is_whole(tmp_path: Path) -> None:
     for cut in (0, 10, len(own("a")), len(own("a")) + 5, len(whole)):
         path = tmp_path / "o.jsonl"
         path.write_bytes(whole[:cut])
-        adopted = adopt_output(path, tmp_path / "objects")
-        assert adopted.adopted == (cut >= len(own("a"))) + (cut == len(whole))
+        back = read_back(path, tmp_path / "objects")
+        assert back.answers == (cut >= len(own("a"))) + (cut == len(whole))
 
 
 def test_other_tables_are_not_ours(tmp_path: Path) -> None:
@@ -132,10 +132,10 @@ def test_other_tables_are_not_ours(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1]}), tmp_path / "o.parquet")
     (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
     for name in ("o.csv", "e.csv", "o.parquet", "x.parquet"):
-        adopted = adopt_output(tmp_path / name, tmp_path / "objects")
-        assert (adopted.files, adopted.damaged) == ((), 1), name
+        back = read_back(tmp_path / name, tmp_path / "objects")
+        assert (back.files, back.damaged) == ((), 1), name
     with pytest.raises(UsageError, match="no results file"):
-        adopt_output(tmp_path / "o.txt", tmp_path / "objects")
+        read_back(tmp_path / "o.txt", tmp_path / "objects")
 
 
 def test_csv_edited_by_hand(tmp_path: Path) -> None:
@@ -148,12 +148,12 @@ def test_csv_edited_by_hand(tmp_path: Path) -> None:
     rows[6][-3] = "0" * 64
     with path.open("w", newline="", encoding="utf-8-sig") as target:
         csv.writer(target).writerows(rows)
-    adopted = adopt_output(path, tmp_path / "objects")
-    assert (adopted.adopted, adopted.damaged, adopted.unanswered) == (2, 2, 2)
-    assert made.expected("a") in [file.keys for file in adopted.files]
+    back = read_back(path, tmp_path / "objects")
+    assert (back.answers, back.damaged, back.unanswered) == (2, 2, 2)
+    assert made.expected("a") in [file.keys for file in back.files]
 
 
 def test_many_origins_are_bounded(tmp_path: Path) -> None:
     lines = [own(str(n), origin=f"o{n}") for n in range(80)]
-    adopted = adopt_output(made.raw(tmp_path / "o.jsonl", *lines), tmp_path / "objects")
-    assert (adopted.adopted, adopted.damaged) == (64, 16)
+    back = read_back(made.raw(tmp_path / "o.jsonl", *lines), tmp_path / "objects")
+    assert (back.answers, back.damaged) == (64, 16)

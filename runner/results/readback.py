@@ -32,7 +32,7 @@ from runner.results.cells import unguarded
 from runner.results.columns import NEEDED, About, table
 from runner.results.export import SUFFIXES, JsonlWriter
 from runner.results.lines import scan
-from runner.results.locate import Source
+from runner.results.locate import OutcomeSource
 from runner.results.names import RESULTS
 from runner.results.own import Own, may_be_sent, read_own
 from runner.results.parquet import pyarrow_of
@@ -41,7 +41,7 @@ from runner.results.splice import Merged
 _LOOKED_AT = 100  # lines before a table is taken for somebody else's
 SHOWN = 5  # damaged lines that are named
 MOST_ORIGINS = 64  # of one file, each with an open file of its own
-BATCH = "adopted"  # stands for the batch where a line names none
+BATCH = "adopted"  # stands for the batch where a line names none: a word that results files keep
 
 # How what is read back is kept: as in our own .jsonl, without the rows.
 _SHELVED = table(
@@ -54,7 +54,7 @@ _decode_raw = msgspec.json.Decoder(Raw).decode
 
 
 @dataclass(frozen=True, slots=True)
-class AdoptedFile:
+class ReadBackFile:
     """The answers of one origin: a raw file with a complete index, like a batch that ended well."""
 
     origin: str
@@ -63,18 +63,18 @@ class AdoptedFile:
     keys: bytes = field(repr=False)  # sorted, packed
     index: bytes = field(repr=False)
 
-    def source(self, generation: int = 0) -> Source:
+    def source(self, generation: int = 0) -> OutcomeSource:
         """The same, as `locate` and `merge` take it."""
-        return Source(self.index, generation, BATCH, self.origin, (self.path,), is_adopted=True)
+        return OutcomeSource(self.index, generation, BATCH, self.origin, (self.path,), is_read_back=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Adopted:
-    """What a results file gave: adopted + duplicates + unanswered + damaged = lines."""
+class ReadBack:
+    """What a results file gave: answers + duplicates + unanswered + damaged = lines."""
 
-    files: tuple[AdoptedFile, ...]  # by origin
+    files: tuple[ReadBackFile, ...]  # by origin
     lines: int
-    adopted: int
+    answers: int
     duplicates: int  # equal requests: the first answer stays
     unanswered: int  # errors, and requests without an outcome
     damaged: int
@@ -82,11 +82,11 @@ class Adopted:
     sent: bytes = field(default=b"", repr=False)  # keys of the unanswered that a remote may have: sorted, packed
 
 
-def adopt_output(path: Path, to_dir: Path) -> Adopted:
+def read_back(path: Path, to_dir: Path) -> ReadBack:
     """Copy the answers of an output that runner wrote to raw files in `to_dir`, one for each origin.
 
     path: a .jsonl, .csv or .parquet, or a folder of transcripts, which is known by its `_results.jsonl`.
-    The files are named by their content and immutable; adopting the same again changes nothing. Damaged lines are
+    The files are named by their content and immutable; reading the same back again changes nothing. Damaged lines are
     counted and skipped. Raises UsageError for another suffix, StateError for a folder without `_results.jsonl`,
     RunnerError without pyarrow, OSError.
     """
@@ -121,9 +121,9 @@ def adopt_output(path: Path, to_dir: Path) -> Adopted:
                 stack.callback(shelf.close)
             shelf.add(own)
         files = tuple(shelves[origin].settled(to_dir) for origin in sorted(shelves))
-    adopted = sum(file.rows for file in files)
-    duplicates = lines - unanswered - damaged - adopted
-    return Adopted(files, lines, adopted, duplicates, unanswered, damaged, tuple(examples), sent.sorted())
+    answers = sum(file.rows for file in files)
+    duplicates = lines - unanswered - damaged - answers
+    return ReadBack(files, lines, answers, duplicates, unanswered, damaged, tuple(examples), sent.sorted())
 
 
 class _Shelf:
@@ -147,7 +147,7 @@ class _Shelf:
         self._hash.update(line)
         self._stage.write(line)
 
-    def settled(self, to_dir: Path) -> AdoptedFile:
+    def settled(self, to_dir: Path) -> ReadBackFile:
         """Copy the first answer to each request into its final file."""
         index = self._places.sorted()
         rows = len(index) // ENTRY_BYTES
@@ -159,7 +159,7 @@ class _Shelf:
             else:
                 index = self._copy_first(index, out)
         keys = b"".join([key for key, _ in _ENTRY.iter_unpack(index)])
-        return AdoptedFile(self._origin, path, rows, keys, index)
+        return ReadBackFile(self._origin, path, rows, keys, index)
 
     def _copy_first(self, index: bytes, out: IO[bytes]) -> bytes:
         """Copy the lines the index names; the index over the copy."""
