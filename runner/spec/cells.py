@@ -10,6 +10,7 @@ from runner.errors import SpecError
 from runner.job.address import address_of
 from runner.job.capabilities import MESSAGE_CHARS, Content
 from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Dataset, Evals, Job, Model, Prompt, ProviderBlock
+from runner.job.scored import scores_path
 from runner.remotes.registry import card_of
 from runner.spec import kinds, outputs, recordings
 from runner.spec.declared import Declared, Entry
@@ -53,16 +54,17 @@ def cell_of(entry: Entry, cell: Mapping[str, str], evals: Evals, scope: Scope) -
     names = {"model": model.key, "job": entry.name}
     if spec.audio:
         heard = recordings.asked_of(entry, scope.declared.entries["models"][model.key], model, provider, scope.problems)
-        common = _common(entry, cell, names, model, provider, scope) if heard is not None else None
-        return AudioJob(**common, **heard, evals=evals) if common and heard else None
+        common = _common(entry, cell, evals, names, model, provider, scope) if heard is not None else None
+        return AudioJob(**common, **heard) if common and heard else None
     dataset = scope.nouns.datasets[cell.get("dataset") or str(spec.dataset)]
     prompt = scope.nouns.prompts[cell.get("prompt") or str(spec.prompt)]
     if dataset is None or prompt is None or not _takes(entry, prompt, model, provider, scope):
         return None
-    common = _common(entry, cell, {**names, "dataset": dataset.key, "prompt": prompt.key}, model, provider, scope)
+    names |= {"dataset": dataset.key, "prompt": prompt.key}
+    common = _common(entry, cell, evals, names, model, provider, scope)
     if common is None:
         return None
-    return Job(**common, evals=evals, dataset=dataset, prompt=prompt, message_chars=_message_chars(provider))
+    return Job(**common, dataset=dataset, prompt=prompt, message_chars=_message_chars(provider))
 
 
 def _takes(entry: Entry, prompt: Prompt, model: Model, provider: ProviderBlock, scope: Scope) -> bool:
@@ -80,7 +82,13 @@ def _takes(entry: Entry, prompt: Prompt, model: Model, provider: ProviderBlock, 
 
 
 def _common(
-    entry: Entry, cell: Mapping[str, str], names: Mapping[str, str], model: Model, provider: ProviderBlock, scope: Scope
+    entry: Entry,
+    cell: Mapping[str, str],
+    evals: Evals,
+    names: Mapping[str, str],
+    model: Model,
+    provider: ProviderBlock,
+    scope: Scope,
 ) -> dict[str, Any] | None:
     """The fields that all kinds of jobs have, or None after a problem with the output."""
     spec: JobSpec = entry.spec
@@ -90,6 +98,11 @@ def _common(
     wrong = outputs.complaint_about(spec.output, output, scope.root, may_be_folder=bool(spec.audio))
     if wrong:
         scope.problems.error(entry.value_mark("output"), f"`output` of {entry.subject} {wrong[0]}", wrong[1])
+        return None
+    scores = scores_path(output) if evals.checks else ""
+    if scores and (wrong := outputs.complaint_about(spec.output, scores, scope.root)):
+        words = f"`{scores[-120:]}`, where the scores of {entry.subject} go, {wrong[0]}"
+        scope.problems.error(entry.value_mark("output"), words, "change the name of the output")
         return None
     return {
         "address": address_of(entry.name, cell),
@@ -105,6 +118,7 @@ def _common(
         "skip_bad": bool(spec.skip_bad),
         "budget": spec.budget,
         "protect": bool(spec.protect),
+        "evals": evals,
         "columns": tuple(spec.columns or ()),
         "strict_answers": bool(spec.strict_answers),
         "csv_guard": spec.csv_guard is not False,

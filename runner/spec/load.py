@@ -66,7 +66,7 @@ def _resolved(
     )
     jobs = jobs_of(Scope(declared, known, outputs.Root(root), problems))
     datasets = [dataset for dataset in known.datasets.values() if dataset]
-    outputs.check_collisions(jobs, _inputs(datasets, known.prompts.values(), files), problems)
+    outputs.check_collisions(jobs, _inputs(datasets, known.prompts.values(), files, jobs), problems)
     outputs.check_globs(jobs, datasets, problems)
     project = Project(
         name=declared.project or DEFAULT_PROJECT,
@@ -90,12 +90,18 @@ def _wanted(
     return {name: provider for name in sorted(names) if (provider := providers[name])}
 
 
-def _inputs(datasets: Iterable[Dataset], prompts: Iterable[Prompt | None], files: Iterable[str]) -> dict[str, str]:
+def _inputs(
+    datasets: Iterable[Dataset], prompts: Iterable[Prompt | None], files: Iterable[str], jobs: Iterable[AnyJob]
+) -> dict[str, str]:
     """The files that specs read, as far as they are named one by one -> what they are. Case is folded."""
     found = {file.casefold(): "a spec file" for file in files}
     for prompt in prompts:
         for message in prompt.messages if prompt else ():
             found.setdefault(message.mark.file.casefold(), f"a file of prompt `{prompt.key}`" if prompt else "")
+    for job in jobs:
+        for check in job.evals.checks:
+            found.setdefault(check.schema_file.casefold(), f"the schema of check `{check.name}` of job `{job.name}`")
+    found.pop("", None)
     for dataset in datasets:
         for file in dataset.files:
             what = f"a file of dataset `{dataset.key}` at {dataset.mark}"

@@ -14,11 +14,13 @@ from runner.errors import Mark
 from runner.fields import OUTPUT_SUFFIXES
 from runner.globs import Globs, is_magic
 from runner.job.project import AnyJob, AudioJob, Dataset
+from runner.job.scored import scores_path
 from runner.spec.paths import is_too_long, parents
 from runner.spec.problems import Problems
 
 STATE_FOLDER = ".runner"
 NAMES = ("model", "prompt", "dataset", "replicate", "window", "job")
+_RESULTS = "_results.jsonl"  # in a folder, one line for each recording
 AUDIO_NAMES = ("model", "replicate", "window", "job")
 
 _NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
@@ -122,24 +124,26 @@ def check_collisions(jobs: Sequence[AnyJob], inputs: Mapping[str, str], problems
 
     inputs: paths of files the specs read -> what they are.
     """
-    owners: dict[str, AnyJob] = {}
+    owners: dict[str, tuple[AnyJob, str]] = {}
     holding = {folder: (path, what) for path, what in inputs.items() for folder in parents(path)}
     for job in jobs:
         # two names that differ in case are one file on a Mac, and a project is made to be cloned
+        for written in files_of(job):
+            folded = written.rstrip("/").casefold()
+            other, as_written = owners.setdefault(folded, (job, written))
+            if other is not job:
+                _refuse_shared(job, written, other, as_written, problems)
+            elif folded in inputs:
+                _refuse_input(job, inputs[folded], problems, written=written)
         folded = job.output.rstrip("/").casefold()
-        other = owners.setdefault(folded, job)
-        if other is not job:
-            _refuse_shared(job, other, problems)
-        elif folded in inputs:
-            _refuse_input(job, inputs[folded], problems)
-        elif job.output.endswith("/") and folded in holding:
+        if job.output.endswith("/") and owners[folded][0] is job and folded in holding:
             path, what = holding[folded]
             message = f"`output` of job `{job.address}` would write into `{job.output}`, where `{path}` is, {what}"
             problems.error(job.output_mark, message, "write into a folder of its own")
     for job in jobs:
         for folder in parents(job.output.rstrip("/").casefold()):
             if folder in owners:
-                other = owners[folder]
+                other, _ = owners[folder]
                 message = f"job `{job.address}` writes below `{other.output}`, the output of `{other.address}`"
                 problems.error(job.output_mark, f"{message} at {other.output_mark}", "rename one of the two")
 
@@ -182,17 +186,25 @@ def check_globs(jobs: Iterable[AnyJob], datasets: Iterable[Dataset], problems: P
     index = _globs(glob.pattern for glob in globs)
     for job in jobs:
         matching = sorted({(number, path) for path in _written_by(job) for number in index.matching(path)})
-        found = next((globs[number] for number, path in matching if not globs[number].takes_out(path)), None)
+        found = next(((globs[number], path) for number, path in matching if not globs[number].takes_out(path)), None)
         if found:
-            _refuse_input(job, found.what, problems, found.hint)
+            glob, path = found
+            _refuse_input(job, glob.what, problems, glob.hint, written=path)
+
+
+def files_of(job: AnyJob) -> list[str]:
+    """What a job writes under names of its own: its output, and beside it its scores."""
+    has_scores = job.evals.checks and not job.output.endswith("/")
+    return [job.output, scores_path(job.output)] if has_scores else [job.output]
 
 
 def _written_by(job: AnyJob) -> list[str]:
-    """The file a job writes; for a folder, what files in it may be called."""
+    """The files a job writes; for a folder, what files in it may be called."""
     if not job.output.endswith("/"):
-        return [job.output]
+        return files_of(job)
     suffixes = (".json", ".txt", ".srt", ".vtt")
-    return [f"{job.output}{name}{suffix}" for suffix in suffixes for name in ("recording", "folder/recording")]
+    named = [f"{job.output}{name}{suffix}" for suffix in suffixes for name in ("recording", "folder/recording")]
+    return [*named, f"{job.output}{_RESULTS}", *([scores_path(job.output)] if job.evals.checks else [])]
 
 
 def _globs(patterns: Iterable[str]) -> Globs:
@@ -200,18 +212,29 @@ def _globs(patterns: Iterable[str]) -> Globs:
     return Globs(patterns, takes_hidden=True, any_case=False)
 
 
-def _refuse_shared(job: AnyJob, other: AnyJob, problems: Problems) -> None:
-    message = f"job `{job.address}` writes `{job.output}`, and so does `{other.address}` at {other.output_mark}"
-    if job.output.rstrip("/") != other.output.rstrip("/"):
-        message += f" as `{other.output}`: they differ only in case"
+def _refuse_shared(job: AnyJob, written: str, other: AnyJob, as_written: str, problems: Problems) -> None:
+    """written, as_written: the same file, as either of the two calls it."""
+    has_scores, others_scores = written != job.output, as_written != other.output
+    mine = f"job `{job.address}` writes " + ("its scores to " if has_scores else "")
+    theirs = f"the scores of `{other.address}`" if others_scores else f"`{other.address}`"
+    message = f"{mine}`{written}`, and so {'do' if others_scores else 'does'} {theirs} at {other.output_mark}"
+    if written.rstrip("/") != as_written.rstrip("/"):
+        message += f" as `{as_written}`: they differ only in case"
     what = "folder" if job.output.endswith("/") else "file"
-    problems.error(job.output_mark, message, f"give each job a {what} of its own")
+    is_of_scores = has_scores or others_scores
+    hint = (
+        "give their outputs names that differ before the suffix"
+        if is_of_scores
+        else f"give each job a {what} of its own"
+    )
+    problems.error(job.output_mark, message, hint)
 
 
-def _refuse_input(job: AnyJob, what: str, problems: Problems, hint: str = "") -> None:
+def _refuse_input(job: AnyJob, what: str, problems: Problems, hint: str = "", *, written: str) -> None:
     if job.output.endswith("/"):
         message = f"what job `{job.address}` writes into `{job.output}` would be {what}"
         problems.error(job.output_mark, message, hint)
         return
-    message = f"`output` of job `{job.address}` would overwrite `{job.output}`, {what}"
+    of = "`output`" if written == job.output else "the scores"
+    message = f"{of} of job `{job.address}` would overwrite `{written}`, {what}"
     problems.error(job.output_mark, message, "write to another file")

@@ -1,0 +1,77 @@
+"""What scoring a job came to, as it is remembered and shown: numbers with intervals, and gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+IN_FOLDER = "_scores.jsonl"
+
+
+def scores_path(output: str) -> str:
+    """Where a job's scores go: `results/a.scores.jsonl` beside `results/a.csv`, `calls/_scores.jsonl` in a folder."""
+    return f"{output}{IN_FOLDER}" if output.endswith("/") else f"{output.rpartition('.')[0]}.scores.jsonl"
+
+
+class Verdict(StrEnum):
+    """Whether an expectation is met."""
+
+    MET = "met"
+    UNMET = "unmet"
+    UNDECIDED = "undecided"  # rows without an answer decide
+    NOT_YET = "not_yet"  # the job, or the one it is compared with, is not settled
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A metric. Without any counted row there is no value; None for an end of the interval that is not there."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0  # rows counted
+    clusters: int = 0  # of which: rows, where there are none
+    se: float | None = None
+
+
+class CheckSummary(msgspec.Struct, frozen=True):
+    """One check over all wanted rows: `counts` add up to them."""
+
+    name: str
+    kind: str
+    form: str  # rate, ratio or number
+    better: str  # higher or lower
+    signature: str  # how it was counted
+    counts: Mapping[str, int]  # by status
+    figure: Figure
+    if_wrong: Figure  # with the rows without an answer counted wrong
+    left_out: tuple[str, ...] = ()  # statuses of rows that the number is not made of
+    units: float = 0.0  # of a ratio: words or characters of the references
+    macro_f1: Figure | None = None  # of choice
+    confusion: tuple[tuple[str, str | None, int], ...] = ()  # class expected, class read (None: none), rows
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """One expectation, held to what was found."""
+
+    metric: str  # as written: `answered`, `intent.macro_f1`
+    expected: str  # `>= 85 %`, `not worse than reply:model=qwen,prompt=short by 1 %`
+    verdict: Verdict
+    check: str = ""
+    is_plain: bool = False  # of the check's own number over all rows
+    slice: str = ""  # `language=de`: of these rows alone
+    figure: Figure = Figure()  # of a comparison: the difference
+    sentence: str = ""  # why it is not met, or not decided
+
+
+class Scores(msgspec.Struct, frozen=True):
+    """What was last scored for a job."""
+
+    path: str  # of the scores file
+    sha256: str  # of it, as we wrote it
+    made_of: str  # the results and the checks that these are the scores of
+    wanted: int
+    checks: tuple[CheckSummary, ...]
+    gated_by: str = ""  # what the gates were made of
+    gates: tuple[Gate, ...] = ()
