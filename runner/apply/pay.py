@@ -58,6 +58,7 @@ def pay(
     if result.purse.declined or not confirm(plan):
         result.purse.declined = True
         return polled, unsearched
+    recover.accept(session, {_job_of(session, one).origin for one in going})
     on_their_way = []
     for submission in going:
         if session.stop.is_set() or is_over(session.clock):
@@ -198,7 +199,7 @@ def deferred_now(session: Session) -> list[Batch]:
 def resubmit_deferred(session: Session, result: Result, unwanted: set[str], refusal: Refusal) -> None:
     """Create again, from the same upload, what the remote put off."""
     due = deferred_now(session)
-    held: dict[Origin, bytes] = {}  # by batches of ours that we do not know
+    elsewhere: dict[Origin, recover.Elsewhere] = {}
     for batch in due:
         if is_over(session.clock):
             return  # they stay put off
@@ -207,15 +208,15 @@ def resubmit_deferred(session: Session, result: Result, unwanted: set[str], refu
             continue
         try:
             provider = session.remote_of(batch)
-            if batch.origin not in held:
+            if batch.origin not in elsewhere:
                 mine = [one for one in due if one.origin == batch.origin]
-                held[batch.origin] = recover.keys_not_on_record(session, provider, mine)
+                elsewhere[batch.origin] = recover.not_on_record(session, provider, mine)
             if batch.is_unseen and _is_past_seeing(session, provider, batch):
                 submit.give_up_upload(session, batch)
                 continue
             keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-            if common(keys, held[batch.origin]):  # then what is missing is planned anew
-                session.records.save(lifecycle.dropped(batch, "another batch holds some of its requests"))
+            if elsewhere[batch.origin].may_hold(keys):  # then what is missing is planned anew
+                session.records.save(lifecycle.dropped(batch, "another batch holds some of its requests, or may"))
                 continue
             if common(keys, _settled_since(session, batch)):
                 session.records.save(lifecycle.dropped(batch, "some of its requests were settled meanwhile"))

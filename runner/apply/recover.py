@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -21,7 +22,7 @@ from runner.apply.session import Session
 from runner.errors import BlockedError, NotFound, RemoteError
 from runner.job import lifecycle
 from runner.job.capabilities import Search
-from runner.job.observed import Observed
+from runner.job.observed import Observed, Origin
 from runner.job.outcomes import answered, unanswered
 from runner.job.packed import KEY_BYTES, Sorter, common, union
 from runner.job.recorded import REMOTE, Batch, Left, Stage
@@ -97,6 +98,7 @@ def _search(session: Session, name: str) -> int:
     began = session.clock.now()
     if str(origin) in record.recovered_from and str(origin) in record.searched_at:
         since = record.searched_at[str(origin)] - CLOCK_SLACK  # others may have sent since then, and before we did
+        since = _back_to_doubt(session, provider, since)
     wanted, in_flight = wants.unsettled(session)
     left, whose = set(record.left.get(str(origin), ())), dict(record.left_by)
     if any(common(wanted, session.objects.read_set(name)) for name in left):
@@ -158,28 +160,48 @@ def _search(session: Session, name: str) -> int:
     return adopted
 
 
-def keys_not_on_record(session: Session, provider: Provider, batches: Sequence[Batch]) -> bytes:
-    """What remote batches of ours that are not on record hold, as far back as the creates of these that were put off.
+def _back_to_doubt(session: Session, provider: Provider, since: datetime) -> datetime | None:
+    """A list is read at least as far back as something in it may be in doubt; None: to its end."""
+    if provider.card.search is Search.BY_NAME or session.shown(provider.origin).label:
+        return since  # what is ours says so
+    accounted = session.accounted(provider.origin)
+    return min(since, accounted.until - CLOCK_SLACK) if accounted else None
 
-    Another clone, or a state that was lost, may have sent them. What this command's own search has looked into and left
+
+class Elsewhere(NamedTuple):
+    """What a remote holds that is not on record."""
+
+    keys: bytes = b""  # of what is ours
+    is_in_doubt: bool = False  # something may be ours, and does not say so
+
+    def may_hold(self, keys: bytes) -> bool:
+        """Whether some of these requests may be paid for there already."""
+        return self.is_in_doubt or bool(common(keys, self.keys))
+
+
+def not_on_record(session: Session, provider: Provider, batches: Sequence[Batch]) -> Elsewhere:
+    """What a remote holds that is not on record, as far back as the creates of these that were put off.
+
+    Another clone, or a state that was lost, may have sent it. What this command's own search has looked into and left
     alone is known: the plan asks for those requests again on purpose. Raises RemoteError where the remote cannot be
     searched.
     """
     if not provider.card.search.can_list or session.shown(provider.origin).lists is False:
-        return b""
+        return Elsewhere()
     known = wants.known_in(session.records.batches()).union(session.left_alone, *(batch.refused for batch in batches))
     projects = {batch.project for batch in batches}
     record = session.records.project()
     searched = record.searched_at.get(str(provider.origin)) if record else None
     since = min([*(batch.intent_at for batch in batches), *filter(None, [searched])]) - CLOCK_SLACK
+    listed = provider.identified(list(provider.batches(_back_to_doubt(session, provider, since))))
     held = []
-    for seen in provider.identified(list(provider.batches(since))):
+    for seen in listed:
         if seen.remote_id in known or seen.is_refusal or not any(provider.is_of(name, seen) for name in projects):
             continue
         keys = _keys_met(session, provider, seen)
         if keys is not None and _is_as_labelled(seen, keys):  # else a search would leave it alone
             held.append(keys)
-    return union(held)
+    return Elsewhere(union(held), _is_in_doubt(session, provider, listed))
 
 
 def count_overlaps(session: Session, polls: Polls) -> None:
@@ -253,11 +275,41 @@ def _listed(session: Session, provider: Provider, since: datetime | None) -> lis
     if provider.card.search is not Search.BY_NAME:
         by_id = {batch.remote_id: batch for batch in session.records.batches() if _has_receipt(batch)}
         ours = [(by_id[seen.remote_id], seen) for seen in listed if seen.remote_id in by_id]
-        shown = adoption.learned_of_list(session.shown(provider.origin), ours)
-        known = session.known_ids()
-        nameless = sum(adoption.is_unread(seen, shown) and seen.remote_id not in known for seen in listed)
-        session.note_shown(provider.origin, replace(shown, nameless=nameless))
+        session.note_shown(provider.origin, adoption.learned_of_list(session.shown(provider.origin), ours))
+        _note_doubt(session, provider.origin, listed)
     return listed
+
+
+def _note_doubt(session: Session, origin: Origin, listed: Sequence[Observed]) -> None:
+    """Keep how many of these may be ours and are not on record, and where there is none that all is accounted for."""
+    shown, accounted = session.shown(origin), session.accounted(origin)
+    doubtful = adoption.doubtful(listed, shown, _met(session), accounted, CLOCK_SLACK)
+    session.note_shown(origin, replace(shown, nameless=len(doubtful)))
+    session.to_account[origin] = adoption.accounting(listed, shown, accounted, CLOCK_SLACK)
+    if not doubtful:
+        session.account(origin)
+
+
+def accept(session: Session, origins: Iterable[Origin]) -> None:
+    """A person said that what is in doubt at these remotes is somebody else's: it is not asked about again."""
+    for origin in origins:
+        if session.shown(origin).nameless:
+            session.note_shown(origin, replace(session.shown(origin), nameless=0))
+            session.account(origin)
+
+
+def _is_in_doubt(session: Session, provider: Provider, listed: Sequence[Observed]) -> bool:
+    """Whether something may be ours that was made since all there was accounted for, and that is not on record."""
+    if provider.card.search is Search.BY_NAME:
+        return False
+    shown, accounted = session.shown(provider.origin), session.accounted(provider.origin)
+    return accounted is not None and bool(adoption.doubtful(listed, shown, _met(session), accounted, CLOCK_SLACK))
+
+
+def _met(session: Session) -> set[str]:
+    """The remote ids of all that is on record in any way; what may be of a batch that is held is asked about there."""
+    batches = session.records.batches()
+    return session.known_ids().union(*((*batch.candidates, *batch.refused, *batch.overlaps) for batch in batches))
 
 
 def _has_receipt(batch: Batch) -> bool:

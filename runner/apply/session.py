@@ -26,7 +26,7 @@ from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.packed import keys_of
 from runner.job.project import Project
-from runner.job.recorded import Batch, ProjectRecord, Stage
+from runner.job.recorded import Accounted, Batch, ProjectRecord, Stage
 from runner.plan import adoption
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, RetryRows
@@ -56,6 +56,7 @@ class Session:
     out_of_money: dict[str, StepError] = field(default_factory=dict)  # jobs nothing more is sent of, by address
     fetched_again: set[str] = field(default_factory=set)  # batches whose files were short, by key
     said: set[str] = field(default_factory=set)  # troubles that a warning was given of, and that last
+    to_account: dict[Origin, Accounted] = field(default_factory=dict)  # of the last list of each remote
     listed_anew: set[Origin] = field(default_factory=set)  # remotes that were listed for late creates
     told_refusals: set[str] = field(default_factory=set)  # jobs whose refused batches were spoken of
     told_limits: set[str] = field(default_factory=set)  # providers whose "later" to a search was spoken of
@@ -184,6 +185,16 @@ class Session:
         project = self.records.project()
         if project is not None and shown != self.shown(origin):
             self.records.save(replace(project, shown={**project.shown, str(origin): shown}))
+
+    def accounted(self, origin: Origin) -> Accounted | None:
+        """The last list of a remote in which nothing was in doubt."""
+        return adoption.accounted_for(self.records.project(), self.records.batches(), origin)
+
+    def account(self, origin: Origin) -> None:
+        """Keep, durably, that nothing in the last list of a remote is in doubt."""
+        project, now = self.records.project(), self.to_account.get(origin)
+        if project is not None and now is not None and project.accounted.get(str(origin)) != now:
+            self.records.save(replace(project, accounted={**project.accounted, str(origin): now}))
 
     def search_of(self, provider: Provider) -> Search:
         """How a remote can really be searched."""

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from runner.apply import calls
 from runner.apply.collect import refuse
-from runner.apply.recover import keys_not_on_record
+from runner.apply.recover import not_on_record
 from runner.apply.session import Session
 from runner.apply.settle import settle
 from runner.apply.submission import submission_of
@@ -26,7 +26,7 @@ from runner.job import lifecycle
 from runner.job.capabilities import Capabilities, Delivery, Search
 from runner.job.desired import Desired
 from runner.job.observed import Failure, FailureKind, Observed
-from runner.job.packed import KEY_BYTES, common, keys_of, unpack
+from runner.job.packed import KEY_BYTES, keys_of, unpack
 from runner.job.recorded import Batch, ProjectRecord
 from runner.plan import adoption, guard
 from runner.plan.change import Cut
@@ -66,9 +66,9 @@ def submit(session: Session, job: Desired, submission: Cut) -> Batch:
 def _create_unless_sent(session: Session, provider: Provider, intent: Batch, content: vendor.Input) -> Batch:
     """Create the batch of an intent, unless another clone sent some of it meanwhile."""
     if _is_sent_elsewhere(session, provider, intent):
-        dropped = lifecycle.dropped(intent, "another batch holds some of its requests")
+        dropped = lifecycle.dropped(intent, "another batch holds some of its requests, or may")
         session.records.save(dropped)
-        session.reporter.step(f"{intent.owner}: {dropped.why}, which was sent meanwhile; what is left is planned anew")
+        session.reporter.step(f"{intent.owner}: {dropped.why}: it was sent meanwhile; what is left is planned anew")
         return dropped
     return create(session, provider, intent, content)
 
@@ -80,8 +80,8 @@ def _is_sent_elsewhere(session: Session, provider: Provider, batch: Batch) -> bo
     """
     if provider.card.is_free:
         return False
-    held = keys_not_on_record(session, provider, [batch])
-    return bool(held) and bool(common(session.objects.read(f"{batch.key}/keys", batch.keys_sha256), held))
+    elsewhere = not_on_record(session, provider, [batch])
+    return elsewhere.may_hold(session.objects.read(f"{batch.key}/keys", batch.keys_sha256))
 
 
 def _continue(session: Session, provider: Provider, job: Desired, submission: Cut) -> Batch:

@@ -53,7 +53,7 @@ RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
     "--first-run",
     cls=Consent,
     is_flag=True,
-    help="Send recordings though nobody can say whether they were sent before.",
+    help="Send though nobody can say whether it was sent before: what is in doubt is somebody else's.",
 )
 @option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="Send at most N recordings at once.")
 @option("-q", "--quiet", is_flag=True, help="Only the summary and warnings.")

@@ -47,7 +47,7 @@ class Shown(msgspec.Struct, frozen=True):
     lists: bool | None = None  # False: it refuses to list its batches
     label: bool | None = None
     upload: bool | None = None  # the id of the input file, as the upload gave it
-    nameless: int = 0  # batches in the last list that show nothing of whose they are
+    nameless: int = 0  # batches in its lists that say nothing of whose they are, and that nobody accounted for
 
 
 class Windows(msgspec.Struct, frozen=True):

@@ -239,6 +239,16 @@ class Left(msgspec.Struct, frozen=True):
     answered: int  # requests it answered; all of them while it runs
 
 
+class Accounted(msgspec.Struct, frozen=True):
+    """A list of a remote in which nothing was in doubt: this memory knew all that was ours, or a person said so.
+
+    A batch that says nothing of whose it is and was made since may be ours, of a memory that is gone.
+    """
+
+    until: datetime  # when the newest batch in it was made, by the remote's clock
+    nameless: tuple[str, ...] = ()  # of that time: remote ids of those that say nothing of whose they are
+
+
 class ProjectRecord(msgspec.Struct, frozen=True):
     """The project's own record: its name, and counters that only grow."""
 
@@ -249,6 +259,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     left: dict[str, list[str]] = {}  # by origin, key sets of batches of ours that nobody wanted when they were found
     left_by: dict[str, Left] = {}  # by key set, as far as a batch said whose it was
     shown: dict[str, Shown] = {}  # by origin, what its batches were seen to show
+    accounted: dict[str, Accounted] = {}  # by origin, the last list in which nothing was in doubt
     met: dict[str, str] = {}  # by remote id, the key set of a batch of ours that is not on record
     accepted_origins: dict[str, list[str]] = {}  # provider -> origins whose answers count
     generation: int = 0

@@ -7,15 +7,16 @@ stranger's: then nobody knows, and what nobody knows is never sent again unasked
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from runner.job.capabilities import Search, Shown
-from runner.job.observed import Found, Observed
-from runner.job.recorded import Batch
+from runner.job.observed import Found, Observed, Origin
+from runner.job.recorded import Accounted, Batch, ProjectRecord
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 SHORT = 16  # digits of a request set that fit into every label
 
 
@@ -74,6 +75,60 @@ def is_nameless(seen: Observed, shown: Shown) -> bool:
 def is_unread(seen: Observed, shown: Shown) -> bool:
     """Whether neither a label nor the name of its input file says whose a batch is."""
     return not shown.label and not any(name.startswith("runner_") for name in seen.label)
+
+
+def doubtful(
+    listed: Iterable[Observed], shown: Shown, known: Collection[str], accounted: Accounted | None, slack: timedelta
+) -> tuple[str, ...]:
+    """Remote ids of listed batches that may be ours, and that this memory knows nothing of.
+
+    A memory may be gone, or older than what was sent since, as one from a backup is; and another clone may have sent
+    something. So what counts is not whether anything is remembered, but whether something is there that says nothing of
+    whose it is and was made since all that was there was accounted for.
+
+    known: remote ids on record. accounted: the last list in which nothing was in doubt; None: there was none, and all
+    counts. slack: what is listed so late, or dated so wrongly, is still met.
+    """
+    since = accounted.until - slack if accounted else None
+    before = accounted.nameless if accounted else ()
+    return tuple(
+        seen.remote_id
+        for seen in listed
+        if is_unread(seen, shown)
+        and not seen.is_refusal  # it holds nothing
+        and seen.remote_id not in known
+        and seen.remote_id not in before
+        and (since is None or seen.created_at is None or seen.created_at >= since)
+    )
+
+
+def accounting(listed: Sequence[Observed], shown: Shown, accounted: Accounted | None, slack: timedelta) -> Accounted:
+    """What is kept of a list in which nothing is in doubt."""
+    before = accounted or Accounted(_LONG_AGO)
+    until = max([before.until, *(seen.created_at for seen in listed if seen.created_at)])
+    young = {
+        seen.remote_id
+        for seen in listed
+        if is_unread(seen, shown) and (seen.created_at is None or seen.created_at >= until - slack)
+    }
+    if until == before.until:  # a list that lags behind may show less than the one before
+        young.update(before.nameless)
+    return Accounted(until, tuple(sorted(young)))
+
+
+def accounted_for(project: ProjectRecord | None, batches: Iterable[Batch], origin: Origin) -> Accounted | None:
+    """The last list of a remote in which nothing was in doubt.
+
+    A state of an earlier release does not say: then it is taken to have known of all when it last sent or searched.
+    """
+    if project is None:
+        return None
+    if found := project.accounted.get(str(origin)):
+        return found
+    sent = [batch.intent_at for batch in batches if batch.origin == origin and not batch.is_read_back]
+    if not sent:
+        return None
+    return Accounted(max([*sent, *filter(None, [project.searched_at.get(str(origin))])]))
 
 
 def search_of(declared: Search, shown: Shown) -> Search:

@@ -162,33 +162,42 @@ def allows_repay(guards: Guards, address: str) -> bool:
     return any(pattern == ALL or matches(address, pattern) for pattern in guards.confirm_repay)
 
 
-def first_run(job: Desired, rows: int, shown: Shown, guards: Guards) -> Change | None:
-    """A blocking change for the first paid requests where nobody knows of earlier ones, and the remote does not say.
+def first_run(job: Desired, rows: int, shown: Shown, guards: Guards, *, is_first: bool) -> Change | None:
+    """A blocking change for paid requests that may have been sent before, where neither memory nor remote can say.
 
-    shown: what the remote was seen to show of its batches.
+    shown: what the remote was seen to show of its batches. is_first: nothing sent there is remembered. Where something
+    is, a memory may still be older than what was sent since: that is in doubt where the remote lists such batches.
     """
-    why = _why_unsearchable(job, shown)
+    why = _why_in_doubt(job, shown, is_first=is_first)
     if job.card.is_free or not why or guards.first_run:
         return None
     return Change(
         Action.CONFIRM if guards.is_asked else Action.BLOCK,
         Reason.FIRST_RUN,
         rows=rows,
-        detail=(
-            f"`{job.provider}` {why}, and neither `.runner/` nor the outputs know; "
-            "if this was paid for elsewhere, bring those files here first"
-        ),
+        detail=f"`{job.provider}` {why}",
         unblock=() if guards.is_asked else ("runner apply --first-run",),
     )
 
 
-def _why_unsearchable(job: Desired, shown: Shown) -> str:
-    """Why what was sent before may not be found at the remote; empty where it is."""
-    if shown.lists is False:
-        return "refuses to list its batches (`list: {style: absent}` among its overrides says so for good)"
-    if adoption.search_of(job.card.search, shown) is Search.NONE:
-        return "cannot be asked what was sent before"
-    if shown.nameless:
-        lists = "lists a batch that shows" if shown.nameless == 1 else f"lists {shown.nameless:,} batches that show"
-        return f"{lists} neither a label nor the name of its input file, so that it may be yours"
-    return ""
+def _why_in_doubt(job: Desired, shown: Shown, *, is_first: bool) -> str:
+    """Why it may have been sent before, and what to do about it; empty where that is known."""
+    bring = "if this was paid for elsewhere, bring those files here first"
+    unknown = f", and neither `.runner/` nor the outputs know; {bring}"
+    if is_first and shown.lists is False:
+        return "refuses to list its batches (`list: {style: absent}` among its overrides says so for good)" + unknown
+    if is_first and adoption.search_of(job.card.search, shown) is Search.NONE:
+        return "cannot be asked what was sent before" + unknown
+    if not shown.nameless:
+        return ""
+    is_one = shown.nameless == 1
+    lists = "lists a batch that shows" if is_one else f"lists {shown.nameless:,} batches that show"
+    them = ("its input file, so that it may be yours", "it is") if is_one else (
+        "their input files, so that they may be yours", "they are")  # fmt: skip
+    lists += f" neither a label nor the name of {them[0]}"
+    if is_first:
+        return f"{lists}{unknown}"
+    return (
+        f"{lists}, and `.runner/` is older: it may come from a backup, or another clone has sent something; {bring}, "
+        f"and if {them[1]} somebody else's, say so"
+    )

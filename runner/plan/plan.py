@@ -200,10 +200,10 @@ def _job(
     blocks += _money(job, changes, guards, spent)
     if changes and (paid_twice := _paid_again(job, rows, new, before.paid, guards)):
         blocks.append(paid_twice)
-    if changes and _knows_nothing(job, rows, recorded):
-        shown = recorded.shown.get(str(job.origin), Shown())
-        if unsure := guard.first_run(job, len(new) + len(again), shown, guards):
-            blocks.append(unsure)
+    shown = recorded.shown.get(str(job.origin), Shown())
+    is_first = _knows_nothing(job, rows, recorded)
+    if changes and (unsure := guard.first_run(job, len(new) + len(again), shown, guards, is_first=is_first)):
+        blocks.append(unsure)
     if changes and job.barred:
         rows_barred = len(new) + len(again)
         blocks.append(Change(Action.BLOCK, Reason.NOT_ALLOWED, rows=rows_barred, detail=job.barred, unblock=job.unbar))

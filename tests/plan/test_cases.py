@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import yaml
 
+from runner.job.capabilities import Shown
 from runner.job.observed import Origin, Phase
 from runner.job.packed import keys_of
 from runner.job.recorded import JobRecord, Stage
@@ -79,7 +80,8 @@ def _recorded(case: dict[str, Any]) -> Recorded:
     accepted = {"openai": [str(THERE)]} if case.get("accepted") else {}
     left = [LeftRows(one["address"], keys_of(packed(one["digests"])), one["answered"]) for one in case.get("left", [])]
     flawed = {address: keys_of(packed(letters)) for address, letters in case.get("flawed", {}).items()}
-    return Recorded(batches, jobs, retries, accepted, left, flawed=flawed)
+    shown = {str(HERE): Shown(**case["shown"])} if "shown" in case else {}
+    return Recorded(batches, jobs, retries, accepted, left, shown, flawed)
 
 
 def _guards(case: dict[str, Any]) -> Guards:

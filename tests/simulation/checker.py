@@ -62,6 +62,8 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
         for one in history.asked
     ):
         return ""
+    if history.accepted(earlier, later):
+        return ""
     lost = [one for one in history.forgotten if one.who == later.who and earlier.sent_at <= one.at <= later.sent_at]
     is_unknown = bool(lost) and key not in lost[-1].kept
     if is_unknown and has_lost_its_root(history, earlier, later.sent_at):
@@ -310,6 +312,8 @@ def _check_attempts(history: History) -> None:
 def _counts_for(history: History, key: bytes, one: RemoteBatch, last: RemoteBatch) -> bool:
     """Whether an attempt was one in the same generation, and something still says that it was made."""
     if any(key in asked.keys and one.sent_at <= asked.at <= last.sent_at for asked in history.asked):
+        return False
+    if history.accepted(one, last):
         return False
     if one.gone_at <= last.sent_at and not _was_recorded(history, one):
         return False  # the create was never answered, and it is not there any more

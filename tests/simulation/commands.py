@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace as replace_struct
+
 from runner.apply.cancel import cancel
 from runner.apply.desire import AnyCompiled, desire
 from runner.apply.reconcile import apply, begin, one_pass
@@ -25,12 +27,13 @@ from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.project import Project
 from runner.job.recorded import Batch, Stage
+from runner.plan.change import Reason
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan
 from runner.remotes.reading.lines import COMMON
 from runner.remotes.vendor import Provider, Reader
 from tests.simulation.author import Author
-from tests.simulation.history import Applier, Asked, History, Stopped
+from tests.simulation.history import Applier, Asked, Consent, History, Stopped
 from tests.simulation.memory import SimulatedMemory, SimulatedRecords
 from tests.simulation.provider import ORIGIN, SimulatedProvider
 from tests.simulation.remote import RemoteBatch
@@ -57,6 +60,8 @@ class Commands:
     guards = Guards(confirm_repay=("*",), first_run=True)
 
     def __init__(self, history: History, author: Author) -> None:
+        if history.remote.habits.blind == "marks":  # what was sent since a backup was made, nothing tells
+            self.guards = replace_struct(self.guards, first_run=False)
         self._history = history
         self._author = author
         self._world = history.world
@@ -94,14 +99,35 @@ class Commands:
         return project, {spec.address: CompiledRows(spec.rows, self._world) for spec in self._author.specs}  # type: ignore[misc]  # by hand
 
     def apply(self, applier: Applier, wait: float | None, other: Callable[[], None] | None = None) -> Result | None:
-        """One `runner apply`; None when it died or was stopped by an error. other: what may come in between."""
+        """One `runner apply`; None when it died or was stopped by an error. other: what may come in between.
+
+        Where it wants a word, somebody may say it.
+        """
+        result = self._apply(applier, wait, other, self.guards)
+        if result is not None and _is_unsure(result) and (self._world.is_calm or self._world.more.random() < 0.5):
+            self._note_consent(applier)
+            return self._apply(applier, wait, other, replace_struct(self.guards, first_run=True))
+        return result
+
+    def _note_consent(self, applier: Applier) -> None:
+        """A person says that what is in doubt is somebody else's. There is nobody else: so something has to be ours."""
+        now, batches = self._world.seconds, SimulatedRecords(applier.store).batches()
+        known = {i for one in batches for i in (one.remote_id, *one.duplicates, *one.candidates, *one.refused)}
+        unknown = [one.id for one in self._history.remote.batches if one.is_there(now) and one.id not in known]
+        if not unknown:
+            self._history.blame("asks in vain: all that is at the remote is on record")
+        self._history.consents.append(Consent(now, applier.name, frozenset(unknown)))
+
+    def _apply(
+        self, applier: Applier, wait: float | None, other: Callable[[], None] | None, guards: Guards
+    ) -> Result | None:
         world = self._world
-        world.note(applier.name, "runner apply", self._author.words())
+        world.note(applier.name, "runner apply", "--first-run" * guards.first_run, self._author.words())
         session = self.session(applier)
         world.sleeps, world.stop, world.other = 0, session.stop.set, other
         self._history.applies += 1
         try:
-            result = apply(session, self.guards, confirm=_yes, wait_seconds=wait)
+            result = apply(session, guards, confirm=_yes, wait_seconds=wait)
         except Crash:
             (session.memory.scratch / "7-upload.jsonl").write_bytes(b"half a li")
             self._died(applier)
@@ -279,6 +305,10 @@ def _came_of(batch: Batch, made: RemoteBatch, applier: Applier, recorded: Collec
         return made.input_ref == batch.upload_ref
     packed = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     return made.id not in recorded and b"".join(sorted(made.keys)) == packed
+
+
+def _is_unsure(result: Result) -> bool:
+    return any(change.reason is Reason.FIRST_RUN for job in result.plan.jobs for change in job.changes)
 
 
 def _standing(result: Result) -> str:

@@ -14,7 +14,7 @@ from runner.results.own import MAY_BE_SENT
 from runner.state.home import Home
 from tests.simulation.memory import MemoryStore, SimulatedObjects
 from tests.simulation.provider import SimulatedProvider
-from tests.simulation.remote import Remote
+from tests.simulation.remote import Remote, RemoteBatch
 from tests.simulation.rows import JobSpec
 from tests.simulation.world import World
 
@@ -57,6 +57,15 @@ class Forgotten:
 
 
 @dataclass(slots=True)
+class Consent:
+    """A person said that what is in doubt at the remote is somebody else's: of these batches it was not so."""
+
+    at: float
+    who: str
+    unknown: frozenset[str]
+
+
+@dataclass(slots=True)
 class Stopped:
     """Requests of a batch that a person cancelled before the remote had taken it."""
 
@@ -78,6 +87,7 @@ class History:
     asked: list[Asked] = field(default_factory=list)
     forgotten: list[Forgotten] = field(default_factory=list)
     stopped: list[Stopped] = field(default_factory=list)
+    consents: list[Consent] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     outcomes: dict[tuple[str, bytes], tuple[float, int]] = field(default_factory=dict)  # by applier: seen when, which
     shown: dict[tuple[str, bytes], tuple[float, str]] = field(default_factory=dict)  # by applier: answers in outputs
@@ -101,6 +111,12 @@ class History:
     def asked_since(self, key: bytes, at: float, *, replaces: bool = False) -> bool:
         """Whether somebody decided to ask this again after `at`."""
         return any(key in one.keys and one.at >= at and (one.replaces or not replaces) for one in self.asked)
+
+    def accepted(self, earlier: RemoteBatch, later: RemoteBatch) -> bool:
+        """Whether somebody took the earlier batch for a stranger's before he sent the later one."""
+        return any(
+            one.who == later.who and earlier.id in one.unknown and one.at <= later.sent_at for one in self.consents
+        )
 
     def forgotten_since(self, at: float, who: str) -> bool:
         """Whether an applier lost its state after `at`."""

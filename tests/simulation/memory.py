@@ -144,6 +144,15 @@ class SimulatedObjects(DiskObjects):
         self._written.clear()
         self._folders.clear()
 
+    def kept(self) -> dict[str, tuple[str, bytes]]:
+        """For a backup."""
+        return dict(self._written)
+
+    def restore(self, kept: Mapping[str, tuple[str, bytes]]) -> None:
+        """As they were when they were kept; the folder is put back beside them."""
+        self.forget()
+        self._written.update(kept)
+
 
 class SimulatedMemory(LocalMemory):
     """The memory of one applier. In one process nobody comes between; whoever does so on purpose holds no lock."""

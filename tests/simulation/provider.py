@@ -228,7 +228,9 @@ class SimulatedProvider:
             return list(listed)
         self._ask("names of files")
         return [
-            seen if "runner_project" in seen.label else named(seen, self._remote.name_of(seen.input_ref))
+            named(seen, self._remote.name_of(seen.input_ref))
+            if seen.input_ref and "runner_project" not in seen.label
+            else seen
             for seen in listed
         ]
 

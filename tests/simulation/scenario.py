@@ -16,7 +16,7 @@ from tests.simulation import checker
 from tests.simulation.author import Author
 from tests.simulation.commands import CALM_POLL, Commands
 from tests.simulation.history import Applier, Forgotten, History, Line, lines_in
-from tests.simulation.memory import MemoryStore, SimulatedObjects
+from tests.simulation.memory import MemoryStore, Recorded, SimulatedObjects
 from tests.simulation.provider import SimulatedProvider, card_of
 from tests.simulation.remote import Habits, Remote
 from tests.simulation.world import Stuck, World
@@ -32,6 +32,7 @@ class Scenario:
     is_hasty = False
     tells_time = True
     keeps_state = False
+    backs_up = False
     is_blind = False  # the remote cannot be searched: what it was not heard about, a person looks up
     named_share = 0.5  # of the histories
     is_of_one = False  # nobody else speaks for the project
@@ -43,6 +44,7 @@ class Scenario:
         self.world = world = World(seed)
         rng = self.rng = world.rng
         self.folder = folder
+        self.backups: list[tuple[Path, Recorded, dict[str, tuple[str, bytes]]]] = []
         self.is_hasty = seed % 8 == 7  # a state may be lost right after a create, before any list shows it
         is_named = rng.random() < self.named_share
         settle = 5.0 if is_named else 10.0
@@ -67,6 +69,7 @@ class Scenario:
             habits.label = "none" if habits.blind == "marks" else habits.label
             self.is_blind = self.keeps_state = True
         habits.hides = 0.4 if self.keeps_state else 0.0
+        self.backs_up = habits.blind == "marks" and _of_its_own(seed, "backup") < 0.7
         lines, poll = rng.choice((2, 4, 50)), rng.choice((30.0, 300.0, 1800.0))
         self.card = card_of(habits, consistency_seconds=settle, lines=lines, poll_seconds=poll)
         attempts = rng.choice((2, 3, 3, 4))
@@ -128,6 +131,7 @@ class Scenario:
                 if self.second is not None and self.rng.random() < 0.5:
                     self._run(self.second, wait=0.0)
                 self.world.seconds += self.rng.choice((0.3, 30.0, 3000.0, 30_000.0)) * self.rng.random()
+                self._keep_backups()
             self._calm_down()
         except Stuck as stuck:
             self.history.blame(f"stuck: {stuck}")
@@ -196,10 +200,7 @@ class Scenario:
     def _lose_state(self, applier: Applier, *, keeps_outputs: bool) -> None:
         if self.appliers_kind == "shared" or self.keeps_state:
             return
-        if self.is_hasty:
-            self.history.is_hasty = True
-        elif self.history.is_tame:
-            self.world.seconds += LIST_SECONDS
+        self._wait_for_lists()
         kept = self._remembered(applier) if keeps_outputs else frozenset()
         applier.store = MemoryStore(self.world)
         applier.objects.forget()
@@ -209,6 +210,37 @@ class Scenario:
         applier.prepare()
         self.history.forgotten.append(Forgotten(self.world.seconds, applier.name, kept))
         self.world.note("user", f"loses the state of {applier.name}, keeps outputs: {keeps_outputs}")
+
+    def _keep_backups(self) -> None:
+        """The state is backed up now and then, and sometimes an older one is put back."""
+        if not self.backs_up:
+            return
+        applier, draw = self.first, self.world.more.random()
+        if draw < 0.4:
+            kept = self.folder / f"backup-{len(self.backups)}"
+            shutil.copytree(applier.home.folder, kept)
+            self.backups.append((kept, applier.store.now, applier.objects.kept()))
+            self.world.note("user", f"makes {kept.name}")
+        elif draw < 0.7 and self.backups:
+            kept, now, written = self.world.more.choice(self.backups)
+            self._wait_for_lists()
+            applier.store = MemoryStore(self.world)
+            applier.store.now = now
+            shutil.rmtree(applier.home.folder)
+            shutil.copytree(kept, applier.home.folder)
+            applier.objects.restore(written)
+            keeps_outputs = self.world.more.random() < 0.5
+            if not keeps_outputs:
+                shutil.rmtree(applier.root / "results", ignore_errors=True)
+            remembered = self._remembered(applier) if keeps_outputs else frozenset()
+            self.history.forgotten.append(Forgotten(self.world.seconds, applier.name, remembered))
+            self.world.note("user", f"puts {kept.name} back, keeps outputs: {keeps_outputs}")
+
+    def _wait_for_lists(self) -> None:
+        if self.is_hasty:
+            self.history.is_hasty = True
+        elif self.history.is_tame:
+            self.world.seconds += LIST_SECONDS
 
     def _remembered(self, applier: Applier) -> frozenset[bytes]:
         """What the outputs of the specs as they are now say enough about."""
