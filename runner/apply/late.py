@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import cache
 
 from runner.apply import wants
 from runner.apply.refresh import CLOCK_SLACK, Polls, cancel_duplicate
@@ -40,7 +41,7 @@ def list_anew(session: Session, polls: Polls) -> None:
         session.listed_anew.add(origin)
         try:
             provider = session.remote_of(mine[0])
-            since = min(batch.intent_at for batch in mine) - CLOCK_SLACK
+            since = min(batch.given_up_from or batch.intent_at for batch in mine) - CLOCK_SLACK
             listed = list(provider.batches(since))
         except OF_OUR_MEMORY:
             raise
@@ -85,13 +86,14 @@ def stop(session: Session, polls: Polls) -> None:
     if not mine:
         return
     known = wants.known_in(batches)
+    unanswered = cache(lambda: wants.unsettled(session)[0])
+    held = cache(lambda: wants.held(session))  # what is stopped or counted below changes neither
     for provider, seen in polls.listed:
         batch = given_up(mine, provider, seen)
         if batch is None or seen.remote_id in known or seen.is_refusal or seen.remote_id in batch.refused:
             continue
         keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-        free, _ = wants.unsettled(session)
-        overlap = common(keys, wants.held(session))
+        free, overlap = unanswered(), common(keys, held())
         is_counted = any(seen.remote_id in one.overlaps for one in session.records.batches())
         if is_counted and seen.phase.has_ended:
             continue

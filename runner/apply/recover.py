@@ -201,7 +201,7 @@ def not_on_record(session: Session, provider: Provider, batches: Sequence[Batch]
         keys = _keys_met(session, provider, seen)
         if keys is not None and _is_as_labelled(seen, keys):  # else a search would leave it alone
             held.append(keys)
-    return Elsewhere(union(held), _is_in_doubt(session, provider, listed))
+    return Elsewhere(union(held), bool(_doubtful(session, provider, listed)))
 
 
 def count_overlaps(session: Session, polls: Polls) -> None:
@@ -276,34 +276,38 @@ def _listed(session: Session, provider: Provider, since: datetime | None) -> lis
         by_id = {batch.remote_id: batch for batch in session.records.batches() if _has_receipt(batch)}
         ours = [(by_id[seen.remote_id], seen) for seen in listed if seen.remote_id in by_id]
         session.note_shown(provider.origin, adoption.learned_of_list(session.shown(provider.origin), ours))
-        _note_doubt(session, provider.origin, listed)
+        _note_doubt(session, provider, listed)
     return listed
 
 
-def _note_doubt(session: Session, origin: Origin, listed: Sequence[Observed]) -> None:
+def _note_doubt(session: Session, provider: Provider, listed: Sequence[Observed]) -> None:
     """Keep how many of these may be ours and are not on record, and where there is none that all is accounted for."""
-    shown, accounted = session.shown(origin), session.accounted(origin)
-    doubtful = adoption.doubtful(listed, shown, _met(session), accounted, CLOCK_SLACK)
-    session.note_shown(origin, replace(shown, nameless=len(doubtful)))
-    session.to_account[origin] = adoption.accounting(listed, shown, accounted, CLOCK_SLACK)
-    if not doubtful:
+    origin = provider.origin
+    shown, number = session.shown(origin), len(_doubtful(session, provider, listed))
+    session.note_shown(origin, replace(shown, nameless=number))
+    session.to_account[origin] = adoption.accounting(listed, shown, session.accounted(origin), CLOCK_SLACK)
+    if not number:
         session.account(origin)
 
 
 def accept(session: Session, origins: Iterable[Origin]) -> None:
-    """A person said that what is in doubt at these remotes is somebody else's: it is not asked about again."""
+    """A person said that what is in doubt at these remotes is somebody else's: it is not asked about again.
+
+    Nor is what appears there while this command goes on: on a busy account there is something at each look.
+    """
     for origin in origins:
         if session.shown(origin).nameless:
             session.note_shown(origin, replace(session.shown(origin), nameless=0))
             session.account(origin)
+            session.accepted.add(origin)
 
 
-def _is_in_doubt(session: Session, provider: Provider, listed: Sequence[Observed]) -> bool:
-    """Whether something may be ours that was made since all there was accounted for, and that is not on record."""
-    if provider.card.search is Search.BY_NAME:
-        return False
-    shown, accounted = session.shown(provider.origin), session.accounted(provider.origin)
-    return accounted is not None and bool(adoption.doubtful(listed, shown, _met(session), accounted, CLOCK_SLACK))
+def _doubtful(session: Session, provider: Provider, listed: Sequence[Observed]) -> tuple[str, ...]:
+    """What may be ours of a list, was made since all there was accounted for, and is not on record."""
+    origin = provider.origin
+    if provider.card.search is Search.BY_NAME or origin in session.accepted:
+        return ()
+    return adoption.doubtful(listed, session.shown(origin), _met(session), session.accounted(origin), CLOCK_SLACK)
 
 
 def _met(session: Session) -> set[str]:
@@ -367,8 +371,9 @@ def _adopt(
     generation = _number(seen.label.get("runner_generation"), 0)
     attempt = _free_attempt(session, sha256, _number(seen.label.get("runner_attempt"), 1), seen.remote_id)
     created = seen.created_at or session.clock.now()
+    key = f"{sha256[:16]}-{attempt}"
     batch = Batch(
-        key=f"{sha256[:16]}-{attempt}",
+        key=key,
         project=project.name,
         owner=seen.label.get("runner_job") or wants.who_wants(session, origin, keys),
         origin=origin,
@@ -391,6 +396,8 @@ def _adopt(
         delivery=card.delivery,
         found_in=REMOTE,
     )
+    if (dropped := session.records.batch(key)) is not None:
+        batch = _with_sums_of(dropped, batch)
     batch = lifecycle.submitted(batch, seen, created)
     session.objects.write(f"{batch.key}/keys", keys)
     session.records.save(
@@ -401,6 +408,22 @@ def _adopt(
         f"{batch.owner}: adopted `{seen.remote_id}` ({batch.rows:,} request{'s' * (batch.rows != 1)}, {seen.phase})"
     )
     return Found.ADOPTED
+
+
+def _with_sums_of(dropped: Batch, batch: Batch) -> Batch:
+    """A batch that is recorded over a create of its name which was given up: what was counted with that one counts on.
+
+    Another create of the name may take effect late as well.
+    """
+    return batch.but(
+        possible_duplicates=dropped.possible_duplicates,
+        duplicates=tuple(one for one in dropped.duplicates if one != batch.remote_id),
+        duplicate_rows=dropped.duplicate_rows,
+        refused=dropped.refused,
+        overlaps=dropped.overlaps,
+        is_given_up=dropped.is_given_up,
+        given_up_from=dropped.given_up_from,
+    )
 
 
 def _free_attempt(session: Session, sha256: str, attempt: int, remote_id: str) -> int:

@@ -195,6 +195,6 @@ def cancel_duplicate(
     )
     session.records.save(kept)
     done = "it had ended" if duplicate.phase.has_ended else "it was cancelled"
-    overlaps = "1 request overlaps" if overlap == 1 else f"{overlap:,} requests overlap"
-    session.reporter.warn(f"{batch.owner}: `{duplicate.remote_id}` is {what}; {done} ({overlaps})")
+    overlaps = " (1 request overlaps)" if overlap == 1 else f" ({overlap:,} requests overlap)" if overlap else ""
+    session.reporter.warn(f"{batch.owner}: `{duplicate.remote_id}` is {what}; {done}{overlaps}")
     return kept

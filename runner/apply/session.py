@@ -57,6 +57,7 @@ class Session:
     fetched_again: set[str] = field(default_factory=set)  # batches whose files were short, by key
     said: set[str] = field(default_factory=set)  # troubles that a warning was given of, and that last
     to_account: dict[Origin, Accounted] = field(default_factory=dict)  # of the last list of each remote
+    accepted: set[Origin] = field(default_factory=set)  # where a person said that what is in doubt is not ours
     listed_anew: set[Origin] = field(default_factory=set)  # remotes that were listed for late creates
     told_refusals: set[str] = field(default_factory=set)  # jobs whose refused batches were spoken of
     told_limits: set[str] = field(default_factory=set)  # providers whose "later" to a search was spoken of

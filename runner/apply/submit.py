@@ -140,6 +140,7 @@ def _intend(session: Session, job: Desired, submission: Cut, continued_from: str
         may_hold_upload=dropped is not None and dropped.failure is None,
         refused=dropped.refused if dropped else (),  # they carry the same label, and are no duplicates
         is_given_up=dropped is not None and dropped.is_given_up,
+        given_up_from=(dropped.given_up_from or dropped.intent_at) if dropped and dropped.is_given_up else None,
         generation=project.generation,
         sequence=project.next_sequence,
         intent_at=session.clock.now(),

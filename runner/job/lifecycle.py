@@ -171,7 +171,14 @@ def dropped(batch: Batch, why: str, *, is_given_up: bool = False) -> Batch:
 
     is_given_up: nothing came of an unanswered create, which may take effect yet.
     """
-    return _to(batch, Stage.DROPPED, why=why, is_given_up=is_given_up or batch.is_given_up)
+    if is_given_up:
+        batch = given_up(batch)
+    return _to(batch, Stage.DROPPED, why=why)
+
+
+def given_up(batch: Batch) -> Batch:
+    """Its create may take effect yet: it is looked for as far back as the first such create of its name."""
+    return batch.but(is_given_up=True, given_up_from=batch.given_up_from or batch.intent_at)
 
 
 def unknown(batch: Batch, index_sha256: str, why: str, candidates: tuple[str, ...] = ()) -> Batch:
@@ -193,7 +200,7 @@ def decided(batch: Batch, *, remote_id: str = "", is_sent_again: bool = False, n
         return _to(known, Stage.SUBMITTED, remote_id=remote_id, submitted_at=now, phase=Phase.UNKNOWN, raw_status="")
     why = "sent again, though it may have been accepted" if is_sent_again else "it was not accepted"
     again = batch.rows if is_sent_again else 0
-    return _to(known, Stage.DROPPED, why=f"decided: {why}", possible_duplicates=again, is_given_up=True)
+    return _to(given_up(known), Stage.DROPPED, why=f"decided: {why}", possible_duplicates=again)
 
 
 def collected(

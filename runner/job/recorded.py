@@ -92,6 +92,7 @@ class Batch(msgspec.Struct, frozen=True):
     create_tries: int = 0
     is_revoked: bool = False  # its upload is deleted, or was about to be: nothing is ever created of it again
     is_given_up: bool = False  # nothing came of an unanswered create of this name; it may take effect yet
+    given_up_from: datetime | None = None  # the intent of the first such create, by the remote's clock
     remote_id: str = ""
     submitted_at: datetime | None = None  # by our clock; of one that was found, when it was created, by the remote's
     not_before: datetime | None = None

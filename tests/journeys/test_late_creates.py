@@ -73,6 +73,34 @@ def test_it_is_found_by_an_apply_that_has_nothing_to_do(remote: LookAlike, lab: 
     assert (done.stdout, done.stderr, counted(lab)) == ("Nothing to do\n", "", 4)
 
 
+def test_it_is_looked_for_behind_pages_that_are_younger_than_its_second_try(remote: LookAlike, lab: Lab) -> None:
+    """The record of the second try is written over that of the first: what is looked back to is the first."""
+    lost = losing_the_first_reply(remote)
+
+    def half_an_hour_later(request: Request) -> bytes | None:
+        answer = lost(request)
+        remote.skew = timedelta(minutes=30)
+        return answer
+
+    def paged(request: Request) -> bytes:
+        mine = [{**remote._shown(one), "at": one["created_at"]} for one in remote.created.values()]
+        theirs = [{"id": f"strange_{n}", "object": "batch", "status": "in_progress", "metadata": {"team": "search"},
+                   "created_at": mine[0]["created_at"] + 60 * n} for n in (1, 2, 3)]  # fmt: skip
+        shown = sorted([*mine, *theirs], key=lambda one: -one["created_at"])
+        after = request.path.partition("after=")[2].partition("&")[0]
+        at = [one["id"] for one in shown].index(after) + 1 if after else 0
+        return remote.reply(200, {"object": "list", "data": shown[at : at + 1], "has_more": at + 1 < len(shown)})
+
+    remote.on["POST /batches"] = half_an_hour_later
+    lab.spec(SPEC, more=", can_delete_files: false")
+    lab.apply()
+    assert len(remote.created) == 2
+    remote.on["GET /batches"] = paged
+    done = lab.apply()
+    assert "`batch_1` is " in done.stderr
+    assert counted(lab) == 4
+
+
 def test_one_that_has_ended_counts_what_it_answered(remote: LookAlike, lab: Lab) -> None:
     remote.on["POST /batches"] = losing_the_first_reply(remote)
     lab.apply()
@@ -108,8 +136,10 @@ def test_one_that_answered_what_failed_elsewhere_is_counted_and_its_answer_is_no
     assert counted(lab, "paid_twice") == 3
     assert "given up" not in lab.apply(code=4).stderr, "it is said and counted once"
     assert counted(lab, "paid_twice") == 3
+    changed(lab, twins=["batch_0"], twin_rows={"batch_0": 2}, possible_duplicates=1)  # as if counted with it before
     lab.run("retry", "answers")
     lab.apply()
+    assert (counted(lab), counted(lab, "possible_duplicates")) == (2, 1), "its record is written over, its sums are not"
     assert [row["answer"] for row in lab.results()] == ["from batch_2"] * 3 + ["from batch_1"]
     assert len(remote.created) == 2
     assert counted(lab, "paid_twice") == 3
