@@ -60,8 +60,6 @@ class Commands:
     guards = Guards(confirm_repay=("*",), first_run=True)
 
     def __init__(self, history: History, author: Author) -> None:
-        if history.remote.habits.blind == "marks":  # what was sent since a backup was made, nothing tells
-            self.guards = replace_struct(self.guards, first_run=False)
         self._history = history
         self._author = author
         self._world = history.world
