@@ -120,18 +120,23 @@ def over_count(sent: int, more: int | None, limit: int | None, what: str, noun: 
     return Change(Action.BLOCK, Reason.OVER_BUDGET, detail=detail)
 
 
-def repaying(job: Desired, again: int, usd: float | None, guards: Guards) -> Change | None:
-    """What wants a yes: `again` requests that were paid for would be asked and paid for once more, at `usd`.
+def repaying(job: Desired, answered: int, in_flight: int, usd: float | None, guards: Guards) -> Change | None:
+    """What wants a yes: so many requests that were paid for would be asked and paid for once more, at `usd`.
+
+    in_flight: of those, besides the answered ones, that a remote works at; they are paid for unless they are stopped.
 
     A person who is asked anyway is told. Where nobody is there it blocks above the project's threshold; a cost that is
     not known counts as above it, unless a server of this machine answers.
     """
+    again = answered + in_flight
     if not again or job.card.is_free or usd == 0.0 or allows_repay(guards, job.address):
         return None
     if usd is None and is_loopback(job.origin.host):
         return None
     cost = "at a cost that is not known" if usd is None else f"estimated at {usd_of(usd)}"
-    detail = f"{again:,} that {'was' if again == 1 else 'were'} answered, {cost}"
+    words = [f"{answered:,} that {'was' if answered == 1 else 'were'} answered"] if answered else []
+    words += [f"{in_flight:,} in flight"] if in_flight else []
+    detail = f"{' and '.join(words)}, {cost}"
     if guards.is_asked:
         return Change(Action.CONFIRM, Reason.REPAY, rows=again, usd=usd, detail=detail)
     if usd is not None and usd <= guards.repay_usd:

@@ -198,7 +198,7 @@ def _job(
         changes.append(_submit(job, _why_again(rows), repeated))
     repaid = min(len(new), before.answered) + rows.counts[Row.REPLACE]
     blocks += _money(job, changes, guards, spent)
-    if changes and (paid_twice := _paid_again(job, rows, new, before.paid, guards)):
+    if changes and (paid_twice := _paid_again(job, rows, new, before, guards)):
         blocks.append(paid_twice)
     shown = recorded.shown.get(str(job.origin), Shown())
     is_first = _knows_nothing(job, rows, recorded)
@@ -359,14 +359,15 @@ def _money(
     return [found] if found else []
 
 
-def _paid_again(job: Desired, rows: JobRows, new: array[int], paid: int, guards: Guards) -> Change | None:
-    """What is to be said of requests that were paid for and are to be paid for once more."""
-    anew = min(len(new), paid)
+def _paid_again(job: Desired, rows: JobRows, new: array[int], before: Replaced, guards: Guards) -> Change | None:
+    """What is to be said of requests that were paid for, or will be, and are to be paid for once more."""
+    anew = min(len(new), before.paid + before.in_flight)
+    in_flight = max(0, anew - before.paid)
     replaced = rows.ordinals(Row.REPLACE)
     costs = [guard.estimate(job, new).usd] if anew else []
     usd = _sum(None if cost is None else cost * anew / len(new) for cost in costs)
     usd = _sum((usd, guard.estimate(job, replaced).usd)) if replaced else usd
-    return guard.repaying(job, anew + len(replaced), usd, guards)
+    return guard.repaying(job, anew - in_flight + len(replaced), in_flight, usd, guards)
 
 
 def _under_one_roof(desired: Sequence[Desired], jobs: Sequence[JobPlan], guards: Guards, spent: float) -> list[JobPlan]:

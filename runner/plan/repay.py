@@ -15,7 +15,7 @@ from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, common, keys_of, union, without
-from runner.job.recorded import Batch, JobRecord
+from runner.job.recorded import Batch, JobRecord, Stage
 from runner.plan.remaining import BatchRows
 
 _FREE_HOST = "embedded:"
@@ -30,10 +30,11 @@ class LeftRows(msgspec.Struct, frozen=True):
 
 
 class Replaced(NamedTuple):
-    """Answered requests that are no longer wanted."""
+    """Answered requests that are no longer wanted, and such as are in flight."""
 
     answered: int = 0
     paid: int = 0  # of them
+    in_flight: int = 0  # that nobody wants any more: they are paid for unless somebody stops them
 
 
 def replaced(
@@ -49,6 +50,25 @@ def replaced(
     before: the job's own record and the keys it wanted then. left: see LeftRows. free: providers that cost nothing.
     wanted: the keys that any job wants now.
     """
+    going = [entry for entry in history if _goes_on(entry.batch, job, free)]
+    sent = union([without(entry.keys, entry.unsent) for entry in going])
+    in_flight = len(without(sent, wanted())) // KEY_BYTES if sent else 0
+    return _answered_before(job, before, history, left, free, wanted)._replace(in_flight=in_flight)
+
+
+def _goes_on(batch: Batch, job: Desired, free: Collection[str]) -> bool:
+    """Whether a remote has a batch of this job under way that will cost something."""
+    return batch.stage is Stage.SUBMITTED and batch.owner == job.address and not was_free(batch, free)
+
+
+def _answered_before(
+    job: Desired,
+    before: tuple[JobRecord, bytes] | None,
+    history: Sequence[BatchRows],
+    left: Sequence[LeftRows],
+    free: Collection[str],
+    wanted: Callable[[], bytes],
+) -> Replaced:
     if before is not None:
         record, keys = before
         dropped = without(keys, keys_of(job.keys))
