@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,43 +18,23 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from runner.apply import keep
+from runner.apply.answers import TO_SEND, is_folder, is_quiet, lines_to, made_of, source_of, sources_of, spec_of
 from runner.apply.session import Session
-from runner.apply.tables import about_of, table_of, wanted_of
-from runner.job.calls import RAW
+from runner.apply.tables import table_of
 from runner.job.desired import Desired
-from runner.job.observed import FailureKind
-from runner.job.outcomes import Outcome, Unsettled
-from runner.job.packed import common
+from runner.job.outcomes import Outcome
 from runner.job.project import AnyJob, AudioJob
-from runner.job.recorded import Batch, JobRecord, Stage
+from runner.job.recorded import JobRecord
 from runner.plan.plan import Plan, Recorded
-from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, Row
-from runner.results import columns, export, fingerprint, folder
+from runner.plan.remaining import JobRows, Row
+from runner.results import export, fingerprint, folder
 from runner.results.columns import Step
-from runner.results.locate import OutcomeSource, locate
-from runner.results.merge import Accounting, Writer, merge
+from runner.results.locate import locate
+from runner.results.merge import Accounting, Writer
 from runner.results.names import RESULTS, Names
 from runner.results.transcript import suffix_of
 
-_STANDING: Mapping[int, Unsettled] = {
-    Row.NEW: Unsettled.NOT_SENT,
-    Row.AGAIN: Unsettled.NOT_SENT,
-    Row.REPLACE: Unsettled.NOT_SENT,
-    Row.SHARED: Unsettled.NOT_SENT,
-    Row.EQUAL: Unsettled.NOT_SENT,
-    Row.QUEUED: Unsettled.NOT_SENT,
-    Row.IN_FLIGHT: Unsettled.IN_FLIGHT,
-    Row.OPEN: Unsettled.UNKNOWN,
-    Row.UNKNOWN: Unsettled.UNKNOWN,
-    Row.LOST: Unsettled.NEEDS_DECISION,
-    Row.STALLED: Unsettled.NEEDS_DECISION,
-    Row.ELSEWHERE: Unsettled.NEEDS_DECISION,
-}
-_UNSETTLED = bytes(_STANDING.get(state, 0) for state in range(256))  # of each `Row`; 0 where it is settled
-
-
 _SHOWN = (Row.OK, Row.ERROR, Row.REPLACE, Row.LOST, Row.UNKNOWN, Row.STALLED)
-_TO_SEND = (Row.NEW, Row.AGAIN, Row.REPLACE, Row.SHARED)
 
 
 class Drift(StrEnum):
@@ -107,11 +87,6 @@ def changed_since(session: Session, plan: Plan, recorded: Recorded) -> list[Rewr
     return found
 
 
-def is_quiet(rows: JobRows) -> bool:
-    """Whether nothing is in flight and nothing will be sent. Rows that were stopped are shown as they stand."""
-    return not any(rows.counts[row] for row in (*UNDER_WAY, *_TO_SEND))
-
-
 def _has_outcome(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> bool:
     if any(rows.counts[row] for row in _SHOWN):
         return True
@@ -123,7 +98,7 @@ def _would_forget(session: Session, job: Desired, rows: JobRows, recorded: Recor
 
     An edited prompt, or a provider that moved, waits for a person or for the remote: until it is sent, the file stays.
     """
-    if not any(rows.counts[row] for row in (*_TO_SEND, Row.ELSEWHERE)) or not session.output_file(job.output).exists():
+    if not any(rows.counts[row] for row in (*TO_SEND, Row.ELSEWHERE)) or not session.output_file(job.output).exists():
         return False
     record = recorded.jobs.get(job.address)
     if record is not None and record[0].output == job.output:
@@ -138,7 +113,7 @@ def _would_forget(session: Session, job: Desired, rows: JobRows, recorded: Recor
 
 def _answers_shown(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> int:
     """How many rows show an answer: of what is asked again on purpose, the older one until there is a newer."""
-    sources = [_source(session, entry) for entry in _sources(session, job, rows, recorded)]
+    sources = [source_of(session, entry) for entry in sources_of(session, job, rows, recorded)]
     return sum(value >> 60 == Outcome.OK for value in locate(job.keys, sources).places)
 
 
@@ -162,30 +137,6 @@ def _files_in(session: Session, folder: Path) -> int:
     return fingerprint.files_in(fingerprint.of_folder(folder, session.digests.of))
 
 
-def is_folder(output: str) -> bool:
-    """Whether results go to a folder of transcripts, rather than to one table."""
-    return output.endswith("/")
-
-
-def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> str:
-    """Hex digest over everything an output is made of: its rows, in order, and the outcomes that may be shown."""
-    spec = _spec_of(session, job.address)
-    total = hashlib.sha256(f"results/{columns.FORMAT} {session.compiled[job.address].made_of()}\n".encode())
-    shape = (about_of(spec, job), wanted_of(spec), spec.columns, spec.strict_answers, spec.csv_guard)
-    total.update(f"{shape!r}\n".encode())
-    total.update("".join(f"step {step.made_of}\n" for step in session.steps(spec)).encode())
-    total.update(job.keys)
-    for entry in _sources(session, job, rows, recorded):
-        index = entry.batch.index_sha256 or hashlib.sha256(entry.so_far).hexdigest()
-        total.update(f"{entry.batch.key} {index} {entry.batch.generation}\n".encode())
-    states = rows.states.translate(_UNSETTLED)
-    if any(states):
-        total.update(states)
-    if is_folder(job.output):  # the patterns decide what transcripts are called
-        total.update(repr(spec.patterns if isinstance(spec, AudioJob) else ()).encode())
-    return total.hexdigest()
-
-
 def is_as_left(session: Session, path: Path, record: JobRecord) -> bool:
     """Whether the output of a job is there, and holds what this state wrote last, whenever it was touched."""
     if not record.written_sha256:
@@ -199,24 +150,14 @@ def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) ->
     """Write one output and record what it is made of. A file appears whole or not at all, a folder file by file."""
     number = next(n for n, job in enumerate(session.desired) if job.address == rewrite.address)
     job, rows = session.desired[number], plan.rows[number]
-    entries = _sources(session, job, rows, recorded)
-    sources = [_source(session, entry) for entry in entries]
-    spec = _spec_of(session, job.address)
+    spec = spec_of(session, job.address)
     path = session.outputs_root / job.output
     before = recorded.jobs[job.address][0] if job.address in recorded.jobs else None
     if before is not None and before.output != job.output:
         before = None
     steps = session.steps(spec)
     with keep.keeping(session, path, before) as kept, _writer(session, spec, job, steps) as writer:
-        accounting = merge(
-            session.compiled[job.address].rows(),
-            locate(job.keys, sources),
-            sources,
-            writer,
-            states=rows.states.translate(_UNSETTLED),
-            wanted=wanted_of(spec),
-            is_strict=spec.strict_answers,
-        ).with_bad(job.bad)
+        accounting = lines_to(writer, session, job, rows, recorded)
     accounting = replace(accounting, told=tuple(filter(None, (step.summary() for step in steps))))
     if kept:
         session.reporter.warn(f"{job.address}: `{job.output}` was changed since it was written: kept as `{kept[0]}`")
@@ -224,10 +165,6 @@ def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) ->
         session.reporter.warn(f"{job.address}: `{job.output}`: {writer.told}")
     session.records.save(_record(session, job, rows, recorded, accounting, path))
     return accounting
-
-
-def _spec_of(session: Session, address: str) -> AnyJob:
-    return next(spec for spec in session.project.jobs if spec.address == address)
 
 
 def _writer(session: Session, spec: AnyJob, job: Desired, steps: Sequence[Step]) -> AbstractContextManager[Writer]:
@@ -244,49 +181,11 @@ def _writer(session: Session, spec: AnyJob, job: Desired, steps: Sequence[Step])
             return export.writer_for(path, root, table, is_guarded=spec.csv_guard)
 
 
-def _sources(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]:
-    """The collected batches whose outcomes are shown for a job, in order of submission.
-
-    Once requests were asked again on purpose, an older answer is shown until there is a newer one.
-    """
-    accepted = recorded.accepted_origins.get(job.provider, ())
-    return [
-        entry
-        for number, entry in enumerate(recorded.batches, 1)
-        if (entry.index or entry.so_far)
-        and entry.batch.origin.provider == job.provider
-        and (entry.batch.origin == job.origin or str(entry.batch.origin) in accepted)
-        and (number in rows.shown or (recorded.retries and common(session.keys_of(job), entry.keys)))
-    ]
-
-
-def _source(session: Session, entry: BatchRows) -> OutcomeSource:
-    batch = entry.batch
-    names = [result.name for result in batch.results] or [RAW]
-    return OutcomeSource(
-        index=entry.index or entry.so_far,
-        generation=batch.generation,
-        batch=batch.remote_id or batch.key,
-        origin=session.origin_shown(batch),
-        files=tuple(session.objects.path(f"{batch.key}/{name}") for name in names),
-        fallback_error=_whole_failure(batch),
-        reader=session.remotes.reader(batch.origin.provider),
-        is_read_back=batch.is_read_back,
-    )
-
-
-def _whole_failure(batch: Batch) -> dict[str, object] | None:
-    if batch.stage is not Stage.COLLECTED or batch.failure is None:
-        return None
-    told = {"code": batch.failure.code} if batch.failure.code else {}
-    is_final = batch.failure.kind is FailureKind.BAD_INPUT
-    return {**told, "message": batch.failure.message, "status": None, "retryable": not is_final}
-
-
 def _record(
     session: Session, job: Desired, rows: JobRows, recorded: Recorded, accounting: Accounting, path: Path
 ) -> JobRecord:
     wrote = partial(session.digests.of, is_ours=True)
+    before = recorded.jobs.get(job.address)
     return JobRecord(
         address=job.address,
         declared_in=job.declared_at.file,
@@ -308,4 +207,5 @@ def _record(
         flaws=dict(accounting.flaws),
         flawed_object=session.objects.write_set(accounting.flawed) if accounting.flawed else "",
         written_at=session.clock.now(),
+        scores=before[0].scores if before else None,
     )

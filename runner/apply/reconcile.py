@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from runner.apply import outputs, recover
+from runner.apply import answers, outputs, recover, scoring
 from runner.apply.collect import mend_all
 from runner.apply.errors import StepError, jobs_in
 from runner.apply.pay import deferred_now, pay, resubmit_deferred
@@ -103,7 +103,7 @@ def _pass(session: Session, guards: Guards, confirm: Confirm, last: Result | Non
 
 def leave(session: Session, guards: Guards, result: Result | None) -> None:
     """The last thing an apply does, under the lock: jobs that are not settled get their files too."""
-    if result is not None and all(outputs.is_quiet(rows) for rows in result.plan.rows) and not _held_back(result):
+    if result is not None and all(answers.is_quiet(rows) for rows in result.plan.rows) and not _held_back(result):
         return
     recorded = session.recorded()
     plan = make(session.desired, recorded, {}, guards, session.project.paths)
@@ -168,6 +168,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     plan = make(session.desired, recorded, seen_in(session, polled), guards, session.project.paths)
     result = Result(plan, dict(last.written) if last else {}, last.submitted if last else 0, polled.collected)
     result.collected += last.collected if last else 0
+    result.scoring = last.scoring if last else result.scoring
     result.stopped, result.purse = {**(last.stopped if last else {}), **session.out_of_money}, purse
     resubmit_deferred(session, result, {batch.key for batch, _ in plan.leftovers}, refusal)
     unsearched: list[StepError] = []
@@ -186,7 +187,9 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
             _write(session, result, result.plan, recorded, rewrite)
             is_judged |= rewrite.address in strict
     if is_judged:  # which answers are none is known once their lines are
-        result.plan = make(session.desired, session.recorded(), seen_in(session, polled), guards, session.project.paths)
+        recorded = session.recorded()
+        result.plan = make(session.desired, recorded, seen_in(session, polled), guards, session.project.paths)
+    scoring.score(session, result.plan, recorded, result.scoring)
     return _left(session, result, [*unresolved, *polled.errors, *unsearched])
 
 
@@ -194,7 +197,11 @@ def _left(session: Session, result: Result, errors: Sequence[StepError]) -> Resu
     """The result with its errors, and whether there is anything to wait for: what went wrong is not waited for."""
     met = [*errors, *result.stopped.values()]
     out_of_time = [one for one in met if isinstance(one.error, RemoteError) and one.error.is_out_of_time]
-    result.errors = [*(one for one in met if one not in out_of_time), *result.unwritten]
+    result.errors = [
+        *(one for one in met if one not in out_of_time),
+        *result.unwritten,
+        *result.scoring.errors.values(),
+    ]
     awry = {one.batch for one in result.errors}
     is_awaited = any(batch.key not in awry for batch in _waited_for(result.plan))
     unsent = {submission.address for submission in result.plan.submissions} - jobs_in(result.errors)

@@ -8,10 +8,26 @@ from dataclasses import dataclass, field
 from runner.apply.errors import StepError
 from runner.apply.purse import Purse, Rest
 from runner.errors import BlockedError
+from runner.job.scored import Gate, Scores, Verdict
 from runner.plan.plan import Plan
 from runner.results.merge import Accounting
 
 Refusal = Callable[[Rest], BlockedError | None]
+
+
+@dataclass(slots=True)
+class Scoring:
+    """What an apply scored, over all its passes."""
+
+    current: dict[str, Scores] = field(default_factory=dict)  # of settled jobs, by address
+    made: set[str] = field(default_factory=set)  # addresses of those that this apply scored
+    gates: dict[str, tuple[Gate, ...]] = field(default_factory=dict)  # of every job that has to reach something
+    errors: dict[str, StepError] = field(default_factory=dict)  # of jobs whose scores could not be made
+    failed_of: dict[str, str] = field(default_factory=dict)  # what those were made of: they are not tried again
+
+    def holds(self, *verdicts: Verdict) -> bool:
+        """Whether any gate came out so."""
+        return any(gate.verdict in verdicts for of_job in self.gates.values() for gate in of_job)
 
 
 @dataclass(slots=True)
@@ -28,3 +44,4 @@ class Result:
     errors: list[StepError] = field(default_factory=list)  # of the last pass
     stopped: dict[str, StepError] = field(default_factory=dict)  # by job, why this apply sends no more of it
     unwritten: list[StepError] = field(default_factory=list)  # results files
+    scoring: Scoring = field(default_factory=Scoring)

@@ -7,7 +7,7 @@ that cannot be read and a row without a reference are counted where they are, an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
@@ -84,7 +84,7 @@ def _missed(status: Status, references: Sequence[str], judge: Judge, shown: str 
     """What a row without a readable answer would bring if it counted as wrong: for a transcript, all of its words."""
     silence = judge("", references)
     all_wrong = silence if silence.status is Status.MEASURED else Scored(status, 0, 1)
-    return Scored(status, all_wrong.over, all_wrong.under, None, shown)
+    return Scored(status, all_wrong.over, all_wrong.under, None, silence.expected or shown)
 
 
 def _verdict(is_right: bool, got: str | None = None, expected: str | None = None) -> Scored:
@@ -170,7 +170,7 @@ def choice(classes: Classes) -> Judge:
         expected = [_class_of(one, classes) for one in references]
         got = classes.named_in(text)
         if got is None:
-            return Scored(Status.UNREADABLE)
+            return Scored(Status.UNREADABLE, expected=expected[0])
         return _verdict(got in expected, got, expected[0])
 
     return judge
@@ -181,6 +181,24 @@ def _class_of(reference: str, classes: Classes) -> str:
     if found is None:
         raise BadReference(f"`{reference[:60]}` is none of the classes")
     return found
+
+
+def finds() -> Judge:
+    """Something was found: it stands where references do."""
+
+    def judge(_: str, found: Sequence[str]) -> Scored:
+        return _verdict(bool(found), found[0] if found else None)
+
+    return judge
+
+
+def holds(untrue: Collection[str]) -> Judge:
+    """The text is none of those that stand for no."""
+
+    def judge(text: str, _: Sequence[str]) -> Scored:
+        return _verdict(text.strip() not in untrue, text.strip())
+
+    return judge
 
 
 def parses(is_valid: Callable[[object], bool] = lambda _: True) -> Judge:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from enum import Enum
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
-from runner.checks.gates import Measured
 from runner.checks.score import Scored, Status
+from runner.job.scored import Figure
 from runner.stats import intervals
-from runner.stats.influence import Sums, fixed
+from runner.stats.f1 import Cell, macro_f1
+from runner.stats.influence import Sums, fixed, se_of_counts, se_of_rows
 from runner.stats.intervals import Interval
 
+_MOST_KINDS = 4096  # of rows, told apart by what they bring, before they are summed up
 
-class Form(Enum):
+
+class Form(StrEnum):
     """What kind of number a metric is: its interval follows from it."""
 
     RATE = "rate"  # right or wrong
@@ -32,6 +35,13 @@ class Counting(NamedTuple):
     unanswered_is_wrong: bool = False
 
 
+class Measured(NamedTuple):
+    """A metric over the rows that were counted; with no row, there is no value."""
+
+    value: float | None
+    interval: Interval | None
+
+
 class Numbers(NamedTuple):
     """A metric. Without any counted row there is no value, and no interval."""
 
@@ -45,8 +55,15 @@ class Numbers(NamedTuple):
     def measured(self) -> Measured:
         return Measured(self.value, self.interval)
 
+    @property
+    def figure(self) -> Figure:
+        low, high = self.interval or (None, None)
+        return Figure(self.value, low, high, self.n, self.clusters, self.se)
+
 
 _COUNTED = frozenset((Status.RIGHT, Status.WRONG, Status.PARTLY, Status.MEASURED))
+_UNCOUNTED = (Status.SKIPPED, Status.NO_REFERENCE)
+_Kind = tuple[Status, float, float]  # of a row: its status, and what it brings
 
 
 def counted_by(counting: Counting) -> frozenset[Status]:
@@ -62,25 +79,41 @@ class Tally:
 
     def __init__(self, counting: Counting) -> None:
         self.counting = counting
-        self.counts: Counter[Status] = Counter()
+        self._counts: Counter[Status] = Counter()
         self._by_cluster: dict[str, dict[Status, list[int]]] = {}
-        self._alone: dict[Status, Sums] = {}  # rows without a cluster
+        self._kinds: Counter[_Kind] = Counter()  # rows without a cluster, which `_alone` does not have yet
+        self._alone: dict[Status, Sums] = {}
 
     def add(self, scored: Scored, cluster: str | None = None) -> None:
         """Take one row in. cluster: whose row it is; rows of one cluster are not independent."""
-        status = scored.status
-        self.counts[status] += 1
-        if status in (Status.SKIPPED, Status.NO_REFERENCE):
-            return
-        brought = [fixed(scored.over), fixed(scored.under), fixed(1)]
         if cluster is None:
-            if status not in self._alone:
-                self._alone[status] = Sums(3)
-            self._alone[status].add(brought)
+            self._kinds[scored[:3]] += 1
+            if len(self._kinds) > _MOST_KINDS:
+                self._sum_up()
+            return
+        status = scored.status
+        self._counts[status] += 1
+        if status in _UNCOUNTED:
             return
         mine = self._by_cluster.setdefault(cluster, {}).setdefault(status, [0, 0, 0])
-        for column, value in enumerate(brought):
-            mine[column] += value
+        for column, value in enumerate((scored.over, scored.under, 1)):
+            mine[column] += fixed(value)
+
+    def add_all(self, rows: Iterable[Scored], clusters: Sequence[str | None] = ()) -> None:
+        """Take rows in. clusters: of each; empty where there are none."""
+        if clusters:
+            for scored, cluster in zip(rows, clusters, strict=True):
+                self.add(scored, cluster)
+            return
+        self._kinds.update([scored[:3] for scored in rows])
+        if len(self._kinds) > _MOST_KINDS:
+            self._sum_up()
+
+    @property
+    def counts(self) -> Counter[Status]:
+        """Rows by status."""
+        self._sum_up()
+        return self._counts
 
     def numbers(self, *, unanswered_is_wrong: bool | None = None) -> Numbers:
         """The metric, with rows without an answer left out or counted wrong; as the check says, where nothing is said.
@@ -90,31 +123,67 @@ class Tally:
         counting = self.counting
         if unanswered_is_wrong is not None:
             counting = counting._replace(unanswered_is_wrong=unanswered_is_wrong)
-        sums = self._sums(counted_by(counting))
+        return self._numbers(self._sums(counted_by(counting)), counting.form)
+
+    def left_out(self) -> list[Status]:
+        """The statuses that the number is not made of, of those that occur."""
+        counted = counted_by(self.counting)
+        return [status for status in self.accounting() if status not in counted]
+
+    def unreadable(self, *, unanswered_too: bool = False) -> Numbers:
+        """The share of the answers that nothing can be read from. unanswered_too: as if they were such answers."""
+        missed = {Status.UNREADABLE} | ({Status.UNANSWERED} if unanswered_too else set())
+        sums = self._sums(_COUNTED | missed, missed)
+        return self._numbers(sums, Form.RATE)
+
+    def units(self) -> float:
+        """What the errors of a ratio are divided by: the words of the references of all counted rows."""
+        return float(self._sums(_COUNTED).total(1))
+
+    def _numbers(self, sums: Sums, form: Form) -> Numbers:
         n = int(sums.total(2))
         if sums.totals[1] == 0:
             return Numbers(None, None, n, sums.clusters)
         over, under = sums.total(0), sums.total(1)
         value = over / under
         se = sums.se([1 / under, -value / under, Fraction(0)])
-        is_clustered = bool(self._by_cluster)
-        return Numbers(float(value), self._interval(float(value), se, sums, n, is_clustered), n, sums.clusters, se)
+        interval = self._interval(form, float(value), se, sums, n)
+        return Numbers(float(value), interval, n, sums.clusters, se)
 
-    def _sums(self, counted: frozenset[Status]) -> Sums:
-        """What the clusters bring in rows of these statuses; a cluster with none of them is none."""
+    def _sums(self, counted: frozenset[Status], missed: set[Status] | None = None) -> Sums:
+        """What the clusters bring in rows of these statuses; a cluster with none of them is none.
+
+        missed: count these among all of them instead.
+        """
+        self._sum_up()
         sums = Sums(3)
         for status, alone in self._alone.items():
             if status in counted:
-                sums.join(alone)
+                sums.join(alone if missed is None else _of_rows(alone.clusters, is_missed=status in missed))
         for mine in self._by_cluster.values():
-            parts = [part for status, part in mine.items() if status in counted]
-            if parts:
-                sums.add([sum(column) for column in zip(*parts, strict=True)])
+            parts = {status: part for status, part in mine.items() if status in counted}
+            if not parts:
+                continue
+            if missed is None:
+                sums.add([sum(column) for column in zip(*parts.values(), strict=True)])
+            else:
+                rows = sum(part[2] for part in parts.values())
+                sums.add([sum(part[2] for status, part in parts.items() if status in missed), rows, rows])
         return sums
 
-    def _interval(self, value: float, se: float, sums: Sums, n: int, is_clustered: bool) -> Interval:
-        match self.counting.form:
-            case Form.RATE if not is_clustered:
+    def _sum_up(self) -> None:
+        for (status, over, under), rows in self._kinds.items():
+            self._counts[status] += rows
+            if status in _UNCOUNTED:
+                continue
+            if status not in self._alone:
+                self._alone[status] = Sums(3)
+            self._alone[status].add([fixed(over), fixed(under), fixed(1)], rows)
+        self._kinds.clear()
+
+    def _interval(self, form: Form, value: float, se: float, sums: Sums, n: int) -> Interval:
+        match form:
+            case Form.RATE if not self._by_cluster:
                 return intervals.of_rate(int(sums.total(0)), n)
             case Form.RATE:
                 return intervals.within_unit(value, se, sums.clusters, at_most=n)
@@ -127,4 +196,63 @@ class Tally:
 
     def accounting(self) -> Mapping[Status, int]:
         """Every status that occurs, in the order in which it is told. They add up to the rows that were wanted."""
-        return {status: self.counts[status] for status in Status if self.counts[status]}
+        counts = self.counts
+        return {status: counts[status] for status in Status if counts[status]}
+
+
+def _of_rows(rows: int, *, is_missed: bool) -> Sums:
+    """So many rows of one kind, each of which is one."""
+    sums = Sums(3)
+    sums.add([fixed(int(is_missed)), fixed(1), fixed(1)], rows)
+    return sums
+
+
+class Confusion:
+    """Which class was expected and which was read, by count: what macro F1 is made of."""
+
+    def __init__(self, counting: Counting) -> None:
+        self._counting = counting
+        self._cells: Counter[tuple[Cell, bool]] = Counter()  # and whether there is an answer
+        self._by_cluster: defaultdict[str, Counter[tuple[Cell, bool]]] = defaultdict(Counter)
+
+    def add_all(self, rows: Sequence[Scored], clusters: Sequence[str | None] = ()) -> None:
+        """Take rows in. clusters: of each; empty where there are none."""
+        for at, (status, _, _, got, expected) in enumerate(rows):
+            if status in _UNCOUNTED or expected is None:
+                continue
+            kind = ((expected, got), status is not Status.UNANSWERED)
+            self._cells[kind] += 1
+            if clusters:
+                cluster = clusters[at]
+                self._by_cluster[f"row {at} {len(self._by_cluster)}" if cluster is None else f"={cluster}"][kind] += 1
+
+    def cells(self) -> dict[Cell, int]:
+        """Of the rows that have an answer, sorted; a class of None could not be read."""
+        found = {cell: count for (cell, is_answered), count in self._cells.items() if is_answered}
+        return dict(sorted(found.items(), key=lambda one: (one[0][0], one[0][1] is None, one[0][1] or "")))
+
+    def numbers(self, *, unanswered_is_wrong: bool | None = None) -> Numbers:
+        """Macro F1; see `Tally.numbers`."""
+        is_wrong = self._counting.unanswered_is_wrong if unanswered_is_wrong is None else unanswered_is_wrong
+        counts = self._counted(self._cells, unanswered_is_wrong=is_wrong)
+        n = sum(counts.values())
+        if not n:
+            return Numbers(None, None, 0, 0)
+        found = macro_f1(counts)
+        clusters = n
+        if self._by_cluster:
+            parts = [self._counted(of, unanswered_is_wrong=is_wrong) for of in self._by_cluster.values()]
+            parts = [part for part in parts if part]
+            se, clusters = se_of_counts(found.influence, parts), len(parts)
+        else:
+            se = se_of_rows(found.influence, counts)
+        value = float(found.value)
+        return Numbers(value, intervals.within_unit(value, se, clusters), n, clusters, se)
+
+    def _counted(self, cells: Mapping[tuple[Cell, bool], int], *, unanswered_is_wrong: bool) -> Counter[Cell]:
+        counted: Counter[Cell] = Counter()
+        for (cell, is_answered), count in cells.items():
+            is_read = cell[1] is not None or self._counting.unreadable_is_wrong
+            if unanswered_is_wrong if not is_answered else is_read:
+                counted[cell] += count
+        return counted

@@ -87,7 +87,8 @@ def command(
     With --rehearse, what would be sent goes to stand-ins on this machine, and nothing but `.runner/rehearsal/` is
     written: batches, limits, cost and outputs are seen before anything is paid for.
 
-    Exit codes: 0 done, 1 error, 3 still running, 4 some requests failed, 5 blocked, 6 locked.
+    Exit codes: 0 done, 1 error, 3 still running, 4 some requests failed or an expectation is not met, 5 blocked,
+    6 locked.
     """
     from msgspec.structs import replace
 
@@ -152,11 +153,12 @@ def _finish_on_interrupt(stop: threading.Event) -> None:
 
 
 def _report(session: Session, result: Result, answer: Reply, paths: Sequence[str], *, interrupted: bool) -> int:
-    from runner.cli import errors, standing, sums, views, voice
+    from runner.cli import errors, scorelines, standing, sums, views, voice
     from runner.cli.failures import failures_in, top_reason
     from runner.cli.question import Reply
     from runner.cli.rows import ids_in
     from runner.errors import NotConfirmed
+    from runner.job.scored import Verdict
 
     lines = []
     asked = standing.asked_in(session.records)
@@ -170,8 +172,11 @@ def _report(session: Session, result: Result, answer: Reply, paths: Sequence[str
             there = session.output_file(job.output).exists()
             told = f"{job.output} as it was" if there else "no results file yet"
             lines.append(sums.line_of(job.address, told, part.counts))
+        elif scorelines.is_news(job.address, result.scoring):
+            lines.append(sums.line_of(job.address, job.output, part.counts))
         else:
             continue
+        lines += scorelines.of_job(job.address, result.scoring)
         if number := standing.possible_duplicates(job.address, asked):
             lines.append(f"  ! {standing.maybe_twice(number)}")
     for line in lines:
@@ -195,7 +200,7 @@ def _report(session: Session, result: Result, answer: Reply, paths: Sequence[str
         (interrupted and result.is_running, INTERRUPTED),
         (errors.has_failed(awry), 1),
         (blocked or bool(awry) or answer is Reply.NOBODY, BLOCKED),
-        (failed, FAILED),
+        (failed or result.scoring.holds(Verdict.UNMET, Verdict.UNDECIDED), FAILED),
         (result.is_running, RUNNING),
     )
     code = next((code for holds, code in codes if holds), 0)
@@ -229,6 +234,8 @@ def _next_step(result: Result, code: int, answer: Reply, paths: Sequence[str]) -
         if reasons <= UNSENT_REASONS:
             what = "Nothing is in flight now, and not all is sent: the remote said later"
         say(f"\n{what}. Run the same command again to go on", err=True)
+    elif code == FAILED and not any(job.counts.error for job in result.plan.jobs):
+        say("\nNot all is as expected: edit a check or a prompt and run the same command again", err=True)
     elif code == FAILED:
         failed = [job for job in result.plan.jobs if job.counts.error]
         asked = [job for job in failed if job.counts.error > job.counts.bad]

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from runner.cli import sums, voice
+from runner.cli import scorelines, sums, voice
 from runner.cli.batchview import BatchView, of_batch
 from runner.job.recorded import Batch, JobRecord, Retry
+from runner.job.scored import Scores
 from runner.plan.change import JobPlan
 from runner.plan.decide import Observation
 from runner.plan.plan import Plan
@@ -51,6 +52,7 @@ class JobStanding:
     flawed_ok: Mapping[str, int] = field(default_factory=dict)  # among `ok`, by `finish`: answers that are none
     spent: Spent = Spent()
     bad: int = 0  # among `error`: rows that cannot be sent
+    scores: Scores | None = None  # as they were made last
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ def job_standing(job: JobPlan, record: JobRecord | None, asked: Sequence[Batch |
         flawed_ok=record.flaws if record and not record.flawed_object else {},
         spent=spent_by(job.address, asked),
         bad=counts.bad,
+        scores=record.scores if record else None,
     )
 
 
@@ -173,6 +176,7 @@ def text_of(view: StatusView) -> str:
     for job in view.jobs:
         lines.append(_job_line(job))
         lines += counted_lines(job)
+        lines += scorelines.lines_of(job.scores) if job.scores else []
     if (words := spent_words(view.spent)) and len(view.jobs) > 1:
         lines += ["", f"All jobs of the project: {words}"]
     if view.batches:

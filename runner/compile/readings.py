@@ -19,10 +19,9 @@ from runner.compile.template import Template
 from runner.compile.texts import Null, text_of
 from runner.compile.through import CHUNK_BYTES, CHUNK_ROWS, Through
 from runner.errors import Mark
-from runner.job.checks import Occurrence
+from runner.job.checks import OF_ANSWER, Occurrence
 from runner.job.source import Source
 
-OF_ANSWER = frozenset({"answer", "finish_reason", "usage"})  # the model's, whatever columns are called
 LONGEST = 20_000_000  # characters of one text: an answer is as long as it is
 
 _decode_all = msgspec.json.Decoder(list[dict[str, Any]]).decode
@@ -41,7 +40,7 @@ class Reading(msgspec.Struct, frozen=True):
     @property
     def is_of_answer(self) -> bool:
         """Whether there is nothing to read without an answer."""
-        return self.template is not None and not OF_ANSWER.isdisjoint(self.template.mentions)
+        return self.template is not None and not self.template.mentions.isdisjoint(OF_ANSWER)
 
     @property
     def is_local(self) -> bool:
@@ -186,19 +185,20 @@ class _Views:
     @cached_property
     def both(self) -> list[dict[str, Any]]:
         """Their columns, the names of the answer over them."""
-        return _decode_all(b"[%b]" % b",".join([_over(row.json, row.names) for row in self._rows]))
+        return _decode_all(b"[%b]" % b",".join([over(row.json, row.names) for row in self._rows]))
 
     def of(self, mentions: frozenset[str]) -> list[dict[str, Any]]:
-        if OF_ANSWER.isdisjoint(mentions):
+        if mentions.isdisjoint(OF_ANSWER):
             return self.rows
-        return self.answers if mentions <= OF_ANSWER else self.both
+        return self.answers if mentions.issubset(OF_ANSWER) else self.both
 
 
-def _over(row: bytes, names: bytes | None) -> bytes:
-    """One JSON object of both: of a name that is in both the last counts."""
-    if names is None:
+def over(row: bytes, names: bytes | None) -> bytes:
+    """One JSON object of two: of a name that is in both that of `names` counts."""
+    if names is None or not (inside := names.strip()[1:-1].strip()):
         return row
-    return names if row == b"{}" else b"%b,%b" % (row.rstrip()[:-1], names[1:])
+    before = row.strip()[1:-1].strip()
+    return b"{%b,%b}" % (before, inside) if before else names
 
 
 def _texts(

@@ -67,6 +67,10 @@ class Index:
                 return row
         return None
 
+    def rows(self) -> Iterator[bytes]:
+        """Every row that can be found, in the order of their places."""
+        return (self._read(ordinal)[1] for ordinal in range(len(self)))
+
     def add(self, key: str, row: SourceRow) -> None:
         text, data = key.encode(), row.json
         file = self._files.setdefault(row.file, len(self._files))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -13,7 +13,7 @@ from runner.compile.template import Template, suggestion
 from runner.compile.texts import Null
 from runner.compile.through import CHUNK_BYTES, CHUNK_ROWS, Chunk, through_worker
 from runner.data.rows import Block, SourceRow
-from runner.errors import Problem
+from runner.errors import Mark, Problem
 from runner.job.capabilities import MESSAGE_CHARS
 
 SHORTEN = (
@@ -26,6 +26,16 @@ def too_long(length: int, longest: int) -> str:
     return f"has {length:,} characters, and its provider takes {longest:,}"
 
 
+class Named(Protocol):
+    """A row with its place, and its columns."""
+
+    @property
+    def mark(self) -> Mark: ...
+
+    @property
+    def row(self) -> Mapping[str, Any]: ...
+
+
 class RowFailure(NamedTuple):
     """Why one row cannot be rendered."""
 
@@ -36,7 +46,7 @@ class RowFailure(NamedTuple):
     length: int = 0  # characters, where these are too many
     longest: int = 0  # that there may be
 
-    def problem(self, row: SourceRow) -> Problem:
+    def problem(self, row: Named) -> Problem:
         """In a user's words: at the row's place, naming the template's."""
         source = self.template.source
         place = source.place(self.line)

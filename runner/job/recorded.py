@@ -10,6 +10,7 @@ import msgspec
 
 from runner.job.capabilities import Content, Delivery, Shown
 from runner.job.observed import Counts, Failure, FailureKind, Origin, Phase
+from runner.job.scored import Scores
 
 SCHEMA = 1
 GONE = "gone"  # in Batch.raw_status: the remote did not have it any more
@@ -217,6 +218,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     flaws: dict[str, int] = {}  # answers that are none (cut, refused, ...), by how they ended
     flawed_object: str = ""  # of a job whose answers have to be good: the object that holds the keys of those
     written_at: datetime | None = None
+    scores: Scores | None = None
     schema: int = SCHEMA
 
 

@@ -51,15 +51,15 @@ class Sums:
         self.clusters = 0
         self._seconds = [[0] * (column + 1) for column in range(width)]  # the lower triangle; the rest mirrors it
 
-    def add(self, brought: Sequence[int]) -> None:
-        """Take one cluster in: the sums of its rows, each `fixed`."""
-        self.clusters += 1
+    def add(self, brought: Sequence[int], times: int = 1) -> None:
+        """Take one cluster in, or several that are alike: the sums of its rows, each `fixed`."""
+        self.clusters += times
         for column, value in enumerate(brought):
             if value:
-                self.totals[column] += value
+                self.totals[column] += times * value
                 row = self._seconds[column]
                 for other in range(column + 1):
-                    row[other] += value * brought[other]
+                    row[other] += times * value * brought[other]
 
     def join(self, others: Sums, at: int = 0) -> None:
         """Take in all clusters of others, which share none with these. at: their first column is this one of ours."""

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.checks.gates import Measured, Verdict, verdict
+from runner.checks.gates import verdict
+from runner.checks.tally import Measured
 from runner.job.expect import By, bound
+from runner.job.scored import Verdict
 from runner.stats.intervals import Interval, of_rate
 
 

@@ -1,0 +1,128 @@
+"""A job's lines as they stand: one for every wanted row, with what became of it, from what the memory holds.
+
+What is made of them, a results file or scores, is a `merge.Writer`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from runner.apply.session import Session
+from runner.apply.tables import about_of, wanted_of
+from runner.job.calls import RAW
+from runner.job.desired import Desired
+from runner.job.observed import FailureKind
+from runner.job.outcomes import Unsettled
+from runner.job.packed import common
+from runner.job.project import AnyJob, AudioJob
+from runner.job.recorded import Batch, Stage
+from runner.plan.plan import Recorded
+from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, Row
+from runner.results import columns
+from runner.results.locate import OutcomeSource, locate
+from runner.results.merge import Accounting, Writer, merge
+
+TO_SEND = (Row.NEW, Row.AGAIN, Row.REPLACE, Row.SHARED)
+_STANDING: Mapping[int, Unsettled] = {
+    Row.NEW: Unsettled.NOT_SENT,
+    Row.AGAIN: Unsettled.NOT_SENT,
+    Row.REPLACE: Unsettled.NOT_SENT,
+    Row.SHARED: Unsettled.NOT_SENT,
+    Row.EQUAL: Unsettled.NOT_SENT,
+    Row.QUEUED: Unsettled.NOT_SENT,
+    Row.IN_FLIGHT: Unsettled.IN_FLIGHT,
+    Row.OPEN: Unsettled.UNKNOWN,
+    Row.UNKNOWN: Unsettled.UNKNOWN,
+    Row.LOST: Unsettled.NEEDS_DECISION,
+    Row.STALLED: Unsettled.NEEDS_DECISION,
+    Row.ELSEWHERE: Unsettled.NEEDS_DECISION,
+}
+_UNSETTLED = bytes(_STANDING.get(state, 0) for state in range(256))  # of each `Row`; 0 where it is settled
+
+
+def is_quiet(rows: JobRows) -> bool:
+    """Whether nothing is in flight and nothing will be sent. Rows that were stopped are shown as they stand."""
+    return not any(rows.counts[row] for row in (*UNDER_WAY, *TO_SEND))
+
+
+def is_folder(output: str) -> bool:
+    """Whether results go to a folder of transcripts, rather than to one table."""
+    return output.endswith("/")
+
+
+def spec_of(session: Session, address: str) -> AnyJob:
+    return next(spec for spec in session.project.jobs if spec.address == address)
+
+
+def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> str:
+    """Hex digest over everything an output is made of: its rows, in order, and the outcomes that may be shown."""
+    spec = spec_of(session, job.address)
+    total = hashlib.sha256(f"results/{columns.FORMAT} {session.compiled[job.address].made_of()}\n".encode())
+    shape = (about_of(spec, job), wanted_of(spec), spec.columns, spec.strict_answers, spec.csv_guard)
+    total.update(f"{shape!r}\n".encode())
+    total.update("".join(f"step {step.made_of}\n" for step in session.steps(spec)).encode())
+    total.update(job.keys)
+    for entry in sources_of(session, job, rows, recorded):
+        index = entry.batch.index_sha256 or hashlib.sha256(entry.so_far).hexdigest()
+        total.update(f"{entry.batch.key} {index} {entry.batch.generation}\n".encode())
+    states = rows.states.translate(_UNSETTLED)
+    if any(states):
+        total.update(states)
+    if is_folder(job.output):  # the patterns decide what transcripts are called
+        total.update(repr(spec.patterns if isinstance(spec, AudioJob) else ()).encode())
+    return total.hexdigest()
+
+
+def lines_to(writer: Writer, session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> Accounting:
+    """Write every line of a job, in input order. Raises StateError where a raw file is damaged, DataError, OSError."""
+    spec = spec_of(session, job.address)
+    sources = [source_of(session, entry) for entry in sources_of(session, job, rows, recorded)]
+    return merge(
+        session.compiled[job.address].rows(),
+        locate(job.keys, sources),
+        sources,
+        writer,
+        states=rows.states.translate(_UNSETTLED),
+        wanted=wanted_of(spec),
+        is_strict=spec.strict_answers,
+    ).with_bad(job.bad)
+
+
+def sources_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]:
+    """The collected batches whose outcomes are shown for a job, in order of submission.
+
+    Once requests were asked again on purpose, an older answer is shown until there is a newer one.
+    """
+    accepted = recorded.accepted_origins.get(job.provider, ())
+    return [
+        entry
+        for number, entry in enumerate(recorded.batches, 1)
+        if (entry.index or entry.so_far)
+        and entry.batch.origin.provider == job.provider
+        and (entry.batch.origin == job.origin or str(entry.batch.origin) in accepted)
+        and (number in rows.shown or (recorded.retries and common(session.keys_of(job), entry.keys)))
+    ]
+
+
+def source_of(session: Session, entry: BatchRows) -> OutcomeSource:
+    batch = entry.batch
+    names = [result.name for result in batch.results] or [RAW]
+    return OutcomeSource(
+        index=entry.index or entry.so_far,
+        generation=batch.generation,
+        batch=batch.remote_id or batch.key,
+        origin=session.origin_shown(batch),
+        files=tuple(session.objects.path(f"{batch.key}/{name}") for name in names),
+        fallback_error=_whole_failure(batch),
+        reader=session.remotes.reader(batch.origin.provider),
+        is_read_back=batch.is_read_back,
+    )
+
+
+def _whole_failure(batch: Batch) -> dict[str, object] | None:
+    if batch.stage is not Stage.COLLECTED or batch.failure is None:
+        return None
+    told = {"code": batch.failure.code} if batch.failure.code else {}
+    is_final = batch.failure.kind is FailureKind.BAD_INPUT
+    return {**told, "message": batch.failure.message, "status": None, "retryable": not is_final}

@@ -1,0 +1,277 @@
+"""Scoring: answers of settled jobs held to the checks of their specs. It costs no request.
+
+Results are written before, and a check that fails on a row stops nothing but the scores of its job. What scores were
+made of is on record, so that an apply with nothing new scores nothing: edit a check, and only scoring runs again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from runner.apply import keep
+from runner.apply.answers import is_quiet, lines_to, made_of, spec_of
+from runner.apply.errors import StepError
+from runner.apply.result import Scoring
+from runner.apply.session import Session
+from runner.checks import gates
+from runner.checks.paired import Paired
+from runner.checks.program import Program, digest_of
+from runner.checks.score import Scored
+from runner.checks.sheet import Sheet
+from runner.checks.tally import Form
+from runner.compile import references
+from runner.errors import Conflict, DataError, RunnerError
+from runner.files import whole
+from runner.job.desired import Desired
+from runner.job.expect import Expectation
+from runner.job.project import Evals
+from runner.job.recorded import JobRecord
+from runner.job.scored import Gate, Scores, scores_path
+from runner.plan.plan import Plan, Recorded
+from runner.plan.remaining import JobRows
+from runner.results import scores as files
+from runner.results.joined import Joined
+from runner.results.scorer import RowsNotScored, Scorer, classes_of
+from runner.results.wholefile import target_of
+
+
+def score(session: Session, plan: Plan, recorded: Recorded, scoring: Scoring) -> None:
+    """Score what is settled and was not scored as it is now, and hold it to what is expected."""
+    if session.sandbox is not None:  # answers of a rehearsal are made up
+        return
+    records = session.records.jobs()
+    scoring.current, scoring.gates = {}, {}
+    for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
+        evals, record = spec_of(session, job.address).evals, records.get(job.address)
+        if record is None:
+            continue
+        if not (evals.checks or evals.expect):
+            _forget(session, record)
+        elif is_quiet(rows) and not part.is_held_back:
+            _score(session, job, rows, recorded, record, scoring)
+    _judge(session, scoring)
+
+
+def _score(
+    session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord, scoring: Scoring
+) -> None:
+    """One job. What goes wrong stops its scores, and nothing else."""
+    results = made_of(session, job, rows, recorded)
+    if record.written_sha256 != results or record.output != job.output:
+        return  # its results could not be written, which is told
+    try:
+        made = _made_of(session, job, results)
+        if record.scores is not None and record.scores.made_of == made and _is_as_left(session, record.scores):
+            scoring.current[job.address] = record.scores
+        elif scoring.failed_of.get(job.address) != made:
+            scoring.failed_of[job.address] = made
+            found = _made(session, job, rows, recorded, record, made)
+            session.records.save(replace(record, scores=found))
+            scoring.current[job.address] = found
+            scoring.made.add(job.address)
+            scoring.errors.pop(job.address, None)
+            if found.path:
+                session.reporter.step(f"{job.address}: scored, see `{found.path}`")
+    except Conflict:
+        raise
+    except OSError as error:
+        path = scores_path(job.output)
+        words = f"{job.address}: `{path}` cannot be written: {error.strerror or error}"
+        scoring.errors[job.address] = StepError(RunnerError(words, hint="put it right and run it again"), job.address)
+    except RunnerError as error:
+        scoring.errors[job.address] = StepError(error, job.address)
+
+
+def _made_of(session: Session, job: Desired, results: str) -> str:
+    """Hex digest of all that scores are made of: the results, the checks, and the references beside the dataset."""
+    evals = spec_of(session, job.address).evals
+    beside = references.made_of(evals.references, session.project.root, session.digests.of) if evals.references else ""
+    return hashlib.sha256(f"scores/1 {results} {digest_of(evals)} {beside} {job.bad}\n".encode()).hexdigest()
+
+
+def _is_as_left(session: Session, scores: Scores) -> bool:
+    path = session.outputs_root / scores.path
+    return not scores.path or (path.is_file() and session.digests.of(path).hex() == scores.sha256)
+
+
+def _made(session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord, made: str) -> Scores:
+    """Score every line of a job. Raises DataError for a check that fails on rows, RunnerError, OSError."""
+    evals = spec_of(session, job.address).evals
+    joined = Joined(evals.references, session.project.root) if evals.references else None
+    program = Program(evals, classes_of(evals, session.compiled[job.address].rows(), joined))
+    name = scores_path(job.output) if evals.checks else ""
+    sheet = _written(session, job, rows, recorded, record, program, joined, name)
+    sheet.add_bad(job.bad)
+    wrote = session.digests.of(session.outputs_root / name, is_ours=True).hex() if name else ""
+    return Scores(
+        path=name,
+        sha256=wrote,
+        made_of=made,
+        wanted=sheet.wanted,
+        checks=tuple(
+            sheet.summary(held.name, better=held.better, signature=held.signature(_n_of(sheet, held.name), _by(evals)))
+            for held in program.checks
+        ),
+        gates=tuple(
+            gates.judged(one, sheet, is_said=_is_said(evals, one)) if one.bound else gates.not_yet(one)
+            for one in evals.expect
+        ),
+    )
+
+
+def _written(
+    session: Session,
+    job: Desired,
+    rows: JobRows,
+    recorded: Recorded,
+    record: JobRecord,
+    program: Program,
+    joined: Joined | None,
+    name: str,
+) -> Sheet:
+    """Write the scores file; it appears whole or not at all. name: of the file; empty where there is none."""
+    if not name:
+        return _lines(session, job, rows, recorded, Scorer(program, None, joined))
+    path = session.outputs_root / name
+    _refuse_strangers(path)
+    with (
+        keep.keeping(session, path, _as_written(record)) as kept,
+        whole(target_of(path, session.outputs_root), keeps_equal=True) as out,
+    ):
+        writer = files.ScoresWriter(out, [held.name for held in program.checks], list(program.slices))
+        sheet = _lines(session, job, rows, recorded, Scorer(program, writer, joined))
+    if kept:
+        session.reporter.warn(f"{job.address}: `{name}` was changed since it was written: kept as `{kept[0]}`")
+    return sheet
+
+
+def _lines(session: Session, job: Desired, rows: JobRows, recorded: Recorded, scorer: Scorer) -> Sheet:
+    try:
+        lines_to(scorer, session, job, rows, recorded)
+        scorer.finish()
+    finally:
+        scorer.close()
+    if scorer.count:
+        raise RowsNotScored(job.address, scorer.problems, scorer.count, job.declared_at)
+    return scorer.sheet
+
+
+def _refuse_strangers(path: Path) -> None:
+    if path.is_file() and path.stat().st_size and not files.is_ours(path):
+        raise DataError(
+            f"`{path.name}` is there already, and runner did not write it",
+            hint="move it away: scores go beside the results",
+        )
+
+
+def _as_written(record: JobRecord) -> JobRecord | None:
+    """A record of the scores file as one of a results file, to tell whether somebody changed it."""
+    if record.scores is None or not record.scores.path:
+        return None
+    return replace(record, output_sha256=record.scores.sha256, written_sha256=record.scores.made_of)
+
+
+def _forget(session: Session, record: JobRecord) -> None:
+    """The specs check nothing any more: what was scored before goes, unless somebody changed it."""
+    if record.scores is None:
+        return
+    path = session.outputs_root / record.scores.path
+    if record.scores.path and path.is_file():
+        if _is_as_left(session, record.scores):
+            path.unlink()
+        else:
+            session.reporter.warn(
+                f"{record.address}: `{record.scores.path}` was changed since it was written, and stays as it is"
+            )
+    session.records.save(replace(record, scores=None))
+
+
+def _n_of(sheet: Sheet, check: str) -> int:
+    return sheet.columns[check].tally.numbers().n
+
+
+def _by(evals: Evals) -> str:
+    """What rows are clustered by, in a word; empty for nothing."""
+    if evals.cluster is None:
+        return ""
+    return evals.cluster.column or "template"
+
+
+def _is_said(evals: Evals, expected: Expectation) -> bool:
+    return any(check.name == expected.check and check.unanswered is not None for check in evals.checks)
+
+
+# --- gates --------------------------------------------------------------------------------------------------------
+
+
+def _judge(session: Session, scoring: Scoring) -> None:
+    """The gates of every job: of those that are settled as they came out, comparisons once both sides are."""
+    for job in session.desired:
+        evals = spec_of(session, job.address).evals
+        mine = scoring.current.get(job.address)
+        if not evals.expect or job.address in scoring.errors:
+            continue
+        if mine is None:
+            scoring.gates[job.address] = tuple(map(gates.not_yet, evals.expect))
+            continue
+        others = {one.not_worse_than for one in evals.expect if one.not_worse_than}
+        known = {address: scoring.current[address] for address in others if address in scoring.current}
+        gated_by = " ".join([mine.made_of, *(f"{address} {known[address].made_of}" for address in sorted(known))])
+        if others and mine.gated_by != gated_by:
+            found = tuple(
+                _compared(session, evals, one, mine, known.get(one.not_worse_than)) if one.not_worse_than else gate
+                for one, gate in zip(evals.expect, mine.gates, strict=True)
+            )
+            mine = replace(mine, gates=found, gated_by=gated_by)
+            scoring.current[job.address] = mine
+            session.records.save(replace(session.records.jobs()[job.address], scores=mine))
+        scoring.gates[job.address] = mine.gates
+
+
+def _compared(session: Session, evals: Evals, expected: Expectation, mine: Scores, other: Scores | None) -> Gate:
+    """An expectation against another cell, on the rows that both were asked."""
+    if other is None:
+        return gates.not_yet(expected)
+    held = next(held for held in Program(evals).checks if held.name == expected.check)
+    paired = Paired(held.counting)
+    root = session.outputs_root
+    try:
+        paired.add_all(_pairs(root / mine.path, root / other.path, expected.check))
+    except (OSError, RunnerError):
+        return gates.not_yet(expected)
+    is_said = held.check.unanswered is not None
+    without = paired.difference().figure
+    with_them = without if is_said else paired.difference(unanswered_is_wrong=True).figure
+    return gates.of_difference(
+        expected,
+        without,
+        with_them,
+        paired.unanswered,
+        better=held.better,
+        is_share=held.form is not Form.NUMBER,
+    )
+
+
+def _pairs(first: Path, second: Path, check: str) -> Iterator[tuple[Scored, Scored, str | None]]:
+    """The scores of the rows that both have, by id. Cells share their rows, so these mostly stand side by side."""
+    others = files.read(second)
+    waiting: dict[str, Scored] = {}
+    for row in files.read(first):
+        found = waiting.pop(row.custom_id, None)
+        while found is None and (other := next(others, None)) is not None:
+            if other.custom_id == row.custom_id:
+                found = other.checks.get(check)
+                break
+            if (scored := other.checks.get(check)) is not None:
+                waiting[other.custom_id] = scored
+        if found is not None and check in row.checks:
+            yield row.checks[check], found, row.cluster
+
+
+def figures_of(records: Mapping[str, JobRecord]) -> dict[str, Scores]:
+    """What was scored last, by address."""
+    return {address: record.scores for address, record in records.items() if record.scores is not None}

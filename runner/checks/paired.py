@@ -1,0 +1,102 @@
+"""Two jobs held to one check on the same rows: the difference, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from runner.checks.score import Scored, Status
+from runner.checks.tally import Counting, Form
+from runner.job.scored import Figure
+from runner.stats.exact import two_sided
+from runner.stats.influence import Estimate, Sums, estimate_of_difference, fixed
+from runner.stats.intervals import Interval
+from runner.stats.paired import Pairs, of_difference, of_pairs, p_of_difference
+
+_COUNTED = frozenset({Status.RIGHT, Status.WRONG, Status.PARTLY, Status.MEASURED})
+
+
+class Difference(NamedTuple):
+    """The first minus the second. pairs: of right and wrong, by who got them right."""
+
+    figure: Figure
+    p: float
+    pairs: Pairs | None = None
+
+
+class Paired:
+    """Adds up one check over rows that two jobs were asked."""
+
+    def __init__(self, counting: Counting) -> None:
+        self._counting = counting
+        self._sums = (_Sums(counting.form), _Sums(counting.form))
+        self.unanswered = 0  # rows that one of the two did not answer
+
+    def add(self, first: Scored, second: Scored, cluster: str | None = None) -> None:
+        is_missing = Status.UNANSWERED in (first.status, second.status)
+        self.unanswered += is_missing
+        for unanswered_too, sums in enumerate(self._sums):
+            if self._counts(first.status, unanswered_too) and self._counts(second.status, unanswered_too):
+                sums.add(first, second, cluster)
+
+    def add_all(self, rows: Iterable[tuple[Scored, Scored, str | None]]) -> None:
+        for row in rows:
+            self.add(*row)
+
+    def difference(self, *, unanswered_is_wrong: bool = False) -> Difference:
+        """Without the rows that one of the two did not answer, unless the check counts those; or with them, wrong."""
+        return self._sums[unanswered_is_wrong].difference()
+
+    def _counts(self, status: Status, unanswered_too: int) -> bool:
+        counting = self._counting
+        if status in _COUNTED:
+            return True
+        if counting.form is Form.NUMBER:
+            return False
+        if status is Status.UNREADABLE:
+            return counting.unreadable_is_wrong
+        return status is Status.UNANSWERED and (bool(unanswered_too) or counting.unanswered_is_wrong)
+
+
+class _Sums:
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._pairs = [0, 0, 0, 0]
+        self._alone = Sums(4)
+        self._by_cluster: dict[str, list[int]] = {}
+
+    def add(self, first: Scored, second: Scored, cluster: str | None) -> None:
+        if self._form is Form.RATE:
+            self._pairs[2 * (not first.over) + (not second.over)] += 1
+        if cluster is None and self._form is Form.RATE:
+            return  # the four counts are all that is needed
+        brought = [fixed(value) for value in (first.over, first.under, second.over, second.under)]
+        if cluster is None:
+            self._alone.add(brought)
+            return
+        mine = self._by_cluster.setdefault(cluster, [0, 0, 0, 0])
+        for column, value in enumerate(brought):
+            mine[column] += value
+
+    def difference(self) -> Difference:
+        pairs = Pairs(*self._pairs) if self._form is Form.RATE else None
+        if pairs is not None and not self._by_cluster:
+            if not pairs.n:
+                return Difference(Figure(), 1.0, pairs)
+            figure = _figure(pairs.difference, of_pairs(pairs), pairs.n, pairs.n)
+            return Difference(figure, two_sided(pairs.only_first, pairs.only_second), pairs)
+        sums = Sums(4)
+        sums.join(self._alone)
+        for mine in self._by_cluster.values():
+            sums.add(mine)
+        if not (sums.totals[1] and sums.totals[3]):
+            return Difference(Figure(), 1.0, pairs)
+        found: Estimate = estimate_of_difference(sums, (0, 1), (2, 3))
+        n = pairs.n if pairs is not None else sums.clusters
+        return Difference(
+            _figure(found.value, of_difference(found), n, found.clusters, found.se), p_of_difference(found), pairs
+        )
+
+
+def _figure(value: float, interval: Interval, n: int, clusters: int, se: float | None = None) -> Figure:
+    return Figure(value, interval.low, interval.high, n, clusters, se)

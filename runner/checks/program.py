@@ -1,0 +1,360 @@
+"""The checks of a job made ready: what has to be read of every row, and what is made of that.
+
+Pure: rows come in as texts that were worked out elsewhere (`compile.readings`), and go out as what became of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from runner.checks import score as kinds
+from runner.checks.choice import Classes
+from runner.checks.schema import validator_of
+from runner.checks.score import BadReference, Given, Judge, Scored, Status
+from runner.checks.sheet import Sheet
+from runner.checks.tally import Counting, Form
+from runner.checks.text import normal
+from runner.compile.frames import DROPPED
+from runner.compile.parse import parse
+from runner.compile.readings import Read, Reading
+from runner.compile.texts import text_of
+from runner.errors import Mark, Problem
+from runner.job.checks import OF_ANSWER, Check, Kind, Lacking
+from runner.job.project import Evals
+from runner.job.source import Source, Value
+
+VERSION = "checks/1"  # a change in how anything is counted is another one
+
+_FORMS = {Kind.WER: Form.RATIO, Kind.CER: Form.RATIO, Kind.MEASURE: Form.NUMBER}
+_REMEMBERED = 8192  # answers held to a reference, of one check: the same ones come again and again
+_SHORT = 200  # characters of a text and its references that are worth remembering
+_decode_answer = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Held(NamedTuple):
+    """One check, made ready. Numbers are those of its readings."""
+
+    check: Check
+    counting: Counting
+    text: int
+    references: tuple[int, ...] = ()
+    where: int | None = None
+    found: int | None = None  # of regex: what the pattern finds
+
+    @property
+    def name(self) -> str:
+        return self.check.name
+
+    @property
+    def kind(self) -> Kind:
+        return self.check.kind
+
+    @property
+    def form(self) -> Form:
+        return self.counting.form
+
+    @property
+    def better(self) -> str:
+        return self.check.better.value
+
+    @property
+    def compares_values(self) -> bool:
+        """Whether an answer that is JSON is held to a column as JSON."""
+        check = self.check
+        return (
+            check.kind is Kind.EQUALS and bool(check.reference.column) and check.looks_at_answer and not check.extract
+        )
+
+    @property
+    def lacks_classes(self) -> bool:
+        """Whether the references have to be read before anything can be scored: see `classes_in`."""
+        return self.kind is Kind.CHOICE and not self.check.classes
+
+    def signature(self, n: int, cluster: str = "") -> str:
+        """How the number was counted. cluster: what rows are clustered by, empty for none."""
+        return "|".join([*_parts_of(self.check), f"n:{n}", f"ci:{_interval_of(self.form, cluster)}", VERSION])
+
+
+class Program:
+    """All checks of one job. Make one for each pass over its rows."""
+
+    def __init__(self, evals: Evals, classes: Mapping[str, Iterable[str]] | None = None) -> None:
+        """classes: of checks that do not declare theirs, as `classes_in` found them.
+
+        Raises SpecError for a template that cannot be read.
+        """
+        self.evals = evals
+        self.readings: list[Reading] = []
+        self._numbers: dict[Any, int] = {}
+        self.checks = tuple(self._held(check) for check in evals.checks)
+        self.cluster = None if evals.cluster is None else self._value(evals.cluster)
+        self.slices = {one.name: self._value(one.of) for one in evals.slices}
+        self._classes = classes or {}
+        self._judges = [self._judge(held) for held in self.checks]
+        self._known: list[dict[Any, Scored]] = [{} for _ in self.checks]
+
+    # --- what has to be read --------------------------------------------------------------------------------------
+
+    @property
+    def needs_values(self) -> bool:
+        """Whether columns are looked at as they are, and not as text."""
+        return any(held.check.reference.column for held in self.checks)
+
+    @cached_property
+    def mentions(self) -> frozenset[str]:
+        """Names of the answer that anything here looks at."""
+        templates = [reading.template for reading in self.readings if reading.template]
+        return frozenset(OF_ANSWER) & {name for one in templates for name in one.mentions}
+
+    def _held(self, check: Check) -> Held:
+        truth = check.kind is Kind.EXPRESSION
+        text = Reading(
+            replace(parse(check.text), takes_null=truth),
+            may_miss=True,
+            extract=check.extract,
+            occurrence=check.occurrence,
+        )
+        counting = Counting(
+            _FORMS.get(check.kind, Form.RATE),
+            check.unreadable is Lacking.WRONG,
+            check.unanswered is Lacking.WRONG,
+        )
+        return Held(
+            check,
+            counting,
+            self._number(text),
+            tuple(self._number(Reading(parse(one))) for one in check.reference.templates),
+            None if check.where is None else self._number(Reading(replace(parse(check.where), takes_null=True))),
+            None if check.pattern is None else self._number(replace(text, search=check.pattern)),
+        )
+
+    def _value(self, value: Value) -> int:
+        if value.template is not None:
+            return self._number(Reading(parse(value.template)))
+        return self._number(Reading(column=value.column))
+
+    def _number(self, reading: Reading) -> int:
+        """The number of a reading; two that are the same are one."""
+        key = (
+            replace(reading, template=None),
+            reading.template
+            and (
+                reading.template.source.text,
+                reading.template.takes_null,
+            ),
+        )
+        if key not in self._numbers:
+            self._numbers[key] = len(self.readings)
+            self.readings.append(reading)
+        return self._numbers[key]
+
+    # --- what is made of it ---------------------------------------------------------------------------------------
+
+    def _judge(self, held: Held) -> Judge:
+        judge = judge_of(held.check, self._classes.get(held.name, ()))
+        return kinds.turned(judge) if held.check.is_negated else judge
+
+    def sheet(self) -> Sheet:
+        """An empty one, with the slices that expectations ask about."""
+        parts = [one.slice for one in self.evals.expect if one.slice]
+        return Sheet({held.name: (held.kind, held.counting) for held in self.checks}, dict.fromkeys(parts))
+
+    def scored(self, read: Read) -> tuple[dict[str, list[Scored]], list[tuple[int, Problem]]]:
+        """What each check makes of a chunk of rows, and what is wrong with those whose reference cannot be used."""
+        problems: list[tuple[int, Problem]] = []
+        found = {
+            held.name: self._scored(held, judge, known, read, problems)
+            for held, judge, known in zip(self.checks, self._judges, self._known, strict=True)
+        }
+        return found, problems
+
+    def _scored(
+        self,
+        held: Held,
+        judge: Judge,
+        known: dict[Any, Scored],
+        read: Read,
+        problems: list[tuple[int, Problem]],
+    ) -> list[Scored]:
+        takes, empty = held.check.takes_references, held.check.empty_counts or held.found is not None
+        columns = read.texts[held.text], self._references(held, read), self._applies(held, read)
+        failed = {at for at, _ in read.failures}
+        found: list[Scored] = []
+        add = found.append
+        for at, (row, text, references, applies) in enumerate(zip(read.rows, *columns, strict=True)):
+            is_answered = row.names is not None
+            key = (is_answered, text, references, applies)
+            scored = known.get(key)
+            if scored is None:
+                try:
+                    given = Given(is_answered, text, references, applies)
+                    scored = kinds.score(given, judge, takes_references=takes, empty_counts=empty)
+                except BadReference as error:
+                    if at not in failed:
+                        problems.append((at, _bad(held, row.mark, error)))
+                    add(Scored(Status.SKIPPED))
+                    continue
+                if len(text or "") + sum(map(len, references)) < _SHORT:
+                    if len(known) >= _REMEMBERED:
+                        known.clear()
+                    known[key] = scored
+            add(scored)
+        if held.compares_values:
+            self._compare(held, read, found)
+        return found
+
+    def _applies(self, held: Held, read: Read) -> Iterable[bool]:
+        if held.where is None:
+            return [True] * len(read.rows)
+        # one that looks at the answer says nothing of a row without one, which stays in
+        return [text is None or text.strip() not in DROPPED for text in read.texts[held.where]]
+
+    def _references(self, held: Held, read: Read) -> Iterable[tuple[str, ...]]:
+        if held.found is not None:  # what was found stands for the references of a pattern
+            return [() if text is None else (text,) for text in read.texts[held.found]]
+        if name := held.check.reference.column:
+            return [_texts_of(row.get(name)) for row in read.values]
+        columns = [read.texts[number] for number in held.references]
+        if len(columns) == 1:
+            return [() if text is None else (text,) for text in columns[0]]
+        if not columns:
+            return [()] * len(read.rows)
+        return [tuple([text for text in texts if text is not None]) for texts in zip(*columns, strict=True)]
+
+    def _compare(self, held: Held, read: Read, found: list[Scored]) -> None:
+        """Hold the answers that are JSON to the column as JSON, in place of what was made of their text."""
+        name = held.check.reference.column
+        for at, row in enumerate(read.rows):
+            if row.names is None or found[at].status not in (Status.RIGHT, Status.WRONG):
+                continue
+            got = _decode_answer(row.names).get("answer")
+            if isinstance(got, str):
+                continue
+            wanted = read.values[at].get(name)
+            options = [wanted, *wanted] if isinstance(wanted, list) else [wanted]
+            is_right = any(same(got, one, held.check.ignore) for one in options) is not held.check.is_negated
+            status = Status.RIGHT if is_right else Status.WRONG
+            found[at] = found[at]._replace(status=status, over=int(is_right))
+
+    def classes_in(self, read: Read, found: dict[str, dict[str, None]]) -> None:
+        """Take in the classes that a chunk's references name, for the checks that do not declare theirs."""
+        for held in self.checks:
+            if held.lacks_classes:
+                seen = found.setdefault(held.name, {})
+                for references in set(self._references(held, read)):
+                    seen.update(dict.fromkeys(one for one in references if one.strip()))
+
+
+def judge_of(check: Check, classes: Iterable[str] = ()) -> Judge:
+    """How answers are held to a check. classes: where it does not declare any."""
+    match check.kind:
+        case Kind.EQUALS:
+            return kinds.equals(check.ignore)
+        case Kind.CONTAINS:
+            return kinds.contains(check.ignore, every=check.every, whole_words=check.whole_words)
+        case Kind.REGEX:
+            return kinds.finds()
+        case Kind.NUMBER:
+            return kinds.number(check.within.amount, is_share=check.within.is_share)
+        case Kind.CHOICE:
+            return kinds.choice(Classes(check.classes or classes, check.ignore))
+        case Kind.JSON:
+            schema = check.schema
+            if isinstance(schema, Mapping):
+                return kinds.parses(validator_of(schema))
+            return kinds.parses(lambda _: schema is not False)
+        case Kind.WER | Kind.CER:
+            return kinds.words(check.normalize, by_letter=check.kind is Kind.CER)
+        case Kind.EXPRESSION:
+            return kinds.holds(DROPPED)
+        case Kind.MEASURE:
+            return kinds.measure()
+
+
+def _bad(held: Held, mark: Mark, error: BadReference) -> Problem:
+    where = held.check.mark
+    return Problem(mark, f"the reference of check `{held.name}` ({where}): {error}")
+
+
+def _texts_of(value: Any) -> tuple[str, ...]:
+    """A column's value as references: a list is any of it, null none."""
+    values = value if isinstance(value, list) else (value,)
+    return tuple([one if one.__class__ is str else text_of(one) for one in values if one is not None])
+
+
+def same(got: object, wanted: object, ignore: Sequence[Any]) -> bool:
+    """Whether two JSON values are one: numbers by value, texts but for what is ignored.
+
+    wanted: a text is held to a number as that is written, since tables know nothing but text.
+    """
+    if isinstance(wanted, str) and not isinstance(got, dict | list) and got is not None:
+        return normal(text_of(got), ignore) == normal(wanted, ignore)
+    if isinstance(got, dict) and isinstance(wanted, dict):
+        return got.keys() == wanted.keys() and all(same(got[key], wanted[key], ignore) for key in got)
+    if isinstance(got, list) and isinstance(wanted, list):
+        return len(got) == len(wanted) and all(same(a, b, ignore) for a, b in zip(got, wanted, strict=True))
+    return isinstance(got, bool) is isinstance(wanted, bool) and got == wanted
+
+
+# --- what it was made of ------------------------------------------------------------------------------------------
+
+
+def digest_of(evals: Evals) -> str:
+    """Hex digest of what is counted, how, and what is expected of it; where it is written does not matter."""
+    told = json.dumps([VERSION, _plain(evals)], sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A noun of the specs as JSON, without its place in them."""
+    if isinstance(value, msgspec.Struct):
+        names = (name for name in value.__struct_fields__ if name != "what" and not name.endswith("mark"))
+        return {name: _plain(getattr(value, name)) for name in names}
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def _parts_of(check: Check) -> list[str]:
+    """A check as its signature has it: what is counted in another way is written in another way."""
+    parts = [check.kind.value]
+    told: list[tuple[str, Source | str | None]] = [
+        ("text", None if check.looks_at_answer else check.text),
+        ("pattern", check.pattern),
+        ("extract", check.extract),
+        ("where", check.where),
+    ]
+    parts += [f"{name}:{one.text if isinstance(one, Source) else one}" for name, one in told if one]
+    if check.extract and check.occurrence.value != "last":
+        parts.append(f"occurrence:{check.occurrence.value}")
+    if check.kind in (Kind.WER, Kind.CER):
+        parts.append(f"normalize:{check.normalize.value}")
+    if check.ignore:
+        parts.append("ignore:" + ",".join(one.value for one in check.ignore))
+    if check.kind is Kind.NUMBER and check.within.amount:
+        share = f"{100 * check.within.amount:f} %"
+        parts.append(f"within:{share if check.within.is_share else check.within.amount}")
+    if check.kind is Kind.JSON and check.schema is not None:
+        parts.append("schema:" + hashlib.sha256(json.dumps(check.schema, sort_keys=True).encode()).hexdigest()[:12])
+    flags = {"not": check.is_negated, "all": check.every, "whole_words": check.whole_words}
+    parts += [name for name, holds in flags.items() if holds]
+    if check.empty_counts:
+        parts.append("empty_reference:counts")
+    lacking = check.unanswered or Lacking.EXCLUDED
+    return [*parts, f"unreadable:{check.unreadable.value}", f"unanswered:{lacking.value}"]
+
+
+def _interval_of(form: Form, cluster: str) -> str:
+    method = {Form.RATE: "wilson-neff" if cluster else "wilson", Form.SCORE: "wilson-neff"}
+    method |= {Form.RATIO: "log-t", Form.NUMBER: "t"}
+    return ",".join(filter(None, (method[form], cluster, "95")))

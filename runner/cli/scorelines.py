@@ -1,0 +1,118 @@
+"""The lines of a job's checks: what was counted, how far the number can be trusted, and what was expected of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from runner.apply.result import Scoring
+from runner.checks.gates import shown
+from runner.cli import voice
+from runner.job.scored import CheckSummary, Figure, Gate, Scores, Verdict
+
+_SIGNS = {Verdict.MET: "✓", Verdict.UNMET: "✕", Verdict.UNDECIDED: "?", Verdict.NOT_YET: "–"}
+_PLAIN = {Verdict.MET: "+", Verdict.UNMET: "x", Verdict.UNDECIDED: "?", Verdict.NOT_YET: "-"}
+_WORDS = {"no_reference": "no reference"}
+_GAP = "  "
+
+
+def is_news(address: str, scoring: Scoring) -> bool:
+    """Whether a user has to see the scores of a job though nothing was sent for it."""
+    gates = scoring.gates.get(address, ())
+    return address in scoring.made or any(gate.verdict in (Verdict.UNMET, Verdict.UNDECIDED) for gate in gates)
+
+
+def of_job(address: str, scoring: Scoring) -> list[str]:
+    """What an apply says of a job's checks; nothing where it has none."""
+    gates = scoring.gates.get(address, ())
+    scores = scoring.current.get(address)
+    lines = lines_of(scores, gates) if scores else lines_of_gates(gates)
+    undecided = [gate for gate in gates if gate.verdict is Verdict.UNDECIDED]
+    return lines + [f"  ! {words}" for words in dict.fromkeys(way_out(address, gate) for gate in undecided)]
+
+
+def lines_of(scores: Scores, gates: Sequence[Gate] | None = None) -> list[str]:
+    """A line for each check, then one for each other expectation. gates: as they stand now."""
+    gates = scores.gates if gates is None else gates
+    rows: list[tuple[str, str, str, str, str]] = []
+    left = list(gates)
+    for check in scores.checks:
+        mine = next((gate for gate in left if gate.check == check.name and gate.is_plain), None)
+        if mine is not None:
+            left.remove(mine)
+        is_share = check.form != "number"
+        value, interval = _figure(check.figure, is_share=is_share)
+        rows.append((check.name, value, interval, _counts(check), _told(mine)))
+    forms = {check.name: check.form for check in scores.checks}
+    for gate in left:
+        value, interval = _figure(gate.figure, is_share=forms.get(gate.check, "rate") != "number")
+        name = f"{gate.metric} of {gate.slice}" if gate.slice else gate.metric
+        rows.append((name, value, interval, "", _told(gate)))
+    return _aligned(rows)
+
+
+def lines_of_gates(gates: Sequence[Gate]) -> list[str]:
+    """The expectations of a job that is not settled, each on a line."""
+    return _aligned([(gate.metric, "", "", "", _told(gate)) for gate in gates])
+
+
+def way_out(address: str, gate: Gate) -> str:
+    """What a user does about an expectation that is not decided."""
+    written = f"; or write `unanswered: excluded` in check `{gate.check}`" if gate.check else ""
+    return f"`runner retry {address}` asks again what failed{written}"
+
+
+def _aligned(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    widths[3] = min(widths[3], 60)
+    lines = []
+    for row in rows:
+        name, value, interval, counts, told = row
+        cells = [f"{name:<{widths[0]}}", f"{value:>{widths[1]}}", f"{interval:<{widths[2]}}", f"{counts:<{widths[3]}}"]
+        cells = [cell for cell, width in zip(cells, widths, strict=True) if width]
+        lines.append((_GAP + _GAP.join([*cells, told])).rstrip())
+    return lines
+
+
+def _figure(figure: Figure, *, is_share: bool) -> tuple[str, str]:
+    value = shown(figure.value, is_share=is_share)
+    if figure.low is None or figure.high is None:
+        return value, ""
+    if is_share:
+        return value, f"({100 * figure.low:.1f} to {100 * figure.high:.1f})"
+    return value, f"({figure.low:,.4g} to {figure.high:,.4g})"
+
+
+def _counts(check: CheckSummary) -> str:
+    """`8,391 right, 1,529 wrong, 59 unreadable; 21 unanswered`: after the semicolon what the number leaves out."""
+    told = {status: f"{rows:,} {_WORDS.get(status, status)}" for status, rows in check.counts.items()}
+    counted = [words for status, words in told.items() if status not in check.left_out]
+    left_out = [words for status, words in told.items() if status in check.left_out]
+    text = "; ".join(filter(None, (", ".join(counted), ", ".join(left_out))))
+    if check.form == "ratio" and check.units:
+        unit = "character" if check.kind == "cer" else "word"
+        text += f"; {voice.count(int(check.units), unit)}"
+    return text
+
+
+def _told(gate: Gate | None) -> str:
+    """`✕ expected >= 85 %`; of one that is met the sign alone."""
+    if gate is None:
+        return ""
+    sign = _sign(gate.verdict)
+    match gate.verdict:
+        case Verdict.MET:
+            return sign
+        case Verdict.NOT_YET:
+            return f"{sign} expected {gate.expected}: not yet"
+        case _:
+            return f"{sign} expected {gate.expected}" + (f": {gate.sentence}" if gate.sentence else "")
+
+
+def _sign(verdict: Verdict) -> str:
+    """A sign that the terminal can show."""
+    try:
+        _SIGNS[verdict].encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return _PLAIN[verdict]
+    return _SIGNS[verdict]

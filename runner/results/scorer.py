@@ -1,0 +1,199 @@
+"""Lines of results held to checks, as they stream by: what became of each goes to a file, and into the numbers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+from msgspec import Raw, Struct
+
+from runner.checks.program import Program
+from runner.checks.sheet import Sheet
+from runner.compile.compiled import RowView
+from runner.compile.readings import AnsweredRow, Read, Reader
+from runner.errors import DataError, Mark, Problem
+from runner.job.project import Evals
+from runner.mending import NOT_SO
+from runner.remotes.reading.verdict import ABSENT, NULL
+from runner.results.joined import Joined
+from runner.results.scores import ScoresWriter
+from runner.results.splice import OK, Merged
+
+LISTED = 20
+MOST_CLASSES = 1_000  # that the references of a check may take
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Body(Struct, gc=False):
+    usage: Raw = ABSENT
+
+
+_decode_body = msgspec.json.Decoder(_Body | None).decode
+_decode = msgspec.json.Decoder().decode
+
+
+class RowsNotScored(DataError):
+    """Rows on which a check of a job fails: `problems` of the first ones, and `count` of all."""
+
+    def __init__(self, job: str, problems: Iterable[Problem], count: int, mark: Mark) -> None:
+        self.problems = tuple(problems)
+        self.count = count
+        first = self.problems[0]
+        lines = [f"{count:,} row{'' if count == 1 else 's'} of job `{job}` cannot be scored; its results are written"]
+        lines += [f"  {problem.mark}: {problem.message}" for problem in self.problems]
+        lines += [f"  and {count - len(self.problems):,} more"] if count > len(self.problems) else []
+        super().__init__("", hint=first.hint or "put the check right and run the same command again", mark=mark)
+        self.message = "\n".join(lines)  # each of its lines is printable already
+
+
+class Scorer:
+    """Implements `merge.Writer`. Call `finish` when all lines were written, and `close` in any case."""
+
+    def __init__(self, program: Program, out: ScoresWriter | None, joined: Joined | None = None) -> None:
+        """joined: columns beside those of the rows. Raises SpecError for what does not compile."""
+        self.sheet: Sheet = program.sheet()
+        self.count = 0  # rows that cannot be scored
+        self.problems: list[Problem] = []  # of the first of them
+        self._program = program
+        self._out = out
+        self._joins = joined.reader() if joined else None
+        self._reader = Reader(program.readings, needs_values=program.needs_values)
+        self._names = _Names(has_usage="usage" in program.mentions)
+        self._digests: deque[str] = deque()
+
+    def write(self, merged: Merged) -> None:
+        """Raises DataError when a row takes too much time or memory."""
+        self._digests.append(merged.digest)
+        row = AnsweredRow(merged[0], merged[1], self._names.of(merged))
+        if self._joins is None:
+            self._push(row)
+        else:
+            self._push_all(self._joins.push(row))
+
+    def finish(self) -> None:
+        """Raises as `write` does."""
+        if self._joins is not None:
+            self._push_all(self._joins.rest())
+        for read in self._reader.rest():
+            self._take(read)
+
+    def close(self) -> None:
+        self._reader.close()
+        if self._joins is not None:
+            self._joins.close()
+
+    def _push_all(self, rows: Iterable[tuple[AnsweredRow, Problem | None]]) -> None:
+        for row, problem in rows:
+            self._fail([(0, problem)] if problem else [])
+            self._push(row)
+
+    def _push(self, row: AnsweredRow) -> None:
+        for read in self._reader.push(row):
+            self._take(read)
+
+    def _take(self, read: Read) -> None:
+        program, rows = self._program, read.rows
+        scored, unusable = program.scored(read)
+        self._fail([(at, failure.problem(rows[at])) for at, failure in read.failures] + unusable)
+        digests = [self._digests.popleft() for _ in rows]
+        clusters = [] if program.cluster is None else read.texts[program.cluster]
+        slices = {name: read.texts[number] for name, number in program.slices.items()}
+        is_answered = [row.names is not None for row in rows]
+        self.sheet.add(scored, is_answered, clusters, slices)
+        if self._out is not None:
+            self._out.write([row.custom_id for row in rows], digests, scored, clusters, slices)
+
+    def _fail(self, problems: list[tuple[int, Problem]]) -> None:
+        """Several checks may fail on a row: it counts once, with the first."""
+        of_rows = dict(reversed(problems))
+        self.count += len(of_rows)
+        if len(self.problems) < LISTED:
+            self.problems += [of_rows[at] for at in sorted(of_rows)][: LISTED - len(self.problems)]
+
+
+class _Names:
+    """What templates see of an answer, as a JSON object."""
+
+    def __init__(self, *, has_usage: bool) -> None:
+        self._has_usage = has_usage
+        self._finishes: dict[str | None, bytes] = {}
+
+    def of(self, merged: Merged) -> bytes | None:
+        """None without an answer: an error, or no outcome."""
+        if merged.status != OK:
+            return None
+        answer, finish = merged.answer, merged.finish
+        if finish not in self._finishes:
+            self._finishes[finish] = b',"finish_reason":%b' % _encode(finish)
+        usage = b',"usage":%b' % _usage_in(merged.response) if self._has_usage else b""
+        return b'{"answer":%b%b%b}' % (answer if _is_sound(answer) else NULL, self._finishes[finish], usage)
+
+
+def _is_sound(answer: bytes) -> bool:
+    """Whether it can be read: JSON may be nested deeper than anybody decodes."""
+    if answer[:1] not in (b"{", b"["):
+        return True
+    try:
+        _decode(answer)
+    except NOT_SO:
+        return False
+    return True
+
+
+def _usage_in(response: bytes) -> bytes:
+    try:
+        body = _decode_body(response)
+    except NOT_SO:
+        return NULL
+    return (bytes(body.usage) if body else b"") or NULL
+
+
+def classes_of(evals: Evals, rows: Iterable[RowView], joined: Joined | None = None) -> Mapping[str, list[str]]:
+    """The classes that references take, of the checks that do not declare theirs: a pass over the rows alone.
+
+    Raises DataError where there are too many of them, or a reference cannot be rendered.
+    """
+    lacking = [held.check for held in Program(evals).checks if held.lacks_classes]
+    if not lacking:
+        return {}
+    program = Program(msgspec.structs.replace(evals, checks=tuple(lacking), slices=(), cluster=None, expect=()))
+    found: dict[str, dict[str, None]] = {}
+    reader = Reader(program.readings, needs_values=program.needs_values)
+    try:
+        for row in _bare(rows, joined):
+            for read in reader.push(row):
+                _take_classes(program, read, found)
+        for read in reader.rest():
+            _take_classes(program, read, found)
+    finally:
+        reader.close()
+    return {name: sorted(classes) for name, classes in found.items()}
+
+
+def _bare(rows: Iterable[RowView], joined: Joined | None) -> Iterator[AnsweredRow]:
+    """Rows as if nothing was answered, with their joined columns."""
+    bare = (AnsweredRow(row.custom_id, row.row_json, None) for row in rows)
+    if joined is None:
+        yield from bare
+        return
+    joins = joined.reader()
+    try:
+        for row in bare:
+            yield from (found for found, _ in joins.push(row))
+        yield from (found for found, _ in joins.rest())
+    finally:
+        joins.close()
+
+
+def _take_classes(program: Program, read: Read, found: dict[str, dict[str, None]]) -> None:
+    program.classes_in(read, found)
+    for name, classes in found.items():
+        if len(classes) > MOST_CLASSES:
+            check = next(held.check for held in program.checks if held.name == name)
+            raise DataError(
+                f"the references of check `{name}` take more than {MOST_CLASSES:,} classes",
+                hint="declare `classes`, or compare texts with `equals`",
+                mark=check.mark,
+            )

@@ -1,0 +1,288 @@
+"""Answers held to checks: every row is in one sum, every gate is decided or says why not, nothing is sent for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.scorelab import EXPIRED, FAILED, ScoreLab, score_lab
+
+CHECKS = """\
+checks:
+  intent: {choice: "{{ intent }}", extract: '^Intent: (\\w+)', where: "{{ kind != 'chat' }}"}
+  said: {contains: "{{ word }}"}
+"""
+ROWS = [
+    {"id": "r0", "word": "a0", "intent": "refund"},
+    {"id": "r1", "word": "a1", "intent": "refund"},
+    {"id": "r2", "word": "a2", "intent": "order"},
+    {"id": "r3", "word": "a3", "intent": "order"},
+    {"id": "r4", "word": "a4", "intent": "order"},  # an error
+    {"id": "r5", "word": "a5", "intent": "refund"},  # not asked in time
+    {"id": "r6", "word": "a6", "intent": "refund"},  # refused
+    {"id": "r7", "word": "a7", "intent": "refund"},  # names two
+    {"id": "r8", "word": "a8", "intent": None},  # no reference
+    {"id": "r9", "word": "a9", "intent": "refund", "kind": "chat"},  # does not apply
+]
+ANSWERS = {
+    "r0": "Intent: refund, a0",
+    "r1": "Intent: order",
+    "r2": "a2\nIntent: order\n",
+    "r3": "Intent: ORDER a3",
+    "r4": FAILED,
+    "r5": EXPIRED,
+    "r6": {"content": None, "refusal": "I would rather not"},
+    "r7": "Intentions: none, a7",
+    "r8": "Intent: refund a8",
+    "r9": "Intent: refund a9",
+}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[ScoreLab]:
+    with score_lab(tmp_path / "project") as made:
+        made.table([{"kind": "task", **row} for row in ROWS])
+        made.answers = ANSWERS
+        yield made
+
+
+def test_every_row_is_in_one_sum(lab: ScoreLab) -> None:
+    lab.job(CHECKS)
+    done = lab.apply(code=4)
+    assert lab.statuses("intent") == "rwrrmmuu0s"
+    assert lab.statuses("said") == "rwrrmmurrr"
+    lines = done.stdout.splitlines()
+    assert lines[0] == "answers  8 ok, 1 of them refused, 2 error of 10  results/answers.jsonl"
+    told = [" ".join(line.split()) for line in lines if line.startswith("  ") and "!" not in line]
+    assert told == [
+        "intent 50.0 % (18.8 to 81.2) 3 right, 1 wrong, 2 unreadable; 2 unanswered, 1 no reference, 1 skipped",
+        "said 75.0 % (40.9 to 92.9) 6 right, 1 wrong, 1 unreadable; 2 unanswered",
+    ]
+    for check in lab.status_of()["scores"]["checks"]:
+        assert sum(check["counts"].values()) == 10
+
+
+def test_a_line_says_what_was_read_and_what_was_expected(lab: ScoreLab) -> None:
+    lab.job(CHECKS)
+    lab.apply(code=4)
+    scores, results = lab.scores(), lab.results()
+    assert [row["custom_id"] for row in scores] == [row["custom_id"] for row in results]
+    assert [row["digest"] for row in scores] == [row["digest"] for row in results]
+    entries = [row["checks"]["intent"] for row in scores]
+    assert entries[1] == {"status": "wrong", "score": 0, "got": "order", "expected": "refund"}
+    assert entries[4] == {"status": "unanswered", "score": None, "got": None, "expected": "order"}
+    assert entries[7] == {"status": "unreadable", "score": None, "got": None, "expected": "refund"}
+    assert entries[9] == {"status": "skipped", "score": None, "got": None, "expected": None, "over": 0, "under": 0}
+
+
+def test_results_are_byte_for_byte_what_they_are_without_checks(lab: ScoreLab, tmp_path: Path) -> None:
+    lab.job()
+    lab.apply(code=4)
+    bare = (lab.root / "results/answers.jsonl").read_bytes()
+    lab.job(CHECKS)
+    lab.apply(code=4)
+    assert (lab.root / "results/answers.jsonl").read_bytes() == bare
+    assert len(lab.remote.created) == 1
+
+
+@pytest.mark.parametrize(
+    ("expect", "told"),
+    [
+        ('intent: ">= 0.4"', "?"),  # 3 of 6, or of 8
+        ('intent: ">= 0.3"', "✓"),
+        ('intent: ">= 0.6"', "✕ expected >= 60 %"),
+        ('answered: ">= 80 %"', "✓"),
+        ('answered: "> 80 %"', "✕ expected > 80 %"),
+        ('intent: {is: ">= 0.15", by: interval}', "?"),
+        ('said: "<= 0.75"', "✓"),
+        ('intent.unreadable: "<= 0.34"', "?"),  # 2 of 6, or 4 of 8
+        ('intent.unreadable: "<= 0.5"', "✓"),
+        ('intent.macro_f1: ">= 0.9"', "✕ expected >= 90 %"),
+        ('said: {is: ">= 0.5", slice: {kind: chat}}', "✓"),
+    ],
+)
+def test_a_gate(lab: ScoreLab, expect: str, told: str) -> None:
+    lab.answers = {**ANSWERS, "r4": FAILED, "r5": EXPIRED}
+    lab.job(f"{CHECKS}slices: [kind]\nexpect:\n  {expect}\n")
+    done = lab.apply(code=4)
+    line = next(line for line in done.stdout.splitlines() if told in line)
+    assert line
+    verdicts = {"✓": "met", "?": "undecided", "✕": "unmet"}
+    gates = lab.status_of()["scores"]["gates"]
+    assert [gate["verdict"] for gate in gates] == [verdicts[told[0]]]
+
+
+def test_an_undecided_gate_says_which_rows_decide_and_the_way_out(lab: ScoreLab) -> None:
+    lab.job(f'{CHECKS}expect: {{intent: ">= 0.4"}}\n')
+    done = lab.apply(code=4)
+    assert "? expected >= 40 %: 2 unanswered rows decide: 50.0 % without them, 37.5 % if they are wrong" in done.stdout
+    assert (
+        "`runner retry answers specs/` asks again what failed; or write `unanswered: excluded` in check `intent`"
+        in (done.stdout)
+    )
+    lab.job(f'{CHECKS.replace("extract", "unanswered: excluded, extract")}expect: {{intent: ">= 0.4"}}\n')
+    assert lab.apply(code=4).stdout.count("✓") == 1
+    lab.job(f'{CHECKS.replace("extract", "unanswered: wrong, extract")}expect: {{intent: ">= 0.4"}}\n')
+    assert "✕ expected >= 40 %" in lab.apply(code=4).stdout
+    assert len(lab.remote.created) == 1
+
+
+def test_an_unmet_gate_fails_also_when_nothing_was_sent(lab: ScoreLab) -> None:
+    lab.answers = {row["id"]: f"Intent: {row['intent']} {row['word']}" for row in ROWS}
+    lab.job(f'{CHECKS}expect: {{said: "> 1"}}\n')
+    first = lab.apply(code=4)
+    assert "✕ expected > 100 %" in first.stdout
+    again = lab.apply(code=4)
+    assert "✕ expected > 100 %" in again.stdout
+    assert "Not all is as expected" in again.stderr
+    lab.job(f'{CHECKS}expect: {{said: ">= 1"}}\n')
+    assert "✓" in lab.apply().stdout
+    assert lab.apply().stdout == "Nothing to do\n"
+    assert len(lab.remote.created) == 1
+
+
+def test_a_job_that_runs_is_not_evaluated(lab: ScoreLab) -> None:
+    lab.ending = "in_progress"
+    lab.job(f'{CHECKS}expect: {{said: ">= 1"}}\n')
+    done = lab.apply("--no-wait", code=3)
+    assert "– expected >= 100 %: not yet" in done.stdout
+    assert not (lab.root / "results/answers.scores.jsonl").exists()
+    lab.ending = "completed"
+    assert "✕ expected >= 100 %" in lab.apply(code=4).stdout
+
+
+def test_an_edited_check_is_scored_again_and_nothing_is_sent(lab: ScoreLab) -> None:
+    lab.job(CHECKS)
+    lab.apply(code=4)
+    before = lab.files()
+    again = lab.apply(code=4)
+    assert "intent" in again.stdout  # errors are told each time
+    changed = {name for name, about in lab.files().items() if before.get(name) != about}
+    assert not {name for name in changed if name.startswith("results/")}
+    lab.job(CHECKS.replace("{{ word }}", "{{ word | upper }}"))
+    asked = len(lab.remote.asked)
+    lab.apply(code=4)
+    assert lab.statuses("said") == "wwwwmmuwww"
+    assert [route for route in lab.remote.asked[asked:] if route.startswith("POST")] == []
+    assert len(lab.remote.created) == 1
+    results = {name: about for name, about in lab.files().items() if name == "results/answers.jsonl"}
+    assert results == {"results/answers.jsonl": before["results/answers.jsonl"]}
+
+
+def test_a_new_answer_is_scored(lab: ScoreLab) -> None:
+    lab.job(CHECKS)
+    lab.apply(code=4)
+    lab.answers = {**ANSWERS, "r4": "Intent: order a4", "r5": "Intent: order"}
+    lab.run("retry", "answers", "specs/")
+    lab.apply()
+    assert lab.statuses("intent") == "rwrrrwuu0s"
+
+
+def test_removed_checks_remove_the_scores_and_edited_scores_stay(lab: ScoreLab) -> None:
+    lab.job(CHECKS)
+    lab.apply(code=4)
+    path = lab.root / "results/answers.scores.jsonl"
+    lab.job()
+    lab.apply(code=4)
+    assert not path.exists()
+    assert lab.status_of()["scores"] is None
+    lab.job(CHECKS)
+    lab.apply(code=4)
+    path.write_bytes(path.read_bytes().replace(b"right", b"wrong"))
+    lab.apply(code=4)
+    assert (lab.root / "results/answers.scores.jsonl.bak").exists()
+    assert lab.statuses("intent") == "rwrrmmuu0s"
+    path.write_bytes(path.read_bytes().replace(b"right", b"wrong"))
+    lab.job()
+    assert "stays as it is" in lab.apply(code=4).stderr
+    assert path.exists()
+
+
+def test_somebody_elses_file_is_never_written_over(lab: ScoreLab) -> None:
+    path = lab.root / "results/answers.scores.jsonl"
+    path.parent.mkdir()
+    path.write_text("my own notes\n")
+    lab.job(CHECKS)
+    done = lab.apply(code=1)
+    assert "`answers.scores.jsonl` is there already, and runner did not write it" in done.stderr
+    assert path.read_text() == "my own notes\n"
+    assert len(lab.results()) == 10
+
+
+def test_a_check_that_fails_on_rows_stops_its_scores_and_not_the_results(lab: ScoreLab) -> None:
+    lab.job('checks: {odd: {expression: "{{ 1 // (word[1:] | int) > 0 }}"}}')
+    done = lab.apply(code=1)
+    assert "1 row of job `answers` cannot be scored; its results are written" in done.stderr
+    assert "r0: `expression` of check" in done.stderr
+    assert "modulo by zero" in done.stderr
+    assert len(lab.results()) == 10
+    assert not (lab.root / "results/answers.scores.jsonl").exists()
+    lab.apply(code=1)  # and again, since nothing is put right
+    lab.job('checks: {odd: {expression: "{{ (word[1:] | int) > 0 }}"}}')
+    lab.apply(code=4)
+    assert lab.statuses("odd")[:4] == "wrrr"
+
+
+def test_twenty_rows_that_fail_are_listed_and_all_of_them_counted(lab: ScoreLab) -> None:
+    lab.table([{"id": f"r{n}", "word": "x", "n": n % 2} for n in range(1000)])
+    lab.answers = {}
+    lab.job('checks: {odd: {expression: "{{ 1 // n > 0 }}"}}')
+    done = lab.apply(code=1)
+    assert "500 rows of job `answers` cannot be scored" in done.stderr
+    assert done.stderr.count("modulo by zero") == 20
+    assert "and 480 more" in done.stderr
+
+
+def test_a_reference_that_cannot_be_used_is_told_with_its_row(lab: ScoreLab) -> None:
+    lab.job('checks: {count: {number: "{{ word }}"}}')
+    done = lab.apply(code=1)
+    assert "r0: the reference of check `count` (specs/lab.yaml:" in done.stderr
+    assert "`a0`" in done.stderr
+
+
+def test_a_pattern_that_never_ends_does_not_hang_an_apply(lab: ScoreLab) -> None:
+    lab.answers = {**ANSWERS, "r3": "a" * 40 + "!"}
+    lab.job("checks: {odd: {regex: '^(a+)+$'}, said: {contains: \"{{ word }}\"}}")
+    done = lab.apply(code=1)
+    assert "takes more than half a second of processor time for the row at `r3`" in done.stderr
+    assert len(lab.results()) == 10
+
+
+def test_a_fresh_clone_scores_what_its_outputs_hold(lab: ScoreLab) -> None:
+    lab.answers = {row["id"]: f"Intent: {row['intent']} {row['word']}" for row in ROWS}
+    lab.job(f'{CHECKS}expect: {{said: ">= 1"}}\n')
+    first = lab.apply()
+    scores = (lab.root / "results/answers.scores.jsonl").read_bytes()
+    lab.forget()
+    lab.remote.lists = False
+    done = lab.apply()
+    assert len(lab.remote.created) == 1
+    assert [line for line in done.stdout.splitlines() if "%" in line] == [
+        line for line in first.stdout.splitlines() if "%" in line
+    ]
+    assert (lab.root / "results/answers.scores.jsonl").read_bytes() == scores
+    assert not (lab.root / "results/answers.scores.jsonl.bak").exists()
+    (lab.root / "results/answers.scores.jsonl").unlink()
+    lab.forget()
+    lab.apply()
+    assert (lab.root / "results/answers.scores.jsonl").read_bytes() == scores
+
+
+def test_signatures_stand_with_every_number(lab: ScoreLab) -> None:
+    lab.job(f"{CHECKS}cluster: kind\n")
+    lab.apply(code=4)
+    found = [check["signature"] for check in lab.status_of()["scores"]["checks"]]
+    extract = "choice|extract:^Intent: (\\w+)|where:{{ kind != 'chat' }}|ignore:case,space"
+    assert found == [
+        f"{extract}|unreadable:wrong|unanswered:excluded|n:6|ci:wilson-neff,kind,95|checks/1",
+        "contains|unreadable:wrong|unanswered:excluded|n:8|ci:wilson-neff,kind,95|checks/1",
+    ]
+
+
+def test_a_rehearsal_scores_nothing(lab: ScoreLab) -> None:
+    lab.job(CHECKS)
+    lab.run("apply", "specs/", "--rehearse")
+    assert "scores" not in json.dumps(sorted(lab.files()))
