@@ -91,7 +91,7 @@ def test_what_is_not_there_is_kept_across_commands(remote: LookAlike, start: Sta
 def test_one_that_ran_is_missed_for_longer(remote: LookAlike, start: Start) -> None:
     remote.life = lambda batch, polls: {"status": "in_progress"}
     lab = start(QUICK.replace("0.1", "2"))
-    lab.apply("-y", "--wait", "1s", code=3)
+    lab.apply("-y", "--wait", "2s", code=3)
     remote.on["GET /batches/batch_1"] = remote.refuse(404)
     lab.apply("-y", "--wait", "4s", code=3)  # one that was not seen to run would have been given up
     remote.on.clear()

@@ -155,7 +155,7 @@ def test_a_pause_taken_under_a_wrong_clock_ends(remote: LookAlike, start: Start)
 
     lab = start(", defer_s: 1")
     remote.on["POST /batches"] = remote.refuse(429, "queue is full")
-    lab.apply("-y", "--wait", "1s", code=3)
+    lab.apply("-y", "--wait", "2s", code=3)
     (record,) = record_of(lab.root)
     assert record["stage"] == "deferred"
     store = DiskStore(lab.root / ".runner" / "state")

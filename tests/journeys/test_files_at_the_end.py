@@ -27,7 +27,7 @@ def half(lab: Lab) -> Lab:
 
 @pytest.mark.parametrize("way", ["--no-wait", "--wait"])
 def test_one_of_several_batches_is_stuck(half: Lab, way: str) -> None:
-    done = half.apply(*(["--no-wait"] if way == "--no-wait" else ["--wait", "1s"]), code=3)
+    done = half.apply(*(["--no-wait"] if way == "--no-wait" else ["--wait", "2s"]), code=3)
     assert "answers  10 ok, 0 error, 11 in flight of 21  results/answers.jsonl" in done.stdout
     assert [row["custom_id"] for row in half.results()] == [f"r{n}" for n in range(21)]
     assert states(half) == {"ok": 10, "in_flight": 11}

@@ -120,7 +120,7 @@ def test_a_file_that_breaks_inside_its_first_line_is_fetched_again(tmp_path: Pat
 
     remote.on["GET /files/batch_1-output/content"] = served
     lab = project(tmp_path, remote)
-    done = lab.apply("--wait", "1s", code=3)
+    done = lab.apply("--wait", "2s", code=3)
     assert "in different places" in done.stderr
     remote.on.clear()
     lab.apply()
