@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from runner import files
-from runner.data import media, sniff
+from runner.data import media, sniff, soundless
 from runner.data.audio import AudioFile
 from runner.errors import DataError, Mark
 
@@ -26,7 +26,7 @@ RACY_NS = 2_000_000_000  # a file changed this shortly before it was read may ch
 KEY_BYTES = 16
 _PIECE = 1 << 18
 _VALUE = struct.Struct("<32s8sd")  # SHA-256, format, seconds (negative: not known)
-_MAGIC = b"runner-audio/1\n\0"
+_MAGIC = b"runner-audio/2\n\0"
 _RECORD = KEY_BYTES + _VALUE.size
 
 
@@ -96,6 +96,8 @@ def read(root: str, file: AudioFile) -> FileContent:
         kind = media.format_of(read_at)
         if kind is None:
             raise _no_recording(read_at(0, sniff.HEAD), mark)
+        if why := soundless.why(kind, read_at, file.size_bytes):
+            raise DataError(f"the recording {why}", hint="take it out with `exclude`, or copy it again", mark=mark)
         sha256 = _sha256(descriptor, first)
         seconds = media.seconds_of(kind, read_at, file.size_bytes)
         if stamp_of(file.path, os.fstat(descriptor)) != file:

@@ -163,10 +163,11 @@ def _mp3_seconds(read_at: ReadAt, size: int) -> float | None:
     info = data[frame.info_at :]
     # the first frame holds no sound but, behind its side information, how many frames follow: the length of a variable
     # rate
-    if info[:4] in (b"Xing", b"Info") and info[7] & 1:
+    is_cut = info[7:8] and info[7] & 2 and struct.unpack_from(">I", info, 8 + 4 * (info[7] & 1))[0] > size - start
+    if info[:4] in (b"Xing", b"Info") and info[7] & 1 and not is_cut:
         return int(struct.unpack_from(">I", info, 8)[0]) * frame.samples / frame.rate
     # Fraunhofer's encoder writes its count 32 bytes behind the header, whatever the channels are
-    if data[36:40] == b"VBRI":
+    if data[36:40] == b"VBRI" and struct.unpack_from(">I", data, 46)[0] <= size - start:
         return int(struct.unpack_from(">I", data, 50)[0]) * frame.samples / frame.rate
     return (size - start) * _seconds_a_byte(read_at, start, size, frame)
 
@@ -217,11 +218,17 @@ def _flac_seconds(read_at: ReadAt, size: int) -> float | None:
     if head[:4] != b"fLaC" or head[4] & 0x7F:  # the first block is always the one with the figures
         return None
     packed = struct.unpack_from(">Q", head, 18)[0]
-    return float((packed & (1 << 36) - 1) / (packed >> 44))
+    samples, longest = packed & (1 << 36) - 1, struct.unpack_from(">H", head, 10)[0]
+    smallest = int.from_bytes(head[12:15], "big")  # frame in bytes, 0 where it is not known
+    if longest and smallest * (samples // longest) > size:
+        return None  # it is cut short
+    return float(samples / (packed >> 44))
 
 
 def _aiff_seconds(read_at: ReadAt, size: int) -> float | None:
     at = 12
+    if 8 + int(struct.unpack_from(">I", read_at(4, 4))[0]) > size + 1:  # a byte that fills up may be left out
+        return None  # it is cut short
     for _ in range(_BOXES):
         kind, length = struct.unpack(">4sI", read_at(at, 8))
         if kind == b"COMM":
@@ -260,6 +267,8 @@ def _mp4_seconds(read_at: ReadAt, size: int) -> float | None:
         if length == 1:
             length, skip = struct.unpack_from(">Q", head, 8)[0], 16
         if kind == b"moov":
+            if not _is_whole(read_at, at + length, size):
+                return None
             at, end = at + skip, min(end, at + length)
             continue
         if kind == b"mvhd":
@@ -268,6 +277,18 @@ def _mp4_seconds(read_at: ReadAt, size: int) -> float | None:
             return None
         at += length
     return None
+
+
+def _is_whole(read_at: ReadAt, at: int, size: int) -> bool:
+    """Whether the boxes from here on end within the file."""
+    for _ in range(_BOXES):
+        if at >= size:
+            break
+        length = struct.unpack_from(">I", read_at(at, 4))[0]
+        if length == 1:
+            length = struct.unpack_from(">Q", read_at(at + 8, 8))[0]
+        at += length if length > 1 else size - at
+    return at <= size
 
 
 def _mvhd_seconds(box: bytes) -> float | None:

@@ -93,7 +93,7 @@ def audio_project(root: Path, window: str = "") -> tuple[Project, Remotes]:
     (root / "specs/a.yaml").write_text(AUDIO.replace("WINDOW", window))
     (root / "calls").mkdir()
     (root / "calls/a.wav").write_bytes(sounds.wav())
-    (root / "calls/b.amr").write_bytes(b"#!AMR\n")
+    (root / "calls/b.amr").write_bytes(b"#!AMR\n" + bytes(40))
     project = load(["specs"], root)
     environ = {"RUNNER_HOME": str(root / "home")}
     return project, Remotes(project, environ=environ, clock=FastClock(), rng=random.Random(1), may_start=False)

@@ -31,7 +31,15 @@ def rf64() -> bytes:
 
 def flac(*, rate: int = 16_000) -> bytes:
     packed = rate << 44 | 15 << 36 | int(rate * SECONDS)
-    return b"fLaC\x80\x00\x00\x22" + struct.pack(">HH", 4096, 4096) + bytes(6) + packed.to_bytes(8, "big") + bytes(16)
+    return (
+        b"fLaC\x80\x00\x00\x22"
+        + struct.pack(">HH", 4096, 4096)
+        + bytes(6)
+        + packed.to_bytes(8, "big")
+        + bytes(16)
+        + b"\xff\xf8"
+        + bytes(9)
+    )
 
 
 def id3(rest: bytes, size: int = 300) -> bytes:
@@ -64,7 +72,8 @@ def adts() -> bytes:
 def aiff() -> bytes:
     rate = struct.pack(">HQ", 16_383 + 12, 8000 << 51)  # 80 bits: 8000 = 1.953125 * 2**12
     common = b"COMM" + struct.pack(">IHIH", 18, 1, 12_000, 16) + rate
-    return b"FORM" + struct.pack(">I", 4 + len(common)) + b"AIFF" + common
+    sound = b"SSND" + struct.pack(">III", 8 + 24_000, 0, 0) + bytes(24_000)
+    return b"FORM" + struct.pack(">I", 4 + len(common) + len(sound)) + b"AIFF" + common + sound
 
 
 def _page(position: int, content: bytes) -> bytes:
