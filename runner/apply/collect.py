@@ -10,7 +10,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from runner.apply import named
 from runner.apply.errors import StepError
+from runner.apply.named import DOWNLOADS
 from runner.apply.session import Session
 from runner.apply.sizes import largest_results
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError, RunnerError
@@ -23,7 +25,6 @@ from runner.remotes.vendor import Reader
 from runner.results import index
 from runner.results.lines import RawLines
 
-DOWNLOADS = 3
 AGAIN = "again-"  # what the names of files begin with that were fetched once more
 FILES_SETTLE = timedelta(minutes=15)  # so long files may hold less than was counted; then a person decides
 
@@ -43,7 +44,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
     """
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
     if batch.is_unproven and seen.is_refusal:
-        return _release(session, batch)
+        return release(session, batch)
     if seen.is_refusal:
         return _refused(session, batch, seen, keys)
     now = session.time_at(session.remote_of(batch))  # of the look, whatever the files themselves are dated
@@ -53,8 +54,9 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         had = _download(session, batch, seen, in_one_go=again > 0, takes_what_is_left=takes_what_is_left)
         is_all = len(had) == len(seen.result_files)
         report = _indexed(reader, had, keys, _ended(seen) if is_all else Phase.CANCELLED)
-        if batch.is_unproven and report.lines and not sum(report.told):
-            return _release(session, batch)
+        if batch.is_unproven and report.foreign and not sum(report.told):
+            named.learn(session, batch.remote_id, named.keys_in([file for _, file in had], reader))
+            return release(session, batch)
         # Where a file is still owed, that is waited for; where one is gone, a person decides about the rest anyway
         may_lack = is_all and seen.results_are_final
         lacks = _lacks(reader, report, seen, batch.rows, [file for _, file in had]) if may_lack else 0
@@ -91,7 +93,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
     return record(session, batch, seen, results, report.index, tally_of(report), gives_up=gives_up)
 
 
-def _release(session: Session, batch: Batch) -> Batch:
+def release(session: Session, batch: Batch) -> Batch:
     """What was taken for this batch answers other requests: INTENT again, to be looked for among the others."""
     released = lifecycle.released(batch)
     session.records.save(released)

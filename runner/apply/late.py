@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 from functools import cache
 
-from runner.apply import wants
+from runner.apply import named, wants
 from runner.apply.refresh import CLOCK_SLACK, Polls, cancel_duplicate
 from runner.apply.session import Session
-from runner.errors import OF_OUR_MEMORY, RunnerError
+from runner.errors import OF_OUR_MEMORY, RemoteError, RunnerError
 from runner.job.capabilities import Search
 from runner.job.observed import Observed, Origin
 from runner.job.outcomes import answered
@@ -89,10 +89,15 @@ def stop(session: Session, polls: Polls) -> None:
     unanswered = cache(lambda: wants.unsettled(session)[0])
     held = cache(lambda: wants.held(session))  # what is stopped or counted below changes neither
     for provider, seen in polls.listed:
-        batch = given_up(mine, provider, seen)
+        try:
+            batch = given_up(session, mine, provider, seen)
+        except RemoteError:
+            continue  # the next pass looks again
         if batch is None or seen.remote_id in known or seen.is_refusal or seen.remote_id in batch.refused:
             continue
-        keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+        if batch.stage is Stage.INTENT:
+            continue  # it is being sent again: what this is of is found out first
+        keys = keys_of(session, batch)
         free, overlap = unanswered(), common(keys, held())
         is_counted = any(seen.remote_id in one.overlaps for one in session.records.batches())
         if is_counted and seen.phase.has_ended:
@@ -111,7 +116,7 @@ def stop(session: Session, polls: Polls) -> None:
 def _count(session: Session, late: Batch, seen: Observed, keys: bytes) -> None:
     for entry in session.recorded().batches:
         held = entry.keys if entry.batch.is_active else answered(entry.index)
-        if entry.batch.key == late.key or entry.batch.origin != late.origin or not (overlap := common(held, keys)):
+        if entry.batch.origin != late.origin or not (overlap := common(held, keys)):
             continue
         session.records.save(entry.batch.but(overlaps={**entry.batch.overlaps, seen.remote_id: overlap}))
         session.reporter.warn(
@@ -120,7 +125,21 @@ def _count(session: Session, late: Batch, seen: Observed, keys: bytes) -> None:
         )
 
 
-def given_up(batches: Iterable[Batch], provider: Provider, seen: Observed) -> Batch | None:
-    """The record of a create that was given up, if `seen` came of it."""
-    mine = (one for one in batches if one.is_given_up and one.origin == provider.origin)
-    return next((one for one in mine if adoption.is_of(one, seen)), None)
+def given_up(session: Session, batches: Iterable[Batch], provider: Provider, seen: Observed) -> Batch | None:
+    """The record of a create that was given up, if `seen` came of it.
+
+    Where only results say whose a batch is, one that looks like it is read when it has ended. Raises RemoteError then.
+    """
+    mine = [one for one in batches if one.is_given_up and one.origin == provider.origin]
+    if provider.card.search is not Search.BY_RESULTS:
+        return next((one for one in mine if adoption.is_of(one, seen)), None)
+    alike = [one for one in mine if adoption.is_like(one, seen, CLOCK_SLACK)]
+    if not alike or seen.remote_id in session.known_ids():
+        return None
+    told = named.proven(session, provider, seen) or b""
+    return next((one for one in alike if common(told, keys_of(session, one))), None)
+
+
+def keys_of(session: Session, batch: Batch) -> bytes:
+    """The requests of a batch on record."""
+    return session.objects.read(f"{batch.key}/keys", batch.keys_sha256)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from runner.apply import calls, late, lost, recover, submit
-from runner.apply.collect import collect, failure_of, lose
+from runner.apply.collect import collect, failure_of, lose, release
 from runner.apply.errors import StepError
 from runner.apply.refresh import look, sweep_duplicates
 from runner.apply.result import Refusal
@@ -91,6 +91,9 @@ def _act(session: Session, batch: Batch, observation: Observation) -> bool:
                 return True
             case Action.DROP:
                 session.records.save(lifecycle.dropped(batch, str(change.reason), is_given_up=True))
+                return False
+            case Action.DEFER if batch.is_unproven:  # whose it was will never be known, and nothing of it was asked
+                release(session, batch)
                 return False
             case Action.DEFER:
                 assert isinstance(observation, Observed) and observation.failure is not None

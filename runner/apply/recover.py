@@ -10,29 +10,25 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import Enum
-from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from runner.apply import late, wants
+from runner.apply import late, named, wants
 from runner.apply.collect import FILES_SETTLE, collect
 from runner.apply.refresh import CLOCK_SLACK, Polls, sweep_duplicates
 from runner.apply.session import Session
-from runner.errors import BlockedError, NotFound, RemoteError
+from runner.errors import BlockedError, RemoteError
 from runner.job import lifecycle
 from runner.job.capabilities import Search
 from runner.job.observed import Observed, Origin
 from runner.job.outcomes import answered, unanswered
-from runner.job.packed import KEY_BYTES, Sorter, common, union
+from runner.job.packed import KEY_BYTES, common, union
 from runner.job.recorded import REMOTE, Batch, Left, Stage
-from runner.job.wireid import key_of
-from runner.mending import NOT_SO
 from runner.plan import adoption, duplicates
 from runner.plan.change import Reason
 from runner.plan.plan import Plan
-from runner.remotes.reading.verdict import Unreadable
-from runner.remotes.vendor import NO_LIST, Provider, Reader
+from runner.remotes.vendor import NO_LIST, Provider
 
 
 class Found(Enum):
@@ -111,7 +107,7 @@ def _search(session: Session, name: str) -> int:
     listed = [
         seen
         for seen in everything
-        if provider.is_of(session.project.name, seen) or late.given_up(batches, provider, seen) is not None
+        if provider.is_of(session.project.name, seen) or late.given_up(session, batches, provider, seen) is not None
     ]
     found = [seen for seen in listed if seen.remote_id not in known]
     adopted, is_all = 0, True
@@ -330,12 +326,12 @@ def _keys_held(session: Session, provider: Provider, seen: Observed) -> tuple[by
     if seen.continued_from:
         keys, size = _keys_left_by(session, provider, seen.continued_from), 0
     else:
-        keys, size = _keys_of_input(session, provider, seen)
-    if keys is None and (mine := late.given_up(session.records.batches(), provider, seen)) is not None:
+        keys, size = named.by_input(session, provider, seen)
+    if keys is None and (mine := late.given_up(session, session.records.batches(), provider, seen)) is not None:
         keys = session.objects.read(f"{mine.key}/keys", mine.keys_sha256)  # we took its input away ourselves
         size = mine.size_bytes
     if keys is None and seen.phase.has_ended and seen.results_are_final:
-        keys = _keys_of_results(session, provider, seen)
+        keys = named.by_results(session, provider, seen)
     return keys, size
 
 
@@ -446,46 +442,6 @@ def _keys_left_by(session: Session, provider: Provider, remote_id: str) -> bytes
             return None  # it was deleted and made again: what the one before it left, nothing says any more
         parent = collect(session, parent, seen)
     return unanswered(session.objects.read(f"{parent.key}/index", parent.index_sha256))
-
-
-def _keys_of_input(session: Session, provider: Provider, seen: Observed) -> tuple[bytes | None, int]:
-    path = session.memory.scratch / f"input-{hashlib.sha256(seen.remote_id.encode()).hexdigest()[:16]}.jsonl"
-    try:
-        provider.download_input(seen, path)
-        return _keys_in(path, session.remotes.reader(provider.origin.provider)), path.stat().st_size
-    except NotFound:
-        return None, 0
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _keys_of_results(session: Session, provider: Provider, seen: Observed) -> bytes | None:
-    """The keys that the result files of an ended batch name; None where there is none to be had."""
-    path = session.memory.scratch / f"results-{hashlib.sha256(seen.remote_id.encode()).hexdigest()[:16]}.jsonl"
-    found = []
-    for file in seen.result_files:
-        try:
-            provider.download(file, path)
-            found.append(_keys_in(path, session.remotes.reader(provider.origin.provider)))
-        except NotFound:
-            continue
-        finally:
-            path.unlink(missing_ok=True)
-    return union(found) if any(found) else None
-
-
-def _keys_in(path: Path, reader: Reader) -> bytes:
-    """The keys of the requests that the lines of a file make or answer; lines of somebody else have none."""
-    sorter = Sorter()
-    with open(path, "rb") as lines:
-        for line in lines:
-            try:
-                key = key_of(reader.parts(line)[0])
-            except (Unreadable, *NOT_SO):
-                continue
-            if key is not None:
-                sorter.add(key)
-    return sorter.sorted()
 
 
 def _number(text: str | None, otherwise: int) -> int:

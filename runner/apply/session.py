@@ -63,6 +63,7 @@ class Session:
     told_limits: set[str] = field(default_factory=set)  # providers whose "later" to a search was spoken of
     drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by set
     left_alone: set[str] = field(default_factory=set)  # remote ids of batches of ours that a search found unneeded
+    told: dict[str, bytes] = field(default_factory=dict)  # by remote id, the keys that results name
     live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
     seen_at: dict[str, datetime] = field(default_factory=dict)  # when its remote last told of a batch, by our clock
     parallelism: int | None = None  # calls at once, where each request is a call of its own
@@ -208,7 +209,12 @@ class Session:
             known.update((batch.remote_id, *batch.duplicates))
             if batch.stage is not Stage.HELD:  # what may be of one that is held, nobody has decided about
                 known.update(batch.candidates)
-        return known
+        return known.union(self.strangers())
+
+    def strangers(self) -> tuple[str, ...]:
+        """The remote ids of batches that might have been ours, and whose results say otherwise."""
+        project = self.records.project()
+        return project.strangers if project else ()
 
     def time_at(self, provider: Provider) -> datetime:
         """What time it is at a remote, as far as it tells: what is compared with its times is in this one."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from runner.apply import named
 from runner.apply.errors import StepError
 from runner.apply.refresh import CLOCK_SLACK, cancel_second
 from runner.apply.session import Session
@@ -15,6 +16,7 @@ from runner.errors import OF_OUR_MEMORY, NotSent, Refused, RemoteError, RunnerEr
 from runner.job import lifecycle
 from runner.job.capabilities import Search
 from runner.job.observed import Observed
+from runner.job.packed import common
 from runner.job.recorded import Batch, Stage
 from runner.plan import adoption, duplicates
 from runner.plan.adoption import Sorted
@@ -59,8 +61,8 @@ def settle(session: Session, batch: Batch) -> Batch:
         return _save(session, current.but(why=error.message))
     if found.ours:
         return identify(session, provider, batch, found.ours)
-    if len(found.doubtful) == 1 and session.search_of(provider) is Search.BY_RESULTS:
-        return _take(session, provider, batch, found.doubtful[0])
+    if _is_to_follow(session, provider, batch, found.doubtful):
+        return take(session, provider, batch, found.doubtful[0])
     if found.doubtful or session.search_of(provider) is Search.NONE:
         return _hold(session, batch, found.doubtful)
     session.drops[batch.keys_sha256] = session.drops.get(batch.keys_sha256, 0) + 1
@@ -104,7 +106,7 @@ def _hold(session: Session, batch: Batch, doubtful: Sequence[Observed]) -> Batch
     return _save(session, held)
 
 
-def _take(session: Session, provider: Provider, batch: Batch, seen: Observed) -> Batch:
+def take(session: Session, provider: Provider, batch: Batch, seen: Observed) -> Batch:
     """Follow the one batch that may have come of a create, until its results say whether it did.
 
     Until then its rows count as asked, and nothing is sent again. It may be a stranger's: it is not stopped.
@@ -116,16 +118,33 @@ def _take(session: Session, provider: Provider, batch: Batch, seen: Observed) ->
     return taken
 
 
+def _is_to_follow(session: Session, provider: Provider, batch: Batch, doubtful: Sequence[Observed]) -> bool:
+    """Whether one may have come of a create, whose results will say so, and that no other create waits for."""
+    if len(doubtful) != 1 or session.search_of(provider) is not Search.BY_RESULTS:
+        return False
+    return doubtful[0].remote_id not in _followed(session, batch)
+
+
 def settle_held(session: Session, batch: Batch) -> Batch:
     """A batch that waits for a person, looked for once more: where it is found for certain, nobody has to decide."""
     try:
         provider = session.remote_of(batch)
         if not provider.card.search.can_list:
             return batch
-        ours = _search(session, provider, batch).ours
+        found = _search(session, provider, batch)
+    except OF_OUR_MEMORY:
+        raise
     except RunnerError:
         return batch  # it is as unknown as before
-    return identify(session, provider, batch, ours) if ours else batch
+    if found.ours:
+        return identify(session, provider, batch, found.ours)
+    if session.search_of(provider) is not Search.BY_RESULTS:
+        return batch
+    if _is_to_follow(session, provider, batch, found.doubtful):
+        return take(session, provider, batch, found.doubtful[0])
+    if not found.doubtful and session.known_ids().issuperset(batch.candidates):
+        return _save(session, lifecycle.disproven(batch))
+    return batch
 
 
 def identify(session: Session, provider: Provider, batch: Batch, found: Sequence[Observed]) -> Batch:
@@ -174,7 +193,24 @@ def _search(session: Session, provider: Provider, batch: Batch) -> Sorted:
             raise
         session.note_shown(provider.origin, replace(session.shown(provider.origin), lists=False))
         return Sorted()
-    return adoption.sort(batch, found, session.shown(provider.origin), session.known_ids(), since)
+    known = session.known_ids() - _followed(session, batch)
+    sorted_ = adoption.sort(batch, found, session.shown(provider.origin), known, since)
+    if session.search_of(provider) is not Search.BY_RESULTS:
+        return sorted_
+    return _proven(session, provider, batch, sorted_.doubtful)
+
+
+def _followed(session: Session, batch: Batch) -> set[str]:
+    """What another create is taken to have made, until the results say so: it may be of this one."""
+    return {one.remote_id for one in session.records.batches() if one.is_unproven and one.key != batch.key}
+
+
+def _proven(session: Session, provider: Provider, batch: Batch, doubtful: Sequence[Observed]) -> Sorted:
+    """What the results of those that have ended say: one is ours, others are not, and of some nobody knows yet."""
+    keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+    told = [(seen, named.proven(session, provider, seen)) for seen in doubtful]
+    ours = tuple(seen for seen, names in told if names and common(names, keys))
+    return Sorted(ours, tuple(seen for seen, names in told if names is None))
 
 
 def _save(session: Session, batch: Batch) -> Batch:

@@ -57,6 +57,7 @@ def submitted(batch: Batch, seen: Observed, now: datetime) -> Batch:
         raw_status=seen.raw_status,
         counts=seen.counts,
         failure=None,
+        is_unproven=False,
         index_sha256="",  # it may have been held till now
         tally=Tally(),
         why="",
@@ -80,8 +81,7 @@ def taken_for(batch: Batch, seen: Observed, now: datetime) -> Batch:
 def released(batch: Batch) -> Batch:
     """What was taken for it is somebody else's: it is looked for again, among the others."""
     why = f"`{batch.remote_id}` is somebody else's"
-    candidates = (*batch.candidates, batch.remote_id)
-    return _to(batch, Stage.INTENT, remote_id="", is_unproven=False, candidates=candidates, why=why)
+    return _to(batch, Stage.INTENT, remote_id="", is_unproven=False, why=why)
 
 
 def begun(batch: Batch, raw_status: str, now: datetime) -> Batch:
@@ -188,6 +188,11 @@ def unknown(batch: Batch, index_sha256: str, why: str, candidates: tuple[str, ..
     """
     tally = Tally(lost=batch.rows)
     return _to(batch, Stage.HELD, index_sha256=index_sha256, tally=tally, why=why, candidates=candidates)
+
+
+def disproven(batch: Batch) -> Batch:
+    """All that may have come of it turned out to be somebody else's: its create did not take effect, or not yet."""
+    return dropped(batch.but(index_sha256="", tally=Tally()), "what may have been it is not", is_given_up=True)
 
 
 def decided(batch: Batch, *, remote_id: str = "", is_sent_again: bool = False, now: datetime) -> Batch:

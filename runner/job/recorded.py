@@ -264,6 +264,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     shown: dict[str, Shown] = {}  # by origin, what its batches were seen to show
     accounted: dict[str, Accounted] = {}  # by origin, the last list in which nothing was in doubt
     met: dict[str, str] = {}  # by remote id, the key set of a batch of ours that is not on record
+    strangers: tuple[str, ...] = ()  # remote ids of batches that might have been ours, and whose results say otherwise
     accepted_origins: dict[str, list[str]] = {}  # provider -> origins whose answers count
     generation: int = 0
     next_sequence: int = 1

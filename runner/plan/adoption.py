@@ -47,6 +47,15 @@ def is_of(batch: Batch, seen: Observed) -> bool:
     return seen.label.get("runner_project") == batch.project and mark_in(seen) == mark_of(batch)
 
 
+def is_like(batch: Batch, seen: Observed, slack: timedelta) -> bool:
+    """Whether one that shows nothing of whose it is may have come of a create that was given up: by its rows and time.
+
+    slack: what two clocks may differ by.
+    """
+    since = (batch.given_up_from or batch.intent_at) - slack
+    return seen.counts.total == batch.rows and (seen.created_at is None or seen.created_at >= since)
+
+
 def sort(batch: Batch, found: Found, shown: Shown, known: Collection[str], since: datetime) -> Sorted:
     """What came of an intent, and what may have.
 

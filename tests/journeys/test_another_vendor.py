@@ -106,14 +106,15 @@ def test_a_package_that_cannot_be_loaded_is_told(lab: Project, tmp_path: Path) -
 def test_a_lost_reply_is_found_and_proven_by_its_results(lab: Project, remote: Pigeonhole) -> None:
     remote.next_creates = ["lose reply"]
     done = lab.apply("--wait", "30s", "--poll", "0.1", code=4)
-    assert "its results will say" in done.stderr
+    assert "found the batch of an unanswered create" in done.stderr
     assert answers(lab) == ALL
     assert (remote.creates, remote.stops) == (1, [])
 
 
 def test_a_lost_reply_is_taken_up_by_the_next_command(lab: Project, remote: Pigeonhole) -> None:
     remote.next_creates, remote.fills = ["lose reply"], False
-    lab.apply("--no-wait", code=3)
+    done = lab.apply("--no-wait", code=3)
+    assert "its results will say" in done.stderr
     done = lab.run("cancel", "answers", code=1)
     assert remote.stops == [], "nobody knows yet whose it is"
     assert "not known yet whether" in done.stderr + done.stdout
@@ -130,22 +131,74 @@ def test_a_create_that_had_no_effect_is_made_again(lab: Project, remote: Pigeonh
     assert (remote.creates, len(remote.holes)) == (2, 1)
 
 
-def test_a_strangers_batch_of_the_same_size_is_let_go(lab: Project, remote: Pigeonhole) -> None:
-    """It appears just when our create is lost."""
+def of_a_stranger(number: int = 0) -> list[dict[str, Any]]:
+    """As many slips as we send."""
     ask = {"messages": [{"role": "user", "content": "what is it"}]}
+    return [{"slip": f"theirs-{number}-{n}", "ask": ask} for n in range(len(WORDS))]
+
+
+def meanwhile(remote: Pigeonhole, strangers: int) -> None:
+    """Others fill holes just when our first create arrives."""
     create = remote.create
 
-    def meanwhile(body: bytes) -> tuple[int, Any] | None:
+    def with_others(body: bytes) -> tuple[int, Any] | None:
         if not remote.holes:
-            remote.put([{"slip": f"theirs-{n}", "ask": ask} for n in range(len(WORDS))])
+            for number in range(strangers):
+                remote.put(of_a_stranger(number))
         return create(body)
 
-    remote.create = meanwhile  # type: ignore[method-assign]
-    remote.next_creates = ["hang up"]
+    remote.create = with_others  # type: ignore[method-assign]
+
+
+def test_a_strangers_batch_of_the_same_size_is_let_go(lab: Project, remote: Pigeonhole) -> None:
+    """It appears just when our create is lost."""
+    meanwhile(remote, 1)
+    remote.next_creates, remote.fills = ["hang up"], False
+    lab.apply("--no-wait", code=3)
+    remote.fills = True
     done = lab.apply("--wait", "30s", "--poll", "0.1", code=4)
     assert "`h1` is somebody else's" in done.stderr
     assert answers(lab) == ALL
     assert (remote.creates, len(remote.holes), remote.stops) == (2, 2, [])
+
+
+@pytest.mark.parametrize("how", ["lose reply", "hang up"])
+def test_among_several_of_the_same_size_results_tell_ours(lab: Project, remote: Pigeonhole, how: str) -> None:
+    """Until one of them ends nobody knows; then no person is asked."""
+    meanwhile(remote, 2)
+    remote.next_creates, remote.fills = [how], False
+    done = lab.run("apply", "specs/", "-y", "--no-wait", code=5)
+    assert "may have come of it" in done.stderr
+    assert {row["error"]["code"] for row in lab.results()} == {"unknown"}
+    remote.fills = True
+    remote.get("/holes")  # they are full when they are seen next
+    lab.apply("--wait", "30s", "--poll", "0.1", code=4)
+    assert answers(lab) == ALL
+    assert len(remote.holes) == 3 and remote.stops == []
+    assert remote.creates == (1 if how == "lose reply" else 2)
+
+
+def test_a_create_that_comes_late_is_known_by_its_results_and_counted(lab: Project, remote: Pigeonhole) -> None:
+    remote.next_creates = ["hang up"]
+    lab.apply("--wait", "30s", "--poll", "0.1", code=4)
+    assert remote.creates == 2
+    remote.put(of_a_stranger())
+    late = remote.put(remote.unheard[0])
+    remote.get("/holes")
+    done = lab.run("apply", "specs/", "-y", code=4)
+    said = f"`{late.name}`, of a create that was given up, holds 3 of the requests of `h1` too: they are paid for twice"
+    assert said in done.stderr and "`h2`" not in done.stderr
+    assert remote.creates == 2 and remote.stops == []
+    assert "given up" not in lab.run("apply", "specs/", "-y", code=4).stderr, "it is said once"
+    assert "3 requests" in lab.run("status").stdout
+
+
+def test_lines_that_were_cut_prove_nothing(lab: Project, remote: Pigeonhole) -> None:
+    """A first line that cannot be read is no stranger's."""
+    remote.next_creates, remote.cuts = ["lose reply"], 3
+    done = lab.apply("--wait", "30s", "--poll", "0.1", code=4)
+    assert "somebody else" not in done.stderr
+    assert answers(lab) == ALL and remote.creates == 1
 
 
 def test_one_that_was_put_off_is_rendered_again(lab: Project, remote: Pigeonhole) -> None:

@@ -47,8 +47,10 @@ class Pigeonhole:
     holes: list[Hole] = field(default_factory=list)
     next_creates: list[str] = field(default_factory=list)
     creates: int = 0  # that arrived
+    unheard: list[list[dict[str, Any]]] = field(default_factory=list)  # the slips of creates that hung up
     stops: list[str] = field(default_factory=list)
     fills: bool = True  # a hole is full once it was seen
+    cuts: int = 0  # so many times, all that comes of the lines is the beginning of the first
 
     def put(self, slips: list[dict[str, Any]]) -> Hole:
         hole = Hole(f"h{len(self.holes) + 1}", slips, datetime.now(UTC))
@@ -64,6 +66,7 @@ class Pigeonhole:
         self.creates += 1
         how = self.next_creates.pop(0) if self.next_creates else ""
         if how == "hang up":
+            self.unheard.append(json.loads(body)["slips"])
             return None
         if how == "busy":
             return 429, {"error": {"message": "no hole is free", "code": "busy"}}
@@ -85,7 +88,10 @@ class Pigeonhole:
         if hole is None:
             return 404, {"error": "there is no such hole"}
         self._fill([hole])
-        return 200, hole.lines() if rest == "slips" else hole.shown()
+        if rest != "slips":
+            return 200, hole.shown()
+        self.cuts -= 1
+        return 200, hole.lines() if self.cuts < 0 else hole.lines()[: 12 + self.cuts]
 
 
 @contextmanager

@@ -40,7 +40,8 @@ def twins_of(history: History) -> set[str]:
 
 def _check_duplicates(history: History) -> None:
     twins = twins_of(history)
-    if twins and history.is_tame and not history.is_hasty and not history.runs_late:
+    is_sure = not history.runs_late and not (history.forgotten and _may_hold_unnamed(history))
+    if twins and history.is_tame and not history.is_hasty and is_sure:
         history.blame(f"duplicate: one applier, a list in time, and yet twins: {', '.join(sorted(twins))}")
     now = history.world.seconds
     by_key: dict[bytes, list[RemoteBatch]] = {}
@@ -50,7 +51,7 @@ def _check_duplicates(history: History) -> None:
         for key in batch.keys:
             for earlier in by_key.setdefault(key, []):
                 why = _why_not(history, key, earlier, batch)
-                if why and not _is_excused(history, earlier, batch, twins):
+                if why and not _is_excused(history, key, earlier, batch, twins):
                     history.blame(f"duplicate: {key.hex()[:4]} in {batch.id}, though {earlier.id} {why}")
             by_key[key].append(batch)
 
@@ -156,19 +157,23 @@ def has_lost_its_root(history: History, batch: RemoteBatch, now: float) -> bool:
 
 def _names_it_nowhere(history: History, key: bytes, batch: RemoteBatch, now: float) -> bool:
     """Whether a batch whose input cannot be read had ended, and none of its result lines was about this request."""
-    habits = history.remote.habits
-    if not habits.is_inline or habits.keeps_input or batch.continued_from or now < batch.over_at:
+    if not _may_hold_unnamed(history) or batch.continued_from or now < batch.over_at:
         return False
     is_silent = batch.verdict(key) is Verdict.NONE and not batch.says_silence
-    is_cut = batch.is_cut(key, now) and now - batch.over_at > FILES_SETTLE.total_seconds()
+    is_cut = key in batch.cut_keys and batch.short_until - batch.over_at > FILES_SETTLE.total_seconds()
     return is_silent or is_cut or batch.failure is not None
 
 
-def _is_excused(history: History, earlier: RemoteBatch, later: RemoteBatch, twins: set[str]) -> bool:
+def _may_hold_unnamed(history: History) -> bool:
+    """Whether what a batch holds is only known by what its results name."""
+    return history.remote.habits.is_inline and not history.remote.habits.keeps_input
+
+
+def _is_excused(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBatch, twins: set[str]) -> bool:
     if history.is_hasty and {earlier.id, later.id} & history.world.duplicates.keys():
         return True  # nobody could see it; then it was found, stopped, counted and shown
     if history.runs_late and _is_late(history, earlier):
-        return bool({earlier.id, later.id} & twins)
+        return later.verdict(key) is Verdict.NONE or bool({earlier.id, later.id} & twins)  # else it was paid twice
     if history.is_tame:
         return False
     if earlier.failure is not None or (later.failure is not None and not later.was_cancelled):
@@ -260,6 +265,9 @@ def _came_late(history: History, same: list[RemoteBatch]) -> bool:
     Of two that share a state and hold no lock, one may stop it, hear nothing, and the other take it for its own.
     """
     stopped, counted = {batch.id for batch in same}, history.world.duplicates.keys()
+    habits = history.remote.habits
+    if not history.is_tame and habits.is_inline and habits.is_named and stopped <= counted:
+        return True  # two clones send the same under one name, and no upload tells whose it was: one wants it no more
     others = [batch for batch in history.remote.batches if batch.id not in counted and batch.id not in stopped]
     return (stopped <= counted or history.shares_a_state) and any(
         set(batch.keys) & set(one.keys) for batch in others for one in same
@@ -317,10 +325,13 @@ def _counts_for(history: History, key: bytes, one: RemoteBatch, last: RemoteBatc
         return False
     if one.gone_at <= last.sent_at and not _was_recorded(history, one):
         return False  # the create was never answered, and it is not there any more
+    if one.is_unheard and {*one.verdicts.values()} <= {Verdict.NONE}:
+        return False  # nothing of it was asked, so that nothing shows that it was ours
     is_forgotten = any(one.sent_at <= lost.at <= last.sent_at for lost in history.forgotten)
     is_gone = min(one.gone_at, one.files_gone_at) <= last.sent_at
     if one.failure is not None and not one.was_cancelled and not history.remote.habits.is_named:
         is_gone = True  # it was refused as a whole: it holds nothing, so that a search passes it by
+    is_gone = is_gone or _names_it_nowhere(history, key, one, last.sent_at)
     return not (is_forgotten and (is_gone or has_lost_its_root(history, one, last.sent_at)))
 
 

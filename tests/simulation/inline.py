@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from runner.apply.result import Result
+from tests.simulation.history import Applier
 from tests.simulation.remote import Habits
 from tests.simulation.scenario import Scenario
 
@@ -29,3 +31,12 @@ class ResultsScenario(InlineScenario):
         habits.by_results, habits.label = True, "none"
         habits.keeps_input = False
         habits.strangers = self.world.more.choice((0.0, 0.0, 0.3, 0.8))
+
+    def _settle(self, applier: Applier) -> Result | None:
+        """To the end, and once more when all there is at the remote has ended: only then it says whose it is."""
+        result = super()._settle(applier)
+        ends = [max(batch.over_at, batch.named_at) for batch in self.remote.batches]
+        if result is None or max(ends, default=0.0) < self.world.seconds:
+            return result
+        self.world.seconds = max(ends) + 1.0
+        return super()._settle(applier)

@@ -56,7 +56,7 @@ class Kind(IntEnum):
 
 
 def kind_of(number: int) -> Kind:
-    """What the number-th history of a run is of: most are brief; three of sixteen are of recordings, two inline."""
+    """What the number-th history of a run is of: most are brief; three of sixteen are of recordings, four inline."""
     match number % 16:
         case 0:
             return Kind.BATCHES
@@ -66,6 +66,10 @@ def kind_of(number: int) -> Kind:
             return Kind.BRIEF_INLINE
         case 8:
             return Kind.RECORDINGS
+        case 10:
+            return Kind.RESULTS
+        case 14:
+            return Kind.BRIEF_RESULTS
         case 4 | 12:
             return Kind.BRIEF_RECORDINGS
         case _:

@@ -20,6 +20,8 @@ SAMPLE = {
     Kind.BRIEF_RECORDINGS: 50,
     Kind.INLINE: 60,
     Kind.BRIEF_INLINE: 20,
+    Kind.RESULTS: 60,
+    Kind.BRIEF_RESULTS: 20,
 }
 SHARES = 10
 SWEEP = 20_000
