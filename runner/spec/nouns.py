@@ -114,12 +114,21 @@ def _model(
 
 def _check_params_format(entry: Entry, provider: ProviderBlock | None, problems: Problems) -> bool:
     """As of a prompt: it is sent in the same place. Of recordings it is a word, and judged with their other params."""
-    path = ("params", "response_format")
-    found = (entry.spec.params or {}).get(path[1])
-    if not check_format(entry, path, found, problems):
-        return False
-    mark = entry.value_mark(*path)
-    return provider is None or check_schema_name(found, str(entry.subject), mark, provider, problems)
+    params = entry.spec.params or {}
+    text = params.get("text")
+    formats = {
+        ("params", "response_format"): params.get("response_format"),
+        ("params", "text", "format"): text.get("format") if isinstance(text, dict) else None,
+    }
+    is_right = True
+    for path, found in formats.items():
+        is_flat = path[-1] == "format"
+        if not check_format(entry, path, found, problems, is_flat=is_flat):
+            is_right = False
+        elif provider is not None:
+            owner, mark = str(entry.subject), entry.value_mark(*path)
+            is_right &= check_schema_name(found, owner, mark, provider, problems, is_flat=is_flat)
+    return is_right
 
 
 def _price(

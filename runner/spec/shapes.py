@@ -18,6 +18,7 @@ from runner.spec.problems import Problems
 
 _TYPES = ("text", "json_object", "json_schema", "grammar", "structural_tag")
 _RIGHT = "write `{type: json_schema, json_schema: {name: answer, schema: {...}}}`"
+_FLAT = "write `{type: json_schema, name: answer, schema: {...}}`"  # as the responses endpoint has it
 _OF_A_SCHEMA = frozenset({"properties", "$schema", "items", "anyOf", "oneOf", "allOf", "$ref", "enum", "required"})
 # of JSON Schema: the types, and the keywords that hold schemas, alone or in a list, and by name
 _JSON_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
@@ -25,12 +26,15 @@ _SCHEMAS = frozenset({"items", "prefixItems", "additionalProperties", "anyOf", "
 _NAMED_SCHEMAS = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 
 
-def check_format(entry: Entry, path: tuple[str, ...], found: Any, problems: Problems) -> bool:
-    """Whether a `response_format`, which stands at `path`, has a form that remotes take. What is no mapping passes."""
+def check_format(entry: Entry, path: tuple[str, ...], found: Any, problems: Problems, *, is_flat: bool = False) -> bool:
+    """Whether a `response_format`, which stands at `path`, has a form that remotes take. What is no mapping passes.
+
+    is_flat: it is the `text.format` of the responses endpoint, which has the schema without a wrapper.
+    """
     if not isinstance(found, Mapping):
         return True
     where = f"`{'.'.join(path)}` of {entry.subject}"
-    words, hint = _wrong(found)
+    words, hint = _wrong(found, is_flat=is_flat)
     if words:
         problems.error(entry.value_mark(*path), f"{where} {words}", hint)
         return False
@@ -69,23 +73,26 @@ def _check_types(node: Node | None, where: str, problems: Problems) -> None:
             problems.error(one.mark, f"{where} has a JSON type that is {kind_of(one)}", hint or "write its name")
 
 
-def _wrong(found: Mapping[str, Any]) -> tuple[str, str]:
-    kind, inner = found.get("type"), found.get("json_schema")
+def _wrong(found: Mapping[str, Any], *, is_flat: bool) -> tuple[str, str]:
+    kind, right = found.get("type"), _FLAT if is_flat else _RIGHT
     if kind not in _TYPES:
         if _OF_A_SCHEMA & found.keys():
-            return "is a bare JSON Schema", _RIGHT
+            return "is a bare JSON Schema", right
         if kind is None:
-            return "has no `type`", f"{_RIGHT}, or `{{type: json_object}}`"
+            return "has no `type`", f"{right}, or `{{type: json_object}}`"
         listed = ", ".join(f"`{name}`" for name in _TYPES[:3])
         return f"has the unknown type `{str(kind)[:40]}`", f"use one of {listed}"
     if kind != "json_schema":
         return "", ""
+    if is_flat and "json_schema" in found:
+        return "has a `json_schema` around its schema, as chat has it", right
+    inner = found if is_flat else found.get("json_schema")
     if not isinstance(inner, Mapping):
-        return "has no `json_schema` around its schema", _RIGHT
+        return "has no `json_schema` around its schema", right
     if "schema" not in inner:
-        return "has no `schema` inside `json_schema`", _RIGHT
+        return "has no `schema`" + ("" if is_flat else " inside `json_schema`"), right
     if not isinstance(inner["schema"], Mapping):
-        return "has a `schema` that is no mapping", _RIGHT
+        return "has a `schema` that is no mapping", right
     return "", ""
 
 
@@ -113,13 +120,16 @@ def _shown(value: Any) -> str:
     return "a list" if isinstance(value, list) else f"`{str(value)[:40]}`"
 
 
-def check_schema_name(found: Any, owner: str, mark: Mark, provider: ProviderBlock, problems: Problems) -> bool:
+def check_schema_name(
+    found: Any, owner: str, mark: Mark, provider: ProviderBlock, problems: Problems, *, is_flat: bool = False
+) -> bool:
     """Whether the schema in a `response_format` has the name that a provider refuses every request without."""
-    inner = found.get("json_schema") if isinstance(found, Mapping) and found.get("type") == "json_schema" else None
+    is_schema = isinstance(found, Mapping) and found.get("type") == "json_schema"
+    inner = (found if is_flat else found.get("json_schema")) if is_schema else None
     if not isinstance(inner, Mapping) or inner.get("name"):
         return True
     if not declared_by()[provider.kind].needs_schema_name(provider):
         return True
     words = f"the schema of {owner} has no `name`, which provider `{provider.name}` wants"
-    problems.error(mark, words, _RIGHT)
+    problems.error(mark, words, _FLAT if is_flat else _RIGHT)
     return False

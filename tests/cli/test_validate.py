@@ -153,6 +153,40 @@ def test_the_form_of_answers_is_judged_in_a_prompt_and_in_params(
 
 
 @pytest.mark.parametrize(
+    ("form", "words", "way"),
+    [
+        ("{type: object, properties: {}}", "is a bare JSON Schema", "name: answer, schema"),
+        ("{schema: {}}", "has no `type`", "name: answer, schema"),
+        ("{type: jsonschema}", "has the unknown type `jsonschema`", "`json_object`"),
+        ("{type: json_schema, name: x}", "has no `schema`", "name: answer, schema"),
+        ("{type: json_schema, name: x, schema: []}", "has a `schema` that is no mapping", "name: answer, schema"),
+        ("{type: json_schema, json_schema: {name: x, schema: {}}}", "has a `json_schema` around its schema", "name: answer, schema"),
+        ("{type: json_schema, name: x, schema: {items: {type: objekt}}}", "has the unknown JSON type `objekt`", "did you mean `object`?"),
+    ],
+)  # fmt: skip
+def test_the_form_of_answers_of_the_responses_endpoint_is_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, words: str, way: str
+) -> None:
+    spec = SPEC.replace("name: echo}", f"name: echo, endpoint: responses, params: {{text: {{format: {form}}}}}}}")
+    place(tmp_path, a=spec)
+    assert run(["-C", str(tmp_path), "validate"]) == 1
+    err = capsys.readouterr().err
+    assert f"`params.text.format` of model `m` {words}" in err and way in err
+    assert err.count("error:") == 1
+
+
+def test_the_name_that_openai_wants_of_the_responses_endpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, code in (("", 1), ("name: x, ", 0)):
+        form = f"{{type: json_schema, {name}schema: {{type: object}}}}"
+        spec = SPEC.replace("name: echo}", f"name: echo, endpoint: responses, params: {{text: {{format: {form}}}}}}}")
+        place(tmp_path, a=spec.replace("provider: embedded", "provider: openai"))
+        assert run(["-C", str(tmp_path), "validate"]) == code
+        assert ("has no `name`, which provider `openai` wants" in capsys.readouterr().err) is bool(code)
+
+
+@pytest.mark.parametrize(
     "form",
     [
         "{type: json_object}",

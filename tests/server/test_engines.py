@@ -101,6 +101,25 @@ def test_what_openai_does_not_know_is_refused_of_its_models_alone() -> None:
     assert refused("/v1/chat/completions", "echo", messages=HELLO, response_format=nameless) is None
 
 
+@pytest.mark.parametrize(
+    ("form", "param", "is_for_all"),
+    [
+        ({"type": "json"}, "text.format.type", True),
+        ({"type": "json_schema", "name": "n"}, "text.format.schema", True),
+        ({"type": "json_schema", "name": "n", "json_schema": {"name": "n", "schema": {}}}, "text.format.schema", True),
+        ({"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}, "text.format.name", False),
+        ({"type": "json_schema", "schema": {"type": "object"}}, "text.format.name", False),
+    ],
+)
+def test_the_form_of_an_answer_of_responses_is_judged_as_that_of_chat(
+    form: dict[str, Any], param: str, is_for_all: bool
+) -> None:
+    error = refused("/v1/responses", "gpt-5", input="hi", text={"format": form})
+    assert (error["param"], error["type"]) == (param, "invalid_request_error")
+    if is_for_all:
+        assert refused("/v1/responses", "echo", input="hi", text={"format": form})["param"] == param
+
+
 def test_what_openai_documents_is_answered() -> None:
     chat: dict[str, Any] = {
         "temperature": 2, "top_p": 0, "max_tokens": 5, "n": 2, "stop": ["a"], "seed": -1, "logit_bias": {"50256": -100},

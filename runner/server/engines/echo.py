@@ -104,7 +104,7 @@ class Echo:
         question = requests.read(_respond, request)
         said = [question.input] if isinstance(question.input, str) else [_text_of(m.content) for m in question.input]
         wanted = question.text.format if question.text else None
-        text = self._filled(wanted, request.model) if wanted else None
+        text = self._filled(wanted, request.model, is_flat=True) if wanted else None
         text, reason = _cut(text or f"echo: {said[-1] if said else ''}", question.max_output_tokens)
         tokens = _tokens((question.instructions or "") + "".join(said)), _tokens(text)
         name = _name(request)
@@ -137,9 +137,9 @@ class Echo:
     def _instance(self, raw: msgspec.Raw, model: str) -> str | None:
         return None if bytes(raw) == b"null" else self._filled(_format.decode(raw), model)
 
-    def _filled(self, wanted: requests.Format, model: str) -> str | None:
+    def _filled(self, wanted: requests.Format, model: str, *, is_flat: bool = False) -> str | None:
         """The text of an answer in a JSON format; None for plain text. Raises Unfit."""
-        requests.check_format(wanted, model)
+        requests.check_format(wanted, model, is_flat=is_flat)
         if wanted.type == "json_object":
             return '{"synthetic":true}'
         if wanted.type != "json_schema":

@@ -51,6 +51,7 @@ class Format(msgspec.Struct):
     type: str = "text"
     json_schema: Map | None = None
     schema: msgspec.Raw = _NOTHING
+    name: str | None = None
 
 
 class Text(msgspec.Struct):
@@ -174,18 +175,29 @@ def read(decoder: msgspec.json.Decoder[T], request: EngineRequest) -> T:
     return found
 
 
-def check_format(wanted: Format, model: str) -> None:
-    """The form of a `response_format`. Raises UnfitBody."""
+def check_format(wanted: Format, model: str, *, is_flat: bool = False) -> None:
+    """The form of a `response_format`; is_flat: of `text.format`, which has no wrapper. Raises UnfitBody."""
+    place = "text.format" if is_flat else "response_format"
     if wanted.type not in _FORMATS:
         text = f"Invalid value: '{wanted.type[:64]}'. Supported values are: 'json_object', 'json_schema', and 'text'."
-        raise UnfitBody(refusal(400, "invalid_value", text, param="response_format.type"))
-    inner = wanted.json_schema
-    lacks = "response_format.json_schema" if inner is None and bytes(wanted.schema) == b"null" else ""
-    if inner is not None and "name" not in inner and _HOSTED_ONLY.match(model):
-        lacks = "response_format.json_schema.name"
+        raise UnfitBody(refusal(400, "invalid_value", text, param=f"{place}.type"))
+    lacks = (_lacks_flat if is_flat else _lacks)(wanted, is_hosted=bool(_HOSTED_ONLY.match(model)))
     if wanted.type == "json_schema" and lacks:
-        text = f"Missing required parameter: '{lacks}'."
-        raise UnfitBody(refusal(400, "missing_required_parameter", text, param=lacks))
+        text = f"Missing required parameter: '{place}.{lacks}'."
+        raise UnfitBody(refusal(400, "missing_required_parameter", text, param=f"{place}.{lacks}"))
+
+
+def _lacks(wanted: Format, *, is_hosted: bool) -> str:
+    inner = wanted.json_schema
+    if inner is None:
+        return "json_schema" if bytes(wanted.schema) == b"null" else ""
+    return "json_schema.name" if is_hosted and "name" not in inner else ""
+
+
+def _lacks_flat(wanted: Format, *, is_hosted: bool) -> str:
+    if is_hosted and not wanted.name:
+        return "name"
+    return "schema" if bytes(wanted.schema) == b"null" else ""
 
 
 def _check_names(request: EngineRequest, kind: type[msgspec.Struct]) -> None:
