@@ -163,7 +163,7 @@ def ours(about: About, *, is_of_recordings: bool) -> dict[str, Column]:
         return Column(name, kind, 0, lambda _: part, is_json=False, is_safe=True)
 
     error = _Memo(_error_of)
-    cost = _Memo(_Costing(about))
+    cost = _Memo(Costing(about))
     found = [
         said("custom_id"),
         said("status", is_safe=True),
@@ -174,7 +174,7 @@ def ours(about: About, *, is_of_recordings: bool) -> dict[str, Column]:
         fixed("job", about.job),
         fixed("model", about.model),
         *(fixed(axis, int(value) if axis == "replicate" else value) for axis, value in about.cell.items()),
-        Column("usd", kinds.NUMBER, _Cost._fields.index("usd"), cost, is_json=False),
+        Column("usd", kinds.NUMBER, Cost._fields.index("usd"), cost, is_json=False),
         said("batch"),
         said("digest", is_safe=True),
         said("origin"),
@@ -183,12 +183,12 @@ def ours(about: About, *, is_of_recordings: bool) -> dict[str, Column]:
     if is_of_recordings:
         found += _heard()
     else:
-        tokens = [name for name in _Cost._fields if name != "usd"]
+        tokens = [name for name in Cost._fields if name != "usd"]
         found += [
             copied(ROW),
             copied("answer", kinds.TEXT),
             Column("answer_json", about.answer or kinds.JSON, fields["answer"]),
-            *(Column(name, kinds.WHOLE, _Cost._fields.index(name), cost, is_json=False) for name in tokens),
+            *(Column(name, kinds.WHOLE, Cost._fields.index(name), cost, is_json=False) for name in tokens),
         ]
     columns = {column.name: column for column in found}
     return {**columns, **{axis: columns[axis] for axis in about.cell}}
@@ -275,26 +275,30 @@ class _Body(Struct):
 _decode_body = msgspec.json.Decoder(_Body | None).decode
 
 
-class _Cost(NamedTuple):
+class Cost(NamedTuple):
     input_tokens: int | None = None
     cached_tokens: int | None = None
     output_tokens: int | None = None
     usd: float | None = None
 
 
-_NO_COST = _Cost()
+_NO_COST = Cost()
 _NO_USAGE, _NO_DETAILS = _Usage(), _Details()
 
 
-class _Costing:
+class Costing:
     """Tokens as the remote counted them, and what they cost at the price of the batch; None where nobody says."""
 
     def __init__(self, about: About) -> None:
         self._about = about
 
-    def __call__(self, line: Merged) -> _Cost:
+    def __call__(self, line: Merged) -> Cost:
+        return self.of(line.response)
+
+    def of(self, response: bytes) -> Cost:
+        """response: the body, as JSON; `null` where there is none."""
         try:
-            body = _decode_body(line.response)
+            body = _decode_body(response)
         except NOT_SO:
             return _NO_COST
         if body is None:
@@ -306,7 +310,7 @@ class _Costing:
         cached = details.cached_tokens
         if cached is None:
             cached = usage.cached_tokens if usage.prompt_cache_hit_tokens is None else usage.prompt_cache_hit_tokens
-        return _Cost(asked, cached, told, self._usd(body.duration, asked, told))
+        return Cost(asked, cached, told, self._usd(body.duration, asked, told))
 
     def _usd(self, seconds: float | None, asked: int | None, told: int | None) -> float | None:
         about = self._about

@@ -1,0 +1,154 @@
+"""Lines of a results file that runner wrote, of any format, read again to be shown.
+
+Nothing else is needed for it: no state, no dataset, no remote. `adopt` reads the same files back as answers that were
+paid for, and has no use for columns; here a line is what a person looks at.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from runner.errors import DataError
+from runner.job.outcomes import Unsettled
+from runner.mending import NOT_SO
+from runner.remotes.reading.verdict import NULL
+from runner.results.cells import unguarded
+from runner.results.columns import HEARD, NEEDED, About, ours
+from runner.results.names import RESULTS
+from runner.results.parquet import pyarrow_of
+from runner.results.splice import ERROR, OK
+
+WAITING = frozenset((*(state.word for state in Unsettled), "missing"))
+_HELD = "held"  # of earlier versions: nobody knows
+_decode_line = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode = msgspec.json.Decoder().decode
+_OURS = frozenset(
+    name for is_of_recordings in (False, True) for name in ours(About(), is_of_recordings=is_of_recordings)
+)
+
+
+class Line(NamedTuple):
+    """One wanted row, and what became of it."""
+
+    custom_id: str
+    columns: Mapping[str, str]  # of the input, as text; JSON where a value is none
+    status: str  # ok, error, or a word of `WAITING`
+    text: str | None  # the answer; of JSON its text
+    error_code: str
+    error_message: str
+    finish: str | None
+    digest: str
+    batch: str | None
+    response: bytes  # JSON; `null` where the file does not hold it
+
+
+def lines_in(output: Path) -> Iterator[Line]:
+    """The lines of a results file, or of a folder of transcripts, in their order.
+
+    Raises DataError for what is no such line, with its number; RunnerError without pyarrow, OSError.
+    """
+    path = output / RESULTS if output.is_dir() else output
+    readers = {".jsonl": _in_jsonl, ".csv": _in_csv, ".parquet": _in_parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"`{path.name}` is no results file")
+    number = 0
+    try:
+        for cells in reader(path):
+            number += 1
+            yield _line(cells)
+    except (KeyError, ValueError, csv.Error, *NOT_SO) as error:
+        raise DataError(
+            f"`{path.name}`: line {number + 1} is no line of a results file",
+            hint="move it away and run `runner apply`: it is written again of the answers, at no cost",
+        ) from error
+
+
+def _line(cells: Mapping[str, Any]) -> Line:
+    """Of cells by name: those of ours, and all others as the input's. `row` holds columns where it stands."""
+    if not {*NEEDED} <= cells.keys():
+        raise ValueError("no digest or no origin")
+    row = cells.get("row") or {}
+    columns = {name: as_text(value) for name, value in row.items()} if isinstance(row, dict) else {}
+    columns |= {name: as_text(value) for name, value in cells.items() if name not in _OURS and name != "row"}
+    error = cells.get("error") or {}
+    code, message = (error.get("code"), error.get("message")) if isinstance(error, dict) else ("", error)
+    code, message = code or cells.get("error_code"), message or cells.get("error_message")
+    is_error = bool(error) or code is not None
+    status = OK if not is_error else _status(as_text(code or ""), cells["origin"])
+    is_heard = "answer" not in cells and ("text" in cells or "segments" in cells)
+    if is_heard:
+        columns |= {name: as_text(cells[name]) for name in ("file", *HEARD[:2]) if cells.get(name) is not None}
+    answer = cells.get("text" if is_heard else "answer")
+    response = cells.get("response")
+    return Line(
+        custom_id=as_text(cells.get("custom_id") or ""),
+        columns=columns,
+        status=status,
+        text=None if answer is None or status != OK else as_text(answer),
+        error_code=as_text(code or ""),
+        error_message=as_text(message or ""),
+        finish=cells.get("finish") or None,
+        digest=as_text(cells["digest"]),
+        batch=cells.get("batch") or None,
+        response=response if isinstance(response, bytes) else NULL,
+    )
+
+
+def _status(code: str, origin: object) -> str:
+    """A row of no origin has no outcome, and its error says where it stands; what a remote writes is an error."""
+    if origin:
+        return ERROR
+    return code if code in WAITING else Unsettled.UNKNOWN.word if code == _HELD else ERROR
+
+
+def as_text(value: object) -> str:
+    """A text as it is, anything else as JSON; nothing for null."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+
+
+# --- each format --------------------------------------------------------------------------------------------------
+
+
+def _in_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as lines:
+        for line in lines:
+            if line.strip():
+                found = _decode_line(line)
+                yield {name: bytes(raw) if name == "response" else _decode(raw) for name, raw in found.items()}
+
+
+def _in_csv(path: Path) -> Iterator[dict[str, Any]]:
+    csv.field_size_limit(sys.maxsize)  # of the process; a response may be long
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as source:
+        for cells in csv.DictReader(source, strict=True):
+            if None in cells or None in cells.values():
+                raise ValueError("too few or too many cells")
+            yield _of_cells({name: unguarded(cell) or None for name, cell in cells.items()})
+
+
+def _in_parquet(path: Path) -> Iterator[dict[str, Any]]:
+    arrow = pyarrow_of()
+    try:
+        with arrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1024):
+                yield from map(_of_cells, batch.to_pylist())
+    except arrow.ArrowException as error:
+        raise ValueError(str(error)) from error
+
+
+def _of_cells(cells: dict[str, Any]) -> dict[str, Any]:
+    """A table's cells: what holds JSON is read, but for the response, which stays as it is."""
+    error, response = cells.get("error"), cells.get("response")
+    more = {"error": _decode(error)} if isinstance(error, str) else {}
+    return {**cells, **more, "response": response.encode() if isinstance(response, str) else NULL}
