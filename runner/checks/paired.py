@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -61,11 +62,13 @@ class Paired:
 class _Sums:
     def __init__(self, form: Form) -> None:
         self._form = form
+        self._rows = 0
         self._pairs = [0, 0, 0, 0]
         self._alone = Sums(4)
         self._by_cluster: dict[str, list[int]] = {}
 
     def add(self, first: Scored, second: Scored, cluster: str | None) -> None:
+        self._rows += 1
         if self._form is Form.RATE:
             self._pairs[2 * (not first.over) + (not second.over)] += 1
         if cluster is None and self._form is Form.RATE:
@@ -83,7 +86,7 @@ class _Sums:
         if pairs is not None and not self._by_cluster:
             if not pairs.n:
                 return Difference(Figure(), 1.0, pairs)
-            figure = _figure(pairs.difference, of_pairs(pairs), pairs.n, pairs.n)
+            figure = _figure(pairs.difference, of_pairs(pairs), pairs.n, pairs.n, _se_of(pairs))
             return Difference(figure, two_sided(pairs.only_first, pairs.only_second), pairs)
         sums = Sums(4)
         sums.join(self._alone)
@@ -92,10 +95,17 @@ class _Sums:
         if not (sums.totals[1] and sums.totals[3]):
             return Difference(Figure(), 1.0, pairs)
         found: Estimate = estimate_of_difference(sums, (0, 1), (2, 3))
-        n = pairs.n if pairs is not None else sums.clusters
         return Difference(
-            _figure(found.value, of_difference(found), n, found.clusters, found.se), p_of_difference(found), pairs
+            _figure(found.value, of_difference(found), self._rows, found.clusters, found.se),
+            p_of_difference(found),
+            pairs,
         )
+
+
+def _se_of(pairs: Pairs) -> float:
+    """The standard error of the difference, every row by itself: each brings 1, -1 or 0."""
+    n, d = pairs.n, pairs.difference
+    return math.sqrt((pairs.only_first + pairs.only_second - n * d * d) / (n * (n - 1))) if n > 1 else math.inf
 
 
 def _figure(value: float, interval: Interval, n: int, clusters: int, se: float | None = None) -> Figure:

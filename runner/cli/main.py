@@ -30,6 +30,7 @@ COMMANDS = {
     "models": "list and pull the models of the embedded server",
     "plan": "show what apply would do; changes nothing",
     "render": "print the requests a job would send",
+    "report": "what jobs came to, in one file: a page, Markdown, JSON or JUnit",
     "retry": "ask again what failed, or what was answered (--replace)",
     "schema": "print the JSON Schema of a spec file",
     "serve": "run the embedded batch server",

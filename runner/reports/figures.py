@@ -62,10 +62,15 @@ def measure(number: Number, form: Form) -> str:
 
 
 def _places(number: Number) -> int | None:
-    """Digits behind the point such that half the interval shows; None where there is no width to go by."""
+    """Digits behind the point: three of the value that count, and more where half the interval is narrower.
+
+    None where there is no width to go by.
+    """
     if number.low is None or number.high is None or not number.high > number.low:
         return None
-    return max(0, -math.floor(math.log10((number.high - number.low) / 2)))
+    half = -math.floor(math.log10((number.high - number.low) / 2))
+    of_value = 2 - math.floor(math.log10(abs(number.value))) if number.value else 0
+    return max(0, half, min(of_value, half + 1))
 
 
 def unit(form: Form) -> str:

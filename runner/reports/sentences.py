@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from runner.reports import figures
 from runner.reports.facts import Cell, Check, Comparison, Form, Group
 from runner.stats.power import FEW_CLUSTERS
+
+_FEW_RECORDINGS = 50
+_FEW_ROWS = 10
 
 
 class Part(NamedTuple):
@@ -103,7 +106,7 @@ def _bare(found: Comparison, form: Form) -> str:
 
 def of_power(group: Group, check: Check) -> str:
     """What this run can show at all; empty where nothing is compared."""
-    found = [one.detectable for one in group.comparisons if one.check == check.name and one.detectable is not None]
+    found = [one.detectable for one in group.comparisons if one.check == check.name and one.detectable]
     if not found:
         return ""
     size = figures.figure(max(found), check.form)
@@ -122,17 +125,28 @@ def cautions(group: Group) -> list[str]:
         )
     elif counted and not group.cluster and fewest < FEW_CLUSTERS:
         said.append(f"Only {figures.counted(fewest, 'row')}: the intervals are wide, and themselves uncertain.")
-    rare = sorted(
-        {check.name for cell in group.cells for check in cell.checks if check.form == "ratio" and _has_few(check)}
-    )
-    if rare:
-        said.append(f"Errors are rare in {', '.join(rare)}: their interval may hold the truth less often than 95 %.")
+    said += [f"{name} rests on few recordings: {_LESS_OFTEN}." for name in _names_of(group, _rests_on_little)]
+    if group.cluster:
+        said += [f"Few rows decide {name}: {_LESS_OFTEN}." for name in _names_of(group, _is_nearly_one_sided)]
     return said
 
 
-def _has_few(check: Check) -> bool:
-    """Whether fewer than thirty recordings stand behind an error rate: simulated coverage is 88 to 93 % there."""
-    return check.number.value is not None and check.number.clusters < FEW_CLUSTERS
+def _names_of(group: Group, has: Callable[[Check], bool]) -> list[str]:
+    checks = [check for cell in group.cells for check in cell.checks if check.number.value is not None]
+    return list(dict.fromkeys(check.name for check in checks if has(check)))
+
+
+# Where simulated intervals hold the truth less often than they say, see `docs/statistics.md`.
+_LESS_OFTEN = "its interval holds the truth somewhat less often than 95 %"
+
+
+def _rests_on_little(check: Check) -> bool:
+    return check.form == "ratio" and check.number.clusters < _FEW_RECORDINGS
+
+
+def _is_nearly_one_sided(check: Check) -> bool:
+    counts = [check.statuses.get(word, 0) for word in ("right", "wrong")]
+    return check.form == "rate" and 0 < min(counts) < _FEW_ROWS
 
 
 def accounting(cell: Cell) -> Iterator[tuple[str, int]]:

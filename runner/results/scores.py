@@ -160,3 +160,21 @@ def is_ours(path: Path) -> bool:
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return False
     return True
+
+
+def paired(first: Path, second: Path) -> Iterator[tuple[ScoredRow, ScoredRow]]:
+    """The scores of the rows that both files have, by id. Raises StateError for a file that is none, OSError.
+
+    Cells of a matrix share their rows, so these mostly stand side by side; what does not is kept until it is met.
+    """
+    others = read(second)
+    waiting: dict[str, ScoredRow] = {}
+    for row in read(first):
+        found = waiting.pop(row.custom_id, None)
+        while found is None and (other := next(others, None)) is not None:
+            if other.custom_id == row.custom_id:
+                found = other
+            else:
+                waiting[other.custom_id] = other
+        if found is not None:
+            yield row, found

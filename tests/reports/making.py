@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from runner.checks.compare import Pairing, Slicing
+from runner.checks.paired import Paired
 from runner.checks.score import Scored, Status
+from runner.checks.slicing import Slicing
 from runner.checks.tally import Counting, Form, Tally
 from runner.reports import facts as f
 from runner.stats.intervals import Interval
 from runner.stats.multiple import benjamini_hochberg
+from runner.stats.power import detectable
 
 JOBS = (("qwen", "taught", 0.84), ("llama", "taught", 0.825), ("qwen", "short", 0.77), ("llama", "short", 0.73))
 CLASSES = ("billing", "cancel", "delivery", "login", "other", "refund")
@@ -201,21 +203,22 @@ def _gates(checks: Sequence[f.Check], wanted: int, failed: int) -> Iterator[f.Ga
 def _comparisons(of: Sequence[f.Row], cells: Sequence[f.Cell]) -> Iterator[f.Comparison]:
     for number, (name, _, counting) in enumerate(CHECKS):
         for at in range(1, len(cells)):
-            pairing = Pairing(counting)
+            pairing = Paired(counting)
             for row in of:
                 best, other = row.answers[0], row.answers[at]
                 if best is not None and other is not None:
                     pairing.add(scored(best.checks[number]), scored(other.checks[number]))
-            found = pairing.compared()
-            low, high = ends(found.interval)
+            found = pairing.difference()
+            figure = found.figure
+            low, high = ends(None if figure.low is None or figure.high is None else Interval(figure.low, figure.high))
             pairs = dict(zip(("both", "only_first", "only_second", "neither"), found.pairs or (None,) * 4, strict=True))
             yield f.Comparison(
                 check=name,
                 first=cells[0].address,
                 second=cells[at].address,
-                difference=f.Number(found.difference, low, high, found.n, found.clusters),
+                difference=f.Number(figure.value, low, high, figure.n, figure.clusters),
                 p=found.p,
-                detectable=found.detectable,
+                detectable=detectable(figure.se) if figure.se is not None and math.isfinite(figure.se) else None,
                 **pairs,
             )
 

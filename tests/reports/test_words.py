@@ -60,6 +60,7 @@ def test_figures(value: float | None, form: Form, told: str) -> None:
 
 
 def test_a_number_has_the_digits_that_its_interval_bears() -> None:
+    assert figures.estimate(Number(18.563, 16.93, 20.2), "number") == "18.6"
     assert figures.estimate(Number(11.1436, 11.11, 11.18), "number") == "11.14"
     assert figures.interval(Number(11.1436, 11.11, 11.18), "number") == "11.11–11.18"
     assert figures.interval(Number(1143.6, 1100, 1200), "number") == "1,100–1,200"
@@ -148,7 +149,7 @@ def test_other_kinds_of_numbers_have_sentences_too() -> None:
     number = Number(0.123, 0.1, 0.15, 20, 20)
     assert said(form="score", number=number).startswith("qwen · taught scores 12.3 % in intent, over 20 rows")
     assert said(form="ratio", number=number).startswith("qwen · taught makes errors in 12.3 % of what is said (intent)")
-    assert said(form="number", number=number).startswith("qwen · taught has a mean intent of 0.12, over 20 rows")
+    assert said(form="number", number=number).startswith("qwen · taught has a mean intent of 0.123, over 20 rows")
     waits = "waits for reply.helpful"
     assert said(number=Number(None), waits_for=waits) == f"qwen · taught has no number for intent yet: {waits}."
 
@@ -160,6 +161,19 @@ def test_few_clusters_are_said_aloud() -> None:
     )
     assert sentences.cautions(group) == ["Only 12 clusters of customer: the intervals are themselves uncertain."]
     assert sentences.cautions(REPLY) == []
+
+
+def test_where_an_interval_is_too_narrow_is_said() -> None:
+    one = REPLY.cells[0].checks[0]
+    wer = msgspec.structs.replace(one, name="heard", form="ratio", number=Number(0.1, 0.08, 0.12, 40, 40))
+    rare = msgspec.structs.replace(one, statuses={"right": 1196, "wrong": 4}, number=Number(0.99, 0.98, 1.0, 1200, 600))
+    group = msgspec.structs.replace(REPLY, cells=(msgspec.structs.replace(REPLY.cells[0], checks=(rare, wer)),))
+    few = "heard rests on few recordings: its interval holds the truth somewhat less often than 95 %."
+    assert sentences.cautions(group) == [few]
+    assert sentences.cautions(msgspec.structs.replace(group, cluster="customer")) == [
+        few,
+        "Few rows decide intent: its interval holds the truth somewhat less often than 95 %.",
+    ]
 
 
 # --- gates --------------------------------------------------------------------------------------------------------
