@@ -31,7 +31,7 @@ from runner.reports import facts
 from runner.results.columns import Costing
 from runner.results.names import RESULTS
 from runner.results.reread import WAITING, Line
-from runner.results.scores import paired
+from runner.results.scores import paired, read
 from runner.results.splice import ERROR, OK
 
 _CHUNK = 1000  # rows
@@ -365,8 +365,8 @@ def folds_of(evidences: Sequence[Evidence]) -> Folds:
     for evidence in evidences:
         if not (evidence.spec.evals.slices and evidence.is_scored):
             continue
-        for shown in evidence.rows():
-            for name, value in (shown.scored.slices if shown.scored else {}).items():
+        for row in read(evidence.scores):
+            for name, value in row.slices.items():
                 seen = counts.setdefault(name, Counter())
                 if value is not None and (value in seen or len(seen) < _MOST_SEEN):
                     seen[value] += 1
