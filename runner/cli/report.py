@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import addresses, option
+from runner.cli.options import addresses
 from runner.cli.saying import say
 from runner.errors import UsageError
 
@@ -57,7 +57,7 @@ class _RowsLimit(click.ParamType["Limit"]):
 @click.option(
     "--out", metavar="FILE", help=f"Where it goes, `-` for stdout.  [default: {_USUAL} for html, else stdout]"
 )
-@option(
+@click.option(
     "-o", "--output", "form", type=click.Choice(FORMS), help="The form.  [default: by the suffix of FILE, else html]"
 )
 @click.option(
