@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from runner.reports.facts import STATUSES, Answer, Group, Held, Row, Rows
-from runner.reports.shown import shown
+from runner.reports.shown import line, shown
 
 BLOCK_ROWS = 500
 _BLOCK_BYTES = 4 << 20  # or fewer rows: a block is unpacked whole
@@ -69,17 +69,19 @@ def packed(group: Group, rows: Rows, limit: Limit) -> Packed:
     order = [*ahead, *_rest(ahead, survey.is_wrong)]
     starts = [*first.starts, *(start + len(first.taken) for start in second.starts)]
     meta = {
-        "name": group.name,
+        "name": line(group.name),
         "rows": len(order),
         "texts": len(ahead),
-        "columns": list(survey.columns),
-        "slices": [{"name": name, "values": values} for name, values in survey.slice_values()],
+        "columns": list(map(line, survey.columns)),
+        "slices": [{"name": line(name), "values": values} for name, values in survey.slice_values()],
         "starts": starts,
         "checks": [
-            {"name": check.name, "form": check.form, "wrong": list(check.counts_wrong)} for check in _checks(group)
+            {"name": line(check.name), "form": check.form, "wrong": list(check.counts_wrong)}
+            for check in _checks(group)
         ],
         "cells": [
-            {"label": cell.label, "address": cell.address, "output": cell.provenance.output} for cell in group.cells
+            {"label": line(cell.label), "address": line(cell.address), "output": line(cell.provenance.output)}
+            for cell in group.cells
         ],
     }
     return Packed(meta, _squeezed(survey.bytes_in(order)), [*first.blocks, *second.blocks])
@@ -157,7 +159,7 @@ class _Survey:
 
     def slice_values(self) -> Iterator[tuple[str, list[str]]]:
         for name, (values, _) in self._slices.items():
-            yield name, [shown(value) for value in values]
+            yield name, [line(value) for value in values]
 
     def chosen(self, limit: Limit) -> tuple[_Chosen, _Chosen]:
         """Which of the wrong rows, and which of the others."""
@@ -225,12 +227,12 @@ class _Blocks:
             return
         if chosen.size is not None and self._size >= chosen.size:
             return
-        line = _line(row, self._columns)
+        packed_row = _line(row, self._columns)
         if not self._lines:
             self.starts.append(len(self.taken))
         self.taken.append(at)
-        self._lines.append(line)
-        self._bytes += len(line)
+        self._lines.append(packed_row)
+        self._bytes += len(packed_row)
         if len(self._lines) == BLOCK_ROWS or self._bytes >= _BLOCK_BYTES:
             self.end()
 
