@@ -7,7 +7,7 @@ made of is on record, so that an apply with nothing new scores nothing: edit a c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -20,7 +20,6 @@ from runner.apply.session import Session
 from runner.checks import gates
 from runner.checks.paired import Paired
 from runner.checks.program import Program, digest_of
-from runner.checks.score import Scored
 from runner.checks.sheet import Sheet
 from runner.checks.tally import Form
 from runner.compile import references
@@ -240,7 +239,11 @@ def _compared(session: Session, evals: Evals, expected: Expectation, mine: Score
     paired = Paired(held.counting)
     root = session.outputs_root
     try:
-        paired.add_all(_pairs(root / mine.path, root / other.path, expected.check))
+        paired.add_all(
+            (one.checks[expected.check], two.checks[expected.check], one.cluster)
+            for one, two in files.paired(root / mine.path, root / other.path)
+            if expected.check in one.checks and expected.check in two.checks
+        )
     except (OSError, RunnerError):
         return gates.not_yet(expected)
     is_said = held.check.unanswered is not None
@@ -254,22 +257,6 @@ def _compared(session: Session, evals: Evals, expected: Expectation, mine: Score
         better=held.better,
         is_share=held.form is not Form.NUMBER,
     )
-
-
-def _pairs(first: Path, second: Path, check: str) -> Iterator[tuple[Scored, Scored, str | None]]:
-    """The scores of the rows that both have, by id. Cells share their rows, so these mostly stand side by side."""
-    others = files.read(second)
-    waiting: dict[str, Scored] = {}
-    for row in files.read(first):
-        found = waiting.pop(row.custom_id, None)
-        while found is None and (other := next(others, None)) is not None:
-            if other.custom_id == row.custom_id:
-                found = other.checks.get(check)
-                break
-            if (scored := other.checks.get(check)) is not None:
-                waiting[other.custom_id] = scored
-        if found is not None and check in row.checks:
-            yield row.checks[check], found, row.cluster
 
 
 def figures_of(records: Mapping[str, JobRecord]) -> dict[str, Scores]:

@@ -64,15 +64,18 @@ class _Sums:
         self._form = form
         self._rows = 0
         self._pairs = [0, 0, 0, 0]
+        self._lone_pairs = [0, 0, 0, 0]  # of rows without a cluster
         self._alone = Sums(4)
         self._by_cluster: dict[str, list[int]] = {}
 
     def add(self, first: Scored, second: Scored, cluster: str | None) -> None:
         self._rows += 1
         if self._form is Form.RATE:
-            self._pairs[2 * (not first.over) + (not second.over)] += 1
-        if cluster is None and self._form is Form.RATE:
-            return  # the four counts are all that is needed
+            kind = 2 * (not first.over) + (not second.over)
+            self._pairs[kind] += 1
+            if cluster is None:
+                self._lone_pairs[kind] += 1
+                return  # the four counts are all that is needed
         brought = [fixed(value) for value in (first.over, first.under, second.over, second.under)]
         if cluster is None:
             self._alone.add(brought)
@@ -90,6 +93,9 @@ class _Sums:
             return Difference(figure, two_sided(pairs.only_first, pairs.only_second), pairs)
         sums = Sums(4)
         sums.join(self._alone)
+        for kind, rows in enumerate(self._lone_pairs):
+            if rows:
+                sums.add([fixed(int(kind < 2)), fixed(1), fixed(int(kind % 2 == 0)), fixed(1)], rows)
         for mine in self._by_cluster.values():
             sums.add(mine)
         if not (sums.totals[1] and sums.totals[3]):

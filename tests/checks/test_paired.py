@@ -91,6 +91,18 @@ def test_ten_copies_of_a_row_are_one_where_they_are_a_cluster() -> None:
     assert (many.figure.n, many.figure.clusters) == (400, 40)
 
 
+def test_rows_without_a_cluster_count_beside_those_with_one() -> None:
+    rows = [(RIGHT, WRONG)] * 6 + [(WRONG, RIGHT)] * 2 + [(RIGHT, RIGHT)] * 4
+    some, found = ["a", "a", "b", None, None, None, None, "c", None, None, "b", None], Paired(RATE)
+    each = Paired(RATE)
+    for at, ((first, second), cluster) in enumerate(zip(rows, some, strict=True)):
+        found.add(first, second, cluster)
+        each.add(first, second, cluster or f"alone {at}")
+    mixed, full = found.difference(), each.difference()
+    assert (mixed.figure.value, mixed.figure.n, mixed.figure.clusters) == (pytest.approx(4 / 12), 12, 10)
+    assert mixed == full
+
+
 def test_error_rates_are_compared_as_ratios_of_sums() -> None:
     rng = random.Random(2)
     counting = Counting(Form.RATIO)
