@@ -92,14 +92,15 @@ def merge(
     wanted: what was asked for beside text. is_strict: answers that are none count as errors.
     Raises StateError when a raw file does not hold what its index says, or rows and `shown` differ in number.
     """
+    # The usual row is an answer that is cut out as it stands: it takes the first two branches and nothing else, and
+    # whatever a run of millions can do without (a call, a look at its state) is done behind them.
     places, owners, total, write = shown.places, shown.sources, len(shown), writer.write
     splicer = Splicer(sources, wanted=wanted, is_strict=is_strict)
-    flaws: Counter[str] = Counter()
-    flawed = Sorter()
+    flawed = _Flawed()
     answered, line_of = splicer.answered, splicer.line
     states = states or bytes(total)
-    waiting = dict.fromkeys(Unsettled, 0)
-    ok = error = missing = number = 0
+    waiting: Counter[int] = Counter()  # by `Unsettled`; 0: its outcome is nowhere
+    ok = error = number = 0
     try:
         for number, row in enumerate(rows, 1):
             if number > total:
@@ -107,47 +108,57 @@ def merge(
             value = places[number - 1]
             if value >> 60 == _OK:
                 ok += 1
-                owner = owners[number - 1]
-                line = answered(owner, value, row)
+                line = answered(owners[number - 1], value, row)
                 if line is None:
-                    line = line_of(owner, value, row)
-                    if (finish := line.finish) in FLAWS and finish is not None:
-                        flaws[finish] += 1
-                        if is_strict:
-                            ok, error = ok - 1, error + 1
-                            flawed.add(row.digest[:KEY_BYTES])
+                    line = line_of(owners[number - 1], value, row)
+                    flawed.see(line, row)
                 write(line)
                 continue
             state = states[number - 1]
             if value and not state:  # else an error is not the last word: what the row waits for is shown
                 error += 1
                 write(line_of(owners[number - 1], value, row))
-                continue
-            if state:
-                waiting[Unsettled(state)] += 1
             else:
-                missing += 1
-            custom_id, row_json, digest = row
-            status, why = _REASONS.get(state, _MISSING)
-            write(Merged(custom_id, row_json, NULL, NULL, why, None, digest.hex(), None, None, status))
+                waiting[state] += 1
+                write(_without_outcome(row, state))
     finally:
         splicer.close()
     if number != total:
         raise _changed()
-    assert ok + error + missing + sum(waiting.values()) == number
+    none = flawed.counts.total() if is_strict else 0
     return Accounting(
         wanted=number,
-        ok=ok,
-        error=error,
+        ok=ok - none,
+        error=error + none,
         not_sent=waiting[Unsettled.NOT_SENT],
         in_flight=waiting[Unsettled.IN_FLIGHT],
         unknown=waiting[Unsettled.UNKNOWN],
         needs_decision=waiting[Unsettled.NEEDS_DECISION],
-        missing=missing,
+        missing=waiting[0],
         repaired=splicer.repaired,
-        flaws=dict(flaws),
-        flawed=flawed.sorted(),
+        flaws=dict(flawed.counts),
+        flawed=flawed.keys.sorted() if is_strict else b"",
     )
+
+
+class _Flawed:
+    """Answers that are none: how each ended, and whose they are."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.keys = Sorter()
+
+    def see(self, line: Merged, row: RowView) -> None:
+        if line.finish is not None and line.finish in FLAWS:
+            self.counts[line.finish] += 1
+            self.keys.add(row.digest[:KEY_BYTES])
+
+
+def _without_outcome(row: RowView, state: int) -> Merged:
+    """The line of a row that waits for something, or whose outcome is nowhere (0)."""
+    custom_id, row_json, digest = row
+    status, why = _REASONS.get(state, _MISSING)
+    return Merged(custom_id, row_json, NULL, NULL, why, None, digest.hex(), None, None, status)
 
 
 def _changed() -> StateError:
