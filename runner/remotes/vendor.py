@@ -232,17 +232,47 @@ def overridden(defaults: S, block: ProviderBlock, fault_in: Callable[[S], str | 
 
     fault_in: values of the right type that still mean nothing, in words.
     """
-    merged = msgspec.to_builtins(defaults)
-    for key, value in block.overrides.items():
-        old = merged.get(key)
-        merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, Mapping) else value
     try:
+        merged = _merged(msgspec.to_builtins(defaults), block.overrides)
         profile = msgspec.convert(merged, type(defaults), str_keys=True)
     except (msgspec.ValidationError, TypeError) as error:
-        raise problem(block, str(error)) from error
+        raise problem(block, _in_words(error)) from error
     if fault := fault_in(profile):
         raise problem(block, fault)
     return profile
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in over.items():
+        old = out.get(key)
+        out[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return out
+
+
+def _in_words(error: Exception) -> str:
+    """msgspec's `Expected `int`, got `str` - at `$.limits.lines``, in ours."""
+    text, _, place = str(error).partition(" - at `$")
+    return f"field {place.strip('.`')}: {text}" if place.strip(".`") else text
+
+
+def usual_fault(
+    more: Mapping[str, bool], *, discount: float, times: Iterable[float], margin: float = 1.0, hosts: Sequence[str] = ()
+) -> str | None:
+    """The first fault of a profile: of those every profile may have, or of `more`, by its words.
+
+    hosts: of storage, which are names and no addresses.
+    """
+    faults = {
+        **more,
+        "`limits.margin` must be above 0 and at most 1": not 0 < margin <= 1,
+        "`discount` must be from 0 to 1": not 0 <= discount <= 1,
+        "times must not be negative": min(times) < 0,
+        "`storage_hosts` holds something that is no host": not all(
+            host.strip(".") and "/" not in host and ":" not in host for host in hosts
+        ),
+    }
+    return next((words for words, is_so in faults.items() if is_so), None)
 
 
 class Uploaded(msgspec.Struct, frozen=True):

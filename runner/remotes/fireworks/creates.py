@@ -16,8 +16,7 @@ from runner.remotes.fireworks.datasets import conflict
 from runner.remotes.fireworks.jobs import Jobs
 from runner.remotes.fireworks.names import ids_of, last
 from runner.remotes.fireworks.profile import CHAT
-from runner.remotes.fireworks.wire import object_in, text_in
-from runner.remotes.transport.replies import plain
+from runner.remotes.transport.replies import object_in, plain, text_in
 from runner.remotes.vendor import Input, Submission, Uploaded
 
 _MIRRORED = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP", "top_k": "topK", "n": "n"}

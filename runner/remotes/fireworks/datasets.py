@@ -17,10 +17,10 @@ from runner.remotes.fireworks import parts
 from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.names import ids_of
 from runner.remotes.fireworks.profile import Profile
-from runner.remotes.fireworks.wire import about, map_in, object_in, text_in, whole_in
+from runner.remotes.fireworks.wire import about, map_in, whole_in
 from runner.remotes.transport.content import MultipartForm, Signed
 from runner.remotes.transport.gate import Gate
-from runner.remotes.transport.replies import plain
+from runner.remotes.transport.replies import object_in, plain, text_in
 from runner.remotes.vendor import Submission, Uploaded
 
 FRESH_SECONDS = 45 * 60.0  # upload URLs live an hour; older ones are asked for again

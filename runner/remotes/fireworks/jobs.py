@@ -22,8 +22,8 @@ from runner.remotes.fireworks.files import OUTPUT, Files
 from runner.remotes.fireworks.names import input_of, is_legal, job_of, last, output_of, read
 from runner.remotes.fireworks.profile import CHAT
 from runner.remotes.fireworks.stalls import stall_of
-from runner.remotes.fireworks.wire import about, object_in, observed_of, text_in
-from runner.remotes.transport.replies import plain
+from runner.remotes.fireworks.wire import about, observed_of
+from runner.remotes.transport.replies import object_in, plain, text_in
 
 LATE_RESULTS = timedelta(minutes=10)  # after its end, a job that offers no output has none
 LONGEST_CHAIN = 100

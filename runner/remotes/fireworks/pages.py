@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from runner.errors import OutcomeUnknown
-from runner.remotes.fireworks.wire import object_in, text_in, time_in
+from runner.remotes.fireworks.wire import time_in
 from runner.remotes.transport import listing
 from runner.remotes.transport.http import Http
+from runner.remotes.transport.replies import object_in, text_in
 
 PAGE_SIZE = 200  # the most there is; larger values are cut to it
 

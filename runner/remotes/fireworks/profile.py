@@ -11,7 +11,7 @@ import msgspec
 
 from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Limits, Search, Windows
 from runner.job.project import ProviderBlock
-from runner.remotes.vendor import overridden
+from runner.remotes.vendor import overridden, usual_fault
 from runner.remotes.written import Characters, Count, Hours, HoursList, Seconds, Share, Texts, Whole, told
 
 CHAT = "/v1/chat/completions"
@@ -103,12 +103,12 @@ def _fault_in(profile: Profile) -> str | None:
     times = (profile.min_poll_s, profile.settle_s, profile.defer_s, profile.absence_s, profile.late_s)
     faults = {
         "sizes and `ready_s` must be positive": min(sizes) <= 0,
-        "`limits.margin` must be above 0 and at most 1": not 0 < profile.limits.margin <= 1,
         "`window.allowed` is empty": not profile.window.allowed,
-        "`discount` must be from 0 to 1": not 0 <= profile.discount <= 1,
-        "times must not be negative": min(times) < 0,
-        "`storage_hosts` holds something that is no host": not all(
-            host.strip(".") and "/" not in host and ":" not in host for host in profile.storage_hosts
-        ),
     }
-    return next((fault for fault, is_so in faults.items() if is_so), None)
+    return usual_fault(
+        faults,
+        discount=profile.discount,
+        times=times,
+        margin=profile.limits.margin,
+        hosts=profile.storage_hosts,
+    )

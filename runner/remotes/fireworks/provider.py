@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from runner.clock import Clock
@@ -17,6 +17,7 @@ from runner.remotes.fireworks.files import Files
 from runner.remotes.fireworks.jobs import ChainLink, Jobs
 from runner.remotes.fireworks.names import is_project_of
 from runner.remotes.fireworks.profile import Profile, capabilities_of
+from runner.remotes.transport.client import HttpClient
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
 from runner.remotes.vendor import (
@@ -32,30 +33,18 @@ from runner.remotes.vendor import (
 )
 
 
-class FireworksProvider:
+class FireworksProvider(HttpClient):
     """Implements `remotes.vendor.Provider`. Safe to share between threads."""
 
     def __init__(self, *, http: Http, account: str, profile: Profile, gate: Gate, origin: Origin, clock: Clock) -> None:
+        super().__init__(http, origin)
         self.card: Capabilities = capabilities_of(profile)
         self.profile = profile
-        self._http = http
-        self._origin = origin
         owner = Account(http, account)
         self._files = Files(owner, gate)
         self._datasets = Datasets(owner, profile, gate, clock)
         self._jobs = Jobs(owner, self._files, clock)
         self._creates = Creates(owner, self._jobs)
-
-    def __repr__(self) -> str:
-        return f"FireworksProvider({self._origin})"
-
-    @property
-    def origin(self) -> Origin:
-        return self._origin
-
-    @property
-    def skew(self) -> timedelta:
-        return self._http.skew
 
     def upload(self, source: Path, submission: Submission) -> Uploaded:
         return self._datasets.upload(source, submission)
@@ -117,6 +106,3 @@ class FireworksProvider:
 
     def cancel(self, remote_id: str) -> Observed:
         return self._jobs.cancel(remote_id)
-
-    def close(self) -> None:
-        self._http.close()

@@ -14,7 +14,7 @@ from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, R
 from runner.job.outcomes import is_out_of_money
 from runner.remotes.fireworks import names
 from runner.remotes.fireworks.profile import CHAT
-from runner.remotes.transport.replies import plain
+from runner.remotes.transport.replies import object_in, plain, text_in
 
 _DISPLAY_CHARS = 63  # a display name has to stay under 64
 _PREFIX = "JOB_STATE_"
@@ -49,13 +49,6 @@ _MONEY = ("billing", "spending limit", "insufficient funds", "insufficient credi
 _BAD_INPUT = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE"})
 
 
-def object_in(answer: Any, what: str) -> Mapping[str, Any]:
-    """The JSON object an answer has to be. Raises OutcomeUnknown."""
-    if not isinstance(answer, Mapping):
-        raise OutcomeUnknown(f"the answer to {what} is not a JSON object: {plain(str(answer))}")
-    return answer
-
-
 def about(raw: Mapping[str, Any], remote_id: str) -> Mapping[str, Any]:
     """An answer about one object, if it is the one that was asked about. Raises OutcomeUnknown.
 
@@ -65,11 +58,6 @@ def about(raw: Mapping[str, Any], remote_id: str) -> Mapping[str, Any]:
     if name.rpartition("/")[2] != remote_id:
         raise OutcomeUnknown(f"asked about `{plain(remote_id)}`, the remote answered about `{plain(name)}`")
     return raw
-
-
-def text_in(raw: Mapping[str, Any], key: str) -> str:
-    value = raw.get(key)
-    return value if isinstance(value, str) else ""
 
 
 def map_in(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ import msgspec
 
 from runner.job.capabilities import Capabilities, Content, Delivery, Limits, Search, Windows
 from runner.job.project import ProviderBlock
-from runner.remotes.vendor import overridden
+from runner.remotes.vendor import overridden, usual_fault
 from runner.remotes.written import Choice, Count, Parallelism, Seconds, Share, told
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
@@ -68,7 +68,6 @@ def _fault_in(profile: Profile) -> str | None:
     faults = {
         "`max_bytes` and `parallelism` must be positive": min(profile.max_bytes, profile.parallelism) <= 0,
         "`parallelism` must be at most 64": profile.parallelism > 64,
-        "`discount` must be from 0 to 1": not 0 <= profile.discount <= 1,
-        "times must not be negative": min(profile.min_poll_s, profile.max_poll_s, profile.defer_s) < 0,
     }
-    return next((fault for fault, is_so in faults.items() if is_so), None)
+    times = (profile.min_poll_s, profile.max_poll_s, profile.defer_s)
+    return usual_fault(faults, discount=profile.discount, times=times)

@@ -5,7 +5,6 @@ A submission has no id of ours and cannot be found again, so everything here is 
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import BinaryIO, cast
 from urllib.parse import quote
 
@@ -16,11 +15,12 @@ from runner.remotes.audio import Heard, Receipt, Recording
 from runner.remotes.fireworks_audio import wire
 from runner.remotes.fireworks_audio.profile import Profile
 from runner.remotes.fireworks_audio.sending import Sending, content_type_of
+from runner.remotes.transport.client import HttpClient
 from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.http import Http
 
 
-class FireworksAudioCaller:
+class FireworksAudioCaller(HttpClient):
     """Implements `remotes.transport.calls.Caller`. Safe to share between threads.
 
     account: whose recordings are looked for where a receipt does not say.
@@ -29,24 +29,12 @@ class FireworksAudioCaller:
     def __init__(
         self, *, http: Http, who: str, profile: Profile, card: Capabilities, origin: Origin, account: str = ""
     ) -> None:
+        super().__init__(http, origin)
         self.card = card
         self.parallelism = profile.parallelism
         self.profile = profile
-        self._http = http
         self._who = who
-        self._origin = origin
         self._account = account
-
-    def __repr__(self) -> str:
-        return f"FireworksAudioCaller({self._origin})"
-
-    @property
-    def origin(self) -> Origin:
-        return self._origin
-
-    @property
-    def skew(self) -> timedelta:
-        return self._http.skew
 
     def submit(self, recording: Recording) -> Receipt:
         kind = content_type_of(recording.filename)
@@ -75,6 +63,3 @@ class FireworksAudioCaller:
             )
         path = f"/v1/accounts/{quote(account, safe='')}/batch_job/{quote(receipt.remote_id, safe='')}"
         return wire.heard_in(wire.decoded(self._http.get_body(path), self._who), receipt.remote_id)
-
-    def close(self) -> None:
-        self._http.close()

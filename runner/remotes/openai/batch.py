@@ -12,10 +12,10 @@ from runner.remotes.openai import pages
 from runner.remotes.openai.files import path_to
 from runner.remotes.openai.labels import metadata_of
 from runner.remotes.openai.profiles import Profile
-from runner.remotes.openai.wire import object_in, observed_of, speaks_of_unseen_file, text_in, window_of
+from runner.remotes.openai.wire import observed_of, speaks_of_unseen_file, window_of
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Order
-from runner.remotes.transport.replies import plain
+from runner.remotes.transport.replies import object_in, plain, text_in
 from runner.remotes.vendor import UNSEEN, Submission, Uploaded
 
 

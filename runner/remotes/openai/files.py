@@ -13,11 +13,11 @@ from runner.clock import Clock, slept
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.openai import pages
 from runner.remotes.openai.profiles import Profile
-from runner.remotes.openai.wire import object_in, text_in, time_in
+from runner.remotes.openai.wire import time_in
 from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Incomplete
-from runner.remotes.transport.replies import plain
+from runner.remotes.transport.replies import object_in, plain, text_in
 from runner.remotes.vendor import NO_LIST, Submission, Uploaded
 
 PAGES = 50  # of a list of files; older uploads are not looked for, an orphan file costs nothing

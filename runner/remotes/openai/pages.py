@@ -7,9 +7,9 @@ from typing import Any
 
 from runner.errors import OutcomeUnknown
 from runner.remotes.openai.profiles import Listing
-from runner.remotes.openai.wire import object_in, text_in
 from runner.remotes.transport import listing
 from runner.remotes.transport.http import Http
+from runner.remotes.transport.replies import object_in, text_in
 
 Query = dict[str, str | int]
 

@@ -7,14 +7,15 @@ Facts were read on 2026-11-21: [S] a vendor's SDK source, [T] a third-party adap
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from runner.errors import Problem, SpecError
 from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Limits, Search, Windows
 from runner.job.observed import Phase
 from runner.job.project import ENDPOINTS, ProviderBlock
+from runner.remotes.vendor import overridden, problem, usual_fault
 from runner.remotes.written import (
     Characters,
     Choice,
@@ -315,21 +316,14 @@ def profile_of(provider: ProviderBlock) -> Profile:
     name = provider.profile or (provider.kind if provider.kind in PROFILES else "openai")
     if name not in PROFILES:
         known = ", ".join(f"`{known}`" for known in PROFILES)
-        raise _wrong(provider, f"provider `{provider.name}`: there is no profile `{name}`", f"known are {known}")
+        raise problem(provider, f"there is no profile `{name}`", f"known are {known}")
     if not provider.overrides:
         return PROFILES[name]
-    merged = _merged(msgspec.to_builtins(PROFILES[name]), provider.overrides)
     window = provider.overrides.get("window")
     if isinstance(window, Mapping) and "allowed" in window and "min" not in window:
-        merged["window"].update(min=0, max=0)  # a list given instead of the profile's range
-    try:
-        profile = msgspec.convert({**merged, "name": name}, Profile, str_keys=True)
-    except (msgspec.ValidationError, TypeError) as error:
-        raise _wrong(provider, f"provider `{provider.name}`: {_in_words(error)}") from error
-    fault = _fault_in(profile)
-    if fault:
-        raise _wrong(provider, f"provider `{provider.name}`: {fault}")
-    return profile
+        listed = {**window, "min": 0, "max": 0}  # a list given instead of the profile's range
+        provider = replace(provider, overrides={**provider.overrides, "window": listed})
+    return overridden(PROFILES[name], provider, _fault_in)
 
 
 def capabilities_of(profile: Profile) -> Capabilities:
@@ -372,14 +366,6 @@ def _windows_of(window: RangedWindow) -> Windows:
     return Windows(default=window.default, allowed=window.allowed)
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    out = dict(base)
-    for key, value in over.items():
-        old = out.get(key)
-        out[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return out
-
-
 def _fault_in(profile: Profile) -> str | None:
     """Values of the right type that still mean nothing."""
     phases = {phase.value for phase in Phase}
@@ -388,23 +374,9 @@ def _fault_in(profile: Profile) -> str | None:
         return f"`status_map` leads to {', '.join(odd)}; known are {', '.join(sorted(phases))}"
     faults = {
         "`limits` must be positive": profile.limits.lines < 1 or profile.limits.bytes < 1,
-        "`limits.margin` must be above 0 and at most 1": not 0 < profile.limits.margin <= 1,
         "`window.min` is above `window.max`": profile.window.min > profile.window.max,
         "`window` allows nothing": not profile.window.min and not profile.window.allowed,
-        "`discount` must be from 0 to 1": not 0 <= profile.discount <= 1,
         "`list.limit_max` must be positive": profile.list.limit_max < 1,
-        "times must not be negative": min(
-            profile.min_poll_s,
-            profile.settle_s,
-            profile.defer_s,
-            profile.absence_s,
-            profile.late_s,
-            profile.file_visibility_error.window_s,
-        )
-        < 0,
-        "`storage_hosts` holds something that is no host": not all(
-            host.strip(".") and "/" not in host and ":" not in host for host in profile.storage_hosts
-        ),
         "`endpoints` is empty": not profile.endpoints,
         "`paths` must begin with a slash": not all(path.startswith("/") for path in _paths_of(profile.paths)),
         "`paths.content` and `paths.cancel` must hold `{id}`": not all(
@@ -412,7 +384,14 @@ def _fault_in(profile: Profile) -> str | None:
         ),
         "`query` must hold no keys; they come from the environment": _holds_a_key(profile.query),
     }
-    return next((fault for fault, is_so in faults.items() if is_so), None)
+    times = (profile.min_poll_s, profile.settle_s, profile.defer_s, profile.absence_s, profile.late_s)
+    return usual_fault(
+        faults,
+        discount=profile.discount,
+        times=(*times, profile.file_visibility_error.window_s),
+        margin=profile.limits.margin,
+        hosts=profile.storage_hosts,
+    )
 
 
 def _paths_of(paths: Paths) -> tuple[str, ...]:
@@ -421,13 +400,3 @@ def _paths_of(paths: Paths) -> tuple[str, ...]:
 
 def _holds_a_key(query: Mapping[str, str]) -> bool:
     return any(name.lower().replace("_", "-") in _KEY_NAMES for name in query)
-
-
-def _in_words(error: Exception) -> str:
-    """msgspec's `Expected `int`, got `str` - at `$.limits.lines``, in ours."""
-    text, _, place = str(error).partition(" - at `$")
-    return f"field {place.strip('.`')}: {text}" if place.strip(".`") else text
-
-
-def _wrong(provider: ProviderBlock, message: str, hint: str = "") -> SpecError:
-    return SpecError([Problem(provider.mark, message, hint)])

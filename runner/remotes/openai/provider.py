@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from runner.clock import Clock
@@ -12,6 +12,7 @@ from runner.job.capabilities import Capabilities
 from runner.job.observed import Found, Observed, Origin, ResultFile
 from runner.remotes.openai import batch, files, labels
 from runner.remotes.openai.profiles import Profile, capabilities_of
+from runner.remotes.transport.client import HttpClient
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
 from runner.remotes.vendor import LARGEST_FILE, Advanced, Budget, Input, LineageFile, Submission, Uploaded, Work
@@ -19,28 +20,19 @@ from runner.remotes.vendor import LARGEST_FILE, Advanced, Budget, Input, Lineage
 LARGEST_UPLOAD = 2 * 10**9  # bytes: limits may have been wider when a file of ours was sent
 
 
-class OpenAIProvider:
+class OpenAIProvider(HttpClient):
     """Implements `remotes.vendor.Provider`. Safe to share between threads."""
 
     def __init__(self, *, http: Http, profile: Profile, gate: Gate, origin: Origin, clock: Clock) -> None:
+        super().__init__(http, origin)
         self.card: Capabilities = capabilities_of(profile)
         self.profile = profile
-        self._http = http
         self._gate = gate
-        self._origin = origin
         self._clock = clock
         self._names = files.FileNames(http, profile)
 
     def __repr__(self) -> str:
-        return f"OpenAIProvider({self._origin}, profile={self.profile.name})"
-
-    @property
-    def origin(self) -> Origin:
-        return self._origin
-
-    @property
-    def skew(self) -> timedelta:
-        return self._http.skew
+        return f"OpenAIProvider({self.origin}, profile={self.profile.name})"
 
     def upload(self, source: Path, submission: Submission) -> Uploaded:
         return files.upload(self._http, self.profile, self._clock, source, submission)
@@ -98,9 +90,6 @@ class OpenAIProvider:
 
     def cancel(self, remote_id: str) -> Observed:
         return batch.cancel(self._http, self.profile, remote_id)
-
-    def close(self) -> None:
-        self._http.close()
 
     def _fetch(self, file_id: str, to: Path, cap_bytes: int, *, can_resume: bool = True) -> int:
         path = files.path_to(self.profile.paths.file_content, file_id)

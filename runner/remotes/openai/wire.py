@@ -13,7 +13,7 @@ from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, R
 from runner.job.outcomes import is_out_of_money
 from runner.remotes.openai.labels import label_in
 from runner.remotes.openai.profiles import ErrorRule, Profile
-from runner.remotes.transport.replies import plain
+from runner.remotes.transport.replies import object_in, plain, text_in
 
 _ENDED_AT = {
     Phase.COMPLETED: "completed_at",
@@ -36,19 +36,6 @@ _MOST = 10**15  # of whatever is counted: no remote has more, and more does not 
 _DIGITS = 16
 _WINDOW_DIGITS = 9
 _MILLISECONDS = 100_000_000_000  # a Unix time above this many seconds is the year 5138: it counts milliseconds
-
-
-def object_in(answer: Any, what: str) -> Mapping[str, Any]:
-    """The JSON object an answer has to be. Raises OutcomeUnknown."""
-    if not isinstance(answer, Mapping):
-        raise OutcomeUnknown(f"the answer to {what} is not a JSON object: {plain(str(answer))}")
-    return answer
-
-
-def text_in(raw: Mapping[str, Any], key: str) -> str:
-    """A text field; missing, null and `""` are the same absence."""
-    value = raw.get(key)
-    return value if isinstance(value, str) else ""
 
 
 def observed_of(answer: Any, profile: Profile) -> Observed:

@@ -45,6 +45,19 @@ def plain(text: str) -> str:
     return " ".join(visible.split())[:WORDS]
 
 
+def object_in(answer: Any, what: str) -> Mapping[str, Any]:
+    """The JSON object an answer has to be. Raises OutcomeUnknown."""
+    if not isinstance(answer, Mapping):
+        raise OutcomeUnknown(f"the answer to {what} is not a JSON object: {plain(str(answer))}")
+    return answer
+
+
+def text_in(raw: Mapping[str, Any], key: str) -> str:
+    """A text field; missing, null and `""` are the same absence."""
+    value = raw.get(key)
+    return value if isinstance(value, str) else ""
+
+
 def words_of(body: bytes) -> Words:
     try:
         found = msgspec.json.decode(body)

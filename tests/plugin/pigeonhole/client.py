@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from runner.errors import NotFound, OutcomeUnknown
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Counts, Found, Observed, Origin, Phase, ResultFile
+from runner.remotes.transport.client import HttpClient
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.inline import joined
 from runner.remotes.vendor import (
@@ -27,21 +28,12 @@ from runner.remotes.vendor import (
 _PHASES = {"filling": Phase.RUNNING, "full": Phase.COMPLETED, "stopped": Phase.CANCELLED}
 
 
-class PigeonholeClient:
+class PigeonholeClient(HttpClient):
     """Implements `remotes.vendor.Provider`."""
 
     def __init__(self, http: Http, card: Capabilities, origin: Origin) -> None:
+        super().__init__(http, origin)
         self.card = card
-        self._http = http
-        self._origin = origin
-
-    @property
-    def origin(self) -> Origin:
-        return self._origin
-
-    @property
-    def skew(self) -> timedelta:
-        return self._http.skew
 
     def submit(self, submission: Submission, content: Input | None) -> Observed:
         assert isinstance(content, Source), "the card says that the create carries its rows"
@@ -71,9 +63,6 @@ class PigeonholeClient:
 
     def cancel(self, remote_id: str) -> Observed:
         return observed_of(self._http.post_json(f"/holes/{remote_id}/stop"))
-
-    def close(self) -> None:
-        self._http.close()
 
     # -- what it has not: uploads, labels, inputs to be read back
 
