@@ -19,7 +19,7 @@ from runner.apply.specs import checked
 from runner.apply.standins import StandIns
 from runner.apply.tables import Steps, no_steps
 from runner.cli.main import Settings
-from runner.clock import RealClock
+from runner.clock import Clock, RealClock
 from runner.data.contents import FileMemo
 from runner.data.digests import Digests
 from runner.errors import NotBound, SpecError
@@ -53,16 +53,7 @@ def opened(
         project = _read(paths, settings.root, memory.caches, keeps=writes)
         stop = stop or threading.Event()
         clock = RealClock(stop)
-        remotes = Remotes(
-            project,
-            environ=os.environ,
-            clock=clock,
-            rng=random.SystemRandom(),
-            may_start=writes,
-            read_only=not writes,
-            listener=reporter,
-        )
-        held.callback(remotes.close)
+        remotes = held.enter_context(contextlib.closing(_remotes(project, clock, reporter, writes=writes)))
         memory.snapshot()  # what cannot be read is said before anything is compiled
         memo = FileMemo(memory.caches / "digests")
         digests = Digests(memo)
@@ -82,15 +73,33 @@ def opened(
             digests=digests,
             steps=steps,
         )
-        for note in session.notes:
-            reporter.warn(note)
-        session.desired = judged(session)
         try:
-            yield session
+            yield _ready(session)
         finally:
             if writes:
                 with contextlib.suppress(OSError):  # then files are read again
                     memo.save()
+
+
+def _remotes(project: Project, clock: Clock, reporter: Reporter, *, writes: bool) -> Remotes:
+    """Without `writes` no server is started, and remotes are asked for nothing but reading."""
+    return Remotes(
+        project,
+        environ=os.environ,
+        clock=clock,
+        rng=random.SystemRandom(),
+        may_start=writes,
+        read_only=not writes,
+        listener=reporter,
+    )
+
+
+def _ready(session: Session) -> Session:
+    """The session, once what is odd about its specs is said and strict jobs know which of their answers are none."""
+    for note in session.notes:
+        session.reporter.warn(note)
+    session.desired = judged(session)
+    return session
 
 
 def _read(paths: Sequence[str], root: Path, caches: Path, *, keeps: bool) -> Project:
@@ -130,20 +139,18 @@ def rehearsing(
     with contextlib.ExitStack() as held:
         real = held.enter_context(contextlib.closing(settings.memory(settings.root, writes=False)))
         project = _read(paths, settings.root, real.caches, keeps=False)
-        clock, rng = RealClock(stop), random.SystemRandom()
+        clock = RealClock(stop)
         sandbox = held.enter_context(sandbox_of(real, command=command, now=clock.now(), wait_seconds=lock_seconds))
-        remotes = StandIns(project, environ=os.environ, clock=clock, rng=rng, folder=sandbox.server, listener=reporter)
-        held.callback(remotes.close)
-        real_remotes = Remotes(
+        stand_ins = StandIns(
             project,
             environ=os.environ,
             clock=clock,
-            rng=rng,
-            may_start=False,
-            read_only=True,
+            rng=random.SystemRandom(),
+            folder=sandbox.server,
             listener=reporter,
         )
-        held.callback(real_remotes.close)
+        remotes = held.enter_context(contextlib.closing(stand_ins))
+        real_remotes = held.enter_context(contextlib.closing(_remotes(project, clock, reporter, writes=False)))
         digests = Digests(FileMemo(real.caches / "digests"))
         compiled = compile_all(project, remotes, real.caches / "compiled", keeps=False, digests=digests)
         session = Session(
@@ -158,7 +165,4 @@ def rehearsing(
             sandbox=sandbox,
             digests=digests,
         )
-        for note in session.notes:
-            reporter.warn(note)
-        session.desired = judged(session)
-        yield session, remotes, real_remotes
+        yield _ready(session), remotes, real_remotes

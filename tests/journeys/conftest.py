@@ -8,6 +8,7 @@ import pytest
 from tests.journeys import gateway as gateways
 from tests.journeys.gateway import Gateway
 from tests.journeys.lab import Lab, serving
+from tests.journeys.lookalike import LookAlike, looking_alike
 
 
 @pytest.fixture
@@ -19,6 +20,12 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         made = Lab(root, server)
         made.spec()
         made.rows(10)
+        yield made
+
+
+@pytest.fixture
+def remote() -> Iterator[LookAlike]:
+    with looking_alike() as made:
         yield made
 
 

@@ -17,6 +17,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+from tests.journeys.lab import Lab
 from tests.remotes.loopback import Request, reply, serving
 
 Raw = dict[str, Any]
@@ -200,6 +201,14 @@ providers:
     api_key_env: LAB_KEY
     overrides: {{settle_s: 0.1, min_poll_s: 0.05, max_poll_s: 0.1{more}}}
 """
+
+
+def lab_at(folder: Path, remote: LookAlike, rows: int = 2, *, spec: str = SPEC, more: str = "") -> Lab:
+    """A project of so many rows in `folder`, whose provider is the look-alike. more: overrides."""
+    made = Lab(folder / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
+    made.spec(spec, more=more)
+    made.rows(rows)
+    return made
 
 
 def record_of(root: Path) -> list[Raw]:

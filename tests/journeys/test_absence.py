@@ -10,7 +10,7 @@ import pytest
 
 from runner.state.disk import DiskStore
 from tests.journeys.lab import Lab
-from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike, record_of
+from tests.journeys.lookalike import LookAlike, Raw, lab_at, looking_alike, record_of
 from tests.remotes.loopback import Request
 
 QUICK = ", absence_s: 0.1, late_s: 0.2"
@@ -27,10 +27,7 @@ def remote() -> Iterator[LookAlike]:
 @pytest.fixture
 def start(tmp_path: Path, remote: LookAlike) -> Callable[..., Lab]:
     def started(more: str = "") -> Lab:
-        made = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
-        made.spec(SPEC, more=more)
-        made.rows(2)
-        return made
+        return lab_at(tmp_path, remote, more=more)
 
     return started
 

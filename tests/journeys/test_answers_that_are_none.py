@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.journeys.lab import Lab
-from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike
+from tests.journeys.lookalike import SPEC, LookAlike, Raw
 
 Bodies = Mapping[str, Any]  # by row; what is not named is answered well
 
@@ -59,12 +59,6 @@ class Answering:
         counts = {"total": len(lines), "completed": len(lines), "failed": 0}
         now = self.remote.now()
         return {"status": "completed", "output_file_id": output, "completed_at": now, "request_counts": counts}
-
-
-@pytest.fixture
-def remote() -> Iterator[LookAlike]:
-    with looking_alike() as made:
-        yield made
 
 
 Started = Callable[..., Lab]

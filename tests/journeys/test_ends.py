@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.journeys.lab import Lab
-from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike, record_of
+from tests.journeys.lookalike import SPEC, LookAlike, Raw, lab_at, looking_alike, record_of
 
 ALL_DONE = {"total": 2, "completed": 2, "failed": 0}
 QUICK = ", late_s: 0.1, absence_s: 0.1"
@@ -30,10 +30,7 @@ def remote() -> Iterator[LookAlike]:
 @pytest.fixture
 def start(tmp_path: Path, remote: LookAlike) -> Start:
     def started(more: str = "", spec: str = SPEC) -> Lab:
-        made = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
-        made.spec(spec, more=more)
-        made.rows(2)
-        return made
+        return lab_at(tmp_path, remote, spec=spec, more=more)
 
     return started
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.journeys.lab import Lab
-from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike
+from tests.journeys.lookalike import SPEC, LookAlike, Raw, lab_at
 
 Started = Callable[..., Lab]
-
-
-@pytest.fixture
-def remote() -> Iterator[LookAlike]:
-    with looking_alike() as made:
-        yield made
 
 
 @pytest.fixture
@@ -24,10 +18,7 @@ def start(tmp_path: Path, remote: LookAlike) -> Started:
     """A project of some rows at the remote, cut into batches of two."""
 
     def started(rows: int = 4, spec: str = SPEC, more: str = ", limits: {lines: 2}") -> Lab:
-        made = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
-        made.spec(spec, more=more)
-        made.rows(rows)
-        return made
+        return lab_at(tmp_path, remote, rows, spec=spec, more=more)
 
     return started
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.journeys.lab import Lab
-from tests.journeys.lookalike import SPEC, LookAlike, looking_alike, record_of
+from tests.journeys.lookalike import LookAlike, lab_at, record_of
 from tests.journeys.terminal import terminal
 from tests.remotes.loopback import Request
 
@@ -22,17 +22,8 @@ WORD = "waiting for `lab` ..."
 
 
 @pytest.fixture
-def remote() -> Iterator[LookAlike]:
-    with looking_alike() as made:
-        yield made
-
-
-@pytest.fixture
 def lab(tmp_path: Path, remote: LookAlike) -> Lab:
-    made = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
-    made.spec(SPEC, more="")
-    made.rows(2)
-    return made
+    return lab_at(tmp_path, remote)
 
 
 def late(seconds: float, times: int = 1_000) -> Callable[[Request], bytes | None]:

@@ -12,7 +12,7 @@ import pytest
 
 from runner.state.disk import DiskStore
 from tests.journeys.lab import Lab
-from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike, record_of
+from tests.journeys.lookalike import SPEC, LookAlike, Raw, lab_at, looking_alike, record_of
 from tests.remotes.loopback import Request
 
 
@@ -25,10 +25,7 @@ def remote() -> Iterator[LookAlike]:
 
 @pytest.fixture
 def lab(tmp_path: Path, remote: LookAlike) -> Lab:
-    made = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
-    made.spec(SPEC, more="")
-    made.rows(4)
-    return made
+    return lab_at(tmp_path, remote, 4)
 
 
 def is_late(remote: LookAlike, batch: Raw) -> bool:

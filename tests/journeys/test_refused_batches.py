@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,12 @@ from typing import Any
 import pytest
 
 from tests.journeys.lab import Lab
-from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike, running
-
-
-@pytest.fixture
-def remote() -> Iterator[LookAlike]:
-    with looking_alike() as made:
-        yield made
+from tests.journeys.lookalike import SPEC, LookAlike, Raw, lab_at, running
 
 
 @pytest.fixture
 def lab(tmp_path: Path, remote: LookAlike) -> Lab:
-    made = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
-    made.spec(SPEC, more=", defer_s: 0.2, limits: {lines: 5}")
-    made.rows(10)
-    return made
+    return lab_at(tmp_path, remote, 10, more=", defer_s: 0.2, limits: {lines: 5}")
 
 
 def refused(*errors: Mapping[str, Any]) -> Raw:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.lab import Lab
-from tests.journeys.lookalike import SPEC, LookAlike, looking_alike, running
+from tests.journeys.lookalike import SPEC, LookAlike, lab_at, looking_alike, running
 
 
 @pytest.fixture
@@ -21,10 +21,7 @@ def remote() -> Iterator[LookAlike]:
 
 @pytest.fixture
 def lab(tmp_path: Path, remote: LookAlike) -> Lab:
-    made = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
-    made.spec(SPEC, more="")
-    made.rows(2)
-    return made
+    return lab_at(tmp_path, remote)
 
 
 def test_a_list_that_says_429_is_told_once(remote: LookAlike, lab: Lab) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from runner.state.disk import DiskStore
 from tests.journeys.lab import Lab
-from tests.journeys.lookalike import SPEC, LookAlike, Raw, looking_alike
+from tests.journeys.lookalike import LookAlike, Raw, lab_at, looking_alike
 from tests.journeys.rounds import killed
 from tests.remotes.loopback import Request, serving
 
@@ -32,10 +32,7 @@ def remote() -> Iterator[LookAlike]:
 
 
 def project(root: Path, remote: LookAlike) -> Lab:
-    made = Lab(root / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
-    made.spec(SPEC, more="")
-    made.rows(8)
-    return made
+    return lab_at(root, remote, 8)
 
 
 def shorten(remote: LookAlike, *, doubled: bool = False) -> None:

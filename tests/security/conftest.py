@@ -7,28 +7,18 @@ import pytest
 
 from tests.hardening.conftest import OwnLab, lab_in, server, shared
 from tests.journeys.lab import KEY, Server
+from tests.journeys.lab import SPEC as LAB_SPEC
 from tests.security.internet import Internet, forwarding, internet
 
 __all__ = ["server", "shared"]
 
 GATEWAY = "gw.corp.example"
-SPEC = """\
-project: lab
-models:
-  echo: {{provider: corp, name: echo, params: {{max_tokens: 16}}}}
-datasets:
-  rows: {{files: data/rows.csv, id: id}}
-prompts:
-  ask: {{user: "Say {{{{ word }}}}"}}
-jobs:
-  answers: {{dataset: rows, prompt: ask, model: echo, output: results/answers.jsonl}}
-providers:
-  corp:
-    kind: openai
-    base_url: https://gw.corp.example/v1
-    api_key_env: CORP_KEY
-    overrides: {{settle_s: 0.4, min_poll_s: 0.05}}
-"""
+SPEC = (
+    LAB_SPEC.replace("provider: lab", "provider: corp")
+    .replace("  lab:\n", "  corp:\n")
+    .replace("{url}", f"https://{GATEWAY}/v1")
+    .replace("LAB_KEY", "CORP_KEY")
+)
 CANARY = "canary-corp-77f1c2"
 
 

@@ -101,36 +101,13 @@ def _opened(
     tls: ssl.SSLContext, proxy: httpx.Proxy | None, backend: httpcore.NetworkBackend, *, keeps: int
 ) -> httpx.BaseTransport:
     """A transport, through a proxy where one is given. keeps: connections that are kept for the next request."""
-    if proxy is None:
-        return _Pool(
-            httpcore.ConnectionPool(
-                ssl_context=tls,
-                max_connections=MOST_CONNECTIONS,
-                max_keepalive_connections=keeps,
-                keepalive_expiry=KEEPALIVE_SECONDS,
-                network_backend=backend,
-            )
-        )
-    url = _url_of(proxy.url)
-    if proxy.url.scheme.startswith("socks"):
-        return _Pool(
-            httpcore.SOCKSProxy(
-                url,
-                proxy_auth=proxy.raw_auth,
-                ssl_context=tls,
-                max_connections=MOST_CONNECTIONS,
-                max_keepalive_connections=keeps,
-                keepalive_expiry=KEEPALIVE_SECONDS,
-                network_backend=backend,
-            )
-        )
+    through = None
+    if proxy is not None:
+        through = httpcore.Proxy(_url_of(proxy.url), proxy.raw_auth, proxy.headers.raw, proxy.ssl_context)
     return _Pool(
-        httpcore.HTTPProxy(
-            url,
-            proxy_auth=proxy.raw_auth,
-            proxy_headers=proxy.headers.raw,
+        httpcore.ConnectionPool(
             ssl_context=tls,
-            proxy_ssl_context=proxy.ssl_context,
+            proxy=through,
             max_connections=MOST_CONNECTIONS,
             max_keepalive_connections=keeps,
             keepalive_expiry=KEEPALIVE_SECONDS,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Generic, TypeVar
 
 from runner.clock import Clock
 from runner.server.engines.asr import AsrEngine, ReceivedRecording, TimedTranscript
-from runner.server.engines.base import Engine, EngineReply, EngineRequest, refusal
+from runner.server.engines.base import Engine, EngineReply, EngineRequest, Loadable, refusal
 from runner.server.faults.switches import FaultSwitches, Setting
 
 # The text of an answer, in every shape of them. Not one that begins with a brace or a bracket: that is JSON in a
@@ -16,10 +17,13 @@ _TEXT = re.compile(rb'"(content|text)":"(?![{\[\\"])')
 _ODD = "\u2028\u2029\u0085\\f".encode()
 
 
-class FaultyEngine:
-    """Another engine, with `row_delay`, `row_error` and `unicode`."""
+E = TypeVar("E", bound=Loadable)
 
-    def __init__(self, inner: Engine, faults: FaultSwitches, clock: Clock) -> None:
+
+class _Around(Generic[E]):
+    """Another engine, and what its layer needs."""
+
+    def __init__(self, inner: E, faults: FaultSwitches, clock: Clock) -> None:
         self._inner = inner
         self._faults = faults
         self._clock = clock
@@ -33,6 +37,10 @@ class FaultyEngine:
 
     def close(self) -> None:
         self._inner.close()
+
+
+class FaultyEngine(_Around[Engine]):
+    """Another engine, with `row_delay`, `row_error` and `unicode`."""
 
     def answer(self, request: EngineRequest) -> EngineReply:
         if not self._faults:
@@ -42,23 +50,8 @@ class FaultyEngine:
         return with_odd_characters(self._faults, self._inner.answer(request)) if error is None else error
 
 
-class FaultyAsr:
+class FaultyAsr(_Around[AsrEngine]):
     """Another engine for speech, with `row_delay`."""
-
-    def __init__(self, inner: AsrEngine, faults: FaultSwitches, clock: Clock) -> None:
-        self._inner = inner
-        self._faults = faults
-        self._clock = clock
-
-    @property
-    def concurrency(self) -> int:
-        return self._inner.concurrency
-
-    def prepare(self) -> None:
-        self._inner.prepare()
-
-    def close(self) -> None:
-        self._inner.close()
 
     def transcribe(self, recording: ReceivedRecording) -> TimedTranscript:
         _delay(self._faults, self._clock)
