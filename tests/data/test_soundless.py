@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from runner.data import media, soundless
 from runner.data.audio import Selection, find
-from runner.data.contents import Content, FileMemo, Hashes
+from runner.data.contents import Contents, FileContent, FileMemo
 from runner.errors import DataError, Mark
 from tests.data import sounds
 from tests.data.test_media import reader
@@ -27,9 +27,9 @@ np = pytest.importorskip("numpy")
 sf = pytest.importorskip("soundfile")
 
 
-def judged(path: Path) -> Content:
+def judged(path: Path) -> FileContent:
     (file,) = find(Selection("calls", Mark("s.yaml", 1), ["*.*"]), path.parent)
-    return Hashes(path.parent, FileMemo(path.parent / ".memo")).content(file)
+    return Contents(path.parent, FileMemo(path.parent / ".memo")).content(file)
 
 
 def film(form: str, codec: str, sound: str = "") -> Write:
