@@ -30,7 +30,7 @@ RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
 
 
 @click.command("apply", cls=Repaying)
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @option(
     "-y",
     "--yes",

@@ -22,7 +22,7 @@ _STATUS = "`runner status` lists those that are"
 
 @click.command("cancel")
 @click.argument("address", shell_complete=addresses)
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @click.option("--batch", "batches", multiple=True, metavar="ID", help="Only this one of them; may be repeated.")
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], batches: tuple[str, ...]) -> int:

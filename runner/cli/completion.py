@@ -10,7 +10,14 @@ import os
 from pathlib import Path
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, add_completion_class, shell_complete, split_arg_string
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    add_completion_class,
+    shell_complete,
+    split_arg_string,
+)
 
 VARIABLE = "_RUNNER_COMPLETE"
 
@@ -49,6 +56,35 @@ class Bash(BashComplete):
         words = split_arg_string(line)[1:]
         incomplete = "" if line.endswith(" ") or not words else words.pop()
         return words, incomplete
+
+
+# As click's, which splits an answer at each comma: a cell has several.
+_FISH = """\
+function %(complete_func)s;
+    set -lx COMP_WORDS (commandline -cp);
+    set -lx COMP_CWORD (commandline -t);
+    set -l response (env %(complete_var)s=fish_complete %(prog_name)s);
+
+    for completion in $response;
+        set -l metadata (string split -m 1 "," $completion);
+
+        if test $metadata[1] = "dir";
+            __fish_complete_directories $metadata[2];
+        else if test $metadata[1] = "file";
+            __fish_complete_path $metadata[2];
+        else if test $metadata[1] = "plain";
+            echo $metadata[2];
+        end;
+    end;
+end;
+
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)";
+"""
+
+
+@add_completion_class
+class Fish(FishComplete):
+    source_template = _FISH
 
 
 def complete(cli: click.Command, instruction: str) -> int:

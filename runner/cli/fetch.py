@@ -20,7 +20,7 @@ _CODES = {"unseen": 1, "undecided": 5, "not raw": 4, "running": 3, "nothing": 0}
 
 @click.command("fetch")
 @click.argument("address", shell_complete=addresses)
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @click.option("--lineage", is_flag=True, help="Every batch of each chain, superseded ones too, as the remote tells it.")
 @click.option("--to", "to", metavar="DIR", help="Put them here, below the project root.  [default: ADDRESS-files]")
 @click.pass_context

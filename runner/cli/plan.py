@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("plan", cls=Repaying)
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @option("--offline", is_flag=True, help="Ask no remote: plan from the recorded state alone.")
 @option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("render")
 @click.argument("address", shell_complete=addresses)
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @click.option("--rows", type=click.IntRange(min=1), metavar="N", help="The first N requests of each job only.")
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int | None) -> None:

@@ -45,7 +45,7 @@ class ResolveView:
 
 @click.command("resolve")
 @click.argument("address", shell_complete=addresses)
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @click.option("--row", "rows", multiple=True, metavar="ID", help="Only this one, as listed; may be repeated.")
 @click.option("--adopt", "remote_id", metavar="REMOTE_ID", help="The remote has it under this id: look at it.")
 @click.option("--account", metavar="A", help="Whose recording it is, with --adopt.")

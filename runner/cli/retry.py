@@ -11,7 +11,7 @@ from runner.cli.saying import say
 
 @click.command("retry")
 @click.argument("address", shell_complete=addresses)
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @click.option("--row", "rows", multiple=True, metavar="ID", help="Only this row; may be given more than once.")
 @click.option("--replace", "replaces", cls=Consent, is_flag=True, help="Answered requests too.")
 @click.pass_context

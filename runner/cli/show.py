@@ -10,7 +10,7 @@ from runner.cli.saying import say
 
 @click.command("show")
 @click.argument("address", shell_complete=addresses)
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str) -> int:

@@ -32,7 +32,7 @@ def list_records(ctx: click.Context) -> int:
 
 @command.command("accept-origin")
 @click.argument("provider")
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @click.pass_context
 def accept_origin(ctx: click.Context, provider: str, paths: tuple[str, ...]) -> int:
     """Count the answers of PROVIDER's earlier origins as its own: the same service under another address."""

@@ -9,7 +9,7 @@ from runner.cli.saying import say
 
 
 @click.command("status")
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @option("--offline", is_flag=True, help="Ask no remote.")
 @click.pass_context

@@ -8,7 +8,7 @@ from runner.cli.saying import say
 
 
 @click.command("validate")
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path())
 @click.pass_context
 def command(ctx: click.Context, paths: tuple[str, ...]) -> None:
     """Check the specs below PATHS (default: specs), and show every problem of every file.

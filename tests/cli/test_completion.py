@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from runner.job.address import matches
+from tests.journeys.terminal import terminal
 
 SPEC = """\
 models: {llama: {provider: embedded, name: echo}, qwen: {provider: embedded, name: echo}}
@@ -96,3 +98,48 @@ def test_a_script_of_an_earlier_release_is_answered_too(project: Path) -> None:
         [sys.executable, "-m", "runner"], cwd=project, env=environ, capture_output=True, text=True, timeout=30
     )
     assert (done.returncode, done.stderr, done.stdout.splitlines()) == (0, "", ["plain,single"])
+
+
+class Shell(NamedTuple):
+    """A shell on a terminal, and what it is told first. It says `READY` when it is, and shows no prompt of its own."""
+
+    command: tuple[str, ...]
+    setup: str
+
+
+SHELLS = {
+    "bash": Shell(
+        ("bash", "--norc", "--noprofile", "-i"),
+        "bind 'set bell-style none'; PS1='> '; eval \"$(_RUNNER_COMPLETE=bash_source runner)\"; echo RE''ADY\n",
+    ),
+    "zsh": Shell(
+        ("zsh", "-f", "-i"),
+        "PS1='> '; autoload -U compinit; compinit -u; eval \"$(_RUNNER_COMPLETE=zsh_source runner)\"; echo RE''ADY\n",
+    ),
+    "fish": Shell(
+        ("fish", "--no-config", "-i"),
+        "function fish_prompt; echo '> '; end; _RUNNER_COMPLETE=fish_source runner | source; echo RE''ADY\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_real_shell_on_a_terminal(project: Path, shell: str) -> None:
+    """One session a shell: a key is pressed, and the words that come are read."""
+    command, setup = SHELLS[shell]
+    if not shutil.which(command[0]):
+        pytest.skip(f"needs {shell}")
+    environ = {"HOME": str(project), "PATH": f"{project}{os.pathsep}{os.environ['PATH']}", "LANG": "C.UTF-8"}
+    with terminal(project, environ, *command[1:], columns=200, command=[command[0]]) as screen:
+        screen.type(setup)
+        screen.wait_for("READY", 30)
+        for typed, completed in (
+            ("runner sho\t", "runner show"),
+            ("runner show s\t", "runner show single"),
+            ("runner cancel compare:prompt=short,model=l\t", "runner cancel compare:prompt=short,model=llama"),
+            ("runner cancel compare:prompt=short,\tq\t", "runner cancel compare:prompt=short,model=qwen"),
+            ("runner apply --first\t", "runner apply --first-run"),
+            ("runner validate spe\t", "runner validate specs"),
+        ):
+            screen.type(f"{typed}\x01echo GOT \r")  # a line is drawn in pieces; what it came to is shown whole
+            screen.wait_for(f"GOT {completed}", 30)
