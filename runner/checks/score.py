@@ -69,15 +69,17 @@ def score(given: Given, judge: Judge, *, takes_references: bool, empty_counts: b
     references = given.references if empty_counts else [one for one in given.references if one.strip()]
     if takes_references and not references:
         return Scored(Status.NO_REFERENCE)
-    shown = " | ".join(references) if takes_references else None
+    shown = _shown(references) if takes_references else None
     if not given.is_answered:
         return _missed(Status.UNANSWERED, references, judge, shown)
     if given.text is None:
         return _missed(Status.UNREADABLE, references, judge, shown)
     found = judge(given.text, references)
-    if found.status is Status.UNREADABLE:
-        return _missed(Status.UNREADABLE, references, judge, shown)
-    return found._replace(expected=shown if found.expected is None else found.expected)
+    return found if shown is None or found.expected is not None else found._replace(expected=shown)
+
+
+def _shown(references: Sequence[str]) -> str:
+    return references[0] if len(references) == 1 else " | ".join(references)
 
 
 def _missed(status: Status, references: Sequence[str], judge: Judge, shown: str | None) -> Scored:
@@ -89,6 +91,10 @@ def _missed(status: Status, references: Sequence[str], judge: Judge, shown: str 
 
 def _verdict(is_right: bool, got: str | None = None, expected: str | None = None) -> Scored:
     return Scored(Status.RIGHT if is_right else Status.WRONG, int(is_right), 1, got, expected)
+
+
+def _unreadable(expected: str | None = None) -> Scored:
+    return Scored(Status.UNREADABLE, 0, 1, None, expected)
 
 
 def turned(judge: Judge) -> Judge:
@@ -111,7 +117,7 @@ def equals(ignore: Sequence[Ignore]) -> Judge:
 
     def judge(text: str, references: Sequence[str]) -> Scored:
         got = normal(text, ignore)
-        return _verdict(any(got == normal(one, ignore) for one in references), got)
+        return _verdict(got in [normal(one, ignore) for one in references], got, _shown(references))
 
     return judge
 
@@ -122,7 +128,7 @@ def contains(ignore: Sequence[Ignore], *, every: bool = False, whole_words: bool
     def judge(text: str, references: Sequence[str]) -> Scored:
         inside = normal(text, ignore)
         found = (_occurs(normal(one, ignore), inside, whole_words=whole_words) for one in references)
-        return _verdict(all(found) if every else any(found), inside)
+        return _verdict(all(found) if every else any(found), inside, _shown(references))
 
     return judge
 
@@ -149,9 +155,9 @@ def number(within: Decimal = Decimal(0), *, is_share: bool = False) -> Judge:
         expected = [_number_of(one) for one in references]
         got = number_in(text)
         if got is None:
-            return Scored(Status.UNREADABLE)
+            return _unreadable(_shown(references))
         is_right = any(abs(got - one) <= (abs(one) * within if is_share else within) for one in expected)
-        return _verdict(is_right, f"{got:f}")
+        return _verdict(is_right, f"{got:f}", _shown(references))
 
     return judge
 
@@ -170,7 +176,7 @@ def choice(classes: Classes) -> Judge:
         expected = [_class_of(one, classes) for one in references]
         got = classes.named_in(text)
         if got is None:
-            return Scored(Status.UNREADABLE, expected=expected[0])
+            return _unreadable(expected[0])
         return _verdict(got in expected, got, expected[0])
 
     return judge
@@ -225,7 +231,7 @@ def words(how: Normalize, *, by_letter: bool = False) -> Judge:
     def judge(text: str, references: Sequence[str]) -> Scored:
         found = [count(one, text, how) for one in references]
         edits, units = min(found, key=lambda one: (one.edits / max(one.units, 1), one.edits))
-        return Scored(Status.MEASURED, edits, units, f"{edits} of {units}")
+        return Scored(Status.MEASURED, edits, units, f"{edits} of {units}", _shown(references))
 
     return judge
 
@@ -237,9 +243,9 @@ def measure() -> Judge:
         try:
             value = float(text)
         except ValueError:
-            return Scored(Status.UNREADABLE)
+            return _unreadable()
         if value != value or value in (float("inf"), float("-inf")):
-            return Scored(Status.UNREADABLE)
+            return _unreadable()
         return Scored(Status.MEASURED, value, 1, text.strip())
 
     return judge

@@ -51,7 +51,12 @@ class Sheet:
         self.wanted += len(is_answered)
         for name, rows in scored.items():
             self.columns[name].add(rows, clusters)
-        self.answered.add_all([_ANSWERED if one else _MISSING for one in is_answered], clusters)
+        if clusters:
+            self.answered.add_all([_ANSWERED if one else _MISSING for one in is_answered], clusters)
+        else:
+            answered = sum(is_answered)
+            self.answered.add_alike(_ANSWERED, answered)
+            self.answered.add_alike(_MISSING, len(is_answered) - answered)
         for (name, value), sheet in self.parts.items():
             at = [n for n, one in enumerate((slices or {})[name]) if one == value]
             if at:
@@ -63,8 +68,8 @@ class Sheet:
         self.wanted += rows
         for column in self.columns.values():
             units = 0 if column.tally.counting.form is Form.RATIO else 1
-            column.tally.add_all([Scored(Status.UNANSWERED, 0, units)] * rows)
-        self.answered.add_all([_MISSING] * rows)
+            column.tally.add_alike(Scored(Status.UNANSWERED, 0, units), rows)
+        self.answered.add_alike(_MISSING, rows)
 
     def summary(self, name: str, *, better: str, signature: str) -> CheckSummary:
         """One check. Raises AssertionError unless its rows add up to those that were wanted."""

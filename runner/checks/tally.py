@@ -64,6 +64,7 @@ class Numbers(NamedTuple):
 _COUNTED = frozenset((Status.RIGHT, Status.WRONG, Status.PARTLY, Status.MEASURED))
 _UNCOUNTED = (Status.SKIPPED, Status.NO_REFERENCE)
 _Kind = tuple[Status, float, float]  # of a row: its status, and what it brings
+_Named = tuple[Status, str | None, str | None]  # its status, the class expected, the class read
 
 
 def counted_by(counting: Counting) -> frozenset[Status]:
@@ -98,6 +99,11 @@ class Tally:
         mine = self._by_cluster.setdefault(cluster, {}).setdefault(status, [0, 0, 0])
         for column, value in enumerate((scored.over, scored.under, 1)):
             mine[column] += fixed(value)
+
+    def add_alike(self, scored: Scored, rows: int) -> None:
+        """Take so many rows in that are alike, and have no cluster."""
+        if rows:
+            self._kinds[scored[:3]] += rows
 
     def add_all(self, rows: Iterable[Scored], clusters: Sequence[str | None] = ()) -> None:
         """Take rows in. clusters: of each; empty where there are none."""
@@ -212,36 +218,38 @@ class Confusion:
 
     def __init__(self, counting: Counting) -> None:
         self._counting = counting
-        self._cells: Counter[tuple[Cell, bool]] = Counter()  # and whether there is an answer
-        self._by_cluster: defaultdict[str, Counter[tuple[Cell, bool]]] = defaultdict(Counter)
+        self._kinds: Counter[_Named] = Counter()
+        self._by_cluster: defaultdict[str, Counter[_Named]] = defaultdict(Counter)
 
     def add_all(self, rows: Sequence[Scored], clusters: Sequence[str | None] = ()) -> None:
         """Take rows in. clusters: of each; empty where there are none."""
-        for at, (status, _, _, got, expected) in enumerate(rows):
-            if status in _UNCOUNTED or expected is None:
-                continue
-            kind = ((expected, got), status is not Status.UNANSWERED)
-            self._cells[kind] += 1
-            if clusters:
-                cluster = clusters[at]
-                self._by_cluster[f"row {at} {len(self._by_cluster)}" if cluster is None else f"={cluster}"][kind] += 1
+        named: list[_Named] = [(one[0], one[4], one[3]) for one in rows]
+        self._kinds.update(named)
+        for one, cluster in zip(named, clusters, strict=bool(clusters)):
+            # a row without a cluster is one by itself
+            self._by_cluster[f"{len(self._by_cluster)}" if cluster is None else f"={cluster}"][one] += 1
 
     def cells(self) -> dict[Cell, int]:
         """Of the rows that have an answer, sorted; a class of None could not be read."""
-        found = {cell: count for (cell, is_answered), count in self._cells.items() if is_answered}
+        found: Counter[Cell] = Counter()
+        for (status, expected, got), rows in self._kinds.items():
+            if status not in _UNCOUNTED and status is not Status.UNANSWERED and expected is not None:
+                found[expected, got] += rows
         return dict(sorted(found.items(), key=lambda one: (one[0][0], one[0][1] is None, one[0][1] or "")))
 
     def numbers(self, *, unanswered_is_wrong: bool | None = None) -> Numbers:
         """Macro F1; see `Tally.numbers`."""
-        is_wrong = self._counting.unanswered_is_wrong if unanswered_is_wrong is None else unanswered_is_wrong
-        counts = self._counted(self._cells, unanswered_is_wrong=is_wrong)
+        counting = self._counting
+        if unanswered_is_wrong is not None:
+            counting = counting._replace(unanswered_is_wrong=unanswered_is_wrong)
+        counts = _cells(self._kinds, counting)
         n = sum(counts.values())
         if not n:
             return Numbers(None, None, 0, 0)
         found = macro_f1(counts)
         clusters = n
         if self._by_cluster:
-            parts = [self._counted(of, unanswered_is_wrong=is_wrong) for of in self._by_cluster.values()]
+            parts = [_cells(kinds, counting) for kinds in self._by_cluster.values()]
             parts = [part for part in parts if part]
             se, clusters = se_of_counts(found.influence, parts), len(parts)
         else:
@@ -249,10 +257,11 @@ class Confusion:
         value = float(found.value)
         return Numbers(value, intervals.within_unit(value, se, clusters), n, clusters, se)
 
-    def _counted(self, cells: Mapping[tuple[Cell, bool], int], *, unanswered_is_wrong: bool) -> Counter[Cell]:
-        counted: Counter[Cell] = Counter()
-        for (cell, is_answered), count in cells.items():
-            is_read = cell[1] is not None or self._counting.unreadable_is_wrong
-            if unanswered_is_wrong if not is_answered else is_read:
-                counted[cell] += count
-        return counted
+
+def _cells(kinds: Mapping[_Named, int], counting: Counting) -> Counter[Cell]:
+    """The rows that count, by the class expected and the class read."""
+    counted, cells = counted_by(counting), Counter[Cell]()
+    for (status, expected, got), rows in kinds.items():
+        if status in counted and expected is not None:
+            cells[expected, got] += rows
+    return cells

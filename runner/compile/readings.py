@@ -6,7 +6,7 @@ processor time is bounded: an answer is somebody else's text, and a pattern that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -73,6 +73,7 @@ class AnsweredRow(msgspec.Struct, gc=False):
     custom_id: str
     json: bytes
     names: bytes | None  # an object: answer, finish_reason, usage; None where there is no answer
+    digest: str = ""  # of its request
 
     @property
     def mark(self) -> Mark:
@@ -115,12 +116,12 @@ class Reader:
 
         return Through([one.source for one in asked], setup)
 
-    def push(self, row: AnsweredRow) -> Iterator[Read]:
+    def push(self, row: AnsweredRow) -> Iterable[Read]:
         """Take a row in; what is done by now. Raises DataError for a row that takes too much time or memory."""
-        self._rows.append(row)
+        rows = self._rows
+        rows.append(row)
         self._size += len(row.json) + len(row.names or b"")
-        if len(self._rows) == CHUNK_ROWS or self._size > CHUNK_BYTES:
-            yield from self._flush()
+        return self._flush() if len(rows) == CHUNK_ROWS or self._size > CHUNK_BYTES else ()
 
     def rest(self) -> Iterator[Read]:
         """What is still under way."""

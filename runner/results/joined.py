@@ -63,4 +63,4 @@ class JoinReader:
         for at, (row, key) in enumerate(zip(read.rows, read.texts[0], strict=True)):
             found = self._joined.index.find(key.strip()) if key and key.strip() else None
             beside = nulls if found is None else over(nulls, found)
-            yield AnsweredRow(row.custom_id, over(beside, row.json), row.names), problems.get(at)
+            yield AnsweredRow(row.custom_id, over(beside, row.json), row.names, row.digest), problems.get(at)

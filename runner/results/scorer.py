@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
@@ -61,14 +60,13 @@ class Scorer:
         self._joins = joined.reader() if joined else None
         self._reader = Reader(program.readings, needs_values=program.needs_values)
         self._names = _Names(has_usage="usage" in program.mentions)
-        self._digests: deque[str] = deque()
 
     def write(self, merged: Merged) -> None:
         """Raises DataError when a row takes too much time or memory."""
-        self._digests.append(merged.digest)
-        row = AnsweredRow(merged[0], merged[1], self._names.of(merged))
+        row = AnsweredRow(merged[0], merged[1], self._names.of(merged), merged[6])
         if self._joins is None:
-            self._push(row)
+            for read in self._reader.push(row):
+                self._take(read)
         else:
             self._push_all(self._joins.push(row))
 
@@ -87,23 +85,19 @@ class Scorer:
     def _push_all(self, rows: Iterable[tuple[AnsweredRow, Problem | None]]) -> None:
         for row, problem in rows:
             self._fail([(0, problem)] if problem else [])
-            self._push(row)
-
-    def _push(self, row: AnsweredRow) -> None:
-        for read in self._reader.push(row):
-            self._take(read)
+            for read in self._reader.push(row):
+                self._take(read)
 
     def _take(self, read: Read) -> None:
         program, rows = self._program, read.rows
         scored, unusable = program.scored(read)
         self._fail([(at, failure.problem(rows[at])) for at, failure in read.failures] + unusable)
-        digests = [self._digests.popleft() for _ in rows]
         clusters = [] if program.cluster is None else read.texts[program.cluster]
         slices = {name: read.texts[number] for name, number in program.slices.items()}
         is_answered = [row.names is not None for row in rows]
         self.sheet.add(scored, is_answered, clusters, slices)
         if self._out is not None:
-            self._out.write([row.custom_id for row in rows], digests, scored, clusters, slices)
+            self._out.write(rows, scored, clusters, slices)
 
     def _fail(self, problems: list[tuple[int, Problem]]) -> None:
         """Several checks may fail on a row: it counts once, with the first."""

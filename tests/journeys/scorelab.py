@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +45,7 @@ class ScoreLab(Lab):
     """Answers by row: a text, the message of a choice, or none."""
 
     answers: Mapping[str, Any] = field(default_factory=dict)
+    says: Callable[[str, str], Any] | None = None  # instead: by row, and `ask` or `beg` by how its prompt begins
     ending: str = "completed"
 
     @property
@@ -69,6 +70,10 @@ class ScoreLab(Lab):
         ids = self.remote.ids_of(batch)
         for custom_id in ids:
             said = self.answers.get(custom_id[:-23], "from the remote")
+            if self.says is not None:
+                said = self.says(
+                    custom_id[:-23], "beg" if b"Please" in self.remote.files[batch["input_file_id"]] else "ask"
+                )
             lines.append(json.dumps({"custom_id": custom_id, "error": None, **_line(said)}))
         output = self.remote.file(f"{batch['id']}-output", lines)
         counts = {"total": len(ids), "completed": len(lines), "failed": 0}

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.scorelab import EXPIRED, FAILED, ScoreLab, score_lab
+from runner.stats.paired import Pairs, of_pairs
+from tests.journeys.rounds import killed
+from tests.journeys.scorelab import EXPIRED, FAILED, SPEC, ScoreLab, score_lab
 
 CHECKS = """\
 checks:
@@ -286,3 +288,139 @@ def test_a_rehearsal_scores_nothing(lab: ScoreLab) -> None:
     lab.job(CHECKS)
     lab.run("apply", "specs/", "--rehearse")
     assert "scores" not in json.dumps(sorted(lab.files()))
+
+
+# --- killed -------------------------------------------------------------------------------------------------------
+
+
+def test_killed_at_every_boundary_of_scoring_the_next_apply_ends_it(lab: ScoreLab) -> None:
+    lab.job(CHECKS)
+    lab.apply(code=4)
+    first = (lab.root / "results/answers.scores.jsonl").read_bytes()
+    results = lab.files()["results/answers.jsonl"]
+    edited = CHECKS.replace("{{ word }}", "{{ word | upper }}")
+    lab.job(edited)
+    lab.apply(code=4)
+    second = (lab.root / "results/answers.scores.jsonl").read_bytes()
+    assert first != second
+    wanted = {edited: second, CHECKS: first}
+    names: list[str] = []
+    for number in range(1, 10):
+        checks = CHECKS if number % 2 else edited
+        lab.job(checks)
+        found = killed(lab, number, "--once")
+        names = found.crossed
+        left = (lab.root / "results/answers.scores.jsonl").read_bytes()
+        assert left in (first, second)
+        lab.apply(code=4)
+        assert (lab.root / "results/answers.scores.jsonl").read_bytes() == wanted[checks]
+        assert lab.files()["results/answers.jsonl"] == results
+        assert not list((lab.root / "results").glob("*.bak"))
+        if not found.is_dead:
+            break
+    assert names == [
+        "open answers.scores.jsonl",
+        "rename answers.scores.jsonl",
+        "renamed answers.scores.jsonl",
+        "before write job",
+        "after write job",
+    ]
+    assert len(lab.remote.created) == 1
+
+
+# --- two cells ----------------------------------------------------------------------------------------------------
+
+TWO = (
+    SPEC.replace(
+        'ask: {user: "Say {{ word }}"}', 'ask: {user: "Say {{ word }}"}\n  beg: {user: "Please say {{ word }}"}'
+    )
+    .replace("    prompt: ask\n", "    matrix: {prompt: [ask, beg]}\n")
+    .replace("answers.jsonl", "{{ prompt }}.jsonl")
+)
+
+
+def two_cells(lab: ScoreLab, right: dict[str, int], margin: float, more: str = "", rows: int = 40) -> None:
+    """So many of each prompt's answers are right: the last ones of `ask`, the first ones of `beg`."""
+    lab.table([{"id": f"r{n}", "word": f"w{n}", "customer": f"c{n % 8}"} for n in range(rows)])
+    lab.answers = {}
+
+    def said(row: str, prompt: str) -> str:
+        number = int(row[1:])
+        return f"w{number}" if number < right[prompt] else "no"
+
+    lab.says = said
+    checks = f'checks: {{said: {{equals: "{{{{ word }}}}"}}}}\n{more}'
+    lab.job(f"{checks}expect: {{said: {{not_worse_than: {{prompt: ask}}, margin: {margin}}}}}\n", TWO)
+
+
+@pytest.mark.parametrize(
+    ("beg", "margin", "verdict"), [(30, 0.15, "met"), (30, 0.05, "unmet"), (36, 0.0, "met"), (20, 0.1, "unmet")]
+)
+def test_a_cell_is_held_to_another_on_the_same_rows(lab: ScoreLab, beg: int, margin: float, verdict: str) -> None:
+    two_cells(lab, {"ask": 30, "beg": beg}, margin)
+    done = lab.apply(code=0 if verdict == "met" else 4)
+    (gate,) = lab.status_of("answers:prompt=beg")["scores"]["gates"]
+    assert gate["verdict"] == verdict
+    assert gate["figure"]["value"] == pytest.approx((beg - 30) / 40)
+    pairs = Pairs(min(beg, 30), max(0, beg - 30), max(0, 30 - beg), 40 - max(beg, 30))
+    assert (gate["figure"]["low"], gate["figure"]["high"]) == of_pairs(pairs)
+    assert lab.status_of("answers:prompt=ask")["scores"]["gates"] == []
+    assert ("✓" if verdict == "met" else "✕ expected not worse than answers:prompt=ask") in done.stdout
+    assert lab.apply(code=0 if verdict == "met" else 4).stderr.count("scored") == 0
+
+
+def test_clusters_widen_the_interval_of_a_difference(lab: ScoreLab) -> None:
+    two_cells(lab, {"ask": 30, "beg": 36}, 0.0, "cluster: customer\n")
+    lab.apply(code=None)
+    (gate,) = lab.status_of("answers:prompt=beg")["scores"]["gates"]
+    assert gate["figure"]["clusters"] == 8
+    assert gate["figure"]["n"] == 40
+
+
+# --- references, clusters, slices, files --------------------------------------------------------------------------
+
+
+def test_references_are_joined_and_the_prompt_does_not_see_them(lab: ScoreLab) -> None:
+    lab.job('checks: {said: {contains: "{{ word }}"}}')
+    lab.apply(code=4)
+    spec = SPEC.replace("datasets:\n", "datasets:\n  refs: {files: data/refs.jsonl}\n")
+    lab.table([{"key": f"r{n}", "truth": f"a{n}"} for n in range(8)], "data/refs.jsonl")
+    keys = 'references: {dataset: refs, on: {row: id, reference: key}}\nchecks: {said: {contains: "{{ truth }}"}}\n'
+    lab.job(keys, spec)
+    lab.apply(code=4)
+    assert lab.statuses("said") == "rwrrmmur00"
+    assert len(lab.remote.created) == 1
+    lab.table([{"key": f"r{n}", "truth": f"a{n}" if n else "b"} for n in range(10)], "data/refs.jsonl")
+    lab.apply(code=4)  # other references, and only scoring runs again
+    assert lab.statuses("said") == "wwrrmmurrr"
+    assert len(lab.remote.created) == 1
+    lab.table([{"key": "r1", "truth": "a"}, {"key": "r1", "truth": "b"}], "data/refs.jsonl")
+    assert "is there twice" in lab.apply(code=1).stderr
+
+
+def test_slices_and_clusters_stand_in_the_lines(lab: ScoreLab) -> None:
+    more = "slices: [kind, {first: \"{{ 'low' if word < 'a5' else 'high' }}\"}]\ncluster: intent\n"
+    lab.job(f"{CHECKS}{more}")
+    lab.apply(code=4)
+    rows = lab.scores()
+    assert rows[0]["slices"] == {"kind": "task", "first": "low"}
+    assert rows[9]["slices"] == {"kind": "chat", "first": "high"}
+    assert rows[0]["cluster"] == "refund"
+    assert "cluster" not in rows[8]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_scores_lie_beside_tables_of_every_kind(lab: ScoreLab, suffix: str) -> None:
+    lab.job(CHECKS, SPEC.replace("answers.jsonl", f"answers{suffix}"))
+    lab.apply(code=4)
+    assert lab.statuses("intent") == "rwrrmmuu0s"
+
+
+def test_answers_that_are_json_are_held_to_columns_as_json(lab: ScoreLab) -> None:
+    spec = SPEC.replace('{user: "Say {{ word }}"}', '{user: "Say {{ word }}", response_format: {type: json_object}}')
+    lab.table([{"id": f"r{n}", "word": f"a{n}", "want": {"n": n}, "kinds": ["x", "y"]} for n in range(5)])
+    lab.answers = {"r0": '{"n": 0}', "r1": '{"n": 2}', "r2": '{"n": 2.0}', "r3": "so it is not JSON", "r4": '{"m": 1}'}
+    lab.job('checks: {same: {equals: {column: want}}, n: {number: "{{ want.n }}", text: "{{ answer.n }}"}}', spec)
+    lab.apply()
+    assert lab.statuses("same") == "rwrww"
+    assert lab.statuses("n") == "rwruu"
