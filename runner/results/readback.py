@@ -231,7 +231,7 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         rows = csv.reader(source)
         try:
             header = next(rows, [])
-            names = _names_of(header)
+            names = names_of(header)
             if not _is_ours(names):
                 yield 1, b""  # some other table: one damaged line says so
                 return
@@ -248,7 +248,7 @@ _ENDING_1 = ("answer", "error", "batch", "digest", "origin", "response")
 _SUFFIX_1 = re.compile(r"(?:_result)+\Z")
 
 
-def _names_of(header: Sequence[str]) -> Sequence[str]:
+def names_of(header: Sequence[str]) -> Sequence[str]:
     """The names of a header as they are written now; of format 1 the input's columns have no name that counts."""
     ending = tuple(_SUFFIX_1.sub("", name) for name in header[-len(_ENDING_1) :])
     if ending != _ENDING_1 or _SUFFIX_1.sub("", header[0]) != "custom_id":

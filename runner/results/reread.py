@@ -1,7 +1,7 @@
 """Lines of a results file that runner wrote, of any format, read again to be shown.
 
-Nothing else is needed for it: no state, no dataset, no remote. `adopt` reads the same files back as answers that were
-paid for, and has no use for columns; here a line is what a person looks at.
+Nothing else is needed for it: no state, no dataset, no remote. `readback` reads the same files back as answers that
+were paid for, and has no use for columns; here a line is what a person looks at.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from runner.results.cells import unguarded
 from runner.results.columns import HEARD, NEEDED, About, ours
 from runner.results.names import RESULTS
 from runner.results.parquet import pyarrow_of
+from runner.results.readback import names_of
 from runner.results.splice import ERROR, OK
 
 WAITING = frozenset((*(state.word for state in Unsettled), "missing"))
 _HELD = "held"  # of earlier versions: nobody knows
+_OF_FOLDERS = frozenset(("row", "sha256"))  # of a folder's table, beside the transcript's name
 _decode_line = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode = msgspec.json.Decoder().decode
 _OURS = frozenset(
@@ -63,8 +65,8 @@ def lines_in(output: Path) -> Iterator[Line]:
     number = 0
     try:
         for cells in reader(path):
-            number += 1
             yield _line(cells)
+            number += 1
     except (KeyError, ValueError, csv.Error, *NOT_SO) as error:
         raise DataError(
             f"`{path.name}`: line {number + 1} is no line of a results file",
@@ -77,18 +79,18 @@ def _line(cells: Mapping[str, Any]) -> Line:
     if not {*NEEDED} <= cells.keys():
         raise ValueError("no digest or no origin")
     row = cells.get("row") or {}
+    row = _decode(row) if isinstance(row, str) else row  # a table of an earlier format holds it as JSON
     columns = {name: as_text(value) for name, value in row.items()} if isinstance(row, dict) else {}
-    columns |= {name: as_text(value) for name, value in cells.items() if name not in _OURS and name != "row"}
+    columns |= {name: as_text(value) for name, value in cells.items() if name not in _OURS | _OF_FOLDERS}
     error = cells.get("error") or {}
     code, message = (error.get("code"), error.get("message")) if isinstance(error, dict) else ("", error)
     code, message = code or cells.get("error_code"), message or cells.get("error_message")
     is_error = bool(error) or code is not None
     status = OK if not is_error else _status(as_text(code or ""), cells["origin"])
-    is_heard = "answer" not in cells and ("text" in cells or "segments" in cells)
-    if is_heard:
-        columns |= {name: as_text(cells[name]) for name in ("file", *HEARD[:2]) if cells.get(name) is not None}
-    answer = cells.get("text" if is_heard else "answer")
     response = cells.get("response")
+    if is_heard := "answer" not in cells and not cells.keys().isdisjoint(("text", "transcript")):
+        columns |= {name: as_text(cells[name]) for name in ("file", *HEARD[:2]) if cells.get(name) is not None}
+    answer = cells.get("text", _heard_in(response)) if is_heard else cells.get("answer")
     return Line(
         custom_id=as_text(cells.get("custom_id") or ""),
         columns=columns,
@@ -101,6 +103,22 @@ def _line(cells: Mapping[str, Any]) -> Line:
         batch=cells.get("batch") or None,
         response=response if isinstance(response, bytes) else NULL,
     )
+
+
+class _Heard(msgspec.Struct):
+    text: str | None = None
+
+
+_decode_heard = msgspec.json.Decoder(_Heard | None).decode
+
+
+def _heard_in(response: object) -> str | None:
+    """The text of a recording whose line names its transcript's file: in the response, which every line has."""
+    try:
+        found = _decode_heard(response) if isinstance(response, bytes) else None
+    except NOT_SO:  # text, or an answer in a shape of its own
+        return None
+    return found.text if found else None
 
 
 def _status(code: str, origin: object) -> str:
@@ -131,10 +149,16 @@ def _in_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 def _in_csv(path: Path) -> Iterator[dict[str, Any]]:
     csv.field_size_limit(sys.maxsize)  # of the process; a response may be long
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as source:
-        for cells in csv.DictReader(source, strict=True):
-            if None in cells or None in cells.values():
-                raise ValueError("too few or too many cells")
-            yield _of_cells({name: unguarded(cell) or None for name, cell in cells.items()})
+        rows = csv.reader(source, strict=True)
+        header = next(rows, [])
+        # Of format 1, whose own columns may be called otherwise: those of the input have no name that counts
+        names = [
+            name or (f"row_{shown}" if shown in _OURS else shown)
+            for name, shown in zip(names_of(header) if header else [], header, strict=True)
+        ]
+        for row in rows:
+            if row:
+                yield _of_cells({name: unguarded(cell) or None for name, cell in zip(names, row, strict=True)})
 
 
 def _in_parquet(path: Path) -> Iterator[dict[str, Any]]:
