@@ -36,6 +36,7 @@ _VERBS = {
     "±": "delta",
     "-/+": "replace",
     "»": "resume",
+    "?": "after",
     ".": "wait",
     "↓": "fetch",
     "!": "blocked",

@@ -32,7 +32,7 @@ def command(
     """Show what `runner apply` would do with the specs at PATHS (default: specs).
 
     Signs: + create, ± some rows, -/+ every request changed, » again what is unsettled, . wait, ↓ fetch,
-    ~ write a file, ! blocked.
+    ~ write a file, ? after another job, ! blocked.
     """
     import msgspec
 
@@ -58,7 +58,7 @@ def command(
         say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
         for note in seen.notes:
             say(f"warning: {note}", err=True)
-        if plan.submissions or plan.ours or seen.rewrites:
+        if plan.submissions or plan.ours or seen.rewrites or plan.later:
             command = with_paths("runner apply", paths or ("specs/",))
             say(f"\nNothing was sent. To do this, run `{command}`", err=True)
         elif not view.is_empty:

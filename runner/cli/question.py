@@ -93,6 +93,8 @@ class Question:
             return self._unasked()
         usd = views.at_most(plan)
         what = f"{voice.count(plan.to_submit, _noun(plan))} in {voice.count(len(plan.submissions), *_batch(plan))}"
+        if plan.later:  # the question is asked once: a yes is one to all of it
+            what += f", and {voice.count(sum(len(one.ordinals) for one in plan.later), _noun(plan))} later"
         return _asked(f"Send {what}{', ' if usd else ''}{usd}?")
 
     def _unasked(self) -> Reply:

@@ -155,8 +155,8 @@ def _summary(plan: Plan, rewrites: Sequence[Rewrite]) -> str:
         parts += _to_send(plan, nouns)
     for nouns in (ROWS, RECORDINGS):
         parts += _under_way(plan, nouns)
-    if parts and plan.submissions and (usd := at_most(plan)):
-        parts.insert(sum(bool(_to_send(plan, nouns)) for nouns in (ROWS, RECORDINGS)), usd)
+    if parts and (plan.submissions or plan.later) and (usd := at_most(plan)):
+        parts.insert(sum(len(_to_send(plan, nouns)) for nouns in (ROWS, RECORDINGS)), usd)
     if rewrites:
         parts.append(f"{voice.count(len(rewrites), 'file')} to write")
     if blocked := sum(job.is_blocked for job in plan.jobs):
@@ -166,11 +166,13 @@ def _summary(plan: Plan, rewrites: Sequence[Rewrite]) -> str:
 
 def _to_send(plan: Plan, nouns: Nouns) -> list[str]:
     going = [job for job in plan.jobs if not job.is_held_back and nouns_of(job.content) is nouns]
-    submissions = [submission for job in going for submission in job.submissions]
-    if not submissions:
-        return []
-    number = sum(len(submission.ordinals) for submission in submissions)
-    return [f"{nouns.requests(number)} to send in {nouns.sent_in(len(submissions))}"]
+    parts = []
+    for waits, when in ((False, "to send"), (True, "later")):
+        submissions = [submission for job in going if job.waits is waits for submission in job.submissions]
+        if submissions:
+            number = sum(len(submission.ordinals) for submission in submissions)
+            parts.append(f"{nouns.requests(number)} {when} in {nouns.sent_in(len(submissions))}")
+    return parts
 
 
 def _under_way(plan: Plan, nouns: Nouns) -> list[str]:

@@ -39,6 +39,7 @@ class Desired(msgspec.Struct, frozen=True):
     usd_per_million: tuple[float, float] | None = None  # input, output
     budget_usd: float | None = None
     protect: bool = False
+    needs: tuple[str, ...] = ()  # addresses of the jobs that come first, and have to be as good as expected
     evals: Evals = Evals()  # what its answers are held to
     is_strict: bool = False  # an answer that is none (cut, refused, ...) is an error
     in_the_way: str = ""  # what stands where the output goes and is not ours, with the way out

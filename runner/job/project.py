@@ -121,6 +121,7 @@ class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...] = ()  # of the results file, in order; empty for the usual ones
     strict_answers: bool = False  # an answer that is none (cut, refused, not the JSON asked for) is an error
     evals: Evals = Evals()
+    needs: tuple[str, ...] = ()  # names of jobs, all cells of which come first
     csv_guard: bool = True  # an apostrophe before what a spreadsheet would run as a formula
     mark: Mark = Mark("")
     output_mark: Mark = Mark("")

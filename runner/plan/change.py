@@ -32,6 +32,7 @@ class Action(StrEnum):
     BLOCK = "block"
     KEEP = "keep"
     LEAVE = "leave"
+    AFTER = "after"  # another job comes first; the rest of the plan stands
 
 
 class Reason(StrEnum):
@@ -71,6 +72,9 @@ class Reason(StrEnum):
     IN_SYNC = "in sync"
     SHARED = "asked by another job"
     IN_THE_WAY = "what is there is not ours to write over"
+    NEED_UNSETTLED = "needs a job that is not settled yet"
+    NEED_UNSCORED = "needs a job that is not scored yet"
+    NEED_UNMET = "needs a job that is not as good as expected"
     NOBODY_WANTS = "in flight, and no spec wants it any more"
 
 
@@ -132,6 +136,8 @@ class Change(msgspec.Struct, frozen=True):
                 return "-/+"
             case Action.SUBMIT, _:
                 return "»"
+            case Action.AFTER, _:
+                return "?"
             case ((Action.WAIT | Action.DEFER | Action.DROP), _):
                 return "."
             case Action.FETCH, _:
@@ -183,6 +189,11 @@ class JobPlan(msgspec.Struct, frozen=True):
     def is_blocked(self) -> bool:
         """Something waits for a person; the rest of the job may go on."""
         return any(change.action is Action.BLOCK for change in self.changes)
+
+    @property
+    def waits(self) -> bool:
+        """Another job comes first: nothing of this one is sent yet, and no person has to decide anything."""
+        return any(change.action is Action.AFTER for change in self.changes)
 
     @property
     def is_held_back(self) -> bool:

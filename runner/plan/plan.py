@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from operator import itemgetter
 
 import msgspec
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from runner.job.desired import Desired
 from runner.job.outcomes import answered
 from runner.job.packed import common, keys_of, union, without
 from runner.job.recorded import Batch, JobRecord
-from runner.plan import adoption, batches, guard, repay, resume
+from runner.plan import adoption, batches, guard, needs, repay, resume
 from runner.plan.change import MOST_NAMED, Action, Change, Cut, JobPlan, Reason, RowCounts, cancelling
 from runner.plan.decide import CannotSee, Observation, decide
 from runner.plan.guard import Amount, Guards
@@ -33,6 +34,7 @@ class Recorded(msgspec.Struct, frozen=True):
     accepted_origins: Mapping[str, Sequence[str]] = {}
     left: Sequence[LeftRows] = ()
     shown: Mapping[str, Shown] = {}  # by origin
+    meets: Mapping[str, bool] = {}  # by address of a job that is scored as it stands: whether it is as good as expected
     flawed: Mapping[str, Keys] = {}  # by address of a job whose answers have to be good: those that are none
 
     def answers_of(self, entry: BatchRows) -> Keys:
@@ -53,7 +55,16 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def submissions(self) -> tuple[Cut, ...]:
-        return tuple(s for job in self.jobs if job.submissions and not job.is_held_back for s in job.submissions)
+        return tuple(s for job in self._going if not job.waits for s in job.submissions)
+
+    @property
+    def later(self) -> tuple[Cut, ...]:
+        """What is sent once other jobs are settled: a yes to this plan is one to these."""
+        return tuple(s for job in self._going if job.waits for s in job.submissions)
+
+    @property
+    def _going(self) -> Iterator[JobPlan]:
+        return (job for job in self.jobs if job.submissions and not job.is_held_back)
 
     @property
     def to_submit(self) -> int:
@@ -62,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def is_empty(self) -> bool:
         """Nothing to send, to fetch or to wait for, and nothing is blocked."""
-        return not self.ours and not self.submissions and not any(job.is_blocked for job in self.jobs)
+        return not self.ours and not any(job.is_blocked or job.waits for job in self.jobs) and not self.submissions
 
     @property
     def ours(self) -> tuple[tuple[Batch, Change], ...]:
@@ -88,14 +99,18 @@ def make(
     desired: sorted by address. observations: by batch key, what the remote shows of every batch in flight.
     paths: what the specs were read from; batches of jobs declared elsewhere are left out of the leftovers.
     """
-    folded = fold(desired, recorded.batches, recorded.retries, recorded.accepted_origins)
+    order = needs.ordered(desired)
+    in_order = fold([desired[place] for place in order], recorded.batches, recorded.retries, recorded.accepted_origins)
+    folded = [rows for _, rows in sorted(zip(order, in_order, strict=True), key=itemgetter(0))]
     for job, rows in zip(desired, folded, strict=True):
         if job.is_strict and job.address in recorded.flawed:
             rows.reject(job.keys, recorded.flawed[job.address])
     spent = _spent(recorded.batches)
     taken = _replaced(desired, recorded)
+    standing = needs.Standing(desired, folded, recorded.meets)
     jobs = [
-        _job(job, rows, recorded, guards, spent, partial(taken, job)) for job, rows in zip(desired, folded, strict=True)
+        _job(job, rows, recorded, guards, spent, partial(taken, job), standing)
+        for job, rows in zip(desired, folded, strict=True)
     ]
     jobs = _under_one_roof(desired, jobs, guards, sum(spent.values()))
     active = [entry.batch for entry in recorded.batches if entry.batch.is_active]
@@ -174,6 +189,7 @@ def _job(
     guards: Guards,
     spent: Mapping[str, float],
     replaced: Callable[[JobRows], Replaced],
+    standing: needs.Standing,
 ) -> JobPlan:
     # Three kinds are sent: rows never asked, what a remote goes on with by itself, and rows asked again. What keeps
     # them at home stands beside them as a block and takes nothing out of the plan, so that a person sees what a yes
@@ -207,6 +223,8 @@ def _job(
     if changes and job.barred:
         rows_barred = len(new) + len(again)
         blocks.append(Change(Action.BLOCK, Reason.NOT_ALLOWED, rows=rows_barred, detail=job.barred, unblock=job.unbar))
+    if changes and (after := standing.first_unmet(job, sum(change.rows for change in changes))):
+        blocks.append(after)
     if job.protect and repaid:
         detail = f"remove `protect: true` from the job at {job.declared_at} to allow it"
         blocks.append(Change(Action.BLOCK, Reason.PROTECTED, rows=repaid, detail=detail))

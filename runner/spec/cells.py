@@ -119,6 +119,7 @@ def _common(
         "budget": spec.budget,
         "protect": bool(spec.protect),
         "evals": evals,
+        "needs": tuple(spec.needs or ()),
         "columns": tuple(spec.columns or ()),
         "strict_answers": bool(spec.strict_answers),
         "csv_guard": spec.csv_guard is not False,

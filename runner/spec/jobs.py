@@ -15,6 +15,7 @@ from runner.spec.declared import SECTIONS, Declared, Entry
 from runner.spec.evals import Written, evals_of
 from runner.spec.model import JobSpec
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence
+from runner.spec.order import check_needs
 from runner.spec.problems import Problems
 
 MAX_JOBS = 10_000  # of a project, cells counted: a short matrix may ask for millions
@@ -35,6 +36,7 @@ def jobs_of(scope: Scope) -> list[AnyJob]:
     """Every cell of every job that is right, sorted by address."""
     declared, problems = scope.declared, scope.problems
     found: list[AnyJob] = []
+    check_needs(declared, problems)
     for entry in declared.entries["jobs"].values():
         if not isinstance(entry.node, Mapping):
             continue

@@ -25,6 +25,7 @@ from runner.fields import (
     Money,
     Name,
     NameList,
+    Names,
     Text,
     Texts,
     Whole,
@@ -163,6 +164,9 @@ class JobSpec(Fields):
         default=None, description="a column or a template: rows that are not independent of each other"
     )
     references: Maybe[References] = None
+    needs: Maybe[Names] = Field(
+        default=None, description="jobs that have to be settled, and as good as they expect, before this one is sent"
+    )
 
 
 class ProviderSpec(Fields):

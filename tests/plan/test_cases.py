@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from runner.job.capabilities import Shown
+from runner.job.expect import Expectation, bound
 from runner.job.observed import Origin, Phase
 from runner.job.packed import keys_of
+from runner.job.project import Evals
 from runner.job.recorded import JobRecord, Stage
 from runner.plan.change import Action
 from runner.plan.guard import Guards
@@ -29,14 +31,16 @@ def test_case(path: Path) -> None:
     more = {**case.get("with", {}), **({"card": card(can_resume=True)} if case.get("can_resume") else {})}
     if "host" in more:
         more["origin"] = Origin("openai", more.pop("host"), "")
-    jobs = [job(address, letters, **more) for address, letters in sorted(case["wanted"].items())]
+    jobs = [
+        job(address, letters, **more, **_standing(address, case)) for address, letters in sorted(case["wanted"].items())
+    ]
     recorded = _recorded(case)
     plan = make(jobs, recorded, {}, _guards(case), case.get("paths", ()))
     keys = {key(letter): letter for letter in "abcdefghijklmnopqrstuvwxyz"}
     sent = {
         address: [keys[bytes(one.keys[16 * n : 16 * n + 16])] for s in part.submissions for n in s.ordinals]
         for address, one, part in zip(sorted(case["wanted"]), jobs, plan.jobs, strict=True)
-        if part.submissions and not part.is_held_back
+        if part.submissions and not part.is_held_back and not part.waits
     }
     assert sent == case["expect"].get("submit", {})
     continued = {s.continues for part in plan.jobs for s in part.submissions if s.continues}
@@ -51,6 +55,15 @@ def test_case(path: Path) -> None:
     assert [one.key for one, _ in plan.leftovers] == case["expect"].get("left", [])
     errors = {part.address: part.counts.error for part in plan.jobs}
     assert errors == case["expect"].get("errors", errors)
+
+
+def _standing(address: str, case: dict[str, Any]) -> dict[str, Any]:
+    """What comes before a job, and whether something is expected of it."""
+    expected = Evals(expect=(Expectation(metric="answered", bound=bound(">= 0.9")),))
+    return {
+        "needs": tuple(case.get("needs", {}).get(address, ())),
+        "evals": expected if address in case.get("expected_of", ()) else Evals(),
+    }
 
 
 def _recorded(case: dict[str, Any]) -> Recorded:
@@ -79,9 +92,10 @@ def _recorded(case: dict[str, Any]) -> Recorded:
     ]
     accepted = {"openai": [str(THERE)]} if case.get("accepted") else {}
     left = [LeftRows(one["address"], keys_of(packed(one["digests"])), one["answered"]) for one in case.get("left", [])]
+    meets = case.get("meets", {})
     flawed = {address: keys_of(packed(letters)) for address, letters in case.get("flawed", {}).items()}
     shown = {str(HERE): Shown(**case["shown"])} if "shown" in case else {}
-    return Recorded(batches, jobs, retries, accepted, left, shown, flawed)
+    return Recorded(batches, jobs, retries, accepted, left, shown, meets, flawed)
 
 
 def _guards(case: dict[str, Any]) -> Guards:

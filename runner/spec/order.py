@@ -1,0 +1,73 @@
+"""Which jobs come before which: `needs`, and no circles in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from runner.errors import Mark
+from runner.spec.declared import Declared, Entry
+from runner.spec.nodes import Scalar, Sequence
+from runner.spec.placed import name_wrong, text_of
+from runner.spec.problems import Problems
+
+
+class _Need(NamedTuple):
+    name: str
+    mark: Mark
+
+
+def check_needs(declared: Declared, problems: Problems) -> None:
+    """Every job that another needs is declared, and none needs itself by any way round."""
+    known = declared.entries["jobs"]
+    needs: dict[str, list[_Need]] = {}
+    for entry in known.values():
+        seen: set[str] = set()
+        for need in _written(entry):
+            if need.name in seen:
+                words = f"`needs` of {entry.subject} names `{need.name[:60]}` twice"
+                problems.error(need.mark, words, "remove one of the two")
+            elif need.name in known:
+                needs.setdefault(entry.name, []).append(need)
+            elif declared.is_whole:
+                near = problems.nearest(need.name, known)
+                hint = f"did you mean `{near}`?" if near else "declare it under `jobs`"
+                problems.error(need.mark, f"{entry.subject} needs the unknown job `{need.name[:60]}`", hint)
+            seen.add(need.name)
+    for path in _circles(needs):
+        first = next(need for need in needs[path[0]] if need.name == path[1])
+        if len(path) == 2:
+            problems.error(first.mark, f"job `{path[0]}` needs itself", "remove it")
+        else:
+            shown = " -> ".join(f"`{name}`" for name in path)
+            problems.error(first.mark, f"jobs need each other in a circle: {shown}", "one of them has to come first")
+
+
+def _written(entry: Entry) -> Iterator[_Need]:
+    node = entry.value("needs")
+    for item in node.items if isinstance(node, Sequence) else [node]:
+        if isinstance(item, Scalar) and text_of(item) and not name_wrong(item.source):  # what is no name was told of
+            yield _Need(item.source, item.mark)
+
+
+def _circles(needs: Mapping[str, list[_Need]]) -> Iterator[list[str]]:
+    """Each circle once, from the first of its jobs in the order of the alphabet back to it."""
+    done: set[str] = set()
+    told: set[frozenset[str]] = set()
+    for start in sorted(needs):
+        # a loop and not a recursion: a project may have thousands of jobs in one row
+        path, waiting = [start], [iter(needs[start])]
+        while waiting:
+            need = next(waiting[-1], None)
+            if need is None:
+                waiting.pop()
+                done.add(path.pop())
+            elif need.name in path:
+                circle = path[path.index(need.name) :]
+                if frozenset(circle) not in told:
+                    told.add(frozenset(circle))
+                    first = circle.index(min(circle))
+                    yield [*circle[first:], *circle[:first], circle[first]]
+            elif need.name not in done and need.name in needs:
+                path.append(need.name)
+                waiting.append(iter(needs[need.name]))
