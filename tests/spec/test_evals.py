@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tempfile
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from runner.errors import Mark
+from runner.errors import Mark, SpecError
 from runner.job.checks import ANSWER, Better, Check, Ignore, Kind, Lacking, Normalize, Occurrence, Reference, Within
 from runner.job.expect import By, Expectation, Part
 from runner.job.project import AnyJob, Evals
@@ -213,3 +218,39 @@ def _make_old(*paths: Path) -> None:
     for path in paths:
         about = path.stat()
         os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns - 10**9))
+
+
+# Whatever may stand in YAML, with the words that mean something among it.
+_WRITTEN = (
+    "equals choice json wer regex measure number text file column is only by slice not_worse_than margin within "
+    "classes all not model prompt qwen short a a.macro_f1 answered row reference dataset on tickets "
+    ">=0.5 <=3% {{x}} {{x ( $ref 1%"
+)
+_WORDS = st.sampled_from(["", *_WRITTEN.split()])
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 300) | st.floats(allow_nan=False, width=16) | _WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=4),
+    max_leaves=8,
+)
+_KEYS = ("checks", "expect", "slices", "cluster", "references", "needs")
+
+
+@settings(max_examples=100)
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(_KEYS, _VALUES)), st.dictionaries(_WORDS, _VALUES, max_size=4))
+def test_whatever_is_written_is_a_project_or_problems_with_a_place(
+    written: dict[str, Any], check: dict[str, Any]
+) -> None:
+    written.setdefault("checks", {"a": check})
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "specs").mkdir()
+        job = {"matrix": {"model": ["qwen", "llama"], "prompt": ["short", "taught"]}, "dataset": "tickets",
+               "output": "results/{{ model }}-{{ prompt }}.jsonl", **written}  # fmt: skip
+        (root / "specs" / "a.yaml").write_text(NOUNS + f"  reply: {json.dumps(job)}\n")
+        try:
+            project = load(["specs"], root)
+        except SpecError as error:
+            assert all(problem.mark.line for problem in error.problems)
+        else:
+            assert load_remembered(["specs"], root, root / "memo", keeps=True) == project
+            assert list((root / "memo").iterdir()), "what does not come back as it was is not kept"
