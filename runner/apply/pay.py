@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from runner.apply import recover, submit
 from runner.apply.errors import StepError, jobs_in
+from runner.apply.planning import planned
 from runner.apply.poll import Polled, carry_on, poll, seen_in
 from runner.apply.purse import Confirm, Rest
 from runner.apply.result import Refusal, Result
@@ -25,7 +26,7 @@ from runner.job.packed import common, union
 from runner.job.recorded import Batch, Left, Stage
 from runner.plan.change import Cut
 from runner.plan.guard import Guards, amount_of
-from runner.plan.plan import Plan, make, sent
+from runner.plan.plan import Plan, sent
 from runner.remotes.vendor import Provider
 
 MOST_DROPS = 5  # creates of one batch that certainly did not take effect, in one run
@@ -106,7 +107,7 @@ def _after_search(
             polled = again._replace(collected=polled.collected + again.collected)
             result.collected += again.collected
         known = _known_of_remotes(session)
-        result.plan = make(session.desired, session.recorded(), seen_in(session, polled), guards, session.project.paths)
+        result.plan = planned(session, session.recorded(), seen_in(session, polled), guards)
 
 
 def _known_of_remotes(session: Session) -> tuple[Mapping[str, Shown], Mapping[str, Left]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from runner.apply import calls, readback, recover
 from runner.apply.collect import collect
 from runner.apply.outputs import Rewrite, changed_since, rewrites
+from runner.apply.planning import planned
 from runner.apply.refresh import look
 from runner.apply.remotes import NOT_YET_MADE
 from runner.apply.session import Session
@@ -22,7 +23,7 @@ from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action
 from runner.plan.decide import Observation, decide
 from runner.plan.guard import Guards
-from runner.plan.plan import Plan, Recorded, make
+from runner.plan.plan import Plan, Recorded
 
 OFFLINE = "`--offline` asks nobody"
 
@@ -72,7 +73,7 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
             _look(session, observations, not_asked, offline=offline)
         _bring_home(session, observations, before)
         recorded = session.recorded()
-        plan = make(session.desired, recorded, observations, guards, session.project.paths)
+        plan = planned(session, recorded, observations, guards)
         found = 0
         for name in sorted(_to_search(session, plan) - not_asked.keys()):
             why = OFFLINE if offline else _why_not(session, name)

@@ -16,6 +16,7 @@ from runner.apply import answers, outputs, recover, scoring
 from runner.apply.collect import mend_all
 from runner.apply.errors import StepError, jobs_in
 from runner.apply.pay import deferred_now, pay, resubmit_deferred
+from runner.apply.planning import planned
 from runner.apply.poll import Polled, poll, seen_in
 from runner.apply.purse import Confirm, Purse, Rest
 from runner.apply.readback import remember
@@ -29,7 +30,7 @@ from runner.job.capabilities import Capabilities
 from runner.job.recorded import Batch
 from runner.plan.change import Reason
 from runner.plan.guard import Guards
-from runner.plan.plan import Plan, Recorded, decided, is_below, make
+from runner.plan.plan import Plan, Recorded, decided, is_below
 
 LAST_LOOK_SECONDS = 1.0  # before the command's time is over
 
@@ -106,7 +107,7 @@ def leave(session: Session, guards: Guards, result: Result | None) -> None:
     if result is not None and all(answers.is_quiet(rows) for rows in result.plan.rows) and not _held_back(result):
         return
     recorded = session.recorded()
-    plan = make(session.desired, recorded, {}, guards, session.project.paths)
+    plan = planned(session, recorded, {}, guards)
     result = result or Result(plan)
     known = len(result.unwritten)
     for rewrite in outputs.rewrites(session, plan, recorded, is_last=True):
@@ -165,7 +166,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     recorded = session.recorded()
     if last and not polled.collected and not deferred_now(session) and _is_as_before(session, last.plan):
         return _still(session, last, polled, unresolved)
-    plan = make(session.desired, recorded, seen_in(session, polled), guards, session.project.paths)
+    plan = planned(session, recorded, seen_in(session, polled), guards)
     result = Result(plan, dict(last.written) if last else {}, last.submitted if last else 0, polled.collected)
     result.collected += last.collected if last else 0
     result.scoring = last.scoring if last else result.scoring
@@ -178,7 +179,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
         polled, unsearched = pay(session, guards, confirm, refusal, result, polled, unresolved)
     if _has_moved(session, result.plan, recorded):
         recorded = session.recorded()
-        result.plan = make(session.desired, recorded, seen_in(session, polled), guards, session.project.paths)
+        result.plan = planned(session, recorded, seen_in(session, polled), guards)
     half_searched = recover.half_searched(session)
     strict = {job.address for job in session.desired if job.is_strict}
     is_judged = False
@@ -188,8 +189,10 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
             is_judged |= rewrite.address in strict
     if is_judged:  # which answers are none is known once their lines are
         recorded = session.recorded()
-        result.plan = make(session.desired, recorded, seen_in(session, polled), guards, session.project.paths)
+        result.plan = planned(session, recorded, seen_in(session, polled), guards)
     scoring.score(session, result.plan, recorded, result.scoring)
+    if any(job.waits for job in result.plan.jobs):  # perhaps for what was scored just now
+        result.plan = planned(session, session.recorded(), seen_in(session, polled), guards)
     return _left(session, result, [*unresolved, *polled.errors, *unsearched])
 
 

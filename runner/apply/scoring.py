@@ -6,7 +6,6 @@ made of is on record, so that an apply with nothing new scores nothing: edit a c
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,14 +14,14 @@ from msgspec.structs import replace
 from runner.apply import keep
 from runner.apply.answers import is_quiet, lines_to, made_of, spec_of
 from runner.apply.errors import StepError
+from runner.apply.planning import gated_by, scores_made_of
 from runner.apply.result import Scoring
 from runner.apply.session import Session
 from runner.checks import gates
 from runner.checks.paired import Paired
-from runner.checks.program import Program, digest_of
+from runner.checks.program import Program
 from runner.checks.sheet import Sheet
 from runner.checks.tally import Form
-from runner.compile import references
 from runner.errors import Conflict, DataError, RunnerError
 from runner.files import whole
 from runner.job.desired import Desired
@@ -63,7 +62,7 @@ def _score(
     if record.written_sha256 != results or record.output != job.output:
         return  # its results could not be written, which is told
     try:
-        made = _made_of(session, job, results)
+        made = scores_made_of(session, job, results)
         if record.scores is not None and record.scores.made_of == made and _is_as_left(session, record.scores):
             scoring.current[job.address] = record.scores
         elif scoring.failed_of.get(job.address) != made:
@@ -83,13 +82,6 @@ def _score(
         scoring.errors[job.address] = StepError(RunnerError(words, hint="put it right and run it again"), job.address)
     except RunnerError as error:
         scoring.errors[job.address] = StepError(error, job.address)
-
-
-def _made_of(session: Session, job: Desired, results: str) -> str:
-    """Hex digest of all that scores are made of: the results, the checks, and the references beside the dataset."""
-    evals = spec_of(session, job.address).evals
-    beside = references.made_of(evals.references, session.project.root, session.digests.of) if evals.references else ""
-    return hashlib.sha256(f"scores/1 {results} {digest_of(evals)} {beside} {job.bad}\n".encode()).hexdigest()
 
 
 def _is_as_left(session: Session, scores: Scores) -> bool:
@@ -219,13 +211,13 @@ def _judge(session: Session, scoring: Scoring) -> None:
             continue
         others = {one.not_worse_than for one in evals.expect if one.not_worse_than}
         known = {address: scoring.current[address] for address in others if address in scoring.current}
-        gated_by = " ".join([mine.made_of, *(f"{address} {known[address].made_of}" for address in sorted(known))])
-        if others and mine.gated_by != gated_by:
+        made_of_them = gated_by(mine, known)
+        if others and mine.gated_by != made_of_them:
             found = tuple(
                 _compared(session, evals, one, mine, known.get(one.not_worse_than)) if one.not_worse_than else gate
                 for one, gate in zip(evals.expect, mine.gates, strict=True)
             )
-            mine = replace(mine, gates=found, gated_by=gated_by)
+            mine = replace(mine, gates=found, gated_by=made_of_them)
             scoring.current[job.address] = mine
             session.records.save(replace(session.records.jobs()[job.address], scores=mine))
         scoring.gates[job.address] = mine.gates

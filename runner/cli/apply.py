@@ -159,6 +159,7 @@ def _report(session: Session, result: Result, answer: Reply, paths: Sequence[str
     from runner.cli.rows import ids_in
     from runner.errors import NotConfirmed
     from runner.job.scored import Verdict
+    from runner.plan.change import Action
 
     lines = []
     asked = standing.asked_in(session.records)
@@ -177,6 +178,7 @@ def _report(session: Session, result: Result, answer: Reply, paths: Sequence[str
         else:
             continue
         lines += scorelines.of_job(job.address, result.scoring)
+        lines += [f"  ? {change.why}" for change in part.changes if change.action is Action.AFTER]
         if number := standing.possible_duplicates(job.address, asked):
             lines.append(f"  ! {standing.maybe_twice(number)}")
     for line in lines:
@@ -201,6 +203,7 @@ def _report(session: Session, result: Result, answer: Reply, paths: Sequence[str
         (errors.has_failed(awry), 1),
         (blocked or bool(awry) or answer is Reply.NOBODY, BLOCKED),
         (failed or result.scoring.holds(Verdict.UNMET, Verdict.UNDECIDED), FAILED),
+        (bool(result.plan.later) and not result.is_running and answer is not Reply.NO, FAILED),
         (result.is_running, RUNNING),
     )
     code = next((code for holds, code in codes if holds), 0)

@@ -126,6 +126,11 @@ class Change(msgspec.Struct, frozen=True):
     discount: float = 0.0  # of a batch off the listed price, which `usd` has taken off
 
     @property
+    def why(self) -> str:
+        """The reason, and what it is about."""
+        return f"{self.reason.value}: {self.detail}" if self.detail else self.reason.value
+
+    @property
     def glyph(self) -> str:
         match self.action, self.reason:
             case Action.SUBMIT, Reason.NEVER_ASKED:
