@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ from runner.errors import Mark, SpecError
 from runner.job.checks import ANSWER, Better, Check, Ignore, Kind, Lacking, Normalize, Occurrence, Reference, Within
 from runner.job.expect import By, Expectation, Part
 from runner.job.project import AnyJob, Evals
+from runner.spec.evalfields import CheckSpec, ExpectSpec
 from runner.spec.load import load
 from runner.spec.memo import load as load_remembered
 
@@ -254,3 +256,40 @@ def test_whatever_is_written_is_a_project_or_problems_with_a_place(
         else:
             assert load_remembered(["specs"], root, root / "memo", keeps=True) == project
             assert list((root / "memo").iterdir()), "what does not come back as it was is not kept"
+
+
+DOCS = Path(__file__).parents[2] / "docs/evals.md"
+KNOWN = """\
+models:
+  qwen: {provider: embedded, name: echo}
+  llama: {provider: embedded, name: echo}
+  large: {provider: embedded, name: echo}
+  ear: {provider: embedded, name: pocketsphinx}
+datasets:
+  tickets: {files: data/tickets.csv}
+  some: {files: data/some.csv}
+prompts: {short: "{{ text }}", taught: "Well, {{ text }}", ask: "{{ text }}"}
+"""
+
+
+def test_what_the_documentation_shows_is_read(tmp_path: Path) -> None:
+    text = DOCS.read_text()
+    checks = re.findall(rf"`(\{{(?:{'|'.join(Kind)}):.*?\}})`(?= \||,)", text)
+    assert {kind for kind in Kind if any(one.startswith(f"{{{kind}:") for one in checks)} >= set(Kind) - {Kind.CER}
+    written = "".join(f"      c{number}: {one}\n" for number, one in enumerate(checks))
+    blocks = [*re.findall(r"```yaml\n(.*?)```", text, re.DOTALL), f"jobs:\n{ONE}    checks:\n{written}"]
+    assert len(blocks) == 4
+    for number, block in enumerate(blocks):
+        root = tmp_path / str(number)
+        (root / "specs").mkdir(parents=True)
+        (root / "schemas").mkdir()
+        (root / "schemas/answer.json").write_text("{}")
+        (root / "specs/known.yaml").write_text(KNOWN)
+        (root / "specs/shown.yaml").write_text(block)
+        assert load(["specs"], root).jobs
+
+
+def test_the_documentation_names_every_kind_and_key() -> None:
+    text = DOCS.read_text()
+    names = [field.alias or name for name, field in [*CheckSpec.model_fields.items(), *ExpectSpec.model_fields.items()]]
+    assert [name for name in names if not re.search(rf"`{name}[`:]|[{{ ,]{name}: ", text)] == []
