@@ -139,6 +139,8 @@ class Gathered:
         for name, value in zip(cost._fields, cost, strict=True):
             if value is not None:
                 self._usage[name] = self._usage.get(name, 0) + value
+        if isinstance(self.spec, AudioJob) and (seconds := _seconds_in(line.columns.get("duration", ""))) is not None:
+            self._usage["seconds"] = self._usage.get("seconds", 0) + seconds
         self._take_response(line)
 
     def _take_response(self, line: Line) -> None:
@@ -211,6 +213,7 @@ class Gathered:
                 input_tokens=_whole(self._usage.get("input_tokens")),
                 cached_tokens=_whole(self._usage.get("cached_tokens")),
                 output_tokens=_whole(self._usage.get("output_tokens")),
+                seconds=self._usage.get("seconds"),
                 usd=self._usage.get("usd"),
             ),
             provenance=self._provenance(),
@@ -344,6 +347,14 @@ def number_of(figure: Figure) -> facts.Number:
     """A figure with None for an end that is not there."""
     low, high = (None if end is None or not math.isfinite(end) else end for end in (figure.low, figure.high))
     return facts.Number(figure.value, low, high, figure.n, figure.clusters)
+
+
+def _seconds_in(text: str) -> float | None:
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) and found >= 0 else None
 
 
 def _whole(value: float | None) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from runner.reports.facts import Check, Comparison, Form, Number, StatusWord
+from runner.reports.facts import Check, Comparison, Form, Number, StatusWord, Usage
 
 NONE = "–"
 MINUS = "−"
@@ -151,6 +151,13 @@ def tokens(number: int | None) -> str:
     if number >= 999_500:
         return f"{number / 1e6:.2f} M" if number < 10e6 else f"{number / 1e6:.1f} M"
     return f"{number / 1e3:.0f} k" if number >= 10_000 else f"{number:,}"
+
+
+def usage(used: Usage) -> str:
+    """`2.10 M / 900 k` tokens in and out, or how long the sound is: `12.3 min`."""
+    if used.seconds is not None and used.input_tokens is None:
+        return f"{used.seconds / 60:,.1f} min" if used.seconds >= 60 else f"{used.seconds:.1f} s"
+    return f"{tokens(used.input_tokens)} / {tokens(used.output_tokens)}"
 
 
 def short(digest: str) -> str:

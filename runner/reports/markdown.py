@@ -191,13 +191,13 @@ _WAYS = {"": "", "worse": " ▼", "better": " ▲"}
 
 
 def _made(facts: Facts) -> str:
-    head = ["job", "model", "requests", "tokens in / out", "output"]
+    head = ["job", "model", "requests", "tokens in / out, or sound", "output"]
     rows = [
         [
             code(cell.address),
             code(cell.provenance.model) + "".join(f" → {code(name)}" for name in cell.provenance.answered_as),
             code(figures.short(cell.provenance.requests_sha256)),
-            f"{figures.tokens(cell.usage.input_tokens)} / {figures.tokens(cell.usage.output_tokens)}",
+            figures.usage(cell.usage),
             code(cell.provenance.output),
         ]
         for group in facts.groups

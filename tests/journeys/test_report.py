@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from junitparser import JUnitXml
 
 from runner.reports import facts
+from tests.journeys.lab import RUNNER
 from tests.journeys.scorelab import FAILED, ScoreLab, score_lab
 
 SPEC = """\
@@ -245,3 +247,21 @@ def test_a_strangers_file_is_left_alone(made: ScoreLab, tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [("--rows", "many"), ("-o", "pdf"), ("-s", "nobody"), ("--open", "-o", "json")])
 def test_bad_words(made: ScoreLab, arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in made.run("report", "specs/", *arguments, code=64).stderr
+
+
+def test_recordings_and_files_of_an_earlier_version(tmp_path: Path) -> None:
+    """Without checks, keys or state: what ten jobs of format 1 answered."""
+    clone = tmp_path / "old"
+    shutil.copytree(Path(__file__).parents[1] / "fixtures/results_1", clone)
+    done = subprocess.run([*RUNNER, "report", "specs/", "-o", "json"], cwd=clone, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    cells = {cell.address: cell for group in facts.decode(done.stdout).groups for cell in group.cells}
+    calls = cells["calls_jsonl"]
+    assert (calls.accounting.wanted, calls.accounting.ok, calls.checks) == (2, 2, ())
+    assert calls.usage.seconds == pytest.approx(3.8)
+    assert cells["plain_csv"].provenance.answered_as
+    page = subprocess.run(
+        [*RUNNER, "report", "specs/", "-s", "calls_folder"], cwd=clone, capture_output=True, timeout=60
+    )
+    assert page.returncode == 0, page.stderr
+    assert "calls_folder</b> has answered <b>2 of 2 rows" in (clone / "report.html").read_text()

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from runner.reports import figures, gates, sentences, svg
-from runner.reports.facts import Cell, Check, Comparison, Form, Gate, Group, Number
+from runner.reports.facts import Cell, Check, Comparison, Form, Gate, Group, Number, Usage
 from runner.reports.shown import line, shown
 from tests.reports import making
 
@@ -85,6 +85,13 @@ def test_differences_are_better_by() -> None:
 )
 def test_p(p: float | None, told: str) -> None:
     assert figures.p_value(p) == told
+
+
+def test_what_was_used() -> None:
+    assert figures.usage(Usage(2_104_000, 0, 900_499)) == "2.10 M / 900 k"
+    assert figures.usage(Usage(812, None, None)) == "812 / –"
+    assert (figures.usage(Usage(seconds=738.0)), figures.usage(Usage(seconds=3.84))) == ("12.3 min", "3.8 s")
+    assert (figures.money(0.0004), figures.money(5.2), figures.money(None)) == ("$0.0004", "$5.20", "–")
 
 
 def test_a_value_beside_its_bound_is_told_apart_from_it() -> None:
