@@ -178,7 +178,7 @@ def _desired(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remo
         budget_usd=job.budget,
         protect=job.protect,
         evals=job.evals,
-        needs=tuple(other.address for other in project.jobs if other.name in job.needs),
+        needs=job.needs,
         is_strict=job.strict_answers,
         bad=compiled.bad,
         barred=refused.why if refused else "",

@@ -11,6 +11,7 @@ from runner.apply.answers import made_of, spec_of
 from runner.apply.session import Session
 from runner.checks.program import digest_of
 from runner.compile import references
+from runner.job.address import name_of
 from runner.job.desired import Desired
 from runner.job.scored import Scores, Verdict
 from runner.plan.decide import Observation
@@ -32,12 +33,13 @@ def planned(
 
 def _meets(session: Session, plan: Plan, recorded: Recorded) -> Mapping[str, bool]:
     """By address of a job that others need and that is scored as it stands: whether all is as expected."""
-    needed = {address for job in session.desired for address in job.needs}
+    names = {name for job in session.desired for name in job.needs}
+    needed = {job.address for job in session.desired if name_of(job.address) in names}
     if session.sandbox is not None:  # answers of a rehearsal are made up: the rest of it goes on
         return dict.fromkeys(needed, True)
     jobs = {job.address: (job, rows) for job, rows in zip(session.desired, plan.rows, strict=True)}
     found = {}
-    for address in needed & jobs.keys():
+    for address in needed:
         scores = current(session, *jobs[address], recorded)
         if scores is None:
             continue

@@ -98,7 +98,7 @@ def addresses(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     None where the specs cannot be read: a shell is no place for errors.
     """
     from runner.errors import RunnerError
-    from runner.job.address import spelled
+    from runner.job.address import name_of, spelled
     from runner.spec.load import load
 
     found: list[str] = []
@@ -106,7 +106,7 @@ def addresses(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
         root: Path = (ctx.params.get("root_here") or ctx.find_root().params.get("root") or Path()).resolve()
         project = load(tuple(ctx.params.get("paths") or ()) or ("specs",), root)
         for job in project.jobs:
-            name = job.address.partition(":")[0]
+            name = name_of(job.address)
             found += [name, *spelled(job.address, incomplete)]
     matching = dict.fromkeys(one for one in found if one.startswith(incomplete))
     return [CompletionItem(one) for one in matching]

@@ -15,6 +15,11 @@ def address_of(job: str, cell: Mapping[str, str] | None = None) -> str:
     return f"{job}:" + ",".join(f"{key}={cell[key]}" for key in sorted(cell))
 
 
+def name_of(address: str) -> str:
+    """The job that an address is a cell of."""
+    return address.partition(":")[0]
+
+
 def matches(address: str, pattern: str) -> bool:
     """Whether a user who typed `pattern` means `address`: the job, all of its cells, or those of some values.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from runner.job.address import name_of
 from runner.job.desired import Desired
 from runner.plan.change import Action, Change, Reason
 from runner.plan.remaining import JobRows, Row
@@ -18,22 +19,19 @@ def ordered(desired: Sequence[Desired]) -> list[int]:
     Of requests that two jobs want the first one asks. A job that waits must not be the one, or the other would wait for
     it as well; and where it waits for the other, both would wait for ever.
     """
-    if not any(job.needs for job in desired):
-        return list(range(len(desired)))
+    needs = {name_of(job.address): job.needs for job in desired if job.needs}
     depths: dict[str, int] = {}
-    by_address = {job.address: job for job in desired}
-    for job in desired:
-        waiting = [job.address]
+    for start in needs:
+        waiting = [start]  # a loop and not a recursion: a project may have thousands of jobs in one row
         while waiting:
-            address = waiting[-1]
-            before = [one for one in by_address[address].needs if one in by_address]
-            unknown = [one for one in before if one not in depths and one not in waiting]
+            name = waiting[-1]
+            unknown = [one for one in needs[name] if one in needs and one not in depths and one not in waiting]
             if unknown:
-                waiting.extend(unknown)
+                waiting.append(unknown[0])
             else:
-                depths[address] = 1 + max((depths.get(one, 0) for one in before), default=-1)
+                depths[name] = 1 + max(depths.get(one, 0) for one in needs[name])
                 waiting.pop()
-    return sorted(range(len(desired)), key=lambda place: (depths[desired[place].address], place))
+    return sorted(range(len(desired)), key=lambda place: (depths.get(name_of(desired[place].address), 0), place))
 
 
 class Standing:
@@ -41,29 +39,36 @@ class Standing:
 
     def __init__(self, desired: Sequence[Desired], rows: Sequence[JobRows], meets: Mapping[str, bool]) -> None:
         """meets: by address, whether a job is as good as expected; without those that were not scored as they are."""
-        self._jobs = {job.address: (job, of_job) for job, of_job in zip(desired, rows, strict=True)}
-        self._meets = meets
+        names = {name_of(job.address) for job in desired}
+        needed = {name for job in desired for name in job.needs}
+        self._lacking: dict[str, dict[Reason, list[str]]] = {
+            # one that is not here cannot have settled, as far as anybody can tell
+            name: {} if name in names else {Reason.NEED_UNSETTLED: [name]}
+            for name in needed
+        }
+        for job, of_job in zip(desired, rows, strict=True):
+            lacking = self._lacking.get(name_of(job.address))
+            if lacking is not None and (reason := _why(job, of_job, meets)):
+                lacking.setdefault(reason, []).append(job.address)
 
     def first_unmet(self, job: Desired, rows: int) -> Change | None:
         """Why a job is not sent yet; None where nothing it needs is missing. rows: that would be sent."""
-        found: dict[Reason, list[str]] = {}
-        for address in job.needs:
-            if reason := self._why(address):
-                found.setdefault(reason, []).append(f"`{address}`")
+        lacking = [self._lacking[name] for name in job.needs]
         for reason in (Reason.NEED_UNSETTLED, Reason.NEED_UNSCORED, Reason.NEED_UNMET):
-            if names := found.get(reason):
-                more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-                return Change(Action.AFTER, reason, rows=rows, detail=", ".join(names[:_NAMED]) + more)
+            found = [address for of_one in lacking for address in of_one.get(reason, ())]
+            if found:
+                more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
+                shown = ", ".join(f"`{address}`" for address in found[:_NAMED])
+                return Change(Action.AFTER, reason, rows=rows, detail=shown + more)
         return None
 
-    def _why(self, address: str) -> Reason | None:
-        if address not in self._jobs:
-            return Reason.NEED_UNSETTLED
-        job, rows = self._jobs[address]
-        if sum(rows.counts[row] for row in _SETTLED) != len(rows.states):
-            return Reason.NEED_UNSETTLED
-        if not job.evals.expect:
-            return None
-        if address not in self._meets:
-            return Reason.NEED_UNSCORED
-        return None if self._meets[address] else Reason.NEED_UNMET
+
+def _why(job: Desired, rows: JobRows, meets: Mapping[str, bool]) -> Reason | None:
+    """What keeps those back that need this job; None where nothing does."""
+    if sum(rows.counts[row] for row in _SETTLED) != len(rows.states):
+        return Reason.NEED_UNSETTLED
+    if not job.evals.expect:
+        return None
+    if job.address not in meets:
+        return Reason.NEED_UNSCORED
+    return None if meets[job.address] else Reason.NEED_UNMET
