@@ -13,27 +13,6 @@ _SETTLED = (Row.OK, Row.ERROR, Row.EQUAL)
 _NAMED = 3
 
 
-def ordered(desired: Sequence[Desired]) -> list[int]:
-    """The places of jobs in `desired`, those that wait behind those they wait for.
-
-    Of requests that two jobs want the first one asks. A job that waits must not be the one, or the other would wait for
-    it as well; and where it waits for the other, both would wait for ever.
-    """
-    needs = {name_of(job.address): job.needs for job in desired if job.needs}
-    depths: dict[str, int] = {}
-    for start in needs:
-        waiting = [start]  # a loop and not a recursion: a project may have thousands of jobs in one row
-        while waiting:
-            name = waiting[-1]
-            unknown = [one for one in needs[name] if one in needs and one not in depths and one not in waiting]
-            if unknown:
-                waiting.append(unknown[0])
-            else:
-                depths[name] = 1 + max(depths.get(one, 0) for one in needs[name])
-                waiting.pop()
-    return sorted(range(len(desired)), key=lambda place: (depths.get(name_of(desired[place].address), 0), place))
-
-
 class Standing:
     """Where the jobs stand that others wait for."""
 
@@ -50,6 +29,9 @@ class Standing:
             lacking = self._lacking.get(name_of(job.address))
             if lacking is not None and (reason := _why(job, of_job, meets)):
                 lacking.setdefault(reason, []).append(job.address)
+
+    def waits(self, job: Desired) -> bool:
+        return any(self._lacking[name] for name in job.needs)
 
     def first_unmet(self, job: Desired, rows: int) -> Change | None:
         """Why a job is not sent yet; None where nothing it needs is missing. rows: that would be sent."""

@@ -99,15 +99,12 @@ def make(
     desired: sorted by address. observations: by batch key, what the remote shows of every batch in flight.
     paths: what the specs were read from; batches of jobs declared elsewhere are left out of the leftovers.
     """
-    order = needs.ordered(desired)
-    in_order = fold([desired[place] for place in order], recorded.batches, recorded.retries, recorded.accepted_origins)
-    folded = [rows for _, rows in sorted(zip(order, in_order, strict=True), key=itemgetter(0))]
+    folded, standing = _folded(desired, recorded)
     for job, rows in zip(desired, folded, strict=True):
         if job.is_strict and job.address in recorded.flawed:
             rows.reject(job.keys, recorded.flawed[job.address])
     spent = _spent(recorded.batches)
     taken = _replaced(desired, recorded)
-    standing = needs.Standing(desired, folded, recorded.meets)
     jobs = [
         _job(job, rows, recorded, guards, spent, partial(taken, job), standing)
         for job, rows in zip(desired, folded, strict=True)
@@ -122,6 +119,21 @@ def make(
         if batch.key not in wanted and is_below(batch.declared_in, paths)
     )  # fmt: skip
     return Plan(tuple(jobs), decided(active, observations), leftovers, tuple(folded), _notes(desired, recorded))
+
+
+def _folded(desired: Sequence[Desired], recorded: Recorded) -> tuple[list[JobRows], needs.Standing]:
+    """The state of every row, and where the jobs stand that others wait for."""
+    history = recorded.batches, recorded.retries, recorded.accepted_origins
+    folded = fold(desired, *history)
+    standing = needs.Standing(desired, folded, recorded.meets)
+    waiting = [standing.waits(job) for job in desired]
+    if any(waiting) and any(rows.counts[Row.SHARED] for rows in folded):
+        # Of requests that two jobs want the first one asks. One that waits must not be the one: the other would wait
+        # for it as well, and where it is what the first waits for, both would for ever.
+        order = sorted(range(len(desired)), key=waiting.__getitem__)
+        in_order = fold([desired[place] for place in order], *history)
+        folded = [rows for _, rows in sorted(zip(order, in_order, strict=True), key=itemgetter(0))]
+    return folded, standing
 
 
 def _replaced(desired: Sequence[Desired], recorded: Recorded) -> Callable[[Desired, JobRows], Replaced]:
