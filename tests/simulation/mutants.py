@@ -34,8 +34,8 @@ class Mutant:
         path.write_text(text.replace(self.old, self.new))
 
 
-_SAVE_INTENT = "    session.records.save(batch)\n    try:\n        seen = provider"
-_NO_INTENT = "    try:\n        seen = provider"
+_SAVE_INTENT = "    session.records.save(batch)\n    try:\n        is_blind"
+_NO_INTENT = "    try:\n        is_blind"
 _INDEX_FIRST = 'sha256 = session.objects.write(f"{batch.key}/index", entries)'
 _NO_INDEX = 'sha256 = __import__("hashlib").sha256(entries).hexdigest()'
 _UNSEEN = "self.observations[batch.key] = CannotSee(error.message)"
@@ -48,13 +48,17 @@ _ALL_PAGES = "listed = provider.identified(list(provider.batches(since)))"
 _NOBODY_KNOWS = "    if found.doubtful or session.search_of(provider) is Search.NONE:\n        return _hold"
 _FIRST_PAGE = "listed = provider.identified(list(provider.batches(since))[:4])"
 _SEARCH_FIRST = "    polled, unsearched, is_limited = _after_search(session, guards, refusal, result, polled)\n"
-_INTENT_FIRST = "        self._journal.append(Entry(number, Step.INTENT))\n        try:\n"
+_INTENT_FIRST = "        self._journal.append(CallEntry(number, CallStep.INTENT))\n        try:\n"
 _OPEN_CALL = "(again if can_repeat else held).append(number)"
-_IS_HOME = "states.count(Step.ANSWERED) + states.count(Step.HELD) == states.rows"
-_IS_SENT = "states.count(Step.ANSWERED) + states.count(Step.HELD) + states.count(Step.RECEIPT) == states.rows"
-_GONE_FOR_GOOD = (
-    "        self._journal.append(Entry(number, Step.HELD))\n        with self._lock:\n            self._schedule.drop"
+_IS_HOME = "states.count(CallStep.ANSWERED) + states.count(CallStep.HELD) == states.rows"
+_IS_SENT = (
+    "states.count(CallStep.ANSWERED) + states.count(CallStep.HELD) + states.count(CallStep.RECEIPT) == states.rows"
 )
+_GONE_FOR_GOOD = (
+    "        self._journal.append(CallEntry(number, CallStep.HELD))\n"
+    "        with self._lock:\n            self._schedule.drop"
+)
+_PUT_OFF = "    if batch.upload_ref:\n        return create(session, provider, batch, vendor.Uploaded"
 _RESUBMITS = 'resubmits=job is not None and job.on_unknown == "resubmit"'
 
 MUTANTS = {
@@ -99,8 +103,8 @@ MUTANTS = {
     ),
     "a receipt in another row": Mutant(
         "remotes/transport/calls.py",
-        "Entry(number, Step.RECEIPT, receipt",
-        "Entry(max(number - 1, 0), Step.RECEIPT, receipt",
+        "CallEntry(number, CallStep.RECEIPT, receipt",
+        "CallEntry(max(number - 1, 0), CallStep.RECEIPT, receipt",
         "held",
         Kind.RECORDINGS,
     ),
@@ -114,7 +118,7 @@ MUTANTS = {
     "a call that was cut off was never made": Mutant(
         "remotes/transport/calls.py",
         _OPEN_CALL,
-        "work.journal.append(Entry(number, Step.CLEARED))",
+        "work.journal.append(CallEntry(number, CallStep.CLEARED))",
         "duplicate",
         Kind.RECORDINGS,
     ),
@@ -122,6 +126,16 @@ MUTANTS = {
         "remotes/transport/calls.py", _IS_HOME, _IS_SENT, "stuck", Kind.RECORDINGS
     ),
     "`hold` is `resubmit`": Mutant("apply/work.py", _RESUBMITS, "resubmits=True", "duplicate", Kind.RECORDINGS),
+    "what carried its rows is put off like an upload": Mutant(
+        "apply/submit.py", _PUT_OFF, _PUT_OFF.replace("batch.upload_ref", "True"), "exception", Kind.INLINE, 20
+    ),
+    "what may have come of a create did not": Mutant(
+        "apply/settle.py",
+        "        return take(session, provider, batch, found.doubtful[0])\n" + _NOBODY_KNOWS.partition("\n")[0],
+        "        pass\n    if session.search_of(provider) is Search.NONE:",
+        "duplicate",
+        Kind.RESULTS,
+    ),
     "what may be twice is not counted": Mutant(
         "job/calls.py", "            self.repeated += 1", "            pass", "duplicate", Kind.RECORDINGS
     ),
