@@ -142,6 +142,8 @@ def _written(placed: Placed, metric: _Metric | None, known: Known) -> Wanted | N
         if placed.value(name) is not None and placed.value(owner) is None:
             words = f"`{name}` of {placed.subject} means nothing without `{owner}`"
             placed.error(placed.key_mark(name), words, "remove the line")
+    if is_compared:
+        _check_compared(placed, metric)
     node = placed.value("is")
     reached = _bound(placed, node, metric) if node is not None else None
     only = dict(_cells(placed, "only", known))
@@ -156,6 +158,18 @@ def _written(placed: Placed, metric: _Metric | None, known: Known) -> Wanted | N
     expectation = _expectation(placed, metric, reached)
     more = replace(expectation, by=By(spec.by or By.ESTIMATE), slice=part, margin=spec.margin or 0.0)
     return Wanted(more, only, baseline)
+
+
+def _check_compared(placed: Placed, metric: _Metric | None) -> None:
+    """Two cells are compared row by row, by the number of a check over all of its rows and by nothing else."""
+    mark = placed.key_mark("not_worse_than")
+    if metric is not None and (not metric.check or metric.part is not Part.VALUE):
+        words = f"{placed.subject} is no number of single rows, by which two cells are compared"
+        hint = f"compare `{metric.check}`" if metric.check else "compare a check, or write `is`"
+        placed.error(mark, words, hint)
+    if placed.value("slice") is not None:
+        words = f"{placed.subject} has both `not_worse_than` and `slice`: two cells are compared over all of their rows"
+        placed.error(mark, words, "keep one of the two")
 
 
 def _bound(placed: Placed, node: Node, metric: _Metric | None) -> Bound | None:

@@ -129,12 +129,13 @@ def test_a_schema_in_the_specs_is_as_one_in_a_file(tmp_path: Path) -> None:
 
 def test_expectations_are_of_the_cells_they_name(tmp_path: Path) -> None:
     more = """\
-    checks: {intent: {choice: "{{ intent }}"}}
+    checks: {intent: {choice: "{{ intent }}"}, order: {contains: "{{ order }}"}}
     slices: [language]
     expect:
       answered: ">= 99 %"
       intent: {is: ">= 0.85", only: {model: qwen, window: 2d}, by: interval}
-      intent.macro_f1: {not_worse_than: {prompt: short}, margin: 0.01}
+      intent.macro_f1: ">= 0.8"
+      order: {not_worse_than: {prompt: short}, margin: 0.01}
       intent.unreadable:
         - {is: "< 0.1", slice: {language: de}}
         - "< 0.2"
@@ -144,13 +145,19 @@ def test_expectations_are_of_the_cells_they_name(tmp_path: Path) -> None:
         address: [(one.metric, one.bound.written if one.bound else one.not_worse_than) for one in job.evals.expect]
         for address, job in jobs.items()
     }
-    everywhere = [("answered", ">= 99 %"), ("intent.unreadable", "< 0.1"), ("intent.unreadable", "< 0.2")]
+    everywhere = [
+        ("answered", ">= 99 %"),
+        ("intent.macro_f1", ">= 0.8"),
+        ("intent.unreadable", "< 0.1"),
+        ("intent.unreadable", "< 0.2"),
+    ]
     baseline = told["reply:model=llama,prompt=short,window=24h"]
     assert baseline == everywhere, "neither its own model, nor compared with itself"
     assert told["reply:model=qwen,prompt=taught,window=48h"] == [
         ("answered", ">= 99 %"),
         ("intent", ">= 0.85"),
-        ("intent.macro_f1", "reply:model=qwen,prompt=short,window=48h"),
+        ("intent.macro_f1", ">= 0.8"),
+        ("order", "reply:model=qwen,prompt=short,window=48h"),
         ("intent.unreadable", "< 0.1"),
         ("intent.unreadable", "< 0.2"),
     ]
@@ -159,7 +166,7 @@ def test_expectations_are_of_the_cells_they_name(tmp_path: Path) -> None:
         by_metric.setdefault(one.metric, one)
     assert by_metric["intent"].by is By.INTERVAL
     assert (by_metric["intent.macro_f1"].check, by_metric["intent.macro_f1"].part) == ("intent", Part.MACRO_F1)
-    assert by_metric["intent.macro_f1"].margin == 0.01
+    assert by_metric["order"].margin == 0.01
     assert by_metric["intent.unreadable"].slice == ("language", "de")
     assert all(
         job.evals.checks == jobs["reply:model=llama,prompt=short,window=24h"].evals.checks for job in jobs.values()
