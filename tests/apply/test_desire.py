@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,20 @@ def test_recordings_have_no_windows(tmp_path: Path) -> None:
         compile_all(project, remotes, tmp_path / "memo", keeps=False)
     (problem,) = caught.value.problems
     assert (problem.message, str(problem.mark)[:15]) == ("provider `embedded` has no window of 48h", "specs/a.yaml:7:")
+
+
+ASKED = {  # by job, SHA-256 over the keys of its rows, from before the examples had checks and columns with the truth
+    "capitals": "f328cfd6132b791c",
+    "elements:prompt=short": "f70240b0e60f5de0",
+    "elements:prompt=taught": "d8ce0ca12a61a39c",
+    "recordings": "22ae34d1d2624071",
+}
+
+
+def test_the_examples_ask_what_they_asked_before_they_were_held_to_anything(tmp_path: Path) -> None:
+    project = load(["specs"], Path(__file__).parents[2])
+    assert all(job.evals.checks for job in project.jobs if job.name != "recordings")
+    remotes = Remotes(project, environ={}, clock=FastClock(), rng=random.Random(1), may_start=False)
+    compiled = compile_all(project, remotes, tmp_path / "memo", keeps=False)
+    found = {address: hashlib.sha256(bytes(one.wanted.keys)).hexdigest()[:16] for address, one in compiled.items()}
+    assert found == ASKED
