@@ -115,9 +115,9 @@ def is_changed(session: Session, path: Path, record: JobRecord | None) -> bool:
         return False
     if record is None or not record.written_sha256:
         return path.suffix.lower() != ".parquet"
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # the second: what an earlier release wrote says nothing of it
         if not record.output_sha256:
-            return fingerprint.of_stat(path) != record.output_fingerprint
+            return not fingerprint.is_as_stat(path, record.output_fingerprint)
         return session.digests.of(path).hex() != record.output_sha256
     return True
 

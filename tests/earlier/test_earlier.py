@@ -103,6 +103,16 @@ def test_settled_tables_in_every_format_stay_and_an_edit_sends_its_row(tmp_path:
         assert lab.apply("-y").stdout == "Nothing to do\n"
 
 
+def test_only_a_table_that_was_changed_is_kept(tmp_path: Path) -> None:
+    """The folder is a copy, whose files have their times, and other inodes."""
+    with woken("settled", tmp_path) as (root, server):
+        with (root / "results/cells.csv").open("a") as file:
+            file.write("\n")
+        done = Lab(root, server).apply("-y")
+        assert [path.name for path in (root / "results").glob("*.bak")] == ["cells.csv.bak"]
+        assert "lines.jsonl.bak" not in done.stdout + done.stderr
+
+
 def test_settled_tables_read_back_in_a_clone_without_a_memory(tmp_path: Path) -> None:
     with woken("settled", tmp_path) as (root, server):
         lab = Lab(root, server)
