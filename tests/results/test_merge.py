@@ -405,6 +405,13 @@ DECLINED = {"type": "message", "content": [{"type": "refusal", "refusal": "no"}]
         ({"choices": [{"message": {"content": "x"}, "finish_reason": "eos"}]}, False, "x", "stop"),
         ({"choices": [{"message": {"content": "x"}, "finish_reason": "odd"}]}, False, "x", "odd"),
         ({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}, False, None, "empty"),
+        ({"choices": [{"message": {"content": {"a": 1}}, "finish_reason": "stop"}]}, True, {"a": 1}, "stop"),
+        ({"choices": [{"message": {"content": {"a": 1}}, "finish_reason": "stop"}]}, False, '{"a":1}', "stop"),
+        ({"choices": [{"message": {"content": {"a": 1}}, "finish_reason": "length"}], "data": 1}, False, '{"a":1}',
+         "length"),  # the rest of the body is odd
+        ({"choices": [{"message": {"content": {"type": "text", "text": "x"}}, "finish_reason": "stop"}]}, False, "x",
+         "stop"),
+        ({"choices": [{"message": {"content": {}}, "finish_reason": "stop"}]}, False, None, "empty"),
         ({"data": [{"embedding": []}]}, False, [], "empty"),
         ({"text": ""}, False, "", None),  # silence is an answer
     ],

@@ -82,7 +82,7 @@ def _cut(body: _Body, raw: bytes | Raw, wanted: Expected) -> Answer:
         message = choice.message
         content = bytes(choice.text if message is None else message.content) or NULL
         if content[0] not in b'"n':
-            content = _text_of_parts(values_of(content))
+            content = _text_of_parts(values_of(content), content)
         has_calls = message is not None and any(
             bytes(calls) not in _NOTHING for calls in (message.tool_calls, message.function_call)
         )
@@ -167,8 +167,14 @@ def _word_of(body: Any) -> str | None:
     return status if isinstance(status, str) else None
 
 
-def _text_of_parts(content: Any) -> bytes:
-    text = content if isinstance(content, str) else _joined(content, "text")
+def _text_of_parts(content: Any, raw: bytes = b"") -> bytes:
+    """The text of a message: as it is, of its parts, or the JSON in place of one, which some give where JSON was asked.
+
+    raw: the same as the remote wrote it.
+    """
+    text = content if isinstance(content, str) else _joined([content] if isinstance(content, dict) else content, "text")
+    if text is None and isinstance(content, dict) and content:
+        text = (raw or _encode(content)).decode()
     return NULL if text is None else _encode(text)
 
 
