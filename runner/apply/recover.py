@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
@@ -72,88 +73,120 @@ def half_searched(session: Session) -> set[str]:
     return {name for name in names if is_half_searched(session, name)}
 
 
+@dataclass(slots=True)
+class _Looking:
+    """One search of one remote: how far back it goes, what is still needed, and what came of it."""
+
+    provider: Provider
+    began: datetime
+    since: datetime | None
+    wanted: bytes  # not answered, and not in flight
+    in_flight: bytes
+    left: set[str]  # the key sets of batches of ours that nobody wants
+    whose: dict[str, Left]
+    adopted: int = 0
+    is_all: bool = True  # nothing is left that a later search may need
+    unread: list[str] = field(default_factory=list)  # what is in it, the remote does not show yet
+
+
 def _search(session: Session, name: str) -> int:
     """Look through one remote and adopt what is needed of it; how many batches.
 
-    The first search of a remote reads its whole list; a later one goes back to the search before it, less what two
-    clocks may differ by, since only others can have sent anything in between. Two things send it back to the beginning:
-    requests that nobody wanted when their batch was met, and that are wanted now; and a search that was cut off, since
-    it is not noted before its end. A batch that holds what another in flight holds too is left for the next search: if
-    that one leaves it unanswered, this one may have the answer. Where a batch of ours cannot be read and runs, nothing
-    may be sent, as nobody knows what is in it.
+    A batch that holds what another in flight holds too is left for the next search: if that one leaves it unanswered,
+    this one may have the answer. Where a batch of ours cannot be read and runs, nothing may be sent, as nobody knows
+    what is in it.
     """
-    origin = session.remotes.origin(name)
     provider = session.remotes.open(name)
     if not provider.card.search.can_list:
         return 0
-    record = session.records.project()
-    assert record is not None
-    batches = session.records.batches()
-    known = wants.known_in(batches)
-    since = None
-    began = session.clock.now()
-    if str(origin) in record.recovered_from and str(origin) in record.searched_at:
-        since = record.searched_at[str(origin)] - CLOCK_SLACK  # others may have sent since then, and before we did
-        since = _back_to_doubt(session, provider, since)
-    wanted, in_flight = wants.unsettled(session)
-    left, whose = set(record.left.get(str(origin), ())), dict(record.left_by)
-    if any(common(wanted, session.objects.read_set(name)) for name in left):
-        since = None  # it is wanted again
-    if since is None:
-        left.clear()  # all of them are met again
-    everything = _listed(session, provider, since)
+    looking = _begun(session, provider)
+    everything = _listed(session, provider, looking.since)
     if everything is None:
         return 0
+    batches = session.records.batches()
     listed = [
         seen
         for seen in everything
         if provider.is_of(session.project.name, seen) or late.given_up(session, batches, provider, seen) is not None
     ]
-    found = [seen for seen in listed if seen.remote_id not in known]
-    adopted, is_all = 0, True
-    unread: list[str] = []
-    for seen in sorted(found, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.remote_id)):
-        if seen.is_refusal and provider.card.search is not Search.BY_NAME:
-            continue  # it holds nothing; a named one still holds its name
-        keys, size = _keys_held(session, provider, seen)
-        if _may_say_more(session, provider, seen, keys, size):
-            unread.append(seen.remote_id)
-            continue
-        if keys is None:
-            what = f"`{seen.continued_from}`, which it continues," if seen.continued_from else "its input"
-            session.reporter.warn(f"`{seen.remote_id}` is ours, but {what} is gone: it is left alone")
-            continue
-        match _adopt(session, provider, seen, keys, size, wanted, in_flight):
-            case Found.ADOPTED:
-                adopted += 1
-            case Found.NOT_YET:
-                is_all = False
-            case Found.LEFT:
-                session.left_alone.add(seen.remote_id)
-                name_of_set = session.objects.write_set(keys)
-                left.add(name_of_set)
-                if address := seen.label.get("runner_job"):
-                    done = seen.counts.completed if seen.phase.has_ended else len(keys) // KEY_BYTES
-                    whose[name_of_set] = Left(address, done)
+    known = wants.known_in(batches)
+    for seen in sorted(listed, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.remote_id)):
+        if seen.remote_id not in known:
+            _meet(session, looking, seen)
     polls = Polls(listed=[(provider, seen) for seen in listed])
     sweep_duplicates(session, session.records.batches(), polls)
     late.stop(session, polls)
     count_overlaps(session, polls)
-    if unread:
+    if looking.unread:
         raise BlockedError(
-            f"`{unread[0]}` is ours, and the remote does not show what it holds yet: nothing that may be in it is sent",
+            f"`{looking.unread[0]}` is ours, and the remote does not show what it holds yet: nothing that may be in it "
+            "is sent",
             hint="run `runner apply` again when it has ended, or stop it at the remote",
         )
-    if not is_all:
-        return adopted  # the next search begins where this one did
-    record = session.records.project()
+    if looking.is_all:  # else the next search begins where this one did
+        _note_search(session, looking)
+    return looking.adopted
+
+
+def _begun(session: Session, provider: Provider) -> _Looking:
+    """A search that is about to be made.
+
+    The first one of a remote reads its whole list; a later one goes back to the search before it, less what two clocks
+    may differ by, since only others can have sent anything in between. Two things send it back to the beginning:
+    requests that nobody wanted when their batch was met, and that are wanted now; and a search that was cut off, since
+    it is not noted before its end.
+    """
+    record, origin = session.records.project(), str(provider.origin)
     assert record is not None
-    if str(origin) not in record.recovered_from:
-        record = replace(record, recovered_from=(*record.recovered_from, str(origin)))
-    searched_at = {**record.searched_at, str(origin): began + provider.skew}  # by the clock that dates its batches
-    lefts = {**record.left, str(origin): sorted(left)}
-    session.records.save(replace(record, searched_at=searched_at, left=lefts, left_by=whose))
-    return adopted
+    began, since = session.clock.now(), None
+    if origin in record.recovered_from and origin in record.searched_at:
+        since = record.searched_at[origin] - CLOCK_SLACK  # others may have sent since then, and before we did
+        since = _back_to_doubt(session, provider, since)
+    wanted, in_flight = wants.unsettled(session)
+    left = set(record.left.get(origin, ()))
+    if any(common(wanted, session.objects.read_set(name)) for name in left):
+        since = None  # it is wanted again
+    if since is None:
+        left.clear()  # all of them are met again
+    return _Looking(provider, began, since, wanted, in_flight, left, dict(record.left_by))
+
+
+def _meet(session: Session, looking: _Looking, seen: Observed) -> None:
+    """Adopt one batch of ours that is not on record, if it is needed; else keep what it holds, or that nobody knows."""
+    provider = looking.provider
+    if seen.is_refusal and provider.card.search is not Search.BY_NAME:
+        return  # it holds nothing; a named one still holds its name
+    keys, size = _keys_held(session, provider, seen)
+    if _may_say_more(session, provider, seen, keys, size):
+        looking.unread.append(seen.remote_id)
+        return
+    if keys is None:
+        what = f"`{seen.continued_from}`, which it continues," if seen.continued_from else "its input"
+        session.reporter.warn(f"`{seen.remote_id}` is ours, but {what} is gone: it is left alone")
+        return
+    match _adopt(session, provider, seen, keys, size, looking.wanted, looking.in_flight):
+        case Found.ADOPTED:
+            looking.adopted += 1
+        case Found.NOT_YET:
+            looking.is_all = False
+        case Found.LEFT:
+            session.left_alone.add(seen.remote_id)
+            name = session.objects.write_set(keys)
+            looking.left.add(name)
+            if address := seen.label.get("runner_job"):
+                done = seen.counts.completed if seen.phase.has_ended else len(keys) // KEY_BYTES
+                looking.whose[name] = Left(address, done)
+
+
+def _note_search(session: Session, looking: _Looking) -> None:
+    """A search came to its end: the next one goes back to it."""
+    record, origin = session.records.project(), str(looking.provider.origin)
+    assert record is not None
+    if origin not in record.recovered_from:
+        record = replace(record, recovered_from=(*record.recovered_from, origin))
+    searched_at = {**record.searched_at, origin: looking.began + looking.provider.skew}  # by the clock of its batches
+    lefts = {**record.left, origin: sorted(looking.left)}
+    session.records.save(replace(record, searched_at=searched_at, left=lefts, left_by=looking.whose))
 
 
 def _back_to_doubt(session: Session, provider: Provider, since: datetime) -> datetime | None:
@@ -303,7 +336,11 @@ def _doubtful(session: Session, provider: Provider, listed: Sequence[Observed]) 
     origin = provider.origin
     if provider.card.search is Search.BY_NAME or origin in session.accepted:
         return ()
-    return adoption.doubtful(listed, session.shown(origin), _met(session), session.accounted(origin), CLOCK_SLACK)
+    found = adoption.doubtful(listed, session.shown(origin), _met(session), session.accounted(origin), CLOCK_SLACK)
+    if provider.card.search is not Search.BY_RESULTS:
+        return found
+    by_id = {seen.remote_id: seen for seen in listed}  # what names others in its results is a stranger's
+    return tuple(one for one in found if named.proven(session, provider, by_id[one]) != b"")
 
 
 def _met(session: Session) -> set[str]:

@@ -68,7 +68,7 @@ MUTANTS = {
     ),
     "the first page of a list is all of it": Mutant("apply/recover.py", _ALL_PAGES, _FIRST_PAGE, "duplicate"),
     "what nobody wanted when it was found is never looked for again": Mutant(
-        "apply/recover.py", "left.add(name_of_set)", "pass", "duplicate", first=3420
+        "apply/recover.py", "looking.left.add(name)", "pass", "duplicate", first=3420
     ),
     "what cannot be seen has expired": Mutant("apply/refresh.py", _UNSEEN, _EXPIRED, "lost"),
     "what nobody can search for is sent again": Mutant(
