@@ -75,18 +75,17 @@ class JsonlWriter:
     def __init__(self, out: IO[bytes], columns: Sequence[Column]) -> None:
         self._write = out.write
         self._parts = _parts_of(columns)
+        self.line = _usual_line(columns) or self._joined  # the line with its newline
 
     def write(self, merged: Merged) -> None:
-        parts = self._parts(merged)
         if len(merged[3]) < _LONG_BYTES:
-            self._write(b"".join(parts))
+            self._write(self.line(merged))
             return
-        for part in parts:
+        for part in self._parts(merged):
             self._write(part)
 
-    def line(self, merged: Merged) -> bytes:
-        """The line with its newline."""
-        return b"".join(self._parts(merged))  # a quarter cheaper than a format
+    def _joined(self, merged: Merged) -> bytes:
+        return b"".join(self._parts(merged))
 
 
 def _parts_of(columns: Sequence[Column]) -> Callable[[Merged], list[bytes]]:
@@ -108,8 +107,7 @@ def _parts_of(columns: Sequence[Column]) -> Callable[[Merged], list[bytes]]:
         nonlocal last
         if (shared := shared_of(merged)) != last:
             last = shared
-            values = [*map(_encode, shared), b""]
-            parts[::2] = [b"".join([head + values[at] for head, at in run]) for run in between]
+            parts[::2] = _literals(shared, between)
         parts[1::2] = fields_of(merged)
         for place in texts:
             parts[place] = _encode(parts[place])
@@ -118,6 +116,44 @@ def _parts_of(columns: Sequence[Column]) -> Callable[[Merged], list[bytes]]:
         return parts
 
     return parts_of
+
+
+_USUAL = tuple(map(Merged._fields.index, ("custom_id", "row", "answer", "response", "error", "digest")))
+_USUALLY_SHARED = set(map(Merged._fields.index, ("batch", "origin", "finish")))
+
+
+def _usual_line(columns: Sequence[Column]) -> Callable[[Merged], bytes] | None:
+    """The same in one piece, for lines whose own values are these in this order; None for others.
+
+    Nearly all files have them. Written out, with the texts that neighbours share in the literals between, a line takes
+    two thirds of the time that the parts of any columns take.
+    """
+    own = [column for column in columns if not _is_shared(column)]
+    shared_fields, between = _runs(columns)
+    is_usual = tuple(column.field for column in own) == _USUAL and set(shared_fields) == _USUALLY_SHARED
+    if not is_usual or any(column.part for column in own):
+        return None
+    shared_of = _getter(shared_fields)
+    of_batch: object = object()  # the first line is another's
+    of_origin = of_finish = of_batch
+    a = b = c = d = e = f = g = b""
+
+    def line(merged: Merged) -> bytes:
+        nonlocal of_batch, of_origin, of_finish, a, b, c, d, e, f, g
+        custom_id, row, answer, response, error, batch, digest, origin, finish, _, _ = merged
+        if batch != of_batch or origin != of_origin or finish != of_finish:
+            of_batch, of_origin, of_finish = batch, origin, finish
+            a, b, c, d, e, f, g = _literals(shared_of(merged), between)
+            f, g = f + b'"', b'"' + g  # a digest has nothing that JSON would write otherwise
+        return b"".join((a, _encode(custom_id), b, row, c, answer, d, response, e, error, f, digest.encode(), g))
+
+    return line
+
+
+def _literals(shared: tuple[Any, ...], between: list[_Run]) -> list[bytes]:
+    """What stands around the values that each line has of its own."""
+    values = [*map(_encode, shared), b""]
+    return [b"".join([head + values[at] for head, at in run]) for run in between]
 
 
 _Run = list[tuple[bytes, int]]  # literal, and the number of the shared text after it, -1 for none

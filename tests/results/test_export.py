@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -224,3 +225,23 @@ def test_lines_are_counted(tmp_path: Path, content: bytes, lines: int) -> None:
     import hashlib
 
     assert sha256_of(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_the_usual_lines_are_those_of_any_columns(tmp_path: Path) -> None:
+    """The usual columns are written by a way of their own; with one more, `status`, they are not."""
+    shared = itertools.product((None, "", 'odd "%b"'), (None, "", "o"), (None, "", "stop"))
+    lines = [
+        Merged(name, b'{"a":1}', encoded(name), response, b"null", batch, DIGEST, origin, finish)
+        for batch, origin, finish in shared
+        for name in ("1", 'a "b"\n%b\\')
+        for response in (b"null", b'{"x":"%b"}')
+    ]
+    lines += [lines[0]._replace(response=encoded("y" * (1 << 20))), lines[-1]]
+    usual = ("custom_id", "row", "answer", "finish", "response", "error", "batch", "digest", "origin")
+    for name, columns in (("usual", usual), ("more", (*usual, "status"))):
+        with writer_for(tmp_path / f"{name}.jsonl", tmp_path, table(".jsonl", About(), chosen=columns)) as writer:
+            for line in lines:
+                writer.write(line)
+    more = (tmp_path / "more.jsonl").read_bytes()
+    assert (tmp_path / "usual.jsonl").read_bytes() == more.replace(b',"status":"ok"}\n', b"}\n")
+    assert more.count(b"\n") == len(lines)
