@@ -49,17 +49,20 @@ def pay(
     if result.plan.submissions and all(_rests(session, one) for one in result.plan.submissions):
         return polled, []
     polled, unsearched, is_limited = _after_search(session, guards, refusal, result, polled)
-    plan = result.plan
     result.stopped |= session.out_of_money
     held_back = jobs_in([*unresolved, *polled.errors, *unsearched]) | is_limited | polled.unsure
     held_back |= result.stopped.keys()
-    going = [one for one in plan.submissions if one.address not in held_back and not _rests(session, one)]
-    if not going:
-        return polled, unsearched
-    if result.purse.declined or not confirm(plan):
-        result.purse.declined = True
-        return polled, unsearched
-    recover.accept(session, {_job_of(session, one).origin for one in going})
+    going = [one for one in result.plan.submissions if one.address not in held_back and not _rests(session, one)]
+    if going and not result.purse.declined:
+        result.purse.declined = not confirm(result.plan)
+    if going and not result.purse.declined:
+        recover.accept(session, {_job_of(session, one).origin for one in going})
+        _send(session, result, going)
+    return polled, unsearched
+
+
+def _send(session: Session, result: Result, going: Sequence[Cut]) -> None:
+    """Submit these, one after the other, until the command is to end; the plan says which are on their way."""
     on_their_way = []
     for submission in going:
         if session.stop.is_set() or is_over(session.clock):
@@ -71,8 +74,7 @@ def pay(
             result.purse.begun(batch, amount_of(_job_of(session, submission), submission.ordinals))
             result.submitted += batch.rows
             on_their_way.append((submission, batch))
-    result.plan = sent(plan, on_their_way)
-    return polled, unsearched
+    result.plan = sent(result.plan, on_their_way)
 
 
 def _rests(session: Session, submission: Cut) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 from runner.apply import calls, late, lost, recover, submit
@@ -30,6 +31,9 @@ class Polled(NamedTuple):
 
 def poll(session: Session, refusal: Refusal) -> Polled:
     """Look at every batch in flight and take what has ended, after those that were given up."""
+    # The order is the rule. What was given up comes first: where it shows itself again, its rows are no longer missing.
+    # Late creates are listed before duplicates are swept, so that both are judged by one list. And duplicates are swept
+    # before anything is collected, since an older one takes the place of ours, and outcomes are of the one that stays.
     again = lost.look_again(session)
     active = [batch for batch in session.records.batches() if batch.is_active]
     carried = [carry_on(session, batch, refusal) for batch in active if batch.is_run_here]
@@ -106,22 +110,32 @@ def _act(session: Session, batch: Batch, observation: Observation) -> bool:
         if error.is_out_of_time:
             return False
         assert isinstance(observation, Observed), "only what was seen to end is fetched"
-        batch = session.records.batch(batch.key) or batch  # it may say since when its files are short
-        why = failure_of(error)
-        noted = lifecycle.seen(batch, observation, now, why)
-        if isinstance(error, NotFound):
-            # That the batch itself was seen says nothing of its file: what was missed of that goes on being counted
-            noted = lifecycle.missed(noted.but(missed_at=batch.missed_at, misses=batch.misses), now, why)
-            if lifecycle.is_absent(noted, now, session.remote_of(batch).card.absence_seconds):
-                session.warn_once(f"a file of {batch.remote_id}", f"{batch.owner}: `{batch.remote_id}`: {why}")
-                return _take_what_is_left(session, noted, observation)
-        if noted.but(seen_at=batch.seen_at) != batch:
-            session.records.save(noted)
-        if batch.why != why:
-            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {failure_of(error)}")
-        if not isinstance(error, (NotSent, NotFound, OutcomeUnknown, RateLimited)):
-            raise
-        return False
+        return _not_fetched(session, batch, observation, now, error)
+
+
+def _not_fetched(session: Session, batch: Batch, seen: Observed, now: datetime, error: RemoteError) -> bool:
+    """Keep why the files of an ended batch cannot be had now; whether what is left of them was brought home instead.
+
+    now: when it was looked at. Raises the error where waiting is of no use.
+    """
+    # Mostly it is for a minute. A file that answers 404 is counted as a batch that is not there is, and by the same
+    # rule no single answer is believed. That the batch itself was seen says nothing of its file, so that looks at the
+    # one do not begin the count of the other anew.
+    batch = session.records.batch(batch.key) or batch  # it may say since when its files are short
+    why = failure_of(error)
+    noted = lifecycle.seen(batch, seen, now, why)
+    if isinstance(error, NotFound):
+        noted = lifecycle.missed(noted.but(missed_at=batch.missed_at, misses=batch.misses), now, why)
+        if lifecycle.is_absent(noted, now, session.remote_of(batch).card.absence_seconds):
+            session.warn_once(f"a file of {batch.remote_id}", f"{batch.owner}: `{batch.remote_id}`: {why}")
+            return _take_what_is_left(session, noted, seen)
+    if noted.but(seen_at=batch.seen_at) != batch:
+        session.records.save(noted)
+    if batch.why != why:
+        session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` cannot be fetched now: {why}")
+    if not isinstance(error, (NotSent, NotFound, OutcomeUnknown, RateLimited)):
+        raise error
+    return False
 
 
 def _take_what_is_left(session: Session, batch: Batch, seen: Observed) -> bool:
