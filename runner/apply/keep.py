@@ -157,6 +157,9 @@ def keeping(session: Session, path: Path, record: JobRecord | None) -> Iterator[
     if not is_changed(session, path, record) or not path.stat().st_size:
         yield kept
         return
+    # The second name is there before the new file takes the first: at no moment is the edited file under none. A kill
+    # in between leaves one file under two names, which the next command knows by `samefile` and takes for the same
+    # backup.
     backup = root / _backup_of(path.relative_to(root), root)
     _link(Path(os.path.realpath(path)), backup)
     try:

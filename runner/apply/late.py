@@ -38,6 +38,8 @@ def list_anew(session: Session, polls: Polls) -> None:
     for origin, mine in waiting.items():
         if origin in session.listed_anew or not _can_be_asked(session, origin):
             continue
+        # Noted before it is asked: a remote whose list fails is not asked once more by every pass of a command that
+        # waits for hours. The next command asks again.
         session.listed_anew.add(origin)
         try:
             provider = session.remote_of(mine[0])
@@ -97,6 +99,10 @@ def stop(session: Session, polls: Polls) -> None:
             continue
         if batch.stage is Stage.INTENT:
             continue  # it is being sent again: what this is of is found out first
+        # What it holds decides. Nothing that anybody wants, or only what was sent in others since: it can do no more
+        # than cost, and is stopped. Something that nobody has answered: it is worth its price, and stopping it would
+        # mean to pay for that once more. So it runs on, and what it holds beside is said once, with the batch that
+        # holds it too.
         keys = keys_of(session, batch)
         free, overlap = unanswered(), common(keys, held())
         is_counted = any(seen.remote_id in one.overlaps for one in session.records.batches())

@@ -62,6 +62,8 @@ def apply(
             if not result.is_running or session.stop.is_set() or wait_seconds == 0 or is_over(clock):
                 leave(session, guards, result)
                 return result
+        # The lock is given back while nothing can be done: remotes take hours, and `retry`, `cancel` or another apply
+        # may have their turn. So a pass believes nothing that it knew before the pause, and reads the records anew.
         moved = before != (result.submitted, result.collected)
         pause = _next_pause(session, result.plan, 0.0 if moved else pause)
         if (left := left_of(clock)) > LAST_LOOK_SECONDS:  # one look more just before the end

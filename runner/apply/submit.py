@@ -54,6 +54,8 @@ def submit(session: Session, job: Desired, submission: Cut) -> Batch:
     provider = session.remotes.open(job.provider)
     if submission.continues:
         return _continue(session, provider, job, submission)
+    # Rendered before the intent is written: rows that changed, or a disk that is full, leave nothing behind that would
+    # have to be found out about. An upload comes after it, as its name is what the next command looks for.
     with _rendered(session, job.address, submission.ordinals, submission.size_bytes) as path:
         intent = _intend(session, job, submission)
         if delivery is Delivery.INLINE:
@@ -228,6 +230,10 @@ def _ordinals_of(session: Session, batch: Batch) -> list[int]:
 
 def create(session: Session, provider: Provider, batch: Batch, content: vendor.Input | None) -> Batch:
     """Create the remote batch of an intent, once. As `submit`; where the answer is lost, it is looked for at once."""
+    # One call, and a few ways it can end. A receipt is one, and so are words by which nothing was made: the queue is
+    # full, it is refused, it never left this machine. Anything else (a cut connection, a 500, a success that names no
+    # batch) may have made a batch: only a search can tell, and until it has, the rows count as asked. The try is
+    # counted before the call, since a command that is killed in it leaves no other trace of it.
     batch = lifecycle.sending(batch, session.time_at(provider))
     session.records.save(batch)
     try:

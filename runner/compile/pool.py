@@ -120,6 +120,8 @@ class Worker:
 
     def _move(self, seconds: float) -> bool:
         """Write and read what is possible now, waiting at most `seconds` for anything to be."""
+        # `poll`, since `select` fails for descriptors above 1,023. One piece a turn, then a look at both pipes again: a
+        # process that is kept from writing its results reads no more rows, and would never take the rest.
         poll = select.poll()
         poll.register(self._stdout, select.POLLIN)
         if self._unsent:

@@ -17,6 +17,9 @@ FEWEST_MISSES = 3  # answers that a batch is not there, before it is taken for a
 BEGUN_FACTOR = 6  # over how much longer a time, where it was seen to run
 FOREVER = 1e12  # seconds
 
+# Rows of a batch that is INTENT, SUBMITTED or DEFERRED are in flight, and no plan sends them. DROPPED alone sets rows
+# free, so each way into it has to be sure that nothing runs at the remote, or to note what may (`is_given_up`,
+# `possible_duplicates`). Of one that is HELD or COLLECTED, an index says what became of each row.
 # From which stage a batch may go to which. Anything else is a mistake of ours, and stops before it is written.
 MOVES: Mapping[Stage, frozenset[Stage]] = {
     # COLLECTED: its answers were read back from an output, and no remote is asked
@@ -255,6 +258,8 @@ def read_back(batch: Batch, index_sha256: str, tally: Tally, now: datetime, resu
     )
 
 
+# A move that is none is found before its record is written. What is on disk stays the last that made sense, and the
+# next command begins there.
 def _to(batch: Batch, stage: Stage, **changes: object) -> Batch:
     assert stage in MOVES[batch.stage], f"batch {batch.key} cannot go from {batch.stage} to {stage}"
     return batch.but(stage=stage, **changes)

@@ -99,6 +99,8 @@ def make(
     desired: sorted by address. observations: by batch key, what the remote shows of every batch in flight.
     paths: what the specs were read from; batches of jobs declared elsewhere are left out of the leftovers.
     """
+    # All jobs are folded at once, as equal requests of two jobs are one request. Then each job by itself; and at last
+    # what is said of all together: a limit of money is of the command, and which job exceeds it hangs on the others.
     folded, standing = _folded(desired, recorded)
     for job, rows in zip(desired, folded, strict=True):
         if job.is_strict and job.address in recorded.flawed:

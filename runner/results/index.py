@@ -180,6 +180,9 @@ class _Tally:
 
     def fold(self, expected: bytes, silent: int) -> Iterator[dict[bytes, int]]:
         """Bucket by bucket: the entry each expected key ends with, `silent` where no line names it."""
+        # Nearly every batch has one line for each request: then its entries are the answer as they stand. Otherwise (a
+        # line that comes twice, a stranger's) they are met one by one: the first success stays, over whatever error
+        # comes before or after it, since remotes write down a try that failed and the answer of the next one.
         for keys, bucket in self._parts(expected):
             best = dict.fromkeys(_keys(keys), silent)
             found: dict[bytes, int] = dict(_ENTRY.iter_unpack(bucket))

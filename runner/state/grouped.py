@@ -54,6 +54,8 @@ class Grouped:
     def _submit(self, item: Item) -> None:
         with self._changed:
             self._waiting.append(item)
+            # Its commit is the one that begins next. Whoever is writing now has taken its group and may be in fsync
+            # already, so that one's success says nothing of this item.
             item.commit = self._begun + 1
             while self.commits < item.commit and self._error is None:
                 if self._is_writing:
@@ -69,6 +71,9 @@ class Grouped:
         self._begun += 1
         self._is_writing = True
         self._changed.release()
+        # Taken to have failed until it has not: what breaks off a write need not be an error of ours (Ctrl-C, no
+        # memory), and then too the threads that wait have to hear that nothing of theirs is durable. States change only
+        # after the disk did: nobody acts on what a power cut could take back.
         failed: StateError | None = StateError("writing the journal of a calls batch was broken off")
         try:
             self._make_durable(group)

@@ -51,6 +51,8 @@ class DiskJournal(Grouped):
             raise
 
     def _make_durable(self, group: list[Item]) -> None:
+        # Answers first. A kill between the two files leaves bytes that no entry names, and they are cut off at the next
+        # start; the other way about, an entry would name an answer that is not there, of a recording that was paid for.
         lines = self.placed(group, self._raw_size)
         entries = commit(self._id, self._size, [entry for item in group for entry in item.entries])
         try:

@@ -22,6 +22,8 @@ def project_lock(folder: Path, *, command: str, now: datetime, wait_seconds: flo
     """Hold the project's lock. Raises LockedError naming the holder after `wait_seconds`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     holder = folder / "lock.json"
+    # The kernel's lock, which ends with its holder however that ends: nothing is left to be cleared away after a kill.
+    # `lock.json` only says who it is. It may be old or half written, and nothing is decided by it.
     lock = FileLock(folder / "lock", timeout=wait_seconds, mode=0o600)
     try:
         lock.acquire(poll_interval=0.05)

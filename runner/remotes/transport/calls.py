@@ -301,6 +301,10 @@ class SendLoop:
         except DataError as error:
             self.error = error
             return
+        # From here on nobody may know whether it was sent: a command that is killed leaves INTENT, which the next one
+        # takes for in doubt. CLEARED is for what the remote certainly did not take, and frees the recording in the same
+        # loop; what cannot be certain is held, and what is wrong with all of them (a key, an account without money)
+        # stops the loop and not one row.
         self._journal.append(CallEntry(number, CallStep.INTENT))
         try:
             receipt = self._caller.submit(recording)

@@ -126,6 +126,8 @@ class _Download:
             if failed.error.status is None and self._went_further():
                 return False
             raise
+        # Whole is what the headers promise, byte by byte. Some proxies end a body early and call it a success, and some
+        # send neither a length nor chunks: an end is then no proof, and only the same end twice is taken for one.
         if self._total is not None and self.size != self._total:
             if self._went_further():
                 return False

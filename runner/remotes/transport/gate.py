@@ -66,6 +66,9 @@ class Gate:
         return self._pinned(url, host, port)
 
     def _pinned(self, url: str, host: str, port: int | None) -> Signed:
+        # The name is looked up here, once, and the connection goes to that address under its name in TLS. A look-up by
+        # the library later may give another answer: a name whose owner changes it between two look-ups is how such a
+        # check is got around.
         proxy = self._network.proxy_for(url)
         try:
             addresses = self._resolve(host)

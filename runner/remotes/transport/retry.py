@@ -71,6 +71,8 @@ def is_safe_to_repeat(failed: FailedTry) -> bool:
 
 def created_nothing(failed: FailedTry) -> bool:
     """For creates and uploads: only what provably had no effect, and where another try may end otherwise."""
+    # A remote's `x-should-retry: true` is no leave to create anew: it speaks of its server's trouble, and not of
+    # whether a batch was made. Only its `false` counts.
     return isinstance(failed.error, NotSent | RateLimited) and failed.should_retry is not False
 
 
@@ -88,6 +90,10 @@ def persist(
     told: of every try that failed and is followed by another. Raises the RemoteError of the last attempt. A sleep cut
     short (Ctrl-C) ends it too.
     """
+    # Tries and time both end it, and of times the shortest: what one call may take, what a command that only looks
+    # allows (`retry_seconds`), what is left of `--wait`. A wait that goes beyond is not begun, since the try after it
+    # would not be made: the error is told now and not in two minutes. It is that of the last try, which a user can see
+    # for himself.
     started = clock.monotonic()
     tried = 0
     while True:
