@@ -24,7 +24,7 @@ from runner.job.desired import Desired
 from runner.job.expect import Expectation
 from runner.job.finish import FLAWS
 from runner.job.project import AnyJob, AudioJob, Job
-from runner.job.scored import CheckSummary, Figure
+from runner.job.scored import CheckSummary, Figure, Verdict
 from runner.job.scored import Gate as Judged
 from runner.mending import NOT_SO
 from runner.reports import facts
@@ -275,6 +275,7 @@ class Gathered:
             number=None if number.value is None else number,
             bound=expected.bound.number if expected.bound else None,
             slice=dict([expected.slice]) if expected.slice else {},
+            way_out=gates.way_out(self.address, judged) if judged.verdict is Verdict.UNDECIDED else "",
         )
 
     def _judged(self, expected: Expectation, others: Mapping[str, Gathered]) -> Judged:

@@ -122,6 +122,12 @@ def _sentence(found: Verdict, unanswered: int, without: Numbers, counted_wrong: 
             return ""
 
 
+def way_out(address: str, gate: Gate) -> str:
+    """What a user does about an expectation that is not decided."""
+    written = f"; or write `unanswered: excluded` in check `{gate.check}`" if gate.check else ""
+    return f"`runner retry {address}` asks again what failed{written}"
+
+
 def _rows(unanswered: int) -> str:
     return "1 unanswered row decides" if unanswered == 1 else f"{unanswered:,} unanswered rows decide"
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from runner.apply.result import Scoring
-from runner.checks.gates import shown
+from runner.checks.gates import shown, way_out
 from runner.cli import voice
 from runner.job.scored import CheckSummary, Figure, Gate, Scores, Verdict
 
@@ -54,12 +54,6 @@ def lines_of(scores: Scores, gates: Sequence[Gate] | None = None) -> list[str]:
 def lines_of_gates(gates: Sequence[Gate]) -> list[str]:
     """The expectations of a job that is not settled, each on a line."""
     return _aligned([(gate.metric, "", "", "", _told(gate)) for gate in gates])
-
-
-def way_out(address: str, gate: Gate) -> str:
-    """What a user does about an expectation that is not decided."""
-    written = f"; or write `unanswered: excluded` in check `{gate.check}`" if gate.check else ""
-    return f"`runner retry {address}` asks again what failed{written}"
 
 
 def _aligned(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:

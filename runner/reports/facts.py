@@ -75,7 +75,7 @@ class Check(Struct, frozen=True):
 
 
 class Gate(Struct, frozen=True):
-    """An expectation of the spec. sentence: what is there instead, with its numbers, and the way out."""
+    """An expectation of the spec. sentence: what is there instead, with its numbers."""
 
     metric: str  # answered, a check, check.macro_f1, ...
     expected: str  # `>= 85 %`
@@ -84,6 +84,7 @@ class Gate(Struct, frozen=True):
     number: Number | None = None
     bound: float | None = None  # of `expected`, where it is a number to be drawn at
     slice: Mapping[str, str] = {}
+    way_out: str = ""  # of one that is undecided: what decides it
 
 
 class Accounting(Struct, frozen=True):

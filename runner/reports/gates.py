@@ -16,6 +16,11 @@ def ordered(facts: Facts) -> list[tuple[Group, Cell, Gate]]:
     return sorted(found, key=lambda one: _URGENCY.index(one[2].verdict))
 
 
+def ways_out(facts: Facts) -> list[str]:
+    """What decides the expectations that are not decided, each said once."""
+    return list(dict.fromkeys(gate.way_out for _, _, gate in ordered(facts) if gate.way_out))
+
+
 VERDICTS = {"met": "met", "unmet": "not met", "undecided": "undecided", "not_yet": "not yet known"}
 
 

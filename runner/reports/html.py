@@ -52,6 +52,7 @@ def page(facts: Facts, rows: Rows = no_rows, *, limit: Limit = pack.USUAL) -> It
         "groups": [View(group, one) for group, one in zip(facts.groups, groups, strict=True)],
         "chips": gates.chips(facts),
         "verdict": gates.verdict(facts),
+        "ways_out": gates.ways_out(facts),
         "style": Markup(style),  # noqa: S704 - both are files of ours
         "script": Markup(script),  # noqa: S704
         "policy": policy(style, script),

@@ -72,7 +72,7 @@ def _gate(cell: Cell, gate: Gate) -> str:
     part = "".join(f", {name} = {value}" for name, value in gate.slice.items())
     name = f"expect {gate.metric} {gate.expected}{part}"
     start = f'    <testcase classname={_quoted(cell.address)} name={_quoted(name)} time="0"'
-    words = gate.sentence or gates.words_of(gate, gates.form_of(cell, gate))
+    words = "; ".join(filter(None, (gate.sentence, gate.way_out))) or gates.words_of(gate, gates.form_of(cell, gate))
     match gate.verdict:
         case "met":
             return f"{start}/>\n"

@@ -50,7 +50,7 @@ def _first_screen(facts: Facts) -> Iterator[str]:
     if verdict := gates.verdict(facts):
         yield f"**{text(verdict)}**"
         yield "\n".join(map(_gate, gates.chips(facts)))
-    yield from (f"> {text(note)}" for note in facts.notes)
+    yield from (f"> {text(note)}" for note in (*gates.ways_out(facts), *facts.notes))
     yield from filter(None, (_table_of(group, has_name=not alone) for group in facts.groups))
 
 

@@ -125,6 +125,41 @@ def test_what_apply_says_is_what_the_report_says(made: ScoreLab) -> None:
         )
 
 
+EVERY_KIND = """\
+checks:
+  intent: {choice: "{{ intent }}", extract: '^Intent: (\\w+)'}
+  said: {contains: "{{ word }}"}
+  length: {measure: "{{ answer | length }}", better: lower}
+slices: [language]
+cluster: language
+expect:
+  answered: ">= 97 %"
+  intent: {is: ">= 76 %", by: interval}
+  intent.macro_f1: {is: ">= 77 %", slice: {language: en}}
+  intent.unreadable: "<= 3 %"
+  said: {not_worse_than: {prompt: short}, margin: 0.01}
+  length: "<= 100"
+"""
+
+
+def test_every_expectation_comes_out_as_apply_says(tmp_path: Path) -> None:
+    with score_lab(tmp_path / "project") as lab:
+        lab.table(ROWS)
+        lab.answers = {f"r{n}": said(n) for n in range(40)}
+        lab.job(EVERY_KIND, SPEC.replace("SUFFIX", "jsonl"))
+        lab.apply(code=4)
+        verdicts = set()
+        for cell in told(lab).groups[0].cells:
+            gates = lab.status_of(cell.address)["scores"]["gates"]
+            verdicts |= {gate["verdict"] for gate in gates}
+            for one, gate in zip(gates, cell.gates, strict=True):
+                assert (one["metric"], one["expected"], one["verdict"]) == (gate.metric, gate.expected, gate.verdict)
+                assert one["sentence"] == gate.sentence
+                assert one["figure"]["value"] == (gate.number.value if gate.number else None)
+                assert bool(gate.way_out) is (gate.verdict == "undecided")
+        assert verdicts >= {"met", "unmet", "undecided"}
+
+
 def test_cells_are_compared_on_the_same_rows(made: ScoreLab) -> None:
     group = told(made).groups[0]
     (intent, _) = group.comparisons

@@ -45,6 +45,7 @@ def test_a_case_for_each_expectation() -> None:
     assert isinstance(unmet, Failure) and isinstance(undecided, Failure)
     assert (unmet.type, undecided.type) == ("unmet", "undecided")
     assert "12 unanswered rows decide" in undecided.message
+    assert undecided.message.endswith("; `runner retry reply` asks again what failed")
     assert isinstance(told["expect tone >= 50 %"], Skipped)
     assert (suite.tests, suite.failures, suite.skipped) == (5, 2, 1)
 

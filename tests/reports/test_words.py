@@ -193,6 +193,7 @@ def test_unmet_first_and_what_all_meet_once() -> None:
     assert chips[0].words == f"is only {figures.figure(REPLY.cells[0].checks[0].number.value, 'rate')} %"
     assert (chips[-1].expected, chips[-1].whose) == ("answered ≥ 98 %", "all 4 of reply")
     assert gates.verdict(FACTS) == "Of 16 expectations: 4 not met, 4 undecided, 8 met"
+    assert gates.ways_out(FACTS) == ["`runner retry reply` asks again what failed"]
 
 
 def test_all_met_and_none_at_all() -> None:
