@@ -128,7 +128,7 @@ def foretold(session: Session, job: Desired, record: JobRecord | None) -> str:
     if record is not None and record.output != job.output:
         record = None
     if not job.output.endswith("/"):
-        if record is None or not is_changed(session, path, record):
+        if not is_changed(session, path, record) or not path.stat().st_size:
             return ""
         return f"the changed file is kept as `{_backup_of(Path(job.output), session.outputs_root)}`"
     if not path.is_dir():

@@ -6,33 +6,23 @@ stand. In between, only settled jobs are written, so that a million rows are not
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from runner.apply import keep
-from runner.apply.answers import TO_SEND, is_folder, is_quiet, lines_to, made_of, source_of, sources_of, spec_of
+from runner.apply.answers import TO_SEND, is_folder, is_quiet, made_of, source_of, sources_of
 from runner.apply.session import Session
-from runner.apply.tables import table_of
+from runner.apply.writing import as_it_is
 from runner.job.desired import Desired
 from runner.job.outcomes import Outcome
-from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import JobRecord
 from runner.plan.plan import Plan, Recorded
 from runner.plan.remaining import JobRows, Row
-from runner.results import export, fingerprint, folder
-from runner.results.columns import Step
+from runner.results import fingerprint
 from runner.results.locate import locate
-from runner.results.merge import Accounting, Writer
-from runner.results.names import RESULTS, Names
-from runner.results.transcript import suffix_of
+from runner.results.names import RESULTS
 
 _SHOWN = (Row.OK, Row.ERROR, Row.REPLACE, Row.LOST, Row.UNKNOWN, Row.STALLED)
 
@@ -41,7 +31,7 @@ class Drift(StrEnum):
     """Why a results file has to be written."""
 
     NEW = "first results"
-    THERE = "not written from here before"
+    THERE = "the file that is there differs"
     ANSWERS = "outcomes, rows or columns changed"
     MOVED = "output path or format changed"
     MISSING = "output file missing"
@@ -50,10 +40,27 @@ class Drift(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    address: str
-    output: str
+    """One results file that is not what it should be, or of which nothing is recorded yet."""
+
+    job: Desired
+    rows: JobRows
     drift: Drift
+    where: str = ""  # the file that is there differs
     keeps: str = ""  # what is left as it is, in words
+    record: JobRecord | None = None  # it is there as it should be, and only has to be recorded
+
+    @property
+    def address(self) -> str:
+        return self.job.address
+
+    @property
+    def output(self) -> str:
+        return self.job.output
+
+    @property
+    def why(self) -> str:
+        """Why the file is written, in words."""
+        return f"{self.drift}: {self.where}" if self.where else str(self.drift)
 
 
 def rewrites(session: Session, plan: Plan, recorded: Recorded, *, is_last: bool = False) -> list[Rewrite]:
@@ -68,11 +75,24 @@ def rewrites(session: Session, plan: Plan, recorded: Recorded, *, is_last: bool 
             if not is_last or not _has_outcome(*known) or _would_forget(*known):
                 continue
         record = recorded.jobs.get(job.address)
-        drift = _drift(session, job, rows, record[0] if record else None, recorded)
+        before = record[0] if record else None
+        drift = _drift(session, job, rows, before, recorded)
         if drift is not None:
-            keeps = keep.foretold(session, job, record[0] if record else None)
-            found.append(Rewrite(job.address, job.output, drift, keeps))
+            found.append(_rewrite(session, job, rows, recorded, drift))
     return found
+
+
+def _rewrite(session: Session, job: Desired, rows: JobRows, recorded: Recorded, drift: Drift) -> Rewrite:
+    """What is to be done about a drift. Of a file that this state did not write, what it holds decides."""
+    path = session.output_file(job.output)
+    where = ""
+    if drift in (Drift.THERE, Drift.MOVED) and (path / RESULTS if is_folder(job.output) else path).is_file():
+        there = as_it_is(session, job, rows, recorded)
+        if isinstance(there, JobRecord):
+            return Rewrite(job, rows, drift, record=there)
+        where = there if drift is Drift.THERE else ""
+    record = recorded.jobs.get(job.address)
+    return Rewrite(job, rows, drift, where, keep.foretold(session, job, record[0] if record else None))
 
 
 def changed_since(session: Session, plan: Plan, recorded: Recorded) -> list[Rewrite]:
@@ -83,7 +103,7 @@ def changed_since(session: Session, plan: Plan, recorded: Recorded) -> list[Rewr
         if record is None or is_quiet(rows) or part.is_held_back:
             continue
         if keeps := keep.foretold(session, job, record[0]):
-            found.append(Rewrite(job.address, job.output, Drift.ANSWERS, keeps))
+            found.append(Rewrite(job, rows, Drift.ANSWERS, keeps=keeps))
     return found
 
 
@@ -144,68 +164,3 @@ def is_as_left(session: Session, path: Path, record: JobRecord) -> bool:
     if is_folder(record.output):
         return fingerprint.of_folder(path, session.digests.of) == record.output_fingerprint
     return path.is_file() and not keep.is_changed(session, path, record)
-
-
-def write(session: Session, plan: Plan, recorded: Recorded, rewrite: Rewrite) -> Accounting:
-    """Write one output and record what it is made of. A file appears whole or not at all, a folder file by file."""
-    number = next(n for n, job in enumerate(session.desired) if job.address == rewrite.address)
-    job, rows = session.desired[number], plan.rows[number]
-    spec = spec_of(session, job.address)
-    path = session.outputs_root / job.output
-    before = recorded.jobs[job.address][0] if job.address in recorded.jobs else None
-    if before is not None and before.output != job.output:
-        before = None
-    steps = session.steps(spec)
-    with keep.keeping(session, path, before) as kept, _writer(session, spec, job, steps) as writer:
-        accounting = lines_to(writer, session, job, rows, recorded)
-    accounting = replace(accounting, told=tuple(filter(None, (step.summary() for step in steps))))
-    if kept:
-        session.reporter.warn(f"{job.address}: `{job.output}` was changed since it was written: kept as `{kept[0]}`")
-    if isinstance(writer, folder.FolderWriter) and writer.told:
-        session.reporter.warn(f"{job.address}: `{job.output}`: {writer.told}")
-    session.records.save(_record(session, job, rows, recorded, accounting, path))
-    return accounting
-
-
-def _writer(session: Session, spec: AnyJob, job: Desired, steps: Sequence[Step]) -> AbstractContextManager[Writer]:
-    """Where the lines of a job go: rows to a table, recordings to a table of their own or to a folder."""
-    root, compiled = session.outputs_root, session.compiled[spec.address]
-    path = root / spec.output
-    match spec:
-        case AudioJob() if is_folder(spec.output):
-            suffix = suffix_of(dict(spec.fields))
-            names = Names(spec.patterns, suffix, lambda: (row.custom_id for row in compiled.rows()))
-            return folder.writer_for(path, root, names, steps)
-        case _:
-            table = table_of(spec, compiled.rows, session.project.root, job, steps)
-            return export.writer_for(path, root, table, is_guarded=spec.csv_guard)
-
-
-def _record(
-    session: Session, job: Desired, rows: JobRows, recorded: Recorded, accounting: Accounting, path: Path
-) -> JobRecord:
-    wrote = partial(session.digests.of, is_ours=True)
-    before = recorded.jobs.get(job.address)
-    return JobRecord(
-        address=job.address,
-        declared_in=job.declared_at.file,
-        provider=job.provider,
-        wanted_sha256=hashlib.sha256(job.keys).hexdigest(),
-        keys_object=session.objects.write_set(session.keys_of(job)),
-        rows=job.rows,
-        output=job.output,
-        output_sha256="" if is_folder(job.output) else session.digests.of(path, is_ours=True).hex(),
-        output_fingerprint=fingerprint.of_folder(path, wrote) if is_folder(job.output) else "",
-        written_sha256=made_of(session, job, rows, recorded),
-        ok=accounting.ok,
-        error=accounting.error,
-        not_sent=accounting.not_sent,
-        in_flight=accounting.in_flight,
-        unknown=accounting.unknown,
-        needs_decision=accounting.needs_decision,
-        missing=accounting.missing,
-        flaws=dict(accounting.flaws),
-        flawed_object=session.objects.write_set(accounting.flawed) if accounting.flawed else "",
-        written_at=session.clock.now(),
-        scores=before[0].scores if before else None,
-    )

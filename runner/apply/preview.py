@@ -26,6 +26,7 @@ from runner.plan.guard import Guards
 from runner.plan.plan import Plan, Recorded
 
 OFFLINE = "`--offline` asks nobody"
+NOTHING_TO_SEND = "nothing is to be sent to it"
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class Foreseen:
 
     plan: Plan
     recorded: Recorded
+    observations: Mapping[str, Observation]
     not_asked: Mapping[str, str] = field(default_factory=dict)  # by provider, why it was not asked what it holds
 
 
@@ -55,8 +57,14 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> Previ
         if batch.is_run_here and batch.key not in before:
             calls.carry_on(session, batch)  # nothing of it is to be sent: outputs only say what a person decides about
     seen = foresee(session, guards, offline=offline)
-    known = session, seen.plan, seen.recorded
-    return Preview(seen.plan, [*rewrites(*known), *changed_since(*known)], session.notes, seen.not_asked)
+    plan, recorded = seen.plan, seen.recorded
+    found = rewrites(session, plan, recorded)
+    if as_they_are := [one.record for one in found if one.record]:  # the plan goes by what they hold, as a later one
+        session.records.save(*as_they_are)
+        recorded = session.recorded()
+        plan = planned(session, recorded, seen.observations, guards)
+    to_write = [*(one for one in found if not one.record), *changed_since(session, plan, recorded)]
+    return Preview(plan, to_write, session.notes, seen.not_asked)
 
 
 def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Foreseen:
@@ -67,6 +75,7 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
     not_asked: dict[str, str] = {}
     observations: dict[str, Observation] = {}
     before = {batch.key for batch in session.records.batches()}
+    asked: set[str] = set()
     while True:
         known = session.records.project()
         with hurried(session.clock, LONGEST_LOOK):
@@ -81,6 +90,7 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
                 try:
                     with hurried(session.clock, LONGEST_LOOK):
                         found += recover.search_remotes(session, [name])
+                    asked.add(name)
                     continue
                 except OF_OUR_MEMORY:
                     raise
@@ -88,7 +98,9 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
                     why = error.message
             not_asked[name] = why
         if not found and _of_remotes(session.records.project()) == _of_remotes(known):
-            return Foreseen(plan, recorded, {name: why for name, why in not_asked.items() if _is_told(session, name)})
+            unasked = dict.fromkeys(_taken_at_their_word(session) - asked, NOTHING_TO_SEND) | not_asked
+            told = {name: why for name, why in unasked.items() if _is_told(session, name)}
+            return Foreseen(plan, recorded, observations, told)
 
 
 def _look(session: Session, observations: dict[str, Observation], not_asked: dict[str, str], *, offline: bool) -> None:
@@ -108,6 +120,20 @@ def _to_search(session: Session, plan: Plan) -> set[str]:
         name for name in providers.values() if not _why_not(session, name) and recover.is_half_searched(session, name)
     }
     return recover.to_search(session, plan) | half
+
+
+def _taken_at_their_word(session: Session) -> set[str]:
+    """Providers of whose answers outputs tell, which no record speaks of yet, and that were not asked themselves."""
+    jobs = session.records.jobs()
+    read_back = {(b.origin, b.found_in) for b in session.records.batches()}
+    record = session.records.project()
+    asked = record.recovered_from if record else ()
+    return {
+        job.provider
+        for job in session.desired
+        if job.address not in jobs and (job.origin, job.output) in read_back
+        if job.card.search.can_list and str(job.origin) not in asked
+    }
 
 
 def _why_not(session: Session, name: str) -> str:

@@ -24,6 +24,7 @@ from runner.apply.reporter import progress_of
 from runner.apply.result import Result
 from runner.apply.session import Session
 from runner.apply.settle import settle_all
+from runner.apply.writing import write
 from runner.clock import LONGEST_LOOK, is_over, left_of
 from runner.errors import BlockedError, Conflict, LockedError, RemoteError, RunnerError
 from runner.job.capabilities import Capabilities
@@ -113,7 +114,7 @@ def leave(session: Session, guards: Guards, result: Result | None) -> None:
     result = result or Result(plan)
     known = len(result.unwritten)
     for rewrite in outputs.rewrites(session, plan, recorded, is_last=True):
-        _write(session, result, plan, recorded, rewrite)
+        _write(session, result, rewrite, recorded)
     result.errors += result.unwritten[known:]
 
 
@@ -187,7 +188,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     is_judged = False
     for rewrite in outputs.rewrites(session, result.plan, recorded):
         if half_searched.isdisjoint(job.provider for job in session.desired if job.address == rewrite.address):
-            _write(session, result, result.plan, recorded, rewrite)
+            _write(session, result, rewrite, recorded)
             is_judged |= rewrite.address in strict
     if is_judged:  # which answers are none is known once their lines are
         recorded = session.recorded()
@@ -222,10 +223,13 @@ def _still(session: Session, last: Result, polled: Polled, unresolved: Sequence[
     return _left(session, last, [*unresolved, *polled.errors])
 
 
-def _write(session: Session, result: Result, plan: Plan, recorded: Recorded, rewrite: outputs.Rewrite) -> None:
+def _write(session: Session, result: Result, rewrite: outputs.Rewrite, recorded: Recorded) -> None:
     """Write one results file. What goes wrong with it stops this job, not the others."""
+    if rewrite.record is not None:
+        session.records.save(rewrite.record)
+        return
     try:
-        result.written[rewrite.address] = outputs.write(session, plan, recorded, rewrite)
+        result.written[rewrite.address] = write(session, rewrite.job, rewrite.rows, recorded)
     except OSError as error:
         unwritten = RunnerError(
             f"{rewrite.address}: `{rewrite.output}` cannot be written: {error.strerror or error}",
@@ -237,7 +241,7 @@ def _write(session: Session, result: Result, plan: Plan, recorded: Recorded, rew
     except RunnerError as error:
         result.unwritten.append(StepError(error, rewrite.address))
     else:
-        session.reporter.step(f"{rewrite.address}: wrote `{rewrite.output}` ({rewrite.drift})")
+        session.reporter.step(f"{rewrite.address}: wrote `{rewrite.output}` ({rewrite.why})")
 
 
 def _has_moved(session: Session, plan: Plan, recorded: Recorded) -> bool:

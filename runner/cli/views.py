@@ -106,9 +106,7 @@ def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None, i
         lines.append(_equal(equal, job))
     if rewrite is not None:
         lines.append(
-            LineView(
-                "~", "rewrite", f"`{rewrite.output}`", "; ".join(filter(None, (str(rewrite.drift), rewrite.keeps)))
-            )
+            LineView("~", "rewrite", f"`{rewrite.output}`", "; ".join(filter(None, (rewrite.why, rewrite.keeps))))
         )
     counts = job.counts
     return JobView(

@@ -6,11 +6,11 @@ They know columns, and nothing of what a line holds, see `columns`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import msgspec
 
@@ -45,14 +45,23 @@ def writer_for(path: Path, root: Path, table: Table, *, is_guarded: bool = True)
         raise UsageError(f"`{path.name}` has an unknown suffix", hint=f"use one of {', '.join(SUFFIXES)}")
     if suffix == ".parquet":
         pyarrow_of()  # before anything is opened
-    with ExitStack() as stack:
-        out = stack.enter_context(whole(target_of(path, root), keeps_equal=True))
-        if suffix == ".parquet":
-            yield _stepped(stack.enter_context(parquet_to(out, table.columns)), table)
-        elif suffix == ".csv":
-            yield _stepped(CsvWriter(out, table.columns, is_guarded=is_guarded), table)
-        else:
-            yield _stepped(JsonlWriter(out, table.columns), table)
+    with (
+        whole(target_of(path, root), keeps_equal=True) as out,
+        writer_on(out, suffix, table, is_guarded=is_guarded) as it,
+    ):
+        yield it
+
+
+@contextmanager
+def writer_on(out: BinaryIO, suffix: str, table: Table, *, is_guarded: bool = True) -> Iterator[Writer]:
+    """A writer by suffix of what goes to `out`, which is whole when the block has ended."""
+    if suffix == ".parquet":
+        with parquet_to(out, table.columns) as writer:
+            yield _stepped(writer, table)
+    elif suffix == ".csv":
+        yield _stepped(CsvWriter(out, table.columns, is_guarded=is_guarded), table)
+    else:
+        yield _stepped(JsonlWriter(out, table.columns), table)
 
 
 def _stepped(writer: Writer, table: Table) -> Writer:

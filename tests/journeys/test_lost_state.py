@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -125,9 +126,12 @@ def test_a_fresh_clone_without_a_key_is_told_the_same_by_all_three(lab: Lab) -> 
     asked = lab.server.asked()
     lab.forget()
     plan = planned(lab, LAB_KEY="")
-    assert (plan["requests"], plan["usd"], plan["not_asked"]) == (0, 0.0, {})
+    assert (plan["requests"], plan["usd"], plan["is_empty"]) == (0, 0.0, True)
+    assert plan["not_asked"] == {"lab": "nothing is to be sent to it"}
     assert rehearsed(lab, LAB_KEY="") == 0
-    lab.apply(LAB_KEY="")
+    assert lab.apply(LAB_KEY="").stdout == "Nothing to do\n"
+    again = json.loads(lab.run("plan", "-o", "json", LAB_KEY="").stdout)
+    assert again["not_asked"] == {}  # it is on record now, as after any apply
     assert lab.server.asked() == asked
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+
+import pytest
 
 from tests.journeys.lab import Lab
 from tests.journeys.terminal import terminal
@@ -120,15 +123,84 @@ def test_what_was_not_written_is_said_to_be_as_it_was(lab: Lab) -> None:
     assert "0 ok, 0 error, 10 not sent of 10  results/answers.jsonl as it was" in told
 
 
-def test_a_fresh_clone_says_that_it_writes_what_is_there(lab: Lab) -> None:
+@pytest.mark.parametrize("output", ["answers.jsonl", "answers.csv", "answers.parquet"])
+def test_a_fresh_clone_with_its_outputs_has_nothing_to_do(lab: Lab, output: str) -> None:
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("answers.jsonl", output))
     lab.apply()
-    before = (lab.root / "results/answers.jsonl").stat()
+    before = (lab.root / "results" / output).stat()
     lab.forget()
-    told = lab.run("plan").stdout
-    assert "~ rewrite  `results/answers.jsonl`  not written from here before" in told
-    assert "first results" not in lab.apply().stderr
-    after = (lab.root / "results/answers.jsonl").stat()
-    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    told = lab.run("plan", "--detailed-exitcode").stdout
+    assert told == (
+        "`lab` was not asked what it holds of this project: nothing is to be sent to it; "
+        "an apply asks before it sends anything\n\nNothing to do\n"
+    )
+    assert "would send nothing" in (rehearsal := lab.run("apply", "--rehearse", "specs/")).stdout
+    assert "1 job in sync" in rehearsal.stdout and "nothing is to be sent to it" in rehearsal.stderr
+    done = lab.apply()
+    assert done.stdout == "Nothing to do\n" and "wrote" not in done.stderr
+    assert (lab.root / "results" / output).stat() == before
+    assert lab.run("plan", "--detailed-exitcode").stdout == lab.apply().stdout == "Nothing to do\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "spoiled", "why"),
+    [
+        ("answers.jsonl", lambda text: text + "{}\n", "it goes on after line 10"),
+        ("answers.jsonl", lambda text: text.replace('"finish":', '"finish": ', 1), "line 1"),
+        ("answers.csv", lambda text: text.replace(",stop,", ",,", 1), "line 2"),
+        ("answers.csv", lambda text: text.replace("finish", "ended", 1), "it has no column `finish`"),
+        ("answers.csv", lambda text: text.replace("\r\n", "\n"), "line 1"),
+    ],
+)
+def test_a_fresh_clone_says_why_it_writes_what_is_there(
+    lab: Lab, output: str, spoiled: Callable[[str], str], why: str
+) -> None:
+    spec, path = lab.root / "specs/lab.yaml", lab.root / "results" / output
+    spec.write_text(spec.read_text().replace("answers.jsonl", output))
+    lab.apply()
+    before = path.read_bytes()
+    lab.forget()
+    path.write_bytes(spoiled(before.decode()).encode())
+    line = f"~ rewrite  `results/{output}`  the file that is there differs: {why}; the changed file is kept as"
+    assert line in lab.run("plan", "--detailed-exitcode", code=2).stdout
+    assert f"wrote `results/{output}` (the file that is there differs: {why})" in lab.apply().stderr
+    assert path.read_bytes() == before
+    assert path.with_name(f"{output}.bak").is_file()
+
+
+def test_other_columns_are_said_in_a_fresh_clone(lab: Lab) -> None:
+    lab.apply()
+    lab.forget()
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(
+        path.read_text().replace("model: echo\n", "model: echo\n    columns: [custom_id, answer, digest, origin]\n")
+    )
+    why = "the file that is there differs: its column `row` is no longer wanted"
+    assert why in lab.run("plan", "--detailed-exitcode", code=2).stdout
+    assert why in lab.apply().stderr
+    assert set(lab.results()[0]) == {"custom_id", "answer", "digest", "origin"}
+
+
+def test_a_row_that_an_output_lacks_is_looked_for_and_the_file_written(lab: Lab) -> None:
+    lab.apply()
+    before = lab.results()
+    lab.forget()
+    path = lab.root / "results/answers.jsonl"
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if '"r3"' not in line))
+    assert "Plan: 1 batch to fetch" in lab.run("plan", "--detailed-exitcode", code=2).stdout
+    assert "the file that is there differs: line 4" in lab.apply().stderr
+    assert lab.results() == before and lab.server.creates() == 1
+
+
+def test_a_results_file_that_moved_with_its_spec_is_left_as_it_is(lab: Lab) -> None:
+    lab.apply()
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("answers.jsonl", "moved.jsonl"))
+    assert "output path or format changed" in lab.run("plan").stdout
+    (lab.root / "results/answers.jsonl").rename(lab.root / "results/moved.jsonl")
+    assert lab.run("plan").stdout == "Nothing to do\n"
+    assert lab.apply().stdout == "Nothing to do\n"
 
 
 def test_answers_that_are_none_have_a_next_step(lab: Lab) -> None:
