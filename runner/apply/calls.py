@@ -15,9 +15,11 @@ from runner.job import lifecycle
 from runner.job.calls import RAW, CallStep
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch
+from runner.remotes.reading.lines import COMMON
 from runner.remotes.transport import calls
 from runner.remotes.vendor import Advanced
 from runner.results import index
+from runner.results.used import used_in
 
 MOST_TOLD = 20  # held recordings that are named one by one
 
@@ -112,11 +114,13 @@ def _bring_home(session: Session, work: Work, ended: Phase) -> Batch:
     """The batch as COLLECTED: every recording has an outcome, those that are held wait for a person."""
     states = work.journal.states
     silent = Phase.CANCELLED if states.count(CallStep.HELD) else Phase.COMPLETED
-    report = index.build_index([work.raw()], work.keys, ended=silent)
+    raw = work.raw()
+    report = index.build_index([raw], work.keys, ended=silent)
+    used = used_in(report, [raw], COMMON, work.batch.content)
     seen = Observed("", ended, ended.value, calls.counts_of(states))
     results = (session.objects.keep(work.batch.key, RAW),)
     done = work.batch.but(possible_duplicates=states.repeated)
-    done = record(session, done, seen, results, report.index, tally_of(report))
+    done = record(session, done, seen, results, report.index, tally_of(report), used)
     words = f"{done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"
     if done.possible_duplicates:
         words += f", {done.possible_duplicates:,} possible duplicate{'s' * (done.possible_duplicates != 1)}"

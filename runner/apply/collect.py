@@ -17,6 +17,7 @@ from runner.apply.session import Session
 from runner.apply.sizes import largest_results
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError, RunnerError
 from runner.job import lifecycle
+from runner.job.cost import Used
 from runner.job.observed import Failure, FailureKind, Observed, Phase, ResultFile
 from runner.job.outcomes import NO_LINE, Outcome, place, with_a_line
 from runner.job.packed import KEY_BYTES, without
@@ -24,6 +25,7 @@ from runner.job.recorded import GONE, Batch, ResultObject, Stage, Tally
 from runner.remotes.vendor import Reader
 from runner.results import index
 from runner.results.lines import RawLines
+from runner.results.used import used_in
 
 AGAIN = "again-"  # what the names of files begin with that were fetched once more
 FILES_SETTLE = timedelta(minutes=15)  # so long files may hold less than was counted; then a person decides
@@ -90,7 +92,8 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
     if report.unpaid:
         _stop(session, batch, _first_unpaid(reader, report, [file for _, file in had]), report.unpaid)
     batch = (batch if is_short else batch.but(short_since=None)).but(is_unproven=False)
-    return record(session, batch, seen, results, report.index, tally_of(report), gives_up=gives_up)
+    used = used_in(report, [file for _, file in had], reader, batch.content)
+    return record(session, batch, seen, results, report.index, tally_of(report), used, gives_up=gives_up)
 
 
 def release(session: Session, batch: Batch) -> Batch:
@@ -165,7 +168,9 @@ def _record_anew(
     """
     there = lifecycle.found_again(batch, seen, session.time_at(session.remote_of(batch)))
     session.records.save(there)
-    record(session, there, seen, _kept(session, batch, had), report.index, tally_of(report))
+    reader = session.remotes.reader(batch.origin.provider)
+    used = used_in(report, [file for _, file in had], reader, batch.content)
+    record(session, there, seen, _kept(session, batch, had), report.index, tally_of(report), used)
 
 
 def _sizes(had: list[tuple[ResultFile, Path]]) -> tuple[int, ...]:
@@ -368,12 +373,14 @@ def record(
     results: tuple[ResultObject, ...],
     entries: bytes,
     tally: Tally,
+    used: Used = lifecycle.NO_ANSWERS,
     *,
     gives_up: bool = False,
 ) -> Batch:
     """The batch as COLLECTED, with its index written first."""
     sha256 = session.objects.write(f"{batch.key}/index", entries)
-    collected = lifecycle.collected(batch, seen, sha256, tally, session.clock.now(), results, gives_up=gives_up)
+    now = session.clock.now()
+    collected = lifecycle.collected(batch, seen, sha256, tally, now, results, used=used, gives_up=gives_up)
     session.records.save(collected)
     return collected
 

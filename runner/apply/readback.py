@@ -26,6 +26,7 @@ from runner.job.packed import KEY_BYTES, union, without
 from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import Batch, ProjectRecord, Tally
 from runner.results.index import lost_index
+from runner.results.used import used_by_kept
 
 if TYPE_CHECKING:
     from runner.results.readback import ReadBack, ReadBackFile
@@ -53,7 +54,7 @@ def remember(session: Session) -> ProjectRecord:
             news = known.learn(file.origin, file.keys)
             if not news or file.origin == SYNTHETIC:  # a rehearsal's, which somebody put in its place
                 continue
-            batches.append(_answered(session, record, job.address, file, job.output))
+            batches.append(_answered(session, record, job, file))
             record = replace(record, next_sequence=record.next_sequence + 1)
             session.reporter.step(f"{job.address}: read back {news:,} answers from `{job.output}`")
         if found.sent and _cannot_be_searched(session, job):
@@ -173,16 +174,17 @@ def _still_unknown(session: Session, record: ProjectRecord, job: AnyJob, keys: b
     return lifecycle.begun(batch, "read back", batch.intent_at)
 
 
-def _answered(session: Session, record: ProjectRecord, owner: str, file: ReadBackFile, output: str) -> Batch:
+def _answered(session: Session, record: ProjectRecord, job: AnyJob, file: ReadBackFile) -> Batch:
     key, now = f"{READ_BACK}-{record.next_sequence}-read", session.clock.now()
     file.path.replace(session.objects.place(f"{key}/{RAW}"))
     raw = session.objects.keep(key, RAW)
+    used = used_by_kept(session.objects.path(f"{key}/{RAW}"), job.content)
     session.objects.write(f"{key}/keys", file.keys)
     index_sha256 = session.objects.write(f"{key}/index", file.index)
     batch = Batch(
         key=key,
         project=record.name,
-        owner=owner,
+        owner=job.address,
         origin=origin_of(file.origin),
         endpoint="",
         model="",
@@ -194,9 +196,9 @@ def _answered(session: Session, record: ProjectRecord, owner: str, file: ReadBac
         generation=0,
         sequence=record.next_sequence,
         intent_at=now,
-        found_in=output,
+        found_in=job.output,
     )
-    return lifecycle.read_back(batch, index_sha256, Tally(ok=file.rows), now, (raw,))
+    return lifecycle.read_back(batch, index_sha256, Tally(ok=file.rows), now, (raw,), used)
 
 
 def origin_of(text: str) -> Origin:

@@ -156,6 +156,7 @@ def _intend(session: Session, job: Desired, submission: Cut, continued_from: str
         delivery=job.card.delivery,
         declared_in=job.declared_at.file,
         estimated_usd=guard.estimate(job, submission.ordinals).usd,
+        price=job.price,
     )
     session.objects.write(f"{batch.key}/keys", keys)
     session.records.save(batch, replace(project, next_sequence=project.next_sequence + 1))

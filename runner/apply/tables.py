@@ -16,6 +16,7 @@ from typing import Any
 from runner.compile.compiled import RowView
 from runner.data.rows import columns_of, open_rows
 from runner.errors import Problem, RunnerError
+from runner.job.cost import Price
 from runner.job.desired import Desired
 from runner.job.project import AnyJob, AudioJob, Job
 from runner.remotes.reading.verdict import TEXT, Expected
@@ -136,15 +137,15 @@ def _names_of(spec: AnyJob, seen: Iterable[str]) -> set[str]:
 
 def about_of(spec: AnyJob, job: Desired | None = None) -> columns.About:
     """What a job says of each of its lines. job: the same as it is wanted, with the price a batch is counted with."""
-    share = job.card.price_factor if job else 1.0
-    per_million, per_minute = (job.usd_per_million, job.usd_per_minute) if job else (None, None)
+    is_priced = job is not None and (job.usd_per_million is not None or job.usd_per_minute is not None)
+    price = job.price if job and is_priced else Price()
     schema = _format_of(spec).get("schema")
     return columns.About(
         job=spec.name,
         model=spec.model.key,
         cell=spec.cell,
-        usd_per_million=per_million and (per_million[0] * share, per_million[1] * share),
-        usd_per_minute=None if per_minute is None else per_minute * share,
+        usd_per_million=price.per_million,
+        usd_per_minute=price.per_minute,
         answer=None if schema is None else kinds.of_schema(schema),
     )
 

@@ -25,16 +25,18 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str)
     from runner.cli.opening import opened
     from runner.compile.faults import first_left_out
     from runner.plan.plan import make
+    from runner.plan.spent import NOTHING, spent_by
 
     with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
         recorded = session.recorded()
         plan = make(session.desired, recorded, {}, paths=session.project.paths)
         meant, records = jobs_meant(session, address), session.records.jobs()
         asked = standing.asked_in(session.records)
+        spent = spent_by(session.desired, recorded.batches)
         jobs = []
         for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
             if job.address in meant:
-                at = standing.job_standing(part, records.get(job.address), asked)
+                at = standing.job_standing(part, records.get(job.address), asked, spent.get(job.address, NOTHING))
                 has_failed = at.output and (at.error > at.bad or any(at.flawed_ok.values()))
                 failed = failures_in(session.project.root / at.output) if has_failed else Failures()
                 links = chain.of_links(tree(of_job(job, rows, recorded)))

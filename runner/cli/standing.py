@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 
 from runner.cli import scorelines, sums, voice
 from runner.cli.batchview import BatchView, of_batch
@@ -14,19 +13,10 @@ from runner.job.scored import Scores
 from runner.plan.change import JobPlan
 from runner.plan.decide import Observation
 from runner.plan.plan import Plan
+from runner.plan.spent import NOTHING, Spent, by_all
 from runner.state.memory import Records
 
 VERSION = 2
-
-
-class Spent(NamedTuple):
-    """What batches that were submitted are estimated to have come to, as frozen in their receipts."""
-
-    usd: float = 0.0
-    unknown: int = 0  # requests sent at a cost that is not known
-
-    def plus(self, other: Spent) -> Spent:
-        return Spent(self.usd + other.usd, self.unknown + other.unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,7 @@ class JobStanding:
     duplicates: int = 0  # requests that a second batch of the same create held when it was found and stopped
     possible_duplicates: int = 0  # requests that were sent again though an earlier try may have been accepted
     flawed_ok: Mapping[str, int] = field(default_factory=dict)  # among `ok`, by `finish`: answers that are none
-    spent: Spent = Spent()
+    spent: Spent = NOTHING
     bad: int = 0  # among `error`: rows that cannot be sent
     scores: Scores | None = None  # as they were made last
 
@@ -60,7 +50,7 @@ class StatusView:
     version: int
     jobs: tuple[JobStanding, ...]
     batches: tuple[BatchView, ...]  # in flight, in order of submission
-    spent: Spent = Spent()  # by all jobs of the project
+    spent: Spent = NOTHING  # by all jobs of the project
 
 
 def of_plan(
@@ -68,38 +58,36 @@ def of_plan(
     records: Mapping[str, JobRecord],
     asked: Sequence[Batch | Retry],
     observations: Mapping[str, Observation],
+    spent: Mapping[str, Spent],
 ) -> StatusView:
-    """records: by address. asked: all batches and retries on record.
+    """records: by address. asked: all batches and retries on record. spent: by address.
 
     observations: by batch key; empty when no remote was asked.
     """
     active = [one for one in asked if isinstance(one, Batch) and one.is_active]
     return StatusView(
         VERSION,
-        tuple(job_standing(job, records.get(job.address), asked) for job in plan.jobs),
+        tuple(job_standing(job, records.get(job.address), asked, spent.get(job.address, NOTHING)) for job in plan.jobs),
         tuple(of_batch(batch, observations.get(batch.key)) for batch in active),
-        spent_by(None, asked),
+        by_all(spent),
     )
 
 
-def spent_by(address: str | None, asked: Sequence[Batch | Retry]) -> Spent:
-    """What a job has spent; None: all of them. What was found at a remote or in an output says no cost."""
-    total = Spent()
-    for batch in asked:
-        if isinstance(batch, Batch) and batch.submitted_at and address in (None, batch.owner):
-            usd = batch.estimated_usd
-            total = total.plus(Spent(0.0, batch.rows) if usd is None else Spent(usd))
-    return total
-
-
 def spent_words(spent: Spent) -> str:
-    """`spent $5.84`, `spent ?` where it is not known, `spent $5.84 and ?`; empty where nothing was paid for."""
+    """`spent $5.84`, `spent $5.84, at most $1.20 in flight`; `?` where it is not known, empty for nothing."""
     parts = [voice.money(spent.usd)] if spent.usd else []
+    parts += [f"at most {voice.money(spent.at_most_usd)}{' more' * bool(parts)}"] if spent.at_most_usd else []
     parts += ["?"] if spent.unknown else []
-    return f"spent {' and '.join(parts)}" if parts else ""
+    told = [f"spent {' and '.join(parts)}"] if parts else []
+    flying = [voice.money(spent.in_flight_usd)] if spent.in_flight_usd else []
+    flying += ["?"] if spent.in_flight_unknown else []
+    told += [f"at most {' and '.join(flying)} in flight"] if flying else []
+    return ", ".join(told)
 
 
-def job_standing(job: JobPlan, record: JobRecord | None, asked: Sequence[Batch | Retry]) -> JobStanding:
+def job_standing(
+    job: JobPlan, record: JobRecord | None, asked: Sequence[Batch | Retry], spent: Spent = NOTHING
+) -> JobStanding:
     """asked: all batches and retries on record."""
     counts = job.counts
     written_at = record.written_at if record else None
@@ -121,7 +109,7 @@ def job_standing(job: JobPlan, record: JobRecord | None, asked: Sequence[Batch |
         paid_twice=paid_twice(job.address, asked),
         duplicates=duplicates(job.address, asked),
         flawed_ok=record.flaws if record and not record.flawed_object else {},
-        spent=spent_by(job.address, asked),
+        spent=spent,
         bad=counts.bad,
         scores=record.scores if record else None,
     )

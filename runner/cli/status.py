@@ -23,6 +23,7 @@ def command(ctx: click.Context, paths: tuple[str, ...], form: str, offline: bool
     from runner.cli.progress import aside
     from runner.clock import LONGEST_LOOK, RealClock, hurried
     from runner.plan.plan import make
+    from runner.plan.spent import spent_by
 
     with opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=False) as session:
         recorded = session.recorded()
@@ -30,7 +31,8 @@ def command(ctx: click.Context, paths: tuple[str, ...], form: str, offline: bool
         with hurried(session.clock, LONGEST_LOOK):
             observations = {} if offline else look(session, active).observations
         plan = make(session.desired, recorded, observations, paths=session.project.paths)
-        view = standing.of_plan(plan, session.records.jobs(), standing.asked_in(session.records), observations)
+        spent = spent_by(session.desired, recorded.batches)
+        view = standing.of_plan(plan, session.records.jobs(), standing.asked_in(session.records), observations, spent)
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(view)))
     else:

@@ -9,6 +9,7 @@ import msgspec
 
 from runner.errors import Mark
 from runner.job.capabilities import Capabilities
+from runner.job.cost import NOTHING, Price
 from runner.job.observed import Origin
 from runner.job.project import Evals
 
@@ -50,3 +51,12 @@ class Desired(msgspec.Struct, frozen=True):
     @property
     def rows(self) -> int:
         return len(self.sizes)
+
+    @property
+    def price(self) -> Price:
+        """What a batch of it is paid by."""
+        if self.card.is_free:
+            return NOTHING
+        share = self.card.price_factor
+        per_million = self.usd_per_million and (self.usd_per_million[0] * share, self.usd_per_million[1] * share)
+        return Price(per_million, None if self.usd_per_minute is None else self.usd_per_minute * share)

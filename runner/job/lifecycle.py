@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from runner.job.cost import Used
 from runner.job.observed import Failure, FailureKind, Observed, Phase
 from runner.job.recorded import Batch, ResultObject, Stage, Tally
 
+NO_ANSWERS = Used()
 FEWEST_MISSES = 3  # answers that a batch is not there, before it is taken for absent
 BEGUN_FACTOR = 6  # over how much longer a time, where it was seen to run
 FOREVER = 1e12  # seconds
@@ -219,6 +221,7 @@ def collected(
     now: datetime,
     results: tuple[ResultObject, ...] = (),
     *,
+    used: Used = NO_ANSWERS,
     gives_up: bool = False,
 ) -> Batch:
     """Its outcomes are on our disk, verified. The index is there before this is written.
@@ -237,6 +240,7 @@ def collected(
         results=results,
         index_sha256=index_sha256,
         tally=tally,
+        used=used,
         input_tokens=ended.input_tokens,
         output_tokens=ended.output_tokens,
         why="",
@@ -245,7 +249,9 @@ def collected(
     )
 
 
-def read_back(batch: Batch, index_sha256: str, tally: Tally, now: datetime, results: tuple[ResultObject, ...]) -> Batch:
+def read_back(
+    batch: Batch, index_sha256: str, tally: Tally, now: datetime, results: tuple[ResultObject, ...], used: Used
+) -> Batch:
     """Its answers were found in a file of outputs: no remote has anything to say about it."""
     return _to(
         batch,
@@ -255,6 +261,7 @@ def read_back(batch: Batch, index_sha256: str, tally: Tally, now: datetime, resu
         results=results,
         index_sha256=index_sha256,
         tally=tally,
+        used=used,
     )
 
 

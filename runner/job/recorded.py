@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from runner.job.capabilities import Content, Delivery, Shown
+from runner.job.cost import Price, Used
 from runner.job.observed import Counts, Failure, FailureKind, Origin, Phase
 from runner.job.scored import Scores
 
@@ -121,6 +122,8 @@ class Batch(msgspec.Struct, frozen=True):
     duplicate_rows: dict[str, int] = msgspec.field(default_factory=dict, name="twin_rows")
     refused: tuple[str, ...] = ()  # remote ids of earlier creates that the remote's queue turned away
     estimated_usd: float | None = None
+    price: Price = Price()  # when it was sent
+    used: Used | None = None  # by its answers, once they are here; up to release 0.1.0 it was not kept
     input_tokens: int | None = None
     output_tokens: int | None = None
     overlaps: dict[str, int] = {}  # by remote id, requests that another batch holds too: paid twice

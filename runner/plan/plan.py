@@ -21,6 +21,7 @@ from runner.plan.decide import CannotSee, Observation, decide
 from runner.plan.guard import Amount, Guards
 from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, RetryRows, Row, fold
 from runner.plan.repay import LeftRows, Replaced
+from runner.plan.spent import spent_by
 
 Keys = bytes
 
@@ -105,7 +106,7 @@ def make(
     for job, rows in zip(desired, folded, strict=True):
         if job.is_strict and job.address in recorded.flawed:
             rows.reject(job.keys, recorded.flawed[job.address])
-    spent = _spent(recorded.batches)
+    spent = {address: one.most_usd for address, one in spent_by(desired, recorded.batches).items()}
     taken = _replaced(desired, recorded)
     jobs = [
         _job(job, rows, recorded, guards, spent, partial(taken, job), standing)
@@ -185,15 +186,6 @@ def is_below(file: str, paths: Sequence[str]) -> bool:
     """Whether a spec file, existing or gone, lies under the paths that were read."""
     trimmed = [path.removeprefix("./").rstrip("/") for path in paths]
     return not file or not paths or any(path in ("", ".", file) or file.startswith(path + "/") for path in trimmed)
-
-
-def _spent(history: Sequence[BatchRows]) -> dict[str, float]:
-    """Estimated USD of everything submitted so far, frozen in its receipts, by job."""
-    spent: dict[str, float] = {}
-    for entry in history:
-        if entry.batch.estimated_usd and entry.batch.submitted_at:
-            spent[entry.batch.owner] = spent.get(entry.batch.owner, 0.0) + entry.batch.estimated_usd
-    return spent
 
 
 def _job(

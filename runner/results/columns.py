@@ -282,12 +282,41 @@ class Cost(NamedTuple):
     usd: float | None = None
 
 
-_NO_COST = Cost()
 _NO_USAGE, _NO_DETAILS = _Usage(), _Details()
 
 
+class Counted(NamedTuple):
+    """What the body of an answer says was used for it; None for what it does not say."""
+
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    seconds: float | None = None  # of sound
+
+
+_NOTHING_SAID = Counted()
+
+
+def counted(body: bytes) -> Counted:
+    """Tokens and seconds as the remote counted them."""
+    try:
+        found = _decode_body(body)
+    except NOT_SO:
+        return _NOTHING_SAID
+    if found is None:
+        return _NOTHING_SAID
+    usage = found.usage or _NO_USAGE
+    asked = usage.input_tokens if usage.prompt_tokens is None else usage.prompt_tokens
+    told = usage.output_tokens if usage.completion_tokens is None else usage.completion_tokens
+    details = usage.prompt_tokens_details or usage.input_tokens_details or _NO_DETAILS
+    cached = details.cached_tokens
+    if cached is None:
+        cached = usage.cached_tokens if usage.prompt_cache_hit_tokens is None else usage.prompt_cache_hit_tokens
+    return Counted(asked, cached, told, found.duration)
+
+
 class Costing:
-    """Tokens as the remote counted them, and what they cost at the price of the batch; None where nobody says."""
+    """Tokens, and what they cost at the price of the batch; None where nobody says."""
 
     def __init__(self, about: About) -> None:
         self._about = about
@@ -297,20 +326,8 @@ class Costing:
 
     def of(self, response: bytes) -> Cost:
         """response: the body, as JSON; `null` where there is none."""
-        try:
-            body = _decode_body(response)
-        except NOT_SO:
-            return _NO_COST
-        if body is None:
-            return _NO_COST
-        usage = body.usage or _NO_USAGE
-        asked = usage.input_tokens if usage.prompt_tokens is None else usage.prompt_tokens
-        told = usage.output_tokens if usage.completion_tokens is None else usage.completion_tokens
-        details = usage.prompt_tokens_details or usage.input_tokens_details or _NO_DETAILS
-        cached = details.cached_tokens
-        if cached is None:
-            cached = usage.cached_tokens if usage.prompt_cache_hit_tokens is None else usage.prompt_cache_hit_tokens
-        return Cost(asked, cached, told, self._usd(body.duration, asked, told))
+        asked, cached, told, seconds = counted(response)
+        return Cost(asked, cached, told, self._usd(seconds, asked, told))
 
     def _usd(self, seconds: float | None, asked: int | None, told: int | None) -> float | None:
         about = self._about

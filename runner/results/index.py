@@ -68,8 +68,9 @@ class IndexReport(msgspec.Struct, frozen=True):
     requests: int  # request lines that strayed into the results, ignored
     repaired: int  # lines with NaN, lone surrogates, broken UTF-8 and the like, put right where they are shown
     half_last_line: bool  # a file ends inside a line: its download was cut
-    input_tokens: int  # summed over the answers that say so
+    input_tokens: int  # summed over the lines that say so
     output_tokens: int
+    untold: int  # answers that do not
 
 
 class _Tally:
@@ -80,7 +81,7 @@ class _Tally:
         self.told = [0] * files
         self.buckets: defaultdict[int, bytearray] = defaultdict(bytearray)  # by first byte of the key
         self.lines = self.duplicates = self.foreign = self.unreadable = self.requests = self.repaired = 0
-        self.input_tokens = self.output_tokens = 0
+        self.input_tokens = self.output_tokens = self.untold = 0
         self.strangers: list[tuple[int, int]] = []  # (file, offset) of the first foreign lines
         self.repeats: list[tuple[int, int]] = []  # and of the first lines about a request that had one
         self.unreadable_examples: list[str] = []
@@ -109,7 +110,10 @@ class _Tally:
                 if seen and shape:
                     custom_ids += [success.custom_id for success in seen]
                     values += [_OK << 60 | place for place in places[at : at + len(seen)]]
-                    self._add_tokens(tokens_of(map(shape.usage_of, seen)))
+                    asked, told, untold = tokens_of(map(shape.usage_of, seen))
+                    self.input_tokens += asked
+                    self.output_tokens += told
+                    self.untold += untold
                     at += len(seen)
                     continue
                 ends_file = (places[at] & NO_LINE) + len(some[0]) == size
@@ -133,7 +137,7 @@ class _Tally:
     def _read_leniently(self, line: bytes, name: str, ends_file: bool) -> tuple[str, int] | None:
         """(custom_id, outcome) of a line that is no plain success; None where it is no result, which is counted."""
         try:
-            custom_id, outcome, *tokens, is_repaired, _ = self._reader.parse(line)
+            custom_id, outcome, asked, told, is_repaired, _ = self._reader.parse(line)
         except Unreadable as reason:
             if line.strip():
                 self.lines += 1
@@ -144,12 +148,10 @@ class _Tally:
             self.requests += 1
             self.lines += 1
             return None
-        self._add_tokens(tokens)
+        self.input_tokens += asked
+        self.output_tokens += told
+        self.untold += outcome == Outcome.OK and not asked and not told
         return custom_id, outcome
-
-    def _add_tokens(self, tokens: Sequence[int]) -> None:
-        self.input_tokens += tokens[0]
-        self.output_tokens += tokens[1]
 
     def _spread(self, custom_ids: list[str], values: list[int]) -> None:
         """Entries of one run to their buckets."""
@@ -280,6 +282,7 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase, reader:
         half_last_line=tally.half_last_line,
         input_tokens=tally.input_tokens,
         output_tokens=tally.output_tokens,
+        untold=tally.untold,
     )
 
 

@@ -26,7 +26,7 @@ def test_a_running_batch(lab: Lab) -> None:
     until(lambda: lab.server.batches()[0]["request_counts"]["completed"] == 5)
     (remote,) = lab.server.batches()
     told = lab.run("status").stdout.splitlines()
-    assert told[0] == "answers  0 ok, 0 error, 10 in flight of 10  spent ?"
+    assert told[0] == "answers  0 ok, 0 error, 10 in flight of 10  at most ? in flight"
     assert told[1] == ""
     assert told[2].startswith(f"{remote['id']}  answers  running  5/10  since 20")
     assert len(told) == 3

@@ -11,6 +11,7 @@ import pytest
 
 import runner
 from runner.job import lifecycle
+from runner.job.cost import Used
 from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase
 from runner.job.recorded import Batch, Stage, Tally
 from tests.apply.test_lineage import batch
@@ -32,7 +33,7 @@ STEPS: dict[str, tuple[Stage, Callable[[Batch], Batch]]] = {
     "dropped": (Stage.DROPPED, lambda one: lifecycle.dropped(one, "why")),
     "unknown": (Stage.HELD, lambda one: lifecycle.unknown(one, "aa", "why")),
     "collected": (Stage.COLLECTED, lambda one: lifecycle.collected(one, ENDED, "aa", Tally(ok=3), NOW)),
-    "read back": (Stage.COLLECTED, lambda one: lifecycle.read_back(one, "aa", Tally(ok=3), NOW, ())),
+    "read back": (Stage.COLLECTED, lambda one: lifecycle.read_back(one, "aa", Tally(ok=3), NOW, (), Used(3))),
 }
 
 

@@ -100,5 +100,5 @@ def read(line: bytes, reader: Reader = COMMON) -> Parsed:
             seen = shape.read(line)
         except NOT_SO:
             continue
-        return Parsed(seen.custom_id, Outcome.OK, *tokens_of([shape.usage_of(seen)]))
+        return Parsed(seen.custom_id, Outcome.OK, *tokens_of([shape.usage_of(seen)])[:2])
     return reader.parse(line)

@@ -39,6 +39,8 @@ def values_of(kind: inspect.Type) -> st.SearchStrategy[Any]:
             return st.one_of([values_of(one) for one in kind.types])
         case inspect.VarTupleType():
             return st.lists(values_of(kind.item_type), max_size=3).map(tuple)
+        case inspect.TupleType():
+            return st.tuples(*map(values_of, kind.item_types))
         case inspect.ListType():
             return st.lists(values_of(kind.item_type), max_size=3)
         case inspect.DictType():

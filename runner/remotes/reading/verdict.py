@@ -93,14 +93,16 @@ class Shape(Struct, frozen=True):
         return seen
 
 
-def tokens_of(usages: Iterable[Usage | None]) -> tuple[int, int]:
-    """(input, output) tokens in sum, 0 where an answer does not say."""
-    asked = told = 0
+def tokens_of(usages: Iterable[Usage | None]) -> tuple[int, int, int]:
+    """(input, output) tokens in sum, and of how many answers they are not known."""
+    asked = told = untold = 0
     for usage in usages:
-        if usage is not None:
+        if usage is None:
+            untold += 1
+        else:
             asked += usage.prompt_tokens or usage.input_tokens
             told += usage.completion_tokens or usage.output_tokens
-    return asked, told
+    return asked, told, untold
 
 
 def parsed(answer: bytes) -> bytes:
