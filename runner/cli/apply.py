@@ -214,7 +214,7 @@ def _report(session: Session, result: Result, answer: Reply, paths: Sequence[str
 def _next_step(result: Result, code: int, answer: Reply, paths: Sequence[str]) -> None:
     """What a user does after this, on stderr."""
     from runner.cli.question import Reply
-    from runner.cli.suggest import with_paths
+    from runner.cli.suggest import as_typed
     from runner.plan.decide import ENDED_REASONS, UNSENT_REASONS
 
     if answer is Reply.NO:
@@ -223,7 +223,7 @@ def _next_step(result: Result, code: int, answer: Reply, paths: Sequence[str]) -
         what = "What costs was not sent" if result.submitted else "Nothing was sent"
         say(
             f"\n{what}: it would be paid for, and nobody is here to say yes. "
-            f"`{with_paths('runner apply -y', paths)}` says it beforehand",
+            f"`{as_typed('runner apply -y', paths)}` says it beforehand",
             err=True,
         )
     elif code == INTERRUPTED:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runner.cli import voice
 from runner.cli.nouns import ROWS, Nouns
-from runner.cli.suggest import with_paths
+from runner.cli.suggest import as_typed
 from runner.job.recorded import Batch
 from runner.plan.change import Action, Change, JobPlan, Reason
 
@@ -58,7 +58,7 @@ def of_change(
         "confirm" if change.action is Action.CONFIRM else _VERBS[change.glyph],
         _what(change, nouns, job, batch),
         _why(change, batch),
-        tuple(map(with_paths, change.unblock)),
+        tuple(map(as_typed, change.unblock)),
         rows=change.rows,
         batches=change.batches,
         size_bytes=change.size_bytes,

@@ -103,7 +103,15 @@ def _paths_given(ctx: click.Context, param: click.Parameter, value: tuple[str, .
 
 def _root_given(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     if value is not None:
+        _root_said(ctx, param, value)
         _settle(ctx, replace(ctx.obj, root=value.resolve()))
+
+
+def _root_said(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """Have it in the commands that are suggested, as it was written."""
+    if value is not None:
+        suggest.root.set("" if value.resolve() == Path().resolve() else str(value))
+    return value
 
 
 def _verbosity_given(ctx: click.Context, param: click.Parameter, value: int) -> None:
@@ -152,7 +160,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="A first run: `runner apply specs/`",
 )
-@click.option("-C", "root", **_ROOT)
+@click.option("-C", "root", **_ROOT, callback=_root_said)
 @click.option("-v", "verbosity", **_VERBOSITY)
 @click.version_option(__version__, message="runner %(version)s")
 @click.pass_context
@@ -172,6 +180,7 @@ def run(arguments: Sequence[str]) -> int:
         return completion.complete(cli, instruction)
     root = Path()
     suggest.given.set(())
+    suggest.root.set("")
     try:
         with cli.make_context("runner", list(arguments)) as context:
             try:
@@ -195,11 +204,10 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except SpecError as error:
-        from runner.cli.suggest import carried
         from runner.cli.voice import lines
         from runner.spec.problems import render
 
-        click.echo(carried(lines(render(error.problems, root))), err=True)  # a line of a file stays as it is
+        click.echo(suggest.carried(lines(render(error.problems, root))), err=True)  # a line of a file stays as it is
         return error.exit_code
     except RunnerError as error:
         say(words_of(error), err=True)
@@ -220,6 +228,7 @@ def _show(error: click.ClickException, arguments: Sequence[str]) -> None:
         hint = option_hint(arguments)
         command = error.ctx.command if error.ctx else None
         error.possibilities = None if hint else harmless(error.possibilities or (), command)  # type: ignore[misc]
+    error.message = suggest.carried(error.message)  # type: ignore[misc]
     error.show()
     if hint:
         say(f"\nhint: {hint}", err=True)

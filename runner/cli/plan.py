@@ -42,7 +42,7 @@ def command(
     from runner.cli.progress import aside
     from runner.cli.question import is_asked
     from runner.cli.rows import ids_in
-    from runner.cli.suggest import with_paths
+    from runner.cli.suggest import as_typed
     from runner.clock import RealClock
     from runner.plan.change import Action
 
@@ -59,7 +59,7 @@ def command(
         for note in seen.notes:
             say(f"warning: {note}", err=True)
         if plan.submissions or plan.ours or seen.rewrites or plan.later:
-            command = with_paths("runner apply", paths or ("specs/",))
+            command = as_typed("runner apply", paths or ("specs/",))
             say(f"\nNothing was sent. To do this, run `{command}`", err=True)
         elif not view.is_empty:
             say("\nNothing was sent, and nothing would be before what is blocked is decided", err=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from runner.apply.reporter import Progress
 from runner.cli import voice
 from runner.cli.saying import columns_of, folded
-from runner.cli.suggest import carried, given
+from runner.cli.suggest import carried, given, root
 from runner.clock import Clock
 from runner.errors import RemoteError
 
@@ -100,7 +100,7 @@ class PlainLines:
 
     def __init__(self, clock: Clock, out: TextIO, *, quiet: bool = False) -> None:
         self._clock = clock
-        self._paths = given.get()  # told from other threads as well
+        self._paths, self._folder = given.get(), root.get()  # told from other threads as well
         self._out = out
         self._quiet = quiet
         self._said: dict[str, tuple[str, float]] = {}
@@ -134,7 +134,7 @@ class PlainLines:
         pass
 
     def _print(self, text: str) -> None:
-        text = folded(carried(voice.plain(text), self._paths), columns_of(self._out))
+        text = folded(carried(voice.plain(text), self._paths, self._folder), columns_of(self._out))
         self._out.write(f"{text}\n")
         self._out.flush()
 
@@ -144,7 +144,7 @@ class Redrawn:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._paths = given.get()
+        self._paths, self._folder = given.get(), root.get()
         self._jobs: Sequence[Progress] = ()
         self._silent: Mapping[str, float] = {}
         self._causes = _Causes(clock)
@@ -213,7 +213,7 @@ class Redrawn:
         return table
 
     def _print(self, text: str) -> None:
-        text = folded(carried(text, self._paths), columns_of(sys.stderr))
+        text = folded(carried(text, self._paths, self._folder), columns_of(sys.stderr))
         with self._lock:
             if self._live is not None:
                 self._live.console.print(text, markup=False, soft_wrap=True)

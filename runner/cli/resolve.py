@@ -11,7 +11,7 @@ import click
 from runner.cli.habits import Consent
 from runner.cli.options import addresses, option
 from runner.cli.saying import say
-from runner.cli.suggest import with_paths
+from runner.cli.suggest import as_typed
 from runner.job.recorded import Batch
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _list(address: str, found: Sequence[HeldCall | Batch], form: str) -> None:
 
 
 def _ways(address: str) -> tuple[str, ...]:
-    start = with_paths(f"runner state resolve {shlex.quote(address)}")
+    start = as_typed(f"runner state resolve {shlex.quote(address)}")
     return f"{start} --row ID --adopt REMOTE_ID", f"{start} --look", f"{start} --clear", f"{start} --resubmit"
 
 

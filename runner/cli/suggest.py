@@ -1,4 +1,4 @@
-"""Commands that are suggested, with the PATHS of the command that suggests them: to be copied as they stand."""
+"""Commands that are suggested: with the `-C DIR` and the PATHS of the command that suggests them, as they are typed."""
 
 from __future__ import annotations
 
@@ -12,31 +12,38 @@ _BEFORE_PATHS = {
     "apply": 0, "plan": 0, "status": 0, "validate": 0,
     "render": 1, "retry": 1, "cancel": 1, "show": 1, "fetch": 1, "state resolve": 1, "state accept-origin": 1,
 }  # fmt: skip
-_QUOTED = re.compile(rf"`runner (?P<verb>{'|'.join(_BEFORE_PATHS)})(?P<rest>(?: [^`]*)?)`")
+_OF_A_PROJECT = (*_BEFORE_PATHS, "state list", "cache clear")
+_NAMED = f"runner (?P<verb>{'|'.join(_OF_A_PROJECT)})(?P<rest>(?: [^`]*)?)"
+_QUOTED = re.compile(f"`{_NAMED}`")
 
 
 given: ContextVar[tuple[str, ...]] = ContextVar("given", default=())  # the PATHS of the command that runs
+root: ContextVar[str] = ContextVar("root", default="")  # the DIR of its -C
 
 
-def carried(text: str, paths: Sequence[str] | None = None) -> str:
-    """A text whose suggested commands, in backticks, have the PATHS given. Those that have some stay as they are."""
-    paths = given.get() if paths is None else paths
-    if not paths:
-        return text
-    return _QUOTED.sub(lambda found: f"`{with_paths(found[0][1:-1], paths)}`", text)
+def carried(text: str, paths: Sequence[str] | None = None, folder: str | None = None) -> str:
+    """A text whose suggested commands, in backticks, can be typed as they stand; see `as_typed`."""
+    return _QUOTED.sub(lambda found: f"`{as_typed(found[0][1:-1], paths, folder)}`", text)
 
 
-def with_paths(command: str, paths: Sequence[str] | None = None) -> str:
-    """One command, `runner retry calls --row a`, with the PATHS before its options.
+def as_typed(command: str, paths: Sequence[str] | None = None, folder: str | None = None) -> str:
+    """One command, `runner retry calls --row a`, with the PATHS before its options, and with the folder it is about.
 
-    One that is only named, `runner retry`, or that has PATHS of its own, stays as it is.
+    One that is only named, `runner retry`, stays as it is; one that has PATHS of its own keeps them.
+    paths, folder: as they were given to the command that runs.
     """
-    paths = given.get() if paths is None else paths
     found = _QUOTED.fullmatch(f"`{command}`")
-    if not paths or found is None:
+    if found is None:
         return command
+    paths = given.get() if paths is None else paths
+    folder = root.get() if folder is None else folder
     words = command.split(" ")
     at = next((number for number, word in enumerate(words) if word.startswith("-")), len(words))
-    if at != len(f"runner {found['verb']}".split(" ")) + _BEFORE_PATHS[found["verb"]]:
+    lacks = len(f"runner {found['verb']}".split(" ")) + _BEFORE_PATHS.get(found["verb"], 0) - at
+    if lacks > 0:
         return command
-    return " ".join([*words[:at], *map(shlex.quote, paths), *words[at:]])
+    if paths and not lacks and found["verb"] in _BEFORE_PATHS:
+        words[at:at] = map(shlex.quote, paths)
+    if folder:
+        words[1:1] = ["-C", shlex.quote(folder)]
+    return " ".join(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ import pytest
 
 import runner
 from runner.cli.main import COMMANDS, cli
-from runner.cli.suggest import carried, with_paths
+from runner.cli.suggest import as_typed, carried
+from tests.journeys.lab import Lab
 
 PACKAGE = Path(runner.__file__).parent
 _ALONE = re.compile(rf"runner ({'|'.join(COMMANDS)}) [^`]*[^` ]\Z")
@@ -66,7 +68,7 @@ def test_there_are_many() -> None:
 
 @pytest.mark.parametrize("command", suggested())
 def test_it_can_be_run(command: str) -> None:
-    for one in (command, carried(f"`{command}`", ["specs/", "my specs"]).strip("`")):
+    for one in (command, carried(f"`{command}`", ["specs/", "my specs"], str(PACKAGE)).strip("`")):
         try:
             parse(one)
         except click.exceptions.Exit as stop:  # `--help`, `--version`
@@ -88,4 +90,62 @@ def test_it_can_be_run(command: str) -> None:
     ],
 )
 def test_paths_stand_before_options(command: str, with_them: str) -> None:
-    assert with_paths(command, ["specs/"]) == with_them
+    assert as_typed(command, ["specs/"], "") == with_them
+
+
+@pytest.mark.parametrize(
+    ("command", "with_it"),
+    [
+        ("runner apply specs/", "runner -C 'my folder' apply specs/"),
+        ("runner retry calls", "runner -C 'my folder' retry calls"),
+        ("runner cache clear", "runner -C 'my folder' cache clear"),
+        ("runner retry", "runner retry"),
+        ("runner keys list", "runner keys list"),  # of this machine
+        ("runner -C other plan", "runner -C other plan"),
+    ],
+)
+def test_the_folder_stands_first(command: str, with_it: str) -> None:
+    assert as_typed(command, (), "my folder") == with_it
+    assert carried(carried(f"`{command}` does it", (), "my folder"), (), "my folder") == f"`{with_it}` does it"
+
+
+def commands_in(text: str) -> list[str]:
+    return re.findall(r"`(runner [^`]*)`", text)
+
+
+def test_from_another_folder_every_command_can_be_typed_as_it_stands(lab: Lab) -> None:
+    here = Lab(lab.root.parent, lab.server)
+    lab.rows({f"r{n}": f"word {n}" for n in range(3)})
+    lab.server.fault(row_error={"value": 1.0, "status": 400})
+    met = []
+    for words, code in (
+        (("plan", "-C", lab.root.name), 0),
+        (("-C", lab.root.name, "apply", "--rehearse"), 0),
+        (("-C", str(lab.root), "apply"), 5),
+        (("-C", lab.root.name, "apply", "specs/lab.yaml", "-y"), 4),
+        (("-C", lab.root.name, "retry", "answers"), 0),
+        (("show", "nobody", "-C", lab.root.name), 64),
+        (("-C", lab.root.name, "destroy"), 64),
+        (("-C", lab.root.name, "plan", "--dry-run"), 64),
+    ):
+        done = here.run(*words, code=None)
+        assert done.returncode == code, done.stdout + done.stderr
+        told = commands_in(done.stdout + done.stderr)
+        named = next(word for word in words if word in (lab.root.name, str(lab.root)))
+        assert all(one.startswith(f"runner -C {named} ") for one in told if "JOB" not in one), told
+        met += told
+    view = json.loads(here.run("-C", lab.root.name, "plan", "--max-usd", "0", "-o", "json", code=None).stdout)
+    assert all(
+        way.startswith(f"runner -C {lab.root.name} ")
+        for job in view["jobs"]
+        for line in job["lines"]
+        for way in line["unblock"]
+    )
+    assert len(met) > 6
+    for one in sorted({one for one in met if " show " in one or " plan" in one}):
+        assert here.run(*shlex.split(one)[1:], code=0).stdout
+
+
+def test_a_folder_that_is_this_one_is_not_named(lab: Lab) -> None:
+    assert "`runner apply specs/`" in lab.run("-C", ".", "plan").stderr
+    assert "`runner apply specs/`" in lab.run("-C", str(lab.root), "plan").stderr
