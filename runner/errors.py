@@ -25,6 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,6 +43,14 @@ class Mark:
         return f"{file}:{self.line}" + (f":{self.column}" if self.column else "")
 
 
+class Inside(NamedTuple):
+    """A character of a text that was read from a file: of a template, say, which YAML folds and indents."""
+
+    start: Mark  # where the text begins in its file
+    text: str
+    offset: int
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong in a file the user wrote: where, what, and what to do about it.
@@ -54,7 +63,7 @@ class Problem:
     hint: str = ""
     snippet: str = ""  # the source line, as written
     severity: str = "error"  # or "warning"
-    word: str = ""  # of that line, to be pointed at where `mark` names no column
+    inside: Inside | None = None  # where `mark` tells no more than a line of a text
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", printable(self.message))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain, islice
+from pathlib import Path
 
 from runner.compile import audio, ids
 from runner.compile.audio import selection_of
@@ -17,6 +19,8 @@ from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job.checks import OF_ANSWER
 from runner.job.project import AnyJob, AudioJob, Dataset, Job, Project, Prompt
 from runner.job.source import Source, Value
+from runner.spec.problems import LINE_BREAK
+from runner.spec.within import place_of
 
 MAX_PROBLEMS = 500  # nobody reads the next one before these are put right
 FIRST_ROWS = 64  # JSONL rows need not all have the same columns
@@ -40,14 +44,35 @@ def problems_of(project: Project, prompts: Iterable[Prompt] = ()) -> list[Proble
             break
     for prompt in prompts:
         found.update(dict.fromkeys(_of_prompt(prompt, None)))
-    return sorted(found, key=lambda problem: (problem.mark, problem.message))
+    return sorted(_placed(found, project.root), key=lambda problem: (problem.mark, problem.message))
+
+
+def _placed(problems: Iterable[Problem], root: Path) -> Iterator[Problem]:
+    """With line and column in the file, for what is only known by its place in a text of it."""
+    lines: dict[str, list[str]] = {}
+    for problem in problems:
+        inside, file = problem.inside, problem.mark.file
+        if inside is None:
+            yield problem
+            continue
+        if file not in lines:
+            lines[file] = _lines_of(root / file)
+        place = place_of(lines[file], inside.start, inside.text, inside.offset)
+        yield replace(problem, mark=place or problem.mark, inside=None)
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        return LINE_BREAK.split(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):  # then the line has to do
+        return []
 
 
 def problems_of_evals(project: Project) -> list[Problem]:
     """The same of what jobs hold their answers to, and of nothing else."""
     heads = _Heads(project)
     found = dict.fromkeys(problem for job in project.jobs for problem in _of_evals(job, heads))
-    return sorted(found, key=lambda problem: (problem.mark, problem.message))
+    return sorted(_placed(found, project.root), key=lambda problem: (problem.mark, problem.message))
 
 
 def warnings_of_evals(project: Project) -> list[str]:
@@ -71,18 +96,30 @@ def problems_of_inputs(project: Project) -> list[Problem]:
     """What is wrong with files that jobs read: missing, hidden, unreadable, of another format; in their first rows."""
     found: dict[Problem, None] = {}
     for job in project.jobs:
+        named = job.mark
         try:
             if isinstance(job, AudioJob):
+                named = job.patterns_mark if job.patterns_mark.file else named
                 listing = find(selection_of(job), project.root)
                 if listing.faults and not job.skip_bad:
                     faults = [Problem(Mark(fault.path), fault.reason) for fault in listing.faults]
                     raise RecordingsFailed(faults, job.address, job.patterns_mark, offers=len(listing) > 0)
             for dataset in _read_by(job):
+                named = dataset.mark if dataset.mark.file else named
                 for _ in islice(open_rows(dataset, project.root), FIRST_ROWS):
                     pass
         except DataError as error:
-            found[Problem(error.mark or job.mark, error.message, error.hint)] = None
+            found[_of_file(error, named)] = None
     return sorted(found, key=lambda problem: (problem.mark, problem.message))
+
+
+def _of_file(error: DataError, named: Mark) -> Problem:
+    """A problem of a file as a whole stands where the specs name it."""
+    mark = error.mark
+    if mark is not None and mark.line:
+        return Problem(mark, error.message, error.hint)
+    file = f"`{mark.file}`: " if mark is not None and mark.file and mark.file not in error.message else ""
+    return Problem(named, f"{file}{error.message}", error.hint)
 
 
 def _read_by(job: AnyJob) -> Iterator[Dataset]:

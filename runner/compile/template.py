@@ -83,7 +83,7 @@ def unknown_names(template: Template, columns: Iterable[str]) -> Problem | None:
         template.source.place(line),
         f"{template.source.what} uses {names}, which {'is no column' if len(missing) == 1 else 'are no columns'}",
         hint=suggestion(missing[0], known),
-        word=missing[0],
+        inside=template.source.inside(line, missing[0]),
     )
 
 

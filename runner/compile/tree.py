@@ -6,6 +6,7 @@ Nothing of a template runs here. Jinja2 folds constants when it *compiles*, so o
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import islice
@@ -56,10 +57,20 @@ def _tree(source: Source) -> nodes.Template:
             source.place(error.lineno),
             f"{source.what}: {error.message}",
             hint="write `{% raw %}...{% endraw %}` around braces that are text",
+            inside=source.inside(error.lineno, _met_in(error.message or "")),
         )
         raise SpecError([problem]) from error
     except ValueError as error:  # Python reads no whole number of more than 4,300 digits
         raise SpecError([Problem(source.mark, f"{source.what} holds a number that is too long")]) from error
+
+
+_MET = re.compile(r"'([^\W\d]\w*)'")
+
+
+def _met_in(message: str) -> str:
+    """The word that a message of Jinja2 is about, the last it quotes; empty where it quotes none."""
+    found = _MET.findall(message)
+    return found[-1] if found else ""
 
 
 def _problems(tree: nodes.Template, source: Source) -> Iterator[Problem]:
@@ -68,6 +79,7 @@ def _problems(tree: nodes.Template, source: Source) -> Iterator[Problem]:
         words = hint = word = ""
         if type(node) in _FORBIDDEN:
             words, hint = f"`{_FORBIDDEN[type(node)]}` cannot be used here", "write the text out, or use a macro"
+            word = _FORBIDDEN[type(node)]
         elif isinstance(node, nodes.Filter) and (node.name not in sandbox.filters or node.name.startswith("_")):
             words, hint = f"there is no filter `{node.name}`", _one_of(node.name, sandbox.filters)
             word = node.name
@@ -80,7 +92,8 @@ def _problems(tree: nodes.Template, source: Source) -> Iterator[Problem]:
             words, hint = f"`{node.node.attr}` cannot be used here", "join texts with `~`, or use `round`"
             word = node.node.attr
         if words:
-            yield Problem(source.place(node.lineno), f"{source.what}: {words}", hint, word=word)
+            inside = source.inside(node.lineno, word)
+            yield Problem(source.place(node.lineno), f"{source.what}: {words}", hint, inside=inside)
 
 
 def _one_of(name: str, known: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runner.errors import Mark, Problem, SpecError, printable
 from runner.spec.secrets import redact
+from runner.spec.within import first_of
 
 MAX_PROBLEMS = 500  # of all files; nobody reads the next one before these are put right
 MAX_SUGGESTIONS = 100  # looking for near names is slow; nobody reads the hundredth one
@@ -154,7 +155,7 @@ def _lines_at(marks: Iterable[Mark], root: Path) -> dict[tuple[str, int], str]:
 
 def _words(problem: Problem, lines: Mapping[tuple[str, int], str]) -> str:
     snippet = problem.snippet or lines.get((problem.mark.file, problem.mark.line), "")
-    mark = _column_of(problem, snippet)
+    mark = _column_of(problem.mark, snippet)
     place = f"{printable(str(mark))}: " if mark.file else ""
     text = f"{place}{problem.severity}: {problem.message}"
     if snippet.strip():
@@ -162,13 +163,11 @@ def _words(problem: Problem, lines: Mapping[tuple[str, int], str]) -> str:
     return f"{text}\n\nhint: {problem.hint}" if problem.hint else text
 
 
-def _column_of(problem: Problem, line: str) -> Mark:
-    """The place of a problem, with the column where its word first stands in the line."""
-    mark, word = problem.mark, problem.word
-    if not word or not mark.line or mark.column:
+def _column_of(mark: Mark, line: str) -> Mark:
+    """A place with its column: where nothing else is known, that of the first character that is not blank."""
+    if mark.column or not mark.file:
         return mark
-    found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", line)
-    return replace(mark, column=found.start() + 1) if found else mark
+    return replace(mark, line=mark.line or 1, column=first_of(line) if line.strip() else 1)
 
 
 def _pointed(snippet: str, mark: Mark) -> str:

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from runner.cli.main import run
+from tests.journeys.lab import RUNNER
 
 SPEC = """models: {m: {provider: embedded, name: echo}}
 datasets: {d: {files: d.csv}}
@@ -360,3 +363,77 @@ def test_a_linked_folder_of_specs_that_is_not_read_is_named(tmp_path: Path, caps
     (away / "more.yaml").unlink()
     run(["-C", str(root), "plan"])
     assert words not in capsys.readouterr().err
+
+
+TEMPLATES = {
+    "{{ word": ("word", "end of"),
+    "{% foo %} {{ word }}": ("foo", "unknown tag"),
+    "{{ word | uper }}": ("uper", "there is no filter `uper`"),
+    "{{ word is definde }}": ("definde", "there is no test `definde`"),
+    "{{ wrd }}": ("wrd", "which is no column"),
+    "wrd in words {{ word }} and {{ wrd }}": ("wrd }}", "which is no column"),
+    "{% if word %} never closed": ("if", "of template"),
+    "{% include 'x' %}": ("include", "`include` cannot be used here"),
+    "{{ word + }}": ("{{ word", "unexpected"),
+    "{{ word.__class__ }}": ("__class__", "cannot be used here"),
+}
+WRITTEN = {
+    "plain": "user: say TEMPLATE",
+    "literal": "user: |\n      Hello\n\n        say TEMPLATE\n      bye",
+    "folded": "user: >-\n      Hello,\n      you\n\n      say TEMPLATE\n      bye",
+    "single": "user: 'it''s\n\n      say TEMPLATE'",
+    "double": 'user: "\\"it\\" \\u00e9\\n \\\n      say TEMPLATE"',
+    "system": "system: |\n      say TEMPLATE\n    user: hello",
+    "message": "messages:\n      - {role: system, content: be kind}\n      - role: user\n        content: say TEMPLATE",
+    "file": "file: prompts/x.md",
+}
+
+
+@pytest.mark.parametrize("way", WRITTEN)
+def test_each_error_of_a_template_has_its_line_and_column(tmp_path: Path, way: str) -> None:
+    """However YAML writes it, and in a file of its own. One project of many broken prompts each."""
+    (tmp_path / "rows.csv").write_text("id,word\n1,x\n")
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "prompts").mkdir()
+    parts = [
+        "project: p",
+        "models: {m: {provider: embedded, name: echo}}",
+        "datasets: {d: {files: rows.csv}}",
+        "prompts:",
+    ]
+    for number, template in enumerate(TEMPLATES):
+        written = template.replace("'", "''") if way == "single" else template
+        parts.append(f"  p{number}:\n    {WRITTEN[way].replace('TEMPLATE', written).replace('x.md', f'{number}.md')}")
+        (tmp_path / f"prompts/{number}.md").write_text(f"Hello\n\n  say {template}\n")
+    names = ", ".join(f"p{number}" for number in range(len(TEMPLATES)))
+    parts.append(
+        f"jobs: {{j: {{matrix: {{prompt: [{names}]}}, dataset: d, model: m, output: 'o/{{{{ prompt }}}}.jsonl'}}}}"
+    )
+    (tmp_path / "specs/a.yaml").write_text("\n".join(parts) + "\n")
+    done = subprocess.run([*RUNNER, "validate"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    heads = re.findall(r"^(\S+):(\d+):(\d+): error: (.*)$", done.stderr, re.MULTILINE)
+    assert len(heads) == len(re.findall(r" error: ", done.stderr)) == len(TEMPLATES), done.stderr
+    for number, (template, (word, says)) in enumerate(TEMPLATES.items()):
+        (head,) = [one for one in heads if f"prompt `p{number}`" in one[3]]
+        line = (tmp_path / head[0]).read_text().split("\n")[int(head[1]) - 1]
+        assert says in head[3], template
+        at = line[int(head[2]) - 1 :]
+        assert at.startswith(word) or (template == "{{ word" and at.startswith(("{{", "bye"))), (template, head, at)
+        assert head[0] == (f"prompts/{number}.md" if way == "file" else "specs/a.yaml")
+
+
+def test_files_that_cannot_be_read_have_a_place_in_the_specs(tmp_path: Path) -> None:
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "bad.parquet").write_bytes(b"no parquet")
+    (tmp_path / "hidden.csv.gz").write_bytes(b"\x1f\x8bno gzip")
+    datasets = ["{files: gone.csv}", "{files: bad.parquet}", "{files: hidden.csv.gz}", "{files: 'none/*.jsonl'}"]
+    parts = ["project: p", "models: {m: {provider: embedded, name: echo}}", "prompts: {p: {user: hello}}", "datasets:"]
+    parts += [f"  d{number}: {one}" for number, one in enumerate(datasets)]
+    parts += ["jobs:", "  a: {audio: 'calls/*.wav', model: m, output: o/}"]
+    parts += [f"  j{n}: {{dataset: d{n}, prompt: p, model: m, output: o{n}.jsonl}}" for n in range(len(datasets))]
+    (tmp_path / "specs/a.yaml").write_text("\n".join(parts) + "\n")
+    done = subprocess.run([*RUNNER, "validate"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    heads = re.findall(r"^(\S+):(\d+):(\d+): error: ", done.stderr, re.MULTILINE)
+    assert len(heads) == len(re.findall(r" error: ", done.stderr)) == len(datasets) + 1, done.stderr
+    assert {head[0] for head in heads} == {"specs/a.yaml"}

@@ -199,7 +199,7 @@ def test_problems_name_the_line_of_the_template(text: str, line: int, words: str
     assert words in problem.message
     if "uper" in text:
         assert problem.hint == "did you mean `upper`?"
-        assert problem.word == "uper"
+        assert problem.inside == (source(text).mark, text, text.index("uper"))
 
 
 @pytest.mark.parametrize(

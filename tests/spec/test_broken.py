@@ -5,6 +5,7 @@ A case is `NAME.yaml` and `NAME.expect`, or a folder with a whole project and a 
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -54,3 +55,9 @@ def test_places_are_inside_the_file(case: Path, tmp_path: Path) -> None:
 
 def test_there_are_many_of_them() -> None:
     assert len(CASES) >= 45
+
+
+def test_every_error_has_a_line_and_a_column() -> None:
+    heads = [line for case in CASES for line in expected(case).split("\n") if re.match(r"\S*: (error|warning): ", line)]
+    assert len(heads) >= len(CASES)
+    assert [one for one in heads if not re.match(r"\S+:[1-9]\d*:[1-9]\d*: ", one)] == []

@@ -25,7 +25,7 @@ def test_a_line_that_was_not_kept_is_read_from_the_file(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a,b\n1\n")
     shown = render([Problem(Mark("d.csv", 2, 1), "too few columns")], tmp_path)
     assert shown == "d.csv:2:1: error: too few columns\n     2 | 1\n       | ^"
-    assert render([Problem(Mark("gone.csv", 2), "gone")], tmp_path) == "gone.csv:2: error: gone"
+    assert render([Problem(Mark("gone.csv", 2), "gone")], tmp_path) == "gone.csv:2:1: error: gone"
 
 
 def test_long_lines_are_cut_around_the_place(tmp_path: Path) -> None:
