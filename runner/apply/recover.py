@@ -32,7 +32,7 @@ from runner.plan.plan import Plan
 from runner.remotes.vendor import NO_LIST, Provider
 
 
-class Found(Enum):
+class Fate(Enum):
     """What becomes of a remote batch that is ours and not on record."""
 
     ADOPTED = "adopted"
@@ -165,11 +165,11 @@ def _meet(session: Session, looking: _Looking, seen: Observed) -> None:
         session.reporter.warn(f"`{seen.remote_id}` is ours, but {what} is gone: it is left alone")
         return
     match _adopt(session, provider, seen, keys, size, looking.wanted, looking.in_flight):
-        case Found.ADOPTED:
+        case Fate.ADOPTED:
             looking.adopted += 1
-        case Found.NOT_YET:
+        case Fate.NOT_YET:
             looking.is_all = False
-        case Found.LEFT:
+        case Fate.LEFT:
             session.left_alone.add(seen.remote_id)
             name = session.objects.write_set(keys)
             looking.left.add(name)
@@ -390,15 +390,15 @@ def _may_say_more(session: Session, provider: Provider, seen: Observed, keys: by
 
 def _adopt(
     session: Session, provider: Provider, seen: Observed, keys: bytes, size: int, wanted: bytes, in_flight: bytes
-) -> Found:
+) -> Fate:
     """Record one remote batch of ours that holds these keys."""
     card, origin = provider.card, provider.origin
     if not common(wanted, keys):
-        return Found.NOT_YET if common(in_flight, keys) else Found.LEFT
+        return Fate.NOT_YET if common(in_flight, keys) else Fate.LEFT
     sha256 = hashlib.sha256(keys).hexdigest()
     if (size or seen.continued_from) and not _is_as_labelled(seen, keys):  # results may name fewer
         session.reporter.warn(f"`{seen.remote_id}` carries our label over other requests: it is left alone")
-        return Found.LEFT
+        return Fate.LEFT
     project = session.records.project()
     assert project is not None
     generation = _number(seen.label.get("runner_generation"), 0)
@@ -440,7 +440,7 @@ def _adopt(
     session.reporter.step(
         f"{batch.owner}: adopted `{seen.remote_id}` ({batch.rows:,} request{'s' * (batch.rows != 1)}, {seen.phase})"
     )
-    return Found.ADOPTED
+    return Fate.ADOPTED
 
 
 def _with_sums_of(dropped: Batch, batch: Batch) -> Batch:

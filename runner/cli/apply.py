@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from runner.apply.result import Result
     from runner.apply.session import Session
-    from runner.cli.question import Reply
+    from runner.cli.question import YesOrNo
     from runner.plan.guard import Guards
 
 RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
@@ -152,10 +152,10 @@ def _finish_on_interrupt(stop: threading.Event) -> None:
     signal.signal(signal.SIGTERM, interrupted)
 
 
-def _report(session: Session, result: Result, answer: Reply, paths: Sequence[str], *, interrupted: bool) -> int:
+def _report(session: Session, result: Result, answer: YesOrNo, paths: Sequence[str], *, interrupted: bool) -> int:
     from runner.cli import errors, scorelines, standing, sums, views, voice
     from runner.cli.failures import failures_in, top_reason
-    from runner.cli.question import Reply
+    from runner.cli.question import YesOrNo
     from runner.cli.rows import ids_in
     from runner.errors import NotConfirmed
     from runner.job.scored import Verdict
@@ -194,16 +194,16 @@ def _report(session: Session, result: Result, answer: Reply, paths: Sequence[str
         say("Nothing to do")
     for words in errors.told(others):
         say(f"{words}\n(of other specs; this command goes on without)", err=True)
-    awry = [one for one in ours if answer is not Reply.NO or not isinstance(one.error, NotConfirmed)]
+    awry = [one for one in ours if answer is not YesOrNo.NO or not isinstance(one.error, NotConfirmed)]
     for words in errors.told(awry):
         say(words, err=True)
     failed = any(job.counts.error for job in result.plan.jobs)
     codes = (
         (interrupted and result.is_running, INTERRUPTED),
         (errors.has_failed(awry), 1),
-        (blocked or bool(awry) or answer is Reply.NOBODY, BLOCKED),
+        (blocked or bool(awry) or answer is YesOrNo.NOBODY, BLOCKED),
         (failed or result.scoring.holds(Verdict.UNMET, Verdict.UNDECIDED), FAILED),
-        (bool(result.plan.later) and not result.is_running and answer is not Reply.NO, FAILED),
+        (bool(result.plan.later) and not result.is_running and answer is not YesOrNo.NO, FAILED),
         (result.is_running, RUNNING),
     )
     code = next((code for holds, code in codes if holds), 0)
@@ -211,15 +211,15 @@ def _report(session: Session, result: Result, answer: Reply, paths: Sequence[str
     return code
 
 
-def _next_step(result: Result, code: int, answer: Reply, paths: Sequence[str]) -> None:
+def _next_step(result: Result, code: int, answer: YesOrNo, paths: Sequence[str]) -> None:
     """What a user does after this, on stderr."""
-    from runner.cli.question import Reply
+    from runner.cli.question import YesOrNo
     from runner.cli.suggest import as_typed
     from runner.plan.decide import ENDED_REASONS, UNSENT_REASONS
 
-    if answer is Reply.NO:
+    if answer is YesOrNo.NO:
         say("\nNothing was sent", err=True)
-    elif answer is Reply.NOBODY:
+    elif answer is YesOrNo.NOBODY:
         what = "What costs was not sent" if result.submitted else "Nothing was sent"
         say(
             f"\n{what}: it would be paid for, and nobody is here to say yes. "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runner.plan.plan import Plan
 
 
-class Reply(StrEnum):
+class YesOrNo(StrEnum):
     NOT_ASKED = "not asked"  # nothing was to be paid for
     YES = "yes"
     NO = "no"
@@ -40,32 +40,32 @@ class Question:
         self._session = session
         self._yes = yes
         self._tells = not (yes and quiet)
-        self._of: dict[bool, Reply] = {}  # by whether it is about the rest of an earlier run
+        self._of: dict[bool, YesOrNo] = {}  # by whether it is about the rest of an earlier run
 
     @property
-    def answer(self) -> Reply:
+    def answer(self) -> YesOrNo:
         """What was answered, a no above all."""
         given = self._of.values()
-        return next((one for one in (Reply.NO, Reply.NOBODY, Reply.YES) if one in given), Reply.NOT_ASKED)
+        return next((one for one in (YesOrNo.NO, YesOrNo.NOBODY, YesOrNo.YES) if one in given), YesOrNo.NOT_ASKED)
 
     def __call__(self, wanted: Plan | Rest) -> bool:
         from runner.apply.purse import Rest
 
         is_rest = isinstance(wanted, Rest)
-        answer = self._of.get(is_rest, Reply.NOT_ASKED)
-        if answer is Reply.NOT_ASKED:
+        answer = self._of.get(is_rest, YesOrNo.NOT_ASKED)
+        if answer is YesOrNo.NOT_ASKED:
             answer = self._of[is_rest] = self._of_rest(wanted) if isinstance(wanted, Rest) else self._of_plan(wanted)
         match answer:
-            case Reply.YES | Reply.NOT_ASKED:
+            case YesOrNo.YES | YesOrNo.NOT_ASKED:
                 return True
-            case Reply.NO | Reply.NOBODY:
+            case YesOrNo.NO | YesOrNo.NOBODY:
                 return False
             case _:
                 assert_never(answer)
 
-    def _of_rest(self, rest: Rest) -> Reply:
+    def _of_rest(self, rest: Rest) -> YesOrNo:
         if rest.usd == 0.0:
-            return Reply.NOT_ASKED
+            return YesOrNo.NOT_ASKED
         from runner.cli import voice
 
         what = f"{rest.batch.owner}: {rest.words} ({voice.money(rest.usd)})"
@@ -75,7 +75,7 @@ class Question:
             say(f"Sending {what}", err=True)
         return self._unasked()
 
-    def _of_plan(self, plan: Plan) -> Reply:
+    def _of_plan(self, plan: Plan) -> YesOrNo:
         from runner.cli import views, voice
         from runner.cli.rows import ids_in
         from runner.plan.change import Action
@@ -83,7 +83,7 @@ class Question:
         asks = is_asked(yes=self._yes)
         costs = [change.usd for job in plan.jobs for change in job.changes if change.action is Action.SUBMIT]
         if all(cost == 0.0 for cost in costs):
-            return Reply.NOT_ASKED
+            return YesOrNo.NOT_ASKED
         if self._tells:
             view = views.of_plan(plan, [], ids_in(self._session.compiled))
             say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stderr)), err=True)
@@ -97,11 +97,11 @@ class Question:
             what += f", and {voice.count(sum(len(one.ordinals) for one in plan.later), _noun(plan))} later"
         return _asked(f"Send {what}{', ' if usd else ''}{usd}?")
 
-    def _unasked(self) -> Reply:
-        return Reply.YES if self._yes else Reply.NOBODY
+    def _unasked(self) -> YesOrNo:
+        return YesOrNo.YES if self._yes else YesOrNo.NOBODY
 
 
-def _asked(question: str) -> Reply:
+def _asked(question: str) -> YesOrNo:
     """The answer of the person at the terminal; no line at all (Ctrl-D) is a no. Ctrl-C ends the command at once."""
     with _ends_at_once(signal.SIGINT), _ends_at_once(signal.SIGTERM):
         while True:
@@ -111,9 +111,9 @@ def _asked(question: str) -> Reply:
                 say(err=True)
             word = line.strip().lower()
             if word in ("y", "yes"):
-                return Reply.YES
+                return YesOrNo.YES
             if word in ("", "n", "no"):
-                return Reply.NO
+                return YesOrNo.NO
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from runner.apply.reporter import Silent
 from runner.cli import apply as command
 from runner.cli.main import Settings
 from runner.cli.opening import opened
-from runner.cli.question import Reply
+from runner.cli.question import YesOrNo
 from runner.errors import SpecError
 from runner.job.project import AnyJob
 from runner.plan.guard import Guards
@@ -69,7 +69,7 @@ def applied(lab: Lab, letter: str, capsys: pytest.CaptureFixture[str]) -> tuple[
             session, Guards(first_run=True), confirm=lambda *_: True, wait_seconds=None, command="runner apply"
         )
         capsys.readouterr()
-        code = command._report(session, result, Reply.YES, ("specs",), interrupted=False)
+        code = command._report(session, result, YesOrNo.YES, ("specs",), interrupted=False)
     assert code == 0
     return capsys.readouterr().out.splitlines(), list(result.written)
 

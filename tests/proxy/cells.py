@@ -32,7 +32,7 @@ from runner.apply.remotes import Remotes
 from runner.apply.session import Session
 from runner.cli import apply as command
 from runner.cli.main import words_of
-from runner.cli.question import Reply
+from runner.cli.question import YesOrNo
 from runner.errors import RunnerError, SpecError
 from runner.job.capabilities import Content
 from runner.job.project import ProviderBlock
@@ -293,7 +293,7 @@ class _Cell:
     def _applied(self, wait_seconds: float) -> int:
         def act(session: Session) -> int:
             result = apply(session, Guards(first_run=True), confirm=lambda plan: True, wait_seconds=wait_seconds)
-            return command._report(session, result, Reply.YES, ("specs",), interrupted=False)
+            return command._report(session, result, YesOrNo.YES, ("specs",), interrupted=False)
 
         return self._run("apply", act)
 
