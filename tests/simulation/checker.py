@@ -173,7 +173,8 @@ def _is_excused(history: History, key: bytes, earlier: RemoteBatch, later: Remot
     if history.is_hasty and {earlier.id, later.id} & history.world.duplicates.keys():
         return True  # nobody could see it; then it was found, stopped, counted and shown
     if history.runs_late and _is_late(history, earlier):
-        return later.verdict(key) is Verdict.NONE or bool({earlier.id, later.id} & twins)  # else it was paid twice
+        is_paid_once = earlier.failure is not None or later.verdict(key) is Verdict.NONE
+        return is_paid_once or bool({earlier.id, later.id} & twins)
     if history.is_tame:
         return False
     if earlier.failure is not None or (later.failure is not None and not later.was_cancelled):
