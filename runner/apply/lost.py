@@ -46,6 +46,8 @@ def look_again(session: Session) -> Again:
     known = union([recorded.answers_of(entry) for entry in recorded.batches if entry.index])
     for batch in lost:
         keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
+        # Only while something of it is unanswered: what a person had sent again since is answered by the other, and
+        # asking after each batch that was ever given up would make every pass as long as the history of the project.
         left = without(keys, known)
         wants = {job.address for job in session.desired if common(session.keys_of(job), left)}
         if not left:

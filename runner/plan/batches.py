@@ -22,6 +22,8 @@ def cut(
     Raises DataError when one line alone exceeds a limit; it names the row.
     """
     batch, size = array("I"), 0
+    # How long the answers will be nobody knows, so they are counted at their most: a batch whose answers outgrow what
+    # its remote keeps of one ends half done, after a day of waiting, and a batch more costs nothing.
     lines = limits.lines
     if limits.output_bytes and max_output_tokens:
         lines = max(1, min(lines, limits.output_bytes // (max_output_tokens * TOKEN_BYTES + ENVELOPE_BYTES)))

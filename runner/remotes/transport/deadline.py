@@ -59,6 +59,8 @@ class Deadline:
         except httpcore.ReadTimeout as error:
             raise httpcore.ReadTimeout(why) if is_ours else error from error
         finally:
+            # No more than the read was given: a process that slept (Ctrl-Z, a closed lid) wakes with hours on the
+            # clock, and its reply lies in the socket. Counted in full, a receipt would be thrown away unread.
             waited = self._clock.monotonic() - since
             self._waited += waited if bound is None else min(waited, bound)
 
