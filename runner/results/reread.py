@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ from runner.results.readback import names_of
 from runner.results.splice import ERROR, OK
 
 WAITING = frozenset((*(state.word for state in Unsettled), "missing"))
+_HEX = re.compile(r"[0-9a-f]{64}")
 _HELD = "held"  # of earlier versions: nobody knows
 _OF_FOLDERS = frozenset(("row", "sha256"))  # of a folder's table, beside the transcript's name
 _decode_line = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -76,7 +78,8 @@ def lines_in(output: Path) -> Iterator[Line]:
 
 def _line(cells: Mapping[str, Any]) -> Line:
     """Of cells by name: those of ours, and all others as the input's. `row` holds columns where it stands."""
-    if not {*NEEDED} <= cells.keys():
+    digest = cells.get("digest")
+    if not {*NEEDED} <= cells.keys() or not isinstance(digest, str) or not _HEX.fullmatch(digest):
         raise ValueError("no digest or no origin")
     row = cells.get("row") or {}
     row = _decode(row) if isinstance(row, str) else row  # a table of an earlier format holds it as JSON
@@ -98,9 +101,9 @@ def _line(cells: Mapping[str, Any]) -> Line:
         text=None if answer is None or status != OK else as_text(answer),
         error_code=as_text(code or ""),
         error_message=as_text(message or ""),
-        finish=cells.get("finish") or None,
-        digest=as_text(cells["digest"]),
-        batch=cells.get("batch") or None,
+        finish=as_text(cells.get("finish")) or None,
+        digest=digest,
+        batch=as_text(cells.get("batch")) or None,
         response=response if isinstance(response, bytes) else NULL,
     )
 

@@ -98,19 +98,21 @@ def test_a_folder_of_an_earlier_version() -> None:
     assert [line.text for line in lines_in(OLD / "results/calls")] == ["=hello calls/4a.wav", "=hello calls/4b.wav"]
 
 
+DIGEST = "0" * 64
 BAD: list[tuple[str, Any]] = [
-    (".jsonl", '{"custom_id": "a", "digest": "0", "origin": null}\n{"half\n'),
-    (".jsonl", '{"custom_id": "a", "digest": "0", "origin": null}\n[1]\n'),
-    (".jsonl", '{"custom_id": "a", "digest": "0", "origin": null}\n{"custom_id": "b"}\n'),
-    (".csv", "custom_id,digest,origin\na,0,o\nb,0\n"),
-    (".csv", 'custom_id,digest,origin\na,0,o\nb,0,"o\n'),
+    (".jsonl", '{"custom_id": "a", "digest": "DIGEST", "origin": null}\n{"half\n'),
+    (".jsonl", '{"custom_id": "a", "digest": "DIGEST", "origin": null}\n[1]\n'),
+    (".jsonl", '{"custom_id": "a", "digest": "DIGEST", "origin": null}\n{"digest": "zz", "origin": null}\n'),
+    (".jsonl", '{"custom_id": "a", "digest": "DIGEST", "origin": null}\n{"custom_id": "b"}\n'),
+    (".csv", "custom_id,digest,origin\na,DIGEST,o\nb,DIGEST\n"),
+    (".csv", 'custom_id,digest,origin\na,DIGEST,o\nb,DIGEST,"o\n'),
 ]
 
 
 @pytest.mark.parametrize(("suffix", "text"), BAD)
 def test_what_is_no_line_is_named(tmp_path: Path, suffix: str, text: str) -> None:
     path = tmp_path / f"out{suffix}"
-    path.write_text(text)
+    path.write_text(text.replace("DIGEST", DIGEST))
     lines = lines_in(path)
     assert next(lines).custom_id == "a"
     with pytest.raises(DataError, match="line 2 is no line of a results file"):
