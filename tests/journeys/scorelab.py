@@ -37,7 +37,8 @@ providers:
 """
 
 
-EXPIRED, FAILED = object(), object()  # errors: that it was not asked in time, and one that is final
+# errors: that it was not asked in time, and one that is final; and no line at all
+EXPIRED, FAILED, SILENT = object(), object(), object()
 
 
 @dataclass
@@ -74,7 +75,8 @@ class ScoreLab(Lab):
                 said = self.says(
                     custom_id[:-23], "beg" if b"Please" in self.remote.files[batch["input_file_id"]] else "ask"
                 )
-            lines.append(json.dumps({"custom_id": custom_id, "error": None, **_line(said)}))
+            if said is not SILENT:
+                lines.append(json.dumps({"custom_id": custom_id, "error": None, **_line(said)}))
         output = self.remote.file(f"{batch['id']}-output", lines)
         counts = {"total": len(ids), "completed": len(lines), "failed": 0}
         now = self.remote.now()

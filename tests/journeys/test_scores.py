@@ -10,7 +10,7 @@ import pytest
 
 from runner.stats.paired import Pairs, of_pairs
 from tests.journeys.rounds import killed
-from tests.journeys.scorelab import EXPIRED, FAILED, SPEC, ScoreLab, score_lab
+from tests.journeys.scorelab import EXPIRED, FAILED, SILENT, SPEC, ScoreLab, score_lab
 
 CHECKS = """\
 checks:
@@ -424,3 +424,43 @@ def test_answers_that_are_json_are_held_to_columns_as_json(lab: ScoreLab) -> Non
     lab.apply()
     assert lab.statuses("same") == "rwrww"
     assert lab.statuses("n") == "rwruu"
+
+
+# --- what an apply with nothing new does --------------------------------------------------------------------------
+
+WATCH = """\
+import os, sys
+def seen(event, given):
+    if event == "open" and isinstance(given[0], str) and "/project/" in os.path.abspath(given[0]):
+        os.write(log, (os.path.abspath(given[0]) + "\\n").encode())
+log = os.open(os.environ["OPENED"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+sys.addaudithook(seen)
+"""
+
+
+def test_with_nothing_new_no_row_and_no_score_is_read(lab: ScoreLab, tmp_path: Path) -> None:
+    lab.answers = {row["id"]: f"Intent: {row['intent']} {row['word']}" for row in ROWS}
+    lab.job(f'{CHECKS}expect: {{said: ">= 1"}}\n')
+    lab.apply()
+    (tmp_path / "watch").mkdir()
+    (tmp_path / "watch/sitecustomize.py").write_text(WATCH)
+    opened = tmp_path / "opened"
+    assert lab.apply(PYTHONPATH=str(tmp_path / "watch"), OPENED=str(opened)).stdout == "Nothing to do\n"
+    found = {Path(line).relative_to(lab.root).as_posix() for line in opened.read_text().splitlines()}
+    assert any(name.startswith(".runner/") for name in found)
+    assert not {name for name in found if name.startswith(("results/", "data/"))}
+
+
+def test_rows_that_wait_for_a_decision_are_unanswered(lab: ScoreLab) -> None:
+    """A batch that was stopped: what it did not answer is asked again only when somebody says so."""
+    lab.ending = "in_progress"
+    lab.job(f'{CHECKS}expect: {{said: ">= 0.5"}}\n')
+    lab.apply("--no-wait", code=3)
+    lab.ending = "cancelled"
+    lab.says = lambda row, _: f"Intent: refund {row.replace('r', 'a')}" if row < "r4" else SILENT
+    done = lab.apply(code=None)
+    assert lab.statuses("said") == "rrrrmmmmmm"
+    assert "6 need a decision of 10" in done.stdout
+    (gate,) = lab.status_of()["scores"]["gates"]
+    assert gate["sentence"] == "6 unanswered rows decide: 100.0 % without them, 40.0 % if they are wrong"
+    assert done.returncode == 5
