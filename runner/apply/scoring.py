@@ -6,7 +6,8 @@ made of is on record, so that an apply with nothing new scores nothing: edit a c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -28,13 +29,15 @@ from runner.job.desired import Desired
 from runner.job.expect import Expectation
 from runner.job.project import Evals
 from runner.job.recorded import JobRecord
-from runner.job.scored import Gate, Scores, scores_path
+from runner.job.scored import CheckSummary, Gate, Pooled, Scores, scores_path
 from runner.plan.plan import Plan, Recorded
 from runner.plan.remaining import JobRows
 from runner.results import scores as files
 from runner.results.joined import Joined
 from runner.results.scorer import RowsNotScored, Scorer, classes_of
 from runner.results.wholefile import target_of
+
+_AT_ONCE = 1000  # rows
 
 
 def score(session: Session, plan: Plan, recorded: Recorded, scoring: Scoring) -> None:
@@ -52,6 +55,7 @@ def score(session: Session, plan: Plan, recorded: Recorded, scoring: Scoring) ->
         elif is_quiet(rows) and not part.is_held_back:
             _score(session, job, rows, recorded, record, scoring)
     _judge(session, scoring)
+    _pool(session, scoring)
 
 
 def _score(
@@ -251,6 +255,39 @@ def _compared(session: Session, evals: Evals, expected: Expectation, mine: Score
     )
 
 
-def figures_of(records: Mapping[str, JobRecord]) -> dict[str, Scores]:
-    """What was scored last, by address."""
-    return {address: record.scores for address, record in records.items() if record.scores is not None}
+# --- replicates ---------------------------------------------------------------------------------------------------
+
+
+def _pool(session: Session, scoring: Scoring) -> None:
+    """Cells that differ in `replicate` alone are asked the same rows: together they say more, and rows are clusters."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for spec in session.project.jobs:
+        if "replicate" in spec.cell and spec.evals.checks and spec.evals.cluster is None:
+            others = sorted((axis, value) for axis, value in spec.cell.items() if axis != "replicate")
+            groups.setdefault((spec.name, repr(others)), []).append(spec.address)
+    for addresses in groups.values():
+        if len(addresses) > 1 and all(address in scoring.current for address in addresses):
+            first, cells = addresses[0], [scoring.current[address] for address in addresses]
+            made = " ".join(one.made_of for one in cells)
+            if cells[0].pooled is None or cells[0].pooled.made_of != made:
+                try:
+                    pooled = Pooled(made, len(cells), _pooled(session, spec_of(session, first).evals, cells))
+                except (OSError, RunnerError):
+                    continue  # a file of scores that is gone is made again by the next apply
+                scoring.current[first] = replace(cells[0], pooled=pooled)
+                session.records.save(replace(session.records.jobs()[first], scores=scoring.current[first]))
+
+
+def _pooled(session: Session, evals: Evals, cells: Sequence[Scores]) -> tuple[CheckSummary, ...]:
+    program = Program(replace(evals, expect=()), {held.name: () for held in Program(evals).checks})
+    sheet = program.sheet()
+    for cell in cells:
+        rows = files.read(session.outputs_root / cell.path)
+        while some := list(islice(rows, _AT_ONCE)):
+            scored = {held.name: [row.checks[held.name] for row in some] for held in program.checks}
+            answered = [True] * len(some)  # how many are, each cell says for itself
+            sheet.add(scored, answered, [row.custom_id for row in some])
+    return tuple(
+        sheet.summary(held.name, better=held.better, signature=held.signature(_n_of(sheet, held.name), "row"))
+        for held in program.checks
+    )

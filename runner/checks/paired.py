@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from runner.checks.clusters import Clusters
 from runner.checks.score import Scored, Status
 from runner.checks.tally import Counting, Form
 from runner.job.scored import Figure
@@ -66,7 +67,7 @@ class _Sums:
         self._pairs = [0, 0, 0, 0]
         self._lone_pairs = [0, 0, 0, 0]  # of rows without a cluster
         self._alone = Sums(4)
-        self._by_cluster: dict[str, list[int]] = {}
+        self._by_cluster = Clusters()
 
     def add(self, first: Scored, second: Scored, cluster: str | None) -> None:
         self._rows += 1
@@ -76,13 +77,11 @@ class _Sums:
             if cluster is None:
                 self._lone_pairs[kind] += 1
                 return  # the four counts are all that is needed
-        brought = [fixed(value) for value in (first.over, first.under, second.over, second.under)]
+        brought = fixed(first.over), fixed(first.under), fixed(second.over), fixed(second.under)
         if cluster is None:
             self._alone.add(brought)
             return
-        mine = self._by_cluster.setdefault(cluster, [0, 0, 0, 0])
-        for column, value in enumerate(brought):
-            mine[column] += value
+        self._by_cluster.add(cluster, (), brought)
 
     def difference(self) -> Difference:
         pairs = Pairs(*self._pairs) if self._form is Form.RATE else None
@@ -96,8 +95,8 @@ class _Sums:
         for kind, rows in enumerate(self._lone_pairs):
             if rows:
                 sums.add([fixed(int(kind < 2)), fixed(1), fixed(int(kind % 2 == 0)), fixed(1)], rows)
-        for mine in self._by_cluster.values():
-            sums.add(mine)
+        for parts in self._by_cluster:
+            sums.add(parts[()])
         if not (sums.totals[1] and sums.totals[3]):
             return Difference(Figure(), 1.0, pairs)
         found: Estimate = estimate_of_difference(sums, (0, 1), (2, 3))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
+from runner.checks.clusters import Clusters, Parts
 from runner.checks.score import Scored, Status
 from runner.job.scored import Figure
 from runner.stats import intervals
@@ -81,7 +82,7 @@ class Tally:
     def __init__(self, counting: Counting) -> None:
         self.counting = counting
         self._counts: Counter[Status] = Counter()
-        self._by_cluster: dict[str, dict[Status, list[int]]] = {}
+        self._by_cluster = Clusters()
         self._kinds: Counter[_Kind] = Counter()  # rows without a cluster, which `_alone` does not have yet
         self._alone: dict[Status, Sums] = {}
 
@@ -96,9 +97,7 @@ class Tally:
         self._counts[status] += 1
         if status in _UNCOUNTED:
             return
-        mine = self._by_cluster.setdefault(cluster, {}).setdefault(status, [0, 0, 0])
-        for column, value in enumerate((scored.over, scored.under, 1)):
-            mine[column] += fixed(value)
+        self._by_cluster.add(cluster, (status,), (fixed(scored.over), fixed(scored.under), fixed(1)))
 
     def add_alike(self, scored: Scored, rows: int) -> None:
         """Take so many rows in that are alike, and have no cluster."""
@@ -166,8 +165,8 @@ class Tally:
         for status, alone in self._alone.items():
             if status in counted:
                 sums.join(alone if missed is None else _of_rows(alone.clusters, is_missed=status in missed))
-        for mine in self._by_cluster.values():
-            parts = {status: part for status, part in mine.items() if status in counted}
+        for mine in self._by_cluster:
+            parts = {status: part for (status,), part in mine.items() if status in counted}
             if not parts:
                 continue
             if missed is None:
@@ -219,15 +218,14 @@ class Confusion:
     def __init__(self, counting: Counting) -> None:
         self._counting = counting
         self._kinds: Counter[_Named] = Counter()
-        self._by_cluster: defaultdict[str, Counter[_Named]] = defaultdict(Counter)
+        self._by_cluster = Clusters()
 
     def add_all(self, rows: Sequence[Scored], clusters: Sequence[str | None] = ()) -> None:
         """Take rows in. clusters: of each; empty where there are none."""
         named: list[_Named] = [(one[0], one[4], one[3]) for one in rows]
         self._kinds.update(named)
         for one, cluster in zip(named, clusters, strict=bool(clusters)):
-            # a row without a cluster is one by itself
-            self._by_cluster[f"{len(self._by_cluster)}" if cluster is None else f"={cluster}"][one] += 1
+            self._by_cluster.add(cluster, one, (1,))
 
     def cells(self) -> dict[Cell, int]:
         """Of the rows that have an answer, sorted; a class of None could not be read."""
@@ -249,13 +247,30 @@ class Confusion:
         found = macro_f1(counts)
         clusters = n
         if self._by_cluster:
-            parts = [_cells(kinds, counting) for kinds in self._by_cluster.values()]
-            parts = [part for part in parts if part]
-            se, clusters = se_of_counts(found.influence, parts), len(parts)
+            parts = _Counted(filter(None, (_cells(_rows_of(kinds), counting) for kinds in self._by_cluster)))
+            se = se_of_counts(found.influence, parts)
+            clusters = parts.number
         else:
             se = se_of_rows(found.influence, counts)
         value = float(found.value)
         return Numbers(value, intervals.within_unit(value, se, clusters), n, clusters, se)
+
+
+class _Counted:
+    """Goes through something once, and counts."""
+
+    def __init__(self, some: Iterable[Counter[Cell]]) -> None:
+        self._some = some
+        self.number = 0
+
+    def __iter__(self) -> Iterator[Counter[Cell]]:
+        for one in self._some:
+            self.number += 1
+            yield one
+
+
+def _rows_of(parts: Parts) -> dict[_Named, int]:
+    return {(Status(str(status)), expected, got): rows for (status, expected, got), (rows,) in parts.items()}
 
 
 def _cells(kinds: Mapping[_Named, int], counting: Counting) -> Counter[Cell]:

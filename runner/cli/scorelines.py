@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from runner.apply.result import Scoring
 from runner.checks.gates import shown, way_out
 from runner.cli import voice
-from runner.job.scored import CheckSummary, Figure, Gate, Scores, Verdict
+from runner.job.scored import CheckSummary, Figure, Gate, Pooled, Scores, Verdict
 
 _SIGNS = {Verdict.MET: "✓", Verdict.UNMET: "✕", Verdict.UNDECIDED: "?", Verdict.NOT_YET: "–"}
 _PLAIN = {Verdict.MET: "+", Verdict.UNMET: "x", Verdict.UNDECIDED: "?", Verdict.NOT_YET: "-"}
@@ -43,6 +43,10 @@ def lines_of(scores: Scores, gates: Sequence[Gate] | None = None) -> list[str]:
         is_share = check.form != "number"
         value, interval = _figure(check.figure, is_share=is_share)
         rows.append((check.name, value, interval, _counts(check), _told(mine)))
+    pooled = scores.pooled or Pooled("", 0, ())
+    for check in pooled.checks:
+        value, interval = _figure(check.figure, is_share=check.form != "number")
+        rows.append((f"{check.name}, {pooled.cells} replicates", value, interval, _counts(check), ""))
     forms = {check.name: check.form for check in scores.checks}
     for gate in left:
         value, interval = _figure(gate.figure, is_share=forms.get(gate.check, "rate") != "number")

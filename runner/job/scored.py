@@ -65,6 +65,14 @@ class Gate(msgspec.Struct, frozen=True):
     sentence: str = ""  # why it is not met, or not decided
 
 
+class Pooled(msgspec.Struct, frozen=True):
+    """Several cells that differ in `replicate` alone, as one: their rows are clusters."""
+
+    made_of: str  # the scores that were pooled
+    cells: int
+    checks: tuple[CheckSummary, ...]
+
+
 class Scores(msgspec.Struct, frozen=True):
     """What was last scored for a job."""
 
@@ -75,3 +83,4 @@ class Scores(msgspec.Struct, frozen=True):
     checks: tuple[CheckSummary, ...]
     gated_by: str = ""  # what the gates were made of
     gates: tuple[Gate, ...] = ()
+    pooled: Pooled | None = None  # of the first of such cells

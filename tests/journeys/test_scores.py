@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.stats.intervals import of_rate
 from runner.stats.paired import Pairs, of_pairs
 from tests.journeys.rounds import killed
 from tests.journeys.scorelab import EXPIRED, FAILED, SILENT, SPEC, ScoreLab, score_lab
@@ -375,6 +376,25 @@ def test_clusters_widen_the_interval_of_a_difference(lab: ScoreLab) -> None:
     (gate,) = lab.status_of("answers:prompt=beg")["scores"]["gates"]
     assert gate["figure"]["clusters"] == 8
     assert gate["figure"]["n"] == 40
+
+
+def test_replicates_are_pooled_and_their_rows_are_clusters(lab: ScoreLab) -> None:
+    spec = SPEC.replace("    max_attempts: 1\n", "    max_attempts: 1\n    matrix: {replicate: [1, 2, 3]}\n")
+    lab.table([{"id": f"r{n}", "word": f"w{n}"} for n in range(20)])
+    lab.answers = {f"r{n}": f"w{n}" for n in range(15)}
+    lab.job('checks: {said: {equals: "{{ word }}"}}', spec.replace("answers.jsonl", "a{{ replicate }}.jsonl"))
+    done = lab.apply()
+    alone = of_rate(15, 20)
+    assert done.stdout.count(f"({100 * alone.low:.1f} to {100 * alone.high:.1f})") == 3
+    pooled = lab.status_of("answers:replicate=1")["scores"]["pooled"]
+    (check,) = pooled["checks"]
+    assert check["counts"] == {"right": 45, "wrong": 15}
+    assert (check["figure"]["n"], check["figure"]["clusters"]) == (60, 20)
+    # three equal answers to a row are worth one: the interval is that of 20 rows, with t for z
+    assert check["figure"]["low"] < alone.low
+    assert "ci:wilson-neff,row,95" in check["signature"]
+    assert "said, 3 replicates" in done.stdout
+    assert lab.apply().stdout == "Nothing to do\n"
 
 
 # --- references, clusters, slices, files --------------------------------------------------------------------------
