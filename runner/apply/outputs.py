@@ -36,11 +36,14 @@ class Drift(StrEnum):
     MOVED = "output path or format changed"
     MISSING = "output file missing"
     EDITED = "output file changed since it was written"
+    UNSCORED = "answers are not scored yet"
+    CHECKS = "checks, expectations or references changed"
+    SCORES = "scores changed since they were written, or are missing"
 
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """One results file that is not what it should be, or of which nothing is recorded yet."""
+    """One file that is not what it should be, or of which nothing is recorded yet: results, or scores beside them."""
 
     job: Desired
     rows: JobRows
@@ -48,6 +51,7 @@ class Rewrite:
     where: str = ""  # the file that is there differs
     keeps: str = ""  # what is left as it is, in words
     record: JobRecord | None = None  # it is there as it should be, and only has to be recorded
+    scores: str = ""  # the file of scores that it is about
 
     @property
     def address(self) -> str:
@@ -55,7 +59,7 @@ class Rewrite:
 
     @property
     def output(self) -> str:
-        return self.job.output
+        return self.scores or self.job.output
 
     @property
     def why(self) -> str:

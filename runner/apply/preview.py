@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runner.apply import calls, readback, recover
+from runner.apply import calls, readback, recover, scoring
 from runner.apply.collect import collect
 from runner.apply.outputs import Rewrite, changed_since, rewrites
 from runner.apply.planning import planned
@@ -64,6 +64,8 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> Previ
         recorded = session.recorded()
         plan = planned(session, recorded, seen.observations, guards)
     to_write = [*(one for one in found if not one.record), *changed_since(session, plan, recorded)]
+    known = {rewrite.address for rewrite in to_write}
+    to_write += [one for one in scoring.due(session, plan, recorded) if one.address not in known]
     return Preview(plan, to_write, session.notes, seen.not_asked)
 
 

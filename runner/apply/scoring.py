@@ -7,6 +7,7 @@ made of is on record, so that an apply with nothing new scores nothing: edit a c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from runner.apply import keep
 from runner.apply.answers import is_quiet, lines_to, made_of, spec_of
 from runner.apply.errors import StepError
+from runner.apply.outputs import Drift, Rewrite
 from runner.apply.planning import gated_by, scores_made_of
 from runner.apply.result import Scoring
 from runner.apply.session import Session
@@ -56,6 +58,30 @@ def score(session: Session, plan: Plan, recorded: Recorded, scoring: Scoring) ->
             _score(session, job, rows, recorded, record, scoring)
     _judge(session, scoring)
     _pool(session, scoring)
+
+
+def due(session: Session, plan: Plan, recorded: Recorded) -> list[Rewrite]:
+    """The scores files that an apply would write, of jobs whose results are as they are to be."""
+    found = []
+    for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
+        record = session.records.jobs().get(job.address)
+        if record is None or not is_quiet(rows) or part.is_held_back or not spec_of(session, job.address).evals.checks:
+            continue
+        with suppress(RunnerError, OSError):  # who scores says what is wrong with it
+            if (drift := _drift(session, job, rows, recorded, record)) is not None:
+                found.append(Rewrite(job, rows, drift, scores=scores_path(job.output)))
+    return found
+
+
+def _drift(session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord) -> Drift | None:
+    results = made_of(session, job, rows, recorded)
+    if record.written_sha256 != results or record.output != job.output:
+        return None
+    if record.scores is None:
+        return Drift.UNSCORED
+    if record.scores.made_of != scores_made_of(session, job, results):
+        return Drift.CHECKS
+    return None if _is_as_left(session, record.scores) else Drift.SCORES
 
 
 def _score(

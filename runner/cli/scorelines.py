@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from runner.apply.result import Scoring
 from runner.checks.gates import shown, way_out
+from runner.checks.score import Status
 from runner.cli import voice
 from runner.job.scored import CheckSummary, Figure, Gate, Pooled, Scores, Verdict
 
@@ -14,6 +15,7 @@ _SIGNS = {Verdict.MET: "✓", Verdict.UNMET: "✕", Verdict.UNDECIDED: "?", Verd
 _PLAIN = {Verdict.MET: "+", Verdict.UNMET: "x", Verdict.UNDECIDED: "?", Verdict.NOT_YET: "-"}
 _WORDS = {"no_reference": "no reference"}
 _GAP = "  "
+_LONG = 90  # characters of a cell that does not push the others away
 
 
 def is_news(address: str, scoring: Scoring) -> bool:
@@ -61,8 +63,7 @@ def lines_of_gates(gates: Sequence[Gate]) -> list[str]:
 
 
 def _aligned(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
-    widths[3] = min(widths[3], 60)
+    widths = [max((len(row[column]) for row in rows if len(row[column]) <= _LONG), default=0) for column in range(4)]
     lines = []
     for row in rows:
         name, value, interval, counts, told = row
@@ -83,7 +84,8 @@ def _figure(figure: Figure, *, is_share: bool) -> tuple[str, str]:
 
 def _counts(check: CheckSummary) -> str:
     """`8,391 right, 1,529 wrong, 59 unreadable; 21 unanswered`: after the semicolon what the number leaves out."""
-    told = {status: f"{rows:,} {_WORDS.get(status, status)}" for status, rows in check.counts.items()}
+    counts = {status.value: check.counts.get(status.value, 0) for status in Status}  # records keep no order
+    told = {status: f"{rows:,} {_WORDS.get(status, status)}" for status, rows in counts.items() if rows}
     counted = [words for status, words in told.items() if status not in check.left_out]
     left_out = [words for status, words in told.items() if status in check.left_out]
     text = "; ".join(filter(None, (", ".join(counted), ", ".join(left_out))))

@@ -91,31 +91,33 @@ def test_results_are_byte_for_byte_what_they_are_without_checks(lab: ScoreLab, t
     assert len(lab.remote.created) == 1
 
 
-@pytest.mark.parametrize(
-    ("expect", "told"),
-    [
-        ('intent: ">= 0.4"', "?"),  # 3 of 6, or of 8
-        ('intent: ">= 0.3"', "✓"),
-        ('intent: ">= 0.6"', "✕ expected >= 60 %"),
-        ('answered: ">= 80 %"', "✓"),
-        ('answered: "> 80 %"', "✕ expected > 80 %"),
-        ('intent: {is: ">= 0.15", by: interval}', "?"),
-        ('said: "<= 0.75"', "✓"),
-        ('intent.unreadable: "<= 0.34"', "?"),  # 2 of 6, or 4 of 8
-        ('intent.unreadable: "<= 0.5"', "✓"),
-        ('intent.macro_f1: ">= 0.9"', "✕ expected >= 90 %"),
-        ('said: {is: ">= 0.5", slice: {kind: chat}}', "✓"),
-    ],
-)
-def test_a_gate(lab: ScoreLab, expect: str, told: str) -> None:
-    lab.answers = {**ANSWERS, "r4": FAILED, "r5": EXPIRED}
-    lab.job(f"{CHECKS}slices: [kind]\nexpect:\n  {expect}\n")
+GATES = [
+    ("intent", '{is: ">= 0.4"}', "undecided"),  # 3 of 6, or of 8
+    ("intent", '{is: ">= 0.3"}', "met"),
+    ("intent", '{is: ">= 0.6"}', "unmet"),
+    ("intent", '{is: ">= 0.15", by: interval}', "undecided"),
+    ("answered", '{is: ">= 80 %"}', "met"),
+    ("answered", '{is: "> 80 %"}', "unmet"),
+    ("said", '{is: "<= 0.75"}', "met"),
+    ("said", '{is: ">= 0.5", slice: {kind: chat}}', "met"),
+    ("said", '{is: ">= 0.7", slice: {kind: task}}', "undecided"),  # 5 of 7, or of 9
+    ("intent.unreadable", '{is: "<= 0.34"}', "undecided"),  # 2 of 6, or 4 of 8
+    ("intent.unreadable", '{is: "<= 0.5"}', "met"),
+    ("intent.macro_f1", '{is: ">= 0.9"}', "unmet"),
+]
+
+
+def test_gates_are_met_unmet_or_undecided(lab: ScoreLab) -> None:
+    expect = {metric: ", ".join(said for name, said, _ in GATES if name == metric) for metric, _, _ in GATES}
+    lines = "".join(f"  {metric}: [{said}]\n" for metric, said in expect.items())
+    lab.job(f"{CHECKS}slices: [kind]\nexpect:\n{lines}")
     done = lab.apply(code=4)
-    line = next(line for line in done.stdout.splitlines() if told in line)
-    assert line
-    verdicts = {"✓": "met", "?": "undecided", "✕": "unmet"}
-    gates = lab.status_of()["scores"]["gates"]
-    assert [gate["verdict"] for gate in gates] == [verdicts[told[0]]]
+    found = lab.status_of()["scores"]["gates"]
+    assert [(gate["metric"], gate["verdict"]) for gate in found] == [
+        (metric, verdict) for name in expect for metric, _, verdict in GATES if metric == name
+    ]
+    for sign, verdict in (("✓", "met"), ("✕ expected", "unmet"), ("? expected", "undecided")):
+        assert done.stdout.count(sign) == sum(one == verdict for _, _, one in GATES)
 
 
 def test_an_undecided_gate_says_which_rows_decide_and_the_way_out(lab: ScoreLab) -> None:
@@ -147,6 +149,15 @@ def test_an_unmet_gate_fails_also_when_nothing_was_sent(lab: ScoreLab) -> None:
     assert len(lab.remote.created) == 1
 
 
+def test_status_shows_what_apply_said_and_signs_are_ascii_where_nothing_else_can_be(lab: ScoreLab) -> None:
+    lab.job(f'{CHECKS}expect: {{answered: ">= 0.5", intent: ">= 0.9", said.unreadable: "<= 0.2"}}\n')
+    done = lab.apply(code=4, PYTHONIOENCODING="ascii")
+    lines = [line for line in done.stdout.splitlines() if "%" in line]
+    assert ["  x expected" in lines[0], lines[2].endswith("  +"), "  ? expected" in lines[3]] == [True] * 3
+    told = [line for line in lab.run("status", "specs/", "--offline").stdout.splitlines() if "%" in line]
+    assert [line.replace("✕", "x").replace("✓", "+") for line in told] == lines
+
+
 def test_a_job_that_runs_is_not_evaluated(lab: ScoreLab) -> None:
     lab.ending = "in_progress"
     lab.job(f'{CHECKS}expect: {{said: ">= 1"}}\n')
@@ -173,6 +184,23 @@ def test_an_edited_check_is_scored_again_and_nothing_is_sent(lab: ScoreLab) -> N
     assert len(lab.remote.created) == 1
     results = {name: about for name, about in lab.files().items() if name == "results/answers.jsonl"}
     assert results == {"results/answers.jsonl": before["results/answers.jsonl"]}
+
+
+def test_a_plan_says_what_would_be_scored(lab: ScoreLab) -> None:
+    lab.answers = {}
+    lab.job()
+    lab.apply()
+    for checks, why in (
+        (CHECKS, "answers are not scored yet"),
+        (CHECKS.replace("{{ word }}", "remote"), "checks, expectations or references changed"),
+    ):
+        lab.job(checks)
+        told = lab.run("plan", "specs/", "--detailed-exitcode", code=2).stdout
+        assert " ".join(told.split()).endswith(f"`results/answers.scores.jsonl` {why} Plan: 1 file to write")
+        lab.apply()
+        assert "Nothing to do" in lab.run("plan", "specs/", "--detailed-exitcode").stdout
+    (lab.root / "results/answers.scores.jsonl").unlink()
+    assert "or are missing" in lab.run("plan", "specs/", "--detailed-exitcode", code=2).stdout
 
 
 def test_a_new_answer_is_scored(lab: ScoreLab) -> None:
