@@ -72,7 +72,7 @@ MUTANTS = {
     ),
     "what cannot be seen has expired": Mutant("apply/refresh.py", _UNSEEN, _EXPIRED, "lost"),
     "what nobody can search for is sent again": Mutant(
-        "apply/settle.py", _NOBODY_KNOWS, "    if found.doubtful:\n        return _hold", "duplicate", first=60
+        "apply/settle.py", _NOBODY_KNOWS, "    if found.doubtful:\n        return _hold", "duplicate", first=200
     ),
     "what was given up is never looked for again": Mutant(
         "apply/lost.py", "    if not lost:\n", "    if True:\n", "lost", first=0
