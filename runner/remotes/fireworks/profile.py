@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import msgspec
 
-from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Limits, Search, Windows
+from runner.job.capabilities import Capabilities, Search, Windows
 from runner.job.project import ProviderBlock
+from runner.remotes.limits import InputLimits
 from runner.remotes.vendor import overridden, usual_fault
-from runner.remotes.written import Characters, Count, Hours, HoursList, Seconds, Share, Texts, Whole, told
+from runner.remotes.written import Count, Hours, HoursList, Seconds, Share, Texts, told
 
 CHAT = "/v1/chat/completions"
 BASE_URL = "https://api.fireworks.ai"
@@ -30,14 +31,11 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allowed: HoursList = (12, 24, 48, 72)
 
 
-class DatasetLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DatasetLimits(InputLimits, frozen=True, forbid_unknown_fields=True):
     """Of one input dataset, and of its answers. The guides say 500 MB, 1 GB and 80 GiB, by age."""
 
     lines: Count = 50_000_000  # the cap of an official SDK
     bytes: Count = 1_000_000_000
-    line_bytes: Annotated[Whole, told("0: no limit of its own")] = 0
-    message_chars: Annotated[Characters, told("of one message")] = MESSAGE_CHARS
-    margin: Annotated[Share, told("batches are cut at this part of the bytes")] = 0.95
     output_bytes: Annotated[Count, told("of all answers of one batch together")] = 8_000_000_000  # beyond it, expiry
 
 
@@ -71,13 +69,7 @@ def capabilities_of(profile: Profile) -> Capabilities:
         knows_system_prompt=True,
         endpoints=(CHAT,),
         windows=Windows(default=profile.window.default, allowed=profile.window.allowed),
-        limits=Limits(
-            lines=profile.limits.lines,
-            size_bytes=int(profile.limits.bytes * profile.limits.margin),
-            line_bytes=profile.limits.line_bytes,
-            message_chars=profile.limits.message_chars,
-            output_bytes=profile.limits.output_bytes,
-        ),
+        limits=profile.limits.of_batch(profile.limits.output_bytes),
         can_resume=True,
         can_revoke=True,
         consistency_seconds=profile.settle_s,

@@ -12,12 +12,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec.structs import replace
 
-from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Limits, Search, Windows
+from runner.job.capabilities import Capabilities, Search, Windows
 from runner.job.observed import Phase
 from runner.job.project import ENDPOINTS, ProviderBlock
+from runner.remotes.limits import InputLimits
 from runner.remotes.vendor import overridden, problem, usual_fault
 from runner.remotes.written import (
-    Characters,
     Choice,
     Count,
     Endpoints,
@@ -91,14 +91,8 @@ class RangedWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     units: Choice[Literal["h", "d"]] = "h"
 
 
-class FileLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FileLimits(InputLimits, frozen=True, forbid_unknown_fields=True):
     """What one input file may hold. Batches are cut at `margin` of the bytes."""
-
-    lines: Count = 50_000
-    bytes: Count = 200_000_000
-    line_bytes: Annotated[Whole, told("0: no limit of its own")] = 0
-    message_chars: Annotated[Characters, told("of one message")] = MESSAGE_CHARS
-    margin: Annotated[Share, told("batches are cut at this part of the bytes")] = 0.95
 
 
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -332,12 +326,7 @@ def capabilities_of(profile: Profile) -> Capabilities:
         search=_search_of(profile),
         endpoints=profile.endpoints,
         windows=_windows_of(profile.window),
-        limits=Limits(
-            lines=profile.limits.lines,
-            size_bytes=int(profile.limits.bytes * profile.limits.margin),
-            line_bytes=profile.limits.line_bytes,
-            message_chars=profile.limits.message_chars,
-        ),
+        limits=profile.limits.of_batch(),
         can_resume=False,
         can_revoke=profile.can_delete_files,
         visibility_seconds=profile.file_visibility_error.window_s,
