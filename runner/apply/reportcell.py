@@ -222,7 +222,7 @@ class Gathered:
     def _failures(self) -> Iterator[facts.Failure]:
         found = [facts.Failure(code, *told) for code, told in self._errors.items()]  # type: ignore[arg-type]
         if self.job.bad:
-            found.append(facts.Failure("", "cannot be sent: `runner show` lists why", self.job.bad))
+            found.append(facts.Failure("", f"cannot be sent: `runner show {self.address}` lists why", self.job.bad))
         yield from sorted(found, key=lambda one: (-one.rows, one.code))
 
     def _check(self, held: Held) -> facts.Check:
