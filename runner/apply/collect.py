@@ -290,7 +290,7 @@ def _stop(session: Session, batch: Batch, why: str, rows: int) -> None:
     """The account cannot pay: nothing more of this job is sent by this apply, and no attempt is used up."""
     error = Refused(
         f"{batch.owner}: the account cannot pay, so {rows:,} requests of `{batch.remote_id}` were not answered: {why}",
-        hint="Check the plan and billing details of the account, and run `runner apply` again",
+        hint="check the plan and billing details of the account, and run `runner apply` again",
     )
     session.out_of_money[batch.owner] = StepError(error, batch.owner)
 

@@ -81,7 +81,7 @@ def jobs_meant(session: Session, address: str) -> list[str]:
     meant = [one for one in known if matches(one, address)]
     if not meant:
         listed = ", ".join(f"`{one}`" for one in known[:10])
-        raise UsageError(f"there is no job `{address}`", hint=f"Jobs are {listed}")
+        raise UsageError(f"there is no job `{address}`", hint=f"jobs are {listed}")
     return meant
 
 

@@ -178,7 +178,7 @@ def _submit(session: Session, result: Result, submission: Cut) -> Batch | None:
     if batch.stage is Stage.DROPPED and session.drops.get(batch.keys_sha256, 0) >= MOST_DROPS:
         lost = RemoteError(
             f"{submission.address}: the remote lost {MOST_DROPS} creates in a row",
-            hint="Nothing is in flight for them; run `runner apply` again later",
+            hint="nothing is in flight for them; run `runner apply` again later",
         )
         result.stopped[job.address] = StepError(lost, job.address)
     return batch

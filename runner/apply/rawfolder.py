@@ -153,18 +153,18 @@ def folder_at(root: Path, wanted: str, address: str, *, is_lineage: bool, now: d
     """
     path, inside = Path(os.path.realpath(root / wanted)), Path(os.path.realpath(root))
     if path == inside or not path.is_relative_to(inside):
-        raise UsageError(f"`{wanted}` is not a folder below the project root", hint="Name one that is, with `--to`")
+        raise UsageError(f"`{wanted}` is not a folder below the project root", hint="name one that is, with `--to`")
     if path.relative_to(inside).parts[0].casefold() == ".runner":
-        raise UsageError(f"`{wanted}` lies in `.runner/`, where runner keeps its state", hint="Name another folder")
+        raise UsageError(f"`{wanted}` lies in `.runner/`, where runner keeps its state", hint="name another folder")
     if path.exists() and not path.is_dir():
-        raise UsageError(f"`{wanted}` is a file", hint="Name a folder with `--to`")
+        raise UsageError(f"`{wanted}` is a file", hint="name a folder with `--to`")
     manifest = Manifest(version=VERSION, address=address, lineage=is_lineage, complete=False, fetched_at=now)
     if path.is_dir() and any(path.iterdir()):
         before = _manifest_in(path)
         if before is None or before.address != address:
             whose = f"files of `{before.address}`" if before else "something else"
             raise UsageError(
-                f"the folder `{wanted}` holds {whose}", hint="Name another folder with `--to`, or move this one away"
+                f"the folder `{wanted}` holds {whose}", hint="name another folder with `--to`, or move this one away"
             )
         manifest = msgspec.structs.replace(manifest, files=before.files)
     return RawFolder(path, inside, manifest)

@@ -233,7 +233,7 @@ def _write(session: Session, result: Result, rewrite: outputs.Rewrite, recorded:
     except OSError as error:
         unwritten = RunnerError(
             f"{rewrite.address}: `{rewrite.output}` cannot be written: {error.strerror or error}",
-            hint="Its answers are recorded; put the path right and run `runner apply` again",
+            hint="its answers are recorded; put the path right and run `runner apply` again",
         )
         result.unwritten.append(StepError(unwritten, rewrite.address))
     except Conflict:  # of all that is recorded nothing is known any more

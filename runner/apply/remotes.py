@@ -140,7 +140,7 @@ class Remotes:
         if spec is None:
             raise RunnerError(
                 f"provider `{name}` is not declared any more, but earlier batches were sent to it",
-                hint="Declare it again under `providers:` until its batches are settled",
+                hint="declare it again under `providers:` until its batches are settled",
             )
         return spec
 

@@ -75,7 +75,7 @@ def resolve_batches(
     if decision.step is CallStep.RECEIPT:
         if not remote_id:
             raise UsageError(
-                "no id is on record for it", hint="Give it with `--adopt REMOTE_ID`; each apply looks again"
+                "no id is on record for it", hint="give it with `--adopt REMOTE_ID`; each apply looks again"
             )
         if len(meant) != 1:
             raise UsageError(f"`--adopt` is about one batch; {len(meant):,} are held: name one with `--row`")
@@ -132,7 +132,7 @@ def _with_ids(meant: Sequence[HeldCall], rows: Collection[str]) -> list[HeldCall
     known = [one for one in meant if one.remote_id]
     if meant and (not known or (rows and len(known) < len(meant))):
         nameless = ", ".join(f"`{one.name}`" for one in meant[:5] if not one.remote_id)
-        raise UsageError(f"no id is on record for {nameless}", hint="Give it with `--row ID --adopt REMOTE_ID`")
+        raise UsageError(f"no id is on record for {nameless}", hint="give it with `--row ID --adopt REMOTE_ID`")
     return known
 
 
@@ -186,7 +186,7 @@ def _account(session: Session, work: Work) -> str:
     if not known:
         known = known.union(*(_accounts(states) for _, states in _other_batches(session, work)))
     if len(known) != 1:
-        raise UsageError("it is not known whose recording that is", hint="Give the remote's account with `--account`")
+        raise UsageError("it is not known whose recording that is", hint="give the remote's account with `--account`")
     return known.pop()
 
 
@@ -204,7 +204,7 @@ def _batches_of_calls(session: Session, address: str) -> list[Batch]:
     known = [job.address for job in session.desired] + [batch.owner for batch in batches]
     if not any(matches(one, address) for one in known):
         listed = ", ".join(f"`{one}`" for one in dict.fromkeys(known[:10]))
-        raise UsageError(f"there is no job `{address}`", hint=f"Jobs are {listed}" if listed else "")
+        raise UsageError(f"there is no job `{address}`", hint=f"jobs are {listed}" if listed else "")
     return [batch for batch in batches if batch.has_journal and batch.stage in (Stage.SUBMITTED, Stage.COLLECTED)]
 
 

@@ -49,7 +49,7 @@ def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bo
     if rows and not decisions:
         raise UsageError(
             f"none of the rows {', '.join(f'`{row}`' for row in rows)} of `{pattern}` has failed",
-            hint="Add `--replace` to ask answered requests again",
+            hint="add `--replace` to ask answered requests again",
         )
     return decisions
 

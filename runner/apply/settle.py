@@ -230,7 +230,7 @@ def settle_all(session: Session, batches: Sequence[Batch]) -> list[StepError]:
                 if settled.stage is Stage.INTENT:
                     raise RemoteError(
                         f"{batch.owner}: it is not known whether an earlier create took effect: {settled.why}",
-                        hint="Run `runner apply` again when the remote can be reached; nothing is sent until then",
+                        hint="run `runner apply` again when the remote can be reached; nothing is sent until then",
                         is_out_of_time=is_over(session.clock),
                     )
             except OF_OUR_MEMORY:

@@ -103,7 +103,7 @@ def _rendered(session: Session, address: str, ordinals: Sequence[int], size_byte
         if size != size_bytes:
             raise DataError(
                 f"the rows of `{address}` changed while they were read",
-                hint="Run `runner apply` again; nothing was sent",
+                hint="run `runner apply` again; nothing was sent",
             )
         yield path
     finally:

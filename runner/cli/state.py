@@ -48,7 +48,7 @@ def accept_origin(ctx: click.Context, provider: str, paths: tuple[str, ...]) -> 
     ):
         if provider not in session.project.providers:
             known = ", ".join(f"`{name}`" for name in sorted(session.project.providers))
-            raise UsageError(f"there is no provider `{provider}`", hint=f"The specs use {known}")
+            raise UsageError(f"there is no provider `{provider}`", hint=f"the specs use {known}")
         project = session.records.project()
         current = session.remotes.origin(provider)
         seen = {str(b.origin) for b in session.records.batches() if b.origin.provider == provider} - {str(current)}

@@ -55,7 +55,7 @@ def _tree(source: Source) -> nodes.Template:
     except TemplateSyntaxError as error:
         problem = Problem(
             source.place(error.lineno),
-            f"{source.what}: {error.message}",
+            f"{source.what}: {_in_our_words(error.message or '')}",
             hint="write `{% raw %}...{% endraw %}` around braces that are text",
             inside=source.inside(error.lineno, _met_in(error.message or "")),
         )
@@ -65,6 +65,24 @@ def _tree(source: Source) -> nodes.Template:
 
 
 _MET = re.compile(r"'([^\W\d]\w*)'")
+
+
+_ENDS = {"end of print statement": "}}", "end of statement block": "%}"}
+_WANTS = re.compile(r"needs to be closed is '(\w+)'")
+_TAG = re.compile(r"unknown tag '(\w+)'")
+
+
+def _in_our_words(message: str) -> str:
+    """What Jinja2 says, in the words of these messages."""
+    if found := _WANTS.search(message):
+        return f"`{{% {found[1]} %}}` is not closed: `{{% end{found[1]} %}}` is missing"
+    if found := _TAG.search(message):
+        return f"there is no statement `{found[1]}`"
+    words = message.rstrip(".")
+    for name, sign in _ENDS.items():
+        words = words.replace(f"'{name}'", f"`{sign}`")
+    words = re.sub(r"'([^']+)'", r"`\1`", words.replace("expected token", "expected"))
+    return words[:1].lower() + words[1:]
 
 
 def _met_in(message: str) -> str:

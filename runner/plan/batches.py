@@ -33,7 +33,7 @@ def cut(
         if line > longest:
             raise DataError(
                 f"the request of row {ordinal + 1} of job `{address}` is {line:,} bytes; the remote takes {longest:,}",
-                hint="Shorten the prompt or the row, or leave the row out with `where:`",
+                hint="shorten the prompt or the row, or leave the row out with `where:`",
             )
         if batch and (len(batch) >= lines or size + line > limits.size_bytes):
             yield batch, size

@@ -10,7 +10,7 @@ from runner.errors import Conflict
 Document = dict[str, Any]
 
 # What to do about a state that is damaged
-LOST = "Delete nothing by hand: move the folder away and run `runner apply` again; answers are found again"
+LOST = "delete nothing by hand: move the folder away and run `runner apply` again; answers are found again"
 
 
 class Documents(NamedTuple):

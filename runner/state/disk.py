@@ -114,7 +114,7 @@ class DiskStore:
                 self._cache.set(_SERIAL, seal({_SERIAL: expected + 1}))
         except (sqlite3.Error, Timeout, OSError) as error:
             raise StateError(
-                f"the state cannot be written: {error}", hint="Nothing was lost; make room and run again"
+                f"the state cannot be written: {error}", hint="nothing was lost; make room and run again"
             ) from error
         return expected + 1
 
@@ -129,7 +129,7 @@ def _way_out(error: Exception) -> str:
     if code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return "If the disk is full, make room and run again: nothing was lost. Otherwise check the disk"
     if code & 0xFF == sqlite3.SQLITE_READONLY:
-        return "A command was stopped while it wrote; `runner apply` puts that right"
+        return "a command was stopped while it wrote; `runner apply` puts that right"
     return LOST
 
 

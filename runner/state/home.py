@@ -65,7 +65,7 @@ class Home:
 def _linked(path: Path) -> StateError:
     return StateError(
         f"`{path}` is a link; runner keeps its state in files and folders of its own",
-        hint="Remove the link and run again; nothing behind it was touched",
+        hint="remove the link and run again; nothing behind it was touched",
     )
 
 

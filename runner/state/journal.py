@@ -62,7 +62,7 @@ class DiskJournal(Grouped):
         except OSError as error:
             raise StateError(
                 f"`{self._path}` cannot be written: {error.strerror}",
-                hint="Make room and run again; what the remote took meanwhile is held until you decide",
+                hint="make room and run again; what the remote took meanwhile is held until you decide",
             ) from error
         self._raw_size += len(lines)
         self._size += len(entries)

@@ -30,7 +30,7 @@ def project_lock(folder: Path, *, command: str, now: datetime, wait_seconds: flo
     except Timeout as error:
         raise LockedError(
             f"another command is working on this project{_words_of(holder)}",
-            hint="Wait for it, or run again with `--lock-timeout 10m`",
+            hint="wait for it, or run again with `--lock-timeout 10m`",
         ) from error
     try:
         about = {"pid": os.getpid(), "host": socket.gethostname(), "command": command, "since": now}

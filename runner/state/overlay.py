@@ -43,7 +43,7 @@ def copy_state(source: Path, target: Path, *, tries: int = 100) -> None:
         time.sleep(_PAUSE_SECONDS)
     raise StateError(
         f"the state in `{source}` does not stand still: another command is at work",
-        hint="Run the command again when that has ended",
+        hint="run the command again when that has ended",
     )
 
 

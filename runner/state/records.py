@@ -136,7 +136,7 @@ def _read(key: str, document: Document, kind: type[T]) -> T:
     if schema > SCHEMA:
         raise StateError(
             f"the state was written by a newer runner (schema {schema} at `{key}`; this one knows {SCHEMA})",
-            hint="Install the newer version; this one changes nothing",
+            hint="install the newer version; this one changes nothing",
         )
     try:
         record = msgspec.convert(_as_of_now(document), kind)

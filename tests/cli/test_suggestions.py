@@ -149,3 +149,19 @@ def test_from_another_folder_every_command_can_be_typed_as_it_stands(lab: Lab) -
 def test_a_folder_that_is_this_one_is_not_named(lab: Lab) -> None:
     assert "`runner apply specs/`" in lab.run("-C", ".", "plan").stderr
     assert "`runner apply specs/`" in lab.run("-C", str(lab.root), "plan").stderr
+
+
+def hints() -> Iterator[tuple[str, str]]:
+    """Where a hint stands, and how it begins, as far as it is written out."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "hint":
+                text = node.value.values[0] if isinstance(node.value, ast.JoinedStr) else node.value
+                if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    yield f"{path.relative_to(PACKAGE)}:{node.value.lineno}", text.value
+
+
+def test_hints_begin_in_lower_case() -> None:
+    found = list(hints())
+    assert len(found) > 150
+    assert [one for one in found if re.match(r"[A-Z][a-z]+ ", one[1])] == []

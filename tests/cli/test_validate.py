@@ -366,13 +366,13 @@ def test_a_linked_folder_of_specs_that_is_not_read_is_named(tmp_path: Path, caps
 
 
 TEMPLATES = {
-    "{{ word": ("word", "end of"),
-    "{% foo %} {{ word }}": ("foo", "unknown tag"),
+    "{{ word": ("word", "expected `}}`"),
+    "{% foo %} {{ word }}": ("foo", "there is no statement `foo`"),
     "{{ word | uper }}": ("uper", "there is no filter `uper`"),
     "{{ word is definde }}": ("definde", "there is no test `definde`"),
     "{{ wrd }}": ("wrd", "which is no column"),
     "wrd in words {{ word }} and {{ wrd }}": ("wrd }}", "which is no column"),
-    "{% if word %} never closed": ("if", "of template"),
+    "{% if word %} never closed": ("if", "`{% endif %}` is missing"),
     "{% include 'x' %}": ("include", "`include` cannot be used here"),
     "{{ word + }}": ("{{ word", "unexpected"),
     "{{ word.__class__ }}": ("__class__", "cannot be used here"),

@@ -344,7 +344,7 @@ def test_check_templates_finds_everything_at_once(tmp_path: Path) -> None:
         ("s.yaml:4", "the `id` of dataset `countries`, `cod`, is no column"),
         (
             "s.yaml:10",
-            "the system message of prompt `capital`: unexpected end of template, expected 'end of print statement'.",
+            "the system message of prompt `capital`: unexpected end of template, expected `}}`",
         ),
         ("s.yaml:10", "the user message of prompt `capital` uses `contry`, which is no column"),
     ]

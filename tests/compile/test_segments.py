@@ -183,8 +183,8 @@ def test_everything_else_is_not(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("a\n{{ x", 11, "unexpected end of template"),
-        ("\n\n{% if a %}", 12, "Unexpected end of template"),
+        ("a\n{{ x", 11, "unexpected end of template, expected `}}`"),
+        ("\n\n{% if a %}", 12, "`{% if %}` is not closed: `{% endif %}` is missing"),
         ("\n{{ a | uper }}", 11, "there is no filter `uper`"),
         ("{{ a is definde }}", 10, "there is no test `definde`"),
         ("\n\n\n{% include 'x' %}", 13, "`include` cannot be used here"),

@@ -267,7 +267,7 @@ def test_damage_is_noticed_and_the_way_out_works(lab: OwnLab, name: str) -> None
     assert contents(home) == before
     assert lab.mine() == 1
     if "newer" in name:
-        assert "Install the newer version" in done.stderr
+        assert "install the newer version" in done.stderr
         return
     assert re.search("[Mm]ove (the folder|`.runner/`) away", done.stderr), done.stderr
     home.rename(lab.root / "away")  # what the error says

@@ -531,4 +531,6 @@ def _stale_is_unknown() -> Iterator[None]:
 
 def _words_of(error: Exception) -> str:
     """What a library says, without the number that the system gives it."""
+    if isinstance(error, httpx.DecodingError):
+        return "what it sent cannot be unpacked"
     return _ERRNO.sub("", plain(str(error))) or type(error).__name__
