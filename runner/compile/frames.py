@@ -32,6 +32,7 @@ class Reading(msgspec.Struct):
     takes_null: bool = False  # null is written as `None`; else there is no text
     may_miss: bool = False  # what is not in a value gives no text; else it is an error
     is_of_answer: bool = False  # without an answer there is no text
+    looks_at_it: bool = False  # at the answer itself: one without a text, such as a refusal, gives none either
     extract: str | None = None  # a pattern: the text is its first group
     occurrence: str = "last"
     search: str | None = None  # a pattern: the text is what it finds

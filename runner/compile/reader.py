@@ -72,7 +72,8 @@ class Reader:
         texts: list[str | None] = []
         known: dict[int, str | None] = {}  # by template: several patterns may look at one text
         for number, one in enumerate(self._ready):
-            if answer is None and one.reading.is_of_answer:
+            reading = one.reading
+            if (answer is None and reading.is_of_answer) or (reading.looks_at_it and names.get("answer") is None):
                 texts.append(None)
                 continue
             if id(one.template) not in known:

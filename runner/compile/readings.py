@@ -22,6 +22,8 @@ from runner.errors import Mark
 from runner.job.checks import OF_ANSWER, Occurrence
 from runner.job.source import Source
 
+ANSWER_NAME = OF_ANSWER[0]
+_NULL = (b'{"answer":null', b'{"answer": null')
 LONGEST = 20_000_000  # characters of one text: an answer is as long as it is
 
 _decode_all = msgspec.json.Decoder(list[dict[str, Any]]).decode
@@ -43,6 +45,11 @@ class Reading(msgspec.Struct, frozen=True):
         return self.template is not None and not self.template.mentions.isdisjoint(OF_ANSWER)
 
     @property
+    def looks_at_it(self) -> bool:
+        """Whether an answer without a text, such as a refusal or a call of a tool, gives nothing to read either."""
+        return self.template is not None and ANSWER_NAME in self.template.mentions
+
+    @property
     def is_local(self) -> bool:
         return self.template is None or (self.template.is_simple and self.extract is None and self.search is None)
 
@@ -61,6 +68,7 @@ class Reading(msgspec.Struct, frozen=True):
             self.template.takes_null,
             self.may_miss,
             self.is_of_answer,
+            self.looks_at_it,
             self.extract.text if self.extract else None,
             self.occurrence.value,
             self.search.text if self.search else None,
@@ -78,6 +86,11 @@ class AnsweredRow(msgspec.Struct, gc=False):
     @property
     def mark(self) -> Mark:
         return Mark(self.custom_id)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is an answer, and it is not null."""
+        return self.names is not None and not self.names.startswith(_NULL)
 
     @property
     def row(self) -> dict[str, Any]:
@@ -214,8 +227,9 @@ def _texts(
         found = [row.get(name) for row in views.rows]
         return [one if one is None or one.__class__ is str else text_of(one) for one in found]
     some: Sequence[int] = range(len(rows))
-    if reading.is_of_answer and any(row.names is None for row in rows):
-        some = [at for at in some if rows[at].names is not None]
+    if reading.is_of_answer:
+        is_there = [row.has_text if reading.looks_at_it else row.names is not None for row in rows]
+        some = some if all(is_there) else [at for at in some if is_there[at]]
     whole = len(some) == len(rows)
     values = views.of(reading.template.mentions)
     texts: list[str | None] = []
