@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from runner import __version__
 from runner.apply.evidence import Evidence, Shown
-from runner.apply.reportcell import Folds, Gathered, Part, folds_of, number_of, when
+from runner.apply.reportcell import Folds, Gathered, Part, check_of, folds_of, number_of, when
+from runner.apply.scoring import pooled_in
 from runner.apply.session import Session
 from runner.checks.paired import Paired
 from runner.checks.program import Held
@@ -85,7 +86,23 @@ def _group(name: str, cells: Sequence[Gathered], every: Mapping[str, Gathered]) 
         comparisons=tuple(_comparisons(cells)),
         slices=tuple(_slices(cells)),
         cluster=cells[0].cluster,
+        pooled=tuple(_pooled(cells)),
     )
+
+
+def _pooled(cells: Sequence[Gathered]) -> Iterator[facts.Pooled]:
+    """Cells that differ in `replicate` alone, where nothing else says which rows belong together."""
+    alike: dict[str, list[Gathered]] = {}
+    for cell in cells:
+        if "replicate" in cell.spec.cell and cell.is_scored and cell.spec.evals.cluster is None:
+            others = [value for axis, value in cell.spec.cell.items() if axis != "replicate"]
+            alike.setdefault(" · ".join(others) or cell.spec.name, []).append(cell)
+    for label, same in alike.items():
+        if len(same) > 1:
+            found = pooled_in(same[0].spec.evals, [one.evidence.scores for one in same])
+            checks = zip(found, same[0].program.checks, strict=True)
+            addresses = tuple(sorted(one.address for one in same))
+            yield facts.Pooled(label, addresses, tuple(check_of(one, held) for one, held in checks))
 
 
 # --- the best against the others ----------------------------------------------------------------------------------

@@ -236,22 +236,11 @@ class Gathered:
                 better=held.check.better.value,
                 waits_for=self._why_unscored(),
             )
-        column, counted = self.sheet.columns[held.name], counted_by(held.counting)
+        column = self.sheet.columns[held.name]
         found = self.sheet.summary(
             held.name, better=held.better, signature=held.signature(column.tally.numbers().n, self.cluster)
         )
-        return facts.Check(
-            name=found.name,
-            kind=found.kind,
-            form=held.form.value,
-            number=number_of(found.figure),
-            statuses=dict(found.counts),  # type: ignore[arg-type]
-            counts_wrong=tuple(word for word in facts.STATUSES if word in _MAY_BE_WRONG and word in counted),
-            better=held.check.better.value,
-            signature=found.signature,
-            macro_f1=None if found.macro_f1 is None else number_of(found.macro_f1),
-            confusion=_mistakes(found),
-        )
+        return check_of(found, held)
 
     def _why_unscored(self) -> str:
         if not self.evidence.has_output:
@@ -337,6 +326,23 @@ class Gathered:
 
 
 _MAY_BE_WRONG = frozenset(("wrong", "unreadable", "unanswered"))
+
+
+def check_of(found: CheckSummary, held: Held) -> facts.Check:
+    """The numbers of one check, as a report has them."""
+    counted = counted_by(held.counting)
+    return facts.Check(
+        name=found.name,
+        kind=found.kind,
+        form=held.form.value,
+        number=number_of(found.figure),
+        statuses=dict(found.counts),  # type: ignore[arg-type]
+        counts_wrong=tuple(word for word in facts.STATUSES if word in _MAY_BE_WRONG and word in counted),
+        better=held.check.better.value,
+        signature=found.signature,
+        macro_f1=None if found.macro_f1 is None else number_of(found.macro_f1),
+        confusion=_mistakes(found),
+    )
 
 
 def _mistakes(found: CheckSummary) -> tuple[facts.Confused, ...]:

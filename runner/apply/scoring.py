@@ -297,18 +297,20 @@ def _pool(session: Session, scoring: Scoring) -> None:
             made = " ".join(one.made_of for one in cells)
             if cells[0].pooled is None or cells[0].pooled.made_of != made:
                 try:
-                    pooled = Pooled(made, len(cells), _pooled(session, spec_of(session, first).evals, cells))
+                    paths = [session.outputs_root / one.path for one in cells]
+                    pooled = Pooled(made, len(cells), pooled_in(spec_of(session, first).evals, paths))
                 except (OSError, RunnerError):
                     continue  # a file of scores that is gone is made again by the next apply
                 scoring.current[first] = replace(cells[0], pooled=pooled)
                 session.records.save(replace(session.records.jobs()[first], scores=scoring.current[first]))
 
 
-def _pooled(session: Session, evals: Evals, cells: Sequence[Scores]) -> tuple[CheckSummary, ...]:
+def pooled_in(evals: Evals, paths: Sequence[Path]) -> tuple[CheckSummary, ...]:
+    """The checks over the scores of several replicates; each row is a cluster. Raises StateError, OSError."""
     program = Program(replace(evals, expect=()), {held.name: () for held in Program(evals).checks})
     sheet = program.sheet()
-    for cell in cells:
-        rows = files.read(session.outputs_root / cell.path)
+    for path in paths:
+        rows = files.read(path)
         while some := list(islice(rows, _AT_ONCE)):
             scored = {held.name: [row.checks[held.name] for row in some] for held in program.checks}
             answered = [True] * len(some)  # how many are, each cell says for itself

@@ -188,6 +188,14 @@ class Slice(Struct, frozen=True):
     direction: Literal["", "better", "worse"] = ""  # where that is significant
 
 
+class Pooled(Struct, frozen=True):
+    """Cells that differ in `replicate` alone, as one: the same rows asked several times, so that a row is a cluster."""
+
+    label: str
+    addresses: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+
 class Group(Struct, frozen=True):
     """The cells of one job of the specs, the best first: they are compared with each other, and with no other job's."""
 
@@ -196,6 +204,7 @@ class Group(Struct, frozen=True):
     comparisons: tuple[Comparison, ...] = ()  # the best cell against each other one
     slices: tuple[Slice, ...] = ()
     cluster: str = ""  # what makes rows dependent, as written
+    pooled: tuple[Pooled, ...] = ()
 
 
 class Facts(Struct, frozen=True):

@@ -51,7 +51,9 @@ def _first_screen(facts: Facts) -> Iterator[str]:
         yield f"**{text(verdict)}**"
         yield "\n".join(map(_gate, gates.chips(facts)))
     yield from (f"> {text(note)}" for note in (*gates.ways_out(facts), *facts.notes))
-    yield from filter(None, (_table_of(group, has_name=not alone) for group in facts.groups))
+    for group in facts.groups:
+        yield from filter(None, [_table_of(group, has_name=not alone)])
+        yield from (text(sentences.of_pooled(one)) for one in group.pooled)
 
 
 def _part(part: sentences.Part) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from runner.reports import figures
-from runner.reports.facts import Cell, Check, Comparison, Form, Group
+from runner.reports.facts import Cell, Check, Comparison, Form, Group, Pooled
 from runner.stats.power import FEW_CLUSTERS
 
 _FEW_RECORDINGS = 50
@@ -112,6 +112,17 @@ def of_power(group: Group, check: Check) -> str:
     size = figures.figure(max(found), check.form)
     size = f"{size} points" if figures.is_in_percent(check.form) else size
     return f"This run can show a difference of about {size} (80 % power)."
+
+
+def of_pooled(pooled: Pooled) -> str:
+    """`All 3 replicates of short: intent 84.1 % (83.0 to 85.1), ...`."""
+    told = [
+        f"{check.name} {figures.measure(check.number, check.form)} "
+        f"({figures.interval(check.number, check.form, between=' to ')})"
+        for check in pooled.checks
+        if check.number.value is not None
+    ]
+    return f"All {len(pooled.addresses)} replicates of {pooled.label}: {', '.join(told)}; each row is a cluster."
 
 
 def cautions(group: Group) -> list[str]:

@@ -160,6 +160,26 @@ def test_every_expectation_comes_out_as_apply_says(tmp_path: Path) -> None:
         assert verdicts >= {"met", "unmet", "undecided"}
 
 
+def test_replicates_are_pooled_as_apply_does(tmp_path: Path) -> None:
+    with score_lab(tmp_path / "project") as lab:
+        lab.table(ROWS)
+        lab.answers = {f"r{n}": said(n) for n in range(40)}
+        spec = SPEC.replace("prompt: [short, taught]", "prompt: [short], replicate: [1, 2, 3]")
+        spec = spec.replace("answers-{{ prompt }}", "answers-{{ replicate }}").replace("SUFFIX", "jsonl")
+        lab.job(CHECKS, spec)
+        lab.apply(code=4)
+        (pooled,) = told(lab).groups[0].pooled
+        assert (pooled.label, len(pooled.addresses)) == ("short", 3)
+        theirs = lab.status_of("answers:prompt=short,replicate=1")["scores"]["pooled"]
+        for one, check in zip(theirs["checks"], pooled.checks, strict=True):
+            assert (one["figure"]["value"], one["figure"]["low"]) == (check.number.value, check.number.low)
+            assert (check.number.n, check.number.clusters) == (3 * 39, 39)
+        first = lab.run("report", "specs/", "-o", "markdown").stdout.partition("<details>")[0]
+        assert "All 3 replicates of short: intent 76.9 %" in first
+        lab.run("report", "specs/")
+        assert "All 3 replicates of short: intent 76.9 %" in (lab.root / "report.html").read_text()
+
+
 def test_cells_are_compared_on_the_same_rows(made: ScoreLab) -> None:
     group = told(made).groups[0]
     (intent, _) = group.comparisons
