@@ -56,7 +56,9 @@ class Author:
                 spec.rows[at] = spec.rows[at][0], f"{spec.rows[at][1]}!"
             case "rename":
                 self._jobs += 1
-                spec.address = f"{rng.choice('klm')}{self._jobs}"
+                before, spec.address = spec.address, f"{rng.choice('klm')}{self._jobs}"
+                for other in self.specs:
+                    other.needs = tuple(spec.address if name == before else name for name in other.needs)
             case "window":
                 spec.window_hours = 72 - spec.window_hours
             case "output":
@@ -72,6 +74,8 @@ class Author:
                 self.specs.append(self._new_job())
             case "drop" if len(self.specs) > 1:
                 self.specs.remove(spec)
+                for other in self.specs:
+                    other.needs = tuple(name for name in other.needs if name != spec.address)
                 self._left += spec.rows
             case "order":
                 rng.shuffle(spec.rows)
@@ -98,7 +102,10 @@ class Author:
         return self._declared(f"{self._rng.choice('klm')}{self._jobs}", rows)
 
     def _declared(self, address: str, rows: list[Row]) -> JobSpec:
-        return JobSpec(address, rows, self._output())
+        # only of jobs that were there before: no circles
+        chance = self._world.of_needs
+        needs = (chance.choice(self.specs).address,) if self.specs and chance.random() < 0.2 else ()
+        return JobSpec(address, rows, self._output(), needs=needs)
 
     def _output(self) -> str:
         return f"results/{self._jobs}.jsonl"

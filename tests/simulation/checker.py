@@ -369,6 +369,9 @@ def _was_in_doubt(history: History, key: bytes) -> bool:
     )
 
 
+_SETTLED = (Row.OK, Row.ERROR, Row.EQUAL)
+
+
 def settled_lines(history: History, applier: Applier) -> Iterator[tuple[str, Line, int]]:
     """(job, line, state of its row) of all outputs that have to be there; blame for any that are not, or not whole.
 
@@ -378,12 +381,14 @@ def settled_lines(history: History, applier: Applier) -> Iterator[tuple[str, Lin
     jobs = SimulatedRecords(applier.store).jobs()
     jobs_left = history.states.get(applier.name, ())
     is_any_held_back = any(Row.STALLED in states for _, states in jobs_left)
+    open_jobs = {spec.address for spec, states in jobs_left if any(Row(one) not in _SETTLED for one in states)}
     for spec, states in jobs_left:
         where = f"{applier.name}: {spec.address}"
         record = jobs.get(spec.address)
-        is_held_back = Row.STALLED in states or (is_any_held_back and Row.SHARED in states)
+        waits = not open_jobs.isdisjoint(spec.needs)
+        is_held_back = Row.STALLED in states or waits or (is_any_held_back and Row.SHARED in states)
         if record is None:
-            if not is_held_back or (Row.STALLED in states and not lines_in(applier.root / spec.output)):
+            if not is_held_back or (Row.STALLED in states and not waits and not lines_in(applier.root / spec.output)):
                 history.blame(f"accounting: {where} has no results")
             continue
         if is_held_back and [line.key for line in lines_in(applier.root / spec.output)] != spec.row_keys():

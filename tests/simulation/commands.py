@@ -64,6 +64,16 @@ class Commands:
         self._author = author
         self._world = history.world
         self._read: dict[str, _Declared] = {}  # by applier
+        self._world.sends = self._check_order
+
+    def _check_order(self, keys: list[bytes]) -> None:
+        """Nothing of a job is sent while a request of a job that it needs was never sent at all."""
+        rows = {spec.address: set(spec.row_keys()) for spec in self._author.specs}
+        asked = {key for batch in self._history.remote.batches for key in batch.keys}
+        owners = [spec for spec in self._author.specs if rows[spec.address].issuperset(keys)]
+        early = [spec for spec in owners if any(not rows[name] <= asked for name in spec.needs)]
+        if owners and len(early) == len(owners):
+            self._history.blame(f"order: {early[0].address} is sent before all of {', '.join(early[0].needs)} is")
 
     def session(self, applier: Applier) -> Session:
         """What every command opens first."""

@@ -95,6 +95,12 @@ MUTANTS = {
     ),
     "what is in flight is asked again": Mutant("plan/remaining.py", _IN_FLIGHT, _NEVER, "duplicate"),
     "two jobs ask the same": Mutant("plan/remaining.py", _SHARED, "", "duplicate"),
+    "what is needed does not come first": Mutant(
+        "plan/plan.py", " if not job.waits for s", " for s", "order", Kind.BRIEF_BATCHES
+    ),
+    "who waits asks what another wants too": Mutant(
+        "plan/plan.py", "key=waiting.__getitem__", "key=int", "accounting", Kind.BRIEF_BATCHES, 150
+    ),
     "new outcomes are not written out": Mutant(
         "apply/outputs.py", "        return Drift.ANSWERS\n", "        return None\n", "files"
     ),

@@ -73,6 +73,7 @@ class SimulatedProvider:
         self._world = remote.world
         self._who = who
         self._cut_at: dict[str, int] = {}  # by file
+        self._created_from: set[str] = set()  # uploads
         self._skew = timedelta()
 
     @property
@@ -118,6 +119,9 @@ class SimulatedProvider:
             self._end("submit", fault)
             return remote.observed(self._compared(there, submission, upload))
         batch = self._batch(submission, upload, sent_at)
+        if not batch.input_ref or batch.input_ref not in self._created_from:  # else it was put off, and comes again
+            world.sends(list(batch.keys))
+        self._created_from.add(batch.input_ref)
         remote.may_meet_a_stranger(batch)
         if world.happens(world.crash_rate):
             world.note("world", "crash while a create is on its way")

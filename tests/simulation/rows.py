@@ -46,6 +46,7 @@ class JobSpec:
     output: str
     window_hours: int = 24
     file: str = "specs/a.yaml"
+    needs: tuple[str, ...] = ()  # addresses of jobs that have to be settled before anything of this one is sent
 
     def row_keys(self) -> list[bytes]:
         return [digest_of(text)[:16] for _, text in self.rows]
@@ -96,6 +97,7 @@ def project_of(name: str, specs: Iterable[JobSpec], root: Path, max_attempts: in
             window_hours=spec.window_hours,
             output=spec.output,
             max_attempts=max_attempts,
+            needs=spec.needs,
             mark=Mark(spec.file, 1, 1),
         )
         for spec in sorted(specs, key=lambda spec: spec.address)

@@ -38,6 +38,7 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
+        self.of_needs = random.Random(f"needs {seed}")  # changes nothing of a history without them
         self.more = random.Random(~seed)  # for what came to be modelled later: histories stay much as they were
         self.seconds = 0.0
         self._now = 0.0, BEGIN
@@ -53,6 +54,7 @@ class World:
         self.is_commanded = False  # what is cancelled now, a person wants cancelled
         self.other: Callable[[], None] | None = None  # a pass of another applier
         self.stop: Callable[[], None] = lambda: None
+        self.sends: Callable[[list[bytes]], None] = lambda keys: None  # told of each create that is new
         self.sleeps = 0
         self._is_nested = False
 
