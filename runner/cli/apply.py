@@ -57,6 +57,7 @@ RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
 )
 @option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="Send at most N recordings at once.")
 @option("-q", "--quiet", is_flag=True, help="Only the summary and warnings.")
+@option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @option(
     "--rehearse",
     "--dry-run",
@@ -78,6 +79,7 @@ def command(
     first_run: bool,
     parallelism: int | None,
     quiet: bool,
+    form: str,
     rehearse: bool,
 ) -> int:
     """Make the remote batch APIs match the specs at PATHS (default: specs), and wait for the results.
@@ -106,6 +108,8 @@ def command(
     if rehearse:
         if no_wait or wait_seconds is not None:
             raise click.UsageError("A rehearsal ends by itself: leave out --no-wait and --wait.")
+        if form != "text":
+            raise click.UsageError("A rehearsal is told in words: leave out -o.")
         from runner.cli import rehearsal
 
         return rehearsal.run(
@@ -136,7 +140,7 @@ def command(
             )
         finally:
             terminal.close()
-        return _report(session, result, question.answer, given, interrupted=stop.is_set())
+        return _report(session, result, question.answer, given, form, interrupted=stop.is_set())
 
 
 def _finish_on_interrupt(stop: threading.Event) -> None:
@@ -152,7 +156,11 @@ def _finish_on_interrupt(stop: threading.Event) -> None:
     signal.signal(signal.SIGTERM, interrupted)
 
 
-def _report(session: Session, result: Result, answer: YesOrNo, paths: Sequence[str], *, interrupted: bool) -> int:
+def _report(
+    session: Session, result: Result, answer: YesOrNo, paths: Sequence[str], form: str, *, interrupted: bool
+) -> int:
+    import msgspec
+
     from runner.cli import errors, scorelines, standing, sums, views, voice
     from runner.cli.failures import failures_in, top_reason
     from runner.cli.question import YesOrNo
@@ -181,16 +189,17 @@ def _report(session: Session, result: Result, answer: YesOrNo, paths: Sequence[s
         lines += [f"  ? {change.why}" for change in part.changes if change.action is Action.AFTER]
         if number := standing.possible_duplicates(job.address, asked):
             lines.append(f"  ! {standing.maybe_twice(number)}")
-    for line in lines:
+    tells = form == "text"
+    for line in lines if tells else ():
         say(line)
     if not session.desired:
         say("The specs declare no job", err=True)
     ours, others = errors.by_whose(result.errors, {job.address for job in session.desired}, result.plan)
     view = views.of_plan(result.plan, [], ids_in(session.compiled))
     blocked = any(job.is_blocked for job in result.plan.jobs)
-    if blocked or view.leftovers:
+    if tells and (blocked or view.leftovers):
         say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
-    elif not lines and not result.is_running and not ours:
+    elif tells and not lines and not result.is_running and not ours:
         say("Nothing to do")
     for words in errors.told(others):
         say(f"{words}\n(of other specs; this command goes on without)", err=True)
@@ -207,6 +216,11 @@ def _report(session: Session, result: Result, answer: YesOrNo, paths: Sequence[s
         (result.is_running, RUNNING),
     )
     code = next((code for holds, code in codes if holds), 0)
+    if not tells:
+        records = session.records.jobs()
+        jobs = [standing.job_standing(part, records.get(part.address), asked) for part in result.plan.jobs]
+        applied = standing.AppliedView(code, result.is_running, tuple(jobs), result.scoring.gates, view)
+        click.echo(msgspec.json.format(msgspec.json.encode(applied)))
     _next_step(result, code, answer, paths)
     return code
 

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from runner.cli import scorelines, sums, voice
 from runner.cli.batchview import BatchView, of_batch
+from runner.cli.views import PlanView
 from runner.job.recorded import Batch, JobRecord, Retry
-from runner.job.scored import Scores
+from runner.job.scored import Gate, Scores
 from runner.plan.change import JobPlan
 from runner.plan.decide import Observation
 from runner.plan.plan import Plan
@@ -51,6 +52,18 @@ class StatusView:
     jobs: tuple[JobStanding, ...]
     batches: tuple[BatchView, ...]  # in flight, in order of submission
     spent: Spent = NOTHING  # by all jobs of the project
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedView:
+    """What an apply left: where jobs stand, what is expected of them, and what is still to be done."""
+
+    exit_code: int
+    is_running: bool
+    jobs: tuple[JobStanding, ...]
+    gates: Mapping[str, Sequence[Gate]]  # by address
+    plan: PlanView
+    version: int = VERSION
 
 
 def of_plan(

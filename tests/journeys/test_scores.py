@@ -158,6 +158,20 @@ def test_status_shows_what_apply_said_and_signs_are_ascii_where_nothing_else_can
     assert [line.replace("✕", "x").replace("✓", "+") for line in told] == lines
 
 
+def test_an_apply_says_it_as_json(lab: ScoreLab) -> None:
+    lab.job(f'{CHECKS}expect: {{intent: ">= 0.4", said: ">= 0.9"}}\n')
+    lab.ending = "in_progress"
+    view = json.loads(lab.apply("--no-wait", "-o", "json", code=3).stdout)
+    assert [gate["verdict"] for gate in view["gates"]["answers"]] == ["not_yet"] * 2
+    lab.ending = "completed"
+    view = json.loads(lab.apply("-o", "json", code=4).stdout)
+    (job,) = view["jobs"]
+    assert (view["exit_code"], job["ok"], job["error"]) == (4, 8, 2)
+    assert [gate["verdict"] for gate in view["gates"]["answers"]] == ["undecided", "unmet"]
+    assert job["scores"]["checks"][0]["figure"]["value"] == 0.5
+    assert job["scores"]["checks"][0]["signature"].endswith("|checks/1")
+
+
 def test_a_job_that_runs_is_not_evaluated(lab: ScoreLab) -> None:
     lab.ending = "in_progress"
     lab.job(f'{CHECKS}expect: {{said: ">= 1"}}\n')
