@@ -211,7 +211,7 @@ class Facts(Struct, frozen=True):
     """All that a report says but the rows."""
 
     project: str
-    when: str  # when the newest output was written, ISO 8601 in UTC; empty where nobody knows
+    when: str  # when the newest answer was made, as its remote says: ISO 8601 in UTC; empty where nobody knows
     made_by: str  # `runner 0.1.0`
     groups: tuple[Group, ...]
     budget_usd: float | None = None

@@ -353,6 +353,16 @@ def test_a_page_without_rows_or_checks(browser: Browser, tmp_path: Path) -> None
     page.close()
 
 
+def test_where_nothing_is_wrong_every_row_is_shown(browser: Browser, tmp_path: Path) -> None:
+    right = [row for row in ROWS if all(answer and answer.checks[0].status == "right" for answer in row.answers)]
+    page = browser.new_page()
+    shown = Shown(page, write(tmp_path / "right.html", FACTS, making.source(right))).open()
+    shown.has_rows(f"{len(right)} of {len(right)} rows")
+    assert page.locator("#filter").input_value() == "all"
+    assert shown.messages == []
+    page.close()
+
+
 def test_the_meta_of_the_page_cannot_end_its_script(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
     found = re.search(r'<script type="application/json" id="meta">(.*?)</script>', text, re.S)

@@ -138,6 +138,15 @@
     }
   };
 
+  // What is wrong, where anything is: an empty list is no beginning.
+  const usual = () => {
+    if (!job.checks.length) return "all";
+    state.filter = "wrong";
+    const passes = test();
+    for (let row = 0; row < job.rows; row++) if (passes(row)) return "wrong";
+    return "all";
+  };
+
   const inSlice = () => {
     const number = job.slices.findIndex((slice) => slice.name === state.slice);
     if (number < 0) return () => true;
@@ -454,8 +463,7 @@
     state.a = within(said.get("a"), job.cells.length, 1);
     state.b = within(said.get("b"), job.cells.length, Math.min(2, job.cells.length));
     state.check = Math.max(0, job.checks.findIndex((check) => check.name === said.get("check")));
-    const usual = job.checks.length ? "wrong" : "all";
-    state.filter = filters().some(([name]) => name === said.get("filter")) ? said.get("filter") : usual;
+    state.filter = filters().some(([name]) => name === said.get("filter")) ? said.get("filter") : usual();
     state.slice = said.get("slice") || "";
     state.value = said.get("value") || "";
     state.q = said.get("q") || "";
@@ -493,9 +501,9 @@
   $("job").addEventListener("change", async () => {
     touched();
     job = jobs[Number($("job").value)];
-    const usual = job.checks.length ? "wrong" : "all";
     await job.open();
-    await reset({ job: job.number, check: 0, slice: "", value: "", row: -1, a: 1, b: Math.min(2, job.cells.length), filter: usual });
+    Object.assign(state, { job: job.number, check: 0, slice: "", value: "", row: -1, a: 1, b: Math.min(2, job.cells.length) });
+    await reset({ filter: usual() });
   });
   $("filter").addEventListener("change", () => reset({ filter: $("filter").value }));
   $("check").addEventListener("change", () => reset({ check: Number($("check").value) }));
