@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,11 @@ from runner.job.scored import scores_path
 from runner.results.reread import Line, lines_in
 from runner.results.scores import ScoredRow, read
 from runner.results.splice import OK
+
+MOST_VALUES = 50  # of one slice; the rest are one
+_MOST_SEEN = 100_000  # values of a slice that are told apart while they are counted
+
+Folds = Mapping[str, Mapping[str, str]]  # a slice -> its values, and what each is shown as
 
 
 class Shown(NamedTuple):
@@ -59,3 +65,23 @@ def _agrees(line: Line, status: Status) -> bool:
     if status in (Status.SKIPPED, Status.NO_REFERENCE):
         return True
     return (status is Status.UNANSWERED) is (line.status != OK)
+
+
+def folds_of(evidences: Sequence[Evidence]) -> Folds:
+    """The values of each slice of a group: the commonest by their names, all others as one."""
+    counts: dict[str, Counter[str]] = {}
+    for evidence in evidences:
+        if not (evidence.spec.evals.slices and evidence.is_scored):
+            continue
+        for row in read(evidence.scores):
+            for name, value in row.slices.items():
+                seen = counts.setdefault(name, Counter())
+                if value is not None and (value in seen or len(seen) < _MOST_SEEN):
+                    seen[value] += 1
+    return {name: _folded(seen) for name, seen in counts.items()}
+
+
+def _folded(seen: Counter[str]) -> dict[str, str]:
+    ranked = sorted(seen, key=lambda value: (-seen[value], value))
+    other = f"other ({len(ranked) - MOST_VALUES:,} values)"
+    return {value: value if at < MOST_VALUES else other for at, value in enumerate(ranked)}

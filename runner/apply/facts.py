@@ -9,8 +9,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from runner import __version__
-from runner.apply.evidence import Evidence, Shown
-from runner.apply.reportcell import Folds, Gathered, Part, check_of, folds_of, number_of, when
+from runner.apply.asfacts import check_of, number_of, when
+from runner.apply.evidence import Evidence, Folds, Shown, folds_of
+from runner.apply.reportcell import Gathered, Part
 from runner.apply.scoring import pooled_in
 from runner.apply.session import Session
 from runner.checks.paired import Paired

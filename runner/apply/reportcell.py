@@ -6,12 +6,12 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
-from runner.apply.evidence import Evidence, Shown
+from runner.apply.asfacts import check_of, number_of
+from runner.apply.evidence import Evidence, Folds, Shown
 from runner.apply.session import Session
 from runner.apply.tables import about_of
 from runner.checks import gates
@@ -19,27 +19,23 @@ from runner.checks.paired import Paired
 from runner.checks.program import Held, Program
 from runner.checks.score import Scored
 from runner.checks.slicing import Slicing
-from runner.checks.tally import Counting, Form, Tally, counted_by
+from runner.checks.tally import Counting, Form, Tally
 from runner.job.desired import Desired
 from runner.job.expect import Expectation
 from runner.job.finish import FLAWS
 from runner.job.project import AnyJob, AudioJob, Job
-from runner.job.scored import CheckSummary, Figure, Verdict
 from runner.job.scored import Gate as Judged
+from runner.job.scored import Verdict
 from runner.mending import NOT_SO
 from runner.reports import facts
 from runner.results.columns import Costing
 from runner.results.names import RESULTS
 from runner.results.reread import WAITING, Line
-from runner.results.scores import paired, read
+from runner.results.scores import paired
 from runner.results.splice import ERROR, OK
 
 _CHUNK = 1000  # rows
 _MOST_CODES = 50  # of errors
-MOST_VALUES = 50  # of one slice; the rest are one
-_MOST_SEEN = 100_000  # values of a slice that are told apart while they are counted
-
-Folds = Mapping[str, Mapping[str, str]]  # a slice -> its values, and what each is shown as
 
 
 class _Response(msgspec.Struct):
@@ -325,37 +321,6 @@ class Gathered:
         )
 
 
-_MAY_BE_WRONG = frozenset(("wrong", "unreadable", "unanswered"))
-
-
-def check_of(found: CheckSummary, held: Held) -> facts.Check:
-    """The numbers of one check, as a report has them."""
-    counted = counted_by(held.counting)
-    return facts.Check(
-        name=found.name,
-        kind=found.kind,
-        form=held.form.value,
-        number=number_of(found.figure),
-        statuses=dict(found.counts),  # type: ignore[arg-type]
-        counts_wrong=tuple(word for word in facts.STATUSES if word in _MAY_BE_WRONG and word in counted),
-        better=held.check.better.value,
-        signature=found.signature,
-        macro_f1=None if found.macro_f1 is None else number_of(found.macro_f1),
-        confusion=_mistakes(found),
-    )
-
-
-def _mistakes(found: CheckSummary) -> tuple[facts.Confused, ...]:
-    wrong = [facts.Confused(*cell) for cell in found.confusion if cell[0] != cell[1]]
-    return tuple(sorted(wrong, key=lambda one: (-one.rows, one.expected, one.got or "")))
-
-
-def number_of(figure: Figure) -> facts.Number:
-    """A figure with None for an end that is not there."""
-    low, high = (None if end is None or not math.isfinite(end) else end for end in (figure.low, figure.high))
-    return facts.Number(figure.value, low, high, figure.n, figure.clusters)
-
-
 def _seconds_in(text: str) -> float | None:
     try:
         found = float(text)
@@ -370,28 +335,3 @@ def _whole(value: float | None) -> int | None:
 
 def _digest_of(*parts: object) -> str:
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
-
-
-def when(newest: float | None) -> str:
-    """ISO 8601 in UTC; empty where nobody knows."""
-    return "" if newest is None else datetime.fromtimestamp(int(newest), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def folds_of(evidences: Sequence[Evidence]) -> Folds:
-    """The values of each slice of a group: the commonest by their names, all others as one."""
-    counts: dict[str, Counter[str]] = {}
-    for evidence in evidences:
-        if not (evidence.spec.evals.slices and evidence.is_scored):
-            continue
-        for row in read(evidence.scores):
-            for name, value in row.slices.items():
-                seen = counts.setdefault(name, Counter())
-                if value is not None and (value in seen or len(seen) < _MOST_SEEN):
-                    seen[value] += 1
-    return {name: _folded(seen) for name, seen in counts.items()}
-
-
-def _folded(seen: Counter[str]) -> dict[str, str]:
-    ranked = sorted(seen, key=lambda value: (-seen[value], value))
-    other = f"other ({len(ranked) - MOST_VALUES:,} values)"
-    return {value: value if at < MOST_VALUES else other for at, value in enumerate(ranked)}

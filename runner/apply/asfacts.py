@@ -1,0 +1,46 @@
+"""What scoring found, as a report has it."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+from runner.checks.program import Held
+from runner.checks.tally import counted_by
+from runner.job.scored import CheckSummary, Figure
+from runner.reports import facts
+
+_MAY_BE_WRONG = frozenset(("wrong", "unreadable", "unanswered"))
+
+
+def check_of(found: CheckSummary, held: Held) -> facts.Check:
+    """The numbers of one check, as a report has them."""
+    counted = counted_by(held.counting)
+    return facts.Check(
+        name=found.name,
+        kind=found.kind,
+        form=held.form.value,
+        number=number_of(found.figure),
+        statuses=dict(found.counts),  # type: ignore[arg-type]
+        counts_wrong=tuple(word for word in facts.STATUSES if word in _MAY_BE_WRONG and word in counted),
+        better=held.check.better.value,
+        signature=found.signature,
+        macro_f1=None if found.macro_f1 is None else number_of(found.macro_f1),
+        confusion=_mistakes(found),
+    )
+
+
+def _mistakes(found: CheckSummary) -> tuple[facts.Confused, ...]:
+    wrong = [facts.Confused(*cell) for cell in found.confusion if cell[0] != cell[1]]
+    return tuple(sorted(wrong, key=lambda one: (-one.rows, one.expected, one.got or "")))
+
+
+def number_of(figure: Figure) -> facts.Number:
+    """A figure with None for an end that is not there."""
+    low, high = (None if end is None or not math.isfinite(end) else end for end in (figure.low, figure.high))
+    return facts.Number(figure.value, low, high, figure.n, figure.clusters)
+
+
+def when(newest: float | None) -> str:
+    """ISO 8601 in UTC; empty where nobody knows."""
+    return "" if newest is None else datetime.fromtimestamp(int(newest), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
