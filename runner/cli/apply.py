@@ -157,7 +157,13 @@ def _finish_on_interrupt(stop: threading.Event) -> None:
 
 
 def _report(
-    session: Session, result: Result, answer: YesOrNo, paths: Sequence[str], form: str, *, interrupted: bool
+    session: Session,
+    result: Result,
+    answer: YesOrNo,
+    paths: Sequence[str],
+    form: str = "text",
+    *,
+    interrupted: bool,
 ) -> int:
     import msgspec
 
