@@ -1,4 +1,7 @@
-"""One browser for all tests of the page: the system's Chromium, as Debian and Ubuntu call it. No browser is fetched."""
+"""One browser for the tests of the page: the system's Chromium, as Debian and Ubuntu call it. No browser is fetched.
+
+Its library holds the event loop of the thread while it is open, so it is closed before other tests begin.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("needs Chromium: apt-get install chromium")
@@ -68,7 +71,7 @@ class Shown:
         self.page.wait_for_timeout(60)  # the page draws in its own time
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of 1,200 tickets."""
     return written(tmp_path_factory.mktemp("report") / "report.html", 1200)
