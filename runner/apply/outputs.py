@@ -121,11 +121,14 @@ def _would_forget(session: Session, job: Desired, rows: JobRows, recorded: Recor
     """Whether the file there shows more answers than are known to what is wanted now, and the rest was not sent.
 
     An edited prompt, or a provider that moved, waits for a person or for the remote: until it is sent, the file stays.
+    A file that somebody changed shows nothing for sure: it is kept beside, and written.
     """
     if not any(rows.counts[row] for row in (*TO_SEND, Row.ELSEWHERE)) or not session.output_file(job.output).exists():
         return False
     record = recorded.jobs.get(job.address)
     if record is not None and record[0].output == job.output:
+        if not is_as_left(session, session.output_file(job.output), record[0]):
+            return False
         before = record[0].ok
     else:
         read_back = (entry.batch for entry in recorded.batches if entry.batch.found_in == job.output)
