@@ -84,7 +84,7 @@ def test_a_schema_that_is_none_is_said_with_the_part_that_is_wrong(tmp_path: Pat
     assert inline.startswith("specs/a.yaml:15:7: the schema of check `a` of job `j` is none at `properties.b.type`: ")
     (tmp_path / "a.json").write_text('{"properties": {"b": {"pattern": "("}}}')
     [filed] = complaints(tmp_path, "checks:", "  a: {json: {file: a.json}}")
-    assert filed.startswith("a.json: the schema of check `a` of job `j` is none at `properties.b.pattern`: ")
+    assert filed.startswith("a.json:1:1: the schema of check `a` of job `j` is none at `properties.b.pattern`: ")
     [nowhere] = complaints(tmp_path, "checks:", '  a: {json: {$ref: "#/$defs/none"}}')
     assert nowhere.startswith("specs/a.yaml:15:7: the schema of check `a` of job `j` is none: ")
 
