@@ -23,7 +23,7 @@ from runner.checks.tally import Counting, Form, Tally
 from runner.job.desired import Desired
 from runner.job.expect import Expectation
 from runner.job.finish import FLAWS
-from runner.job.project import AnyJob, AudioJob, Job
+from runner.job.project import AnyJob, AudioJob, Job, Prompt
 from runner.job.scored import Gate as Judged
 from runner.job.scored import Verdict
 from runner.mending import NOT_SO
@@ -76,7 +76,7 @@ class Gathered:
         self._finishes: Counter[str] = Counter()
         self._usage: dict[str, float] = {}
         self._answered_as: Counter[str] = Counter()
-        self._batches: dict[str, None] = {}
+        self.batches: Counter[tuple[str, str]] = Counter()  # (batch, origin) -> rows it answered
         self._keys = hashlib.sha256()
         headline = self.program.checks[0].counting if self.program.checks else Counting()
         self._folds = folds
@@ -120,8 +120,8 @@ class Gathered:
         if not line.columns.keys() <= self.columns.keys():
             self.columns.update(dict.fromkeys(line.columns))
         self._keys.update(bytes.fromhex(line.digest[:32]))
-        if line.batch and line.batch not in self._batches:
-            self._batches[line.batch] = None
+        if line.batch:
+            self.batches[line.batch, line.origin] += 1
         if line.status == ERROR:
             known = self._errors.get(line.error_code)
             if known is None and len(self._errors) < _MOST_CODES:
@@ -310,14 +310,12 @@ class Gathered:
             data=spec.patterns if isinstance(spec, AudioJob) else spec.dataset.files,
             requests_sha256=self._keys.hexdigest() if evidence.has_output else "",
             prompt="" if prompt is None else prompt.key,
-            prompt_sha256=""
-            if prompt is None
-            else _digest_of([[one.role, one.content] for one in prompt.messages], prompt.response_format, prompt.tools),
+            prompt_sha256="" if prompt is None else prompt_digest(prompt),
             output=spec.output if evidence.has_output else "",
             output_sha256=session.digests.of(table).hex() if evidence.has_output else "",
             scores=evidence.scores.relative_to(session.outputs_root).as_posix() if self.is_scored else "",
             scores_sha256=session.digests.of(evidence.scores).hex() if self.is_scored else "",
-            batches=tuple(self._batches),
+            batches=tuple(dict.fromkeys(batch for batch, _ in self.batches)),
         )
 
 
@@ -333,5 +331,7 @@ def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _digest_of(*parts: object) -> str:
+def prompt_digest(prompt: Prompt) -> str:
+    """SHA-256 (hex) of a prompt as it is written, with the form of its answers and its tools."""
+    parts = [[one.role, one.content] for one in prompt.messages], prompt.response_format, prompt.tools
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()

@@ -27,6 +27,7 @@ COMMANDS = {
     "cancel": "stop batches that are in flight",
     "fetch": "bring the raw result files of a job, exactly as the remote sent them",
     "keys": "say which key may go to which host",
+    "lock": "write what results were made of and came to into `runner.lock`",
     "models": "list and pull the models of the embedded server",
     "plan": "show what apply would do; changes nothing",
     "render": "print the requests a job would send",
@@ -38,6 +39,7 @@ COMMANDS = {
     "state": "look into the recorded state, accept an origin, decide about what is held",
     "status": "jobs and batches as recorded and as the remote shows them",
     "validate": "check the specs; every problem of every file",
+    "verify": "tell whether specs, data, results and scores are those of `runner.lock`",
 }
 
 

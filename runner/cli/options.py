@@ -41,12 +41,12 @@ class Repaying(click.Command):
         read, words = [], list(args)
         while words and words[0] != "--":
             word = words.pop(0)
-            is_alone = not words or words[0].startswith("-") or _is_path(words[0])
+            is_alone = not words or words[0].startswith("-") or is_path(words[0])
             read.append(f"{ONCE_MORE}={ALL}" if word == ONCE_MORE and is_alone else word)
         return super().parse_args(ctx, read + words)
 
 
-def _is_path(word: str) -> bool:
+def is_path(word: str) -> bool:
     return "/" in word or word in (".", "..") or word.endswith((".yaml", ".yml"))
 
 

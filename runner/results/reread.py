@@ -51,6 +51,7 @@ class Line(NamedTuple):
     finish: str | None
     digest: str
     batch: str | None
+    origin: str  # whose answer it is; empty for none
     response: bytes  # JSON; `null` where the file does not hold it
 
 
@@ -104,6 +105,7 @@ def _line(cells: Mapping[str, Any]) -> Line:
         finish=as_text(cells.get("finish")) or None,
         digest=digest,
         batch=as_text(cells.get("batch")) or None,
+        origin=as_text(cells["origin"]),
         response=response if isinstance(response, bytes) else NULL,
     )
 

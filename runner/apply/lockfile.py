@@ -1,0 +1,279 @@
+"""`runner.lock`: what results were made of and what they came to, one fact a line, to be committed beside them.
+
+It is made of specs, data, results and scores files alone, so that a stranger's clone can hold them to it. Nothing in it
+tells when or where it was written: nothing changed, not a byte of it does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from runner.apply.reportcell import Gathered, prompt_digest
+from runner.apply.session import Session
+from runner.checks import program
+from runner.data.files import expand
+from runner.errors import DataError, Mark, SpecError
+from runner.files import whole
+from runner.job.desired import Desired
+from runner.job.packed import KEY_BYTES, keys_of
+from runner.job.project import AnyJob, AudioJob, Dataset, Job
+from runner.results.columns import NEEDED
+from runner.results.names import RESULTS
+from runner.spec import loader, nodes
+from runner.spec.problems import Problems
+
+NAME = "runner.lock"
+VERSION = 1
+_HEAD = "# What results were made of and came to. `runner lock` writes it, `runner verify` holds the files to it.\n"
+
+Entry = Mapping[str, Any]  # the facts of one job
+
+
+# --- the facts ----------------------------------------------------------------------------------------------------
+
+
+def entries(session: Session, addresses: Iterable[str]) -> dict[str, Entry]:
+    """The facts of some jobs.
+
+    Raises DataError where results are of other requests than the specs say, or scores not of the results; OSError.
+    """
+    wanted = set(addresses)
+    specs = {spec.address: spec for spec in session.project.jobs}
+    return {job.address: entry_of(session, specs[job.address], job) for job in session.desired if job.address in wanted}
+
+
+def entry_of(session: Session, spec: AnyJob, job: Desired) -> Entry:
+    """The facts of one job; raises as `entries` does."""
+    found, more = of_specs(session, spec, job), of_files(session, spec, job)
+    return {**found, **more, "model": {**found["model"], **more.get("model", {})}}
+
+
+def of_specs(session: Session, spec: AnyJob, job: Desired) -> dict[str, Any]:
+    """What is asked, of whom, and what answers are held to. What recordings hold is in their requests' digests."""
+    found: dict[str, Any] = {
+        "requests": {
+            "wanted": job.rows,
+            "distinct": len(keys_of(job.keys)) // KEY_BYTES,
+            "sha256": hashlib.sha256(job.keys).hexdigest(),
+        },
+        "model": {"provider": spec.model.provider, "name": spec.model.name, "params": _params(spec)},
+    }
+    if isinstance(spec, Job):
+        found["dataset"] = {"rows": job.rows, "files": _files(session, spec.dataset)}
+        found["prompt"] = prompt_digest(spec.prompt)
+    if job.bad:
+        found["requests"]["left_out"] = job.bad
+    if spec.evals.checks or spec.evals.expect:
+        found["checks"] = program.digest_of(spec.evals)
+    if spec.evals.references:
+        found["references"] = {"files": _files(session, spec.evals.references.dataset)}
+    return found
+
+
+def of_files(session: Session, spec: AnyJob, job: Desired) -> dict[str, Any]:
+    """What results and scores files hold; nothing where there are no results."""
+    path = table_of(session.outputs_root, spec)
+    if not path.is_file():
+        return {}
+    if not is_legible(spec):
+        return {"output": {"path": spec.output, "sha256": session.digests.of(path).hex()}}
+    gathered = Gathered(session, spec, job, {})
+    if gathered.is_of_other_requests:
+        raise DataError(
+            f"{spec.address}: its results are of other requests than the specs say now",
+            hint=f"`runner plan` shows which; lock them after `runner apply`, or bring back the specs they are of: "
+            f"{spec.mark}",
+            mark=Mark(spec.output),
+        )
+    if gathered.program.checks and gathered.is_settled and not gathered.is_scored:
+        raise DataError(
+            f"{spec.address}: its scores are not of these results",
+            hint="`runner apply` makes them, at no cost",
+            mark=Mark(spec.output),
+        )
+    return _gathered(gathered)
+
+
+def table_of(root: Path, spec: AnyJob) -> Path:
+    """The results file of a job; of a folder the one that tells of its transcripts."""
+    return root / spec.output / RESULTS if spec.output.endswith("/") else root / spec.output
+
+
+def is_legible(spec: AnyJob) -> bool:
+    """Whether lines of the results say which requests they answer: a job may choose columns without that."""
+    return spec.output.endswith("/") or not spec.columns or {*NEEDED} <= {*spec.columns}
+
+
+def _gathered(gathered: Gathered) -> dict[str, Any]:
+    cell = gathered.cell({})
+    rows = cell.accounting
+    outcomes = {"ok": rows.ok, "error": rows.error - gathered.job.bad}
+    waiting = ("missing", "not_sent", "in_flight", "unknown", "needs_decision")
+    outcomes |= {word: getattr(rows, word) for word in waiting if getattr(rows, word)}
+    found: dict[str, Any] = {
+        "outcomes": outcomes,
+        "output": {"path": cell.provenance.output, "sha256": cell.provenance.output_sha256},
+        "batches": [
+            {"id": batch, "origin": origin, "rows": rows} for (batch, origin), rows in sorted(gathered.batches.items())
+        ],
+    }
+    usage = msgspec.structs.asdict(cell.usage)
+    found["usage"] = {name: value for name, value in usage.items() if value is not None}
+    if cell.provenance.answered_as:
+        found["model"] = {"answered_as": dict(cell.provenance.answered_as)}
+    if gathered.is_scored:
+        found["scores"] = {check.name: _score(check) for check in cell.checks}
+    return {name: value for name, value in found.items() if value}
+
+
+def _score(check: Any) -> dict[str, Any]:
+    number = check.number
+    ends = {"value": number.value, "low": number.low, "high": number.high}
+    told = {name: value for name, value in ends.items() if value is not None}
+    return {**told, "n": number.n, "signature": check.signature}
+
+
+def _params(spec: AnyJob) -> dict[str, Any]:
+    return dict(spec.fields) if isinstance(spec, AudioJob) else dict(spec.model.params)
+
+
+def _files(session: Session, dataset: Dataset) -> dict[str, str]:
+    root = session.project.root
+    return {path: session.digests.of(root / path).hex() for path in expand(dataset, root)}
+
+
+# --- the file -----------------------------------------------------------------------------------------------------
+
+
+class Lock(NamedTuple):
+    """A lock file as it stands, and where each of its facts does."""
+
+    project: str
+    jobs: Mapping[str, Entry]
+    top: nodes.Mapping
+
+    def mark(self, *keys: str) -> Mark:
+        """Where a fact stands, or the nearest one above it that is there."""
+        node: nodes.Node = self.top
+        mark = Mark(NAME, 1)
+        for key in keys:
+            if not isinstance(node, nodes.Mapping) or key not in node.entries:
+                break
+            mark, node = node.key(key).mark, node.entries[key][1]
+        return Mark(NAME, mark.line)
+
+
+def read(root: Path) -> Lock | None:
+    """The lock of the project at a root; None where there is none.
+
+    Raises SpecError for what is no YAML, DataError for what is no lock, or one of a later version.
+    """
+    path = root / NAME
+    if not path.exists():
+        return None
+    problems = Problems()
+    top = loader.read(path, NAME, problems)
+    if problems.errors or top is None:
+        raise SpecError(problems.found)
+    found = nodes.data_of(top)
+    jobs = found.get("jobs")
+    jobs = {} if jobs is None else jobs
+    is_lock = isinstance(jobs, dict) and all(isinstance(entry, dict) for entry in jobs.values())
+    version = found.get("version")
+    if not is_lock or not isinstance(version, int) or isinstance(version, bool):
+        raise DataError("this is no lock file of runner", hint="move it away, or run `runner lock`", mark=Mark(NAME))
+    if version != VERSION:
+        raise DataError(
+            f"it is of version {version}, and this runner writes and reads {VERSION}",
+            hint="use the runner that wrote it, or write it anew with `runner lock`",
+            mark=Mark(NAME, top.key("version").line),
+        )
+    return Lock(str(found.get("project")), jobs, top)
+
+
+def write(root: Path, project: str, jobs: Mapping[str, Entry]) -> bool:
+    """Write the lock; one with the same bytes is left as it is. True if it was not.
+
+    Raises DataError where a file of that name is none of ours, OSError.
+    """
+    path = root / NAME
+    before = path.read_bytes() if path.exists() else b""
+    if before and not before.startswith(_HEAD[: len("# What results were made of")].encode()):
+        raise DataError(f"`{NAME}` is there already, and runner did not write it", hint="move it away", mark=Mark(NAME))
+    text = text_of(project, jobs).encode()
+    if text == before:
+        return False
+    with whole(path) as out:
+        out.write(text)
+    return True
+
+
+def text_of(project: str, jobs: Mapping[str, Entry]) -> str:
+    """The lock as YAML: sorted, one fact a line."""
+    lines = [f"version: {VERSION}\n", f"project: {_scalar(project)}\n"]
+    return "".join([_HEAD, *lines, *_lines("jobs", jobs, "")])
+
+
+def _lines(name: str, value: Any, indent: str) -> Iterator[str]:
+    key = f"{indent}{_key(name)}:"
+    if isinstance(value, Mapping) and value:
+        yield f"{key}\n"
+        for inner in sorted(value):
+            yield from _lines(inner, value[inner], f"{indent}  ")
+    elif _is_table(value):
+        yield f"{key}\n"
+        for item in value:
+            yield f"{indent}  - {flow(item)}\n"
+    else:
+        yield f"{key} {flow(value)}\n"
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and any(isinstance(one, Mapping) for one in value)
+
+
+_PLAIN_KEY = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+|[a-z]{4,}|id|ok|low|usd")
+_WORDS = frozenset(("true", "false", "null"))
+
+
+def _key(name: str) -> str:
+    """Plain where every reader of YAML takes it for the same text."""
+    return name if _PLAIN_KEY.fullmatch(name) and name not in _WORDS else _scalar(name)
+
+
+def flow(value: Any) -> str:
+    """A value on one line of YAML."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(name)}: {flow(value[name])}" for name in sorted(value)) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float):
+        # every digit; with a point, since readers of YAML 1.1 take `1e-05` for a text
+        digits, _, exponent = float.__repr__(value).partition("e")
+        return (digits if "." in digits or not exponent else f"{digits}.0") + (f"e{exponent}" if exponent else "")
+    return '"' + "".join(map(_escaped, str(value))) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"

@@ -1,0 +1,362 @@
+"""Files held to `runner.lock`: whether specs, data, results and scores are those that were locked.
+
+Nothing is believed but the files themselves: what a line says it answers is compared with what the specs ask of its
+row, counts are counted, and scores are made again of the answers.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from runner.apply import lockfile
+from runner.apply.lockfile import NAME, Entry, Lock
+from runner.apply.session import Session
+from runner.apply.tables import wanted_of
+from runner.checks.program import VERSION, Program
+from runner.compile.compiled import KEY_BYTES, RowView
+from runner.data.digests import Digests, Forgetful
+from runner.errors import DataError, Mark
+from runner.job.desired import Desired
+from runner.job.project import AnyJob, Job
+from runner.job.scored import scores_path
+from runner.results.columns import ROW
+from runner.results.joined import Joined
+from runner.results.locate import locate
+from runner.results.merge import merge
+from runner.results.names import RESULTS
+from runner.results.ours import Ours
+from runner.results.readback import read_back
+from runner.results.reread import Line, as_text, lines_in
+from runner.results.scorer import RowsNotScored, Scorer, classes_of
+from runner.results.scores import ScoresWriter
+
+_AS_WRITTEN = "bring back the one that was locked, or `runner lock` the one that is there"
+_decode_row = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Difference(DataError):
+    """The first thing that is not as it was locked, and where."""
+
+
+class Verified(NamedTuple):
+    """A job that is as it was locked."""
+
+    address: str
+    rows: int
+    has_results: bool
+    scored: int  # checks that came out again
+    is_read: bool  # without it, scores were added up, and not made again: the results do not hold the answers
+
+
+def verified(session: Session, lock: Lock, addresses: Iterable[str], *, deep: bool) -> Iterator[Verified]:
+    """Each of some jobs, once it was found to be as it was locked.
+
+    deep: compare the whole digest and the id of every row with those of its line. Raises Difference for the first thing
+    that is not, SpecError, DataError, StateError for files that cannot be read, OSError.
+    """
+    session.digests = Digests(Forgetful())  # every byte is read
+    specs = {spec.address: spec for spec in session.project.jobs}
+    desired = {job.address: job for job in session.desired}
+    for address in addresses:
+        yield _Job(session, lock, specs[address], desired[address]).verified(deep=deep)
+
+
+def check_jobs(session: Session, lock: Lock) -> None:
+    """Raise Difference unless specs and lock are of one project and have the same jobs."""
+    if lock.project != session.project.name:
+        raise Difference(
+            f"it is of project `{lock.project}`, and the specs are of `{session.project.name}`",
+            mark=lock.mark("project"),
+        )
+    known = {job.address for job in session.desired}
+    for address in lock.jobs:
+        if address not in known:
+            raise Difference(
+                f"there is no job `{address}` in the specs",
+                hint="name the specs that were locked, or `runner lock` those that are there",
+                mark=lock.mark("jobs", address),
+            )
+
+
+class _Odd(NamedTuple):
+    """The first line of results that does not answer its row."""
+
+    mark: Mark
+    why: str
+
+
+class _Job:
+    """One job, its specs and files, and what the lock says of it."""
+
+    def __init__(self, session: Session, lock: Lock, spec: AnyJob, job: Desired) -> None:
+        if spec.address not in lock.jobs:
+            raise Difference(f"`{NAME}` does not know job `{spec.address}`", hint="`runner lock` it", mark=spec.mark)
+        self._session, self._lock, self._spec, self._job = session, lock, spec, job
+        self._locked: Entry = lock.jobs[spec.address]
+        self._output = session.outputs_root / spec.output
+        self._table = lockfile.table_of(session.outputs_root, spec)
+        self._shown = f"{spec.output}{RESULTS}" if spec.output.endswith("/") else spec.output
+
+    def verified(self, *, deep: bool) -> Verified:
+        spec, locked = self._spec, self._locked
+        found = lockfile.of_specs(self._session, spec, self._job)
+        self._check_specs(found)
+        has_output = self._table.is_file()
+        if "output" in locked and not has_output:
+            raise Difference(f"{spec.address}: its results are not there", mark=Mark(self._shown))
+        is_legible = lockfile.is_legible(spec)
+        odd = self._odd_line(deep=deep) if has_output and is_legible else None
+        self._check_data(found, odd)
+        self._check("requests", found, spec.mark, odd)
+        if has_output:
+            self._check_output(odd)
+        if odd is not None:
+            raise Difference(f"{spec.address}: {odd.why}", mark=odd.mark)
+        is_read = has_output and self._check_scores()
+        self._check_rest(lockfile.entry_of(self._session, spec, self._job))
+        scored = len(locked["scores"]) if isinstance(locked.get("scores"), Mapping) else 0
+        return Verified(spec.address, self._job.rows, has_output, scored, is_read or not scored)
+
+    # --- what is asked --------------------------------------------------------------------------------------------
+
+    def _check_specs(self, found: Entry) -> None:
+        spec = self._spec
+        model = {**found["model"]}
+        if isinstance(self._locked.get("model"), Mapping) and "answered_as" in self._locked["model"]:
+            model["answered_as"] = self._locked["model"]["answered_as"]
+        self._check("model", {"model": model}, spec.model.mark)
+        if isinstance(spec, Job):
+            self._check("prompt", found, spec.prompt.mark)
+        self._check("checks", found, spec.mark)
+
+    def _check_data(self, found: Entry, odd: _Odd | None) -> None:
+        """The files of the dataset, and those that are joined: the row that is another one is named, if it shows."""
+        for name in ("dataset", "references"):
+            mine, locked = found.get(name, {}), self._locked.get(name, {})
+            files, known = mine.get("files", {}), locked.get("files", {}) if isinstance(locked, Mapping) else {}
+            for file in files:
+                if isinstance(known, Mapping) and file in known and files[file] != known[file]:
+                    place = self._lock.mark("jobs", self._spec.address, name, "files", file)
+                    why = (odd and odd.why) or (self._other_row() if name == "dataset" else "")
+                    raise Difference(
+                        f"it is not the file that was locked at {place}{f': {why}' if why else ''}",
+                        hint=_AS_WRITTEN,
+                        mark=Mark(file),
+                    )
+            self._check(name, found, self._spec.mark)
+
+    def _other_row(self) -> str:
+        """The first row that is not as its line has it, of results that hold rows; empty where none shows."""
+        if self._table.suffix != ".jsonl" or not self._table.is_file() or not isinstance(self._spec, Job):
+            return ""
+        if self._spec.columns and ROW not in self._spec.columns:
+            return ""
+        rows = self._session.compiled[self._job.address].rows()
+        for number, (row, line) in enumerate(zip(rows, lines_in(self._output), strict=False), 1):
+            if {name: as_text(value) for name, value in _decode_row(row.row_json).items()} != line.columns:
+                return f"row `{row.custom_id}` is not the one at {self._shown}:{number}"
+        return ""
+
+    def _check(self, name: str, found: Entry, mark: Mark, odd: _Odd | None = None) -> None:
+        """One fact of the specs."""
+        other = _first_difference(self._locked.get(name), found.get(name), (name,))
+        if other is None:
+            return
+        keys, locked, mine = other
+        place = self._lock.mark("jobs", self._spec.address, *keys)
+        raise Difference(
+            f"{self._spec.address}: `{'.'.join(keys)}` is {_said(mine)}, and {_said(locked)} was locked at {place}"
+            + (f": {odd.why}" if odd else ""),
+            hint=_AS_WRITTEN,
+            mark=mark,
+        )
+
+    # --- what was answered ----------------------------------------------------------------------------------------
+
+    def _odd_line(self, *, deep: bool) -> _Odd | None:
+        """The first line that does not answer its row, or is none, in the order of the input."""
+        keys = self._job.keys
+        total, number = self._job.rows, 0
+        rows: Iterator[RowView] | None = self._session.compiled[self._job.address].rows() if deep else None
+        try:
+            for number, line in enumerate(lines_in(self._output), 1):
+                if number > total:
+                    return _Odd(self._place(number), f"{self._at(number)} answers a row too many, of {total:,} wanted")
+                key = keys[(number - 1) * KEY_BYTES : number * KEY_BYTES]
+                row = next(rows, None) if rows is not None else None
+                is_it = bytes.fromhex(line.digest[: 2 * KEY_BYTES]) == key
+                if is_it and row is not None:
+                    is_it = (line.digest, line.custom_id) == (row.digest.hex(), row.custom_id)
+                if not is_it:
+                    return _Odd(self._place(number), self._asked_otherwise(number, line))
+        except DataError as error:
+            return _Odd(self._place(number + 1), error.message)
+        if number < total:
+            return _Odd(self._place(number), f"it ends after {number:,} of {total:,} wanted rows")
+        return None
+
+    def _asked_otherwise(self, number: int, line: Line) -> str:
+        return f"{self._at(number)} answers another request of row `{line.custom_id}` than the specs ask"
+
+    def _at(self, number: int) -> str:
+        return f"{self._shown}:{number}" if self._has_lines else f"row {number:,} of {self._shown}"
+
+    @property
+    def _has_lines(self) -> bool:
+        """Whether a row is a line: a cell of a .csv may hold several, and a .parquet has none."""
+        return self._table.suffix == ".jsonl"
+
+    def _place(self, number: int) -> Mark:
+        return Mark(self._shown, number if self._has_lines else 0)
+
+    def _check_output(self, odd: _Odd | None) -> None:
+        output = self._locked.get("output")
+        if not isinstance(output, Mapping):
+            raise Difference(
+                f"{self._spec.address}: `{NAME}` knows no results of it",
+                hint="`runner lock` them",
+                mark=Mark(self._shown),
+            )
+        place = self._lock.mark("jobs", self._spec.address, "output", "sha256")
+        if self._session.digests.of(self._table).hex() != output.get("sha256"):
+            raise Difference(
+                f"{self._spec.address}: these are not the results that were locked at {place}"
+                + (f": {odd.why}" if odd else ""),
+                hint=_AS_WRITTEN,
+                mark=odd.mark if odd else Mark(self._shown),
+            )
+        if self._table != self._output:
+            self._check_transcripts()
+
+    def _check_transcripts(self) -> None:
+        """Files of a folder are those that its table names."""
+        for number, listed in enumerate(Ours.lines_in(self._output), 1):
+            if not listed.transcript or not listed.sha256:
+                continue
+            path = self._output / listed.transcript
+            if not path.is_file() or self._session.digests.of(path).hex() != listed.sha256:
+                raise Difference(
+                    f"{self._spec.address}: it is not the transcript that {self._at(number)} tells of",
+                    mark=Mark(f"{self._spec.output}{listed.transcript}"),
+                )
+
+    # --- what was counted -----------------------------------------------------------------------------------------
+
+    def _check_scores(self) -> bool:
+        """Make the scores again of the answers. False where the results do not hold what they are made of."""
+        spec, locked = self._spec, self._locked.get("scores")
+        if not isinstance(locked, Mapping) or not spec.evals.checks:
+            return True
+        for name, score in locked.items():
+            signature = str(score.get("signature")) if isinstance(score, Mapping) else ""
+            if not signature.endswith(f"|{VERSION}"):
+                raise Difference(
+                    f"{spec.address}: {name} was counted by the rules of another runner, and this one has {VERSION}",
+                    hint="use the runner that counted it, or `runner apply` and `runner lock` to count it anew",
+                    mark=self._lock.mark("jobs", spec.address, "scores", name, "signature"),
+                )
+        program = Program(spec.evals)
+        columns = spec.columns or ("answer", "response")
+        if not spec.output.endswith("/") and not _holds(columns, needs_response="usage" in program.mentions):
+            return False
+        shown = scores_path(spec.output)
+        path = self._session.outputs_root / shown
+        if not path.is_file():
+            raise Difference(f"{spec.address}: its scores are not there", mark=Mark(shown))
+        with tempfile.TemporaryDirectory(prefix="runner-verify-") as folder:
+            again = Path(folder) / "scores"
+            self._score_again(again)
+            self._compare(path, again, shown)
+        return True
+
+    def _score_again(self, to: Path) -> None:
+        session, spec, job = self._session, self._spec, self._job
+        compiled = session.compiled[job.address]
+        found = read_back(self._output, to.with_name("answers"))
+        sources = [file.source() for file in found.files]
+        joined = Joined(spec.evals.references, session.project.root) if spec.evals.references else None
+        program = Program(spec.evals, classes_of(spec.evals, compiled.rows(), joined))
+        with ExitStack() as held:
+            out = held.enter_context(to.open("wb"))
+            writer = ScoresWriter(out, [one.name for one in program.checks], list(program.slices))
+            scorer = held.enter_context(closing(Scorer(program, writer, joined)))
+            chosen, asked = locate(job.keys, sources), wanted_of(spec)
+            merge(compiled.rows(), chosen, sources, scorer, wanted=asked, is_strict=spec.strict_answers)
+            scorer.finish()
+        if scorer.count:
+            raise RowsNotScored(spec.address, scorer.problems, scorer.count, spec.mark)
+
+    def _compare(self, path: Path, again: Path, shown: str) -> None:
+        with path.open("rb") as mine, again.open("rb") as theirs:
+            for number, (one, other) in enumerate(zip_longest(mine, theirs, fillvalue=b""), 1):
+                if one != other:
+                    raise Difference(
+                        f"{self._spec.address}: {_unlike(one, other)} when the answers are held to the checks again",
+                        hint="`runner apply` makes scores anew, at no cost",
+                        mark=Mark(shown, number),
+                    )
+
+    def _check_rest(self, found: Entry) -> None:
+        other = _first_difference(self._locked, found, ())
+        if other is None:
+            return
+        keys, locked, mine = other
+        raise Difference(
+            f"{self._spec.address}: `{'.'.join(keys)}` is {_said(locked)} here, and {_said(mine)} by its files",
+            hint="`runner lock` writes what they say",
+            mark=self._lock.mark("jobs", self._spec.address, *keys),
+        )
+
+
+def _holds(columns: Sequence[str], *, needs_response: bool) -> bool:
+    """Whether results with these columns hold what scores are made of."""
+    return "response" in columns or ("answer" in columns and "finish" in columns and not needs_response)
+
+
+def _first_difference(locked: Any, found: Any, keys: tuple[str, ...]) -> tuple[tuple[str, ...], Any, Any] | None:
+    """(keys, locked, found) of the first fact that is not the same."""
+    if isinstance(locked, Mapping) and isinstance(found, Mapping):
+        for name in sorted({*map(str, locked), *found}):
+            other = _first_difference(locked.get(name), found.get(name), (*keys, name))
+            if other is not None:
+                return other
+        return None
+    return None if _is_same(locked, found) else (keys, locked, found)
+
+
+def _is_same(locked: Any, found: Any) -> bool:
+    """A number is itself to the last digit, and no text; a list and a tuple are one."""
+    if isinstance(locked, Mapping) and isinstance(found, Mapping):
+        return locked.keys() == found.keys() and all(_is_same(locked[name], found[name]) for name in locked)
+    if isinstance(locked, list) and isinstance(found, list | tuple):
+        return len(locked) == len(found) and all(map(_is_same, locked, found))
+    return isinstance(locked, bool) is isinstance(found, bool) and bool(locked == found)
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    text = value if isinstance(value, str) else str(value) if isinstance(value, int | float) else lockfile.flow(value)
+    return f"`{text if len(text) <= 80 else f'{text[:79]}…'}`"
+
+
+def _unlike(one: bytes, other: bytes) -> str:
+    """What differs between two lines of scores, in words."""
+    if not one or not other:
+        return "a line is missing" if not one else "a line too many is there"
+    try:
+        mine, theirs = _decode_row(one), _decode_row(other)
+        checks = {**theirs["checks"]}
+        for name, entry in mine["checks"].items():
+            if entry != checks.get(name):
+                return f"`{name}` of row `{theirs['custom_id']}` is not what comes out"
+    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    return "the line is not what comes out"
