@@ -87,7 +87,7 @@ def of_difference(
 
     without: of the rows both answered. counted_wrong: with those that one of them did not, wrong.
     """
-    both = [_is_not_worse(one, expected.margin, better=better) for one in (without, counted_wrong)]
+    both = [is_not_worse(one, expected.margin, better=better) for one in (without, counted_wrong)]
     found = _verdict(*both)
     ends = [shown(one.low if better == "higher" else one.high, is_share=is_share) for one in (without, counted_wrong)]
     sentence = ""
@@ -105,7 +105,8 @@ def of_difference(
     )
 
 
-def _is_not_worse(difference: Figure, margin: float, *, better: str) -> bool:
+def is_not_worse(difference: Figure, margin: float, *, better: str) -> bool:
+    """Whether the whole interval of a difference is above `-margin`, or below `margin` where lower is better."""
     if difference.low is None or difference.high is None:
         return False
     return difference.low > -margin if better == "higher" else difference.high < margin

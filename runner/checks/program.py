@@ -312,19 +312,19 @@ def same(got: object, wanted: object, ignore: Sequence[Any]) -> bool:
 
 def digest_of(evals: Evals) -> str:
     """Hex digest of what is counted, how, and what is expected of it; where it is written does not matter."""
-    told = json.dumps([VERSION, _plain(evals)], sort_keys=True, ensure_ascii=True)
+    told = json.dumps([VERSION, plain(evals)], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A noun of the specs as JSON, without its place in them."""
     if isinstance(value, msgspec.Struct):
         names = (name for name in value.__struct_fields__ if name != "what" and not name.endswith("mark"))
-        return {name: _plain(getattr(value, name)) for name in names}
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: plain(one) for key, one in value.items()}
     return str(value) if isinstance(value, Decimal) else value
 
 

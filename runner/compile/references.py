@@ -71,14 +71,15 @@ class Index:
         """Every row that can be found, in the order of their places."""
         return (self._read(ordinal)[1] for ordinal in range(len(self)))
 
-    def add(self, key: str, row: SourceRow) -> None:
-        text, data = key.encode(), row.json
-        file = self._files.setdefault(row.file, len(self._files))
-        if file == len(self._names):
-            self._names.append(row.file)
+    def add(self, key: str, data: bytes, file: str = "", line: int = 0) -> None:
+        """Take a row in, as JSON. file, line: the place that is told where its key is there twice."""
+        text = key.encode()
+        number = self._files.setdefault(file, len(self._files))
+        if number == len(self._names):
+            self._names.append(file)
         self._hashes.append(hash(key))
         self._offsets.append(self._end)
-        self._end += self._rows.write(_HEAD.pack(len(text), len(data), row.line, file) + text + data)
+        self._end += self._rows.write(_HEAD.pack(len(text), len(data), line, number) + text + data)
 
     def sort(self) -> Iterator[tuple[str, Mark, Mark]]:
         """Make every key findable: after the last one was added. Keys that are there twice, with both places."""
@@ -128,7 +129,7 @@ def index_of(join: Join, root: Path) -> Index:
         if key is None:
             index.keyless += 1
         else:
-            index.add(key, row)
+            index.add(key, row.json, row.file, row.line)
     _refuse_doubled(join, index.sort())
     return index
 

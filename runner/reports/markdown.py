@@ -89,7 +89,7 @@ def _table_of(group: Group, *, has_name: bool) -> str:
         ]
         for at, cell in enumerate(group.cells, 1)
     ]
-    return _table(head, rows, numbers_from=2)
+    return table(head, rows, numbers_from=2)
 
 
 def _number(check: Check) -> str:
@@ -123,7 +123,7 @@ def _details(group: Group, *, is_alone: bool) -> Iterator[str]:
                 "rows",
             ]
             power = text(sentences.of_power(group, check))
-            yield _folded(f"{name}is the lead real? {check.name}", [_table(head, rows), power])
+            yield folded(f"{name}is the lead real? {check.name}", [table(head, rows), power])
     yield from _outcomes(group, name)
     yield from _slices(group, name)
 
@@ -150,10 +150,10 @@ def _outcomes(group: Group, name: str) -> Iterator[str]:
             for cell in group.cells
         ]
         head = ["job", *(f"{figures.SIGNS[word]} {figures.WORDS[word]}" for word in words), "most often mistaken"]
-        yield _folded(f"{name}where it goes wrong: {check.name}", [_table(head, rows)])
+        yield folded(f"{name}where it goes wrong: {check.name}", [table(head, rows)])
     failed = [line for cell in group.cells for line in _failures(cell)]
     if failed:
-        yield _folded(f"{name}errors and cut answers", ["\n".join(failed)])
+        yield folded(f"{name}errors and cut answers", ["\n".join(failed)])
 
 
 def _mistakes(check: Check) -> str:
@@ -186,7 +186,7 @@ def _slices(group: Group, name: str) -> Iterator[str]:
             rows.append([f"{text(slice_name)} = {text(value)}", f"{most:,}", *told])
         head = ["slice", "rows", *(text(cell.label) for cell in group.cells)]
         said = "▼ worse, ▲ better than on the job's other rows, at a false discovery rate of 5 %."
-        yield _folded(f"{name}slices: {check.name}", [_table(head, rows), said])
+        yield folded(f"{name}slices: {check.name}", [table(head, rows), said])
 
 
 _WAYS = {"": "", "worse": " ▼", "better": " ▲"}
@@ -212,15 +212,15 @@ def _made(facts: Facts) -> str:
         for check in cell.checks
         if check.signature
     ]
-    return _folded("how it was made", [_table(head, rows), "\n".join(signed), f"Made by {text(facts.made_by)}."])
+    return folded("how it was made", [table(head, rows), "\n".join(signed), f"Made by {text(facts.made_by)}."])
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int = 1) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int = 1) -> str:
     ruled = ["---" if at < numbers_from else "---:" for at in range(len(head))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ruled, *rows))
 
 
-def _folded(title: str, parts: Iterable[str]) -> str:
+def folded(title: str, parts: Iterable[str]) -> str:
     plain = line(title).replace("&", "&amp;").replace("<", "&lt;")
     title = plain[:1].upper() + plain[1:]
     return "\n\n".join((f"<details><summary>{title}</summary>", *filter(None, parts), "</details>"))

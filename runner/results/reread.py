@@ -10,7 +10,7 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from runner.results.columns import HEARD, NEEDED, About, ours
 from runner.results.names import RESULTS
 from runner.results.parquet import pyarrow_of
 from runner.results.readback import names_of
-from runner.results.splice import ERROR, OK
+from runner.results.splice import ERROR, OK, Merged
 
 WAITING = frozenset((*(state.word for state in Unsettled), "missing"))
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -71,10 +71,14 @@ def lines_in(output: Path) -> Iterator[Line]:
             yield _line(cells)
             number += 1
     except (KeyError, ValueError, csv.Error, *NOT_SO) as error:
-        raise DataError(
-            f"`{path.name}`: line {number + 1} is no line of a results file",
-            hint="move it away and run `runner apply`: it is written again of the answers, at no cost",
-        ) from error
+        raise _no_line(path, number + 1) from error
+
+
+def _no_line(path: Path, number: int) -> DataError:
+    return DataError(
+        f"`{path.name}`: line {number} is no line of a results file",
+        hint="move it away and run `runner apply`: it is written again of the answers, at no cost",
+    )
 
 
 def _line(cells: Mapping[str, Any]) -> Line:
@@ -140,6 +144,47 @@ def as_text(value: object) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
 
 
+# --- to be scored again -------------------------------------------------------------------------------------------
+
+
+def holds_rows(output: Path, mentions: Collection[str] = ()) -> bool:
+    """Whether a results file holds rows and answers just as they were scored: JSON lines do, unless a job chose other
+    columns. mentions: names of the answer that templates look at.
+    """
+    if output.suffix.lower() != ".jsonl" or not output.is_file():
+        return False
+    with output.open("rb") as lines:
+        first = lines.readline()
+    try:
+        cells = _decode_line(first) if first.strip() else {}
+    except NOT_SO:
+        return False
+    needed = {"row", "answer", *NEEDED}
+    needed |= {"finish"} if "finish_reason" in mentions else set()
+    needed |= {"response"} if "usage" in mentions else set()
+    return not first.strip() or needed <= cells.keys()
+
+
+def merged_in(output: Path) -> Iterator[Merged]:
+    """The lines of a file that `holds_rows`, as they were before they were written. Raises as `lines_in` does."""
+    number = 0
+    try:
+        with output.open("rb") as lines:
+            for line in lines:
+                number += 1
+                if line.strip():
+                    yield _merged(_decode_line(line))
+    except (KeyError, ValueError, *NOT_SO) as error:
+        raise _no_line(output, number) from error
+
+
+def _merged(raw: Mapping[str, Raw]) -> Merged:
+    line = _line(_of_json(raw))
+    row, answer, error = (bytes(raw[name]) if name in raw else NULL for name in ("row", "answer", "error"))
+    whose = (line.batch, line.digest, None, line.finish, line.status)
+    return Merged(line.custom_id, row, answer, line.response, error, *whose)
+
+
 # --- each format --------------------------------------------------------------------------------------------------
 
 
@@ -147,8 +192,11 @@ def _in_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as lines:
         for line in lines:
             if line.strip():
-                found = _decode_line(line)
-                yield {name: bytes(raw) if name == "response" else _decode(raw) for name, raw in found.items()}
+                yield _of_json(_decode_line(line))
+
+
+def _of_json(cells: Mapping[str, Raw]) -> dict[str, Any]:
+    return {name: bytes(raw) if name == "response" else _decode(raw) for name, raw in cells.items()}
 
 
 def _in_csv(path: Path) -> Iterator[dict[str, Any]]:

@@ -53,6 +53,7 @@ def project(tmp_path: Path) -> Path:
         ("runner show s", ["single"]),
         ("runner show compare:model=l", ["llama,prompt=long", "llama,prompt=short"]),  # what bash takes for the word
         ("runner cancel compare:prompt=short,", ["short,model=llama", "short,model=qwen"]),
+        ("runner diff single compare:model=q", ["qwen,prompt=long", "qwen,prompt=short"]),
         ("runner apply --first", ["--first-run"]),
         ("runner show nothing", []),
     ],

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.compile.references import Index, index_of, key_in, made_of
-from runner.data.rows import SourceRow
 from runner.errors import DataError, Mark
 from runner.job.project import Dataset, Join
 from runner.job.source import Source, Value
@@ -171,7 +170,7 @@ KEYS = st.text(st.sampled_from('ab"\\\n\u2028é😀'), min_size=1, max_size=3)
 def test_it_agrees_with_a_dict(rows: Mapping[str, dict[str, Any]], other: str) -> None:
     index = Index()
     for number, (key, row) in enumerate(rows.items(), 1):
-        index.add(key, SourceRow({**row, "key": key}, "refs.jsonl", number, number - 1))
+        index.add(key, json.dumps({**row, "key": key}).encode(), "refs.jsonl", number)
     assert list(index.sort()) == []
     for key, row in rows.items():
         assert found(index, key) == {**row, "key": key}

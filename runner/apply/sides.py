@@ -1,0 +1,183 @@
+"""One of two jobs that are compared: its results and scores as they stand, or as they were committed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+
+from runner.apply.evidence import Evidence, Shown
+from runner.apply.revision import Revision
+from runner.checks.program import Program
+from runner.compile.compiled import RowView
+from runner.errors import DataError, RunnerError, UsageError
+from runner.job.address import matches, name_of
+from runner.job.project import AnyJob, AudioJob, Project
+from runner.job.scored import scores_path
+from runner.remotes.registry import priced
+from runner.results.columns import About, Costing
+from runner.results.joined import Joined
+from runner.results.names import RESULTS
+from runner.results.reread import WAITING, Line, holds_rows, merged_in
+from runner.results.scorer import RowsNotScored, Scorer, classes_of
+from runner.results.scores import ScoresWriter
+from runner.results.splice import OK
+from runner.spec.load import load
+
+
+class Side:
+    """spec: as it is today. then: as it was at the revision; None where that is not known."""
+
+    def __init__(self, project: Project, word: str, paths: Sequence[str], folder: Path) -> None:
+        """word: an address, or `REV:ADDRESS`. folder: an empty one of our own, for what was committed.
+
+        Raises UsageError for what means no single cell, or a revision that has no results of it; OSError.
+        """
+        self.word = word
+        revision, self.spec = _meant(project, word)
+        self.then: AnyJob | None = self.spec
+        self.revision, self.commit, self.note = revision, "", ""
+        self._folder = folder
+        root = project.root
+        if revision:
+            found = Revision(project.root, revision)
+            self.commit, root = found.commit, folder / "committed"
+            self._copy(found, root)
+            self.then = self._spec_at(found, paths)
+        self.evidence = Evidence(root, self.spec)
+        if not self.evidence.has_output:
+            raise DataError(
+                f"`{word}` has no results yet: there is no `{self.spec.output}`", hint="`runner apply` makes them"
+            )
+        self.states: Counter[str] = Counter()
+        self.usage: dict[str, float] = {}
+        price = priced(project.providers[self.spec.model.provider], self.spec.model.name, self.spec.model.price)
+        self._costing = Costing(
+            About(
+                usd_per_million=(price.input, price.output) if price and price.per_minute is None else None,
+                usd_per_minute=price.per_minute if price else None,
+            )
+        )
+        self._axes = frozenset(self.spec.cell)
+        if self.spec.output.endswith(".jsonl") and not self.spec.columns:
+            self._axes = frozenset()  # what is called so there is of the input
+
+    def _copy(self, revision: Revision, root: Path) -> None:
+        spec = self.spec
+        output = spec.output + RESULTS if spec.output.endswith("/") else spec.output
+        for path in (output, scores_path(spec.output)):
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            with (root / path).open("wb") as out:
+                has = revision.copy(path, out)
+            if not has:
+                (root / path).unlink()
+                if path == output:
+                    raise UsageError(
+                        f"`{self.word}`: there is no `{path}` in {revision.commit[:12]}",
+                        hint="results can be compared where they are committed",
+                    )
+
+    def _spec_at(self, revision: Revision, paths: Sequence[str]) -> AnyJob | None:
+        """The job as the specs of the revision have it."""
+        try:
+            folder = self._folder / "specs"
+            revision.copy_specs(folder)
+            jobs = load(paths, folder).jobs
+        except (RunnerError, OSError):
+            self.note = f"the specs of {revision.name} cannot be read here: what was asked otherwise is not told"
+            return None
+        found = next((job for job in jobs if job.address == self.spec.address), None)
+        if found is None:
+            self.note = f"{revision.name} has no job `{self.spec.address}`: what was asked otherwise is not told"
+        return found
+
+    # --- scores ---------------------------------------------------------------------------------------------------
+
+    def holds_rows(self) -> bool:
+        """Whether answers can be scored from the results alone."""
+        return holds_rows(self.evidence.output, Program(self.spec.evals).mentions)
+
+    def row_views(self) -> Iterator[RowView]:
+        return (RowView(one.custom_id, one.row, bytes.fromhex(one.digest)) for one in merged_in(self.evidence.output))
+
+    def score(self, both: Sequence[Side], root: Path) -> str:
+        """Score the answers by the checks of today; why that cannot be, or empty.
+
+        both: the two that are compared: classes are those of all their references. Raises DataError, OSError.
+        """
+        evals = self.spec.evals
+        if not evals.checks:
+            return f"`{self.spec.address}` has no checks"
+        if not self.holds_rows():
+            if not self.evidence.is_scored:
+                return (
+                    f"`{self.word}` has no scores, and `{self.spec.output}` does not hold its rows as they were scored"
+                )
+            return ""
+        joined = Joined(evals.references, root) if evals.references else None
+        views = chain.from_iterable(side.row_views() for side in both if side.holds_rows())
+        program = Program(evals, classes_of(evals, views, joined))
+        path = self._folder / "scores.jsonl"
+        with path.open("wb") as out:
+            scorer = Scorer(program, ScoresWriter(out, [held.name for held in program.checks]), joined)
+            try:
+                for merged in merged_in(self.evidence.output):
+                    scorer.write(merged)
+                scorer.finish()
+            finally:
+                scorer.close()
+        if scorer.count:
+            if not self.revision:
+                raise RowsNotScored(self.spec.address, scorer.problems, scorer.count, self.spec.mark)
+            first = scorer.problems[0]
+            return f"`{self.word}` cannot be held to the checks of today: {first.mark}: {first.message}"
+        self.evidence.scores, self.evidence.is_scored = path, True
+        return ""
+
+    # --- lines ----------------------------------------------------------------------------------------------------
+
+    def rows(self) -> Iterator[Shown]:
+        """Every row, counted as it passes. Raises as `Evidence.rows` does."""
+        for shown in self.evidence.rows():
+            line = shown.line
+            self.states[line.status] += 1
+            cost = self._costing.of(line.response)
+            for name, value in zip(cost._fields, cost, strict=True):
+                if value is not None:
+                    self.usage[name] = self.usage.get(name, 0) + value
+            yield shown
+
+    def content_of(self, line: Line) -> bytes:
+        """What the row holds, whatever the order of its columns; of a recording which one it is."""
+        if isinstance(self.spec, AudioJob):
+            columns = {"file": line.columns.get("file", line.custom_id)}
+        else:
+            columns = {name: value for name, value in line.columns.items() if name not in self._axes}
+        return msgspec.json.encode(columns, order="sorted")
+
+    @property
+    def waiting(self) -> int:
+        return sum(self.states[word] for word in WAITING)
+
+    @property
+    def ok(self) -> int:
+        return self.states[OK]
+
+
+def _meant(project: Project, word: str) -> tuple[str, AnyJob]:
+    """The revision (empty for none) and the cell that a word means. Raises UsageError."""
+    revision, address = "", word
+    if not any(matches(job.address, word) for job in project.jobs) and ":" in word:
+        revision, _, address = word.partition(":")
+    found = [job for job in project.jobs if matches(job.address, address)]
+    exact = [job for job in found if job.address == address]
+    if not found:
+        names = ", ".join(f"`{one}`" for one in dict.fromkeys(name_of(job.address) for job in project.jobs))
+        raise UsageError(f"there is no job `{address}`", hint=f"jobs are {names}; write REV:ADDRESS for a revision")
+    if len(found) > 1 and not exact:
+        listed = ", ".join(f"`{job.address}`" for job in found[:10])
+        raise UsageError(f"`{address}` means {len(found)} jobs", hint=f"name one of {listed}")
+    return revision, (exact or found)[0]
