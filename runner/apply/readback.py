@@ -26,6 +26,7 @@ from runner.job.packed import KEY_BYTES, union, without
 from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import Batch, ProjectRecord, Tally
 from runner.results.index import lost_index
+from runner.results.own import Cost
 from runner.results.used import used_by_kept
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _read(session: Session, number: int, job: AnyJob) -> ReadBack | None:
 
     parts = session.memory.scratch / f"{READ_BACK}-{number}"
     try:
-        found = read_back(session.project.root / job.output, parts)
+        found = read_back(session.project.root / job.output, parts, {*job.columns} & {*Cost._fields})
     except RunnerError as error:
         session.reporter.warn(f"{job.address}: `{job.output}` was not read back: {error.message}")
         return None

@@ -19,6 +19,7 @@ from runner.remotes.reading.verdict import NULL
 from runner.results import kinds
 from runner.results.inputs import InputRow
 from runner.results.kinds import Kind, Of
+from runner.results.own import Cost
 from runner.results.splice import Merged
 from runner.results.transcript import Transcript, transcript_of
 
@@ -275,13 +276,6 @@ class _Body(Struct):
 _decode_body = msgspec.json.Decoder(_Body | None).decode
 
 
-class Cost(NamedTuple):
-    input_tokens: int | None = None
-    cached_tokens: int | None = None
-    output_tokens: int | None = None
-    usd: float | None = None
-
-
 _NO_USAGE, _NO_DETAILS = _Usage(), _Details()
 
 
@@ -322,12 +316,17 @@ class Costing:
         self._about = about
 
     def __call__(self, line: Merged) -> Cost:
-        return self.of(line.response)
+        return self.of(line.response) if line.cost is None else self._kept(line.cost)
 
     def of(self, response: bytes) -> Cost:
         """response: the body, as JSON; `null` where there is none."""
         asked, cached, told, seconds = counted(response)
         return Cost(asked, cached, told, self._usd(seconds, asked, told))
+
+    def _kept(self, cost: Cost) -> Cost:
+        if cost.usd is not None or cost.output_tokens is None:
+            return cost
+        return cost._replace(usd=self._usd(None, cost.input_tokens, cost.output_tokens))
 
     def _usd(self, seconds: float | None, asked: int | None, told: int | None) -> float | None:
         about = self._about

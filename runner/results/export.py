@@ -149,7 +149,7 @@ def _usual_line(columns: Sequence[Column]) -> Callable[[Merged], bytes] | None:
 
     def line(merged: Merged) -> bytes:
         nonlocal of_batch, of_origin, of_finish, a, b, c, d, e, f, g
-        custom_id, row, answer, response, error, batch, digest, origin, finish, _, _ = merged
+        custom_id, row, answer, response, error, batch, digest, origin, finish, *_ = merged
         if batch != of_batch or origin != of_origin or finish != of_finish:
             of_batch, of_origin, of_finish = batch, origin, finish
             a, b, c, d, e, f, g = _literals(shared_of(merged), between)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
 
 from runner.job.finish import FLAWS
 from runner.job.outcomes import Outcome, Unsettled
-from runner.remotes.reading.verdict import ABSENT, Unreadable
+from runner.remotes.reading.verdict import ABSENT, NULL, Unreadable
 
 # Codes of our own, of requests that a remote may have: `held` in files of earlier versions.
 MAY_BE_SENT = frozenset(("held", Unsettled.UNKNOWN.word, Unsettled.IN_FLIGHT.word))
 _HEX = re.compile(r"[0-9a-f]{64}")
+
+
+class Cost(NamedTuple):
+    """What was used for an answer, each under the name of its column; None where nobody says."""
+
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    usd: float | None = None
 
 
 class Own(Struct):
@@ -27,6 +38,10 @@ class Own(Struct):
     finish: str | None = None
     response: Raw = ABSENT
     error: Raw = ABSENT
+    input_tokens: Raw = ABSENT
+    cached_tokens: Raw = ABSENT
+    output_tokens: Raw = ABSENT
+    usd: Raw = ABSENT
 
 
 class _OwnError(Struct):
@@ -43,6 +58,7 @@ def read_own(line: bytes) -> tuple[Own, Outcome]:
     """Judge one line of a results file that runner wrote: an answer, a definite error, or anything else (RETRY).
 
     An answer that a job took for an error since it is none, see `finish`, was paid for all the same: it is an answer.
+    So is one without a text in a file that holds no responses.
     Raises Unreadable for what is no such line.
     """
     try:
@@ -58,10 +74,35 @@ def read_own(line: bytes) -> tuple[Own, Outcome]:
     if not _HEX.fullmatch(own.digest) or not (own.origin or (own.origin is None and error)):
         raise Unreadable("no digest or no origin")
     has_answer = any(bytes(part) not in (b"", b"null") for part in (own.response, own.answer))
-    if error is None or (has_answer and error.code in FLAWS):
+    if not bytes(own.response) and (own.finish or (error is None and bytes(own.error))):
+        has_answer = True  # only answers end somehow, and whatever is none is an error
+    if error is not None and has_answer and error.code in FLAWS:
+        own.finish = own.finish or error.code
+        return own, Outcome.OK
+    if error is None:
         return own, Outcome.OK if has_answer else Outcome.RETRY
     is_final = not error.retryable and error.status is not None
     return own, Outcome.FINAL if is_final else Outcome.RETRY
+
+
+_decode_whole = msgspec.json.Decoder(int | None).decode
+_decode_number = msgspec.json.Decoder(float | None).decode
+
+
+def cost_in(own: Own, names: Collection[str] = Cost._fields) -> Cost | None:
+    """What a line says of the cost of its answer where the response, which says it too, is not in it.
+
+    names: the columns that are ours; one of the input may be called so.
+    """
+    if bytes(own.response) not in (b"", NULL):
+        return None
+    found: dict[str, float | None] = {}
+    for name in names:
+        try:
+            found[name] = (_decode_number if name == "usd" else _decode_whole)(bytes(getattr(own, name)) or NULL)
+        except msgspec.MsgspecError:  # somebody else wrote into it
+            continue
+    return Cost(**found) if any(value is not None for value in found.values()) else None  # type: ignore[arg-type]
 
 
 def may_be_sent(own: Own) -> bool:

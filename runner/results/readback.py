@@ -34,9 +34,9 @@ from runner.results.export import SUFFIXES, JsonlWriter
 from runner.results.lines import scan
 from runner.results.locate import OutcomeSource
 from runner.results.names import RESULTS
-from runner.results.own import Own, may_be_sent, read_own
+from runner.results.own import Cost, Own, cost_in, may_be_sent, read_own
 from runner.results.parquet import pyarrow_of
-from runner.results.splice import Merged
+from runner.results.splice import OK, Merged
 
 _LOOKED_AT = 100  # lines before a table is taken for somebody else's
 SHOWN = 5  # damaged lines that are named
@@ -44,13 +44,14 @@ MOST_ORIGINS = 64  # of one file, each with an open file of its own
 BATCH = "adopted"  # stands for the batch where a line names none: a word that results files keep
 
 # How what is read back is kept: as in our own .jsonl, without the rows.
-_SHELVED = table(
-    ".jsonl", About(), chosen=("custom_id", "answer", "finish", "response", "error", "batch", "digest", "origin")
-)
+_COLUMNS = ("custom_id", "answer", "finish", "response", "error", "batch", "digest", "origin")
+_SHELVED = table(".jsonl", About(), chosen=_COLUMNS)
+_WITH_COST = table(".jsonl", About(), chosen=(*_COLUMNS, *Cost._fields))  # where no response says it
 
 _ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
 _encode = msgspec.json.Encoder().encode
 _decode_raw = msgspec.json.Decoder(Raw).decode
+_decode_number = msgspec.json.Decoder(float).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,11 @@ class ReadBack:
     sent: bytes = field(default=b"", repr=False)  # keys of the unanswered that a remote may have: sorted, packed
 
 
-def read_back(path: Path, to_dir: Path) -> ReadBack:
+def read_back(path: Path, to_dir: Path, costs: Collection[str] = ()) -> ReadBack:
     """Copy the answers of an output that runner wrote to raw files in `to_dir`, one for each origin.
 
     path: a .jsonl, .csv or .parquet, or a folder of transcripts, which is known by its `_results.jsonl`.
+    costs: the columns of `Cost` that are ours in it; kept of lines without a response.
     The files are named by their content and immutable; reading the same back again changes nothing. Damaged lines are
     counted and skipped. Raises UsageError for another suffix, StateError for a folder without `_results.jsonl`,
     RunnerError without pyarrow, OSError.
@@ -119,7 +121,7 @@ def read_back(path: Path, to_dir: Path) -> ReadBack:
             if shelf is None:
                 shelf = shelves[origin] = _Shelf(origin, to_dir)
                 stack.callback(shelf.close)
-            shelf.add(own)
+            shelf.add(own, cost_in(own, costs) if costs else None)
         files = tuple(shelves[origin].settled(to_dir) for origin in sorted(shelves))
     answers = sum(file.rows for file in files)
     duplicates = lines - unanswered - damaged - answers
@@ -133,14 +135,16 @@ class _Shelf:
         self._origin = origin
         self._stage: IO[bytes] = tempfile.TemporaryFile(dir=to_dir, buffering=BUFFER_BYTES)  # noqa: SIM115
         self._hash = hashlib.sha256()
-        self._format = JsonlWriter(self._stage, _SHELVED.columns).line
+        self._usual = JsonlWriter(self._stage, _SHELVED.columns).line
+        self._with_cost = JsonlWriter(self._stage, _WITH_COST.columns).line
         self._places = Sorter(ENTRY_BYTES)
         self._offset = self._rows = 0
 
-    def add(self, own: Own) -> None:
+    def add(self, own: Own, cost: Cost | None) -> None:
         answer, response = bytes(own.answer) or NULL, bytes(own.response) or NULL
         who = (own.batch, own.digest, own.origin, own.finish)
-        line = self._format(Merged(own.custom_id, NULL, answer, response, NULL, *who))
+        merged = Merged(own.custom_id, NULL, answer, response, NULL, *who, cost=cost)
+        line = self._usual(merged) if cost is None else self._with_cost(merged)
         self._places.add(pack(bytes.fromhex(own.digest[: 2 * KEY_BYTES]), Outcome.OK, 0, self._offset))
         self._rows += 1
         self._offset += len(line)
@@ -237,8 +241,10 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 return
             for row in rows:
                 if row:
-                    is_whole = len(row) == len(header)
-                    yield rows.line_num, _line(dict(zip(names, row, strict=True))) if is_whole else b""
+                    cells = dict(zip(names, row, strict=False))
+                    if not cells.get("answer"):
+                        cells.pop("answer", None)
+                    yield rows.line_num, _line(cells) if len(row) == len(header) else b""
         except csv.Error:
             yield rows.line_num, b""
 
@@ -273,12 +279,14 @@ def _parquet_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             for batch in file.iter_batches(batch_size=1024, columns=names):
                 for row in batch.to_pylist():
                     number += 1
+                    if row.get("answer") is None:
+                        row.pop("answer", None)
                     yield number, _line({name: "" if value is None else str(value) for name, value in row.items()})
     except (arrow.ArrowException, ValueError):  # ValueError: text that is not UTF-8
         yield number + 1, b""
 
 
-_READ = ("custom_id", "answer", "finish", "response", "error", "error_code", "error_message", "batch", *NEEDED)
+_READ = (*_COLUMNS[:-2], "status", "error_code", "error_message", *NEEDED, *Cost._fields)
 
 
 def _line(cells: Mapping[str, str]) -> bytes:
@@ -287,11 +295,12 @@ def _line(cells: Mapping[str, str]) -> bytes:
     An error without its JSON is known by its code: whether a request waits for a person hangs on it.
     """
     get = cells.get
-    answer, code = unguarded(get("answer", "")), get("error_code", "")
+    code = get("error_code", "")
     try:
         response, error = _one_line(get("response", "")), _one_line(get("error", ""))
     except (msgspec.MsgspecError, RecursionError):
         return b""
+    says_whether = "error" in cells or "error_code" in cells or get("status") == OK
     if error == NULL and code:
         error = _encode({"code": code, "message": get("error_message", ""), "status": None, "retryable": True})
     return b"".join(
@@ -299,22 +308,33 @@ def _line(cells: Mapping[str, str]) -> bytes:
             b'{"custom_id":',
             _encode(unguarded(get("custom_id", ""))),
             b',"answer":',
-            _encode(answer) if answer else NULL,
+            _encode(unguarded(cells["answer"])) if "answer" in cells else NULL,
             b',"finish":',
             _encode(get("finish") or None),
-            b',"response":',
-            response,
-            b',"error":',
-            error,
+            *((b',"response":', response) if "response" in cells else ()),
+            *((b',"error":', error) if says_whether else ()),
             b',"batch":',
             _encode(unguarded(get("batch", "")) or None),
             b',"digest":',
             _encode(get("digest", "")),
             b',"origin":',
             _encode(unguarded(get("origin", "")) or None),
+            *(
+                b',"%b":%b' % (name.encode(), cells[name].encode())
+                for name in Cost._fields
+                if _is_number(get(name, ""))
+            ),
             b"}",
         )
     )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        _decode_number(cell)
+    except msgspec.MsgspecError:
+        return False
+    return True
 
 
 def _one_line(cell: str) -> bytes:

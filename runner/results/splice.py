@@ -34,7 +34,7 @@ from runner.remotes.reading.verdict import (
 )
 from runner.results.lines import RawLines
 from runner.results.locate import OutcomeSource
-from runner.results.own import read_own
+from runner.results.own import Cost, cost_in, read_own
 
 OK, ERROR = "ok", "error"  # of Merged.status; what is not settled has a word of its own
 
@@ -53,9 +53,11 @@ class Merged(NamedTuple):
     finish: str | None = None  # how the answer ended, see `finish`
     status: str = OK  # what became of the request, in a word
     more: tuple[bytes, ...] = ()  # what steps made of the line, by their columns
+    cost: Cost | None = None  # as an earlier file says, where the response is not there to say it
 
 
-_Fields = tuple[str, bytes, bytes, bytes, bytes, str | None, str, str | None, str | None, str, tuple[bytes, ...]]
+_Who = tuple[str | None, str, str | None, str | None, str]
+_Fields = tuple[str, bytes, bytes, bytes, bytes, *_Who, tuple[bytes, ...], None]
 # Half the price of calling the class.
 merged: Callable[[_Fields], Merged] = partial(tuple.__new__, Merged)
 _OK = int(Outcome.OK)
@@ -112,7 +114,7 @@ class Splicer:
             if not is_wanted(json, answer, self._wanted):
                 return None
             answer = json
-        return merged((custom_id, row_json, answer, body, NULL, batch, digest.hex(), origin, STOP, OK, ()))
+        return merged((custom_id, row_json, answer, body, NULL, batch, digest.hex(), origin, STOP, OK, (), None))
 
     def line(self, owner: int, value: int, row: RowView) -> Merged:
         """The line of one row whose outcome is at `value` (as packed in an index) of source number `owner`.
@@ -163,7 +165,7 @@ class Splicer:
         else:
             found = Answer(parsed(answer) if self._wanted.is_json else answer, own.finish)
         line = self._merged(source, row, *found, response)
-        return self._judged(line._replace(batch=own.batch or source.batch, origin=own.origin))
+        return self._judged(line._replace(batch=own.batch or source.batch, origin=own.origin, cost=cost_in(own)))
 
     def _merged(
         self,

@@ -6,18 +6,17 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-from msgspec import Raw, Struct
-
 from runner.job.capabilities import Content
 from runner.job.cost import Used
 from runner.job.outcomes import Outcome, place
 from runner.job.packed import KEY_BYTES
 from runner.mending import NOT_SO
+from runner.remotes.reading.verdict import NULL
 from runner.remotes.vendor import Reader
-from runner.results.columns import counted
+from runner.results.columns import Counted, counted
 from runner.results.index import IndexReport
 from runner.results.lines import RawLines, scan
+from runner.results.own import Cost, cost_in, read_own
 
 
 def used_in(report: IndexReport, files: Sequence[Path], reader: Reader, content: Content) -> Used:
@@ -27,20 +26,21 @@ def used_in(report: IndexReport, files: Sequence[Path], reader: Reader, content:
     much: of recordings, which are counted by their length, and of files with lines that are not of this batch.
     """
     if content is Content.RECORDING or report.duplicates or report.foreign:
-        return _added_up(_answers(report, files, reader), content)
+        return _added_up(map(counted, _answers(report, files, reader)), content)
     return Used(report.ok, report.untold, report.input_tokens, report.output_tokens)
-
-
-class _Kept(Struct, gc=False):
-    response: Raw = Raw(b"null")
-
-
-_decode_kept = msgspec.json.Decoder(_Kept).decode
 
 
 def used_by_kept(path: Path, content: Content) -> Used:
     """The same for a raw file of answers that were read back, see `adopt`. Raises OSError."""
-    return _added_up((bytes(_decode_kept(line).response) for _, line in scan(path)), content)
+    return _added_up((_counted(line) for _, line in scan(path)), content)
+
+
+def _counted(line: bytes) -> Counted:
+    own, _ = read_own(line)
+    if bytes(own.response) not in (b"", NULL):
+        return counted(bytes(own.response))
+    cost = cost_in(own) or Cost()
+    return Counted(cost.input_tokens, cost.cached_tokens, cost.output_tokens)
 
 
 def _answers(report: IndexReport, files: Sequence[Path], reader: Reader) -> Iterator[bytes]:
@@ -54,11 +54,10 @@ def _answers(report: IndexReport, files: Sequence[Path], reader: Reader) -> Iter
                     yield b"null"
 
 
-def _added_up(bodies: Iterable[bytes], content: Content) -> Used:
+def _added_up(answers_of: Iterable[Counted], content: Content) -> Used:
     answers = untold = asked = told = 0
     seconds = 0.0
-    for body in bodies:
-        found = counted(body)
+    for found in answers_of:
         answers += 1
         asked += found.input_tokens or 0
         told += found.output_tokens or 0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.journeys.foretold import apply_as_foretold, planned, rehearsed
@@ -79,6 +83,43 @@ def test_answers_are_read_back_from_tables(lab: Lab, suffix: str) -> None:
     lab.apply()
     assert lab.server.asked() == reads  # the outputs held everything: the remote was not even asked
     assert (lab.root / f"results/answers.{suffix}").read_bytes() == before or suffix == "parquet"
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("columns", ["usd", "finish, input_tokens, output_tokens, usd, error", "output_tokens, status"])
+def test_what_a_file_without_responses_says_of_its_answers_is_kept(lab: Lab, suffix: str, columns: str) -> None:
+    """Nothing else says any more what they cost: neither lost state nor an edit of other rows may empty it."""
+    path = lab.root / "specs/lab.yaml"
+    chosen = f"columns: [custom_id, word, answer, {columns}, digest, origin]"
+    text = path.read_text().replace("answers.jsonl", f"answers.{suffix}\n    {chosen}")
+    path.write_text(text.replace("    name: echo\n", "    name: echo\n    price: {input: 0.7, output: 300}\n"))
+    output = lab.root / f"results/answers.{suffix}"
+    lab.apply()
+    before, cells = output.read_bytes(), cells_in(output)
+    assert all(value not in (None, "") for name, value in cells[0].items() if name != "error"), cells[0]
+    lab.forget()
+    plan = planned(lab)
+    assert (plan["requests"], rehearsed(lab)) == (0, 0), plan
+    lab.apply()
+    assert output.read_bytes() == before
+    lab.forget()
+    lab.rows({**{f"r{n}": f"word {n}" for n in range(10)}, "r4": "edited"})
+    lab.apply()
+    assert lab.server.sent()[1:] == [["r4"]]
+    after = cells_in(output)
+    assert after[:4] + after[5:] == cells[:4] + cells[5:]
+    assert all(value not in (None, "") for name, value in after[4].items() if name != "error"), after[4]
+
+
+def cells_in(output: Path) -> list[dict[str, Any]]:
+    match output.suffix:
+        case ".jsonl":
+            return [json.loads(line) for line in output.read_text().splitlines()]
+        case ".csv":
+            with output.open(encoding="utf-8-sig", newline="") as file:
+                return list(csv.DictReader(file))
+        case _:
+            return list(pq.read_table(output).to_pylist())
 
 
 def test_a_lost_lineage_is_found_whole(lab: Lab) -> None:

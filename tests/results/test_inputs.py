@@ -22,6 +22,7 @@ SCALARS: Any = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9)
 )
 VALUES: Any = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(max_size=3), SCALARS, max_size=3)
+ABSENT = "in no row"
 NAMES = st.text(min_size=1, max_size=6)
 ROWS = st.dictionaries(NAMES, VALUES | st.sampled_from(['"', ",", "=1", "-5", "a\r\nb", "@x", "\t"]), max_size=5)
 
@@ -33,7 +34,7 @@ def line(row: bytes, custom_id: str = "r") -> Merged:
 @given(ROWS)
 def test_texts_are_the_values_as_json_shows_them(cells: dict[str, Any]) -> None:
     row = msgspec.json.encode(cells)
-    of = InputRow([*cells, "absent"], is_all=True)
+    of = InputRow([*cells, ABSENT], is_all=True)
     one = line(row)
     assert list(of.texts(one)) == [cell_of(value) for value in of(one)]
     assert [msgspec.json.decode(value) for value in of(one)] == [*of.plain(one)] == [*cells.values(), None]

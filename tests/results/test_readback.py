@@ -16,6 +16,7 @@ from runner.remotes.reading.verdict import Expected
 from runner.results.index import build_index
 from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import merge
+from runner.results.own import Cost, cost_in, read_own
 from runner.results.readback import read_back
 
 from . import made
@@ -151,6 +152,32 @@ def test_csv_edited_by_hand(tmp_path: Path) -> None:
     back = read_back(path, tmp_path / "objects")
     assert (back.answers, back.damaged, back.unanswered) == (2, 2, 2)
     assert made.expected("a") in [file.keys for file in back.files]
+
+
+@pytest.mark.parametrize("finish", ["empty", "refusal", ""])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_answer_without_a_text_was_paid_for_too(tmp_path: Path, suffix: str, finish: str) -> None:
+    """Where a file holds no responses, that it is no error is all that says it."""
+    names = ("answer", "finish", "error", "input_tokens", "usd", "digest", "origin")
+    error = '{"code": "no_result", "message": "none", "status": null, "retryable": true}'
+    answered = (None if finish == "refusal" else "", finish or None, None, 7, 0.25, made.digest("a").hex(), OTHER)
+    failed = (None, None, error, None, None, made.digest("b").hex(), OTHER)
+    path = tmp_path / f"o{suffix}"
+    match suffix:
+        case ".jsonl":
+            lines = [dict(zip(names, row, strict=True)) for row in (answered, failed)]
+            lines[1]["error"] = msgspec.json.decode(error)
+            made.raw(path, *map(msgspec.json.encode, lines))
+        case ".csv":
+            with path.open("w", newline="", encoding="utf-8-sig") as target:
+                csv.writer(target).writerows([names, answered, failed])
+        case _:
+            pq.write_table(pa.table(dict(zip(names, zip(answered, failed, strict=True), strict=True))), path)
+    back = read_back(path, tmp_path / "objects", {"input_tokens", "usd"})
+    assert (back.answers, back.unanswered, back.damaged) == (1, 1, 0)
+    kept, _ = read_own(back.files[0].path.read_bytes())
+    assert cost_in(kept) == Cost(input_tokens=7, usd=0.25)
+    assert kept.finish == (finish or None)
 
 
 def test_many_origins_are_bounded(tmp_path: Path) -> None:
