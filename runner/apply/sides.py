@@ -54,13 +54,7 @@ class Side:
             )
         self.states: Counter[str] = Counter()
         self.usage: dict[str, float] = {}
-        price = priced(project.providers[self.spec.model.provider], self.spec.model.name, self.spec.model.price)
-        self._costing = Costing(
-            About(
-                usd_per_million=(price.input, price.output) if price and price.per_minute is None else None,
-                usd_per_minute=price.per_minute if price else None,
-            )
-        )
+        self._costing = costing_of(project, self.spec)
         self._axes = frozenset(self.spec.cell)
         if self.spec.output.endswith(".jsonl") and not self.spec.columns:
             self._axes = frozenset()  # what is called so there is of the input
@@ -165,6 +159,17 @@ class Side:
     @property
     def ok(self) -> int:
         return self.states[OK]
+
+
+def costing_of(project: Project, spec: AnyJob) -> Costing:
+    """What the answers of a job cost, at the prices of today."""
+    price = priced(project.providers[spec.model.provider], spec.model.name, spec.model.price)
+    return Costing(
+        About(
+            usd_per_million=(price.input, price.output) if price and price.per_minute is None else None,
+            usd_per_minute=price.per_minute if price else None,
+        )
+    )
 
 
 def _meant(project: Project, word: str) -> tuple[str, AnyJob]:

@@ -26,6 +26,7 @@ COMMANDS = {
     "cache": "clear what can be computed again",
     "cancel": "stop batches that are in flight",
     "diff": "two jobs, or one at two git revisions, row by row: what got worse, what got better",
+    "export": "results and scores of jobs as one table with stable columns: .parquet, .csv or .jsonl",
     "fetch": "bring the raw result files of a job, exactly as the remote sent them",
     "keys": "say which key may go to which host",
     "lock": "write what results were made of and came to into `runner.lock`",

@@ -181,7 +181,7 @@ def merged_in(output: Path) -> Iterator[Merged]:
 def _merged(raw: Mapping[str, Raw]) -> Merged:
     line = _line(_of_json(raw))
     row, answer, error = (bytes(raw[name]) if name in raw else NULL for name in ("row", "answer", "error"))
-    whose = (line.batch, line.digest, None, line.finish, line.status)
+    whose = (line.batch, line.digest, line.origin or None, line.finish, line.status)
     return Merged(line.custom_id, row, answer, line.response, error, *whose)
 
 

@@ -102,13 +102,13 @@ def _entry_of(scored: Scored) -> _Entry:
         got, expected = _cut(got), _cut(expected)
     if under == 1 and _OF_ONE.get(status) == over:
         return _Entry(_WORDS[status], int(over), got, expected)
-    score = _score_of(scored)
+    score = score_of(scored)
     usual = (0, 1) if score is None else (score, 1)
     more = (UNSET, UNSET) if (over, under) == usual else (over, under)
     return _Entry(_WORDS[status], score, got, expected, *more)
 
 
-def _score_of(scored: Scored) -> float | None:
+def score_of(scored: Scored) -> float | None:
     """1, 0, between, or a number; None where there is none."""
     match scored.status:
         case Status.RIGHT | Status.WRONG | Status.PARTLY | Status.MEASURED:

@@ -1,0 +1,40 @@
+"""`runner export`: results and scores as one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from runner.cli.options import addresses
+from runner.cli.saying import say
+from runner.errors import UsageError
+
+
+@click.command("export")
+@click.argument("words", metavar="[ADDRESS]... FILE", nargs=-1, required=True, shell_complete=addresses)
+@click.option("--specs", "paths", multiple=True, metavar="PATH", help="Where the specs are.  [default: specs]")
+@click.pass_context
+def command(ctx: click.Context, words: tuple[str, ...], paths: tuple[str, ...]) -> int:
+    """Write the results and scores of the jobs ADDRESS (default: all) to FILE, a line for each job and row.
+
+    FILE ends in .parquet, .csv or .jsonl. Its columns stay the same from release to release. It is made of results and
+    scores files: nothing is sent, and no state is needed.
+    """
+    from runner.apply.export import export
+    from runner.cli import voice
+    from runner.job.address import matches
+    from runner.spec.load import load
+
+    *named, file = words
+    project = load(paths or ("specs",), ctx.obj.root)
+    for word in named:
+        if not any(matches(job.address, word) for job in project.jobs):
+            listed = ", ".join(f"`{job.address}`" for job in project.jobs[:10])
+            raise UsageError(f"there is no job `{word}`", hint=f"jobs are {listed}; FILE comes last")
+    meant = [job for job in project.jobs if not named or any(matches(job.address, word) for word in named)]
+    found = export(project, meant, Path(file))
+    for note in found.notes:
+        say(f"warning: {note}", err=True)
+    say(f"{file}  {voice.count(found.jobs, 'job')}, {voice.count(found.rows, 'row')}")
+    return 0
