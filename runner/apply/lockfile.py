@@ -9,24 +9,27 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from runner.apply.reportcell import Gathered, prompt_digest
 from runner.apply.session import Session
+from runner.apply.tables import about_of
 from runner.checks import program
 from runner.data.files import expand
-from runner.errors import DataError, Mark, SpecError
+from runner.errors import DataError, Mark
 from runner.files import whole
 from runner.job.desired import Desired
 from runner.job.packed import KEY_BYTES, keys_of
 from runner.job.project import AnyJob, AudioJob, Dataset, Job
 from runner.results.columns import NEEDED
 from runner.results.names import RESULTS
-from runner.spec import loader, nodes
-from runner.spec.problems import Problems
+
+if TYPE_CHECKING:
+    from runner.spec import nodes
 
 NAME = "runner.lock"
 VERSION = 1
@@ -35,13 +38,17 @@ _HEAD = "# What results were made of and came to. `runner lock` writes it, `runn
 Entry = Mapping[str, Any]  # the facts of one job
 
 
+class NotOfTheseSpecs(DataError):
+    """Results are of other requests than the specs say, or scores of other results."""
+
+
 # --- the facts ----------------------------------------------------------------------------------------------------
 
 
 def entries(session: Session, addresses: Iterable[str]) -> dict[str, Entry]:
     """The facts of some jobs.
 
-    Raises DataError where results are of other requests than the specs say, or scores not of the results; OSError.
+    Raises NotOfTheseSpecs, DataError, StateError for files that cannot be read, OSError.
     """
     wanted = set(addresses)
     specs = {spec.address: spec for spec in session.project.jobs}
@@ -64,6 +71,8 @@ def of_specs(session: Session, spec: AnyJob, job: Desired) -> dict[str, Any]:
         },
         "model": {"provider": spec.model.provider, "name": spec.model.name, "params": _params(spec)},
     }
+    if price := _price(spec, job):
+        found["model"]["price"] = price
     if isinstance(spec, Job):
         found["dataset"] = {"rows": job.rows, "files": _files(session, spec.dataset)}
         found["prompt"] = prompt_digest(spec.prompt)
@@ -85,14 +94,14 @@ def of_files(session: Session, spec: AnyJob, job: Desired) -> dict[str, Any]:
         return {"output": {"path": spec.output, "sha256": session.digests.of(path).hex()}}
     gathered = Gathered(session, spec, job, {})
     if gathered.is_of_other_requests:
-        raise DataError(
+        raise NotOfTheseSpecs(
             f"{spec.address}: its results are of other requests than the specs say now",
             hint=f"`runner plan` shows which; lock them after `runner apply`, or bring back the specs they are of: "
             f"{spec.mark}",
             mark=Mark(spec.output),
         )
     if gathered.program.checks and gathered.is_settled and not gathered.is_scored:
-        raise DataError(
+        raise NotOfTheseSpecs(
             f"{spec.address}: its scores are not of these results",
             hint="`runner apply` makes them, at no cost",
             mark=Mark(spec.output),
@@ -143,6 +152,13 @@ def _params(spec: AnyJob) -> dict[str, Any]:
     return dict(spec.fields) if isinstance(spec, AudioJob) else dict(spec.model.params)
 
 
+def _price(spec: AnyJob, job: Desired) -> dict[str, float]:
+    """What usage is counted by: USD for a million tokens, or for a minute."""
+    about = about_of(spec, job)
+    told = dict(zip(("input", "output"), about.usd_per_million or (), strict=False))
+    return told if about.usd_per_minute is None else {**told, "per_minute": about.usd_per_minute}
+
+
 def _files(session: Session, dataset: Dataset) -> dict[str, str]:
     root = session.project.root
     return {path: session.digests.of(root / path).hex() for path in expand(dataset, root)}
@@ -159,28 +175,32 @@ class Lock(NamedTuple):
     top: nodes.Mapping
 
     def mark(self, *keys: str) -> Mark:
-        """Where a fact stands, or the nearest one above it that is there."""
-        node: nodes.Node = self.top
-        mark = Mark(NAME, 1)
+        """The line of a fact, or of the nearest one above it that is there."""
+        line, entries = 1, self.top.entries
         for key in keys:
-            if not isinstance(node, nodes.Mapping) or key not in node.entries:
+            if key not in entries:
                 break
-            mark, node = node.key(key).mark, node.entries[key][1]
-        return Mark(NAME, mark.line)
+            name, value = entries[key]
+            line, entries = name.line, getattr(value, "entries", {})
+        return Mark(NAME, line)
 
 
 def read(root: Path) -> Lock | None:
     """The lock of the project at a root; None where there is none.
 
-    Raises SpecError for what is no YAML, DataError for what is no lock, or one of a later version.
+    Raises DataError for what is no lock, or one of a later version; OSError.
     """
     path = root / NAME
     if not path.exists():
         return None
+    from runner.spec import loader, nodes  # YAML is not needed by most commands
+    from runner.spec.problems import Problems
+
     problems = Problems()
     top = loader.read(path, NAME, problems)
     if problems.errors or top is None:
-        raise SpecError(problems.found)
+        first = problems.found[0]
+        raise DataError(first.message, hint="bring it back, or write it anew with `runner lock`", mark=first.mark)
     found = nodes.data_of(top)
     jobs = found.get("jobs")
     jobs = {} if jobs is None else jobs
@@ -195,6 +215,53 @@ def read(root: Path) -> Lock | None:
             mark=Mark(NAME, top.key("version").line),
         )
     return Lock(str(found.get("project")), jobs, top)
+
+
+def locked(lock: Lock | None, project: str, desired: Sequence[Desired]) -> tuple[str, ...]:
+    """The jobs that ask for just what the lock says of them, in its order."""
+    if lock is None or lock.project != project:
+        return ()
+    known = {address: entry.get("requests") for address, entry in lock.jobs.items()}
+    return tuple(
+        job.address
+        for job in desired
+        if isinstance(asked := known.get(job.address), dict)
+        and asked.get("sha256") == hashlib.sha256(job.keys).hexdigest()
+    )
+
+
+def keep_current(session: Session, lock: Lock) -> bool:
+    """Write what is there now of the jobs of these specs; what other specs say of theirs stays. True if it changed.
+
+    Results are read only where the lock does not have them as they are. A job whose results are not of its specs, since
+    something holds it back, keeps what was locked. Raises DataError, StateError for files that cannot be read, OSError.
+    """
+    jobs = dict(lock.jobs)
+    records = session.records.jobs()
+    for spec, job in zip(session.project.jobs, session.desired, strict=True):
+        record = records.get(job.address)
+        is_scored = record is not None and record.scores is not None and bool(record.scores.path)
+        if not _stands(session, spec, job, jobs.get(job.address), is_scored=is_scored):
+            with suppress(NotOfTheseSpecs):
+                jobs[job.address] = entry_of(session, spec, job)
+    return write(session.project.root, session.project.name, jobs)
+
+
+_OF_SPECS = ("requests", "dataset", "references", "prompt", "checks")
+
+
+def _stands(session: Session, spec: AnyJob, job: Desired, entry: Entry | None, *, is_scored: bool) -> bool:
+    """Whether an entry is of the specs and results that are there, as far as digests tell."""
+    if entry is None or ("scores" in entry) is not is_scored:
+        return False
+    found = of_specs(session, spec, job)
+    model = {**entry.get("model", {})}
+    model.pop("answered_as", None)
+    if model != found["model"] or any(entry.get(name) != found.get(name) for name in _OF_SPECS):
+        return False
+    path = table_of(session.outputs_root, spec)
+    output = {"path": spec.output, "sha256": session.digests.of(path).hex()} if path.is_file() else None
+    return bool(entry.get("output") == output)
 
 
 def write(root: Path, project: str, jobs: Mapping[str, Entry]) -> bool:
@@ -238,7 +305,7 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str) and any(isinstance(one, Mapping) for one in value)
 
 
-_PLAIN_KEY = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+|[a-z]{4,}|id|ok|low|usd")
+_PLAIN_KEY = re.compile(r"[a-z][a-z0-9_]{3,}|id|ok|low|usd")
 _WORDS = frozenset(("true", "false", "null"))
 
 

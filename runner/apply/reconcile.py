@@ -28,6 +28,7 @@ from runner.apply.writing import write
 from runner.clock import LONGEST_LOOK, is_over, left_of
 from runner.errors import BlockedError, Conflict, LockedError, RemoteError, RunnerError
 from runner.job.capabilities import Capabilities
+from runner.job.packed import without
 from runner.job.recorded import Batch
 from runner.plan.change import Reason
 from runner.plan.guard import Guards
@@ -160,6 +161,8 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     def refusal(rest: Rest) -> BlockedError | None:
         if rest.batch.owner not in addresses and not is_below(rest.batch.declared_in, session.project.paths):
             return BlockedError(f"{rest.batch.owner}: {rest.words} are of specs that were not read")
+        if guards.locked is not None and not _is_locked(session, guards.locked, rest.batch):
+            return BlockedError(f"{rest.batch.owner}: {rest.words} are not among the requests of the lock file")
         return purse.refusal(rest, guards, confirm)
 
     unresolved = settle_all(session, session.records.batches())  # first: nothing is planned over an open intent
@@ -197,6 +200,14 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     if any(job.waits for job in result.plan.jobs):  # perhaps for what was scored just now
         result.plan = planned(session, session.recorded(), seen_in(session, polled), guards)
     return _left(session, result, [*unresolved, *polled.errors, *unsearched])
+
+
+def _is_locked(session: Session, locked: Sequence[str], batch: Batch) -> bool:
+    """Whether all requests of a batch that was begun before are wanted by its job, and that is locked."""
+    owner = next((job for job in session.desired if job.address == batch.owner and job.address in locked), None)
+    if owner is None:
+        return False
+    return not without(session.objects.read(f"{batch.key}/keys", batch.keys_sha256), session.keys_of(owner))
 
 
 def _left(session: Session, result: Result, errors: Sequence[StepError]) -> Result:

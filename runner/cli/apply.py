@@ -16,6 +16,7 @@ from runner.cli.durations import Duration
 from runner.cli.habits import Consent
 from runner.cli.options import Repaying, for_project, limited, option
 from runner.cli.saying import columns_of, say
+from runner.errors import BlockedError, RunnerError
 from runner.job.capabilities import Content
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
     is_flag=True,
     help="Send though nobody can say whether it was sent before: what is in doubt is somebody else's.",
 )
+@option("--locked", is_flag=True, help="Send nothing that `runner.lock` does not know, and leave it as it is: for CI.")
 @option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="Send at most N recordings at once.")
 @option("-q", "--quiet", is_flag=True, help="Only the summary and warnings.")
 @option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -77,6 +79,7 @@ def command(
     lock_timeout: float,
     guards: Guards,
     first_run: bool,
+    locked: bool,
     parallelism: int | None,
     quiet: bool,
     form: str,
@@ -110,6 +113,8 @@ def command(
             raise click.UsageError("A rehearsal ends by itself: leave out --no-wait and --wait.")
         if form != "text":
             raise click.UsageError("A rehearsal is told in words: leave out -o.")
+        if locked:
+            raise click.UsageError("A rehearsal sends nothing to a remote: leave out --locked.")
         from runner.cli import rehearsal
 
         return rehearsal.run(
@@ -128,6 +133,8 @@ def command(
         session.parallelism = parallelism
         addresses = [job.address for job in session.desired]
         guards = for_project(guards, session.project, addresses, is_asked=is_asked(yes=yes))
+        if locked:
+            guards = replace(guards, locked=_locked(session))
         question = Question(session, yes=yes, quiet=quiet)
         try:
             result = apply(
@@ -138,9 +145,36 @@ def command(
                 lock_seconds=lock_timeout,
                 command=f"runner apply {shlex.join(given)}",
             )
+            if not locked:
+                _keep_lock(session)
         finally:
             terminal.close()
         return _report(session, result, question.answer, given, form, interrupted=stop.is_set())
+
+
+def _locked(session: Session) -> tuple[str, ...]:
+    """The jobs that ask for what was locked. Raises BlockedError where there is no lock: then nothing is known."""
+    from runner.apply import lockfile
+
+    lock = lockfile.read(session.project.root)
+    if lock is None:
+        raise BlockedError(f"there is no `{lockfile.NAME}`, so nothing may be sent", hint="`runner lock` writes it")
+    return lockfile.locked(lock, session.project.name, session.desired)
+
+
+def _keep_lock(session: Session) -> None:
+    """Where there is a lock, have it say what is there now. What is wrong with it is no error of the apply."""
+    if not (session.project.root / "runner.lock").exists():
+        return
+    from runner.apply import lockfile
+
+    try:
+        lock = lockfile.read(session.project.root)
+        if lock is not None and lockfile.keep_current(session, lock):
+            session.reporter.step(f"wrote `{lockfile.NAME}`")
+    except (RunnerError, OSError) as error:
+        words = error.message if isinstance(error, RunnerError) else error.strerror or str(error)
+        session.reporter.warn(f"`{lockfile.NAME}` was not written: {words}; `runner lock` does it")
 
 
 def _finish_on_interrupt(stop: threading.Event) -> None:

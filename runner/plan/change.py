@@ -69,6 +69,7 @@ class Reason(StrEnum):
     FIRST_RUN = "nothing is known of earlier requests"
     OUTCOME_UNKNOWN = "no answer came, and asking again may pay twice"
     NOT_ALLOWED = "nobody allowed it on this machine"
+    NOT_LOCKED = "runner.lock does not know these requests"
     IN_SYNC = "in sync"
     SHARED = "asked by another job"
     IN_THE_WAY = "what is there is not ours to write over"
@@ -88,6 +89,7 @@ HOLDS_BACK = frozenset(
         Reason.PROTECTED,
         Reason.FIRST_RUN,
         Reason.NOT_ALLOWED,
+        Reason.NOT_LOCKED,
     )
 )
 

@@ -43,6 +43,7 @@ class Guards(msgspec.Struct, frozen=True):
     repay_usd: float = REPAY_USD
     is_asked: bool = False  # a person answers before anything is paid for: what wants a yes is told, and does not block
     sent: Amount = Amount()  # by this command in the passes before
+    locked: tuple[str, ...] | None = None  # jobs whose requests are those of the lock file; no others are sent
 
 
 class Estimate(NamedTuple):
@@ -101,6 +102,13 @@ def over_budget(spent: float, cost: float | None, limit: float | None, what: str
     else:
         return None
     return Change(Action.BLOCK, Reason.OVER_BUDGET, detail=detail)
+
+
+def not_locked(job: Desired, rows: int, guards: Guards) -> Change | None:
+    """A blocking change where only what was locked may be sent, and a job asks for something else."""
+    if guards.locked is None or job.address in guards.locked:
+        return None
+    return Change(Action.BLOCK, Reason.NOT_LOCKED, rows=rows, unblock=("runner lock",))
 
 
 def usd_of(amount: float) -> str:

@@ -229,6 +229,8 @@ def _job(
     if changes and job.barred:
         rows_barred = len(new) + len(again)
         blocks.append(Change(Action.BLOCK, Reason.NOT_ALLOWED, rows=rows_barred, detail=job.barred, unblock=job.unbar))
+    if changes and (unlocked := guard.not_locked(job, sum(change.rows for change in changes), guards)):
+        blocks.append(unlocked)
     if changes and (after := standing.first_unmet(job, sum(change.rows for change in changes))):
         blocks.append(after)
     if job.protect and repaid:

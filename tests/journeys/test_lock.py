@@ -14,9 +14,10 @@ import yaml
 
 from tests.journeys.lab import RUNNER
 from tests.journeys.scorelab import ScoreLab, score_lab
-from tests.journeys.test_report import ROWS, SPEC, settled
+from tests.journeys.test_report import CHECKS, ROWS, SPEC, settled
 
 LOCK = "runner.lock"
+PRICE = {"input": 1.0, "output": 10.0}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_the_lock_says_what_was_asked_and_what_came(made: ScoreLab) -> None:
     assert list(job) == sorted(job)
     assert (job["requests"]["wanted"], job["requests"]["distinct"]) == (40, 40)
     assert job["dataset"] == {"rows": 40, "files": {"data/rows.jsonl": sha256(made.root / "data/rows.jsonl")}}
-    assert job["model"] == {"provider": "lab", "name": "echo", "params": {"max_tokens": 16}}
+    assert job["model"] == {"provider": "lab", "name": "echo", "params": {"max_tokens": 16}, "price": PRICE}
     assert job["outcomes"] == {"ok": 39, "error": 1}
     assert job["usage"] == {"input_tokens": 390, "output_tokens": 78, "usd": pytest.approx(0.00117)}
     assert job["output"] == {
@@ -275,3 +276,79 @@ def test_files_of_an_earlier_version_and_recordings(tmp_path: Path) -> None:
     done = verify(clone, "calls_folder")
     assert done.returncode == 1
     assert f"{transcript.relative_to(clone)}: error: calls_folder: it is not the transcript" in done.stderr
+
+
+# --- apply --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[ScoreLab]:
+    """Two jobs of ten rows, nothing sent yet."""
+    with score_lab(tmp_path / "project") as lab:
+        lab.table(ROWS[:10])
+        lab.answers = {f"r{n}": f"Intent: {ROWS[n]['intent']}, w{n}" for n in range(10)}
+        lab.job(CHECKS, SPEC.replace("SUFFIX", "jsonl"))
+        yield lab
+
+
+def test_what_the_lock_does_not_know_is_not_sent(lab: ScoreLab) -> None:
+    refused = lab.apply("--locked", code=5)
+    assert "there is no `runner.lock`" in refused.stderr
+    lab.run("lock", "specs/")
+    before = (lab.root / LOCK).read_bytes()
+    lab.apply("--locked")
+    assert len(lab.remote.created) == 2
+    assert (lab.root / LOCK).read_bytes() == before
+    lab.table(ROWS[:11])
+    blocked = lab.apply("--locked", code=5)
+    assert "runner.lock does not know these requests" in blocked.stdout + blocked.stderr
+    assert "runner lock" in blocked.stdout + blocked.stderr
+    assert len(lab.remote.created) == 2
+    assert (lab.root / LOCK).read_bytes() == before
+    lab.table(ROWS[:10])
+    lab.apply("--locked")  # nothing to send
+
+
+def test_apply_keeps_the_lock_current(lab: ScoreLab) -> None:
+    lab.apply()
+    assert not (lab.root / LOCK).exists()
+    lab.run("lock", "specs/")
+    for change in (
+        lambda: lab.table(ROWS[:11]),  # the new row is answered otherwise
+        lambda: lab.job(CHECKS.replace("contains", "equals"), SPEC.replace("SUFFIX", "jsonl")),
+        lambda: lab.job(CHECKS, SPEC.replace("SUFFIX", "jsonl").replace("output: 10", "output: 12")),
+        lambda: lab.job("", SPEC.replace("SUFFIX", "jsonl")),
+    ):
+        before = (lab.root / LOCK).read_bytes()
+        change()
+        assert verify(lab.root).returncode == 1
+        lab.run("apply", "-y", "specs/", code=None)
+        kept = (lab.root / LOCK).read_bytes()
+        assert kept != before
+        assert "nothing changed" in lab.run("lock", "specs/").stdout
+        done = verify(lab.root, "--deep")
+        assert done.returncode == 0, done.stderr
+    about = (lab.root / LOCK).stat().st_mtime_ns
+    lab.run("apply", "specs/", code=None)
+    assert (lab.root / LOCK).stat().st_mtime_ns == about
+
+
+def test_a_lock_that_cannot_be_read_stops_no_apply(lab: ScoreLab) -> None:
+    (lab.root / LOCK).write_text("jobs: {<<<<<<<\n")
+    done = lab.apply()
+    assert "`runner.lock` was not written: " in done.stderr
+    assert (lab.root / LOCK).read_text() == "jobs: {<<<<<<<\n"
+
+
+def test_jobs_of_other_specs_stay_in_the_lock(lab: ScoreLab) -> None:
+    (lab.root / "specs/other.yaml").write_text(
+        "jobs: {others: {dataset: rows, prompt: short, model: echo, output: results/others.jsonl}}\n"
+    )
+    lab.apply()
+    lab.run("lock", "specs/")
+    before = yaml.safe_load((lab.root / LOCK).read_text())["jobs"]
+    lab.table(ROWS[:11])
+    lab.run("apply", "-y", "specs/lab.yaml", code=None)
+    after = yaml.safe_load((lab.root / LOCK).read_text())["jobs"]
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {"answers:prompt=short", "answers:prompt=taught"}

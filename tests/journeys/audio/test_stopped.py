@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -184,3 +185,24 @@ def test_a_dead_remote_does_not_outlast_the_wait(lab: AudioLab) -> None:
     assert time.monotonic() - before < 60
     assert done.returncode in (1, 3)
     assert "cannot be seen or sent now" in done.stderr
+
+
+def test_what_is_left_of_a_wave_is_sent_only_if_it_was_locked(lab: AudioLab) -> None:
+    lab.server.fault(**SLOW)
+    process = lab.start("apply", "specs/", "-y", "--first-run", "--parallelism", "2")
+    until(lambda: lab.kept() >= 4)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    lab.server.fault(slow=None)
+    sent = lab.posts()
+    assert sent < 20
+    lab.run("lock", "specs/")
+    lock = lab.root / "runner.lock"
+    known = lock.read_text()
+    lock.write_text(re.sub(r'(requests:\n.*\n      sha256: ")....', r"\g<1>0000", known))
+    told = lab.apply("-y", "--locked", code=5)
+    assert f"{20 - sent} recordings left of a begun calls batch are not among the requests of the lock" in told.stderr
+    assert lab.posts() == sent
+    lock.write_text(known)
+    lab.apply("-y", "--locked")
+    lab.whole(20)
