@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runner.apply.checkable import problems_in_evals
 from runner.apply.desire import check_extras, check_windows
+from runner.apply.tables import check_columns
 from runner.compile.render import check_inputs, check_templates
 from runner.job.project import Project
 from runner.remotes.registry import card_of
@@ -26,6 +27,7 @@ def checked(paths: Sequence[str], root: Path) -> Project:
     project = found.project
     more = check_windows(project, lambda name: card_of(project.providers[name]))
     more += check_extras(project) + check_inputs(project) + check_templates(project, found.prompts)
+    more += check_columns(project)
     more = list(dict.fromkeys(more + problems_in_evals(project)))
     found.problems.raise_errors(more)
     return project

@@ -13,12 +13,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from runner.compile.compiled import RowView
 from runner.data.rows import columns_of, open_rows
 from runner.errors import Problem, RunnerError
 from runner.job.cost import Price
 from runner.job.desired import Desired
-from runner.job.project import AnyJob, AudioJob, Job
+from runner.job.project import AnyJob, AudioJob, Job, Project
 from runner.remotes.reading.verdict import TEXT, Expected
 from runner.results import columns, kinds
 from runner.results.columns import Step
@@ -86,6 +88,21 @@ def problems_in(spec: AnyJob, rows: Rows, steps: Sequence[Step] = ()) -> list[Pr
         near = get_close_matches(name, known, 1)
         hint = f"did you mean `{near[0]}`?" if near else "there are " + ", ".join(f"`{one}`" for one in known)
         found.append(_problem(spec, f"`columns` name `{name}`, which is no column of its results", hint))
+    return found
+
+
+def check_columns(project: Project) -> list[Problem]:
+    """The same for all jobs, as far as the first rows tell. A dataset that cannot be read is for others to tell."""
+    found: list[Problem] = []
+    for job in project.jobs:
+        rows: list[RowView] = []
+        if job.columns and isinstance(job, Job):
+            with suppress(RunnerError, OSError):
+                first = islice(open_rows(job.dataset, project.root), _LOOKED_AT)
+                rows = [RowView("", msgspec.json.encode(dict.fromkeys(row.row)), b"") for row in first]
+            if not rows:
+                continue
+        found += problems_in(job, rows.copy)
     return found
 
 

@@ -130,7 +130,8 @@ def run(
             say(note, err=True)
         if wants_flag and (strange := _never_sent_to(session, rehearsed)):
             say(f"A real run wants `--first-run` once: {strange} cannot say what was sent before", err=True)
-        say(_last_line([_view(session, one) for one in rehearsed], command))
+        if not result.errors or any(one.batches for one in rehearsed):  # else nobody knows what would be sent
+            say(_last_line([_view(session, one) for one in rehearsed], command))
     return _code(result)
 
 

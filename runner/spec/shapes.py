@@ -117,7 +117,9 @@ def _shown(value: Any) -> str:
         return "`true`" if value else "`false`"
     if isinstance(value, Mapping):
         return "a mapping"
-    return "a list" if isinstance(value, list) else f"`{str(value)[:40]}`"
+    if isinstance(value, list):
+        return "a list"
+    return f'`"{value[:40]}"`, a text' if isinstance(value, str) else f"`{str(value)[:40]}`"
 
 
 def check_schema_name(

@@ -61,8 +61,9 @@ def test_columns_that_mean_nothing_are_refused_before_anything_is_paid(
 ) -> None:
     place(tmp_path, a=SPEC.replace("output: r.csv", f"output: r.csv, columns: {names}"))
     (tmp_path / "d.csv").write_text("answer,x\n1,2\n")
-    assert run(["-C", str(tmp_path), "plan"]) == 1
-    assert words in capsys.readouterr().err
+    for command in ("validate", "plan"):
+        assert run(["-C", str(tmp_path), command]) == 1
+        assert words in capsys.readouterr().err
 
 
 def test_every_problem_is_shown_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -257,10 +258,11 @@ def test_params_that_are_not_known_are_told_of(tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("param", "words"),
     [
-        ("temperature: hot", "`params.temperature` of model `m` is `hot`, and is sent as it stands; it should be a number from 0 to 2"),
+        ("temperature: hot", "`params.temperature` of model `m` is `\"hot\"`, a text, and is sent as it stands; it should be a number from 0 to 2"),
         ("temperature: 2.5", "is `2.5`, and is sent as it stands; it should be a number from 0 to 2"),
         ("temperature: true", "is `true`, and is sent as it stands; it should be a number from 0 to 2"),
         ("max_tokens: [5]", "is a list, and is sent as it stands; it should be a whole number of 1 or more"),
+        ("max_tokens: '5'", 'is `"5"`, a text, and is sent as it stands; it should be a whole number of 1 or more'),
         ("max_tokens: 5.5", "it should be a whole number of 1 or more"),
         ("n: 200", "it should be a whole number from 1 to 128"),
         ("stop: 3", "it should be text, or a list"),

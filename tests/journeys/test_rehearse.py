@@ -137,6 +137,16 @@ def test_in_sync_says_that_nothing_would_be_sent(lab: Lab) -> None:
     assert not (lab.root / STAGE / "server").exists()  # nor is a server started
 
 
+def test_a_rehearsal_that_could_not_be_says_nothing_of_a_real_run(lab: Lab) -> None:
+    shadow = lab.root.parent / "shadow"
+    shadow.mkdir()
+    (shadow / "uvicorn.py").write_text("raise ImportError('as if it were broken')")
+    done = lab.apply("--rehearse", code=1, PYTHONPATH=str(shadow))
+    assert "the embedded server did not start" in done.stderr
+    assert "would send" not in done.stdout
+    assert lab.server.batches() == []
+
+
 def test_what_a_real_remote_holds_stays_in_flight(lab: Lab) -> None:
     lab.server.fault(stuck_validating=1)
     lab.apply("--no-wait", code=3)
