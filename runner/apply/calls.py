@@ -121,7 +121,7 @@ def _bring_home(session: Session, work: Work, ended: Phase) -> Batch:
     results = (session.objects.keep(work.batch.key, RAW),)
     done = work.batch.but(possible_duplicates=states.repeated)
     done = record(session, done, seen, results, report.index, tally_of(report), used)
-    words = f"{done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"
+    words = f"{done.tally.ok:,} of {done.rows:,} ok"
     if done.possible_duplicates:
         words += f", {done.possible_duplicates:,} possible duplicate{'s' * (done.possible_duplicates != 1)}"
     session.reporter.step(f"{done.owner}: every recording has an outcome: {words}")

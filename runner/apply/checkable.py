@@ -81,7 +81,7 @@ def _problems(check: Check, job: AnyJob) -> Iterator[Problem]:
         for source in check.reference.templates:
             text = static_text(source.text)
             if text is not None and number_in(text) is None:
-                yield Problem(source.mark, f"the reference of {what}, `{text[:60]}`, is no number")
+                yield Problem(source.mark, f"the reference `{text[:60]}` of {what} is not a number")
 
 
 def _needed(check: Check) -> str:
@@ -102,7 +102,7 @@ def _of_schema(check: Check, what: str) -> Iterator[Problem]:
     except BadSchema as error:
         mark = Mark(check.schema_file) if check.schema_file else check.mark
         at = f" at `{'.'.join(map(str, error.path))}`" if error.path else ""
-        yield Problem(mark, f"the schema of {what} is none{at}: {error}")
+        yield Problem(mark, f"the schema of {what} is not a JSON Schema{at}: {error}")
 
 
 def _of_classes(check: Check, what: str) -> Iterator[Problem]:
@@ -111,11 +111,11 @@ def _of_classes(check: Check, what: str) -> Iterator[Problem]:
     for one in check.classes:
         other = classes.called(one)
         if other != one:
-            words = f"`{one}` and `{other}`, two classes of {what}, are the same but for what is ignored"
+            words = f"the classes `{one}` and `{other}` of {what} differ only in what is ignored"
             hint = "remove one, or say what matters: `ignore: []`" if Ignore.CASE in check.ignore else "remove one"
             yield Problem(check.mark, words, hint=hint)
     for source in check.reference.templates:
         text = static_text(source.text)
         if text is not None and classes.called(text) is None:
             listed = ", ".join(f"`{one}`" for one in check.classes)
-            yield Problem(source.mark, f"the reference of {what}, `{text[:60]}`, is none of its classes: {listed}")
+            yield Problem(source.mark, f"the reference `{text[:60]}` of {what} is not one of its classes: {listed}")

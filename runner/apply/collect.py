@@ -73,7 +73,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
             report = _indexed(reader, had, keys, Phase.CANCELLED)
             is_short = True
     if report.missing and not (seen.results_are_final or seen.has_long_ended):
-        raise OutcomeUnknown(f"{report.missing:,} of its rows are in no file yet, and the remote owes one")
+        raise OutcomeUnknown(f"{report.missing:,} of its rows are in no file yet, and one more is to come")
     if not is_all:
         what = ", ".join(file.kind for file in seen.result_files if file not in [one for one, _ in had])
         session.reporter.warn(
@@ -395,7 +395,7 @@ def _tell(session: Session, batch: Batch, report: index.IndexReport) -> None:
             report.duplicate_examples,
         ),
         (report.unreadable, "lines that cannot be read", report.unreadable_examples),
-        (report.requests, "lines that are requests and no results", ()),
+        (report.requests, "lines that are requests, not results", ()),
     )
     folder = session.objects.path(batch.key)
     for count, what, examples in oddities:

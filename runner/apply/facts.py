@@ -73,11 +73,11 @@ def _notes(cell: Gathered) -> Iterator[str]:
     if not cell.evidence.has_output:
         yield f"{cell.address} has no results yet: `runner apply` writes `{cell.spec.output}`."
     elif cell.is_of_other_requests:
-        yield f"{cell.address}: its results are of other requests than the specs say now; `runner plan` shows which."
+        yield f"{cell.address}: its results answer other requests than the specs say now; `runner plan` shows which."
     elif not cell.is_settled:
         yield f"{cell.address} is not settled: rows wait for their answers."
     elif cell.program.checks and not cell.is_scored:
-        yield f"{cell.address}: its scores are not of these results; `runner apply` makes them at no cost."
+        yield f"{cell.address}: its scores belong to other results; `runner apply` scores these at no cost."
 
 
 def _group(name: str, cells: Sequence[Gathered], every: Mapping[str, Gathered]) -> facts.Group:

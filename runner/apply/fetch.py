@@ -138,7 +138,12 @@ def _told(work: _Work, last: Batch) -> list[LineageFile]:
     except NotSent as error:
         _miss(work, last, Lack.NOTHING, f"taken from what is recorded here: {work.note(last, error)}")
     except RunnerError as error:
-        _miss(work, last, Lack.UNSEEN, f"its chain cannot be asked for now: {work.note(last, error)}")
+        _miss(
+            work,
+            last,
+            Lack.UNSEEN,
+            f"the earlier batches of its lineage cannot be asked for now: {work.note(last, error)}",
+        )
     return []
 
 
@@ -186,7 +191,7 @@ def _bring(work: _Work, address: str, batch: Batch, known: Iterable[str] = ()) -
         case Stage.COLLECTED | Stage.SUBMITTED:
             _from_remote(work, address, batch)
         case Stage.HELD:
-            _miss(work, batch, Lack.UNDECIDED, "it is not known whether it was asked")
+            _miss(work, batch, Lack.UNDECIDED, "it is not known whether it was submitted")
         case _:
             _miss(work, batch, Lack.RUNNING, "it was not submitted yet")
 

@@ -79,7 +79,7 @@ def _recordings(session: Session, job: Desired) -> Iterator[str]:
 def _strangers_in(folder: Path, recordings: Iterator[str]) -> str:
     """Beside recordings only what could be taken for a transcript is in the way, elsewhere any file."""
     if not folder.is_dir():
-        return f"`{folder.name}` is there already, and is no folder"
+        return f"`{folder.name}` is there already, and is not a folder"
     try:
         if any(True for _ in ours.Ours.lines_in(folder)) or ours.Ours.was_begun(folder):
             return ""

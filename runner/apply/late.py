@@ -110,10 +110,10 @@ def stop(session: Session, polls: Polls) -> None:
             continue
         if not overlap:
             if not common(free, keys) and is_below(batch.declared_in, session.project.paths):
-                what = "of a create that was given up, and nobody wants its requests any more"
+                what = "from a create that was given up, and nobody wants its requests any more"
                 cancel_duplicate(session, provider, batch, seen, what, 0)
         elif not common(free, keys):
-            what = "of a create that was given up, and its requests were sent since"
+            what = "from a create that was given up, and its requests were sent since"
             cancel_duplicate(session, provider, batch, seen, what, overlap)
         elif not is_counted:
             _count(session, batch, seen, keys)
@@ -126,7 +126,7 @@ def _count(session: Session, late: Batch, seen: Observed, keys: bytes) -> None:
             continue
         session.records.save(entry.batch.but(overlaps={**entry.batch.overlaps, seen.remote_id: overlap}))
         session.reporter.warn(
-            f"{entry.batch.owner}: `{seen.remote_id}`, of a create that was given up, holds {overlap:,} of the "
+            f"{entry.batch.owner}: `{seen.remote_id}` is from a create that was given up, and holds {overlap:,} of the "
             f"requests of `{entry.batch.remote_id}` too: they are paid for twice"
         )
 

@@ -90,16 +90,16 @@ def _look_for(session: Session, provider: Provider, batch: Batch, again: Again) 
         again.found += 1
         done = collect(session, there, observation)
         again.collected += 1
-        session.reporter.step(
-            f"{done.owner}: `{done.remote_id}` is there again: {done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"
-        )
+        session.reporter.step(f"{done.owner}: `{done.remote_id}` is there again: {done.tally.ok:,} of {done.rows:,} ok")
     elif action in (Action.DEFER, Action.DROP):
         # Nothing of it was asked, so its rows are free. What was decided about them meanwhile holds: it is not sent
         # again as the batch it was
         session.records.save(there)
         session.records.save(lifecycle.dropped(there, "it was refused, and nothing of it was asked"))
         again.found += 1
-        session.reporter.step(f"{batch.owner}: `{batch.remote_id}` is there again: it was refused, nothing was asked")
+        session.reporter.step(
+            f"{batch.owner}: `{batch.remote_id}` is there again: it was refused, and nothing of it was asked"
+        )
     elif not seen.phase.has_ended:
         session.records.save(there)
         again.found += 1

@@ -219,7 +219,9 @@ def resubmit_deferred(session: Session, result: Result, unwanted: set[str], refu
                 continue
             keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
             if elsewhere[batch.origin].may_hold(keys):  # then what is missing is planned anew
-                session.records.save(lifecycle.dropped(batch, "another batch holds some of its requests, or may"))
+                session.records.save(
+                    lifecycle.dropped(batch, "another batch holds some of its requests, or may hold them")
+                )
                 continue
             if common(keys, _settled_since(session, batch)):
                 session.records.save(lifecycle.dropped(batch, "some of its requests were settled meanwhile"))

@@ -87,7 +87,7 @@ def _act(session: Session, batch: Batch, observation: Observation) -> bool:
                     return False
                 session.reporter.step(
                     f"{done.owner}: collected `{done.remote_id}` ({change.reason}): "
-                    f"{done.tally.ok:,} ok, {done.rows - done.tally.ok:,} not"
+                    f"{done.tally.ok:,} of {done.rows:,} ok"
                 )
                 return True
             case Action.LOSE:
@@ -160,7 +160,7 @@ def _note(session: Session, batch: Batch, observation: Observation) -> None:
     if isinstance(observation, Observed):
         seen = lifecycle.seen(batch, observation, session.time_at(session.remote_of(batch)), observation.stall)
         if observation.stall and not batch.why:
-            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}` {observation.stall}")
+            session.reporter.warn(f"{batch.owner}: `{batch.remote_id}`: {observation.stall}")
         if not observation.results_are_final and observation.phase.has_ended:
             seen = seen.but(why="the remote has not named its result files yet")
             if batch.why != seen.why:
@@ -169,7 +169,7 @@ def _note(session: Session, batch: Batch, observation: Observation) -> None:
             session.records.save(seen)
         session.live[batch.key] = seen
     elif isinstance(observation, NotShown):
-        why = f"`{batch.remote_id}` is not there, the remote says; it is asked again before that is believed"
+        why = f"the remote says that `{batch.remote_id}` is not there; it is asked again before that is believed"
         session.records.save(lifecycle.missed(batch, session.time_at(session.remote_of(batch)), why))
         if batch.why != why:
             session.reporter.warn(f"{batch.owner}: {why}")

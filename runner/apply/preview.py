@@ -25,7 +25,7 @@ from runner.plan.decide import Observation, decide
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan, Recorded
 
-OFFLINE = "`--offline` asks nobody"
+OFFLINE = "`--offline` asks no remote"
 NOTHING_TO_SEND = "nothing is to be sent to it"
 
 

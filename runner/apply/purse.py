@@ -38,7 +38,7 @@ class Rest:
     @property
     def words(self) -> str:
         what = "recording" if self.batch.content is Content.RECORDING else "request"
-        left = "batch that was put off" if self.batch.stage is Stage.DEFERRED else "begun calls batch"
+        left = "deferred batch" if self.batch.stage is Stage.DEFERRED else "calls batch that was begun"
         return f"the {self.rows:,} {what}{'s' if self.rows != 1 else ''} left of a {left}"
 
 

@@ -160,7 +160,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
 
     def refusal(rest: Rest) -> BlockedError | None:
         if rest.batch.owner not in addresses and not is_below(rest.batch.declared_in, session.project.paths):
-            return BlockedError(f"{rest.batch.owner}: {rest.words} are of specs that were not read")
+            return BlockedError(f"{rest.batch.owner}: {rest.words} belong to specs that this command did not read")
         if guards.locked is not None and not _is_locked(session, guards.locked, rest.batch):
             return BlockedError(f"{rest.batch.owner}: {rest.words} are not among the requests of the lock file")
         return purse.refusal(rest, guards, confirm)

@@ -397,7 +397,7 @@ def _adopt(
         return Fate.NOT_YET if common(in_flight, keys) else Fate.LEFT
     sha256 = hashlib.sha256(keys).hexdigest()
     if (size or seen.continued_from) and not _is_as_labelled(seen, keys):  # results may name fewer
-        session.reporter.warn(f"`{seen.remote_id}` carries our label over other requests: it is left alone")
+        session.reporter.warn(f"`{seen.remote_id}` carries our label, but holds other requests: it is left alone")
         return Fate.LEFT
     project = session.records.project()
     assert project is not None

@@ -109,7 +109,9 @@ def _score(
     except OSError as error:
         path = scores_path(job.output)
         words = f"{job.address}: `{path}` cannot be written: {error.strerror or error}"
-        scoring.errors[job.address] = StepError(RunnerError(words, hint="put it right and run it again"), job.address)
+        scoring.errors[job.address] = StepError(
+            RunnerError(words, hint="put the path right, and run the command again"), job.address
+        )
     except RunnerError as error:
         scoring.errors[job.address] = StepError(error, job.address)
 

@@ -97,10 +97,10 @@ def _hold(session: Session, batch: Batch, doubtful: Sequence[Observed]) -> Batch
     entries = index.lost_index(keys)
     sha256 = session.objects.write(f"{batch.key}/index", entries)
     names = ", ".join(f"`{seen.remote_id}`" for seen in doubtful[:3])
-    why = f"{names} may have come of it, and shows no sign of whose it is" if names else CANNOT_SEARCH
+    why = f"{names} may have come from it, and shows no sign of whose it is" if names else CANNOT_SEARCH
     held = lifecycle.unknown(batch, sha256, why, tuple(seen.remote_id for seen in doubtful))
     session.reporter.warn(
-        f"{batch.owner}: it is not known whether {batch.rows:,} requests were asked ({why}); they are held: "
+        f"{batch.owner}: it is not known whether {batch.rows:,} requests were submitted ({why}); they are held: "
         f"see `runner state resolve {batch.owner}`"
     )
     return _save(session, held)
@@ -178,7 +178,8 @@ def _wait_listed(session: Session, provider: Provider, seconds: float) -> None:
     """Until what was accepted must be listed. Raises NotSent when that was cut short: a search would prove nothing."""
     if not slept(session.clock, seconds):
         raise NotSent(
-            f"`{provider.origin.provider}` may take {seconds:g} s to list what it accepted, which were not waited for",
+            f"`{provider.origin.provider}` may take {seconds:g} s to list what it accepted, "
+            "and this command did not wait for that",
             is_out_of_time=is_over(session.clock),
         )
 

@@ -68,9 +68,9 @@ def submit(session: Session, job: Desired, submission: Cut) -> Batch:
 def _create_unless_sent(session: Session, provider: Provider, intent: Batch, content: vendor.Input) -> Batch:
     """Create the batch of an intent, unless another clone sent some of it meanwhile."""
     if _is_sent_elsewhere(session, provider, intent):
-        dropped = lifecycle.dropped(intent, "another batch holds some of its requests, or may")
+        dropped = lifecycle.dropped(intent, "another batch holds some of its requests, or may hold them")
         session.records.save(dropped)
-        session.reporter.step(f"{intent.owner}: {dropped.why}: it was sent meanwhile; what is left is planned anew")
+        session.reporter.step(f"{intent.owner}: {dropped.why}: it is not sent, and what is left is planned again")
         return dropped
     return create(session, provider, intent, content)
 
@@ -205,7 +205,7 @@ def create_again(session: Session, provider: Provider, batch: Batch) -> Batch:
         return create(session, provider, batch, vendor.Uploaded(batch.upload_ref, batch.size_bytes))
     ordinals = _ordinals_of(session, batch)
     if len(ordinals) != batch.rows:
-        dropped = lifecycle.dropped(batch, "its rows are others now")
+        dropped = lifecycle.dropped(batch, "its rows changed since")
         session.records.save(dropped)
         return dropped
     sizes = session.compiled[batch.owner].wanted.sizes
@@ -300,7 +300,9 @@ def defer(session: Session, batch: Batch, failure: Failure, after_seconds: float
         pause = max(pause, timedelta(seconds=after_seconds))
     deferred = lifecycle.deferred(batch, failure, session.clock.now(), pause)
     session.records.save(deferred)
-    session.reporter.step(f"{batch.owner}: {failure.message}; the same upload again in {pause.total_seconds():.0f} s")
+    session.reporter.step(
+        f"{batch.owner}: {failure.message}; the same upload is submitted again in {pause.total_seconds():.0f} s"
+    )
     return deferred
 
 
@@ -313,7 +315,7 @@ def give_up_upload(session: Session, batch: Batch) -> Batch:
         session.reporter.step(f"{batch.owner}: {dropped.why}")
         return dropped
     session.reporter.warn(
-        f"{batch.owner}: the remote cannot find what it took {batch.uploads} times: {batch.failure.message}"
+        f"{batch.owner}: the remote took the upload {batch.uploads} times, and cannot find it: {batch.failure.message}"
     )
     return refuse(session, batch, batch.failure)
 

@@ -71,7 +71,7 @@ def problems_in(spec: AnyJob, rows: Rows, steps: Sequence[Step] = ()) -> list[Pr
     if not spec.columns:
         return []
     if spec.output.endswith("/"):
-        return [_problem(spec, "`columns` are of a table, and its output is a folder", "remove them")]
+        return [_problem(spec, "`columns` are for a table, and the output is a folder", "remove them")]
     twice = [name for name in dict.fromkeys(spec.columns) if spec.columns.count(name) > 1]
     if twice:
         return [_problem(spec, f"`columns` name `{twice[0]}` twice", "remove one of the two")]

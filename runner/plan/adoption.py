@@ -157,7 +157,7 @@ def note_of(provider: str, declared: Search, shown: Shown) -> str:
     if search is declared:
         return ""
     if search is Search.BY_UPLOAD:
-        return f"`{provider}` does not show our label on its batches: they are told by their input files"
+        return f"`{provider}` does not show our label on its batches: they are recognised by their input files"
     why = "refuses to list its batches" if shown.lists is False else "shows neither our label nor the input file"
     return f"`{provider}` {why}: a create without an answer waits for a person there"
 

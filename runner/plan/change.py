@@ -58,7 +58,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     REVOKED = "its input was taken away before it ran"
     REFUSED = "the remote refused the batch"
-    NOT_SHOWN = "the remote answers that it has no such batch, not for long enough to be believed"
+    NOT_SHOWN = "the remote answers that it has no such batch; it is asked again before that is believed"
     GONE = "the remote no longer has it"
     OTHER_ORIGIN = "answered or asked at another origin"
     NEEDS_RETRY = "stopped or lost before it answered"

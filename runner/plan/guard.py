@@ -95,7 +95,7 @@ def over_budget(spent: float, cost: float | None, limit: float | None, what: str
         detail = (
             f"{what} is {usd_of(limit)}, and the cost of this plan is not known: "
             "give the model `price` and `max_tokens`, or `price: {per_minute: ...}` for recordings; "
-            "0 is not believed of a vendor"
+            "a price of 0 is accepted only for a server of your own"
         )
     elif spent + cost > limit + 1e-9:
         detail = f"{what} is {usd_of(limit)}; spent {usd_of(spent)}, this plan is estimated at {usd_of(cost)}"

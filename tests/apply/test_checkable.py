@@ -65,13 +65,13 @@ def complaints(root: Path, *lines: str) -> list[str]:
         ('{measure: "{{ answer | lenght }}"}', "15:33: `measure` of check `a` of job `j`: there is no filter `lenght`"),
         (
             "{choice: other, classes: [a, b]}",
-            "15:19: the reference of check `a` of job `j`, `other`, is none of its classes: `a`, `b`",
+            "15:19: the reference `other` of check `a` of job `j` is not one of its classes: `a`, `b`",
         ),
         (
             '{choice: "{{ intent }}", classes: [Yes, " yes"]}',
-            "15:7: `Yes` and ` yes`, two classes of check `a` of job `j`, are the same but for what is ignored",
+            "15:7: the classes `Yes` and ` yes` of check `a` of job `j` differ only in what is ignored",
         ),
-        ("{number: forty}", "15:19: the reference of check `a` of job `j`, `forty`, is no number"),
+        ("{number: forty}", "15:19: the reference `forty` of check `a` of job `j` is not a number"),
     ],
 )
 def test_what_is_wrong_is_said_where_it_stands(tmp_path: Path, written: str, said: str) -> None:
@@ -81,12 +81,16 @@ def test_what_is_wrong_is_said_where_it_stands(tmp_path: Path, written: str, sai
 
 def test_a_schema_that_is_none_is_said_with_the_part_that_is_wrong(tmp_path: Path) -> None:
     [inline] = complaints(tmp_path, "checks:", "  a: {json: {properties: {b: {type: objekt}}}}")
-    assert inline.startswith("specs/a.yaml:15:7: the schema of check `a` of job `j` is none at `properties.b.type`: ")
+    assert inline.startswith(
+        "specs/a.yaml:15:7: the schema of check `a` of job `j` is not a JSON Schema at `properties.b.type`: "
+    )
     (tmp_path / "a.json").write_text('{"properties": {"b": {"pattern": "("}}}')
     [filed] = complaints(tmp_path, "checks:", "  a: {json: {file: a.json}}")
-    assert filed.startswith("a.json:1:1: the schema of check `a` of job `j` is none at `properties.b.pattern`: ")
+    assert filed.startswith(
+        "a.json:1:1: the schema of check `a` of job `j` is not a JSON Schema at `properties.b.pattern`: "
+    )
     [nowhere] = complaints(tmp_path, "checks:", '  a: {json: {$ref: "#/$defs/none"}}')
-    assert nowhere.startswith("specs/a.yaml:15:7: the schema of check `a` of job `j` is none: ")
+    assert nowhere.startswith("specs/a.yaml:15:7: the schema of check `a` of job `j` is not a JSON Schema: ")
 
 
 def test_everything_is_said_at_once(tmp_path: Path) -> None:
@@ -101,7 +105,7 @@ def test_everything_is_said_at_once(tmp_path: Path) -> None:
     )
     assert [one.partition(": ")[2] for one in found] == [
         "`equals` of check `a` of job `j` uses `intnt`, which is no column",
-        "the reference of check `b` of job `j`, `forty`, is no number",
+        "the reference `forty` of check `b` of job `j` is not a number",
         "a slice of job `j` names `langage`, which is no column",
         "`cluster` of job `j` names `custmer`, which is no column",
         "`on.row` of `references` of job `j` names `idd`, which is no column",

@@ -67,7 +67,7 @@ def test_a_few_404s_are_no_absence(remote: LookAlike, start: Start, first: int) 
     remote.on["GET /batches/batch_1"] = some(remote, 6, first)
     lab = start()
     done = lab.apply("-y", "--wait", "60s")
-    assert "is not there, the remote says" in done.stderr
+    assert "is not there; it is asked again before that is believed" in done.stderr
     assert answers(lab) == ["from batch_1"] * 2
     assert len(remote.created) == 1
 

@@ -186,7 +186,7 @@ def test_a_create_that_comes_late_is_known_by_its_results_and_counted(lab: Proje
     late = remote.put(remote.unheard[0])
     remote.get("/holes")
     done = lab.run("apply", "specs/", "-y", code=4)
-    said = f"`{late.name}`, of a create that was given up, holds 3 of the requests of `h1` too: they are paid for twice"
+    said = f"`{late.name}` is from a create that was given up, and holds 3 of the requests of `h1` too: they are paid"
     assert said in done.stderr and "`h2`" not in done.stderr
     assert remote.creates == 2 and remote.stops == []
     assert "given up" not in lab.run("apply", "specs/", "-y", code=4).stderr, "it is said once"

@@ -53,12 +53,10 @@ def test_what_the_remote_put_off_is_not_sent_later_without_a_yes(lab: Lab) -> No
     lab.server.fault(file_invisible=1)
     lab.apply("--no-wait", code=3)
     done = lab.run("apply", "specs/", code=5)
-    assert (
-        "the 10 requests left of a batch that was put off" in done.stderr and "`runner apply specs/ -y`" in done.stderr
-    )
+    assert "the 10 requests left of a deferred batch" in done.stderr and "`runner apply specs/ -y`" in done.stderr
     assert lab.server.creates() == 1
     with terminal(lab.root, lab.environ(), "apply", "specs/") as screen:
-        screen.wait_for("Send answers: the 10 requests left of a batch that was put off (cost ?)? [y/N]:")
+        screen.wait_for("Send answers: the 10 requests left of a deferred batch (cost ?)? [y/N]:")
         screen.type("n\n")
         assert screen.end() == 0
     assert lab.server.creates() == 1

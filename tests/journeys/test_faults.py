@@ -211,7 +211,7 @@ def test_what_was_put_off_is_not_sent_again_beside_a_batch_that_appeared_meanwhi
     lab.server.fault(file_invisible=1)
     lab.apply("--no-wait", code=3)  # sends all eleven, and the remote puts them off
     time.sleep(0.2)
-    assert "the same upload again" in lab.apply("--no-wait", code=3).stderr
+    assert "the same upload is submitted again" in lab.apply("--no-wait", code=3).stderr
     time.sleep(0.3)
     lab.server.fault(hold=None, list_lag=None)
     lab.apply()

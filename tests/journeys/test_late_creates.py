@@ -129,7 +129,7 @@ def test_one_that_answered_what_failed_elsewhere_is_counted_and_its_answer_is_no
     lab.apply(code=4)
     remote.lists = True
     done = lab.apply(code=4)
-    assert "`batch_1`, of a create that was given up, holds 3 of the requests of `batch_2` too" in done.stderr
+    assert "`batch_1` is from a create that was given up, and holds 3 of the requests of `batch_2` too" in done.stderr
     assert counted(lab, "paid_twice") == 3
     assert "given up" not in lab.apply(code=4).stderr, "it is said and counted once"
     assert counted(lab, "paid_twice") == 3
@@ -197,7 +197,7 @@ def test_one_whose_rows_were_edited_meanwhile_is_stopped(remote: LookAlike, lab:
     lab.apply()
     remote.lists = True
     done = lab.apply()
-    assert "`batch_1` is of a create that was given up, and nobody wants its requests any more" in done.stderr
+    assert "`batch_1` is from a create that was given up, and nobody wants its requests any more" in done.stderr
     assert remote.created["batch_1"]["status"] == "cancelling"
     done = lab.apply()
     assert (done.stdout, done.stderr) == ("Nothing to do\n", "")

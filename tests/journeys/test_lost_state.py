@@ -195,8 +195,8 @@ def test_a_plan_says_of_whom_it_has_not_asked_and_why(lab: Lab) -> None:
     told = lab.run("plan", LAB_KEY="").stdout
     assert "`lab` was not asked what it holds of this project: no API key for `lab`: `LAB_KEY` is not set" in told
     asked = lab.server.asked()
-    assert planned(lab, "--offline")["not_asked"] == {"lab": "`--offline` asks nobody"}
-    assert "`--offline` asks nobody" in lab.run("plan", "--offline").stdout
+    assert planned(lab, "--offline")["not_asked"] == {"lab": "`--offline` asks no remote"}
+    assert "`--offline` asks no remote" in lab.run("plan", "--offline").stdout
     assert lab.server.asked() == asked
     assert "`lab` was not asked" in lab.run("apply", "specs/", "--rehearse", LAB_KEY="").stderr
 

@@ -106,7 +106,7 @@ def test_a_batch_that_appears_during_the_upload_is_in_doubt(lab: Lab, shows_noth
     stranger.rows(4)
     shows_nothing.before["POST /v1/files"] = lambda: stranger.apply("--first-run")
     done = lab.apply(code=5)
-    assert "what is left is planned anew" in done.stderr
+    assert "what is left is planned again" in done.stderr
     assert "lists a batch that shows neither" in done.stdout
     assert [len(ids) for ids in lab.server.sent()] == [10, 3, 1, 1]
 

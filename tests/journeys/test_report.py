@@ -273,7 +273,7 @@ def test_what_is_not_there_yet_is_said(made: ScoreLab, tmp_path: Path) -> None:
     (clone / "results/answers-short.jsonl").unlink()
     done = away.run("report", "specs/", "-o", "json")
     assert "answers:prompt=short has no results yet: `runner apply specs/` writes" in done.stderr
-    assert "answers:prompt=taught: its scores are not of these results" in done.stderr
+    assert "answers:prompt=taught: its scores belong to other results" in done.stderr
     found = json.loads(done.stdout)["groups"][0]["cells"]
     assert [check["number"]["value"] for cell in found for check in cell["checks"]] == [None] * 4
     assert {gate["verdict"] for cell in found for gate in cell["gates"]} == {"not_yet"}
@@ -281,7 +281,7 @@ def test_what_is_not_there_yet_is_said(made: ScoreLab, tmp_path: Path) -> None:
     page = (clone / "report.html").read_text()
     assert "has no number for intent yet" in page
     away.table([*ROWS, {"id": "new", "word": "x"}])
-    assert "of other requests than the specs say now" in away.run("report", "specs/", "-o", "markdown").stderr
+    assert "answer other requests than the specs say now" in away.run("report", "specs/", "-o", "markdown").stderr
 
 
 def test_a_strangers_file_is_left_alone(made: ScoreLab, tmp_path: Path) -> None:

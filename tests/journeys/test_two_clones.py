@@ -33,7 +33,7 @@ def test_what_another_clone_sent_during_the_upload_is_not_sent_again(
 ) -> None:
     gateway.before["POST /v1/files"] = lambda: sends(colleague)
     done = lab.apply()
-    assert "what is left is planned anew" in done.stderr
+    assert "what is left is planned again" in done.stderr
     assert [len(ids) for ids in lab.server.sent()] == [10, 1]
     assert [row["error"] for row in lab.results()] == [None] * 11
     colleague.apply()

@@ -44,7 +44,7 @@ def test_an_unlabelled_batch_younger_than_the_intent_makes_its_outcome_unknown(l
     gateway.batch = NOTHING
     gateway.lost["POST /v1/batches"] = 1
     done = lab.apply(code=5)
-    assert "it is not known whether 10 requests were asked" in done.stderr
+    assert "it is not known whether 10 requests were submitted" in done.stderr
     assert "`runner state resolve answers specs/`" in done.stdout
     assert lab.server.creates() == 1
     assert lab.apply(code=5).returncode == 5

@@ -284,7 +284,7 @@ class _Cell:
 
     def _come_back_later(self) -> None:
         """Where the remote asked for a long wait, which is kept to."""
-        waits = re.findall(r"the same upload again in (\d+) s", self.words.getvalue())
+        waits = re.findall(r"the same upload is submitted again in (\d+) s", self.words.getvalue())
         if waits:
             self.clock.leap(float(waits[-1]))
 

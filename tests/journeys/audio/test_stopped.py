@@ -155,7 +155,7 @@ def test_what_is_left_of_a_wave_is_under_the_money_guard_too(lab: AudioLab) -> N
     sent = lab.posts()
     assert sent < 20
     told = lab.apply("-y", "--max-usd", "0.01", code=5)
-    assert f"{20 - sent} recordings left of a begun calls batch" in told.stderr
+    assert f"{20 - sent} recordings left of a calls batch that was begun" in told.stderr
     assert lab.posts() == sent
     lab.apply("-y", "--max-usd", "5")
     lab.whole(20)
