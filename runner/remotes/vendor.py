@@ -268,7 +268,7 @@ def usual_fault(
         "`limits.margin` must be above 0 and at most 1": not 0 < margin <= 1,
         "`discount` must be from 0 to 1": not 0 <= discount <= 1,
         "times must not be negative": min(times) < 0,
-        "`storage_hosts` holds something that is no host": not all(
+        "`storage_hosts` holds something that is not a host": not all(
             host.strip(".") and "/" not in host and ":" not in host for host in hosts
         ),
     }

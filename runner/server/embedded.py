@@ -86,7 +86,7 @@ def check_installed() -> None:
     if not all(map(_can_be_imported, needed)):
         raise EngineError(
             "the embedded server needs the extra `server`",
-            hint="`pip install 'runner-batch[server]'`, and run it again",
+            hint="run `pip install 'runner-batch[server]'`, and then this command again",
         )
 
 
@@ -106,11 +106,13 @@ def make_ready(model: str, environ: Mapping[str, str], say: Callable[[str], None
     from runner.server.engines import pocketsphinx
 
     if model == pocketsphinx.MODEL and not pocketsphinx.is_installed():
-        raise EngineError(f"the model `{model}` needs the extra `asr`", hint="`pip install 'runner-batch[asr]'`")
+        raise EngineError(f"the model `{model}` needs the extra `asr`", hint="run `pip install 'runner-batch[asr]'`")
     if model not in weights.WEIGHTS:
         return
     if importlib.util.find_spec("xllamacpp") is None:
-        raise EngineError(f"the model `{model}` needs the extra `local`", hint="`pip install 'runner-batch[local]'`")
+        raise EngineError(
+            f"the model `{model}` needs the extra `local`", hint="run `pip install 'runner-batch[local]'`"
+        )
     weights.pull(model, models_dir(environ), say)
 
 

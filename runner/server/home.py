@@ -137,7 +137,7 @@ def _refuse_strangers(root: Path) -> None:
         return
     first = min(names - _BEFORE_AN_ID)
     raise StateError(
-        f"`{root}` holds files that are no server's, such as `{printable(first)}`",
+        f"`{root}` holds files that do not belong to a server, such as `{printable(first)}`",
         hint="give a new or empty folder with `--dir`; nothing in this one was touched",
     )
 

@@ -208,9 +208,11 @@ def _check(options: Options) -> None:
     if any(len(token) < 1 or not token.isprintable() for token in options.tokens):
         raise UsageError("a token must be printable and not empty")
     if options.stands_in and options.engine is None:
-        raise UsageError("`--stand-in` needs the engine that answers for every model", hint="`--engine echo`")
+        raise UsageError("`--stand-in` needs the engine that answers for every model", hint="add `--engine echo`")
     if options.engine == "upstream" and not options.upstream:
-        raise UsageError("`--engine upstream` needs an address", hint="`--upstream http://127.0.0.1:8000/v1`")
+        raise UsageError(
+            "`--engine upstream` needs an address", hint="give its address: `--upstream http://127.0.0.1:8000/v1`"
+        )
 
 
 # The directory is taken before anything in it is opened, and the port before there is a worker: a second server, or a
@@ -236,7 +238,7 @@ def _engines(options: Options, around: Callable[[Engine], Engine]) -> Engines:
         from runner.server.engines.upstream import Target, Upstream
 
         if options.upstream is None:
-            raise EngineError("no upstream is set", hint="`--upstream http://127.0.0.1:8000/v1`")
+            raise EngineError("no upstream is set", hint="give its address: `--upstream http://127.0.0.1:8000/v1`")
         return Upstream(Target(options.upstream, options.upstream_key, options.concurrency))
 
     by_model: Mapping[str, Callable[[], Engine]] = {"echo": Echo, "smollm2-135m": smollm2, "upstream": upstream}

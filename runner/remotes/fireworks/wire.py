@@ -14,7 +14,7 @@ from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, R
 from runner.job.outcomes import is_out_of_money
 from runner.remotes.fireworks import names
 from runner.remotes.fireworks.profile import CHAT
-from runner.remotes.transport.replies import object_in, plain, text_in
+from runner.remotes.transport.replies import object_in, plain, shown, text_in
 
 _DISPLAY_CHARS = 63  # a display name has to stay under 64
 _PREFIX = "JOB_STATE_"
@@ -106,10 +106,10 @@ def duration_of(hours: int) -> str:
 
 def observed_of(answer: Any, files: tuple[ResultFile, ...] = (), is_final: bool = True) -> Observed:
     """One job. Raises OutcomeUnknown when it has no name."""
-    raw = object_in(answer, "a look at a job")
+    raw = object_in(answer, "a poll of a job")
     job_id = names.last(text_in(raw, "name"))
     if not job_id:
-        raise OutcomeUnknown(f"the remote showed a job without a name: {plain(str(dict(raw)))}")
+        raise OutcomeUnknown(f"the remote showed a job without a name: {shown(raw)}")
     word = text_in(raw, "state").upper().removeprefix(_PREFIX)
     phase = phase_of(word)
     progress = map_in(raw, "jobProgress")

@@ -15,7 +15,7 @@ from runner.remotes.openai.profiles import Profile
 from runner.remotes.openai.wire import observed_of, speaks_of_unseen_file, window_of
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Order
-from runner.remotes.transport.replies import object_in, plain, text_in
+from runner.remotes.transport.replies import object_in, plain, shown, text_in
 from runner.remotes.vendor import UNSEEN, Submission, Uploaded
 
 
@@ -28,7 +28,7 @@ def submit(http: Http, profile: Profile, submission: Submission, upload: Uploade
             refused.code = UNSEEN
         raise
     if not text_in(answer, "id"):
-        raise OutcomeUnknown(f"the answer to a create names no batch: {plain(str(dict(answer)))}")
+        raise OutcomeUnknown(f"the answer to a create names no batch: {shown(answer)}")
     return observed_of(answer, profile)
 
 

@@ -17,7 +17,7 @@ from runner.remotes.openai.wire import time_in
 from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Incomplete
-from runner.remotes.transport.replies import object_in, plain, text_in
+from runner.remotes.transport.replies import object_in, plain, shown, text_in
 from runner.remotes.vendor import NO_LIST, Submission, Uploaded
 
 PAGES = 50  # of a list of files; older uploads are not looked for, an orphan file costs nothing
@@ -29,7 +29,7 @@ _USELESS = frozenset({"error", "deleted", "failed", "expired"})
 def path_to(template: str, remote_id: str) -> str:
     """The path of one file or batch. A remote's id is data: it never becomes more than one segment."""
     if remote_id in ("", ".", "..") or not remote_id.isprintable():
-        raise NotFound(f"`{plain(remote_id)}` is no id of a file or batch")
+        raise NotFound(f"`{plain(remote_id)}` is not the id of a file or batch")
     return template.replace("{id}", quote(remote_id, safe=""))
 
 
@@ -53,7 +53,7 @@ def upload(http: Http, profile: Profile, clock: Clock, source: Path, submission:
     file = _file_in(answer, profile.id_path)
     file_id = text_in(file, "id")
     if not file_id:
-        raise OutcomeUnknown(f"the answer to an upload names no file: {plain(str(dict(answer)))}")
+        raise OutcomeUnknown(f"the answer to an upload names no file: {shown(answer)}")
     if profile.wait_file_processed and text_in(file, "status") != "processed":
         _wait_processed(http, profile, clock, file_id)
     return Uploaded(file_id, size_bytes)
@@ -74,7 +74,9 @@ def _wait_processed(http: Http, profile: Profile, clock: Clock, file_id: str) ->
         if status == "processed":
             return
         if status in _USELESS:
-            raise Refused(f"the remote could not process the uploaded file `{plain(file_id)}`: it reads `{status}`")
+            raise Refused(
+                f"the remote could not process the uploaded file `{plain(file_id)}`: its status is `{status}`"
+            )
         if not slept(clock, _POLL_SECONDS):
             break
     raise OutcomeUnknown(

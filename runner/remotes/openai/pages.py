@@ -46,7 +46,7 @@ def _following(answer: Any, objects: list[Mapping[str, Any]], how: Listing) -> t
         case "cursor":
             more = told.get("has_more")
             if more is True and not objects:
-                raise listing.Incomplete("a list of the remote promises more behind an empty page")
+                raise listing.Incomplete("a list of the remote promises more after an empty page")
             last = text_in(objects[-1], "id") if objects and more is not False else ""
             return last, more is True or len(objects) >= how.limit_max
         case "token":

@@ -13,7 +13,7 @@ from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, R
 from runner.job.outcomes import is_out_of_money
 from runner.remotes.openai.labels import label_in
 from runner.remotes.openai.profiles import ErrorRule, Profile
-from runner.remotes.transport.replies import object_in, plain, text_in
+from runner.remotes.transport.replies import object_in, plain, shown, text_in
 
 _ENDED_AT = {
     Phase.COMPLETED: "completed_at",
@@ -40,10 +40,10 @@ _MILLISECONDS = 100_000_000_000  # a Unix time above this many seconds is the ye
 
 def observed_of(answer: Any, profile: Profile) -> Observed:
     """One batch object. Raises OutcomeUnknown when it has no id."""
-    raw = object_in(answer, "a look at a batch")
+    raw = object_in(answer, "a poll of a batch")
     remote_id = text_in(raw, "id")
     if not remote_id:
-        raise OutcomeUnknown(f"the remote showed a batch without an id: {plain(str(dict(raw)))}")
+        raise OutcomeUnknown(f"the remote showed a batch without an id: {shown(raw)}")
     raw_status = text_in(raw, "status")
     phase = phase_of(raw_status, profile)
     counts = _counts_in(raw, profile)

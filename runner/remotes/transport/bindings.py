@@ -51,7 +51,7 @@ def fault_of(variable: str, vendors: Mapping[str, Sequence[str]]) -> str | None:
     if variable in vendors:
         return "is a vendor's own key and goes to that vendor's hosts only"
     if variable.upper().startswith(_RESERVED):
-        return "is named as those of clouds, CI and registries are, and goes to no model"
+        return "is named like the keys of clouds, CI and registries, which go to no model"
     if not variable.upper().endswith(_ENDINGS):
         return f"is not named like a key, with {' or '.join(f'`{ending}`' for ending in _ENDINGS)} at its end"
     return None
@@ -98,7 +98,9 @@ class Bindings:
         if wanted in self._bound:
             return None
         return NotBound(
-            f"`{variable}` is not bound to `{target}`" if variable else f"no key, and none is bound to `{target}`",
+            f"`{variable}` is not bound to `{target}`"
+            if variable
+            else f"no key is named, and none is bound to `{target}`",
             hint=f"if the host is yours or one you trust, bind it, or set `{KEY_HOSTS_ENV}={wanted}`",
             binding=wanted,
         )

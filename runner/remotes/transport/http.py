@@ -359,7 +359,9 @@ class Http:
         """The whole body, under a cap of bytes."""
         encoding = _encoding_of(response)
         if encoding and encoding not in _DECODABLE:
-            raise FailedTry(OutcomeUnknown(f"the answer of `{self._who}` is encoded as `{plain(encoding)}`, unasked"))
+            raise FailedTry(
+                OutcomeUnknown(f"`{self._who}` sent an answer encoded as `{plain(encoding)}`, which was not asked for")
+            )
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
@@ -416,7 +418,9 @@ class Http:
             client.deadline.seconds = None  # a file takes as long as it moves, which its receiver sees to
             encoding = _encoding_of(response)
             if encoding and encoding not in _DECODABLE:
-                raise FailedTry(Refused(f"`{self._who}` sent a file encoded as `{plain(encoding)}`, unasked"))
+                raise FailedTry(
+                    Refused(f"`{self._who}` sent a file encoded as `{plain(encoding)}`, which was not asked for")
+                )
             yield downloads.Incoming(
                 status=response.status_code,
                 headers=response.headers,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from runner.clock import Clock
 from runner.errors import OutcomeUnknown
-from runner.remotes.transport.replies import plain
+from runner.remotes.transport.replies import shown
 
 SLACK = timedelta(minutes=10)  # between the clock a remote tells by and the one it dates its objects with
 MOST_PAGES = 10_000  # a million objects and more: such a list does not end
@@ -50,7 +50,7 @@ def place_in(answer: Object, field: str) -> str:
         case int() as place if place is not True:
             return str(place)
         case other:
-            raise Incomplete(f"a list of the remote goes on at a place that is none: {plain(str(other))}")
+            raise Incomplete(f"a list of the remote goes on at something that is not a place: {shown(other)}")
 
 
 def walk(turn: Callable[[str], Page], name: str, clock: Clock) -> Iterator[list[Object]]:

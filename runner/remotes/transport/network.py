@@ -151,7 +151,7 @@ def _tls(variable: str, path: str, folder: str) -> ssl.SSLContext:
     if path and not Path(path).exists():
         raise _unusable(variable, path, "is not there")
     if not path and not Path(folder).is_dir():
-        raise _unusable(CA_FOLDER, folder, "is no folder")
+        raise _unusable(CA_FOLDER, folder, "is not a folder")
     is_folder = Path(path).is_dir() if path else False  # `REQUESTS_CA_BUNDLE` may be one
     try:
         context = ssl.create_default_context(

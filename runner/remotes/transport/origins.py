@@ -57,7 +57,7 @@ def fault_in(base_url: str, *, is_insecure: bool = False) -> str | None:
         if not is_insecure:
             return "uses plain http; that is accepted for this machine, and with `insecure_http: true` for private ones"
         if not _may_be_private(host):
-            return "uses plain http, and is no private address"
+            return "uses plain http, and is not a private address"
     return None
 
 
@@ -78,7 +78,7 @@ def without_call(base_url: str) -> str | None:
 
 def path_in(base_url: str) -> str | None:
     """What is wrong with an address that has to be an origin alone, in words that follow its quotation."""
-    return "has a path; this address is one without" if urlsplit(base_url).path.strip("/") else None
+    return "has a path; this address must have none" if urlsplit(base_url).path.strip("/") else None
 
 
 def host_of(base_url: str) -> str:

@@ -6,6 +6,7 @@ OpenAI sends `{"error": {"message", "type", "param", "code"}}`. Gateways leave t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -45,10 +46,15 @@ def plain(text: str) -> str:
     return " ".join(visible.split())[:WORDS]
 
 
+def shown(answer: Any) -> str:
+    """The JSON of an answer, as `plain` makes it fit for a message."""
+    return plain(json.dumps(answer, ensure_ascii=False))
+
+
 def object_in(answer: Any, what: str) -> Mapping[str, Any]:
     """The JSON object an answer has to be. Raises OutcomeUnknown."""
     if not isinstance(answer, Mapping):
-        raise OutcomeUnknown(f"the answer to {what} is not a JSON object: {plain(str(answer))}")
+        raise OutcomeUnknown(f"the answer to {what} is not a JSON object: {shown(answer)}")
     return answer
 
 

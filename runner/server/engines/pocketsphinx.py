@@ -44,7 +44,9 @@ class Pocketsphinx:
     def prepare(self) -> None:
         """Start one child, so that what is wrong is known at once; the others start when they are needed."""
         if not is_installed():
-            raise EngineError(f"the model `{MODEL}` needs the extra `asr`", hint="`pip install 'runner-batch[asr]'`")
+            raise EngineError(
+                f"the model `{MODEL}` needs the extra `asr`", hint="run `pip install 'runner-batch[asr]'`"
+            )
         try:
             self._idle.put(self._start())
         except CannotTranscribe as error:

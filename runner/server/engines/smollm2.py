@@ -37,7 +37,7 @@ class SmolLM2:
             import xllamacpp
         except ImportError as error:
             raise EngineError(
-                f"the model `{MODEL}` needs the extra `local`", hint="`pip install 'runner-batch[local]'`"
+                f"the model `{MODEL}` needs the extra `local`", hint="run `pip install 'runner-batch[local]'`"
             ) from error
         path = weights.pull(MODEL, self._models)
         params = xllamacpp.CommonParams()

@@ -61,7 +61,9 @@ class Upstream:
 
     def prepare(self) -> None:
         if not self._base.startswith(("http://", "https://")):
-            raise EngineError("the upstream is not a URL", hint="`--upstream http://127.0.0.1:8000/v1`")
+            raise EngineError(
+                "the upstream is not a URL", hint="give its address: `--upstream http://127.0.0.1:8000/v1`"
+            )
 
     def close(self) -> None:
         self._stop.set()

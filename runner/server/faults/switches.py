@@ -53,10 +53,10 @@ FAULTS = {
             {**_ROUTE, "at": 0.5},
         ),
         Switch("slow", "seconds", "every answer waits this long", _ROUTE),
-        Switch("late_output_id", "N", "a completed batch shows no result files in its first N looks"),
+        Switch("late_output_id", "N", "a completed batch shows no result files in its first N polls"),
         Switch("empty_string_ids", "switch", "a file id that is not there is an empty string, not null"),
         Switch("no_has_more", "switch", "lists leave `has_more` out"),
-        Switch("unknown_status", "N", "the next N looks at a batch show the status `word`", {"word": "rebalancing"}),
+        Switch("unknown_status", "N", "the next N polls of a batch show the status `word`", {"word": "rebalancing"}),
         Switch("list_lag", "seconds", "a new batch is in the list only after this long"),
         Switch("strict_file", "switch", "a create with an unknown input file answers 404 at once"),
         Switch("file_invisible", "N", "the next N batches fail validation: their file cannot be found"),
@@ -91,7 +91,7 @@ FAULTS = {
         Switch(
             "ends_as", "N", "Fireworks: the next N jobs, if they expire, end in `state`", {"state": "EARLY_STOPPED"}
         ),
-        Switch("dataset_uploading", "N", "Fireworks: datasets filled from now on stay UPLOADING for N looks"),
+        Switch("dataset_uploading", "N", "Fireworks: datasets filled from now on stay UPLOADING for N polls"),
         Switch("lenient_example_count", "switch", "Fireworks: datasets may be created without `exampleCount`"),
         Switch("no_max_job_duration", "switch", "Fireworks: `maxJobDuration` is a field that the server does not know"),
         Switch("ignore_lineage", "switch", "Fireworks: `downloadLineage` is ignored"),
@@ -105,10 +105,10 @@ FAULTS = {
             " inflates hugely)",
             {"kind": "names", "host": "storage.invalid", "to": "http://169.254.169.254/latest/meta-data/"},
         ),
-        Switch("audio_processing", "N", "Audio: every job shows `processing` in its first N looks"),
-        Switch("audio_missing", "N", "Audio: every job answers 404 to its first N looks"),
+        Switch("audio_processing", "N", "Audio: every job shows `processing` in its first N polls"),
+        Switch("audio_missing", "N", "Audio: every job answers 404 to its first N polls"),
         Switch(
-            "audio_status", "N", "Audio: every job shows the status `word` in its first N looks", {"word": "queued"}
+            "audio_status", "N", "Audio: every job shows the status `word` in its first N polls", {"word": "queued"}
         ),
         Switch(
             "audio_failed",
