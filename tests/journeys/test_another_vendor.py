@@ -168,7 +168,7 @@ def test_among_several_of_the_same_size_results_tell_ours(lab: Project, remote: 
     meanwhile(remote, 2)
     remote.next_creates, remote.fills = [how], False
     done = lab.run("apply", "specs/", "-y", "--no-wait", code=5)
-    assert "may have come of it" in done.stderr
+    assert "may have come from it" in done.stderr
     assert {row["error"]["code"] for row in lab.results()} == {"unknown"}
     remote.fills = True
     remote.get("/holes")  # they are full when they are seen next
