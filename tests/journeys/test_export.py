@@ -127,7 +127,7 @@ def test_scores_of_other_results_are_left_out(made: ScoreLab, tmp_path: Path) ->
     scores = copy / "results/answers-short.scores.jsonl"
     scores.write_bytes(b"".join(scores.read_bytes().splitlines(keepends=True)[:-1]))
     done = made.run("export", "answers", str(copy / "a.parquet"), "-C", str(copy))
-    assert "answers:prompt=short: its scores are not of these results" in done.stderr
+    assert "answers:prompt=short: its scores belong to other results" in done.stderr
     table = pd.read_parquet(copy / "a.parquet")
     assert table["said_status"][:4].isna().all() and table["said_status"][4] == "right"
 

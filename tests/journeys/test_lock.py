@@ -182,14 +182,14 @@ def test_what_is_not_of_these_specs_is_not_locked(clone: ScoreLab) -> None:
     before = (clone.root / LOCK).read_bytes()
     clone.table([*ROWS, {"id": "new", "word": "x", "intent": "refund", "language": "en"}])
     refused = clone.run("lock", "specs/", code=1)
-    assert "its results are of other requests than the specs say now" in refused.stderr
+    assert "its results answer other requests than the specs say now" in refused.stderr
     assert (clone.root / LOCK).read_bytes() == before
 
 
 def test_scores_of_other_results_are_not_locked(clone: ScoreLab) -> None:
     (clone.root / "results/answers-short.scores.jsonl").unlink()
     refused = clone.run("lock", "specs/", code=1)
-    assert "its scores are not of these results" in refused.stderr
+    assert "its scores belong to other results" in refused.stderr
 
 
 @pytest.mark.parametrize("text", ["jobs: [1]\n", "a: 1\n", "version: 9\n", "- x\n", "jobs: {<<<<<<<\n", ""])
