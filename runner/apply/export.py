@@ -112,8 +112,8 @@ def export(project: Project, specs: Sequence[AnyJob], target: Path) -> Exported:
                 rows += 1
             if one.checks and not one.is_scored:
                 notes.append(
-                    f"{one.spec.address}: its scores are not of these results, and are left out; `runner apply` makes"
-                    " them at no cost"
+                    f"{one.spec.address}: its scores belong to other results, and are left out; `runner apply` scores"
+                    " these at no cost"
                 )
     return Exported(len(there), rows, notes)
 

@@ -95,15 +95,15 @@ def of_files(session: Session, spec: AnyJob, job: Desired) -> dict[str, Any]:
     gathered = Gathered(session, spec, job, {})
     if gathered.is_of_other_requests:
         raise NotOfTheseSpecs(
-            f"{spec.address}: its results are of other requests than the specs say now",
+            f"{spec.address}: its results answer other requests than the specs say now",
             hint=f"`runner plan` shows which; lock them after `runner apply`, or bring back the specs they are of: "
             f"{spec.mark}",
             mark=Mark(spec.output),
         )
     if gathered.program.checks and gathered.is_settled and not gathered.is_scored:
         raise NotOfTheseSpecs(
-            f"{spec.address}: its scores are not of these results",
-            hint="`runner apply` makes them, at no cost",
+            f"{spec.address}: its scores belong to other results",
+            hint="`runner apply` scores these at no cost",
             mark=Mark(spec.output),
         )
     return _gathered(gathered)
