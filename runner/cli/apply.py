@@ -37,9 +37,9 @@ RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
     "--yes",
     cls=Consent,
     is_flag=True,
-    help="Pay without a question; without a terminal nothing is paid for else.",
+    help="Pay without asking. Without a terminal, nothing is paid for unless you give this.",
 )
-@option("--no-wait", is_flag=True, help="Make one pass and leave; run again to go on.")
+@option("--no-wait", is_flag=True, help="Make one pass and stop; run again to go on.")
 @option("--wait", "wait_seconds", type=Duration(), metavar="TIME", help="Wait no longer than this, e.g. 30m.")
 @option(
     "--poll",
@@ -47,18 +47,20 @@ RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
     type=Duration(least=0.01),
     metavar="TIME",
     envvar="RUNNER_POLL_SECONDS",
-    help="Look this often, for every provider.",
+    help="Ask every provider about its batches this often.",
 )
-@option("--lock-timeout", type=Duration(), default=0.0, metavar="TIME", help="Wait for another command to end.")
+@option(
+    "--lock-timeout", type=Duration(), default=0.0, metavar="TIME", help="Wait this long for another command to end."
+)
 @option(
     "--first-run",
     cls=Consent,
     is_flag=True,
-    help="Send though nobody can say whether it was sent before: what is in doubt is somebody else's.",
+    help="Send, though nobody can say what was sent before: batches in doubt are somebody else's.",
 )
 @option("--locked", is_flag=True, help="Send nothing that `runner.lock` does not know, and leave it as it is: for CI.")
 @option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="Send at most N recordings at once.")
-@option("-q", "--quiet", is_flag=True, help="Only the summary and warnings.")
+@option("-q", "--quiet", is_flag=True, help="Show only the summary and warnings.")
 @option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @option(
     "--rehearse",
@@ -112,7 +114,7 @@ def command(
         if no_wait or wait_seconds is not None:
             raise click.UsageError("A rehearsal ends by itself: leave out --no-wait and --wait.")
         if form != "text":
-            raise click.UsageError("A rehearsal is told in words: leave out -o.")
+            raise click.UsageError("A rehearsal has no JSON form: leave out -o.")
         if locked:
             raise click.UsageError("A rehearsal sends nothing to a remote: leave out --locked.")
         from runner.cli import rehearsal
@@ -242,7 +244,7 @@ def _report(
     elif tells and not lines and not result.is_running and not ours:
         say("Nothing to do")
     for words in errors.told(others):
-        say(f"{words}\n(of other specs; this command goes on without)", err=True)
+        say(f"{words}\n(this is about other specs; the command goes on without them)", err=True)
     awry = [one for one in ours if answer is not YesOrNo.NO or not isinstance(one.error, NotConfirmed)]
     for words in errors.told(awry):
         say(words, err=True)
@@ -274,10 +276,10 @@ def _next_step(result: Result, code: int, answer: YesOrNo, paths: Sequence[str])
     if answer is YesOrNo.NO:
         say("\nNothing was sent", err=True)
     elif answer is YesOrNo.NOBODY:
-        what = "What costs was not sent" if result.submitted else "Nothing was sent"
+        what = "What costs money was not sent" if result.submitted else "Nothing was sent"
         say(
-            f"\n{what}: it would be paid for, and nobody is here to say yes. "
-            f"`{as_typed('runner apply -y', paths)}` says it beforehand",
+            f"\n{what}: nobody is here to say yes to what it costs. "
+            f"`{as_typed('runner apply -y', paths)}` says yes beforehand",
             err=True,
         )
     elif code == INTERRUPTED:
@@ -289,10 +291,10 @@ def _next_step(result: Result, code: int, answer: YesOrNo, paths: Sequence[str])
         has_ended = bool(reasons) and reasons <= ENDED_REASONS
         what = "What was sent has ended; its results are not all there yet" if has_ended else "Still running"
         if reasons <= UNSENT_REASONS:
-            what = "Nothing is in flight now, and not all is sent: the remote said later"
+            what = "Nothing is in flight now, and not everything is sent: the remote said to try later"
         say(f"\n{what}. Run the same command again to go on", err=True)
     elif code == FAILED and not any(job.counts.error for job in result.plan.jobs):
-        say("\nNot all is as expected: edit a check or a prompt and run the same command again", err=True)
+        say("\nNot everything is as expected: edit a check or a prompt, and run the same command again", err=True)
     elif code == FAILED:
         failed = [job for job in result.plan.jobs if job.counts.error]
         asked = [job for job in failed if job.counts.error > job.counts.bad]
@@ -305,11 +307,11 @@ def _next_step(result: Result, code: int, answer: YesOrNo, paths: Sequence[str])
     elif code == 0 and result.written:
         flawed = next((address for address, one in result.written.items() if any(one.flawed_ok.values())), None)
         if flawed is not None:
-            say(f"\nDone, but not every answer is one: `runner show {flawed}` says why, and what helps", err=True)
+            say(f"\nDone, but some answers are flawed: `runner show {flawed}` says why, and what helps", err=True)
             return
         is_of_recordings = all(job.content is Content.RECORDING for job in result.plan.jobs)
         change = "add a recording" if is_of_recordings else "edit a row"
-        say(f"\nDone. Run it again and nothing is sent; {change} and only that is", err=True)
+        say(f"\nDone. Run it again and nothing is sent; {change} and only that is sent", err=True)
 
 
 def _left(result: Result) -> str:
@@ -323,5 +325,6 @@ def _left(result: Result) -> str:
     words = [f"{count(number, 'request')} {where}" for number, where in left[:1]]
     words += [f"{number:,} {where}" for number, where in left[1:]]
     unanswered = sum(batch.stage is Stage.INTENT for batch, _ in result.plan.batches)
-    creates = f"; {count(unanswered, 'create')} had no answer: it is looked for before anything is sent"
+    them = "it" if unanswered == 1 else "them"
+    creates = f"; {count(unanswered, 'create')} had no answer: the next pass looks for {them} before it sends anything"
     return (f", with {' and '.join(words)}" if words else "") + (creates if unanswered else "")

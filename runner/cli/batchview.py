@@ -72,7 +72,7 @@ def _state(batch: Batch, observation: Observation | None, phase: Phase, raw: str
         case Stage.INTENT:
             return "being created"
         case Stage.DEFERRED:
-            return "put off"
+            return "deferred"
         case Stage.DROPPED:
             return "not created"
         case Stage.HELD:
@@ -110,7 +110,7 @@ def _note(batch: Batch, observation: Observation | None) -> str:
         case NotShown():
             return "the remote answers that it is not there; that is not believed yet"
         case Gone():
-            return "its results were not here yet; `runner apply` records that, and says what to do"
+            return "its results were not collected; `runner apply` records that, and says what to do"
         case None if batch.stage is Stage.DEFERRED:
             why = batch.failure.message if batch.failure else batch.why
             return f"{why}; sent again after {voice.moment(batch.not_before)}" if batch.not_before else why

@@ -23,10 +23,10 @@ _STATUS = "`runner status` lists those that are"
 @click.command("cancel")
 @click.argument("address", shell_complete=addresses)
 @click.argument("paths", nargs=-1, type=click.Path())
-@click.option("--batch", "batches", multiple=True, metavar="ID", help="Only this one of them; may be repeated.")
+@click.option("--batch", "batches", multiple=True, metavar="ID", help="Stop only this batch; may be repeated.")
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], batches: tuple[str, ...]) -> int:
-    """Stop the batches in flight that the job ADDRESS asked for, in the specs or not any more.
+    """Stop the batches in flight of the job ADDRESS, even if it is gone from the specs.
 
     What has finished is kept and collected by the next `runner apply`; the rest waits for `runner retry`. Recordings
     that are on their way cannot be stopped: those without an answer are held, those not sent yet are free again.
@@ -68,7 +68,7 @@ def _chosen(active: Sequence[Batch], names: Sequence[str]) -> Sequence[Batch]:
 
     for name in names:
         if not any(name in (batch.remote_id, batch.key) for batch in active):
-            raise UsageError(f"no batch `{name}` of it is in flight", hint=_STATUS)
+            raise UsageError(f"no batch `{name}` of this job is in flight", hint=_STATUS)
     return [batch for batch in active if not names or not {batch.remote_id, batch.key}.isdisjoint(names)]
 
 
@@ -84,7 +84,7 @@ def _tell(after: Batch) -> None:
     elif after.has_journal:
         _tell_calls(after)
     else:
-        say(f"{after.owner}  was not sent yet; it will not be before `runner retry {after.owner}`")
+        say(f"{after.owner}  was not sent yet, and will not be sent before you run `runner retry {after.owner}`")
 
 
 def _tell_failures(failures: Sequence[tuple[Batch, RunnerError]], again: str) -> int:

@@ -21,7 +21,9 @@ _CODES = {"unseen": 1, "undecided": 5, "not raw": 4, "running": 3, "nothing": 0}
 @click.command("fetch")
 @click.argument("address", shell_complete=addresses)
 @click.argument("paths", nargs=-1, type=click.Path())
-@click.option("--lineage", is_flag=True, help="Every batch of each chain, superseded ones too, as the remote tells it.")
+@click.option(
+    "--lineage", is_flag=True, help="Fetch the whole lineage as the remote tells it: batches that others continue, too."
+)
 @click.option("--to", "to", metavar="DIR", help="Put them here, below the project root.  [default: ADDRESS-files]")
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], lineage: bool, to: str | None) -> int:
@@ -29,7 +31,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], lineage: b
 
     Files that are collected already are copied without asking the remote. Nothing is submitted, and no state changes.
 
-    Exit codes: 0 all here, 1 a remote cannot be asked, 3 some batches still run, 4 the raw files of some are not
+    Exit codes: 0 all here, 1 a remote cannot be asked, 3 some batches still run, 4 some raw files are not
     to be had, 5 some need a decision.
     """
     from runner.apply.fetch import fetch, jobs_meant

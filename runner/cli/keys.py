@@ -53,7 +53,7 @@ def unbind(ctx: click.Context, variable: str, host: str) -> int:
 
     binding = parsed(f"{variable}={host}", "the command line")
     if not _bindings(ctx).forget(binding):
-        raise UsageError(f"`{binding}` is not among what was allowed", hint="`runner keys list` shows it")
+        raise UsageError(f"`{binding}` was never allowed", hint="`runner keys list` shows what is")
     click.echo(f"{binding} is not allowed any more")
     return 0
 
@@ -61,7 +61,7 @@ def unbind(ctx: click.Context, variable: str, host: str) -> int:
 @command.command("list")
 @click.pass_context
 def list_bindings(ctx: click.Context) -> int:
-    """Every key and host a person allowed, one a line."""
+    """Show every key and host that a person allowed, one a line."""
     for binding in _bindings(ctx).all():
         click.echo(str(binding))
     return 0

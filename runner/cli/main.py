@@ -33,14 +33,14 @@ COMMANDS = {
     "models": "list and pull the models of the embedded server",
     "plan": "show what apply would do; changes nothing",
     "render": "print the requests a job would send",
-    "report": "what jobs came to, in one file: a page, Markdown, JSON or JUnit",
+    "report": "write what jobs came to, in one file: a page, Markdown, JSON or JUnit",
     "retry": "ask again what failed, or what was answered (--replace)",
     "schema": "print the JSON Schema of a spec file",
     "serve": "run the embedded batch server",
-    "show": "one job in detail: its batches, lineage and failed rows",
+    "show": "show one job in detail: its batches, lineage and failed rows",
     "state": "look into the recorded state, accept an origin, decide about what is held",
-    "status": "jobs and batches as recorded and as the remote shows them",
-    "validate": "check the specs; every problem of every file",
+    "status": "show jobs and batches, as recorded and as the remote shows them",
+    "validate": "check the specs, and show every problem of every file",
     "verify": "tell whether specs, data, results and scores are those of `runner.lock`",
 }
 

@@ -68,13 +68,15 @@ def limited(command: F) -> F:
         return command(*args, guards=guards, **more)
 
     options = (
-        option("--max-usd", type=Dollars(), metavar="N", help="Send nothing when this is estimated to cost more."),
-        option("--max-requests", type=click.IntRange(0), metavar="N", help="Send nothing when it is more requests."),
+        option("--max-usd", type=Dollars(), metavar="N", help="Send nothing if it may cost more than N US dollars."),
+        option(
+            "--max-requests", type=click.IntRange(0), metavar="N", help="Send nothing if it is more than N requests."
+        ),
         option(
             "--max-tokens",
             type=click.IntRange(0),
             metavar="N",
-            help="Send nothing when it may be more tokens.",
+            help="Send nothing if it may be more than N tokens.",
         ),
         option(
             ONCE_MORE,
@@ -82,7 +84,7 @@ def limited(command: F) -> F:
             multiple=True,
             metavar="[JOB]",
             callback=_jobs_meant,
-            help="Pay again for what was paid for before and is to be asked anew, in one job or all; may be repeated.",
+            help="Agree to pay again for rows that were paid for before, in one job or in all; may be repeated.",
         ),
     )
     for one in reversed(options):

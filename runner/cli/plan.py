@@ -31,7 +31,7 @@ def command(
 ) -> int:
     """Show what `runner apply` would do with the specs at PATHS (default: specs).
 
-    Signs: + create, ± some rows, -/+ every request changed, » again what is unsettled, . wait, ↓ fetch,
+    Signs: + create, ± some rows, -/+ every request changed, » send again what is not settled, . wait, ↓ fetch,
     ~ write a file, ? after another job, ! blocked.
     """
     import msgspec
@@ -62,7 +62,7 @@ def command(
             command = as_typed("runner apply", paths or ("specs/",))
             say(f"\nNothing was sent. To do this, run `{command}`", err=True)
         elif not view.is_empty:
-            say("\nNothing was sent, and nothing would be before what is blocked is decided", err=True)
+            say("\nNothing was sent, and nothing would be sent before you decide about what is blocked", err=True)
     if any(job.is_blocked for job in plan.jobs) or any(c.action is Action.LOSE for _, c in plan.ours):
         return 5
     return 2 if detailed_exitcode and not view.is_empty else 0

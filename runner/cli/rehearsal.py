@@ -129,7 +129,7 @@ def run(
         for note in [*views.told_not_asked(not_asked), *_notes(remotes, rehearsed)]:
             say(note, err=True)
         if wants_flag and (strange := _never_sent_to(session, rehearsed)):
-            say(f"A real run wants `--first-run` once: {strange} cannot say what was sent before", err=True)
+            say(f"A real run needs `--first-run` once: {strange} cannot say what was sent before", err=True)
         if not result.errors or any(one.batches for one in rehearsed):  # else nobody knows what would be sent
             say(_last_line([_view(session, one) for one in rehearsed], command))
     return _code(result)

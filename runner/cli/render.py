@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command("render")
 @click.argument("address", shell_complete=addresses)
 @click.argument("paths", nargs=-1, type=click.Path())
-@click.option("--rows", type=click.IntRange(min=1), metavar="N", help="The first N requests of each job only.")
+@click.option("--rows", type=click.IntRange(min=1), metavar="N", help="Print only the first N requests of each job.")
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int | None) -> None:
     """Print the request lines of the job at ADDRESS, one JSON object a line, one line a row or recording.

@@ -52,19 +52,39 @@ class _RowsLimit(click.ParamType["Limit"]):
 @click.command("report")
 @click.argument("paths", nargs=-1)
 @click.option(
-    "-s", "--select", "selected", multiple=True, metavar="JOB", shell_complete=addresses, help="Only this job."
+    "-s",
+    "--select",
+    "selected",
+    multiple=True,
+    metavar="JOB",
+    shell_complete=addresses,
+    help="Report only this job; may be repeated.",
 )
 @click.option(
-    "--out", metavar="FILE", help=f"Where it goes, `-` for stdout.  [default: {_USUAL} for html, else stdout]"
+    "--out", metavar="FILE", help=f"Write the report here, `-` for stdout.  [default: {_USUAL} for html, else stdout]"
 )
 @click.option(
-    "-o", "--output", "form", type=click.Choice(FORMS), help="The form.  [default: by the suffix of FILE, else html]"
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(FORMS),
+    help="The form of it.  [default: by the suffix of FILE, else html]",
 )
 @click.option(
-    "--rows", "limit", type=_RowsLimit(), metavar="N", help="Rows with texts: N, all, none.  [default: 20 MB]"
+    "--rows",
+    "limit",
+    type=_RowsLimit(),
+    metavar="N",
+    help="How many rows show their texts: N, all or none.  [default: 20 MB]",
 )
-@click.option("--redact", "redacted", multiple=True, metavar="COLUMN", help="Leave this column of the rows out.")
-@click.option("--junit-rows", type=click.IntRange(0), default=20, show_default=True, help="Failing rows of each check.")
+@click.option("--redact", "redacted", multiple=True, metavar="COLUMN", help="Leave this column out; may be repeated.")
+@click.option(
+    "--junit-rows",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="List so many failing rows of each check in JUnit.",
+)
 @click.option("--open", "opens", is_flag=True, help="Open the page in a browser.")
 @click.pass_context
 def command(

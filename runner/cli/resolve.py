@@ -46,9 +46,11 @@ class ResolveView:
 @click.command("resolve")
 @click.argument("address", shell_complete=addresses)
 @click.argument("paths", nargs=-1, type=click.Path())
-@click.option("--row", "rows", multiple=True, metavar="ID", help="Only this one, as listed; may be repeated.")
+@click.option(
+    "--row", "rows", multiple=True, metavar="ID", help="Decide only about this one, as listed; may be repeated."
+)
 @click.option("--adopt", "remote_id", metavar="REMOTE_ID", help="The remote has it under this id: look at it.")
-@click.option("--account", metavar="A", help="Whose recording it is, with --adopt.")
+@click.option("--account", metavar="A", help="The account that REMOTE_ID belongs to; with --adopt.")
 @click.option("--look", is_flag=True, help="Ask the remote again about those whose id is on record.")
 @click.option("--clear", cls=Consent, is_flag=True, help="It was not accepted: it is free to be sent.")
 @click.option(
@@ -110,11 +112,11 @@ def _decision(
     from runner.job.calls import CallStep
 
     if (remote_id is not None) + look + clear + resubmit > 1:
-        raise click.UsageError("Give one of --adopt, --look, --clear and --resubmit.")
+        raise click.UsageError("Give only one of --adopt, --look, --clear and --resubmit.")
     if remote_id is not None:
         return Decision(CallStep.RECEIPT, remote_id, account or "")
     if account is not None:
-        raise click.UsageError("--account goes with --adopt.")
+        raise click.UsageError("--account says whose id --adopt gives: give both, or leave it out.")
     if look:
         return Decision(CallStep.RECEIPT)
     if clear:

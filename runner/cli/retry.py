@@ -12,13 +12,13 @@ from runner.cli.saying import say
 @click.command("retry")
 @click.argument("address", shell_complete=addresses)
 @click.argument("paths", nargs=-1, type=click.Path())
-@click.option("--row", "rows", multiple=True, metavar="ID", help="Only this row; may be given more than once.")
-@click.option("--replace", "replaces", cls=Consent, is_flag=True, help="Answered requests too.")
+@click.option("--row", "rows", multiple=True, metavar="ID", help="Ask only this row again; may be repeated.")
+@click.option("--replace", "replaces", cls=Consent, is_flag=True, help="Ask answered requests again, too.")
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tuple[str, ...], replaces: bool) -> int:
     """Mark failed requests of the job ADDRESS to be asked again; the next `runner apply` sends them.
 
-    A batch that was given up since its remote did not show it is looked for first; what it holds is not asked again.
+    A batch that was given up because its remote did not show it is looked for first; what it holds is not asked again.
     An answer that is here stays here: it is shown until a newer one takes its place.
     """
     from runner.apply.fetch import jobs_meant
@@ -36,7 +36,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tupl
         bad = sum(job.bad for job in session.desired if job.address in jobs_meant(session, address))
     if not decisions:
         say(
-            f"Nothing of `{address}` was asked as the specs say it now"
+            f"`{address}` has asked none of its requests as the specs say them now"
             if replaces
             else f"Nothing of `{address}` has failed; `--replace` asks answered requests again"
         )
@@ -46,5 +46,5 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tupl
     for decision in decisions:
         maybe = f", {decision.possible_duplicates:,} of them maybe twice" if decision.possible_duplicates else ""
         say(f"{decision.address}  {voice.count(decision.rows, 'request')} will be asked again{maybe}")
-    say("\nNothing was sent. `runner plan` shows what will be, `runner apply` sends it", err=True)
+    say("\nNothing was sent. `runner plan` shows what will be sent, `runner apply` sends it", err=True)
     return 0

@@ -8,8 +8,12 @@ import click
 
 
 @click.command("serve")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="0 picks a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Another one than loopback wants a --token.")
+@click.option(
+    "--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="The port; 0 picks a free one."
+)
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="The address to listen at; any but loopback needs a --token."
+)
 @click.option(
     "--dir",
     "root",
@@ -20,7 +24,7 @@ import click
 @click.option(
     "--engine",
     type=click.Choice(["echo", "smollm2-135m", "pocketsphinx", "upstream"]),
-    help="Answers for model names that are not known here; without it such rows fail.",
+    help="What answers for model names that are not known here; without it such rows fail.",
 )
 @click.option(
     "--stand-in",
@@ -36,7 +40,9 @@ import click
     help="Accepted keys; each further one sees only its own objects.  [default: the one kept in DIR/token]  "
     "Other users of this machine can read the arguments of a command: prefer the two below.",
 )
-@click.option("--token-env", "token_names", metavar="NAME", multiple=True, help="A variable that holds such a key.")
+@click.option(
+    "--token-env", "token_names", metavar="NAME", multiple=True, help="An environment variable that holds such a key."
+)
 @click.option(
     "--token-file",
     "token_files",
@@ -45,18 +51,18 @@ import click
     type=click.Path(dir_okay=False),
     help="A file that holds such keys, one a line.",
 )
-@click.option("--upstream", metavar="URL", help="An OpenAI-compatible server, with its /v1.")
-@click.option("--upstream-key-env", metavar="NAME", help="The variable that holds the upstream's key.")
+@click.option("--upstream", metavar="URL", help="The OpenAI-compatible server of `--engine upstream`, with its /v1.")
+@click.option("--upstream-key-env", metavar="NAME", help="The environment variable that holds the upstream's key.")
 @click.option(
     "--concurrency",
     default=8,
     show_default=True,
     type=click.IntRange(1, 1_000),
-    help="Requests at a time to the upstream.",
+    help="How many requests go to the upstream at a time.",
 )
 @click.option("--fault", "faults", metavar="NAME[=VALUE]", multiple=True, help="Switch a fault on; see --list-faults.")
-@click.option("--list-faults", is_flag=True, help="Name the faults and their values, and end.")
-@click.option("--until-stdin-closes", is_flag=True, help="End when standard input is closed; ignore Ctrl-C.")
+@click.option("--list-faults", is_flag=True, help="List the faults and their values, and exit.")
+@click.option("--until-stdin-closes", is_flag=True, help="Exit when standard input is closed; ignore Ctrl-C.")
 def command(
     port: int,
     host: str,
@@ -137,7 +143,7 @@ def _tokens_elsewhere(names: Sequence[str], files: Sequence[str]) -> tuple[str, 
         try:
             keys = Path(file).read_text().split()
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text"
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise UsageError(f"`--token-file {file}` cannot be read: {reason}") from error
         if not keys:
             raise UsageError(f"`{file}` holds no key", hint="write one a line")

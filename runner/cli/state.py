@@ -21,7 +21,7 @@ command.add_command(resolve.command)
 @command.command("list")
 @click.pass_context
 def list_records(ctx: click.Context) -> int:
-    """Every recorded batch, in order of submission, as one JSON document a line."""
+    """List every recorded batch, in order of submission, as one JSON document a line."""
     import msgspec
 
     with closing(ctx.obj.memory(ctx.obj.root, writes=False)) as memory:

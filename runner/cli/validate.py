@@ -13,7 +13,7 @@ from runner.cli.saying import say
 def command(ctx: click.Context, paths: tuple[str, ...]) -> None:
     """Check the specs below PATHS (default: specs), and show every problem of every file.
 
-    Reads spec and prompt files, the first rows of datasets and the names of recordings: no key, no network.
+    Reads spec and prompt files, the first rows of datasets and the names of recordings; needs no key and no network.
     """
     from runner.apply.specs import checked
     from runner.apply.tables import warnings_in

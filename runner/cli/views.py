@@ -210,7 +210,7 @@ def text_of_plan(view: PlanView, *, colour: bool, columns: int | None = None) ->
 def told_not_asked(not_asked: Mapping[str, str]) -> list[str]:
     """What a reader has to know of a plan for which a remote was not asked."""
     return [
-        f"`{name}` was not asked what it holds of this project: {why}; an apply asks before it sends anything"
+        f"`{name}` was not asked what it holds of this project: {why}; `runner apply` asks before it sends anything"
         for name, why in sorted(not_asked.items())
     ]
 

@@ -80,7 +80,7 @@ def test_a_batch_is_chosen_by_either_name(behind: tuple[Lab, Proxy]) -> None:
     assert [one["name"] in (first, second) or one["key"] == first for one in running(lab)] == [True, True, False]
     assert states(lab).count("in_progress") == 1
     done = lab.run("cancel", "answers", "--batch", "batch_of_nobody", code=64)
-    assert "no batch `batch_of_nobody` of it is in flight" in done.stderr
+    assert "no batch `batch_of_nobody` of this job is in flight" in done.stderr
 
 
 def running(lab: Lab) -> list[dict[str, str]]:

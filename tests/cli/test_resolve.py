@@ -138,7 +138,7 @@ def test_what_is_held_is_listed_with_the_ways_out(
     assert "calls  calls/a.wav  it is not known whether it was accepted\n" in out
     assert "calls  calls/b.wav  sent as `b-1`, and no answer came of it\n" in out
     assert "2 recordings held" in out
-    assert "`runner state resolve calls --row ID --adopt REMOTE_ID`" in out
+    assert f"`runner -C {project.root} state resolve calls --row ID --adopt REMOTE_ID`" in out
     assert project.resolve("-o", "json", "--row", "calls/b.wav") == 5
     view = json.loads(capsys.readouterr().out)
     assert [(one["row"], one["remote_id"], one["wave"]) for one in view["held"]] == [("calls/b.wav", "b-1", "wave-1")]
@@ -238,16 +238,16 @@ def test_a_decision_waits_for_nobody(project: Project, capsys: pytest.CaptureFix
     project.wave(*sent("a"))
     with project.opened() as session, session.memory.lock("runner apply", now=NOW):
         assert project.resolve("--clear") == 6
-        assert "runner apply" in capsys.readouterr().err
+        assert f"`runner -C {project.root} apply`" in capsys.readouterr().err
         assert project.resolve() == 5  # to look takes no lock
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--clear", "--resubmit"), "Give one of --adopt, --look, --clear and --resubmit"),
-        (("--adopt", "b-9", "--clear"), "Give one of"),
-        (("--account", "x", "--clear"), "--account goes with --adopt"),
+        (("--clear", "--resubmit"), "Give only one of --adopt, --look, --clear and --resubmit"),
+        (("--adopt", "b-9", "--clear"), "Give only one of"),
+        (("--account", "x", "--clear"), "--account says whose id --adopt gives"),
         (("--adopt", "b-9"), "2 are held: name one with `--row`"),
         (("--row", "calls/c.wav", "--clear"), "`calls/c.wav` of `calls` is not held"),
         (("--row", "calls/a.wav", "--adopt", "x" * 513), "takes the id"),

@@ -97,7 +97,7 @@ def test_what_was_put_off_says_until_when() -> None:
     failure = Failure(FailureKind.QUOTA, "q", "the queue is full")
     told = lines_of(None, stage=Stage.DEFERRED, failure=failure, not_before=NOW + timedelta(minutes=5), remote_id="")
     assert told == [
-        "b1  a  put off  0/10  since 2031-02-03 04:05 UTC",
+        "b1  a  deferred  0/10  since 2031-02-03 04:05 UTC",
         "  ! the queue is full; sent again after 2031-02-03 04:10 UTC",
     ]
 

@@ -151,7 +151,7 @@ def test_nor_does_one_that_hangs(lab: Lab, remote: LookAlike) -> None:
 def test_nor_a_create_that_hangs_and_what_comes_of_it_is_found(lab: Lab, remote: LookAlike) -> None:
     """Cut between send and receipt: its intent is kept, the command says so, and the next one finds the batch."""
     remote.on["POST /batches"] = late(HANGS, times=1)
-    assert "1 create had no answer: it is looked for before anything is sent" in waited(lab, remote, 1)
+    assert "1 create had no answer: the next pass looks for it before it sends anything" in waited(lab, remote, 1)
     remote.life = remote.completed
     lab.apply("--wait", "20s")
     assert len(remote.created) == 1

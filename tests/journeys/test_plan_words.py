@@ -87,7 +87,7 @@ def test_a_plan_that_is_blocked_throughout_does_not_say_to_run_apply(lab: Lab) -
     lab.spec(PRICED)
     done = lab.run("plan", "specs/", "--max-usd", "1", code=5)
     assert "runner apply" not in done.stderr
-    assert "before what is blocked is decided" in done.stderr
+    assert "before you decide about what is blocked" in done.stderr
 
 
 def test_work_of_other_paths_fails_nothing_here(lab: Lab) -> None:
@@ -133,7 +133,7 @@ def test_a_fresh_clone_with_its_outputs_has_nothing_to_do(lab: Lab, output: str)
     told = lab.run("plan", "--detailed-exitcode").stdout
     assert told == (
         "`lab` was not asked what it holds of this project: nothing is to be sent to it; "
-        "an apply asks before it sends anything\n\nNothing to do\n"
+        "`runner apply` asks before it sends anything\n\nNothing to do\n"
     )
     assert "would send nothing" in (rehearsal := lab.run("apply", "--rehearse", "specs/")).stdout
     assert "1 job in sync" in rehearsal.stdout and "nothing is to be sent to it" in rehearsal.stderr
@@ -208,4 +208,4 @@ def test_answers_that_are_none_have_a_next_step(lab: Lab) -> None:
     path.write_text(path.read_text().replace("max_tokens: 16", "max_tokens: 1"))
     told = lab.apply()
     assert "10 ok, 10 of them cut at the token limit" in told.stdout
-    assert told.stderr.splitlines()[-1].startswith("Done, but not every answer is one: `runner show answers specs/`")
+    assert told.stderr.splitlines()[-1].startswith("Done, but some answers are flawed: `runner show answers specs/`")

@@ -142,7 +142,7 @@ def test_an_unmet_gate_fails_also_when_nothing_was_sent(lab: ScoreLab) -> None:
     assert "✕ expected > 100 %" in first.stdout
     again = lab.apply(code=4)
     assert "✕ expected > 100 %" in again.stdout
-    assert "Not all is as expected" in again.stderr
+    assert "Not everything is as expected" in again.stderr
     lab.job(f'{CHECKS}expect: {{said: ">= 1"}}\n')
     assert "✓" in lab.apply().stdout
     assert lab.apply().stdout == "Nothing to do\n"

@@ -144,8 +144,8 @@ def test_decisions_that_cannot_be(lab: AudioLab) -> None:
     row = ("--row", held[0])
     answered = next(path for path in (f"calls/c{n:03}.wav" for n in range(20)) if path not in held)
     for words, said in (
-        (("--clear", "--resubmit"), "Give one of --adopt, --look, --clear and --resubmit"),
-        (("--account", "a"), "--account goes with --adopt"),
+        (("--clear", "--resubmit"), "Give only one of --adopt, --look, --clear and --resubmit"),
+        (("--account", "a"), "--account says whose id --adopt gives"),
         (("--adopt", "b-1"), "3 are held: name one with `--row`"),
         (("--row", "calls/nobody.wav", "--clear"), "`calls/nobody.wav` of `calls` is not held"),
         ((*row, "--adopt", " "), "takes the id that the remote gave"),
