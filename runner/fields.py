@@ -89,7 +89,7 @@ def plain(value: Any, path: tuple[str | int, ...] = ()) -> Any:
         return [plain(item, (*path, index)) for index, item in enumerate(value)]
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise complaint("is no number that can be sent", "quote it if it is meant as text", path)
+            raise complaint("is not a number that can be sent", "quote it if it is meant as text", path)
         return float(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)

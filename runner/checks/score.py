@@ -165,7 +165,7 @@ def number(within: Decimal = Decimal(0), *, is_share: bool = False) -> Judge:
 def _number_of(reference: str) -> Decimal:
     found = number_in(reference)
     if found is None:
-        raise BadReference(f"`{reference[:60]}` is no number")
+        raise BadReference(f"`{reference[:60]}` is not a number")
     return found
 
 
@@ -221,7 +221,7 @@ def parses(is_valid: Callable[[object], bool] = lambda _: True) -> Judge:
 
 
 def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def words(how: Normalize, *, by_letter: bool = False) -> Judge:

@@ -185,7 +185,7 @@ def program_of(job: Job, lines: Lines) -> Program:
     try:
         body, left = lines.body(job).with_static(static)
     except UnicodeEncodeError as error:
-        words = f"prompt `{job.prompt.key}` holds half of a surrogate pair"
+        words = f"prompt `{job.prompt.key}` holds half of a character (a lone surrogate)"
         raise SpecError([Problem(job.prompt.mark, words)]) from error
     return Program(
         texts=tuple(parsed[i] for i in left),

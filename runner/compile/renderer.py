@@ -130,7 +130,7 @@ def words_of(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it goes in circles"
     if isinstance(error, UnicodeEncodeError):
-        return "the text holds half of a surrogate pair"
+        return "the text holds half of a character (a lone surrogate)"
     words = str(error).partition("\n")[0][:300].encode(errors="replace").decode()
     return words or type(error).__name__
 

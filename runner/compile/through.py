@@ -185,5 +185,5 @@ def _cause(died: WorkerDied) -> str:
     if died.code == -signal.SIGPROF:
         return "takes more than half a second of processor time"
     if died.code is None:
-        return "gave no sign of life and was ended"
+        return "did not answer any more and was ended"
     return f"ended the rendering process with {died.code}"

@@ -145,7 +145,7 @@ def _value(text: bytes, mark: Mark) -> _Read:
     if type(row) is not dict:
         raise DataError(
             "the line is not a JSON object",
-            hint="one array is no JSONL: `jq -c '.[]' OLD > NEW.jsonl`"
+            hint="one array is not JSONL: `jq -c '.[]' OLD > NEW.jsonl`"
             if type(row) is list
             else 'write every row as one object, such as `{"country": "Peru"}`',
             mark=mark,
@@ -196,7 +196,7 @@ def _not_json(text: bytes, error: Exception, mark: Mark) -> DataError:
     if mark.line == 1 and re.match(rb'[\w"][^{}]*[,;\t]', text):
         hint = "if it is a table with a header, give it the suffix `.csv`"
     elif text.startswith(b"["):
-        hint = "one array over many lines is no JSONL: `jq -c '.[]' OLD > NEW.jsonl`"
+        hint = "one array over many lines is not JSONL: `jq -c '.[]' OLD > NEW.jsonl`"
     elif text == b"{":
         hint = "write every object on one line: `jq -c . OLD > NEW.jsonl`"
     return DataError(f"the line is not JSON: {words}", hint=hint, mark=mark)

@@ -35,7 +35,7 @@ def bound(written: str) -> Bound:
     """What an expectation says. Raises ValueError for what is no comparison with a number."""
     found = _WRITTEN.fullmatch(written.strip())
     if found is None:
-        raise ValueError(f"`{written}` is no comparison with a number, such as `>= 0.85` or `<= 12 %`")
+        raise ValueError(f"`{written}` is not a comparison with a number, such as `>= 0.85` or `<= 12 %`")
     comparison, number, percent = found.groups()
     value = float(number)
     return Bound(comparison, value / 100 if percent else value, f"{comparison} {number}{' %' if percent else ''}")

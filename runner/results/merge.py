@@ -72,7 +72,7 @@ _REASONS: Mapping[int, tuple[str, bytes]] = {
         (Unsettled.NEEDS_DECISION, "it was sent and not answered, and is sent again only when you say so"),
     )
 }
-_MISSING = _reason("missing", "its outcome is on record nowhere")
+_MISSING = _reason("missing", "its outcome is recorded, but cannot be found")
 
 
 def merge(

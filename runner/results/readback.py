@@ -226,7 +226,7 @@ def _own_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         case ".parquet":
             yield from _parquet_lines(path)
         case _:
-            raise UsageError(f"`{path.name}` is no results file", hint=f"it ends in one of {', '.join(SUFFIXES)}")
+            raise UsageError(f"`{path.name}` is not a results file", hint=f"it ends in one of {', '.join(SUFFIXES)}")
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[int, bytes]]:

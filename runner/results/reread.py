@@ -64,7 +64,7 @@ def lines_in(output: Path) -> Iterator[Line]:
     readers = {".jsonl": _in_jsonl, ".csv": _in_csv, ".parquet": _in_parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"`{path.name}` is no results file")
+        raise DataError(f"`{path.name}` is not a results file")
     number = 0
     try:
         for cells in reader(path):
@@ -76,8 +76,8 @@ def lines_in(output: Path) -> Iterator[Line]:
 
 def _no_line(path: Path, number: int) -> DataError:
     return DataError(
-        f"`{path.name}`: line {number} is no line of a results file",
-        hint="move it away and run `runner apply`: it is written again of the answers, at no cost",
+        f"`{path.name}`: line {number} is not a line of a results file",
+        hint="move it away and run `runner apply`: it is written again from the answers, at no cost",
     )
 
 

@@ -130,8 +130,8 @@ def read(path: Path) -> Iterator[ScoredRow]:
                 checks = {name: _scored(entry) for name, entry in found.checks.items()}
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 raise StateError(
-                    f"{path.name}:{number} is no line of a scores file: {error}",
-                    hint="move it away and run `runner apply`: scores are made again of the answers, at no cost",
+                    f"{path.name}:{number} is not a line of a scores file: {error}",
+                    hint="move it away and run `runner apply`: scores are made again from the answers, at no cost",
                 ) from error
             yield ScoredRow(found.custom_id, found.digest, found.cluster, found.slices, checks)
 

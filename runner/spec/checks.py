@@ -87,7 +87,7 @@ def _may_be_called(placed: Placed) -> bool:
     if wrong := name_wrong(name):
         placed.error(placed.key.mark, f"the name of {placed.subject} {wrong}", "rename it")
     elif name == ANSWERED or last in (Part.MACRO_F1, Part.UNREADABLE):
-        words = f"the name of {placed.subject} is that of a metric: `expect` could not tell them apart"
+        words = f"the name of {placed.subject} is also the name of a metric: `expect` could not tell them apart"
         placed.error(placed.key.mark, words, "rename it")
     else:
         return True
@@ -191,7 +191,7 @@ def _pattern(placed: Placed, name: str) -> Source | None:
         re.compile(source.text, re.MULTILINE)
     except (re.error, RecursionError, OverflowError) as error:
         words = str(error).partition("\n")[0] if isinstance(error, re.error) else "it is nested too deeply"
-        placed.error(source.mark, f"`{name}` of {placed.subject} is no pattern: {words}", _hint_of(source.text))
+        placed.error(source.mark, f"`{name}` of {placed.subject} is not a pattern: {words}", _hint_of(source.text))
         return None
     return source
 

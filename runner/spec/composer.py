@@ -152,7 +152,7 @@ class Composer:
             value = _as_float(value)
         expected = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None)}[kind]
         if type(value) is not expected:
-            self._complain(mark, f"this is no `!!{kind}`", "remove the tag")
+            self._complain(mark, f"this is not a `!!{kind}`", "remove the tag")
             self._problems.silence(mark)
         return value
 

@@ -94,7 +94,7 @@ def _metric(entry: Entry, key: Scalar, known: Known, problems: Problems) -> _Met
         check = known.checks[owner]
         if check and last == Part.MACRO_F1 and check.kind is not Kind.CHOICE:
             words = (
-                f"`{name[:80]}` in `expect` of {entry.subject}: check `{owner}` is no `choice`, and has no `macro_f1`"
+                f"`{name[:80]}` in `expect` of {entry.subject}: check `{owner}` is not a `choice` and has no `macro_f1`"
             )
             problems.error(key.mark, words, f"expect `{owner}`, or make it a `choice`")
             return None
@@ -164,7 +164,7 @@ def _check_compared(placed: Placed, metric: _Metric | None) -> None:
     """Two cells are compared row by row, by the number of a check over all of its rows and by nothing else."""
     mark = placed.key_mark("not_worse_than")
     if metric is not None and (not metric.check or metric.part is not Part.VALUE):
-        words = f"{placed.subject} is no number of single rows, by which two cells are compared"
+        words = f"{placed.subject} has no number for each row, by which two cells are compared"
         hint = f"compare `{metric.check}`" if metric.check else "compare a check, or write `is`"
         placed.error(mark, words, hint)
     if placed.value("slice") is not None:
@@ -207,7 +207,7 @@ def _cells(placed: Placed, name: str, known: Known) -> Iterator[tuple[str, str]]
         return
     for axis, (key, value) in node.entries.items():
         if axis not in known.lists:
-            words = f"`{name}` of {placed.subject} names `{axis[:60]}`, which is no axis of its matrix"
+            words = f"`{name}` of {placed.subject} names `{axis[:60]}`, which is not an axis of its matrix"
             has_none = "without a `matrix` there is one cell: remove the line"
             hint = near_or_all(axis, list(known.lists), placed.problems) if known.lists else has_none
             placed.error(key.mark, words, hint)
@@ -219,7 +219,7 @@ def _cells(placed: Placed, name: str, known: Known) -> Iterator[tuple[str, str]]
         if shown in known.lists[axis]:
             yield axis, shown
             continue
-        words = f"`{name}` of {placed.subject}: `{text[:60]}` is no value of the axis `{axis}`"
+        words = f"`{name}` of {placed.subject}: `{text[:60]}` is not a value of the axis `{axis}`"
         placed.error(value.mark, words, near_or_all(text, list(known.lists[axis]), placed.problems))
 
 
@@ -242,7 +242,7 @@ def _slice(placed: Placed, known: Known) -> tuple[str, str] | None:
         return None
     [(name, (key, value))] = node.entries.items()
     if name not in known.slices:
-        words = f"`slice` of {placed.subject} names `{name[:60]}`, which is no slice of its job"
+        words = f"`slice` of {placed.subject} names `{name[:60]}`, which is not a slice of its job"
         hint = near_or_all(name, list(known.slices), placed.problems) if known.slices else "declare it under `slices`"
         placed.error(key.mark, words, hint)
     return name, text_of(value) or ""

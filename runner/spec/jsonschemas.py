@@ -50,7 +50,7 @@ def schema_of(placed: Placed, root: Path) -> Schema | None:
 
 def _refuse(placed: Placed, mark: Mark) -> None:
     words = f"the schema of {placed.subject} refers to another document, and none is fetched"
-    placed.error(mark, words, "put what it means below `$defs`, and refer to `#/$defs/...`")
+    placed.error(mark, words, "copy what it refers to below `$defs`, and refer to `#/$defs/...`")
 
 
 def _leaving(content: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -85,10 +85,10 @@ def _from_file(placed: Placed, node: Node, root: Path) -> Schema | None:
     try:
         content = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        placed.error(Mark(name, error.lineno, error.colno), f"{what} is no JSON: {error.msg}")
+        placed.error(Mark(name, error.lineno, error.colno), f"{what} is not JSON: {error.msg}")
         return None
     except (ValueError, RecursionError):
-        placed.error(Mark(name), f"{what} is no JSON")
+        placed.error(Mark(name), f"{what} is not JSON")
         return None
     if not isinstance(content, dict):
         placed.error(Mark(name, 1, 1), f"{what} must be an object", 'such as `{"type": "object"}`')

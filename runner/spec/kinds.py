@@ -165,7 +165,7 @@ def _of_recordings(
     endpoint_id = options.get("endpoint_id") or known.get(spec.name)
     if endpoint_id is None:
         near = problems.nearest(spec.name, known)
-        hint = "say so with `options: {endpoint_id: ...}`"
+        hint = "name the endpoint with `options: {endpoint_id: ...}`"
         if near:
             hint = f"did you mean `{near}`? If not, {hint}"
         problems.error(

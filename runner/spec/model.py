@@ -177,7 +177,7 @@ class ProviderSpec(Fields):
     account: Maybe[Text] = None
     api_key_env: Maybe[EnvName] = None
     profile: Maybe[ProfileName] = None
-    headers: Maybe[dict[Header, HeaderText]] = Field(default=None, description="of every request; no keys")
+    headers: Maybe[dict[Header, HeaderText]] = Field(default=None, description="sent with every request; never a key")
     headers_env: Maybe[dict[Header, EnvName]] = Field(
         default=None, description="header: the environment variable that holds its value"
     )

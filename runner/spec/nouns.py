@@ -230,7 +230,7 @@ def _check_data_file(entry: Entry, index: int, pattern: str, problems: Problems)
     if form in formats.FORMATS or any(char in form or (not form and char in stem) for char in "*?["):
         return
     hint = formats.way_to_data(pattern)
-    problems.error(mark, f"`files` of {entry.subject} names `{pattern[:80]}`, which is no known format", hint)
+    problems.error(mark, f"`files` of {entry.subject} names `{pattern[:80]}`, which is not a known format", hint)
 
 
 def prompts_of(declared: Declared, root: Path, problems: Problems) -> dict[str, Prompt | None]:

@@ -133,7 +133,7 @@ def render(problems: Sequence[Problem], root: Path) -> str:
     lines = _lines_at((problem.mark for problem in shown if not problem.snippet), root)
     words = [_words(problem, lines) for problem in shown]
     if len(words) < len(problems):
-        words.append(f"{len(problems) - len(words):,} more problems are not shown: put these right first")
+        words.append(f"{len(problems) - len(words):,} more problems are not shown: mend these first")
     return "\n\n".join(words)
 
 

@@ -92,7 +92,7 @@ def _wrong(found: Mapping[str, Any], *, is_flat: bool) -> tuple[str, str]:
     if "schema" not in inner:
         return "has no `schema`" + ("" if is_flat else " inside `json_schema`"), right
     if not isinstance(inner["schema"], Mapping):
-        return "has a `schema` that is no mapping", right
+        return "has a `schema` that is not a mapping", right
     return "", ""
 
 
@@ -132,6 +132,6 @@ def check_schema_name(
         return True
     if not declared_by()[provider.kind].needs_schema_name(provider):
         return True
-    words = f"the schema of {owner} has no `name`, which provider `{provider.name}` wants"
+    words = f"the schema of {owner} has no `name`, which provider `{provider.name}` requires"
     problems.error(mark, words, _FLAT if is_flat else _RIGHT)
     return False

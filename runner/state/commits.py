@@ -26,7 +26,7 @@ _RECEIPT = struct.Struct("<BIHH")  # and the bytes of id and account, which foll
 _ANSWERED = struct.Struct("<BIBQI")  # and outcome, offset, size
 _STEPS = dict(enumerate(CallStep))
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
-DAMAGED = "Restore it from a backup; or move `.runner/` away, and say which recordings may be paid for again"
+DAMAGED = "restore it from a backup; or move `.runner/` away, and say which recordings may be paid for again"
 
 
 def header(rows: int) -> bytes:

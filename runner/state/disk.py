@@ -127,7 +127,7 @@ def _way_out(error: Exception) -> str:
     """What to do: a full disk damages nothing, and moving the state away would help nobody then."""
     code = getattr(error, "sqlite_errorcode", None) or 0
     if code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return "If the disk is full, make room and run again: nothing was lost. Otherwise check the disk"
+        return "if the disk is full, make room and run again: nothing was lost; otherwise check the disk"
     if code & 0xFF == sqlite3.SQLITE_READONLY:
         return "a command was stopped while it wrote; `runner apply` puts that right"
     return LOST

@@ -68,4 +68,4 @@ class DiskObjects:
         shutil.rmtree(self.folder / batch, ignore_errors=True)
 
 
-_REBUILD = "move `.runner/` away and run `runner apply` again; answers are found again in the outputs and the remote"
+_REBUILD = "move `.runner/` away and run `runner apply` again; answers are found again on the remote and in the outputs"

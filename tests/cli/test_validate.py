@@ -163,7 +163,7 @@ def test_the_form_of_answers_is_judged_in_a_prompt_and_in_params(
         ("{schema: {}}", "has no `type`", "name: answer, schema"),
         ("{type: jsonschema}", "has the unknown type `jsonschema`", "`json_object`"),
         ("{type: json_schema, name: x}", "has no `schema`", "name: answer, schema"),
-        ("{type: json_schema, name: x, schema: []}", "has a `schema` that is no mapping", "name: answer, schema"),
+        ("{type: json_schema, name: x, schema: []}", "has a `schema` that is not a mapping", "name: answer, schema"),
         ("{type: json_schema, json_schema: {name: x, schema: {}}}", "has a `json_schema` around its schema", "name: answer, schema"),
         ("{type: json_schema, name: x, schema: {items: {type: objekt}}}", "has the unknown JSON type `objekt`", "did you mean `object`?"),
     ],
@@ -187,7 +187,7 @@ def test_the_name_that_openai_wants_of_the_responses_endpoint(
         spec = SPEC.replace("name: echo}", f"name: echo, endpoint: responses, params: {{text: {{format: {form}}}}}}}")
         place(tmp_path, a=spec.replace("provider: embedded", "provider: openai"))
         assert run(["-C", str(tmp_path), "validate"]) == code
-        assert ("has no `name`, which provider `openai` wants" in capsys.readouterr().err) is bool(code)
+        assert ("has no `name`, which provider `openai` requires" in capsys.readouterr().err) is bool(code)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_a_schema_without_the_name_that_openai_wants(tmp_path: Path, capsys: pyt
         place(tmp_path, a=spec.replace("provider: embedded", f"provider: {provider}"))
         assert run(["-C", str(tmp_path), "validate"]) == code
         err = capsys.readouterr().err
-        assert ("has no `name`, which provider `openai` wants" in err) is bool(code)
+        assert ("has no `name`, which provider `openai` requires" in err) is bool(code)
         assert ("json_schema: {name: answer" in err) is bool(code)
 
 

@@ -296,7 +296,7 @@ def test_a_strangers_file_is_left_alone(made: ScoreLab, tmp_path: Path) -> None:
     damaged = clone / "results/answers-short.jsonl"
     damaged.write_text(damaged.read_text() + "half a li\n")
     refused = away.run("report", "specs/", "-o", "json", code=1)
-    assert "`answers-short.jsonl`: line 41 is no line of a results file" in refused.stderr
+    assert "`answers-short.jsonl`: line 41 is not a line of a results file" in refused.stderr
 
 
 @pytest.mark.parametrize("arguments", [("--rows", "many"), ("-o", "pdf"), ("-s", "nobody"), ("--open", "-o", "json")])

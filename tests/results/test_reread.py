@@ -115,7 +115,7 @@ def test_what_is_no_line_is_named(tmp_path: Path, suffix: str, text: str) -> Non
     path.write_text(text.replace("DIGEST", DIGEST))
     lines = lines_in(path)
     assert next(lines).custom_id == "a"
-    with pytest.raises(DataError, match="line 2 is no line of a results file"):
+    with pytest.raises(DataError, match="line 2 is not a line of a results file"):
         next(lines)
 
 

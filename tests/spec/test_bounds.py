@@ -81,7 +81,7 @@ def test_problems_of_others_are_left_out_as_well(tmp_path: Path) -> None:
     problems = [Problem(Mark("a.yaml", n + 1, 1), f"problem {n}") for n in range(5000)]
     words = render(problems, tmp_path)
     assert "line 499\n" in words
-    assert words.endswith("\n\n4,499 more problems are not shown: put these right first")
+    assert words.endswith("\n\n4,499 more problems are not shown: mend these first")
 
 
 def test_a_path_may_not_have_too_many_folders(tmp_path: Path) -> None:
