@@ -135,7 +135,7 @@ def test_other_tables_are_not_ours(tmp_path: Path) -> None:
     for name in ("o.csv", "e.csv", "o.parquet", "x.parquet"):
         back = read_back(tmp_path / name, tmp_path / "objects")
         assert (back.files, back.damaged) == ((), 1), name
-    with pytest.raises(UsageError, match="no results file"):
+    with pytest.raises(UsageError, match="not a results file"):
         read_back(tmp_path / "o.txt", tmp_path / "objects")
 
 

@@ -123,5 +123,5 @@ def test_a_parquet_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "out.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(DataError, match=r"out\.parquet"):
         list(lines_in(tmp_path / "out.parquet"))
-    with pytest.raises(DataError, match="no results file"):
+    with pytest.raises(DataError, match="not a results file"):
         list(lines_in(tmp_path / "out.txt"))
