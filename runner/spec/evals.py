@@ -128,7 +128,7 @@ def _references(
         hint = f"did you mean `{near}`?" if near else "declare it under `datasets`"
         dataset_node = placed.value("dataset")
         assert dataset_node is not None
-        problems.error(dataset_node.mark, f"{placed.subject} uses the unknown dataset `{name[:60]}`", hint)
+        problems.error(dataset_node.mark, f"{placed.subject} use the unknown dataset `{name[:60]}`", hint)
     dataset = datasets.get(name or "")
     if problems.errors > before or spec is None or dataset is None or row is None or reference is None:
         return None
