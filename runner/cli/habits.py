@@ -62,7 +62,6 @@ COMMANDS = {
     "check": "`runner validate` checks the specs",
     "lint": "`runner validate` checks the specs",
     "test": "`runner validate` checks the specs, `runner apply --rehearse` tries them on stand-ins",
-    "diff": "`runner plan` shows what differs, and what would be done",
     "preview": "`runner plan` shows what would be done",
     "run": "`runner apply` does it, `runner plan` shows it before",
     "build": "`runner apply` does it, `runner plan` shows it before",

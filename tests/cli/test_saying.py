@@ -38,12 +38,12 @@ def test_a_plan_on_a_narrow_terminal(lab: Lab) -> None:
 
 
 def test_paths_stand_before_options_and_only_once() -> None:
-    assert carried("run `runner apply -y`, `runner models list`", ["a b/"]) == (
+    assert carried("run `runner apply -y`, `runner models list`", ["a b/"], "") == (
         "run `runner apply 'a b/' -y`, `runner models list`"
     )
-    assert carried("`runner state resolve j --row R`", ["s.yaml"]) == "`runner state resolve j s.yaml --row R`"
-    assert carried("`runner plan s.yaml`", ["s.yaml"]) == "`runner plan s.yaml`"
-    assert carried("`runner plan`", []) == "`runner plan`"
+    assert carried("`runner state resolve j --row R`", ["s.yaml"], "") == "`runner state resolve j s.yaml --row R`"
+    assert carried("`runner plan s.yaml`", ["s.yaml"], "") == "`runner plan s.yaml`"
+    assert carried("`runner plan`", [], "") == "`runner plan`"
 
 
 def test_one_request_is_no_plural(lab: Lab) -> None:

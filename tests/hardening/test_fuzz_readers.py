@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.apply import rawfolder, recover
+from runner.apply import named, rawfolder
 from runner.cli.failures import Failures, failures_in
 from runner.remotes.registry import built_in_providers, reader_of
 from runner.state import lock
@@ -93,7 +93,7 @@ NESTED = b'{"custom_id": "a", "error": ' + b"[" * 5000
 @pytest.mark.parametrize(
     ("name", "reads", "found"),
     [
-        ("raw.jsonl", lambda path: recover._keys_in(path, reader_of(built_in_providers()["openai"])), b""),
+        ("raw.jsonl", lambda path: named.keys_in([path], reader_of(built_in_providers()["openai"])), b""),
         ("out.jsonl", failures_in, Failures()),
         ("lock.json", lock._words_of, ""),
         (rawfolder.MANIFEST, lambda path: rawfolder._manifest_in(path.parent), None),

@@ -201,7 +201,10 @@ def test_what_is_left_of_a_wave_is_sent_only_if_it_was_locked(lab: AudioLab) -> 
     known = lock.read_text()
     lock.write_text(re.sub(r'(requests:\n.*\n      sha256: ")....', r"\g<1>0000", known))
     told = lab.apply("-y", "--locked", code=5)
-    assert f"{20 - sent} recordings left of a begun calls batch are not among the requests of the lock" in told.stderr
+    assert (
+        f"{20 - sent} recordings left of a calls batch that was begun are not among the requests of the lock"
+        in told.stderr
+    )
     assert lab.posts() == sent
     lock.write_text(known)
     lab.apply("-y", "--locked")
