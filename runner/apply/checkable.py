@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,6 +77,8 @@ def _problems(check: Check, job: AnyJob) -> Iterator[Problem]:
         yield from _of_schema(check, what)
     if check.kind is Kind.CHOICE and check.classes:
         yield from _of_classes(check, what)
+    if check.kind is Kind.PREFERENCE:
+        yield from _told_apart(check, "words", list(check.words.values()), what)
     if check.kind is Kind.NUMBER:
         for source in check.reference.templates:
             text = static_text(source.text)
@@ -105,15 +107,24 @@ def _of_schema(check: Check, what: str) -> Iterator[Problem]:
         yield Problem(mark, f"the schema of {what} is not a JSON Schema{at}: {error}")
 
 
-def _of_classes(check: Check, what: str) -> Iterator[Problem]:
-    """Classes that nothing tells apart, and references that are none of them."""
-    classes = Classes(check.classes, check.ignore)
-    for one in check.classes:
+def _told_apart(check: Check, noun: str, texts: Sequence[str], what: str) -> Iterator[Problem]:
+    """Texts that an answer may name, and that nothing tells apart."""
+    classes = Classes(texts, check.ignore)
+    for one in texts:
         other = classes.called(one)
         if other != one:
-            words = f"the classes `{one}` and `{other}` of {what} differ only in what is ignored"
-            hint = "remove one, or say what matters: `ignore: []`" if Ignore.CASE in check.ignore else "remove one"
+            words = f"the {noun} `{one}` and `{other}` of {what} differ only in what is ignored"
+            hint = "change one, or say what matters: `ignore: []`" if Ignore.CASE in check.ignore else "change one"
             yield Problem(check.mark, words, hint=hint)
+        elif texts.count(one) > 1:
+            yield Problem(check.mark, f"two {noun} of {what} are `{one}`", hint="change one")
+            return
+
+
+def _of_classes(check: Check, what: str) -> Iterator[Problem]:
+    """Classes that nothing tells apart, and references that are none of them."""
+    yield from _told_apart(check, "classes", check.classes, what)
+    classes = Classes(check.classes, check.ignore)
     for source in check.reference.templates:
         text = static_text(source.text)
         if text is not None and classes.called(text) is None:

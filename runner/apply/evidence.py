@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner.checks.score import Status
+from runner.job.checks import Kind
 from runner.job.project import AnyJob
 from runner.job.scored import scores_path
 from runner.results.reread import Line, lines_in
@@ -58,11 +59,16 @@ class Evidence:
         """Whether scores are of this very line: results may have been written again since, or checks added."""
         if scored is None or (scored.custom_id, scored.digest) != (line.custom_id, line.digest):
             return False
-        return all(name in scored.checks and _agrees(line, scored.checks[name].status) for name in self.checks)
+        return all(
+            check.name in scored.checks and _agrees(line, scored.checks[check.name].status, check.kind)
+            for check in self.spec.evals.checks
+        )
 
 
-def _agrees(line: Line, status: Status) -> bool:
+def _agrees(line: Line, status: Status, kind: Kind) -> bool:
     if status in (Status.SKIPPED, Status.NO_REFERENCE):
+        return True
+    if kind is Kind.PREFERENCE and line.status == OK:  # the other order of the item may have no answer
         return True
     return (status is Status.UNANSWERED) is (line.status != OK)
 

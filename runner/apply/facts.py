@@ -128,9 +128,9 @@ def _data_of(spec: AnyJob) -> object:
 def _paired(best: Gathered, other: Gathered) -> dict[str, Paired]:
     found = {held.name: Paired(held.counting) for held in best.program.checks}
     for mine, theirs in paired(best.evidence.scores, other.evidence.scores):
-        for name, pairs in found.items():
-            if name in theirs.checks:
-                pairs.add(mine.checks[name], theirs.checks[name], mine.cluster)
+        for held in best.program.checks:
+            if held.name in theirs.checks and held.is_counted_by(mine.custom_id):
+                found[held.name].add(mine.checks[held.name], theirs.checks[held.name], mine.cluster)
     return found
 
 

@@ -160,11 +160,12 @@ class Gathered:
         scored = {name: [row.checks[name] for row in rows] for name in names}
         clusters = [row.cluster for row in rows] if self.spec.evals.cluster else []
         slices = {one.name: [row.slices.get(one.name) for row in rows] for one in self.spec.evals.slices}
-        self.sheet.add(scored, [shown.line.status == OK for shown in chunk], clusters, slices)
+        ids = [row.custom_id for row in rows]
+        self.sheet.add(scored, [shown.line.status == OK for shown in chunk], clusters, slices, ids)
         for name, values in self._folds.items():
             for row in rows:
                 value = values.get(row.slices.get(name) or "")
-                if value is not None:
+                if value is not None and self.program.checks[0].is_counted_by(row.custom_id):
                     self._add_part(name, value, row.checks[names[0]], row.cluster)
 
     def _add_part(self, name: str, value: str, scored: Scored, cluster: str | None) -> None:
@@ -276,7 +277,7 @@ class Gathered:
         held = next(held for held in self.program.checks if held.name == expected.check)
         found = Paired(held.counting)
         for mine, theirs in paired(self.evidence.scores, other.evidence.scores):
-            if held.name in mine.checks and held.name in theirs.checks:
+            if held.name in mine.checks and held.name in theirs.checks and held.is_counted_by(mine.custom_id):
                 found.add(mine.checks[held.name], theirs.checks[held.name], mine.cluster)
         without = found.difference().figure
         return gates.of_difference(

@@ -266,7 +266,7 @@ def _compared(session: Session, evals: Evals, expected: Expectation, mine: Score
         paired.add_all(
             (one.checks[expected.check], two.checks[expected.check], one.cluster)
             for one, two in files.paired(root / mine.path, root / other.path)
-            if expected.check in one.checks and expected.check in two.checks
+            if expected.check in one.checks and expected.check in two.checks and held.is_counted_by(one.custom_id)
         )
     except (OSError, RunnerError):
         return gates.not_yet(expected)
@@ -316,7 +316,8 @@ def pooled_in(evals: Evals, paths: Sequence[Path]) -> tuple[CheckSummary, ...]:
         while some := list(islice(rows, _AT_ONCE)):
             scored = {held.name: [row.checks[held.name] for row in some] for held in program.checks}
             answered = [True] * len(some)  # how many are, each cell says for itself
-            sheet.add(scored, answered, [row.custom_id for row in some])
+            ids = [row.custom_id for row in some]
+            sheet.add(scored, answered, ids, ids=ids)
     return tuple(
         sheet.summary(held.name, better=held.better, signature=held.signature(_n_of(sheet, held.name), "row"))
         for held in program.checks

@@ -40,6 +40,8 @@ class Compared:
         self._sign = 1 if held.better == "higher" else -1
 
     def add(self, custom_id: str, first: Scored, second: Scored, cluster: str | None = None) -> None:
+        if not self.held.is_counted_by(custom_id):
+            return
         self._paired.add(second, first, cluster)
         if first.status not in self._counted or second.status not in self._counted:
             return

@@ -18,9 +18,10 @@ from msgspec.structs import replace
 
 from runner.checks import score as kinds
 from runner.checks.choice import Classes
+from runner.checks.preference import prefers, settled, stands_for_item
 from runner.checks.schema import validator_of
 from runner.checks.score import BadReference, Given, Judge, Scored, Status
-from runner.checks.sheet import Sheet
+from runner.checks.sheet import Column, DuelColumn, Sheet
 from runner.checks.tally import Counting, Form
 from runner.checks.text import normal
 from runner.compile.frames import DROPPED
@@ -29,12 +30,16 @@ from runner.compile.readings import Read, Reading
 from runner.compile.texts import text_of
 from runner.errors import Mark, Problem
 from runner.job.checks import OF_ANSWER, Check, Kind, Lacking
+from runner.job.pairs import Orders
 from runner.job.project import Evals
 from runner.job.source import Source, Value
 
 VERSION = "checks/1"  # a change in how anything is counted is another one
 
-_FORMS = {Kind.WER: Form.RATIO, Kind.CER: Form.RATIO, Kind.MEASURE: Form.NUMBER}
+_FORMS = {Kind.WER: Form.RATIO, Kind.CER: Form.RATIO, Kind.MEASURE: Form.NUMBER, Kind.PREFERENCE: Form.SCORE}
+# Fields that came after the first release, and their defaults: with those they are in no digest, so that what was
+# scored and locked before stands.
+_LATER: Mapping[str, Any] = {"words": {}, "orders": Orders.BOTH}
 _decode_answer = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -77,6 +82,16 @@ class Held(NamedTuple):
         """Whether the references have to be read before anything can be scored: see `classes_in`."""
         return self.kind is Kind.CHOICE and not self.check.classes
 
+    def is_counted_by(self, custom_id: str) -> bool:
+        """Whether a row counts for itself: of the two orders of a pair, one stands for both."""
+        return self.kind is not Kind.PREFERENCE or stands_for_item(custom_id, self.check.orders)
+
+    def column(self) -> Column:
+        """An empty one, for the numbers of this check."""
+        if self.kind is Kind.PREFERENCE:
+            return DuelColumn(self.counting, self.check.orders)
+        return Column(self.kind, self.counting)
+
     def signature(self, n: int, cluster: str = "") -> str:
         """How the number was counted. cluster: what rows are clustered by, empty for none."""
         return "|".join([*_parts_of(self.check), f"n:{n}", f"ci:{_interval_of(self.form, cluster)}", VERSION])
@@ -105,6 +120,11 @@ class Program:
     def needs_values(self) -> bool:
         """Whether columns are looked at as they are, and not as text."""
         return any(held.check.reference.column for held in self.checks)
+
+    @property
+    def keeps_pairs(self) -> bool:
+        """Whether the two orders of a pair are looked at together."""
+        return any(held.kind is Kind.PREFERENCE and held.check.orders is Orders.BOTH for held in self.checks)
 
     @cached_property
     def mentions(self) -> frozenset[str]:
@@ -163,7 +183,7 @@ class Program:
     def sheet(self) -> Sheet:
         """An empty one, with the slices that expectations ask about."""
         parts = [one.slice for one in self.evals.expect if one.slice]
-        return Sheet({held.name: (held.kind, held.counting) for held in self.checks}, dict.fromkeys(parts))
+        return Sheet({held.name: held.column for held in self.checks}, dict.fromkeys(parts))
 
     def scored(self, read: Read) -> tuple[dict[str, list[Scored]], list[tuple[int, Problem]]]:
         """What each check makes of a chunk of rows, and what is wrong with those whose reference cannot be used."""
@@ -173,6 +193,8 @@ class Program:
             scored = self._usual(held, judge, read) or self._scored(held, judge, read, problems)
             if held.compares_values:
                 self._compare(held, read, scored)
+            if held.kind is Kind.PREFERENCE:
+                scored = settled([row.custom_id for row in read.rows], scored, held.check.orders)
             found[held.name] = scored
         return found, problems
 
@@ -280,6 +302,8 @@ def judge_of(check: Check, classes: Iterable[str] = ()) -> Judge:
             return kinds.holds(DROPPED)
         case Kind.MEASURE:
             return kinds.measure()
+        case Kind.PREFERENCE:
+            return prefers(check.words, check.ignore)
 
 
 def _bad(held: Held, mark: Mark, error: BadReference) -> Problem:
@@ -320,7 +344,8 @@ def plain(value: Any) -> Any:
     """A noun of the specs as JSON, without its place in them."""
     if isinstance(value, msgspec.Struct):
         names = (name for name in value.__struct_fields__ if name != "what" and not name.endswith("mark"))
-        return {name: plain(getattr(value, name)) for name in names}
+        told = {name: getattr(value, name) for name in names}
+        return {name: plain(one) for name, one in told.items() if name not in _LATER or one != _LATER[name]}
     if isinstance(value, tuple | list):
         return [plain(one) for one in value]
     if isinstance(value, Mapping):
@@ -349,6 +374,9 @@ def _parts_of(check: Check) -> list[str]:
         parts.append(f"within:{share if check.within.is_share else check.within.amount}")
     if check.kind is Kind.JSON and check.schema is not None:
         parts.append("schema:" + hashlib.sha256(json.dumps(check.schema, sort_keys=True).encode()).hexdigest()[:12])
+    if check.kind is Kind.PREFERENCE:
+        parts.append("words:" + ",".join(f"{place}={word}" for place, word in check.words.items()))
+        parts += [f"orders:{check.orders}", "ties:half"]
     flags = {"not": check.is_negated, "all": check.every, "whole_words": check.whole_words}
     parts += [name for name, holds in flags.items() if holds]
     if check.empty_counts:

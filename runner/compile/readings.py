@@ -20,6 +20,7 @@ from runner.compile.texts import Null, text_of
 from runner.compile.through import CHUNK_BYTES, CHUNK_ROWS, Through
 from runner.errors import Mark
 from runner.job.checks import OF_ANSWER, Occurrence
+from runner.job.pairs import Order, order_of
 from runner.job.source import Source
 
 ANSWER_NAME = OF_ANSWER[0]
@@ -110,12 +111,16 @@ class Read(NamedTuple):
 class Reader:
     """The readings of one job. Rows are pushed in, chunks come back in order."""
 
-    def __init__(self, readings: Sequence[Reading], *, needs_values: bool = False) -> None:
-        """needs_values: `Read.values` is looked at. Raises SpecError for what does not compile."""
+    def __init__(self, readings: Sequence[Reading], *, needs_values: bool = False, keeps_pairs: bool = False) -> None:
+        """needs_values: `Read.values` is looked at. keeps_pairs: the two orders of a pair are in one chunk.
+
+        Raises SpecError for what does not compile.
+        """
         self._readings = tuple(readings)
         self._remote = [number for number, one in enumerate(readings) if not one.is_local]
         self._local = [number for number, one in enumerate(readings) if one.is_local]
         self._needs_values = needs_values
+        self._keeps_pairs = keeps_pairs
         self._rows: list[AnsweredRow] = []
         self._size = 0
 
@@ -134,7 +139,11 @@ class Reader:
         rows = self._rows
         rows.append(row)
         self._size += len(row.json) + len(row.names or b"")
-        return self._flush() if len(rows) == CHUNK_ROWS or self._size > CHUNK_BYTES else ()
+        if len(rows) < CHUNK_ROWS and self._size <= CHUNK_BYTES:
+            return ()
+        if self._keeps_pairs and order_of(row.custom_id) is Order.AB:  # the other order is the next row
+            return ()
+        return self._flush()
 
     def rest(self) -> Iterator[Read]:
         """What is still under way."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from runner.errors import Mark
+from runner.job.pairs import Orders, Place
 from runner.job.source import Source, Value
 
 ANSWER = "{{ answer }}"  # what is looked at, where a check says nothing else
@@ -27,6 +28,7 @@ class Kind(StrEnum):
     CER = "cer"
     EXPRESSION = "expression"
     MEASURE = "measure"
+    PREFERENCE = "preference"
 
 
 # Kinds whose value is a reference: a row without one cannot be held to it.
@@ -112,6 +114,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[str, ...] = ()  # of choice; empty: those that the references take
     normalize: Normalize = Normalize.BASIC  # of wer and cer
     better: Better = Better.HIGHER  # wer and cer: lower
+    words: Mapping[Place, str] = {}  # of preference: what the judge calls each place; without a word for a tie, two
+    orders: Orders = Orders.BOTH  # of preference: as its dataset has it
     mark: Mark = Mark("")
 
     def templates(self) -> Iterator[tuple[Source, bool]]:

@@ -35,12 +35,27 @@ class Figure(msgspec.Struct, frozen=True):
     se: float | None = None
 
 
+class Duel(msgspec.Struct, frozen=True):
+    """What is told of a preference beside its win rate, in items: the second job against the baseline."""
+
+    wins: int
+    ties: int  # inconsistent and equal ones among them
+    losses: int
+    inconsistent: int  # the two orders do not agree
+    equal: int  # both answers are the same, and nobody was asked
+    place: Figure  # the share won by the first place, of all verdicts that name one: 0.5 is fair
+    consistency: Figure | None = None  # of the items read in both orders; None where there is one order only
+    p: float | None = None  # that neither is better
+    only_first: int = 0  # items that only the baseline answered; in none of these numbers
+    only_second: int = 0
+
+
 class CheckSummary(msgspec.Struct, frozen=True):
-    """One check over all wanted rows: `counts` add up to them."""
+    """One check over all wanted rows: `counts` add up to them. Of a preference they are items, equal ones too."""
 
     name: str
     kind: str
-    form: str  # rate, ratio or number
+    form: str  # rate, score, ratio or number
     better: str  # higher or lower
     signature: str  # how it was counted
     counts: Mapping[str, int]  # by status
@@ -50,6 +65,7 @@ class CheckSummary(msgspec.Struct, frozen=True):
     units: float = 0.0  # of a ratio: words or characters of the references
     macro_f1: Figure | None = None  # of choice
     confusion: tuple[tuple[str, str | None, int], ...] = ()  # class expected, class read (None: none), rows
+    duel: Duel | None = None  # of preference
 
 
 class Gate(msgspec.Struct, frozen=True):

@@ -58,7 +58,7 @@ class Scorer:
         self._program = program
         self._out = out
         self._joins = joined.reader() if joined else None
-        self._reader = Reader(program.readings, needs_values=program.needs_values)
+        self._reader = Reader(program.readings, needs_values=program.needs_values, keeps_pairs=program.keeps_pairs)
         self._names = _Names(has_usage="usage" in program.mentions)
 
     def write(self, merged: Merged) -> None:
@@ -95,7 +95,7 @@ class Scorer:
         clusters = [] if program.cluster is None else read.texts[program.cluster]
         slices = {name: read.texts[number] for name, number in program.slices.items()}
         is_answered = [row.names is not None for row in rows]
-        self.sheet.add(scored, is_answered, clusters, slices)
+        self.sheet.add(scored, is_answered, clusters, slices, [row.custom_id for row in rows])
         if self._out is not None:
             self._out.write(rows, scored, clusters, slices)
 

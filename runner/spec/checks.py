@@ -23,6 +23,7 @@ from runner.job.checks import (
     Within,
 )
 from runner.job.expect import ANSWERED, Part
+from runner.job.pairs import Place
 from runner.job.source import Source
 from runner.spec import jsonschemas
 from runner.spec.declared import Entry
@@ -41,8 +42,8 @@ _OF_KINDS = {
     "text": _ALL - _RENDERED,
     "extract": _ALL - {Kind.EXPRESSION},
     "occurrence": _ALL - {Kind.EXPRESSION},
-    "ignore": frozenset({Kind.EQUALS, Kind.CONTAINS, Kind.CHOICE}),
-    "not": _ALL - _ERRORS - {Kind.MEASURE},
+    "ignore": frozenset({Kind.EQUALS, Kind.CONTAINS, Kind.CHOICE, Kind.PREFERENCE}),
+    "not": _ALL - _ERRORS - {Kind.MEASURE, Kind.PREFERENCE},
     "unreadable": _ALL - {Kind.MEASURE},  # what has no number has no bad one either
     "unanswered": _ALL - {Kind.MEASURE},
     "empty_reference": WITH_REFERENCE,
@@ -60,6 +61,7 @@ _INSTEAD = {
     ("ignore", Kind.WER): "use `normalize`",
     ("ignore", Kind.CER): "use `normalize`",
     ("not", Kind.MEASURE): "write `better: lower`",
+    ("not", Kind.PREFERENCE): "name the two jobs the other way round in `pairs`",
 }
 _WITHIN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(%?)")
 
@@ -115,11 +117,12 @@ def _check(placed: Placed, root: Path) -> Check | None:
     where = _template(placed, "where")
     pattern = _pattern(placed, kind.value) if kind is Kind.REGEX else None
     within = _within(placed)
+    words = _words(placed) if kind is Kind.PREFERENCE else {}
     if spec.all_ and len(reference.templates) < 2 and not reference.column:
         placed.error(placed.key_mark("all"), f"`all` of {placed.subject} needs a list", "give the texts as a list")
     if placed.problems.errors > before:
         return None
-    lacking = Lacking.EXCLUDED if kind is Kind.MEASURE else Lacking.WRONG
+    lacking = Lacking.EXCLUDED if kind in (Kind.MEASURE, Kind.PREFERENCE) else Lacking.WRONG
     return Check(
         name=placed.key.source,
         kind=kind,
@@ -142,6 +145,7 @@ def _check(placed: Placed, root: Path) -> Check | None:
         classes=tuple(spec.classes or ()),
         normalize=Normalize(spec.normalize or Normalize.BASIC),
         better=Better.LOWER if kind in _ERRORS else Better(spec.better or Better.HIGHER),
+        words=words,
         mark=placed.key.mark,
     )
 
@@ -246,7 +250,15 @@ def _within(placed: Placed) -> Within:
     return Within(amount / 100, True) if found[2] else Within(amount)
 
 
+def _words(placed: Placed) -> dict[Place, str]:
+    """What the judge calls each place."""
+    node = placed.value("preference")
+    assert isinstance(node, MappingNode), "its fields were found to be right"
+    words = {place: text_of(node.get(place)) for place in Place}
+    return {place: word for place, word in words.items() if word is not None}
+
+
 def _ignored(written: Any, kind: Kind) -> tuple[Ignore, ...]:
     if written is None:
-        return (Ignore.CASE, Ignore.SPACE) if kind is Kind.CHOICE else ()
+        return (Ignore.CASE, Ignore.SPACE) if kind in (Kind.CHOICE, Kind.PREFERENCE) else ()
     return tuple(one for one in Ignore if one in written)

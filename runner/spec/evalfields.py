@@ -38,6 +38,14 @@ _Within = Annotated[Any, BeforeValidator(as_written, json_schema_input_type=Mone
 _OneKind = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind.value]} for kind in Kind]})
 
 
+class PreferenceSpec(Fields):
+    """What a judge calls the two answers of a pair."""
+
+    first: Text = Field(description="the judge's word for the answer that is shown first")
+    second: Text
+    tie: Maybe[Text] = Field(default=None, description="where it may say that neither is better")
+
+
 class CheckSpec(Fields):
     """What every answer is held to: exactly one kind, and how an answer is read."""
 
@@ -55,6 +63,9 @@ class CheckSpec(Fields):
     cer: Maybe[_Reference] = Field(default=None, description="wrong characters of a transcript")
     expression: Maybe[Text] = Field(default=None, description="a template that renders to something true")
     measure: Maybe[Text] = Field(default=None, description="a template that renders to a number")
+    preference: Maybe[PreferenceSpec] = Field(
+        default=None, description="the judge's words for the answers of a pair; of jobs whose dataset says `pairs`"
+    )
     text: Maybe[Text] = Field(default=None, description="a template: what is looked at; usually {{ answer }}")
     extract: Maybe[Text] = Field(default=None, description="a pattern; its first group is looked at")
     occurrence: Maybe[Literal["last", "first", "only"]] = Field(default=None, description="of `extract`; last")
@@ -64,7 +75,7 @@ class CheckSpec(Fields):
     where: Maybe[Text] = Field(default=None, description="a template: the rows it applies to")
     not_: Maybe[bool] = Field(default=None, alias="not", description="turns right and wrong round")
     unreadable: Maybe[Literal["wrong", "excluded"]] = Field(
-        default=None, description="an answer that nothing can be read from; wrong"
+        default=None, description="an answer that nothing can be read from; wrong, of a preference excluded"
     )
     unanswered: Maybe[Literal["wrong", "excluded"]] = Field(default=None, description="a row without one; excluded")
     empty_reference: Maybe[Literal["excluded", "counts"]] = Field(

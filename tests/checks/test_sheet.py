@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runner.checks import clusters as kept
 from runner.checks.clusters import Clusters
 from runner.checks.score import Scored, Status
-from runner.checks.sheet import Sheet
+from runner.checks.sheet import Column, Sheet
 from runner.checks.tally import Confusion, Counting, Form, Tally
 from runner.job.checks import Kind
 
@@ -67,7 +67,11 @@ def test_many_clusters_lie_in_files_and_give_the_same_numbers() -> None:
 
 @pytest.mark.parametrize("bad", [0, 3])
 def test_rows_that_cannot_be_sent_are_wanted_and_unanswered(bad: int) -> None:
-    sheet = Sheet({"said": (Kind.EQUALS, Counting()), "errors": (Kind.WER, Counting(Form.RATIO))})
+    columns = {
+        "said": lambda: Column(Kind.EQUALS, Counting()),
+        "errors": lambda: Column(Kind.WER, Counting(Form.RATIO)),
+    }
+    sheet = Sheet(columns)
     right, words = Scored(Status.RIGHT, 1, 1), Scored(Status.MEASURED, 1, 20)
     sheet.add({"said": [right] * 7, "errors": [words] * 7}, [True] * 7)
     sheet.add_bad(bad)
