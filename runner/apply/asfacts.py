@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from runner.checks.program import Held
 from runner.checks.tally import counted_by
-from runner.job.scored import CheckSummary, Figure
+from runner.job.scored import CheckSummary, Duel, Figure
 from runner.reports import facts
 
 _MAY_BE_WRONG = frozenset(("wrong", "unreadable", "unanswered"))
@@ -27,6 +27,25 @@ def check_of(found: CheckSummary, held: Held) -> facts.Check:
         signature=found.signature,
         macro_f1=None if found.macro_f1 is None else number_of(found.macro_f1),
         confusion=_mistakes(found),
+        duel=None if found.duel is None else duel_of(found.duel),
+    )
+
+
+def duel_of(found: Duel) -> facts.Duel:
+    sides = found.sides
+    return facts.Duel(
+        sides.first,
+        sides.second,
+        found.wins,
+        found.ties,
+        found.losses,
+        found.inconsistent,
+        found.equal,
+        number_of(found.place),
+        None if found.consistency is None else number_of(found.consistency),
+        found.p,
+        sides.only_first,
+        sides.only_second,
     )
 
 

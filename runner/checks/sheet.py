@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from runner.checks.preference import TIE, Duels, stands_for_item
 from runner.checks.score import Scored, Status
 from runner.checks.tally import Confusion, Counting, Form, Numbers, Tally
 from runner.job.checks import Kind
 from runner.job.pairs import Orders
-from runner.job.scored import CheckSummary, Duel
+from runner.job.scored import CheckSummary, Duel, Sides
 
 _ANSWERED, _MISSING = Scored(Status.RIGHT, 1, 1), Scored(Status.WRONG, 0, 1)
 Part = tuple[str, str]  # a slice: its name and a value of it
@@ -77,6 +79,7 @@ class Sheet:
         self.answered = Tally(Counting())
         self.parts = {part: Sheet(checks) for part in parts}
         self.wanted = 0
+        self.sides = Sides()  # of preferences
 
     def add(
         self,
@@ -161,7 +164,7 @@ class Sheet:
             units=tally.units() if tally.counting.form is Form.RATIO else 0.0,
             macro_f1=f1.figure if f1 is not None else None,
             confusion=tuple((*cell, rows) for cell, rows in confusion.cells().items()) if confusion else (),
-            duel=duel,
+            duel=replace(duel, sides=self.sides) if duel else None,
         )
 
     def unanswered(self, check: str) -> int:

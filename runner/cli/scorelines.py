@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from runner.apply.asfacts import duel_of
 from runner.apply.result import Scoring
 from runner.checks.gates import shown, way_out
 from runner.checks.score import Status
 from runner.cli import voice
 from runner.job.scored import CheckSummary, Figure, Gate, Pooled, Scores, Verdict
+from runner.reports.sentences import duel_parts
 
 _SIGNS = {Verdict.MET: "✓", Verdict.UNMET: "✕", Verdict.UNDECIDED: "?", Verdict.NOT_YET: "–"}
 _PLAIN = {Verdict.MET: "+", Verdict.UNMET: "x", Verdict.UNDECIDED: "?", Verdict.NOT_YET: "-"}
 _WORDS = {"no_reference": "no reference"}
+_OF_DUELS = {"right": "won", "wrong": "lost", "partly": "tied"}
 _GAP = "  "
 _LONG = 90  # characters of a cell that does not push the others away
 
@@ -54,7 +57,11 @@ def lines_of(scores: Scores, gates: Sequence[Gate] | None = None) -> list[str]:
         value, interval = _figure(gate.figure, is_share=forms.get(gate.check, "rate") != "number")
         name = f"{gate.metric} of {gate.slice}" if gate.slice else gate.metric
         rows.append((name, value, interval, "", _told(gate)))
-    return _aligned(rows)
+    lines = _aligned(rows)
+    duels = {at: check.duel for at, check in enumerate(scores.checks) if check.duel is not None}
+    for at in reversed(duels):
+        lines[at + 1 : at + 1] = [f"{_GAP}{_GAP}{part}" for part in duel_parts(duel_of(duels[at]))]
+    return lines
 
 
 def lines_of_gates(gates: Sequence[Gate]) -> list[str]:
@@ -85,7 +92,8 @@ def _figure(figure: Figure, *, is_share: bool) -> tuple[str, str]:
 def _counts(check: CheckSummary) -> str:
     """`8,391 right, 1,529 wrong, 59 unreadable; 21 unanswered`: after the semicolon what the number leaves out."""
     counts = {status.value: check.counts.get(status.value, 0) for status in Status}  # records keep no order
-    told = {status: f"{rows:,} {_WORDS.get(status, status)}" for status, rows in counts.items() if rows}
+    words = {**_WORDS, **_OF_DUELS} if check.duel else _WORDS
+    told = {status: f"{rows:,} {words.get(status, status)}" for status, rows in counts.items() if rows}
     counted = [words for status, words in told.items() if status not in check.left_out]
     left_out = [words for status, words in told.items() if status in check.left_out]
     text = "; ".join(filter(None, (", ".join(counted), ", ".join(left_out))))

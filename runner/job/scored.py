@@ -35,6 +35,15 @@ class Figure(msgspec.Struct, frozen=True):
     se: float | None = None
 
 
+class Sides(msgspec.Struct, frozen=True):
+    """The two jobs of a duel, and the items that only one of them answered: those are in none of its numbers."""
+
+    first: str = ""  # the address of the baseline
+    second: str = ""
+    only_first: int = 0
+    only_second: int = 0
+
+
 class Duel(msgspec.Struct, frozen=True):
     """What is told of a preference beside its win rate, in items: the second job against the baseline."""
 
@@ -46,8 +55,7 @@ class Duel(msgspec.Struct, frozen=True):
     place: Figure  # the share won by the first place, of all verdicts that name one: 0.5 is fair
     consistency: Figure | None = None  # of the items read in both orders; None where there is one order only
     p: float | None = None  # that neither is better
-    only_first: int = 0  # items that only the baseline answered; in none of these numbers
-    only_second: int = 0
+    sides: Sides = Sides()
 
 
 class CheckSummary(msgspec.Struct, frozen=True):

@@ -56,8 +56,27 @@ class Agreement(Struct, frozen=True):
     confusion: tuple[Confused, ...] = ()  # expected: the person's
 
 
+class Duel(Struct, frozen=True):
+    """Two jobs' answers in pairs, as a judge prefers them. Counts are of items, and `wins` are those of `second`."""
+
+    first: str  # the address of the baseline
+    second: str
+    wins: int
+    ties: int  # those of `inconsistent` and `equal` among them
+    losses: int
+    inconsistent: int  # one verdict in one order, another in the other
+    equal: int  # both answers are the same, and nobody was asked
+    place: Number  # the share won by the place shown first: 0.5 is fair
+    consistency: Number | None = None  # of the items that were asked in both orders; None for one order
+    p: float | None = None  # that neither is better
+    only_first: int = 0  # items that the other job has no answer for; counted nowhere else
+    only_second: int = 0
+
+
 class Check(Struct, frozen=True):
-    """What one check found in one job. The statuses add up to the rows that were wanted."""
+    """What one check found in one job. The statuses add up to the rows that were wanted; of a preference to the items,
+    those with equal answers among them.
+    """
 
     name: str
     kind: str  # choice, contains, ...
@@ -71,6 +90,7 @@ class Check(Struct, frozen=True):
     confusion: tuple[Confused, ...] = ()  # mistakes only, the commonest first
     agreement: Agreement | None = None
     corrected: Number | None = None  # the judge's mean, put right by the rows that a person judged too
+    duel: Duel | None = None  # of a preference
     waits_for: str = ""  # what has to come first, in words; then there is no number yet
 
 

@@ -187,5 +187,13 @@ WORDS: Mapping[StatusWord, str] = {
 }
 
 
+_OF_DUELS: Mapping[StatusWord, str] = {"right": "won", "wrong": "lost", "partly": "tied"}
+
+
+def word_of(status: StatusWord, check: Check) -> str:
+    """What a status is called, of this check: of a preference nobody is right."""
+    return _OF_DUELS.get(status, WORDS[status]) if check.kind == "preference" else WORDS[status]
+
+
 def total(check: Check) -> int:
     return sum(check.statuses.values())

@@ -239,7 +239,8 @@ class View:
         """The statuses that have a column: the four, and what else occurs."""
         checks = [cell.checks[number] for cell in self.cells]
         there = {word for check in checks for word, rows in check.statuses.items() if rows}
-        usual = _ALWAYS if checks[0].form == "rate" else ("unreadable", "unanswered")
+        is_usual = checks[0].form == "rate" or checks[0].kind == "preference"
+        usual = _ALWAYS if is_usual else ("unreadable", "unanswered")
         return [word for word in STATUSES if word in there or word in usual]
 
     def bars(self, number: int) -> list[Bar]:
@@ -247,7 +248,7 @@ class View:
 
     def _bar(self, cell: Cell, check: Check, words: Sequence[StatusWord]) -> Bar:
         counts = [(word, check.statuses.get(word, 0)) for word in words]
-        parts = [(word, rows, f"{rows:,} {figures.WORDS[word]}") for word, rows in counts]
+        parts = [(word, rows, f"{rows:,} {figures.word_of(word, check)}") for word, rows in counts]
         mistakes = [
             f"{one.expected} → {figures.WORDS['unreadable'] if one.got is None else one.got} ({one.rows:,})"
             for one in check.confusion[:_MISTAKES]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 from runner.reports import gates, sentences
-from runner.reports.facts import Cell, Facts, Gate, Group, Held, Row, Rows, no_rows
+from runner.reports.facts import Cell, Check, Facts, Gate, Group, Held, Row, Rows, no_rows
 from runner.reports.shown import shown
 
 MOST_ROWS = 20
@@ -39,7 +39,7 @@ def _failing(group: Group, rows: Rows, most: int) -> list[list[tuple[str, Row, H
     for row in rows(group.name) if wanted else ():
         for cell, answer, mine in zip(group.cells, row.answers, found, strict=False):
             for check, held, listed in zip(cell.checks, answer.checks if answer else (), mine, strict=False):
-                if answer is not None and len(listed) < most and is_wrong(held, check.form):
+                if answer is not None and len(listed) < most and is_wrong(held, check):
                     listed.append((check.name, row, held, answer.text if answer.text is not None else answer.error))
                     told += 1
         if told == wanted:
@@ -47,9 +47,11 @@ def _failing(group: Group, rows: Rows, most: int) -> list[list[tuple[str, Row, H
     return [[one for listed in mine for one in listed] for mine in found]
 
 
-def is_wrong(held: Held, form: str) -> bool:
-    """Whether a row is worth a look: a transcript is wrong where it has an error."""
-    return held.status in _WRONG or (held.status == "measured" and form == "ratio" and bool(held.score))
+def is_wrong(held: Held, check: Check) -> bool:
+    """Whether a row is worth a look: a transcript is wrong where it has an error, and a tie is no defeat."""
+    if check.kind == "preference" and held.status == "partly":
+        return False
+    return held.status in _WRONG or (held.status == "measured" and check.form == "ratio" and bool(held.score))
 
 
 def _suite(cell: Cell, failing: list[tuple[str, Row, Held, str | None]], facts: Facts) -> str:

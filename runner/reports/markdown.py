@@ -149,8 +149,11 @@ def _outcomes(group: Group, name: str) -> Iterator[str]:
             ]
             for cell in group.cells
         ]
-        head = ["job", *(f"{figures.SIGNS[word]} {figures.WORDS[word]}" for word in words), "most often mistaken"]
-        yield folded(f"{name}where it goes wrong: {check.name}", [table(head, rows)])
+        titles = (f"{figures.SIGNS[word]} {figures.word_of(word, check)}" for word in words)
+        head = ["job", *titles, "most often mistaken"]
+        duels = ((cell.label, cell.checks[number].duel) for cell in group.cells)
+        said = [text(f"{label}: {sentences.of_duel(duel)}") for label, duel in duels if duel is not None]
+        yield folded(f"{name}where it goes wrong: {check.name}", [table(head, rows), *said])
     failed = [line for cell in group.cells for line in _failures(cell)]
     if failed:
         yield folded(f"{name}errors and cut answers", ["\n".join(failed)])

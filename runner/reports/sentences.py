@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from runner.reports import figures
-from runner.reports.facts import Cell, Check, Comparison, Form, Group, Pooled
+from runner.reports.facts import Cell, Check, Comparison, Duel, Form, Group, Number, Pooled
 from runner.stats.power import FEW_CLUSTERS
 
 _FEW_RECORDINGS = 50
@@ -55,6 +55,10 @@ def _of_best(best: Cell, check: Check, cells: int) -> list[Part]:
     value = Part(figures.measure(number, check.form), True)
     rows = figures.counted(number.n, "row")
     name = Part(best.label, True)
+    if check.duel is not None:
+        beaten = Part(f" is preferred to {check.duel.first} in ")
+        pairs = figures.counted(number.n, "pair")
+        return [Part(check.duel.second, True), beaten, value, Part(f" of {pairs}, a tie counted half {within}.")]
     match check.form:
         case "rate":
             return [name, Part(f" gets {check.name} right in "), value, Part(f" of {rows} {within}.")]
@@ -123,6 +127,32 @@ def of_pooled(pooled: Pooled) -> str:
         if check.number.value is not None
     ]
     return f"All {len(pooled.addresses)} replicates of {pooled.label}: {', '.join(told)}; each row is a cluster."
+
+
+def of_duel(duel: Duel) -> str:
+    """`45 won, 20 tied, 25 lost; 12 ties where ..., p = 0.02; both orders agree on ...`."""
+    return f"{duel.wins:,} won, {duel.ties:,} tied, {duel.losses:,} lost; {'; '.join(duel_parts(duel))}."
+
+
+def duel_parts(duel: Duel) -> list[str]:
+    """What is told of a preference beside how many were won, tied and lost."""
+    why = [f"{duel.inconsistent:,} where the two orders disagree"] * bool(duel.inconsistent)
+    why += [f"{duel.equal:,} of equal answers, which nobody was asked about"] * bool(duel.equal)
+    told = [f"of the ties {' and '.join(why)}"] * bool(why)
+    if duel.consistency is not None and duel.consistency.value is not None:
+        told.append(f"both orders agree on {_share(duel.consistency)} of the pairs")
+    if duel.place.value is not None:
+        told.append(f"the place shown first wins {_share(duel.place)}, 50 % is fair")
+    if duel.p is not None:
+        told.append(f"{figures.p_words(duel.p)} that neither is better")
+    for alone, address in ((duel.only_first, duel.first), (duel.only_second, duel.second)):
+        if alone:
+            told.append(f"{figures.counted(alone, 'row')} that only {address} answered, in none of these numbers")
+    return told
+
+
+def _share(number: Number) -> str:
+    return f"{figures.measure(number, 'rate')} ({figures.interval(number, 'rate', between=' to ')})"
 
 
 def cautions(group: Group) -> list[str]:
