@@ -18,12 +18,11 @@ from runner.job.packed import common
 from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import Batch, Stage
 from runner.plan.plan import Recorded
-from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, Row
+from runner.plan.remaining import BatchRows, JobRows, Row
 from runner.results import columns
 from runner.results.locate import OutcomeSource, locate
 from runner.results.merge import Accounting, Writer, merge
 
-TO_SEND = (Row.NEW, Row.AGAIN, Row.REPLACE, Row.SHARED)
 _STANDING: Mapping[int, Unsettled] = {
     Row.NEW: Unsettled.NOT_SENT,
     Row.AGAIN: Unsettled.NOT_SENT,
@@ -43,7 +42,7 @@ _UNSETTLED = bytes(_STANDING.get(state, 0) for state in range(256))  # of each `
 
 def is_quiet(rows: JobRows) -> bool:
     """Whether nothing is in flight and nothing will be sent. Rows that were stopped are shown as they stand."""
-    return not any(rows.counts[row] for row in (*UNDER_WAY, *TO_SEND))
+    return not rows.pending
 
 
 def is_folder(output: str) -> bool:

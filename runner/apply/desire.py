@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def compile_all(
     digests: Digests | None = None,
     steps: Steps = no_steps,
 ) -> dict[str, AnyCompiled]:
-    """Every job compiled, by address, in sort order.
+    """Every job of files compiled, by address, in sort order. Those that ask about the answers of others: see `chains`.
 
     memo: folder of compiled shards, and of what recordings hold; what did not change is read, not compiled.
     keeps: whether what is new is written there. digests: of files, where they are remembered.
@@ -50,26 +51,72 @@ def compile_all(
     # What can be found without rows is said together, before any is read: a dataset may take minutes
     digest_of = digests.of if digests else sha256_of
     problems = check_extras(project) + check_windows(project, remotes.card)
-    row_jobs = [job for job in project.jobs if isinstance(job, Job)]
+    row_jobs = [job for job in project.jobs if isinstance(job, Job) and job.chain is None]
     shards = {job.address: _shard(memo, job, remotes) for job in row_jobs}
     compiled: dict[str, AnyCompiled] = {} if problems else {**_read_back(row_jobs, project, remotes, shards, digest_of)}
     missing = [job for job in row_jobs if job.address not in compiled]
-    if missing:
+    if missing or len(row_jobs) < len(project.jobs):
         problems += check_templates(project)
     problems += new_problems(project, memo, keeps=keeps)
     if problems:
         raise SpecError(list(dict.fromkeys(problems)))
     budget = RowBudget()
     for job in missing:
-        fresh = compile_job(job, project.root, remotes.lines(job.model.provider), budget, digest_of)
-        compiled[job.address] = fresh
-        if keeps:
-            memo.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh.save(shards[job.address])
+        compiled[job.address] = _compiled(job, project, remotes, shards[job.address], budget, digest_of, keeps=keeps)
     compiled.update(_recordings(project, memo, keeps=keeps))
-    if problems := [one for job in project.jobs for one in problems_in(job, compiled[job.address].rows, steps(job))]:
+    jobs = {job.address: job for job in project.jobs}
+    if problems := [
+        one
+        for address, of_job in compiled.items()
+        for one in problems_in(jobs[address], of_job.rows, steps(jobs[address]))
+    ]:
         raise SpecError(list(dict.fromkeys(problems)))
     return {address: compiled[address] for address in sorted(compiled)}
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """Compiles jobs whose rows are answers. `folder` holds these rows, `known` those that earlier commands left."""
+
+    folder: Path
+    known: Path
+    remotes: Remotes
+    keeps: bool
+    digests: Digests
+    steps: Steps = no_steps
+
+    def compiled(self, job: Job, project: Project) -> CompiledJob:
+        """Raises as `compile_all` does."""
+        lines, digest_of = self.remotes.lines(job.model.provider), self.digests.of
+        identity = _shard(Path(), job, self.remotes).name
+        shard = self.place(f"{Path(job.dataset.files[0]).stem}.{identity}")
+        found = load(shard, job, project.root, lines, digest_of) if shard.is_file() else None
+        found = found or _compiled(job, project, self.remotes, shard, RowBudget(), digest_of, keeps=self.keeps)
+        if len(found.wanted) and (problems := problems_in(job, found.rows, self.steps(job))):
+            raise SpecError(list(dict.fromkeys(problems)))
+        return found
+
+    def place(self, name: str) -> Path:
+        """Where a file of that name is, or is to be written."""
+        known = self.known / name
+        return known if known.is_file() else self.folder / name
+
+
+def _compiled(
+    job: Job,
+    project: Project,
+    remotes: Remotes,
+    shard: Path,
+    budget: RowBudget,
+    digest_of: DigestOf,
+    *,
+    keeps: bool,
+) -> CompiledJob:
+    fresh = compile_job(job, project.root, remotes.lines(job.model.provider), budget, digest_of)
+    if keeps:
+        shard.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh.save(shard)
+    return fresh
 
 
 def _recordings(project: Project, memo: Path, *, keeps: bool) -> dict[str, CompiledAudio]:
@@ -92,7 +139,8 @@ def _recordings(project: Project, memo: Path, *, keeps: bool) -> dict[str, Compi
 
 def _shard(memo: Path, job: Job, remotes: Remotes) -> Path:
     lines = remotes.lines(job.model.provider)
-    identity = f"{identity_of(job, lines)} {lines.name} {job.dataset.files}"
+    read = tuple(Path(file).name for file in job.dataset.files) if job.chain else job.dataset.files
+    identity = f"{identity_of(job, lines)} {lines.name} {read}"
     if job.message_chars != MESSAGE_CHARS:  # what compiles under one limit may not under another
         identity += f" {job.message_chars}"
     return memo / hashlib.sha256(identity.encode()).hexdigest()[:32]
@@ -153,10 +201,11 @@ def check_windows(project: Project, card_of: Callable[[str], Capabilities]) -> l
 def desire(project: Project, compiled: Mapping[str, AnyCompiled], remotes: Remotes) -> list[Desired]:
     """The compiled jobs as the planner reads them, sorted by address."""
     jobs = {job.address: job for job in project.jobs}
-    return [_desired(jobs[address], one, project, remotes) for address, one in sorted(compiled.items())]
+    return [desired_of(jobs[address], one, project, remotes) for address, one in sorted(compiled.items())]
 
 
-def _desired(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remotes) -> Desired:
+def desired_of(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remotes) -> Desired:
+    """One compiled job as the planner reads it."""
     price = priced(project.providers[job.model.provider], job.model.name, job.model.price)
     refused = remotes.refusal(job.model.provider)
     common = Desired(
@@ -179,6 +228,7 @@ def _desired(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Remo
         protect=job.protect,
         evals=job.evals,
         needs=job.needs,
+        after=job.chain.parents if job.chain else (),
         is_strict=job.strict_answers,
         bad=compiled.bad,
         barred=refused.why if refused else "",

@@ -12,14 +12,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from runner.apply import keep
-from runner.apply.answers import TO_SEND, is_folder, is_quiet, made_of, source_of, sources_of
+from runner.apply.answers import is_folder, is_quiet, made_of, source_of, sources_of
 from runner.apply.session import Session
 from runner.apply.writing import as_it_is
 from runner.job.desired import Desired
 from runner.job.outcomes import Outcome
 from runner.job.recorded import JobRecord
 from runner.plan.plan import Plan, Recorded
-from runner.plan.remaining import JobRows, Row
+from runner.plan.remaining import TO_SEND, JobRows, Row
 from runner.results import fingerprint
 from runner.results.locate import locate
 from runner.results.names import RESULTS
@@ -74,9 +74,9 @@ def rewrites(session: Session, plan: Plan, recorded: Recorded, *, is_last: bool 
     """
     found = []
     for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
-        if not is_quiet(rows) or part.is_held_back:
+        if not is_quiet(rows) or part.is_held_back or part.waits:
             known = session, job, rows, recorded
-            if not is_last or not _has_outcome(*known) or _would_forget(*known):
+            if not is_last or not _has_outcome(*known) or _would_forget(*known, waits=part.waits):
                 continue
         record = recorded.jobs.get(job.address)
         before = record[0] if record else None
@@ -117,13 +117,14 @@ def _has_outcome(session: Session, job: Desired, rows: JobRows, recorded: Record
     return bool(recorded.retries) and _answers_shown(session, job, rows, recorded) > 0
 
 
-def _would_forget(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> bool:
+def _would_forget(session: Session, job: Desired, rows: JobRows, recorded: Recorded, *, waits: bool) -> bool:
     """Whether the file there shows more answers than are known to what is wanted now, and the rest was not sent.
 
     An edited prompt, or a provider that moved, waits for a person or for the remote: until it is sent, the file stays.
     A file that somebody changed shows nothing for sure: it is kept beside, and written.
     """
-    if not any(rows.counts[row] for row in (*TO_SEND, Row.ELSEWHERE)) or not session.output_file(job.output).exists():
+    is_partial = waits or any(rows.counts[row] for row in (*TO_SEND, Row.ELSEWHERE))
+    if not is_partial or not session.output_file(job.output).exists():
         return False
     record = recorded.jobs.get(job.address)
     if record is not None and record[0].output == job.output:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runner.apply import calls, readback, recover, scoring
+from runner.apply import calls, chains, readback, recover, scoring
 from runner.apply.collect import collect
 from runner.apply.outputs import Rewrite, changed_since, rewrites
 from runner.apply.planning import planned
@@ -53,6 +53,7 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> Previ
     """What an apply would do. The session's memory must be one that is thrown away: what is found goes into it."""
     before = {batch.key for batch in session.records.batches()}
     readback.remember(session)
+    chains.follow(session)
     for batch in session.records.batches():
         if batch.is_run_here and batch.key not in before:
             calls.carry_on(session, batch)  # nothing of it is to be sent: outputs only say what a person decides about
@@ -84,6 +85,7 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
             _look(session, observations, not_asked, offline=offline)
         _bring_home(session, observations, before)
         recorded = session.recorded()
+        chains.follow(session, recorded)
         plan = planned(session, recorded, observations, guards)
         found = 0
         for name in sorted(_to_search(session, plan) - not_asked.keys()):

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from runner.apply import answers, outputs, recover, scoring
+from runner.apply import answers, chains, outputs, recover, scoring
 from runner.apply.collect import mend_all
 from runner.apply.errors import StepError, jobs_in
 from runner.apply.pay import deferred_now, pay, resubmit_deferred
@@ -108,7 +108,8 @@ def _pass(session: Session, guards: Guards, confirm: Confirm, last: Result | Non
 
 def leave(session: Session, guards: Guards, result: Result | None) -> None:
     """The last thing an apply does, under the lock: jobs that are not settled get their files too."""
-    if result is not None and all(answers.is_quiet(rows) for rows in result.plan.rows) and not _held_back(result):
+    are_over = result is not None and all(answers.is_quiet(rows) for rows in result.plan.rows)
+    if result is not None and are_over and not any(job.is_held_back or job.waits for job in result.plan.jobs):
         return
     recorded = session.recorded()
     plan = planned(session, recorded, {}, guards)
@@ -117,10 +118,6 @@ def leave(session: Session, guards: Guards, result: Result | None) -> None:
     for rewrite in outputs.rewrites(session, plan, recorded, is_last=True):
         _write(session, result, rewrite, recorded)
     result.errors += result.unwritten[known:]
-
-
-def _held_back(result: Result) -> bool:
-    return any(job.is_held_back for job in result.plan.jobs)
 
 
 def _next_pause(session: Session, plan: Plan, pause: float) -> float:
@@ -141,6 +138,8 @@ def _card_of(session: Session, batch: Batch) -> Capabilities:
 def begin(session: Session) -> None:
     """What comes before the first pass, under the lock: outputs are read back, and half rendered uploads swept."""
     remember(session)
+    chains.follow(session)
+    chains.sweep(session)
     for leftover in session.memory.scratch.iterdir():  # of a killed command: nobody else is at work on one
         if leftover.is_dir():
             shutil.rmtree(leftover)
@@ -156,7 +155,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     purse = last.purse if last else Purse()
     guards = replace(guards, sent=purse.sent)
 
-    addresses = {job.address for job in session.desired}
+    addresses = {job.address for job in session.project.jobs}
 
     def refusal(rest: Rest) -> BlockedError | None:
         if rest.batch.owner not in addresses and not is_below(rest.batch.declared_in, session.project.paths):
@@ -170,7 +169,11 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     polled = poll(session, refusal)
     polled = polled._replace(collected=polled.collected + mended)
     recorded = session.recorded()
-    if last and not polled.collected and not deferred_now(session) and _is_as_before(session, last.plan):
+    is_new = chains.follow(session, recorded)
+    if session.relocked is not None:
+        guards = replace(guards, locked=tuple(session.relocked(session.desired)))
+    is_still = not is_new and not polled.collected and not deferred_now(session)
+    if last and is_still and _is_as_before(session, last.plan):
         return _still(session, last, polled, unresolved)
     plan = planned(session, recorded, seen_in(session, polled), guards)
     result = Result(plan, dict(last.written) if last else {}, last.submitted if last else 0, polled.collected)
@@ -198,6 +201,8 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
         result.plan = planned(session, recorded, seen_in(session, polled), guards)
     scoring.score(session, result.plan, recorded, result.scoring)
     if any(job.waits for job in result.plan.jobs):  # perhaps for what was scored just now
+        result.plan = planned(session, session.recorded(), seen_in(session, polled), guards)
+    if chains.are_there(session) and chains.follow(session):  # what they follow has come to its end in this pass
         result.plan = planned(session, session.recorded(), seen_in(session, polled), guards)
     return _left(session, result, [*unresolved, *polled.errors, *unsearched])
 

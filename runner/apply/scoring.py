@@ -54,7 +54,7 @@ def score(session: Session, plan: Plan, recorded: Recorded, scoring: Scoring) ->
             continue
         if not (evals.checks or evals.expect):
             _forget(session, record)
-        elif is_quiet(rows) and not part.is_held_back:
+        elif is_quiet(rows) and not part.is_held_back and not part.waits:
             _score(session, job, rows, recorded, record, scoring)
     _judge(session, scoring)
     _pool(session, scoring)
@@ -65,7 +65,9 @@ def due(session: Session, plan: Plan, recorded: Recorded) -> list[Rewrite]:
     found = []
     for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
         record = session.records.jobs().get(job.address)
-        if record is None or not is_quiet(rows) or part.is_held_back or not spec_of(session, job.address).evals.checks:
+        if record is None or not is_quiet(rows) or part.is_held_back or part.waits:
+            continue
+        if not spec_of(session, job.address).evals.checks:
             continue
         with suppress(RunnerError, OSError):  # who scores says what is wrong with it
             if (drift := _drift(session, job, rows, recorded, record)) is not None:

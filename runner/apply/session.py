@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from runner.apply.desire import Compiler
 from runner.apply.errors import StepError
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
@@ -25,7 +26,7 @@ from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.packed import keys_of
-from runner.job.project import Project
+from runner.job.project import Job, Project
 from runner.job.recorded import Accounted, Batch, ProjectRecord, Stage
 from runner.plan import adoption
 from runner.plan.plan import Recorded
@@ -69,6 +70,9 @@ class Session:
     parallelism: int | None = None  # calls at once, where each request is a call of its own
     pool: Callable[[int], Executor] = threads
     steps: Steps = no_steps  # what is worked out for the results of each job
+    compiler: Compiler | None = None  # of jobs that ask about the answers of others
+    relocked: Callable[[Sequence[Desired]], Sequence[str]] | None = None  # jobs that ask for what is locked
+    silent: dict[str, str] = field(default_factory=dict)  # by job: answers it cannot ask about, in words
     _keys: dict[str, bytes] = field(default_factory=dict)
     _sets: dict[str, bytes] = field(default_factory=dict)
     _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)
@@ -77,7 +81,18 @@ class Session:
     def notes(self) -> list[str]:
         """What is odd about the specs and their rows, and keeps nothing from being sent."""
         found = (note for compiled in self.compiled.values() for note in compiled.notes)
-        return list(dict.fromkeys([*self.project.warnings, *found]))
+        return list(dict.fromkeys([*self.project.warnings, *found, *self.silent.values()]))
+
+    def put(self, jobs: Mapping[str, tuple[Job, Compiled, Desired]]) -> None:
+        """Take in jobs whose rows have come or changed, in the place of what was known of them."""
+        specs = tuple(jobs[spec.address][0] if spec.address in jobs else spec for spec in self.project.jobs)
+        self.project = replace(self.project, jobs=specs)
+        self.compiled = {**self.compiled, **{address: compiled for address, (_, compiled, _) in jobs.items()}}
+        known = {job.address: job for job in self.desired}
+        known.update((address, desired) for address, (_, _, desired) in jobs.items())
+        self.desired = [known[address] for address in sorted(known)]
+        for address in jobs:
+            self._keys.pop(address, None)
 
     def warn_once(self, about: str, text: str) -> None:
         """Warn of a trouble that may last over many passes: when it begins, and not again before `is_over(about)`."""

@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import threading
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,12 @@ from runner.errors import BlockedError, RunnerError
 from runner.job.capabilities import Content
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runner.apply.result import Result
     from runner.apply.session import Session
     from runner.cli.question import YesOrNo
+    from runner.job.desired import Desired
     from runner.plan.guard import Guards
 
 RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
@@ -136,7 +138,7 @@ def command(
         addresses = [job.address for job in session.desired]
         guards = for_project(guards, session.project, addresses, is_asked=is_asked(yes=yes))
         if locked:
-            guards = replace(guards, locked=_locked(session))
+            session.relocked = _locked(session)
         question = Question(session, yes=yes, quiet=quiet)
         try:
             result = apply(
@@ -154,14 +156,14 @@ def command(
         return _report(session, result, question.answer, given, form, interrupted=stop.is_set())
 
 
-def _locked(session: Session) -> tuple[str, ...]:
-    """The jobs that ask for what was locked. Raises BlockedError where there is no lock: then nothing is known."""
+def _locked(session: Session) -> Callable[[Sequence[Desired]], tuple[str, ...]]:
+    """Which jobs ask for what was locked. Raises BlockedError where there is no lock: then nothing is known."""
     from runner.apply import lockfile
 
     lock = lockfile.read(session.project.root)
     if lock is None:
         raise BlockedError(f"there is no `{lockfile.NAME}`, so nothing may be sent", hint="`runner lock` writes it")
-    return lockfile.locked(lock, session.project.name, session.desired)
+    return partial(lockfile.locked, lock, session.project.name)
 
 
 def _keep_lock(session: Session) -> None:

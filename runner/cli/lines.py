@@ -26,7 +26,8 @@ class LineView:
     size_bytes: int = 0
     tokens: int = 0  # of input, estimated
     minutes: float | None = None  # of sound; None: not known, or there is none
-    usd: float | None = None  # None: not known, or nothing is paid for
+    usd: float | None = None  # at most; None: not known, or nothing is paid for
+    least_usd: float | None = None  # of what is known after other jobs
     done: int | None = None  # of what is waited for; None: not known
     ids: tuple[str, ...] = ()  # of the rows it is about, the first few
 
@@ -65,6 +66,7 @@ def of_change(
         tokens=change.tokens,
         minutes=None if change.seconds is None else round(change.seconds / 60, 2),
         usd=change.usd,
+        least_usd=change.least_usd,
         done=change.done,
         ids=tuple(ids),
     )
@@ -78,8 +80,17 @@ def _what(change: Change, nouns: Nouns, job: JobPlan | None, batch: Batch | None
             return f"{nouns.requests(change.rows)} of `{batch.owner}`"
         case Action.BLOCK if not change.rows:
             return ""
+        case Action.AFTER if change.reason is Reason.KNOWN_AFTER:
+            return _range(change, nouns) if change.rows else ""
         case _:
             return nouns.requests(change.rows)
+
+
+def _range(change: Change, nouns: Nouns) -> str:
+    """`about 9,979 requests, $0.90 to $2.20`: without the text of any answer, and with the longest ones."""
+    least, most = voice.money(change.least_usd), voice.money(change.usd)
+    known = change.usd is not None and change.least_usd is not None and least != most
+    return f"about {nouns.requests(change.rows)}, {f'{least} to {most}' if known else most}"
 
 
 def _amount(change: Change, nouns: Nouns, job: JobPlan | None) -> str:
@@ -99,7 +110,8 @@ def _amount(change: Change, nouns: Nouns, job: JobPlan | None) -> str:
 
 
 def _why(change: Change, batch: Batch | None) -> str:
-    why = change.reason.value + (f": {voice.plain(change.detail)}" if change.detail else "")
+    between = " " if change.reason is Reason.KNOWN_AFTER else ": "
+    why = change.reason.value + (f"{between}{voice.plain(change.detail)}" if change.detail else "")
     if (
         batch is None
         or not batch.has_journal

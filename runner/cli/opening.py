@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from runner.apply.desire import compile_all, desire
+from runner.apply import chains
+from runner.apply.desire import Compiler, compile_all, desire
 from runner.apply.keep import judged
+from runner.apply.readback import remember
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
 from runner.apply.sandbox import sandbox_of
@@ -39,11 +42,13 @@ def opened(
     poll_seconds: float | None = None,
     consent: Callable[[str, NotBound], bool] | None = None,
     steps: Steps = no_steps,
+    reads_back: bool = False,
 ) -> Iterator[Session]:
     """A session over the specs at `paths`. Without `writes` it reads only: what it would write is thrown away at its
     end, remotes are asked for nothing but reading, and no server is started.
 
-    steps: what is worked out for the results of each job. consent: asks a person whether a key may go to a host, and is
+    steps: what is worked out for the results of each job. reads_back: answers that only outputs hold count as well, for
+    jobs that ask about them; only without `writes`. consent: asks a person whether a key may go to a host, and is
     told where that is written. A yes is kept.
     """
     with contextlib.ExitStack() as held:
@@ -72,13 +77,28 @@ def opened(
             poll_seconds=poll_seconds,
             digests=digests,
             steps=steps,
+            compiler=held.enter_context(_compiler(memory.caches, remotes, digests, steps, keeps=writes)),
         )
+        if reads_back and chains.are_there(session):
+            remember(session)
+        chains.follow(session)
         try:
             yield _ready(session)
         finally:
             if writes:
                 with contextlib.suppress(OSError):  # then files are read again
                     memo.save()
+
+
+@contextlib.contextmanager
+def _compiler(caches: Path, remotes: Remotes, digests: Digests, steps: Steps, *, keeps: bool) -> Iterator[Compiler]:
+    """For jobs that ask about the answers of others: these are kept, or lie in a folder that goes with the command."""
+    known = caches / "answers"
+    if keeps:
+        yield Compiler(known, known, remotes, keeps, digests, steps)
+        return
+    with tempfile.TemporaryDirectory(prefix="runner-answers-") as folder:
+        yield Compiler(Path(folder), known, remotes, True, digests, steps)
 
 
 def _remotes(project: Project, clock: Clock, reporter: Reporter, *, writes: bool) -> Remotes:
@@ -164,5 +184,7 @@ def rehearsing(
             stop=stop,
             sandbox=sandbox,
             digests=digests,
+            compiler=held.enter_context(_compiler(real.caches, remotes, digests, no_steps, keeps=False)),
         )
+        chains.follow(session)
         yield _ready(session), remotes, real_remotes

@@ -78,10 +78,9 @@ class Question:
     def _of_plan(self, plan: Plan) -> YesOrNo:
         from runner.cli import views, voice
         from runner.cli.rows import ids_in
-        from runner.plan.change import Action
 
         asks = is_asked(yes=self._yes)
-        costs = [change.usd for job in plan.jobs for change in job.changes if change.action is Action.SUBMIT]
+        costs = [change.usd for job in plan.jobs for change in job.changes if change.costs]
         if all(cost == 0.0 for cost in costs):
             return YesOrNo.NOT_ASKED
         if self._tells:
@@ -95,6 +94,8 @@ class Question:
         what = f"{voice.count(plan.to_submit, _noun(plan))} in {voice.count(len(plan.submissions), *_batch(plan))}"
         if plan.later:  # the question is asked once: a yes is one to all of it
             what += f", and {voice.count(sum(len(one.ordinals) for one in plan.later), _noun(plan))} later"
+        if plan.ahead:
+            what += f", then about {voice.count(plan.ahead, 'request')} about their answers"
         return _asked(f"Send {what}{', ' if usd else ''}{usd}?")
 
     def _unasked(self) -> YesOrNo:

@@ -45,7 +45,11 @@ def command(ctx: click.Context, address: str | None, paths: tuple[str, ...], dee
     with (
         tempfile.TemporaryDirectory(prefix="runner-verify-") as folder,
         opened(
-            _forgetful(ctx.obj, Path(folder)) if deep else ctx.obj, paths or ("specs",), Silent(), writes=False
+            _forgetful(ctx.obj, Path(folder)) if deep else ctx.obj,
+            paths or ("specs",),
+            Silent(),
+            writes=False,
+            reads_back=True,
         ) as session,
     ):
         if address is None:

@@ -81,7 +81,7 @@ def of_plan(
 def _dollars(plan: Plan) -> tuple[int, float]:
     """How many requests are to be sent at a cost that is not known, and what the others come to."""
     changes = [change for job in plan.jobs if not job.is_held_back for change in job.changes]
-    paying = [change for change in changes if change.action is Action.SUBMIT]
+    paying = [change for change in changes if change.costs]
     return sum(one.rows for one in paying if one.usd is None), sum(one.usd or 0.0 for one in paying)
 
 
@@ -148,13 +148,13 @@ def _names(addresses: Sequence[str]) -> str:
 
 def _summary(plan: Plan, rewrites: Sequence[Rewrite]) -> str:
     """`Plan: 300 requests to send in 2 batches, 1 calls batch to wait for`, or nothing to do."""
-    parts = []
-    for nouns in (ROWS, RECORDINGS):
-        parts += _to_send(plan, nouns)
+    parts = [*_to_send(plan, ROWS), *_to_send(plan, RECORDINGS)]
+    if plan.ahead:
+        parts.append(f"about {ROWS.requests(plan.ahead)} after others")
+    if parts and (usd := at_most(plan)):
+        parts.append(usd)
     for nouns in (ROWS, RECORDINGS):
         parts += _under_way(plan, nouns)
-    if parts and (plan.submissions or plan.later) and (usd := at_most(plan)):
-        parts.insert(sum(len(_to_send(plan, nouns)) for nouns in (ROWS, RECORDINGS)), usd)
     if rewrites:
         parts.append(f"{voice.count(len(rewrites), 'file')} to write")
     if blocked := sum(job.is_blocked for job in plan.jobs):

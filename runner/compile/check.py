@@ -10,6 +10,7 @@ from pathlib import Path
 from runner.compile import audio, ids
 from runner.compile.audio import selection_of
 from runner.compile.faults import RecordingsFailed
+from runner.compile.ids import ID_COLUMN, has_no_id_column
 from runner.compile.parse import parse
 from runner.compile.program import id_of, templates_of, where_of
 from runner.compile.template import Template, suggestion, unknown_names
@@ -17,7 +18,7 @@ from runner.data.audio import find
 from runner.data.rows import open_rows
 from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job.checks import OF_ANSWER
-from runner.job.project import AnyJob, AudioJob, Dataset, Job, Project, Prompt
+from runner.job.project import AnyJob, AudioJob, Chain, Dataset, Job, Project, Prompt
 from runner.job.source import Source, Value
 from runner.spec.problems import LINE_BREAK
 from runner.spec.within import place_of
@@ -38,6 +39,7 @@ def problems_of(project: Project, prompts: Iterable[Prompt] = ()) -> list[Proble
         # a dict, not a set: jobs that share a prompt find the same problem, and the first order is kept
         if isinstance(job, Job):
             columns = heads.columns(job.dataset)
+            found.update(dict.fromkeys(_of_chain(job.dataset, heads)))
             found.update(dict.fromkeys(_of_dataset(job.dataset, columns)))
             found.update(dict.fromkeys(_of_prompt(job.prompt, columns)))
         if len(found) >= MAX_PROBLEMS:
@@ -134,10 +136,14 @@ class _Heads:
 
     def __init__(self, project: Project) -> None:
         self._root = project.root
+        self._jobs = {job.address: job for job in project.jobs}
         self._columns: dict[tuple[tuple[str, ...], str | None], frozenset[str] | None] = {}
 
     def columns(self, dataset: Dataset) -> frozenset[str] | None:
         """None where there is no row, or it cannot be read."""
+        if dataset.chain is not None:
+            found = self.before(dataset.chain)
+            return None if found is None else found | {dataset.chain.column}
         read = (dataset.files, dataset.delimiter)
         if read not in self._columns:
             self._columns[read] = self._read(dataset)
@@ -150,9 +156,30 @@ class _Heads:
             return None
         return frozenset().union(*(row.row for row in rows)) if rows else None
 
+    def before(self, chain: Chain) -> frozenset[str] | None:
+        """The columns of rows of answers beside the answer: those of the job, and what is joined to them."""
+        found: frozenset[str] = frozenset()
+        for address in chain.parents:
+            job = self._jobs.get(address)
+            own = self.of(job) if job is not None else None
+            join = job.evals.references if job is not None else None
+            joined = self.columns(join.dataset) if join is not None else frozenset()
+            if job is None or own is None or joined is None:
+                return None
+            found |= own | joined | ({ID_COLUMN} if has_no_id_column(job) else frozenset())
+        return found
+
     def of(self, job: AnyJob) -> frozenset[str] | None:
         """The columns of what a job asks about."""
         return audio.COLUMNS if isinstance(job, AudioJob) else self.columns(job.dataset)
+
+
+def _of_chain(dataset: Dataset, heads: _Heads) -> Iterator[Problem]:
+    """A column of the rows that were answered has the name of the answer."""
+    chain = dataset.chain
+    if chain is not None and chain.column in (heads.before(chain) or ()):
+        words = f"the rows of `{chain.parents[0]}` have a column `{chain.column}` already"
+        yield Problem(chain.mark, words, hint="rename the answer with `as`")
 
 
 def _of_dataset(dataset: Dataset, columns: frozenset[str] | None) -> Iterator[Problem]:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from runner.job.project import Dataset
+from runner.job.project import AnyJob, AudioJob, Dataset
+
+ID_COLUMN = "custom_id"  # in rows of answers, where the job that answered them has no column of ids
 
 
 def is_template(dataset: Dataset) -> bool:
     """Whether `id` is a template and not a column's name."""
     return dataset.id is not None and ("{{" in dataset.id or "{%" in dataset.id)
+
+
+def has_no_id_column(job: AnyJob) -> bool:
+    """Whether no column of a job's rows tells them apart: they are numbered, or named by a template."""
+    return not isinstance(job, AudioJob) and (job.dataset.id is None or is_template(job.dataset))
 
 
 def numbered(numbers: Iterable[int]) -> list[str]:

@@ -38,6 +38,8 @@ class DataSource(Protocol):
     def delimiter(self) -> str | None: ...
     @property
     def skip_bad(self) -> bool: ...
+    @property
+    def is_ours(self) -> bool: ...
 
 
 class FileStamp(NamedTuple):
@@ -64,6 +66,8 @@ def signature(dataset: DataSource, root: Path) -> tuple[FileStamp, ...]:
     """Stamps of the dataset's files in reading order. Reads stats only; raises as `expand` does."""
     real_root = os.path.realpath(root)
     seen: dict[str, FileStamp] = {}
+    if dataset.is_ours:
+        return tuple(_stamp(dataset, root, path) for path in dataset.files)
     for pattern in dataset.files:
         for path in _matches(dataset, pattern, root):
             real = os.path.realpath(root / path)

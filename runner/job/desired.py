@@ -14,6 +14,15 @@ from runner.job.observed import Origin
 from runner.job.project import Evals
 
 
+class Ahead(msgspec.Struct, frozen=True):
+    """One request that is not known yet, since the answer it asks about is not there: its input tokens, estimated."""
+
+    tokens: float = 0.0  # without the text of that answer
+    most_tokens: float | None = None  # with the longest one; None: not known
+    rows_each: int = 1  # requests for each row that is not answered yet
+    most_rows: int | None = None  # that the job may come to, known ones among them; None: no bound
+
+
 class Desired(msgspec.Struct, frozen=True):
     """One job, or one cell of a matrix. `keys` holds 16 bytes a row and `sizes` the bytes of its request line."""
 
@@ -41,6 +50,8 @@ class Desired(msgspec.Struct, frozen=True):
     budget_usd: float | None = None
     protect: bool = False
     needs: tuple[str, ...] = ()  # names of the jobs all cells of which come first, and have to be as good as expected
+    after: tuple[str, ...] = ()  # addresses of the jobs whose answers it asks about
+    ahead: Ahead = Ahead()
     evals: Evals = Evals()  # what its answers are held to
     is_strict: bool = False  # an answer that is none (cut, refused, ...) is an error
     in_the_way: str = ""  # what stands where the output goes and is not ours, with the way out

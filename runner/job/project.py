@@ -36,9 +36,17 @@ class Model(msgspec.Struct, frozen=True):
     mark: Mark = Mark("")
 
 
+class Chain(msgspec.Struct, frozen=True):
+    """Rows that are what other jobs have answered."""
+
+    parents: tuple[str, ...]  # their addresses
+    column: str = "answer"  # what an answer is called in a row
+    mark: Mark = Mark("")
+
+
 class Dataset(msgspec.Struct, frozen=True):
     key: str
-    files: tuple[str, ...]  # globs or paths, relative to the project root
+    files: tuple[str, ...]  # globs or paths, relative to the project root; of a chain none, or the one we wrote
     id: str | None = None  # a column, or a template
     where: str | None = None  # a template; a row stays if it renders to something true
     sample_rows: int | None = None
@@ -48,6 +56,12 @@ class Dataset(msgspec.Struct, frozen=True):
     mark: Mark = Mark("")
     id_mark: Mark = Mark("")
     where_mark: Mark = Mark("")
+    chain: Chain | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether we wrote its files, so that they may lie where no spec may read."""
+        return self.chain is not None
 
 
 class Join(msgspec.Struct, frozen=True):
@@ -139,6 +153,11 @@ class Job(BaseJob, frozen=True, kw_only=True, tag="rows"):
     def content(self) -> Content:
         return Content.TEXT
 
+    @property
+    def chain(self) -> Chain | None:
+        """The jobs whose answers it asks about; None for one whose rows lie in files."""
+        return self.dataset.chain
+
 
 class AudioJob(BaseJob, frozen=True, kw_only=True, tag="audio"):
     """Recordings, one request each. `output` is a folder if it ends in `/`."""
@@ -154,6 +173,10 @@ class AudioJob(BaseJob, frozen=True, kw_only=True, tag="audio"):
     @property
     def content(self) -> Content:
         return Content.RECORDING
+
+    @property
+    def chain(self) -> None:
+        return None
 
 
 AnyJob = Job | AudioJob

@@ -76,6 +76,7 @@ class Reason(StrEnum):
     NEED_UNSETTLED = "needs a job that is not settled yet"
     NEED_UNSCORED = "needs a job that is not scored yet"
     NEED_UNMET = "needs a job that is not as good as expected"
+    KNOWN_AFTER = "known after"
     NOBODY_WANTS = "in flight, and no spec wants it any more"
 
 
@@ -118,7 +119,8 @@ class Change(msgspec.Struct, frozen=True):
     size_bytes: int = 0
     tokens: int = 0
     most_tokens: int | None = None  # in and out; None: not known
-    usd: float | None = None  # None: not known
+    usd: float | None = None  # at most; None: not known
+    least_usd: float | None = None  # where it is a range
     seconds: float | None = None  # of sound; None: not known, or there is none
     done: int | None = None  # rows answered so far; None: not known
     batch: str = ""  # the batch it is about
@@ -128,9 +130,15 @@ class Change(msgspec.Struct, frozen=True):
     discount: float = 0.0  # of a batch off the listed price, which `usd` has taken off
 
     @property
+    def costs(self) -> bool:
+        """Whether its `usd` is to be paid: now, or once the jobs that it comes after are settled."""
+        return self.action is Action.SUBMIT or (self.reason is Reason.KNOWN_AFTER and self.rows > 0)
+
+    @property
     def why(self) -> str:
         """The reason, and what it is about."""
-        return f"{self.reason.value}: {self.detail}" if self.detail else self.reason.value
+        between = " " if self.reason is Reason.KNOWN_AFTER else ": "
+        return f"{self.reason.value}{between}{self.detail}" if self.detail else self.reason.value
 
     @property
     def glyph(self) -> str:

@@ -68,6 +68,26 @@ def estimate(job: Desired, *parts: Sequence[int]) -> Estimate:
     return Estimate(tokens, most, seconds, _cost_of(job, rows, tokens, seconds))
 
 
+class Range(NamedTuple):
+    """What requests amount to that are not known yet. None: not known."""
+
+    tokens: int  # of input, at least
+    most_tokens: int | None  # of input and output together
+    least_usd: float | None
+    usd: float | None
+
+
+def estimate_ahead(job: Desired, rows: int) -> Range:
+    """Of so many requests about answers that are not there yet."""
+    tokens, longest = round(job.ahead.tokens * rows), job.ahead.most_tokens
+    most = None if longest is None else round(longest * rows)
+    answers = job.max_output_tokens
+    both = None if most is None or answers is None else most + rows * answers
+    least = _cost_of(job, rows, tokens, None)
+    usd = least if most is None and least == 0.0 else None if most is None else _cost_of(job, rows, most, None)
+    return Range(tokens, both, least, usd)
+
+
 def amount_of(job: Desired, ordinals: Sequence[int]) -> Amount:
     """What limits of one command count of the rows at these ordinals."""
     told = estimate(job, ordinals)

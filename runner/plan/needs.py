@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from runner.job.address import name_of
 from runner.job.desired import Desired
+from runner.plan.chains import Chains
 from runner.plan.change import Action, Change, Reason
 from runner.plan.remaining import JobRows, Row
 
@@ -16,7 +17,9 @@ _NAMED = 3
 class Standing:
     """Where the jobs stand that others wait for."""
 
-    def __init__(self, desired: Sequence[Desired], rows: Sequence[JobRows], meets: Mapping[str, bool]) -> None:
+    def __init__(
+        self, desired: Sequence[Desired], rows: Sequence[JobRows], meets: Mapping[str, bool], chains: Chains
+    ) -> None:
         """meets: by address, whether a job is as good as expected; without those that were not scored as they are."""
         names = {name_of(job.address) for job in desired}
         needed = {name for job in desired for name in job.needs}
@@ -27,7 +30,11 @@ class Standing:
         }
         for job, of_job in zip(desired, rows, strict=True):
             lacking = self._lacking.get(name_of(job.address))
-            if lacking is not None and (reason := _why(job, of_job, meets)):
+            if lacking is None:
+                continue
+            if chains.waits(job):  # the rows there are may be settled, and more may come
+                lacking.setdefault(Reason.NEED_UNSETTLED, []).append(job.address)
+            elif reason := _why(job, of_job, meets):
                 lacking.setdefault(reason, []).append(job.address)
 
     def waits(self, job: Desired) -> bool:

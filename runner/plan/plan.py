@@ -16,6 +16,7 @@ from runner.job.outcomes import answered
 from runner.job.packed import common, keys_of, union, without
 from runner.job.recorded import Batch, JobRecord
 from runner.plan import adoption, batches, guard, needs, repay, resume
+from runner.plan.chains import Chains
 from runner.plan.change import MOST_NAMED, Action, Change, Cut, JobPlan, Reason, RowCounts, cancelling
 from runner.plan.decide import CannotSee, Observation, decide
 from runner.plan.guard import Amount, Guards
@@ -64,6 +65,12 @@ class Plan(msgspec.Struct, frozen=True):
         return tuple(s for job in self._going if job.waits for s in job.submissions)
 
     @property
+    def ahead(self) -> int:
+        """About how many requests are known only once others are answered: a yes to this plan is one to these, too."""
+        going = (job for job in self.jobs if not job.is_held_back)
+        return sum(c.rows for job in going for c in job.changes if c.reason is Reason.KNOWN_AFTER)
+
+    @property
     def _going(self) -> Iterator[JobPlan]:
         return (job for job in self.jobs if job.submissions and not job.is_held_back)
 
@@ -102,14 +109,11 @@ def make(
     """
     # All jobs are folded at once, as equal requests of two jobs are one request. Then each job by itself; and at last
     # what is said of all together: a limit of money is of the command, and which job exceeds it hangs on the others.
-    folded, standing = _folded(desired, recorded)
-    for job, rows in zip(desired, folded, strict=True):
-        if job.is_strict and job.address in recorded.flawed:
-            rows.reject(job.keys, recorded.flawed[job.address])
+    folded, order = _folded(desired, recorded)
     spent = {address: one.most_usd for address, one in spent_by(desired, recorded.batches).items()}
     taken = _replaced(desired, recorded)
     jobs = [
-        _job(job, rows, recorded, guards, spent, partial(taken, job), standing)
+        _job(job, rows, recorded, guards, spent, partial(taken, job), order)
         for job, rows in zip(desired, folded, strict=True)
     ]
     jobs = _under_one_roof(desired, jobs, guards, sum(spent.values()))
@@ -124,19 +128,40 @@ def make(
     return Plan(tuple(jobs), decided(active, observations), leftovers, tuple(folded), _notes(desired, recorded))
 
 
-def _folded(desired: Sequence[Desired], recorded: Recorded) -> tuple[list[JobRows], needs.Standing]:
+class _Order:
+    """Where the jobs stand that others wait for."""
+
+    def __init__(self, desired: Sequence[Desired], rows: Sequence[JobRows], recorded: Recorded) -> None:
+        self.chains = Chains(desired, rows)
+        self.standing = needs.Standing(desired, rows, recorded.meets, self.chains)
+
+    def waits(self, job: Desired) -> bool:
+        return self.standing.waits(job) or self.chains.waits(job)
+
+
+def _folded(desired: Sequence[Desired], recorded: Recorded) -> tuple[list[JobRows], _Order]:
     """The state of every row, and where the jobs stand that others wait for."""
     history = recorded.batches, recorded.retries, recorded.accepted_origins
     folded = fold(desired, *history)
-    standing = needs.Standing(desired, folded, recorded.meets)
-    waiting = [standing.waits(job) for job in desired]
+    order = _Order(desired, folded, recorded)
+    waiting = [order.waits(job) for job in desired]
     if any(waiting) and any(rows.counts[Row.SHARED] for rows in folded):
         # Of requests that two jobs want the first one asks. One that waits must not be the one: the other would wait
         # for it as well, and where it is what the first waits for, both would for ever.
-        order = sorted(range(len(desired)), key=waiting.__getitem__)
-        in_order = fold([desired[place] for place in order], *history)
-        folded = [rows for _, rows in sorted(zip(order, in_order, strict=True), key=itemgetter(0))]
-    return folded, standing
+        places = sorted(range(len(desired)), key=waiting.__getitem__)
+        in_order = fold([desired[place] for place in places], *history)
+        folded = [rows for _, rows in sorted(zip(places, in_order, strict=True), key=itemgetter(0))]
+        order = _Order(desired, folded, recorded)
+    for job, rows in zip(desired, folded, strict=True):
+        if job.is_strict and job.address in recorded.flawed:
+            rows.reject(job.keys, recorded.flawed[job.address])
+    return folded, order
+
+
+def standing(desired: Sequence[Desired], recorded: Recorded) -> tuple[list[JobRows], Chains]:
+    """The state of every row, and which jobs are quiet."""
+    folded, order = _folded(desired, recorded)
+    return folded, order.chains
 
 
 def _replaced(desired: Sequence[Desired], recorded: Recorded) -> Callable[[Desired, JobRows], Replaced]:
@@ -195,7 +220,7 @@ def _job(
     guards: Guards,
     spent: Mapping[str, float],
     replaced: Callable[[JobRows], Replaced],
-    standing: needs.Standing,
+    order: _Order,
 ) -> JobPlan:
     # Three kinds are sent: rows never asked, what a remote goes on with by itself, and rows asked again. What keeps
     # them at home stands beside them as a block and takes nothing out of the plan, so that a person sees what a yes
@@ -219,19 +244,22 @@ def _job(
     if repeated:
         changes.append(_submit(job, _why_again(rows), repeated))
     repaid = min(len(new), before.answered) + rows.counts[Row.REPLACE]
+    sends = list(changes)
+    if unknown := order.chains.unknown(job):
+        changes.append(unknown)
     blocks += _money(job, changes, guards, spent)
-    if changes and (paid_twice := _paid_again(job, rows, new, before, guards)):
+    if sends and (paid_twice := _paid_again(job, rows, new, before, guards)):
         blocks.append(paid_twice)
     shown = recorded.shown.get(str(job.origin), Shown())
     is_first = _knows_nothing(job, rows, recorded)
-    if changes and (unsure := guard.first_run(job, len(new) + len(again), shown, guards, is_first=is_first)):
+    if sends and (unsure := guard.first_run(job, len(new) + len(again), shown, guards, is_first=is_first)):
         blocks.append(unsure)
     if changes and job.barred:
-        rows_barred = len(new) + len(again)
+        rows_barred = sum(change.rows for change in changes)
         blocks.append(Change(Action.BLOCK, Reason.NOT_ALLOWED, rows=rows_barred, detail=job.barred, unblock=job.unbar))
-    if changes and (unlocked := guard.not_locked(job, sum(change.rows for change in changes), guards)):
+    if sends and (unlocked := guard.not_locked(job, sum(change.rows for change in sends), guards)):
         blocks.append(unlocked)
-    if changes and (after := standing.first_unmet(job, sum(change.rows for change in changes))):
+    if sends and (after := order.standing.first_unmet(job, sum(change.rows for change in sends))):
         blocks.append(after)
     if job.protect and repaid:
         detail = f"remove `protect: true` from the job at {job.declared_at} to allow it"
@@ -377,9 +405,10 @@ def _money(
     guards: Guards,
     spent: Mapping[str, float],
 ) -> list[Change]:
-    if not changes:
+    paying = [change for change in changes if change.costs]
+    if not paying:
         return []
-    cost = _sum(change.usd for change in changes)
+    cost = _sum(change.usd for change in paying)
     where = f"`budget:` of the job at {job.declared_at}"
     found = guard.over_budget(spent.get(job.address, 0.0), cost, job.budget_usd, where)
     return [found] if found else []
@@ -399,7 +428,7 @@ def _paid_again(job: Desired, rows: JobRows, new: array[int], before: Replaced, 
 def _under_one_roof(desired: Sequence[Desired], jobs: Sequence[JobPlan], guards: Guards, spent: float) -> list[JobPlan]:
     """Block every paying job when they are too dear together."""
     going = [job for job in jobs if not job.is_held_back]
-    paying = [change for job in going for change in job.changes if change.action is Action.SUBMIT]
+    paying = [change for job in going for change in job.changes if change.costs]
     if not paying:
         return list(jobs)
     counted = Amount()
@@ -425,7 +454,7 @@ def _under_one_roof(desired: Sequence[Desired], jobs: Sequence[JobPlan], guards:
 
 def _that_hold(job: JobPlan, of_money: Iterable[Change | None], of_all: Iterable[Change | None]) -> list[Change]:
     """The blocks that hold for a job: none where it sends nothing, none about money where it costs nothing."""
-    costs = [change.usd for change in job.changes if change.action is Action.SUBMIT]
+    costs = [change.usd for change in job.changes if change.costs]
     found = [*(of_money if any(cost != 0.0 for cost in costs) else ()), *(of_all if costs else ())]
     return [block for block in found if block]
 

@@ -41,6 +41,7 @@ class Row(IntEnum):
 
 
 UNDER_WAY = (Row.IN_FLIGHT, Row.OPEN, Row.QUEUED)  # in a batch that is waited for
+TO_SEND = (Row.NEW, Row.AGAIN, Row.REPLACE, Row.SHARED)
 _ROWS = tuple(sorted(Row))  # an enum is slow to go through
 
 
@@ -110,6 +111,11 @@ class JobRows:
                 self.states[ordinal] = Row.IN_FLIGHT
         self.counts = [self.states.count(row) for row in _ROWS]
         self.batches.add(batch)
+
+    @property
+    def pending(self) -> int:
+        """How many rows are in flight or will be sent. Rows that were stopped stand as they are."""
+        return sum(self.counts[row] for row in (*UNDER_WAY, *TO_SEND))
 
     def ordinals(self, *wanted: Row) -> array[int]:
         """The ordinals of the rows in one of these states, ascending."""

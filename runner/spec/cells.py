@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.errors import SpecError
 from runner.job.address import address_of
@@ -13,6 +13,7 @@ from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Dataset, Evals, Job,
 from runner.job.scored import scores_path
 from runner.remotes.registry import card_of
 from runner.spec import kinds, outputs, recordings
+from runner.spec.chains import Following
 from runner.spec.declared import Declared, Entry
 from runner.spec.model import JobSpec
 from runner.spec.problems import Problems
@@ -42,29 +43,37 @@ class Scope:
     problems: Problems
 
 
-def cell_of(entry: Entry, cell: Mapping[str, str], evals: Evals, scope: Scope) -> AnyJob | None:
-    """One job, or None when something it needs cannot be used (its own problem was reported)."""
+def cell_of(
+    entry: Entry, own: Mapping[str, str], cell: Mapping[str, str], evals: Evals, scope: Scope, following: Following
+) -> AnyJob | None:
+    """One job, or None when something it needs cannot be used (its own problem was reported).
+
+    own: what a matrix of its own says of the cell, nothing where it has its cells from the job it follows.
+    """
     spec: JobSpec = entry.spec
-    model = scope.nouns.models[cell.get("model") or str(spec.model)]
+    model = scope.nouns.models[own.get("model") or str(spec.model)]
     provider = scope.nouns.providers[model.provider] if model else None
     if model is None or provider is None:
         return None
     if not recordings.check_provider(entry, model, provider, scope.problems):
         return None
     names = {"model": model.key, "job": entry.name}
+    where = _Cell(own, cell)
     if spec.audio:
         heard = recordings.asked_of(entry, scope.declared.entries["models"][model.key], model, provider, scope.problems)
-        common = _common(entry, cell, evals, names, model, provider, scope) if heard is not None else None
+        common = _common(entry, where, evals, names, model, provider, scope) if heard is not None else None
         return AudioJob(**common, **heard) if common and heard else None
-    dataset = scope.nouns.datasets[cell.get("dataset") or str(spec.dataset)]
-    prompt = scope.nouns.prompts[cell.get("prompt") or str(spec.prompt)]
+    dataset = scope.nouns.datasets[own.get("dataset") or str(spec.dataset)]
+    prompt = scope.nouns.prompts[own.get("prompt") or str(spec.prompt)]
     if dataset is None or prompt is None or not _takes(entry, prompt, model, provider, scope):
         return None
     names |= {"dataset": dataset.key, "prompt": prompt.key}
-    common = _common(entry, cell, evals, names, model, provider, scope)
+    common = _common(entry, where, evals, names, model, provider, scope)
     if common is None:
         return None
-    return Job(**common, dataset=dataset, prompt=prompt, message_chars=_message_chars(provider))
+    return Job(
+        **common, dataset=following.of_cell(dataset, cell), prompt=prompt, message_chars=_message_chars(provider)
+    )
 
 
 def _takes(entry: Entry, prompt: Prompt, model: Model, provider: ProviderBlock, scope: Scope) -> bool:
@@ -81,9 +90,14 @@ def _takes(entry: Entry, prompt: Prompt, model: Model, provider: ProviderBlock, 
     return _fits(entry, prompt, model, scope.problems) and takes_roles and takes_params and has_name
 
 
+class _Cell(NamedTuple):
+    own: Mapping[str, str]  # what its own matrix says
+    axes: Mapping[str, str]  # what its address says
+
+
 def _common(
     entry: Entry,
-    cell: Mapping[str, str],
+    cell: _Cell,
     evals: Evals,
     names: Mapping[str, str],
     model: Model,
@@ -92,9 +106,11 @@ def _common(
 ) -> dict[str, Any] | None:
     """The fields that all kinds of jobs have, or None after a problem with the output."""
     spec: JobSpec = entry.spec
-    replicate = int(cell.get("replicate") or spec.replicate or 1)
-    hours = int(cell["window"][:-1]) if "window" in cell else spec.window or _default_window(provider)
-    output = outputs.rendered(spec.output, {**names, "replicate": str(replicate), "window": f"{hours}h"})
+    own = cell.own
+    replicate = int(own.get("replicate") or spec.replicate or 1)
+    hours = int(own["window"][:-1]) if "window" in own else spec.window or _default_window(provider)
+    values = {**names, "replicate": str(replicate), "window": f"{hours}h", **cell.axes}
+    output = outputs.rendered(spec.output, values)
     wrong = outputs.complaint_about(spec.output, output, scope.root, may_be_folder=bool(spec.audio))
     if wrong:
         scope.problems.error(entry.value_mark("output"), f"`output` of {entry.subject} {wrong[0]}", wrong[1])
@@ -105,9 +121,9 @@ def _common(
         scope.problems.error(entry.value_mark("output"), words, "change the name of the output")
         return None
     return {
-        "address": address_of(entry.name, cell),
+        "address": address_of(entry.name, cell.axes),
         "name": entry.name,
-        "cell": cell,
+        "cell": cell.axes,
         "model": model,
         "window_hours": hours,
         "output": output,
@@ -125,7 +141,7 @@ def _common(
         "csv_guard": spec.csv_guard is not False,
         "mark": entry.key.mark,
         "output_mark": entry.value_mark("output"),
-        "window_mark": entry.value_mark("matrix", "window") if "window" in cell else entry.value_mark("window"),
+        "window_mark": entry.value_mark("matrix", "window") if "window" in own else entry.value_mark("window"),
     }
 
 

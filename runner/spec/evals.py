@@ -130,6 +130,11 @@ def _references(
         assert dataset_node is not None
         problems.error(dataset_node.mark, f"{placed.subject} use the unknown dataset `{name[:60]}`", hint)
     dataset = datasets.get(name or "")
+    if dataset is not None and dataset.chain is not None:
+        words = (
+            f"{placed.subject} are of dataset `{dataset.key}`, which is what job `{dataset.chain.parents[0]}` answers"
+        )
+        problems.error(placed.key.mark, words, "references are rows of files")
     if problems.errors > before or spec is None or dataset is None or row is None or reference is None:
         return None
     return Join(dataset, row, reference, placed.key.mark)

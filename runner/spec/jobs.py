@@ -11,11 +11,13 @@ from runner.errors import Mark
 from runner.job.project import AnyJob
 from runner.spec import outputs, recordings
 from runner.spec.cells import Scope, cell_of
+from runner.spec.chains import Following
 from runner.spec.declared import SECTIONS, Declared, Entry
 from runner.spec.evals import Written, evals_of
+from runner.spec.expect import Lists
 from runner.spec.model import JobSpec
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence
-from runner.spec.order import check_needs
+from runner.spec.order import check_order
 from runner.spec.problems import Problems
 
 MAX_JOBS = 10_000  # of a project, cells counted: a short matrix may ask for millions
@@ -36,14 +38,12 @@ def jobs_of(scope: Scope) -> list[AnyJob]:
     """Every cell of every job that is right, sorted by address."""
     declared, problems = scope.declared, scope.problems
     found: list[AnyJob] = []
-    check_needs(declared, problems)
-    for entry in declared.entries["jobs"].values():
-        if not isinstance(entry.node, Mapping):
-            continue
-        are_known = _check_references(entry, declared, problems)
-        are_once = _check_fields(entry, problems)
-        are_of_one_kind = recordings.check_fields(entry, problems)
-        lists = _matrix(entry, problems) if entry.spec and are_known and are_once and are_of_one_kind else None
+    check_order(declared, problems)
+    entries = [entry for entry in declared.entries["jobs"].values() if isinstance(entry.node, Mapping)]
+    following = Following(declared, {entry.name: _own_lists(entry, scope) for entry in entries}, problems)
+    following.check()
+    for entry in entries:
+        lists = following.axes(entry.name)
         evals = evals_of(entry, lists, declared, scope.nouns.datasets, scope.root.path, problems)
         if lists is not None:
             # counted before they are made: five lists of a hundred values are ten thousand million cells
@@ -52,8 +52,17 @@ def jobs_of(scope: Scope) -> list[AnyJob]:
                 message = f"with {entry.subject} there are {total:,} jobs; a project may have {MAX_JOBS:,}"
                 problems.error(entry.value_mark("matrix"), message, "split them into several projects")
                 break
-            found.extend(_cells(entry, lists, evals, scope))
+            found.extend(_cells(entry, lists, evals, scope, following))
     return sorted(found, key=lambda job: job.address)
+
+
+def _own_lists(entry: Entry, scope: Scope) -> Lists | None:
+    """The axes of a job's own matrix; None where something is wrong with the job."""
+    declared, problems = scope.declared, scope.problems
+    are_known = _check_references(entry, declared, problems)
+    are_once = _check_fields(entry, problems)
+    are_of_one_kind = recordings.check_fields(entry, problems)
+    return _matrix(entry, problems) if entry.spec and are_known and are_once and are_of_one_kind else None
 
 
 def _check_references(entry: Entry, declared: Declared, problems: Problems) -> bool:
@@ -99,7 +108,7 @@ def _check_fields(entry: Entry, problems: Problems) -> bool:
     return is_right
 
 
-def _cells(entry: Entry, lists: dict[str, list[str]], evals: Written, scope: Scope) -> Iterator[AnyJob]:
+def _cells(entry: Entry, lists: Lists, evals: Written, scope: Scope, following: Following) -> Iterator[AnyJob]:
     """The cells of one job that are right, of these `lists`. A model with a problem is not tried in the next cell."""
     spec: JobSpec = entry.spec
     problems = scope.problems
@@ -115,18 +124,20 @@ def _cells(entry: Entry, lists: dict[str, list[str]], evals: Written, scope: Sco
         return
     # a model that is wrong is wrong in each of its cells: told once, not a hundred times
     wrong: set[str | None] = set()
+    is_followed = following.inherits(entry.name)
     for values in itertools.product(*lists.values()):
         cell = dict(zip(lists, values, strict=True))
-        if cell.get("model") in wrong:
+        own = {} if is_followed else cell  # the model of another job says nothing of whom this one asks
+        if own.get("model") in wrong:
             continue
-        job = cell_of(entry, cell, evals.of_cell(cell), scope)
+        job = cell_of(entry, own, cell, evals.of_cell(cell), scope, following)
         if job is None:
-            wrong.add(cell.get("model"))
+            wrong.add(own.get("model"))
         else:
             yield job
 
 
-def _matrix(entry: Entry, problems: Problems) -> dict[str, list[str]] | None:
+def _matrix(entry: Entry, problems: Problems) -> Lists | None:
     """Key -> values as they stand in an address, or None after a problem."""
     spec: JobSpec = entry.spec
     if spec.matrix is None:

@@ -92,9 +92,15 @@ class SampleSpec(Fields):
 
 
 class DatasetSpec(Fields):
-    """Rows of files."""
+    """Rows of files, or what another job has answered."""
 
-    files: Texts = Field(description="a path, a list, or globs; .jsonl .ndjson .csv .tsv .parquet (.gz, .zst)")
+    files: Maybe[Texts] = Field(
+        default=None, description="a path, a list, or globs; .jsonl .ndjson .csv .tsv .parquet (.gz, .zst)"
+    )
+    from_: Maybe[Text] = Field(
+        default=None, alias="from", description="instead of files: a job, or one cell of it, whose answers are the rows"
+    )
+    as_: Maybe[Key] = Field(default=None, alias="as", description="of `from`: the column of the answer; else `answer`")
     id: Maybe[Text] = Field(default=None, description="a column, or a template; unique")
     where: Maybe[Text] = Field(default=None, description="a template; a row stays if it renders to something true")
     sample: Maybe[SampleSpec] = None

@@ -14,6 +14,7 @@ from runner.job.capabilities import Content
 from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, ProviderBlock
 from runner.remotes.registry import built_in_providers, declared_by
 from runner.spec import kinds
+from runner.spec.chains import chain_of
 from runner.spec.declared import Declared, Entry, check_no_template
 from runner.spec.loader import read_text
 from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, ProviderSpec
@@ -184,8 +185,10 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
     if spec is None:
         return None
     before = problems.errors
-    check_no_template(entry, ("files",), problems)
-    for index, pattern in enumerate(spec.files):
+    _check_source(entry, problems)
+    files = spec.files or []
+    check_no_template(entry, ("files", "from"), problems)
+    for index, pattern in enumerate(files):
         _check_data_file(entry, index, pattern, problems)
     if spec.where is not None and "{{" not in spec.where and "{%" not in spec.where:
         problems.error(
@@ -193,17 +196,17 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
             f"`where` of {entry.subject} holds no template, so it is the same for every row",
             'write the condition in braces, such as `where: "{{ population | int > 1000 }}"`',
         )
-    if spec.delimiter is not None and not any(formats.kind_of(name)[0] in (".csv", ".tsv") for name in spec.files):
+    if spec.delimiter is not None and not any(formats.kind_of(name)[0] in (".csv", ".tsv") for name in files):
         hint = "remove the line"
         # files by a glob without a suffix may be CSV, and are not known to be
-        if not any(formats.kind_of(name)[0] in formats.FORMATS for name in spec.files):
+        if files and not any(formats.kind_of(name)[0] in formats.FORMATS for name in files):
             hint = "write the suffix of the files, such as `data/*.csv`"
         problems.error(entry.key_mark("delimiter"), f"`delimiter` of {entry.subject} is for .csv and .tsv files", hint)
     if problems.errors > before:
         return None
     return Dataset(
         key=entry.name,
-        files=tuple(spec.files),
+        files=tuple(files),
         id=spec.id,
         where=spec.where,
         sample_rows=spec.sample.rows if spec.sample else None,
@@ -213,7 +216,21 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
         mark=entry.key.mark,
         id_mark=entry.value_mark("id"),
         where_mark=entry.value_mark("where"),
+        chain=chain_of(entry),
     )
+
+
+def _check_source(entry: Entry, problems: Problems) -> None:
+    """Rows are of files, or of what another job has answered."""
+    spec: DatasetSpec = entry.spec
+    if spec.files is None and spec.from_ is None:
+        problems.error(entry.key.mark, f"{entry.subject} needs `files`, or `from` for the answers of a job")
+    elif spec.files is not None and spec.from_ is not None:
+        words = f"{entry.subject} has both `files` and `from`"
+        problems.error(entry.key_mark("from"), words, "keep one of the two")
+    if spec.as_ is not None and spec.from_ is None:
+        words = f"`as` of {entry.subject} names the answers of a job, and there is no `from`"
+        problems.error(entry.key_mark("as"), words, "remove the line")
 
 
 def _check_data_file(entry: Entry, index: int, pattern: str, problems: Problems) -> None:

@@ -1,4 +1,4 @@
-"""Which jobs come before which: `needs`, and no circles in it."""
+"""Which jobs come before which: `needs` and `from`, and no circles in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from runner.errors import Mark
+from runner.job.address import name_of
+from runner.spec.chains import datasets_in, followed
 from runner.spec.declared import Declared, Entry
 from runner.spec.nodes import Scalar, Sequence
 from runner.spec.placed import name_wrong, text_of
@@ -17,8 +19,8 @@ class _Need(NamedTuple):
     mark: Mark
 
 
-def check_needs(declared: Declared, problems: Problems) -> None:
-    """Every job that another needs is declared, and none needs itself by any way round."""
+def check_order(declared: Declared, problems: Problems) -> None:
+    """Every job that another needs is declared, and none needs or follows itself by any way round."""
     known = declared.entries["jobs"]
     needs: dict[str, list[_Need]] = {}
     for entry in known.values():
@@ -34,10 +36,16 @@ def check_needs(declared: Declared, problems: Problems) -> None:
                 hint = f"did you mean `{near}`?" if near else "declare it under `jobs`"
                 problems.error(need.mark, f"{entry.subject} needs the unknown job `{need.name[:60]}`", hint)
             seen.add(need.name)
+        for dataset in datasets_in(entry, declared):
+            for text, node in followed(dataset):
+                if name_of(text) in known:  # who is not is told of by those who look at datasets
+                    needs.setdefault(entry.name, []).append(_Need(name_of(text), node.mark))
     for path in _circles(needs):
         first = next(need for need in needs[path[0]] if need.name == path[1])
         if len(path) == 2:
-            problems.error(first.mark, f"job `{path[0]}` needs itself", "remove it")
+            is_need = any(need.mark == first.mark for need in _written(known[path[0]]))
+            words = "needs itself" if is_need else "follows itself"
+            problems.error(first.mark, f"job `{path[0]}` {words}", "remove it")
         else:
             shown = " -> ".join(f"`{name}`" for name in path)
             problems.error(first.mark, f"jobs need each other in a circle: {shown}", "one of them has to come first")

@@ -23,6 +23,8 @@ NAMES = ("model", "prompt", "dataset", "replicate", "window", "job")
 _RESULTS = "_results.jsonl"  # in a folder, one line for each recording
 AUDIO_NAMES = ("model", "replicate", "window", "job")
 
+_FROM = "rows of a job's answers are a dataset `{from: JOB}`"
+
 _NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
@@ -167,7 +169,11 @@ def check_globs(jobs: Iterable[AnyJob], datasets: Iterable[Dataset], problems: P
     """An output that a glob of a dataset or of recordings matches would be read as input by the next run."""
     jobs = list(jobs)
     globs = [
-        _Glob(posixpath.normpath(pattern), f"matched by the files of dataset `{dataset.key}` at {dataset.mark}")
+        _Glob(
+            posixpath.normpath(pattern),
+            f"matched by the files of dataset `{dataset.key}` at {dataset.mark}",
+            hint=f"write into another folder; {_FROM}",
+        )
         for dataset in datasets
         for pattern in dataset.files
     ]
@@ -237,4 +243,5 @@ def _refuse_input(job: AnyJob, what: str, problems: Problems, hint: str = "", *,
         return
     of = "`output`" if written == job.output else "the scores"
     message = f"{of} of job `{job.address}` would overwrite `{written}`, {what}"
-    problems.error(job.output_mark, message, "write to another file")
+    is_data = what.startswith("a file of dataset")
+    problems.error(job.output_mark, message, f"write to another file; {_FROM}" if is_data else "write to another file")

@@ -21,6 +21,7 @@ class Spec:
     mark: Mark = Mark("specs/a.yaml", 7)
     delimiter: str | None = None
     skip_bad: bool = False
+    is_ours: bool = False
 
 
 def rows_of(root: Path, *files: str, at: list[int] | None = None) -> list[SourceRow]:
