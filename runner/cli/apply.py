@@ -221,7 +221,7 @@ def _report(
             if accounting.error > accounting.bad and (why := top_reason(failures_in(session.output_file(job.output)))):
                 lines.append(f"  ! {why}")
             lines += [f"  {words}" for words in accounting.told]
-        elif part.counts.ok < part.counts.wanted:
+        elif part.counts.ok < part.counts.wanted or part.waits:
             there = session.output_file(job.output).exists()
             told = f"{job.output} as it was" if there else "no results file yet"
             lines.append(sums.line_of(job.address, told, part.counts))

@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from runner.job.capabilities import Shown
+from runner.job.desired import Ahead
 from runner.job.expect import Expectation, bound
 from runner.job.observed import Origin, Phase
 from runner.job.packed import keys_of
 from runner.job.project import Evals
 from runner.job.recorded import JobRecord, Stage
-from runner.plan.change import Action
+from runner.plan.change import Action, Reason
 from runner.plan.guard import Guards
 from runner.plan.plan import Recorded, make
 from runner.plan.remaining import RetryRows
@@ -53,6 +54,13 @@ def test_case(path: Path) -> None:
     said = " ".join(f"{change.detail} {' '.join(change.unblock)}" for part in plan.jobs for change in part.changes)
     assert [words for words in case["expect"].get("says", []) if words not in said] == [], said
     assert [one.key for one, _ in plan.leftovers] == case["expect"].get("left", [])
+    ahead = {
+        part.address: [change.rows, change.least_usd, change.usd]
+        for part in plan.jobs
+        for change in part.changes
+        if change.reason is Reason.KNOWN_AFTER
+    }
+    assert ahead == case["expect"].get("ahead", ahead)
     errors = {part.address: part.counts.error for part in plan.jobs}
     assert errors == case["expect"].get("errors", errors)
 
@@ -62,6 +70,9 @@ def _standing(address: str, case: dict[str, Any]) -> dict[str, Any]:
     expected = Evals(expect=(Expectation(metric="answered", bound=bound(">= 0.9")),))
     return {
         "needs": tuple(case.get("needs", {}).get(address, ())),
+        "after": tuple(case.get("after", {}).get(address, ())),
+        "ahead": msgspec.convert(case.get("one_ahead", {}).get(address, {}), Ahead),
+        "in_the_way": case.get("in_the_way", {}).get(address, ""),
         "evals": expected if address in case.get("expected_of", ()) else Evals(),
     }
 

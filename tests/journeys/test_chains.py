@@ -1,0 +1,223 @@
+"""Jobs about the answers of other jobs: a chain goes through in one apply, and only what changed is asked again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.audio.lab import AudioLab
+from tests.journeys.lab import serving
+from tests.journeys.scorelab import EXPIRED, FAILED, ScoreLab, score_lab
+
+HEARD = """\
+project: lab
+models:
+  ear: {{provider: fireworks-audio, name: whisper-v3, params: {{response_format: json}}, price: {{per_minute: 0.0015}}}}
+  echo: {{provider: lab, name: echo, params: {{max_tokens: 100}}, price: {{input: 1, output: 2}}}}
+prompts:
+  summarise: {{user: "Summarise {{{{ transcript }}}} of {{{{ file }}}}"}}
+  judge: {{user: "Is {{{{ answer }}}} a summary of {{{{ transcript }}}}, {{{{ duration_s }}}} seconds?"}}
+datasets:
+  heard: {{from: calls, as: transcript}}
+  summed: {{from: summary}}
+jobs:
+  calls: {{audio: "calls/*.wav", model: ear, output: results/calls.jsonl}}
+  grade: {{dataset: summed, prompt: judge, model: echo, output: results/grade.jsonl}}
+  summary: {{dataset: heard, prompt: summarise, model: echo, output: results/summary.csv}}
+providers:
+  fireworks-audio: {{overrides: {{min_poll_s: 0.02, max_poll_s: 0.1, defer_s: 0.1}}}}
+  lab: {{kind: openai, base_url: "{url}", api_key_env: LAB_KEY, overrides: {{settle_s: 0.1, min_poll_s: 0.02}}}}
+"""
+
+
+def test_recordings_their_summaries_and_a_judge_go_through_in_one_apply(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    with serving(tmp_path / "server") as server:
+        lab = AudioLab(root, server)
+        lab.spec(HEARD)
+        lab.record(3)
+        told = lab.run("plan", "specs/", code=5).stdout  # a first run of a remote that shows nothing
+        assert "? after    about 3 requests, under $0.01  known after `calls`" in told
+        assert "? after    about 3 requests, under $0.01  known after `summary`" in told
+        assert "Plan: about 6 requests after others, at most $0.01" in told
+        lab.apply("--first-run")
+        files = [f"calls/c{n:03}.wav" for n in range(3)]
+        on_the_wire = [file.translate(str.maketrans("/.", "__")) for file in files]
+        assert lab.posts() == 3 and lab.server.sent() == [on_the_wire, on_the_wire]
+        grades = lab.results("results/grade.jsonl")
+        assert [row["custom_id"] for row in grades] == files
+        assert grades[0]["row"]["answer"].startswith("echo: Summarise ") and grades[0]["row"]["transcript"]
+        # again: nothing
+        assert lab.apply().stdout == "Nothing to do\n" and lab.run("plan").stdout == "Nothing to do\n"
+        # one recording more: one of each
+        lab.record(["c100"])
+        lab.apply()
+        assert lab.posts() == 4 and lab.server.sent()[2:] == [["calls_c100_wav"]] * 2
+        # a fresh clone with its outputs: parents and children are read back
+        shutil.rmtree(root / ".runner")
+        assert lab.run("plan").stdout.endswith("\nNothing to do\n")
+        assert lab.apply().stdout == "Nothing to do\n"
+        assert lab.posts() == 4 and server.creates() == 4
+        assert [row["custom_id"] for row in lab.results("results/grade.jsonl")] == [*files, "calls/c100.wav"]
+
+
+SPEC = """\
+project: lab
+models:
+  echo: {provider: lab, name: echo, params: {max_tokens: 16}}
+datasets:
+  rows: {files: data/rows.jsonl, id: id}
+  truth: {files: data/truth.jsonl}
+  said: {from: reply}
+prompts:
+  ask: {user: "Say {{ word }}"}
+  grade: {user: "Please grade {{ answer }} of {{ word }}"}
+jobs:
+  grade: {dataset: said, prompt: grade, model: echo, output: results/grade.jsonl}
+  reply:
+    dataset: rows
+    prompt: ask
+    model: echo
+    max_attempts: 1
+    output: results/reply.jsonl
+%s
+providers:
+  lab:
+    kind: openai
+    base_url: URL/v1
+    api_key_env: LAB_KEY
+    overrides: {settle_s: 0.1, min_poll_s: 0.02}
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[ScoreLab]:
+    with score_lab(tmp_path / "project") as lab:
+        lab.table([{"id": f"r{n}", "word": f"w{n}"} for n in range(3)])
+        lab.table([{"id": f"r{n}", "class": f"c{n}"} for n in range(3)], "data/truth.jsonl")
+        lab.job("", SPEC)
+        lab.says = lambda row, kind: f"{kind} {row}"
+        yield lab
+
+
+def sent(lab: ScoreLab) -> list[list[str]]:
+    return [sorted(rows) for rows in lab.remote.sent]
+
+
+def asked(lab: ScoreLab) -> list[str]:
+    """What was asked about in the last batch."""
+    last = list(lab.remote.created.values())[-1]
+    lines = lab.remote.files[last["input_file_id"]].splitlines()
+    return [json.loads(line)["body"]["messages"][0]["content"] for line in lines]
+
+
+ALL = ["r0", "r1", "r2"]
+
+
+def test_an_answer_that_is_the_same_is_not_asked_about_again(lab: ScoreLab) -> None:
+    lab.apply()
+    assert sent(lab) == [ALL, ALL] and asked(lab)[0] == "Please grade ask r0 of w0"
+    # the prompt is another, and so is one answer of three
+    lab.job("", SPEC.replace("Say {{ word }}", "Do say {{ word }}"))
+    lab.says = lambda row, kind: f"{kind} {'anew' if row == 'r1' else row}"
+    assert "? after    about 3 requests" in lab.run("plan", "specs/").stdout
+    before = lab.results("results/grade.jsonl")
+    lab.apply("--confirm-repay", "reply", "--confirm-repay", "grade")
+    assert sent(lab)[2:] == [ALL, ["r1"]] and asked(lab) == ["Please grade ask anew of w1"]
+    after = lab.results("results/grade.jsonl")
+    assert [after[n] == before[n] for n in range(3)] == [True, False, True]
+
+
+def test_rows_without_an_answer_have_no_child(lab: ScoreLab) -> None:
+    says: dict[str, Any] = {"r0": FAILED, "r1": {"content": None, "refusal": "No."}, "r2": "fine"}
+    lab.says = lambda row, kind: says[row] if kind == "ask" else "graded"
+    done = lab.apply(code=4)
+    assert sent(lab) == [ALL, ["r2"]]
+    assert "1 answers of `reply` hold no text, and are not asked about" in done.stderr
+    assert [row["custom_id"] for row in lab.results("results/grade.jsonl")] == ["r2"]
+    # what failed is asked again, and only that row has a child to be asked
+    says["r0"] = "now fine"
+    lab.run("retry", "reply", "specs/", code=None)
+    lab.apply(code=None)
+    assert sent(lab)[2:] == [["r0"], ["r0"]]
+    assert [row["custom_id"] for row in lab.results("results/grade.jsonl")] == ["r0", "r2"]
+
+
+def test_nothing_is_sent_of_a_child_while_its_parent_runs(lab: ScoreLab) -> None:
+    life, lab.remote.life = lab.remote.life, lambda batch, polls: {"status": "in_progress"}
+    for _ in range(2):
+        assert "? known after `reply`" in lab.apply("--no-wait", code=3).stdout
+        assert sent(lab) == [ALL]
+    assert lab.run("plan", "specs/", "--detailed-exitcode", code=2).stdout.count("? after") == 1
+    lab.remote.life = life
+    lab.apply("--no-wait", code=3)
+    lab.apply()
+    assert sent(lab) == [ALL, ALL]
+
+
+def test_a_parent_that_is_blocked_sends_nothing_of_its_child(lab: ScoreLab) -> None:
+    (lab.root / "results").mkdir()
+    (lab.root / "results/reply.jsonl").write_text("not ours\n")
+    lab.apply(code=5)
+    assert sent(lab) == []
+
+
+def test_columns_of_references_are_seen_by_the_child_alone(lab: ScoreLab) -> None:
+    with_class = SPEC.replace("of {{ word }}", "of {{ word }}, a {{ class }}")
+    lab.job("references: {dataset: truth, on: id}", with_class)
+    lab.apply()
+    assert asked(lab) == [f"Please grade ask r{n} of w{n}, a c{n}" for n in range(3)]
+
+
+def test_where_and_sample_choose_among_the_answers(lab: ScoreLab) -> None:
+    lab.job("", SPEC.replace("{from: reply}", "{from: reply, as: said, where: \"{{ said != 'ask r1' }}\"}").replace(
+        "grade {{ answer }}", "grade {{ said }}"))  # fmt: skip
+    lab.apply()
+    assert sent(lab) == [ALL, ["r0", "r2"]]
+
+
+def test_each_cell_has_a_child(lab: ScoreLab) -> None:
+    spec = SPEC.replace("    prompt: ask\n", "    matrix: {prompt: [ask, beg]}\n")
+    spec = spec.replace("  ask: {", '  beg: {user: "Please say {{ word }}"}\n  ask: {')
+    spec = spec.replace("results/reply.jsonl", '"results/reply-{{ prompt }}.jsonl"')
+    lab.job("", spec.replace("results/grade.jsonl", '"results/grade-{{ prompt }}.jsonl"'))
+    lab.apply()
+    assert sent(lab) == [ALL] * 4
+    assert lab.results("results/grade-beg.jsonl")[0]["row"]["answer"] == "beg r0"
+    assert lab.results("results/grade-ask.jsonl")[0]["row"]["answer"] == "ask r0"
+    # of one cell alone
+    lab.job("", spec.replace("from: reply", 'from: "reply:prompt=beg"'))
+    lab.apply()
+    assert len(sent(lab)) == 4 and len(lab.results("results/grade.jsonl")) == 3
+
+
+def test_a_rehearsal_goes_through_the_chain(lab: ScoreLab) -> None:
+    done = lab.run("apply", "--rehearse", "specs/")
+    assert "grade" in done.stdout and sent(lab) == []
+    assert len((lab.root / ".runner/rehearsal/outputs/results/grade.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_child_that_cannot_be_asked_is_told_of_before_anything_is_sent(lab: ScoreLab) -> None:
+    lab.job("", SPEC.replace("grade {{ answer }}", "grade {{ answr }}"))
+    for words in (["validate"], ["plan"], ["apply", "-y"]):
+        assert "uses `answr`, which is no column" in lab.run(*words, code=1).stderr
+    lab.job("", SPEC.replace("{from: reply}", "{from: reply, as: word}"))
+    assert (
+        "specs/lab.yaml:7:16: error: the rows of `reply` have a column `word` already"
+        in lab.run("validate", code=1).stderr
+    )
+    assert sent(lab) == []
+
+
+def test_held_rows_of_a_parent_wait_for_a_person_and_the_others_go_on(lab: ScoreLab) -> None:
+    says: dict[str, Any] = {"r0": EXPIRED, "r1": "one", "r2": "two"}
+    lab.says = lambda row, kind: says[row] if kind == "ask" else "graded"
+    lab.ending = "expired"
+    lab.apply(code=None)
+    assert sent(lab)[0] == ALL and sent(lab)[-1] == ["r1", "r2"]
