@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from runner.data.audio import find
 from runner.data.rows import open_rows
 from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job.checks import OF_ANSWER
+from runner.job.pairs import FIRST, SECOND
 from runner.job.project import AnyJob, AudioJob, Chain, Dataset, Job, Project, Prompt
 from runner.job.source import Source, Value
 from runner.spec.problems import LINE_BREAK
@@ -143,7 +145,7 @@ class _Heads:
         """None where there is no row, or it cannot be read."""
         if dataset.chain is not None:
             found = self.before(dataset.chain)
-            return None if found is None else found | {dataset.chain.column}
+            return None if found is None else found | {*dataset.chain.columns, *_ids_of(dataset.chain)}
         read = (dataset.files, dataset.delimiter)
         if read not in self._columns:
             self._columns[read] = self._read(dataset)
@@ -174,12 +176,31 @@ class _Heads:
         return audio.COLUMNS if isinstance(job, AudioJob) else self.columns(job.dataset)
 
 
+def _ids_of(chain: Chain) -> tuple[str, ...]:
+    return () if chain.orders is None else (ID_COLUMN,)
+
+
 def _of_chain(dataset: Dataset, heads: _Heads) -> Iterator[Problem]:
     """A column of the rows that were answered has the name of the answer."""
     chain = dataset.chain
-    if chain is not None and chain.column in (heads.before(chain) or ()):
-        words = f"the rows of `{chain.parents[0]}` have a column `{chain.column}` already"
-        yield Problem(chain.mark, words, hint="rename the answer with `as`")
+    if chain is None:
+        return
+    for name in chain.columns:
+        if name in (heads.before(chain) or ()):
+            words = f"the rows of `{chain.parents[0]}` have a column `{name}` already"
+            hint = "rename the answer with `as`" if chain.orders is None else "rename it in the files of the dataset"
+            yield Problem(chain.mark, words, hint=hint)
+    if chain.orders is not None and dataset.where is not None:
+        yield from _of_where(dataset)
+
+
+def _of_where(dataset: Dataset) -> Iterator[Problem]:
+    """The two orders of an item are both kept, or neither is."""
+    with suppress(SpecError):  # whoever looks at every template says so
+        where = where_of(dataset)
+        for name in sorted(where.mentions & {FIRST, SECOND, ID_COLUMN}) if where is not None else ():
+            words = f"`where` of dataset `{dataset.key}` looks at `{name}`, which is another one in the other order"
+            yield Problem(dataset.where_mark, words, hint="choose items by their own columns")
 
 
 def _of_dataset(dataset: Dataset, columns: frozenset[str] | None) -> Iterator[Problem]:

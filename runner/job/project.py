@@ -12,6 +12,7 @@ from runner.errors import Mark
 from runner.job.capabilities import MESSAGE_CHARS, Content
 from runner.job.checks import Check, Slice
 from runner.job.expect import Expectation
+from runner.job.pairs import FIRST, SECOND, Orders
 from runner.job.source import Value
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions")
@@ -39,9 +40,15 @@ class Model(msgspec.Struct, frozen=True):
 class Chain(msgspec.Struct, frozen=True):
     """Rows that are what other jobs have answered."""
 
-    parents: tuple[str, ...]  # their addresses
-    column: str = "answer"  # what an answer is called in a row
+    parents: tuple[str, ...]  # their addresses; of pairs two, the baseline first
+    column: str = "answer"  # what an answer is called in a row; pairs have `first` and `second`
     mark: Mark = Mark("")
+    orders: Orders | None = None  # in which the two answers of a pair are shown; None where these are no pairs
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is in a row beside what was asked about."""
+        return (self.column,) if self.orders is None else (FIRST, SECOND)
 
 
 class Dataset(msgspec.Struct, frozen=True):

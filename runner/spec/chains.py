@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from runner.job.address import address_of, name_of
+from runner.job.pairs import FIRST, Orders
 from runner.job.project import Chain, Dataset
 from runner.spec.declared import Declared, Entry
 from runner.spec.nodes import Scalar
@@ -30,6 +31,8 @@ LONGEST = 100  # jobs before the last one of a chain
 def chain_of(entry: Entry) -> Chain | None:
     """What a dataset says of the job it follows, by its name as it is written; None for rows of files."""
     spec: DatasetSpec = entry.spec
+    if spec.pairs is not None:
+        return Chain(tuple(spec.pairs), FIRST, entry.value_mark("pairs"), Orders(spec.orders or Orders.BOTH))
     if spec.from_ is None:
         return None
     return Chain((spec.from_,), spec.as_ or "answer", entry.value_mark("from"))
@@ -37,9 +40,10 @@ def chain_of(entry: Entry) -> Chain | None:
 
 def followed(entry: Entry) -> list[tuple[str, Scalar]]:
     """The jobs that a dataset names, each with its place, whether or not the rest of it is right."""
-    node = entry.value("from")
-    text = text_of(node)
-    return [(text, node)] if text is not None and isinstance(node, Scalar) else []
+    node, pairs = entry.value("from"), entry.value("pairs")
+    nodes = [node, *(pairs.items if isinstance(pairs, SequenceNode) else ())]
+    found = ((text_of(one), one) for one in nodes)
+    return [(text, one) for text, one in found if text is not None and isinstance(one, Scalar)]
 
 
 def datasets_in(job: Entry, declared: Declared) -> list[Entry]:
@@ -75,7 +79,7 @@ class Following:
     def _place(self, name: str, parents: Sequence[str], own: Lists | None) -> None:
         self._depths[name] = 1 + max((self._depths[name_of(text)] for text in parents), default=-1)
         for text in parents:
-            if ":" not in text and self._axes[text] != {}:
+            if ":" not in text and self._axes[text] != {} and text in self._led_by(self._jobs[name]):
                 self._leaders[name] = text
                 self._axes[name] = self._axes[text] if own == {} else None  # a matrix beside it is told of
                 return
@@ -84,6 +88,11 @@ class Following:
     def _parents(self, job: Entry) -> list[str]:
         datasets = datasets_in(job, self._declared)
         return [text for dataset in datasets for text, _ in followed(dataset) if name_of(text) in self._jobs]
+
+    def _led_by(self, job: Entry) -> list[str]:
+        """The jobs whose cells a job has: a pair is of two single cells."""
+        datasets = datasets_in(job, self._declared)
+        return [text for one in datasets if one.value("pairs") is None for text, _ in followed(one)]
 
     def check(self) -> None:
         """Every job that a dataset follows is declared, with the cell that is named."""
@@ -109,8 +118,12 @@ class Following:
         if dataset.chain is None:
             return dataset
         parents = tuple(self._address(parent, cell) for parent in dataset.chain.parents)
-        found = dataset.id or self._id_of(parents[0])
+        found = dataset.id or (ID if dataset.chain.orders is not None else self._id_of(parents[0]))
         return replace(dataset, id=found, chain=replace(dataset.chain, parents=parents))
+
+    def address_of(self, written: str) -> str:
+        """The address of a job, or of one cell, as it is written; its axes in their order."""
+        return self._address(written, {}) if ":" in written else written
 
     def _address(self, written: str, cell: Mapping[str, str]) -> str:
         name, _, values = written.partition(":")
@@ -128,7 +141,7 @@ class Following:
                 return OF_RECORDINGS
             named = None if self.inherits(name) else cell.get("dataset")
             dataset = self._declared.entries["datasets"].get(named or text_of(entry.value("dataset")) or "")
-            if dataset is None or dataset.spec is None:
+            if dataset is None or dataset.spec is None or dataset.spec.pairs is not None:
                 return ID
             if dataset.spec.id is not None:
                 return ID if is_template(dataset.spec.id) else str(dataset.spec.id)
@@ -148,7 +161,12 @@ class Following:
                 self._problems.error(node.mark, f"{entry.subject} follows the unknown job `{name[:60]}`", hint)
             return
         axes = self.axes(name)
-        if ":" not in text or axes is None:
+        if axes is None:
+            return
+        if ":" not in text:
+            if axes and entry.value("pairs") is not None:
+                words = f"{entry.subject} pairs `{name}`, which has several cells"
+                self._problems.error(node.mark, words, f"name one of them in quotes, such as {self._first_cell(name)}")
             return
         known = [address_of(name, dict(zip(axes, one, strict=True))) for one in _cells(axes)]
         if self._address(text, {}) not in known:

@@ -18,6 +18,7 @@ from runner.spec.expect import Lists
 from runner.spec.model import JobSpec
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence
 from runner.spec.order import check_order
+from runner.spec.pairs import check_pairs, check_preferences, with_orders
 from runner.spec.problems import Problems
 
 MAX_JOBS = 10_000  # of a project, cells counted: a short matrix may ask for millions
@@ -53,7 +54,9 @@ def jobs_of(scope: Scope) -> list[AnyJob]:
                 problems.error(entry.value_mark("matrix"), message, "split them into several projects")
                 break
             found.extend(_cells(entry, lists, evals, scope, following))
-    return sorted(found, key=lambda job: job.address)
+    check_pairs(declared, following, {job.address: job for job in found}, problems)
+    check_preferences(found, problems)
+    return sorted(map(with_orders, found), key=lambda job: job.address)
 
 
 def _own_lists(entry: Entry, scope: Scope) -> Lists | None:

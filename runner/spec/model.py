@@ -29,6 +29,7 @@ from runner.fields import (
     Text,
     Texts,
     Whole,
+    complaint,
     plain,
 )
 from runner.remotes.registry import built_in_providers, declared_by
@@ -91,14 +92,31 @@ class SampleSpec(Fields):
     seed: Maybe[Whole] = None
 
 
+def _two(value: Any) -> Any:
+    if not isinstance(value, list) or len(value) != 2:
+        raise complaint("must name two jobs", "such as `[one, other]`; the first is the baseline")
+    return value
+
+
+_Two = Annotated[list[Text], Field(min_length=2, max_length=2)]
+_Pair = Annotated[_Two, BeforeValidator(_two, json_schema_input_type=_Two)]
+
+
 class DatasetSpec(Fields):
-    """Rows of files, or what another job has answered."""
+    """Rows of files, or what other jobs have answered."""
 
     files: Maybe[Texts] = Field(
         default=None, description="a path, a list, or globs; .jsonl .ndjson .csv .tsv .parquet (.gz, .zst)"
     )
     from_: Maybe[Text] = Field(
         default=None, alias="from", description="instead of files: a job, or one cell of it, whose answers are the rows"
+    )
+    pairs: Maybe[_Pair] = Field(
+        default=None,
+        description="instead of files: two jobs, or cells of them, that are compared; the first is the baseline",
+    )
+    orders: Maybe[Literal["both", "one"]] = Field(
+        default=None, description="of `pairs`: each item in both orders, or in one, half and half; both"
     )
     as_: Maybe[Key] = Field(default=None, alias="as", description="of `from`: the column of the answer; else `answer`")
     id: Maybe[Text] = Field(default=None, description="a column, or a template; unique")

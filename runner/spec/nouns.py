@@ -187,7 +187,7 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
     before = problems.errors
     _check_source(entry, problems)
     files = spec.files or []
-    check_no_template(entry, ("files", "from"), problems)
+    check_no_template(entry, ("files", "from", "pairs"), problems)
     for index, pattern in enumerate(files):
         _check_data_file(entry, index, pattern, problems)
     if spec.where is not None and "{{" not in spec.where and "{%" not in spec.where:
@@ -220,14 +220,28 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
     )
 
 
+_NOT_OF_PAIRS = {
+    "id": "remove it: ids are those of the two jobs, with `-ab` or `-ba`",
+    "sample": "sample the dataset of the two jobs, or choose items with `where`",
+    "skip_bad": "remove it: a pair is asked about in both orders, or not at all",
+}
+
+
 def _check_source(entry: Entry, problems: Problems) -> None:
     """Rows are of files, or of what another job has answered."""
     spec: DatasetSpec = entry.spec
-    if spec.files is None and spec.from_ is None:
+    written = [name for name in ("files", "from", "pairs") if entry.value(name) is not None]
+    if not written:
         problems.error(entry.key.mark, f"{entry.subject} needs `files`, or `from` for the answers of a job")
-    elif spec.files is not None and spec.from_ is not None:
-        words = f"{entry.subject} has both `files` and `from`"
-        problems.error(entry.key_mark("from"), words, "keep one of the two")
+    elif len(written) > 1:
+        words = f"{entry.subject} has both `{written[0]}` and `{written[1]}`"
+        problems.error(entry.key_mark(written[1]), words, "keep one of the two")
+    if spec.orders is not None and spec.pairs is None:
+        words = f"`orders` of {entry.subject} says how pairs are shown, and there are no `pairs`"
+        problems.error(entry.key_mark("orders"), words, "remove the line")
+    for name, hint in _NOT_OF_PAIRS.items() if spec.pairs is not None else ():
+        if entry.value(name) is not None:
+            problems.error(entry.key_mark(name), f"`{name}` of {entry.subject} means nothing to `pairs`", hint)
     if spec.as_ is not None and spec.from_ is None:
         words = f"`as` of {entry.subject} names the answers of a job, and there is no `from`"
         problems.error(entry.key_mark("as"), words, "remove the line")
