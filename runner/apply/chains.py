@@ -19,6 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runner import files
+from runner.apply import pairs
 from runner.apply.answers import lines_to, sources_of, spec_of
 from runner.apply.desire import desired_of
 from runner.apply.session import Session
@@ -29,6 +30,7 @@ from runner.compile.ids import has_no_id_column
 from runner.compile.job import CompiledJob
 from runner.errors import RunnerError, UsageError
 from runner.job.desired import Ahead, Desired
+from runner.job.pairs import ID, SECOND, Orders
 from runner.job.project import Chain, Job
 from runner.plan.plan import Recorded, standing
 from runner.plan.remaining import JobRows
@@ -92,7 +94,7 @@ class _Level:
         assert chain is not None and session.compiler is not None
         if known is not None and not all(map(self._chains.is_quiet, chain.parents)):
             return None
-        path = answers_of(session, *self._known[chain.parents[0]], chain, self._recorded)
+        path = self._rows_of(chain)
         if spec.dataset.files == (str(path),):
             return None
         job = replace(spec, dataset=replace(spec.dataset, files=(str(path),)), allow_empty=True)
@@ -104,12 +106,36 @@ class _Level:
         _tell(session, job, path, is_new=before is None)
         return job, compiled, replace(desired, ahead=ahead, in_the_way=in_the_way)
 
+    def _rows_of(self, chain: Chain) -> Path:
+        """The file of the answers that there are now, as rows."""
+        session, recorded = self._session, self._recorded
+        if chain.orders is None:
+            return answers_of(session, *self._known[chain.parents[0]], chain, recorded)
+        assert session.compiler is not None
+        sides = [
+            answers_of(session, *self._known[parent], replace(chain, column=column), recorded)
+            for parent, column in zip(chain.parents, chain.columns, strict=True)
+        ]
+        id_column = pairs.id_column_of(spec_of(session, chain.parents[0]))
+        path = pairs.write(sides, chain, id_column, session.compiler.place)
+        silent = [said for side in sides if (said := _silent(side))]
+        if (said := "; ".join([*silent, *filter(None, [pairs.alone_in(path, chain)])])) and not _silent(path):
+            files.write(path.with_suffix(_SILENT), said.encode(), is_durable=False)
+        return path
+
+
+def _silent(path: Path) -> str:
+    """What is said of answers that are not asked about; empty where all are."""
+    with suppress(FileNotFoundError):
+        return path.with_suffix(_SILENT).read_text()
+    return ""
+
 
 def _tell(session: Session, job: Job, path: Path, *, is_new: bool) -> None:
     """Note answers that cannot be asked about; who opens a session tells of what is noted by then."""
     session.silent.pop(job.address, None)
-    with suppress(FileNotFoundError):
-        session.silent[job.address] = f"job `{job.address}`: {path.with_suffix(_SILENT).read_text()}"
+    if said := _silent(path):
+        session.silent[job.address] = f"job `{job.address}`: {said}"
     if not is_new and job.address in session.silent:
         session.reporter.warn(session.silent[job.address])
 
@@ -172,13 +198,14 @@ def sweep(session: Session) -> None:
 def _ahead(session: Session, job: Job) -> Ahead:
     """What one request of a job takes, by some rows of the job it follows and answers of no and of some length."""
     assert job.chain is not None
-    most_rows = job.dataset.sample_rows
+    usual = Ahead(rows_each=2 if job.chain.orders is Orders.BOTH else 1, most_rows=job.dataset.sample_rows)
     short, long = (_tokens(session, job, "x" * length) for length in (0, _LONG))
-    longest = _longest(session, job.chain.parents[0])
     if short is None or long is None:  # a template that wants more of an answer than a text
-        return Ahead(most_rows=most_rows)
+        return usual
     of_token = (long - short) / (_LONG / CHARACTERS_PER_TOKEN)
-    return Ahead(short, None if longest is None else short + of_token * longest, most_rows=most_rows)
+    known = [length for parent in job.chain.parents if (length := _longest(session, parent)) is not None]
+    is_known = len(known) == len(job.chain.parents)
+    return replace(usual, tokens=short, most_tokens=short + of_token * max(known) if is_known else None)
 
 
 def _tokens(session: Session, job: Job, answer: str) -> float | None:
@@ -203,7 +230,13 @@ def _sample_file(session: Session, chain: Chain, answer: str) -> bytes:
         for custom_id, row in _sample(session, parent):
             writer.write(Merged(custom_id, row, msgspec.json.encode(answer), NULL, NULL, None, "", None))
         writer.finish()
-    return out.getvalue()
+    return out.getvalue() if chain.orders is None else _paired(out.getvalue(), answer)
+
+
+def _paired(rows: bytes, answer: str) -> bytes:
+    """Rows of one side of a pair with the same answer on the other."""
+    lines = (msgspec.json.decode(line) for line in rows.splitlines())
+    return b"".join(msgspec.json.encode({ID: "", **line, SECOND: answer}) + b"\n" for line in lines)
 
 
 def _sample(session: Session, address: str) -> list[tuple[str, bytes]]:

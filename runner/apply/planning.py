@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from runner.apply import pairs
 from runner.apply.answers import made_of, spec_of
 from runner.apply.session import Session
 from runner.checks.program import digest_of
@@ -66,9 +67,12 @@ def current(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -
 
 def scores_made_of(session: Session, job: Desired, results: str) -> str:
     """Hex digest of all that scores are made of: the results, the checks, and the references beside the dataset."""
-    evals = spec_of(session, job.address).evals
+    spec = spec_of(session, job.address)
+    evals = spec.evals
     beside = references.made_of(evals.references, session.project.root, session.digests.of) if evals.references else ""
-    return hashlib.sha256(f"scores/1 {results} {digest_of(evals)} {beside} {job.bad}\n".encode()).hexdigest()
+    of_pairs = pairs.made_of(session, spec)
+    told = f"scores/1 {results} {digest_of(evals)} {beside} {job.bad}{f' {of_pairs}' if of_pairs else ''}\n"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def gated_by(scores: Scores, others: Mapping[str, Scores | None]) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from runner.apply import pairs
 from runner.apply.asfacts import check_of, number_of
 from runner.apply.evidence import Evidence, Folds, Shown
 from runner.apply.session import Session
@@ -88,6 +89,7 @@ class Gathered:
         self.is_scored = self.evidence.is_scored
         if self.is_scored:
             self.sheet.add_bad(job.bad)
+            pairs.add_to(self.sheet, session, spec, self._add_tied)
 
     @property
     def address(self) -> str:
@@ -167,6 +169,20 @@ class Gathered:
                 value = values.get(row.slices.get(name) or "")
                 if value is not None and self.program.checks[0].is_counted_by(row.custom_id):
                     self._add_part(name, value, row.checks[names[0]], row.cluster)
+
+    def _add_tied(
+        self,
+        scored: Mapping[str, Sequence[Scored]],
+        clusters: Sequence[str | None],
+        slices: Mapping[str, Sequence[str | None]],
+    ) -> None:
+        """The headline check on items of pairs that nobody was asked about, by slice."""
+        headline = scored.get(self.program.checks[0].name, ())
+        for name, values in self._folds.items():
+            for at, one in enumerate(headline):
+                value = values.get(slices[name][at] or "")
+                if value is not None:
+                    self._add_part(name, value, one, clusters[at] if clusters else None)
 
     def _add_part(self, name: str, value: str, scored: Scored, cluster: str | None) -> None:
         self._parts[name, value] += 1

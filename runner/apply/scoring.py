@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from runner.apply import keep
+from runner.apply import keep, pairs
 from runner.apply.answers import is_quiet, lines_to, made_of, spec_of
 from runner.apply.errors import StepError
 from runner.apply.outputs import Drift, Rewrite
@@ -131,6 +131,7 @@ def _made(session: Session, job: Desired, rows: JobRows, recorded: Recorded, rec
     name = scores_path(job.output) if evals.checks else ""
     sheet = _written(session, job, rows, recorded, record, program, joined, name)
     sheet.add_bad(job.bad)
+    pairs.add_to(sheet, session, spec_of(session, job.address))
     wrote = session.digests.of(session.outputs_root / name, is_ours=True).hex() if name else ""
     return Scores(
         path=name,

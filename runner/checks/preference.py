@@ -88,6 +88,11 @@ def _value(place: Place, order: Order) -> float:
             return TIE
 
 
+def tied(unanswered: Sequence[Scored]) -> list[Scored]:
+    """Items whose answers are the same, as they come out with no answer: ties, unless `where` leaves them out."""
+    return [one if one.status is Status.SKIPPED else Scored(Status.PARTLY, TIE, 1) for one in unanswered]
+
+
 def stands_for_item(custom_id: str, orders: Orders) -> bool:
     """Whether it is by this row that its item is counted: once, however often it was asked about."""
     return orders is Orders.ONE or order_of(custom_id) is Order.AB

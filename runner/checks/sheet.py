@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from runner.checks.preference import TIE, Duels, stands_for_item
+from runner.checks.preference import Duels, stands_for_item
 from runner.checks.score import Scored, Status
 from runner.checks.tally import Confusion, Counting, Form, Numbers, Tally
 from runner.job.checks import Kind
@@ -61,10 +61,9 @@ class DuelColumn(Column):
         self._duels.add_all(items, whose)
 
     def add_tied(self, rows: Sequence[Scored], clusters: Sequence[str | None]) -> None:
-        """Take in items whose answers are the same, as they come out unanswered: ties, unless `where` skips them."""
-        ties = [one if one.status is Status.SKIPPED else Scored(Status.PARTLY, TIE, 1) for one in rows]
-        self.tally.add_all(ties, clusters)
-        self._duels.add_tied(sum(one.status is Status.PARTLY for one in ties))
+        """Take in items whose answers are the same, each as a tie."""
+        self.tally.add_all(rows, clusters)
+        self._duels.add_tied(sum(one.status is Status.PARTLY for one in rows))
 
     def duel(self) -> Duel | None:
         return self._duels.duel(self.tally)
@@ -122,7 +121,7 @@ class Sheet:
     ) -> None:
         """Take in items that nobody was asked about, since both answers are the same: only preferences count them.
 
-        scored: what those make of them with no answer. clusters, slices: as of `add`.
+        scored: what those make of them. clusters, slices: as of `add`.
         """
         for name, rows in scored.items():
             column = self.columns[name]

@@ -75,7 +75,7 @@ def pair(
             _refuse(ID, columns, mark)
         if _is_same(mine, other):
             same += 1
-            tied.write(_encode({**columns, ID: item}) + b"\n")
+            tied.write(_encode({**columns, ID: id_of(item, Order.AB)}) + b"\n")
             continue
         asked += 1
         for order in _orders_of(columns, orders):

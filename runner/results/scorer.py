@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
+from runner.checks.preference import tied
 from runner.checks.program import Program
+from runner.checks.score import Scored
 from runner.checks.sheet import Sheet
 from runner.compile.compiled import RowView
 from runner.compile.readings import AnsweredRow, Read, Reader
 from runner.errors import DataError, Mark, Problem
+from runner.job.checks import Kind
+from runner.job.pairs import Orders
 from runner.job.project import Evals
 from runner.mending import NOT_SO
 from runner.remotes.reading.verdict import ABSENT, NULL
@@ -21,6 +26,10 @@ from runner.results.splice import OK, Merged
 
 LISTED = 20
 MOST_CLASSES = 1_000  # that the references of a check may take
+
+Texts = Sequence[str | None]
+Columns = Mapping[str, Sequence[Scored]]  # by check, what it makes of each row
+Each = Callable[[Columns, Texts, Mapping[str, Texts]], None]  # clusters and slices beside it
 
 _encode = msgspec.json.Encoder().encode
 
@@ -63,7 +72,10 @@ class Scorer:
 
     def write(self, merged: Merged) -> None:
         """Raises DataError when a row takes too much time or memory."""
-        row = AnsweredRow(merged[0], merged[1], self._names.of(merged), merged[6])
+        self.push(AnsweredRow(merged[0], merged[1], self._names.of(merged), merged[6]))
+
+    def push(self, row: AnsweredRow) -> None:
+        """Take in a row; raises as `write` does."""
         if self._joins is None:
             for read in self._reader.push(row):
                 self._take(read)
@@ -94,6 +106,9 @@ class Scorer:
         self._fail([(at, failure.problem(rows[at])) for at, failure in read.failures] + unusable)
         clusters = [] if program.cluster is None else read.texts[program.cluster]
         slices = {name: read.texts[number] for name, number in program.slices.items()}
+        self._add(rows, scored, clusters, slices)
+
+    def _add(self, rows: Sequence[AnsweredRow], scored: Columns, clusters: Texts, slices: Mapping[str, Texts]) -> None:
         is_answered = [row.names is not None for row in rows]
         self.sheet.add(scored, is_answered, clusters, slices, [row.custom_id for row in rows])
         if self._out is not None:
@@ -105,6 +120,27 @@ class Scorer:
         self.count += len(of_rows)
         if len(self.problems) < LISTED:
             self.problems += [of_rows[at] for at in sorted(of_rows)][: LISTED - len(self.problems)]
+
+
+class TiedScorer(Scorer):
+    """Items of pairs whose answers are the same, as preferences count them: `push` them, as if nothing was answered."""
+
+    def __init__(self, evals: Evals, sheet: Sheet, joined: Joined | None = None, each: Each | None = None) -> None:
+        """sheet: of all checks, to which they are added. each: is shown what is added.
+
+        Raises SpecError for what does not compile.
+        """
+        # an item is one row here, whatever the number of orders in which the others are asked about
+        checks = [replace(one, orders=Orders.ONE) for one in evals.checks if one.kind is Kind.PREFERENCE]
+        super().__init__(Program(replace(evals, checks=tuple(checks), expect=())), None, joined)
+        self.sheet = sheet
+        self._each = each
+
+    def _add(self, rows: Sequence[AnsweredRow], scored: Columns, clusters: Texts, slices: Mapping[str, Texts]) -> None:
+        ties = {name: tied(column) for name, column in scored.items()}
+        self.sheet.add_tied(ties, clusters, slices)
+        if self._each is not None:
+            self._each(ties, clusters, slices)
 
 
 class _Names:

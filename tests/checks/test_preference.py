@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.checks.preference import tied
 from runner.checks.program import Program, digest_of
 from runner.checks.score import Scored, Status
 from runner.checks.sheet import Sheet
@@ -240,7 +241,7 @@ def test_with_the_jobs_the_other_way_round_wins_are_losses(every: list[Said]) ->
 
 def test_items_with_equal_answers_are_ties_that_nobody_was_asked_about() -> None:
     sheet, _ = judged(items([(WIN, 3), (PLACE, 1)]))
-    sheet.add_tied({"better": [Scored(Status.UNANSWERED, 0, 1)] * 5 + [Scored(Status.SKIPPED)]})
+    sheet.add_tied({"better": tied([Scored(Status.UNANSWERED, 0, 1)] * 5 + [Scored(Status.SKIPPED)])})
     found = sheet.summary("better", better="higher", signature="")
     duel = duel_of(found)
     assert found.counts == {"right": 3, "partly": 6, "skipped": 1}
