@@ -144,7 +144,7 @@ def duel_parts(duel: Duel) -> list[str]:
     if duel.place.value is not None:
         told.append(f"the place shown first wins {_share(duel.place)}, 50 % is fair")
     if duel.p is not None:
-        told.append(f"{figures.p_words(duel.p)} that neither is better")
+        told.append(f"{figures.p_words(duel.p)} for no difference")
     for alone, address in ((duel.only_first, duel.first), (duel.only_second, duel.second)):
         if alone:
             told.append(f"{figures.counted(alone, 'row')} that only {address} answered, in none of these numbers")
