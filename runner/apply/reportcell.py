@@ -324,7 +324,7 @@ class Gathered:
             model=spec.model.name,
             answered_as=dict(sorted(self._answered_as.items())),
             params=dict(spec.model.params),
-            data=spec.patterns if isinstance(spec, AudioJob) else spec.dataset.files,
+            data=_data_of(spec),
             requests_sha256=self._keys.hexdigest() if evidence.has_output else "",
             prompt="" if prompt is None else prompt.key,
             prompt_sha256="" if prompt is None else prompt_digest(prompt),
@@ -334,6 +334,13 @@ class Gathered:
             scores_sha256=session.digests.of(evidence.scores).hex() if self.is_scored else "",
             batches=tuple(dict.fromkeys(batch for batch, _ in self.batches)),
         )
+
+
+def _data_of(spec: AnyJob) -> tuple[str, ...]:
+    """Files or globs; of rows that are answers the jobs that gave them."""
+    if isinstance(spec, AudioJob):
+        return spec.patterns
+    return spec.dataset.files if spec.chain is None else spec.chain.parents
 
 
 def _seconds_in(text: str) -> float | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.journeys.scorelab import ScoreLab, score_lab
+from tests.journeys.scorelab import FAILED, ScoreLab, score_lab
 
 SPEC = """\
 project: lab
@@ -121,3 +123,206 @@ def test_a_judge_that_always_says_first_gives_no_wins(lab: ScoreLab) -> None:
     assert (duel["consistency"]["value"], duel["place"]["value"]) == (0, 1)
     assert duel["p"] is None
     assert "both orders agree on 0.0 %" in done.stdout and "the place shown first wins 100.0 %" in done.stdout
+
+
+def test_before_it_the_plan_says_what_is_known_after(lab: ScoreLab) -> None:
+    plan = lab.run("plan", "specs/").stdout
+    assert "? after    about 12 requests" in plan and "known after `one`, `two`" in plan
+    assert asked(lab) == []
+
+
+def test_only_what_changed_is_judged_again_and_a_clone_sends_nothing(lab: ScoreLab) -> None:
+    lab.says = by_item(*[WINS] * 6)
+    lab.apply()
+    lab.table([*ROWS[:2], {**ROWS[2], "word": "other"}, *reversed(ROWS[3:])])
+    lab.says = saying(lambda item, order: LOSES[order == "ba"])
+    lab.apply()
+    assert judged(lab)[:4] == ["r0-ab", "r0-ba", "r1-ab", "r1-ba"]
+    assert sorted(lab.remote.sent[-1]) == ["r2-ab", "r2-ba"]
+    assert (better(lab)["duel"]["wins"], better(lab)["duel"]["losses"]) == (5, 1)
+    sent, told = len(asked(lab)), (lab.root / "results/duel.scores.jsonl").read_bytes()
+    lab.forget()
+    plan = lab.run("plan", "specs/").stdout
+    assert "after" not in plan and "create" not in plan
+    lab.apply()
+    assert len(asked(lab)) == sent
+    assert (lab.root / "results/duel.scores.jsonl").read_bytes() == told
+    assert better(lab)["duel"]["wins"] == 5
+    assert not list(lab.root.rglob("*.bak"))
+
+
+def test_equal_answers_and_lone_ones_are_counted_and_not_asked_about(lab: ScoreLab) -> None:
+    def contestants(row: str, prompt: str) -> Any:
+        if (row, prompt) in (("r5", "beg"), ("r0", "ask"), ("r1", "ask")):
+            return FAILED
+        return "the same" if row == "r4" else answers(row, prompt)
+
+    lab.says = saying(lambda item, order: WINS[order == "ba"], contestants)
+    done = lab.apply(code=4)
+    assert judged(lab) == ["r2-ab", "r2-ba", "r3-ab", "r3-ba"]
+    told = better(lab)
+    duel = told["duel"]
+    assert (duel["wins"], duel["ties"], duel["losses"], duel["equal"]) == (2, 1, 0, 1)
+    assert told["counts"] == {"right": 2, "partly": 1}
+    assert (duel["sides"]["only_first"], duel["sides"]["only_second"]) == (1, 2)
+    assert duel["consistency"]["n"] == 2, "of those that were asked about"
+    assert "only `one` has answered 1 row and only `two` has answered 2 rows" in done.stderr
+    assert "1 of equal answers" in done.stdout and "2 rows that only two answered" in done.stdout
+    # an answer that is there at last is judged, and what was judged stays
+    lab.says = saying(lambda item, order: WINS[order == "ba"])
+    lab.run("retry", "two", "specs/")
+    lab.apply(code=4)
+    assert judged(lab) == ["r2-ab", "r2-ba", "r3-ab", "r3-ba", "r5-ab", "r5-ba"]
+    assert better(lab)["duel"]["wins"] == 3
+
+
+def test_an_item_that_becomes_a_tie_is_scored_anew_though_no_row_changed(lab: ScoreLab) -> None:
+    def contestants(row: str, prompt: str) -> Any:
+        return FAILED if (row, prompt) == ("r5", "beg") else answers(row, prompt)
+
+    lab.says = saying(lambda item, order: WINS[order == "ba"], contestants)
+    lab.apply(code=4)
+    assert (better(lab)["duel"]["equal"], better(lab)["figure"]["n"]) == (0, 5)
+    lab.says = saying(lambda item, order: WINS[order == "ba"], lambda row, prompt: answers(row, "ask"))
+    lab.run("retry", "two", "specs/")
+    lab.apply()
+    assert len(judged(lab)) == 10
+    assert (better(lab)["duel"]["equal"], better(lab)["figure"]["n"]) == (1, 6)
+
+
+def test_a_judge_that_cannot_be_read_or_fails_is_excluded_and_counted(lab: ScoreLab) -> None:
+    lab.says = by_item(WINS, ("B", "hard to say"), ("A or B", "?"), (FAILED, "A"), LOSES, TIE)
+    lab.apply(code=4)
+    told = better(lab)
+    assert told["counts"] == {"right": 1, "wrong": 1, "partly": 1, "unreadable": 2, "unanswered": 1}
+    assert (told["figure"]["value"], told["figure"]["n"]) == (0.5, 3)
+    assert lab.statuses("better", "results/duel.scores.jsonl") == "rruuuummwwpp"
+    assert lab.run("export", "duel", "out.csv").stdout
+    report = json.loads(lab.run("report", "specs/", "-o", "json", "--out", "-").stdout)
+    [check] = next(group for group in report["groups"] if group["name"] == "duel")["cells"][0]["checks"]
+    assert check["statuses"] == told["counts"] and check["duel"]["first"] == "one"
+
+
+def test_each_item_once_in_an_order_that_its_content_decides(lab: ScoreLab) -> None:
+    lab.job(spec=SPEC.replace("{pairs: [one, two]}", "{pairs: [one, two], orders: one}"))
+    lab.says = by_item(*[WINS] * 6)
+    lab.apply()
+    rows = judged(lab)
+    assert [row[:2] for row in rows] == [f"r{n}" for n in range(6)]
+    assert {row[-2:] for row in rows} == {"ab", "ba"}
+    duel = better(lab)["duel"]
+    assert (duel["wins"], duel["ties"], duel["consistency"]) == (6, 0, None)
+    assert "orders agree" not in lab.run("status", "specs/", "--offline").stdout
+
+
+GATES = """\
+slices: [group]
+expect:
+  better: [">= 0.6", {is: ">= 0.9", slice: {group: even}}]
+  better.unreadable: "<= 1 %"
+"""
+
+
+def test_gates_hold_the_win_rate_of_items(lab: ScoreLab) -> None:
+    def contestants(row: str, prompt: str) -> str:
+        return "the same" if row == "r4" else answers(row, prompt)
+
+    lab.job(GATES, spec=SPEC)
+    lab.says = saying(lambda item, order: {"r1": LOSES}.get(item, WINS)[order == "ba"], contestants)
+    done = lab.apply(code=4)
+    assert better(lab)["figure"]["value"] == 4.5 / 6
+    verdicts = [gate["verdict"] for gate in lab.status_of("duel")["scores"]["gates"]]
+    assert verdicts == ["met", "unmet", "met"]
+    assert "83.3 %" in done.stdout, "two wins and the tie of r4"
+    [slices] = [
+        {part["value"]: (part["rows"], part["number"]["value"]) for part in group["slices"]}
+        for group in json.loads(lab.run("report", "specs/", "-o", "json", "--out", "-").stdout)["groups"]
+        if group["name"] == "duel"
+    ]
+    assert slices == {"even": (3, pytest.approx(2.5 / 3)), "odd": (3, pytest.approx(2 / 3))}
+
+
+def test_where_chooses_items_and_a_check_leaves_some_out(lab: ScoreLab) -> None:
+    spec = SPEC.replace("{pairs: [one, two]}", "{pairs: [one, two], where: \"{{ id != 'r0' }}\"}")
+    spec = spec.replace("tie: C}}", "tie: C}, where: \"{{ group == 'odd' }}\"}")
+    lab.job(spec=spec)
+    lab.says = saying(
+        lambda item, order: WINS[order == "ba"],
+        lambda row, prompt: "same" if row in "r0 r1 r2" else answers(row, prompt),
+    )
+    lab.apply()
+    assert judged(lab) == ["r3-ab", "r3-ba", "r4-ab", "r4-ba", "r5-ab", "r5-ba"]
+    assert better(lab)["counts"] == {"right": 2, "partly": 1, "skipped": 2}
+
+
+def test_every_form_of_a_report_says_who_won(lab: ScoreLab) -> None:
+    lab.says = by_item(WINS, WINS, LOSES, TIE, PLACE, WINS)
+    lab.apply()
+    lab.forget()  # of outputs alone
+    shown = {form: lab.run("report", "specs/", "-s", "duel", "-o", form, "--out", "-").stdout
+             for form in ("html", "markdown", "json", "junit")}  # fmt: skip
+    for form in ("html", "markdown"):
+        plain = re.sub(r"<[^>]+>|\\|\*", "", shown[form])
+        assert "two is preferred to one in 66.7 %" in plain
+        assert "3 won, 2 tied, 1 lost; of the ties 1 where the two orders disagree" in plain
+        assert "both orders agree on 83.3 %" in plain
+    assert "½ tied" in shown["markdown"]
+    [cell] = json.loads(shown["json"])["groups"][0]["cells"]
+    assert (cell["checks"][0]["duel"]["wins"], cell["provenance"]["data"]) == (3, ["one", "two"])
+    failing = re.findall(r'name="better (\S+)"', shown["junit"])
+    assert failing == ["r2-ab", "r2-ba"], "a tie is no defeat"
+
+
+def test_two_judges_are_compared_by_item(lab: ScoreLab) -> None:
+    spec = SPEC.replace("    dataset: duels\n    prompt: which\n",
+                        "    matrix: {prompt: [which, plainly]}\n    dataset: duels\n")  # fmt: skip
+    spec = spec.replace("results/duel.jsonl", '"results/duel-{{ prompt }}.jsonl"')
+    plainly = '  plainly: {user: "Please: {{ first }} or {{ second }}?"}\n'
+    spec = spec.replace("  which: {", plainly + "  which: {")
+    lab.job(spec=spec)
+
+    def says(row: str, prompt: str) -> Any:
+        item, _, order = row.rpartition("-")
+        if not item:
+            return answers(row, prompt)
+        return ({"r0": LOSES, "r1": TIE} if prompt == "beg" else {}).get(item, WINS)[order == "ba"]
+
+    lab.says = says
+    lab.apply()
+    told = json.loads(lab.run("diff", "duel:prompt=plainly", "duel:prompt=which", "-o", "json").stdout)
+    [check] = told["checks"]
+    assert (told["compared"], check["difference"]["n"]) == (12, 6)
+    assert check["difference"]["value"] == pytest.approx(1.5 / 6)
+    assert [row["custom_id"] for row in check["best"]] == ["r0-ab", "r1-ab"]
+    [group] = [one for one in json.loads(lab.run("report", "specs/", "-o", "json", "--out", "-").stdout)["groups"]
+               if one["name"] == "duel"]  # fmt: skip
+    assert group["comparisons"][0]["difference"]["n"] == 6
+
+
+def test_the_lock_holds_in_a_strangers_clone(lab: ScoreLab) -> None:
+    lab.says = by_item(WINS, WINS, LOSES, TIE, PLACE, WINS)
+    lab.apply()
+    lab.run("lock", "specs/")
+    lab.forget()
+    assert "3 jobs as locked" in lab.run("verify").stdout
+    assert "3 jobs as locked" in lab.run("verify", "--deep").stdout
+    before = (lab.root / "runner.lock").read_bytes()
+    lab.apply()
+    assert (lab.root / "runner.lock").read_bytes() == before
+
+
+def test_a_column_called_first_is_refused_before_anything_is_sent(lab: ScoreLab) -> None:
+    lab.table([{**row, "second": "x"} for row in ROWS])
+    for command in (("validate", "specs/"), ("apply", "-y", "specs/")):
+        done = lab.run(*command, code=1)
+        assert (
+            "specs/lab.yaml:6:18: error: the rows of `one` have a column `second` already" in done.stdout + done.stderr
+        )
+    assert asked(lab) == []
+
+
+def test_a_where_that_looks_at_an_order_is_refused(lab: ScoreLab) -> None:
+    lab.job(spec=SPEC.replace("[one, two]}", '[one, two], where: "{{ first | length > 3 }}"}'))
+    done = lab.run("validate", "specs/", code=1)
+    words = "`where` of dataset `duels` looks at `first`, which is another one in the other order"
+    assert words in done.stdout + done.stderr
