@@ -74,7 +74,7 @@ def of_specs(session: Session, spec: AnyJob, job: Desired) -> dict[str, Any]:
     if price := _price(spec, job):
         found["model"]["price"] = price
     if isinstance(spec, Job):
-        found["dataset"] = {"rows": job.rows, "files": _files(session, spec.dataset)}
+        found["dataset"] = {"rows": job.rows, **_source(session, spec)}
         found["prompt"] = prompt_digest(spec.prompt)
     if job.bad:
         found["requests"]["left_out"] = job.bad
@@ -157,6 +157,15 @@ def _price(spec: AnyJob, job: Desired) -> dict[str, float]:
     about = about_of(spec, job)
     told = dict(zip(("input", "output"), about.usd_per_million or (), strict=False))
     return told if about.usd_per_minute is None else {**told, "per_minute": about.usd_per_minute}
+
+
+def _source(session: Session, spec: Job) -> dict[str, dict[str, str]]:
+    """What the rows are read from: files, or what other jobs have answered, by the results of these."""
+    if spec.chain is None:
+        return {"files": _files(session, spec.dataset)}
+    specs = {one.address: one for one in session.project.jobs}
+    tables = {address: table_of(session.outputs_root, specs[address]) for address in spec.chain.parents}
+    return {"from": {address: session.digests.of(path).hex() for address, path in tables.items() if path.is_file()}}
 
 
 def _files(session: Session, dataset: Dataset) -> dict[str, str]:

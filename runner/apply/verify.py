@@ -56,7 +56,7 @@ class Verified(NamedTuple):
 
 
 def verified(session: Session, lock: Lock, addresses: Iterable[str], *, deep: bool) -> Iterator[Verified]:
-    """Each of some jobs, once it was found to be as it was locked.
+    """Each of some jobs, once it was found to be as it was locked; those whose answers others ask about come first.
 
     deep: compare the whole digest and the id of every row with those of its line. Raises Difference for the first thing
     that is not, SpecError, DataError, StateError for files that cannot be read, OSError.
@@ -64,8 +64,25 @@ def verified(session: Session, lock: Lock, addresses: Iterable[str], *, deep: bo
     session.digests = Digests(Forgetful())  # every byte is read
     specs = {spec.address: spec for spec in session.project.jobs}
     desired = {job.address: job for job in session.desired}
-    for address in addresses:
+    for address in _in_order(addresses, specs):
         yield _Job(session, lock, specs[address], desired[address]).verified(deep=deep)
+
+
+def _in_order(addresses: Iterable[str], specs: Mapping[str, AnyJob]) -> list[str]:
+    """What went wrong is told where it began: at the job that others follow."""
+    found: dict[str, None] = {}
+
+    def put(address: str) -> None:
+        chain = specs[address].chain
+        for parent in chain.parents if chain is not None else ():
+            if parent in wanted:
+                put(parent)
+        found[address] = None
+
+    wanted = list(addresses)
+    for address in wanted:
+        put(address)
+    return list(found)
 
 
 def check_jobs(session: Session, lock: Lock) -> None:

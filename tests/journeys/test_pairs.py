@@ -300,15 +300,22 @@ def test_two_judges_are_compared_by_item(lab: ScoreLab) -> None:
 
 
 def test_the_lock_holds_in_a_strangers_clone(lab: ScoreLab) -> None:
-    lab.says = by_item(WINS, WINS, LOSES, TIE, PLACE, WINS)
+    lab.says = saying(lambda item, order: WINS[order == "ba"], lambda *of: "same" if of[0] == "r4" else answers(*of))
     lab.apply()
     lab.run("lock", "specs/")
+    before = (lab.root / "runner.lock").read_bytes()
+    assert b".runner" not in before
     lab.forget()
     assert "3 jobs as locked" in lab.run("verify").stdout
     assert "3 jobs as locked" in lab.run("verify", "--deep").stdout
-    before = (lab.root / "runner.lock").read_bytes()
     lab.apply()
     assert (lab.root / "runner.lock").read_bytes() == before
+    # an answer of a contestant is another one: it is named, and not what was made of it
+    output = lab.root / "results/two.jsonl"
+    output.write_bytes(output.read_bytes().replace(b"beg: r0", b"beg: rO"))
+    assert (
+        "results/two.jsonl: error: two: these are not the results that were locked" in lab.run("verify", code=1).stderr
+    )
 
 
 def test_a_column_called_first_is_refused_before_anything_is_sent(lab: ScoreLab) -> None:
