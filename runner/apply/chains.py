@@ -236,7 +236,8 @@ def _sample_file(session: Session, chain: Chain, answer: str) -> bytes:
 def _paired(rows: bytes, answer: str) -> bytes:
     """Rows of one side of a pair with the same answer on the other."""
     lines = (msgspec.json.decode(line) for line in rows.splitlines())
-    return b"".join(msgspec.json.encode({ID: "", **line, SECOND: answer}) + b"\n" for line in lines)
+    paired = ({**line, ID: f"{number}", SECOND: answer} for number, line in enumerate(lines))
+    return b"".join(msgspec.json.encode(line) + b"\n" for line in paired)
 
 
 def _sample(session: Session, address: str) -> list[tuple[str, bytes]]:

@@ -333,3 +333,58 @@ def test_a_where_that_looks_at_an_order_is_refused(lab: ScoreLab) -> None:
     done = lab.run("validate", "specs/", code=1)
     words = "`where` of dataset `duels` looks at `first`, which is another one in the other order"
     assert words in done.stdout + done.stderr
+
+
+CELLS = """\
+project: lab
+models:
+  echo: {provider: lab, name: echo, params: {max_tokens: 16}, price: {input: 1000, output: 1000}}
+datasets:
+  rows: {files: data/rows.jsonl, id: id}
+  truths: {files: data/truths.jsonl}
+  duels: {pairs: ["reply:prompt=ask", "reply:prompt=beg"]}
+prompts:
+  ask: {user: "Say {{ word }}"}
+  beg: {user: "Please say {{ word }}"}
+  which: {user: "Nearer to {{ truth }}?\\n1: {{ first }}\\n2: {{ second }}"}
+jobs:
+  reply:
+    matrix: {prompt: [ask, beg]}
+    dataset: rows
+    model: echo
+    output: results/{{ prompt }}.jsonl
+    references: {dataset: truths, on: id}
+  duel:
+    dataset: duels
+    prompt: which
+    model: echo
+    output: results/duel.jsonl
+    checks:
+      better: {preference: {first: A, second: B, tie: C}}
+%s
+providers:
+  lab: {kind: openai, base_url: URL/v1, api_key_env: LAB_KEY, overrides: {settle_s: 0.1, min_poll_s: 0.02}}
+"""
+
+
+def test_cells_of_a_matrix_with_what_is_joined_to_their_rows(lab: ScoreLab) -> None:
+    lab.table([{"id": row["id"], "truth": f"truth of {row['id']}"} for row in ROWS], "data/truths.jsonl")
+    lab.job("expect: {better: '>= 0.9'}", spec=CELLS)
+    lab.says = by_item(*[WINS] * 6)
+    plan = lab.run("plan", "specs/").stdout
+    assert "known after `reply:prompt=ask`, `reply:prompt=beg`" in plan
+    # in each of its 12 requests the judge sees two answers of at most 16 tokens, at $0.001 a token
+    least, most = map(float, re.findall(r"after .*\$([\d.]+) to \$([\d.]+)", plan)[0])
+    assert most - least == pytest.approx(12 * 2 * 16 / 1000, abs=0.02)
+    lab.apply()
+    row = lab.results("results/duel.jsonl")[1]["row"]
+    assert (row["truth"], row["first"], row["second"]) == ("truth of r0", "beg: r0", "ask: r0")
+    assert not {"prompt", "model", "job"} & set(row), "the axes of the matrix are no columns"
+    asked_of = [data for name, data in lab.remote.files.items() if b"Nearer to truth of r0" in data]
+    assert asked_of and b"reply" not in asked_of[0]
+    assert better(lab)["duel"]["sides"] == {
+        "first": "reply:prompt=ask",
+        "second": "reply:prompt=beg",
+        "only_first": 0,
+        "only_second": 0,
+    }
