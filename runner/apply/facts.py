@@ -100,7 +100,7 @@ def _pooled(cells: Sequence[Gathered]) -> Iterator[facts.Pooled]:
             alike.setdefault(" · ".join(others) or cell.spec.name, []).append(cell)
     for label, same in alike.items():
         if len(same) > 1:
-            found = pooled_in(same[0].spec.evals, [one.evidence.scores for one in same])
+            found = pooled_in(same[0].session, same[0].spec, [one.evidence.scores for one in same])
             checks = zip(found, same[0].program.checks, strict=True)
             addresses = tuple(sorted(one.address for one in same))
             yield facts.Pooled(label, addresses, tuple(check_of(one, held) for one, held in checks))

@@ -42,7 +42,7 @@ def write(sides: Sequence[Path], chain: Chain, id_column: str, place: Callable[[
     assert chain.orders is not None
     told = " ".join([SCHEME, *(side.name for side in sides), chain.orders, id_column])
     path = place(f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.jsonl")
-    if path.is_file():
+    if all(one.is_file() for one in (path, path.with_suffix(_TIED), path.with_suffix(_PAIRED))):
         return path
     with ExitStack() as held:
         # the rows come last: where they are, all else is
@@ -78,10 +78,11 @@ def made_of(session: Session, spec: AnyJob) -> str:
     return " ".join(digests)
 
 
-def add_to(sheet: Sheet, session: Session, spec: AnyJob, each: Each | None = None) -> None:
+def add_to(sheet: Sheet, session: Session, spec: AnyJob, each: Each | None = None, *, is_pooled: bool = False) -> None:
     """Add what no line of the results tells: items with equal answers, and how many only one side has.
 
-    each: is shown what is added. Raises RowsNotScored for a template that fails on such an item, DataError, OSError.
+    each: is shown what is added. is_pooled: an item is a cluster, since it is added more than once.
+    Raises RowsNotScored for a template that fails on such an item, DataError, OSError.
     """
     path = _path_of(spec)
     if path is None or spec.chain is None or not any(one.kind is Kind.PREFERENCE for one in spec.evals.checks):
@@ -92,7 +93,7 @@ def add_to(sheet: Sheet, session: Session, spec: AnyJob, each: Each | None = Non
     if not found.tied:
         return
     joined = Joined(spec.evals.references, session.project.root) if spec.evals.references else None
-    with closing(TiedScorer(spec.evals, sheet, joined, each)) as scorer:
+    with closing(TiedScorer(spec.evals, sheet, joined, each, is_pooled=is_pooled)) as scorer:
         for row in _tied(path, session, spec):
             scorer.push(row)
         scorer.finish()

@@ -70,7 +70,7 @@ class Gathered:
         self.sheet = self.program.sheet()
         self.columns: dict[str, None] = {}  # of the input
         self.newest: float | None = None  # when an answer was made, in seconds since 1970
-        self._session = session
+        self.session = session
         self._costing = Costing(about_of(spec, job))
         self._states: Counter[str] = Counter()
         self._errors: dict[str, list[object]] = {}  # code -> message, rows, example
@@ -316,7 +316,7 @@ class Gathered:
             yield Part(name, value, self._parts[name, value], number, part.p if part else None, difference)
 
     def _provenance(self) -> facts.Provenance:
-        session, spec, evidence = self._session, self.spec, self.evidence
+        session, spec, evidence = self.session, self.spec, self.evidence
         table = evidence.output / RESULTS if evidence.output.is_dir() else evidence.output
         prompt = spec.prompt if isinstance(spec, Job) else None
         return facts.Provenance(

@@ -29,7 +29,7 @@ from runner.errors import Conflict, DataError, RunnerError
 from runner.files import whole
 from runner.job.desired import Desired
 from runner.job.expect import Expectation
-from runner.job.project import Evals
+from runner.job.project import AnyJob, Evals
 from runner.job.recorded import JobRecord
 from runner.job.scored import CheckSummary, Gate, Pooled, Scores, scores_path
 from runner.plan.plan import Plan, Recorded
@@ -303,15 +303,19 @@ def _pool(session: Session, scoring: Scoring) -> None:
             if cells[0].pooled is None or cells[0].pooled.made_of != made:
                 try:
                     paths = [session.outputs_root / one.path for one in cells]
-                    pooled = Pooled(made, len(cells), pooled_in(spec_of(session, first).evals, paths))
+                    pooled = Pooled(made, len(cells), pooled_in(session, spec_of(session, first), paths))
                 except (OSError, RunnerError):
                     continue  # a file of scores that is gone is made again by the next apply
                 scoring.current[first] = replace(cells[0], pooled=pooled)
                 session.records.save(replace(session.records.jobs()[first], scores=scoring.current[first]))
 
 
-def pooled_in(evals: Evals, paths: Sequence[Path]) -> tuple[CheckSummary, ...]:
-    """The checks over the scores of several replicates; each row is a cluster. Raises StateError, OSError."""
+def pooled_in(session: Session, spec: AnyJob, paths: Sequence[Path]) -> tuple[CheckSummary, ...]:
+    """The checks over the scores of several replicates, of which this is one; each row is a cluster.
+
+    Raises DataError, StateError, OSError.
+    """
+    evals = spec.evals
     program = Program(replace(evals, expect=()), {held.name: () for held in Program(evals).checks})
     sheet = program.sheet()
     for path in paths:
@@ -321,6 +325,7 @@ def pooled_in(evals: Evals, paths: Sequence[Path]) -> tuple[CheckSummary, ...]:
             answered = [True] * len(some)  # how many are, each cell says for itself
             ids = [row.custom_id for row in some]
             sheet.add(scored, answered, ids, ids=ids)
+        pairs.add_to(sheet, session, spec, is_pooled=True)
     return tuple(
         sheet.summary(held.name, better=held.better, signature=held.signature(_n_of(sheet, held.name), "row"))
         for held in program.checks

@@ -125,8 +125,16 @@ class Scorer:
 class TiedScorer(Scorer):
     """Items of pairs whose answers are the same, as preferences count them: `push` them, as if nothing was answered."""
 
-    def __init__(self, evals: Evals, sheet: Sheet, joined: Joined | None = None, each: Each | None = None) -> None:
-        """sheet: of all checks, to which they are added. each: is shown what is added.
+    def __init__(
+        self,
+        evals: Evals,
+        sheet: Sheet,
+        joined: Joined | None = None,
+        each: Each | None = None,
+        *,
+        is_pooled: bool = False,
+    ) -> None:
+        """sheet: of all checks, to which they are added. each: is shown what is added. is_pooled: an item is a cluster.
 
         Raises SpecError for what does not compile.
         """
@@ -135,9 +143,12 @@ class TiedScorer(Scorer):
         super().__init__(Program(replace(evals, checks=tuple(checks), expect=())), None, joined)
         self.sheet = sheet
         self._each = each
+        self._is_pooled = is_pooled
 
     def _add(self, rows: Sequence[AnsweredRow], scored: Columns, clusters: Texts, slices: Mapping[str, Texts]) -> None:
         ties = {name: tied(column) for name, column in scored.items()}
+        if self._is_pooled:
+            clusters = [row.custom_id for row in rows]
         self.sheet.add_tied(ties, clusters, slices)
         if self._each is not None:
             self._each(ties, clusters, slices)

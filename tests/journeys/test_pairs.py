@@ -388,3 +388,17 @@ def test_cells_of_a_matrix_with_what_is_joined_to_their_rows(lab: ScoreLab) -> N
         "only_first": 0,
         "only_second": 0,
     }
+
+
+def test_a_judge_asked_several_times_is_one_witness_an_item(lab: ScoreLab) -> None:
+    spec = SPEC.replace("    prompt: which\n", "    prompt: which\n    matrix: {replicate: [1, 2]}\n")
+    lab.job(spec=spec.replace("results/duel.jsonl", '"results/duel-{{ replicate }}.jsonl"'))
+    lab.says = saying(lambda item, order: WINS[order == "ba"], lambda *of: "same" if of[0] == "r4" else answers(*of))
+    done = lab.apply()
+    assert len(judged(lab)) == 20
+    assert "better, 2 replicates" in done.stdout
+    report = json.loads(lab.run("report", "specs/", "-o", "json", "--out", "-").stdout)
+    [pooled] = next(group for group in report["groups"] if group["name"] == "duel")["pooled"]
+    number = pooled["checks"][0]["number"]
+    assert (number["value"], number["n"], number["clusters"]) == (pytest.approx(11 / 12), 12, 6)
+    assert pooled["checks"][0]["duel"]["equal"] == 2
