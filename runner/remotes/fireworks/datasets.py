@@ -13,14 +13,14 @@ from typing import Any
 
 from runner.clock import Clock, slept
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
-from runner.remotes.fireworks import parts
 from runner.remotes.fireworks.account import Account
-from runner.remotes.fireworks.names import ids_of
+from runner.remotes.fireworks.names import ids_of, last
 from runner.remotes.fireworks.profile import Profile
-from runner.remotes.fireworks.wire import about, map_in, whole_in
+from runner.remotes.fireworks.wire import whole_in
+from runner.remotes.transport import parts
 from runner.remotes.transport.content import MultipartForm, Signed
 from runner.remotes.transport.gate import Gate
-from runner.remotes.transport.replies import object_in, plain, text_in
+from runner.remotes.transport.replies import map_in, must_be_about, object_in, plain, text_in
 from runner.remotes.vendor import Submission, Uploaded
 
 FRESH_SECONDS = 45 * 60.0  # upload URLs live an hour; older ones are asked for again
@@ -43,16 +43,11 @@ class Datasets:
         self._gate = gate
         self._clock = clock
 
-    def look(self, dataset_id: str) -> Mapping[str, Any]:
-        """The dataset as the remote shows it. Raises NotFound."""
-        raw = object_in(self._http.get_json(self._account.dataset(dataset_id)), "a look at a dataset")
-        return about(raw, dataset_id)
-
     def find(self, submission: Submission, size_bytes: int) -> Uploaded | None:
         """The READY dataset of this very submission, or None. Raises Refused on other content under its id."""
         dataset_id = ids_of(submission.name).input_dataset_id
         try:
-            seen = self.look(dataset_id)
+            seen = self._account.shown_dataset(dataset_id)
         except NotFound:
             return None
         self._check(seen, dataset_id, submission)
@@ -80,7 +75,7 @@ class Datasets:
         except Refused:
             return False
         try:
-            self.look(dataset_id)
+            self._account.shown_dataset(dataset_id)
         except NotFound:
             return True
         return False
@@ -90,7 +85,8 @@ class Datasets:
         body = {"datasetId": dataset_id, "dataset": {"userUploaded": {}, "exampleCount": str(submission.rows)}}
         try:
             made = object_in(self._http.post_json(self._account.datasets, body), "a create of a dataset")
-            return about(made, dataset_id)
+            must_be_about(dataset_id, last(text_in(made, "name")))
+            return made
         except (Refused, OutcomeUnknown) as error:
             if isinstance(error, Refused) and error.status != 409:
                 raise
@@ -98,7 +94,7 @@ class Datasets:
 
     def _existing(self, dataset_id: str, answer: RemoteError) -> Mapping[str, Any]:
         try:
-            return self.look(dataset_id)
+            return self._account.shown_dataset(dataset_id)
         except NotFound as gone:
             words = f"dataset `{dataset_id}` could not be created, and is not there: {answer.message}"
             raise OutcomeUnknown(words, status=answer.status, hint="run `runner apply` again") from gone
@@ -128,7 +124,7 @@ class Datasets:
                 wait = min(DOUBTFUL_SECONDS, self._profile.ready_s)
             except Refused:
                 # It may be READY from an upload whose answer was lost, and takes no second one.
-                if not _is_ready(self.look(dataset_id)):
+                if not _is_ready(self._account.shown_dataset(dataset_id)):
                     raise
                 return
             if self._wait(dataset_id, wait):
@@ -147,7 +143,7 @@ class Datasets:
 
     def _send_parts(self, dataset_id: str, source: Path) -> None:
         """Every part to a signed URL of its own, then have the whole checked."""
-        state = text_in(self.look(dataset_id), "encryptionState")
+        state = text_in(self._account.shown_dataset(dataset_id), "encryptionState")
         if state not in _PLAINTEXT:
             raise Refused(f"dataset `{dataset_id}` is encrypted (`{plain(state)}`); only plaintext can be uploaded")
         pieces = parts.cut(source, self._profile.part_bytes)
@@ -163,7 +159,7 @@ class Datasets:
         until = self._clock.monotonic() + seconds
         pause, complaints = POLL_SECONDS, 0
         while True:
-            seen = self.look(dataset_id)
+            seen = self._account.shown_dataset(dataset_id)
             if _is_ready(seen):
                 return True
             complaint = _complaint_of(seen)

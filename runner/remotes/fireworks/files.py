@@ -15,10 +15,9 @@ from runner.errors import NotFound, OutcomeUnknown, Refused
 from runner.job.observed import ResultFile
 from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.names import last, segment
-from runner.remotes.fireworks.wire import map_in
 from runner.remotes.transport.content import Signed
 from runner.remotes.transport.gate import Gate
-from runner.remotes.transport.replies import object_in, plain
+from runner.remotes.transport.replies import map_in, object_in, plain
 
 OUTPUT, ERROR = "output", "error"
 LARGEST = 16_000_000_000  # bytes of one result file; a whole output dataset holds 8 GB

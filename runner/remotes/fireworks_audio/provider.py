@@ -14,10 +14,10 @@ from runner.job.observed import Origin
 from runner.remotes.audio import Heard, Receipt, Recording
 from runner.remotes.fireworks_audio import wire
 from runner.remotes.fireworks_audio.profile import Profile
-from runner.remotes.fireworks_audio.sending import Sending, content_type_of
 from runner.remotes.transport.client import HttpClient
 from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.http import Http
+from runner.remotes.transport.sending import Sending, content_type_of
 
 
 class FireworksAudioCaller(HttpClient):

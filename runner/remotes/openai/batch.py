@@ -15,7 +15,7 @@ from runner.remotes.openai.profiles import Profile
 from runner.remotes.openai.wire import observed_of, speaks_of_unseen_file, window_of
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Order
-from runner.remotes.transport.replies import object_in, plain, shown, text_in
+from runner.remotes.transport.replies import must_be_about, object_in, shown, text_in
 from runner.remotes.vendor import UNSEEN, Submission, Uploaded
 
 
@@ -47,10 +47,8 @@ def body_of(profile: Profile, submission: Submission, upload: Uploaded) -> dict[
 
 
 def look(http: Http, profile: Profile, remote_id: str) -> Observed:
-    """One batch. A reply that was meant for another request, as a duplicated one shifts them, shows another id."""
     seen = observed_of(http.get_json(path_to(profile.paths.batch, remote_id)), profile)
-    if seen.remote_id != remote_id:
-        raise OutcomeUnknown(f"asked for batch `{plain(remote_id)}`, the remote showed `{plain(seen.remote_id)}`")
+    must_be_about(remote_id, seen.remote_id)
     return seen
 
 

@@ -13,7 +13,7 @@ from runner.clock import Clock, slept
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.openai import pages
 from runner.remotes.openai.profiles import Profile
-from runner.remotes.openai.wire import time_in
+from runner.remotes.reading.values import time_of
 from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Incomplete
@@ -197,7 +197,7 @@ def _listed(http: Http, profile: Profile) -> Iterator[Mapping[str, Any]]:
 
 
 def _is_usable(raw: Mapping[str, Any], profile: Profile, clock: Clock) -> bool:
-    expires_at = time_in(raw.get("expires_at"))
+    expires_at = time_of(raw.get("expires_at"))
     status = text_in(raw, "status").lower()
     if not text_in(raw, "id") or status in _USELESS or (expires_at is not None and expires_at <= clock.now()):
         return False

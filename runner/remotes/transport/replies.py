@@ -64,6 +64,21 @@ def text_in(raw: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def map_in(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """An object within; empty where there is none."""
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def must_be_about(asked: str, told: str) -> None:
+    """Raises OutcomeUnknown where the remote answered about another object than was asked about.
+
+    A reply that was sent twice on a connection stands as the answer to the next request.
+    """
+    if told != asked:
+        raise OutcomeUnknown(f"asked about `{plain(asked)}`, the remote answered about `{plain(told)}`")
+
+
 def words_of(body: bytes) -> Words:
     try:
         found = msgspec.json.decode(body)
