@@ -170,7 +170,16 @@ def _check(one: Compared) -> diff.Check:
         better_rows=one.better,
         worst=tuple(map(_row, one.worst)),
         best=tuple(map(_row, one.best)),
+        macro_f1=_macro_f1(one),
     )
+
+
+def _macro_f1(one: Compared) -> diff.MacroF1 | None:
+    found = one.macro_f1()
+    if found is None:
+        return None
+    p = None if found.difference.value is None else found.p
+    return diff.MacroF1(number_of(found.second), number_of(found.first), number_of(found.difference), p)
 
 
 def _number(tally: Tally) -> facts.Number:

@@ -25,6 +25,7 @@ from runner.files import whole
 from runner.job.desired import Desired
 from runner.job.packed import KEY_BYTES, keys_of
 from runner.job.project import AnyJob, AudioJob, Dataset, Job
+from runner.reports import facts
 from runner.results.columns import NEEDED
 from runner.results.names import RESULTS
 
@@ -141,11 +142,15 @@ def _gathered(gathered: Gathered) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def _score(check: Any) -> dict[str, Any]:
-    number = check.number
+def _score(check: facts.Check) -> dict[str, Any]:
+    found = {**_number(check.number), "signature": check.signature}
+    return found if check.macro_f1 is None else {**found, "macro_f1": _number(check.macro_f1)}
+
+
+def _number(number: facts.Number) -> dict[str, Any]:
     ends = {"value": number.value, "low": number.low, "high": number.high}
     told = {name: value for name, value in ends.items() if value is not None}
-    return {**told, "n": number.n, "signature": check.signature}
+    return {**told, "n": number.n}
 
 
 def _params(spec: AnyJob) -> dict[str, Any]:

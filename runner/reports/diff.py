@@ -49,6 +49,15 @@ class Row(Struct, frozen=True):
     second_status: StatusWord
 
 
+class MacroF1(Struct, frozen=True):
+    """Of a `choice`, on the same rows."""
+
+    first: Number
+    second: Number
+    difference: Number
+    p: float | None = None
+
+
 class Check(Struct, frozen=True):
     """One check on the rows that count in both: each by itself, and the difference. Shares are from 0 to 1."""
 
@@ -70,6 +79,7 @@ class Check(Struct, frozen=True):
     better_rows: int = 0
     worst: tuple[Row, ...] = ()  # of them, those that changed most
     best: tuple[Row, ...] = ()
+    macro_f1: MacroF1 | None = None
 
 
 class Diff(Struct, frozen=True):

@@ -31,6 +31,9 @@ def _lines(diff: Diff) -> Iterator[str]:
         first, second = (figures.measure(one, check.form) for one in (check.first, check.second))
         yield f"{check.name}  A {first}, B {second}"
         yield f"  B − A  {_difference(check)}, {figures.p_words(check.p) or 'no p'}, {_who(check)}"
+        if f1 := _of_f1(check):
+            first, second = (figures.measure(one, f1.form) for one in (f1.first, f1.second))
+            yield f"  macro F1  A {first}, B {second}; B − A {_difference(f1)}, {figures.p_words(f1.p) or 'no p'}"
         yield from _changed(check)
     if diff.notes or diff.unmet:
         yield ""
@@ -65,6 +68,13 @@ def _difference(check: Check) -> str:
     by = figures.difference(found, check.form)
     turned = "; lower is better" if check.better == "lower" else ""
     return f"{by}{points} ({figures.difference_interval(found, check.form)}{turned})"
+
+
+def _of_f1(check: Check) -> Check | None:
+    """Its macro F1, as a check of its own."""
+    if (f1 := check.macro_f1) is None:
+        return None
+    return Check(f"{check.name}.macro_f1", check.kind, "score", check.better, f1.first, f1.second, f1.difference, f1.p)
 
 
 def _who(check: Check) -> str:
@@ -117,7 +127,8 @@ def _parts(diff: Diff) -> Iterator[str]:
     yield "\n".join(sides)
     yield text(_pairs(diff))
     if diff.checks:
-        yield table(_HEAD, [_cells(check) for check in diff.checks])
+        each = (one for check in diff.checks for one in (check, _of_f1(check)) if one is not None)
+        yield table(_HEAD, [_cells(one) for one in each])
     yield "\n".join(f"> {text(note)}" for note in diff.notes)
     for check in diff.checks:
         for words, count, rows in (("worse", check.worse, check.worst), ("better", check.better_rows, check.best)):

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.journeys import test_report
 from tests.journeys.lab import Lab, serving
+from tests.journeys.scorelab import score_lab
 
 SPEC = """\
 project: lab
@@ -238,3 +240,30 @@ def test_tables_go_by_the_scores_beside_them(made: Lab, tmp_path: Path, suffix: 
     (lab.root / "results/taught.scores.jsonl").unlink()
     found = told(lab, A, B)
     assert found["checks"] == [] and f"`{B}` has no scores" in found["notes"][0]
+
+
+# --- classes ------------------------------------------------------------------------------------------------------
+
+
+def test_macro_f1_of_a_choice(tmp_path: Path) -> None:
+    """Each side has the macro F1 that its own job has; the difference says how far it can be trusted."""
+    with score_lab(tmp_path / "project") as lab:
+        lab.table(test_report.ROWS)
+        of = {row["id"]: row["intent"] for row in test_report.ROWS}
+        lab.says = lambda row, prompt: f"Intent: {'order' if prompt == 'beg' and row < 'r2' else of[row]}, w"
+        lab.job(test_report.CHECKS.replace("slices: [language]\n", ""), test_report.SPEC.replace("SUFFIX", "jsonl"))
+        lab.apply(code=4)
+        intent, said = json.loads(lab.run("diff", A, B, "-o", "json").stdout)["checks"]
+        assert said["macro_f1"] is None
+        found = intent["macro_f1"]
+        own = [
+            next(one for one in lab.status_of(address)["scores"]["checks"] if one["name"] == "intent")["macro_f1"]
+            for address in (A, B)
+        ]
+        for side, mine in zip((found["first"], found["second"]), own, strict=True):
+            assert all(side[name] == mine[name] for name in ("value", "low", "high", "n", "clusters"))
+        assert found["difference"]["value"] == pytest.approx(found["second"]["value"] - found["first"]["value"])
+        assert found["difference"]["high"] < 0 and found["p"] < 0.05
+        words = lab.run("diff", A, B).stdout
+        assert "  macro F1  A 100.0 %, B " in words and "; B − A −" in words
+        assert r"| intent.macro\_f1 | 100.0 % (" in lab.run("diff", A, B, "-o", "markdown").stdout
