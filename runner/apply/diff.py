@@ -133,7 +133,6 @@ def _digest(side: Side, shown: Shown) -> bytes:
 
 def _side(side: Side) -> diff.Side:
     wanted = side.states.total()
-    tokens = {name: int(value) for name, value in side.usage.items() if name != "usd"}
     return diff.Side(
         address=side.spec.address,
         output=side.spec.output,
@@ -141,7 +140,7 @@ def _side(side: Side) -> diff.Side:
         ok=side.ok,
         error=wanted - side.ok - side.waiting,
         waiting=side.waiting,
-        usage=facts.Usage(**tokens, usd=side.usage.get("usd")),
+        usage=side.spent.usage,
         revision=side.revision,
         commit=side.commit,
     )

@@ -78,6 +78,8 @@ def _notes(cell: Gathered) -> Iterator[str]:
         yield f"{cell.address} is not settled: rows wait for their answers."
     elif cell.program.checks and not cell.is_scored:
         yield f"{cell.address}: its scores belong to other results; `runner apply` scores these at no cost."
+    if cell.spent.note:
+        yield cell.spent.note
 
 
 def _group(name: str, cells: Sequence[Gathered], every: Mapping[str, Gathered]) -> facts.Group:

@@ -134,7 +134,7 @@ def _gathered(gathered: Gathered) -> dict[str, Any]:
         ],
     }
     usage = msgspec.structs.asdict(cell.usage)
-    found["usage"] = {name: value for name, value in usage.items() if value is not None}
+    found["usage"] = {name: value for name, value in usage.items() if value is not None and (value or name != "untold")}
     if cell.provenance.answered_as:
         found["model"] = {"answered_as": dict(cell.provenance.answered_as)}
     if gathered.is_scored:

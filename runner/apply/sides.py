@@ -11,6 +11,7 @@ import msgspec
 
 from runner.apply.evidence import Evidence, Shown
 from runner.apply.revision import Revision
+from runner.apply.usage import Spent
 from runner.checks.program import Program
 from runner.compile.compiled import RowView
 from runner.errors import DataError, RunnerError, UsageError
@@ -53,11 +54,7 @@ class Side:
                 f"`{word}` has no results yet: there is no `{self.spec.output}`", hint="`runner apply` makes them"
             )
         self.states: Counter[str] = Counter()
-        self.usage: dict[str, float] = {}
-        self._costing = costing_of(project, self.spec)
-        self._axes = frozenset(self.spec.cell)
-        if self.spec.output.endswith(".jsonl") and not self.spec.columns:
-            self._axes = frozenset()  # what is called so there is of the input
+        self.spent = Spent(self.evidence, costing_of(project, self.spec))
 
     def _copy(self, revision: Revision, root: Path) -> None:
         spec = self.spec
@@ -138,18 +135,14 @@ class Side:
         for shown in self.evidence.rows():
             line = shown.line
             self.states[line.status] += 1
-            cost = self._costing.of(line.response)
-            for name, value in zip(cost._fields, cost, strict=True):
-                if value is not None:
-                    self.usage[name] = self.usage.get(name, 0) + value
+            self.spent.add(line)
             yield shown
 
     def content_of(self, line: Line) -> bytes:
         """What the row holds, whatever the order of its columns; of a recording which one it is."""
+        columns = line.columns
         if isinstance(self.spec, AudioJob):
-            columns = {"file": line.columns.get("file", line.custom_id)}
-        else:
-            columns = {name: value for name, value in line.columns.items() if name not in self._axes}
+            columns = {"file": columns.get("file", line.custom_id)}
         return msgspec.json.encode(columns, order="sorted")
 
     @property

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runner.apply import lockfile
+from runner.apply.evidence import Evidence
 from runner.apply.lockfile import NAME, Entry, Lock
 from runner.apply.session import Session
 from runner.apply.tables import wanted_of
@@ -159,7 +160,8 @@ class _Job:
         if self._spec.columns and ROW not in self._spec.columns:
             return ""
         rows = self._session.compiled[self._job.address].rows()
-        for number, (row, line) in enumerate(zip(rows, lines_in(self._output), strict=False), 1):
+        own = Evidence(self._session.outputs_root, self._spec).own
+        for number, (row, line) in enumerate(zip(rows, lines_in(self._output, own), strict=False), 1):
             if {name: as_text(value) for name, value in _decode_row(row.row_json).items()} != line.columns:
                 return f"row `{row.custom_id}` is not the one at {self._shown}:{number}"
         return ""

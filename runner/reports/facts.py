@@ -125,6 +125,7 @@ class Usage(Struct, frozen=True):
     output_tokens: int | None = None
     seconds: float | None = None  # of sound
     usd: float | None = None
+    untold: int = 0  # answers of which the results do not say what they used: they are in none of these
 
 
 class Provenance(Struct, frozen=True):

@@ -154,10 +154,19 @@ def tokens(number: int | None) -> str:
 
 
 def usage(used: Usage) -> str:
-    """`2.10 M / 900 k` tokens in and out, or how long the sound is: `12.3 min`."""
+    """`2.10 M / 900 k` tokens in and out, or how long the sound is: `12.3 min`; and of how many nobody knows."""
+    if used.seconds is None and used.input_tokens is None:
+        return "not known" if used.untold else f"{NONE} / {NONE}"
+    untold = f", and {counted(used.untold, 'answer')} not known" if used.untold else ""
     if used.seconds is not None and used.input_tokens is None:
-        return f"{used.seconds / 60:,.1f} min" if used.seconds >= 60 else f"{used.seconds:.1f} s"
-    return f"{tokens(used.input_tokens)} / {tokens(used.output_tokens)}"
+        return (f"{used.seconds / 60:,.1f} min" if used.seconds >= 60 else f"{used.seconds:.1f} s") + untold
+    return f"{tokens(used.input_tokens)} / {tokens(used.output_tokens)}{untold}"
+
+
+def cost(used: Usage) -> str:
+    """`$5.20`, `at least $5.20` where some answers do not say what they used."""
+    told = money(used.usd)
+    return f"at least {told}" if used.untold and told != NONE else told
 
 
 def short(digest: str) -> str:

@@ -85,7 +85,7 @@ def _table_of(group: Group, *, has_name: bool) -> str:
             text(cell.label),
             *(_number(check) for check in cell.checks),
             f"{cell.accounting.ok:,} of {cell.accounting.wanted:,}",
-            text(figures.money(cell.usage.usd)),
+            text(figures.cost(cell.usage)),
         ]
         for at, cell in enumerate(group.cells, 1)
     ]

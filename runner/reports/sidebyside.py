@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from runner.reports import figures
 from runner.reports.diff import Check, Diff, Row, Side
 from runner.reports.facts import Comparison
@@ -48,10 +50,15 @@ def _name(side: Side) -> str:
 def _standing(side: Side) -> Iterator[str]:
     waiting = f", {side.waiting:,} waiting" if side.waiting else ""
     yield f"{side.ok:,} ok, {side.error:,} error{waiting} of {side.wanted:,}"
-    if side.usage.input_tokens is not None:
-        yield f"{figures.usage(side.usage)} tokens"
-    if side.usage.usd is not None:
-        yield figures.money(side.usage.usd)
+    used = side.usage
+    if used.input_tokens is not None:
+        yield f"{figures.usage(msgspec.structs.replace(used, untold=0))} tokens"
+    elif used.seconds is not None:
+        yield figures.usage(msgspec.structs.replace(used, untold=0))
+    if used.untold:
+        yield f"what {figures.counted(used.untold, 'answer')} used is not known"
+    if used.usd is not None:
+        yield figures.cost(used)
 
 
 def _pairs(diff: Diff) -> str:
