@@ -22,7 +22,6 @@ from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
 from runner.remotes.vendor import (
     LARGEST_FILE,
-    PROJECT_CHARS,
     Advanced,
     Budget,
     Input,
@@ -64,7 +63,7 @@ class FireworksProvider(HttpClient):
         return self._datasets.delete(upload_ref)
 
     def is_of(self, project: str, seen: Observed) -> bool:
-        return seen.label.get("runner_project") == project or is_project_of(project[:PROJECT_CHARS], seen.remote_id)
+        return seen.label.get("runner_project") == project or is_project_of(project, seen.remote_id)
 
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:
         return list(listed)  # their ids say it

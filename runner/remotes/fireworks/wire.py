@@ -142,7 +142,7 @@ def label_in(raw: Mapping[str, Any]) -> dict[str, str]:
     project, _, job = told.partition("/")
     if project and generation.isascii() and generation.isdigit():
         label |= {"runner_project": project, "runner_generation": generation}
-    elif named.project is not None:
+    elif named.project:
         label["runner_project"] = named.project
     if "runner_generation" in label and job:
         label["runner_job"] = job

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from runner.clock import Clock, slept
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.openai import pages
+from runner.remotes.openai.labels import filename_of
 from runner.remotes.openai.profiles import Profile
 from runner.remotes.reading.values import time_of
 from runner.remotes.transport.content import MultipartForm
@@ -31,10 +32,6 @@ def path_to(template: str, remote_id: str) -> str:
     if remote_id in ("", ".", "..") or not remote_id.isprintable():
         raise NotFound(f"`{plain(remote_id)}` is not the id of a file or batch")
     return template.replace("{id}", quote(remote_id, safe=""))
-
-
-def filename_of(submission: Submission) -> str:
-    return f"{submission.name}.jsonl"
 
 
 def upload(http: Http, profile: Profile, clock: Clock, source: Path, submission: Submission) -> Uploaded:
