@@ -7,7 +7,8 @@ Source: contract sections 3.1 to 3.4 and 8, read 2026-11-21.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ POLL_SECONDS = 1.0  # READY comes about a second after a small upload
 SLOWEST_POLL = 10.0
 _FORMATS = ("", "FORMAT_UNSPECIFIED", "CHAT")
 _PLAINTEXT = ("", "ENCRYPTION_STATE_UNSPECIFIED", "ENCRYPTION_STATE_PLAINTEXT")
-_SENT_HEADERS = "application/octet-stream"
+_SENT_TYPE = "application/octet-stream"
 
 
 class Datasets:
@@ -147,10 +148,10 @@ class Datasets:
         if state not in _PLAINTEXT:
             raise Refused(f"dataset `{dataset_id}` is encrypted (`{plain(state)}`); only plaintext can be uploaded")
         pieces = parts.cut(source, self._profile.part_bytes)
-        urls = _UploadUrls(self._account, dataset_id, pieces, self._gate, self._clock)
+        sizes = {name: str(part.size_bytes) for name, part in pieces.items()}
+        urls = _UploadUrls(self._account, dataset_id, sizes, self._gate, self._clock)
         for name, part in pieces.items():
-            size = str(part.size_bytes)
-            headers = {"content-type": _SENT_HEADERS, "x-goog-content-length-range": f"{size},{size}"}
+            headers = {"content-type": _SENT_TYPE, "x-goog-content-length-range": f"{sizes[name]},{sizes[name]}"}
             self._http.put_signed(urls.signer(name), part, headers)
         self._http.post_json(self._account.dataset(dataset_id, "validateUpload"), {})
 
@@ -176,26 +177,21 @@ class Datasets:
 class _UploadUrls:
     """The signed URLs of all parts. Each call for them replaces the registered set, so all are asked for at once."""
 
-    def __init__(
-        self,
-        account: Account,
-        dataset_id: str,
-        pieces: Mapping[str, Any],
-        gate: Gate,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, account: Account, dataset_id: str, sizes: Mapping[str, str], gate: Gate, clock: Clock) -> None:
         self._account = account
         self._dataset_id = dataset_id
-        self._sizes = {name: str(part.size_bytes) for name, part in pieces.items()}
+        self._sizes = sizes
         self._gate = gate
         self._clock = clock
         self._urls: Mapping[str, Any] = {}
         self._asked_at = 0.0
 
-    def signer(self, name: str) -> _Signer:
-        return _Signer(self, name)
+    def signer(self, name: str) -> Callable[[], Signed]:
+        """The URL of one part; a fresh one at every try but the first."""
+        tries = count()
+        return lambda: self._url(name, is_retry=next(tries) > 0)
 
-    def url(self, name: str, is_retry: bool) -> Signed:
+    def _url(self, name: str, *, is_retry: bool) -> Signed:
         stale = self._clock.monotonic() - self._asked_at > FRESH_SECONDS
         if not self._urls or stale or is_retry:
             self._ask()
@@ -212,19 +208,6 @@ class _UploadUrls:
         if urls.keys() != self._sizes.keys():
             raise OutcomeUnknown("the remote gave upload URLs for other files than it was asked about")
         self._urls = urls
-
-
-class _Signer:
-    """The URL of one part; a fresh one at every try but the first."""
-
-    def __init__(self, urls: _UploadUrls, name: str) -> None:
-        self._urls = urls
-        self._name = name
-        self._tried = False
-
-    def __call__(self) -> Signed:
-        is_retry, self._tried = self._tried, True
-        return self._urls.url(self._name, is_retry)
 
 
 def conflict(what: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Refused:

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from runner import mending
 from runner.errors import OutcomeUnknown
 from runner.job.observed import Phase
 from runner.remotes.audio import Heard, Receipt, is_plain_text, json_object_in
@@ -44,21 +43,6 @@ def receipt_in(answer: Any) -> Receipt:
         said = plain(msgspec.json.encode(answer).decode())
         raise OutcomeUnknown(f"the remote took a recording and gave no usable `batch_id`: {said}")
     return Receipt(remote_id, account)
-
-
-def decoded(body: bytes, who: str) -> Mapping[str, Any]:
-    """The object of an answer; half of a surrogate pair and control characters in texts are mended.
-
-    Raises OutcomeUnknown for what is no JSON object.
-    """
-    try:
-        found = mending.decode(body)
-    except ValueError as error:
-        said = plain(body[:1024].decode("utf-8", "replace"))
-        raise OutcomeUnknown(f"`{who}` answered with something that is not JSON: {said}") from error
-    if not isinstance(found, Mapping):
-        raise OutcomeUnknown(f"`{who}` answered with something that is not a JSON object")
-    return found
 
 
 def heard_in(raw: Mapping[str, Any], remote_id: str) -> Heard:

@@ -12,24 +12,15 @@ from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, R
 from runner.job.outcomes import is_out_of_money
 from runner.remotes.openai.labels import label_in
 from runner.remotes.openai.profiles import ErrorRule, Profile
+from runner.remotes.reading import states
 from runner.remotes.reading.values import count_of, hours_of, time_of
-from runner.remotes.transport.replies import map_in, object_in, plain, shown, text_in
+from runner.remotes.transport.replies import map_in, object_in, plain, shown, text_in, within
 
 _ENDED_AT = {
     Phase.COMPLETED: "completed_at",
     Phase.FAILED: "failed_at",
     Phase.EXPIRED: "expired_at",
     Phase.CANCELLED: "cancelled_at",
-}
-# How others spell the same states: `queue` and `job` APIs that were made to look alike [observed in public issues].
-_USUAL = {
-    **dict.fromkeys(("queued", "in_queue", "pending", "created", "submitted", "waiting", "accepted"), Phase.VALIDATING),
-    **dict.fromkeys(("running", "processing", "inprogress", "started", "active"), Phase.RUNNING),
-    **dict.fromkeys(("complete", "success", "succeeded", "successful", "done", "finished"), Phase.COMPLETED),
-    **dict.fromkeys(("error", "errored", "failure", "rejected", "invalid"), Phase.FAILED),
-    **dict.fromkeys(("timeout", "timed_out", "timedout"), Phase.EXPIRED),
-    **dict.fromkeys(("canceling", "stopping", "aborting"), Phase.CANCELLING),
-    **dict.fromkeys(("canceled", "stopped", "aborted"), Phase.CANCELLED),
 }
 _MONEY = ("billing hard limit", "you exceeded your current quota", "insufficient balance")  # how messages begin
 
@@ -66,14 +57,8 @@ def observed_of(answer: Any, profile: Profile) -> Observed:
 
 
 def phase_of(raw_status: str, profile: Profile) -> Phase:
-    """By the profile's words, whatever their case, else by usual ones; any other is UNKNOWN, never an end."""
-    word = _spelled(raw_status)
-    found = next((phase for raw, phase in profile.status_map.items() if _spelled(raw) == word), None)
-    return Phase(found) if found else _USUAL.get(word, Phase.UNKNOWN)
-
-
-def _spelled(word: str) -> str:
-    return word.strip().lower().replace("-", "_").replace(" ", "_")
+    """By the profile's words, else by usual ones; any other is UNKNOWN, never an end."""
+    return states.phase_of(raw_status, profile.status_map)
 
 
 def _files_in(raw: Mapping[str, Any]) -> tuple[ResultFile, ...]:
@@ -99,10 +84,8 @@ def _results_are_final(raw: Mapping[str, Any], phase: Phase, counts: Counts | No
 def _counts_in(raw: Mapping[str, Any], profile: Profile) -> Counts | None:
     """None where the remote says nothing: unset until validation ends, and never set by some."""
     fields = profile.counts
-    found: Any = raw
-    for step in filter(None, fields.path.split(".")):
-        found = found.get(step) if isinstance(found, Mapping) else None
-    if not isinstance(found, Mapping):
+    found = within(raw, fields.path)
+    if found is None:
         return None
     return Counts(*(count_of(found.get(name)) or 0 for name in (fields.total, fields.ok, fields.failed)))
 
