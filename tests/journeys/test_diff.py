@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 
 from tests.journeys import test_report
 from tests.journeys.lab import Lab, serving
@@ -122,6 +123,14 @@ def test_the_other_way_round_it_is_better(made: Lab) -> None:
 def test_gates(made: Lab, first: str, second: str, options: list[str], code: int) -> None:
     done = made.run("diff", first, second, *options, code=code)
     assert ("✕" in done.stdout) is (code == 4)
+
+
+def test_the_published_schema_holds_for_what_is_printed(made: Lab) -> None:
+    of_diff = Draft202012Validator(json.loads(made.run("schema", "diff").stdout))
+    found = told(made, A, B)
+    of_diff.validate(found)
+    for name, value in (("compared", "40"), ("checks", {}), ("first", None), ("version", None)):
+        assert not of_diff.is_valid({**found, name: value}), name
 
 
 def test_a_job_against_itself(made: Lab) -> None:

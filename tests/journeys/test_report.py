@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 from junitparser import JUnitXml
 
 from runner.reports import facts
@@ -108,6 +109,26 @@ def test_the_facts_are_those_of_the_files(made: ScoreLab) -> None:
     assert cell.provenance.output == "results/answers-short.jsonl"
     assert cell.provenance.data == ("data/rows.jsonl",)
     assert found.notes == ()
+
+
+def test_the_published_schema_holds_for_what_is_printed(made: ScoreLab) -> None:
+    report = json.loads(made.run("report", "specs/", "-o", "json").stdout)
+    of_report = Draft202012Validator(json.loads(made.run("schema", "report").stdout))
+    of_report.validate(report)
+    cell = report["groups"][0]["cells"][0]
+    for facts_of, name, value in (
+        (report, "version", "1"),
+        (cell["accounting"], "wanted", None),
+        (cell["checks"][0], "form", "share"),
+        (cell["checks"][0]["number"], "low", "0.5"),
+        (cell["gates"][0], "verdict", "maybe"),
+        (cell["checks"][0]["statuses"], "right", "30"),
+    ):
+        before = facts_of[name]
+        facts_of[name] = value
+        assert not of_report.is_valid(report), name
+        facts_of[name] = before
+    assert of_report.is_valid(report)
 
 
 def test_what_apply_says_is_what_the_report_says(made: ScoreLab) -> None:
