@@ -144,7 +144,9 @@ HOSTILE = {
         ).encode(),
     ),
     "words a terminal or a CI obeys": lambda seen: Answer(
-        500, json.dumps({"error": {"message": "\x1b[2J\n::error::owned\r\n##vso[task.setvariable]b"}}).encode()
+        500,
+        json.dumps({"error": {"message": "\x1b[2J\n::error::owned\r\n##vso[task.setvariable]b"}}).encode(),
+        retry_after_ms="20",
     ),
 }  # fmt: skip
 OBEYED = re.compile("^\\s*::|##vso\\[|##\\[|[\x00-\x08\x0b-\x1f\x7f-\x9f]", re.MULTILINE)
