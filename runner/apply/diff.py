@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from runner.apply.asfacts import number_of
+from runner.apply.asfacts import number_of, same_rows
 from runner.apply.evidence import Shown
 from runner.apply.sides import Side
 from runner.checks import gates
@@ -24,7 +24,6 @@ from runner.errors import UsageError
 from runner.job.project import AnyJob, AudioJob, Job, Project
 from runner.job.scored import Figure
 from runner.reports import diff, facts
-from runner.stats.power import detectable
 
 
 class _Kept(msgspec.Struct, array_like=True):
@@ -147,9 +146,6 @@ def _side(side: Side) -> diff.Side:
 
 
 def _check(one: Compared) -> diff.Check:
-    found = one.difference()
-    both, only_second, only_first, neither = found.pairs or (None, None, None, None)
-    figure = found.figure
     return diff.Check(
         name=one.held.name,
         kind=one.held.kind.value,
@@ -157,19 +153,13 @@ def _check(one: Compared) -> diff.Check:
         better=one.held.check.better.value,
         first=_number(one.first),
         second=_number(one.second),
-        difference=number_of(figure),
-        p=None if figure.value is None else found.p,
-        both=both,
-        only_first=only_first,
-        only_second=only_second,
-        neither=neither,
         unanswered=one.unanswered,
-        detectable=detectable(figure.se) if figure.se and figure.clusters > 1 else None,
         worse=one.worse,
         better_rows=one.better,
         worst=tuple(map(_row, one.worst)),
         best=tuple(map(_row, one.best)),
         macro_f1=_macro_f1(one),
+        **same_rows(one.difference(), is_turned=True),
     )
 
 

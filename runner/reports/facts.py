@@ -161,12 +161,9 @@ class Cell(Struct, frozen=True):
     provenance: Provenance = Provenance()
 
 
-class Comparison(Struct, frozen=True):
-    """Two cells on the rows that both answered. The difference is that of the metric, `first` minus `second`."""
+class OnSameRows(Struct, frozen=True, kw_only=True):
+    """How far one check differs between two cells, on the rows that count in both."""
 
-    check: str
-    first: str  # addresses
-    second: str
     difference: Number
     p: float | None = None
     both: int | None = None  # right; None where an answer is not simply right or wrong
@@ -174,6 +171,14 @@ class Comparison(Struct, frozen=True):
     only_second: int | None = None
     neither: int | None = None
     detectable: float | None = None  # the smallest true difference that four of five such runs would show
+
+
+class Comparison(OnSameRows, frozen=True):
+    """The same of two cells of a report. The difference is that of the metric, `first` minus `second`."""
+
+    check: str
+    first: str  # addresses
+    second: str
 
 
 class Slice(Struct, frozen=True):

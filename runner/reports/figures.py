@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from runner.reports.facts import Check, Comparison, Form, Number, StatusWord, Usage
+from runner.reports.facts import Check, Form, Number, OnSameRows, StatusWord, Usage
 
 NONE = "–"
 MINUS = "−"
@@ -87,12 +87,12 @@ def interval(number: Number, form: Form, *, between: str = "–") -> str:
     return f"{low}{between}{high}"
 
 
-def difference(found: Comparison, form: Form, *, better: str = "higher") -> str:
+def difference(found: OnSameRows, form: Form, *, better: str = "higher") -> str:
     """By how much the first is better: `+1.6`."""
     return plus(_turned(found.difference.value, better), form, places=_places(found.difference))
 
 
-def difference_interval(found: Comparison, form: Form, *, better: str = "higher", between: str = " to ") -> str:
+def difference_interval(found: OnSameRows, form: Form, *, better: str = "higher", between: str = " to ") -> str:
     """`+0.6 to +2.5`, of the same."""
     low, high = _turned(found.difference.low, better), _turned(found.difference.high, better)
     low, high = (high, low) if better == "lower" else (low, high)

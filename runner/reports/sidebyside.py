@@ -8,7 +8,6 @@ import msgspec
 
 from runner.reports import figures
 from runner.reports.diff import Check, Diff, Row, Side
-from runner.reports.facts import Comparison
 from runner.reports.markdown import code, folded, table, text
 from runner.reports.shown import line
 
@@ -68,20 +67,20 @@ def _pairs(diff: Diff) -> str:
 
 def _difference(check: Check) -> str:
     """`+1.6 points (+0.6 to +2.5)`."""
-    found = Comparison(check.name, "A", "B", check.difference)
     if check.difference.value is None:
         return figures.NONE
     points = " points" if figures.is_in_percent(check.form) else ""
-    by = figures.difference(found, check.form)
+    by = figures.difference(check, check.form)
     turned = "; lower is better" if check.better == "lower" else ""
-    return f"{by}{points} ({figures.difference_interval(found, check.form)}{turned})"
+    return f"{by}{points} ({figures.difference_interval(check, check.form)}{turned})"
 
 
 def _of_f1(check: Check) -> Check | None:
     """Its macro F1, as a check of its own."""
     if (f1 := check.macro_f1) is None:
         return None
-    return Check(f"{check.name}.macro_f1", check.kind, "score", check.better, f1.first, f1.second, f1.difference, f1.p)
+    name = f"{check.name}.macro_f1"
+    return Check(name, check.kind, "score", check.better, f1.first, f1.second, difference=f1.difference, p=f1.p)
 
 
 def _who(check: Check) -> str:
