@@ -63,7 +63,7 @@ def diff_of(project: Project, words: tuple[str, str], paths: Sequence[str], fold
     met, changed = _pair(first, second, compared)
     if compared:
         reasons = [
-            f"the scores of `{side.word}` are not of these results; `runner apply` makes them at no cost"
+            f"the scores of `{side.word}` belong to other results; `runner apply` scores these at no cost"
             for side in sides
             if not side.evidence.is_scored
         ]
@@ -91,8 +91,9 @@ def _checks(first: Side, second: Side, names: Sequence[str]) -> tuple[dict[str, 
     shared, left_out = comparable(*held)
     for name in names:
         if name not in shared and name not in left_out:
-            listed = ", ".join(f"`{one}`" for one in [*shared, *left_out])
-            raise UsageError(f"there is no check `{name}`", hint=f"checks are {listed}" if listed else "there is none")
+            known = [*shared, *left_out]
+            listed = "checks are " + ", ".join(f"`{one}`" for one in known) if known else "neither job has checks"
+            raise UsageError(f"there is no check `{name}`", hint=listed)
     return (
         {name: held[0][name] for name in shared if not names or name in names},
         [name for name in left_out if not names or name in names],

@@ -193,7 +193,7 @@ def refuse_others(project: Project, target: Path) -> None:
         raise UsageError(f"`{target.name}` is a file of a job", hint="name another one")
     if os.path.lexists(target) and not _is_ours(target):
         raise UsageError(
-            f"`{target.name}` is there already, and is no table that was exported", hint="name another one"
+            f"`{target.name}` is there already, and `runner export` did not write it", hint="name another one"
         )
 
 

@@ -212,7 +212,7 @@ def read(root: Path) -> Lock | None:
     is_lock = isinstance(jobs, dict) and all(isinstance(entry, dict) for entry in jobs.values())
     version = found.get("version")
     if not is_lock or not isinstance(version, int) or isinstance(version, bool):
-        raise DataError("this is no lock file of runner", hint="move it away, or run `runner lock`", mark=Mark(NAME))
+        raise DataError("runner did not write this file", hint="move it away, then run `runner lock`", mark=Mark(NAME))
     if version != VERSION:
         raise DataError(
             f"it is of version {version}, and this runner writes and reads {VERSION}",

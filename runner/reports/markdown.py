@@ -118,8 +118,8 @@ def _details(group: Group, *, is_alone: bool) -> Iterator[str]:
                 f"{text(group.cells[0].label)} against",
                 f"better by{unit}",
                 "p",
-                "only it right",
-                "only the other",
+                "only the best right",
+                "only the other right",
                 "rows",
             ]
             power = text(sentences.of_power(group, check))

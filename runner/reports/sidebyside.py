@@ -12,7 +12,7 @@ from runner.reports.markdown import code, folded, table, text
 from runner.reports.shown import line
 
 _MOST_CHARS = 60  # of what was read from an answer
-_HEAD = ["check", "A", "B", "B − A", "p", "both right", "only A", "only B", "rows"]
+_HEAD = ["check", "A", "B", "B − A", "p", "both right", "only A right", "only B right", "rows"]
 
 
 def plain(diff: Diff) -> str:

@@ -399,7 +399,7 @@ def table(
             found[name] = of_input[name]
         else:
             raise UsageError(
-                f"`columns` names `{name}`, which is no column of the results", hint=_hint(known, of_input)
+                f"`columns` names `{name}`, which is not a column of the results", hint=_hint(known, of_input)
             )
     return Table(tuple(found.values()), tuple(steps))
 

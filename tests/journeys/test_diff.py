@@ -162,7 +162,7 @@ def test_words_and_markdown(made: Lab) -> None:
         ([A, f"nowhere:{B}"], "git knows no revision `nowhere`"),
         ([A, f"--upload-pack=x:{B}"], "No such option"),
         ([A, B, "--check", "exat"], "there is no check `exat`"),
-        ([A, B, "--no-worse-than", "-1"], "no margin"),
+        ([A, B, "--no-worse-than", "-1"], "is not a margin"),
     ],
 )
 def test_what_cannot_be_meant(made: Lab, words: list[str], said: str) -> None:
