@@ -118,14 +118,17 @@ def _is_lifted(history: History, key: bytes, earlier: RemoteBatch, later: Remote
 
     What is in flight is not asked again, and what was answered only on purpose, or where the answer is gone. One that
     nothing shows is gone as long as that lasts: it is looked for by the decision, and again before anything is sent.
+    When it is back by then and brought no answer, the decision stands, as it does for all that had none.
     """
     if key not in asked.keys:
         return False
     if not history.is_tame or asked.replaces or earlier.is_unheard:
         return True
     began = _began_to_send(history, later)
-    if earlier.is_hidden(asked.at - A_SENDING, asked.at) and earlier.is_hidden(began - A_SENDING, later.sent_at):
-        return True
+    if earlier.is_hidden(asked.at - A_SENDING, asked.at):
+        brought_nothing = earlier.over_at <= began and earlier.verdict(key) is not Verdict.OK
+        if earlier.is_hidden(began - A_SENDING, later.sent_at) or brought_nothing:
+            return True
     is_gone = min(earlier.gone_at, earlier.files_gone_at) <= asked.at or key in earlier.cut_keys
     return earlier.over_at <= asked.at and (is_gone or earlier.verdict(key) is not Verdict.OK)
 

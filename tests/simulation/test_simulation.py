@@ -28,6 +28,7 @@ MENDED = (
     205_168,  # a create that took effect late, in a clone that adopted its like
     8_011_248,  # a refusal that was settled, and an older batch that was given up and is there again
     Kind.INLINE.seed(201_522),  # a continuation of a batch that was known in part
+    Kind.INLINE.seed(8_013_378),  # a person's retry, and the batch it was about came back with a refusal
     Kind.BRIEF_RESULTS.seed(8_002_158),  # stopped in the console before anybody knew of it
 )
 SWEEP = 20_000
