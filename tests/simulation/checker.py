@@ -181,7 +181,7 @@ def _is_excused(history: History, key: bytes, earlier: RemoteBatch, later: Remot
         return True  # nobody could see it; then it was found, stopped, counted and shown
     if history.runs_late and _is_late(history, earlier):
         is_paid_once = earlier.failure is not None or later.verdict(key) is Verdict.NONE
-        return is_paid_once or bool({earlier.id, later.id} & twins)
+        return is_paid_once or bool({earlier.id, later.id} & twins) or _says_nothing_yet(history, earlier)
     if history.is_tame:
         return False
     if earlier.failure is not None or (later.failure is not None and not later.was_cancelled):
@@ -222,6 +222,14 @@ def _can_be_counted(history: History, key: bytes, earlier: RemoteBatch, later: R
 def _is_late(history: History, batch: RemoteBatch) -> bool:
     """Whether a create took effect, or was listed, when nobody had to wait for it any more."""
     return batch.listed_at - batch.sent_at > history.appliers[0].provider.card.consistency_seconds
+
+
+def _says_nothing_yet(history: History, batch: RemoteBatch) -> bool:
+    """Whether only its results say whose a batch is, and no list showed it since there are any: it is counted then."""
+    lists = history.remote.lists
+    return history.remote.habits.by_results and not any(
+        batch.id in one.ids and one.began >= batch.named_at for one in lists
+    )
 
 
 def _was_listed_with(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
