@@ -20,11 +20,9 @@ from runner.job.project import AnyJob, AudioJob, Project
 from runner.job.scored import scores_path
 from runner.remotes.registry import priced
 from runner.results.columns import About, Costing
-from runner.results.joined import Joined
 from runner.results.names import RESULTS
 from runner.results.reread import WAITING, Line, holds_rows, merged_in
-from runner.results.scorer import RowsNotScored, Scorer, classes_of
-from runner.results.scores import ScoresWriter
+from runner.results.scorer import Scorer, score_all
 from runner.results.splice import OK
 from runner.spec.load import load
 
@@ -108,25 +106,21 @@ class Side:
                     f"`{self.word}` has no scores, and `{self.spec.output}` does not hold its rows as they were scored"
                 )
             return ""
-        joined = Joined(evals.references, root) if evals.references else None
         views = chain.from_iterable(side.row_views() for side in both if side.holds_rows())
-        program = Program(evals, classes_of(evals, views, joined))
         path = self._folder / "scores.jsonl"
         with path.open("wb") as out:
-            scorer = Scorer(program, ScoresWriter(out, [held.name for held in program.checks]), joined)
-            try:
-                for merged in merged_in(self.evidence.output):
-                    scorer.write(merged)
-                scorer.finish()
-            finally:
-                scorer.close()
+            scorer = score_all(evals, root, views, self._feed, out)
+        if not self.revision:
+            scorer.check(self.spec.address, self.spec.mark)
         if scorer.count:
-            if not self.revision:
-                raise RowsNotScored(self.spec.address, scorer.problems, scorer.count, self.spec.mark)
             first = scorer.problems[0]
             return f"`{self.word}` cannot be held to the checks of today: {first.mark}: {first.message}"
         self.evidence.scores, self.evidence.is_scored = path, True
         return ""
+
+    def _feed(self, scorer: Scorer) -> None:
+        for merged in merged_in(self.evidence.output):
+            scorer.write(merged)
 
     # --- lines ----------------------------------------------------------------------------------------------------
 

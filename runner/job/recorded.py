@@ -12,6 +12,7 @@ from runner.job.capabilities import Content, Delivery, Shown
 from runner.job.cost import Price, Used
 from runner.job.observed import Counts, Failure, FailureKind, Origin, Phase
 from runner.job.scored import Scores
+from runner.job.written import Written
 
 SCHEMA = 1
 GONE = "gone"  # in Batch.raw_status: the remote did not have it any more
@@ -230,6 +231,13 @@ class JobRecord(msgspec.Struct, frozen=True):
     written_at: datetime | None = None
     scores: Scores | None = None
     schema: int = SCHEMA
+
+    @property
+    def written(self) -> Written | None:
+        """The output; None before anything was written."""
+        if not self.written_sha256:
+            return None
+        return Written(self.output, self.written_sha256, self.output_sha256, self.output_fingerprint)
 
 
 class Retry(msgspec.Struct, frozen=True):

@@ -99,6 +99,18 @@ def test_two_prompts(made: Lab) -> None:
     assert found["second"]["usage"]["usd"] > 0
 
 
+def test_slices_and_clusters_do_not_stand_in_the_way(made: Lab, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(made.root, project)
+    lab = Lab(project, made.server)
+    spec(lab)
+    path = project / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("    checks:\n", "    slices: [word]\n    cluster: n\n    checks:\n"))
+    before = told(made, A, B)["checks"][0]["difference"]
+    after = told(lab, A, B)["checks"][0]["difference"]
+    assert (after["value"], after["clusters"]) == (before["value"], 40)
+
+
 def test_the_other_way_round_it_is_better(made: Lab) -> None:
     there, back = told(made, A, B)["checks"][0], told(made, B, A)["checks"][0]
     assert back["difference"]["value"] == -there["difference"]["value"]
