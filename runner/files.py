@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import filecmp
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -64,6 +64,20 @@ def write(path: Path, data: bytes, *, is_durable: bool = True) -> None:
     """A private file with just these bytes, in place of what stood there. Raises OSError."""
     with whole(path, mode=PRIVATE, is_durable=is_durable) as out:
         out.write(data)
+
+
+def join_lines(pieces: Iterable[Path], path: Path) -> int:
+    """A private file of some others behind each other, each ended by a newline; its size in bytes. Raises OSError."""
+    with whole(path, mode=PRIVATE) as out:
+        for piece in pieces:
+            end = b"\n"
+            with piece.open("rb") as file:
+                while chunk := file.read(BUFFER_BYTES):
+                    out.write(chunk)
+                    end = chunk[-1:]
+            if end != b"\n":
+                out.write(b"\n")
+        return out.tell()
 
 
 def sync_folder(folder: Path) -> None:

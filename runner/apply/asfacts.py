@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import Any
 
+from runner.checks.paired import Difference
 from runner.checks.program import Held
 from runner.checks.tally import counted_by
 from runner.job.scored import CheckSummary, Duel, Figure
 from runner.reports import facts
+from runner.stats.power import detectable
 
 _MAY_BE_WRONG = frozenset(("wrong", "unreadable", "unanswered"))
 
@@ -52,6 +55,21 @@ def duel_of(found: Duel) -> facts.Duel:
 def _mistakes(found: CheckSummary) -> tuple[facts.Confused, ...]:
     wrong = [facts.Confused(*cell) for cell in found.confusion if cell[0] != cell[1]]
     return tuple(sorted(wrong, key=lambda one: (-one.rows, one.expected, one.got or "")))
+
+
+def same_rows(found: Difference, *, is_turned: bool = False) -> dict[str, Any]:
+    """The fields of `facts.OnSameRows`. is_turned: the difference is the second minus the first."""
+    figure = found.figure
+    both, one, other, neither = found.pairs or (None, None, None, None)
+    return {
+        "difference": number_of(figure),
+        "p": None if figure.value is None else found.p,
+        "both": both,
+        "only_first": other if is_turned else one,
+        "only_second": one if is_turned else other,
+        "neither": neither,
+        "detectable": detectable(figure.se) if figure.se and figure.clusters > 1 else None,
+    }
 
 
 def number_of(figure: Figure) -> facts.Number:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from runner.apply import named
+from runner.apply import named, recount
 from runner.apply.errors import StepError
 from runner.apply.named import DOWNLOADS
 from runner.apply.session import Session
@@ -93,6 +93,7 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         _stop(session, batch, _first_unpaid(reader, report, [file for _, file in had]), report.unpaid)
     batch = (batch if is_short else batch.but(short_since=None)).but(is_unproven=False)
     used = used_in(report, [file for _, file in had], reader, batch.content)
+    batch = recount.brought_home(session, batch, report.index)
     return record(session, batch, seen, results, report.index, tally_of(report), used, gives_up=gives_up)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from runner.apply.asfacts import number_of
+from runner.apply.asfacts import number_of, same_rows
 from runner.apply.evidence import Shown
 from runner.apply.sides import Side
 from runner.checks import gates
@@ -24,7 +24,6 @@ from runner.errors import UsageError
 from runner.job.project import AnyJob, AudioJob, Job, Project
 from runner.job.scored import Figure
 from runner.reports import diff, facts
-from runner.stats.power import detectable
 
 
 class _Kept(msgspec.Struct, array_like=True):
@@ -64,7 +63,7 @@ def diff_of(project: Project, words: tuple[str, str], paths: Sequence[str], fold
     met, changed = _pair(first, second, compared)
     if compared:
         reasons = [
-            f"the scores of `{side.word}` are not of these results; `runner apply` makes them at no cost"
+            f"the scores of `{side.word}` belong to other results; `runner apply` scores these at no cost"
             for side in sides
             if not side.evidence.is_scored
         ]
@@ -92,8 +91,9 @@ def _checks(first: Side, second: Side, names: Sequence[str]) -> tuple[dict[str, 
     shared, left_out = comparable(*held)
     for name in names:
         if name not in shared and name not in left_out:
-            listed = ", ".join(f"`{one}`" for one in [*shared, *left_out])
-            raise UsageError(f"there is no check `{name}`", hint=f"checks are {listed}" if listed else "there is none")
+            known = [*shared, *left_out]
+            listed = "checks are " + ", ".join(f"`{one}`" for one in known) if known else "neither job has checks"
+            raise UsageError(f"there is no check `{name}`", hint=listed)
     return (
         {name: held[0][name] for name in shared if not names or name in names},
         [name for name in left_out if not names or name in names],
@@ -133,7 +133,6 @@ def _digest(side: Side, shown: Shown) -> bytes:
 
 def _side(side: Side) -> diff.Side:
     wanted = side.states.total()
-    tokens = {name: int(value) for name, value in side.usage.items() if name != "usd"}
     return diff.Side(
         address=side.spec.address,
         output=side.spec.output,
@@ -141,16 +140,13 @@ def _side(side: Side) -> diff.Side:
         ok=side.ok,
         error=wanted - side.ok - side.waiting,
         waiting=side.waiting,
-        usage=facts.Usage(**tokens, usd=side.usage.get("usd")),
+        usage=side.spent.usage,
         revision=side.revision,
         commit=side.commit,
     )
 
 
 def _check(one: Compared) -> diff.Check:
-    found = one.difference()
-    both, only_second, only_first, neither = found.pairs or (None, None, None, None)
-    figure = found.figure
     return diff.Check(
         name=one.held.name,
         kind=one.held.kind.value,
@@ -158,19 +154,22 @@ def _check(one: Compared) -> diff.Check:
         better=one.held.check.better.value,
         first=_number(one.first),
         second=_number(one.second),
-        difference=number_of(figure),
-        p=None if figure.value is None else found.p,
-        both=both,
-        only_first=only_first,
-        only_second=only_second,
-        neither=neither,
         unanswered=one.unanswered,
-        detectable=detectable(figure.se) if figure.se and figure.clusters > 1 else None,
         worse=one.worse,
         better_rows=one.better,
         worst=tuple(map(_row, one.worst)),
         best=tuple(map(_row, one.best)),
+        macro_f1=_macro_f1(one),
+        **same_rows(one.difference(), is_turned=True),
     )
+
+
+def _macro_f1(one: Compared) -> diff.MacroF1 | None:
+    found = one.macro_f1()
+    if found is None:
+        return None
+    p = None if found.difference.value is None else found.p
+    return diff.MacroF1(number_of(found.second), number_of(found.first), number_of(found.difference), p)
 
 
 def _number(tally: Tally) -> facts.Number:

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from runner.apply.tables import about_of
 from runner.checks.score import Status
 from runner.job.checks import Kind
-from runner.job.project import AnyJob
+from runner.job.project import AnyJob, AudioJob
 from runner.job.scored import scores_path
-from runner.results.reread import Line, lines_in
+from runner.results.reread import Line, lines_in, own_names
 from runner.results.scores import ScoredRow, read
 from runner.results.splice import OK
 
@@ -35,6 +36,9 @@ class Evidence:
         self.spec = spec
         self.output = root / spec.output
         self.scores = root / scores_path(spec.output)
+        self.own = own_names(
+            spec.output, about_of(spec), chosen=spec.columns, is_of_recordings=isinstance(spec, AudioJob)
+        )
         self.checks = tuple(check.name for check in spec.evals.checks)
         self.has_output = self.output.exists()
         self.is_scored = bool(self.checks) and self.has_output and self.scores.is_file()
@@ -47,7 +51,7 @@ class Evidence:
         if not self.has_output:
             return
         scores = read(self.scores) if self.is_scored else iter(())
-        for line in lines_in(self.output):
+        for line in lines_in(self.output, self.own):
             scored = next(scores, None) if self.is_scored else None
             if self.is_scored and not self._fits(line, scored):
                 self.is_scored, scored = False, None

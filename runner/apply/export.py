@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from operator import attrgetter
@@ -14,6 +15,7 @@ import msgspec
 
 from runner.apply.evidence import Evidence, Shown
 from runner.apply.sides import costing_of
+from runner.apply.usage import Spent
 from runner.errors import DataError, UsageError
 from runner.files import whole
 from runner.job.project import AnyJob, AudioJob, Project
@@ -24,11 +26,10 @@ from runner.results import kinds
 from runner.results.columns import Column, Table
 from runner.results.export import SUFFIXES, writer_on
 from runner.results.kinds import Kind
-from runner.results.own import Cost
 from runner.results.parquet import pyarrow_of
 from runner.results.reread import Line, holds_rows, merged_in
 from runner.results.scores import score_of
-from runner.results.splice import Merged
+from runner.results.splice import OK, Merged
 
 JOB = "job"
 OF_ROWS: dict[str, Kind] = {
@@ -91,44 +92,65 @@ def export(project: Project, specs: Sequence[AnyJob], target: Path) -> Exported:
         raise UsageError(f"`{target.name}` has an unknown suffix", hint=f"use one of {', '.join(SUFFIXES)}")
     if suffix == ".parquet":
         pyarrow_of()
-    _refuse_others(project, target)
+    refuse_others(project, target)
+    there, notes = with_results(project, specs)
+    written = write(project, there, target)
+    return Exported(len(there), written.rows, [*notes, *written.notes])
+
+
+def with_results(project: Project, specs: Sequence[AnyJob]) -> tuple[list[Evidence], list[str]]:
+    """The jobs that have results, and a note of each other one. Raises DataError where none has."""
     found = [Evidence(project.root, spec) for spec in specs]
     there = [one for one in found if one.has_output]
     if not there:
         raise DataError("no job has results yet", hint="`runner apply` makes them")
-    notes = [f"{one.spec.address} has no results yet" for one in found if not one.has_output]
+    return there, [f"{one.spec.address} has no results yet" for one in found if not one.has_output]
+
+
+class Written(NamedTuple):
+    rows: int
+    ok: int
+    notes: Sequence[str]
+
+
+def write(project: Project, there: Sequence[Evidence], target: Path) -> Written:
+    """Write one table of some jobs; it appears whole or not at all. Raises as `export` does of their files."""
     layout = _Layout(
         list(dict.fromkeys(axis for one in there for axis in one.spec.cell)),
         list(dict.fromkeys(check for one in there for check in one.checks)),
     )
-    rows = 0
+    rows = ok = 0
+    notes = []
     target.parent.mkdir(parents=True, exist_ok=True)
-    with whole(target) as out, writer_on(out, suffix, Table(layout.columns())) as writer:
+    with whole(target) as out, writer_on(out, target.suffix.lower(), Table(layout.columns())) as writer:
         for one in there:
             for _ in one.rows() if one.is_scored else ():
                 pass  # what a pass finds out about scores holds for all rows of the next
-            for merged in _lines(project, one, layout):
+            spent = Spent(one, costing_of(project, one.spec))
+            for merged in _lines(one, layout, spent):
                 writer.write(merged)
                 rows += 1
+                ok += merged.status == OK
             if one.checks and not one.is_scored:
                 notes.append(
                     f"{one.spec.address}: its scores belong to other results, and are left out; `runner apply` scores"
                     " these at no cost"
                 )
-    return Exported(len(there), rows, notes)
+            if spent.note:
+                notes.append(spent.note)
+    return Written(rows, ok, notes)
 
 
-def _lines(project: Project, one: Evidence, layout: _Layout) -> Iterator[Merged]:
+def _lines(one: Evidence, layout: _Layout, spent: Spent) -> Iterator[Merged]:
     """Each row with its columns, as JSON, in `more`."""
     spec = one.spec
-    costing = costing_of(project, spec)
     whose = [_encode(spec.address), *(_encode(spec.cell.get(axis)) for axis in layout.axes)]
     as_read = merged_in(one.output) if holds_rows(one.output) else None
     rows: Iterable[Merged | None] = repeat(None) if as_read is None else as_read
     for shown, merged in zip(one.rows(), rows, strict=False):
         line = shown.line
         row = _row_of(line, spec) if merged is None else merged.row
-        cost: Cost = costing.of(line.response)
+        cost = spent.add(line)
         of_row = (
             _encode(line.custom_id),
             row,
@@ -149,7 +171,7 @@ def _row_of(line: Line, spec: AnyJob) -> bytes:
     """The input's columns of a table, which knows them as text alone."""
     if isinstance(spec, AudioJob):
         return _encode({"file": line.columns.get("file", line.custom_id)})
-    return _encode({name: value for name, value in line.columns.items() if name not in spec.cell})
+    return _encode(line.columns)
 
 
 def _scores(shown: Shown, checks: Sequence[str]) -> Iterator[bytes]:
@@ -164,13 +186,14 @@ def _scores(shown: Shown, checks: Sequence[str]) -> Iterator[bytes]:
 # --- the file that is there already -------------------------------------------------------------------------------
 
 
-def _refuse_others(project: Project, target: Path) -> None:
+def refuse_others(project: Project, target: Path) -> None:
+    """Raise UsageError for a file of a job, and for one that is there and no table that was exported."""
     taken = {project.root / path for job in project.jobs for path in (job.output, scores_path(job.output))}
     if any(target.resolve() == path.resolve() for path in taken):
         raise UsageError(f"`{target.name}` is a file of a job", hint="name another one")
-    if target.exists() and not _is_ours(target):
+    if os.path.lexists(target) and not _is_ours(target):
         raise UsageError(
-            f"`{target.name}` is there already, and is no table that was exported", hint="name another one"
+            f"`{target.name}` is there already, and `runner export` did not write it", hint="name another one"
         )
 
 

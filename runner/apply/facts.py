@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from runner import __version__
-from runner.apply.asfacts import check_of, number_of, when
+from runner.apply.asfacts import check_of, same_rows, when
 from runner.apply.evidence import Evidence, Folds, Shown, folds_of
 from runner.apply.reportcell import Gathered, Part
 from runner.apply.scoring import pooled_in
@@ -21,7 +21,6 @@ from runner.reports import facts
 from runner.results.scores import ScoredRow, paired
 from runner.results.splice import OK
 from runner.stats.multiple import benjamini_hochberg
-from runner.stats.power import detectable
 
 _SIGNIFICANT = 0.05
 
@@ -78,6 +77,8 @@ def _notes(cell: Gathered) -> Iterator[str]:
         yield f"{cell.address} is not settled: rows wait for their answers."
     elif cell.program.checks and not cell.is_scored:
         yield f"{cell.address}: its scores belong to other results; `runner apply` scores these at no cost."
+    if cell.spent.note:
+        yield cell.spent.note
 
 
 def _group(name: str, cells: Sequence[Gathered], every: Mapping[str, Gathered]) -> facts.Group:
@@ -135,21 +136,7 @@ def _paired(best: Gathered, other: Gathered) -> dict[str, Paired]:
 
 
 def _comparison(held: Held, best: Gathered, other: Gathered, found: Paired) -> facts.Comparison:
-    difference = found.difference()
-    pairs, figure = difference.pairs, difference.figure
-    both, only_first, only_second, neither = pairs or (None, None, None, None)
-    return facts.Comparison(
-        check=held.name,
-        first=best.address,
-        second=other.address,
-        difference=number_of(figure),
-        p=None if figure.value is None else difference.p,
-        both=both,
-        only_first=only_first,
-        only_second=only_second,
-        neither=neither,
-        detectable=detectable(figure.se) if figure.se is not None and figure.clusters > 1 else None,
-    )
+    return facts.Comparison(held.name, best.address, other.address, **same_rows(found.difference()))
 
 
 # --- slices -------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from runner.errors import DataError, RunnerError
 from runner.job.desired import Desired
 from runner.job.project import AudioJob
 from runner.job.recorded import JobRecord
+from runner.job.written import Written
 from runner.results import fingerprint, ours, readback
 from runner.results.transcript import SUFFIXES
 
@@ -105,32 +106,42 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def is_changed(session: Session, path: Path, record: JobRecord | None) -> bool:
-    """Whether there is a table that is not, byte by byte, what we wrote last.
+def is_as_left(session: Session, path: Path, written: Written | None) -> bool:
+    """Whether an output, or scores beside it, is there, and holds what this state wrote last, whenever it was touched.
 
-    What no record speaks of counts as changed, but for .parquet: nobody edits that by hand, and equal rows may have
-    other bytes.
+    written: what that was; None where no record speaks of the file.
     """
+    if written is None:
+        return False
+    if written.output.endswith("/"):
+        return fingerprint.of_folder(path, session.digests.of) == written.fingerprint
     if not path.is_file():
         return False
-    if record is None or not record.written_sha256:
-        return path.suffix.lower() != ".parquet"
     with suppress(OSError, ValueError):  # the second: what an earlier release wrote says nothing of it
-        if not record.output_sha256:
-            return not fingerprint.is_as_stat(path, record.output_fingerprint)
-        return session.digests.of(path).hex() != record.output_sha256
-    return True
+        if not written.sha256:
+            return fingerprint.is_as_stat(path, written.fingerprint)
+        return session.digests.of(path).hex() == written.sha256
+    return False
+
+
+def _is_changed(session: Session, path: Path, written: Written | None) -> bool:
+    """Whether there is a table that is not, byte by byte, what we wrote last, and has to be kept.
+
+    What no record speaks of counts as changed, but for .parquet: nobody edits that by hand, and equal rows may have
+    other bytes. An empty file is nothing to keep.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    if written is None:
+        return path.suffix.lower() != ".parquet"
+    return not is_as_left(session, path, written)
 
 
 def foretold(session: Session, job: Desired, record: JobRecord | None) -> str:
     """What writing the output of a job will leave as it is, in words; empty where that is nothing."""
     path = session.output_file(job.output)
-    if record is not None and record.output != job.output:
-        record = None
     if not job.output.endswith("/"):
-        if not is_changed(session, path, record) or not path.stat().st_size:
-            return ""
-        return f"the changed file is kept as `{_backup_of(Path(job.output), session.outputs_root)}`"
+        return foretold_of_table(session, job.output, record.written if record else None)
     if not path.is_dir():
         return ""
     wanted = {row.custom_id for row in session.compiled[job.address].rows()}
@@ -146,21 +157,33 @@ def foretold(session: Session, job: Desired, record: JobRecord | None) -> str:
     return ours.told(edited, orphans)
 
 
+def foretold_of_table(session: Session, output: str, written: Written | None) -> str:
+    """The same of one table, or of scores. written: what this state wrote last, there or under an earlier name."""
+    if not _is_changed(session, session.output_file(output), _there(output, written)):
+        return ""
+    return f"the changed file is kept as `{_backup_of(Path(output), session.outputs_root)}`"
+
+
+def _there(output: str, written: Written | None) -> Written | None:
+    return written if written is not None and written.output == output else None
+
+
 @contextmanager
-def keeping(session: Session, path: Path, record: JobRecord | None) -> Iterator[list[str]]:
+def keeping(session: Session, output: str, written: Written | None) -> Iterator[list[str]]:
     """Write a table in this block: one that is there, and is not what we wrote, stays under another name.
 
-    Yields a list that names it once the block has ended well, unless the same bytes were written again.
+    written: as in `foretold_of_table`. Yields a list that names what is kept once the block has ended well, unless the
+    same bytes were written again.
     """
     kept: list[str] = []
-    root = session.outputs_root
-    if not is_changed(session, path, record) or not path.stat().st_size:
+    root, path = session.outputs_root, session.outputs_root / output
+    if not _is_changed(session, path, _there(output, written)):
         yield kept
         return
     # The second name is there before the new file takes the first: at no moment is the edited file under none. A kill
     # in between leaves one file under two names, which the next command knows by `samefile` and takes for the same
     # backup.
-    backup = root / _backup_of(path.relative_to(root), root)
+    backup = root / _backup_of(Path(output), root)
     _link(Path(os.path.realpath(path)), backup)
     try:
         yield kept

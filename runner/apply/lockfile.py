@@ -25,6 +25,7 @@ from runner.files import whole
 from runner.job.desired import Desired
 from runner.job.packed import KEY_BYTES, keys_of
 from runner.job.project import AnyJob, AudioJob, Dataset, Job
+from runner.reports import facts
 from runner.results.columns import NEEDED
 from runner.results.names import RESULTS
 
@@ -133,7 +134,7 @@ def _gathered(gathered: Gathered) -> dict[str, Any]:
         ],
     }
     usage = msgspec.structs.asdict(cell.usage)
-    found["usage"] = {name: value for name, value in usage.items() if value is not None}
+    found["usage"] = {name: value for name, value in usage.items() if value is not None and (value or name != "untold")}
     if cell.provenance.answered_as:
         found["model"] = {"answered_as": dict(cell.provenance.answered_as)}
     if gathered.is_scored:
@@ -141,11 +142,15 @@ def _gathered(gathered: Gathered) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def _score(check: Any) -> dict[str, Any]:
-    number = check.number
+def _score(check: facts.Check) -> dict[str, Any]:
+    found = {**_number(check.number), "signature": check.signature}
+    return found if check.macro_f1 is None else {**found, "macro_f1": _number(check.macro_f1)}
+
+
+def _number(number: facts.Number) -> dict[str, Any]:
     ends = {"value": number.value, "low": number.low, "high": number.high}
     told = {name: value for name, value in ends.items() if value is not None}
-    return {**told, "n": number.n, "signature": check.signature}
+    return {**told, "n": number.n}
 
 
 def _params(spec: AnyJob) -> dict[str, Any]:
@@ -216,7 +221,7 @@ def read(root: Path) -> Lock | None:
     is_lock = isinstance(jobs, dict) and all(isinstance(entry, dict) for entry in jobs.values())
     version = found.get("version")
     if not is_lock or not isinstance(version, int) or isinstance(version, bool):
-        raise DataError("this is no lock file of runner", hint="move it away, or run `runner lock`", mark=Mark(NAME))
+        raise DataError("runner did not write this file", hint="move it away, then run `runner lock`", mark=Mark(NAME))
     if version != VERSION:
         raise DataError(
             f"it is of version {version}, and this runner writes and reads {VERSION}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from runner.apply.session import Session
 from runner.errors import NotFound
 from runner.job.observed import Observed
+from runner.job.outcomes import Outcome
 from runner.job.packed import KEY_BYTES, Sorter, union
 from runner.job.wireid import key_of
 from runner.mending import NOT_SO
@@ -39,10 +40,27 @@ def by_results(session: Session, provider: Provider, seen: Observed) -> bytes | 
     """
     keys = b""
     for _ in range(DOWNLOADS):
-        keys = union([keys, _in_results(session, provider, seen)[0]])
+        found = _in_results(session, provider, seen, _told_in)
+        keys = union([keys, *(told for told, _ in found)])
         if len(keys) // KEY_BYTES >= seen.counts.completed + seen.counts.failed:
             break
     return keys or None
+
+
+def answers(session: Session, provider: Provider, seen: Observed) -> bytes | None:
+    """The keys that the result files of an ended batch have an answer to; None where a file of it is gone.
+
+    Fetched again, as above, where more was answered than they hold.
+    """
+    keys = b""
+    for _ in range(DOWNLOADS):
+        found = _in_results(session, provider, seen, _answered_in)
+        if len(found) < len(seen.result_files):
+            return None
+        keys = union([keys, *(answered for answered, _ in found)])
+        if len(keys) // KEY_BYTES >= seen.counts.completed:
+            break
+    return keys
 
 
 def proven(session: Session, provider: Provider, seen: Observed) -> bytes | None:
@@ -56,7 +74,8 @@ def proven(session: Session, provider: Provider, seen: Observed) -> bytes | None
     if seen.remote_id not in session.told:
         if not seen.phase.has_ended or not seen.results_are_final:
             return None
-        keys, others = _in_results(session, provider, seen)
+        found = _in_results(session, provider, seen, _told_in)
+        keys, others = union([told for told, _ in found]), sum(strangers for _, strangers in found)
         is_empty = not seen.counts.completed and not seen.counts.failed  # then it does not matter whose it is
         if keys or others or is_empty:
             learn(session, seen.remote_id, keys)
@@ -76,21 +95,22 @@ def keys_in(paths: Iterable[Path], reader: Reader) -> bytes:
     return _told_in(paths, reader)[0]
 
 
-def _in_results(session: Session, provider: Provider, seen: Observed) -> tuple[bytes, int]:
+def _in_results(
+    session: Session, provider: Provider, seen: Observed, read: Callable[[Iterable[Path], Reader], tuple[bytes, int]]
+) -> list[tuple[bytes, int]]:
+    """What is read in each result file that is there."""
     path = _scratch(session, "results", seen)
     reader = session.remotes.reader(provider.origin.provider)
-    found, others = [], 0
+    found = []
     for file in seen.result_files:
         try:
             provider.download(file, path)
-            keys, of_others = _told_in([path], reader)
+            found.append(read([path], reader))
         except NotFound:
             continue
         finally:
             path.unlink(missing_ok=True)
-        found.append(keys)
-        others += of_others
-    return union(found), others
+    return found
 
 
 def _told_in(paths: Iterable[Path], reader: Reader) -> tuple[bytes, int]:
@@ -108,6 +128,25 @@ def _told_in(paths: Iterable[Path], reader: Reader) -> tuple[bytes, int]:
                     sorter.add(key)
                 else:
                     others += bool(name)
+    return sorter.sorted(), others
+
+
+def _answered_in(paths: Iterable[Path], reader: Reader) -> tuple[bytes, int]:
+    """The keys that the lines of files have an answer to, and how many lines have none for us."""
+    sorter, others = Sorter(), 0
+    for path in paths:
+        with path.open("rb") as lines:
+            for line in lines:
+                try:
+                    parsed = reader.parse(line.rstrip(b"\n"))
+                except Unreadable:
+                    others += 1
+                    continue
+                key = key_of(parsed.custom_id) if parsed.outcome is Outcome.OK else None
+                if key is not None:
+                    sorter.add(key)
+                else:
+                    others += 1
     return sorter.sorted(), others
 
 

@@ -18,6 +18,7 @@ from runner.apply.writing import as_it_is
 from runner.job.desired import Desired
 from runner.job.outcomes import Outcome
 from runner.job.recorded import JobRecord
+from runner.job.written import Written
 from runner.plan.plan import Plan, Recorded
 from runner.plan.remaining import TO_SEND, JobRows, Row
 from runner.results import fingerprint
@@ -28,7 +29,7 @@ _SHOWN = (Row.OK, Row.ERROR, Row.REPLACE, Row.LOST, Row.UNKNOWN, Row.STALLED)
 
 
 class Drift(StrEnum):
-    """Why a results file has to be written."""
+    """Why a results file, or a file of scores, has to be written or removed."""
 
     NEW = "first results"
     THERE = "the file that is there differs"
@@ -38,7 +39,7 @@ class Drift(StrEnum):
     EDITED = "output file changed since it was written"
     UNSCORED = "answers are not scored yet"
     CHECKS = "checks, expectations or references changed"
-    SCORES = "scores changed since they were written, or are missing"
+    UNCHECKED = "the specs check nothing of it any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Rewrite:
     keeps: str = ""  # what is left as it is, in words
     record: JobRecord | None = None  # it is there as it should be, and only has to be recorded
     scores: str = ""  # the file of scores that it is about
+    removes: bool = False  # it is not to be there any more
 
     @property
     def address(self) -> str:
@@ -63,7 +65,7 @@ class Rewrite:
 
     @property
     def why(self) -> str:
-        """Why the file is written, in words."""
+        """Why the file is written or removed, in words."""
         return f"{self.drift}: {self.where}" if self.where else str(self.drift)
 
 
@@ -74,13 +76,12 @@ def rewrites(session: Session, plan: Plan, recorded: Recorded, *, is_last: bool 
     """
     found = []
     for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
-        if not is_quiet(rows) or part.is_held_back or part.waits:
-            known = session, job, rows, recorded
-            if not is_last or not _has_outcome(*known) or _would_forget(*known, waits=part.waits):
-                continue
+        known = session, job, rows, recorded
+        is_due = is_quiet(rows) and not part.is_held_back and not part.waits
+        if not is_due and (not is_last or not _has_outcome(*known) or _would_forget(*known, waits=part.waits)):
+            continue
         record = recorded.jobs.get(job.address)
-        before = record[0] if record else None
-        drift = _drift(session, job, rows, before, recorded)
+        drift = drift_of(session, job.output, record[0].written if record else None, made_of(*known))
         if drift is not None:
             found.append(_rewrite(session, job, rows, recorded, drift))
     return found
@@ -90,7 +91,7 @@ def _rewrite(session: Session, job: Desired, rows: JobRows, recorded: Recorded, 
     """What is to be done about a drift. Of a file that this state did not write, what it holds decides."""
     path = session.output_file(job.output)
     where = ""
-    if drift in (Drift.THERE, Drift.MOVED) and (path / RESULTS if is_folder(job.output) else path).is_file():
+    if drift in (Drift.THERE, Drift.MOVED) and _table_of(path, job.output).is_file():
         there = as_it_is(session, job, rows, recorded)
         if isinstance(there, JobRecord):
             return Rewrite(job, rows, drift, record=there)
@@ -128,7 +129,7 @@ def _would_forget(session: Session, job: Desired, rows: JobRows, recorded: Recor
         return False
     record = recorded.jobs.get(job.address)
     if record is not None and record[0].output == job.output:
-        if not is_as_left(session, session.output_file(job.output), record[0]):
+        if not keep.is_as_left(session, session.output_file(job.output), record[0].written):
             return False
         before = record[0].ok
     else:
@@ -145,30 +146,30 @@ def _answers_shown(session: Session, job: Desired, rows: JobRows, recorded: Reco
     return sum(value >> 60 == Outcome.OK for value in locate(job.keys, sources).places)
 
 
-def _drift(session: Session, job: Desired, rows: JobRows, record: JobRecord | None, recorded: Recorded) -> Drift | None:
-    if record is None or not record.written_sha256:
-        return Drift.THERE if os.path.lexists(session.output_file(job.output)) else Drift.NEW
-    if record.output != job.output:
+def drift_of(session: Session, output: str, written: Written | None, made_of_now: str) -> Drift | None:
+    """Why a file of ours is to be written; None where it is there as it was left, and would become the same again.
+
+    written: what this state wrote last, there or under an earlier name. made_of_now: of what would be written.
+    """
+    path = session.output_file(output)
+    if written is None:
+        return Drift.THERE if os.path.lexists(path) else Drift.NEW
+    if written.output != output:
         return Drift.MOVED
-    path = session.output_file(job.output)
-    if not (path / RESULTS if is_folder(job.output) else path).is_file():
+    if not _table_of(path, output).is_file():
         return Drift.MISSING
-    if record.written_sha256 != made_of(session, job, rows, recorded):
+    if written.made_of != made_of_now:
         return Drift.ANSWERS
-    if is_as_left(session, path, record):
+    if keep.is_as_left(session, path, written):
         return None
-    has_less = is_folder(job.output) and _files_in(session, path) < fingerprint.files_in(record.output_fingerprint)
+    has_less = is_folder(output) and _files_in(session, path) < fingerprint.files_in(written.fingerprint)
     return Drift.MISSING if has_less else Drift.EDITED
+
+
+def _table_of(path: Path, output: str) -> Path:
+    """The file that an output stands or falls with."""
+    return path / RESULTS if is_folder(output) else path
 
 
 def _files_in(session: Session, folder: Path) -> int:
     return fingerprint.files_in(fingerprint.of_folder(folder, session.digests.of))
-
-
-def is_as_left(session: Session, path: Path, record: JobRecord) -> bool:
-    """Whether the output of a job is there, and holds what this state wrote last, whenever it was touched."""
-    if not record.written_sha256:
-        return False
-    if is_folder(record.output):
-        return fingerprint.of_folder(path, session.digests.of) == record.output_fingerprint
-    return path.is_file() and not keep.is_changed(session, path, record)

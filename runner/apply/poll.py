@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from runner.apply import calls, late, lost, recover, submit
+from runner.apply import calls, late, lost, overlaps, submit
 from runner.apply.collect import collect, failure_of, lose, release
 from runner.apply.errors import StepError
 from runner.apply.refresh import look, sweep_duplicates
@@ -45,7 +45,7 @@ def poll(session: Session, refusal: Refusal) -> Polled:
     late.list_anew(session, polls)
     sweep_duplicates(session, session.records.batches(), polls)
     late.stop(session, polls)
-    recover.count_overlaps(session, polls)
+    overlaps.count(session, polls)
     for batch in batches:
         if (observation := polls.observations.get(batch.key)) is not None:
             if isinstance(observation, Observed):

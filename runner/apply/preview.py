@@ -40,6 +40,15 @@ class Foreseen:
 
 
 @dataclass(slots=True)
+class Files:
+    """What an apply would do to files though nothing is sent for them, and the plan that it goes by then."""
+
+    plan: Plan
+    rewrites: list[Rewrite]
+    notes: list[str]  # what it would warn of, or fail with
+
+
+@dataclass(slots=True)
 class Preview:
     """What `plan` shows: the plan, the files that would be written, and what a reader has to know of both."""
 
@@ -58,16 +67,12 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> Previ
         if batch.is_run_here and batch.key not in before:
             calls.carry_on(session, batch)  # nothing of it is to be sent: outputs only say what a person decides about
     seen = foresee(session, guards, offline=offline)
-    plan, recorded = seen.plan, seen.recorded
-    found = rewrites(session, plan, recorded)
-    if as_they_are := [one.record for one in found if one.record]:  # the plan goes by what they hold, as a later one
-        session.records.save(*as_they_are)
-        recorded = session.recorded()
-        plan = planned(session, recorded, seen.observations, guards)
-    to_write = [*(one for one in found if not one.record), *changed_since(session, plan, recorded)]
-    known = {rewrite.address for rewrite in to_write}
-    to_write += [one for one in scoring.due(session, plan, recorded) if one.address not in known]
-    return Preview(plan, to_write, session.notes, seen.not_asked)
+    known = session.records.jobs()
+    files = foresee_files(session, seen, guards)
+    if any(job.waits for job in files.plan.jobs) and session.records.jobs() != known:  # perhaps for what is there
+        seen = foresee(session, guards, offline=offline)
+        files = foresee_files(session, seen, guards)
+    return Preview(files.plan, files.rewrites, [*session.notes, *files.notes], seen.not_asked)
 
 
 def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Foreseen:
@@ -105,6 +110,19 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
             unasked = dict.fromkeys(_taken_at_their_word(session) - asked, NOTHING_TO_SEND) | not_asked
             told = {name: why for name, why in unasked.items() if _is_told(session, name)}
             return Foreseen(plan, recorded, observations, told)
+
+
+def foresee_files(session: Session, seen: Foreseen, guards: Guards) -> Files:
+    """See `Files`. Of those that are there as they are to be, that is recorded, in the session's memory."""
+    plan, recorded = seen.plan, seen.recorded
+    found = rewrites(session, plan, recorded)
+    if as_they_are := [one.record for one in found if one.record]:  # the plan goes by what they hold, as a later one
+        session.records.save(*as_they_are)
+        recorded = session.recorded()
+        plan = planned(session, recorded, seen.observations, guards)
+    results = [*(one for one in found if not one.record), *changed_since(session, plan, recorded)]
+    notes: list[str] = []
+    return Files(plan, [*results, *scoring.due(session, plan, recorded, notes)], notes)
 
 
 def _look(session: Session, observations: dict[str, Observation], not_asked: dict[str, str], *, offline: bool) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from runner.apply import answers, outputs
+from runner.apply import answers, keep
 from runner.apply.sandbox import SYNTHETIC
 from runner.apply.session import Session
 from runner.apply.work import Work
@@ -80,7 +80,7 @@ def _of_others(session: Session) -> Iterator[tuple[int, AnyJob]]:
     records = session.records.jobs()
     for number, job in enumerate(session.project.jobs):
         path, record = session.project.root / job.output, records.get(job.address)
-        if record is not None and record.output == job.output and outputs.is_as_left(session, path, record):
+        if record is not None and record.output == job.output and keep.is_as_left(session, path, record.written):
             continue
         if _was_written(path, is_folder=answers.is_folder(job.output)):
             yield number, job

@@ -15,18 +15,16 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from runner.apply import late, named, wants
-from runner.apply.collect import FILES_SETTLE, collect
+from runner.apply import late, met, named, overlaps, wants
 from runner.apply.refresh import CLOCK_SLACK, Polls, sweep_duplicates
 from runner.apply.session import Session
 from runner.errors import BlockedError, RemoteError
 from runner.job import lifecycle
 from runner.job.capabilities import Search
 from runner.job.observed import Observed, Origin
-from runner.job.outcomes import answered, unanswered
 from runner.job.packed import KEY_BYTES, common, union
 from runner.job.recorded import REMOTE, Batch, Left, Stage
-from runner.plan import adoption, duplicates
+from runner.plan import adoption
 from runner.plan.change import Reason
 from runner.plan.plan import Plan
 from runner.remotes.vendor import NO_LIST, Provider
@@ -116,7 +114,7 @@ def _search(session: Session, name: str) -> int:
     polls = Polls(listed=[(provider, seen) for seen in listed])
     sweep_duplicates(session, session.records.batches(), polls)
     late.stop(session, polls)
-    count_overlaps(session, polls)
+    overlaps.count(session, polls)
     if looking.unread:
         raise BlockedError(
             f"`{looking.unread[0]}` is ours, and the remote does not show what it holds yet: nothing that may be in it "
@@ -156,8 +154,8 @@ def _meet(session: Session, looking: _Looking, seen: Observed) -> None:
     provider = looking.provider
     if seen.is_refusal and provider.card.search is not Search.BY_NAME:
         return  # it holds nothing; a named one still holds its name
-    keys, size = _keys_held(session, provider, seen)
-    if _may_say_more(session, provider, seen, keys, size):
+    keys, size = met.keys_held(session, provider, seen)
+    if met.may_say_more(session, provider, seen, keys, size):
         looking.unread.append(seen.remote_id)
         return
     if keys is None:
@@ -227,64 +225,10 @@ def not_on_record(session: Session, provider: Provider, batches: Sequence[Batch]
     for seen in listed:
         if seen.remote_id in known or seen.is_refusal or not any(provider.is_of(name, seen) for name in projects):
             continue
-        keys = _keys_met(session, provider, seen)
-        if keys is not None and _is_as_labelled(seen, keys):  # else a search would leave it alone
+        keys = met.keys_of(session, provider, seen)
+        if keys is not None and met.is_as_labelled(seen, keys):  # else a search would leave it alone
             held.append(keys)
     return Elsewhere(union(held), bool(_doubtful(session, provider, listed)))
-
-
-def count_overlaps(session: Session, polls: Polls) -> None:
-    """Count what batches of other clones hold of the same requests, by the requests themselves and not by labels.
-
-    Two clones whose rows differ by one, or that cut them otherwise, send other sets under other labels. Both are paid
-    for, and both go on: each holds something that the other does not.
-    """
-    recorded = session.recorded().batches
-    known = wants.known_in(entry.batch for entry in recorded).union(*(entry.batch.refused for entry in recorded))
-    known.update(remote_id for entry in recorded for remote_id in entry.batch.overlaps)
-    listed = {seen.remote_id: seen for _, seen in polls.listed}
-    marks = {adoption.mark_of(entry.batch) for entry in recorded}  # of the same create: a duplicate, or late
-    for provider, seen in polls.listed:
-        if seen.remote_id in known or seen.is_refusal or seen.continued_from or adoption.mark_in(seen) in marks:
-            continue
-        try:
-            [named] = provider.identified([seen])
-            is_ours = provider.is_of(session.project.name, named)
-            keys = _keys_met(session, provider, named) if is_ours else None
-        except RemoteError:
-            continue  # the next pass looks again
-        if keys is None:
-            continue
-        for entry in recorded:
-            held = answered(entry.index) if entry.index else entry.keys
-            ours = listed.get(entry.batch.remote_id)
-            if ours is None or entry.batch.found_in or entry.batch.origin != provider.origin:
-                continue  # what was found may be of one another, as one that asked again what the other had left
-            if duplicates.were_together(ours, seen) and (overlap := common(held, keys)):
-                current = session.records.batch(entry.batch.key) or entry.batch
-                session.records.save(current.but(overlaps={**current.overlaps, seen.remote_id: overlap}))
-                session.reporter.warn(
-                    f"{current.owner}: `{seen.remote_id}`, which was not sent from here, holds {overlap:,} of the "
-                    f"requests of `{current.remote_id}` too: they are paid for twice"
-                )
-
-
-def _keys_met(session: Session, provider: Provider, seen: Observed) -> bytes | None:
-    """The keys of a remote batch of ours that is not on record: read once, since nothing of them ever changes."""
-    record = session.records.project()
-    if record is not None and (name := record.met.get(seen.remote_id)):
-        return session.objects.read_set(name)
-    keys, size = _keys_held(session, provider, seen)
-    record = session.records.project()
-    is_all = not (seen.continued_from or _may_say_more(session, provider, seen, keys, size))
-    if keys is not None and record is not None and is_all:
-        met = {**record.met, seen.remote_id: session.objects.write_set(keys)}
-        session.records.save(replace(record, met=met))
-    return keys
-
-
-def _is_as_labelled(seen: Observed, keys: bytes) -> bool:
-    return hashlib.sha256(keys).hexdigest().startswith(seen.label.get("runner_set", ""))
 
 
 def _listed(session: Session, provider: Provider, since: datetime | None) -> list[Observed] | None:
@@ -354,40 +298,6 @@ def _has_receipt(batch: Batch) -> bool:
     return bool(batch.remote_id) and not batch.found_in
 
 
-def _keys_held(session: Session, provider: Provider, seen: Observed) -> tuple[bytes | None, int]:
-    """The keys of a remote batch of ours and the bytes of its input; None where nothing says what it holds.
-
-    Of one that has ended, its results say it where its input cannot be read: each line names its request. What has no
-    line was not answered, and is free.
-    """
-    if seen.continued_from:
-        keys, size = _keys_left_by(session, provider, seen.continued_from), 0
-    else:
-        keys, size = named.by_input(session, provider, seen)
-    if keys is None and (mine := late.given_up(session, session.records.batches(), provider, seen)) is not None:
-        keys = session.objects.read(f"{mine.key}/keys", mine.keys_sha256)  # we took its input away ourselves
-        size = mine.size_bytes
-    if keys is None and seen.phase.has_ended and seen.results_are_final:
-        keys = named.by_results(session, provider, seen)
-    return keys, size
-
-
-def _may_say_more(session: Session, provider: Provider, seen: Observed, keys: bytes | None, size: int) -> bool:
-    """Whether a batch whose input cannot be read holds requests that nothing names yet, and its results will.
-
-    It has not ended, owes a file, or has finished more than its files hold; the latter two for as long as files are
-    waited for.
-    """
-    if size or seen.continued_from:
-        return False
-    if not seen.phase.has_ended:
-        return keys is None
-    told = len(keys or b"") // KEY_BYTES
-    if seen.results_are_final and told >= seen.counts.completed + seen.counts.failed:
-        return False
-    return seen.ended_at is not None and session.time_at(provider) - seen.ended_at < FILES_SETTLE
-
-
 def _adopt(
     session: Session, provider: Provider, seen: Observed, keys: bytes, size: int, wanted: bytes, in_flight: bytes
 ) -> Fate:
@@ -396,13 +306,14 @@ def _adopt(
     if not common(wanted, keys):
         return Fate.NOT_YET if common(in_flight, keys) else Fate.LEFT
     sha256 = hashlib.sha256(keys).hexdigest()
-    if (size or seen.continued_from) and not _is_as_labelled(seen, keys):  # results may name fewer
+    is_as_labelled = met.is_as_labelled(seen, keys)
+    if size and not is_as_labelled:  # results may name fewer
         session.reporter.warn(f"`{seen.remote_id}` carries our label, but holds other requests: it is left alone")
         return Fate.LEFT
     project = session.records.project()
     assert project is not None
-    generation = _number(seen.label.get("runner_generation"), 0)
-    attempt = _free_attempt(session, sha256, _number(seen.label.get("runner_attempt"), 1), seen.remote_id)
+    generation = adoption.epoch_of(seen)
+    attempt = _free_attempt(session, sha256, adoption.number(seen.label.get("runner_attempt", ""), 1), seen.remote_id)
     created = seen.created_at or session.clock.now()
     key = f"{sha256[:16]}-{attempt}"
     batch = Batch(
@@ -428,6 +339,7 @@ def _adopt(
         content=card.content,
         delivery=card.delivery,
         found_in=REMOTE,
+        can_be_continued=is_as_labelled,  # else it holds more than is known, and all of that would be asked again
     )
     if (dropped := session.records.batch(key)) is not None:
         batch = _with_sums_of(dropped, batch)
@@ -466,20 +378,3 @@ def _free_attempt(session: Session, sha256: str, attempt: int, remote_id: str) -
     ):
         attempt += 1
     return attempt
-
-
-def _keys_left_by(session: Session, provider: Provider, remote_id: str) -> bytes | None:
-    """The keys that a batch on record left to the one that continues it; None where it is not on record."""
-    parent = next((batch for batch in session.records.batches() if batch.remote_id == remote_id), None)
-    if parent is None:
-        return None
-    if parent.is_active:
-        seen = provider.look(remote_id)
-        if not seen.phase.has_ended:
-            return None  # it was deleted and made again: what the one before it left, nothing says any more
-        parent = collect(session, parent, seen)
-    return unanswered(session.objects.read(f"{parent.key}/index", parent.index_sha256))
-
-
-def _number(text: str | None, otherwise: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else otherwise

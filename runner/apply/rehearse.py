@@ -10,7 +10,8 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from runner.apply.errors import jobs_in
-from runner.apply.preview import foresee
+from runner.apply.outputs import Rewrite
+from runner.apply.preview import foresee, foresee_files
 from runner.apply.reconcile import begin, one_pass
 from runner.apply.remotes import Remotes
 from runner.apply.result import Result
@@ -75,6 +76,7 @@ class Rehearsal(NamedTuple):
 
     result: Result
     jobs: list[Rehearsed]  # by address
+    files: list[Rewrite]  # that a real apply would write or remove though nothing is sent for them
     not_asked: Mapping[str, str]  # by provider, why the remote itself was not asked what it holds
 
 
@@ -87,13 +89,17 @@ def rehearse(session: Session, guards: Guards, lost_accounts: Sequence[str], rea
     assert session.sandbox is not None, "a rehearsal writes nothing of the project's"
     begin(session)
     _trust(session, lost_accounts)
-    not_asked = foresee(replace_in(session, remotes=real), guards).not_asked
+    before = replace_in(session, remotes=real)
+    seen = foresee(before, guards)
+    files = foresee_files(before, seen, guards)
+    for note in files.notes:
+        session.reporter.warn(note)
     sandbox = session.sandbox = session.sandbox.leaving_alone()
     result: Result | None = None
     while True:
         result = one_pass(session, guards, lambda plan: True, result)
         if session.stop.is_set() or not _goes_on(result, sandbox):
-            return Rehearsal(result, _jobs(session, result, sandbox), not_asked)
+            return Rehearsal(result, _jobs(session, result, sandbox), files.rewrites, seen.not_asked)
         session.clock.sleep(POLL_SECONDS)
 
 

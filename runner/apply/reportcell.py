@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from runner.apply.asfacts import check_of, number_of
 from runner.apply.evidence import Evidence, Folds, Shown
 from runner.apply.session import Session
 from runner.apply.tables import about_of
+from runner.apply.usage import Spent
 from runner.checks import gates
 from runner.checks.paired import Paired
 from runner.checks.program import Held, Program
@@ -71,11 +71,10 @@ class Gathered:
         self.columns: dict[str, None] = {}  # of the input
         self.newest: float | None = None  # when an answer was made, in seconds since 1970
         self.session = session
-        self._costing = Costing(about_of(spec, job))
+        self.spent = Spent(self.evidence, Costing(about_of(spec, job)))
         self._states: Counter[str] = Counter()
         self._errors: dict[str, list[object]] = {}  # code -> message, rows, example
         self._finishes: Counter[str] = Counter()
-        self._usage: dict[str, float] = {}
         self._answered_as: Counter[str] = Counter()
         self.batches: Counter[tuple[str, str]] = Counter()  # (batch, origin) -> rows it answered
         self._keys = hashlib.sha256()
@@ -133,12 +132,7 @@ class Gathered:
             known[1] += 1  # type: ignore[operator]
         elif line.status == OK and line.finish in FLAWS:
             self._finishes[line.finish or ""] += 1
-        cost = self._costing.of(line.response)
-        for name, value in zip(cost._fields, cost, strict=True):
-            if value is not None:
-                self._usage[name] = self._usage.get(name, 0) + value
-        if isinstance(self.spec, AudioJob) and (seconds := _seconds_in(line.columns.get("duration", ""))) is not None:
-            self._usage["seconds"] = self._usage.get("seconds", 0) + seconds
+        self.spent.add(line)
         self._take_response(line)
 
     def _take_response(self, line: Line) -> None:
@@ -222,13 +216,7 @@ class Gathered:
             endings=tuple(
                 facts.Ending(finish, FLAWS[finish].counted, rows) for finish, rows in self._finishes.most_common()
             ),
-            usage=facts.Usage(
-                input_tokens=_whole(self._usage.get("input_tokens")),
-                cached_tokens=_whole(self._usage.get("cached_tokens")),
-                output_tokens=_whole(self._usage.get("output_tokens")),
-                seconds=self._usage.get("seconds"),
-                usd=self._usage.get("usd"),
-            ),
+            usage=self.spent.usage,
             provenance=self._provenance(),
         )
 
@@ -341,18 +329,6 @@ def _data_of(spec: AnyJob) -> tuple[str, ...]:
     if isinstance(spec, AudioJob):
         return spec.patterns
     return spec.dataset.files if spec.chain is None else spec.chain.parents
-
-
-def _seconds_in(text: str) -> float | None:
-    try:
-        found = float(text)
-    except ValueError:
-        return None
-    return found if math.isfinite(found) and found >= 0 else None
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
 
 
 def prompt_digest(prompt: Prompt) -> str:

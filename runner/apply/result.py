@@ -21,6 +21,7 @@ class Scoring:
 
     current: dict[str, Scores] = field(default_factory=dict)  # of settled jobs, by address
     made: set[str] = field(default_factory=set)  # addresses of those that this apply scored
+    removed: dict[str, str] = field(default_factory=dict)  # files of scores that nothing is checked of, by address
     gates: dict[str, tuple[Gate, ...]] = field(default_factory=dict)  # of every job that has to reach something
     errors: dict[str, StepError] = field(default_factory=dict)  # of jobs whose scores could not be made
     failed_of: dict[str, str] = field(default_factory=dict)  # what those were made of: they are not tried again

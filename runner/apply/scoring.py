@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 from msgspec.structs import replace
 
 from runner.apply import keep, pairs
 from runner.apply.answers import is_quiet, lines_to, made_of, spec_of
 from runner.apply.errors import StepError
-from runner.apply.outputs import Drift, Rewrite
+from runner.apply.outputs import Drift, Rewrite, drift_of
 from runner.apply.planning import gated_by, scores_made_of
 from runner.apply.result import Scoring
 from runner.apply.session import Session
@@ -32,11 +33,12 @@ from runner.job.expect import Expectation
 from runner.job.project import AnyJob, Evals
 from runner.job.recorded import JobRecord
 from runner.job.scored import CheckSummary, Gate, Pooled, Scores, scores_path
+from runner.job.written import Written
 from runner.plan.plan import Plan, Recorded
 from runner.plan.remaining import JobRows
 from runner.results import scores as files
-from runner.results.joined import Joined
-from runner.results.scorer import RowsNotScored, Scorer, classes_of
+from runner.results.alike import Differs, lines_against
+from runner.results.scorer import Scorer, score_all
 from runner.results.wholefile import target_of
 
 _AT_ONCE = 1000  # rows
@@ -46,66 +48,113 @@ def score(session: Session, plan: Plan, recorded: Recorded, scoring: Scoring) ->
     """Score what is settled and was not scored as it is now, and hold it to what is expected."""
     if session.sandbox is not None:  # answers of a rehearsal are made up
         return
-    records = session.records.jobs()
     scoring.current, scoring.gates = {}, {}
     for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
-        evals, record = spec_of(session, job.address).evals, records.get(job.address)
+        evals, record = job.evals, session.records.jobs().get(job.address)
         if record is None:
             continue
-        if not (evals.checks or evals.expect):
-            _forget(session, record)
-        elif is_quiet(rows) and not part.is_held_back and not part.waits:
+        if not evals.checks:
+            record = _forgotten(session, job, record, scoring)
+        if (evals.checks or evals.expect) and is_quiet(rows) and not part.is_held_back and not part.waits:
             _score(session, job, rows, recorded, record, scoring)
     _judge(session, scoring)
     _pool(session, scoring)
 
 
-def due(session: Session, plan: Plan, recorded: Recorded) -> list[Rewrite]:
-    """The scores files that an apply would write, of jobs whose results are as they are to be."""
-    found = []
+def due(session: Session, plan: Plan, recorded: Recorded, notes: list[str]) -> list[Rewrite]:
+    """The scores files that an apply would write, of settled jobs, and those that it would remove.
+
+    notes: takes what an apply would warn of, or fail with.
+
+    The session's memory must be one that is thrown away: where a file of which no record speaks holds just what scoring
+    gives, that is recorded, as by an apply.
+    """
+    found, known = [], Scoring()
+    is_needed = any(job.waits for job in plan.jobs)
     for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
-        record = session.records.jobs().get(job.address)
-        if record is None or not is_quiet(rows) or part.is_held_back or part.waits:
+        evals, record = job.evals, session.records.jobs().get(job.address)
+        if not evals.checks and record and record.scores and _is_to_go(session, record.scores, job.address, notes):
+            found.append(Rewrite(job, rows, Drift.UNCHECKED, scores=record.scores.path, removes=True))
+        if not is_quiet(rows) or part.is_held_back or part.waits:
             continue
-        if not spec_of(session, job.address).evals.checks:
+        # Expectations without checks have no file: they are looked at where the plan goes by them
+        if not (evals.checks or (evals.expect and is_needed)):
             continue
         with suppress(RunnerError, OSError):  # who scores says what is wrong with it
-            if (drift := _drift(session, job, rows, recorded, record)) is not None:
-                found.append(Rewrite(job, rows, drift, scores=scores_path(job.output)))
+            one = _due(session, job, rows, recorded, record, notes)
+            if isinstance(one, Rewrite):
+                found.append(one)
+            elif record is not None:
+                if one is not record.scores:
+                    session.records.save(replace(record, scores=one))
+                known.current[job.address] = one
+    if is_needed:
+        _judge(session, known)
     return found
 
 
-def _drift(session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord) -> Drift | None:
+def _due(
+    session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord | None, notes: list[str]
+) -> Rewrite | Scores:
+    """The file that is to be written, or the scores as they are. Raises RunnerError, OSError."""
+    made, drift = _drift(session, job, rows, recorded, record)
+    if drift is None:
+        assert record is not None and record.scores is not None
+        return record.scores
+    there: Scores | str = ""
+    try:
+        there = _there(session, job, rows, recorded, made, drift)
+    except RunnerError as error:
+        notes.append(f"{job.address}: {error.message}")
+    if isinstance(there, Scores):
+        return there
+    path = scores_path(job.output)
+    keeps = keep.foretold_of_table(session, path, _written(record))
+    return Rewrite(job, rows, drift, there, keeps, scores=path)
+
+
+def _drift(
+    session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord | None
+) -> tuple[str, Drift | None]:
+    """What scores would be made of now, and why they have to be made; None where they are as they are to be."""
+    evals, scores = job.evals, record.scores if record else None
     results = made_of(session, job, rows, recorded)
-    if record.written_sha256 != results or record.output != job.output:
-        return None
-    if record.scores is None:
-        return Drift.UNSCORED
-    if record.scores.made_of != scores_made_of(session, job, results):
-        return Drift.CHECKS
-    return None if _is_as_left(session, record.scores) else Drift.SCORES
+    made = scores_made_of(session, job, results)
+    if not evals.checks:
+        return made, None if scores and not scores.path and scores.made_of == made else Drift.UNSCORED
+    drift = drift_of(session, scores_path(job.output), _written(record), made)
+    if drift is Drift.NEW:
+        return made, Drift.UNSCORED
+    if drift is Drift.ANSWERS and record and record.written_sha256 == results:
+        return made, Drift.CHECKS
+    return made, drift
+
+
+def _written(record: JobRecord | None) -> Written | None:
+    return record.scores.written if record and record.scores else None
 
 
 def _score(
     session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord, scoring: Scoring
 ) -> None:
     """One job. What goes wrong stops its scores, and nothing else."""
-    results = made_of(session, job, rows, recorded)
-    if record.written_sha256 != results or record.output != job.output:
+    if record.written_sha256 != made_of(session, job, rows, recorded) or record.output != job.output:
         return  # its results could not be written, which is told
     try:
-        made = scores_made_of(session, job, results)
-        if record.scores is not None and record.scores.made_of == made and _is_as_left(session, record.scores):
+        made, drift = _drift(session, job, rows, recorded, record)
+        if drift is None and record.scores:
             scoring.current[job.address] = record.scores
-        elif scoring.failed_of.get(job.address) != made:
+        elif drift is not None and scoring.failed_of.get(job.address) != made:
             scoring.failed_of[job.address] = made
-            found = _made(session, job, rows, recorded, record, made)
+            there = _there(session, job, rows, recorded, made, drift)
+            found = there if isinstance(there, Scores) else _write(session, job, rows, recorded, record, made)
             session.records.save(replace(record, scores=found))
             scoring.current[job.address] = found
             scoring.made.add(job.address)
             scoring.errors.pop(job.address, None)
-            if found.path:
-                session.reporter.step(f"{job.address}: scored, see `{found.path}`")
+            if not isinstance(there, Scores):
+                why = Rewrite(job, rows, drift, there).why
+                session.reporter.step(f"{job.address}: scored, wrote `{found.path}` ({why})")
     except Conflict:
         raise
     except OSError as error:
@@ -118,72 +167,68 @@ def _score(
         scoring.errors[job.address] = StepError(error, job.address)
 
 
-def _is_as_left(session: Session, scores: Scores) -> bool:
-    path = session.outputs_root / scores.path
-    return not scores.path or (path.is_file() and session.digests.of(path).hex() == scores.sha256)
+def _there(session: Session, job: Desired, rows: JobRows, recorded: Recorded, made: str, drift: Drift) -> Scores | str:
+    """What is to be recorded of scores that are there as they would be written; else how they differ, in words.
+
+    Raises DataError for a file of somebody else, and for a check that fails on rows; RunnerError, OSError.
+    """
+    if not job.evals.checks:  # there is no file
+        return _summed_up(session, job, _all_scored(session, job, rows, recorded, None), made)
+    path = session.output_file(scores_path(job.output))
+    _refuse_strangers(path)
+    if drift not in (Drift.THERE, Drift.MOVED) or not path.is_file():
+        return ""
+    try:
+        with lines_against(path) as out:
+            scorer = _all_scored(session, job, rows, recorded, out)
+    except Differs as differs:
+        return str(differs) if drift is Drift.THERE else ""
+    return _summed_up(session, job, scorer, made, session.digests.of(path).hex())
 
 
-def _made(session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord, made: str) -> Scores:
-    """Score every line of a job. Raises DataError for a check that fails on rows, RunnerError, OSError."""
-    evals = spec_of(session, job.address).evals
-    joined = Joined(evals.references, session.project.root) if evals.references else None
-    program = Program(evals, classes_of(evals, session.compiled[job.address].rows(), joined))
-    name = scores_path(job.output) if evals.checks else ""
-    sheet = _written(session, job, rows, recorded, record, program, joined, name)
+def _write(session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord, made: str) -> Scores:
+    """Write the scores file; it appears whole or not at all. Raises as `_there` does."""
+    name = scores_path(job.output)
+    path = session.outputs_root / name
+    with (
+        keep.keeping(session, name, _written(record)) as kept,
+        whole(target_of(path, session.outputs_root), keeps_equal=True) as out,
+    ):
+        scorer = _all_scored(session, job, rows, recorded, out)
+    if kept:
+        session.reporter.warn(f"{job.address}: `{name}` was changed since it was written: kept as `{kept[0]}`")
+    return _summed_up(session, job, scorer, made, session.digests.of(path, is_ours=True).hex())
+
+
+def _all_scored(session: Session, job: Desired, rows: JobRows, recorded: Recorded, out: IO[bytes] | None) -> Scorer:
+    def feed(scorer: Scorer) -> None:
+        lines_to(scorer, session, job, rows, recorded)
+
+    views = session.compiled[job.address].rows()
+    scorer = score_all(job.evals, session.project.root, views, feed, out)
+    scorer.check(job.address, job.declared_at)
+    return scorer
+
+
+def _summed_up(session: Session, job: Desired, scorer: Scorer, made: str, sha256: str = "") -> Scores:
+    """sha256: of the file; empty where there is none."""
+    evals, sheet = job.evals, scorer.sheet
     sheet.add_bad(job.bad)
     pairs.add_to(sheet, session, spec_of(session, job.address))
-    wrote = session.digests.of(session.outputs_root / name, is_ours=True).hex() if name else ""
     return Scores(
-        path=name,
-        sha256=wrote,
+        path=scores_path(job.output) if sha256 else "",
+        sha256=sha256,
         made_of=made,
         wanted=sheet.wanted,
         checks=tuple(
             sheet.summary(held.name, better=held.better, signature=held.signature(_n_of(sheet, held.name), _by(evals)))
-            for held in program.checks
+            for held in scorer.program.checks
         ),
         gates=tuple(
             gates.judged(one, sheet, is_said=_is_said(evals, one)) if one.bound else gates.not_yet(one)
             for one in evals.expect
         ),
     )
-
-
-def _written(
-    session: Session,
-    job: Desired,
-    rows: JobRows,
-    recorded: Recorded,
-    record: JobRecord,
-    program: Program,
-    joined: Joined | None,
-    name: str,
-) -> Sheet:
-    """Write the scores file; it appears whole or not at all. name: of the file; empty where there is none."""
-    if not name:
-        return _lines(session, job, rows, recorded, Scorer(program, None, joined))
-    path = session.outputs_root / name
-    _refuse_strangers(path)
-    with (
-        keep.keeping(session, path, _as_written(record)) as kept,
-        whole(target_of(path, session.outputs_root), keeps_equal=True) as out,
-    ):
-        writer = files.ScoresWriter(out, [held.name for held in program.checks], list(program.slices))
-        sheet = _lines(session, job, rows, recorded, Scorer(program, writer, joined))
-    if kept:
-        session.reporter.warn(f"{job.address}: `{name}` was changed since it was written: kept as `{kept[0]}`")
-    return sheet
-
-
-def _lines(session: Session, job: Desired, rows: JobRows, recorded: Recorded, scorer: Scorer) -> Sheet:
-    try:
-        lines_to(scorer, session, job, rows, recorded)
-        scorer.finish()
-    finally:
-        scorer.close()
-    if scorer.count:
-        raise RowsNotScored(job.address, scorer.problems, scorer.count, job.declared_at)
-    return scorer.sheet
 
 
 def _refuse_strangers(path: Path) -> None:
@@ -194,26 +239,32 @@ def _refuse_strangers(path: Path) -> None:
         )
 
 
-def _as_written(record: JobRecord) -> JobRecord | None:
-    """A record of the scores file as one of a results file, to tell whether somebody changed it."""
-    if record.scores is None or not record.scores.path:
-        return None
-    return replace(record, output_sha256=record.scores.sha256, written_sha256=record.scores.made_of)
+def _forgotten(session: Session, job: Desired, record: JobRecord, scoring: Scoring) -> JobRecord:
+    """The specs check nothing any more: the file of what was scored before goes, unless somebody changed it."""
+    scores = record.scores
+    if scores is None or (job.evals.expect and not scores.path):  # expectations alone have no file
+        return record
+    notes: list[str] = []
+    if _is_to_go(session, scores, record.address, notes):
+        (session.outputs_root / scores.path).unlink()
+        scoring.removed[record.address] = scores.path
+        session.reporter.step(f"{record.address}: removed `{scores.path}` ({Drift.UNCHECKED})")
+    for note in notes:
+        session.reporter.warn(note)
+    record = replace(record, scores=None)
+    session.records.save(record)
+    return record
 
 
-def _forget(session: Session, record: JobRecord) -> None:
-    """The specs check nothing any more: what was scored before goes, unless somebody changed it."""
-    if record.scores is None:
-        return
-    path = session.outputs_root / record.scores.path
-    if record.scores.path and path.is_file():
-        if _is_as_left(session, record.scores):
-            path.unlink()
-        else:
-            session.reporter.warn(
-                f"{record.address}: `{record.scores.path}` was changed since it was written, and stays as it is"
-            )
-    session.records.save(replace(record, scores=None))
+def _is_to_go(session: Session, scores: Scores, address: str, notes: list[str]) -> bool:
+    """Whether the scores file of a job is there, and nobody changed it. notes: takes it that one stays."""
+    path = session.output_file(scores.path)
+    if not scores.path or not path.is_file():
+        return False
+    if not keep.is_as_left(session, path, scores.written):
+        notes.append(f"{address}: `{scores.path}` was changed since it was written, and stays as it is")
+        return False
+    return True
 
 
 def _n_of(sheet: Sheet, check: str) -> int:
@@ -237,8 +288,7 @@ def _is_said(evals: Evals, expected: Expectation) -> bool:
 def _judge(session: Session, scoring: Scoring) -> None:
     """The gates of every job: of those that are settled as they came out, comparisons once both sides are."""
     for job in session.desired:
-        evals = spec_of(session, job.address).evals
-        mine = scoring.current.get(job.address)
+        evals, mine = job.evals, scoring.current.get(job.address)
         if not evals.expect or job.address in scoring.errors:
             continue
         if mine is None:

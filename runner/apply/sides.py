@@ -11,6 +11,7 @@ import msgspec
 
 from runner.apply.evidence import Evidence, Shown
 from runner.apply.revision import Revision
+from runner.apply.usage import Spent
 from runner.checks.program import Program
 from runner.compile.compiled import RowView
 from runner.errors import DataError, RunnerError, UsageError
@@ -19,11 +20,9 @@ from runner.job.project import AnyJob, AudioJob, Project
 from runner.job.scored import scores_path
 from runner.remotes.registry import priced
 from runner.results.columns import About, Costing
-from runner.results.joined import Joined
 from runner.results.names import RESULTS
 from runner.results.reread import WAITING, Line, holds_rows, merged_in
-from runner.results.scorer import RowsNotScored, Scorer, classes_of
-from runner.results.scores import ScoresWriter
+from runner.results.scorer import Scorer, score_all
 from runner.results.splice import OK
 from runner.spec.load import load
 
@@ -53,11 +52,7 @@ class Side:
                 f"`{word}` has no results yet: there is no `{self.spec.output}`", hint="`runner apply` makes them"
             )
         self.states: Counter[str] = Counter()
-        self.usage: dict[str, float] = {}
-        self._costing = costing_of(project, self.spec)
-        self._axes = frozenset(self.spec.cell)
-        if self.spec.output.endswith(".jsonl") and not self.spec.columns:
-            self._axes = frozenset()  # what is called so there is of the input
+        self.spent = Spent(self.evidence, costing_of(project, self.spec))
 
     def _copy(self, revision: Revision, root: Path) -> None:
         spec = self.spec
@@ -111,25 +106,21 @@ class Side:
                     f"`{self.word}` has no scores, and `{self.spec.output}` does not hold its rows as they were scored"
                 )
             return ""
-        joined = Joined(evals.references, root) if evals.references else None
         views = chain.from_iterable(side.row_views() for side in both if side.holds_rows())
-        program = Program(evals, classes_of(evals, views, joined))
         path = self._folder / "scores.jsonl"
         with path.open("wb") as out:
-            scorer = Scorer(program, ScoresWriter(out, [held.name for held in program.checks]), joined)
-            try:
-                for merged in merged_in(self.evidence.output):
-                    scorer.write(merged)
-                scorer.finish()
-            finally:
-                scorer.close()
+            scorer = score_all(evals, root, views, self._feed, out)
+        if not self.revision:
+            scorer.check(self.spec.address, self.spec.mark)
         if scorer.count:
-            if not self.revision:
-                raise RowsNotScored(self.spec.address, scorer.problems, scorer.count, self.spec.mark)
             first = scorer.problems[0]
             return f"`{self.word}` cannot be held to the checks of today: {first.mark}: {first.message}"
         self.evidence.scores, self.evidence.is_scored = path, True
         return ""
+
+    def _feed(self, scorer: Scorer) -> None:
+        for merged in merged_in(self.evidence.output):
+            scorer.write(merged)
 
     # --- lines ----------------------------------------------------------------------------------------------------
 
@@ -138,18 +129,14 @@ class Side:
         for shown in self.evidence.rows():
             line = shown.line
             self.states[line.status] += 1
-            cost = self._costing.of(line.response)
-            for name, value in zip(cost._fields, cost, strict=True):
-                if value is not None:
-                    self.usage[name] = self.usage.get(name, 0) + value
+            self.spent.add(line)
             yield shown
 
     def content_of(self, line: Line) -> bytes:
         """What the row holds, whatever the order of its columns; of a recording which one it is."""
+        columns = line.columns
         if isinstance(self.spec, AudioJob):
-            columns = {"file": line.columns.get("file", line.custom_id)}
-        else:
-            columns = {name: value for name, value in line.columns.items() if name not in self._axes}
+            columns = {"file": columns.get("file", line.custom_id)}
         return msgspec.json.encode(columns, order="sorted")
 
     @property

@@ -87,7 +87,7 @@ def problems_in(spec: AnyJob, rows: Rows, steps: Sequence[Step] = ()) -> list[Pr
     for name in [name for name in spec.columns if name in missing]:
         near = get_close_matches(name, known, 1)
         hint = f"did you mean `{near[0]}`?" if near else "there are " + ", ".join(f"`{one}`" for one in known)
-        found.append(_problem(spec, f"`columns` name `{name}`, which is no column of its results", hint))
+        found.append(_problem(spec, f"`columns` name `{name}`, which is not a column of its results", hint))
     return found
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runner.apply import lockfile
+from runner.apply.evidence import Evidence
 from runner.apply.lockfile import NAME, Entry, Lock
 from runner.apply.session import Session
 from runner.apply.tables import wanted_of
@@ -27,15 +27,13 @@ from runner.job.desired import Desired
 from runner.job.project import AnyJob, Job
 from runner.job.scored import scores_path
 from runner.results.columns import ROW
-from runner.results.joined import Joined
 from runner.results.locate import locate
 from runner.results.merge import merge
 from runner.results.names import RESULTS
 from runner.results.ours import Ours
 from runner.results.readback import read_back
 from runner.results.reread import Line, as_text, lines_in
-from runner.results.scorer import RowsNotScored, Scorer, classes_of
-from runner.results.scores import ScoresWriter
+from runner.results.scorer import Scorer, score_all
 
 _AS_WRITTEN = "bring back the one that was locked, or `runner lock` the one that is there"
 _decode_row = msgspec.json.Decoder(dict[str, Any]).decode
@@ -176,7 +174,8 @@ class _Job:
         if self._spec.columns and ROW not in self._spec.columns:
             return ""
         rows = self._session.compiled[self._job.address].rows()
-        for number, (row, line) in enumerate(zip(rows, lines_in(self._output), strict=False), 1):
+        own = Evidence(self._session.outputs_root, self._spec).own
+        for number, (row, line) in enumerate(zip(rows, lines_in(self._output, own), strict=False), 1):
             if {name: as_text(value) for name, value in _decode_row(row.row_json).items()} != line.columns:
                 return f"row `{row.custom_id}` is not the one at {self._shown}:{number}"
         return ""
@@ -295,20 +294,15 @@ class _Job:
 
     def _score_again(self, to: Path) -> None:
         session, spec, job = self._session, self._spec, self._job
-        compiled = session.compiled[job.address]
-        found = read_back(self._output, to.with_name("answers"))
-        sources = [file.source() for file in found.files]
-        joined = Joined(spec.evals.references, session.project.root) if spec.evals.references else None
-        program = Program(spec.evals, classes_of(spec.evals, compiled.rows(), joined))
-        with ExitStack() as held:
-            out = held.enter_context(to.open("wb"))
-            writer = ScoresWriter(out, [one.name for one in program.checks], list(program.slices))
-            scorer = held.enter_context(closing(Scorer(program, writer, joined)))
-            chosen, asked = locate(job.keys, sources), wanted_of(spec)
-            merge(compiled.rows(), chosen, sources, scorer, wanted=asked, is_strict=spec.strict_answers)
-            scorer.finish()
-        if scorer.count:
-            raise RowsNotScored(spec.address, scorer.problems, scorer.count, spec.mark)
+        rows = session.compiled[job.address].rows
+        sources = [file.source() for file in read_back(self._output, to.with_name("answers")).files]
+        chosen, asked = locate(job.keys, sources), wanted_of(spec)
+
+        def feed(scorer: Scorer) -> None:
+            merge(rows(), chosen, sources, scorer, wanted=asked, is_strict=spec.strict_answers)
+
+        with to.open("wb") as out:
+            score_all(spec.evals, session.project.root, rows(), feed, out).check(spec.address, spec.mark)
 
     def _compare(self, path: Path, again: Path, shown: str) -> None:
         with path.open("rb") as mine, again.open("rb") as theirs:

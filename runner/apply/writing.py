@@ -36,11 +36,9 @@ def write(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> 
     """Write one output and record what it is made of. A file appears whole or not at all, a folder file by file."""
     spec = spec_of(session, job.address)
     path = session.outputs_root / job.output
-    before = recorded.jobs[job.address][0] if job.address in recorded.jobs else None
-    if before is not None and before.output != job.output:
-        before = None
+    before = recorded.jobs[job.address][0].written if job.address in recorded.jobs else None
     steps = session.steps(spec)
-    with keep.keeping(session, path, before) as kept, _writer(session, spec, job, steps) as writer:
+    with keep.keeping(session, job.output, before) as kept, _writer(session, spec, job, steps) as writer:
         accounting = lines_to(writer, session, job, rows, recorded)
     accounting = replace(accounting, told=tuple(filter(None, (step.summary() for step in steps))))
     if kept:

@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from runner.checks.gates import is_not_worse
 from runner.checks.paired import Difference, Paired
+from runner.checks.paired_f1 import F1Difference, PairedF1
 from runner.checks.program import Held, plain
 from runner.checks.score import Scored
 from runner.checks.tally import Tally, counted_by
+from runner.job.checks import Kind
 from runner.job.scored import Figure
 
 MOST_SHOWN = 10  # rows that got worse, and as many that got better
@@ -36,6 +38,7 @@ class Compared:
         self.worst: list[Changed] = []  # of those, the ones that changed most
         self.best: list[Changed] = []
         self._paired = Paired(held.counting)
+        self._f1 = PairedF1() if held.kind is Kind.CHOICE else None
         self._counted = counted_by(held.counting)
         self._sign = 1 if held.better == "higher" else -1
 
@@ -47,6 +50,8 @@ class Compared:
             return
         self.first.add(first, cluster)
         self.second.add(second, cluster)
+        if self._f1 is not None:
+            self._f1.add(second, first, cluster)
         change = self._sign * (_value(second) - _value(first))
         if change < 0:
             _keep(self.worst, Changed(change, self.worse, custom_id, first, second))
@@ -62,6 +67,10 @@ class Compared:
 
     def difference(self) -> Difference:
         return self._paired.difference()
+
+    def macro_f1(self) -> F1Difference | None:
+        """Of a `choice`: its `first` is this second job."""
+        return None if self._f1 is None else self._f1.difference()
 
     def both_ways(self) -> tuple[Figure, Figure]:
         """The difference without the rows that one of the two did not answer, and with them wrong.

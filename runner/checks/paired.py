@@ -8,14 +8,12 @@ from typing import NamedTuple
 
 from runner.checks.clusters import Clusters
 from runner.checks.score import Scored, Status
-from runner.checks.tally import Counting, Form
+from runner.checks.tally import Counting, Form, counted_by
 from runner.job.scored import Figure
 from runner.stats.exact import two_sided
 from runner.stats.influence import Estimate, Sums, estimate_of_difference, fixed
 from runner.stats.intervals import Interval
 from runner.stats.paired import Pairs, of_difference, of_pairs, p_of_difference
-
-_COUNTED = frozenset({Status.RIGHT, Status.WRONG, Status.PARTLY, Status.MEASURED})
 
 
 class Difference(NamedTuple):
@@ -30,15 +28,15 @@ class Paired:
     """Adds up one check over rows that two jobs were asked."""
 
     def __init__(self, counting: Counting) -> None:
-        self._counting = counting
-        self._sums = (_Sums(counting.form), _Sums(counting.form))
+        with_them = counting._replace(unanswered_is_wrong=True)
+        self._sums = tuple((counted_by(one), _Sums(counting.form)) for one in (counting, with_them))
         self.unanswered = 0  # rows that one of the two did not answer
 
     def add(self, first: Scored, second: Scored, cluster: str | None = None) -> None:
         is_missing = Status.UNANSWERED in (first.status, second.status)
         self.unanswered += is_missing
-        for unanswered_too, sums in enumerate(self._sums):
-            if self._counts(first.status, unanswered_too) and self._counts(second.status, unanswered_too):
+        for counted, sums in self._sums:
+            if first.status in counted and second.status in counted:
                 sums.add(first, second, cluster)
 
     def add_all(self, rows: Iterable[tuple[Scored, Scored, str | None]]) -> None:
@@ -47,17 +45,8 @@ class Paired:
 
     def difference(self, *, unanswered_is_wrong: bool = False) -> Difference:
         """Without the rows that one of the two did not answer, unless the check counts those; or with them, wrong."""
-        return self._sums[unanswered_is_wrong].difference()
-
-    def _counts(self, status: Status, unanswered_too: int) -> bool:
-        counting = self._counting
-        if status in _COUNTED:
-            return True
-        if counting.form is Form.NUMBER:
-            return False
-        if status is Status.UNREADABLE:
-            return counting.unreadable_is_wrong
-        return status is Status.UNANSWERED and (bool(unanswered_too) or counting.unanswered_is_wrong)
+        _, sums = self._sums[unanswered_is_wrong]
+        return sums.difference()
 
 
 class _Sums:

@@ -1,13 +1,21 @@
-"""One check on a part of a run, against the rest of it."""
+"""One check on a part of a run, against the rest of it.
+
+A report looks at every slice, and most are small. So p has to hold where a slice has five rows, all of them right: what
+such a slice says of its own spread is no measure of it.
+"""
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import NamedTuple
 
 from runner.checks.score import Scored, Status
 from runner.checks.tally import Counting, Form, counted_by
 from runner.stats import exact, paired
-from runner.stats.influence import Estimate, Sums, estimate_of_difference, fixed
+from runner.stats.influence import Estimate, Sums, estimate_of_difference, estimate_of_ratio, fixed
+
+_MANY = 1000  # rows of the rarer kind, in the smaller part, if both are alike
 
 
 class Part(NamedTuple):
@@ -48,20 +56,56 @@ class Slicing:
         if not n or n == all_n:
             return None
         if self._form is Form.RATE and not self._by_cluster:
-            p = exact.score_test(right, n, all_right - right, all_n - n)
+            counts = right, n, all_right - right, all_n - n
+            p = exact.score_test(*counts) if _are_many(*counts) else exact.of_two_rates(*counts)
             return Part(p, right / n - (all_right - right) / (all_n - n))
         found = self._estimate(value)
         return None if found is None else Part(paired.p_of_difference(found), found.value)
 
     def _estimate(self, value: str) -> Estimate | None:
-        """d ± t·se over both parts. A cluster with rows in both brings what it has to each."""
-        sums = Sums(4)
+        """d ± t·se over both parts. A cluster with rows in both brings what it has to each.
+
+        If the part is like the rest, its rows are spread as all rows are: the standard error is never less than that
+        says. Degrees of freedom are those of both parts together, by Welch: few clusters in a part leave few.
+        """
+        part, rest, both, pieces = Sums(2), Sums(2), Sums(4), Sums(2)
         for one, alone in self._alone.items():
-            sums.join(alone, at=0 if one == value else 2)
+            (part if one == value else rest).join(alone)
+            both.join(alone, at=0 if one == value else 2)
+            pieces.join(alone)
         for parts in self._by_cluster.values():
             mine = parts.get(value, [0, 0])
-            rest = [sum(part[at] for one, part in parts.items() if one != value) for at in (0, 1)]
-            sums.add([*mine, *rest])
-        if not (sums.totals[1] and sums.totals[3]):
+            others = [sum(piece[at] for one, piece in parts.items() if one != value) for at in (0, 1)]
+            both.add([*mine, *others])
+            if value in parts:
+                part.add(mine)
+            if len(parts) > (value in parts):
+                rest.add(others)
+            for piece in parts.values():
+                pieces.add(piece)
+        if not (part.totals[1] and rest.totals[1]):
             return None
-        return estimate_of_difference(sums, (0, 1), (2, 3))
+        found = estimate_of_difference(both, (0, 1), (2, 3))
+        if part.clusters < 2 or rest.clusters < 2:
+            return found._replace(clusters=1)  # nothing can be told
+        alike = _spread_of(pieces)
+        spread = [max(estimate_of_ratio(one).se ** 2, alike / float(one.total(1))) for one in (part, rest)]
+        freedom = (
+            sum(spread) ** 2 / sum(one**2 / (sums.clusters - 1) for one, sums in zip(spread, (part, rest), strict=True))
+            if any(spread)
+            else both.clusters - 1
+        )
+        se = max(found.se, math.sqrt(sum(alike / float(one.total(1)) for one in (part, rest))))
+        return Estimate(found.value, se, int(freedom) + 1)
+
+
+def _are_many(right: int, n: int, other_right: int, other_n: int) -> bool:
+    """Whether counts are so large that the bell curve holds far out, where corrected p are looked for."""
+    share = (right + other_right) / (n + other_n)
+    return min(n, other_n) * min(share, 1 - share) >= _MANY
+
+
+def _spread_of(pieces: Sums) -> float:
+    """The variance of all pieces about their common number, for each unit that it is divided by."""
+    value = Fraction(pieces.totals[0], pieces.totals[1])
+    return pieces.se([Fraction(1), -value]) ** 2 / float(pieces.total(1))

@@ -225,7 +225,7 @@ def _report(
             there = session.output_file(job.output).exists()
             told = f"{job.output} as it was" if there else "no results file yet"
             lines.append(sums.line_of(job.address, told, part.counts))
-        elif scorelines.is_news(job.address, result.scoring):
+        elif scorelines.is_news(job.address, result.scoring) or job.address in result.scoring.removed:
             lines.append(sums.line_of(job.address, job.output, part.counts))
         else:
             continue

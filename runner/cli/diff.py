@@ -23,7 +23,7 @@ class _Margin(click.ParamType[float]):
         except ValueError:
             found = math.nan
         if not 0 <= found < math.inf:
-            self.fail(f"`{value}` is no margin, such as 0.01", param, ctx)
+            self.fail(f"`{value}` is not a margin; write `0.01` or `1%`", param, ctx)
         return found
 
 
@@ -35,9 +35,9 @@ class _Margin(click.ParamType[float]):
 @click.option(
     "-o", "--output", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
 )
-@click.option("--fail-if-worse", "is_not_worse", is_flag=True, help="Exit 4 where B is told to be worse than A.")
+@click.option("--fail-if-worse", "is_not_worse", is_flag=True, help="Exit 4 where B is shown to be worse than A.")
 @click.option(
-    "--no-worse-than", "margin", type=_Margin(), metavar="M", help="Exit 4 unless B is told not to be worse by M."
+    "--no-worse-than", "margin", type=_Margin(), metavar="M", help="Exit 4 unless B is shown not to be worse by M."
 )
 @click.pass_context
 def command(

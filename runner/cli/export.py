@@ -13,15 +13,23 @@ from runner.errors import UsageError
 
 @click.command("export")
 @click.argument("words", metavar="[ADDRESS]... FILE", nargs=-1, required=True, shell_complete=addresses)
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["hf-folder"]),
+    help="Take FILE for a folder, and write what `datasets` loads: a .parquet for each job, and a card.",
+)
 @click.option("--specs", "paths", multiple=True, metavar="PATH", help="Where the specs are.  [default: specs]")
 @click.pass_context
-def command(ctx: click.Context, words: tuple[str, ...], paths: tuple[str, ...]) -> int:
+def command(ctx: click.Context, words: tuple[str, ...], form: str | None, paths: tuple[str, ...]) -> int:
     """Write the results and scores of the jobs ADDRESS (default: all) to FILE, a line for each job and row.
 
     FILE ends in .parquet, .csv or .jsonl. Its columns stay the same from release to release. It is made of results and
-    scores files: nothing is sent, and no state is needed.
+    scores files: nothing is sent, and no state is needed. With `--to hf-folder` each job has a file of its own, beside
+    a README.md that names them; whatever else lies in the folder stays.
     """
     from runner.apply.export import export
+    from runner.apply.hffolder import export_folder
     from runner.cli import voice
     from runner.job.address import matches
     from runner.spec.load import load
@@ -33,7 +41,8 @@ def command(ctx: click.Context, words: tuple[str, ...], paths: tuple[str, ...]) 
             listed = ", ".join(f"`{job.address}`" for job in project.jobs[:10])
             raise UsageError(f"there is no job `{word}`", hint=f"jobs are {listed}; FILE comes last")
     meant = [job for job in project.jobs if not named or any(matches(job.address, word) for word in named)]
-    found = export(project, meant, Path(file))
+    to = export if form is None else export_folder
+    found = to(project, meant, Path(file))
     for note in found.notes:
         say(f"warning: {note}", err=True)
     say(f"{file}  {voice.count(found.jobs, 'job')}, {voice.count(found.rows, 'row')}")

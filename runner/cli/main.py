@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -176,15 +177,20 @@ def cli(ctx: click.Context, root: Path | None, verbosity: int) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The exit code of one invocation; never a traceback for what a user can act on."""
+    """The exit code of one invocation; never a traceback for what a user can act on.
+
+    What it sets for itself, the PATHS and the folder of `suggest`, ends with it.
+    """
+    return copy_context().run(_run, arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     os.umask(0o077 & os.umask(0o022) | 0o022)
     if instruction := os.environ.get("_RUNNER_COMPLETE"):
         from runner.cli import completion
 
         return completion.complete(cli, instruction)
     root = Path()
-    suggest.given.set(())
-    suggest.root.set("")
     try:
         with cli.make_context("runner", list(arguments)) as context:
             try:

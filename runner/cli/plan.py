@@ -32,7 +32,7 @@ def command(
     """Show what `runner apply` would do with the specs at PATHS (default: specs).
 
     Signs: + create, ± some rows, -/+ every request changed, » send again what is not settled, . wait, ↓ fetch,
-    ~ write a file, ? after another job, ! blocked.
+    ~ write a file, - remove one, ? after another job, ! blocked.
     """
     import msgspec
 

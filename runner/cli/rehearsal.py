@@ -13,6 +13,7 @@ import click
 from msgspec.structs import replace
 
 from runner.apply.errors import jobs_in
+from runner.apply.outputs import Rewrite
 from runner.apply.rehearse import Rehearsed, rehearse
 from runner.apply.result import Result
 from runner.apply.session import Session
@@ -119,13 +120,13 @@ def run(
         guards = replace(for_project(guards, session.project, addresses, is_asked=False), first_run=True)
         lost = [name for name in {job.provider for job in session.desired} if remotes.lacks_account(name)]
         try:
-            result, rehearsed, not_asked = rehearse(session, guards, sorted(lost), real)
+            result, rehearsed, files, not_asked = rehearse(session, guards, sorted(lost), real)
         finally:
             terminal.close()
         if stop.is_set() and result.is_running:
             say("\nStopped; nothing was sent", err=True)
             return INTERRUPTED
-        _show(session, result, rehearsed)
+        _show(session, result, rehearsed, files)
         for note in [*views.told_not_asked(not_asked), *_notes(remotes, rehearsed)]:
             say(note, err=True)
         if wants_flag and (strange := _never_sent_to(session, rehearsed)):
@@ -167,14 +168,16 @@ def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _show(session: Session, result: Result, rehearsed: Sequence[Rehearsed]) -> None:
+def _show(session: Session, result: Result, rehearsed: Sequence[Rehearsed], files: Sequence[Rewrite]) -> None:
     colour = voice.has_colour()
     awry = jobs_in(result.errors)
     jobs = [_view(session, one) for one in rehearsed if not one.is_in_sync or one.job.address in awry]
     if jobs:
         click.echo(text_of(jobs, colour=colour))  # a table
         say()
-    if in_sync := len(rehearsed) - len(jobs):
+    if files:
+        say(views.text_of_files(files, colour=colour, columns=columns_of(sys.stdout)))
+    if in_sync := len(rehearsed) - len({*(job.address for job in jobs), *(file.address for file in files)}):
         say(f"{voice.count(in_sync, 'job')} in sync\n")
     if any(job.is_blocked for job in result.plan.jobs):
         # Batches of the real remotes are not looked at: what the plan says of them means nothing

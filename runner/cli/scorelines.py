@@ -32,6 +32,8 @@ def of_job(address: str, scoring: Scoring) -> list[str]:
     gates = scoring.gates.get(address, ())
     scores = scoring.current.get(address)
     lines = lines_of(scores, gates) if scores else lines_of_gates(gates)
+    if address in scoring.removed:
+        lines.append(f"  - `{scoring.removed[address]}` is removed: the specs check nothing of it any more")
     undecided = [gate for gate in gates if gate.verdict is Verdict.UNDECIDED]
     return lines + [f"  ! {words}" for words in dict.fromkeys(way_out(address, gate) for gate in undecided)]
 

@@ -57,9 +57,9 @@ def of_plan(
     not_asked: Mapping[str, str] | None = None,
 ) -> PlanView:
     """The view of a plan; jobs in sync have no lines."""
-    local = {rewrite.address: rewrite for rewrite in rewrites}
+    of_job = _by_job(rewrites)
     jobs = tuple(
-        _job(job, rows.batches, plan, local.get(job.address), ids)
+        _job(job, rows.batches, plan, of_job.get(job.address, ()), ids)
         for job, rows in zip(plan.jobs, plan.rows, strict=True)
     )
     is_empty = plan.is_empty and not rewrites
@@ -94,7 +94,7 @@ def at_most(plan: Plan) -> str:
     return f"at most {voice.money(max(usd, 0.01))}" if usd else ""
 
 
-def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None, ids: Ids) -> JobView:
+def _job(job: JobPlan, batches: set[str], plan: Plan, files: Sequence[Rewrite], ids: Ids) -> JobView:
     nouns = nouns_of(job.content)
     changes = [change for change in job.changes if change.action not in (Action.KEEP, Action.WAIT)]
     lines = [of_change(change, nouns, job=job, ids=_ids(job, change, ids)) for change in changes]
@@ -104,10 +104,7 @@ def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None, i
     equal = job.counts.wanted - job.counts.distinct
     if equal and lines:
         lines.append(_equal(equal, job))
-    if rewrite is not None:
-        lines.append(
-            LineView("~", "rewrite", f"`{rewrite.output}`", "; ".join(filter(None, (rewrite.why, rewrite.keeps))))
-        )
+    lines += map(_of_file, files)
     counts = job.counts
     return JobView(
         job.address,
@@ -128,6 +125,18 @@ def _job(job: JobPlan, batches: set[str], plan: Plan, rewrite: Rewrite | None, i
 def _ids(job: JobPlan, change: Change, ids: Ids) -> Sequence[str]:
     """The first rows of a change by their ids; of a job that is sent as a whole nobody asks which."""
     return ids(job.address, change.first) if change.first and change.rows < job.counts.wanted else ()
+
+
+def _by_job(files: Sequence[Rewrite]) -> dict[str, list[Rewrite]]:
+    found: dict[str, list[Rewrite]] = {}
+    for file in files:
+        found.setdefault(file.address, []).append(file)
+    return found
+
+
+def _of_file(file: Rewrite) -> LineView:
+    sign, verb = ("-", "remove") if file.removes else ("~", "rewrite")
+    return LineView(sign, verb, f"`{file.output}`", "; ".join(filter(None, (file.why, file.keeps))))
 
 
 def _of_batch(batch: Batch, change: Change) -> LineView:
@@ -155,8 +164,9 @@ def _summary(plan: Plan, rewrites: Sequence[Rewrite]) -> str:
         parts.append(usd)
     for nouns in (ROWS, RECORDINGS):
         parts += _under_way(plan, nouns)
-    if rewrites:
-        parts.append(f"{voice.count(len(rewrites), 'file')} to write")
+    for removes, what in ((False, "to write"), (True, "to remove")):
+        if number := sum(one.removes is removes for one in rewrites):
+            parts.append(f"{voice.count(number, 'file')} {what}")
     if blocked := sum(job.is_blocked for job in plan.jobs):
         parts.append(f"{voice.count(blocked, 'job')} blocked")
     return "Plan: " + ", ".join(parts) if parts else "Nothing to do"
@@ -204,6 +214,15 @@ def text_of_plan(view: PlanView, *, colour: bool, columns: int | None = None) ->
     if view.not_asked:
         out += [*told_not_asked(view.not_asked), ""]
     out.append(view.summary)
+    return "\n".join(out)
+
+
+def text_of_files(files: Sequence[Rewrite], *, colour: bool, columns: int | None = None) -> str:
+    """The files that would be written or removed, as a plan shows them."""
+    out: list[str] = []
+    for address, mine in _by_job(files).items():
+        out.append(f"{voice.bold(address, colour=colour)}  {mine[0].job.declared_at}")
+        out += [*_rows([*map(_of_file, mine)], colour=colour, columns=columns), ""]
     return "\n".join(out)
 
 

@@ -215,7 +215,7 @@ def _of_dataset(dataset: Dataset, columns: frozenset[str] | None) -> Iterator[Pr
     if dataset.id is not None and not ids.is_template(dataset) and columns is not None and dataset.id not in columns:
         yield Problem(
             dataset.id_mark if dataset.id_mark.file else dataset.mark,
-            f"the `id` of dataset `{dataset.key}`, `{dataset.id}`, is no column",
+            f"the `id` of dataset `{dataset.key}`, `{dataset.id}`, is not a column",
             hint=suggestion(dataset.id, columns),
         )
 
@@ -244,7 +244,7 @@ def _of_value(value: Value, columns: frozenset[str] | None) -> Iterator[Problem]
     if value.template is not None:
         yield from _of_source(value.template, columns)
     elif columns is not None and value.column not in columns:
-        words = f"{value.what} names `{value.column}`, which is no column"
+        words = f"{value.what} names `{value.column}`, which is not a column"
         yield Problem(value.mark, words, hint=suggestion(value.column, columns))
 
 

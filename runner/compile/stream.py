@@ -53,7 +53,7 @@ class RowFailure(NamedTuple):
         if self.name:
             return Problem(
                 row.mark,
-                f"{source.what} ({place}) uses `{self.name}`, which is no column of this row",
+                f"{source.what} ({place}) uses `{self.name}`, which is not a column of this row",
                 hint=suggestion(self.name, row.row),
                 snippet=source.snippet(self.line),
             )

@@ -81,7 +81,7 @@ def unknown_names(template: Template, columns: Iterable[str]) -> Problem | None:
     names = ", ".join(f"`{name}`" for name in missing)
     return Problem(
         template.source.place(line),
-        f"{template.source.what} uses {names}, which {'is no column' if len(missing) == 1 else 'are no columns'}",
+        f"{template.source.what} uses {names}, which {'is not a column' if len(missing) == 1 else 'are not columns'}",
         hint=suggestion(missing[0], known),
         inside=template.source.inside(line, missing[0]),
     )

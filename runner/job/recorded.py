@@ -12,6 +12,7 @@ from runner.job.capabilities import Content, Delivery, Shown
 from runner.job.cost import Price, Used
 from runner.job.observed import Counts, Failure, FailureKind, Origin, Phase
 from runner.job.scored import Scores
+from runner.job.written import Written
 
 SCHEMA = 1
 GONE = "gone"  # in Batch.raw_status: the remote did not have it any more
@@ -126,7 +127,9 @@ class Batch(msgspec.Struct, frozen=True):
     used: Used | None = None  # by its answers, once they are here; up to release 0.1.0 it was not kept
     input_tokens: int | None = None
     output_tokens: int | None = None
-    overlaps: dict[str, int] = {}  # by remote id, requests that another batch holds too: paid twice
+    # By remote id, requests that another batch holds too, or answered: paid twice. A batch that was in flight when it
+    # was written has all that it holds in it until it is brought home.
+    overlaps: dict[str, int] = {}
     is_unproven: bool = False  # found by time and number alone: its results will say whose it is
     candidates: tuple[str, ...] = ()  # remote ids that may have come of it: nothing at the remote says whose they are
     schema: int = SCHEMA
@@ -174,6 +177,11 @@ class Batch(msgspec.Struct, frozen=True):
     def is_adopted(self) -> bool:
         """Found at its remote: this memory did not send it."""
         return self.found_in == REMOTE
+
+    @property
+    def is_sent_from_here(self) -> bool:
+        """This memory sent it: also a create that was given up, and was found when it had taken effect late."""
+        return not self.found_in or (self.is_adopted and self.given_up_from is not None)
 
     @property
     def is_read_back(self) -> bool:
@@ -224,6 +232,13 @@ class JobRecord(msgspec.Struct, frozen=True):
     scores: Scores | None = None
     schema: int = SCHEMA
 
+    @property
+    def written(self) -> Written | None:
+        """The output; None before anything was written."""
+        if not self.written_sha256:
+            return None
+        return Written(self.output, self.written_sha256, self.output_sha256, self.output_fingerprint)
+
 
 class Retry(msgspec.Struct, frozen=True):
     """A decision to ask again: outcomes of older generations no longer settle these requests."""
@@ -267,6 +282,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     shown: dict[str, Shown] = {}  # by origin, what its batches were seen to show
     accounted: dict[str, Accounted] = {}  # by origin, the last list in which nothing was in doubt
     met: dict[str, str] = {}  # by remote id, the key set of a batch of ours that is not on record
+    met_answers: dict[str, str] = {}  # the same of what such a batch answered, where that had to be known
     strangers: tuple[str, ...] = ()  # remote ids of batches that might have been ours, and whose results say otherwise
     accepted_origins: dict[str, list[str]] = {}  # provider -> origins whose answers count
     generation: int = 0

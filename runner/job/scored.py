@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import msgspec
 
+from runner.job.written import Written
+
 IN_FOLDER = "_scores.jsonl"
 
 
@@ -108,3 +110,8 @@ class Scores(msgspec.Struct, frozen=True):
     gated_by: str = ""  # what the gates were made of
     gates: tuple[Gate, ...] = ()
     pooled: Pooled | None = None  # of the first of such cells
+
+    @property
+    def written(self) -> Written | None:
+        """The scores file; None where there are no checks, but expectations alone."""
+        return Written(self.path, self.made_of, self.sha256) if self.path else None

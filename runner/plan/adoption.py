@@ -37,6 +37,16 @@ def mark_in(seen: Observed) -> tuple[str, str]:
     return seen.label.get("runner_set", "")[:SHORT], seen.label.get("runner_attempt", "")
 
 
+def epoch_of(seen: Observed) -> int:
+    """The retry epoch of a batch, as its label says; 0 where it shows none."""
+    return number(seen.label.get("runner_generation", ""), 0)
+
+
+def number(text: str, otherwise: int) -> int:
+    """A number in a label, which anybody may have written."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else otherwise
+
+
 def is_of(batch: Batch, seen: Observed) -> bool:
     """Whether a batch came of this intent: by its label, or by the upload. Either is enough.
 

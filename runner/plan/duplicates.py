@@ -6,6 +6,7 @@ Every applier that sees the same two must come to the same end, or each would st
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import Enum
 
 from runner.job.observed import Observed, Phase
@@ -46,6 +47,16 @@ def preferred(found: Sequence[Observed]) -> tuple[Observed, list[Observed]]:
 def _preference(seen: Observed) -> tuple[bool, bool, tuple[bool, float, str]]:
     is_put_off = seen.failure is not None and seen.failure.is_put_off
     return seen.is_refusal, is_put_off, age_of(seen)
+
+
+def is_asked_again(ours: Batch, created_at: datetime | None, epoch: int) -> bool:
+    """Whether another clone, whose batch was created then, may have asked again on purpose what ours had answered.
+
+    A person who decides that knows the answer, so that the other was created after ours ended, and in a later retry
+    epoch. A clone that knew none of our answers counts what is paid twice itself.
+    """
+    is_later = ours.ended_at is not None and created_at is not None and ours.ended_at <= created_at
+    return is_later and epoch > ours.generation
 
 
 def were_together(one: Observed, other: Observed) -> bool:

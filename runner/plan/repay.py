@@ -53,7 +53,13 @@ def replaced(
     going = [entry for entry in history if _goes_on(entry.batch, job, free)]
     sent = union([without(entry.keys, entry.unsent) for entry in going])
     in_flight = len(without(sent, wanted())) // KEY_BYTES if sent else 0
-    return _answered_before(job, before, history, left, free, wanted)._replace(in_flight=in_flight)
+    if before is not None:
+        found = _by_its_record(job, *before, history, left, free)
+    else:
+        mine = [entry for entry in history if entry.index and entry.batch.owner == job.address]
+        asked = [one for one in left if one.address == job.address]
+        found = _by_what_was_found(mine, asked, free, wanted) if mine or asked else Replaced()
+    return found._replace(in_flight=in_flight)
 
 
 def _goes_on(batch: Batch, job: Desired, free: Collection[str]) -> bool:
@@ -61,34 +67,38 @@ def _goes_on(batch: Batch, job: Desired, free: Collection[str]) -> bool:
     return batch.stage is Stage.SUBMITTED and batch.owner == job.address and not was_free(batch, free)
 
 
-def _answered_before(
+def _by_its_record(
     job: Desired,
-    before: tuple[JobRecord, bytes] | None,
+    record: JobRecord,
+    keys: bytes,
     history: Sequence[BatchRows],
     left: Sequence[LeftRows],
     free: Collection[str],
-    wanted: Callable[[], bytes],
 ) -> Replaced:
-    if before is not None:
-        record, keys = before
-        dropped = without(keys, keys_of(job.keys))
-        if not dropped:
-            return Replaced()
-        every, paid = _answered(history), _answered([entry for entry in history if not was_free(entry.batch, free)])
-        told, told_paid = (_all_in(some, left, lambda keys: common(dropped, keys)) for some in (every, paid))
-        number = min(record.ok, told)  # rows that were wanted and never sent are no answers
-        return Replaced(number, min(told_paid, number))
-    mine = [entry for entry in history if entry.index and entry.batch.owner == job.address]
-    asked = [one for one in left if one.address == job.address]
-    if not mine and not asked:
+    dropped = without(keys, keys_of(job.keys))
+    if not dropped:
         return Replaced()
+    every, paid = _answered(history), _answered(_paid(history, free))
+    told, told_paid = (_all_in(some, left, lambda keys: common(dropped, keys)) for some in (every, paid))
+    number = min(record.ok, told)  # rows that were wanted and never sent are no answers
+    return Replaced(number, min(told_paid, number))
+
+
+def _by_what_was_found(
+    mine: Sequence[BatchRows], asked: Sequence[LeftRows], free: Collection[str], wanted: Callable[[], bytes]
+) -> Replaced:
+    """The same in a fresh clone. mine, asked: batches of the job, read back from outputs and found at remotes."""
     now = wanted()
 
     def unwanted(keys: bytes) -> int:
         return len(without(keys, now)) // KEY_BYTES
 
-    paid = _answered([entry for entry in mine if not was_free(entry.batch, free)])
+    paid = _answered(_paid(mine, free))
     return Replaced(_all_in(_answered(mine), asked, unwanted), _all_in(paid, asked, unwanted))
+
+
+def _paid(entries: Sequence[BatchRows], free: Collection[str]) -> list[BatchRows]:
+    return [entry for entry in entries if not was_free(entry.batch, free)]
 
 
 def _answered(entries: Sequence[BatchRows]) -> bytes:

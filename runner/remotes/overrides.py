@@ -10,10 +10,12 @@ from pydantic import Field, create_model
 from runner import fields
 from runner.fields import Fields
 from runner.job.observed import Phase
+from runner.remotes.profile import BatchPace
 from runner.remotes.written import MARK, MOST_CHARACTERS
 
 _PHASES = tuple(phase.value for phase in Phase if phase is not Phase.UNKNOWN)
 _HOURS_LIST = Annotated[list[fields.HoursOrDuration], Field(min_length=1)]
+_OF_EVERY_REMOTE = frozenset(BatchPace.__struct_fields__)  # named last, after what is a vendor's own
 _KINDS: dict[str, Any] = {
     "flag": bool,
     "count": fields.Count,
@@ -40,7 +42,7 @@ _KINDS: dict[str, Any] = {
 def overrides_of(profile: type[msgspec.Struct], name: str) -> type[Fields]:
     """A model of every field of a profile that says how it is written, and of those within. name: of the model."""
     written: dict[str, Any] = {}
-    for field in msgspec.structs.fields(profile):
+    for field in sorted(msgspec.structs.fields(profile), key=lambda field: field.name in _OF_EVERY_REMOTE):
         kind, description = _kind_of(field.type)
         if kind is not None:
             written[field.name] = (Annotated[kind | None, fields.GIVEN], Field(default=None, description=description))

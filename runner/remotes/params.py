@@ -39,6 +39,11 @@ def whole(least: int, most: int | None = None) -> Known:
     return Known(f"a whole number {_range(least, most)}", holds)
 
 
+def each(kind: Known, *names: str) -> Params:
+    """Params of one kind."""
+    return dict.fromkeys(names, kind)
+
+
 def _range(least: float, most: float | None) -> str:
     return f"of {least:g} or more" if most is None else f"from {least:g} to {most:g}"
 
@@ -59,3 +64,13 @@ LIST = Known("a list", lambda value: isinstance(value, list))
 MAP = Known("a mapping", lambda value: isinstance(value, dict))
 TEXTS = either(TEXT, LIST)
 ANYTHING = Known("anything", lambda value: True)
+
+# What chat has nearly everywhere, under OpenAI's names.
+SAMPLING: Params = {"temperature": number(0, 2), "top_p": number(0, 1)}
+PENALTIES: Params = {
+    **each(number(-2, 2), "frequency_penalty", "presence_penalty"),
+    "logit_bias": MAP,
+    "seed": INTEGER,
+    "stop": TEXTS,
+}
+TOOLS: Params = {"parallel_tool_calls": FLAG, "tool_choice": either(TEXT, MAP), "tools": LIST}

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from runner.remotes.transport.gate import Gate
     from runner.remotes.transport.http import Http
 
-S = TypeVar("S", bound=msgspec.Struct)
-PROJECT_CHARS = 40  # of a project's name that stand in the name of a submission
 UNSEEN = "file_not_visible"  # the code of a create that was refused since its upload is not to be seen
 NO_LIST = (404, 405, 501)  # a remote that answers so to a list has none
 
@@ -179,7 +177,10 @@ class Net(Protocol):
 
 
 class Vendor(Protocol):
-    """One kind of remote. Pure: httpx is imported when a client is opened. All raise SpecError at the block's place."""
+    """One kind of remote. Pure: httpx is imported when a client is opened. All raise SpecError at the block's place.
+
+    What has an answer here may be left to it by a vendor that inherits it.
+    """
 
     @property
     def kind(self) -> str: ...
@@ -208,71 +209,29 @@ class Vendor(Protocol):
 
     def floors(self) -> Mapping[str, tuple[float, float]]:
         """By model, USD per 1M tokens of input and output, below which no price of a spec is believed."""
-        ...
+        return {}
 
     def check_account(self, block: ProviderBlock, account: str) -> None:
         """Whether this can be an account, where one is needed."""
-        ...
+        return
 
     def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider: ...
 
     def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
         """How a stand-in for it is spoken to: as what, and the path of its API there."""
-        ...
+        return block, ""
+
+
+def takes_rows_only(block: ProviderBlock, content: Content) -> None:
+    """Raises SpecError for recordings."""
+    if content is Content.RECORDING:
+        raise problem(block, "takes no recordings", "`audio` jobs need a provider that takes them")
 
 
 def problem(block: ProviderBlock, message: str, hint: str = "") -> SpecError:
     """An error about a provider block, at its place."""
     colon = "" if message.startswith("has ") else ":"
     return SpecError([Problem(block.mark, f"provider `{block.name}`{colon} {message}", hint)])
-
-
-def overridden(defaults: S, block: ProviderBlock, fault_in: Callable[[S], str | None]) -> S:
-    """A profile with the block's overrides merged in, maps key by key. Raises SpecError at the block's place.
-
-    fault_in: values of the right type that still mean nothing, in words.
-    """
-    try:
-        merged = _merged(msgspec.to_builtins(defaults), block.overrides)
-        profile = msgspec.convert(merged, type(defaults), str_keys=True)
-    except (msgspec.ValidationError, TypeError) as error:
-        raise problem(block, _in_words(error)) from error
-    if fault := fault_in(profile):
-        raise problem(block, fault)
-    return profile
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    out = dict(base)
-    for key, value in over.items():
-        old = out.get(key)
-        out[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return out
-
-
-def _in_words(error: Exception) -> str:
-    """msgspec's `Expected `int`, got `str` - at `$.limits.lines``, in ours."""
-    text, _, place = str(error).partition(" - at `$")
-    return f"field {place.strip('.`')}: {text}" if place.strip(".`") else text
-
-
-def usual_fault(
-    more: Mapping[str, bool], *, discount: float, times: Iterable[float], margin: float = 1.0, hosts: Sequence[str] = ()
-) -> str | None:
-    """The first fault of a profile: of those every profile may have, or of `more`, by its words.
-
-    hosts: of storage, which are names and no addresses.
-    """
-    faults = {
-        **more,
-        "`limits.margin` must be above 0 and at most 1": not 0 < margin <= 1,
-        "`discount` must be from 0 to 1": not 0 <= discount <= 1,
-        "times must not be negative": min(times) < 0,
-        "`storage_hosts` holds something that is not a host": not all(
-            host.strip(".") and "/" not in host and ":" not in host for host in hosts
-        ),
-    }
-    return next((words for words, is_so in faults.items() if is_so), None)
 
 
 class Uploaded(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from runner.reports.facts import Form, Number, StatusWord, Usage
+from runner.reports.facts import Form, Number, OnSameRows, StatusWord, Usage
 
 VERSION = 1
 
@@ -49,7 +49,16 @@ class Row(Struct, frozen=True):
     second_status: StatusWord
 
 
-class Check(Struct, frozen=True):
+class MacroF1(Struct, frozen=True):
+    """Of a `choice`, on the same rows."""
+
+    first: Number
+    second: Number
+    difference: Number
+    p: float | None = None
+
+
+class Check(OnSameRows, frozen=True):
     """One check on the rows that count in both: each by itself, and the difference. Shares are from 0 to 1."""
 
     name: str
@@ -58,18 +67,12 @@ class Check(Struct, frozen=True):
     better: Literal["higher", "lower"]
     first: Number
     second: Number
-    difference: Number
-    p: float | None = None
-    both: int | None = None  # right; None where an answer is not simply right or wrong
-    only_first: int | None = None
-    only_second: int | None = None
-    neither: int | None = None
     unanswered: int = 0  # rows that one of the two did not answer
-    detectable: float | None = None  # the smallest true difference that four of five such runs would show
     worse: int = 0  # rows
     better_rows: int = 0
     worst: tuple[Row, ...] = ()  # of them, those that changed most
     best: tuple[Row, ...] = ()
+    macro_f1: MacroF1 | None = None
 
 
 class Diff(Struct, frozen=True):

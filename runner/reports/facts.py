@@ -145,6 +145,7 @@ class Usage(Struct, frozen=True):
     output_tokens: int | None = None
     seconds: float | None = None  # of sound
     usd: float | None = None
+    untold: int = 0  # answers of which the results do not say what they used: they are in none of these
 
 
 class Provenance(Struct, frozen=True):
@@ -180,12 +181,9 @@ class Cell(Struct, frozen=True):
     provenance: Provenance = Provenance()
 
 
-class Comparison(Struct, frozen=True):
-    """Two cells on the rows that both answered. The difference is that of the metric, `first` minus `second`."""
+class OnSameRows(Struct, frozen=True, kw_only=True):
+    """How far one check differs between two cells, on the rows that count in both."""
 
-    check: str
-    first: str  # addresses
-    second: str
     difference: Number
     p: float | None = None
     both: int | None = None  # right; None where an answer is not simply right or wrong
@@ -193,6 +191,14 @@ class Comparison(Struct, frozen=True):
     only_second: int | None = None
     neither: int | None = None
     detectable: float | None = None  # the smallest true difference that four of five such runs would show
+
+
+class Comparison(OnSameRows, frozen=True):
+    """The same of two cells of a report. The difference is that of the metric, `first` minus `second`."""
+
+    check: str
+    first: str  # addresses
+    second: str
 
 
 class Slice(Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from runner.reports.facts import Check, Comparison, Form, Number, StatusWord, Usage
+from runner.reports.facts import Check, Form, Number, OnSameRows, StatusWord, Usage
 
 NONE = "–"
 MINUS = "−"
@@ -87,12 +87,12 @@ def interval(number: Number, form: Form, *, between: str = "–") -> str:
     return f"{low}{between}{high}"
 
 
-def difference(found: Comparison, form: Form, *, better: str = "higher") -> str:
+def difference(found: OnSameRows, form: Form, *, better: str = "higher") -> str:
     """By how much the first is better: `+1.6`."""
     return plus(_turned(found.difference.value, better), form, places=_places(found.difference))
 
 
-def difference_interval(found: Comparison, form: Form, *, better: str = "higher", between: str = " to ") -> str:
+def difference_interval(found: OnSameRows, form: Form, *, better: str = "higher", between: str = " to ") -> str:
     """`+0.6 to +2.5`, of the same."""
     low, high = _turned(found.difference.low, better), _turned(found.difference.high, better)
     low, high = (high, low) if better == "lower" else (low, high)
@@ -154,10 +154,19 @@ def tokens(number: int | None) -> str:
 
 
 def usage(used: Usage) -> str:
-    """`2.10 M / 900 k` tokens in and out, or how long the sound is: `12.3 min`."""
+    """`2.10 M / 900 k` tokens in and out, or how long the sound is: `12.3 min`; and of how many nobody knows."""
+    if used.seconds is None and used.input_tokens is None:
+        return "not known" if used.untold else f"{NONE} / {NONE}"
+    untold = f", and {counted(used.untold, 'answer')} not known" if used.untold else ""
     if used.seconds is not None and used.input_tokens is None:
-        return f"{used.seconds / 60:,.1f} min" if used.seconds >= 60 else f"{used.seconds:.1f} s"
-    return f"{tokens(used.input_tokens)} / {tokens(used.output_tokens)}"
+        return (f"{used.seconds / 60:,.1f} min" if used.seconds >= 60 else f"{used.seconds:.1f} s") + untold
+    return f"{tokens(used.input_tokens)} / {tokens(used.output_tokens)}{untold}"
+
+
+def cost(used: Usage) -> str:
+    """`$5.20`, `at least $5.20` where some answers do not say what they used."""
+    told = money(used.usd)
+    return f"at least {told}" if used.untold and told != NONE else told
 
 
 def short(digest: str) -> str:

@@ -30,6 +30,7 @@ from runner.reports.facts import (
     Rows,
     Slice,
     StatusWord,
+    Usage,
     no_rows,
 )
 from runner.reports.pack import Limit, Packed
@@ -159,9 +160,11 @@ class View:
         return max((cell.accounting.wanted for cell in self.cells), default=0)
 
     @property
-    def usd(self) -> float | None:
+    def cost(self) -> str:
+        """Of all cells; empty where nobody knows."""
         known = [cell.usage.usd for cell in self.cells if cell.usage.usd is not None]
-        return sum(known) if known else None
+        untold = sum(cell.usage.untold for cell in self.cells)
+        return figures.cost(Usage(usd=sum(known), untold=untold)) if known else ""
 
     @property
     def data(self) -> Sequence[str]:

@@ -85,7 +85,7 @@ def _table_of(group: Group, *, has_name: bool) -> str:
             text(cell.label),
             *(_number(check) for check in cell.checks),
             f"{cell.accounting.ok:,} of {cell.accounting.wanted:,}",
-            text(figures.money(cell.usage.usd)),
+            text(figures.cost(cell.usage)),
         ]
         for at, cell in enumerate(group.cells, 1)
     ]
@@ -118,8 +118,8 @@ def _details(group: Group, *, is_alone: bool) -> Iterator[str]:
                 f"{text(group.cells[0].label)} against",
                 f"better by{unit}",
                 "p",
-                "only it right",
-                "only the other",
+                "only the best right",
+                "only the other right",
                 "rows",
             ]
             power = text(sentences.of_power(group, check))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from runner.reports import figures
 from runner.reports.diff import Check, Diff, Row, Side
-from runner.reports.facts import Comparison
 from runner.reports.markdown import code, folded, table, text
 from runner.reports.shown import line
 
 _MOST_CHARS = 60  # of what was read from an answer
-_HEAD = ["check", "A", "B", "B − A", "p", "both right", "only A", "only B", "rows"]
+_HEAD = ["check", "A", "B", "B − A", "p", "both right", "only A right", "only B right", "rows"]
 
 
 def plain(diff: Diff) -> str:
@@ -31,6 +32,9 @@ def _lines(diff: Diff) -> Iterator[str]:
         first, second = (figures.measure(one, check.form) for one in (check.first, check.second))
         yield f"{check.name}  A {first}, B {second}"
         yield f"  B − A  {_difference(check)}, {figures.p_words(check.p) or 'no p'}, {_who(check)}"
+        if f1 := _of_f1(check):
+            first, second = (figures.measure(one, f1.form) for one in (f1.first, f1.second))
+            yield f"  macro F1  A {first}, B {second}; B − A {_difference(f1)}, {figures.p_words(f1.p) or 'no p'}"
         yield from _changed(check)
     if diff.notes or diff.unmet:
         yield ""
@@ -45,10 +49,15 @@ def _name(side: Side) -> str:
 def _standing(side: Side) -> Iterator[str]:
     waiting = f", {side.waiting:,} waiting" if side.waiting else ""
     yield f"{side.ok:,} ok, {side.error:,} error{waiting} of {side.wanted:,}"
-    if side.usage.input_tokens is not None:
-        yield f"{figures.usage(side.usage)} tokens"
-    if side.usage.usd is not None:
-        yield figures.money(side.usage.usd)
+    used = side.usage
+    if used.input_tokens is not None:
+        yield f"{figures.usage(msgspec.structs.replace(used, untold=0))} tokens"
+    elif used.seconds is not None:
+        yield figures.usage(msgspec.structs.replace(used, untold=0))
+    if used.untold:
+        yield f"what {figures.counted(used.untold, 'answer')} used is not known"
+    if used.usd is not None:
+        yield figures.cost(used)
 
 
 def _pairs(diff: Diff) -> str:
@@ -58,13 +67,20 @@ def _pairs(diff: Diff) -> str:
 
 def _difference(check: Check) -> str:
     """`+1.6 points (+0.6 to +2.5)`."""
-    found = Comparison(check.name, "A", "B", check.difference)
     if check.difference.value is None:
         return figures.NONE
     points = " points" if figures.is_in_percent(check.form) else ""
-    by = figures.difference(found, check.form)
+    by = figures.difference(check, check.form)
     turned = "; lower is better" if check.better == "lower" else ""
-    return f"{by}{points} ({figures.difference_interval(found, check.form)}{turned})"
+    return f"{by}{points} ({figures.difference_interval(check, check.form)}{turned})"
+
+
+def _of_f1(check: Check) -> Check | None:
+    """Its macro F1, as a check of its own."""
+    if (f1 := check.macro_f1) is None:
+        return None
+    name = f"{check.name}.macro_f1"
+    return Check(name, check.kind, "score", check.better, f1.first, f1.second, difference=f1.difference, p=f1.p)
 
 
 def _who(check: Check) -> str:
@@ -117,7 +133,8 @@ def _parts(diff: Diff) -> Iterator[str]:
     yield "\n".join(sides)
     yield text(_pairs(diff))
     if diff.checks:
-        yield table(_HEAD, [_cells(check) for check in diff.checks])
+        each = (one for check in diff.checks for one in (check, _of_f1(check)) if one is not None)
+        yield table(_HEAD, [_cells(one) for one in each])
     yield "\n".join(f"> {text(note)}" for note in diff.notes)
     for check in diff.checks:
         for words, count, rows in (("worse", check.worse, check.worst), ("better", check.better_rows, check.best)):

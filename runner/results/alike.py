@@ -63,6 +63,15 @@ def folder_against(folder: Path, names: Names, steps: Sequence[Step] = ()) -> It
         against.ends()
 
 
+@contextmanager
+def lines_against(path: Path) -> Iterator[BinaryIO]:
+    """The same for a file of lines, of whatever kind. Raises Differs, in the block or at its end, OSError."""
+    with path.open("rb", buffering=0) as there:
+        against = _Against(there)
+        yield cast(BinaryIO, against)
+        against.ends()
+
+
 class _Against(io.RawIOBase):
     """Takes what would be written, and compares it with a file from its beginning."""
 

@@ -323,6 +323,16 @@ class Costing:
         asked, cached, told, seconds = counted(response)
         return Cost(asked, cached, told, self._usd(seconds, asked, told))
 
+    def of_line(self, response: bytes, cost: Cost, seconds: float | None) -> Cost:
+        """What an answer cost at the price of today, by its response; where that is not there, by other columns.
+
+        cost: as the columns say, with the price of the day they were written. seconds: of a recording, likewise.
+        """
+        if response != NULL:
+            return self.of(response)
+        usd = self._usd(seconds, cost.input_tokens, cost.output_tokens)
+        return cost if usd is None else cost._replace(usd=usd)
+
     def _kept(self, cost: Cost) -> Cost:
         if cost.usd is not None or cost.output_tokens is None:
             return cost
@@ -389,7 +399,7 @@ def table(
             found[name] = of_input[name]
         else:
             raise UsageError(
-                f"`columns` names `{name}`, which is no column of the results", hint=_hint(known, of_input)
+                f"`columns` names `{name}`, which is not a column of the results", hint=_hint(known, of_input)
             )
     return Table(tuple(found.values()), tuple(steps))
 

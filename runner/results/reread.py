@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,8 +23,9 @@ from runner.job.outcomes import Unsettled
 from runner.mending import NOT_SO
 from runner.remotes.reading.verdict import NULL
 from runner.results.cells import unguarded
-from runner.results.columns import HEARD, NEEDED, About, ours
+from runner.results.columns import HEARD, NEEDED, READ_BACK, ROW, About, ours, usual
 from runner.results.names import RESULTS
+from runner.results.own import Cost
 from runner.results.parquet import pyarrow_of
 from runner.results.readback import names_of
 from runner.results.splice import ERROR, OK, Merged
@@ -53,11 +55,22 @@ class Line(NamedTuple):
     batch: str | None
     origin: str  # whose answer it is; empty for none
     response: bytes  # JSON; `null` where the file does not hold it
+    cost: Cost  # as columns of the file say
 
 
-def lines_in(output: Path) -> Iterator[Line]:
+def own_names(output: str, about: About, *, chosen: Sequence[str] = (), is_of_recordings: bool) -> frozenset[str]:
+    """The names that are ours in a job's results: an input may have columns that are called so where we have none."""
+    known = ours(about, is_of_recordings=is_of_recordings)
+    if output.endswith("/"):
+        return _OURS
+    names = chosen or usual(PurePosixPath(output).suffix.lower(), about, is_of_recordings=is_of_recordings)
+    return frozenset({ROW, *READ_BACK, *known.keys() & {*names}})
+
+
+def lines_in(output: Path, own: frozenset[str] = _OURS) -> Iterator[Line]:
     """The lines of a results file, or of a folder of transcripts, in their order.
 
+    own: see `own_names`; without it, whatever could be a column of ours is one.
     Raises DataError for what is no such line, with its number; RunnerError without pyarrow, OSError.
     """
     path = output / RESULTS if output.is_dir() else output
@@ -68,7 +81,7 @@ def lines_in(output: Path) -> Iterator[Line]:
     number = 0
     try:
         for cells in reader(path):
-            yield _line(cells)
+            yield _line(cells, own)
             number += 1
     except (KeyError, ValueError, csv.Error, *NOT_SO) as error:
         raise _no_line(path, number + 1) from error
@@ -81,7 +94,7 @@ def _no_line(path: Path, number: int) -> DataError:
     )
 
 
-def _line(cells: Mapping[str, Any]) -> Line:
+def _line(cells: Mapping[str, Any], own: frozenset[str]) -> Line:
     """Of cells by name: those of ours, and all others as the input's. `row` holds columns where it stands."""
     digest = cells.get("digest")
     if not {*NEEDED} <= cells.keys() or not isinstance(digest, str) or not _HEX.fullmatch(digest):
@@ -89,7 +102,7 @@ def _line(cells: Mapping[str, Any]) -> Line:
     row = cells.get("row") or {}
     row = _decode(row) if isinstance(row, str) else row  # a table of an earlier format holds it as JSON
     columns = {name: as_text(value) for name, value in row.items()} if isinstance(row, dict) else {}
-    columns |= {name: as_text(value) for name, value in cells.items() if name not in _OURS | _OF_FOLDERS}
+    columns |= {name: as_text(value) for name, value in cells.items() if name not in own and name not in _OF_FOLDERS}
     error = cells.get("error") or {}
     code, message = (error.get("code"), error.get("message")) if isinstance(error, dict) else ("", error)
     code, message = code or cells.get("error_code"), message or cells.get("error_message")
@@ -111,7 +124,24 @@ def _line(cells: Mapping[str, Any]) -> Line:
         batch=as_text(cells.get("batch")) or None,
         origin=as_text(cells["origin"]),
         response=response if isinstance(response, bytes) else NULL,
+        cost=_NO_COST if own.isdisjoint(Cost._fields) else _cost_in(cells, own),
     )
+
+
+_NO_COST = Cost()
+
+
+def _cost_in(cells: Mapping[str, Any], own: frozenset[str]) -> Cost:
+    """What columns of ours say of the cost; a cell that holds no such number says nothing."""
+    found = {}
+    for name in Cost._fields:
+        try:
+            value = float(cells[name]) if name in own else None
+        except (KeyError, TypeError, ValueError):
+            continue
+        if value is not None and math.isfinite(value) and (name == "usd" or value.is_integer()):
+            found[name] = value if name == "usd" else int(value)
+    return Cost(**found)  # type: ignore[arg-type]
 
 
 class _Heard(msgspec.Struct):
@@ -179,7 +209,7 @@ def merged_in(output: Path) -> Iterator[Merged]:
 
 
 def _merged(raw: Mapping[str, Raw]) -> Merged:
-    line = _line(_of_json(raw))
+    line = _line(_of_json(raw), _OURS)
     row, answer, error = (bytes(raw[name]) if name in raw else NULL for name in ("row", "answer", "error"))
     whose = (line.batch, line.digest, line.origin or None, line.finish, line.status)
     return Merged(line.custom_id, row, answer, line.response, error, *whose)

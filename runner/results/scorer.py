@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import IO
 
 import msgspec
 from msgspec import Raw, Struct
@@ -57,14 +60,14 @@ class RowsNotScored(DataError):
 
 
 class Scorer:
-    """Implements `merge.Writer`. Call `finish` when all lines were written, and `close` in any case."""
+    """Implements `merge.Writer`. Call `finish` when all lines are written, and `close` in any case: see `score_all`."""
 
     def __init__(self, program: Program, out: ScoresWriter | None, joined: Joined | None = None) -> None:
         """joined: columns beside those of the rows. Raises SpecError for what does not compile."""
+        self.program = program
         self.sheet: Sheet = program.sheet()
         self.count = 0  # rows that cannot be scored
         self.problems: list[Problem] = []  # of the first of them
-        self._program = program
         self._out = out
         self._joins = joined.reader() if joined else None
         self._reader = Reader(program.readings, needs_values=program.needs_values, keeps_pairs=program.keeps_pairs)
@@ -94,6 +97,11 @@ class Scorer:
         if self._joins is not None:
             self._joins.close()
 
+    def check(self, job: str, mark: Mark) -> None:
+        """Raises RowsNotScored if there are rows on which a check fails. mark: where the job is declared."""
+        if self.count:
+            raise RowsNotScored(job, self.problems, self.count, mark)
+
     def _push_all(self, rows: Iterable[tuple[AnsweredRow, Problem | None]]) -> None:
         for row, problem in rows:
             self._fail([(0, problem)] if problem else [])
@@ -101,7 +109,7 @@ class Scorer:
                 self._take(read)
 
     def _take(self, read: Read) -> None:
-        program, rows = self._program, read.rows
+        program, rows = self.program, read.rows
         scored, unusable = program.scored(read)
         self._fail([(at, failure.problem(rows[at])) for at, failure in read.failures] + unusable)
         clusters = [] if program.cluster is None else read.texts[program.cluster]
@@ -152,6 +160,24 @@ class TiedScorer(Scorer):
         self.sheet.add_tied(ties, clusters, slices)
         if self._each is not None:
             self._each(ties, clusters, slices)
+
+
+def score_all(
+    evals: Evals, root: Path, rows: Iterable[RowView], feed: Callable[[Scorer], object], out: IO[bytes] | None
+) -> Scorer:
+    """Answers held to the checks of a job: the numbers of all of them, and in `out` what became of each row.
+
+    root: of the project, where references lie. rows: of the job: the classes of references are found in them, where the
+    specs declare none. feed: hands over every line, in order. out: None where the numbers are all that is wanted.
+    Raises as `Scorer` and `classes_of` do. Of rows that cannot be scored the scorer tells: see `Scorer.check`.
+    """
+    joined = Joined(evals.references, root) if evals.references else None
+    program = Program(evals, classes_of(evals, rows, joined))
+    writer = ScoresWriter(out, [held.name for held in program.checks], list(program.slices)) if out else None
+    with closing(Scorer(program, writer, joined)) as scorer:
+        feed(scorer)
+        scorer.finish()
+    return scorer
 
 
 class _Names:

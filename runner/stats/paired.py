@@ -85,9 +85,3 @@ def p_of_difference(difference: Estimate) -> float:
     if difference.clusters < 2 or difference.value == 0:
         return 1.0
     return t_two_sided(difference.value / difference.se, difference.clusters - 1) if difference.se > 0 else 0.0
-
-
-def against_rest(part: Estimate, rest: Estimate) -> Estimate:
-    """A part's number minus that of all the rest, which shares no row with it."""
-    clusters = part.clusters + rest.clusters - 1  # so that t has the degrees of freedom of both
-    return Estimate(part.value - rest.value, math.hypot(part.se, rest.se), clusters)

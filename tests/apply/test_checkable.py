@@ -57,11 +57,14 @@ def complaints(root: Path, *lines: str) -> list[str]:
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ('{equals: "{{ intnt }}"}', "15:23: `equals` of check `a` of job `j` uses `intnt`, which is no column"),
-        ("{equals: {column: intnt}}", "15:28: `equals` of check `a` of job `j` names `intnt`, which is no column"),
-        ('{equals: "{{ truth }}"}', "15:23: `equals` of check `a` of job `j` uses `truth`, which is no column"),
-        ('{equals: "{{ answer }}"}', "15:23: `equals` of check `a` of job `j` uses `answer`, which is no column"),
-        ('{regex: a, where: "{{ anser }}"}', "15:32: `where` of check `a` of job `j` uses `anser`, which is no column"),
+        ('{equals: "{{ intnt }}"}', "15:23: `equals` of check `a` of job `j` uses `intnt`, which is not a column"),
+        ("{equals: {column: intnt}}", "15:28: `equals` of check `a` of job `j` names `intnt`, which is not a column"),
+        ('{equals: "{{ truth }}"}', "15:23: `equals` of check `a` of job `j` uses `truth`, which is not a column"),
+        ('{equals: "{{ answer }}"}', "15:23: `equals` of check `a` of job `j` uses `answer`, which is not a column"),
+        (
+            '{regex: a, where: "{{ anser }}"}',
+            "15:32: `where` of check `a` of job `j` uses `anser`, which is not a column",
+        ),
         ('{measure: "{{ answer | lenght }}"}', "15:33: `measure` of check `a` of job `j`: there is no filter `lenght`"),
         (
             "{choice: other, classes: [a, b]}",
@@ -104,12 +107,12 @@ def test_everything_is_said_at_once(tmp_path: Path) -> None:
         "references: {dataset: truths, on: {row: idd, reference: name}}",
     )
     assert [one.partition(": ")[2] for one in found] == [
-        "`equals` of check `a` of job `j` uses `intnt`, which is no column",
+        "`equals` of check `a` of job `j` uses `intnt`, which is not a column",
         "the reference `forty` of check `b` of job `j` is not a number",
-        "a slice of job `j` names `langage`, which is no column",
-        "`cluster` of job `j` names `custmer`, which is no column",
-        "`on.row` of `references` of job `j` names `idd`, which is no column",
-        "`on.reference` of `references` of job `j` names `name`, which is no column",
+        "a slice of job `j` names `langage`, which is not a column",
+        "`cluster` of job `j` names `custmer`, which is not a column",
+        "`on.row` of `references` of job `j` names `idd`, which is not a column",
+        "`on.reference` of `references` of job `j` names `name`, which is not a column",
     ]
 
 
@@ -142,7 +145,7 @@ def test_recordings_have_three_columns(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         checked(["specs"], root)
     [problem] = caught.value.problems
-    assert problem.message == "`wer` of check `said` of job `heard` uses `sayd`, which is no column"
+    assert problem.message == "`wer` of check `said` of job `heard` uses `sayd`, which is not a column"
     assert problem.hint == "columns: `duration_s`, `file`, `size_bytes`"
 
 

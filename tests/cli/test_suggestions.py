@@ -7,12 +7,14 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
 
 import click
 import pytest
 
 import runner
+from runner.cli import main
 from runner.cli.main import COMMANDS, cli
 from runner.cli.suggest import as_typed, carried
 from tests.journeys.lab import Lab
@@ -70,7 +72,7 @@ def test_there_are_many() -> None:
 def test_it_can_be_run(command: str) -> None:
     for one in (command, carried(f"`{command}`", ["specs/", "my specs"], str(PACKAGE)).strip("`")):
         try:
-            parse(one)
+            copy_context().run(parse, one)
         except click.exceptions.Exit as stop:  # `--help`, `--version`
             assert stop.exit_code == 0
 
@@ -107,6 +109,11 @@ def test_paths_stand_before_options(command: str, with_them: str) -> None:
 def test_the_folder_stands_first(command: str, with_it: str) -> None:
     assert as_typed(command, (), "my folder") == with_it
     assert carried(carried(f"`{command}` does it", (), "my folder"), (), "my folder") == f"`{with_it}` does it"
+
+
+def test_a_command_leaves_nothing_to_the_next_one(lab: Lab) -> None:
+    assert main.run(["-C", str(lab.root), "validate", "specs/"]) == 0
+    assert as_typed("runner plan") == "runner plan"
 
 
 def commands_in(text: str) -> list[str]:

@@ -52,7 +52,7 @@ def test_names_of_the_results_that_clash_are_said(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        ("[custom_id, anser]", "`columns` name `anser`, which is no column of its results\n"),
+        ("[custom_id, anser]", "`columns` name `anser`, which is not a column of its results\n"),
         ("[custom_id, x, x]", "`columns` name `x` twice"),
     ],
 )
@@ -101,10 +101,10 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     ("before", "after", "words", "way"),
     [
         ("files: d.csv", "files: e.csv", "no file matches `e.csv`", "paths are relative to"),
-        ("files: d.csv", "files: empty.csv, id: a", "`id` of dataset `d`, `a`, is no column", "columns"),
+        ("files: d.csv", "files: empty.csv, id: a", "`id` of dataset `d`, `a`, is not a column", "columns"),
         ("files: d.csv", "files: semi.csv", "the header has no comma but `;`", "delimiter"),
         ("files: d.csv", "files: lfs.csv", "a Git LFS pointer", "git lfs pull"),
-        ("p: hi", 'p: "{{ b }}"', "uses `b`, which is no column", "columns: `a`"),
+        ("p: hi", 'p: "{{ b }}"', "uses `b`, which is not a column", "columns: `a`"),
         ("p: hi", 'p: "{{ a | uper }}"', "there is no filter `uper`", "did you mean `upper`"),
         ("p: hi", 'p: "{{ a "', "the user message of prompt `p`", "raw"),
         ("p: hi", "p: {user: hi, response_format: {type: object, properties: {}}}", "a bare JSON Schema", "json_schema: {name"),
@@ -372,8 +372,8 @@ TEMPLATES = {
     "{% foo %} {{ word }}": ("foo", "there is no statement `foo`"),
     "{{ word | uper }}": ("uper", "there is no filter `uper`"),
     "{{ word is definde }}": ("definde", "there is no test `definde`"),
-    "{{ wrd }}": ("wrd", "which is no column"),
-    "wrd in words {{ word }} and {{ wrd }}": ("wrd }}", "which is no column"),
+    "{{ wrd }}": ("wrd", "which is not a column"),
+    "wrd in words {{ word }} and {{ wrd }}": ("wrd }}", "which is not a column"),
     "{% if word %} never closed": ("if", "`{% endif %}` is missing"),
     "{% include 'x' %}": ("include", "`include` cannot be used here"),
     "{{ word + }}": ("{{ word", "unexpected"),

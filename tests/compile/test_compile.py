@@ -133,7 +133,7 @@ def test_failing_rows_are_all_counted_and_the_first_listed(tmp_path: Path) -> No
     assert (error.count, len(error.problems)) == (50, 20)
     assert error.problems[0].mark == error.mark == Mark("a.jsonl", 1)
     assert error.problems[0].message == (
-        "the user message of prompt `capital` (s.yaml:11) uses `country`, which is no column of this row"
+        "the user message of prompt `capital` (s.yaml:11) uses `country`, which is not a column of this row"
     )
     assert error.hint == (
         "did you mean `contry`? columns: `contry`; `skip_bad: true` in dataset `countries` sends the other rows"
@@ -339,14 +339,14 @@ def test_check_templates_finds_everything_at_once(tmp_path: Path) -> None:
     ]
     found = [(str(problem.mark), problem.message) for problem in check_templates(project_of(tmp_path, *jobs))]
     assert found == [
-        ("s.yaml:3", "`where` of dataset `countries` uses `nope`, which is no column"),
-        ("s.yaml:4", "`id` of dataset `countries` uses `cod`, which is no column"),
-        ("s.yaml:4", "the `id` of dataset `countries`, `cod`, is no column"),
+        ("s.yaml:3", "`where` of dataset `countries` uses `nope`, which is not a column"),
+        ("s.yaml:4", "`id` of dataset `countries` uses `cod`, which is not a column"),
+        ("s.yaml:4", "the `id` of dataset `countries`, `cod`, is not a column"),
         (
             "s.yaml:10",
             "the system message of prompt `capital`: unexpected end of template, expected `}}`",
         ),
-        ("s.yaml:10", "the user message of prompt `capital` uses `contry`, which is no column"),
+        ("s.yaml:10", "the user message of prompt `capital` uses `contry`, which is not a column"),
     ]
 
 

@@ -109,7 +109,7 @@ def test_a_part_that_an_answer_lacks_may_miss_and_a_name_may_not() -> None:
         *[None] * 5,
     ]
     _, wrong = read([reading("{{ anwser.kind }}", may_miss=True)], [answered("r1", ROW, "a")])
-    assert "uses `anwser`, which is no column of this row" in wrong[0]
+    assert "uses `anwser`, which is not a column of this row" in wrong[0]
     _, wrong = read([reading("{{ answer.kind }}")], [answered("r1", ROW, {})])
     assert "r1" in wrong[0]
     assert "has no attribute 'kind'" in wrong[0]

@@ -141,7 +141,7 @@ def test_a_row_whose_key_does_not_render_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         index_of(join(on=template("{{ file }}")), tmp_path)
     assert caught.value.mark == Mark("refs.jsonl", 2)
-    assert "uses `file`, which is no column of this row" in caught.value.message
+    assert "uses `file`, which is not a column of this row" in caught.value.message
     assert len(index_of(join(on=template("{{ file }}"), skip_bad=True), tmp_path)) == 1
 
 

@@ -225,7 +225,7 @@ def test_an_unknown_name_is_one_problem_with_the_columns() -> None:
     problem = unknown_names(parse(source("\n{{ contry }} {{ nope }}")), ["country", "code"])
     assert problem is not None
     assert problem.mark == Mark("s.yaml", 11)
-    assert problem.message == "the user message uses `contry`, `nope`, which are no columns"
+    assert problem.message == "the user message uses `contry`, `nope`, which are not columns"
     assert problem.hint == "did you mean `country`? columns: `code`, `country`"
     assert unknown_names(parse(source("{{ code }}")), ["country", "code"]) is None
 

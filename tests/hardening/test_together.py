@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.hardening.conftest import OwnLab, lab_in, sampled
 from tests.journeys.fireworks.lab import Account, FireLab
 from tests.journeys.lab import Server
@@ -18,7 +18,7 @@ DONE, LOCKED = 0, 6
 
 def together(labs: list[OwnLab] | list[FireLab], *words: str) -> list[tuple[int, str, str]]:
     """One apply in each, begun at once; their exit codes and words."""
-    running: list[subprocess.Popen[str]] = [lab.start("apply", "specs/", "-y", *words) for lab in labs]
+    running: list[warm.Started] = [lab.start("apply", "specs/", "-y", *words) for lab in labs]
     ended = [(process.communicate(timeout=100), process.returncode) for process in running]
     return [(code, out, err) for (out, err), code in ended]
 

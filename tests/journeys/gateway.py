@@ -80,6 +80,8 @@ def before(server_url: str) -> Iterator[Gateway]:
 
         def _answer(self, status: int, data: bytes, kind: str) -> None:
             self.send_response(status)
+            if status >= 500:
+                self.send_header("retry-after-ms", "20")  # as in life, but sooner: it is asked as often
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(data)))
             self.end_headers()

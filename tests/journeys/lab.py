@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests import warm
 
 KEY = "canary-5c1d0f"
 RUNNER = [sys.executable, "-m", "runner"]
@@ -50,7 +51,7 @@ class Server:
 
     url: str
     directory: Path
-    process: subprocess.Popen[bytes]
+    process: warm.Started
 
     def fault(self, **faults: Any) -> None:
         """Switch faults on, or off with None."""
@@ -104,10 +105,18 @@ class Server:
 @contextlib.contextmanager
 def serving(directory: Path, *more: str) -> Iterator[Server]:
     """A server over `directory`; killed at the end."""
-    command = [*RUNNER, "serve", "--dir", str(directory), "--port", "0", "--engine", "echo", "--token", KEY, *more]
+    words = ["serve", "--dir", str(directory), "--port", "0", "--engine", "echo", "--token", KEY, *more]
+    home = str(directory.with_name("home"))
     log = directory.with_suffix(".log")
-    with open(log, "ab") as words:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=words)
+    with open(log, "ab") as said:
+        process = warm.start(
+            "runner",
+            *words,
+            cwd=directory.parent,
+            env={**warm.environ(), "HOME": home},
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
     try:
         about = _ready(directory / "server.json", process, log)
         yield Server(about["url"], directory, process)
@@ -116,7 +125,7 @@ def serving(directory: Path, *more: str) -> Iterator[Server]:
         process.wait()
 
 
-def _ready(record: Path, process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
+def _ready(record: Path, process: warm.Started, log: Path) -> dict[str, Any]:
     until = time.monotonic() + 20
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(OSError, ValueError):
@@ -149,15 +158,12 @@ class Lab:
         path.write_text("id,word\n" + "".join(f"{name},{word}\n" for name, word in words.items()))
 
     def environ(self, **more: str) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         home = str(self.root.parent / "home")
-        return {**kept, "HOME": home, "RUNNER_HOME": home, "LAB_KEY": KEY, "PYTHONWARNINGS": "error", **more}
+        return {**warm.environ(), "HOME": home, "RUNNER_HOME": home, "LAB_KEY": KEY, **more}
 
     def run(self, *words: str, code: int | None = 0, **environ: str) -> subprocess.CompletedProcess[str]:
         """`runner WORDS` in the project; its exit code is checked unless None, its words are searched for the key."""
-        done = subprocess.run(
-            [*RUNNER, *words], cwd=self.root, env=self.environ(**environ), capture_output=True, text=True, timeout=90
-        )
+        done = warm.run("runner", *words, cwd=self.root, env=self.environ(**environ), timeout=90)
         assert "Traceback" not in done.stderr, done.stderr
         assert KEY not in done.stdout + done.stderr
         if code is not None:
@@ -168,15 +174,8 @@ class Lab:
         """With a yes said beforehand: there is no terminal here."""
         return self.run("apply", "specs/", "-y", *words, code=code, **environ)
 
-    def start(self, *words: str, **environ: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*RUNNER, *words],
-            cwd=self.root,
-            env=self.environ(**environ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, *words: str, **environ: str) -> warm.Started:
+        return warm.start("runner", *words, cwd=self.root, env=self.environ(**environ))
 
     def results(self, output: str = "results/answers.jsonl") -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.root / output).read_bytes().split(b"\n") if line]

@@ -40,6 +40,7 @@ class LookAlike:
     life: Life = running
     skew: timedelta = timedelta()
     lists: bool = True  # what it has; else its list is empty
+    hidden: set[str] = field(default_factory=set)  # batches that answer 404, and that no list shows
     files: dict[str, bytes] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)  # of the files
     created: dict[str, Raw] = field(default_factory=dict)
@@ -129,9 +130,10 @@ class LookAlike:
             case "POST", ["batches"]:
                 return self._create(json.loads(request.body))
             case "GET", ["batches"]:
-                shown = [self._shown(one) for one in reversed(self.created.values())] if self.lists else []
+                there = [one for one in self.created.values() if one["id"] not in self.hidden] if self.lists else []
+                shown = [self._shown(one) for one in reversed(there)]
                 return self.reply(200, {"object": "list", "data": shown, "has_more": False})
-            case "GET", ["batches", ref] if ref in self.created:
+            case "GET", ["batches", ref] if ref in self.created.keys() - self.hidden:
                 self.polls[ref] += 1
                 return self.reply(200, self._shown(self.created[ref]))
             case "POST", ["batches", ref, "cancel"] if ref in self.created:

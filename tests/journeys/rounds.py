@@ -9,12 +9,12 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tests import warm
 from tests.journeys.audio.lab import SPEC as AUDIO_SPEC
 from tests.journeys.audio.lab import AudioLab, sound
 from tests.journeys.fireworks.lab import SPEC as FIRE_SPEC
@@ -36,14 +36,8 @@ class Killed:
 
 def killed(lab: Lab, number: int, *words: str) -> Killed:
     """Run `killer` in the project until boundary `number`; 0: to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.journeys.killer", str(lab.root), str(number), *words],
-        cwd=REPOSITORY,
-        env=lab.environ(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    command = ["tests.journeys.killer", str(lab.root), str(number), *words]
+    done = warm.run(*command, cwd=REPOSITORY, env=lab.environ(), timeout=60)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return Killed(done.returncode != 0, done.stdout.splitlines())
 

@@ -35,6 +35,31 @@ providers:
     api_key_env: LAB_KEY
     overrides: {settle_s: 0.1, min_poll_s: 0.02}
 """
+# One job for each of two prompts, with prices; its outputs end in SUFFIX
+TWO_PROMPTS = """\
+project: lab
+models:
+  echo: {provider: lab, name: echo, params: {max_tokens: 16}, price: {input: 1, output: 10}}
+datasets:
+  rows: {files: data/rows.jsonl, id: id}
+prompts:
+  short: {user: "Say {{ word }}"}
+  taught: {user: "Please say {{ word }}"}
+jobs:
+  answers:
+    matrix: {prompt: [short, taught]}
+    dataset: rows
+    model: echo
+    max_attempts: 1
+    output: results/answers-{{ prompt }}.SUFFIX
+%s
+providers:
+  lab:
+    kind: openai
+    base_url: URL/v1
+    api_key_env: LAB_KEY
+    overrides: {settle_s: 0.1, min_poll_s: 0.02}
+"""
 
 
 # errors: that it was not asked in time, and one that is final; and no line at all

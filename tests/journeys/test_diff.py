@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 
+from tests.journeys import test_report
 from tests.journeys.lab import Lab, serving
+from tests.journeys.scorelab import score_lab
 
 SPEC = """\
 project: lab
@@ -96,6 +99,18 @@ def test_two_prompts(made: Lab) -> None:
     assert found["second"]["usage"]["usd"] > 0
 
 
+def test_slices_and_clusters_do_not_stand_in_the_way(made: Lab, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(made.root, project)
+    lab = Lab(project, made.server)
+    spec(lab)
+    path = project / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("    checks:\n", "    slices: [word]\n    cluster: n\n    checks:\n"))
+    before = told(made, A, B)["checks"][0]["difference"]
+    after = told(lab, A, B)["checks"][0]["difference"]
+    assert (after["value"], after["clusters"]) == (before["value"], 40)
+
+
 def test_the_other_way_round_it_is_better(made: Lab) -> None:
     there, back = told(made, A, B)["checks"][0], told(made, B, A)["checks"][0]
     assert back["difference"]["value"] == -there["difference"]["value"]
@@ -120,6 +135,14 @@ def test_the_other_way_round_it_is_better(made: Lab) -> None:
 def test_gates(made: Lab, first: str, second: str, options: list[str], code: int) -> None:
     done = made.run("diff", first, second, *options, code=code)
     assert ("✕" in done.stdout) is (code == 4)
+
+
+def test_the_published_schema_holds_for_what_is_printed(made: Lab) -> None:
+    of_diff = Draft202012Validator(json.loads(made.run("schema", "diff").stdout))
+    found = told(made, A, B)
+    of_diff.validate(found)
+    for name, value in (("compared", "40"), ("checks", {}), ("first", None), ("version", None)):
+        assert not of_diff.is_valid({**found, name: value}), name
 
 
 def test_a_job_against_itself(made: Lab) -> None:
@@ -151,7 +174,7 @@ def test_words_and_markdown(made: Lab) -> None:
         ([A, f"nowhere:{B}"], "git knows no revision `nowhere`"),
         ([A, f"--upload-pack=x:{B}"], "No such option"),
         ([A, B, "--check", "exat"], "there is no check `exat`"),
-        ([A, B, "--no-worse-than", "-1"], "no margin"),
+        ([A, B, "--no-worse-than", "-1"], "is not a margin"),
     ],
 )
 def test_what_cannot_be_meant(made: Lab, words: list[str], said: str) -> None:
@@ -238,3 +261,30 @@ def test_tables_go_by_the_scores_beside_them(made: Lab, tmp_path: Path, suffix: 
     (lab.root / "results/taught.scores.jsonl").unlink()
     found = told(lab, A, B)
     assert found["checks"] == [] and f"`{B}` has no scores" in found["notes"][0]
+
+
+# --- classes ------------------------------------------------------------------------------------------------------
+
+
+def test_macro_f1_of_a_choice(tmp_path: Path) -> None:
+    """Each side has the macro F1 that its own job has; the difference says how far it can be trusted."""
+    with score_lab(tmp_path / "project") as lab:
+        lab.table(test_report.ROWS)
+        of = {row["id"]: row["intent"] for row in test_report.ROWS}
+        lab.says = lambda row, prompt: f"Intent: {'order' if prompt == 'beg' and row < 'r2' else of[row]}, w"
+        lab.job(test_report.CHECKS.replace("slices: [language]\n", ""), test_report.SPEC.replace("SUFFIX", "jsonl"))
+        lab.apply(code=4)
+        intent, said = json.loads(lab.run("diff", A, B, "-o", "json").stdout)["checks"]
+        assert said["macro_f1"] is None
+        found = intent["macro_f1"]
+        own = [
+            next(one for one in lab.status_of(address)["scores"]["checks"] if one["name"] == "intent")["macro_f1"]
+            for address in (A, B)
+        ]
+        for side, mine in zip((found["first"], found["second"]), own, strict=True):
+            assert all(side[name] == mine[name] for name in ("value", "low", "high", "n", "clusters"))
+        assert found["difference"]["value"] == pytest.approx(found["second"]["value"] - found["first"]["value"])
+        assert found["difference"]["high"] < 0 and found["p"] < 0.05
+        words = lab.run("diff", A, B).stdout
+        assert "  macro F1  A 100.0 %, B " in words and "; B − A −" in words
+        assert r"| intent.macro\_f1 | 100.0 % (" in lab.run("diff", A, B, "-o", "markdown").stdout

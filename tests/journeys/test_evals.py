@@ -30,6 +30,8 @@ def test_every_key_may_be_added_and_taken_away_without_a_request(lab: Lab) -> No
     lab.apply()
     assert lab.server.creates() == creates
     lab.spec()
+    assert lab.run("plan").stdout.endswith("\nPlan: 1 file to remove\n")
+    lab.apply()
     assert lab.run("plan").stdout == "Nothing to do\n"
     assert lab.apply().stdout == "Nothing to do\n"
     assert lab.server.creates() == creates

@@ -10,34 +10,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.journeys.scorelab import FAILED, ScoreLab, score_lab
+from tests.journeys.scorelab import FAILED, TWO_PROMPTS, ScoreLab, score_lab
 
-SPEC = """\
-project: lab
-models:
-  echo: {provider: lab, name: echo, params: {max_tokens: 16}, price: {input: 1, output: 10}}
-datasets:
-  rows: {files: data/rows.jsonl, id: id}
-prompts:
-  short: {user: "Say {{ word }}"}
-  taught: {user: "Please say {{ word }}"}
-jobs:
-  answers:
-    matrix: {prompt: [short, taught]}
-    dataset: rows
-    model: echo
-    max_attempts: 1
-    output: results/answers-{{ prompt }}.SUFFIX
-%s
+SPEC = TWO_PROMPTS.replace(
+    "providers:\n",
+    """\
   bare: {dataset: rows, model: echo, prompt: short, max_attempts: 1, output: results/bare.SUFFIX}
   later: {dataset: rows, model: echo, prompt: short, needs: [answers], output: results/later.SUFFIX}
 providers:
-  lab:
-    kind: openai
-    base_url: URL/v1
-    api_key_env: LAB_KEY
-    overrides: {settle_s: 0.1, min_poll_s: 0.02}
-"""
+""",
+)
 CHECKS = """\
 checks:
   said: {contains: "{{ word }}"}

@@ -74,9 +74,12 @@ def test_the_lock_says_what_was_asked_and_what_came(made: ScoreLab) -> None:
     for check in shown:
         figure, locked = check["figure"], job["scores"][check["name"]]
         assert locked["signature"] == check["signature"]
-        assert [locked.get(name) for name in ("value", "low", "high", "n")] == [
-            figure[name] for name in ("value", "low", "high", "n")
-        ]
+        names = ("value", "low", "high", "n")
+        assert [locked.get(name) for name in names] == [figure[name] for name in names]
+        f1 = check["macro_f1"]
+        assert (f1 is not None) is ("macro_f1" in locked) is (check["kind"] == "choice")
+        if f1 is not None:
+            assert [locked["macro_f1"].get(name) for name in names] == [f1[name] for name in names]
     facts = [line for line in text.splitlines() if ":" in line]
     assert all(len(re.findall(r": ", line)) <= 1 or "- {" in line or "signature" in line for line in facts[1:])
 
@@ -133,7 +136,8 @@ def changed(path: Path, old: str, new: str, line: int | None = None) -> None:
         ("data/rows.jsonl", 7, '"refund"', '"order"', r"data/rows.jsonl: error: .*row `r6`.*answers-short.jsonl:7"),
         ("results/answers-short.scores.jsonl", 9, '"score":1', '"score":0', r"scores.jsonl:9: error: .*`intent` of"),
         ("results/answers-taught.scores.jsonl", 9, '"got":"', '"got":"x', r"taught.scores.jsonl:9: error: "),
-        (LOCK, None, "value: 0.7", "value: 0.8", rf"{LOCK}:\d+: error: .*scores.intent.value` is `0.8"),
+        (LOCK, None, "value: 0.76", "value: 0.86", rf"{LOCK}:\d+: error: .*scores.intent.value` is `0.86"),
+        (LOCK, None, "value: 0.77", "value: 0.78", rf"{LOCK}:\d+: error: .*scores.intent.macro_f1.value` is `0.78"),
         (LOCK, None, "ok: 39", "ok: 38", rf"{LOCK}:\d+: error: .*`outcomes.ok` is `38` here, and `39` by"),
         (LOCK, None, 'project: "lab"', 'project: "lob"', rf"{LOCK}:3: error: it is of project `lob`"),
         (LOCK, None, "answers:prompt=short", "answers:prompt=shirt", rf"{LOCK}:5: error: there is no job"),

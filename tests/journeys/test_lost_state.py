@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.journeys.foretold import apply_as_foretold, planned, rehearsed
-from tests.journeys.lab import Lab
+from tests.journeys.lab import SPEC, Lab
 from tests.journeys.rounds import at, killed
 
 
@@ -183,6 +184,112 @@ def test_a_fresh_clone_without_outputs_is_told_the_same_with_a_key_that_only_rea
     shutil.rmtree(lab.root / "results")
     apply_as_foretold(lab, RUNNER_READONLY="1")
     assert lab.results() == before
+
+
+# --- answers that are held to checks -------------------------------------------------------------------------------
+
+CHECKED = SPEC.replace(
+    "    output: results/answers.jsonl\n",
+    "    output: results/answers.{suffix}\n"
+    '    checks: {{said: {{contains: "{{{{ word }}}}"}}, short: {{expression: "{{{{ answer | length < 13 }}}}"}}}}\n'
+    '    expect: {{said: "{bound}"}}\n',
+)
+SCORES = "results/answers.scores.jsonl"
+
+
+def told_by_all_three(lab: Lab, words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """What one apply says, of which a plan and a rehearsal before it say these words too; nobody is asked anything."""
+    asked = lab.server.asked()
+    assert words in lab.run("plan", "specs/", "--detailed-exitcode", code=2, LAB_KEY="").stdout
+    assert words in lab.run("apply", "specs/", "--rehearse", LAB_KEY="").stdout
+    done = lab.apply(code=code, LAB_KEY="")
+    assert lab.server.asked() == asked
+    assert lab.run("plan", "specs/", "--detailed-exitcode", LAB_KEY="").stdout == "Nothing to do\n"
+    return done
+
+
+@pytest.mark.parametrize(
+    ("suffix", "bound", "code"), [("jsonl", ">= 1", 0), ("csv", ">= 1", 0), ("parquet", ">= 1", 0), ("jsonl", "< 1", 4)]
+)
+def test_scores_of_a_fresh_clone_are_as_they_are(lab: Lab, suffix: str, bound: str, code: int) -> None:
+    lab.spec(CHECKED, suffix=suffix, bound=bound)
+    first = lab.apply(code=code)
+    before, asked = results_of(lab), lab.server.asked()
+    lab.forget()
+    plan = lab.run("plan", "specs/", "--detailed-exitcode", LAB_KEY="")
+    assert plan.stdout.endswith("Nothing to do\n") and "rewrite" not in plan.stdout
+    rehearsed = lab.run("apply", "specs/", "--rehearse", LAB_KEY="").stdout
+    assert rehearsed.startswith("1 job in sync\n") and "would send nothing" in rehearsed
+    done = lab.apply(code=code, LAB_KEY="")
+    assert done.stdout.splitlines() == [line for line in first.stdout.splitlines() if line]
+    assert "wrote" not in done.stderr and "scored" not in done.stderr
+    assert results_of(lab) == before and lab.server.asked() == asked
+    assert lab.run("plan", "specs/", "--detailed-exitcode", LAB_KEY="").stdout == "Nothing to do\n"
+    again = lab.apply(code=code, LAB_KEY="")
+    assert again.stdout == ("Nothing to do\n" if code == 0 else done.stdout)  # what is not met is told each time
+
+
+def results_of(lab: Lab) -> dict[str, tuple[int, int, int]]:
+    """The files of a project that an apply made, by when they were written and as which file."""
+    return {name: about for name, about in lab.files().items() if name.startswith("results/")}
+
+
+def test_scores_that_somebody_edited_before_the_clone_was_made_are_told(lab: Lab) -> None:
+    lab.spec(CHECKED, suffix="jsonl", bound=">= 1")
+    lab.apply()
+    path, results = lab.root / SCORES, (lab.root / "results/answers.jsonl").stat()
+    before = path.read_bytes()
+    edited = before.replace(b"right", b"wrong", 5)  # of the second row the first check
+    path.write_bytes(edited)
+    lab.forget()
+    done = told_by_all_three(lab, f"`{SCORES}`  the file that is there differs: line 1; the changed file is kept as")
+    assert f"scored, wrote `{SCORES}` (the file that is there differs: line 1)" in done.stderr
+    assert path.read_bytes() == before and Path(f"{path}.bak").read_bytes() == edited
+    assert (lab.root / "results/answers.jsonl").stat() == results
+
+
+def test_a_check_that_was_edited_before_the_clone_was_made_is_told(lab: Lab) -> None:
+    lab.spec(CHECKED, suffix="jsonl", bound=">= 1")
+    lab.apply()
+    lab.spec(CHECKED.replace("< 13", "< 17"), suffix="jsonl", bound=">= 1")
+    lab.forget()
+    told_by_all_three(lab, f"~ rewrite  `{SCORES}`  the file that is there differs: line 1;")
+    assert {row["checks"]["short"]["status"] for row in lab.results(SCORES)} == {"right"}
+
+
+def test_scores_that_a_clone_lacks_are_told(lab: Lab) -> None:
+    lab.spec(CHECKED, suffix="jsonl", bound=">= 1")
+    lab.apply()
+    before = (lab.root / SCORES).read_bytes()
+    (lab.root / SCORES).unlink()
+    lab.forget()
+    told_by_all_three(lab, f"~ rewrite  `{SCORES}`  answers are not scored yet")
+    assert (lab.root / SCORES).read_bytes() == before
+
+
+@pytest.mark.parametrize("bound", [">= 1", "< 1"])
+def test_scores_of_what_is_read_from_the_remote_with_a_key_that_only_reads(lab: Lab, bound: str) -> None:
+    code = 4 if bound == "< 1" else 0
+    lab.spec(CHECKED, suffix="jsonl", bound=bound)
+    lab.apply(code=code)
+    before, scores = lab.results(), (lab.root / SCORES).read_bytes()
+    lab.forget()
+    shutil.rmtree(lab.root / "results")
+    apply_as_foretold(lab, code=code, RUNNER_READONLY="1")
+    assert lab.results() == before and (lab.root / SCORES).read_bytes() == scores
+    assert lab.run("plan", "specs/", "--detailed-exitcode", RUNNER_READONLY="1").stdout == "Nothing to do\n"
+
+
+def test_a_file_of_somebody_else_is_told_before_it_stands_in_the_way(lab: Lab) -> None:
+    lab.spec(CHECKED, suffix="jsonl", bound=">= 1")
+    lab.apply()
+    (lab.root / SCORES).write_text("my own notes\n")
+    lab.forget()
+    words = "`answers.scores.jsonl` is there already, and runner did not write it"
+    assert words in lab.run("plan", "specs/", "--detailed-exitcode", code=2).stderr
+    assert words in lab.run("apply", "specs/", "--rehearse").stderr
+    assert words in lab.apply(code=1).stderr
+    assert (lab.root / SCORES).read_text() == "my own notes\n"
 
 
 def test_a_plan_says_of_whom_it_has_not_asked_and_why(lab: Lab) -> None:

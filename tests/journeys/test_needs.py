@@ -104,6 +104,34 @@ def test_what_is_not_as_good_as_expected_holds_the_other_back_until_it_is(lab: S
     assert sent(lab) == [SMOKE, DEAR] and len(lab.results("results/dear.jsonl")) == 6
 
 
+COMPARED = """\
+checks: {said: {contains: "{{ word }}"}}
+expect: {said: {not_worse_than: {prompt: first}, margin: 0.7}}
+"""
+
+
+@pytest.mark.parametrize("expected", [EXPECTED, COMPARED], ids=["bound", "compared"])
+@pytest.mark.parametrize("is_good", [True, False], ids=["good", "not-good"])
+def test_a_fresh_clone_goes_by_the_scores_that_are_there(lab: ScoreLab, expected: str, is_good: bool) -> None:
+    """Both cells of the needed one are done: a plan does not say that the dear one has to wait for them."""
+    spec = (
+        SPEC.replace("    prompt: first\n", "    matrix: {prompt: [first, ask]}\n")
+        .replace("results/smoke.jsonl", "results/smoke-{{ prompt }}.jsonl")
+        .replace('"Say ', '"Please say ')
+    )
+    lab.says = lambda row, prompt: GOOD[row] if is_good or prompt != "beg" else "something else"
+    dear = next(line for line in spec.splitlines() if line.startswith("  dear"))
+    lab.job(expected, spec.replace(f"{dear}\n", ""))
+    lab.apply(code=0 if is_good else 4)
+    lab.job(expected, spec)
+    lab.forget()
+    plan = lab.run("plan", "specs/").stdout
+    assert ("Plan: 4 requests to send in 1 batch" if is_good else "a job that is not as good as expected") in plan
+    assert "scored" not in plan and "settled" not in plan
+    lab.apply(code=0 if is_good else 4)
+    assert sent(lab) == [SMOKE, SMOKE, *([DEAR[2:]] if is_good else [])]
+
+
 def test_an_error_that_decides_holds_the_other_back(lab: ScoreLab) -> None:
     lab.answers = {**GOOD, "r1": FAILED}
     done = lab.apply(code=4)

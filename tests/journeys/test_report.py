@@ -11,36 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 from junitparser import JUnitXml
 
 from runner.reports import facts
 from tests.journeys.lab import RUNNER
-from tests.journeys.scorelab import FAILED, ScoreLab, score_lab
+from tests.journeys.scorelab import FAILED, TWO_PROMPTS, ScoreLab, score_lab
 
-SPEC = """\
-project: lab
-models:
-  echo: {provider: lab, name: echo, params: {max_tokens: 16}, price: {input: 1, output: 10}}
-datasets:
-  rows: {files: data/rows.jsonl, id: id}
-prompts:
-  short: {user: "Say {{ word }}"}
-  taught: {user: "Please say {{ word }}"}
-jobs:
-  answers:
-    matrix: {prompt: [short, taught]}
-    dataset: rows
-    model: echo
-    max_attempts: 1
-    output: results/answers-{{ prompt }}.SUFFIX
-%s
-providers:
-  lab:
-    kind: openai
-    base_url: URL/v1
-    api_key_env: LAB_KEY
-    overrides: {settle_s: 0.1, min_poll_s: 0.02}
-"""
 CHECKS = """\
 checks:
   intent: {choice: "{{ intent }}", extract: '^Intent: (\\w+)'}
@@ -77,7 +54,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScoreLab]:
 def settled(lab: ScoreLab, suffix: str = "jsonl") -> ScoreLab:
     lab.table(ROWS)
     lab.answers = {f"r{n}": said(n) for n in range(40)}
-    lab.job(CHECKS, SPEC.replace("SUFFIX", suffix))
+    lab.job(CHECKS, TWO_PROMPTS.replace("SUFFIX", suffix))
     lab.apply(code=4)
     return lab
 
@@ -108,6 +85,26 @@ def test_the_facts_are_those_of_the_files(made: ScoreLab) -> None:
     assert cell.provenance.output == "results/answers-short.jsonl"
     assert cell.provenance.data == ("data/rows.jsonl",)
     assert found.notes == ()
+
+
+def test_the_published_schema_holds_for_what_is_printed(made: ScoreLab) -> None:
+    report = json.loads(made.run("report", "specs/", "-o", "json").stdout)
+    of_report = Draft202012Validator(json.loads(made.run("schema", "report").stdout))
+    of_report.validate(report)
+    cell = report["groups"][0]["cells"][0]
+    for facts_of, name, value in (
+        (report, "version", "1"),
+        (cell["accounting"], "wanted", None),
+        (cell["checks"][0], "form", "share"),
+        (cell["checks"][0]["number"], "low", "0.5"),
+        (cell["gates"][0], "verdict", "maybe"),
+        (cell["checks"][0]["statuses"], "right", "30"),
+    ):
+        before = facts_of[name]
+        facts_of[name] = value
+        assert not of_report.is_valid(report), name
+        facts_of[name] = before
+    assert of_report.is_valid(report)
 
 
 def test_what_apply_says_is_what_the_report_says(made: ScoreLab) -> None:
@@ -146,7 +143,7 @@ def test_every_expectation_comes_out_as_apply_says(tmp_path: Path) -> None:
     with score_lab(tmp_path / "project") as lab:
         lab.table(ROWS)
         lab.answers = {f"r{n}": said(n) for n in range(40)}
-        lab.job(EVERY_KIND, SPEC.replace("SUFFIX", "jsonl"))
+        lab.job(EVERY_KIND, TWO_PROMPTS.replace("SUFFIX", "jsonl"))
         lab.apply(code=4)
         verdicts = set()
         for cell in told(lab).groups[0].cells:
@@ -164,7 +161,7 @@ def test_replicates_are_pooled_as_apply_does(tmp_path: Path) -> None:
     with score_lab(tmp_path / "project") as lab:
         lab.table(ROWS)
         lab.answers = {f"r{n}": said(n) for n in range(40)}
-        spec = SPEC.replace("prompt: [short, taught]", "prompt: [short], replicate: [1, 2, 3]")
+        spec = TWO_PROMPTS.replace("prompt: [short, taught]", "prompt: [short], replicate: [1, 2, 3]")
         spec = spec.replace("answers-{{ prompt }}", "answers-{{ replicate }}").replace("SUFFIX", "jsonl")
         lab.job(CHECKS, spec)
         lab.apply(code=4)

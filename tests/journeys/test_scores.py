@@ -214,7 +214,7 @@ def test_a_plan_says_what_would_be_scored(lab: ScoreLab) -> None:
         lab.apply()
         assert "Nothing to do" in lab.run("plan", "specs/", "--detailed-exitcode").stdout
     (lab.root / "results/answers.scores.jsonl").unlink()
-    assert "or are missing" in lab.run("plan", "specs/", "--detailed-exitcode", code=2).stdout
+    assert "output file missing" in lab.run("plan", "specs/", "--detailed-exitcode", code=2).stdout
 
 
 def test_a_new_answer_is_scored(lab: ScoreLab) -> None:
@@ -244,6 +244,59 @@ def test_removed_checks_remove_the_scores_and_edited_scores_stay(lab: ScoreLab) 
     lab.job()
     assert "stays as it is" in lab.apply(code=4).stderr
     assert path.exists()
+
+
+def test_what_becomes_of_scores_without_checks_is_said_before(lab: ScoreLab) -> None:
+    """By a plan, and by a rehearsal, in the words of the apply that does it."""
+    words = "`results/answers.scores.jsonl`  the specs check nothing of it any more"
+    path = lab.root / "results/answers.scores.jsonl"
+    lab.answers = {}
+    for left in ("", 'expect: {answered: ">= 1"}'):  # expectations without checks have no file either
+        lab.job(CHECKS)
+        lab.apply()
+        assert path.exists()
+        lab.job(left)
+        plan = lab.run("plan", "specs/", "--detailed-exitcode", code=2).stdout
+        assert f"- remove   {words}" in plan and plan.endswith("Plan: 1 file to remove\n")
+        assert f"- remove   {words}" in lab.run("apply", "specs/", "--rehearse").stdout
+        assert path.exists()
+        done = lab.apply()
+        assert "- `results/answers.scores.jsonl` is removed: the specs check nothing of it any more" in done.stdout
+        assert not path.exists()
+        assert lab.run("plan", "specs/", "--detailed-exitcode").stdout == "Nothing to do\n"
+        assert lab.apply().stdout == "Nothing to do\n"
+
+
+def test_edited_scores_without_checks_stay_and_all_three_say_so(lab: ScoreLab) -> None:
+    lab.answers = {}
+    lab.job(CHECKS)
+    lab.apply()
+    path = lab.root / "results/answers.scores.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"wrong", b"right"))
+    lab.job()
+    words = "`results/answers.scores.jsonl` was changed since it was written, and stays as it is"
+    plan = lab.run("plan", "specs/", "--detailed-exitcode")
+    assert plan.stdout == "Nothing to do\n" and words in plan.stderr
+    assert words in lab.run("apply", "specs/", "--rehearse").stderr
+    assert words in lab.apply().stderr
+    assert path.exists() and words not in lab.apply().stderr
+
+
+def test_scores_go_where_the_output_goes(lab: ScoreLab) -> None:
+    """What was written under the earlier name stays, as results do."""
+    lab.answers = {}
+    lab.job(CHECKS)
+    lab.apply()
+    before = (lab.root / "results/answers.scores.jsonl").read_bytes()
+    lab.job(CHECKS, SPEC.replace("answers.jsonl", "replies.jsonl"))
+    for words in (("plan", "specs/"), ("apply", "specs/", "--rehearse")):
+        told = " ".join(lab.run(*words).stdout.split())
+        assert "~ rewrite `results/replies.jsonl` output path or format changed" in told
+        assert "~ rewrite `results/replies.scores.jsonl` output path or format changed" in told
+    lab.apply()
+    assert (lab.root / "results/replies.scores.jsonl").read_bytes() == before
+    assert (lab.root / "results/answers.scores.jsonl").read_bytes() == before
+    assert lab.run("plan", "specs/", "--detailed-exitcode").stdout == "Nothing to do\n"
 
 
 def test_somebody_elses_file_is_never_written_over(lab: ScoreLab) -> None:

@@ -115,7 +115,7 @@ def test_columns_of_a_step_can_be_chosen(lab: Lab, capsys: pytest.CaptureFixture
         opened(Settings(lab.root, 0), ("specs",), Silent(), writes=False),
     ):
         pass
-    assert "`letters`, which is no column" in refused.value.problems[0].message
+    assert "`letters`, which is not a column" in refused.value.problems[0].message
 
 
 def test_a_folder_of_transcripts_has_them_in_its_table(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,20 @@ def test_what_is_asked_again_is_no_overlap(
         return Observed(remote_id, phase, "", created_at=NOW - timedelta(hours=born), ended_at=ended_at)
 
     assert duplicates.were_together(lived("a", one), lived("b", other)) is together
+
+
+@pytest.mark.parametrize(
+    ("ended", "created", "epoch", "again"),
+    [(3, 2, 2, True), (3, 2, 1, False), (3, 2, 0, False), (3, 4, 2, False), (None, 2, 2, False), (3, None, 2, False)],
+)
+def test_what_a_person_wanted_anew_comes_after_an_answer_and_in_a_later_epoch(
+    ended: int | None, created: int | None, epoch: int, again: bool
+) -> None:
+    def ago(hours: int | None) -> datetime | None:
+        return None if hours is None else NOW - timedelta(hours=hours)
+
+    ours = batch("b", {"x": "ok"}, generation=1).batch.but(ended_at=ago(ended))
+    assert duplicates.is_asked_again(ours, ago(created), epoch) is again
 
 
 def ids(*of: Observed) -> tuple[str, list[str]]:

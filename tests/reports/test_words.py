@@ -70,12 +70,12 @@ def test_a_number_has_the_digits_that_its_interval_bears() -> None:
 
 
 def test_differences_are_better_by() -> None:
-    found = Comparison("wer", "a", "b", Number(-0.02, -0.035, -0.005, 20, 20))
+    found = Comparison("wer", "a", "b", difference=Number(-0.02, -0.035, -0.005, 20, 20))
     assert figures.difference(found, "ratio", better="lower") == "+2.0"
     assert figures.difference_interval(found, "ratio", better="lower") == "+0.5 to +3.5"
     assert figures.difference(found, "ratio") == "−2.0"
     assert figures.difference_interval(found, "ratio") == "−3.5 to −0.5"
-    alone = Comparison("x", "a", "b", Number(0.1, None, None, 1, 1))
+    alone = Comparison("x", "a", "b", difference=Number(0.1, None, None, 1, 1))
     assert figures.difference_interval(alone, "rate") == "−∞ to +∞"
 
 
@@ -142,7 +142,7 @@ def test_the_answer_in_a_sentence() -> None:
 )
 def test_a_lead_is_called_one_only_where_it_is(low: float | None, high: float | None, words: str) -> None:
     found = Comparison(
-        "intent", REPLY.cells[0].address, REPLY.cells[1].address, Number(0.0156, low, high, 9, 9), 0.0011
+        "intent", REPLY.cells[0].address, REPLY.cells[1].address, difference=Number(0.0156, low, high, 9, 9), p=0.0011
     )
     assert plain(msgspec.structs.replace(REPLY, comparisons=(found,))).endswith(words)
 

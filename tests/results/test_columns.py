@@ -115,7 +115,7 @@ def test_a_job_chooses_and_orders(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_name_that_means_nothing_is_refused(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(UsageError, match="`nobody`, which is no column"):
+    with pytest.raises(UsageError, match="`nobody`, which is not a column"):
         written(tmp_path / f"o{suffix}", chosen=["digest", "nobody"])
 
 

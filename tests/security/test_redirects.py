@@ -122,7 +122,8 @@ def test_a_storage_host_that_leads_back_gets_no_key(corp: Corp) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_other_call_is_redirected(corp: Corp, status: int) -> None:
-    corp.net.sites[GATEWAY] = lambda seen: Answer(status, b"", location=f"https://{EVIL}{seen.path}")
+    to = f"https://{EVIL}"
+    corp.net.sites[GATEWAY] = lambda seen: Answer(status, b"", location=f"{to}{seen.path}", retry_after_ms="20")
     corp.apply("--no-wait", code=None)
     for words in (("plan",), ("status",)):
         corp.run(*words, code=None)

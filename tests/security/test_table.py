@@ -28,7 +28,14 @@ COMMANDS = {
     "retry": ("retry", "answers", "--replace"),
     "state": ("state", "accept-origin", "corp"),
     "keys": ("keys", "list"),
+    "report": ("report", "--out", "shown/report.html"),
+    "diff": ("diff", "answers", "answers", "-o", "markdown"),
+    "export": ("export", "answers", "shown/answers.csv"),
+    "lock": ("lock",),
+    "verify": ("verify",),
 }
+READS_NO_STATE = ("validate", "render", "keys", "diff", "export")
+WRITES = {"report": "shown", "export": "shown", "lock": "runner.lock"}
 KEYS = {
     "OPENAI_API_KEY": "canary-openai-0001",
     "GROQ_API_KEY": "canary-groq-0002",
@@ -84,6 +91,7 @@ def in_flight(corp: Corp, environ: dict[str, str]) -> Corp:
     """A project with a batch at the gateway that was not collected yet."""
     corp.apply("--no-wait", code=3, **environ)
     assert corp.net.hosts_that_saw(CANARY) == {GATEWAY}
+    corp.run("lock", **environ)
     return corp
 
 
@@ -125,8 +133,9 @@ def test_a_committed_state(in_flight: Corp, environ: dict[str, str], command: st
     in_flight.net.connects.clear()
     done = in_flight.run(*COMMANDS[command], code=None, **environ)
     assert in_flight.net.connects == []
-    if command in ("validate", "render", "keys"):
-        assert done.returncode == 0
+    if command in READS_NO_STATE:
+        assert done.returncode == 0 or "results yet" in done.stderr
+        assert "git tracks" not in done.stderr
     else:
         assert done.returncode == 5
         assert "git tracks" in done.stderr
@@ -144,7 +153,9 @@ HOSTILE = {
         ).encode(),
     ),
     "words a terminal or a CI obeys": lambda seen: Answer(
-        500, json.dumps({"error": {"message": "\x1b[2J\n::error::owned\r\n##vso[task.setvariable]b"}}).encode()
+        500,
+        json.dumps({"error": {"message": "\x1b[2J\n::error::owned\r\n##vso[task.setvariable]b"}}).encode(),
+        retry_after_ms="20",
     ),
 }  # fmt: skip
 OBEYED = re.compile("^\\s*::|##vso\\[|##\\[|[\x00-\x08\x0b-\x1f\x7f-\x9f]", re.MULTILINE)
@@ -162,7 +173,8 @@ def test_a_hostile_remote(in_flight: Corp, environ: dict[str, str], command: str
         assert CANARY not in done.stdout + done.stderr
         assert not OBEYED.search(done.stdout + done.stderr), ascii(done.stdout + done.stderr)
     written = {path for path in in_flight.root.rglob("*") if ".runner" not in path.parts} - before
-    assert all(path.relative_to(in_flight.root).parts[0] in ("results", "raw") for path in written)
+    allowed = {"results", "raw", WRITES.get(command, "raw")}
+    assert all(path.relative_to(in_flight.root).parts[0] in allowed for path in written)
     assert set(in_flight.root.parent.iterdir()) == outside
 
 
@@ -170,6 +182,7 @@ def test_a_hostile_remote(in_flight: Corp, environ: dict[str, str], command: str
 def test_committed_results(corp: Corp, environ: dict[str, str], command: str) -> None:
     """Answers in a results file are believed, by design: whoever may write them may write the data too."""
     corp.apply(**environ)
+    corp.run("lock", **environ)
     output = corp.root / "results/answers.jsonl"
     output.write_text(output.read_text().replace("echo: Say", "FORGED: Say"))
     corp.forget()
@@ -180,6 +193,11 @@ def test_committed_results(corp: Corp, environ: dict[str, str], command: str) ->
     if command == "apply":
         assert done.returncode == 0, done.stderr
         assert all(row["answer"].startswith("FORGED") for row in corp.results())
+    if command == "verify":
+        assert done.returncode == 1
+        assert "these are not the results that were locked" in done.stderr
+    if command == "export":
+        assert "FORGED: Say" in (corp.root / "shown/answers.csv").read_text()
 
 
 def test_the_table_names_these_tests() -> None:

@@ -97,6 +97,10 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
             return ""
         case Verdict.FINAL:
             return "had refused it for good" if later.sent_at < earlier.gone_at or not lost else ""
+        case Verdict.NONE if (
+            earlier.was_cancelled and earlier.is_unheard and _names_it_nowhere(history, key, earlier, later.sent_at)
+        ):
+            return ""
         case Verdict.NONE if earlier.was_cancelled:
             return "was stopped before it answered"
         case _:
@@ -114,14 +118,17 @@ def _is_lifted(history: History, key: bytes, earlier: RemoteBatch, later: Remote
 
     What is in flight is not asked again, and what was answered only on purpose, or where the answer is gone. One that
     nothing shows is gone as long as that lasts: it is looked for by the decision, and again before anything is sent.
+    When it is back by then and brought no answer, the decision stands, as it does for all that had none.
     """
     if key not in asked.keys:
         return False
     if not history.is_tame or asked.replaces or earlier.is_unheard:
         return True
     began = _began_to_send(history, later)
-    if earlier.is_hidden(asked.at - A_SENDING, asked.at) and earlier.is_hidden(began - A_SENDING, later.sent_at):
-        return True
+    if earlier.is_hidden(asked.at - A_SENDING, asked.at):
+        brought_nothing = earlier.over_at <= began and earlier.verdict(key) is not Verdict.OK
+        if earlier.is_hidden(began - A_SENDING, later.sent_at) or brought_nothing:
+            return True
     is_gone = min(earlier.gone_at, earlier.files_gone_at) <= asked.at or key in earlier.cut_keys
     return earlier.over_at <= asked.at and (is_gone or earlier.verdict(key) is not Verdict.OK)
 
@@ -129,9 +136,9 @@ def _is_lifted(history: History, key: bytes, earlier: RemoteBatch, later: Remote
 def _could_be_listed(history: History, earlier: RemoteBatch, later: RemoteBatch, since: float) -> bool:
     """Whether a search since a state was lost could find the earlier one; so it is where none was made."""
     searches = [
-        began
-        for who, began, ended in history.remote.lists
-        if who == later.who and since <= began and ended <= later.sent_at
+        one.began
+        for one in history.remote.lists
+        if one.who == later.who and since <= one.began and one.ended <= later.sent_at
     ]
     return not searches or earlier.listed_at <= searches[-1]
 
@@ -174,7 +181,7 @@ def _is_excused(history: History, key: bytes, earlier: RemoteBatch, later: Remot
         return True  # nobody could see it; then it was found, stopped, counted and shown
     if history.runs_late and _is_late(history, earlier):
         is_paid_once = earlier.failure is not None or later.verdict(key) is Verdict.NONE
-        return is_paid_once or bool({earlier.id, later.id} & twins)
+        return is_paid_once or bool({earlier.id, later.id} & twins) or _says_nothing_yet(history, earlier)
     if history.is_tame:
         return False
     if earlier.failure is not None or (later.failure is not None and not later.was_cancelled):
@@ -183,6 +190,8 @@ def _is_excused(history: History, key: bytes, earlier: RemoteBatch, later: Remot
         return True  # what was found then is forgotten
     if {earlier.id, later.id} & twins:
         return True
+    if _can_be_counted(history, key, earlier, later):
+        return False
     if later.is_unwanted and later.was_cancelled:
         return True  # a person stopped it, so the other one goes on
     if earlier.created_at < later.sent_at - LOOK_BACK:
@@ -192,15 +201,45 @@ def _is_excused(history: History, key: bytes, earlier: RemoteBatch, later: Remot
     return _did_not_meet(history, earlier, later)
 
 
+def _can_be_counted(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBatch) -> bool:
+    """Whether two clones have each an answer, and whoever sent the later one met both when nothing went wrong any more.
+
+    However they came to be sent, it is known then that they are paid for twice, and has to be counted.
+    """
+    if history.shares_a_state or earlier.who == later.who or earlier.id == later.id:
+        return False
+    if earlier.continued_from or later.continued_from:
+        return False
+    if any(one.verdict(key) is not Verdict.OK or key in one.cut_keys for one in (earlier, later)):
+        return False
+    readable = max(earlier.over_at, earlier.named_at) + earlier.files_after
+    return any(
+        one.who == later.who and one.is_calm and {earlier.id, later.id} <= one.ids and one.began >= readable
+        for one in history.remote.lists
+    )
+
+
 def _is_late(history: History, batch: RemoteBatch) -> bool:
     """Whether a create took effect, or was listed, when nobody had to wait for it any more."""
     return batch.listed_at - batch.sent_at > history.appliers[0].provider.card.consistency_seconds
 
 
+def _says_nothing_yet(history: History, batch: RemoteBatch) -> bool:
+    """Whether only its results say whose a batch is, and no list showed it since there are any: it is counted then."""
+    lists = history.remote.lists
+    return history.remote.habits.by_results and not any(
+        batch.id in one.ids and one.began >= batch.named_at for one in lists
+    )
+
+
 def _was_listed_with(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
     """Whether somebody who sent the later one asked for a list while both were in it."""
     since, until = max(earlier.listed_at, later.listed_at), min(earlier.gone_at, later.gone_at)
-    return any(since <= began < until for who, began, _ in history.remote.lists if who == later.who)
+    return any(
+        since <= one.began < until and not any(batch.is_hidden(one.began, one.ended) for batch in (earlier, later))
+        for one in history.remote.lists
+        if one.who == later.who
+    )
 
 
 def _did_not_meet(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
@@ -213,8 +252,8 @@ def _did_not_meet(history: History, earlier: RemoteBatch, later: RemoteBatch) ->
     if earlier.who == later.who and _mark(earlier) == _mark(later):
         return False  # it is known by its label, whenever it is seen
     began = _began_to_send(history, later)
-    polls = [start for who, start, ended in history.remote.lists if who == later.who and ended <= began]
-    if not polls or earlier.listed_at > polls[-1]:
+    polls = [one for one in history.remote.lists if one.who == later.who and one.ended <= began]
+    if not polls or earlier.listed_at > polls[-1].began or earlier.is_hidden(polls[-1].began, polls[-1].ended):
         return earlier.who != later.who or _was_recorded(history, earlier)
     if earlier.who == later.who:
         return False

@@ -40,7 +40,7 @@ _INDEX_FIRST = 'sha256 = session.objects.write(f"{batch.key}/index", entries)'
 _NO_INDEX = 'sha256 = __import__("hashlib").sha256(entries).hexdigest()'
 _UNSEEN = "self.observations[batch.key] = CannotSee(error.message)"
 _EXPIRED = 'self.observations[batch.key] = Observed(batch.remote_id, Phase.EXPIRED, "")'
-_LOST_OR_ERROR = "(_LOST if outcome == Outcome.LOST else _ERROR)"
+_LOST = "known[key] = state & _FLAGS | _LOST | at"
 _IN_FLIGHT = "            elif entry.batch.is_active:\n                _mark("
 _NEVER = "            elif False:\n                _mark("
 _SHARED = "                states[ordinal] = Row.SHARED\n"
@@ -68,7 +68,15 @@ MUTANTS = {
     ),
     "the first page of a list is all of it": Mutant("apply/recover.py", _ALL_PAGES, _FIRST_PAGE, "duplicate"),
     "what nobody wanted when it was found is never looked for again": Mutant(
-        "apply/recover.py", "looking.left.add(name)", "pass", "duplicate", first=3420
+        "apply/recover.py", "looking.left.add(name)", "pass", "duplicate", first=601_268
+    ),
+    "what had ended before its like was sent is not paid for twice": Mutant(
+        "apply/overlaps.py",
+        "    answers = _answers(session, theirs)\n",
+        "    answers = None\n",
+        "duplicate",
+        Kind.BRIEF_BATCHES,
+        107_599,
     ),
     "what cannot be seen has expired": Mutant("apply/refresh.py", _UNSEEN, _EXPIRED, "lost"),
     "what nobody can search for is sent again": Mutant(
@@ -90,9 +98,7 @@ MUTANTS = {
         "if outcome in (Outcome.RETRY, Outcome.FINAL):",
         "duplicate",
     ),
-    "what was stopped is asked again": Mutant(
-        "plan/remaining.py", _LOST_OR_ERROR, _LOST_OR_ERROR.replace("_LOST if", "0 if"), "duplicate"
-    ),
+    "what was stopped is asked again": Mutant("plan/remaining.py", _LOST, _LOST.replace(" | _LOST", ""), "duplicate"),
     "what is in flight is asked again": Mutant("plan/remaining.py", _IN_FLIGHT, _NEVER, "duplicate"),
     "two jobs ask the same": Mutant("plan/remaining.py", _SHARED, "", "duplicate"),
     "what is needed does not come first": Mutant(

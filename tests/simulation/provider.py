@@ -21,7 +21,7 @@ from runner.remotes.vendor import (
     Uploaded,
     Work,
 )
-from tests.simulation.remote import Habits, Remote, RemoteBatch
+from tests.simulation.remote import Habits, Listing, Remote, RemoteBatch
 from tests.simulation.rows import PROVIDER
 from tests.simulation.world import Crash, World
 
@@ -273,7 +273,8 @@ class SimulatedProvider:
                 self._ask("next page")
             found.append(remote.observed(batch))
             yield found[-1]
-        remote.lists.append((self._who, began, world.seconds))
+        ids = frozenset(seen.remote_id for seen in found)
+        remote.lists.append(Listing(self._who, began, world.seconds, ids, world.is_calm))
         world.note(self._who, "list:", *[word for seen in found for word in (seen.remote_id, seen.phase.value)])
 
     # -- results

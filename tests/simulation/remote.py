@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
+from typing import NamedTuple
 
 from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, ResultFile
 from runner.job.wireid import key_of
@@ -26,6 +27,16 @@ class Verdict(Enum):
     RETRY = "retry"
     NONE = "none"
     UNPAID = "unpaid"  # the account could not pay
+
+
+class Listing(NamedTuple):
+    """A list that was read to its end: by whom, from when to when, and what was in it."""
+
+    who: str
+    began: float
+    ended: float
+    ids: frozenset[str]
+    is_calm: bool
 
 
 @dataclass(slots=True)
@@ -167,7 +178,7 @@ class Remote:
         self.deleted_uploads: dict[str, tuple[str, bytes]] = {}
         self.batches: list[RemoteBatch] = []  # in the order they were sent
         self.unheard: set[bytes] = set()  # of creates that had no answer, where nobody can search for them
-        self.lists: list[tuple[str, float, float]] = []  # by whom, from when to when
+        self.lists: list[Listing] = []
         self._numbers = 0
 
     def delete_upload(self, ref: str) -> None:

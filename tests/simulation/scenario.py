@@ -70,7 +70,8 @@ class Scenario:
             habits.blind = "lists" if _of_its_own(seed, "of what") < 0.5 else "marks"
             habits.label = "none" if habits.blind == "marks" else habits.label
             self.is_blind = self.keeps_state = True
-        habits.hides = 0.4 if self.keeps_state else 0.0
+        is_of_two = self.appliers_kind == "clones" and _of_its_own(seed, "hides") < 0.5
+        habits.hides = 0.4 if self.keeps_state or is_of_two else 0.0
         self.backs_up = habits.blind == "marks" and _of_its_own(seed, "backup") < 0.7
         lines, poll = rng.choice((2, 4, 50)), rng.choice((30.0, 300.0, 1800.0))
         self.card = card_of(habits, consistency_seconds=settle, lines=lines, poll_seconds=poll)

@@ -24,6 +24,13 @@ SAMPLE = {
     Kind.BRIEF_RESULTS: 20,
 }
 SHARES = 10
+MENDED = (
+    205_168,  # a create that took effect late, in a clone that adopted its like
+    8_011_248,  # a refusal that was settled, and an older batch that was given up and is there again
+    Kind.INLINE.seed(201_522),  # a continuation of a batch that was known in part
+    Kind.INLINE.seed(8_013_378),  # a person's retry, and the batch it was about came back with a refusal
+    Kind.BRIEF_RESULTS.seed(8_002_158),  # stopped in the console before anybody knew of it
+)
 SWEEP = 20_000
 
 
@@ -33,6 +40,11 @@ def test_every_history_of_a_sample_keeps_the_promise(share: int) -> None:
     summaries = map(summary_of, seeds)
     told = [f"python -m tests.simulation --seed {one.seed}: {one.faults[0]}" for one in summaries if one.faults]
     assert not told
+
+
+@pytest.mark.parametrize("seed", MENDED)
+def test_what_was_broken_once_keeps_the_promise(seed: int) -> None:
+    assert not summary_of(seed).faults
 
 
 @pytest.mark.sweep

@@ -64,5 +64,5 @@ def test_warnings_alone_raise_nothing() -> None:
 
 
 def test_what_a_problem_quotes_cannot_steer_a_terminal() -> None:
-    problem = Problem(Mark("a.yaml", 1, 1), "the `id` \u202e is no column\x1b[2J", "columns: `a\n`")
-    assert (problem.message, problem.hint) == ("the `id` \\u202e is no column\\x1b[2J", "columns: `a\\n`")
+    problem = Problem(Mark("a.yaml", 1, 1), "the `id` \u202e is not a column\x1b[2J", "columns: `a\n`")
+    assert (problem.message, problem.hint) == ("the `id` \\u202e is not a column\\x1b[2J", "columns: `a\\n`")

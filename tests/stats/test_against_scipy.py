@@ -58,6 +58,19 @@ def test_the_score_test(right: int, n: int, other: int, other_n: int) -> None:
         assert p == 1
 
 
+@given(COUNT, SOME, COUNT, SOME)
+def test_fishers_exact_test(right: int, n: int, other: int, other_n: int) -> None:
+    right, other = min(right, n), min(other, other_n)
+    theirs = stats.fisher_exact([[right, n - right], [other, other_n - other]]).pvalue
+    assert exact.of_two_rates(right, n, other, other_n) == pytest.approx(theirs, rel=1e-6, abs=1e-15)
+
+
+def test_where_counts_are_large_both_tests_of_two_rates_are_one() -> None:
+    for right in (79_000, 80_000, 80_300, 81_000):
+        counts = right, 100_000, 800_000, 1_000_000
+        assert exact.of_two_rates(*counts) == pytest.approx(exact.score_test(*counts), rel=0.05)
+
+
 @given(st.lists(st.floats(min_value=0, max_value=1), min_size=1, max_size=60))
 def test_many_tests_at_once(ps: list[float]) -> None:
     assert multiple.benjamini_hochberg(ps) == pytest.approx(list(stats.false_discovery_control(ps)), rel=1e-12)

@@ -13,7 +13,7 @@ from runner.remotes import fireworks_audio, openai
 from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.openai.profiles import Profile, capabilities_of
 from runner.remotes.reading.lines import COMMON
-from runner.remotes.vendor import Lines, Net, Place, Provider
+from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor
 
 # A loopback server of our own: no account, no bill, and it sees a create before it answers
 _ROWS = Profile(
@@ -29,9 +29,7 @@ _ROWS = Profile(
 _RECORDINGS = audio.Profile(min_poll_s=0.2, max_poll_s=2.0, defer_s=2.0, discount=0.0)
 
 
-class Embedded:
-    """Implements `remotes.vendor.Vendor`."""
-
+class Embedded(Vendor):
     kind = "embedded"
     names = ("embedded",)
     reader = COMMON
@@ -49,12 +47,6 @@ class Embedded:
 
     def lines(self, block: ProviderBlock) -> Lines:
         return openai.VENDOR.lines(block)
-
-    def floors(self) -> Mapping[str, tuple[float, float]]:
-        return {}
-
-    def check_account(self, block: ProviderBlock, account: str) -> None:
-        """It has none."""
 
     def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         if content is Content.RECORDING:

@@ -11,14 +11,12 @@ from runner.remotes.fireworks import profile as facts
 from runner.remotes.fireworks.lines import LINES, READER
 from runner.remotes.fireworks.prices import FLOORS
 from runner.remotes.transport.origins import shown
-from runner.remotes.vendor import Lines, Net, Place, Provider, problem
+from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor, problem, takes_rows_only
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
 
 
-class Fireworks:
-    """Implements `remotes.vendor.Vendor`."""
-
+class Fireworks(Vendor):
     kind = "fireworks"
     names = ("fireworks",)
     reader = READER
@@ -38,8 +36,7 @@ class Fireworks:
         return {facts.KEY_ENV: facts.HOSTS}
 
     def card(self, block: ProviderBlock, content: Content) -> Capabilities:
-        if content is Content.RECORDING:
-            raise problem(block, "takes no recordings", "`audio` jobs need a provider that takes them")
+        takes_rows_only(block, content)
         return facts.capabilities_of(facts.profile_of(block))
 
     def lines(self, block: ProviderBlock) -> Lines:
@@ -64,9 +61,6 @@ class Fireworks:
             origin=net.origin,
             clock=net.clock,
         )
-
-    def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
-        return block, ""
 
 
 VENDOR = Fireworks()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
-from runner.remotes.fireworks.names import segment
+from runner.remotes.fireworks.names import last, segment
 from runner.remotes.transport.http import Http
+from runner.remotes.transport.replies import must_be_about, object_in, text_in
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -28,6 +32,19 @@ class Account(msgspec.Struct, frozen=True):
 
     def job(self, job_id: str) -> str:
         return f"{self.jobs}/{segment(job_id)}"
+
+    def shown_dataset(self, dataset_id: str) -> Mapping[str, Any]:
+        """The dataset as the remote shows it. Raises NotFound, OutcomeUnknown for a reply about something else."""
+        return self._shown(self.dataset(dataset_id), dataset_id)
+
+    def shown_job(self, job_id: str) -> Mapping[str, Any]:
+        """The same of a job."""
+        return self._shown(self.job(job_id), job_id)
+
+    def _shown(self, path: str, resource_id: str) -> Mapping[str, Any]:
+        raw = object_in(self.http.get_json(path), "a look at a dataset or job")
+        must_be_about(resource_id, last(text_in(raw, "name")))
+        return raw
 
     def dataset_name(self, dataset_id: str) -> str:
         return f"accounts/{self.name}/datasets/{dataset_id}"

@@ -97,7 +97,7 @@ class Creates:
     def _take_if_there(self, job_id: str, body: Mapping[str, Any], doubt: RemoteError) -> Observed:
         """The job under our id. What nobody can see stays unknown; settling it may look again later."""
         try:
-            raw = self._jobs.raw(job_id)
+            raw = self._account.shown_job(job_id)
         except NotFound as gone:
             remains = self._jobs.remains(job_id) if isinstance(doubt, Refused) else None
             if remains is not None:
@@ -130,7 +130,7 @@ class Creates:
         """
         job_id = ids_of(submission.name).job_id
         try:
-            raw = self._jobs.raw(job_id)
+            raw = self._account.shown_job(job_id)
         except NotFound:
             return self._jobs.remains(job_id)
         origin = (

@@ -7,20 +7,21 @@ Source: contract sections 3.1 to 3.4 and 8, read 2026-11-21.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from runner.clock import Clock, slept
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
-from runner.remotes.fireworks import parts
 from runner.remotes.fireworks.account import Account
-from runner.remotes.fireworks.names import ids_of
+from runner.remotes.fireworks.names import ids_of, last
 from runner.remotes.fireworks.profile import Profile
-from runner.remotes.fireworks.wire import about, map_in, whole_in
+from runner.remotes.fireworks.wire import whole_in
+from runner.remotes.transport import parts
 from runner.remotes.transport.content import MultipartForm, Signed
 from runner.remotes.transport.gate import Gate
-from runner.remotes.transport.replies import object_in, plain, text_in
+from runner.remotes.transport.replies import map_in, must_be_about, object_in, plain, text_in
 from runner.remotes.vendor import Submission, Uploaded
 
 FRESH_SECONDS = 45 * 60.0  # upload URLs live an hour; older ones are asked for again
@@ -30,7 +31,7 @@ POLL_SECONDS = 1.0  # READY comes about a second after a small upload
 SLOWEST_POLL = 10.0
 _FORMATS = ("", "FORMAT_UNSPECIFIED", "CHAT")
 _PLAINTEXT = ("", "ENCRYPTION_STATE_UNSPECIFIED", "ENCRYPTION_STATE_PLAINTEXT")
-_SENT_HEADERS = "application/octet-stream"
+_SENT_TYPE = "application/octet-stream"
 
 
 class Datasets:
@@ -43,16 +44,11 @@ class Datasets:
         self._gate = gate
         self._clock = clock
 
-    def look(self, dataset_id: str) -> Mapping[str, Any]:
-        """The dataset as the remote shows it. Raises NotFound."""
-        raw = object_in(self._http.get_json(self._account.dataset(dataset_id)), "a look at a dataset")
-        return about(raw, dataset_id)
-
     def find(self, submission: Submission, size_bytes: int) -> Uploaded | None:
         """The READY dataset of this very submission, or None. Raises Refused on other content under its id."""
         dataset_id = ids_of(submission.name).input_dataset_id
         try:
-            seen = self.look(dataset_id)
+            seen = self._account.shown_dataset(dataset_id)
         except NotFound:
             return None
         self._check(seen, dataset_id, submission)
@@ -80,7 +76,7 @@ class Datasets:
         except Refused:
             return False
         try:
-            self.look(dataset_id)
+            self._account.shown_dataset(dataset_id)
         except NotFound:
             return True
         return False
@@ -90,7 +86,8 @@ class Datasets:
         body = {"datasetId": dataset_id, "dataset": {"userUploaded": {}, "exampleCount": str(submission.rows)}}
         try:
             made = object_in(self._http.post_json(self._account.datasets, body), "a create of a dataset")
-            return about(made, dataset_id)
+            must_be_about(dataset_id, last(text_in(made, "name")))
+            return made
         except (Refused, OutcomeUnknown) as error:
             if isinstance(error, Refused) and error.status != 409:
                 raise
@@ -98,7 +95,7 @@ class Datasets:
 
     def _existing(self, dataset_id: str, answer: RemoteError) -> Mapping[str, Any]:
         try:
-            return self.look(dataset_id)
+            return self._account.shown_dataset(dataset_id)
         except NotFound as gone:
             words = f"dataset `{dataset_id}` could not be created, and is not there: {answer.message}"
             raise OutcomeUnknown(words, status=answer.status, hint="run `runner apply` again") from gone
@@ -128,7 +125,7 @@ class Datasets:
                 wait = min(DOUBTFUL_SECONDS, self._profile.ready_s)
             except Refused:
                 # It may be READY from an upload whose answer was lost, and takes no second one.
-                if not _is_ready(self.look(dataset_id)):
+                if not _is_ready(self._account.shown_dataset(dataset_id)):
                     raise
                 return
             if self._wait(dataset_id, wait):
@@ -147,14 +144,14 @@ class Datasets:
 
     def _send_parts(self, dataset_id: str, source: Path) -> None:
         """Every part to a signed URL of its own, then have the whole checked."""
-        state = text_in(self.look(dataset_id), "encryptionState")
+        state = text_in(self._account.shown_dataset(dataset_id), "encryptionState")
         if state not in _PLAINTEXT:
             raise Refused(f"dataset `{dataset_id}` is encrypted (`{plain(state)}`); only plaintext can be uploaded")
         pieces = parts.cut(source, self._profile.part_bytes)
-        urls = _UploadUrls(self._account, dataset_id, pieces, self._gate, self._clock)
+        sizes = {name: str(part.size_bytes) for name, part in pieces.items()}
+        urls = _UploadUrls(self._account, dataset_id, sizes, self._gate, self._clock)
         for name, part in pieces.items():
-            size = str(part.size_bytes)
-            headers = {"content-type": _SENT_HEADERS, "x-goog-content-length-range": f"{size},{size}"}
+            headers = {"content-type": _SENT_TYPE, "x-goog-content-length-range": f"{sizes[name]},{sizes[name]}"}
             self._http.put_signed(urls.signer(name), part, headers)
         self._http.post_json(self._account.dataset(dataset_id, "validateUpload"), {})
 
@@ -163,7 +160,7 @@ class Datasets:
         until = self._clock.monotonic() + seconds
         pause, complaints = POLL_SECONDS, 0
         while True:
-            seen = self.look(dataset_id)
+            seen = self._account.shown_dataset(dataset_id)
             if _is_ready(seen):
                 return True
             complaint = _complaint_of(seen)
@@ -180,26 +177,21 @@ class Datasets:
 class _UploadUrls:
     """The signed URLs of all parts. Each call for them replaces the registered set, so all are asked for at once."""
 
-    def __init__(
-        self,
-        account: Account,
-        dataset_id: str,
-        pieces: Mapping[str, Any],
-        gate: Gate,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, account: Account, dataset_id: str, sizes: Mapping[str, str], gate: Gate, clock: Clock) -> None:
         self._account = account
         self._dataset_id = dataset_id
-        self._sizes = {name: str(part.size_bytes) for name, part in pieces.items()}
+        self._sizes = sizes
         self._gate = gate
         self._clock = clock
         self._urls: Mapping[str, Any] = {}
         self._asked_at = 0.0
 
-    def signer(self, name: str) -> _Signer:
-        return _Signer(self, name)
+    def signer(self, name: str) -> Callable[[], Signed]:
+        """The URL of one part; a fresh one at every try but the first."""
+        tries = count()
+        return lambda: self._url(name, is_retry=next(tries) > 0)
 
-    def url(self, name: str, is_retry: bool) -> Signed:
+    def _url(self, name: str, *, is_retry: bool) -> Signed:
         stale = self._clock.monotonic() - self._asked_at > FRESH_SECONDS
         if not self._urls or stale or is_retry:
             self._ask()
@@ -216,19 +208,6 @@ class _UploadUrls:
         if urls.keys() != self._sizes.keys():
             raise OutcomeUnknown("the remote gave upload URLs for other files than it was asked about")
         self._urls = urls
-
-
-class _Signer:
-    """The URL of one part; a fresh one at every try but the first."""
-
-    def __init__(self, urls: _UploadUrls, name: str) -> None:
-        self._urls = urls
-        self._name = name
-        self._tried = False
-
-    def __call__(self) -> Signed:
-        is_retry, self._tried = self._tried, True
-        return self._urls.url(self._name, is_retry)
 
 
 def conflict(what: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Refused:

@@ -15,7 +15,22 @@ from runner.job.capabilities import Content
 from runner.job.project import ENDPOINTS, ProviderBlock
 from runner.remotes.fireworks.profile import Profile
 from runner.remotes.overrides import overrides_of
-from runner.remotes.params import ANYTHING, FLAG, INTEGER, LIST, MAP, TEXT, TEXTS, Params, either, number, one_of, whole
+from runner.remotes.params import (
+    ANYTHING,
+    FLAG,
+    INTEGER,
+    LIST,
+    MAP,
+    PENALTIES,
+    TEXT,
+    TOOLS,
+    Params,
+    each,
+    either,
+    number,
+    one_of,
+    whole,
+)
 from runner.remotes.vendor import Declared
 
 KIND = "fireworks"
@@ -59,43 +74,24 @@ class FireworksParams(Fields):
 # Source of the names: the types of the official SDK, fireworks-ai 1.2.30 (2026-11-30; a test compares). Kinds and
 # ranges are from general knowledge of its reference. What `FireworksParams` holds is checked there.
 KNOWN_PARAMS: Params = {
-    **dict.fromkeys(("max_tokens", "n", "temperature", "top_k", "top_p"), ANYTHING),
+    **each(ANYTHING, "max_tokens", "n", "temperature", "top_k", "top_p"),
+    **PENALTIES,
+    **TOOLS,
+    **each(FLAG, "echo", "ignore_eos", "raw_output", "return_token_ids", "safe_tokenization"),
+    **each(number(0), "mirostat_lr", "mirostat_target"),
+    **each(number(0, 1), "min_p", "typical_p"),
+    **each(whole(0), "echo_last", "prompt_truncate_len"),
+    **each(MAP, "metadata", "response_format", "thinking"),
+    **each(TEXT, "prompt_cache_isolation_key", "prompt_cache_key", "reasoning_history", "service_tier", "user"),
     "context_length_exceeded_behavior": one_of("error", "truncate"),
-    "echo": FLAG,
-    "echo_last": whole(0),
-    "frequency_penalty": number(-2, 2),
-    "ignore_eos": FLAG,
-    "logit_bias": MAP,
     "logprobs": either(FLAG, whole(0, 5)),
     "max_completion_tokens": whole(1),
-    "metadata": MAP,
-    "min_p": number(0, 1),
-    "mirostat_lr": number(0),
-    "mirostat_target": number(0),
-    "parallel_tool_calls": FLAG,
     "perf_metrics_in_response": FLAG,
     "prediction": either(TEXT, MAP),
-    "presence_penalty": number(-2, 2),
-    "prompt_cache_isolation_key": TEXT,
-    "prompt_cache_key": TEXT,
-    "prompt_truncate_len": whole(0),
-    "raw_output": FLAG,
     "reasoning_effort": either(TEXT, INTEGER, FLAG),
-    "reasoning_history": TEXT,
     "repetition_penalty": number(0, 2),
-    "response_format": MAP,
-    "return_token_ids": FLAG,
-    "safe_tokenization": FLAG,
-    "seed": INTEGER,
-    "service_tier": TEXT,
     "speculation": either(TEXT, LIST),
-    "stop": TEXTS,
-    "thinking": MAP,
-    "tool_choice": either(TEXT, MAP),
-    "tools": LIST,
     "top_logprobs": whole(0, 5),
-    "typical_p": number(0, 1),
-    "user": TEXT,
 }
 
 

@@ -6,25 +6,23 @@ never become a path here. Source: contract sections 3.5 and 6, read 2026-11-21.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from runner.errors import NotFound, OutcomeUnknown, Refused
+from runner.files import join_lines
 from runner.job.observed import ResultFile
 from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.names import last, segment
-from runner.remotes.fireworks.wire import map_in
 from runner.remotes.transport.content import Signed
 from runner.remotes.transport.gate import Gate
-from runner.remotes.transport.replies import object_in, plain
+from runner.remotes.transport.replies import map_in, object_in, plain
 
 OUTPUT, ERROR = "output", "error"
 LARGEST = 16_000_000_000  # bytes of one result file; a whole output dataset holds 8 GB
 _ENDINGS = {OUTPUT: "bijoutputset.jsonl", ERROR: "error-data"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
-_PIECE = 1 << 20
 
 
 class Files:
@@ -89,7 +87,7 @@ class Files:
         try:
             for name, piece in zip(inputs, pieces, strict=True):
                 self.download(f"{dataset_id}/{name}", piece)
-            return _joined(pieces, to)
+            return join_lines(pieces, to)
         finally:
             for piece in pieces:
                 piece.unlink(missing_ok=True)
@@ -147,31 +145,3 @@ def _only_of_kind(offered: Mapping[str, str], kind: str) -> str | None:
     """The one file of a kind, under whatever name; None when there are more or none."""
     urls = [url for name, url in offered.items() if kind and _kind_of(name) == kind]
     return urls[0] if len(urls) == 1 else None
-
-
-def _joined(pieces: list[Path], to: Path) -> int:
-    """Parts behind each other, each ended by a newline, renamed to `to` when whole."""
-    part = to.with_name(to.name + ".part")
-    part.unlink(missing_ok=True)
-    try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as whole:
-            for piece in pieces:
-                end = b"\n"
-                for chunk in _chunks(piece):
-                    whole.write(chunk)
-                    end = chunk[-1:]
-                if end != b"\n":
-                    whole.write(b"\n")
-            whole.flush()
-            os.fsync(whole.fileno())
-            size = whole.tell()
-        part.replace(to)
-    finally:
-        part.unlink(missing_ok=True)
-    return size
-
-
-def _chunks(piece: Path) -> Iterator[bytes]:
-    with piece.open("rb") as file:
-        while chunk := file.read(_PIECE):
-            yield chunk

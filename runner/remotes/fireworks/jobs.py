@@ -15,15 +15,16 @@ from msgspec.structs import replace
 from runner.clock import Clock, slept
 from runner.errors import NotFound, OutcomeUnknown, Refused
 from runner.job.observed import Observed, Phase, ResultFile
-from runner.remotes.fireworks import pages, wire
+from runner.remotes.fireworks import pages
 from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.datasets import conflict
 from runner.remotes.fireworks.files import OUTPUT, Files
 from runner.remotes.fireworks.names import input_of, is_legal, job_of, last, output_of, read
 from runner.remotes.fireworks.profile import CHAT
 from runner.remotes.fireworks.stalls import stall_of
-from runner.remotes.fireworks.wire import about, observed_of
-from runner.remotes.transport.replies import object_in, plain, text_in
+from runner.remotes.fireworks.wire import observed_of
+from runner.remotes.reading.values import time_of
+from runner.remotes.transport.replies import plain, text_in
 
 LATE_RESULTS = timedelta(minutes=10)  # after its end, a job that offers no output has none
 LONGEST_CHAIN = 100
@@ -62,7 +63,7 @@ class Jobs:
         A deleted job leaves its output dataset: it then reads as cancelled, with what it had finished.
         """
         try:
-            raw = self.raw(job_id)
+            raw = self._account.shown_job(job_id)
         except NotFound:
             remains = self.remains(job_id)
             if remains is None:
@@ -116,14 +117,9 @@ class Jobs:
             if job_id in seen or len(seen) >= LONGEST_CHAIN:
                 raise OutcomeUnknown(f"the chain of job `{plain(job_id)}` does not end")
             seen.add(job_id)
-            raw = self.raw(job_id)
+            raw = self._account.shown_job(job_id)
             yield raw
             job_id = last(text_in(raw, "continuedFromJobName"))
-
-    def raw(self, job_id: str) -> Mapping[str, Any]:
-        """The job in the remote's own words. Raises NotFound, OutcomeUnknown for a reply about something else."""
-        raw = object_in(self._http.get_json(self._account.job(job_id)), "a poll of a job")
-        return about(raw, job_id)
 
     def observed(self, raw: Mapping[str, Any]) -> Observed:
         """The job with its files: asked for once it ended, and only for jobs of ours."""
@@ -209,9 +205,7 @@ class Jobs:
         if dataset_id is None or not is_legal(dataset_id):
             return None
         try:
-            raw = about(
-                object_in(self._http.get_json(self._account.dataset(dataset_id)), "a look at a dataset"), dataset_id
-            )
+            raw = self._account.shown_dataset(dataset_id)
         except NotFound:
             return None
         source = last(text_in(raw, "sourceJobName"))
@@ -223,8 +217,8 @@ class Jobs:
             remote_id=job_id,
             phase=Phase.CANCELLED,
             raw_status="gone",
-            created_at=wire.time_in(raw, "createTime"),
-            ended_at=wire.time_in(raw, "updateTime") or self._http.now(),
+            created_at=time_of(raw.get("createTime")),
+            ended_at=time_of(raw.get("updateTime")) or self._http.now(),
             endpoint=CHAT,
             label={"runner_set": named.request_set, "runner_attempt": named.attempt},
             input_ref=input_of(job_id),

@@ -12,12 +12,13 @@ import re
 from typing import NamedTuple
 
 from runner.errors import NotFound
+from runner.remotes import marks
+from runner.remotes.marks import PREFIX, Mark
 from runner.remotes.transport.replies import plain
 
 LONGEST = 63
 _LEGAL = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
-_OURS = re.compile(r"runner-(?P<project>.*)-(?P<set>[0-9a-f]{16})-(?P<attempt>\d{1,6})\Z", re.DOTALL)
-_PREFIX, _INPUT, _OUTPUT = "runner-", "-in", "-out"
+_INPUT, _OUTPUT = "-in", "-out"
 _PLAIN_SLUG = re.compile(r"[a-z0-9](?:-?[a-z0-9])*\Z")  # no `--`: that marks a shortened one
 _DIGEST_CHARS = 10
 
@@ -28,30 +29,14 @@ class Ids(NamedTuple):
     output_dataset_id: str
 
 
-class Named(NamedTuple):
-    """What a job id of ours says. `project` is None where it was shortened."""
-
-    project: str | None
-    request_set: str
-    attempt: str
-
-    @property
-    def key(self) -> str:
-        return f"{self.request_set}-{self.attempt}"
-
-
 def ids_of(name: str) -> Ids:
     """The ids of a submission: the same for the same name, legal, different for different names.
 
     The digest of the request set and the attempt are kept whole; the project gives way.
     """
-    match = _OURS.match(name)
-    if match:
-        project, tail = match["project"], f"{match['set']}-{match['attempt']}"
-    else:
-        project, tail = name, f"{hashlib.sha256(name.encode()).hexdigest()[:16]}-0"
-    room = LONGEST - len(_PREFIX) - len(tail) - 1 - len(_OUTPUT)
-    job_id = f"{_PREFIX}{_slug(project, room)}-{tail}"
+    mark = marks.read(name) or Mark(name, hashlib.sha256(name.encode()).hexdigest()[:16], "0")
+    room = LONGEST - len(PREFIX) - len(mark.key) - 1 - len(_OUTPUT)
+    job_id = f"{PREFIX}{_slug(mark.project, room)}-{mark.key}"
     return Ids(job_id + _INPUT, job_id, job_id + _OUTPUT)
 
 
@@ -63,19 +48,16 @@ def _slug(project: str, room: int) -> str:
     return f"{words or 'p'}--{digest}"
 
 
-def read(job_id: str) -> Named | None:
-    """What a job id of ours says; None for an id of somebody else."""
-    match = _OURS.match(job_id)
-    if match is None or not is_legal(job_id):
-        return None
-    whole = _PLAIN_SLUG.match(match["project"]) is not None
-    return Named(match["project"] if whole else None, match["set"], match["attempt"])
+def read(job_id: str) -> Mark | None:
+    """What a job id of ours says; None for an id of somebody else. `project` is empty where it was shortened."""
+    mark = marks.read(job_id) if is_legal(job_id) else None
+    return mark if mark is None or _PLAIN_SLUG.match(mark.project) else mark._replace(project="")
 
 
 def is_project_of(project: str, job_id: str) -> bool:
     """Whether a job id is what a submission of `project` would get."""
-    named = read(job_id)
-    return named is not None and ids_of(f"{_PREFIX}{project}-{named.key}").job_id == job_id
+    mark = read(job_id)
+    return mark is not None and ids_of(marks.name_of(project, mark.key)).job_id == job_id
 
 
 def output_of(job_id: str) -> str | None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from runner.errors import OutcomeUnknown
-from runner.remotes.fireworks.wire import time_in
+from runner.remotes.reading.values import time_of
 from runner.remotes.transport import listing
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.replies import object_in, text_in
@@ -28,7 +28,7 @@ def walk(http: Http, path: str, field: str, since: datetime | None) -> Iterator[
 
     order = listing.Order(since)
     for page in listing.walk(turn, "name", http.clock):
-        times = [time_in(raw, "createTime") for raw in page]
+        times = [time_of(raw.get("createTime")) for raw in page]
         yield from (raw for raw, at in zip(page, times, strict=True) if not order.is_old(at))
         if order.has_passed(times):
             return

@@ -5,15 +5,15 @@ Source: contract of datasets and batch inference jobs, sections 1, 3, 5 and 9, r
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 
 from runner.job.capabilities import Capabilities, Search, Windows
 from runner.job.project import ProviderBlock
-from runner.remotes.limits import InputLimits
-from runner.remotes.vendor import overridden, usual_fault
-from runner.remotes.written import Count, Hours, HoursList, Seconds, Share, Texts, told
+from runner.remotes.profile import BatchPace, InputLimits, overridden
+from runner.remotes.written import Count, Hours, HoursList, Seconds, told
 
 CHAT = "/v1/chat/completions"
 BASE_URL = "https://api.fireworks.ai"
@@ -39,7 +39,7 @@ class DatasetLimits(InputLimits, frozen=True, forbid_unknown_fields=True):
     output_bytes: Annotated[Count, told("of all answers of one batch together")] = 8_000_000_000  # beyond it, expiry
 
 
-class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Profile(BatchPace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a remote with datasets and batch inference jobs differs from what is known of it."""
 
     window: Window = Window()
@@ -47,24 +47,28 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     upload_bytes: Annotated[Count, told("larger files go in parts to signed URLs")] = 140_000_000  # a form takes 150 MB
     part_bytes: Count = 128_000_000
     ready_s: Annotated[Seconds, told("for a dataset to become ready")] = 600.0  # after its last byte
-    storage_hosts: Annotated[Texts, told("more hosts that signed URLs may name")] = ()  # `.` covers names below
     min_poll_s: Seconds = 10.0
     max_poll_s: Seconds = 120.0
     settle_s: Seconds = 5.0
-    defer_s: Seconds = 60.0
-    absence_s: Seconds = 300.0  # over which 404s after a receipt mean that a batch is not there
-    late_s: Seconds = 180.0  # after its end was first seen, until a batch has named its result files
-    discount: Annotated[Share, told("0.5 is half the price")] = 0.5  # off the synchronous one
+
+    def faults(self) -> Mapping[str, bool]:
+        sizes = (self.limits.output_bytes, self.upload_bytes, self.part_bytes, self.ready_s)
+        return {
+            **super().faults(),
+            **self.limits.faults(),
+            "sizes and `ready_s` must be positive": min(sizes) <= 0,
+            "`window.allowed` is empty": not self.window.allowed,
+        }
 
 
 def profile_of(provider: ProviderBlock) -> Profile:
     """The defaults with the block's overrides merged in. Raises SpecError at the block's place."""
-    return overridden(Profile(), provider, _fault_in)
+    return overridden(Profile(), provider)
 
 
 def capabilities_of(profile: Profile) -> Capabilities:
     """The card: what shared code reads instead of a vendor's name."""
-    return Capabilities(
+    card = Capabilities(
         search=Search.BY_NAME,
         knows_system_prompt=True,
         endpoints=(CHAT,),
@@ -72,35 +76,5 @@ def capabilities_of(profile: Profile) -> Capabilities:
         limits=profile.limits.of_batch(profile.limits.output_bytes),
         can_resume=True,
         can_revoke=True,
-        consistency_seconds=profile.settle_s,
-        defer_seconds=profile.defer_s,
-        absence_seconds=profile.absence_s,
-        late_seconds=profile.late_s,
-        min_poll_seconds=profile.min_poll_s,
-        max_poll_seconds=max(profile.min_poll_s, profile.max_poll_s),
-        price_factor=1 - profile.discount,
     )
-
-
-def _fault_in(profile: Profile) -> str | None:
-    """Values of the right type that still mean nothing."""
-    sizes: tuple[Any, ...] = (
-        profile.limits.lines,
-        profile.limits.bytes,
-        profile.limits.output_bytes,
-        profile.upload_bytes,
-        profile.part_bytes,
-        profile.ready_s,
-    )
-    times = (profile.min_poll_s, profile.settle_s, profile.defer_s, profile.absence_s, profile.late_s)
-    faults = {
-        "sizes and `ready_s` must be positive": min(sizes) <= 0,
-        "`window.allowed` is empty": not profile.window.allowed,
-    }
-    return usual_fault(
-        faults,
-        discount=profile.discount,
-        times=times,
-        margin=profile.limits.margin,
-        hosts=profile.storage_hosts,
-    )
+    return profile.on_card(card)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -17,23 +17,13 @@ from runner.remotes.fireworks.files import Files
 from runner.remotes.fireworks.jobs import ChainLink, Jobs
 from runner.remotes.fireworks.names import is_project_of
 from runner.remotes.fireworks.profile import Profile, capabilities_of
-from runner.remotes.transport.client import HttpClient
+from runner.remotes.transport.client import BatchClient
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
-from runner.remotes.vendor import (
-    LARGEST_FILE,
-    PROJECT_CHARS,
-    Advanced,
-    Budget,
-    Input,
-    LineageFile,
-    Submission,
-    Uploaded,
-    Work,
-)
+from runner.remotes.vendor import LARGEST_FILE, Input, LineageFile, Submission, Uploaded
 
 
-class FireworksProvider(HttpClient):
+class FireworksProvider(BatchClient):
     """Implements `remotes.vendor.Provider`. Safe to share between threads."""
 
     def __init__(self, *, http: Http, account: str, profile: Profile, gate: Gate, origin: Origin, clock: Clock) -> None:
@@ -64,13 +54,7 @@ class FireworksProvider(HttpClient):
         return self._datasets.delete(upload_ref)
 
     def is_of(self, project: str, seen: Observed) -> bool:
-        return seen.label.get("runner_project") == project or is_project_of(project[:PROJECT_CHARS], seen.remote_id)
-
-    def identified(self, listed: Sequence[Observed]) -> list[Observed]:
-        return list(listed)  # their ids say it
-
-    def advance(self, work: Work, budget: Budget) -> Advanced:
-        return Advanced(self.look(work.batch.remote_id))
+        return seen.label.get("runner_project") == project or is_project_of(project, seen.remote_id)
 
     def look(self, remote_id: str) -> Observed:
         return self._jobs.look(remote_id)

@@ -6,7 +6,7 @@ Source: contract sections 1, 3.1, 5.2, 5.3 and 8, read 2026-11-21.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from runner.errors import OutcomeUnknown
@@ -14,7 +14,8 @@ from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, R
 from runner.job.outcomes import is_out_of_money
 from runner.remotes.fireworks import names
 from runner.remotes.fireworks.profile import CHAT
-from runner.remotes.transport.replies import object_in, plain, shown, text_in
+from runner.remotes.reading.values import count_of, hours_of, time_of
+from runner.remotes.transport.replies import map_in, object_in, plain, shown, text_in
 
 _DISPLAY_CHARS = 63  # a display name has to stay under 64
 _PREFIX = "JOB_STATE_"
@@ -42,60 +43,21 @@ _PHASES = {
     "DELETED": Phase.CANCELLED,
     "ARCHIVED": Phase.CANCELLED,
 }
-_MOST = 10**15  # of whatever is counted: no remote has more, and more does not fit where counts are kept
-_DIGITS = 20  # a number of seconds may have a fraction of nine
-_LONGEST_WINDOW = 10**9  # seconds
 _MONEY = ("billing", "spending limit", "insufficient funds", "insufficient credits", "payment")  # in messages
 _BAD_INPUT = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE"})
 
 
-def about(raw: Mapping[str, Any], remote_id: str) -> Mapping[str, Any]:
-    """An answer about one object, if it is the one that was asked about. Raises OutcomeUnknown.
-
-    A reply that was sent twice on a connection stands as the answer to the next request.
-    """
-    name = text_in(raw, "name")
-    if name.rpartition("/")[2] != remote_id:
-        raise OutcomeUnknown(f"asked about `{plain(remote_id)}`, the remote answered about `{plain(name)}`")
-    return raw
-
-
-def map_in(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = raw.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
 def whole_in(raw: Mapping[str, Any], *keys: str) -> int:
     """The first of some counts that is set; int64 comes as text, int32 as a number."""
-    for key in keys:
-        value = raw.get(key)
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
-            value = int(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _MOST:
-            return int(value)
-    return 0
-
-
-def time_in(raw: Mapping[str, Any], key: str) -> datetime | None:
-    """Aware UTC, cut to microseconds: the same instant comes with nine digits at first, with six later."""
-    text = text_in(raw, key)
-    try:
-        when = datetime.fromisoformat(text)
-        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-    except (ValueError, OverflowError):  # the latter at both ends of the calendar
-        return None
+    return next((count for key in keys if (count := count_of(raw.get(key)))), 0)
 
 
 def hours_in(raw: Mapping[str, Any]) -> int | None:
     """The window, from its duration (`43200s`, in one copy `12h`) or from the times that follow from it."""
-    text = text_in(raw, "maxJobDuration")
-    number, unit = text[:-1], text[-1:]
-    is_number = number.replace(".", "", 1).isdecimal() and len(number) <= _DIGITS
-    if unit in ("s", "h") and is_number and 0 < float(number) < _LONGEST_WINDOW:
-        return round(float(number) / (3600 if unit == "s" else 1))
-    created, expires = time_in(raw, "createTime"), time_in(raw, "expireTime")
-    if created is None or expires is None or expires <= created:
-        return None
+    created, expires = time_of(raw.get("createTime")), time_of(raw.get("expireTime"))
+    asked = hours_of(raw.get("maxJobDuration"))
+    if asked or created is None or expires is None or expires <= created:
+        return asked
     return round((expires - created) / timedelta(hours=1))
 
 
@@ -113,15 +75,15 @@ def observed_of(answer: Any, files: tuple[ResultFile, ...] = (), is_final: bool 
     word = text_in(raw, "state").upper().removeprefix(_PREFIX)
     phase = phase_of(word)
     progress = map_in(raw, "jobProgress")
-    ended_at = time_in(map_in(raw, "lifecycle"), "endTime") or time_in(raw, "updateTime")
+    ended_at = time_of(map_in(raw, "lifecycle").get("endTime")) or time_of(raw.get("updateTime"))
     return Observed(
         remote_id=job_id,
         phase=phase,
         raw_status=f"{word} (waiting on capacity)" if raw.get("waitingOnCapacity") is True else plain(word),
         counts=_counts_in(progress),
-        created_at=time_in(raw, "createTime"),
+        created_at=time_of(raw.get("createTime")),
         ended_at=ended_at if phase.has_ended else None,
-        expires_at=time_in(raw, "expireTime"),
+        expires_at=time_of(raw.get("expireTime")),
         window_hours=hours_in(raw),
         endpoint=CHAT,
         label=label_in(raw),
@@ -180,7 +142,7 @@ def label_in(raw: Mapping[str, Any]) -> dict[str, str]:
     project, _, job = told.partition("/")
     if project and generation.isascii() and generation.isdigit():
         label |= {"runner_project": project, "runner_generation": generation}
-    elif named.project is not None:
+    elif named.project:
         label["runner_project"] = named.project
     if "runner_generation" in label and job:
         label["runner_job"] = job

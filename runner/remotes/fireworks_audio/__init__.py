@@ -8,12 +8,10 @@ from runner.job.capabilities import Capabilities, Content
 from runner.job.project import ProviderBlock
 from runner.remotes.fireworks_audio import profile as facts
 from runner.remotes.reading.lines import COMMON
-from runner.remotes.vendor import Lines, Net, Place, Provider, problem
+from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor, problem
 
 
-class FireworksAudio:
-    """Implements `remotes.vendor.Vendor`."""
-
+class FireworksAudio(Vendor):
     kind = "fireworks-audio"
     names = ("fireworks-audio",)
     reader = COMMON  # we write its lines ourselves: `remotes.audio.line_of`
@@ -38,17 +36,8 @@ class FireworksAudio:
     def lines(self, block: ProviderBlock) -> Lines:
         raise problem(block, "takes recordings only", "use a provider that takes rows")
 
-    def floors(self) -> Mapping[str, tuple[float, float]]:
-        return {}
-
-    def check_account(self, block: ProviderBlock, account: str) -> None:
-        """It needs none: the answer to a request says whose it is."""
-
     def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         return opened(block, net, facts.profile_of(block), is_free=False)
-
-    def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
-        return block, ""
 
 
 def opened(block: ProviderBlock, net: Net, profile: facts.Profile, *, is_free: bool) -> Provider:

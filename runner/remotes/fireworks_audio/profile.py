@@ -6,13 +6,12 @@ names another host (read 2026-11-21).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
-
-import msgspec
 
 from runner.job.capabilities import Capabilities, Content, Delivery, Limits, Search, Windows
 from runner.job.project import ProviderBlock
-from runner.remotes.vendor import overridden, usual_fault
+from runner.remotes.profile import Pace, overridden
 from runner.remotes.written import Choice, Count, Parallelism, Seconds, Share, told
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
@@ -26,7 +25,7 @@ _MOST_RECORDINGS = 10_000_000  # of one calls batch; the remote knows no batches
 _NO_LIMIT = 1 << 62
 
 
-class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Profile(Pace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a remote that takes recordings differs from what is known of it."""
 
     auth_scheme: Annotated[Choice[Literal["raw", "bearer"]], told("raw: the bare key")] = (
@@ -35,19 +34,24 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     max_bytes: Annotated[Count, told("of one recording")] = 1_000_000_000
     parallelism: Annotated[Parallelism, told("recordings sent at once")] = 8
     min_poll_s: Seconds = 10.0
-    max_poll_s: Seconds = 60.0
-    defer_s: Seconds = 60.0
     discount: Annotated[Share, told("0.5 is half the price")] = 0.4  # off the synchronous one
+
+    def faults(self) -> Mapping[str, bool]:
+        return {
+            **super().faults(),
+            "`max_bytes` and `parallelism` must be positive": min(self.max_bytes, self.parallelism) <= 0,
+            "`parallelism` must be at most 64": self.parallelism > 64,
+        }
 
 
 def profile_of(provider: ProviderBlock) -> Profile:
     """The defaults with the block's overrides merged in. Raises SpecError at the block's place."""
-    return overridden(Profile(), provider, _fault_in)
+    return overridden(Profile(), provider)
 
 
 def capabilities_of(profile: Profile, *, is_free: bool = False) -> Capabilities:
     """The card: what shared code reads instead of a vendor's name. A line of `limits` is a recording."""
-    return Capabilities(
+    card = Capabilities(
         search=Search.NONE,
         content=Content.RECORDING,
         delivery=Delivery.CALLS,
@@ -56,18 +60,5 @@ def capabilities_of(profile: Profile, *, is_free: bool = False) -> Capabilities:
         limits=Limits(lines=_MOST_RECORDINGS, size_bytes=_NO_LIMIT, line_bytes=profile.max_bytes),
         is_free=is_free,
         consistency_seconds=0.0,
-        defer_seconds=profile.defer_s,
-        min_poll_seconds=profile.min_poll_s,
-        max_poll_seconds=max(profile.min_poll_s, profile.max_poll_s),
-        price_factor=1 - profile.discount,
     )
-
-
-def _fault_in(profile: Profile) -> str | None:
-    """Values of the right type that still mean nothing."""
-    faults = {
-        "`max_bytes` and `parallelism` must be positive": min(profile.max_bytes, profile.parallelism) <= 0,
-        "`parallelism` must be at most 64": profile.parallelism > 64,
-    }
-    times = (profile.min_poll_s, profile.max_poll_s, profile.defer_s)
-    return usual_fault(faults, discount=profile.discount, times=times)
+    return profile.on_card(card)

@@ -5,19 +5,18 @@ A submission has no id of ours and cannot be found again, so everything here is 
 
 from __future__ import annotations
 
-from typing import BinaryIO, cast
 from urllib.parse import quote
 
-from runner.errors import NotSent, OutcomeUnknown, Refused
+from runner.errors import Refused
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
 from runner.remotes.audio import Heard, Receipt, Recording
 from runner.remotes.fireworks_audio import wire
 from runner.remotes.fireworks_audio.profile import Profile
-from runner.remotes.fireworks_audio.sending import Sending, content_type_of
 from runner.remotes.transport.client import HttpClient
-from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.http import Http
+from runner.remotes.transport.replies import mended_in
+from runner.remotes.transport.sending import send
 
 
 class FireworksAudioCaller(HttpClient):
@@ -37,22 +36,8 @@ class FireworksAudioCaller(HttpClient):
         self._account = account
 
     def submit(self, recording: Recording) -> Receipt:
-        kind = content_type_of(recording.filename)
-        form = MultipartForm(recording.source, recording.filename, kind, recording.fields)
         query = {"endpoint_id": recording.endpoint_id} if recording.endpoint_id else None
-        with Sending(recording) as file:
-            try:
-                answer = self._http.send_once(f"/{recording.path.strip('/')}", form, cast(BinaryIO, file), query)
-            except OutcomeUnknown as error:
-                if file.is_through:
-                    raise
-                raise NotSent(
-                    f"a recording was cut off while it was sent, so nothing was accepted: {error.message}",
-                    status=error.status,
-                    code=error.code,
-                    request_id=error.request_id,
-                ) from error
-        return wire.receipt_in(answer)
+        return wire.receipt_in(send(self._http, recording, query))
 
     def look(self, receipt: Receipt) -> Heard:
         account = receipt.account or self._account
@@ -62,4 +47,4 @@ class FireworksAudioCaller(HttpClient):
                 hint="give the `account` of the provider",
             )
         path = f"/v1/accounts/{quote(account, safe='')}/batch_job/{quote(receipt.remote_id, safe='')}"
-        return wire.heard_in(wire.decoded(self._http.get_body(path), self._who), receipt.remote_id)
+        return wire.heard_in(mended_in(self._http.get_body(path), self._who), receipt.remote_id)

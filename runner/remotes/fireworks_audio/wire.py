@@ -11,11 +11,10 @@ from typing import Any
 
 import msgspec
 
-from runner import mending
 from runner.errors import OutcomeUnknown
 from runner.job.observed import Phase
 from runner.remotes.audio import Heard, Receipt, is_plain_text, json_object_in
-from runner.remotes.transport.replies import Words, plain, words_of
+from runner.remotes.transport.replies import Words, must_be_about, plain, text_in, words_of
 
 _PHASES = {
     "submitted": Phase.RUNNING,
@@ -46,34 +45,14 @@ def receipt_in(answer: Any) -> Receipt:
     return Receipt(remote_id, account)
 
 
-def decoded(body: bytes, who: str) -> Mapping[str, Any]:
-    """The object of an answer; half of a surrogate pair and control characters in texts are mended.
-
-    Raises OutcomeUnknown for what is no JSON object.
-    """
-    try:
-        found = mending.decode(body)
-    except ValueError as error:
-        said = plain(body[:1024].decode("utf-8", "replace"))
-        raise OutcomeUnknown(f"`{who}` answered with something that is not JSON: {said}") from error
-    if not isinstance(found, Mapping):
-        raise OutcomeUnknown(f"`{who}` answered with something that is not a JSON object")
-    return found
-
-
 def heard_in(raw: Mapping[str, Any], remote_id: str) -> Heard:
-    """What became of one recording. Raises OutcomeUnknown for an answer about another one.
-
-    A reply that was sent twice on a connection stands as the answer to the next request.
-    """
-    named = _name_in(raw, "batch_id")
-    if named not in ("", remote_id):
-        raise OutcomeUnknown(f"asked about recording `{plain(remote_id)}`, the remote answered about `{plain(named)}`")
-    raw_status = plain(_text(raw.get("status")))
+    """What became of one recording. Raises OutcomeUnknown for an answer about another one."""
+    must_be_about(remote_id, _name_in(raw, "batch_id") or remote_id)
+    raw_status = plain(text_in(raw, "status"))
     word = raw_status.strip().lower()
     phase = _PHASES.get(word, Phase.UNKNOWN)
-    message = plain(_text(raw.get("message")))
-    content_type = plain(_text(raw.get("content_type")))
+    message = plain(text_in(raw, "message"))
+    content_type = plain(text_in(raw, "content_type"))
     body = raw.get("body")
     if body is not None and not isinstance(body, str):
         body, content_type = msgspec.json.encode(body).decode(), content_type or "application/json"
@@ -106,8 +85,3 @@ def _name_in(raw: Mapping[str, Any], key: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value.strip() if isinstance(value, str) else ""
-
-
-def _text(value: object) -> str:
-    """A text field; null and other things are the same absence."""
-    return value if isinstance(value, str) else ""

@@ -11,12 +11,10 @@ from runner.job.project import ProviderBlock
 from runner.remotes.openai.lines import LINES, READER
 from runner.remotes.openai.prices import FLOORS
 from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
-from runner.remotes.vendor import Lines, Net, Place, Provider, problem
+from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor, takes_rows_only
 
 
-class OpenAI:
-    """Implements `remotes.vendor.Vendor`."""
-
+class OpenAI(Vendor):
     kind = "openai"
     names = tuple(PROFILES)
     reader = READER
@@ -40,8 +38,7 @@ class OpenAI:
         }
 
     def card(self, block: ProviderBlock, content: Content) -> Capabilities:
-        if content is Content.RECORDING:
-            raise problem(block, "takes no recordings", "`audio` jobs need a provider that takes them")
+        takes_rows_only(block, content)
         return capabilities_of(profile_of(block))
 
     def lines(self, block: ProviderBlock) -> Lines:
@@ -49,9 +46,6 @@ class OpenAI:
 
     def floors(self) -> Mapping[str, tuple[float, float]]:
         return FLOORS
-
-    def check_account(self, block: ProviderBlock, account: str) -> None:
-        """It needs none."""
 
     def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         return opened(profile_of(block), net)

@@ -1,4 +1,4 @@
-"""Input files at the remote: uploaded streamed, found again by name and size, read back for their requests."""
+"""Input files at the remote: uploaded streamed, found again by name and size, known by their names, deleted."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from urllib.parse import quote
 from runner.clock import Clock, slept
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.openai import pages
+from runner.remotes.openai.labels import filename_of
 from runner.remotes.openai.profiles import Profile
-from runner.remotes.openai.wire import time_in
+from runner.remotes.reading.values import time_of
 from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Incomplete
-from runner.remotes.transport.replies import object_in, plain, shown, text_in
+from runner.remotes.transport.replies import object_in, plain, shown, text_in, within
 from runner.remotes.vendor import NO_LIST, Submission, Uploaded
 
 PAGES = 50  # of a list of files; older uploads are not looked for, an orphan file costs nothing
@@ -33,145 +34,146 @@ def path_to(template: str, remote_id: str) -> str:
     return template.replace("{id}", quote(remote_id, safe=""))
 
 
-def filename_of(submission: Submission) -> str:
-    return f"{submission.name}.jsonl"
+class Files:
+    """The files of one account. Their names never change, so each is asked for once."""
 
+    def __init__(self, http: Http, profile: Profile, clock: Clock) -> None:
+        self._http = http
+        self._profile = profile
+        self._clock = clock
+        self._known: dict[str, str] = {}  # names by id
 
-def upload(http: Http, profile: Profile, clock: Clock, source: Path, submission: Submission) -> Uploaded:
-    """Send `source`; the id under which `submit` may use it, waited for where the profile says so.
+    def upload(self, source: Path, submission: Submission) -> Uploaded:
+        """Send `source`; the id under which a create may use it, waited for where the profile says so.
 
-    The text fields stand before the file: one look-alike rejects the other order.
-    """
-    form = MultipartForm(
-        source=source,
-        filename=filename_of(submission),
-        content_type="application/jsonl",
-        fields={"purpose": profile.upload_purpose},
-    )
-    size_bytes = source.stat().st_size
-    answer = object_in(http.upload(profile.paths.upload, form), "an upload")
-    file = _file_in(answer, profile.id_path)
-    file_id = text_in(file, "id")
-    if not file_id:
-        raise OutcomeUnknown(f"the answer to an upload names no file: {shown(answer)}")
-    if profile.wait_file_processed and text_in(file, "status") != "processed":
-        _wait_processed(http, profile, clock, file_id)
-    return Uploaded(file_id, size_bytes)
+        The text fields stand before the file: one look-alike rejects the other order.
+        """
+        fields = {"purpose": self._profile.upload_purpose}
+        form = MultipartForm(source, filename_of(submission), "application/jsonl", fields)
+        size_bytes = source.stat().st_size
+        answer = object_in(self._http.upload(self._profile.paths.upload, form), "an upload")
+        file = _file_in(answer, self._profile.id_path)
+        file_id = text_in(file, "id")
+        if not file_id:
+            raise OutcomeUnknown(f"the answer to an upload names no file: {shown(answer)}")
+        if self._profile.wait_file_processed and text_in(file, "status") != "processed":
+            self._wait_processed(file_id)
+        return Uploaded(file_id, size_bytes)
 
+    def _wait_processed(self, file_id: str) -> None:
+        """Until the file reads `processed`. Raises Refused when it cannot, OutcomeUnknown when it takes too long."""
+        for _ in range(math.ceil(self._profile.wait_file_timeout_s / _POLL_SECONDS)):
+            status = self._status_of(file_id)
+            if status == "processed":
+                return
+            if status in _USELESS:
+                raise Refused(
+                    f"the remote could not process the uploaded file `{plain(file_id)}`: its status is `{status}`"
+                )
+            if not slept(self._clock, _POLL_SECONDS):
+                break
+        raise OutcomeUnknown(
+            f"the uploaded file `{plain(file_id)}` is still not processed", hint="run `runner apply` again later"
+        )
 
-def _file_in(answer: Mapping[str, Any], id_path: str) -> Mapping[str, Any]:
-    """The file object, nested as deep as the profile says, or at the top after all."""
-    found: Any = answer
-    for step in id_path.split(".")[:-1]:
-        found = found.get(step) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) and text_in(found, "id") else answer
-
-
-def _wait_processed(http: Http, profile: Profile, clock: Clock, file_id: str) -> None:
-    """Until the file reads `processed`. Raises Refused when it cannot, OutcomeUnknown when it takes too long."""
-    for _ in range(math.ceil(profile.wait_file_timeout_s / _POLL_SECONDS)):
-        status = _status_of(http, profile, file_id)
-        if status == "processed":
-            return
-        if status in _USELESS:
-            raise Refused(
-                f"the remote could not process the uploaded file `{plain(file_id)}`: its status is `{status}`"
-            )
-        if not slept(clock, _POLL_SECONDS):
-            break
-    raise OutcomeUnknown(
-        f"the uploaded file `{plain(file_id)}` is still not processed", hint="run `runner apply` again later"
-    )
-
-
-def _status_of(http: Http, profile: Profile, file_id: str) -> str:
-    """Lower case. A file just uploaded may answer 404 for a while: that is not an end."""
-    try:
-        raw = object_in(http.get_json(path_to(profile.paths.file, file_id)), "a look at a file")
-    except NotFound:
-        return ""
-    return text_in(raw, "status").lower()
-
-
-def find_upload(http: Http, profile: Profile, clock: Clock, submission: Submission, size_bytes: int) -> Uploaded | None:
-    """The newest usable upload of this very submission, or None. Looks at no more than `PAGES` pages."""
-    wanted = filename_of(submission)
-    for raw in _listed(http, profile):
-        if text_in(raw, "filename") == wanted and raw.get("bytes") == size_bytes and _is_usable(raw, profile, clock):
-            return Uploaded(text_in(raw, "id"), size_bytes)
-    return None
-
-
-def revoke(http: Http, profile: Profile, clock: Clock, file_id: str) -> bool:
-    """Delete a file; whether it reads as gone within `settle_s`.
-
-    A remote without the verb answers 404 as well, so only a look that finds nothing says that it is gone.
-    """
-    try:
-        http.delete(path_to(profile.paths.file, file_id))
-    except RemoteError as error:
-        if error.status not in NO_LIST:
-            raise
-    until = clock.monotonic() + profile.settle_s
-    while True:
+    def _status_of(self, file_id: str) -> str:
+        """Lower case. A file just uploaded may answer 404 for a while: that is not an end."""
         try:
-            raw = http.get_json(path_to(profile.paths.file, file_id))
+            return text_in(object_in(self._look(file_id), "a look at a file"), "status").lower()
         except NotFound:
-            return True
+            return ""
+
+    def _look(self, file_id: str) -> Any:
+        return self._http.get_json(path_to(self._profile.paths.file, file_id))
+
+    def find(self, submission: Submission, size_bytes: int) -> Uploaded | None:
+        """The newest usable upload of this very submission, or None. Looks at no more than `PAGES` pages."""
+        wanted = filename_of(submission)
+        for raw in self._of_our_purpose():
+            if text_in(raw, "filename") == wanted and raw.get("bytes") == size_bytes and self._is_usable(raw):
+                return Uploaded(text_in(raw, "id"), size_bytes)
+        return None
+
+    def _of_our_purpose(self) -> Iterator[Mapping[str, Any]]:
+        """One that shows no purpose may be ours."""
+        try:
+            for page in islice(self._pages(), PAGES):
+                yield from (raw for raw in page if text_in(raw, "purpose") in ("", self._profile.upload_purpose))
+        except Incomplete:
+            return  # as good as a list that is longer than we look
         except RemoteError as error:
             if error.status not in NO_LIST:
                 raise
-            return False  # it cannot be looked at, so nobody knows
-        if isinstance(raw, Mapping) and text_in(raw, "status").lower() == "deleted":
-            return True
-        if clock.monotonic() >= until:
+
+    def _pages(self) -> Iterator[list[Mapping[str, Any]]]:
+        """The list of files, newest first where the remote knows how."""
+        query = {"purpose": self._profile.upload_purpose, "order": "desc"}
+        return pages.walk(self._http, self._profile.paths.files, self._profile.list, "a list of files", query)
+
+    def _is_usable(self, raw: Mapping[str, Any]) -> bool:
+        expires_at = time_of(raw.get("expires_at"))
+        status = text_in(raw, "status").lower()
+        has_expired = expires_at is not None and expires_at <= self._clock.now()
+        if not text_in(raw, "id") or status in _USELESS or has_expired:
             return False
-        clock.sleep(_POLL_SECONDS / 2)
+        return status == "processed" or not self._profile.wait_file_processed
 
+    def revoke(self, file_id: str) -> bool:
+        """Delete a file; whether it reads as gone within `settle_s`.
 
-class FileNames:
-    """The names of uploaded files, by their ids. They never change, so each is asked for once."""
+        A remote without the verb answers 404 as well, so only a look that finds nothing says that it is gone.
+        """
+        try:
+            self._http.delete(path_to(self._profile.paths.file, file_id))
+        except RemoteError as error:
+            if error.status not in NO_LIST:
+                raise
+        until = self._clock.monotonic() + self._profile.settle_s
+        while True:
+            try:
+                raw = self._look(file_id)
+            except NotFound:
+                return True
+            except RemoteError as error:
+                if error.status not in NO_LIST:
+                    raise
+                return False  # it cannot be looked at, so nobody knows
+            if isinstance(raw, Mapping) and text_in(raw, "status").lower() == "deleted":
+                return True
+            if self._clock.monotonic() >= until:
+                return False
+            self._clock.sleep(_POLL_SECONDS / 2)
 
-    def __init__(self, http: Http, profile: Profile) -> None:
-        self._http = http
-        self._profile = profile
-        self._known: dict[str, str] = {}
-
-    def of(self, file_ids: Collection[str]) -> dict[str, str]:
+    def names_of(self, file_ids: Collection[str]) -> dict[str, str]:
         """The names of these, empty for one that is gone; those that cannot be had are left out.
 
         Pages of the list first, then one by one what it did not show, no more than `MOST_LOOKS`.
         """
         missing = set(file_ids) - self._known.keys()
-        is_whole = bool(missing) and self._listed(missing)
+        is_whole = bool(missing) and self._has_listed(missing)
         for file_id in sorted(missing - self._known.keys())[:MOST_LOOKS]:
-            name = "" if is_whole else self._look(file_id)
+            name = "" if is_whole else self._name_of(file_id)
             if name is None:
                 break  # the next one would be refused as well
             self._known[file_id] = name
         return {file_id: self._known[file_id] for file_id in file_ids if file_id in self._known}
 
-    def _listed(self, missing: Collection[str]) -> bool:
+    def _has_listed(self, missing: Collection[str]) -> bool:
         """Read the list until it has shown all of these; whether it came to its end."""
         if self._profile.list.style == "absent":
             return False
-        walk = pages.walk(
-            self._http, self._profile.paths.files, self._profile.list, "a list of files", _newest(self._profile)
-        )
         try:
-            for number, page in enumerate(walk):
-                self._known.update(
-                    (text_in(raw, "id"), text_in(raw, "filename")) for raw in page if raw.get("filename")
-                )
+            for number, page in enumerate(self._pages()):
+                self._known |= {text_in(raw, "id"): text_in(raw, "filename") for raw in page if raw.get("filename")}
                 if number == PAGES or self._known.keys() >= set(missing):
                     return False
         except (Refused, OutcomeUnknown):
             return False
         return True
 
-    def _look(self, file_id: str) -> str | None:
+    def _name_of(self, file_id: str) -> str | None:
         try:
-            raw = self._http.get_json(path_to(self._profile.paths.file, file_id))
+            raw = self._look(file_id)
         except NotFound:
             return ""
         except (Refused, OutcomeUnknown):
@@ -179,26 +181,7 @@ class FileNames:
         return text_in(raw, "filename") or None if isinstance(raw, Mapping) else None
 
 
-def _newest(profile: Profile) -> dict[str, str]:
-    return {"purpose": profile.upload_purpose, "order": "desc"}
-
-
-def _listed(http: Http, profile: Profile) -> Iterator[Mapping[str, Any]]:
-    """Files of our purpose. One that shows no purpose may be ours."""
-    found = pages.walk(http, profile.paths.files, profile.list, "a list of files", _newest(profile))
-    try:
-        for page in islice(found, PAGES):
-            yield from (raw for raw in page if text_in(raw, "purpose") in ("", profile.upload_purpose))
-    except Incomplete:
-        return  # as good as a list that is longer than we look
-    except RemoteError as error:
-        if error.status not in NO_LIST:
-            raise
-
-
-def _is_usable(raw: Mapping[str, Any], profile: Profile, clock: Clock) -> bool:
-    expires_at = time_in(raw.get("expires_at"))
-    status = text_in(raw, "status").lower()
-    if not text_in(raw, "id") or status in _USELESS or (expires_at is not None and expires_at <= clock.now()):
-        return False
-    return status == "processed" or not profile.wait_file_processed
+def _file_in(answer: Mapping[str, Any], id_path: str) -> Mapping[str, Any]:
+    """The file object, nested as deep as the profile says, or at the top after all."""
+    found = within(answer, id_path.rpartition(".")[0])
+    return found if found is not None and text_in(found, "id") else answer

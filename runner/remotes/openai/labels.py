@@ -7,15 +7,15 @@ the file it was made from, whose name carries the same fingerprint.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
 from runner.job.observed import Observed
+from runner.remotes import marks
 from runner.remotes.openai.profiles import Metadata
-from runner.remotes.vendor import PROJECT_CHARS, Submission
+from runner.remotes.vendor import Submission
 
 _SHORT = {
     "runner_set": "s",
@@ -26,7 +26,7 @@ _SHORT = {
     "runner_parent": "u",
     "runner_job": "j",
 }
-_FILE = re.compile(r"runner-(?P<project>.*)-(?P<set>[0-9a-f]{16})-(?P<attempt>[0-9]{1,6})\.jsonl\Z", re.DOTALL)
+_SUFFIX = ".jsonl"
 _LONG = {short: key for key, short in _SHORT.items()}
 
 
@@ -63,19 +63,27 @@ def is_of(submission: Submission, upload_ref: str, seen: Observed) -> bool:
 
 def named(seen: Observed, filename: str) -> Observed:
     """A batch without a label of ours, with what the name of its input file says instead."""
-    match = _FILE.match(filename)
-    marks = {"runner_file": filename}
-    if match:
-        marks |= {"runner_set": match["set"], "runner_attempt": match["attempt"]}
-    return replace(seen, label={**seen.label, **marks})
+    label = {**seen.label, "runner_file": filename}
+    if mark := _mark_of(filename):
+        label |= {"runner_set": mark.request_set, "runner_attempt": mark.attempt}
+    return replace(seen, label=label)
 
 
 def is_of_project(project: str, seen: Observed) -> bool:
     """Whether a batch is of a project: by its label, else by the name of its input file."""
     if "runner_project" in seen.label:
         return seen.label["runner_project"] == project
-    match = _FILE.match(seen.label.get("runner_file", ""))
-    return match is not None and match["project"] == project[:PROJECT_CHARS]
+    mark = _mark_of(seen.label.get("runner_file", ""))
+    return mark is not None and mark.is_of(project)
+
+
+def filename_of(submission: Submission) -> str:
+    return f"{submission.name}{_SUFFIX}"
+
+
+def _mark_of(filename: str) -> marks.Mark | None:
+    """What the name of an input file of ours says."""
+    return marks.read(filename.removesuffix(_SUFFIX)) if filename.endswith(_SUFFIX) else None
 
 
 def _packed(label: Mapping[str, str], room: int) -> str:

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from runner.job.capabilities import Capabilities, Search, Windows
 from runner.job.observed import Phase
 from runner.job.project import ENDPOINTS, ProviderBlock
-from runner.remotes.limits import InputLimits
-from runner.remotes.vendor import overridden, problem, usual_fault
+from runner.remotes.profile import BatchPace, InputLimits, overridden
+from runner.remotes.vendor import problem
 from runner.remotes.written import (
     Choice,
     Count,
@@ -31,9 +31,7 @@ from runner.remotes.written import (
     RawText,
     RawTexts,
     Seconds,
-    Share,
     Text,
-    Texts,
     Whole,
     Words,
     told,
@@ -181,14 +179,11 @@ QUOTA = ErrorRule(
 FILE_VISIBILITY = VisibilityRule(codes=("invalid_request",), params=("file_id",), prefixes=("Cannot find file",))
 
 
-class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Profile(BatchPace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How an OpenAI look-alike differs: data, not code. What is not given stays as in the profile."""
 
     name: str
     base_url: str = ""  # "": the provider block has to give one
-    storage_hosts: Annotated[
-        Texts, told("that a download may lead to, beside its own host")
-    ] = ()  # `.` covers names below
     hosts: tuple[str, ...] = ()  # where its key goes by itself; `.example.com` for every name below
     base_url_env: str = ""
     auth: Auth = Auth()
@@ -211,16 +206,30 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     file_visibility_error: VisibilityRule = FILE_VISIBILITY
     cancel_terminal: Choice[Literal[200, 400, 409]] = 409  # status of a cancel that comes too late
     content: Content = Content()
-    min_poll_s: Seconds = 5.0
-    max_poll_s: Seconds = 60.0
-    settle_s: Seconds = 10.0
-    defer_s: Seconds = 60.0  # before a create that the remote put off is tried again
-    absence_s: Seconds = 300.0  # over which 404s after a receipt mean that a batch is not there
-    late_s: Seconds = 180.0  # after its end was first seen, until a batch has named its result files
-    discount: Annotated[Share, told("0.5 is half the price")] = 0.5  # off the synchronous one
     endpoints: Endpoints = ENDPOINTS
     is_free: bool = False
     can_delete_files: Annotated[Flag, told("false: an upload cannot be taken back before a create is given up")] = True
+
+    def faults(self) -> Mapping[str, bool]:
+        phases = {phase.value for phase in Phase}
+        odd = ", ".join(sorted(f"`{word}`" for word in self.status_map.values() if word not in phases))
+        paths = self.paths
+        with_ids = (paths.file_content, paths.batch_cancel)
+        all_paths = (paths.files, paths.upload, paths.batches, *with_ids)
+        names = {name.lower().replace("_", "-") for name in self.query}
+        return {
+            f"`status_map` leads to {odd}; known are {', '.join(sorted(phases))}": bool(odd),
+            **super().faults(),
+            **self.limits.faults(),
+            "`file_visibility_error.window_s` must not be negative": self.file_visibility_error.window_s < 0,
+            "`window.min` is above `window.max`": self.window.min > self.window.max,
+            "`window` allows nothing": not self.window.min and not self.window.allowed,
+            "`list.limit_max` must be positive": self.list.limit_max < 1,
+            "`endpoints` is empty": not self.endpoints,
+            "`paths` must begin with a slash": not all(path.startswith("/") for path in all_paths),
+            "`paths.content` and `paths.cancel` must hold `{id}`": not all("{id}" in path for path in with_ids),
+            "`query` must hold no keys; they come from the environment": not names.isdisjoint(_KEY_NAMES),
+        }
 
 
 _ALL = (
@@ -317,28 +326,21 @@ def profile_of(provider: ProviderBlock) -> Profile:
     if isinstance(window, Mapping) and "allowed" in window and "min" not in window:
         listed = {**window, "min": 0, "max": 0}  # a list given instead of the profile's range
         provider = replace(provider, overrides={**provider.overrides, "window": listed})
-    return overridden(PROFILES[name], provider, _fault_in)
+    return overridden(PROFILES[name], provider)
 
 
 def capabilities_of(profile: Profile) -> Capabilities:
     """The card: what shared code reads instead of a vendor's name."""
-    return Capabilities(
+    card = Capabilities(
         search=_search_of(profile),
         endpoints=profile.endpoints,
         windows=_windows_of(profile.window),
         limits=profile.limits.of_batch(),
-        can_resume=False,
         can_revoke=profile.can_delete_files,
         visibility_seconds=profile.file_visibility_error.window_s,
         is_free=profile.is_free,
-        consistency_seconds=profile.settle_s,
-        defer_seconds=profile.defer_s,
-        absence_seconds=profile.absence_s,
-        late_seconds=profile.late_s,
-        min_poll_seconds=profile.min_poll_s,
-        max_poll_seconds=max(profile.min_poll_s, profile.max_poll_s),
-        price_factor=1 - profile.discount,
     )
+    return profile.on_card(card)
 
 
 def _search_of(profile: Profile) -> Search:
@@ -353,39 +355,3 @@ def _windows_of(window: RangedWindow) -> Windows:
     if window.min:
         return Windows(default=window.default, allowed=(), low=window.min, high=window.max)
     return Windows(default=window.default, allowed=window.allowed)
-
-
-def _fault_in(profile: Profile) -> str | None:
-    """Values of the right type that still mean nothing."""
-    phases = {phase.value for phase in Phase}
-    odd = sorted(f"`{word}`" for word in profile.status_map.values() if word not in phases)
-    if odd:
-        return f"`status_map` leads to {', '.join(odd)}; known are {', '.join(sorted(phases))}"
-    faults = {
-        "`limits` must be positive": profile.limits.lines < 1 or profile.limits.bytes < 1,
-        "`window.min` is above `window.max`": profile.window.min > profile.window.max,
-        "`window` allows nothing": not profile.window.min and not profile.window.allowed,
-        "`list.limit_max` must be positive": profile.list.limit_max < 1,
-        "`endpoints` is empty": not profile.endpoints,
-        "`paths` must begin with a slash": not all(path.startswith("/") for path in _paths_of(profile.paths)),
-        "`paths.content` and `paths.cancel` must hold `{id}`": not all(
-            "{id}" in path for path in (profile.paths.file_content, profile.paths.batch_cancel)
-        ),
-        "`query` must hold no keys; they come from the environment": _holds_a_key(profile.query),
-    }
-    times = (profile.min_poll_s, profile.settle_s, profile.defer_s, profile.absence_s, profile.late_s)
-    return usual_fault(
-        faults,
-        discount=profile.discount,
-        times=(*times, profile.file_visibility_error.window_s),
-        margin=profile.limits.margin,
-        hosts=profile.storage_hosts,
-    )
-
-
-def _paths_of(paths: Paths) -> tuple[str, ...]:
-    return paths.files, paths.upload, paths.file_content, paths.batches, paths.batch_cancel
-
-
-def _holds_a_key(query: Mapping[str, str]) -> bool:
-    return any(name.lower().replace("_", "-") in _KEY_NAMES for name in query)

@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from runner.clock import Clock
-from runner.errors import NotFound
+from runner.errors import NotFound, OutcomeUnknown, Refused
 from runner.job.capabilities import Capabilities
-from runner.job.observed import Found, Observed, Origin, ResultFile
-from runner.remotes.openai import batch, files, labels
+from runner.job.observed import Found, Observed, Origin, Phase, ResultFile
+from runner.remotes.openai import labels, pages
+from runner.remotes.openai.files import Files, path_to
 from runner.remotes.openai.profiles import Profile, capabilities_of
-from runner.remotes.transport.client import HttpClient
+from runner.remotes.openai.wire import observed_of, speaks_of_unseen_file, window_of
+from runner.remotes.transport.client import BatchClient
 from runner.remotes.transport.gate import Gate
 from runner.remotes.transport.http import Http
-from runner.remotes.vendor import LARGEST_FILE, Advanced, Budget, Input, LineageFile, Submission, Uploaded, Work
+from runner.remotes.transport.listing import Order
+from runner.remotes.transport.replies import must_be_about, object_in, shown, text_in
+from runner.remotes.vendor import LARGEST_FILE, UNSEEN, Input, Submission, Uploaded
 
 LARGEST_UPLOAD = 2 * 10**9  # bytes: limits may have been wider when a file of ours was sent
 
 
-class OpenAIProvider(HttpClient):
+class OpenAIProvider(BatchClient):
     """Implements `remotes.vendor.Provider`. Safe to share between threads."""
 
     def __init__(self, *, http: Http, profile: Profile, gate: Gate, origin: Origin, clock: Clock) -> None:
@@ -28,29 +33,42 @@ class OpenAIProvider(HttpClient):
         self.card: Capabilities = capabilities_of(profile)
         self.profile = profile
         self._gate = gate
-        self._clock = clock
-        self._names = files.FileNames(http, profile)
+        self._files = Files(http, profile, clock)
 
     def __repr__(self) -> str:
         return f"OpenAIProvider({self.origin}, profile={self.profile.name})"
 
+    # -- input files
+
     def upload(self, source: Path, submission: Submission) -> Uploaded:
-        return files.upload(self._http, self.profile, self._clock, source, submission)
+        return self._files.upload(source, submission)
 
     def find_upload(self, submission: Submission, size_bytes: int) -> Uploaded | None:
-        return files.find_upload(self._http, self.profile, self._clock, submission, size_bytes)
+        return self._files.find(submission, size_bytes)
+
+    def revoke(self, upload_ref: str) -> bool:
+        return self._files.revoke(upload_ref)
+
+    # -- batches
 
     def submit(self, submission: Submission, content: Input | None) -> Observed:
+        """Create the batch: sent once. A success that names no batch is unknown, not a failure."""
         assert isinstance(content, Uploaded), "the card says that all is uploaded, and nothing continued"
-        return batch.submit(self._http, self.profile, submission, content)
+        body = create_body(self.profile, submission, content)
+        try:
+            answer = object_in(self._http.create(self.profile.paths.batches, body), "a create")
+        except Refused as refused:
+            if speaks_of_unseen_file(refused.words, self.profile):
+                refused.code = UNSEEN
+            raise
+        if not text_in(answer, "id"):
+            raise OutcomeUnknown(f"the answer to a create names no batch: {shown(answer)}")
+        return observed_of(answer, self.profile)
 
     def find(self, submission: Submission, upload_ref: str, since: datetime) -> Found:
         listed = list(self.batches(since))
         ours = tuple(seen for seen in listed if labels.is_of(submission, upload_ref, seen))
         return Found(ours, tuple(seen for seen in listed if seen not in ours))
-
-    def revoke(self, upload_ref: str) -> bool:
-        return files.revoke(self._http, self.profile, self._clock, upload_ref)
 
     def is_of(self, project: str, seen: Observed) -> bool:
         return labels.is_of_project(project, seen)
@@ -58,40 +76,69 @@ class OpenAIProvider(HttpClient):
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:
         """Where a batch shows no label of ours, the name of its input file says whose it is."""
         unread = {seen.input_ref for seen in listed if seen.input_ref and "runner_project" not in seen.label}
-        names = self._names.of(unread)
+        names = self._files.names_of(unread)
         return [
             labels.named(seen, names[seen.input_ref]) if seen.input_ref in names and seen.input_ref in unread else seen
             for seen in listed
         ]
 
-    def advance(self, work: Work, budget: Budget) -> Advanced:
-        return Advanced(self.look(work.batch.remote_id))
-
     def look(self, remote_id: str) -> Observed:
-        return batch.look(self._http, self.profile, remote_id)
+        seen = observed_of(self._http.get_json(path_to(self.profile.paths.batch, remote_id)), self.profile)
+        must_be_about(remote_id, seen.remote_id)
+        return seen
 
     def batches(self, since: datetime | None = None) -> Iterator[Observed]:
-        return batch.listed(self._http, self.profile, since)
+        """Page by page, until a whole page is older than `since` less ten minutes.
+
+        No vendor promises newest first, so an old page ends it only once the order was seen to fall and never to rise.
+        """
+        order = Order(since)
+        for page in pages.walk(self._http, self.profile.paths.batches, self.profile.list, "a list of batches"):
+            found = [observed_of(raw, self.profile) for raw in page]
+            yield from found
+            if order.has_passed([seen.created_at for seen in found]):
+                return
+
+    def cancel(self, remote_id: str) -> Observed:
+        """Make sure it stops. A refusal because it already ended, or is ending, is success."""
+        try:
+            answer = self._http.post_json(path_to(self.profile.paths.batch_cancel, remote_id))
+        except Refused as refused:
+            if refused.status not in (self.profile.cancel_terminal, 409):
+                raise
+            seen = self.look(remote_id)
+            if not (seen.phase.has_ended or seen.phase is Phase.CANCELLING):
+                raise
+            return seen
+        if isinstance(answer, dict) and text_in(answer, "id") == remote_id:
+            return observed_of(answer, self.profile)
+        return self.look(remote_id)
+
+    # -- what they hold
 
     def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE, *, in_one_go: bool = False) -> int:
         return self._fetch(file.ref, to, cap_bytes, can_resume=not in_one_go)
-
-    def lineage(self, remote_id: str) -> list[LineageFile]:
-        """The batch's own files: nothing continues another batch here."""
-        files = self.look(remote_id).result_files
-        if not files:
-            raise NotFound(f"batch `{remote_id}` names no result files")
-        return [LineageFile(file, "", remote_id) for file in files]
 
     def download_input(self, observed: Observed, to: Path) -> int:
         if not observed.input_ref:
             raise NotFound(f"the remote does not say which file batch `{observed.remote_id}` was made from")
         return self._fetch(observed.input_ref, to, max(self.profile.limits.bytes, LARGEST_UPLOAD))
 
-    def cancel(self, remote_id: str) -> Observed:
-        return batch.cancel(self._http, self.profile, remote_id)
-
     def _fetch(self, file_id: str, to: Path, cap_bytes: int, *, can_resume: bool = True) -> int:
-        path = files.path_to(self.profile.paths.file_content, file_id)
+        path = path_to(self.profile.paths.file_content, file_id)
         can_resume = can_resume and self.profile.content.range
         return self._http.download(path, to, can_resume=can_resume, cap_bytes=cap_bytes, moved=self._gate.admit)
+
+
+def create_body(profile: Profile, submission: Submission, upload: Uploaded) -> dict[str, Any]:
+    """What is sent to create a batch."""
+    body: dict[str, Any] = {
+        **profile.create_extra,
+        "input_file_id": upload.ref,
+        "endpoint": submission.endpoint,
+        "completion_window": window_of(submission.window_hours, profile),
+    }
+    metadata = labels.metadata_of(submission.label, profile.metadata)
+    if metadata:
+        body["metadata"] = {**(profile.create_extra.get("metadata") or {}), **metadata}
+    return body

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -13,7 +12,9 @@ from runner.job.observed import Counts, Failure, FailureKind, Observed, Phase, R
 from runner.job.outcomes import is_out_of_money
 from runner.remotes.openai.labels import label_in
 from runner.remotes.openai.profiles import ErrorRule, Profile
-from runner.remotes.transport.replies import object_in, plain, shown, text_in
+from runner.remotes.reading import states
+from runner.remotes.reading.values import count_of, hours_of, time_of
+from runner.remotes.transport.replies import map_in, object_in, plain, shown, text_in, within
 
 _ENDED_AT = {
     Phase.COMPLETED: "completed_at",
@@ -21,21 +22,7 @@ _ENDED_AT = {
     Phase.EXPIRED: "expired_at",
     Phase.CANCELLED: "cancelled_at",
 }
-# How others spell the same states: `queue` and `job` APIs that were made to look alike [observed in public issues].
-_USUAL = {
-    **dict.fromkeys(("queued", "in_queue", "pending", "created", "submitted", "waiting", "accepted"), Phase.VALIDATING),
-    **dict.fromkeys(("running", "processing", "inprogress", "started", "active"), Phase.RUNNING),
-    **dict.fromkeys(("complete", "success", "succeeded", "successful", "done", "finished"), Phase.COMPLETED),
-    **dict.fromkeys(("error", "errored", "failure", "rejected", "invalid"), Phase.FAILED),
-    **dict.fromkeys(("timeout", "timed_out", "timedout"), Phase.EXPIRED),
-    **dict.fromkeys(("canceling", "stopping", "aborting"), Phase.CANCELLING),
-    **dict.fromkeys(("canceled", "stopped", "aborted"), Phase.CANCELLED),
-}
 _MONEY = ("billing hard limit", "you exceeded your current quota", "insufficient balance")  # how messages begin
-_MOST = 10**15  # of whatever is counted: no remote has more, and more does not fit where counts are kept
-_DIGITS = 16
-_WINDOW_DIGITS = 9
-_MILLISECONDS = 100_000_000_000  # a Unix time above this many seconds is the year 5138: it counts milliseconds
 
 
 def observed_of(answer: Any, profile: Profile) -> Observed:
@@ -47,17 +34,16 @@ def observed_of(answer: Any, profile: Profile) -> Observed:
     raw_status = text_in(raw, "status")
     phase = phase_of(raw_status, profile)
     counts = _counts_in(raw, profile)
-    usage = raw.get("usage")
-    usage = usage if isinstance(usage, Mapping) else {}
+    usage = map_in(raw, "usage")
     return Observed(
         remote_id=remote_id,
         phase=phase,
         raw_status=raw_status,
         counts=counts or Counts(),
-        created_at=time_in(raw.get("created_at")),
-        ended_at=time_in(raw.get(_ENDED_AT[phase])) if phase in _ENDED_AT else None,
-        expires_at=time_in(raw.get("expires_at")),
-        window_hours=hours_in(raw.get("completion_window")),
+        created_at=time_of(raw.get("created_at")),
+        ended_at=time_of(raw.get(_ENDED_AT[phase])) if phase in _ENDED_AT else None,
+        expires_at=time_of(raw.get("expires_at")),
+        window_hours=hours_of(raw.get("completion_window")),
         endpoint=text_in(raw, "endpoint"),
         label=label_in(raw.get("metadata"), profile.metadata),
         input_ref=text_in(raw, "input_file_id"),
@@ -71,14 +57,8 @@ def observed_of(answer: Any, profile: Profile) -> Observed:
 
 
 def phase_of(raw_status: str, profile: Profile) -> Phase:
-    """By the profile's words, whatever their case, else by usual ones; any other is UNKNOWN, never an end."""
-    word = _spelled(raw_status)
-    found = next((phase for raw, phase in profile.status_map.items() if _spelled(raw) == word), None)
-    return Phase(found) if found else _USUAL.get(word, Phase.UNKNOWN)
-
-
-def _spelled(word: str) -> str:
-    return word.strip().lower().replace("-", "_").replace(" ", "_")
+    """By the profile's words, else by usual ones; any other is UNKNOWN, never an end."""
+    return states.phase_of(raw_status, profile.status_map)
 
 
 def _files_in(raw: Mapping[str, Any]) -> tuple[ResultFile, ...]:
@@ -104,77 +84,14 @@ def _results_are_final(raw: Mapping[str, Any], phase: Phase, counts: Counts | No
 def _counts_in(raw: Mapping[str, Any], profile: Profile) -> Counts | None:
     """None where the remote says nothing: unset until validation ends, and never set by some."""
     fields = profile.counts
-    found: Any = raw
-    for step in filter(None, fields.path.split(".")):
-        found = found.get(step) if isinstance(found, Mapping) else None
-    if not isinstance(found, Mapping):
+    found = within(raw, fields.path)
+    if found is None:
         return None
-    return Counts(*(_whole(found.get(name)) or 0 for name in (fields.total, fields.ok, fields.failed)))
+    return Counts(*(count_of(found.get(name)) or 0 for name in (fields.total, fields.ok, fields.failed)))
 
 
 def _tokens(usage: Mapping[str, Any], *names: str) -> int | None:
-    return next((count for name in names if (count := _whole(usage.get(name))) is not None), None)
-
-
-def _whole(value: Any) -> int | None:
-    """A count, also when written as text or as an integral float; None for one that nobody can have."""
-    match value:
-        case bool():
-            return None
-        case int() | float() if value == value // 1 and value <= _MOST:
-            return max(int(value), 0)
-        case str() if value.isdecimal() and len(value) < _DIGITS:
-            return int(value)
-        case _:
-            return None
-
-
-def time_in(value: Any) -> datetime | None:
-    """Unix seconds (or milliseconds), the same as text, or ISO 8601, aware UTC. 0, null and nonsense are None."""
-    match value:
-        case bool() | None:
-            return None
-        case int() | float():
-            return _from_unix(value)
-        case str() if value.strip().replace(".", "", 1).isdecimal():
-            return _from_unix(float(value))
-        case str():
-            return _from_iso(value.strip())
-        case _:
-            return None
-
-
-def _from_unix(seconds: float) -> datetime | None:
-    try:
-        seconds = seconds / 1000 if seconds > _MILLISECONDS else seconds
-        return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _from_iso(text: str) -> datetime | None:
-    try:
-        when = datetime.fromisoformat(text)
-        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def hours_in(window: Any) -> int | None:
-    """`24h`, `14d` or `86400s` in hours."""
-    text = window.strip().lower() if isinstance(window, str) else ""
-    number, unit = text[:-1], text[-1:]
-    if not number.isdecimal() or len(number) > _WINDOW_DIGITS:
-        return None
-    match unit:
-        case "h":
-            return int(number)
-        case "d":
-            return int(number) * 24
-        case "s":
-            return int(number) // 3600
-        case _:
-            return None
+    return next((count for name in names if (count := count_of(usage.get(name))) is not None), None)
 
 
 def window_of(hours: int, profile: Profile) -> str:
@@ -223,7 +140,7 @@ def _failure(error: Any, profile: Profile) -> Failure:
     else:
         code = str(error.get("code") or "")
         param = text_in(error, "param")
-        line = _whole(error.get("line"))
+        line = count_of(error.get("line"))
         message = str(error.get("message") or error.get("error") or "")
     kind = _kind_of(code, param, message, profile)
     if kind is FailureKind.OTHER and line is not None:

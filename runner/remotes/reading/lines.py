@@ -235,7 +235,7 @@ def _judge(found: Mapping[str, Any]) -> tuple[Fault | None, Outcome | None]:
     if not isinstance(response, dict):
         raise Unreadable("`response` is not an object")
     if response.get("status_code") is not None and whole(response["status_code"]) is None:
-        raise Unreadable("`status_code` is no HTTP status")
+        raise Unreadable("`status_code` is not an HTTP status")
     status, body = whole(response.get("status_code")), body_of(response)
     if error is None:
         error = next((e for part in (body, response) if not is_empty(e := _error_in(part))), None)
@@ -259,7 +259,7 @@ def _lack(body: Any) -> str:
     if isinstance(body, str):
         return "" if body.strip() else "its body is empty"
     if not isinstance(body, dict):
-        return "its body is no object"
+        return "its body is not an object"
     told = [name for name in BODIES if body.get(name) not in (None, [], [None])]
     if told or body.get("status") == "incomplete":
         return ""

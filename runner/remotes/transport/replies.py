@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from runner import mending
 from runner.errors import AuthFailed, NotFound, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.job.outcomes import is_out_of_money
 from runner.remotes.transport.redaction import clean
@@ -58,10 +59,47 @@ def object_in(answer: Any, what: str) -> Mapping[str, Any]:
     return answer
 
 
+def mended_in(body: bytes, who: str) -> Mapping[str, Any]:
+    """The object of an answer; half of a surrogate pair and control characters in texts are mended.
+
+    Raises OutcomeUnknown for what is no JSON object.
+    """
+    try:
+        found = mending.decode(body)
+    except ValueError as error:
+        said = plain(body[:1024].decode("utf-8", "replace"))
+        raise OutcomeUnknown(f"`{who}` answered with something that is not JSON: {said}") from error
+    if not isinstance(found, Mapping):
+        raise OutcomeUnknown(f"`{who}` answered with something that is not a JSON object")
+    return found
+
+
+def within(raw: Any, path: str) -> Mapping[str, Any] | None:
+    """The object at `a.b` of an answer, at its top for an empty path; None where there is none."""
+    for step in filter(None, path.split(".")):
+        raw = raw.get(step) if isinstance(raw, Mapping) else None
+    return raw if isinstance(raw, Mapping) else None
+
+
 def text_in(raw: Mapping[str, Any], key: str) -> str:
     """A text field; missing, null and `""` are the same absence."""
     value = raw.get(key)
     return value if isinstance(value, str) else ""
+
+
+def map_in(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """An object within; empty where there is none."""
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def must_be_about(asked: str, told: str) -> None:
+    """Raises OutcomeUnknown where the remote answered about another object than was asked about.
+
+    A reply that was sent twice on a connection stands as the answer to the next request.
+    """
+    if told != asked:
+        raise OutcomeUnknown(f"asked about `{plain(asked)}`, the remote answered about `{plain(told)}`")
 
 
 def words_of(body: bytes) -> Words:

@@ -58,6 +58,19 @@ def settled(lab: AudioLab) -> int:
     return now
 
 
+def begun(lab: AudioLab) -> int:
+    """The number of recordings that were sent, of 20, when a Ctrl-C came."""
+    lab.server.fault(**SLOW)
+    process = lab.start("apply", "specs/", "-y", "--first-run", "--parallelism", "2")
+    until(lambda: lab.kept() >= 4)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    lab.server.fault(slow=None)
+    sent = lab.posts()
+    assert sent < 20
+    return sent
+
+
 def test_kills_again_and_again_lose_nothing(lab: AudioLab) -> None:
     lab.record(120)
     lab.server.fault(slow={"value": 0.05, "route": SUBMIT})
@@ -146,14 +159,7 @@ def test_how_many_go_out_at_once_is_a_number_from_1_to_64(lab: AudioLab) -> None
 
 def test_what_is_left_of_a_wave_is_under_the_money_guard_too(lab: AudioLab) -> None:
     lab.spec(SPEC.replace("per_minute: 0.0015", "per_minute: 100"))
-    lab.server.fault(**SLOW)
-    process = lab.start("apply", "specs/", "-y", "--first-run", "--parallelism", "2")
-    until(lambda: lab.kept() >= 4)
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    lab.server.fault(slow=None)
-    sent = lab.posts()
-    assert sent < 20
+    sent = begun(lab)
     told = lab.apply("-y", "--max-usd", "0.01", code=5)
     assert f"{20 - sent} recordings left of a calls batch that was begun" in told.stderr
     assert lab.posts() == sent
@@ -188,14 +194,7 @@ def test_a_dead_remote_does_not_outlast_the_wait(lab: AudioLab) -> None:
 
 
 def test_what_is_left_of_a_wave_is_sent_only_if_it_was_locked(lab: AudioLab) -> None:
-    lab.server.fault(**SLOW)
-    process = lab.start("apply", "specs/", "-y", "--first-run", "--parallelism", "2")
-    until(lambda: lab.kept() >= 4)
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    lab.server.fault(slow=None)
-    sent = lab.posts()
-    assert sent < 20
+    sent = begun(lab)
     lab.run("lock", "specs/")
     lock = lab.root / "runner.lock"
     known = lock.read_text()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.journeys.fireworks.lab import DATASETS, JOBS, SPEC, UPLOAD, FireLab
 from tests.journeys.lab import until
 
@@ -84,7 +84,7 @@ def copies(lab: FireLab, count: int) -> list[FireLab]:
     return made
 
 
-def finished(process: subprocess.Popen[str]) -> None:
+def finished(process: warm.Started) -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, out + err
 

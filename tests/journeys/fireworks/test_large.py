@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import urllib.request
 from itertools import count
 
 import pytest
 
 from tests.journeys.fireworks.lab import SPEC, UPLOAD, Account, FireLab
+from tests.journeys.lab import RUNNER
 
 PUT = "PUT /storage/upload/{owner}/{account}/{dataset}/{name}"
 LETTERS = 10_000  # in a row's text
@@ -38,13 +40,14 @@ def spec(lab: FireLab, more: str = "") -> None:
 
 def peak_of_apply(lab: FireLab) -> float:
     """MiB that an `apply` to the end held at most."""
-    process = lab.start("apply", "specs/", "-y", "--quiet")
-    assert process.stdout and process.stderr
-    said = process.stdout.read() + process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stdout.close()
-    process.stderr.close()
+    command = [*RUNNER, "apply", "specs/", "-y", "--quiet"]  # not forked: memory that is shared would count as its own
+    with subprocess.Popen(
+        command, cwd=lab.root, env=lab.environ(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout
+        said = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, said
     return usage.ru_maxrss / 1024
 

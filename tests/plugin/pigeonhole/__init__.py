@@ -7,30 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
 from pigeonhole.lines import LINES, READER
 
 from runner.job.capabilities import Capabilities, Content, Delivery, Limits, Search, Windows
 from runner.job.project import ENDPOINTS, ProviderBlock
-from runner.remotes.vendor import Lines, Net, Place, Provider, overridden, problem
+from runner.remotes.profile import BatchPace, overridden
+from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor, problem
 from runner.remotes.written import Seconds
 
 
-class Profile(msgspec.Struct, frozen=True):
+class Profile(BatchPace, frozen=True, kw_only=True):
     """How one pigeonhole differs from another."""
 
     settle_s: Seconds = 600.0
-    defer_s: Seconds = 60.0
-    min_poll_s: Seconds = 5.0
+    discount: float = 0.0  # it promises none
 
 
-def profile_of(block: ProviderBlock) -> Profile:
-    return overridden(Profile(), block, lambda profile: None)
-
-
-class Pigeonhole:
-    """Implements `remotes.vendor.Vendor`."""
-
+class Pigeonhole(Vendor):
     kind = "pigeonhole"
     names = ("pigeonhole",)
     reader = READER
@@ -42,27 +35,17 @@ class Pigeonhole:
         return {}
 
     def card(self, block: ProviderBlock, content: Content) -> Capabilities:
-        profile = profile_of(block)
-        return Capabilities(
+        card = Capabilities(
             search=Search.BY_RESULTS,
             delivery=Delivery.INLINE,
             endpoints=(ENDPOINTS[0],),
             windows=Windows(default=24, allowed=(24,)),
             limits=Limits(lines=1000, size_bytes=10_000_000),
-            consistency_seconds=profile.settle_s,
-            defer_seconds=profile.defer_s,
-            min_poll_seconds=profile.min_poll_s,
-            max_poll_seconds=max(profile.min_poll_s, 60.0),
         )
+        return overridden(Profile(), block).on_card(card)
 
     def lines(self, block: ProviderBlock) -> Lines:
         return LINES
-
-    def floors(self) -> Mapping[str, tuple[float, float]]:
-        return {}
-
-    def check_account(self, block: ProviderBlock, account: str) -> None:
-        """It has none."""
 
     def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         from pigeonhole.client import PigeonholeClient

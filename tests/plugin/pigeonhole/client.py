@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,25 +10,15 @@ from typing import Any
 from runner.errors import NotFound, OutcomeUnknown
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Counts, Found, Observed, Origin, Phase, ResultFile
-from runner.remotes.transport.client import HttpClient
+from runner.remotes.transport.client import BatchClient
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.inline import joined
-from runner.remotes.vendor import (
-    LARGEST_FILE,
-    Advanced,
-    Budget,
-    Input,
-    LineageFile,
-    Source,
-    Submission,
-    Uploaded,
-    Work,
-)
+from runner.remotes.vendor import LARGEST_FILE, Input, Source, Submission, Uploaded
 
 _PHASES = {"filling": Phase.RUNNING, "full": Phase.COMPLETED, "stopped": Phase.CANCELLED}
 
 
-class PigeonholeClient(HttpClient):
+class PigeonholeClient(BatchClient):
     """Implements `remotes.vendor.Provider`."""
 
     def __init__(self, http: Http, card: Capabilities, origin: Origin) -> None:
@@ -43,9 +33,6 @@ class PigeonholeClient(HttpClient):
         """Holes of as many slips: nothing else tells whose they are, before they are full."""
         return Found(candidates=tuple(seen for seen in self.batches(since) if seen.counts.total == submission.rows))
 
-    def advance(self, work: Work, budget: Budget) -> Advanced:
-        return Advanced(self.look(work.batch.remote_id))
-
     def look(self, remote_id: str) -> Observed:
         return observed_of(self._http.get_json(f"/holes/{remote_id}"))
 
@@ -57,9 +44,6 @@ class PigeonholeClient(HttpClient):
 
     def download(self, file: ResultFile, to: Path, cap_bytes: int = LARGEST_FILE, *, in_one_go: bool = False) -> int:
         return self._http.download(f"/holes/{file.ref}/slips", to, can_resume=not in_one_go, cap_bytes=cap_bytes)
-
-    def lineage(self, remote_id: str) -> list[LineageFile]:
-        return [LineageFile(file, "", remote_id) for file in self.look(remote_id).result_files]
 
     def cancel(self, remote_id: str) -> Observed:
         return observed_of(self._http.post_json(f"/holes/{remote_id}/stop"))
@@ -77,9 +61,6 @@ class PigeonholeClient(HttpClient):
 
     def revoke(self, upload_ref: str) -> bool:
         return False
-
-    def identified(self, listed: Sequence[Observed]) -> list[Observed]:
-        return list(listed)
 
     def download_input(self, observed: Observed, to: Path) -> int:
         raise NotFound("a pigeonhole does not give its slips back")

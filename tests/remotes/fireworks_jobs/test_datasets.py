@@ -10,8 +10,8 @@ import pytest
 from runner.clock import FastClock
 from runner.errors import AuthFailed, BlockedError, OutcomeUnknown, Refused, RemoteError
 from runner.job.observed import Observed, Phase
-from runner.remotes.fireworks import parts
 from runner.remotes.fireworks.provider import FireworksProvider
+from runner.remotes.transport import parts
 from runner.remotes.vendor import Uploaded
 from tests.remotes.fireworks_jobs.fake import KEY, Call, Fake
 from tests.remotes.fireworks_jobs.made import IDS, ROWS, SENT, Opener

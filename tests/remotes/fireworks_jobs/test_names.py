@@ -25,7 +25,7 @@ def test_a_shortened_project_keeps_its_digest() -> None:
     ids = ids_of(f"runner-My Überlong.Project_with-many-many-words-{TAIL}")
     assert ids.job_id.endswith(TAIL)
     assert "--" in ids.job_id
-    assert names.read(ids.job_id) == (None, "0123456789abcdef", "1")
+    assert names.read(ids.job_id) == ("", "0123456789abcdef", "1")
 
 
 ANY = st.one_of(st.text(max_size=80), st.from_regex(r"[a-zA-Z0-9_.-]{1,50}", fullmatch=True))

@@ -90,10 +90,11 @@ def test_one_batch_from_upload_to_list(name: str, tmp_path: Path) -> None:
     [("groq", 24, "24h"), ("groq", 48, "2d"), ("groq", 168, "7d"), ("dashscope", 336, "336h"), ("doubleword", 1, "1h")],
 )
 def test_windows_are_written_as_the_vendor_reads_them(name: str, hours: int, written: str) -> None:
-    from runner.remotes.openai.wire import hours_in, window_of
+    from runner.remotes.openai.wire import window_of
+    from runner.remotes.reading.values import hours_of
 
     assert window_of(hours, PROFILES[name]) == written
-    assert hours_in(written) == hours
+    assert hours_of(written) == hours
 
 
 # -- overrides

@@ -15,7 +15,8 @@ from runner.job import project
 from runner.job.observed import Counts, FailureKind, Observed, Phase, ResultFile
 from runner.remotes.openai.labels import label_in, metadata_of
 from runner.remotes.openai.profiles import PROFILES, profile_of
-from runner.remotes.openai.wire import hours_in, observed_of, phase_of, time_in
+from runner.remotes.openai.wire import observed_of, phase_of
+from runner.remotes.reading.values import hours_of, time_of
 from tests.remotes.making import SUBMISSION
 from tests.remotes.openai.fake import batch
 
@@ -129,7 +130,7 @@ def test_status_words(raw: str, phase: Phase) -> None:
     ],
 )
 def test_times(value: Any, stamp: float | None) -> None:
-    found = time_in(value)
+    found = time_of(value)
     assert (found.timestamp() if found else None) == (pytest.approx(stamp) if stamp else None)
 
 
@@ -147,7 +148,7 @@ def test_times(value: Any, stamp: float | None) -> None:
     ],
 )
 def test_hours(written: Any, hours: int | None) -> None:
-    assert hours_in(written) == hours
+    assert hours_of(written) == hours
 
 
 def listed(*errors: Any) -> dict[str, Any]:

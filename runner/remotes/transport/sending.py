@@ -10,11 +10,35 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from typing import Any, BinaryIO, cast
 
-from runner.errors import DataError, Mark
+from runner.errors import DataError, Mark, NotSent, OutcomeUnknown
 from runner.remotes.audio import Recording
+from runner.remotes.transport.content import MultipartForm
+from runner.remotes.transport.http import Http, Query
 
 _PIECE = 1 << 16
+
+
+def send(http: Http, recording: Recording, query: Query | None = None) -> Any:
+    """The JSON answer to a call that carries a recording with its form. It goes out once.
+
+    Raises NotSent, Refused or RateLimited when nothing was accepted, OutcomeUnknown when it may have been, DataError
+    for a file that is not what it was.
+    """
+    form = MultipartForm(recording.source, recording.filename, content_type_of(recording.filename), recording.fields)
+    with Sending(recording) as file:
+        try:
+            return http.send_once(f"/{recording.path.strip('/')}", form, cast(BinaryIO, file), query)
+        except OutcomeUnknown as error:
+            if file.is_through:
+                raise
+            raise NotSent(
+                f"a recording was cut off while it was sent, so nothing was accepted: {error.message}",
+                status=error.status,
+                code=error.code,
+                request_id=error.request_id,
+            ) from error
 
 
 class Sending(io.RawIOBase):

@@ -1,0 +1,125 @@
+"""What the profiles of all vendors have in common: times, prices, limits, and how a block's overrides are merged in.
+
+A profile of a vendor is a struct that inherits from these. Its facts are written once: `overrides` makes of them what
+specs may say, `on_card` the capabilities that shared code reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Limits
+from runner.job.project import ProviderBlock
+from runner.remotes.vendor import problem
+from runner.remotes.written import Characters, Count, Seconds, Share, Texts, Whole, told
+
+
+class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How often a remote is asked, and its prices."""
+
+    min_poll_s: Seconds = 5.0
+    max_poll_s: Seconds = 60.0
+    defer_s: Seconds = 60.0  # before a create that the remote put off is tried again
+    discount: Annotated[Share, told("0.5 is half the price")] = 0.5  # off the synchronous one
+
+    def on_card(self, card: Capabilities) -> Capabilities:
+        """A card with what is said here."""
+        return replace(
+            card,
+            defer_seconds=self.defer_s,
+            min_poll_seconds=self.min_poll_s,
+            max_poll_seconds=max(self.min_poll_s, self.max_poll_s),
+            price_factor=1 - self.discount,
+        )
+
+    def faults(self) -> Mapping[str, bool]:
+        """Values of the right type that still mean nothing, in words; whether it is so here."""
+        times = (value for name, value in msgspec.structs.asdict(self).items() if name.endswith("_s"))
+        return {
+            "`discount` must be from 0 to 1": not 0 <= self.discount <= 1,
+            "times must not be negative": min(times) < 0,
+        }
+
+
+class BatchPace(Pace, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The same of a remote that has batches of its own, and files."""
+
+    storage_hosts: Annotated[Texts, told("that a download may lead to, beside its own host")] = ()  # `.x` for all below
+    settle_s: Seconds = 10.0
+    absence_s: Seconds = 300.0  # over which 404s after a receipt mean that a batch is not there
+    late_s: Seconds = 180.0  # after its end was first seen, until a batch has named its result files
+
+    def on_card(self, card: Capabilities) -> Capabilities:
+        return replace(
+            super().on_card(card),
+            consistency_seconds=self.settle_s,
+            absence_seconds=self.absence_s,
+            late_seconds=self.late_s,
+        )
+
+    def faults(self) -> Mapping[str, bool]:
+        are_hosts = all(host.strip(".") and "/" not in host and ":" not in host for host in self.storage_hosts)
+        return {**super().faults(), "`storage_hosts` holds something that is not a host": not are_hosts}
+
+
+class InputLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of a file or a dataset. Batches are cut at `margin` of the bytes."""
+
+    lines: Count = 50_000
+    bytes: Count = 200_000_000
+    line_bytes: Annotated[Whole, told("0: no limit of its own")] = 0
+    message_chars: Annotated[Characters, told("of one message")] = MESSAGE_CHARS
+    margin: Annotated[Share, told("batches are cut at this part of the bytes")] = 0.95
+
+    def of_batch(self, output_bytes: int = 0) -> Limits:
+        """The same on a card. output_bytes: of all answers together; 0: no limit."""
+        return Limits(
+            lines=self.lines,
+            size_bytes=int(self.bytes * self.margin),
+            line_bytes=self.line_bytes,
+            message_chars=self.message_chars,
+            output_bytes=output_bytes,
+        )
+
+    def faults(self) -> Mapping[str, bool]:
+        return {
+            "`limits` must be positive": self.lines < 1 or self.bytes < 1,
+            "`limits.margin` must be above 0 and at most 1": not 0 < self.margin <= 1,
+        }
+
+
+P = TypeVar("P", bound=Pace)
+
+
+def overridden(defaults: P, block: ProviderBlock) -> P:
+    """A profile with the block's overrides merged in: maps key by key, everything else is replaced.
+
+    Raises SpecError at the block's place.
+    """
+    try:
+        merged = _merged(msgspec.to_builtins(defaults), block.overrides)
+        profile = msgspec.convert(merged, type(defaults), str_keys=True)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise problem(block, _in_words(error)) from error
+    for words, is_so in profile.faults().items():
+        if is_so:
+            raise problem(block, words)
+    return profile
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in over.items():
+        old = out.get(key)
+        out[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return out
+
+
+def _in_words(error: Exception) -> str:
+    """msgspec's `Expected `int`, got `str` - at `$.limits.lines``, in ours."""
+    text, _, place = str(error).partition(" - at `$")
+    return f"field {place.strip('.`')}: {text}" if place.strip(".`") else text
