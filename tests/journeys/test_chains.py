@@ -206,7 +206,7 @@ def test_a_rehearsal_goes_through_the_chain(lab: ScoreLab) -> None:
 def test_a_child_that_cannot_be_asked_is_told_of_before_anything_is_sent(lab: ScoreLab) -> None:
     lab.job("", SPEC.replace("grade {{ answer }}", "grade {{ answr }}"))
     for words in (["validate"], ["plan"], ["apply", "-y"]):
-        assert "uses `answr`, which is no column" in lab.run(*words, code=1).stderr
+        assert "uses `answr`, which is not a column" in lab.run(*words, code=1).stderr
     lab.job("", SPEC.replace("{from: reply}", "{from: reply, as: word}"))
     assert (
         "specs/lab.yaml:7:16: error: the rows of `reply` have a column `word` already"
