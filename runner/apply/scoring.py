@@ -6,7 +6,7 @@ made of is on record, so that an apply with nothing new scores nothing: edit a c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from runner.apply import keep, pairs
 from runner.apply.answers import is_quiet, lines_to, made_of, spec_of
 from runner.apply.errors import StepError
+from runner.apply.judging import Judging, judging_of
 from runner.apply.outputs import Drift, Rewrite
 from runner.apply.planning import gated_by, scores_made_of
-from runner.apply.result import Scoring
+from runner.apply.result import Awaited, Scoring
 from runner.apply.session import Session
 from runner.checks import gates
 from runner.checks.paired import Paired
@@ -32,10 +33,12 @@ from runner.job.expect import Expectation
 from runner.job.project import AnyJob, Evals
 from runner.job.recorded import JobRecord
 from runner.job.scored import CheckSummary, Gate, Pooled, Scores, scores_path
+from runner.plan.change import Action
 from runner.plan.plan import Plan, Recorded
 from runner.plan.remaining import JobRows
 from runner.results import scores as files
 from runner.results.joined import Joined
+from runner.results.judged import Judged, judged_of
 from runner.results.scorer import RowsNotScored, Scorer, classes_of
 from runner.results.wholefile import target_of
 
@@ -47,7 +50,7 @@ def score(session: Session, plan: Plan, recorded: Recorded, scoring: Scoring) ->
     if session.sandbox is not None:  # answers of a rehearsal are made up
         return
     records = session.records.jobs()
-    scoring.current, scoring.gates = {}, {}
+    scoring.current, scoring.gates, scoring.waits = {}, {}, {}
     for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
         evals, record = spec_of(session, job.address).evals, records.get(job.address)
         if record is None:
@@ -55,7 +58,11 @@ def score(session: Session, plan: Plan, recorded: Recorded, scoring: Scoring) ->
         if not (evals.checks or evals.expect):
             _forget(session, record)
         elif is_quiet(rows) and not part.is_held_back and not part.waits:
-            _score(session, job, rows, recorded, record, scoring)
+            judging = judging_of(session, job, plan, recorded)
+            _score(session, job, rows, recorded, record, scoring, judging)
+            scoring.waits[job.address] = {
+                check: _awaited(plan, address) for check, address in judging.waits_for.items()
+            }
     _judge(session, scoring)
     _pool(session, scoring)
 
@@ -70,36 +77,54 @@ def due(session: Session, plan: Plan, recorded: Recorded) -> list[Rewrite]:
         if not spec_of(session, job.address).evals.checks:
             continue
         with suppress(RunnerError, OSError):  # who scores says what is wrong with it
-            if (drift := _drift(session, job, rows, recorded, record)) is not None:
+            judging = judging_of(session, job, plan, recorded)
+            if (drift := _drift(session, job, rows, recorded, record, judging)) is not None:
                 found.append(Rewrite(job, rows, drift, scores=scores_path(job.output)))
     return found
 
 
-def _drift(session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord) -> Drift | None:
+def _awaited(plan: Plan, address: str) -> Awaited:
+    """A judge's job that is not settled, and what is left to be asked of it."""
+    changes = [change for part in plan.jobs if part.address == address for change in part.changes]
+    ahead = [change for change in changes if change.action in (Action.SUBMIT, Action.AFTER)]
+    costs = [change.usd for change in ahead]
+    usd = None if None in costs else sum(filter(None, costs))
+    return Awaited(address, sum(change.rows for change in ahead), usd)
+
+
+def _drift(
+    session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord, judging: Judging
+) -> Drift | None:
     results = made_of(session, job, rows, recorded)
     if record.written_sha256 != results or record.output != job.output:
         return None
     if record.scores is None:
         return Drift.UNSCORED
-    if record.scores.made_of != scores_made_of(session, job, results):
+    if record.scores.made_of != scores_made_of(session, job, results, judging):
         return Drift.CHECKS
     return None if _is_as_left(session, record.scores) else Drift.SCORES
 
 
 def _score(
-    session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord, scoring: Scoring
+    session: Session,
+    job: Desired,
+    rows: JobRows,
+    recorded: Recorded,
+    record: JobRecord,
+    scoring: Scoring,
+    judging: Judging,
 ) -> None:
     """One job. What goes wrong stops its scores, and nothing else."""
     results = made_of(session, job, rows, recorded)
     if record.written_sha256 != results or record.output != job.output:
         return  # its results could not be written, which is told
     try:
-        made = scores_made_of(session, job, results)
+        made = scores_made_of(session, job, results, judging)
         if record.scores is not None and record.scores.made_of == made and _is_as_left(session, record.scores):
             scoring.current[job.address] = record.scores
         elif scoring.failed_of.get(job.address) != made:
             scoring.failed_of[job.address] = made
-            found = _made(session, job, rows, recorded, record, made)
+            found = _made(session, job, rows, recorded, record, made, judging)
             session.records.save(replace(record, scores=found))
             scoring.current[job.address] = found
             scoring.made.add(job.address)
@@ -123,13 +148,23 @@ def _is_as_left(session: Session, scores: Scores) -> bool:
     return not scores.path or (path.is_file() and session.digests.of(path).hex() == scores.sha256)
 
 
-def _made(session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord, made: str) -> Scores:
+def _made(
+    session: Session,
+    job: Desired,
+    rows: JobRows,
+    recorded: Recorded,
+    record: JobRecord,
+    made: str,
+    judging: Judging,
+) -> Scores:
     """Score every line of a job. Raises DataError for a check that fails on rows, RunnerError, OSError."""
-    evals = spec_of(session, job.address).evals
+    whole_evals = spec_of(session, job.address).evals
+    evals = whole_evals.without(judging.waits_for)
     joined = Joined(evals.references, session.project.root) if evals.references else None
     program = Program(evals, classes_of(evals, session.compiled[job.address].rows(), joined))
-    name = scores_path(job.output) if evals.checks else ""
-    sheet = _written(session, job, rows, recorded, record, program, joined, name)
+    name = scores_path(job.output) if whole_evals.checks else ""
+    judged = judged_of(program, judging.verdicts)
+    sheet = _written(session, job, rows, recorded, record, program, joined, judged, name)
     sheet.add_bad(job.bad)
     pairs.add_to(sheet, session, spec_of(session, job.address))
     wrote = session.digests.of(session.outputs_root / name, is_ours=True).hex() if name else ""
@@ -143,9 +178,12 @@ def _made(session: Session, job: Desired, rows: JobRows, recorded: Recorded, rec
             for held in program.checks
         ),
         gates=tuple(
-            gates.judged(one, sheet, is_said=_is_said(evals, one)) if one.bound else gates.not_yet(one)
-            for one in evals.expect
+            gates.judged(one, sheet, is_said=_is_said(evals, one))
+            if one.bound and one.check not in judging.waits_for
+            else gates.not_yet(one)
+            for one in whole_evals.expect
         ),
+        waits_for=judging.waits_for,
     )
 
 
@@ -157,11 +195,12 @@ def _written(
     record: JobRecord,
     program: Program,
     joined: Joined | None,
+    judged: Mapping[str, Judged],
     name: str,
 ) -> Sheet:
     """Write the scores file; it appears whole or not at all. name: of the file; empty where there is none."""
     if not name:
-        return _lines(session, job, rows, recorded, Scorer(program, None, joined))
+        return _lines(session, job, rows, recorded, Scorer(program, None, joined, judged))
     path = session.outputs_root / name
     _refuse_strangers(path)
     with (
@@ -169,7 +208,7 @@ def _written(
         whole(target_of(path, session.outputs_root), keeps_equal=True) as out,
     ):
         writer = files.ScoresWriter(out, [held.name for held in program.checks], list(program.slices))
-        sheet = _lines(session, job, rows, recorded, Scorer(program, writer, joined))
+        sheet = _lines(session, job, rows, recorded, Scorer(program, writer, joined, judged))
     if kept:
         session.reporter.warn(f"{job.address}: `{name}` was changed since it was written: kept as `{kept[0]}`")
     return sheet
@@ -260,7 +299,7 @@ def _judge(session: Session, scoring: Scoring) -> None:
 
 def _compared(session: Session, evals: Evals, expected: Expectation, mine: Scores, other: Scores | None) -> Gate:
     """An expectation against another cell, on the rows that both were asked."""
-    if other is None:
+    if other is None or expected.check in mine.waits_for or expected.check in other.waits_for:
         return gates.not_yet(expected)
     held = next(held for held in Program(evals).checks if held.name == expected.check)
     paired = Paired(held.counting)
@@ -303,7 +342,10 @@ def _pool(session: Session, scoring: Scoring) -> None:
             if cells[0].pooled is None or cells[0].pooled.made_of != made:
                 try:
                     paths = [session.outputs_root / one.path for one in cells]
-                    pooled = Pooled(made, len(cells), pooled_in(session, spec_of(session, first), paths))
+                    spec = spec_of(session, first)
+                    awaited = {name for one in cells for name in one.waits_for}
+                    spec = replace(spec, evals=spec.evals.without(awaited))
+                    pooled = Pooled(made, len(cells), pooled_in(session, spec, paths))
                 except (OSError, RunnerError):
                     continue  # a file of scores that is gone is made again by the next apply
                 scoring.current[first] = replace(cells[0], pooled=pooled)

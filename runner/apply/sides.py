@@ -16,10 +16,11 @@ from runner.compile.compiled import RowView
 from runner.errors import DataError, RunnerError, UsageError
 from runner.job.address import matches, name_of
 from runner.job.project import AnyJob, AudioJob, Project
-from runner.job.scored import scores_path
+from runner.job.scored import scores_path, verdicts_path
 from runner.remotes.registry import priced
 from runner.results.columns import About, Costing
 from runner.results.joined import Joined
+from runner.results.judged import judged_of
 from runner.results.names import RESULTS
 from runner.results.reread import WAITING, Line, holds_rows, merged_in
 from runner.results.scorer import RowsNotScored, Scorer, classes_of
@@ -52,6 +53,7 @@ class Side:
             raise DataError(
                 f"`{word}` has no results yet: there is no `{self.spec.output}`", hint="`runner apply` makes them"
             )
+        self.unjudged: dict[str, str] = {}  # a check whose judge's results are not there -> where they would be
         self.states: Counter[str] = Counter()
         self.usage: dict[str, float] = {}
         self._costing = costing_of(project, self.spec)
@@ -62,7 +64,8 @@ class Side:
     def _copy(self, revision: Revision, root: Path) -> None:
         spec = self.spec
         output = spec.output + RESULTS if spec.output.endswith("/") else spec.output
-        for path in (output, scores_path(spec.output)):
+        judged = [verdicts_path(spec.output, check.name) for check in spec.evals.checks if check.judge]
+        for path in (output, scores_path(spec.output), *judged):
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             with (root / path).open("wb") as out:
                 has = revision.copy(path, out)
@@ -111,12 +114,15 @@ class Side:
                     f"`{self.word}` has no scores, and `{self.spec.output}` does not hold its rows as they were scored"
                 )
             return ""
+        verdicts = self._verdicts()
+        evals = evals.without(self.unjudged)
         joined = Joined(evals.references, root) if evals.references else None
         views = chain.from_iterable(side.row_views() for side in both if side.holds_rows())
         program = Program(evals, classes_of(evals, views, joined))
         path = self._folder / "scores.jsonl"
         with path.open("wb") as out:
-            scorer = Scorer(program, ScoresWriter(out, [held.name for held in program.checks]), joined)
+            writer = ScoresWriter(out, [held.name for held in program.checks])
+            scorer = Scorer(program, writer, joined, judged_of(program, verdicts))
             try:
                 for merged in merged_in(self.evidence.output):
                     scorer.write(merged)
@@ -130,6 +136,17 @@ class Side:
             return f"`{self.word}` cannot be held to the checks of today: {first.mark}: {first.message}"
         self.evidence.scores, self.evidence.is_scored = path, True
         return ""
+
+    def _verdicts(self) -> dict[str, Path]:
+        """By check, the results of its judge's job, as they stand or were committed; those that are not are noted."""
+        found = {}
+        for check in self.spec.evals.checks:
+            path = self.evidence.root / verdicts_path(self.spec.output, check.name)
+            if check.judge is not None and path.is_file():
+                found[check.name] = path
+            elif check.judge is not None:
+                self.unjudged[check.name] = path.name
+        return found
 
     # --- lines ----------------------------------------------------------------------------------------------------
 

@@ -231,10 +231,9 @@ def _of_evals(job: AnyJob, heads: _Heads) -> Iterator[Problem]:
     known = None if own is None or joined is None else own | joined
     for value in [one.of for one in evals.slices] + ([evals.cluster] if evals.cluster else []):
         yield from _of_value(value, known)
-    with_answer = None if known is None else known | set(OF_ANSWER)
     for check in evals.checks:
-        for source, sees_answer in check.templates():
-            yield from _of_source(source, with_answer if sees_answer else known)
+        for source, of_answer in check.templates():
+            yield from _of_source(source, None if known is None else known | set(of_answer))
         if check.reference.column:
             what = f"`{check.kind}` of check `{check.name}` of job `{job.name}`"
             yield from _of_value(Value(check.reference.column, mark=check.reference.mark, what=what), known)

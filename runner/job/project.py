@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,15 @@ class Evals(msgspec.Struct, frozen=True):
     cluster: Value | None = None  # whose row it is: rows of one cluster are not independent
     references: Join | None = None
     expect: tuple[Expectation, ...] = ()
+
+    def without(self, names: Collection[str]) -> Evals:
+        """The same without some of its checks, and what is expected of those."""
+        if not names:
+            return self
+        checks = tuple(check for check in self.checks if check.name not in names)
+        return msgspec.structs.replace(
+            self, checks=checks, expect=tuple(one for one in self.expect if one.check not in names)
+        )
 
 
 class Message(msgspec.Struct, frozen=True):
