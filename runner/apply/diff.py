@@ -255,8 +255,9 @@ def _asked(spec: AnyJob) -> dict[str, tuple[str, object]]:
         prompt, data = spec.prompt, spec.dataset
         texts = [(message.role, message.content) for message in prompt.messages]
         found["prompt"] = (prompt.key, (texts, prompt.response_format, prompt.tools))
-        read = (data.files, data.id, data.where, data.sample_rows, data.sample_seed, data.delimiter)
-        found["dataset"] = (data.key, read)
+        chosen = (data.id, data.where, data.sample_rows, data.sample_seed, data.delimiter)
+        of = data.files if data.chain is None else (data.chain.parents, data.chain.column)
+        found["dataset"] = (data.key, (of, *chosen))
     elif isinstance(spec, AudioJob):
         found["params"] = (_told(dict(spec.fields)), (spec.fields, spec.task, spec.path))
         found["dataset"] = (", ".join(spec.patterns), (spec.patterns, spec.exclude))
