@@ -31,7 +31,7 @@ from runner.compile.job import CompiledJob
 from runner.errors import RunnerError, UsageError
 from runner.job.desired import Ahead, Desired
 from runner.job.pairs import ID, SECOND, Orders
-from runner.job.project import Chain, Job
+from runner.job.project import AudioJob, Chain, Job
 from runner.plan.plan import Recorded, standing
 from runner.plan.remaining import JobRows
 from runner.remotes.reading.verdict import NULL
@@ -230,9 +230,21 @@ def _ahead(session: Session, job: Job) -> Ahead:
     if short is None or long is None:  # a template that wants more of an answer than a text
         return usual
     of_token = (long - short) / (_LONG / CHARACTERS_PER_TOKEN)
+    short *= _share(session, job.chain.parents[0])
     known = [length for parent in job.chain.parents if (length := _longest(session, parent)) is not None]
     is_known = len(known) == len(job.chain.parents)
     return replace(usual, tokens=short, most_tokens=short + of_token * max(known) if is_known else None)
+
+
+def _share(session: Session, address: str) -> float:
+    """How much longer the requests of a job are than those of its first rows: the rows of its followers as well."""
+    spec, sizes = spec_of(session, address), session.compiled[address].wanted.sizes
+    if isinstance(spec, AudioJob):
+        return 1.0
+    if not sizes:
+        return 1.0 if spec.chain is None else _share(session, spec.chain.parents[0])
+    first = sizes[:_SAMPLE]
+    return (sum(sizes) / len(sizes)) / (sum(first) / len(first))
 
 
 def _tokens(session: Session, job: Job, answer: str) -> float | None:

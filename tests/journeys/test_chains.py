@@ -160,6 +160,8 @@ def test_nothing_is_sent_of_a_child_while_its_parent_runs(lab: ScoreLab) -> None
     for _ in range(2):
         assert "? known after `reply`" in lab.apply("--no-wait", code=3).stdout
         assert sent(lab) == [ALL]
+    told = lab.run("status", "specs/", "--offline").stdout
+    assert "  ? about 3 requests, known after `reply`" in told
     assert lab.run("plan", "specs/", "--detailed-exitcode", code=2).stdout.count("? after") == 1
     lab.remote.life = life
     lab.apply("--no-wait", code=3)
