@@ -17,6 +17,7 @@ from tests.journeys.boundaries import crossed_by, missing_in, rig_of
 from tests.journeys.lab import serving
 from tests.journeys.rounds import at
 from tests.journeys.scorelab import EXPIRED, FAILED, ScoreLab, score_lab
+from tests.journeys.terminal import terminal
 
 MOST = 160  # more boundaries than there are
 
@@ -252,6 +253,34 @@ def test_a_lock_holds_a_chain_to_the_answers_it_is_about(lab: ScoreLab) -> None:
     answers = (lab.root / "results/reply.jsonl").read_text()
     (lab.root / "results/reply.jsonl").write_text(answers.replace("ask r1", "ask r7"))
     assert "reply" in lab.run("verify", "grade", code=1).stderr
+
+
+def test_the_question_counts_the_whole_chain_and_is_asked_once(lab: ScoreLab) -> None:
+    with terminal(lab.root, lab.environ(), "apply", "specs/") as screen:
+        question = "Send 3 requests in 1 batch, then about 3 requests about their answers, at a cost that is not known?"
+        screen.wait_for(question)
+        screen.wait_for("[y/N]:")
+        screen.type("y\n")
+        assert screen.end() == 0
+    assert sent(lab) == [ALL, ALL]
+
+
+def test_a_limit_counts_the_whole_chain(lab: ScoreLab) -> None:
+    done = lab.apply("--max-requests", "5", code=5)
+    assert "this plan is estimated at 6 requests" in done.stdout and sent(lab) == []
+    lab.apply("--max-requests", "6")
+    assert sent(lab) == [ALL, ALL]
+
+
+def test_an_answer_that_a_prompt_cannot_take_is_named_by_its_job(lab: ScoreLab) -> None:
+    lab.job("", SPEC.replace("grade {{ answer }}", "grade {{ answer.score }}"))
+    error = lab.apply(code=1).stderr
+    assert "3 rows of dataset `said` cannot become requests" in error and "answers of reply:1" in error
+    assert "/answers/" not in error and sent(lab) == [ALL]
+    # all is recorded, and goes on once the prompt is right
+    lab.job("", SPEC)
+    lab.apply()
+    assert sent(lab) == [ALL, ALL]
 
 
 def test_killed_while_a_chain_goes_from_one_job_to_the_next(tmp_path: Path) -> None:
