@@ -188,8 +188,7 @@ def _of_chain(dataset: Dataset, heads: _Heads) -> Iterator[Problem]:
     for name in chain.columns:
         if name in (heads.before(chain) or ()):
             words = f"the rows of `{chain.parents[0]}` have a column `{name}` already"
-            hint = "rename the answer with `as`" if chain.orders is None else "rename it in the files of the dataset"
-            yield Problem(chain.mark, words, hint=hint)
+            yield Problem(chain.mark, words, hint=chain.way_out)
     if chain.orders is not None and dataset.where is not None:
         yield from _of_where(dataset)
 

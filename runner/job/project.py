@@ -44,11 +44,19 @@ class Chain(msgspec.Struct, frozen=True):
     column: str = "answer"  # what an answer is called in a row; pairs have `first` and `second`
     mark: Mark = Mark("")
     orders: Orders | None = None  # in which the two answers of a pair are shown; None where these are no pairs
+    is_judged: bool = False  # it is what the judge of a check sees: no dataset of the specs says so
 
     @property
     def columns(self) -> tuple[str, ...]:
         """What is in a row beside what was asked about."""
         return (self.column,) if self.orders is None else (FIRST, SECOND)
+
+    @property
+    def way_out(self) -> str:
+        """What to do where rows have such a column of their own."""
+        if self.orders is None and not self.is_judged:
+            return "rename the answer with `as`"
+        return "rename it in the files of the dataset"
 
 
 class Dataset(msgspec.Struct, frozen=True):

@@ -79,7 +79,7 @@ def _asking(entry: Entry, check: Check, judge: Judge) -> Asking:
         sample_seed=(sample.seed or 0) if sample else 0,
         mark=check.mark,
         where_mark=check.where.mark if check.where else check.mark,
-        chain=Chain((entry.name,), OF_ANSWER[0], check.mark),
+        chain=Chain((entry.name,), OF_ANSWER[0], check.mark, is_judged=True),
     )
     return Asking(check, judge, Entry("jobs", name, checks.key(check.name), node, spec), answers)
 

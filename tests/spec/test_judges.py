@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.apply.checkable import problems_in_evals
+from runner.compile.render import check_templates
 from runner.job.project import AudioJob, Job
 from runner.spec.load import load
 from runner.spec.memo import load as load_remembered
@@ -74,6 +75,16 @@ def test_it_comes_back_from_the_memo_of_specs(tmp_path: Path) -> None:
     memo.mkdir()
     first, again = (load_remembered(["specs"], tmp_path, memo, keeps=True) for _ in range(2))
     assert first == again and "reply.helpful" in {job.address for job in again.jobs}
+
+
+def test_a_column_called_as_the_answer_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/tickets.csv").write_text("id,text,answer\n1,a,b\n")
+    with_judge(tmp_path, ONE + HELPFUL)
+    (problem,) = check_templates(load(["specs"], tmp_path))
+    assert (problem.mark.line, problem.mark.column) == (19, 7)
+    assert problem.message == "the rows of `reply` have a column `answer` already"
+    assert problem.hint == "rename it in the files of the dataset"
 
 
 @pytest.mark.parametrize(
