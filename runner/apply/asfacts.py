@@ -9,7 +9,7 @@ from typing import Any
 from runner.checks.paired import Difference
 from runner.checks.program import Held
 from runner.checks.tally import counted_by
-from runner.job.scored import CheckSummary, Duel, Figure
+from runner.job.scored import Agreement, CheckSummary, Duel, Figure
 from runner.reports import facts
 from runner.stats.power import detectable
 
@@ -31,6 +31,8 @@ def check_of(found: CheckSummary, held: Held) -> facts.Check:
         macro_f1=None if found.macro_f1 is None else number_of(found.macro_f1),
         confusion=_mistakes(found),
         duel=None if found.duel is None else duel_of(found.duel),
+        agreement=None if found.agreement is None else agreement_of(found.agreement),
+        corrected=corrected_of(found),
     )
 
 
@@ -50,6 +52,19 @@ def duel_of(found: Duel) -> facts.Duel:
         sides.only_first,
         sides.only_second,
     )
+
+
+def agreement_of(found: Agreement) -> facts.Agreement:
+    """How far a judge and a person agree."""
+    confusion = tuple(facts.Confused(*cell) for cell in found.confusion)
+    return facts.Agreement(found.raw, number_of(found.kappa), confusion)
+
+
+def corrected_of(found: CheckSummary) -> facts.Number | None:
+    """A judge's mean, put right; None where no person has judged."""
+    if found.agreement is None or found.agreement.corrected.value is None:
+        return None
+    return number_of(found.agreement.corrected)
 
 
 def _mistakes(found: CheckSummary) -> tuple[facts.Confused, ...]:

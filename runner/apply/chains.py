@@ -31,12 +31,16 @@ from runner.compile.job import CompiledJob
 from runner.errors import RunnerError, UsageError
 from runner.job.desired import Ahead, Desired
 from runner.job.pairs import ID, SECOND, Orders
-from runner.job.project import Chain, Job
+from runner.job.project import AudioJob, Chain, Job
 from runner.plan.plan import Recorded, standing
 from runner.plan.remaining import JobRows
 from runner.remotes.reading.verdict import NULL
 from runner.results.chain import AnswersWriter
 from runner.results.joined import Joined
+from runner.results.locate import locate
+from runner.results.merge import merge
+from runner.results.names import RESULTS
+from runner.results.readback import read_back
 from runner.results.splice import Merged
 
 SCHEME = "answers/1"
@@ -143,7 +147,8 @@ def _tell(session: Session, job: Job, path: Path, *, is_new: bool) -> None:
 def answers_of(session: Session, job: Desired, rows: JobRows, chain: Chain, recorded: Recorded) -> Path:
     """The file of one job's answers as rows; made, where it is not there. Raises as `follow` does."""
     assert session.compiler is not None
-    name = f"{_made_of(session, job, rows, chain, recorded)}.jsonl"
+    output = session.project.root / job.output if session.reads_outputs else None
+    name = f"{_made_of(session, job, rows, chain, recorded, output)}.jsonl"
     path = session.compiler.place(name)
     if path.is_file():
         return path
@@ -151,12 +156,28 @@ def answers_of(session: Session, job: Desired, rows: JobRows, chain: Chain, reco
         files.whole(path, mode=files.PRIVATE, is_durable=False) as out,
         closing(_writer(session, out, job.address, chain)) as writer,
     ):
-        lines_to(writer, session, job, rows, recorded)
+        if output is None:
+            lines_to(writer, session, job, rows, recorded)
+        elif output.exists():
+            _lines_in(output, writer, session, job)
         writer.finish()
         if writer.silent:
             words = f"{writer.silent:,} answers of `{job.address}` hold no text, and are not asked about"
             files.write(path.with_suffix(_SILENT), words.encode(), is_durable=False)
     return path
+
+
+def _lines_in(output: Path, writer: AnswersWriter, session: Session, job: Desired) -> None:
+    """The lines of a job as its output has them."""
+    spec = spec_of(session, job.address)
+    with tempfile.TemporaryDirectory(prefix="runner-") as folder:
+        sources = [file.source() for file in read_back(output, Path(folder) / "answers").files]
+        rows, chosen = session.compiled[job.address].rows(), locate(job.keys, sources)
+        merge(rows, chosen, sources, writer, wanted=wanted_of(spec), is_strict=spec.strict_answers)
+
+
+def _table_of(output: Path) -> Path:
+    return output / RESULTS if output.is_dir() else output
 
 
 def _writer(session: Session, out: IO[bytes], address: str, chain: Chain) -> AnswersWriter:
@@ -166,7 +187,9 @@ def _writer(session: Session, out: IO[bytes], address: str, chain: Chain) -> Ans
     return AnswersWriter(out, chain, address, joined, adds_id=has_no_id_column(spec))
 
 
-def _made_of(session: Session, job: Desired, rows: JobRows, chain: Chain, recorded: Recorded) -> str:
+def _made_of(
+    session: Session, job: Desired, rows: JobRows, chain: Chain, recorded: Recorded, output: Path | None
+) -> str:
     """Hex digest of all that rows of answers are made of, whatever became of the other rows."""
     spec = spec_of(session, job.address)
     join = spec.evals.references
@@ -174,6 +197,10 @@ def _made_of(session: Session, job: Desired, rows: JobRows, chain: Chain, record
     shape = (chain.column, has_no_id_column(spec), wanted_of(spec), spec.strict_answers, beside)
     total = hashlib.sha256(f"{SCHEME} {session.compiled[job.address].made_of()} {shape!r}\n".encode())
     total.update(job.keys)
+    if output is not None:
+        table = _table_of(output)
+        total.update(session.digests.of(table) if table.is_file() else b"none")
+        return total.hexdigest()[:32]
     for entry in sources_of(session, job, rows, recorded):
         index = entry.batch.index_sha256 or hashlib.sha256(entry.so_far).hexdigest()
         total.update(f"{entry.batch.key} {index} {entry.batch.generation}\n".encode())
@@ -203,9 +230,21 @@ def _ahead(session: Session, job: Job) -> Ahead:
     if short is None or long is None:  # a template that wants more of an answer than a text
         return usual
     of_token = (long - short) / (_LONG / CHARACTERS_PER_TOKEN)
+    short *= _share(session, job.chain.parents[0])
     known = [length for parent in job.chain.parents if (length := _longest(session, parent)) is not None]
     is_known = len(known) == len(job.chain.parents)
     return replace(usual, tokens=short, most_tokens=short + of_token * max(known) if is_known else None)
+
+
+def _share(session: Session, address: str) -> float:
+    """How much longer the requests of a job are than those of its first rows: the rows of its followers as well."""
+    spec, sizes = spec_of(session, address), session.compiled[address].wanted.sizes
+    if isinstance(spec, AudioJob):
+        return 1.0
+    if not sizes:
+        return 1.0 if spec.chain is None else _share(session, spec.chain.parents[0])
+    first = sizes[:_SAMPLE]
+    return (sum(sizes) / len(sizes)) / (sum(first) / len(first))
 
 
 def _tokens(session: Session, job: Job, answer: str) -> float | None:

@@ -76,7 +76,9 @@ def _problems(check: Check, job: AnyJob) -> Iterator[Problem]:
     if isinstance(check.schema, dict):
         yield from _of_schema(check, what)
     if check.kind is Kind.CHOICE and check.classes:
-        yield from _of_classes(check, what)
+        yield from _of_classes(check, "classes", check.classes, what)
+    if check.judge is not None:
+        yield from _of_classes(check, "verdicts", list(check.judge.verdicts), what)
     if check.kind is Kind.PREFERENCE:
         yield from _told_apart(check, "words", list(check.words.values()), what)
     if check.kind is Kind.NUMBER:
@@ -121,12 +123,12 @@ def _told_apart(check: Check, noun: str, texts: Sequence[str], what: str) -> Ite
             return
 
 
-def _of_classes(check: Check, what: str) -> Iterator[Problem]:
-    """Classes that nothing tells apart, and references that are none of them."""
-    yield from _told_apart(check, "classes", check.classes, what)
-    classes = Classes(check.classes, check.ignore)
-    for source in check.reference.templates:
+def _of_classes(check: Check, noun: str, texts: Sequence[str], what: str) -> Iterator[Problem]:
+    """Classes, or verdicts, that nothing tells apart, and references that are none of them."""
+    yield from _told_apart(check, noun, texts, what)
+    classes = Classes(texts, check.ignore)
+    for source in check.references:
         text = static_text(source.text)
         if text is not None and classes.called(text) is None:
-            listed = ", ".join(f"`{one}`" for one in check.classes)
-            yield Problem(source.mark, f"the reference `{text[:60]}` of {what} is not one of its classes: {listed}")
+            listed = ", ".join(f"`{one}`" for one in texts)
+            yield Problem(source.mark, f"the reference `{text[:60]}` of {what} is not one of its {noun}: {listed}")

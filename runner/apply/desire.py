@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_in
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from runner.apply.tables import Steps, no_steps, problems_in
 from runner.compile.audio import CompiledAudio, compile_audio
 from runner.compile.budget import RowBudget
 from runner.compile.compile import compile_job
+from runner.compile.faults import RowsFailed
 from runner.compile.job import CompiledJob, load
 from runner.compile.render import check_templates
 from runner.compile.shard import DigestOf, identity_of
 from runner.data.contents import Contents, FileMemo
 from runner.data.digests import Digests
 from runner.data.files import sha256_of
-from runner.errors import Problem, SpecError
+from runner.errors import Mark, Problem, SpecError
 from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Content
 from runner.job.desired import Desired
 from runner.job.params import params_of
@@ -91,7 +93,10 @@ class Compiler:
         identity = _shard(Path(), job, self.remotes).name
         shard = self.place(f"{Path(job.dataset.files[0]).stem}.{identity}")
         found = load(shard, job, project.root, lines, digest_of) if shard.is_file() else None
-        found = found or _compiled(job, project, self.remotes, shard, RowBudget(), digest_of, keeps=self.keeps)
+        try:
+            found = found or _compiled(job, project, self.remotes, shard, RowBudget(), digest_of, keeps=self.keeps)
+        except RowsFailed as error:
+            raise _of_answers(error, job) from error
         if len(found.wanted) and (problems := problems_in(job, found.rows, self.steps(job))):
             raise SpecError(list(dict.fromkeys(problems)))
         return found
@@ -100,6 +105,13 @@ class Compiler:
         """Where a file of that name is, or is to be written."""
         known = self.known / name
         return known if known.is_file() else self.folder / name
+
+
+def _of_answers(error: RowsFailed, job: Job) -> RowsFailed:
+    """The same by the jobs that answered: the file of the answers may be gone when somebody looks for it."""
+    where = " and ".join(job.chain.parents if job.chain else ())
+    problems = [replace_in(problem, mark=Mark(f"answers of {where}", problem.mark.line)) for problem in error.problems]
+    return RowsFailed(tuple(problems), error.count, job.dataset.key, offers=not job.dataset.skip_bad)
 
 
 def _compiled(

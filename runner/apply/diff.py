@@ -59,6 +59,13 @@ def diff_of(project: Project, words: tuple[str, str], paths: Sequence[str], fold
     checks, left_out = _checks(first, second, wanted.checks)
     notes = [side.note for side in sides if side.note]
     reasons = [why for side in sides if checks and (why := side.score(sides, project.root))]
+    unjudged = {name: (side, file) for side in sides for name, file in side.unjudged.items() if name in checks}
+    checks = {name: held for name, held in checks.items() if name not in unjudged}
+    notes += [
+        f"check `{name}` is not compared: of `{side.word}` there is no `{file}`, where its verdicts are"
+        for name, (side, file) in unjudged.items()
+    ]
+    left_out += unjudged
     compared = {name: Compared(held) for name, held in checks.items()} if not reasons else {}
     met, changed = _pair(first, second, compared)
     if compared:
@@ -70,7 +77,9 @@ def diff_of(project: Project, words: tuple[str, str], paths: Sequence[str], fold
     if reasons:
         compared = {}
     notes += dict.fromkeys(reasons)
-    notes += [f"check `{name}` is not the same in both jobs, and is not compared" for name in left_out]
+    notes += [
+        f"check `{name}` is not the same in both jobs, and is not compared" for name in left_out if name not in unjudged
+    ]
     found = diff.Diff(
         first=_side(first),
         second=_side(second),
@@ -245,8 +254,9 @@ def _asked(spec: AnyJob) -> dict[str, tuple[str, object]]:
         prompt, data = spec.prompt, spec.dataset
         texts = [(message.role, message.content) for message in prompt.messages]
         found["prompt"] = (prompt.key, (texts, prompt.response_format, prompt.tools))
-        read = (data.files, data.id, data.where, data.sample_rows, data.sample_seed, data.delimiter)
-        found["dataset"] = (data.key, read)
+        chosen = (data.id, data.where, data.sample_rows, data.sample_seed, data.delimiter)
+        of = data.files if data.chain is None else (data.chain.parents, data.chain.column)
+        found["dataset"] = (data.key, (of, *chosen))
     elif isinstance(spec, AudioJob):
         found["params"] = (_told(dict(spec.fields)), (spec.fields, spec.task, spec.path))
         found["dataset"] = (", ".join(spec.patterns), (spec.patterns, spec.exclude))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from runner.apply.tables import about_of
 from runner.checks.score import Status
+from runner.checks.verdict import reason_in
 from runner.job.checks import Kind
 from runner.job.project import AnyJob, AudioJob
-from runner.job.scored import scores_path
+from runner.job.scored import scores_path, verdicts_path
 from runner.results.reread import Line, lines_in, own_names
 from runner.results.scores import ScoredRow, read
 from runner.results.splice import OK
@@ -27,37 +29,75 @@ class Shown(NamedTuple):
 
     line: Line
     scored: ScoredRow | None
+    reasons: Mapping[str, str] = {}  # by check with a judge, what that said
+
+
+class _Reasons:
+    """What a judge said, of rows as they come by: it was asked of some of them, in the same order."""
+
+    def __init__(self, output: Path) -> None:
+        self._lines = lines_in(output)
+        self._next = next(self._lines, None)
+
+    def of(self, custom_id: str) -> str:
+        """Its answer, of one in JSON the `reason`; empty where there is none."""
+        line = self._next
+        if line is None or line.custom_id != custom_id:
+            return ""
+        self._next = next(self._lines, None)
+        return reason_in(line.text or "")
 
 
 class Evidence:
     """The files of one job. `is_scored` tells whether there are scores; `rows` finds out whether they fit."""
 
     def __init__(self, root: Path, spec: AnyJob) -> None:
-        self.spec = spec
+        self.spec, self.root = spec, root
         self.output = root / spec.output
         self.scores = root / scores_path(spec.output)
         self.own = own_names(
             spec.output, about_of(spec), chosen=spec.columns, is_of_recordings=isinstance(spec, AudioJob)
         )
-        self.checks = tuple(check.name for check in spec.evals.checks)
         self.has_output = self.output.exists()
+        self.waiting = self._waiting() if self.has_output else ()
+        self.checks = tuple(check.name for check in spec.evals.checks if check.name not in self.waiting)
         self.is_scored = bool(self.checks) and self.has_output and self.scores.is_file()
 
-    def rows(self) -> Iterator[Shown]:
+    def _waiting(self) -> tuple[str, ...]:
+        """The checks whose judge had not answered when the scores were made: they are in none of their lines.
+
+        Raises StateError, OSError.
+        """
+        judged = [check.name for check in self.spec.evals.checks if check.judge is not None]
+        if not judged or not self.scores.is_file():
+            return tuple(judged)
+        with closing(read(self.scores)) as lines:
+            first = next(lines, None)
+        return tuple(name for name in judged if first is not None and name not in first.checks)
+
+    def rows(self, *, has_reasons: bool = False) -> Iterator[Shown]:
         """Every row, in the order of the results. Scores end with the first line that is not of these results.
 
+        has_reasons: with what judges said.
         Raises DataError, StateError, OSError.
         """
         if not self.has_output:
             return
         scores = read(self.scores) if self.is_scored else iter(())
+        judges = self._judges() if has_reasons else {}
         for line in lines_in(self.output, self.own):
             scored = next(scores, None) if self.is_scored else None
             if self.is_scored and not self._fits(line, scored):
                 self.is_scored, scored = False, None
-            yield Shown(line, scored)
+            said = {name: judge.of(line.custom_id) for name, judge in judges.items()}
+            yield Shown(line, scored, {name: text for name, text in said.items() if text})
         if self.is_scored and next(scores, None) is not None:
             self.is_scored = False
+
+    def _judges(self) -> dict[str, _Reasons]:
+        checks = [check.name for check in self.spec.evals.checks if check.judge and check.name in self.checks]
+        paths = {name: self.root / verdicts_path(self.spec.output, name) for name in checks}
+        return {name: _Reasons(path) for name, path in paths.items() if path.is_file()}
 
     def _fits(self, line: Line, scored: ScoredRow | None) -> bool:
         """Whether scores are of this very line: results may have been written again since, or checks added."""
@@ -66,6 +106,7 @@ class Evidence:
         return all(
             check.name in scored.checks and _agrees(line, scored.checks[check.name].status, check.kind)
             for check in self.spec.evals.checks
+            if check.name not in self.waiting
         )
 
 

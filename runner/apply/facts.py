@@ -15,7 +15,7 @@ from runner.apply.reportcell import Gathered, Part
 from runner.apply.scoring import pooled_in
 from runner.apply.session import Session
 from runner.checks.paired import Paired
-from runner.checks.program import Held
+from runner.checks.program import Held, Program
 from runner.job.project import AnyJob, AudioJob
 from runner.reports import facts
 from runner.results.scores import ScoredRow, paired
@@ -56,7 +56,8 @@ def report_of(session: Session, addresses: Sequence[str]) -> Report:
         cells = groups[group]
         # Read anew: what a pass found out about scores is found out again
         found = [Evidence(session.outputs_root, cell.spec) for cell in cells]
-        return _rows([one.rows() for one in found], [one.checks for one in found], folds[group])
+        checks = [[check.name for check in one.spec.evals.checks] for one in found]
+        return _rows([one.rows(has_reasons=True) for one in found], checks, folds[group])
 
     columns = {name: None for cell in every.values() for name in (*cell.columns, *folds[cell.spec.name])}
     return Report(made, rows, tuple(columns))
@@ -101,8 +102,10 @@ def _pooled(cells: Sequence[Gathered]) -> Iterator[facts.Pooled]:
             alike.setdefault(" · ".join(others) or cell.spec.name, []).append(cell)
     for label, same in alike.items():
         if len(same) > 1:
-            found = pooled_in(same[0].session, same[0].spec, [one.evidence.scores for one in same])
-            checks = zip(found, same[0].program.checks, strict=True)
+            spec = same[0].spec
+            spec = replace(spec, evals=spec.evals.without({name for one in same for name in one.evidence.waiting}))
+            found = pooled_in(same[0].session, spec, [one.evidence.scores for one in same])
+            checks = zip(found, Program(spec.evals).checks, strict=True)
             addresses = tuple(sorted(one.address for one in same))
             yield facts.Pooled(label, addresses, tuple(check_of(one, held) for one, held in checks))
 
@@ -236,12 +239,15 @@ def _answer(shown: Shown, checks: Sequence[str]) -> facts.Answer:
         finish=line.finish,
         digest=line.digest,
         batch=line.batch,
-        checks=[] if shown.scored is None else [_held(shown.scored, name) for name in checks],
+        checks=[] if shown.scored is None else [_held(shown, shown.scored, name) for name in checks],
     )
 
 
-def _held(scored: ScoredRow, name: str) -> facts.Held:
-    found = scored.checks[name]
+def _held(shown: Shown, scored: ScoredRow, name: str) -> facts.Held:
+    found = scored.checks.get(name)
+    if found is None:  # its judge has not answered yet
+        return facts.Held("skipped")
     is_counted = found.status.value in ("right", "wrong", "partly", "measured")
     score = found.over / found.under if is_counted and found.under else None
-    return facts.Held(found.status.value, score, found.got, found.expected)
+    reason = shown.reasons.get(name)
+    return facts.Held(found.status.value, score, found.got, found.expected, None if reason == found.got else reason)

@@ -25,6 +25,7 @@ from runner.files import whole
 from runner.job.desired import Desired
 from runner.job.packed import KEY_BYTES, keys_of
 from runner.job.project import AnyJob, AudioJob, Dataset, Job
+from runner.job.scored import Scores
 from runner.reports import facts
 from runner.results.columns import NEEDED
 from runner.results.names import RESULTS
@@ -138,13 +139,20 @@ def _gathered(gathered: Gathered) -> dict[str, Any]:
     if cell.provenance.answered_as:
         found["model"] = {"answered_as": dict(cell.provenance.answered_as)}
     if gathered.is_scored:
-        found["scores"] = {check.name: _score(check) for check in cell.checks}
+        found["scores"] = {check.name: _score(check) for check in cell.checks if not check.waits_for}
     return {name: value for name, value in found.items() if value}
 
 
 def _score(check: facts.Check) -> dict[str, Any]:
-    found = {**_number(check.number), "signature": check.signature}
-    return found if check.macro_f1 is None else {**found, "macro_f1": _number(check.macro_f1)}
+    told: dict[str, Any] = {**_number(check.number), "signature": check.signature}
+    if check.macro_f1 is not None:
+        told["macro_f1"] = _number(check.macro_f1)
+    if check.agreement is not None:
+        told["by_hand"] = {"raw": check.agreement.raw, "kappa": check.agreement.kappa.value}
+        told["by_hand"]["rows"] = check.agreement.kappa.n
+    if check.corrected is not None:
+        told["corrected"] = {"value": check.corrected.value, "low": check.corrected.low, "high": check.corrected.high}
+    return told
 
 
 def _number(number: facts.Number) -> dict[str, Any]:
@@ -254,8 +262,8 @@ def keep_current(session: Session, lock: Lock) -> bool:
     records = session.records.jobs()
     for spec, job in zip(session.project.jobs, session.desired, strict=True):
         record = records.get(job.address)
-        is_scored = record is not None and record.scores is not None and bool(record.scores.path)
-        if not _stands(session, spec, job, jobs.get(job.address), is_scored=is_scored):
+        scores = record.scores if record is not None and record.scores is not None and record.scores.path else None
+        if not _stands(session, spec, job, jobs.get(job.address), scores):
             with suppress(NotOfTheseSpecs):
                 jobs[job.address] = entry_of(session, spec, job)
     return write(session.project.root, session.project.name, jobs)
@@ -264,9 +272,9 @@ def keep_current(session: Session, lock: Lock) -> bool:
 _OF_SPECS = ("requests", "dataset", "references", "prompt", "checks")
 
 
-def _stands(session: Session, spec: AnyJob, job: Desired, entry: Entry | None, *, is_scored: bool) -> bool:
-    """Whether an entry is of the specs and results that are there, as far as digests tell."""
-    if entry is None or ("scores" in entry) is not is_scored:
+def _stands(session: Session, spec: AnyJob, job: Desired, entry: Entry | None, scores: Scores | None) -> bool:
+    """Whether an entry is of the specs and results that are there, as far as digests tell, and has these scores."""
+    if entry is None or not _has(entry, scores):
         return False
     found = of_specs(session, spec, job)
     model = {**entry.get("model", {})}
@@ -276,6 +284,19 @@ def _stands(session: Session, spec: AnyJob, job: Desired, entry: Entry | None, *
     path = table_of(session.outputs_root, spec)
     output = {"path": spec.output, "sha256": session.digests.of(path).hex()} if path.is_file() else None
     return bool(entry.get("output") == output)
+
+
+def _has(entry: Entry, scores: Scores | None) -> bool:
+    """Whether an entry has the numbers that were scored: verdicts of a judge may change though results do not."""
+    locked = entry.get("scores", {})
+    known = {} if scores is None else {check.name: check.figure for check in scores.checks}
+    if not isinstance(locked, Mapping) or locked.keys() != known.keys():
+        return False
+    told = [(locked[name], figure) for name, figure in known.items()]
+    return all(
+        isinstance(one, Mapping) and (one.get("value"), one.get("n")) == (figure.value, figure.n)
+        for one, figure in told
+    )
 
 
 def write(root: Path, project: str, jobs: Mapping[str, Entry]) -> bool:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from runner.apply import pairs
 from runner.apply.answers import made_of, spec_of
+from runner.apply.judging import Judging, judging_of
 from runner.apply.session import Session
 from runner.checks.program import digest_of
 from runner.compile import references
@@ -41,11 +42,11 @@ def _meets(session: Session, plan: Plan, recorded: Recorded) -> Mapping[str, boo
     jobs = {job.address: (job, rows) for job, rows in zip(session.desired, plan.rows, strict=True)}
     found = {}
     for address in needed:
-        scores = current(session, *jobs[address], recorded)
+        scores = current(session, *jobs[address], plan, recorded)
         if scores is None:
             continue
         others = {one.not_worse_than for one in jobs[address][0].evals.expect} & jobs.keys()
-        known = {other: current(session, *jobs[other], recorded) for other in others}
+        known = {other: current(session, *jobs[other], plan, recorded) for other in others}
         if others and scores.gated_by != gated_by(scores, known):
             continue
         verdicts = {gate.verdict for gate in scores.gates}
@@ -54,24 +55,27 @@ def _meets(session: Session, plan: Plan, recorded: Recorded) -> Mapping[str, boo
     return found
 
 
-def current(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> Scores | None:
+def current(session: Session, job: Desired, rows: JobRows, plan: Plan, recorded: Recorded) -> Scores | None:
     """What was scored of a job, if its results and its checks are still what they were then."""
     record, _ = recorded.jobs.get(job.address, (None, b""))
     if record is None or record.scores is None or record.output != job.output:
         return None
     results = made_of(session, job, rows, recorded)
-    if record.written_sha256 != results or record.scores.made_of != scores_made_of(session, job, results):
+    judging = judging_of(session, job, plan, recorded)
+    if record.written_sha256 != results or record.scores.made_of != scores_made_of(session, job, results, judging):
         return None
     return record.scores
 
 
-def scores_made_of(session: Session, job: Desired, results: str) -> str:
-    """Hex digest of all that scores are made of: the results, the checks, and the references beside the dataset."""
+def scores_made_of(session: Session, job: Desired, results: str, judging: Judging) -> str:
+    """Hex digest of all that scores are made of: results, checks, references beside the dataset, and verdicts."""
     spec = spec_of(session, job.address)
     evals = spec.evals
     beside = references.made_of(evals.references, session.project.root, session.digests.of) if evals.references else ""
     of_pairs = pairs.made_of(session, spec)
     told = f"scores/1 {results} {digest_of(evals)} {beside} {job.bad}{f' {of_pairs}' if of_pairs else ''}\n"
+    if judging.made_of:
+        told += f"{judging.made_of}\n"
     return hashlib.sha256(told.encode()).hexdigest()
 
 

@@ -189,6 +189,8 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     if _has_moved(session, result.plan, recorded):
         recorded = session.recorded()
         result.plan = planned(session, recorded, seen_in(session, polled), guards)
+    if chains.follow(session, recorded):  # nothing is written or scored of what asks about other answers
+        result.plan = planned(session, recorded, seen_in(session, polled), guards)
     half_searched = recover.half_searched(session)
     strict = {job.address for job in session.desired if job.is_strict}
     is_judged = False
@@ -202,9 +204,10 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     scoring.score(session, result.plan, recorded, result.scoring)
     if any(job.waits for job in result.plan.jobs):  # perhaps for what was scored just now
         result.plan = planned(session, session.recorded(), seen_in(session, polled), guards)
-    if chains.are_there(session) and chains.follow(session):  # what they follow has come to its end in this pass
+    goes_on = chains.are_there(session) and chains.follow(session)  # what they follow has come to its end just now
+    if goes_on:
         result.plan = planned(session, session.recorded(), seen_in(session, polled), guards)
-    return _left(session, result, [*unresolved, *polled.errors, *unsearched])
+    return _left(session, result, [*unresolved, *polled.errors, *unsearched], goes_on=goes_on)
 
 
 def _is_locked(session: Session, locked: Sequence[str], batch: Batch) -> bool:
@@ -215,8 +218,11 @@ def _is_locked(session: Session, locked: Sequence[str], batch: Batch) -> bool:
     return not without(session.objects.read(f"{batch.key}/keys", batch.keys_sha256), session.keys_of(owner))
 
 
-def _left(session: Session, result: Result, errors: Sequence[StepError]) -> Result:
-    """The result with its errors, and whether there is anything to wait for: what went wrong is not waited for."""
+def _left(session: Session, result: Result, errors: Sequence[StepError], *, goes_on: bool = False) -> Result:
+    """The result with its errors, and whether there is anything to wait for: what went wrong is not waited for.
+
+    goes_on: the next pass has something to do in any case.
+    """
     met = [*errors, *result.stopped.values()]
     out_of_time = [one for one in met if isinstance(one.error, RemoteError) and one.error.is_out_of_time]
     result.errors = [
@@ -227,7 +233,7 @@ def _left(session: Session, result: Result, errors: Sequence[StepError]) -> Resu
     awry = {one.batch for one in result.errors}
     is_awaited = any(batch.key not in awry for batch in _waited_for(result.plan))
     unsent = {submission.address for submission in result.plan.submissions} - jobs_in(result.errors)
-    result.is_running = is_awaited or bool(out_of_time) or (bool(unsent) and not result.purse.declined)
+    result.is_running = goes_on or is_awaited or bool(out_of_time) or (bool(unsent) and not result.purse.declined)
     _show(session, result.plan)
     return result
 

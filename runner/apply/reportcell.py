@@ -26,7 +26,7 @@ from runner.job.expect import Expectation
 from runner.job.finish import FLAWS
 from runner.job.project import AnyJob, AudioJob, Job, Prompt
 from runner.job.scored import Gate as Judged
-from runner.job.scored import Verdict
+from runner.job.scored import Verdict, judge_address
 from runner.mending import NOT_SO
 from runner.reports import facts
 from runner.results.columns import Costing
@@ -66,7 +66,8 @@ class Gathered:
     def __init__(self, session: Session, spec: AnyJob, job: Desired, folds: Folds) -> None:
         self.evidence = Evidence(session.outputs_root, spec)
         self.spec, self.job = spec, job
-        self.program = Program(spec.evals)
+        self.evals = spec.evals.without(self.evidence.waiting)
+        self.program = Program(self.evals)
         self.sheet = self.program.sheet()
         self.columns: dict[str, None] = {}  # of the input
         self.newest: float | None = None  # when an answer was made, in seconds since 1970
@@ -210,7 +211,7 @@ class Gathered:
                 missing=states["missing"] if self.evidence.has_output else self.job.rows,
                 **{word: states[word] for word in WAITING - {"missing"}},
             ),
-            checks=tuple(self._check(held) for held in self.program.checks),
+            checks=tuple(self._check(held) for held in Program(self.spec.evals).checks),
             gates=tuple(self._gate(one, others) for one in self.spec.evals.expect),
             failures=tuple(self._failures()),
             endings=tuple(
@@ -227,7 +228,7 @@ class Gathered:
         yield from sorted(found, key=lambda one: (-one.rows, one.code))
 
     def _check(self, held: Held) -> facts.Check:
-        if not self.is_scored:
+        if not self.is_scored or held.name in self.evidence.waiting:
             return facts.Check(
                 name=held.name,
                 kind=held.kind.value,
@@ -235,7 +236,7 @@ class Gathered:
                 number=facts.Number(None),
                 statuses={},
                 better=held.check.better.value,
-                waits_for=self._why_unscored(),
+                waits_for=self._why_unscored(held),
             )
         column = self.sheet.columns[held.name]
         found = self.sheet.summary(
@@ -243,9 +244,11 @@ class Gathered:
         )
         return check_of(found, held)
 
-    def _why_unscored(self) -> str:
+    def _why_unscored(self, held: Held) -> str:
         if not self.evidence.has_output:
             return "there are no results yet"
+        if held.name in self.evidence.waiting:
+            return f"it waits for `{judge_address(self.spec, held.name)}`"
         return "these answers are not scored yet; `runner apply` does that at no cost"
 
     @property
@@ -270,13 +273,13 @@ class Gathered:
 
     def _judged(self, expected: Expectation, others: Mapping[str, Gathered]) -> Judged:
         is_known = self.is_settled and (self.is_scored or not self.program.checks)
-        if not is_known:
+        if not is_known or expected.check in self.evidence.waiting:
             return gates.not_yet(expected)
         is_said = any(check.name == expected.check and check.unanswered is not None for check in self.spec.evals.checks)
         if expected.bound is not None:
             return gates.judged(expected, self.sheet, is_said=is_said)
         other = others.get(expected.not_worse_than)
-        if other is None or not (other.is_settled and other.is_scored):
+        if other is None or not (other.is_settled and other.is_scored) or expected.check in other.evidence.waiting:
             return gates.not_yet(expected)
         held = next(held for held in self.program.checks if held.name == expected.check)
         found = Paired(held.counting)

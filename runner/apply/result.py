@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from runner.apply.errors import StepError
 from runner.apply.purse import Purse, Rest
@@ -15,6 +16,14 @@ from runner.results.merge import Accounting
 Refusal = Callable[[Rest], BlockedError | None]
 
 
+class Awaited(NamedTuple):
+    """A judge's job that is not settled."""
+
+    address: str
+    requests: int = 0  # still to be sent; 0 where all are in flight, or nothing is known
+    usd: float | None = None  # at most; None: not known
+
+
 @dataclass(slots=True)
 class Scoring:
     """What an apply scored, over all its passes."""
@@ -23,6 +32,7 @@ class Scoring:
     made: set[str] = field(default_factory=set)  # addresses of those that this apply scored
     removed: dict[str, str] = field(default_factory=dict)  # files of scores that nothing is checked of, by address
     gates: dict[str, tuple[Gate, ...]] = field(default_factory=dict)  # of every job that has to reach something
+    waits: dict[str, dict[str, Awaited]] = field(default_factory=dict)  # of settled jobs, by check that has a judge
     errors: dict[str, StepError] = field(default_factory=dict)  # of jobs whose scores could not be made
     failed_of: dict[str, str] = field(default_factory=dict)  # what those were made of: they are not tried again
 

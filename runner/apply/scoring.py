@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from msgspec.structs import replace
 
 from runner.apply import keep, pairs
 from runner.apply.answers import is_quiet, lines_to, made_of, spec_of
 from runner.apply.errors import StepError
+from runner.apply.judging import Judging, judging_of
 from runner.apply.outputs import Drift, Rewrite, drift_of
 from runner.apply.planning import gated_by, scores_made_of
-from runner.apply.result import Scoring
+from runner.apply.result import Awaited, Scoring
 from runner.apply.session import Session
 from runner.checks import gates
 from runner.checks.paired import Paired
@@ -34,6 +35,7 @@ from runner.job.project import AnyJob, Evals
 from runner.job.recorded import JobRecord
 from runner.job.scored import CheckSummary, Gate, Pooled, Scores, scores_path
 from runner.job.written import Written
+from runner.plan.change import Action
 from runner.plan.plan import Plan, Recorded
 from runner.plan.remaining import JobRows
 from runner.results import scores as files
@@ -44,11 +46,26 @@ from runner.results.wholefile import target_of
 _AT_ONCE = 1000  # rows
 
 
+class _Settled(NamedTuple):
+    """A job whose rows have their outcome, and what its answers are scored with."""
+
+    session: Session
+    job: Desired
+    rows: JobRows
+    recorded: Recorded
+    judging: Judging
+
+    @property
+    def results(self) -> str:
+        """What its results are made of."""
+        return made_of(self.session, self.job, self.rows, self.recorded)
+
+
 def score(session: Session, plan: Plan, recorded: Recorded, scoring: Scoring) -> None:
     """Score what is settled and was not scored as it is now, and hold it to what is expected."""
     if session.sandbox is not None:  # answers of a rehearsal are made up
         return
-    scoring.current, scoring.gates = {}, {}
+    scoring.current, scoring.gates, scoring.waits = {}, {}, {}
     for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
         evals, record = job.evals, session.records.jobs().get(job.address)
         if record is None:
@@ -56,7 +73,11 @@ def score(session: Session, plan: Plan, recorded: Recorded, scoring: Scoring) ->
         if not evals.checks:
             record = _forgotten(session, job, record, scoring)
         if (evals.checks or evals.expect) and is_quiet(rows) and not part.is_held_back and not part.waits:
-            _score(session, job, rows, recorded, record, scoring)
+            judging = judging_of(session, job, plan, recorded)
+            _score(_Settled(session, job, rows, recorded, judging), record, scoring)
+            scoring.waits[job.address] = {
+                check: _awaited(plan, address) for check, address in judging.waits_for.items()
+            }
     _judge(session, scoring)
     _pool(session, scoring)
 
@@ -81,7 +102,8 @@ def due(session: Session, plan: Plan, recorded: Recorded, notes: list[str]) -> l
         if not (evals.checks or (evals.expect and is_needed)):
             continue
         with suppress(RunnerError, OSError):  # who scores says what is wrong with it
-            one = _due(session, job, rows, recorded, record, notes)
+            settled = _Settled(session, job, rows, recorded, judging_of(session, job, plan, recorded))
+            one = _due(settled, record, notes)
             if isinstance(one, Rewrite):
                 found.append(one)
             elif record is not None:
@@ -93,36 +115,42 @@ def due(session: Session, plan: Plan, recorded: Recorded, notes: list[str]) -> l
     return found
 
 
-def _due(
-    session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord | None, notes: list[str]
-) -> Rewrite | Scores:
+def _awaited(plan: Plan, address: str) -> Awaited:
+    """A judge's job that is not settled, and what is left to be asked of it."""
+    changes = [change for part in plan.jobs if part.address == address for change in part.changes]
+    ahead = [change for change in changes if change.action in (Action.SUBMIT, Action.AFTER)]
+    costs = [change.usd for change in ahead]
+    usd = None if None in costs else sum(filter(None, costs))
+    return Awaited(address, sum(change.rows for change in ahead), usd)
+
+
+def _due(settled: _Settled, record: JobRecord | None, notes: list[str]) -> Rewrite | Scores:
     """The file that is to be written, or the scores as they are. Raises RunnerError, OSError."""
-    made, drift = _drift(session, job, rows, recorded, record)
+    job = settled.job
+    made, drift = _drift(settled, record)
     if drift is None:
         assert record is not None and record.scores is not None
         return record.scores
     there: Scores | str = ""
     try:
-        there = _there(session, job, rows, recorded, made, drift)
+        there = _there(settled, made, drift)
     except RunnerError as error:
         notes.append(f"{job.address}: {error.message}")
     if isinstance(there, Scores):
         return there
     path = scores_path(job.output)
-    keeps = keep.foretold_of_table(session, path, _written(record))
-    return Rewrite(job, rows, drift, there, keeps, scores=path)
+    keeps = keep.foretold_of_table(settled.session, path, _written(record))
+    return Rewrite(job, settled.rows, drift, there, keeps, scores=path)
 
 
-def _drift(
-    session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord | None
-) -> tuple[str, Drift | None]:
+def _drift(settled: _Settled, record: JobRecord | None) -> tuple[str, Drift | None]:
     """What scores would be made of now, and why they have to be made; None where they are as they are to be."""
-    evals, scores = job.evals, record.scores if record else None
-    results = made_of(session, job, rows, recorded)
-    made = scores_made_of(session, job, results)
-    if not evals.checks:
+    job, scores = settled.job, record.scores if record else None
+    results = settled.results
+    made = scores_made_of(settled.session, job, results, settled.judging)
+    if not job.evals.checks:
         return made, None if scores and not scores.path and scores.made_of == made else Drift.UNSCORED
-    drift = drift_of(session, scores_path(job.output), _written(record), made)
+    drift = drift_of(settled.session, scores_path(job.output), _written(record), made)
     if drift is Drift.NEW:
         return made, Drift.UNSCORED
     if drift is Drift.ANSWERS and record and record.written_sha256 == results:
@@ -134,26 +162,25 @@ def _written(record: JobRecord | None) -> Written | None:
     return record.scores.written if record and record.scores else None
 
 
-def _score(
-    session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord, scoring: Scoring
-) -> None:
+def _score(settled: _Settled, record: JobRecord, scoring: Scoring) -> None:
     """One job. What goes wrong stops its scores, and nothing else."""
-    if record.written_sha256 != made_of(session, job, rows, recorded) or record.output != job.output:
+    session, job = settled.session, settled.job
+    if record.written_sha256 != settled.results or record.output != job.output:
         return  # its results could not be written, which is told
     try:
-        made, drift = _drift(session, job, rows, recorded, record)
+        made, drift = _drift(settled, record)
         if drift is None and record.scores:
             scoring.current[job.address] = record.scores
         elif drift is not None and scoring.failed_of.get(job.address) != made:
             scoring.failed_of[job.address] = made
-            there = _there(session, job, rows, recorded, made, drift)
-            found = there if isinstance(there, Scores) else _write(session, job, rows, recorded, record, made)
+            there = _there(settled, made, drift)
+            found = there if isinstance(there, Scores) else _write(settled, record, made)
             session.records.save(replace(record, scores=found))
             scoring.current[job.address] = found
             scoring.made.add(job.address)
             scoring.errors.pop(job.address, None)
             if not isinstance(there, Scores):
-                why = Rewrite(job, rows, drift, there).why
+                why = Rewrite(job, settled.rows, drift, there).why
                 session.reporter.step(f"{job.address}: scored, wrote `{found.path}` ({why})")
     except Conflict:
         raise
@@ -167,54 +194,60 @@ def _score(
         scoring.errors[job.address] = StepError(error, job.address)
 
 
-def _there(session: Session, job: Desired, rows: JobRows, recorded: Recorded, made: str, drift: Drift) -> Scores | str:
+def _there(settled: _Settled, made: str, drift: Drift) -> Scores | str:
     """What is to be recorded of scores that are there as they would be written; else how they differ, in words.
 
     Raises DataError for a file of somebody else, and for a check that fails on rows; RunnerError, OSError.
     """
+    session, job = settled.session, settled.job
     if not job.evals.checks:  # there is no file
-        return _summed_up(session, job, _all_scored(session, job, rows, recorded, None), made)
+        return _summed_up(settled, _all_scored(settled, None), made)
     path = session.output_file(scores_path(job.output))
     _refuse_strangers(path)
     if drift not in (Drift.THERE, Drift.MOVED) or not path.is_file():
         return ""
     try:
         with lines_against(path) as out:
-            scorer = _all_scored(session, job, rows, recorded, out)
+            scorer = _all_scored(settled, out)
     except Differs as differs:
         return str(differs) if drift is Drift.THERE else ""
-    return _summed_up(session, job, scorer, made, session.digests.of(path).hex())
+    return _summed_up(settled, scorer, made, session.digests.of(path).hex())
 
 
-def _write(session: Session, job: Desired, rows: JobRows, recorded: Recorded, record: JobRecord, made: str) -> Scores:
+def _write(settled: _Settled, record: JobRecord, made: str) -> Scores:
     """Write the scores file; it appears whole or not at all. Raises as `_there` does."""
+    session, job = settled.session, settled.job
     name = scores_path(job.output)
     path = session.outputs_root / name
     with (
         keep.keeping(session, name, _written(record)) as kept,
         whole(target_of(path, session.outputs_root), keeps_equal=True) as out,
     ):
-        scorer = _all_scored(session, job, rows, recorded, out)
+        scorer = _all_scored(settled, out)
     if kept:
         session.reporter.warn(f"{job.address}: `{name}` was changed since it was written: kept as `{kept[0]}`")
-    return _summed_up(session, job, scorer, made, session.digests.of(path, is_ours=True).hex())
+    return _summed_up(settled, scorer, made, session.digests.of(path, is_ours=True).hex())
 
 
-def _all_scored(session: Session, job: Desired, rows: JobRows, recorded: Recorded, out: IO[bytes] | None) -> Scorer:
+def _all_scored(settled: _Settled, out: IO[bytes] | None) -> Scorer:
+    """By all checks but those whose judge is awaited."""
+    session, job, rows, recorded, judging = settled
+
     def feed(scorer: Scorer) -> None:
         lines_to(scorer, session, job, rows, recorded)
 
-    views = session.compiled[job.address].rows()
-    scorer = score_all(job.evals, session.project.root, views, feed, out)
+    evals, views = job.evals.without(judging.waits_for), session.compiled[job.address].rows()
+    scorer = score_all(evals, session.project.root, views, feed, out, judging.verdicts)
     scorer.check(job.address, job.declared_at)
     return scorer
 
 
-def _summed_up(session: Session, job: Desired, scorer: Scorer, made: str, sha256: str = "") -> Scores:
+def _summed_up(settled: _Settled, scorer: Scorer, made: str, sha256: str = "") -> Scores:
     """sha256: of the file; empty where there is none."""
-    evals, sheet = job.evals, scorer.sheet
+    job, sheet, waits_for = settled.job, scorer.sheet, settled.judging.waits_for
+    evals = job.evals
     sheet.add_bad(job.bad)
-    pairs.add_to(sheet, session, spec_of(session, job.address))
+    pairs.add_to(sheet, settled.session, spec_of(settled.session, job.address))
     return Scores(
         path=scores_path(job.output) if sha256 else "",
         sha256=sha256,
@@ -225,9 +258,12 @@ def _summed_up(session: Session, job: Desired, scorer: Scorer, made: str, sha256
             for held in scorer.program.checks
         ),
         gates=tuple(
-            gates.judged(one, sheet, is_said=_is_said(evals, one)) if one.bound else gates.not_yet(one)
+            gates.judged(one, sheet, is_said=_is_said(evals, one))
+            if one.bound and one.check not in waits_for
+            else gates.not_yet(one)
             for one in evals.expect
         ),
+        waits_for=waits_for,
     )
 
 
@@ -310,7 +346,7 @@ def _judge(session: Session, scoring: Scoring) -> None:
 
 def _compared(session: Session, evals: Evals, expected: Expectation, mine: Scores, other: Scores | None) -> Gate:
     """An expectation against another cell, on the rows that both were asked."""
-    if other is None:
+    if other is None or expected.check in mine.waits_for or expected.check in other.waits_for:
         return gates.not_yet(expected)
     held = next(held for held in Program(evals).checks if held.name == expected.check)
     paired = Paired(held.counting)
@@ -353,7 +389,10 @@ def _pool(session: Session, scoring: Scoring) -> None:
             if cells[0].pooled is None or cells[0].pooled.made_of != made:
                 try:
                     paths = [session.outputs_root / one.path for one in cells]
-                    pooled = Pooled(made, len(cells), pooled_in(session, spec_of(session, first), paths))
+                    spec = spec_of(session, first)
+                    awaited = {name for one in cells for name in one.waits_for}
+                    spec = replace(spec, evals=spec.evals.without(awaited))
+                    pooled = Pooled(made, len(cells), pooled_in(session, spec, paths))
                 except (OSError, RunnerError):
                     continue  # a file of scores that is gone is made again by the next apply
                 scoring.current[first] = replace(cells[0], pooled=pooled)

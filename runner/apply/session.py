@@ -71,6 +71,7 @@ class Session:
     pool: Callable[[int], Executor] = threads
     steps: Steps = no_steps  # what is worked out for the results of each job
     compiler: Compiler | None = None  # of jobs that ask about the answers of others
+    reads_outputs: bool = False  # answers are what outputs hold, whatever is recorded
     relocked: Callable[[Sequence[Desired]], Sequence[str]] | None = None  # jobs that ask for what is locked
     silent: dict[str, str] = field(default_factory=dict)  # by job: answers it cannot ask about, in words
     _keys: dict[str, bytes] = field(default_factory=dict)

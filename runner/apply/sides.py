@@ -17,7 +17,7 @@ from runner.compile.compiled import RowView
 from runner.errors import DataError, RunnerError, UsageError
 from runner.job.address import matches, name_of
 from runner.job.project import AnyJob, AudioJob, Project
-from runner.job.scored import scores_path
+from runner.job.scored import scores_path, verdicts_path
 from runner.remotes.registry import priced
 from runner.results.columns import About, Costing
 from runner.results.names import RESULTS
@@ -51,13 +51,15 @@ class Side:
             raise DataError(
                 f"`{word}` has no results yet: there is no `{self.spec.output}`", hint="`runner apply` makes them"
             )
+        self.unjudged: dict[str, str] = {}  # a check whose judge's results are not there -> where they would be
         self.states: Counter[str] = Counter()
         self.spent = Spent(self.evidence, costing_of(project, self.spec))
 
     def _copy(self, revision: Revision, root: Path) -> None:
         spec = self.spec
         output = spec.output + RESULTS if spec.output.endswith("/") else spec.output
-        for path in (output, scores_path(spec.output)):
+        judged = [verdicts_path(spec.output, check.name) for check in spec.evals.checks if check.judge]
+        for path in (output, scores_path(spec.output), *judged):
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             with (root / path).open("wb") as out:
                 has = revision.copy(path, out)
@@ -106,10 +108,12 @@ class Side:
                     f"`{self.word}` has no scores, and `{self.spec.output}` does not hold its rows as they were scored"
                 )
             return ""
+        verdicts = self._verdicts()
+        evals = evals.without(self.unjudged)
         views = chain.from_iterable(side.row_views() for side in both if side.holds_rows())
         path = self._folder / "scores.jsonl"
         with path.open("wb") as out:
-            scorer = score_all(evals, root, views, self._feed, out)
+            scorer = score_all(evals, root, views, self._feed, out, verdicts)
         if not self.revision:
             scorer.check(self.spec.address, self.spec.mark)
         if scorer.count:
@@ -121,6 +125,17 @@ class Side:
     def _feed(self, scorer: Scorer) -> None:
         for merged in merged_in(self.evidence.output):
             scorer.write(merged)
+
+    def _verdicts(self) -> dict[str, Path]:
+        """By check, the results of its judge's job, as they stand or were committed; those that are not are noted."""
+        found = {}
+        for check in self.spec.evals.checks:
+            path = self.evidence.root / verdicts_path(self.spec.output, check.name)
+            if check.judge is not None and path.is_file():
+                found[check.name] = path
+            elif check.judge is not None:
+                self.unjudged[check.name] = path.name
+        return found
 
     # --- lines ----------------------------------------------------------------------------------------------------
 

@@ -24,8 +24,8 @@ from runner.compile.compiled import KEY_BYTES, RowView
 from runner.data.digests import Digests, Forgetful
 from runner.errors import DataError, Mark
 from runner.job.desired import Desired
-from runner.job.project import AnyJob, Job
-from runner.job.scored import scores_path
+from runner.job.project import AnyJob, Evals, Job
+from runner.job.scored import judge_address, scores_path, verdicts_path
 from runner.results.columns import ROW
 from runner.results.locate import locate
 from runner.results.merge import merge
@@ -278,7 +278,10 @@ class _Job:
                     hint="use the runner that counted it, or `runner apply` and `runner lock` to count it anew",
                     mark=self._lock.mark("jobs", spec.address, "scores", name, "signature"),
                 )
-        program = Program(spec.evals)
+        waiting = Evidence(self._session.outputs_root, spec).waiting
+        evals = spec.evals.without(waiting)
+        self._check_verdicts(evals)
+        program = Program(evals)
         columns = spec.columns or ("answer", "response")
         if not spec.output.endswith("/") and not _holds(columns, needs_response="usage" in program.mentions):
             return False
@@ -288,21 +291,38 @@ class _Job:
             raise Difference(f"{spec.address}: its scores are not there", mark=Mark(shown))
         with tempfile.TemporaryDirectory(prefix="runner-verify-") as folder:
             again = Path(folder) / "scores"
-            self._score_again(again)
+            self._score_again(evals, again)
             self._compare(path, again, shown)
         return True
 
-    def _score_again(self, to: Path) -> None:
+    def _check_verdicts(self, evals: Evals) -> None:
+        """Scores are made of what judges said as well: where that is other than was locked, it is what is told."""
+        for check in evals.checks:
+            address = judge_address(self._spec, check.name)
+            output = self._lock.jobs.get(address, {}).get("output")
+            path = self._session.outputs_root / verdicts_path(self._spec.output, check.name)
+            if check.judge is None or not isinstance(output, Mapping) or not path.is_file():
+                continue
+            if self._session.digests.of(path).hex() != output.get("sha256"):
+                place = self._lock.mark("jobs", address, "output", "sha256")
+                raise Difference(
+                    f"{address}: these are not the verdicts that were locked at {place}",
+                    hint=_AS_WRITTEN,
+                    mark=Mark(verdicts_path(self._spec.output, check.name)),
+                )
+
+    def _score_again(self, evals: Evals, to: Path) -> None:
         session, spec, job = self._session, self._spec, self._job
         rows = session.compiled[job.address].rows
         sources = [file.source() for file in read_back(self._output, to.with_name("answers")).files]
         chosen, asked = locate(job.keys, sources), wanted_of(spec)
+        verdicts = {check.name: session.outputs_root / verdicts_path(spec.output, check.name) for check in evals.checks}
 
         def feed(scorer: Scorer) -> None:
             merge(rows(), chosen, sources, scorer, wanted=asked, is_strict=spec.strict_answers)
 
         with to.open("wb") as out:
-            score_all(spec.evals, session.project.root, rows(), feed, out).check(spec.address, spec.mark)
+            score_all(evals, session.project.root, rows(), feed, out, verdicts).check(spec.address, spec.mark)
 
     def _compare(self, path: Path, again: Path, shown: str) -> None:
         with path.open("rb") as mine, again.open("rb") as theirs:

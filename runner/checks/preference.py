@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from runner.checks.choice import Classes
 from runner.checks.score import Judge, Scored, Status
 from runner.checks.tally import Counting, Form, Numbers, Tally
+from runner.checks.verdict import Verdicts
 from runner.job.checks import Ignore
 from runner.job.pairs import Order, Orders, Place, item_of, order_of
 from runner.job.scored import Duel
@@ -26,11 +26,11 @@ _MISSED = (Status.SKIPPED, Status.UNANSWERED, Status.UNREADABLE)
 
 def prefers(words: Mapping[Place, str], ignore: Sequence[Ignore]) -> Judge:
     """Reads which place the text names. Whose it is, and what becomes of the item, `settled` says."""
-    classes = Classes(words.values(), ignore)
+    verdicts = Verdicts(dict.fromkeys(words.values(), TIE), ignore)
     places = {word: place for place, word in words.items()}
 
     def judge(text: str, _: Sequence[str]) -> Scored:
-        named = classes.named_in(text)
+        named = verdicts.named_in(text)
         if named is None:
             return Scored(Status.UNREADABLE, 0, 1)
         return Scored(Status.PARTLY, TIE, 1, places[named].value)

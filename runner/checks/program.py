@@ -24,6 +24,7 @@ from runner.checks.score import BadReference, Given, Judge, Scored, Status
 from runner.checks.sheet import Column, DuelColumn, Sheet
 from runner.checks.tally import Counting, Form
 from runner.checks.text import normal
+from runner.checks.verdict import Said, Verdicts
 from runner.compile.frames import DROPPED
 from runner.compile.parse import parse
 from runner.compile.readings import Read, Reading
@@ -39,7 +40,7 @@ VERSION = "checks/1"  # a change in how anything is counted is another one
 _FORMS = {Kind.WER: Form.RATIO, Kind.CER: Form.RATIO, Kind.MEASURE: Form.NUMBER, Kind.PREFERENCE: Form.SCORE}
 # Fields that came after the first release, and their defaults: with those they are in no digest, so that what was
 # scored and locked before stands.
-_LATER: Mapping[str, Any] = {"words": {}, "orders": Orders.BOTH}
+_LATER: Mapping[str, Any] = {"words": {}, "orders": Orders.BOTH, "judge": None}
 _decode_answer = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -48,8 +49,8 @@ class Held(NamedTuple):
 
     check: Check
     counting: Counting
-    text: int
-    references: tuple[int, ...] = ()
+    text: int | None  # None: of a judge, whose answers are not the row's
+    references: tuple[int, ...] = ()  # of a judge what a person says, if anything
     where: int | None = None
     found: int | None = None  # of regex: what the pattern finds
 
@@ -133,23 +134,12 @@ class Program:
         return frozenset(OF_ANSWER) & {name for one in templates for name in one.mentions}
 
     def _held(self, check: Check) -> Held:
-        truth = check.kind is Kind.EXPRESSION
-        text = Reading(
-            replace(parse(check.text), takes_null=truth),
-            may_miss=True,
-            extract=check.extract,
-            occurrence=check.occurrence,
-        )
-        counting = Counting(
-            _FORMS.get(check.kind, Form.RATE),
-            check.unreadable is Lacking.WRONG,
-            check.unanswered is Lacking.WRONG,
-        )
+        text = text_reading(check)
         return Held(
             check,
-            counting,
-            self._number(text),
-            tuple(self._number(Reading(parse(one))) for one in check.reference.templates),
+            counting_of(check),
+            None if check.judge is not None else self._number(text),
+            tuple(self._number(Reading(parse(one))) for one in check.references),
             None if check.where is None else self._number(Reading(replace(parse(check.where), takes_null=True))),
             None if check.pattern is None else self._number(replace(text, search=check.pattern)),
         )
@@ -185,12 +175,20 @@ class Program:
         parts = [one.slice for one in self.evals.expect if one.slice]
         return Sheet({held.name: held.column for held in self.checks}, dict.fromkeys(parts))
 
-    def scored(self, read: Read) -> tuple[dict[str, list[Scored]], list[tuple[int, Problem]]]:
-        """What each check makes of a chunk of rows, and what is wrong with those whose reference cannot be used."""
+    def scored(
+        self, read: Read, said: Mapping[str, Sequence[Said]] | None = None
+    ) -> tuple[dict[str, list[Scored]], list[tuple[int, Problem]]]:
+        """What each check makes of a chunk of rows, and what is wrong with those whose reference cannot be used.
+
+        said: by check that has a judge, what that said of each row.
+        """
         problems: list[tuple[int, Problem]] = []
         found = {}
         for held, judge in zip(self.checks, self._judges, strict=True):
-            scored = self._usual(held, judge, read) or self._scored(held, judge, read, problems)
+            if held.text is None:
+                scored = self._scored(held, judge, read, problems, (said or {})[held.name])
+            else:
+                scored = self._usual(held, judge, read) or self._scored(held, judge, read, problems)
             if held.compares_values:
                 self._compare(held, read, scored)
             if held.kind is Kind.PREFERENCE:
@@ -203,6 +201,7 @@ class Program:
 
         Nearly all rows of nearly all runs: what is done for each of them here is what a million rows take.
         """
+        assert held.text is not None, "a judge has its own way"
         texts = read.texts[held.text]
         if held.where is not None or held.found is not None or None in texts or read.failures:
             return []
@@ -221,9 +220,17 @@ class Program:
         except BadReference:
             return []
 
-    def _scored(self, held: Held, judge: Judge, read: Read, problems: list[tuple[int, Problem]]) -> list[Scored]:
+    def _scored(
+        self,
+        held: Held,
+        judge: Judge,
+        read: Read,
+        problems: list[tuple[int, Problem]],
+        said: Sequence[Said] = (),
+    ) -> list[Scored]:
         takes, empty = held.check.takes_references, held.check.empty_counts or held.found is not None
-        columns = read.texts[held.text], self._references(held, read), self._applies(held, read)
+        texts = [one.text for one in said] if held.text is None else read.texts[held.text]
+        columns = texts, self._references(held, read), self._applies(held, read, said)
         failed = {at for at, _ in read.failures}
         found: list[Scored] = []
         for at, (row, text, references, applies) in enumerate(zip(read.rows, *columns, strict=True)):
@@ -236,11 +243,15 @@ class Program:
                 found.append(Scored(Status.SKIPPED))
         return found
 
-    def _applies(self, held: Held, read: Read) -> Iterable[bool]:
-        if held.where is None:
-            return [True] * len(read.rows)
-        # one that looks at the answer says nothing of a row without one, which stays in
-        return [text is None or text.strip() not in DROPPED for text in read.texts[held.where]]
+    def _applies(self, held: Held, read: Read, said: Sequence[Said]) -> Iterable[bool]:
+        applies = [True] * len(read.rows)
+        if held.where is not None:
+            # one that looks at the answer says nothing of a row without one, which stays in
+            applies = [text is None or text.strip() not in DROPPED for text in read.texts[held.where]]
+        # of an answer with a text its judge was not asked: a sample leaves it out
+        for at, (row, one) in enumerate(zip(read.rows, said, strict=False)):
+            applies[at] &= one.is_asked or not row.has_text
+        return applies
 
     def _references(self, held: Held, read: Read) -> Iterable[tuple[str, ...]]:
         if held.found is not None:  # what was found stands for the references of a pattern
@@ -304,6 +315,33 @@ def judge_of(check: Check, classes: Iterable[str] = ()) -> Judge:
             return kinds.measure()
         case Kind.PREFERENCE:
             return prefers(check.words, check.ignore)
+        case Kind.JUDGE:
+            assert check.judge is not None
+            return kinds.verdict(Verdicts(check.judge.verdicts, check.ignore))
+
+
+def text_reading(check: Check) -> Reading:
+    """What a check looks at: of the row's answer, or of its judge's."""
+    return Reading(
+        replace(parse(check.text), takes_null=check.kind is Kind.EXPRESSION),
+        may_miss=True,
+        extract=check.extract,
+        occurrence=check.occurrence,
+    )
+
+
+def counting_of(check: Check) -> Counting:
+    """What kind of number a check has, and what counts against it."""
+    form, worth = _FORMS.get(check.kind, Form.RATE), dict[str, float]()
+    if check.judge is not None:
+        worth = dict(check.judge.verdicts)
+        form = Form.RATE if set(worth.values()) <= {0, 1} else Form.SCORE
+    return Counting(
+        form,
+        check.unreadable is Lacking.WRONG,
+        check.unanswered is Lacking.WRONG,
+        tuple(worth.items()) if check.judge is not None and check.judge.human is not None else (),
+    )
 
 
 def _bad(held: Held, mark: Mark, error: BadReference) -> Problem:
@@ -356,6 +394,9 @@ def plain(value: Any) -> Any:
 def _parts_of(check: Check) -> list[str]:
     """A check as its signature has it: what is counted in another way is written in another way."""
     parts = [check.kind.value]
+    if check.judge is not None:
+        worth = ",".join(f"{word}={score:g}" for word, score in check.judge.verdicts.items())
+        parts += [f"prompt:{check.judge.prompt}", f"model:{check.judge.model}", f"verdicts:{worth}"]
     told: list[tuple[str, Source | str | None]] = [
         ("text", None if check.looks_at_answer else check.text),
         ("pattern", check.pattern),

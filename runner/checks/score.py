@@ -15,6 +15,7 @@ from typing import NamedTuple
 from runner.checks.choice import Classes
 from runner.checks.number import number_in
 from runner.checks.text import normal
+from runner.checks.verdict import Verdicts
 from runner.checks.words import character_errors, word_errors
 from runner.job.checks import Ignore, Normalize
 
@@ -186,6 +187,30 @@ def _class_of(reference: str, classes: Classes) -> str:
     found = classes.called(reference)
     if found is None:
         raise BadReference(f"`{reference[:60]}` is none of the classes")
+    return found
+
+
+def verdict(verdicts: Verdicts) -> Judge:
+    """What a judge says of an answer, in one of its verdicts. A reference is the verdict of a person."""
+
+    def judge(text: str, references: Sequence[str]) -> Scored:
+        by_hand = _by_hand(references, verdicts)
+        got = verdicts.named_in(text)
+        if got is None:
+            return _unreadable(by_hand)
+        score = verdicts.scores[got]
+        status = Status.PARTLY if 0 < score < 1 else Status.RIGHT if score else Status.WRONG
+        return Scored(status, score, 1, got, by_hand)
+
+    return judge
+
+
+def _by_hand(references: Sequence[str], verdicts: Verdicts) -> str | None:
+    if not references:
+        return None
+    found = verdicts.called(references[0])
+    if found is None:
+        raise BadReference(f"`{references[0][:60]}` is none of the verdicts")
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from runner.checks.agreed import Agreed
 from runner.checks.preference import Duels, stands_for_item
 from runner.checks.score import Scored, Status
 from runner.checks.tally import Confusion, Counting, Form, Numbers, Tally
@@ -24,6 +25,7 @@ class Column:
         self.kind = kind
         self.tally = Tally(counting)
         self.confusion = Confusion(counting) if kind is Kind.CHOICE else None
+        self.agreed = Agreed(counting) if counting.verdicts else None
 
         self.rows = 0
 
@@ -33,6 +35,8 @@ class Column:
         self.tally.add_all(rows, clusters)
         if self.confusion is not None:
             self.confusion.add_all(rows, clusters)
+        if self.agreed is not None:
+            self.agreed.add_all(rows, clusters)
 
     def add_bad(self, rows: int) -> None:
         """Rows that became no requests."""
@@ -164,6 +168,7 @@ class Sheet:
             macro_f1=f1.figure if f1 is not None else None,
             confusion=tuple((*cell, rows) for cell, rows in confusion.cells().items()) if confusion else (),
             duel=replace(duel, sides=self.sides) if duel else None,
+            agreement=column.agreed.agreement() if column.agreed is not None else None,
         )
 
     def unanswered(self, check: str) -> int:

@@ -34,6 +34,7 @@ class Counting(NamedTuple):
     form: Form = Form.RATE
     unreadable_is_wrong: bool = True
     unanswered_is_wrong: bool = False
+    verdicts: tuple[tuple[str, float], ...] = ()  # of a judge that is held to a person: what each is worth
 
 
 class Measured(NamedTuple):

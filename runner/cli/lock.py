@@ -23,7 +23,7 @@ def command(ctx: click.Context, paths: tuple[str, ...]) -> int:
     from runner.cli import voice
     from runner.cli.opening import opened
 
-    with opened(ctx.obj, paths or ("specs",), Silent(), writes=False, reads_back=True) as session:
+    with opened(ctx.obj, paths or ("specs",), Silent(), writes=False, from_outputs=True) as session:
         jobs = lockfile.entries(session, [job.address for job in session.desired])
         is_new = lockfile.write(session.project.root, session.project.name, jobs)
     rows = sum(entry["requests"]["wanted"] for entry in jobs.values())

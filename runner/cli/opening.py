@@ -13,7 +13,6 @@ from pathlib import Path
 from runner.apply import chains
 from runner.apply.desire import Compiler, compile_all, desire
 from runner.apply.keep import judged
-from runner.apply.readback import remember
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
 from runner.apply.sandbox import sandbox_of
@@ -42,13 +41,13 @@ def opened(
     poll_seconds: float | None = None,
     consent: Callable[[str, NotBound], bool] | None = None,
     steps: Steps = no_steps,
-    reads_back: bool = False,
+    from_outputs: bool = False,
 ) -> Iterator[Session]:
     """A session over the specs at `paths`. Without `writes` it reads only: what it would write is thrown away at its
     end, remotes are asked for nothing but reading, and no server is started.
 
-    steps: what is worked out for the results of each job. reads_back: answers that only outputs hold count as well, for
-    jobs that ask about them; only without `writes`. consent: asks a person whether a key may go to a host, and is
+    steps: what is worked out for the results of each job. from_outputs: jobs that ask about the answers of others are
+    compiled over what outputs hold, whatever is recorded. consent: asks a person whether a key may go to a host, and is
     told where that is written. A yes is kept.
     """
     with contextlib.ExitStack() as held:
@@ -78,9 +77,8 @@ def opened(
             digests=digests,
             steps=steps,
             compiler=held.enter_context(_compiler(memory.caches, remotes, digests, steps, keeps=writes)),
+            reads_outputs=from_outputs,
         )
-        if reads_back and chains.are_there(session):
-            remember(session)
         chains.follow(session)
         try:
             yield _ready(session)

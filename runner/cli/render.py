@@ -43,6 +43,12 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
     if problems:
         raise SpecError(problems)
     for job in jobs:
+        if job.chain is not None:
+            parents = " and ".join(f"`{parent}`" for parent in job.chain.parents)
+            raise UsageError(
+                f"`{job.address}` asks about the answers of {parents}: its requests are known once those are there",
+                hint="`runner plan` says about how many there will be",
+            )
         if isinstance(job, AudioJob):
             _print_recordings(job, project.root, rows)
         else:

@@ -111,7 +111,7 @@ def command(
     target = _target(ctx.obj.root, out, form)
     if opens and (form != "html" or target is None):
         raise UsageError("`--open` shows a page in a browser", hint="leave `-o` and `--out -` out")
-    with opened(ctx.obj, paths or ("specs",), Silent(), writes=False, reads_back=True) as session:
+    with opened(ctx.obj, paths or ("specs",), Silent(), writes=False, from_outputs=True) as session:
         names = [one for word in selected for one in jobs_meant(session, word)] or [
             job.address for job in session.desired
         ]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from runner.apply.asfacts import duel_of
-from runner.apply.result import Scoring
+from runner.apply.asfacts import agreement_of, corrected_of, duel_of
+from runner.apply.result import Awaited, Scoring
 from runner.checks.gates import shown, way_out
 from runner.checks.score import Status
 from runner.cli import voice
 from runner.job.scored import CheckSummary, Figure, Gate, Pooled, Scores, Verdict
-from runner.reports.sentences import duel_parts
+from runner.reports.sentences import agreement_parts, duel_parts
 
 _SIGNS = {Verdict.MET: "✓", Verdict.UNMET: "✕", Verdict.UNDECIDED: "?", Verdict.NOT_YET: "–"}
 _PLAIN = {Verdict.MET: "+", Verdict.UNMET: "x", Verdict.UNDECIDED: "?", Verdict.NOT_YET: "-"}
@@ -31,15 +31,21 @@ def of_job(address: str, scoring: Scoring) -> list[str]:
     """What an apply says of a job's checks; nothing where it has none."""
     gates = scoring.gates.get(address, ())
     scores = scoring.current.get(address)
-    lines = lines_of(scores, gates) if scores else lines_of_gates(gates)
+    waits = scoring.waits.get(address, {})
+    lines = lines_of(scores, gates, waits) if scores else lines_of_gates(gates)
     if address in scoring.removed:
         lines.append(f"  - `{scoring.removed[address]}` is removed: the specs check nothing of it any more")
     undecided = [gate for gate in gates if gate.verdict is Verdict.UNDECIDED]
     return lines + [f"  ! {words}" for words in dict.fromkeys(way_out(address, gate) for gate in undecided)]
 
 
-def lines_of(scores: Scores, gates: Sequence[Gate] | None = None) -> list[str]:
-    """A line for each check, then one for each other expectation. gates: as they stand now."""
+def lines_of(
+    scores: Scores, gates: Sequence[Gate] | None = None, waits: Mapping[str, Awaited] | None = None
+) -> list[str]:
+    """A line for each check, then one for each other expectation, then what is told of judges and people.
+
+    gates: as they stand now. waits: what the checks wait for that have no verdicts yet, where that is known.
+    """
     gates = scores.gates if gates is None else gates
     rows: list[tuple[str, str, str, str, str]] = []
     left = list(gates)
@@ -50,6 +56,12 @@ def lines_of(scores: Scores, gates: Sequence[Gate] | None = None) -> list[str]:
         is_share = check.form != "number"
         value, interval = _figure(check.figure, is_share=is_share)
         rows.append((check.name, value, interval, _counts(check), _told(mine)))
+    for name, judge in scores.waits_for.items():
+        mine = next((gate for gate in left if gate.check == name and gate.is_plain), None)
+        if mine is not None:
+            left.remove(mine)
+        awaited = (waits or {}).get(name) or Awaited(judge)
+        rows.append((name, "", "", _awaited(awaited), _told(mine)))
     pooled = scores.pooled or Pooled("", 0, ())
     for check in pooled.checks:
         value, interval = _figure(check.figure, is_share=check.form != "number")
@@ -60,10 +72,28 @@ def lines_of(scores: Scores, gates: Sequence[Gate] | None = None) -> list[str]:
         name = f"{gate.metric} of {gate.slice}" if gate.slice else gate.metric
         rows.append((name, value, interval, "", _told(gate)))
     lines = _aligned(rows)
-    duels = {at: check.duel for at, check in enumerate(scores.checks) if check.duel is not None}
-    for at in reversed(duels):
-        lines[at + 1 : at + 1] = [f"{_GAP}{_GAP}{part}" for part in duel_parts(duel_of(duels[at]))]
+    for at, check in reversed(list(enumerate(scores.checks))):
+        lines[at + 1 : at + 1] = [f"{_GAP}{_GAP}{part}" for part in _more_of(check)]
     return lines
+
+
+def _more_of(check: CheckSummary) -> list[str]:
+    """What is told below the line of a check."""
+    if check.duel is not None:
+        return duel_parts(duel_of(check.duel))
+    if check.agreement is not None:
+        return agreement_parts(agreement_of(check.agreement), corrected_of(check))
+    return []
+
+
+def _awaited(judge: Awaited) -> str:
+    """`waits for reply.helpful:model=qwen (about 9,979 requests, at most $2.20)`."""
+    if not judge.requests:
+        return f"waits for {judge.address}"
+    cost = "at a cost that is not known" if judge.usd is None else "at no cost"
+    if judge.usd:
+        cost = f"at most {voice.money(max(judge.usd, 0.01))}"
+    return f"waits for {judge.address} (about {voice.count(judge.requests, 'request')}, {cost})"
 
 
 def lines_of_gates(gates: Sequence[Gate]) -> list[str]:

@@ -27,7 +27,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str)
     from runner.plan.plan import make
     from runner.plan.spent import NOTHING, spent_by
 
-    with opened(ctx.obj, paths or ("specs",), Silent(), writes=False, reads_back=True) as session:
+    with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
         recorded = session.recorded()
         plan = make(session.desired, recorded, {}, paths=session.project.paths)
         meant, records = jobs_meant(session, address), session.records.jobs()

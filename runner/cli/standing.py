@@ -11,7 +11,7 @@ from runner.cli.batchview import BatchView, of_batch
 from runner.cli.views import PlanView
 from runner.job.recorded import Batch, JobRecord, Retry
 from runner.job.scored import Gate, Scores
-from runner.plan.change import JobPlan
+from runner.plan.change import JobPlan, Reason
 from runner.plan.decide import Observation
 from runner.plan.plan import Plan
 from runner.plan.spent import NOTHING, Spent, by_all
@@ -44,6 +44,8 @@ class JobStanding:
     spent: Spent = NOTHING
     bad: int = 0  # among `error`: rows that cannot be sent
     scores: Scores | None = None  # as they were made last
+    ahead: int = 0  # requests, about, that are known once other jobs are quiet
+    awaited: str = ""  # these jobs, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ def job_standing(
     """asked: all batches and retries on record."""
     counts = job.counts
     written_at = record.written_at if record else None
+    unknown = next((change for change in job.changes if change.reason is Reason.KNOWN_AFTER), None)
     return JobStanding(
         address=job.address,
         declared_at=str(job.declared_at),
@@ -125,6 +128,8 @@ def job_standing(
         spent=spent,
         bad=counts.bad,
         scores=record.scores if record else None,
+        ahead=unknown.rows if unknown else 0,
+        awaited=unknown.detail if unknown else "",
     )
 
 
@@ -176,6 +181,8 @@ def text_of(view: StatusView) -> str:
     lines = []
     for job in view.jobs:
         lines.append(_job_line(job))
+        if job.awaited:
+            lines.append(f"  ? about {voice.count(job.ahead, 'request')}, known after {voice.plain(job.awaited)}")
         lines += counted_lines(job)
         lines += scorelines.lines_of(job.scores) if job.scores else []
     if (words := spent_words(view.spent)) and len(view.jobs) > 1:

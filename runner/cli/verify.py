@@ -49,7 +49,7 @@ def command(ctx: click.Context, address: str | None, paths: tuple[str, ...], dee
             paths or ("specs",),
             Silent(),
             writes=False,
-            reads_back=True,
+            from_outputs=True,
         ) as session,
     ):
         if address is None:

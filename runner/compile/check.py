@@ -188,8 +188,7 @@ def _of_chain(dataset: Dataset, heads: _Heads) -> Iterator[Problem]:
     for name in chain.columns:
         if name in (heads.before(chain) or ()):
             words = f"the rows of `{chain.parents[0]}` have a column `{name}` already"
-            hint = "rename the answer with `as`" if chain.orders is None else "rename it in the files of the dataset"
-            yield Problem(chain.mark, words, hint=hint)
+            yield Problem(chain.mark, words, hint=chain.way_out)
     if chain.orders is not None and dataset.where is not None:
         yield from _of_where(dataset)
 
@@ -231,10 +230,9 @@ def _of_evals(job: AnyJob, heads: _Heads) -> Iterator[Problem]:
     known = None if own is None or joined is None else own | joined
     for value in [one.of for one in evals.slices] + ([evals.cluster] if evals.cluster else []):
         yield from _of_value(value, known)
-    with_answer = None if known is None else known | set(OF_ANSWER)
     for check in evals.checks:
-        for source, sees_answer in check.templates():
-            yield from _of_source(source, with_answer if sees_answer else known)
+        for source, of_answer in check.templates():
+            yield from _of_source(source, None if known is None else known | set(of_answer))
         if check.reference.column:
             what = f"`{check.kind}` of check `{check.name}` of job `{job.name}`"
             yield from _of_value(Value(check.reference.column, mark=check.reference.mark, what=what), known)

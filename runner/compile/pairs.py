@@ -73,15 +73,13 @@ def pair(
         mine = bytes(columns.pop(FIRST))
         if id_column != ID:
             _refuse(ID, columns, mark)
-        if _is_same(mine, other):
-            same += 1
-            tied.write(_encode({**columns, ID: id_of(item, Order.AB)}) + b"\n")
-            continue
-        asked += 1
-        for order in _orders_of(columns, orders):
+        is_same = _is_same(mine, other)
+        same += is_same
+        asked += not is_same
+        for order in (Order.AB,) if is_same else _orders_of(columns, orders):
             answers = (mine, other) if order is Order.AB else (other, mine)
             row = {**columns, ID: id_of(item, order), FIRST: Raw(answers[0]), SECOND: Raw(answers[1])}
-            out.write(_encode(row) + b"\n")
+            (tied if is_same else out).write(_encode(row) + b"\n")
     return Paired(asked, same, only_first, len(others) - found)
 
 

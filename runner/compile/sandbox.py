@@ -9,6 +9,7 @@ outside, see `worker.py`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
@@ -47,11 +48,11 @@ _METHODS: Mapping[type, frozenset[str]] = {
 }
 _LOOP_VALUES = _words("index index0 revindex revindex0 first last length depth depth0 previtem nextitem")
 _FILTERS = _words(
-    "abs batch capitalize count d default dictsort first float groupby indent int items join last length list lower "
-    "map max min reject rejectattr replace reverse round select selectattr slice sort string striptags sum title "
+    "abs batch capitalize count d default dictsort fenced first float groupby indent int items join last length list "
+    "lower map max min reject rejectattr replace reverse round select selectattr slice sort string striptags sum title "
     "tojson trim truncate unique upper urlencode wordcount"
 )
-_OF_TEXT = _words("capitalize indent lower replace string striptags title trim truncate upper wordcount")
+_OF_TEXT = _words("capitalize fenced indent lower replace string striptags title trim truncate upper wordcount")
 _TEXT = "_text"  # no filter that can be written: names of ours begin with no underscore
 ROW = "__row__"  # the row, whatever its columns are called
 _LAZY = _words("batch items map reject rejectattr reverse select selectattr slice unique")
@@ -326,6 +327,13 @@ def _replace(s: Any, old: Any, new: Any, count: int | None = None) -> str:
     return text.replace(old, new, -1 if count is None else count)
 
 
+def _fenced(s: str) -> str:
+    """The text between two lines of backticks, more of them than stand anywhere in it: it cannot end itself."""
+    longest = max(map(len, re.findall("`+", s)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{s}\n{fence}"
+
+
 def _tojson(value: Any, indent: int | None = None) -> str:
     """JSON for a prompt: no HTML escapes, no markup type that would escape what it is joined with."""
     _at_most(indent, 16, "the indent of `tojson`")
@@ -349,6 +357,7 @@ _BOUNDED: Mapping[str, Callable[..., Any]] = {
     "default": _default,
     "batch": _batch,
     "slice": _slice,
+    "fenced": _fenced,
     "indent": _indent,
     "join": _join,
     "replace": _replace,

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     EXPRESSION = "expression"
     MEASURE = "measure"
     PREFERENCE = "preference"
+    JUDGE = "judge"
 
 
 # Kinds whose value is a reference: a row without one cannot be held to it.
@@ -90,8 +91,17 @@ class Within(msgspec.Struct, frozen=True):
     is_share: bool = False  # `1 %` is 0.01
 
 
+class Judge(msgspec.Struct, frozen=True):
+    """Who gives verdicts on the answers: a job of its own, which asks a model with a prompt that holds the answer."""
+
+    prompt: str
+    model: str
+    verdicts: Mapping[str, float]  # a word -> what it is worth, from 0 to 1
+    human: Source | None = None  # a template over the row: the verdict of a person, where there is one
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One check of a job. Its value is in the field its kind has: `reference`, `pattern`, `schema` or `text`."""
+    """One check of a job. Its value is in the field its kind has: `reference`, `pattern`, `schema`, `text`, `judge`."""
 
     name: str
     kind: Kind
@@ -116,15 +126,23 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     better: Better = Better.HIGHER  # wer and cer: lower
     words: Mapping[Place, str] = {}  # of preference: what the judge calls each place; without a word for a tie, two
     orders: Orders = Orders.BOTH  # of preference: as its dataset has it
+    judge: Judge | None = None  # of judge; then `text` is of the judge's answer
     mark: Mark = Mark("")
 
-    def templates(self) -> Iterator[tuple[Source, bool]]:
-        """Each template, and whether it may look at the answer: what an answer is held to is not made of it."""
-        yield self.text, True
-        if self.where is not None:
-            yield self.where, True
-        for source in self.reference.templates:
-            yield source, False
+    def templates(self) -> Iterator[tuple[Source, tuple[str, ...]]]:
+        """Each template, and the names of the answer it may see: what an answer is held to is not made of it."""
+        yield self.text, OF_ANSWER
+        if self.where is not None:  # a judge's is of rows that hold the answer, and are asked about or not
+            yield self.where, OF_ANSWER if self.judge is None else OF_ANSWER[:1]
+        for source in self.references:
+            yield source, ()
+
+    @property
+    def references(self) -> tuple[Source, ...]:
+        """Templates of what an answer is compared with; of a judge what a person says of it."""
+        if self.judge is not None:
+            return () if self.judge.human is None else (self.judge.human,)
+        return self.reference.templates
 
     @property
     def takes_references(self) -> bool:

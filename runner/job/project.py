@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +44,19 @@ class Chain(msgspec.Struct, frozen=True):
     column: str = "answer"  # what an answer is called in a row; pairs have `first` and `second`
     mark: Mark = Mark("")
     orders: Orders | None = None  # in which the two answers of a pair are shown; None where these are no pairs
+    is_judged: bool = False  # it is what the judge of a check sees: no dataset of the specs says so
 
     @property
     def columns(self) -> tuple[str, ...]:
         """What is in a row beside what was asked about."""
         return (self.column,) if self.orders is None else (FIRST, SECOND)
+
+    @property
+    def way_out(self) -> str:
+        """What to do where rows have such a column of their own."""
+        if self.orders is None and not self.is_judged:
+            return "rename the answer with `as`"
+        return "rename it in the files of the dataset"
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -88,6 +96,15 @@ class Evals(msgspec.Struct, frozen=True):
     cluster: Value | None = None  # whose row it is: rows of one cluster are not independent
     references: Join | None = None
     expect: tuple[Expectation, ...] = ()
+
+    def without(self, names: Collection[str]) -> Evals:
+        """The same without some of its checks, and what is expected of those."""
+        if not names:
+            return self
+        checks = tuple(check for check in self.checks if check.name not in names)
+        return msgspec.structs.replace(
+            self, checks=checks, expect=tuple(one for one in self.expect if one.check not in names)
+        )
 
 
 class Message(msgspec.Struct, frozen=True):

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Protocol
 
 import msgspec
 
+from runner.job.address import address_of
 from runner.job.written import Written
+
+
+class Cell(Protocol):
+    """A cell of a job."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def cell(self) -> Mapping[str, str]: ...
+
 
 IN_FOLDER = "_scores.jsonl"
 
@@ -15,6 +27,22 @@ IN_FOLDER = "_scores.jsonl"
 def scores_path(output: str) -> str:
     """Where a job's scores go: `results/a.scores.jsonl` beside `results/a.csv`, `calls/_scores.jsonl` in a folder."""
     return f"{output}{IN_FOLDER}" if output.endswith("/") else f"{output.rpartition('.')[0]}.scores.jsonl"
+
+
+def judge_of(job: str, check: str) -> str:
+    """The name of the job that gives the verdicts of a check: `reply.helpful`."""
+    return f"{job}.{check}"
+
+
+def judge_address(spec: Cell, check: str) -> str:
+    """The cell of that job which judges the answers of a cell."""
+    return address_of(judge_of(spec.name, check), spec.cell)
+
+
+def verdicts_path(output: str, check: str) -> str:
+    """Where they go: `results/a.helpful.jsonl` beside `results/a.csv`, `calls.helpful.jsonl` beside a folder."""
+    stem = output.rstrip("/") if output.endswith("/") else output.rpartition(".")[0]
+    return f"{stem}.{check}.jsonl"
 
 
 class Verdict(StrEnum):
@@ -60,6 +88,17 @@ class Duel(msgspec.Struct, frozen=True):
     sides: Sides = Sides()
 
 
+class Agreement(msgspec.Struct, frozen=True):
+    """A judge against a person, on the rows that both judged."""
+
+    raw: float  # the share on which they agree
+    kappa: Figure  # Cohen's
+    confusion: tuple[tuple[str, str, int], ...] = ()  # the person's verdict, the judge's, rows
+    # The judge's mean over all rows, put right by the rows that a person judged too; n: of those. It assumes that they
+    # were picked at random.
+    corrected: Figure = Figure()
+
+
 class CheckSummary(msgspec.Struct, frozen=True):
     """One check over all wanted rows: `counts` add up to them. Of a preference they are items, equal ones too."""
 
@@ -76,6 +115,7 @@ class CheckSummary(msgspec.Struct, frozen=True):
     macro_f1: Figure | None = None  # of choice
     confusion: tuple[tuple[str, str | None, int], ...] = ()  # class expected, class read (None: none), rows
     duel: Duel | None = None  # of preference
+    agreement: Agreement | None = None  # of a judge, where a person has judged too
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -107,6 +147,7 @@ class Scores(msgspec.Struct, frozen=True):
     made_of: str  # the results and the checks that these are the scores of
     wanted: int
     checks: tuple[CheckSummary, ...]
+    waits_for: Mapping[str, str] = {}  # a check whose judge has not answered yet -> the address of its job
     gated_by: str = ""  # what the gates were made of
     gates: tuple[Gate, ...] = ()
     pooled: Pooled | None = None  # of the first of such cells

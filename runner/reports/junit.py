@@ -61,6 +61,8 @@ def _suite(cell: Cell, failing: list[tuple[str, Row, Held, str | None]], facts: 
     skipped = sum(gate.verdict == "not_yet" for gate in cell.gates)
     properties = [("runner", facts.made_by), *((word, str(rows)) for word, rows in sentences.accounting(cell))]
     properties += [(f"signature.{check.name}", check.signature) for check in cell.checks if check.signature]
+    agreements = ((check.name, sentences.of_agreement(cell, check)) for check in cell.checks)
+    properties += [(f"agreement.{name}", words) for name, words in agreements if words]
     told = "".join(f"      <property name={_quoted(name)} value={_quoted(value)}/>\n" for name, value in properties)
     when = f" timestamp={_quoted(facts.when[:19])}" if facts.when else ""
     return (

@@ -153,6 +153,8 @@ def _outcomes(group: Group, name: str) -> Iterator[str]:
         head = ["job", *titles, "most often mistaken"]
         duels = ((cell.label, cell.checks[number].duel) for cell in group.cells)
         said = [text(f"{label}: {sentences.of_duel(duel)}") for label, duel in duels if duel is not None]
+        people = (sentences.of_agreement(cell, cell.checks[number]) for cell in group.cells)
+        said += [text(one) for one in people if one]
         yield folded(f"{name}where it goes wrong: {check.name}", [table(head, rows), *said])
     failed = [line for cell in group.cells for line in _failures(cell)]
     if failed:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from runner.reports import figures
-from runner.reports.facts import Cell, Check, Comparison, Duel, Form, Group, Number, Pooled
+from runner.reports.facts import Agreement, Cell, Check, Comparison, Duel, Form, Group, Number, Pooled
 from runner.stats.power import FEW_CLUSTERS
 
 _FEW_RECORDINGS = 50
 _FEW_ROWS = 10
+_MOST_APART = 3  # ways in which a judge and a person differ
 
 
 class Part(NamedTuple):
@@ -153,6 +154,30 @@ def duel_parts(duel: Duel) -> list[str]:
 
 def _share(number: Number) -> str:
     return f"{figures.measure(number, 'rate')} ({figures.interval(number, 'rate', between=' to ')})"
+
+
+def of_agreement(cell: Cell, check: Check) -> str:
+    """How far a judge and a person agree, and what the judge's mean is once that is put right; empty without one."""
+    if check.agreement is None:
+        return ""
+    return f"{cell.label}: {'; '.join(agreement_parts(check.agreement, check.corrected))}."
+
+
+def agreement_parts(found: Agreement, corrected: Number | None) -> list[str]:
+    """What is told of a judge that is held to a person."""
+    kappa = found.kappa
+    told = f"judge and person agree on {figures.figure(found.raw, 'rate')} % of {figures.counted(kappa.n, 'row')}, "
+    told += f"kappa {figures.plain(kappa.value or 0)}"
+    if kappa.low is not None:
+        told += f" ({figures.interval(kappa, 'number', between=' to ')})"
+    parts = [told]
+    apart = sorted((one for one in found.confusion if one.expected != one.got), key=lambda one: -one.rows)[:_MOST_APART]
+    if apart:
+        pairs = (f"{one.expected} to the person and {one.got} to the judge ({one.rows:,})" for one in apart)
+        parts.append(f"they differ on {', '.join(pairs)}")
+    if corrected is not None:
+        parts.append(f"corrected mean {_share(corrected)}, if the labelled rows were picked at random")
+    return parts
 
 
 def cautions(group: Group) -> list[str]:

@@ -87,5 +87,5 @@ class AnswersWriter:
 def clash(chain: Chain, name: str) -> tuple[str, str]:
     """What is wrong with two columns of one name, and what to do."""
     is_answer = name == chain.column
-    hint = "rename the answer with `as`" if is_answer else "give the dataset of that job an `id` that is a column"
+    hint = chain.way_out if is_answer else "give the dataset of that job an `id` that is a column"
     return f"has a column `{name}` of its own", hint

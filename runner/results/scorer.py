@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import IO
 
 import msgspec
-from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from runner.checks.preference import tied
@@ -21,11 +20,11 @@ from runner.errors import DataError, Mark, Problem
 from runner.job.checks import Kind
 from runner.job.pairs import Orders
 from runner.job.project import Evals
-from runner.mending import NOT_SO
-from runner.remotes.reading.verdict import ABSENT, NULL
+from runner.results.answered import Names
 from runner.results.joined import Joined
+from runner.results.judged import Judged, judged_of
 from runner.results.scores import ScoresWriter
-from runner.results.splice import OK, Merged
+from runner.results.splice import Merged
 
 LISTED = 20
 MOST_CLASSES = 1_000  # that the references of a check may take
@@ -33,16 +32,6 @@ MOST_CLASSES = 1_000  # that the references of a check may take
 Texts = Sequence[str | None]
 Columns = Mapping[str, Sequence[Scored]]  # by check, what it makes of each row
 Each = Callable[[Columns, Texts, Mapping[str, Texts]], None]  # clusters and slices beside it
-
-_encode = msgspec.json.Encoder().encode
-
-
-class _Body(Struct, gc=False):
-    usage: Raw = ABSENT
-
-
-_decode_body = msgspec.json.Decoder(_Body | None).decode
-_decode = msgspec.json.Decoder().decode
 
 
 class RowsNotScored(DataError):
@@ -62,8 +51,17 @@ class RowsNotScored(DataError):
 class Scorer:
     """Implements `merge.Writer`. Call `finish` when all lines are written, and `close` in any case: see `score_all`."""
 
-    def __init__(self, program: Program, out: ScoresWriter | None, joined: Joined | None = None) -> None:
-        """joined: columns beside those of the rows. Raises SpecError for what does not compile."""
+    def __init__(
+        self,
+        program: Program,
+        out: ScoresWriter | None,
+        joined: Joined | None = None,
+        judged: Mapping[str, Judged] | None = None,
+    ) -> None:
+        """joined: columns beside those of the rows. judged: by check, what its judge said.
+
+        Raises SpecError for what does not compile.
+        """
         self.program = program
         self.sheet: Sheet = program.sheet()
         self.count = 0  # rows that cannot be scored
@@ -71,7 +69,8 @@ class Scorer:
         self._out = out
         self._joins = joined.reader() if joined else None
         self._reader = Reader(program.readings, needs_values=program.needs_values, keeps_pairs=program.keeps_pairs)
-        self._names = _Names(has_usage="usage" in program.mentions)
+        self._judged = judged or {}
+        self._names = Names(has_usage="usage" in program.mentions)
 
     def write(self, merged: Merged) -> None:
         """Raises DataError when a row takes too much time or memory."""
@@ -91,9 +90,13 @@ class Scorer:
             self._push_all(self._joins.rest())
         for read in self._reader.rest():
             self._take(read)
+        for judged in self._judged.values():
+            judged.finish()
 
     def close(self) -> None:
         self._reader.close()
+        for judged in self._judged.values():
+            judged.close()
         if self._joins is not None:
             self._joins.close()
 
@@ -110,7 +113,8 @@ class Scorer:
 
     def _take(self, read: Read) -> None:
         program, rows = self.program, read.rows
-        scored, unusable = program.scored(read)
+        said = {name: judged.of(rows) for name, judged in self._judged.items()}
+        scored, unusable = program.scored(read, said)
         self._fail([(at, failure.problem(rows[at])) for at, failure in read.failures] + unusable)
         clusters = [] if program.cluster is None else read.texts[program.cluster]
         slices = {name: read.texts[number] for name, number in program.slices.items()}
@@ -163,58 +167,28 @@ class TiedScorer(Scorer):
 
 
 def score_all(
-    evals: Evals, root: Path, rows: Iterable[RowView], feed: Callable[[Scorer], object], out: IO[bytes] | None
+    evals: Evals,
+    root: Path,
+    rows: Iterable[RowView],
+    feed: Callable[[Scorer], object],
+    out: IO[bytes] | None,
+    verdicts: Mapping[str, Path],
 ) -> Scorer:
     """Answers held to the checks of a job: the numbers of all of them, and in `out` what became of each row.
 
     root: of the project, where references lie. rows: of the job: the classes of references are found in them, where the
     specs declare none. feed: hands over every line, in order. out: None where the numbers are all that is wanted.
+    verdicts: by check, the results of its judge's job.
+
     Raises as `Scorer` and `classes_of` do. Of rows that cannot be scored the scorer tells: see `Scorer.check`.
     """
     joined = Joined(evals.references, root) if evals.references else None
     program = Program(evals, classes_of(evals, rows, joined))
     writer = ScoresWriter(out, [held.name for held in program.checks], list(program.slices)) if out else None
-    with closing(Scorer(program, writer, joined)) as scorer:
+    with closing(Scorer(program, writer, joined, judged_of(program, verdicts))) as scorer:
         feed(scorer)
         scorer.finish()
     return scorer
-
-
-class _Names:
-    """What templates see of an answer, as a JSON object."""
-
-    def __init__(self, *, has_usage: bool) -> None:
-        self._has_usage = has_usage
-        self._finishes: dict[str | None, bytes] = {}
-
-    def of(self, merged: Merged) -> bytes | None:
-        """None without an answer: an error, or no outcome."""
-        if merged.status != OK:
-            return None
-        answer, finish = merged.answer, merged.finish
-        if finish not in self._finishes:
-            self._finishes[finish] = b',"finish_reason":%b' % _encode(finish)
-        usage = b',"usage":%b' % _usage_in(merged.response) if self._has_usage else b""
-        return b'{"answer":%b%b%b}' % (answer if _is_sound(answer) else NULL, self._finishes[finish], usage)
-
-
-def _is_sound(answer: bytes) -> bool:
-    """Whether it can be read: JSON may be nested deeper than anybody decodes."""
-    if answer[:1] not in (b"{", b"["):
-        return True
-    try:
-        _decode(answer)
-    except NOT_SO:
-        return False
-    return True
-
-
-def _usage_in(response: bytes) -> bytes:
-    try:
-        body = _decode_body(response)
-    except NOT_SO:
-        return NULL
-    return (bytes(body.usage) if body else b"") or NULL
 
 
 def classes_of(evals: Evals, rows: Iterable[RowView], joined: Joined | None = None) -> Mapping[str, list[str]]:

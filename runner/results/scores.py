@@ -5,7 +5,7 @@ Beside, and not inside: results stay byte for byte what was answered, and a chec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -80,7 +80,8 @@ class ScoresWriter:
         slices: Mapping[str, Sequence[str | None]] | None = None,
     ) -> None:
         """Some rows, and what each check made of them. clusters, slices: of each row; empty where there are none."""
-        entries = map(self._entries, *[map(_entry_of, scored[name]) for name in self._checks])
+        columns = [map(_entry_of, scored[name]) for name in self._checks]
+        entries = map(self._entries, *columns) if columns else (self._entries() for _ in rows)
         lines = [_Line(row.custom_id, row.digest, of_row) for row, of_row in zip(rows, entries, strict=True)]
         for line, cluster in zip(lines, clusters, strict=bool(clusters)):
             if cluster is not None:
@@ -121,7 +122,7 @@ def _cut(text: str | None) -> str | None:
     return text if text is None or len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
 
 
-def read(path: Path) -> Iterator[ScoredRow]:
+def read(path: Path) -> Generator[ScoredRow, None, None]:
     """The lines of a scores file. Raises StateError for one that is none, OSError."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):

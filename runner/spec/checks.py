@@ -15,6 +15,7 @@ from runner.job.checks import (
     Better,
     Check,
     Ignore,
+    Judge,
     Kind,
     Lacking,
     Normalize,
@@ -37,13 +38,14 @@ from runner.spec.violations import Subject
 _ALL = frozenset(Kind)
 _RENDERED = frozenset({Kind.EXPRESSION, Kind.MEASURE})  # their value is what is looked at
 _ERRORS = frozenset({Kind.WER, Kind.CER})
+_JUDGE = frozenset({Kind.JUDGE})
 # Keys that mean something to some kinds only.
 _OF_KINDS = {
     "text": _ALL - _RENDERED,
     "extract": _ALL - {Kind.EXPRESSION},
     "occurrence": _ALL - {Kind.EXPRESSION},
-    "ignore": frozenset({Kind.EQUALS, Kind.CONTAINS, Kind.CHOICE, Kind.PREFERENCE}),
-    "not": _ALL - _ERRORS - {Kind.MEASURE, Kind.PREFERENCE},
+    "ignore": frozenset({Kind.EQUALS, Kind.CONTAINS, Kind.CHOICE, Kind.PREFERENCE, Kind.JUDGE}),
+    "not": _ALL - _ERRORS - {Kind.MEASURE, Kind.PREFERENCE, Kind.JUDGE},
     "unreadable": _ALL - {Kind.MEASURE},  # what has no number has no bad one either
     "unanswered": _ALL - {Kind.MEASURE},
     "empty_reference": WITH_REFERENCE,
@@ -53,6 +55,13 @@ _OF_KINDS = {
     "classes": frozenset({Kind.CHOICE}),
     "normalize": _ERRORS,
     "better": frozenset({Kind.MEASURE}),
+    "model": _JUDGE,
+    "verdicts": _JUDGE,
+    "human": _JUDGE,
+    "window": _JUDGE,
+    "sample": _JUDGE,
+    "budget": _JUDGE,
+    "max_attempts": _JUDGE,
 }
 _INSTEAD = {
     ("text", Kind.EXPRESSION): "its value is what is looked at",
@@ -62,6 +71,12 @@ _INSTEAD = {
     ("ignore", Kind.CER): "use `normalize`",
     ("not", Kind.MEASURE): "write `better: lower`",
     ("not", Kind.PREFERENCE): "name the two jobs the other way round in `pairs`",
+    ("not", Kind.JUDGE): "`verdicts` say what each is worth",
+    ("classes", Kind.JUDGE): "they are its `verdicts`",
+}
+_NEEDED = {
+    "model": "name one of `models`",
+    "verdicts": "write what each word of the judge is worth, such as `{good: 1, partly: 0.5, bad: 0}`",
 }
 _WITHIN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(%?)")
 
@@ -114,6 +129,7 @@ def _check(placed: Placed, root: Path) -> Check | None:
         reference = _reference(placed, kind.value)
     elif kind is Kind.JSON:
         schema = jsonschemas.schema_of(placed, root)
+    judge = _judge(placed, spec) if kind is Kind.JUDGE else None
     where = _template(placed, "where")
     pattern = _pattern(placed, kind.value) if kind is Kind.REGEX else None
     within = _within(placed)
@@ -122,7 +138,7 @@ def _check(placed: Placed, root: Path) -> Check | None:
         placed.error(placed.key_mark("all"), f"`all` of {placed.subject} needs a list", "give the texts as a list")
     if placed.problems.errors > before:
         return None
-    lacking = Lacking.EXCLUDED if kind in (Kind.MEASURE, Kind.PREFERENCE) else Lacking.WRONG
+    lacking = Lacking.EXCLUDED if kind in (Kind.MEASURE, Kind.PREFERENCE, Kind.JUDGE) else Lacking.WRONG
     return Check(
         name=placed.key.source,
         kind=kind,
@@ -146,6 +162,7 @@ def _check(placed: Placed, root: Path) -> Check | None:
         normalize=Normalize(spec.normalize or Normalize.BASIC),
         better=Better.LOWER if kind in _ERRORS else Better(spec.better or Better.HIGHER),
         words=words,
+        judge=judge,
         mark=placed.key.mark,
     )
 
@@ -180,6 +197,18 @@ def _check_keys(placed: Placed, kind: Kind) -> None:
     if placed.value("occurrence") is not None and placed.value("extract") is None:
         words = f"`occurrence` of {placed.subject} says which match of `extract` counts, and there is none"
         placed.error(placed.key_mark("occurrence"), words, "give the pattern with `extract`, or remove the line")
+
+
+def _judge(placed: Placed, spec: CheckSpec) -> Judge:
+    """Who judges, or half of it after a problem."""
+    for name in ("model", "verdicts"):
+        if getattr(spec, name) is None:
+            placed.error(placed.key.mark, f"{placed.subject} needs `{name}`", _NEEDED[name])
+    verdicts = {word: float(worth) for word, worth in (spec.verdicts or {}).items()}
+    for word in verdicts:
+        if not word.strip():
+            placed.error(placed.key_mark("verdicts"), f"a verdict of {placed.subject} is empty", "give it a word")
+    return Judge(spec.judge or "", spec.model or "", verdicts, _template(placed, "human"))
 
 
 def _template(placed: Placed, name: str) -> Source | None:
@@ -260,5 +289,5 @@ def _words(placed: Placed) -> dict[Place, str]:
 
 def _ignored(written: Any, kind: Kind) -> tuple[Ignore, ...]:
     if written is None:
-        return (Ignore.CASE, Ignore.SPACE) if kind in (Kind.CHOICE, Kind.PREFERENCE) else ()
+        return (Ignore.CASE, Ignore.SPACE) if kind in (Kind.CHOICE, Kind.PREFERENCE, Kind.JUDGE) else ()
     return tuple(one for one in Ignore if one in written)

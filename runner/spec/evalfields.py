@@ -6,7 +6,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from runner.fields import Fields, Key, Maybe, Money, Name, Text, TextList, listed
+from runner.fields import (
+    Attempts,
+    Count,
+    Fields,
+    Hours,
+    Key,
+    Maybe,
+    Money,
+    Name,
+    Share,
+    Text,
+    TextList,
+    Whole,
+    listed,
+)
 from runner.job.checks import Kind
 
 _IGNORED = Literal["width", "case", "accents", "markdown", "punctuation", "articles", "space"]
@@ -22,6 +36,13 @@ class ColumnSpec(Fields):
     """The value of a column as it is; of a list any item."""
 
     column: Text
+
+
+class SampleSpec(Fields):
+    """Some rows only; the same ones every time."""
+
+    rows: Count
+    seed: Maybe[Whole] = None
 
 
 class FileSpec(Fields):
@@ -66,7 +87,23 @@ class CheckSpec(Fields):
     preference: Maybe[PreferenceSpec] = Field(
         default=None, description="the judge's words for the answers of a pair; of jobs whose dataset says `pairs`"
     )
-    text: Maybe[Text] = Field(default=None, description="a template: what is looked at; usually {{ answer }}")
+    judge: Maybe[Name] = Field(
+        default=None, description="a prompt that shows `answer` to `model`, which gives one of `verdicts`"
+    )
+    model: Maybe[Name] = Field(default=None, description="of `judge`: the model that judges")
+    verdicts: Maybe[Annotated[dict[str, Share], Field(min_length=1)]] = Field(
+        default=None, description="of `judge`: its words, and what each is worth, from 0 to 1"
+    )
+    human: Maybe[Text] = Field(
+        default=None, description="of `judge`: a template of what a person says of the row, where anybody does"
+    )
+    window: Maybe[Hours] = Field(default=None, description="of `judge`: how long its model may take, such as 24h")
+    sample: Maybe[SampleSpec] = Field(default=None, description="of `judge`: some of the answers only")
+    budget: Maybe[Money] = Field(default=None, description="of `judge`: USD, all that it may ever spend")
+    max_attempts: Maybe[Attempts] = Field(default=None, description="of `judge`")
+    text: Maybe[Text] = Field(
+        default=None, description="a template: what is looked at; usually {{ answer }}, of `judge` the judge's"
+    )
     extract: Maybe[Text] = Field(default=None, description="a pattern; its first group is looked at")
     occurrence: Maybe[Literal["last", "first", "only"]] = Field(default=None, description="of `extract`; last")
     ignore: Maybe[
@@ -75,7 +112,7 @@ class CheckSpec(Fields):
     where: Maybe[Text] = Field(default=None, description="a template: the rows it applies to")
     not_: Maybe[bool] = Field(default=None, alias="not", description="turns right and wrong round")
     unreadable: Maybe[Literal["wrong", "excluded"]] = Field(
-        default=None, description="an answer that nothing can be read from; wrong, of a preference excluded"
+        default=None, description="an answer that nothing can be read from; wrong, of preference and judge excluded"
     )
     unanswered: Maybe[Literal["wrong", "excluded"]] = Field(default=None, description="a row without one; excluded")
     empty_reference: Maybe[Literal["excluded", "counts"]] = Field(

@@ -15,6 +15,8 @@ from runner.spec.chains import Following
 from runner.spec.declared import SECTIONS, Declared, Entry
 from runner.spec.evals import Written, evals_of
 from runner.spec.expect import Lists
+from runner.spec.judges import asking_in
+from runner.spec.judges import jobs_of as judges_of
 from runner.spec.model import JobSpec
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence
 from runner.spec.order import check_order
@@ -53,7 +55,9 @@ def jobs_of(scope: Scope) -> list[AnyJob]:
                 message = f"with {entry.subject} there are {total:,} jobs; a project may have {MAX_JOBS:,}"
                 problems.error(entry.value_mark("matrix"), message, "split them into several projects")
                 break
-            found.extend(_cells(entry, lists, evals, scope, following))
+            cells = list(_cells(entry, lists, evals, scope, following))
+            judges = asking_in(entry, evals.evals.checks, scope)
+            found += [*cells, *judges_of(judges, cells, scope, following)]
     check_pairs(declared, following, {job.address: job for job in found}, problems)
     check_preferences(found, problems)
     return sorted(map(with_orders, found), key=lambda job: job.address)

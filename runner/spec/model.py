@@ -28,12 +28,11 @@ from runner.fields import (
     Names,
     Text,
     Texts,
-    Whole,
     complaint,
     plain,
 )
 from runner.remotes.registry import built_in_providers, declared_by
-from runner.spec.evalfields import Checks, Expect, References, Slices, as_written
+from runner.spec.evalfields import Checks, Expect, References, SampleSpec, Slices, as_written
 
 _DECLARED = declared_by().values()
 # What some kind of provider lets its users override
@@ -83,13 +82,6 @@ class ModelSpec(Fields):
     options: Maybe[Options] = Field(default=None, description="of the provider, not sent in requests")
     price: Maybe[Price] = Field(default=None, description="USD per 1M tokens, or per minute of sound; or 0")
     endpoint: Maybe[Endpoint] = None
-
-
-class SampleSpec(Fields):
-    """Some rows only; the same ones every time."""
-
-    rows: Count
-    seed: Maybe[Whole] = None
 
 
 def _two(value: Any) -> Any:

@@ -154,6 +154,15 @@ def test_a_judge_without_a_word_for_a_tie() -> None:
     assert summary(said, preference(words=words)).counts == {"right": 1, "unreadable": 2}
 
 
+def test_of_an_answer_in_json_its_verdict_is_read() -> None:
+    said = {
+        "a": ('{"reason": "A is longer, B is right", "verdict": "B"}', '{"verdict": "A", "reason": "B or A?"}'),
+        "b": ('{"verdict": null}', "A"),
+        "c": ('{"verdict": "C"}', ' {"verdict": "neither"}'),
+    }
+    assert summary(said).counts == {"right": 1, "unreadable": 2}
+
+
 def test_one_order_says_what_it_says() -> None:
     said = {"a": ("A", "never asked"), "bb": ("never asked", "A"), "c": ("C", "-"), "dd": ("-", "B"), "e": (NONE, "-")}
     found = summary(said, preference(orders=Orders.ONE))

@@ -58,8 +58,8 @@ def test_equal_answers_are_not_asked_about_and_what_one_side_lacks_is_counted() 
     assert counts == Paired(asked=2, tied=2, only_first=1, only_second=2)
     assert [row["custom_id"] for row in rows] == ["c-ab", "c-ba", "d-ab", "d-ba"]
     assert tied == [
-        {"id": "a", "text": "text of a", "custom_id": "a-ab"},
-        {"id": "b", "text": "text of b", "custom_id": "b-ab"},
+        {"id": "a", "text": "text of a", "custom_id": "a-ab", "first": "same\n", "second": "same"},
+        {"id": "b", "text": "text of b", "custom_id": "b-ab", "first": {"n": 1, "m": 2}, "second": {"m": 2, "n": 1}},
     ]
 
 

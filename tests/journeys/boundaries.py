@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.journeys.audio.lab import AudioLab
 from tests.journeys.fireworks.lab import Account, FireLab
 from tests.journeys.lab import Lab, Server, serving
-from tests.journeys.rounds import AudioRig, EmbeddedLab, FireworksRig, OpenAIRig, Rig
+from tests.journeys.rounds import AudioRig, ChainRig, EmbeddedLab, FireworksRig, OpenAIRig, Rig
 
 CALLS = ("--around", "calls")
 ALONE = (*CALLS, "--parallelism", "1")
@@ -87,6 +87,12 @@ def _openai(words: tuple[str, ...], expires: bool = False, stops: bool = False) 
     return make
 
 
+def _chain(root: Path, server: Server) -> Rig:
+    lab = Lab(root, server)
+    lab.rows(10)
+    return ChainRig(lab)
+
+
 def _fireworks(words: tuple[str, ...], stops: bool = False) -> Make:
     def make(root: Path, server: Server) -> Rig:
         lab = FireLab(root, server, Account(server, "acme"))
@@ -114,6 +120,7 @@ MUST: dict[str, tuple[str, ...]] = {
     "openai-verbs-expired": VERBS,
     "openai-calls": OPENAI_CALLS,
     "openai-running": (*RUNNING, *_sent("POST files", streamed=True), *_sent("POST batches")),
+    "openai-chain": (*VERBS, *_whole("grade.jsonl")),
     "fireworks-verbs": VERBS,
     "fireworks-calls": FIREWORKS_CALLS,
     "fireworks-running": (*RUNNING, *_sent("POST datasets", "POST batchInferenceJobs")),
@@ -128,6 +135,7 @@ COMPOSITIONS: dict[str, Make] = {
     "openai-verbs-expired": _openai((), expires=True),
     "openai-calls": _openai(CALLS),
     "openai-running": _openai((*CALLS, "--once"), stops=True),
+    "openai-chain": _chain,
     "fireworks-verbs": _fireworks(()),
     "fireworks-calls": _fireworks(CALLS),
     "fireworks-running": _fireworks((*CALLS, "--once"), stops=True),

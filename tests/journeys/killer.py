@@ -17,14 +17,16 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from runner.apply import chains
 from runner.apply.cancel import cancel
-from runner.apply.desire import compile_all, desire
+from runner.apply.desire import Compiler, compile_all, desire
 from runner.apply.reconcile import apply
 from runner.apply.reporter import Silent
 from runner.apply.resolve import Decision, resolve
 from runner.apply.retry import retry
 from runner.apply.session import Session
 from runner.clock import RealClock
+from runner.data.digests import Digests, Forgetful
 from runner.job.calls import CallStep
 from runner.plan.guard import Guards
 from runner.spec.load import load
@@ -64,7 +66,7 @@ def composed(root: Path, boundaries: Boundaries, around: str) -> Iterator[Sessio
     compiled = compile_all(project, remotes, home.memo / "compiled", keeps=True)
     watch_files(root, boundaries)
     try:
-        yield Session(
+        session = Session(
             project=project,
             desired=desire(project, compiled, remotes),
             compiled=compiled,
@@ -73,7 +75,10 @@ def composed(root: Path, boundaries: Boundaries, around: str) -> Iterator[Sessio
             clock=clock,
             reporter=Silent(),
             stop=stop,
+            compiler=Compiler(home.memo / "answers", home.memo / "answers", remotes, True, Digests(Forgetful())),
         )
+        chains.follow(session)
+        yield session
     finally:
         remotes.close()
         memory.close()

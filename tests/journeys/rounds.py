@@ -172,6 +172,26 @@ class OpenAIRig(Rig):
 
 
 @dataclass
+class ChainRig(OpenAIRig):
+    """A job, and one about its answers: each asks its rows in one batch."""
+
+    def fresh(self) -> None:
+        super().fresh()
+        path = self.lab.root / "specs/lab.yaml"
+        text = path.read_text().replace("datasets:\n", "datasets:\n  said: {from: answers}\n")
+        text = text.replace("prompts:\n", 'prompts:\n  grade: {user: "Grade {{ answer }}"}\n')
+        job = "  grade: {dataset: said, prompt: grade, model: echo, output: results/grade.jsonl}\n"
+        path.write_text(text.replace("jobs:\n", f"jobs:\n{job}"))
+
+    def check(self, kills: int, opened: int | None) -> Figures:
+        self.lab.apply()
+        self.answered([10, 10])
+        grades = self.lab.results("results/grade.jsonl")
+        assert [row["answer"] for row in grades] == [f"echo: Grade {row['answer']}" for row in self.lab.results()]
+        return Figures()
+
+
+@dataclass
 class FireworksRig(Rig):
     """The job expires with half of its rows done; the remote goes on with the others in a second one.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +13,13 @@ from typing import Any
 import pytest
 
 from tests.journeys.audio.lab import AudioLab
+from tests.journeys.boundaries import crossed_by, missing_in, rig_of
 from tests.journeys.lab import serving
+from tests.journeys.rounds import at
 from tests.journeys.scorelab import EXPIRED, FAILED, ScoreLab, score_lab
+from tests.journeys.terminal import terminal
+
+MOST = 160  # more boundaries than there are
 
 HEARD = """\
 project: lab
@@ -154,6 +161,8 @@ def test_nothing_is_sent_of_a_child_while_its_parent_runs(lab: ScoreLab) -> None
     for _ in range(2):
         assert "? known after `reply`" in lab.apply("--no-wait", code=3).stdout
         assert sent(lab) == [ALL]
+    told = lab.run("status", "specs/", "--offline").stdout
+    assert "  ? about 3 requests, known after `reply`" in told
     assert lab.run("plan", "specs/", "--detailed-exitcode", code=2).stdout.count("? after") == 1
     lab.remote.life = life
     lab.apply("--no-wait", code=3)
@@ -221,3 +230,80 @@ def test_held_rows_of_a_parent_wait_for_a_person_and_the_others_go_on(lab: Score
     lab.ending = "expired"
     lab.apply(code=None)
     assert sent(lab)[0] == ALL and sent(lab)[-1] == ["r1", "r2"]
+
+
+def test_a_lock_holds_a_chain_to_the_answers_it_is_about(lab: ScoreLab) -> None:
+    lab.apply()
+    lab.run("lock", "specs/")
+    text = (lab.root / "runner.lock").read_text()
+    digest = hashlib.sha256((lab.root / "results/reply.jsonl").read_bytes()).hexdigest()
+    assert f'from: {{reply: "{digest}"}}' in text or f'      reply: "{digest}"' in text, text
+    lab.apply()
+    assert (lab.root / "runner.lock").read_text() == text
+    # a stranger's clone: no key, no state, another address of the remote
+    shutil.rmtree(lab.root / ".runner")
+    spec = (lab.root / "specs/lab.yaml").read_text()
+    (lab.root / "specs/lab.yaml").write_text(spec.replace(lab.remote.url, "http://127.0.0.1:9"))
+    for words in (["verify"], ["verify", "--deep"]):
+        assert "grade" in lab.run(*words, LAB_KEY="").stdout
+    (lab.root / "specs/lab.yaml").write_text(spec)
+    # CI: nothing is sent that was not locked
+    assert lab.apply("--locked").stdout == "Nothing to do\n"
+    assert len(sent(lab)) == 2
+    answers = (lab.root / "results/reply.jsonl").read_text()
+    (lab.root / "results/reply.jsonl").write_text(answers.replace("ask r1", "ask r7"))
+    assert "reply" in lab.run("verify", "grade", code=1).stderr
+
+
+def test_the_question_counts_the_whole_chain_and_is_asked_once(lab: ScoreLab) -> None:
+    with terminal(lab.root, lab.environ(), "apply", "specs/") as screen:
+        question = "Send 3 requests in 1 batch, then about 3 requests about their answers, at a cost that is not known?"
+        screen.wait_for(question)
+        screen.wait_for("[y/N]:")
+        screen.type("y\n")
+        assert screen.end() == 0
+    assert sent(lab) == [ALL, ALL]
+
+
+def test_a_limit_counts_the_whole_chain(lab: ScoreLab) -> None:
+    done = lab.apply("--max-requests", "5", code=5)
+    assert "this plan is estimated at 6 requests" in done.stdout and sent(lab) == []
+    lab.apply("--max-requests", "6")
+    assert sent(lab) == [ALL, ALL]
+
+
+def test_an_answer_that_a_prompt_cannot_take_is_named_by_its_job(lab: ScoreLab) -> None:
+    lab.job("", SPEC.replace("grade {{ answer }}", "grade {{ answer.score }}"))
+    error = lab.apply(code=1).stderr
+    assert "3 rows of dataset `said` cannot become requests" in error and "answers of reply:1" in error
+    assert "/answers/" not in error and sent(lab) == [ALL]
+    # all is recorded, and goes on once the prompt is right
+    lab.job("", SPEC)
+    lab.apply()
+    assert sent(lab) == [ALL, ALL]
+
+
+def test_killed_while_a_chain_goes_from_one_job_to_the_next(tmp_path: Path) -> None:
+    with rig_of("openai-chain", tmp_path) as rig:
+        crossed = crossed_by(rig)
+        assert missing_in("openai-chain", crossed) == []
+        last = len(crossed) - crossed[::-1].index("after submit")
+        assert last > at(crossed, "after submit"), "the second job's batch"
+        # what the parent came to is on record; the child is sent and nobody knows; it is sent and known
+        for number in (at(crossed, "after write batch") + 12, last - 1, last):
+            assert rig.round(number), crossed[number - 1]
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(1800)
+def test_killed_at_every_boundary(tmp_path: Path) -> None:
+    with rig_of("openai-chain", tmp_path) as rig:
+        figures = rig.sweep(range(1, MOST))
+    assert 40 < figures.rounds < MOST - 1
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(900)
+def test_killed_again_and_again(tmp_path: Path) -> None:
+    with rig_of("openai-chain", tmp_path) as rig:
+        assert rig.again_and_again(20, 70, random.Random(3)).kills > 20

@@ -22,6 +22,7 @@ _EDITS = (
     "back",
     "back",
 )
+_OF_ANSWERS = ("rename", "window", "output", "drop")  # edits of a job whose rows are answers
 
 
 class Author:
@@ -44,7 +45,7 @@ class Author:
         """Change something."""
         rng = self._rng
         spec = rng.choice(self.specs)
-        what = rng.choice(_EDITS)
+        what = rng.choice(_OF_ANSWERS if spec.after else _EDITS)
         match what:
             case "add":
                 spec.rows.insert(rng.randrange(len(spec.rows) + 1), self._new_row())
@@ -59,12 +60,13 @@ class Author:
                 before, spec.address = spec.address, f"{rng.choice('klm')}{self._jobs}"
                 for other in self.specs:
                     other.needs = tuple(spec.address if name == before else name for name in other.needs)
+                    other.after = spec.address if other.after == before else other.after
             case "window":
                 spec.window_hours = 72 - spec.window_hours
             case "output":
                 self._jobs += 1
                 spec.output = self._output()
-            case "back" if self._left:
+            case "back" if self._left and not spec.after:
                 row = self._left.pop(rng.randrange(len(self._left)))
                 spec.rows = [*(one for one in spec.rows if one[0] != row[0]), row]
             case "all":
@@ -72,7 +74,7 @@ class Author:
                 spec.rows = [(name, f"{text}?") for name, text in spec.rows]
             case "job" if len(self.specs) < MOST_JOBS:
                 self.specs.append(self._new_job())
-            case "drop" if len(self.specs) > 1:
+            case "drop" if spec.after or sum(not one.after for one in self.specs) > 1:
                 self.specs.remove(spec)
                 for other in self.specs:
                     other.needs = tuple(name for name in other.needs if name != spec.address)
@@ -96,7 +98,7 @@ class Author:
         self._jobs += 1
         rows = [self._new_row() for _ in range(self._rng.choice((1, 2, 3, 5, 9)))]
         if self._jobs > 1 and self._rng.random() < 0.3:
-            rows += self._rng.choice(self.specs).rows[:2]
+            rows += [row for row in self._rng.choice(self.specs).rows[:2] if not row[1].startswith("about ")]
         if self._rng.random() < 0.1:
             rows.append((f"equal{self._rows}", rows[0][1]))
         return self._declared(f"{self._rng.choice('klm')}{self._jobs}", rows)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace as replace_struct
 
+from runner.apply import chains
 from runner.apply.cancel import cancel
 from runner.apply.desire import AnyCompiled, desire
 from runner.apply.reconcile import apply, begin, one_pass
@@ -31,8 +32,9 @@ from runner.plan.change import Reason
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan
 from runner.remotes.reading.lines import COMMON
-from runner.remotes.vendor import Provider, Reader
+from runner.remotes.vendor import Lines, Provider, Reader
 from tests.simulation.author import Author
+from tests.simulation.compiler import SimulatedCompiler
 from tests.simulation.history import Applier, Asked, Consent, History, Stopped
 from tests.simulation.memory import SimulatedMemory, SimulatedRecords
 from tests.simulation.provider import ORIGIN, SimulatedProvider
@@ -71,16 +73,16 @@ class Commands:
         rows = {spec.address: set(spec.row_keys()) for spec in self._author.specs}
         asked = {key for batch in self._history.remote.batches for key in batch.keys}
         owners = [spec for spec in self._author.specs if rows[spec.address].issuperset(keys)]
-        early = [spec for spec in owners if any(not rows[name] <= asked for name in spec.needs)]
+        early = [spec for spec in owners if any(not rows[name] <= asked for name in _before(spec))]
         if owners and len(early) == len(owners):
-            self._history.blame(f"order: {early[0].address} is sent before all of {', '.join(early[0].needs)} is")
+            self._history.blame(f"order: {early[0].address} is sent before all of {', '.join(_before(early[0]))} is")
 
     def session(self, applier: Applier) -> Session:
         """What every command opens first."""
         remotes = SimulatedRemotes(applier.provider)
         applier.provider.opened()
         declared = self.declared(applier, remotes)
-        return Session(
+        session = Session(
             project=declared.project,
             desired=declared.desired,
             compiled=declared.compiled,
@@ -90,7 +92,10 @@ class Commands:
             reporter=Telling(self._world, applier.name),
             stop=threading.Event(),
             poll_seconds=CALM_POLL if self._world.is_calm else None,
+            compiler=SimulatedCompiler(applier.home.memo / "answers", self._author, self._world),  # type: ignore[arg-type]  # by hand
         )
+        chains.follow(session)
+        return session
 
     def declared(self, applier: Applier, remotes: Remotes) -> _Declared:
         """The specs, read. They are read again when they were edited."""
@@ -104,7 +109,8 @@ class Commands:
 
     def _compiled(self, root: Path) -> tuple[Project, Mapping[str, AnyCompiled]]:
         project = project_of("project", self._author.specs, root, self._history.max_attempts)
-        return project, {spec.address: CompiledRows(spec.rows, self._world) for spec in self._author.specs}  # type: ignore[misc]  # by hand
+        of_files = [spec for spec in self._author.specs if not spec.after]
+        return project, {spec.address: CompiledRows(spec.rows, self._world) for spec in of_files}  # type: ignore[misc]  # by hand
 
     def apply(self, applier: Applier, wait: float | None, other: Callable[[], None] | None = None) -> Result | None:
         """One `runner apply`; None when it died or was stopped by an error. other: what may come in between.
@@ -283,6 +289,9 @@ class SimulatedRemotes(Remotes):
     def open(self, name: str, content: Content = Content.TEXT) -> Provider:
         return self._provider
 
+    def lines(self, name: str) -> Lines:
+        raise RunnerError("requests are made by hand here")
+
     def lost_sight(self, name: str) -> bool:
         return False
 
@@ -305,6 +314,11 @@ class Telling:
 
     def progress(self, jobs: object) -> None:
         pass
+
+
+def _before(spec: JobSpec) -> tuple[str, ...]:
+    """The jobs that come before one."""
+    return (*spec.needs, spec.after) if spec.after else spec.needs
 
 
 def _came_of(batch: Batch, made: RemoteBatch, applier: Applier, recorded: Collection[str]) -> bool:

@@ -107,6 +107,16 @@ MUTANTS = {
     "who waits asks what another wants too": Mutant(
         "plan/plan.py", "key=waiting.__getitem__", "key=int", "accounting", Kind.BRIEF_BATCHES, 150
     ),
+    "who asks about answers does not wait for them": Mutant(
+        "plan/chains.py", "and not rows.pending", "and rows is not None", "order", Kind.BRIEF_CHAINS
+    ),
+    "answers that came since are not asked about": Mutant(
+        "apply/chains.py",
+        "if known is not None and not all(map(self._chains.is_quiet, chain.parents)):",
+        "if known is not None:",
+        "chain",
+        Kind.BRIEF_CHAINS,
+    ),
     "new outcomes are not written out": Mutant(
         "apply/outputs.py", "        return Drift.ANSWERS\n", "        return None\n", "files"
     ),

@@ -12,7 +12,7 @@ from typing import IO
 
 from runner.compile.compiled import Line, RowView, Wanted
 from runner.errors import Mark
-from runner.job.project import Dataset, Job, Model, Project, Prompt, ProviderBlock
+from runner.job.project import Chain, Dataset, Job, Model, Project, Prompt, ProviderBlock
 from runner.job.wireid import custom_id_of
 from tests.simulation.world import World
 
@@ -46,6 +46,7 @@ class JobSpec:
     output: str
     window_hours: int = 24
     file: str = "specs/a.yaml"
+    after: str = ""  # address of the job whose answers it asks about; its rows come of them
     needs: tuple[str, ...] = ()  # addresses of jobs that have to be settled before anything of this one is sent
 
     def row_keys(self) -> list[bytes]:
@@ -91,7 +92,7 @@ def project_of(name: str, specs: Iterable[JobSpec], root: Path, max_attempts: in
             address=spec.address,
             name=spec.address,
             cell={},
-            dataset=Dataset("d", ()),
+            dataset=Dataset("d", (), chain=Chain((spec.after,)) if spec.after else None),
             prompt=Prompt("p", ()),
             model=model,
             window_hours=spec.window_hours,

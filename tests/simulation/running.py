@@ -14,6 +14,7 @@ from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
+from tests.simulation.chained import ChainScenario
 from tests.simulation.history import History
 from tests.simulation.inline import InlineScenario, ResultsScenario
 from tests.simulation.scenario import Scenario
@@ -33,6 +34,8 @@ class Kind(IntEnum):
     BRIEF_INLINE = 5
     RESULTS = 6  # the same, and only results say whose a batch is
     BRIEF_RESULTS = 7
+    CHAINS = 8  # jobs that ask about the answers of others
+    BRIEF_CHAINS = 9
 
     def seed(self, number: int) -> int:
         """The seed of the history of this kind that has this number."""
@@ -49,6 +52,8 @@ class Kind(IntEnum):
                 return InlineScenario
             case Kind.RESULTS | Kind.BRIEF_RESULTS:
                 return ResultsScenario
+            case Kind.CHAINS | Kind.BRIEF_CHAINS:
+                return ChainScenario
 
     @property
     def is_brief(self) -> bool:
@@ -56,7 +61,8 @@ class Kind(IntEnum):
 
 
 def kind_of(number: int) -> Kind:
-    """What the number-th history of a run is of: most are brief; three of sixteen are of recordings, four inline."""
+    """What the number-th history of a run is of: most are brief; two of sixteen are of recordings, four inline, one of
+    chains."""
     match number % 16:
         case 0:
             return Kind.BATCHES
@@ -70,8 +76,10 @@ def kind_of(number: int) -> Kind:
             return Kind.RESULTS
         case 14:
             return Kind.BRIEF_RESULTS
-        case 4 | 12:
+        case 4:
             return Kind.BRIEF_RECORDINGS
+        case 12:
+            return Kind.CHAINS if number % 32 == 12 else Kind.BRIEF_CHAINS
         case _:
             return Kind.BRIEF_BATCHES
 

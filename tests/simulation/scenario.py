@@ -39,6 +39,7 @@ class Scenario:
     named_share = 0.5  # of the histories
     is_of_one = False  # nobody else speaks for the project
     may_lose_state = True
+    author_of: type[Author] = Author
     may_lose_search = True  # what the remote was said to show of its batches may not be so
 
     def __init__(self, seed: int, folder: Path, *, is_brief: bool = False) -> None:
@@ -82,7 +83,7 @@ class Scenario:
         is_tame = self.appliers_kind == "one" and not is_wild
         self.history = History(seed, world, self.remote, attempts, kind, is_tame)
         self.history.runs_late = is_late and not self.card.can_revoke
-        self.author = Author(world)
+        self.author = self.author_of(world)
         self.author.begin()
         self.commands = Commands(self.history, self.author)
         if habits.blind == "marks":  # nothing tells what was sent since a backup was made

@@ -22,6 +22,8 @@ SAMPLE = {
     Kind.BRIEF_INLINE: 20,
     Kind.RESULTS: 60,
     Kind.BRIEF_RESULTS: 20,
+    Kind.CHAINS: 20,
+    Kind.BRIEF_CHAINS: 40,
 }
 SHARES = 10
 MENDED = (

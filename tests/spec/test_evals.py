@@ -275,7 +275,7 @@ models:
 datasets:
   tickets: {files: data/tickets.csv}
   some: {files: data/some.csv}
-prompts: {short: "{{ text }}", taught: "Well, {{ text }}", ask: "{{ text }}"}
+prompts: {short: "{{ text }}", taught: "Well, {{ text }}", ask: "{{ text }}", grade: "{{ answer }}"}
 """
 
 
@@ -288,7 +288,7 @@ def test_what_the_documentation_shows_is_read(tmp_path: Path) -> None:
     shown = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     specs = [block for block in shown if not block.startswith("version:")]  # one is a lock
     blocks = [*specs, f"jobs:\n{ONE}    checks:\n{written}"]
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for number, block in enumerate(blocks):
         root = tmp_path / str(number)
         (root / "specs").mkdir(parents=True)
