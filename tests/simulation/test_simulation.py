@@ -25,6 +25,7 @@ SAMPLE = {
 }
 SHARES = 10
 MENDED = (
+    601_527,  # a backup, and batches that show nothing and may all be of one create
     205_168,  # a create that took effect late, in a clone that adopted its like
     8_011_248,  # a refusal that was settled, and an older batch that was given up and is there again
     Kind.INLINE.seed(201_522),  # a continuation of a batch that was known in part
