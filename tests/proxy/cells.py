@@ -30,7 +30,7 @@ from runner.apply.desire import compile_all, desire
 from runner.apply.reconcile import apply
 from runner.apply.remotes import Remotes
 from runner.apply.session import Session
-from runner.cli import apply as command
+from runner.cli import aftermath
 from runner.cli.main import words_of
 from runner.cli.question import YesOrNo
 from runner.errors import RunnerError, SpecError
@@ -293,7 +293,7 @@ class _Cell:
     def _applied(self, wait_seconds: float) -> int:
         def act(session: Session) -> int:
             result = apply(session, Guards(first_run=True), confirm=lambda plan: True, wait_seconds=wait_seconds)
-            return command._report(session, result, YesOrNo.YES, ("specs",), interrupted=False)
+            return aftermath.report(session, result, YesOrNo.YES, ("specs",), "text", interrupted=False)
 
         return self._run("apply", act)
 
