@@ -26,7 +26,7 @@ from runner.remotes.vendor import Provider
 
 if TYPE_CHECKING:
     from runner.remotes.transport.credentials import Credential
-    from runner.remotes.transport.gate import Gate
+    from runner.remotes.transport.gate import UrlGate
     from runner.remotes.transport.http import Http, Transport
     from runner.remotes.transport.waits import Waits
 
@@ -123,10 +123,10 @@ class _Net:
             ),
         )
 
-    def gate(self, http: Http, hosts: Sequence[str]) -> Gate:
-        from runner.remotes.transport.gate import Gate
+    def gate(self, http: Http, hosts: Sequence[str]) -> UrlGate:
+        from runner.remotes.transport.gate import UrlGate
 
-        return Gate(self.url, tuple(hosts), network=http.network)
+        return UrlGate(self.url, tuple(hosts), network=http.network)
 
 
 def open_provider(provider: project.ProviderBlock, content: Content = Content.TEXT, **how: Unpack[Machine]) -> Provider:

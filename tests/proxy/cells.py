@@ -47,7 +47,7 @@ from runner.remotes.openai.profiles import profile_of
 from runner.remotes.openai.provider import OpenAIProvider
 from runner.remotes.transport.calls import Calls
 from runner.remotes.transport.credentials import Credential, Headers
-from runner.remotes.transport.gate import Gate
+from runner.remotes.transport.gate import UrlGate
 from runner.remotes.transport.http import Http, HttpSettings, Timeouts
 from runner.remotes.vendor import Provider
 from runner.spec.load import load
@@ -122,14 +122,14 @@ class HurriedRemotes(Remotes):
                 http=self._http(spec, "Bearer"),
                 account=addresses.account_of(spec, self._environ),
                 profile=fireworks.profile_of(spec),
-                gate=Gate(addresses.base_url_of(spec, self._environ)),
+                gate=UrlGate(addresses.base_url_of(spec, self._environ)),
                 origin=self.origin(spec.name),
                 clock=self._clock,
             )
         return OpenAIProvider(
             http=self._http(spec, "Bearer"),
             profile=profile_of(spec),
-            gate=Gate(addresses.base_url_of(spec, self._environ)),
+            gate=UrlGate(addresses.base_url_of(spec, self._environ)),
             origin=self.origin(spec.name),
             clock=self._clock,
         )

@@ -20,7 +20,7 @@ from runner.remotes.fireworks.profile import Profile
 from runner.remotes.fireworks.wire import whole_in
 from runner.remotes.transport import parts
 from runner.remotes.transport.content import MultipartForm, Signed
-from runner.remotes.transport.gate import Gate
+from runner.remotes.transport.gate import UrlGate
 from runner.remotes.transport.replies import map_in, must_be_about, object_in, plain, text_in
 from runner.remotes.vendor import Submission, Uploaded
 
@@ -37,7 +37,7 @@ _SENT_TYPE = "application/octet-stream"
 class Datasets:
     """The input datasets of one account."""
 
-    def __init__(self, account: Account, profile: Profile, gate: Gate, clock: Clock) -> None:
+    def __init__(self, account: Account, profile: Profile, gate: UrlGate, clock: Clock) -> None:
         self._account = account
         self._http = account.http
         self._profile = profile
@@ -177,7 +177,9 @@ class Datasets:
 class _UploadUrls:
     """The signed URLs of all parts. Each call for them replaces the registered set, so all are asked for at once."""
 
-    def __init__(self, account: Account, dataset_id: str, sizes: Mapping[str, str], gate: Gate, clock: Clock) -> None:
+    def __init__(
+        self, account: Account, dataset_id: str, sizes: Mapping[str, str], gate: UrlGate, clock: Clock
+    ) -> None:
         self._account = account
         self._dataset_id = dataset_id
         self._sizes = sizes
