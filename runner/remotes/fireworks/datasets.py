@@ -117,6 +117,10 @@ class Datasets:
 
     def _fill(self, dataset_id: str, source: Path, submission: Submission) -> None:
         """Send the bytes until the dataset is READY; again where they seem to have been lost."""
+        # Only READY says that the bytes arrived. The answer to an upload may be lost although they did, and may come
+        # although nothing is made of them; the same bytes once more do no harm, since the dataset takes them in place
+        # of the first. So an answer that was lost is waited for shortly, and then they are sent again. A refusal is
+        # final, but for the one that means "it is READY already".
         for _ in range(SENDS):
             wait = self._profile.ready_s
             try:
