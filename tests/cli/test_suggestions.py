@@ -49,8 +49,8 @@ def suggested() -> list[str]:
     return sorted(command for command in found if command not in NO_COMMANDS)
 
 
-# What looks like one: a pattern, a placeholder in help, what a lock says of its holder
-NO_COMMANDS = {"runner COMMAND --help", "runner state accept-origin"}
+# What looks like one: a pattern, a placeholder in help, what a lock says of its holder, what a card says of its origin
+NO_COMMANDS = {"runner COMMAND --help", "runner export", "runner state accept-origin"}
 
 
 def parse(command: str) -> None:
