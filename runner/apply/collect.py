@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -51,27 +52,10 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         return _refused(session, batch, seen, keys)
     now = session.time_at(session.remote_of(batch))  # of the look, whatever the files themselves are dated
     reader = session.remotes.reader(batch.origin.provider)
-    is_short, before = False, None
-    for again in range(DOWNLOADS):
-        had = _download(session, batch, seen, in_one_go=again > 0, takes_what_is_left=takes_what_is_left)
-        is_all = len(had) == len(seen.result_files)
-        report = _indexed(reader, had, keys, _ended(seen) if is_all else Phase.CANCELLED)
-        if batch.is_unproven and report.foreign and not sum(report.told):
-            named.learn(session, batch.remote_id, named.keys_in([file for _, file in had], reader))
-            return release(session, batch)
-        # Where a file is still owed, that is waited for; where one is gone, a person decides about the rest anyway
-        may_lack = is_all and seen.results_are_final
-        lacks = _lacks(reader, report, seen, batch.rows, [file for _, file in had]) if may_lack else 0
-        if _is_whole(report) and not lacks:
-            break
-        came = report.index, _sizes(had)  # cut at the same bytes twice, it is cut at the remote: see `_mend`
-        is_the_same, before = came == before, came
-    else:
-        if not is_the_same:
-            raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
-        if not _may_be_all(session, batch, seen, report, lacks, now):
-            report = _indexed(reader, had, keys, Phase.CANCELLED)
-            is_short = True
+    fetched = _fetched(session, batch, seen, keys, now, takes_what_is_left=takes_what_is_left)
+    if fetched is None:
+        return release(session, batch)
+    had, report, is_all, is_short = fetched
     if report.missing and not (seen.results_are_final or seen.has_long_ended):
         raise OutcomeUnknown(f"{report.missing:,} of its rows are in no file yet, and one more is to come")
     if not is_all:
@@ -95,6 +79,45 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
     used = used_in(report, [file for _, file in had], reader, batch.content)
     batch = recount.brought_home(session, batch, report.index)
     return record(session, batch, seen, results, report.index, tally_of(report), used, gives_up=gives_up)
+
+
+class _Fetched(NamedTuple):
+    """Result files that are here, and what they hold. is_short: rows that the remote counted are in none of them."""
+
+    had: list[tuple[ResultFile, Path]]
+    report: index.IndexReport
+    is_all: bool  # of the files that the remote names
+    is_short: bool = False
+
+
+def _fetched(
+    session: Session, batch: Batch, seen: Observed, keys: bytes, now: datetime, *, takes_what_is_left: bool
+) -> _Fetched | None:
+    """The result files, downloaded until they hold what they should; None where they are not of this batch at all.
+
+    Raises OutcomeUnknown where they are cut in another place each time.
+    """
+    reader = session.remotes.reader(batch.origin.provider)
+    before, is_the_same = None, False
+    for again in range(DOWNLOADS):
+        had = _download(session, batch, seen, in_one_go=again > 0, takes_what_is_left=takes_what_is_left)
+        is_all = len(had) == len(seen.result_files)
+        report = _indexed(reader, had, keys, _ended(seen) if is_all else Phase.CANCELLED)
+        if batch.is_unproven and report.foreign and not sum(report.told):
+            named.learn(session, batch.remote_id, named.keys_in([file for _, file in had], reader))
+            return None
+        # Where a file is still owed, that is waited for; where one is gone, a person decides about the rest anyway
+        may_lack = is_all and seen.results_are_final
+        lacks = _lacks(reader, report, seen, batch.rows, [file for _, file in had]) if may_lack else 0
+        if _is_whole(report) and not lacks:
+            return _Fetched(had, report, is_all)
+        came = report.index, _sizes(had)  # cut at the same bytes twice, it is cut at the remote: see `_mend`
+        is_the_same, before = came == before, came
+    if not is_the_same:
+        raise OutcomeUnknown(f"the result files were cut {DOWNLOADS} times in different places")
+    if _may_be_all(session, batch, seen, report, lacks, now):
+        return _Fetched(had, report, is_all)
+    return _Fetched(had, _indexed(reader, had, keys, Phase.CANCELLED), is_all, is_short=True)
 
 
 def release(session: Session, batch: Batch) -> Batch:

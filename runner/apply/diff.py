@@ -33,7 +33,7 @@ class _Kept(msgspec.Struct, array_like=True):
     checks: dict[str, Scored]
 
 
-class Wanted(NamedTuple):
+class Conditions(NamedTuple):
     """What has to hold."""
 
     checks: Sequence[str] = ()  # empty for all
@@ -45,7 +45,9 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Kept).decode
 
 
-def diff_of(project: Project, words: tuple[str, str], paths: Sequence[str], folder: Path, wanted: Wanted) -> diff.Diff:
+def diff_of(
+    project: Project, words: tuple[str, str], paths: Sequence[str], folder: Path, wanted: Conditions
+) -> diff.Diff:
     """What two jobs come to. folder: an empty one of our own.
 
     Raises UsageError for words that mean no job, a revision, or a check that there is not; DataError, StateError for
@@ -196,7 +198,7 @@ def _row(one: Changed) -> diff.Row:
     )
 
 
-def _unmet(compared: Sequence[Compared], wanted: Wanted, left_out: Sequence[str]) -> Iterator[str]:
+def _unmet(compared: Sequence[Compared], wanted: Conditions, left_out: Sequence[str]) -> Iterator[str]:
     """What was asked for and is not so, a sentence each. What could not be compared is never taken for good."""
     if not wanted.is_not_worse and wanted.margin is None:
         return

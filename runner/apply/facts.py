@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from runner import __version__
 from runner.apply.asfacts import check_of, same_rows, when
 from runner.apply.evidence import Evidence, Folds, Shown, folds_of
-from runner.apply.reportcell import Gathered, Part
+from runner.apply.gathered import Gathered, SliceFigure
+from runner.apply.reportcell import cell_of
 from runner.apply.scoring import pooled_in
 from runner.apply.session import Session
 from runner.checks.paired import Paired
@@ -85,7 +86,7 @@ def _notes(cell: Gathered) -> Iterator[str]:
 def _group(name: str, cells: Sequence[Gathered], every: Mapping[str, Gathered]) -> facts.Group:
     return facts.Group(
         name=name,
-        cells=tuple(cell.cell(every) for cell in cells),
+        cells=tuple(cell_of(cell, every) for cell in cells),
         comparisons=tuple(_comparisons(cells)),
         slices=tuple(_slices(cells)),
         cluster=cells[0].cluster,
@@ -151,7 +152,7 @@ def _slices(cells: Sequence[Gathered]) -> Iterator[facts.Slice]:
             yield _slice(cell, part)
 
 
-def _slice(cell: Gathered, part: Part) -> facts.Slice:
+def _slice(cell: Gathered, part: SliceFigure) -> facts.Slice:
     is_better = (part.difference > 0) is (cell.program.checks[0].better == "higher")
     return facts.Slice(
         name=part.name,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from runner.apply.reportcell import Gathered, prompt_digest
+from runner.apply.gathered import Gathered
+from runner.apply.reportcell import cell_of, prompt_digest
 from runner.apply.session import Session
 from runner.apply.tables import about_of
 from runner.checks import program
@@ -122,7 +123,7 @@ def is_legible(spec: AnyJob) -> bool:
 
 
 def _gathered(gathered: Gathered) -> dict[str, Any]:
-    cell = gathered.cell({})
+    cell = cell_of(gathered, {})
     rows = cell.accounting
     outcomes = {"ok": rows.ok, "error": rows.error - gathered.job.bad}
     waiting = ("missing", "not_sent", "in_flight", "unknown", "needs_decision")

@@ -16,7 +16,7 @@ from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, Remote
 from runner.job import lifecycle
 from runner.job.observed import Observed
 from runner.job.recorded import Batch, Stage
-from runner.plan.change import Action
+from runner.plan.change import Action, Reason
 from runner.plan.decide import NotShown, Observation, decide
 
 
@@ -74,22 +74,14 @@ def _act(session: Session, batch: Batch, observation: Observation) -> bool:
     Raises RemoteError where waiting is of no use.
     """
     change = decide(batch, observation)
-    is_seen = isinstance(
-        observation, Observed
-    )  # what is not may be of specs that were not read, and of nobody known here
+    # What is not seen may be of specs that were not read, and of nobody known here
+    is_seen = isinstance(observation, Observed)
     now = session.time_at(session.remote_of(batch)) if is_seen else session.clock.now()  # of the look, not of its files
     try:
         match change.action:
             case Action.FETCH:
                 assert isinstance(observation, Observed)
-                done = collect(session, batch, observation)
-                if done.stage is not Stage.COLLECTED:  # it was somebody else's
-                    return False
-                session.reporter.step(
-                    f"{done.owner}: collected `{done.remote_id}` ({change.reason}): "
-                    f"{done.tally.ok:,} of {done.rows:,} ok"
-                )
-                return True
+                return _is_collected(session, batch, observation, change.reason)
             case Action.LOSE:
                 lose(session, batch)
                 return True
@@ -111,6 +103,17 @@ def _act(session: Session, batch: Batch, observation: Observation) -> bool:
             return False
         assert isinstance(observation, Observed), "only what was seen to end is fetched"
         return _not_fetched(session, batch, observation, now, error)
+
+
+def _is_collected(session: Session, batch: Batch, seen: Observed, reason: Reason) -> bool:
+    """Fetch its results; False where it turned out to be somebody else's."""
+    done = collect(session, batch, seen)
+    if done.stage is not Stage.COLLECTED:
+        return False
+    session.reporter.step(
+        f"{done.owner}: collected `{done.remote_id}` ({reason}): {done.tally.ok:,} of {done.rows:,} ok"
+    )
+    return True
 
 
 def _not_fetched(session: Session, batch: Batch, seen: Observed, now: datetime, error: RemoteError) -> bool:

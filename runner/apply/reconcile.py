@@ -9,6 +9,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -154,16 +155,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     # after writing, where a job takes only good answers. Most passes see nothing new and make none (`_still`).
     purse = last.purse if last else Purse()
     guards = replace(guards, sent=purse.sent)
-
-    addresses = {job.address for job in session.project.jobs}
-
-    def refusal(rest: Rest) -> BlockedError | None:
-        if rest.batch.owner not in addresses and not is_below(rest.batch.declared_in, session.project.paths):
-            return BlockedError(f"{rest.batch.owner}: {rest.words} belong to specs that this command did not read")
-        if guards.locked is not None and not _is_locked(session, guards.locked, rest.batch):
-            return BlockedError(f"{rest.batch.owner}: {rest.words} are not among the requests of the lock file")
-        return purse.refusal(rest, guards, confirm)
-
+    refusal = partial(_refusal, session, guards, confirm, purse)
     unresolved = settle_all(session, session.records.batches())  # first: nothing is planned over an open intent
     mended = mend_all(session)
     polled = poll(session, refusal)
@@ -208,6 +200,16 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     if goes_on:
         result.plan = planned(session, session.recorded(), seen_in(session, polled), guards)
     return _left(session, result, [*unresolved, *polled.errors, *unsearched], goes_on=goes_on)
+
+
+def _refusal(session: Session, guards: Guards, confirm: Confirm, purse: Purse, rest: Rest) -> BlockedError | None:
+    """Why the rest of a batch that was begun is not to be sent; None where it is."""
+    is_declared = any(job.address == rest.batch.owner for job in session.project.jobs)
+    if not is_declared and not is_below(rest.batch.declared_in, session.project.paths):
+        return BlockedError(f"{rest.batch.owner}: {rest.words} belong to specs that this command did not read")
+    if guards.locked is not None and not _is_locked(session, guards.locked, rest.batch):
+        return BlockedError(f"{rest.batch.owner}: {rest.words} are not among the requests of the lock file")
+    return purse.refusal(rest, guards, confirm)
 
 
 def _is_locked(session: Session, locked: Sequence[str], batch: Batch) -> bool:

@@ -280,17 +280,27 @@ def _doubtful(session: Session, provider: Provider, listed: Sequence[Observed]) 
     origin = provider.origin
     if provider.card.search is Search.BY_NAME or origin in session.accepted:
         return ()
-    found = adoption.doubtful(listed, session.shown(origin), _met(session), session.accounted(origin), CLOCK_SLACK)
+    known = _met(session, listed)
+    found = adoption.doubtful(listed, session.shown(origin), known, session.accounted(origin), CLOCK_SLACK)
     if provider.card.search is not Search.BY_RESULTS:
         return found
     by_id = {seen.remote_id: seen for seen in listed}  # what names others in its results is a stranger's
     return tuple(one for one in found if named.proven(session, provider, by_id[one]) != b"")
 
 
-def _met(session: Session) -> set[str]:
-    """The remote ids of all that is on record in any way; what may be of a batch that is held is asked about there."""
+def _met(session: Session, listed: Sequence[Observed]) -> set[str]:
+    """The remote ids of all that is on record in any way; what may be of a batch that is held is asked about there.
+
+    Only one can be, of as many rows as it has: whatever else was like it then may be of another create of ours.
+    """
     batches = session.records.batches()
-    return session.known_ids().union(*((*batch.candidates, *batch.refused, *batch.overlaps) for batch in batches))
+    known = session.known_ids().union(*((*batch.refused, *batch.overlaps) for batch in batches))
+    for batch in batches:
+        if batch.stage is Stage.HELD:
+            alike = (seen for seen in listed if seen.counts.total in (0, batch.rows))
+            ids = (seen.remote_id for seen in alike if seen.remote_id in batch.candidates)
+            known.update([one for one in ids if one not in known][:1])
+    return known
 
 
 def _has_receipt(batch: Batch) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runner.errors import BlockedError, Refused, RunnerError
 from runner.job.recorded import Batch
-from runner.remotes import marks, vendor
+from runner.remotes import naming, vendor
 
 CONFLICT = "conflict"
 
@@ -12,7 +12,7 @@ CONFLICT = "conflict"
 def submission_of(batch: Batch) -> vendor.Submission:
     """The same at every try: names, labels and settings follow from the record alone."""
     return vendor.Submission(
-        name=marks.name_of(batch.project, batch.key),
+        name=naming.name_of(batch.project, batch.key),
         model=batch.model,
         endpoint=batch.endpoint,
         window_hours=batch.window_hours,

@@ -59,7 +59,7 @@ def submit(session: Session, job: Desired, submission: Cut) -> Batch:
     with _rendered(session, job.address, submission.ordinals, submission.size_bytes) as path:
         intent = _intend(session, job, submission)
         if delivery is Delivery.INLINE:
-            return _create_unless_sent(session, provider, intent, vendor.Source(path, submission.size_bytes))
+            return _create_unless_sent(session, provider, intent, vendor.Inline(path, submission.size_bytes))
         upload = _upload(session, provider, intent, path)
     uploaded = intent.but(upload_ref=upload.ref, uploaded_at=session.time_at(provider))
     return _create_unless_sent(session, provider, uploaded, upload)
@@ -211,7 +211,7 @@ def create_again(session: Session, provider: Provider, batch: Batch) -> Batch:
     sizes = session.compiled[batch.owner].wanted.sizes
     size_bytes = sum(sizes[ordinal] + 1 for ordinal in ordinals)  # of one that was found, only the remote knew it
     with _rendered(session, batch.owner, ordinals, size_bytes) as path:
-        return create(session, provider, batch.but(size_bytes=size_bytes), vendor.Source(path, size_bytes))
+        return create(session, provider, batch.but(size_bytes=size_bytes), vendor.Inline(path, size_bytes))
 
 
 def _ordinals_of(session: Session, batch: Batch) -> list[int]:

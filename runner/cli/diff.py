@@ -58,14 +58,14 @@ def command(
     import tempfile
     from pathlib import Path
 
-    from runner.apply.diff import Wanted, diff_of
+    from runner.apply.diff import Conditions, diff_of
     from runner.reports import diff, sidebyside
     from runner.spec.load import load
 
     given = paths or ("specs",)
     project = load(given, ctx.obj.root)
     with tempfile.TemporaryDirectory(prefix="runner-diff-") as folder:
-        found = diff_of(project, (first, second), given, Path(folder), Wanted(checks, is_not_worse, margin))
+        found = diff_of(project, (first, second), given, Path(folder), Conditions(checks, is_not_worse, margin))
     match form:
         case "json":
             sys.stdout.buffer.write(diff.encode(found))

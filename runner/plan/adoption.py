@@ -123,6 +123,9 @@ def doubtful(
 
 def accounting(listed: Sequence[Observed], shown: Shown, accounted: Accounted | None, slack: timedelta) -> Accounted:
     """What is kept of a list in which nothing is in doubt."""
+    # From now on, only what is made later can be in doubt: that is what the time is for. Near that time two clocks
+    # disagree, and a batch may be listed late, so the nameless ones of the last stretch are kept by their ids: seen
+    # again they are old acquaintances, and one that is not among them is new, whatever its date says.
     before = accounted or Accounted(_LONG_AGO)
     until = max([before.until, *(seen.created_at for seen in listed if seen.created_at)])
     young = {
@@ -152,6 +155,9 @@ def accounted_for(project: ProjectRecord | None, batches: Iterable[Batch], origi
 
 def search_of(declared: Search, shown: Shown) -> Search:
     """How a remote can really be searched: as its profile says, or less, as it was seen to be."""
+    # A profile that promises too much is paid for: where a search cannot find what is there, "not found" frees the rows
+    # and they are asked again. So a promise counts until a batch of ours is seen without what was promised. An id that
+    # we chose needs no such proof: a create under it answers that it is taken.
     if declared in (Search.BY_NAME, Search.NONE):
         return declared
     if shown.lists is False:

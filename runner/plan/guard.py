@@ -46,7 +46,7 @@ class Guards(msgspec.Struct, frozen=True):
     locked: tuple[str, ...] | None = None  # jobs whose requests are those of the lock file; no others are sent
 
 
-class Estimate(NamedTuple):
+class CostEstimate(NamedTuple):
     """What some requests of a job amount to. None: not known."""
 
     tokens: int  # of input
@@ -55,7 +55,7 @@ class Estimate(NamedTuple):
     usd: float | None
 
 
-def estimate(job: Desired, *parts: Sequence[int]) -> Estimate:
+def estimate(job: Desired, *parts: Sequence[int]) -> CostEstimate:
     """Of the rows at these ordinals together."""
     rows = sum(len(part) for part in parts)
     tokens = round(job.tokens * rows / job.rows) if job.rows else 0
@@ -65,7 +65,7 @@ def estimate(job: Desired, *parts: Sequence[int]) -> Estimate:
         seconds = None if any(length < 0 for length in lengths) else sum(lengths)
     answers = 0 if job.seconds is not None else job.max_output_tokens  # sound is not counted in tokens
     most = None if answers is None else tokens + rows * answers
-    return Estimate(tokens, most, seconds, _cost_of(job, rows, tokens, seconds))
+    return CostEstimate(tokens, most, seconds, _cost_of(job, rows, tokens, seconds))
 
 
 class Range(NamedTuple):

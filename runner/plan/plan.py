@@ -222,11 +222,7 @@ def _job(
     replaced: Callable[[JobRows], Replaced],
     order: _Order,
 ) -> JobPlan:
-    # Three kinds are sent: rows never asked, what a remote goes on with by itself, and rows asked again. What keeps
-    # them at home stands beside them as a block and takes nothing out of the plan, so that a person sees what a yes
-    # would send, and what for. `Plan.submissions` leaves out the jobs that are held back.
-    counts = _counts(rows)
-    blocks = _blocks(job, rows)
+    # Three kinds are sent: rows never asked, what a remote goes on with by itself, and rows asked again.
     new, again = rows.ordinals(Row.NEW), rows.ordinals(Row.AGAIN, Row.REPLACE)
     parents = tuple(sorted(rows.parents))
     continued, anew = resume.continuations(job, again, [e for e in recorded.batches if e.batch.key in rows.parents])
@@ -243,36 +239,50 @@ def _job(
         changes.append(_submit(job, Reason.CONTINUED, resumed, detail=names))
     if repeated:
         changes.append(_submit(job, _why_again(rows), repeated))
-    repaid = min(len(new), before.answered) + rows.counts[Row.REPLACE]
     sends = list(changes)
     if unknown := order.chains.unknown(job):
         changes.append(unknown)
-    blocks += _money(job, changes, guards, spent)
-    if sends and (paid_twice := _paid_again(job, rows, new, before, guards)):
-        blocks.append(paid_twice)
-    shown = recorded.shown.get(str(job.origin), Shown())
-    is_first = _knows_nothing(job, rows, recorded)
-    if sends and (unsure := guard.first_run(job, len(new) + len(again), shown, guards, is_first=is_first)):
-        blocks.append(unsure)
-    if changes and job.barred:
-        rows_barred = sum(change.rows for change in changes)
-        blocks.append(Change(Action.BLOCK, Reason.NOT_ALLOWED, rows=rows_barred, detail=job.barred, unblock=job.unbar))
-    if sends and (unlocked := guard.not_locked(job, sum(change.rows for change in sends), guards)):
-        blocks.append(unlocked)
-    if sends and (after := order.standing.first_unmet(job, sum(change.rows for change in sends))):
-        blocks.append(after)
-    if job.protect and repaid:
-        detail = f"remove `protect: true` from the job at {job.declared_at} to allow it"
-        blocks.append(Change(Action.BLOCK, Reason.PROTECTED, rows=repaid, detail=detail))
+    blocks = [*_blocks(job, rows), *_money(job, changes, guards, spent)]
+    if changes:
+        blocks += filter(None, [_barred(job, sum(change.rows for change in changes))])
+    if sends:
+        is_first = _knows_nothing(job, rows, recorded)
+        shown = recorded.shown.get(str(job.origin), Shown())
+        number = sum(change.rows for change in sends)
+        held_back = (
+            _paid_again(job, rows, new, before, guards),
+            guard.first_run(job, len(new) + len(again), shown, guards, is_first=is_first),
+            guard.not_locked(job, number, guards),
+            order.standing.first_unmet(job, number),
+        )
+        blocks += filter(None, held_back)
+    blocks += _protected(job, min(len(new), before.answered) + rows.counts[Row.REPLACE])
+    # What keeps them at home stands beside them as a block and takes nothing out of the plan, so that a person sees
+    # what a yes would send, and what for. `Plan.submissions` leaves out the jobs that are held back.
     return JobPlan(
         job.address,
         job.declared_at,
-        counts,
+        _counts(rows),
         (*changes, *blocks) or (_quiet(rows),),
         (*first, *resumed, *repeated),
         tuple(sorted(rows.shared_with)),
         job.card.content,
     )
+
+
+def _barred(job: Desired, rows: int) -> Change | None:
+    """The block of a provider that may not be asked from here."""
+    if not job.barred:
+        return None
+    return Change(Action.BLOCK, Reason.NOT_ALLOWED, rows=rows, detail=job.barred, unblock=job.unbar)
+
+
+def _protected(job: Desired, repaid: int) -> list[Change]:
+    """The block of a job whose rows are not to be paid for again. repaid: how many would be."""
+    if not job.protect or not repaid:
+        return []
+    detail = f"remove `protect: true` from the job at {job.declared_at} to allow it"
+    return [Change(Action.BLOCK, Reason.PROTECTED, rows=repaid, detail=detail)]
 
 
 def _knows_nothing(job: Desired, rows: JobRows, recorded: Recorded) -> bool:

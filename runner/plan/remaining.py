@@ -267,8 +267,8 @@ def _mark(
             known[key] = known.get(key, 0) | _PAST
         else:
             state = known.get(key, 0)
-            # An outcome is shown by the batch that gave it, whoever else holds its request
-            known[key] = state | flag & _FLAGS if state & (_OK | _ERROR) else state & _FLAGS | flag
+            # An answer is shown by the batch that gave it, whoever else holds its request
+            known[key] = state | flag & _FLAGS if state & _OK else state & _FLAGS | flag
 
 
 def _learn(
@@ -312,15 +312,13 @@ def _learn(
             known[key] = state | _PAST | (_PAID if outcome == Outcome.OK else 0)
         else:
             # While another batch has it in flight, that is the one to wait for
-            at = state & ~_FLAGS if state & (_IN_FLIGHT | _ERROR) else here
+            at = state & ~_FLAGS if state & _IN_FLIGHT else here
             if outcome == Outcome.RETRY:
                 known[key] = (state & (_FLAGS & ~(_STALLED | _LOST))) + 1 | stalled | at
             elif outcome == Outcome.UNPAID:
                 known[key] = state & _FLAGS | _PAST | at
-            elif outcome == Outcome.LOST:
-                known[key] = state & _FLAGS | _LOST | at
             else:
-                known[key] = state & _FLAGS | _ERROR | here
+                known[key] = state & _FLAGS | (_LOST if outcome == Outcome.LOST else _ERROR) | at
 
 
 def _finished_nothing(batch: Batch) -> bool:
@@ -403,20 +401,17 @@ def _as_known(row: Row, batch: Batch) -> Row:
     return Row.UNKNOWN if row is Row.LOST and batch.lost_is_unknown else row
 
 
-# The order is the rule. An answer ends all questions. So does an error that is final: a batch that was given up and is
-# there again may bring an answer yet, and until it does the error holds. What is in flight is waited for, whatever else
-# failed before; what a person has to decide comes before the count of attempts, since another attempt may pay twice.
+# The order is the rule. An answer ends all questions; what is in flight is waited for, whatever failed before; what a
+# person has to decide comes before the count of attempts, since another attempt may pay twice.
 def _row_of(state: int, job: Desired) -> Row:
     if state & _OK:
         return Row.OK
-    if state & _ERROR:
-        return Row.ERROR
     if state & _IN_FLIGHT:
         return Row.QUEUED if state & _QUEUED else Row.IN_FLIGHT
     if state & _LOST:
         return Row.LOST
     attempts = state & _ATTEMPTS
-    if attempts >= job.max_attempts:
+    if state & _ERROR or attempts >= job.max_attempts:
         return Row.ERROR
     if attempts and (state & _SILENT_BITS) // _SILENT >= job.max_attempts:
         return Row.ERROR  # `no_result`: asking on and on, by a person's word too, has to end

@@ -26,13 +26,17 @@ from runner.remotes.vendor import Provider
 
 if TYPE_CHECKING:
     from runner.remotes.transport.credentials import Credential
-    from runner.remotes.transport.gate import Gate
+    from runner.remotes.transport.gate import UrlGate
     from runner.remotes.transport.http import Http, Transport
     from runner.remotes.transport.waits import Waits
 
 
 class Machine(TypedDict):
-    """What opening a provider takes of this machine; `_Net` says what each is."""
+    """What opening a provider takes of this machine.
+
+    base_url, token, origin: given for a server of our own, and to speak another remote's dialect to it. A token
+    replaces the provider's own key, which then is not even looked up. waits: who hears of calls that take their time.
+    """
 
     environ: Mapping[str, str]
     clock: Clock
@@ -50,44 +54,21 @@ _LOCAL_ACCOUNT = "local"  # of a server that was given with its token, when nobo
 
 
 class _Net:
-    """Implements `remotes.vendor.Net` for one provider.
+    """Implements `remotes.vendor.Net` for one provider."""
 
-    base_url, token, origin: given for a server of our own, and to speak another remote's dialect to it. A token
-    replaces the provider's own key, which then is not even looked up. waits: who hears of calls that take their time.
-    """
-
-    def __init__(
-        self,
-        provider: project.ProviderBlock,
-        *,
-        environ: Mapping[str, str],
-        base_url: str | None = None,
-        token: str | None = None,
-        origin: Origin | None = None,
-        bindings: Bindings | None = None,
-        read_only: bool = False,
-        waits: Waits | None = None,
-        clock: Clock,
-        rng: random.Random,
-        transport: Transport | None = None,
-    ) -> None:
-        place = place_of(provider)
-        self.url = base_url_of(provider, environ, base_url)
+    def __init__(self, provider: project.ProviderBlock, **how: Unpack[Machine]) -> None:
+        place, environ, token = place_of(provider), how["environ"], how.get("token")
+        self.url = base_url_of(provider, environ, how.get("base_url"))
         self.account = account_in(provider, place, environ)
         if place.needs_account:
             is_given = token is not None and not self.account
             self.account = _LOCAL_ACCOUNT if is_given else account_of(provider, environ)
         owner = self.account if place.needs_account else provider.account or ""
-        self.origin = origin or origin_at(provider, self.url, owner)
-        self.clock = clock
+        self.origin = how.get("origin") or origin_at(provider, self.url, owner)
+        self.clock = how["clock"]
         self._provider = provider
-        self._environ = environ
-        self._secrets = _Secrets(provider, environ, token, bindings)
-        self._is_given = token is not None
-        self._read_only = read_only
-        self._waits = waits
-        self._rng = rng
-        self._transport = transport
+        self._how = how
+        self._secrets = _Secrets(provider, environ, token, how.get("bindings"))
 
     def http(
         self,
@@ -102,7 +83,7 @@ class _Net:
         from runner.remotes.transport.network import Network
 
         credential = self._secrets.of(key_variable_of(self._provider))
-        more = {} if self._is_given else optional or {}
+        more = {} if self._how.get("token") is not None else optional or {}
         return Http(
             self.url,
             who=self._provider.name,
@@ -116,17 +97,20 @@ class _Net:
             ),
             key_name=credential.name,
             clock=self.clock,
-            rng=self._rng,
-            transport=self._transport,
+            rng=self._how["rng"],
+            transport=self._how.get("transport"),
             settings=HttpSettings(
-                network=Network(self._environ), read_only=self._read_only, waits=self._waits, query=query or {}
+                network=Network(self._how["environ"]),
+                read_only=self._how.get("read_only", False),
+                waits=self._how.get("waits"),
+                query=query or {},
             ),
         )
 
-    def gate(self, http: Http, hosts: Sequence[str]) -> Gate:
-        from runner.remotes.transport.gate import Gate
+    def gate(self, http: Http, hosts: Sequence[str]) -> UrlGate:
+        from runner.remotes.transport.gate import UrlGate
 
-        return Gate(self.url, tuple(hosts), network=http.network)
+        return UrlGate(self.url, tuple(hosts), network=http.network)
 
 
 def open_provider(provider: project.ProviderBlock, content: Content = Content.TEXT, **how: Unpack[Machine]) -> Provider:

@@ -9,37 +9,37 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 
-class Known(NamedTuple):
+class ParamKind(NamedTuple):
     """One param. `words` follow `should be`; `holds` is never asked about null, which every remote takes for unset."""
 
     words: str
     holds: Callable[[Any], bool]
 
 
-Params = Mapping[str, Known]
+Params = Mapping[str, ParamKind]
 
 
-def number(least: float, most: float | None = None) -> Known:
+def number(least: float, most: float | None = None) -> ParamKind:
     """A number from `least` up, to `most` where there is a bound."""
 
     def holds(value: Any) -> bool:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and least <= value and (most is None or value <= most)
 
-    return Known(f"a number {_range(least, most)}", holds)
+    return ParamKind(f"a number {_range(least, most)}", holds)
 
 
-def whole(least: int, most: int | None = None) -> Known:
+def whole(least: int, most: int | None = None) -> ParamKind:
     """The same without a fraction; `5.0` is sent as `5`."""
 
     def holds(value: Any) -> bool:
         is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         return is_whole and not isinstance(value, bool) and least <= value and (most is None or value <= most)
 
-    return Known(f"a whole number {_range(least, most)}", holds)
+    return ParamKind(f"a whole number {_range(least, most)}", holds)
 
 
-def each(kind: Known, *names: str) -> Params:
+def each(kind: ParamKind, *names: str) -> Params:
     """Params of one kind."""
     return dict.fromkeys(names, kind)
 
@@ -48,22 +48,22 @@ def _range(least: float, most: float | None) -> str:
     return f"of {least:g} or more" if most is None else f"from {least:g} to {most:g}"
 
 
-def one_of(*names: str) -> Known:
+def one_of(*names: str) -> ParamKind:
     listed = ", ".join(f"`{name}`" for name in names[:-1])
-    return Known(f"{listed} or `{names[-1]}`", lambda value: value in names)
+    return ParamKind(f"{listed} or `{names[-1]}`", lambda value: value in names)
 
 
-def either(*kinds: Known) -> Known:
-    return Known(", or ".join(kind.words for kind in kinds), lambda value: any(kind.holds(value) for kind in kinds))
+def either(*kinds: ParamKind) -> ParamKind:
+    return ParamKind(", or ".join(kind.words for kind in kinds), lambda value: any(kind.holds(value) for kind in kinds))
 
 
-INTEGER = Known("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
-FLAG = Known("`true` or `false`", lambda value: isinstance(value, bool))
-TEXT = Known("text", lambda value: isinstance(value, str))
-LIST = Known("a list", lambda value: isinstance(value, list))
-MAP = Known("a mapping", lambda value: isinstance(value, dict))
+INTEGER = ParamKind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
+FLAG = ParamKind("`true` or `false`", lambda value: isinstance(value, bool))
+TEXT = ParamKind("text", lambda value: isinstance(value, str))
+LIST = ParamKind("a list", lambda value: isinstance(value, list))
+MAP = ParamKind("a mapping", lambda value: isinstance(value, dict))
 TEXTS = either(TEXT, LIST)
-ANYTHING = Known("anything", lambda value: True)
+ANYTHING = ParamKind("anything", lambda value: True)
 
 # What chat has nearly everywhere, under OpenAI's names.
 SAMPLING: Params = {"temperature": number(0, 2), "top_p": number(0, 1)}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from runner.clock import Clock
     from runner.fields import Fields  # pydantic takes a while to import: what is checked already does without
     from runner.remotes.audio import Recording
-    from runner.remotes.transport.gate import Gate
+    from runner.remotes.transport.gate import UrlGate
     from runner.remotes.transport.http import Http
 
 UNSEEN = "file_not_visible"  # the code of a create that was refused since its upload is not to be seen
@@ -171,7 +171,7 @@ class Net(Protocol):
         """Connections that send the key in a header. optional: header -> variable, sent where it is set."""
         ...
 
-    def gate(self, http: Http, hosts: Sequence[str]) -> Gate:
+    def gate(self, http: Http, hosts: Sequence[str]) -> UrlGate:
         """What lets signed URLs of these hosts pass."""
         ...
 
@@ -241,7 +241,7 @@ class Uploaded(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-class Source(msgspec.Struct, frozen=True):
+class Inline(msgspec.Struct, frozen=True):
     """The request lines of a batch in a file of ours, each with its newline: for a create that carries them itself.
 
     They are there for this one call. A create that is made again is given its lines anew.
@@ -251,7 +251,7 @@ class Source(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-Input = Uploaded | Source
+Input = Uploaded | Inline
 
 
 class Submission(msgspec.Struct, frozen=True):

@@ -74,6 +74,9 @@ def lines_in(output: Path, own: frozenset[str] = _OURS) -> Iterator[Line]:
     Raises DataError for what is no such line, with its number; RunnerError without pyarrow, OSError.
     """
     path = output / RESULTS if output.is_dir() else output
+    if path.suffix.lower() == ".jsonl" and own.isdisjoint(Cost._fields):
+        yield from _usual_lines(path, own)
+        return
     readers = {".jsonl": _in_jsonl, ".csv": _in_csv, ".parquet": _in_parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -85,6 +88,67 @@ def lines_in(output: Path, own: frozenset[str] = _OURS) -> Iterator[Line]:
             number += 1
     except (KeyError, ValueError, csv.Error, *NOT_SO) as error:
         raise _no_line(path, number + 1) from error
+
+
+class _Usual(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A line with the columns that nearly all have."""
+
+    custom_id: str
+    row: dict[str, Any]
+    answer: Any
+    finish: str | None
+    response: Raw
+    error: Any
+    batch: str | None
+    digest: str
+    origin: str | None
+
+
+_decode_usual = msgspec.json.Decoder(_Usual).decode
+
+
+def _usual_lines(path: Path, own: frozenset[str]) -> Iterator[Line]:
+    """JSON lines, which are mostly answers with the usual columns: those are decoded in one go, all others by `_line`.
+
+    Every command that shows or holds results reads each of them, a million in one file.
+    """
+    number = 0
+    try:
+        with path.open("rb") as lines:
+            for line in lines:
+                if not line.strip():
+                    continue
+                try:
+                    found = _decode_usual(line)
+                except msgspec.MsgspecError:
+                    yield _line(_of_json(_decode_line(line)), own)
+                else:
+                    is_answer = found.error is None and found.origin and found.answer is not None
+                    if is_answer and _HEX.fullmatch(found.digest):
+                        yield _answered(found)
+                    else:
+                        yield _line(_of_json(_decode_line(line)), own)
+                number += 1
+    except (KeyError, ValueError, *NOT_SO) as error:
+        raise _no_line(path, number + 1) from error
+
+
+def _answered(found: _Usual) -> Line:
+    row, answer = found.row, found.answer
+    return Line(
+        found.custom_id,
+        {name: value if type(value) is str else as_text(value) for name, value in row.items()},
+        OK,
+        answer if type(answer) is str else as_text(answer),
+        "",
+        "",
+        found.finish or None,
+        found.digest,
+        found.batch or None,
+        found.origin or "",
+        bytes(found.response),
+        _NO_COST,
+    )
 
 
 def _no_line(path: Path, number: int) -> DataError:

@@ -121,6 +121,9 @@ class Splicer:
 
         Raises StateError when the raw file does not hold what the index says.
         """
+        # What fails may only lack room: a line nested so deeply that it is read with a higher limit of recursion, which
+        # no usual line has to pay for. What fails then too is damage. It ends the command: a line that is not the one
+        # the index means may be another request's answer.
         source = self._sources[owner]
         with suppress(*_BROKEN):
             return self._line(source, value, row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 import shlex
@@ -26,27 +27,30 @@ _QUOTED = re.compile(r"`(runner [^`]*)`")
 
 def texts_in(tree: ast.Module) -> Iterator[str]:
     """Every text of a module that is none of its docstrings; what is filled in reads `X`."""
-    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    others = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    others.update(id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values)
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             yield "".join(str(one.value) if isinstance(one, ast.Constant) else "X" for one in node.values)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not {id(node)} & (docs | inside):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in others:
             yield node.value
 
 
+@functools.cache
 def suggested() -> list[str]:
     found = set()
     for path in sorted(PACKAGE.rglob("*.py")):
-        for text in texts_in(ast.parse(path.read_text())):
+        source = path.read_text()
+        for text in texts_in(ast.parse(source)) if "runner " in source else ():
             found.update(one for one in _QUOTED.findall(text) if "(?" not in one)
             if _ALONE.match(text):
                 found.add(text)  # a way out of a plan stands alone
     return sorted(command for command in found if command not in NO_COMMANDS)
 
 
-# What looks like one: a pattern, a placeholder in help, what a lock says of its holder
-NO_COMMANDS = {"runner COMMAND --help", "runner state accept-origin"}
+# What looks like one: a pattern, a placeholder in help, what a lock says of its holder, what a card says of its origin
+NO_COMMANDS = {"runner COMMAND --help", "runner export", "runner state accept-origin"}
 
 
 def parse(command: str) -> None:

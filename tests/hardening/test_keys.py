@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests import warm
 from tests.hardening.conftest import OwnLab, lab_in, sampled
 from tests.journeys.lab import KEY, RUNNER, Lab, Server, until
 
@@ -129,12 +130,10 @@ def project(root: Path, spec: str, url: str) -> None:
 def said(root: Path, *words: str, **environ: str) -> tuple[int, bytes]:
     """Everything one command says."""
     home = str(root / "home")
-    kept = {"PATH": os.environ["PATH"], "HOME": home, "RUNNER_HOME": home, "PYTHONWARNINGS": "error"}
-    done = subprocess.run(
-        [*RUNNER, *words], cwd=root, env={**kept, "THE_KEY": CANARY, **environ}, capture_output=True, timeout=60
-    )
-    assert b"Traceback" not in done.stderr, done.stderr.decode()
-    return done.returncode, done.stdout + done.stderr
+    kept = {**warm.environ(), "HOME": home, "RUNNER_HOME": home, "THE_KEY": CANARY}
+    done = warm.run("runner", *words, cwd=root, env={**kept, **environ}, timeout=60)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, (done.stdout + done.stderr).encode()
 
 
 @pytest.mark.parametrize(

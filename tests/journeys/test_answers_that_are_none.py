@@ -97,6 +97,25 @@ def test_they_are_counted_and_said(remote: LookAlike, start: Started) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("columns", ["", "answer, finish, status, ", "answer, finish, "])
+def test_a_fresh_clone_counts_them_by_its_file(remote: LookAlike, start: Started, suffix: str, columns: str) -> None:
+    """Where there is no response to be judged again, the column `finish` says how each answer ended."""
+    chosen = f", columns: [custom_id, word, {columns}digest, origin]" if columns else ""
+    lab = start(FLAWED, job=chosen, output=f"results/answers{suffix}")
+    assert TOLD in lab.apply("-y").stdout
+    lab.forget()
+    remote.lists = False
+    assert lab.apply("-y").stdout == "Nothing to do\n"
+    assert TOLD in lab.run("status", "specs/").stdout
+    shown = lab.run("show", "answers").stdout
+    assert TOLD in shown and "answer  2 rows  the answer was cut at the token limit  (r1, r2)" in shown
+    lab.rows(7)
+    lab.forget()
+    assert TOLD.replace("6 ok", "7 ok") in lab.apply("-y", "--first-run").stdout
+    assert len(remote.created) == 2
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_a_strict_job_takes_them_for_errors_and_a_retry_asks_them_again(
     remote: LookAlike, start: Started, suffix: str
 ) -> None:

@@ -14,7 +14,7 @@ from jsonschema_rs import Draft202012Validator
 
 from tests.journeys import test_report
 from tests.journeys.lab import Lab, serving
-from tests.journeys.scorelab import score_lab
+from tests.journeys.scorelab import TWO_PROMPTS, score_lab
 
 SPEC = """\
 project: lab
@@ -272,7 +272,7 @@ def test_macro_f1_of_a_choice(tmp_path: Path) -> None:
         lab.table(test_report.ROWS)
         of = {row["id"]: row["intent"] for row in test_report.ROWS}
         lab.says = lambda row, prompt: f"Intent: {'order' if prompt == 'beg' and row < 'r2' else of[row]}, w"
-        lab.job(test_report.CHECKS.replace("slices: [language]\n", ""), test_report.SPEC.replace("SUFFIX", "jsonl"))
+        lab.job(test_report.CHECKS, TWO_PROMPTS.replace("SUFFIX", "jsonl"))
         lab.apply(code=4)
         intent, said = json.loads(lab.run("diff", A, B, "-o", "json").stdout)["checks"]
         assert said["macro_f1"] is None

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import warm
 from tests.journeys.lab import RUNNER
-from tests.journeys.scorelab import ScoreLab, score_lab
-from tests.journeys.test_report import CHECKS, ROWS, SPEC, settled
+from tests.journeys.scorelab import TWO_PROMPTS, ScoreLab, score_lab
+from tests.journeys.test_report import CHECKS, ROWS, settled
 
 LOCK = "runner.lock"
 PRICE = {"input": 1.0, "output": 10.0}
@@ -47,9 +48,7 @@ def cloned(lab: ScoreLab, to: Path) -> ScoreLab:
 def verify(root: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """Without a key in the environment."""
     bare = {name: value for name, value in os.environ.items() if "KEY" not in name}
-    return subprocess.run(
-        [*RUNNER, "verify", *more], cwd=root, env=bare, capture_output=True, text=True, timeout=60, check=False
-    )
+    return warm.run("runner", "verify", *more, cwd=root, env={**bare, **warm.environ()}, timeout=60)
 
 
 def test_the_lock_says_what_was_asked_and_what_came(made: ScoreLab) -> None:
@@ -252,7 +251,10 @@ def test_results_without_what_scores_are_made_of(tmp_path: Path) -> None:
     with score_lab(tmp_path / "project") as lab:
         lab.table(ROWS[:10])
         lab.table([{"id": f"r{n}", "truth": "from the remote"} for n in range(9)], "data/refs.jsonl")
-        lab.job(MORE, SPEC.replace("SUFFIX", "jsonl").replace("prompts:", "  refs: {files: data/refs.jsonl}\nprompts:"))
+        lab.job(
+            MORE,
+            TWO_PROMPTS.replace("SUFFIX", "jsonl").replace("prompts:", "  refs: {files: data/refs.jsonl}\nprompts:"),
+        )
         lab.apply()
         lab.run("lock", "specs/")
         away = cloned(lab, tmp_path / "clone")
@@ -291,7 +293,7 @@ def lab(tmp_path: Path) -> Iterator[ScoreLab]:
     with score_lab(tmp_path / "project") as lab:
         lab.table(ROWS[:10])
         lab.answers = {f"r{n}": f"Intent: {ROWS[n]['intent']}, w{n}" for n in range(10)}
-        lab.job(CHECKS, SPEC.replace("SUFFIX", "jsonl"))
+        lab.job(CHECKS, TWO_PROMPTS.replace("SUFFIX", "jsonl"))
         yield lab
 
 
@@ -319,9 +321,9 @@ def test_apply_keeps_the_lock_current(lab: ScoreLab) -> None:
     lab.run("lock", "specs/")
     for change in (
         lambda: lab.table(ROWS[:11]),  # the new row is answered otherwise
-        lambda: lab.job(CHECKS.replace("contains", "equals"), SPEC.replace("SUFFIX", "jsonl")),
-        lambda: lab.job(CHECKS, SPEC.replace("SUFFIX", "jsonl").replace("output: 10", "output: 12")),
-        lambda: lab.job("", SPEC.replace("SUFFIX", "jsonl")),
+        lambda: lab.job(CHECKS.replace("contains", "equals"), TWO_PROMPTS.replace("SUFFIX", "jsonl")),
+        lambda: lab.job(CHECKS, TWO_PROMPTS.replace("SUFFIX", "jsonl").replace("output: 10", "output: 12")),
+        lambda: lab.job("", TWO_PROMPTS.replace("SUFFIX", "jsonl")),
     ):
         before = (lab.root / LOCK).read_bytes()
         change()

@@ -128,3 +128,24 @@ def test_what_was_put_off_is_not_sent_again_by_an_older_memory(
     restore(lab, kept)
     assert "`.runner/` is older" in lab.apply(code=5).stdout
     assert lab.server.creates() == 2
+
+
+def test_of_what_may_have_come_of_one_create_only_one_did(lab: Lab, shows_nothing: Gateway, tmp_path: Path) -> None:
+    """The backup is from when nobody knew whether a create had taken effect; more was sent since."""
+    lab.apply()
+    lab.rows(11)
+    shows_nothing.lost["POST /v1/batches"] = 1
+    shows_nothing.before["POST /v1/batches"] = lambda: shows_nothing.refused.update({"GET /v1/batches": 503})
+    lab.apply("--no-wait", code=None)
+    kept = tmp_path / "backup"
+    shutil.copytree(lab.root / ".runner", kept)
+    shows_nothing.refused.clear()
+    lab.apply(code=5)
+    lab.run("state", "resolve", "answers", "--adopt", lab.server.batches()[1]["id"])
+    lab.rows(14)
+    lab.apply()
+    assert [len(ids) for ids in lab.server.sent()] == [10, 1, 3]
+    restore(lab, kept)
+    done = lab.apply(code=5)
+    assert "lists a batch that shows neither" in done.stdout
+    assert lab.server.creates() == 3, "what the third holds is not sent again"

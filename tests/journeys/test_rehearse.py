@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.lab import RUNNER, SPEC, Lab, until
+from tests import warm
+from tests.journeys.lab import SPEC, Lab, until
 
 ROOT = Path(__file__).parents[2]
 STAGE = ".runner/rehearsal"
@@ -60,13 +61,11 @@ def bare(root: Path) -> dict[str, str]:
     """No key, no account, no way out."""
     dead = "http://127.0.0.1:9"
     proxies = {"HTTPS_PROXY": dead, "HTTP_PROXY": dead, "ALL_PROXY": dead}
-    return {"PATH": os.environ["PATH"], "HOME": str(root / "home"), "PYTHONWARNINGS": "error", **proxies}
+    return {**warm.environ(), "HOME": str(root / "home"), **proxies}
 
 
 def run(root: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*RUNNER, *words], cwd=root, env={**bare(root), **environ}, capture_output=True, text=True, timeout=60
-    )
+    done = warm.run("runner", *words, cwd=root, env={**bare(root), **environ}, timeout=60)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -337,15 +336,8 @@ def test_a_rehearsal_finds_params_that_the_remote_refuses(tmp_path: Path) -> Non
         spec = EVERYWHERE.split("  b-llama")[0].replace("{max_tokens: 64}", params, 1)
         spec = spec.replace("  away: {provider: nobody-listens, name: a-model}\n", "")
         (tmp_path / "specs/a.yaml").write_text(spec)
-        environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RUNNER_HOME": str(tmp_path / "home")}
-        done = subprocess.run(
-            [*RUNNER, "apply", "specs/", "--rehearse"],
-            cwd=tmp_path,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=90,
-        )
+        environ = {**warm.environ(), "HOME": str(tmp_path), "RUNNER_HOME": str(tmp_path / "home")}
+        done = warm.run("runner", "apply", "specs/", "--rehearse", cwd=tmp_path, env=environ, timeout=90)
         assert done.returncode == 4, done.stderr
         table = (tmp_path / STAGE / "outputs/results/gpt.jsonl").read_text().splitlines()
         assert [words in json.loads(row)["error"]["message"] for row in table] == [True, True]

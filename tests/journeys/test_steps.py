@@ -12,7 +12,7 @@ import pytest
 
 from runner.apply.reconcile import apply
 from runner.apply.reporter import Silent
-from runner.cli import apply as command
+from runner.cli import aftermath
 from runner.cli.main import Settings
 from runner.cli.opening import opened
 from runner.cli.question import YesOrNo
@@ -69,7 +69,7 @@ def applied(lab: Lab, letter: str, capsys: pytest.CaptureFixture[str]) -> tuple[
             session, Guards(first_run=True), confirm=lambda *_: True, wait_seconds=None, command="runner apply"
         )
         capsys.readouterr()
-        code = command._report(session, result, YesOrNo.YES, ("specs",), interrupted=False)
+        code = aftermath.report(session, result, YesOrNo.YES, ("specs",), "text", interrupted=False)
     assert code == 0
     return capsys.readouterr().out.splitlines(), list(result.written)
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from runner.reports import facts
-from tests.journeys.scorelab import FAILED, ScoreLab, score_lab
-from tests.journeys.test_report import SPEC, told
+from tests.journeys.scorelab import FAILED, TWO_PROMPTS, ScoreLab, score_lab
+from tests.journeys.test_report import told
 
 A, B = "answers:prompt=short", "answers:prompt=taught"
 ROWS = [{"id": f"r{n}", "word": f"w{n}", "language": "en", "input_tokens": 7000} for n in range(4)]
@@ -29,7 +29,7 @@ def made(root: Path, columns: str, suffix: str) -> ScoreLab:
     with score_lab(root / "project") as lab:
         lab.table(ROWS)
         lab.answers = {"r1": FAILED}
-        lab.job(columns, SPEC.replace("SUFFIX", suffix))
+        lab.job(columns, TWO_PROMPTS.replace("SUFFIX", suffix))
         lab.apply(code=4)
         shutil.rmtree(lab.root / ".runner")
         return lab

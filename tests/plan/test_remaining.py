@@ -30,13 +30,11 @@ def naive(wanted: list[str], told: list[dict[str, str] | list[str]], most: int) 
         lost = bool(outcomes) and "lost" in outcomes and not _retried_after_lost(outcomes)
         if "ok" in outcomes:
             row = Row.OK
-        elif "final" in outcomes:
-            row = Row.ERROR
         elif in_flight:
             row = Row.IN_FLIGHT
         elif lost:
             row = Row.LOST
-        elif outcomes.count("retry") >= most:
+        elif "final" in outcomes or outcomes.count("retry") >= most:
             row = Row.ERROR
         elif "retry" in outcomes:
             row = Row.AGAIN if set(last[-1].values()) & {"ok", "final"} else Row.STALLED

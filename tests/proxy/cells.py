@@ -30,7 +30,7 @@ from runner.apply.desire import compile_all, desire
 from runner.apply.reconcile import apply
 from runner.apply.remotes import Remotes
 from runner.apply.session import Session
-from runner.cli import apply as command
+from runner.cli import aftermath
 from runner.cli.main import words_of
 from runner.cli.question import YesOrNo
 from runner.errors import RunnerError, SpecError
@@ -47,7 +47,7 @@ from runner.remotes.openai.profiles import profile_of
 from runner.remotes.openai.provider import OpenAIProvider
 from runner.remotes.transport.calls import Calls
 from runner.remotes.transport.credentials import Credential, Headers
-from runner.remotes.transport.gate import Gate
+from runner.remotes.transport.gate import UrlGate
 from runner.remotes.transport.http import Http, HttpSettings, Timeouts
 from runner.remotes.vendor import Provider
 from runner.spec.load import load
@@ -122,14 +122,14 @@ class HurriedRemotes(Remotes):
                 http=self._http(spec, "Bearer"),
                 account=addresses.account_of(spec, self._environ),
                 profile=fireworks.profile_of(spec),
-                gate=Gate(addresses.base_url_of(spec, self._environ)),
+                gate=UrlGate(addresses.base_url_of(spec, self._environ)),
                 origin=self.origin(spec.name),
                 clock=self._clock,
             )
         return OpenAIProvider(
             http=self._http(spec, "Bearer"),
             profile=profile_of(spec),
-            gate=Gate(addresses.base_url_of(spec, self._environ)),
+            gate=UrlGate(addresses.base_url_of(spec, self._environ)),
             origin=self.origin(spec.name),
             clock=self._clock,
         )
@@ -293,7 +293,7 @@ class _Cell:
     def _applied(self, wait_seconds: float) -> int:
         def act(session: Session) -> int:
             result = apply(session, Guards(first_run=True), confirm=lambda plan: True, wait_seconds=wait_seconds)
-            return command._report(session, result, YesOrNo.YES, ("specs",), interrupted=False)
+            return aftermath.report(session, result, YesOrNo.YES, ("specs",), "text", interrupted=False)
 
         return self._run("apply", act)
 

@@ -7,9 +7,7 @@ throughout, and below `mixed/` rows of every other fate.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from runner.results.readback import read_back
-from tests.journeys.lab import RUNNER
+from tests import warm
 
 OLD = Path(__file__).parents[1] / "fixtures/results_1"
 ENVIRON = {"CORP_KEY": "x", "FIREWORKS_API_KEY": "x", "FIREWORKS_ACCOUNT_ID": "acme"}
@@ -66,8 +64,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def run(clone: Path, *words: str, code: int = 0) -> str:
-    environ = {**{name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}, **ENVIRON}
-    done = subprocess.run([*RUNNER, *words], cwd=clone, env=environ, capture_output=True, text=True, timeout=60)
+    done = warm.run("runner", *words, cwd=clone, env={**warm.environ(), **ENVIRON}, timeout=60)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 

@@ -126,7 +126,8 @@ class Commands:
     def _note_consent(self, applier: Applier) -> None:
         """A person says that what is in doubt is somebody else's. There is nobody else: so something has to be ours."""
         now, batches = self._world.seconds, SimulatedRecords(applier.store).batches()
-        known = {i for one in batches for i in (one.remote_id, *one.duplicates, *one.candidates, *one.refused)}
+        known = {i for one in batches for i in (one.remote_id, *one.duplicates, *one.refused)}
+        known.update(i for one in batches if one.stage is not Stage.HELD for i in one.candidates)
         unknown = [one.id for one in self._history.remote.batches if one.is_there(now) and one.id not in known]
         if not unknown:
             self._history.blame("asks in vain: all that is at the remote is on record")

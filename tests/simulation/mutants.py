@@ -40,7 +40,7 @@ _INDEX_FIRST = 'sha256 = session.objects.write(f"{batch.key}/index", entries)'
 _NO_INDEX = 'sha256 = __import__("hashlib").sha256(entries).hexdigest()'
 _UNSEEN = "self.observations[batch.key] = CannotSee(error.message)"
 _EXPIRED = 'self.observations[batch.key] = Observed(batch.remote_id, Phase.EXPIRED, "")'
-_LOST = "known[key] = state & _FLAGS | _LOST | at"
+_LOST_OR_ERROR = "(_LOST if outcome == Outcome.LOST else _ERROR)"
 _IN_FLIGHT = "            elif entry.batch.is_active:\n                _mark("
 _NEVER = "            elif False:\n                _mark("
 _SHARED = "                states[ordinal] = Row.SHARED\n"
@@ -98,7 +98,9 @@ MUTANTS = {
         "if outcome in (Outcome.RETRY, Outcome.FINAL):",
         "duplicate",
     ),
-    "what was stopped is asked again": Mutant("plan/remaining.py", _LOST, _LOST.replace(" | _LOST", ""), "duplicate"),
+    "what was stopped is asked again": Mutant(
+        "plan/remaining.py", _LOST_OR_ERROR, _LOST_OR_ERROR.replace("_LOST if", "0 if"), "duplicate"
+    ),
     "what is in flight is asked again": Mutant("plan/remaining.py", _IN_FLIGHT, _NEVER, "duplicate"),
     "two jobs ask the same": Mutant("plan/remaining.py", _SHARED, "", "duplicate"),
     "what is needed does not come first": Mutant(

@@ -27,9 +27,11 @@ SAMPLE = {
 }
 SHARES = 10
 MENDED = (
+    601_527,  # a backup, and batches that show nothing and may all be of one create
     205_168,  # a create that took effect late, in a clone that adopted its like
-    8_011_248,  # a refusal that was settled, and an older batch that was given up and is there again
     Kind.INLINE.seed(201_522),  # a continuation of a batch that was known in part
+    701_984,  # two batches of the same rows, of which one is refused while the other runs
+    Kind.BRIEF_BATCHES.seed(9_104_127),  # a refusal that came late, and the attempt that was sent meanwhile
     Kind.INLINE.seed(8_013_378),  # a person's retry, and the batch it was about came back with a refusal
     Kind.BRIEF_RESULTS.seed(8_002_158),  # stopped in the console before anybody knew of it
 )

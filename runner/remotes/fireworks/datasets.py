@@ -20,7 +20,7 @@ from runner.remotes.fireworks.profile import Profile
 from runner.remotes.fireworks.wire import whole_in
 from runner.remotes.transport import parts
 from runner.remotes.transport.content import MultipartForm, Signed
-from runner.remotes.transport.gate import Gate
+from runner.remotes.transport.gate import UrlGate
 from runner.remotes.transport.replies import map_in, must_be_about, object_in, plain, text_in
 from runner.remotes.vendor import Submission, Uploaded
 
@@ -37,7 +37,7 @@ _SENT_TYPE = "application/octet-stream"
 class Datasets:
     """The input datasets of one account."""
 
-    def __init__(self, account: Account, profile: Profile, gate: Gate, clock: Clock) -> None:
+    def __init__(self, account: Account, profile: Profile, gate: UrlGate, clock: Clock) -> None:
         self._account = account
         self._http = account.http
         self._profile = profile
@@ -117,6 +117,10 @@ class Datasets:
 
     def _fill(self, dataset_id: str, source: Path, submission: Submission) -> None:
         """Send the bytes until the dataset is READY; again where they seem to have been lost."""
+        # Only READY says that the bytes arrived. The answer to an upload may be lost although they did, and may come
+        # although nothing is made of them; the same bytes once more do no harm, since the dataset takes them in place
+        # of the first. So an answer that was lost is waited for shortly, and then they are sent again. A refusal is
+        # final, but for the one that means "it is READY already".
         for _ in range(SENDS):
             wait = self._profile.ready_s
             try:
@@ -177,7 +181,9 @@ class Datasets:
 class _UploadUrls:
     """The signed URLs of all parts. Each call for them replaces the registered set, so all are asked for at once."""
 
-    def __init__(self, account: Account, dataset_id: str, sizes: Mapping[str, str], gate: Gate, clock: Clock) -> None:
+    def __init__(
+        self, account: Account, dataset_id: str, sizes: Mapping[str, str], gate: UrlGate, clock: Clock
+    ) -> None:
         self._account = account
         self._dataset_id = dataset_id
         self._sizes = sizes

@@ -16,7 +16,7 @@ from runner.job.observed import ResultFile
 from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.names import last, segment
 from runner.remotes.transport.content import Signed
-from runner.remotes.transport.gate import Gate
+from runner.remotes.transport.gate import UrlGate
 from runner.remotes.transport.replies import map_in, object_in, plain
 
 OUTPUT, ERROR = "output", "error"
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
 class Files:
     """What the datasets of one account offer for download."""
 
-    def __init__(self, account: Account, gate: Gate) -> None:
+    def __init__(self, account: Account, gate: UrlGate) -> None:
         self._account = account
         self._gate = gate
 

@@ -12,8 +12,8 @@ import re
 from typing import NamedTuple
 
 from runner.errors import NotFound
-from runner.remotes import marks
-from runner.remotes.marks import PREFIX, Mark
+from runner.remotes import naming
+from runner.remotes.naming import PREFIX, OurName
 from runner.remotes.transport.replies import plain
 
 LONGEST = 63
@@ -34,7 +34,7 @@ def ids_of(name: str) -> Ids:
 
     The digest of the request set and the attempt are kept whole; the project gives way.
     """
-    mark = marks.read(name) or Mark(name, hashlib.sha256(name.encode()).hexdigest()[:16], "0")
+    mark = naming.read(name) or OurName(name, hashlib.sha256(name.encode()).hexdigest()[:16], "0")
     room = LONGEST - len(PREFIX) - len(mark.key) - 1 - len(_OUTPUT)
     job_id = f"{PREFIX}{_slug(mark.project, room)}-{mark.key}"
     return Ids(job_id + _INPUT, job_id, job_id + _OUTPUT)
@@ -48,16 +48,16 @@ def _slug(project: str, room: int) -> str:
     return f"{words or 'p'}--{digest}"
 
 
-def read(job_id: str) -> Mark | None:
+def read(job_id: str) -> OurName | None:
     """What a job id of ours says; None for an id of somebody else. `project` is empty where it was shortened."""
-    mark = marks.read(job_id) if is_legal(job_id) else None
+    mark = naming.read(job_id) if is_legal(job_id) else None
     return mark if mark is None or _PLAIN_SLUG.match(mark.project) else mark._replace(project="")
 
 
 def is_project_of(project: str, job_id: str) -> bool:
     """Whether a job id is what a submission of `project` would get."""
     mark = read(job_id)
-    return mark is not None and ids_of(marks.name_of(project, mark.key)).job_id == job_id
+    return mark is not None and ids_of(naming.name_of(project, mark.key)).job_id == job_id
 
 
 def output_of(job_id: str) -> str | None:

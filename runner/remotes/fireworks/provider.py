@@ -18,7 +18,7 @@ from runner.remotes.fireworks.jobs import ChainLink, Jobs
 from runner.remotes.fireworks.names import is_project_of
 from runner.remotes.fireworks.profile import Profile, capabilities_of
 from runner.remotes.transport.client import BatchClient
-from runner.remotes.transport.gate import Gate
+from runner.remotes.transport.gate import UrlGate
 from runner.remotes.transport.http import Http
 from runner.remotes.vendor import LARGEST_FILE, Input, LineageFile, Submission, Uploaded
 
@@ -26,7 +26,9 @@ from runner.remotes.vendor import LARGEST_FILE, Input, LineageFile, Submission, 
 class FireworksProvider(BatchClient):
     """Implements `remotes.vendor.Provider`. Safe to share between threads."""
 
-    def __init__(self, *, http: Http, account: str, profile: Profile, gate: Gate, origin: Origin, clock: Clock) -> None:
+    def __init__(
+        self, *, http: Http, account: str, profile: Profile, gate: UrlGate, origin: Origin, clock: Clock
+    ) -> None:
         super().__init__(http, origin)
         self.card: Capabilities = capabilities_of(profile)
         self.profile = profile

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from runner.job.observed import Observed
-from runner.remotes import marks
+from runner.remotes import naming
 from runner.remotes.openai.profiles import Metadata
 from runner.remotes.vendor import Submission
 
@@ -81,9 +81,9 @@ def filename_of(submission: Submission) -> str:
     return f"{submission.name}{_SUFFIX}"
 
 
-def _mark_of(filename: str) -> marks.Mark | None:
+def _mark_of(filename: str) -> naming.OurName | None:
     """What the name of an input file of ours says."""
-    return marks.read(filename.removesuffix(_SUFFIX)) if filename.endswith(_SUFFIX) else None
+    return naming.read(filename.removesuffix(_SUFFIX)) if filename.endswith(_SUFFIX) else None
 
 
 def _packed(label: Mapping[str, str], room: int) -> str:

@@ -118,7 +118,7 @@ class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     echoes_input: Annotated[Flag, told("a listed batch shows its `input_file_id`")] = True
 
 
-class Counting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where progress stands in a batch; `path: ""` is the batch itself."""
 
     path: Annotated[RawText, told("of the object that holds them; empty for the top")] = "request_counts"
@@ -141,7 +141,7 @@ class VisibilityRule(ErrorRule, frozen=True, forbid_unknown_fields=True):
     window_s: Annotated[Seconds, told("so long after an upload it may still come to be seen")] = 900.0
 
 
-class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FileContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`range`: a cut download may be continued."""
 
     range: Flag = True
@@ -199,13 +199,13 @@ class Profile(BatchPace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     create_extra: JsonMap = msgspec.field(default_factory=dict)
     list: Listing = Listing()
     status_map: Phases = msgspec.field(default_factory=lambda: dict(STATUS_MAP))
-    counts: Counting = Counting()
+    counts: Progress = Progress()
     id_path: Text = "id"  # of the answer to an upload
     bad_input_error: ErrorRule = BAD_INPUT
     quota_error: ErrorRule = QUOTA
     file_visibility_error: VisibilityRule = FILE_VISIBILITY
     cancel_terminal: Choice[Literal[200, 400, 409]] = 409  # status of a cancel that comes too late
-    content: Content = Content()
+    content: FileContent = FileContent()
     endpoints: Endpoints = ENDPOINTS
     is_free: bool = False
     can_delete_files: Annotated[Flag, told("false: an upload cannot be taken back before a create is given up")] = True

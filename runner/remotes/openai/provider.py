@@ -16,7 +16,7 @@ from runner.remotes.openai.files import Files, path_to
 from runner.remotes.openai.profiles import Profile, capabilities_of
 from runner.remotes.openai.wire import observed_of, speaks_of_unseen_file, window_of
 from runner.remotes.transport.client import BatchClient
-from runner.remotes.transport.gate import Gate
+from runner.remotes.transport.gate import UrlGate
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Order
 from runner.remotes.transport.replies import must_be_about, object_in, shown, text_in
@@ -28,7 +28,7 @@ LARGEST_UPLOAD = 2 * 10**9  # bytes: limits may have been wider when a file of o
 class OpenAIProvider(BatchClient):
     """Implements `remotes.vendor.Provider`. Safe to share between threads."""
 
-    def __init__(self, *, http: Http, profile: Profile, gate: Gate, origin: Origin, clock: Clock) -> None:
+    def __init__(self, *, http: Http, profile: Profile, gate: UrlGate, origin: Origin, clock: Clock) -> None:
         super().__init__(http, origin)
         self.card: Capabilities = capabilities_of(profile)
         self.profile = profile

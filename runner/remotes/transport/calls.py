@@ -310,38 +310,46 @@ class SendLoop:
             receipt = self._caller.submit(recording)
         except OutcomeUnknown as error:
             self._doubt(number, error)
-        except RateLimited as error:
-            self._journal.append(CallEntry(number, CallStep.CLEARED))
-            pause = error.retry_after or self._caller.card.defer_seconds
-            self._schedule.not_before = self._clock.monotonic() + pause
-        except NotSent as error:
-            self._journal.append(CallEntry(number, CallStep.CLEARED))
-            if error.is_out_of_time:
-                return
-            self._unsent += 1
-            self.unseen = error.message
-            if self._unsent >= UNSENT_IN_A_ROW:
-                self.halt = self.error = error
-            elif self._journal.states[number].intents >= self._budget.max_attempts:
-                self.error = error
-        except (AuthFailed, BlockedError, DataError) as error:
-            self._journal.append(CallEntry(number, CallStep.CLEARED))
-            self.error = error
-            if not isinstance(error, DataError):
-                self.halt = error
         except Refused as error:
-            if _is_about_all(error):
-                self._journal.append(CallEntry(number, CallStep.CLEARED))
-                self.halt = self.error = error
-                return
-            code = error.code or str(error.status or REFUSED)
-            self._journal.answer(number, Outcome.FINAL, error_line(self._work.custom_id(number), code, error.message))
+            self._refused(number, error)
+        except (NotSent, BlockedError, DataError) as error:
+            self._journal.append(CallEntry(number, CallStep.CLEARED))
+            self._not_sent(number, error)
         else:
             self._journal.append(CallEntry(number, CallStep.RECEIPT, receipt.remote_id, receipt.account))
             self._unsent = 0
             self._budget.heard()
             with self._lock:
                 self._schedule.again(number, self._clock.monotonic())
+
+    def _refused(self, number: int, error: Refused) -> None:
+        """The remote took it not: for now, as none of them, or for what it is, which is its outcome."""
+        is_about_all = isinstance(error, AuthFailed) or _is_about_all(error)
+        if not isinstance(error, RateLimited) and not is_about_all:
+            code = error.code or str(error.status or REFUSED)
+            self._journal.answer(number, Outcome.FINAL, error_line(self._work.custom_id(number), code, error.message))
+            return
+        self._journal.append(CallEntry(number, CallStep.CLEARED))
+        if isinstance(error, RateLimited):
+            pause = error.retry_after or self._caller.card.defer_seconds
+            self._schedule.not_before = self._clock.monotonic() + pause
+        else:
+            self.halt = self.error = error
+
+    def _not_sent(self, number: int, error: NotSent | BlockedError | DataError) -> None:
+        """It did not get to the remote. What is wrong with one file says nothing of the others."""
+        match error:
+            case DataError():
+                self.error = error
+            case BlockedError():
+                self.halt = self.error = error
+            case NotSent(is_out_of_time=False):
+                self._unsent += 1
+                self.unseen = error.message
+                if self._unsent >= UNSENT_IN_A_ROW:
+                    self.halt = self.error = error
+                elif self._journal.states[number].intents >= self._budget.max_attempts:
+                    self.error = error
 
     def _doubt(self, number: int, error: OutcomeUnknown) -> None:
         """It may have been accepted, and nobody can be asked."""

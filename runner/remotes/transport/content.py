@@ -43,7 +43,7 @@ class Signed(msgspec.Struct, frozen=True):
     proxy: Proxy | None = None
 
 
-class Part(msgspec.Struct, frozen=True):
+class FilePart(msgspec.Struct, frozen=True):
     """Some bytes of a file: `size_bytes` from `start`."""
 
     source: Path
@@ -51,7 +51,7 @@ class Part(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-def chunks(file: BinaryIO, part: Part) -> Iterator[bytes]:
+def chunks(file: BinaryIO, part: FilePart) -> Iterator[bytes]:
     """The bytes of a part, streamed. A file that was cut meanwhile ends early, which the transport notices."""
     file.seek(part.start)
     left = part.size_bytes

@@ -24,7 +24,7 @@ Resolver = Callable[[str], Sequence[str]]
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z|\[?[0-9A-Fa-f:.]+\]?\Z")
 
 
-class Gate:
+class UrlGate:
     """Which URLs that a remote gives may be followed, for one base URL.
 
     hosts: of storage; exact names, or `.example.com` for every name below it. A proxy resolves names itself, so behind

@@ -23,7 +23,7 @@ import msgspec
 from runner.clock import RECEIPT_SECONDS, Clock, is_over
 from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused, RemoteError
 from runner.remotes.transport import downloads, redaction
-from runner.remotes.transport.content import MultipartForm, Part, Signed, Streamed, chunks
+from runner.remotes.transport.content import FilePart, MultipartForm, Signed, Streamed, chunks
 from runner.remotes.transport.deadline import TIME_IS_OVER
 from runner.remotes.transport.network import NOT_PRIVATE, Network
 from runner.remotes.transport.pool import LOCATION, Client, Connections
@@ -171,7 +171,7 @@ class Http:
     def _policy(self, can_resume: bool, cap_bytes: int) -> downloads.Policy:
         return downloads.Policy(self._clock, self._rng, self._settings.retry_policy, can_resume, cap_bytes, self._told)
 
-    def put_signed(self, sign: Callable[[], Signed], part: Part, headers: Mapping[str, str]) -> None:
+    def put_signed(self, sign: Callable[[], Signed], part: FilePart, headers: Mapping[str, str]) -> None:
         """Store a part of a file under a URL that is asked for at each try. Repeating it stores the same again."""
         self._must_not_be_read_only("PUT", part.source.name)
         self._safely(lambda: self._put(sign(), part, headers))
@@ -266,7 +266,7 @@ class Http:
         with self._sent(client, request, extra) as response:
             return Reply(response.status_code, response.headers, self._body(response))
 
-    def _put(self, signed: Signed, part: Part, headers: Mapping[str, str]) -> None:
+    def _put(self, signed: Signed, part: FilePart, headers: Mapping[str, str]) -> None:
         client = self._client(alone=True, signed=signed)
         with part.source.open("rb") as file, _stale_is_unknown():
             request = self._request(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.remotes.transport.content import Streamed
-from runner.remotes.vendor import Source
+from runner.remotes.vendor import Inline
 
 
-def joined(head: bytes, source: Source, tail: bytes) -> Streamed:
+def joined(head: bytes, source: Inline, tail: bytes) -> Streamed:
     """`head`, the lines of `source` as the items of a JSON list, `tail`."""
 
     def chunks() -> Iterator[bytes]:

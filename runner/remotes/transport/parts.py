@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.errors import Refused
-from runner.remotes.transport.content import Part
+from runner.remotes.transport.content import FilePart
 
 _BACK = 1 << 16  # bytes looked at in one step, backwards from where a part has to end
 
 
-def cut(source: Path, largest: int) -> dict[str, Part]:
+def cut(source: Path, largest: int) -> dict[str, FilePart]:
     """`part-000.jsonl` and so on to its bytes, in order; none is empty or larger than `largest`.
 
     Raises Refused when a single line is larger than that.
@@ -21,11 +21,11 @@ def cut(source: Path, largest: int) -> dict[str, Part]:
         return {f"part-{number:03}.jsonl": part for number, part in enumerate(_cut(file, source, largest))}
 
 
-def _cut(file: BinaryIO, source: Path, largest: int) -> Iterator[Part]:
+def _cut(file: BinaryIO, source: Path, largest: int) -> Iterator[FilePart]:
     total, start = file.seek(0, 2), 0
     while start < total:
         end = total if total - start <= largest else _line_end(file, start, start + largest)
-        yield Part(source, start, end - start)
+        yield FilePart(source, start, end - start)
         start = end
 
 

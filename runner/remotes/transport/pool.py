@@ -49,6 +49,10 @@ class Connections:
 
         Raises Refused for proxies and certificates that are badly named.
         """
+        # A deadline belongs to one call, and the backend that keeps it to one client: so no two threads share a client.
+        # What goes out alone gets a connection of its own because of how kept ones end. The remote may close one while
+        # a request is on its way into it, and the error that follows does not say whether the request was read. For a
+        # look that is a second try; a create would have to be taken for unknown, and be searched for.
         kind = (alone, not url.startswith("http://"), proxy)
         clients: dict[object, Client] = self._local.__dict__.setdefault("clients", {})
         if kind not in clients:

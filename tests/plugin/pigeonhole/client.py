@@ -13,7 +13,7 @@ from runner.job.observed import Counts, Found, Observed, Origin, Phase, ResultFi
 from runner.remotes.transport.client import BatchClient
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.inline import joined
-from runner.remotes.vendor import LARGEST_FILE, Input, Source, Submission, Uploaded
+from runner.remotes.vendor import LARGEST_FILE, Inline, Input, Submission, Uploaded
 
 _PHASES = {"filling": Phase.RUNNING, "full": Phase.COMPLETED, "stopped": Phase.CANCELLED}
 
@@ -26,7 +26,7 @@ class PigeonholeClient(BatchClient):
         self.card = card
 
     def submit(self, submission: Submission, content: Input | None) -> Observed:
-        assert isinstance(content, Source), "the card says that the create carries its rows"
+        assert isinstance(content, Inline), "the card says that the create carries its rows"
         return observed_of(self._http.create("/holes", joined(b'{"slips":[', content, b"]}")))
 
     def find(self, submission: Submission, upload_ref: str, since: datetime) -> Found:

@@ -15,7 +15,7 @@ from runner.job.observed import ResultFile
 from runner.remotes.fireworks.profile import STORAGE_HOSTS
 from runner.remotes.fireworks.provider import FireworksProvider
 from runner.remotes.transport.content import Signed
-from runner.remotes.transport.gate import Gate, is_public
+from runner.remotes.transport.gate import UrlGate, is_public
 from runner.remotes.transport.network import Network
 from tests.remotes.fireworks_jobs.fake import KEY, Fake
 from tests.remotes.fireworks_jobs.made import IDS, Opener
@@ -135,9 +135,9 @@ PUBLIC = ["142.250.1.1"]
 GOOD = "https://storage.googleapis.com/b/o?X-Goog-Signature=x"
 
 
-def gate(base: str = "https://api.fireworks.ai", found: list[str] | None = None, **more: object) -> Gate:
+def gate(base: str = "https://api.fireworks.ai", found: list[str] | None = None, **more: object) -> UrlGate:
     hosts = (*STORAGE_HOSTS, *more.pop("extra_hosts", ()))  # type: ignore[misc]
-    return Gate(base, hosts, resolve=lambda host: PUBLIC if found is None else found, **more)  # type: ignore[arg-type]
+    return UrlGate(base, hosts, resolve=lambda host: PUBLIC if found is None else found, **more)  # type: ignore[arg-type]
 
 
 def test_the_connection_goes_to_the_address_that_was_judged() -> None:
@@ -217,8 +217,8 @@ def test_a_host_that_cannot_be_found() -> None:
         raise OSError("no such host")
 
     with pytest.raises(NotSent):
-        Gate("https://api.fireworks.ai", STORAGE_HOSTS, resolve=fail).admit(GOOD)
-    proxied = Gate("https://api.fireworks.ai", STORAGE_HOSTS, resolve=fail, network=PROXIED)
+        UrlGate("https://api.fireworks.ai", STORAGE_HOSTS, resolve=fail).admit(GOOD)
+    proxied = UrlGate("https://api.fireworks.ai", STORAGE_HOSTS, resolve=fail, network=PROXIED)
     assert proxied.admit(GOOD) == Signed(GOOD, proxy=PROXIED.proxy_for(GOOD))
 
 

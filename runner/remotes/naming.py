@@ -13,7 +13,7 @@ PROJECT_CHARS = 40  # of a project's name that stand in it
 _NAME = re.compile(rf"{PREFIX}(?P<project>.*)-(?P<set>[0-9a-f]{{16}})-(?P<attempt>[0-9]{{1,6}})\Z", re.DOTALL)
 
 
-class Mark(NamedTuple):
+class OurName(NamedTuple):
     """What a name of ours says. `project` is its beginning only where it is longer than `PROJECT_CHARS`."""
 
     project: str
@@ -33,7 +33,7 @@ def name_of(project: str, key: str) -> str:
     return f"{PREFIX}{project[:PROJECT_CHARS]}-{key}"
 
 
-def read(name: str) -> Mark | None:
+def read(name: str) -> OurName | None:
     """What a name says; None for one that is not ours."""
     match = _NAME.match(name)
-    return Mark(match["project"], match["set"], match["attempt"]) if match else None
+    return OurName(match["project"], match["set"], match["attempt"]) if match else None
