@@ -12,6 +12,7 @@ from tests.simulation.memory import SimulatedRecords
 from tests.simulation.remote import NEVER, RemoteBatch, Verdict
 
 LOOK_BACK = 1200.0  # seconds before an intent that a list is read back to
+CLOCKS_DIFFER = 300.0  # seconds, at most, that nobody can know of
 A_SENDING = 60.0  # seconds from one create to the next of the same pass, at most
 
 
@@ -81,7 +82,7 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
         return "held it"
     if earlier.failure is not None and not earlier.was_cancelled and not earlier.is_final_refusal:
         return ""  # of the remote's own trouble, or for money: nothing was asked
-    if earlier.is_final_refusal and earlier.is_unheard:
+    if earlier.is_final_refusal and _is_unheard(history, earlier, later.sent_at):
         return ""  # refused before anybody heard of it, and nothing shows that it was ours
     if earlier.failure is not None and not earlier.was_cancelled:
         is_forgotten = lost and not (history.remote.habits.is_named and later.sent_at < earlier.gone_at)
@@ -97,14 +98,17 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
             return ""
         case Verdict.FINAL:
             return "had refused it for good" if later.sent_at < earlier.gone_at or not lost else ""
-        case Verdict.NONE if (
-            earlier.was_cancelled and earlier.is_unheard and _names_it_nowhere(history, key, earlier, later.sent_at)
-        ):
-            return ""
         case Verdict.NONE if earlier.was_cancelled:
-            return "was stopped before it answered"
+            is_unknown = earlier.who != later.who or _is_unheard(history, earlier, later.sent_at)
+            is_nowhere = is_unknown and _names_it_nowhere(history, key, earlier, later.sent_at)
+            return "" if is_nowhere else "was stopped before it answered"
         case _:
             return ""
+
+
+def _is_unheard(history: History, batch: RemoteBatch, now: float) -> bool:
+    """Whether nothing tells that a batch came of a create without an answer: by then it was on no record either."""
+    return batch.is_unheard and not any(at <= now for at in history.world.recorded.get(batch.id, ()))
 
 
 def _was_told_too_late(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
@@ -122,7 +126,9 @@ def _is_lifted(history: History, key: bytes, earlier: RemoteBatch, later: Remote
     """
     if key not in asked.keys:
         return False
-    if not history.is_tame or asked.replaces or earlier.is_unheard:
+    if asked.replaces or _is_unheard(history, earlier, asked.at):
+        return True
+    if not history.is_tame and earlier.verdict(key) is not Verdict.OK:
         return True
     began = _began_to_send(history, later)
     if earlier.is_hidden(asked.at - A_SENDING, asked.at):
@@ -167,7 +173,8 @@ def _names_it_nowhere(history: History, key: bytes, batch: RemoteBatch, now: flo
     if not _may_hold_unnamed(history) or batch.continued_from or now < batch.over_at:
         return False
     is_silent = batch.verdict(key) is Verdict.NONE and not batch.says_silence
-    is_cut = key in batch.cut_keys and batch.short_until - batch.over_at > FILES_SETTLE.total_seconds()
+    has_waited = now - batch.over_at > FILES_SETTLE.total_seconds() - CLOCKS_DIFFER
+    is_cut = batch.is_cut(key, now - A_SENDING) and has_waited
     return is_silent or is_cut or batch.failure is not None
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from runner.job.observed import Phase
 from tests.simulation import checker
-from tests.simulation.history import History
+from tests.simulation.history import Asked, History
 from tests.simulation.remote import RemoteBatch, Verdict
 from tests.simulation.running import Kind, digest_of, kind_of, play, summary_of
 
@@ -29,6 +29,7 @@ SHARES = 10
 MENDED = (
     601_527,  # a backup, and batches that show nothing and may all be of one create
     205_168,  # a create that took effect late, in a clone that adopted its like
+    Kind.INLINE.seed(405_410),  # another clone stopped what had no answer, and nothing names it
     Kind.INLINE.seed(201_522),  # a continuation of a batch that was known in part
     701_984,  # two batches of the same rows, of which one is refused while the other runs
     Kind.BRIEF_BATCHES.seed(9_104_127),  # a refusal that came late, and the attempt that was sent meanwhile
@@ -93,12 +94,30 @@ def test_nothing_is_found_where_nothing_is_wrong(settled: History) -> None:
     assert not _blamed(settled)
 
 
-def test_a_request_asked_twice_is_found(settled: History) -> None:
-    first = _answered(settled)
+def _asked_twice(history: History) -> RemoteBatch:
+    """A batch, of which the checker is told that the same was sent again when it was over."""
+    first = _answered(history)
+    others = {key for one in history.remote.batches if one is not first for key in one.keys}
     twice = RemoteBatch(**{name: getattr(first, name) for name in RemoteBatch.__slots__})
     twice.id, twice.sent_at, twice.created_at = "twice", first.over_at + 1, first.over_at + 1
-    settled.remote.batches.append(twice)
+    twice.keys = [key for key in first.keys if key not in others]
+    history.remote.batches.append(twice)
+    return first
+
+
+def test_a_request_asked_twice_is_found(settled: History) -> None:
+    _asked_twice(settled)
     assert "duplicate" in _blamed(settled)
+
+
+def test_a_create_that_had_no_answer_is_no_excuse_once_it_is_on_record(settled: History) -> None:
+    first = _asked_twice(settled)
+    first.is_unheard = True
+    settled.asked.append(Asked(first.over_at, frozenset(first.keys), False, settled.world.now()))
+    assert "duplicate" in _blamed(settled)
+    settled.faults.clear()
+    settled.world.recorded.clear()
+    assert "duplicate" not in _blamed(settled)
 
 
 def test_a_lost_answer_is_found(settled: History) -> None:
