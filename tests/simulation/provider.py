@@ -14,9 +14,9 @@ from runner.remotes.vendor import (
     LARGEST_FILE,
     Advanced,
     Budget,
+    Inline,
     Input,
     LineageFile,
-    Source,
     Submission,
     Uploaded,
     Work,
@@ -160,7 +160,7 @@ class SimulatedProvider:
             if not keys:
                 raise Refused("nothing is left of it", status=400)
             ref, content = "", b""
-        elif isinstance(upload, Source):
+        elif isinstance(upload, Inline):
             ref, content = "", upload.path.read_bytes()
             assert len(content) == upload.size_bytes, "the length of a create's body is known before it is sent"
             keys, custom_ids = remote.requests_in(content)
@@ -208,7 +208,7 @@ class SimulatedProvider:
         """What stands under our id, if it is the same work."""
         ref = upload.ref if isinstance(upload, Uploaded) else ""
         same = (there.model, there.continued_from, there.input_ref)
-        is_other = isinstance(upload, Source) and there.content != upload.path.read_bytes()
+        is_other = isinstance(upload, Inline) and there.content != upload.path.read_bytes()
         if is_other or same != (submission.model, submission.continued_from, ref):
             raise Refused("other work stands under this id", status=409, code="conflict")
         return there
