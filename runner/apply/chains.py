@@ -68,6 +68,10 @@ def follow(session: Session, recorded: Recorded | None = None) -> bool:
         return False
     assert session.compiler is not None, "whoever opens a session of such jobs gives it one"
     recorded = recorded or session.recorded()
+    # most passes see nothing new, and to fold all rows takes as long as a plan
+    seen = (recorded.batches, recorded.retries, recorded.accepted_origins, recorded.flawed)
+    if session.followed == seen:
+        return False
     has_changed = False
     done = {spec.address for spec in session.project.jobs if spec.chain is None}
     while waiting:
@@ -81,6 +85,7 @@ def follow(session: Session, recorded: Recorded | None = None) -> bool:
             has_changed = True
         done.update(spec.address for spec in ready)
         waiting = [spec for spec in waiting if spec.address not in done]
+    session.followed = seen
     return has_changed
 
 

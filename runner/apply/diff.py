@@ -67,7 +67,6 @@ def diff_of(
         f"check `{name}` is not compared: of `{side.word}` there is no `{file}`, where its verdicts are"
         for name, (side, file) in unjudged.items()
     ]
-    left_out += unjudged
     compared = {name: Compared(held) for name, held in checks.items()} if not reasons else {}
     met, changed = _pair(first, second, compared)
     if compared:
@@ -79,9 +78,7 @@ def diff_of(
     if reasons:
         compared = {}
     notes += dict.fromkeys(reasons)
-    notes += [
-        f"check `{name}` is not the same in both jobs, and is not compared" for name in left_out if name not in unjudged
-    ]
+    notes += [f"check `{name}` is not the same in both jobs, and is not compared" for name in left_out]
     found = diff.Diff(
         first=_side(first),
         second=_side(second),
@@ -93,7 +90,9 @@ def diff_of(
         checks=tuple(_check(one) for one in compared.values()),
         notes=tuple(notes),
     )
-    return msgspec.structs.replace(found, unmet=tuple(_unmet(list(compared.values()), wanted, left_out)))
+    return msgspec.structs.replace(
+        found, unmet=tuple(_unmet(list(compared.values()), wanted, left_out, list(unjudged)))
+    )
 
 
 def _checks(first: Side, second: Side, names: Sequence[str]) -> tuple[dict[str, Held], list[str]]:
@@ -198,13 +197,19 @@ def _row(one: Changed) -> diff.Row:
     )
 
 
-def _unmet(compared: Sequence[Compared], wanted: Conditions, left_out: Sequence[str]) -> Iterator[str]:
-    """What was asked for and is not so, a sentence each. What could not be compared is never taken for good."""
+def _unmet(
+    compared: Sequence[Compared], wanted: Conditions, left_out: Sequence[str], unjudged: Sequence[str]
+) -> Iterator[str]:
+    """What was asked for and is not so, a sentence each. What could not be compared is never taken for good.
+
+    left_out: checks that are not the same in both. unjudged: those of which one of the two has no verdicts.
+    """
     if not wanted.is_not_worse and wanted.margin is None:
         return
     if not compared:
         yield "no check could be compared"
-    elif wanted.checks:
+    elif wanted.checks or unjudged:
+        left_out = [*unjudged, *(left_out if wanted.checks else ())]
         yield from (f"check `{name}` could not be compared" for name in left_out)
     for one in compared:
         if one.difference().figure.value is None:

@@ -103,6 +103,8 @@ class Side:
         if not evals.checks:
             return f"`{self.spec.address}` has no checks"
         if not self.holds_rows():
+            outputs = {name: verdicts_path(self.spec.output, name) for name in self.evidence.waiting}
+            self.unjudged = {name: Path(output).name for name, output in outputs.items()}
             if not self.evidence.is_scored:
                 return (
                     f"`{self.word}` has no scores, and `{self.spec.output}` does not hold its rows as they were scored"
@@ -120,6 +122,7 @@ class Side:
             first = scorer.problems[0]
             return f"`{self.word}` cannot be held to the checks of today: {first.mark}: {first.message}"
         self.evidence.scores, self.evidence.is_scored = path, True
+        self.evidence.waiting = tuple(self.unjudged)
         return ""
 
     def _feed(self, scorer: Scorer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -240,9 +241,27 @@ def test_each_cell_has_its_judge_and_two_cells_are_compared_by_verdicts(lab: Sco
     found = {check["name"]: check for check in json.loads(told)["checks"]}["helpful"]
     assert found["difference"]["value"] == 0 and found["first"]["n"] == 5
     (lab.root / "results/answers-wise.helpful.jsonl").unlink()
+    left = json.loads(lab.run("diff", "answers:model=echo", "answers:model=wise", "specs/", "-o", "json").stdout)
+    assert [check["name"] for check in left["checks"]] == ["said"]
     told = lab.run("diff", "answers:model=echo", "answers:model=wise", "specs/").stdout
     assert "check `helpful` is not compared: of `answers:model=wise` there is no `answers-wise.helpful.jsonl`" in told
     assert lab.run("diff", "answers:model=echo", "answers:model=wise", "specs/", "--fail-if-worse", code=4)
+
+
+def test_two_revisions_are_compared_by_the_verdicts_committed_with_each(lab: ScoreLab) -> None:
+    lab.says = lambda row, how: VERDICTS.get(row, "good") if how == "beg" else row
+    lab.apply()
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "specs", "data", "results"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], cwd=lab.root, check=True)
+    lab.says = lambda row, how: "good" if how == "beg" else row
+    lab.job(checks(), SPEC.replace("Please judge what", "Please say how good it is what"))
+    lab.apply("--confirm-repay", "answers.helpful")
+    found = json.loads(lab.run("diff", "HEAD:answers", "answers", "specs/", "-o", "json").stdout)
+    helpful = next(check for check in found["checks"] if check["name"] == "helpful")
+    # of the five rows that count in both: 1, 0.5, 0, 1 and 1 before, and all of them 1 now
+    assert (helpful["first"]["value"], helpful["second"]["value"], helpful["first"]["n"]) == (0.7, 1.0, 5)
+    assert helpful["difference"]["value"] == pytest.approx(0.3) and helpful["better_rows"] == 2
 
 
 def test_a_strangers_clone_verifies_the_verdicts(lab: ScoreLab) -> None:
