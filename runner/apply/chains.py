@@ -167,7 +167,9 @@ def answers_of(session: Session, job: Desired, rows: JobRows, chain: Chain, reco
             _lines_in(output, writer, session, job)
         writer.finish()
         if writer.silent:
-            words = f"{writer.silent:,} answers of `{job.address}` hold no text, and are not asked about"
+            many = writer.silent > 1
+            what, is_not = ("answers", "hold no text, and are") if many else ("answer", "holds no text, and is")
+            words = f"{writer.silent:,} {what} of `{job.address}` {is_not} not asked about"
             files.write(path.with_suffix(_SILENT), words.encode(), is_durable=False)
     return path
 

@@ -146,7 +146,7 @@ def test_rows_without_an_answer_have_no_child(lab: ScoreLab) -> None:
     lab.says = lambda row, kind: says[row] if kind == "ask" else "graded"
     done = lab.apply(code=4)
     assert sent(lab) == [ALL, ["r2"]]
-    assert "1 answers of `reply` hold no text, and are not asked about" in done.stderr
+    assert "1 answer of `reply` holds no text, and is not asked about" in done.stderr
     assert [row["custom_id"] for row in lab.results("results/grade.jsonl")] == ["r2"]
     # what failed is asked again, and only that row has a child to be asked
     says["r0"] = "now fine"
