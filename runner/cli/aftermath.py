@@ -88,7 +88,8 @@ def _lines_of(
         told = f"{job.output} as it was" if there else "no results file yet"
         lines.append(sums.line_of(job.address, told, part.counts))
     elif scorelines.is_news(job.address, result.scoring) or job.address in result.scoring.removed:
-        lines.append(sums.line_of(job.address, job.output, part.counts))
+        stands = standing.job_standing(part, session.records.jobs().get(job.address), asked)
+        lines.append(sums.line_of(job.address, job.output, stands))
     else:
         return []
     lines += scorelines.of_job(job.address, result.scoring)

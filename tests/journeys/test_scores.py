@@ -369,6 +369,20 @@ def test_a_fresh_clone_scores_what_its_outputs_hold(lab: ScoreLab) -> None:
     assert (lab.root / "results/answers.scores.jsonl").read_bytes() == scores
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_a_fresh_clone_tells_of_answers_that_are_none_beside_their_scores(lab: ScoreLab, suffix: str) -> None:
+    """The file is not written again, and holds no responses: its `finish` says how many."""
+    lab.answers = {"r6": ANSWERS["r6"]}
+    chosen = "columns: [custom_id, answer, finish, status, digest, origin]\n"
+    lab.job(f"{CHECKS}{chosen}", SPEC.replace("answers.jsonl", f"answers.{suffix}"))
+    first = lab.apply().stdout
+    assert first.startswith("answers  10 ok, 1 of them refused, 0 error of 10")
+    lab.forget()
+    lab.remote.lists = False
+    assert lab.apply().stdout == first
+    assert len(lab.remote.created) == 1
+
+
 def test_signatures_stand_with_every_number(lab: ScoreLab) -> None:
     lab.job(f"{CHECKS}cluster: kind\n")
     lab.apply(code=4)
