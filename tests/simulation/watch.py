@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from runner.apply.errors import jobs_in
 from runner.apply.result import Result
 from runner.apply.session import Session
+from runner.job.packed import unpack
 from runner.plan.remaining import UNDER_WAY, Row
 from tests.simulation.history import Applier, History, lines_in
 from tests.simulation.memory import SimulatedRecords
@@ -46,8 +47,7 @@ def check_files(history: History, applier: Applier, specs: Sequence[JobSpec]) ->
                 history.blame(f"files: {applier.name}: {spec.address} has outcomes, and its file is not of its rows")
             continue
         for line, state in zip(lines, known, strict=True):
-            is_open = line.is_unsettled and not history.may_reopen
-            if (state == Row.OK and line.answer is None) or (state == Row.ERROR and is_open):
+            if (state == Row.OK and line.answer is None) or (state == Row.ERROR and line.is_unsettled):
                 history.blame(f"files: {applier.name}: {spec.address}: {line.key.hex()[:4]} is settled, and not there")
 
 
@@ -58,7 +58,7 @@ def _note(history: History, applier: Applier, key: bytes, state: int) -> None:
     if before is not None and before[1] != state and history.is_tame:
         since, was = before
         is_asked = history.asked_since(key, since, replaces=was == Row.OK)
-        is_late = was == Row.ERROR and _could_not_be_had(history, key, since)
+        is_late = was == Row.ERROR and _could_not_be_had(history, key, since, opens=state not in _SETTLED)
         if not is_asked and not is_late and not history.forgotten_since(since, applier.name):
             history.blame(f"changed: {key.hex()[:4]} was {Row(was).name}, is {Row(state).name}")
     if state in _SETTLED:
@@ -67,14 +67,16 @@ def _note(history: History, applier: Applier, key: bytes, state: int) -> None:
         del history.outcomes[applier.name, key]
 
 
-def _could_not_be_had(history: History, key: bytes, since: float) -> bool:
+def _could_not_be_had(history: History, key: bytes, since: float, *, opens: bool = False) -> bool:
     """Whether a batch says otherwise that was given up or cut before then, as nothing showed it, or not its line yet.
 
     What was asked instead may be refused; the answer comes home all the same when it can be had. And one that was not
-    paid for used up no attempt.
+    paid for used up no attempt. opens: while what it says is waited for, it may say anything.
     """
     made = history.remote.batches if history.remote else ()
-    says = [one for one in made if one.verdict(key) in (Verdict.OK, Verdict.UNPAID) and one.created_at <= since]
+    otherwise = (Verdict.OK, Verdict.UNPAID)
+    asked = [one for one in made if key in one.keys and one.created_at <= since]
+    says = [one for one in asked if opens or one.verdict(key) in otherwise]
     return any(key in one.cut_keys or one.named_at > since or one.is_hidden(one.created_at, since) for one in says)
 
 
@@ -82,8 +84,19 @@ def _known(history: History, applier: Applier, key: bytes) -> int:
     """The outcome that an applier knows of: it was not asked again since, nor forgotten; -1 where there is none."""
     since, state = history.outcomes.get((applier.name, key), (0.0, -1))
     is_asked = state != Row.OK and (history.asked_since(key, since) or _is_asked_elsewhere(history, applier, key))
-    is_open = is_asked or (state == Row.ERROR and _could_not_be_had(history, key, since))
+    is_open = is_asked or (state == Row.ERROR and _may_be_otherwise(history, applier, key, since))
     return -1 if is_open or history.forgotten_since(since, applier.name) else state
+
+
+def _may_be_otherwise(history: History, applier: Applier, key: bytes, since: float) -> bool:
+    """Whether another batch may say more of a request that failed: it could not be had, or has been opened again."""
+    return _could_not_be_had(history, key, since) or (
+        history.may_reopen
+        and any(
+            batch.is_active and key in unpack(applier.objects.read(f"{batch.key}/keys", batch.keys_sha256))
+            for batch in SimulatedRecords(applier.store).batches()
+        )
+    )
 
 
 def _is_asked_elsewhere(history: History, applier: Applier, key: bytes) -> bool:
