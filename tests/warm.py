@@ -22,6 +22,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from multiprocessing import connection
@@ -75,6 +76,7 @@ class Process:
     def __init__(self, nursery: Nursery, args: list[str], cwd: Path, env: Mapping[str, str], streams: Any) -> None:
         self.args = args
         self.returncode: int | None = None
+        self._nursery = nursery
         ours: list[Any] = [None, None, None]
         theirs: list[int] = []
         made: list[int] = []  # of theirs, those that we do not need
@@ -109,8 +111,8 @@ class Process:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
             status = os.read(self._status, 16)
             os.close(self._status)
-            assert status, "the process that forks others was stopped"
-            self.returncode = int(status)
+            self.returncode = int(status) if status else -signal.SIGKILL
+            assert status, self._nursery.obituary()
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
@@ -158,6 +160,7 @@ class Nursery:
     def __init__(self, seed: int) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
@@ -166,6 +169,7 @@ class Nursery:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=self._said,
             )
         atexit.register(self.close)
 
@@ -173,26 +177,39 @@ class Nursery:
         """The id of the new process, which leads its own life by then."""
         with self._lock:
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
-            self._control.sendmsg([json.dumps(wanted).encode()], rights)
+            with contextlib.suppress(BrokenPipeError):
+                self._control.sendmsg([json.dumps(wanted).encode()], rights)
             pid = self._control.recv(16)
-        assert pid, "the process that forks others has ended"
+        assert pid, self.obituary()
         return int(pid)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def obituary(self) -> str:
+        """Why there is nothing to be had of it any more."""
+        code = self._process.wait()
+        self._said.seek(0)
+        return f"the process that forks others ended with {code}: {self._said.read().decode(errors='replace')}"
 
     def close(self) -> None:
         self._control.close()
         self._process.wait()
+        self._said.close()
 
 
 Started = Process | subprocess.Popen[str]
-_nurseries: list[Nursery] = []
+_nurseries: list[Nursery | None] = [None, None]
 _turns = itertools.cycle((0, 1))
 
 
 def _nursery() -> Nursery:
     """By turns, two that order their sets differently, as any two commands of a user do."""
-    if not _nurseries:
-        _nurseries.extend(map(Nursery, (1, 2)))
-    return _nurseries[next(_turns)]
+    turn = next(_turns)
+    if _nurseries[turn] is None or _nurseries[turn].has_ended:
+        _nurseries[turn] = Nursery(turn + 1)
+    return _nurseries[turn]
 
 
 def environ() -> dict[str, str]:

@@ -113,7 +113,7 @@ def leave(session: Session, guards: Guards, result: Result | None) -> None:
     if result is not None and are_over and not any(job.is_held_back or job.waits for job in result.plan.jobs):
         return
     recorded = session.recorded()
-    plan = planned(session, recorded, {}, guards)
+    plan = planned(session, recorded, {}, _as_locked(session, guards))
     result = result or Result(plan)
     known = len(result.unwritten)
     for rewrite in outputs.rewrites(session, plan, recorded, is_last=True):
@@ -154,7 +154,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     # twice: after the poll, after a search that adopted something (in `pay`), after sending, for what became of it, and
     # after writing, where a job takes only good answers. Most passes see nothing new and make none (`_still`).
     purse = last.purse if last else Purse()
-    guards = replace(guards, sent=purse.sent)
+    guards = _as_locked(session, replace(guards, sent=purse.sent))
     refusal = partial(_refusal, session, guards, confirm, purse)
     unresolved = settle_all(session, session.records.batches())  # first: nothing is planned over an open intent
     mended = mend_all(session)
@@ -162,8 +162,7 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     polled = polled._replace(collected=polled.collected + mended)
     recorded = session.recorded()
     is_new = chains.follow(session, recorded)
-    if session.relocked is not None:
-        guards = replace(guards, locked=tuple(session.relocked(session.desired)))
+    guards = _as_locked(session, guards)
     is_still = not is_new and not polled.collected and not deferred_now(session)
     if last and is_still and _is_as_before(session, last.plan):
         return _still(session, last, polled, unresolved)
@@ -200,6 +199,11 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     if goes_on:
         result.plan = planned(session, session.recorded(), seen_in(session, polled), guards)
     return _left(session, result, [*unresolved, *polled.errors, *unsearched], goes_on=goes_on)
+
+
+def _as_locked(session: Session, guards: Guards) -> Guards:
+    """The same, with the jobs that ask for what is locked as they are known by now."""
+    return guards if session.relocked is None else replace(guards, locked=tuple(session.relocked(session.desired)))
 
 
 def _refusal(session: Session, guards: Guards, confirm: Confirm, purse: Purse, rest: Rest) -> BlockedError | None:

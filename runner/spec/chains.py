@@ -130,12 +130,14 @@ class Following:
         if values:
             return address_of(name, _cell_in(values))
         axes = self.axes(name)
-        return address_of(name, {key: cell[key] for key in axes}) if axes else name
+        return address_of(name, {key: cell.get(key, "") for key in axes}) if axes else name
 
     def _id_of(self, address: str) -> str:
         """The column that tells the rows of a job apart."""
         while True:
             name, _, values = address.partition(":")
+            if name not in self._jobs:  # which is told of
+                return ID
             entry, cell = self._jobs[name], _cell_in(values)
             if entry.value("audio") is not None:
                 return OF_RECORDINGS

@@ -51,6 +51,7 @@ class _Rows(NamedTuple):
     mark: Mark = Mark("specs/a.yaml", 1, 1)
     skip_bad: bool = False
     delimiter: str | None = None
+    is_ours: bool = False
 
 
 class _Dataset(Target):

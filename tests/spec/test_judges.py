@@ -90,10 +90,10 @@ def test_a_column_called_as_the_answer_is_told_before_anything_is_sent(tmp_path:
 @pytest.mark.parametrize(
     ("written", "words"),
     [
-        ("where: \"{{ finish_reason == 'stop' }}\"", "`finish_reason`, which is no column"),
-        ('human: "{{ nobody }}"', "`nobody`, which is no column"),
-        ('human: "{{ answer }}"', "`answer`, which is no column"),
-        ('text: "{{ answer.verdict }} {{ nobody }}"', "`nobody`, which is no column"),
+        ("where: \"{{ finish_reason == 'stop' }}\"", "`finish_reason`, which is not a column"),
+        ('human: "{{ nobody }}"', "`nobody`, which is not a column"),
+        ('human: "{{ answer }}"', "`answer`, which is not a column"),
+        ('text: "{{ answer.verdict }} {{ nobody }}"', "`nobody`, which is not a column"),
         ("verdicts: {good: 1, Good: 0}", "the verdicts `good` and `Good` of check"),
     ],
 )
