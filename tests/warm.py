@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping
 from multiprocessing import connection
 from pathlib import Path
@@ -91,6 +92,8 @@ class Process:
                 made.append(stream)
             theirs.append(stream if isinstance(stream, int) else stream.fileno())
         self._status, status = os.pipe()
+        weakref.finalize(self, os.close, self._status)  # several threads may wait: none of them may close it
+        self._ending = threading.Lock()
         try:
             self.pid = nursery.fork({"args": args, "cwd": str(cwd), "env": dict(env)}, [*theirs, status])
         finally:
@@ -109,10 +112,11 @@ class Process:
         if self.returncode is None:
             if not connection.wait([self._status], timeout):
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
-            status = os.read(self._status, 16)
-            os.close(self._status)
-            self.returncode = int(status) if status else -signal.SIGKILL
-            assert status, self._nursery.obituary()
+            with self._ending:
+                if self.returncode is None:
+                    status = os.read(self._status, 16)
+                    self.returncode = int(status) if status else -signal.SIGKILL
+                    assert status, self._nursery.obituary()
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
