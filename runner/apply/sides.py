@@ -53,6 +53,7 @@ class Side:
             )
         self.unjudged: dict[str, str] = {}  # a check whose judge's results are not there -> where they would be
         self.states: Counter[str] = Counter()
+        self._of_answers = _columns_of_answers(project, self.spec)
         self.spent = Spent(self.evidence, costing_of(project, self.spec))
 
     def _copy(self, revision: Revision, root: Path) -> None:
@@ -151,8 +152,11 @@ class Side:
             yield shown
 
     def content_of(self, line: Line) -> bytes:
-        """What the row holds, whatever the order of its columns; of a recording which one it is."""
-        columns = line.columns
+        """What the row holds, whatever the order of its columns; of a recording which one it is.
+
+        Answers of the jobs that it follows are left out: they are what the two may differ in.
+        """
+        columns = {name: value for name, value in line.columns.items() if name not in self._of_answers}
         if isinstance(self.spec, AudioJob):
             columns = {"file": columns.get("file", line.custom_id)}
         return msgspec.json.encode(columns, order="sorted")
@@ -164,6 +168,18 @@ class Side:
     @property
     def ok(self) -> int:
         return self.states[OK]
+
+
+def _columns_of_answers(project: Project, spec: AnyJob) -> set[str]:
+    """What answers of other jobs are called in the rows of a job: of the one it follows, and of all before that."""
+    known = {job.address: job for job in project.jobs}
+    found: set[str] = set()
+    waiting = [spec]
+    while waiting:
+        if (chain := waiting.pop().chain) is not None:
+            found.update(chain.columns)
+            waiting += [known[parent] for parent in chain.parents if parent in known]
+    return found
 
 
 def costing_of(project: Project, spec: AnyJob) -> Costing:

@@ -206,6 +206,29 @@ def test_each_cell_has_a_child(lab: ScoreLab) -> None:
     assert len(sent(lab)) == 4 and len(lab.results("results/grade.jsonl")) == 3
 
 
+def test_two_cells_of_a_chain_are_compared_on_rows_whose_answers_differ(lab: ScoreLab) -> None:
+    lab.table([{"id": f"r{n}", "word": f"w{n}"} for n in range(3)])
+    spec = SPEC.replace("    prompt: ask\n", "    matrix: {prompt: [ask, beg]}\n")
+    spec = spec.replace(
+        "  ask: {", '  beg: {user: "Please say {{ word }}"}\n  last: {user: "{{ heard }}{{ answer }}"}\n  ask: {'
+    )
+    spec = spec.replace("  said: {from: reply}", "  said: {from: reply, as: heard}\n  graded: {from: grade}")
+    spec = spec.replace("grade {{ answer }}", "grade {{ heard }}")
+    spec = spec.replace("results/reply.jsonl", '"results/reply-{{ prompt }}.jsonl"')
+    spec = spec.replace("results/grade.jsonl", '"results/grade-{{ prompt }}.jsonl"')
+    last = '  last: {dataset: graded, prompt: last, model: echo, output: "results/last-{{ prompt }}.jsonl"}\n'
+    lab.job("", spec.replace("jobs:\n", f"jobs:\n{last}"))
+    lab.apply()
+    for job in ("grade", "last"):
+        told = lab.run("diff", f"{job}:prompt=ask", f"{job}:prompt=beg").stdout
+        assert "3 rows compared; 0 only in A, 0 only in B, 0 changed" in told
+    # what was asked about is still what pairs them
+    path = lab.root / "results/grade-ask.jsonl"
+    path.write_text(path.read_text().replace('"word":"w1"', '"word":"w7"'))
+    told = lab.run("diff", "grade:prompt=ask", "grade:prompt=beg").stdout
+    assert "2 rows compared; 0 only in A, 0 only in B, 1 changed" in told
+
+
 def test_a_rehearsal_goes_through_the_chain(lab: ScoreLab) -> None:
     done = lab.run("apply", "--rehearse", "specs/")
     assert "grade" in done.stdout and sent(lab) == []
