@@ -38,6 +38,7 @@ class Drift(StrEnum):
     MISSING = "output file missing"
     EDITED = "output file changed since it was written"
     UNSCORED = "answers are not scored yet"
+    VERDICTS = "verdicts of its judges changed"
     CHECKS = "checks, expectations or references changed"
     UNCHECKED = "the specs check nothing of it any more"
 

@@ -153,8 +153,11 @@ def _drift(settled: _Settled, record: JobRecord | None) -> tuple[str, Drift | No
     drift = drift_of(settled.session, scores_path(job.output), _written(record), made)
     if drift is Drift.NEW:
         return made, Drift.UNSCORED
-    if drift is Drift.ANSWERS and record and record.written_sha256 == results:
-        return made, Drift.CHECKS
+    if drift is Drift.ANSWERS and record and scores:
+        # the results may have been written just now: what counts is what these scores were made of
+        if (scores.results or record.written_sha256) == results:
+            said, says = scores.verdicts, settled.judging.made_of
+            return made, Drift.VERDICTS if said and says and said != says else Drift.CHECKS
     return made, drift
 
 
@@ -244,7 +247,7 @@ def _all_scored(settled: _Settled, out: IO[bytes] | None) -> Scorer:
 
 def _summed_up(settled: _Settled, scorer: Scorer, made: str, sha256: str = "") -> Scores:
     """sha256: of the file; empty where there is none."""
-    job, sheet, waits_for = settled.job, scorer.sheet, settled.judging.waits_for
+    job, sheet, judging, waits_for = settled.job, scorer.sheet, settled.judging, settled.judging.waits_for
     evals = job.evals
     sheet.add_bad(job.bad)
     pairs.add_to(sheet, settled.session, spec_of(settled.session, job.address))
@@ -252,6 +255,8 @@ def _summed_up(settled: _Settled, scorer: Scorer, made: str, sha256: str = "") -
         path=scores_path(job.output) if sha256 else "",
         sha256=sha256,
         made_of=made,
+        results=settled.results,
+        verdicts=judging.made_of,
         wanted=sheet.wanted,
         checks=tuple(
             sheet.summary(held.name, better=held.better, signature=held.signature(_n_of(sheet, held.name), _by(evals)))

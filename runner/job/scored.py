@@ -147,6 +147,8 @@ class Scores(msgspec.Struct, frozen=True):
     made_of: str  # the results and the checks that these are the scores of
     wanted: int
     checks: tuple[CheckSummary, ...]
+    results: str = ""  # of what that is made of, the results, and what the judges said; empty: not on record
+    verdicts: str = ""
     waits_for: Mapping[str, str] = {}  # a check whose judge has not answered yet -> the address of its job
     gated_by: str = ""  # what the gates were made of
     gates: tuple[Gate, ...] = ()

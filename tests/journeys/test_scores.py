@@ -222,8 +222,12 @@ def test_a_new_answer_is_scored(lab: ScoreLab) -> None:
     lab.apply(code=4)
     lab.answers = {**ANSWERS, "r4": "Intent: order a4", "r5": "Intent: order"}
     lab.run("retry", "answers", "specs/")
-    lab.apply()
+    done = lab.apply()
     assert lab.statuses("intent") == "rwrrrwuu0s"
+    # the results were written just before, and are the only thing that is new
+    assert "scored, wrote `results/answers.scores.jsonl` (outcomes, rows or columns changed)" in done.stderr
+    lab.job(CHECKS.replace("{{ word }}", "remote"))
+    assert "(checks, expectations or references changed)" in lab.apply().stderr
 
 
 def test_removed_checks_remove_the_scores_and_edited_scores_stay(lab: ScoreLab) -> None:
