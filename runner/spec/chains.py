@@ -134,10 +134,12 @@ class Following:
 
     def _id_of(self, address: str) -> str:
         """The column that tells the rows of a job apart."""
+        seen = set[str]()
         while True:
             name, _, values = address.partition(":")
-            if name not in self._jobs:  # which is told of
-                return ID
+            if name not in self._jobs or address in seen:
+                return ID  # an unknown job, or a circle: both are told of
+            seen.add(address)
             entry, cell = self._jobs[name], _cell_in(values)
             if entry.value("audio") is not None:
                 return OF_RECORDINGS
