@@ -57,6 +57,13 @@ def datasets_in(job: Entry, declared: Declared) -> list[Entry]:
     return found
 
 
+def judged_by(written: str, jobs: Mapping[str, Entry]) -> str:
+    """The check whose judge is meant by the name of a job that no spec declares; empty where none is."""
+    name, _, check = name_of(written).partition(".")
+    job = jobs.get(name)
+    return check if check and job is not None and job.value("checks", check, "judge") is not None else ""
+
+
 class Following:
     """Which jobs follow which, and the cells they have from them."""
 
@@ -159,7 +166,11 @@ class Following:
     def _check_one(self, entry: Entry, text: str, node: Scalar) -> None:
         name = name_of(text)
         if name not in self._jobs:
-            if self._declared.is_whole:
+            if check := judged_by(name, self._jobs):
+                words = f"{entry.subject} follows `{name[:120]}`, which is the judge of check `{check[:60]}`"
+                hint = f"declare it as a job of its own, with a dataset `from: {name.partition('.')[0]}`"
+                self._problems.error(node.mark, words, hint)
+            elif self._declared.is_whole:
                 near = self._problems.nearest(name, self._jobs)
                 hint = f"did you mean `{near}`?" if near else "declare it under `jobs`"
                 self._problems.error(node.mark, f"{entry.subject} follows the unknown job `{name[:60]}`", hint)

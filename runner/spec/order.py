@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from runner.errors import Mark
 from runner.job.address import name_of
-from runner.spec.chains import datasets_in, followed
+from runner.spec.chains import datasets_in, followed, judged_by
 from runner.spec.declared import Declared, Entry
 from runner.spec.nodes import Scalar, Sequence
 from runner.spec.placed import name_wrong, text_of
@@ -31,6 +31,11 @@ def check_order(declared: Declared, problems: Problems) -> None:
                 problems.error(need.mark, words, "remove one of the two")
             elif need.name in known:
                 needs.setdefault(entry.name, []).append(need)
+            elif check := judged_by(need.name, known):
+                job = need.name.partition(".")[0]
+                words = f"{entry.subject} needs `{need.name[:120]}`, which is the judge of check `{check[:60]}`"
+                hint = f"need `{job}`, and say what it has to `expect` of `{check}`: that waits for the verdicts"
+                problems.error(need.mark, words, hint if job != entry.name else "remove it: its judge comes after it")
             elif declared.is_whole:
                 near = problems.nearest(need.name, known)
                 hint = f"did you mean `{near}`?" if near else "declare it under `jobs`"

@@ -14,7 +14,7 @@ from runner.errors import Mark
 from runner.fields import OUTPUT_SUFFIXES
 from runner.globs import Globs, is_magic
 from runner.job.project import AnyJob, AudioJob, Dataset
-from runner.job.scored import scores_path
+from runner.job.scored import judge_of, scores_path
 from runner.spec.paths import is_too_long, parents
 from runner.spec.problems import Problems
 
@@ -228,11 +228,13 @@ def _refuse_shared(job: AnyJob, written: str, other: AnyJob, as_written: str, pr
         message += f" as `{as_written}`: they differ only in case"
     what = "folder" if job.output.endswith("/") else "file"
     is_of_scores = has_scores or others_scores
-    hint = (
-        "give their outputs names that differ before the suffix"
-        if is_of_scores
-        else f"give each job a {what} of its own"
-    )
+    names = {job.name, other.name}
+    if is_of_scores and any(judge_of(name, "scores") in names for name in names):
+        hint = "rename check `scores`: what its judge says goes to a file of that name"
+    elif is_of_scores:
+        hint = "give their outputs names that differ before the suffix"
+    else:
+        hint = f"give each job a {what} of its own"
     problems.error(job.output_mark, message, hint)
 
 
