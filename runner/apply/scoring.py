@@ -153,11 +153,10 @@ def _drift(settled: _Settled, record: JobRecord | None) -> tuple[str, Drift | No
     drift = drift_of(settled.session, scores_path(job.output), _written(record), made)
     if drift is Drift.NEW:
         return made, Drift.UNSCORED
-    if drift is Drift.ANSWERS and record and scores:
-        # the results may have been written just now: what counts is what these scores were made of
-        if (scores.results or record.written_sha256) == results:
-            said, says = scores.verdicts, settled.judging.made_of
-            return made, Drift.VERDICTS if said and says and said != says else Drift.CHECKS
+    # the results may have been written just now: what counts is what these scores were made of
+    if drift is Drift.ANSWERS and record and scores and (scores.results or record.written_sha256) == results:
+        said, says = scores.verdicts, settled.judging.made_of
+        return made, Drift.VERDICTS if said and says and said != says else Drift.CHECKS
     return made, drift
 
 
