@@ -120,7 +120,7 @@ MUST: dict[str, tuple[str, ...]] = {
     "openai-verbs-expired": VERBS,
     "openai-calls": OPENAI_CALLS,
     "openai-running": (*RUNNING, *_sent("POST files", streamed=True), *_sent("POST batches")),
-    "openai-chain": (*VERBS, *_whole("grade.jsonl")),
+    "openai-chain": (*VERBS, *_whole("grade.jsonl", "grade.helpful.jsonl", "grade.scores.jsonl")),
     "fireworks-verbs": VERBS,
     "fireworks-calls": FIREWORKS_CALLS,
     "fireworks-running": (*RUNNING, *_sent("POST datasets", "POST batchInferenceJobs")),

@@ -23,6 +23,14 @@ from tests.journeys.lab import SPEC, Lab
 
 REPOSITORY = Path(__file__).parents[2]
 RECORDINGS = 2
+GRADE = """\
+  grade:
+    dataset: said
+    prompt: grade
+    model: echo
+    output: results/grade.jsonl
+    checks: {helpful: {judge: judge, model: echo, verdicts: {good: 1, bad: 0}}}
+"""
 SOON = 12  # boundaries, from where an apply begins
 
 
@@ -173,21 +181,24 @@ class OpenAIRig(Rig):
 
 @dataclass
 class ChainRig(OpenAIRig):
-    """A job, and one about its answers: each asks its rows in one batch."""
+    """A job, one about its answers, and a judge of that: each asks its rows in one batch."""
 
     def fresh(self) -> None:
         super().fresh()
         path = self.lab.root / "specs/lab.yaml"
-        text = path.read_text().replace("datasets:\n", "datasets:\n  said: {from: answers}\n")
-        text = text.replace("prompts:\n", 'prompts:\n  grade: {user: "Grade {{ answer }}"}\n')
-        job = "  grade: {dataset: said, prompt: grade, model: echo, output: results/grade.jsonl}\n"
-        path.write_text(text.replace("jobs:\n", f"jobs:\n{job}"))
+        text = path.read_text().replace("datasets:\n", "datasets:\n  said: {from: answers, as: said}\n")
+        prompts = 'prompts:\n  grade: {user: "Grade {{ said }}"}\n  judge: {user: "A good {{ answer }}"}\n'
+        path.write_text(text.replace("prompts:\n", prompts).replace("jobs:\n", f"jobs:\n{GRADE}"))
 
     def check(self, kills: int, opened: int | None) -> Figures:
         self.lab.apply()
-        self.answered([10, 10])
-        grades = self.lab.results("results/grade.jsonl")
-        assert [row["answer"] for row in grades] == [f"echo: Grade {row['answer']}" for row in self.lab.results()]
+        self.answered([10, 10, 10])
+        answers = [row["answer"] for row in self.lab.results()]
+        for way, said in (("grade", "Grade"), ("grade.helpful", "A good echo: Grade")):
+            found = [row["answer"] for row in self.lab.results(f"results/{way}.jsonl")]
+            assert found == [f"echo: {said} {answer}" for answer in answers], way
+        scores = self.lab.results("results/grade.scores.jsonl")
+        assert [row["checks"]["helpful"]["status"] for row in scores] == ["right"] * 10
         return Figures()
 
 
