@@ -45,8 +45,14 @@ def words_of(gate: Gate, form: Form) -> str:
     value = None if gate.number is None else gate.number.value
     if gate.verdict == "undecided" or value is None:
         return gate.sentence or VERDICTS[gate.verdict]
-    text = figures.beside(value, gate.bound, form) if gate.bound is not None else figures.figure(value, form)
-    return f"is {text}" if gate.verdict == "met" else f"is only {text}" if ">" in gate.expected else f"is {text}"
+    if gate.bound is None:
+        return f"is {figures.figure(value, form)}"
+    text = figures.beside(value, gate.bound, form)
+    found = f"is only {text}" if ">" in gate.expected and value < gate.bound else f"is {text}"
+    if "by interval" not in gate.expected or gate.number is None:
+        return found
+    ends = [figures.beside(end, gate.bound, form) for end in (gate.number.low, gate.number.high) if end is not None]
+    return f"{found}, its interval {' to '.join(ends)}" if len(ends) == 2 else found
 
 
 def form_of(cell: Cell, gate: Gate) -> Form:

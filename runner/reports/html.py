@@ -155,6 +155,10 @@ class View:
         self.power = sentences.of_power(group, self.headline) if self.headline else ""
         self.checks = group.cells[0].checks if group.cells else ()
 
+    def called(self, word: StatusWord) -> str:
+        """What its checks call a status: `right`, of preferences `won`, of both `right or won`."""
+        return " or ".join(dict.fromkeys(figures.word_of(word, check) for check in self.checks))
+
     @property
     def wanted(self) -> int:
         return max((cell.accounting.wanted for cell in self.cells), default=0)

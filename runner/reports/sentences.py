@@ -167,7 +167,7 @@ def agreement_parts(found: Agreement, corrected: Number | None) -> list[str]:
     """What is told of a judge that is held to a person."""
     kappa = found.kappa
     told = f"judge and person agree on {figures.figure(found.raw, 'rate')} % of {figures.counted(kappa.n, 'row')}, "
-    told += f"kappa {figures.plain(kappa.value or 0)}"
+    told += f"kappa {figures.estimate(kappa, 'number')}"
     if kappa.low is not None:
         told += f" ({figures.interval(kappa, 'number', between=' to ')})"
     parts = [told]

@@ -180,7 +180,7 @@ def test_other_worth_of_verdicts_costs_nothing_and_another_prompt_judges_anew(la
 def test_a_verdict_of_a_person_stands_beside_in_every_form_of_a_report(lab: ScoreLab) -> None:
     lab.job(checks(HELPFUL.replace("}, max", '}, human: "{{ hand }}", max')), SPEC)
     done = lab.apply(code=4)
-    assert "    judge and person agree on 50.0 % of 2 rows, kappa 0.333 (" in done.stdout
+    assert "    judge and person agree on 50.0 % of 2 rows, kappa 0.33 (" in done.stdout
     assert "    corrected mean 37.5 % (0.0 to 100.0), if the labelled rows were picked at random" in done.stdout
     facts = json.loads(lab.run("report", "specs/", "-o", "json").stdout)
     found = facts["groups"][0]["cells"][0]["checks"][1]

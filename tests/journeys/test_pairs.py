@@ -264,6 +264,7 @@ def test_every_form_of_a_report_says_who_won(lab: ScoreLab) -> None:
     for form in ("html", "markdown"):
         plain = re.sub(r"<[^>]+>|\\|\*", "", shown[form])
         assert "two is preferred to one in 66.7 %" in plain
+        assert "✓ won" in plain
         assert "3 won, 2 tied, 1 lost; of the ties 1 where the two orders disagree" in plain
         assert "both orders agree on 83.3 %" in plain
     assert "½ tied" in shown["markdown"]

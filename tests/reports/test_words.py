@@ -196,6 +196,20 @@ def test_unmet_first_and_what_all_meet_once() -> None:
     assert gates.ways_out(FACTS) == ["`runner retry reply` asks again what failed"]
 
 
+@pytest.mark.parametrize(
+    ("expected", "number", "told"),
+    [
+        (">= 50 %", Number(0.459), "is only 45.9 %"),
+        (">= 50 % by interval", Number(0.588, 0.459, 0.707), "is 58.8 %, its interval 45.9 % to 70.7 %"),
+        (">= 50 % by interval", Number(0.588, 0.49996, 0.707), "is 58.8 %, its interval 49.996 % to 70.7 %"),
+        (">= 50 % by interval", Number(0.411, 0.3, 0.6), "is only 41.1 %, its interval 30.0 % to 60.0 %"),
+        ("<= 50 %", Number(0.6, 0.5, 0.7), "is 60.0 %"),
+    ],
+)
+def test_what_is_there_instead(expected: str, number: Number, told: str) -> None:
+    assert gates.words_of(Gate("intent", expected, "unmet", "", number, 0.5), "rate") == told
+
+
 def test_all_met_and_none_at_all() -> None:
     def of(*found: Gate) -> Cell:
         return msgspec.structs.replace(REPLY.cells[0], gates=found)
