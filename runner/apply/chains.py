@@ -75,6 +75,7 @@ def follow(session: Session, recorded: Recorded | None = None) -> bool:
     has_changed = False
     done = {spec.address for spec in session.project.jobs if spec.chain is None}
     while waiting:
+        session.behind = frozenset(spec.address for spec in waiting)  # to stay so where one fails
         ready = [spec for spec in waiting if spec.chain is not None and done.issuperset(spec.chain.parents)]
         if not ready:
             raise UsageError(f"job `{waiting[0].address}` follows one that is not in these specs")
@@ -85,6 +86,7 @@ def follow(session: Session, recorded: Recorded | None = None) -> bool:
             has_changed = True
         done.update(spec.address for spec in ready)
         waiting = [spec for spec in waiting if spec.address not in done]
+    session.behind = frozenset()
     session.followed = seen
     return has_changed
 

@@ -108,9 +108,10 @@ class Compiler:
 
 
 def _of_answers(error: RowsFailed, job: Job) -> RowsFailed:
-    """The same by the jobs that answered: the file of the answers may be gone when somebody looks for it."""
-    where = " and ".join(job.chain.parents if job.chain else ())
-    problems = [replace_in(problem, mark=Mark(f"answers of {where}", problem.mark.line)) for problem in error.problems]
+    """The same by the jobs that answered."""
+    assert job.chain is not None, "its rows are answers"
+    source = job.chain.source
+    problems = [replace_in(problem, mark=Mark(source, problem.mark.line)) for problem in error.problems]
     return RowsFailed(tuple(problems), error.count, job.dataset.key, offers=not job.dataset.skip_bad)
 
 

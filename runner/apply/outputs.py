@@ -78,8 +78,9 @@ def rewrites(session: Session, plan: Plan, recorded: Recorded, *, is_last: bool 
     found = []
     for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
         known = session, job, rows, recorded
-        is_due = is_quiet(rows) and not part.is_held_back and not part.waits
-        if not is_due and (not is_last or not _has_outcome(*known) or _would_forget(*known, waits=part.waits)):
+        waits = part.waits or job.address in session.behind
+        is_due = is_quiet(rows) and not part.is_held_back and not waits
+        if not is_due and (not is_last or not _has_outcome(*known) or _would_forget(*known, waits=waits)):
             continue
         record = recorded.jobs.get(job.address)
         drift = drift_of(session, job.output, record[0].written if record else None, made_of(*known))

@@ -74,6 +74,7 @@ class Session:
     reads_outputs: bool = False  # answers are what outputs hold, whatever is recorded
     relocked: Callable[[Sequence[Desired]], Sequence[str]] | None = None  # jobs that ask for what is locked
     followed: object = None  # the records by which jobs were compiled that ask about answers
+    behind: frozenset[str] = frozenset()  # jobs that could not be compiled over the answers there are
     silent: dict[str, str] = field(default_factory=dict)  # by job: answers it cannot ask about, in words
     _keys: dict[str, bytes] = field(default_factory=dict)
     _sets: dict[str, bytes] = field(default_factory=dict)

@@ -55,7 +55,10 @@ class CompiledJob:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was left out or read otherwise, in words."""
-        return self.parts.notes
+        if (chain := self.job.chain) is None:
+            return self.parts.notes
+        (file,) = self.job.dataset.files or ("",)
+        return tuple(note.replace(f"{file}:", f"{chain.source}:") if file else note for note in self.parts.notes)
 
     def made_of(self) -> str:
         """Changes whenever `rows` may yield something else: what the dataset's files hold, or what picks and names its

@@ -52,6 +52,11 @@ class Chain(msgspec.Struct, frozen=True):
         return (self.column,) if self.orders is None else (FIRST, SECOND)
 
     @property
+    def source(self) -> str:
+        """What messages call the file of its rows, which is ours and may be gone when somebody looks for it."""
+        return f"answers of {' and '.join(self.parents)}"
+
+    @property
     def way_out(self) -> str:
         """What to do where rows have such a column of their own."""
         if self.orders is None and not self.is_judged:

@@ -300,10 +300,38 @@ def test_an_answer_that_a_prompt_cannot_take_is_named_by_its_job(lab: ScoreLab) 
     error = lab.apply(code=1).stderr
     assert "3 rows of dataset `said` cannot become requests" in error and "answers of reply:1" in error
     assert "/answers/" not in error and sent(lab) == [ALL]
+    assert not (lab.root / "results/grade.jsonl").exists()
     # all is recorded, and goes on once the prompt is right
     lab.job("", SPEC)
     lab.apply()
     assert sent(lab) == [ALL, ALL]
+
+
+def test_results_stay_where_new_answers_cannot_be_asked_about(lab: ScoreLab) -> None:
+    lab.apply()
+    before = lab.results("results/grade.jsonl")
+    assert len(before) == 3
+    edited = SPEC.replace("Say", "Do say").replace("grade {{ answer }}", "grade {{ answer.score }}")
+    lab.job("", edited)
+    lab.says = lambda row, kind: f"{kind} anew {row}"
+    for _ in range(2):
+        lab.apply("--confirm-repay", "reply", "--confirm-repay", "grade", code=1)
+        assert lab.results("results/grade.jsonl") == before
+    assert sent(lab) == [ALL] * 3
+    assert lab.results("results/reply.jsonl")[0]["answer"] == "ask anew r0"
+
+
+def test_rows_that_are_left_out_are_named_by_their_job(lab: ScoreLab) -> None:
+    lab.says = lambda row, kind: "no" if row == "r0" else f"{kind} {row}"
+    spec = SPEC.replace("{from: reply}", "{from: reply, skip_bad: true}")
+    lab.job("", spec.replace("grade {{ answer }}", "grade {{ 1 // (answer | length - 2) }}"))
+    lab.apply(code=4)
+    assert sent(lab) == [ALL, ["r1", "r2"]]
+    where = "answers of reply:1: the user message of prompt `grade`"
+    for words in (["plan", "specs/"], ["show", "grade"]):
+        done = lab.run(*words)
+        told = done.stdout + done.stderr
+        assert where in told and ".runner/memo" not in told and str(lab.root) not in told
 
 
 def test_killed_while_a_chain_goes_from_one_job_to_the_next(tmp_path: Path) -> None:
