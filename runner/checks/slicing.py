@@ -10,6 +10,7 @@ import math
 from fractions import Fraction
 from typing import NamedTuple
 
+from runner.checks.clusters import Clusters
 from runner.checks.score import Scored, Status
 from runner.checks.tally import Counting, Form, counted_by
 from runner.stats import exact, paired
@@ -33,7 +34,7 @@ class Slicing:
         self._counted = counted_by(counting)
         self._right: dict[str, list[int]] = {}  # value -> right, counted
         self._alone: dict[str, Sums] = {}
-        self._by_cluster: dict[str, dict[str, list[int]]] = {}  # cluster -> value -> over, under
+        self._by_cluster = Clusters()  # by value: over, under
 
     def add(self, scored: Scored, value: str, cluster: str | None = None) -> None:
         if scored.status not in self._counted:
@@ -41,13 +42,11 @@ class Slicing:
         mine = self._right.setdefault(value, [0, 0])
         mine[0] += scored.status is Status.RIGHT
         mine[1] += 1
-        brought = [fixed(scored.over), fixed(scored.under)]
+        brought = fixed(scored.over), fixed(scored.under)
         if cluster is None:
             self._alone.setdefault(value, Sums(2)).add(brought)
         else:
-            part = self._by_cluster.setdefault(cluster, {}).setdefault(value, [0, 0])
-            part[0] += brought[0]
-            part[1] += brought[1]
+            self._by_cluster.add(cluster, (value,), brought)
 
     def part(self, value: str) -> Part | None:
         """A value against the rest; None where one of them has no row that counts."""
@@ -73,13 +72,13 @@ class Slicing:
             (part if one == value else rest).join(alone)
             both.join(alone, at=0 if one == value else 2)
             pieces.join(alone)
-        for parts in self._by_cluster.values():
-            mine = parts.get(value, [0, 0])
-            others = [sum(piece[at] for one, piece in parts.items() if one != value) for at in (0, 1)]
+        for parts in self._by_cluster:
+            mine = parts.get((value,), [0, 0])
+            others = [sum(piece[at] for one, piece in parts.items() if one != (value,)) for at in (0, 1)]
             both.add([*mine, *others])
-            if value in parts:
+            if (value,) in parts:
                 part.add(mine)
-            if len(parts) > (value in parts):
+            if len(parts) > ((value,) in parts):
                 rest.add(others)
             for piece in parts.values():
                 pieces.add(piece)

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from runner.checks.clusters import MOST_IN_MEMORY, Clusters
 from runner.checks.score import Scored, Status
 from runner.checks.slicing import Slicing
 from runner.checks.tally import Counting, Form
@@ -53,6 +54,17 @@ def test_a_cluster_may_lie_in_two_slices() -> None:
         found.add(RIGHT if customer % 3 else WRONG, "ja", str(customer))
     part = found.part("ja")
     assert part is not None and (part.difference, part.p) == (0.0, 1.0)
+
+
+def test_many_clusters_lie_in_files_and_give_the_same_numbers() -> None:
+    found = []
+    for most in (MOST_IN_MEMORY, 7):
+        rng, one = random.Random(5), Slicing(RATE)
+        one._by_cluster = Clusters(most)
+        for _ in range(600):
+            one.add(RIGHT if rng.random() < 0.7 else WRONG, rng.choice(["en", "de", "ja"]), f"c{rng.randrange(60)}")
+        found.append([one.part(value) for value in ("en", "de", "ja", "fr", "en")])
+    assert found[0] == found[1] and found[0][0] is not None and found[0][3] is None
 
 
 def test_other_numbers_have_slices_too() -> None:
