@@ -14,7 +14,7 @@ def test_intervals_hold_the_truth(case: Case) -> None:
     assert ours >= case.least
 
 
-@pytest.mark.parametrize("case", [CASES[0], CASES[6]], ids=lambda case: str(case.name))
+@pytest.mark.parametrize("case", [CASES[0], CASES[3], CASES[7]], ids=lambda case: str(case.name))
 def test_a_sample_of_them(case: Case) -> None:
     ours, _ = coverage(case, 300)
     assert ours >= case.least - 0.04
