@@ -38,7 +38,7 @@ class Drift(StrEnum):
     MISSING = "output file missing"
     EDITED = "output file changed since it was written"
     UNSCORED = "answers are not scored yet"
-    VERDICTS = "verdicts of its judges changed"
+    VERDICTS = "what its judges have said so far changed"
     CHECKS = "checks, expectations or references changed"
     UNCHECKED = "the specs check nothing of it any more"
 

@@ -156,7 +156,8 @@ def _drift(settled: _Settled, record: JobRecord | None) -> tuple[str, Drift | No
     # the results may have been written just now: what counts is what these scores were made of
     if drift is Drift.ANSWERS and record and scores and (scores.results or record.written_sha256) == results:
         said, says = scores.verdicts, settled.judging.made_of
-        return made, Drift.VERDICTS if said and says and said != says else Drift.CHECKS
+        has_these_judges = said.split()[::2] == says.split()[::2]  # names and what each has said, in turn
+        return made, Drift.VERDICTS if said != says and has_these_judges else Drift.CHECKS
     return made, drift
 
 

@@ -172,9 +172,18 @@ def test_other_worth_of_verdicts_costs_nothing_and_another_prompt_judges_anew(la
     lab.job(checks(HELPFUL.replace("partly: 0.5", "partly: 0.75")), SPEC)
     done = lab.apply(code=4)
     assert "68.8 %" in done.stdout and len(lab.remote.created) == 2
+    assert "wrote `results/answers.scores.jsonl` (checks, expectations or references changed)" in done.stderr
     lab.job(checks(), SPEC.replace("Please judge what", "Please say how good it is what"))
-    lab.apply("--confirm-repay", "answers.helpful", code=4)
+    done = lab.apply("--confirm-repay", "answers.helpful", code=4)
     assert sent(lab)[2:] == [ALL[:5]] and statuses(lab) == "rpwrum"
+    assert "(what its judges have said so far changed)" in done.stderr
+    # by another name it asks nothing anew
+    lab.job(
+        checks().replace("  helpful", "  other"), SPEC.replace("Please judge what", "Please say how good it is what")
+    )
+    done = lab.apply(code=4)
+    assert "wrote `results/answers.scores.jsonl` (checks, expectations or references changed)" in done.stderr
+    assert len(lab.remote.created) == 3
 
 
 def test_a_verdict_of_a_person_stands_beside_in_every_form_of_a_report(lab: ScoreLab) -> None:
