@@ -10,7 +10,9 @@ from runner.reports.facts import Agreement, Cell, Check, Comparison, Duel, Form,
 from runner.stats.power import FEW_CLUSTERS
 
 _FEW_RECORDINGS = 50
-_FEW_ROWS = 10
+_FEW_IN_CLUSTERS = 10  # rows that are wrong, or right
+_FEW_ROWS = 3  # the same without clusters
+_FEW_FOR_F1 = 100  # rows
 _MOST_APART = 3  # ways in which a judge and a person differ
 
 
@@ -192,8 +194,10 @@ def cautions(group: Group) -> list[str]:
     elif counted and not group.cluster and fewest < FEW_CLUSTERS:
         said.append(f"Only {figures.counted(fewest, 'row')}: the intervals are wide, and themselves uncertain.")
     said += [f"{name} rests on few recordings: {_LESS_OFTEN}." for name in _names_of(group, _rests_on_little)]
-    if group.cluster:
-        said += [f"Few rows decide {name}: {_LESS_OFTEN}." for name in _names_of(group, _is_nearly_one_sided)]
+    few = _FEW_IN_CLUSTERS if group.cluster else _FEW_ROWS
+    one_sided = _names_of(group, lambda check: _is_nearly_one_sided(check, few))
+    said += [f"Few rows decide {name}: {_LESS_OFTEN}." for name in one_sided]
+    said += [f"{name}.macro_f1 rests on few rows: {_LESS_OFTEN}." for name in _names_of(group, _has_f1_of_few)]
     return said
 
 
@@ -210,9 +214,13 @@ def _rests_on_little(check: Check) -> bool:
     return check.form == "ratio" and check.number.clusters < _FEW_RECORDINGS
 
 
-def _is_nearly_one_sided(check: Check) -> bool:
+def _is_nearly_one_sided(check: Check, few: int) -> bool:
     counts = [check.statuses.get(word, 0) for word in ("right", "wrong")]
-    return check.form == "rate" and 0 < min(counts) < _FEW_ROWS
+    return check.form == "rate" and 0 < min(counts) < few
+
+
+def _has_f1_of_few(check: Check) -> bool:
+    return check.macro_f1 is not None and check.number.n < _FEW_FOR_F1
 
 
 def accounting(cell: Cell) -> Iterator[tuple[str, int]]:

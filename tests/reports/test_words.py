@@ -183,6 +183,23 @@ def test_where_an_interval_is_too_narrow_is_said() -> None:
     ]
 
 
+def test_one_error_of_fifty_and_f1_of_few_rows_are_said() -> None:
+    one = REPLY.cells[0].checks[0]
+    number = Number(0.98, 0.9, 0.996, 50, 50)
+    rare = msgspec.structs.replace(one, statuses={"right": 49, "wrong": 1}, number=number, macro_f1=None)
+    assert sentences.cautions(_of(rare)) == [
+        "Few rows decide intent: its interval holds the truth somewhat less often than 95 %."
+    ]
+    usual = msgspec.structs.replace(rare, statuses={"right": 40, "wrong": 10}, macro_f1=number)
+    assert sentences.cautions(_of(usual)) == [
+        "intent.macro_f1 rests on few rows: its interval holds the truth somewhat less often than 95 %."
+    ]
+
+
+def _of(check: Check) -> Group:
+    return msgspec.structs.replace(REPLY, cells=(msgspec.structs.replace(REPLY.cells[0], checks=(check,)),))
+
+
 # --- gates --------------------------------------------------------------------------------------------------------
 
 
