@@ -82,7 +82,9 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
         return "held it"
     if earlier.failure is not None and not earlier.was_cancelled and not earlier.is_final_refusal:
         return ""  # of the remote's own trouble, or for money: nothing was asked
-    if earlier.is_final_refusal and _is_unheard(history, earlier, later.sent_at):
+    if earlier.is_final_refusal and (
+        _is_unheard(history, earlier, later.sent_at) or _is_known_by_nothing(history, earlier)
+    ):
         return ""  # refused before anybody heard of it, and nothing shows that it was ours
     if earlier.failure is not None and not earlier.was_cancelled:
         is_forgotten = lost and not (history.remote.habits.is_named and later.sent_at < earlier.gone_at)
@@ -109,6 +111,11 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
 def _is_unheard(history: History, batch: RemoteBatch, now: float) -> bool:
     """Whether nothing tells that a batch came of a create without an answer: by then it was on no record either."""
     return batch.is_unheard and not any(at <= now for at in history.world.recorded.get(batch.id, ()))
+
+
+def _is_known_by_nothing(history: History, batch: RemoteBatch) -> bool:
+    """Whether it may have been held for the batch of a create without an answer, and had no results to say so."""
+    return batch.is_unheard and history.remote is not None and history.remote.habits.by_results
 
 
 def _was_told_too_late(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
