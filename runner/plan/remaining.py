@@ -281,8 +281,9 @@ def _learn(
     """Fold the outcomes of one collected batch into what is known."""
     # The rules, strongest first. An answer holds, whatever came before or comes after, unless a retry that replaces
     # answers opened a new epoch since. An error that was final in an older epoch is only `_PAST`: the retry asked for
-    # exactly those. A request that may be asked again counts one attempt; the flags of the attempt before (nothing
-    # finished, lost) go with it, since they speak of the last attempt only. What was not paid for counts no attempt.
+    # exactly those. A request that may be asked again counts one attempt, and so does one whose answer is lost; the
+    # flags of the attempt before (nothing finished, lost) go with it, since they speak of the last attempt only. What
+    # was not paid for counts no attempt.
     # Lines that never came are counted over all epochs: a person's retries must not go on for ever either.
     batch = batches[number].batch
     here = (number + 1) << _BATCH_SHIFT
@@ -317,8 +318,10 @@ def _learn(
                 known[key] = (state & (_FLAGS & ~(_STALLED | _LOST))) + 1 | stalled | at
             elif outcome == Outcome.UNPAID:
                 known[key] = state & _FLAGS | _PAST | at
+            elif outcome == Outcome.LOST:
+                known[key] = (state & _FLAGS) + 1 | _LOST | at
             else:
-                known[key] = state & _FLAGS | (_LOST if outcome == Outcome.LOST else _ERROR) | at
+                known[key] = state & _FLAGS | _ERROR | at
 
 
 def _finished_nothing(batch: Batch) -> bool:

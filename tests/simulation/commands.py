@@ -252,12 +252,12 @@ class Commands:
             self._world.note(applier.name, f"cancel: {error!r}")
         finally:
             self._world.is_commanded = False
-            self._note_stopped(applier, [batch for batch in active if batch.stage is Stage.DEFERRED])
+            self._note_stopped(applier, [one for one in active if one.stage in (Stage.INTENT, Stage.DEFERRED)])
 
-    def _note_stopped(self, applier: Applier, deferred: list[Batch]) -> None:
-        """What was put off and is not sent any more."""
+    def _note_stopped(self, applier: Applier, unsent: list[Batch]) -> None:
+        """What was put off, or had not got out, and is not sent any more."""
         records = SimulatedRecords(applier.store)
-        for batch in deferred:
+        for batch in unsent:
             now = records.batch(batch.key)
             if now is None or now.is_active:
                 continue
