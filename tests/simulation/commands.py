@@ -25,7 +25,7 @@ from runner.errors import Conflict, RemoteError, RunnerError, StateError
 from runner.job.calls import CallStep
 from runner.job.capabilities import Capabilities, Content
 from runner.job.desired import Desired
-from runner.job.observed import Origin
+from runner.job.observed import Origin, Phase
 from runner.job.project import Project
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Reason
@@ -259,7 +259,7 @@ class Commands:
         records = SimulatedRecords(applier.store)
         for batch in unsent:
             now = records.batch(batch.key)
-            if now is None or now.is_active:
+            if now is None or now.is_active or now.phase is not Phase.CANCELLED:
                 continue
             packed = applier.objects.read(f"{batch.key}/keys", batch.keys_sha256)
             keys = frozenset(packed[at : at + 16] for at in range(0, len(packed), 16))
