@@ -214,6 +214,9 @@ def resubmit_deferred(session: Session, result: Result, unwanted: set[str], refu
             if batch.origin not in elsewhere:
                 mine = [one for one in due if one.origin == batch.origin]
                 elsewhere[batch.origin] = recover.not_on_record(session, provider, mine)
+            batch = session.records.batch(batch.key) or batch  # it may be known by now what came of it
+            if batch.stage is not Stage.DEFERRED:
+                continue
             if batch.is_unseen and _is_past_seeing(session, provider, batch):
                 submit.give_up_upload(session, batch)
                 continue

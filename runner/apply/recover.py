@@ -111,10 +111,7 @@ def _search(session: Session, name: str) -> int:
     for seen in sorted(listed, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.remote_id)):
         if seen.remote_id not in known:
             _meet(session, looking, seen)
-    polls = Polls(listed=[(provider, seen) for seen in listed])
-    sweep_duplicates(session, session.records.batches(), polls)
-    late.stop(session, polls)
-    overlaps.count(session, polls)
+    _count(session, provider, listed)
     if looking.unread:
         raise BlockedError(
             f"`{looking.unread[0]}` is ours, and the remote does not show what it holds yet: nothing that may be in it "
@@ -124,6 +121,14 @@ def _search(session: Session, name: str) -> int:
     if looking.is_all:  # else the next search begins where this one did
         _note_search(session, looking)
     return looking.adopted
+
+
+def _count(session: Session, provider: Provider, listed: Iterable[Observed]) -> None:
+    """What of a list is paid for twice is stopped where it runs, and counted."""
+    polls = Polls(listed=[(provider, seen) for seen in listed])
+    sweep_duplicates(session, session.records.batches(), polls)
+    late.stop(session, polls)
+    overlaps.count(session, polls)
 
 
 def _begun(session: Session, provider: Provider) -> _Looking:
@@ -221,13 +226,15 @@ def not_on_record(session: Session, provider: Provider, batches: Sequence[Batch]
     searched = record.searched_at.get(str(provider.origin)) if record else None
     since = min([*(batch.intent_at for batch in batches), *filter(None, [searched])]) - CLOCK_SLACK
     listed = provider.identified(list(provider.batches(_back_to_doubt(session, provider, since))))
+    ours = [seen for seen in listed if any(provider.is_of(name, seen) for name in projects)]
     held = []
-    for seen in listed:
-        if seen.remote_id in known or seen.is_refusal or not any(provider.is_of(name, seen) for name in projects):
+    for seen in ours:
+        if seen.remote_id in known or seen.is_refusal:
             continue
         keys = met.keys_of(session, provider, seen)
         if keys is not None and met.is_as_labelled(seen, keys):  # else a search would leave it alone
             held.append(keys)
+    _count(session, provider, ours)  # a poll's list may not go back so far
     return Elsewhere(union(held), bool(_doubtful(session, provider, listed)))
 
 

@@ -66,7 +66,7 @@ class PairedF1:
 
     def _of_one(self, value: Fraction, influence: Mapping[_Kind, Fraction], n: int) -> Figure:
         found = self._estimate(value, influence)
-        interval = intervals.within_unit(found.value, found.se, found.clusters)
+        interval = intervals.within_unit(found.value, found.se, found.clusters, at_most=n)
         return Numbers(found.value, interval, n, found.clusters, found.se).figure
 
     def _estimate(self, value: Fraction, influence: Mapping[_Kind, Fraction]) -> Estimate:

@@ -254,7 +254,7 @@ class Confusion:
         else:
             se = se_of_rows(found.influence, counts)
         value = float(found.value)
-        return Numbers(value, intervals.within_unit(value, se, clusters), n, clusters, se)
+        return Numbers(value, intervals.within_unit(value, se, clusters, at_most=n), n, clusters, se)
 
 
 class _Counted:

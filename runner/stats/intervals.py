@@ -42,7 +42,8 @@ def within_unit(m: float, se: float, clusters: int, *, at_most: int | None = Non
 
     Wilson's interval at the number of rows that would have given this standard error, with t for z, since the standard
     error is estimated from so few clusters. It stays within 0 and 1 and is not symmetric near the ends, where m ± t·se
-    covers far too little. `at_most`: the rows of a right/wrong rate, which clusters can make worth less, never more.
+    covers far too little. `at_most`: the rows of a right/wrong rate, which clusters can make worth less, never more;
+    and those of an F1, whose standard error is too small by chance where a class has few rows.
     One cluster says nothing: all of 0 to 1.
     """
     if clusters < 2:

@@ -35,6 +35,9 @@ MENDED = (
     Kind.BRIEF_BATCHES.seed(9_104_127),  # a refusal that came late, and the attempt that was sent meanwhile
     Kind.INLINE.seed(8_013_378),  # a person's retry, and the batch it was about came back with a refusal
     Kind.BRIEF_RESULTS.seed(8_002_158),  # stopped in the console before anybody knew of it
+    5_031_006_086,  # a list that lags: another clone's batch is met before what was put off is sent
+    6_021_014_186,  # an attempt that seemed to have failed, and whose answers are lost
+    4_021_012_242,  # cancelled before it got out
 )
 SWEEP = 20_000
 

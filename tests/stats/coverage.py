@@ -100,9 +100,9 @@ def f1_of_three(n: int, right: float) -> Case:
         table = counts(chance, n)
         found = macro_f1(table)
         estimate = Estimate(float(found.value), se_of_rows(found.influence, table), n)
-        return intervals.within_unit(*estimate), intervals.of_number(*estimate)
+        return intervals.within_unit(*estimate, at_most=n), intervals.of_number(*estimate)
 
-    return Case(f"macro F1 of three classes, n = {n}", truth, draw, 0.89)
+    return Case(f"macro F1 of three classes, n = {n}", truth, draw, 0.91)
 
 
 def paired_rates(n: int, first: float, second: float) -> Case:
