@@ -39,6 +39,9 @@ class ChainAuthor(Author):
         self.specs.append(JobSpec(f"{self._rng.choice('akz')}{self._jobs}", [], self._output(), after=parent.address))
 
 
+_UNSENT = {Row.STALLED, Row.NEW, Row.AGAIN, Row.REPLACE}  # of a job that waits for a person, or for one that does
+
+
 class ChainScenario(Scenario):
     """One applier: what others answered is theirs, and their chains are others."""
 
@@ -56,7 +59,7 @@ def check_chains(history: History) -> None:
     for applier in history.appliers:
         jobs = history.states.get(applier.name, ())
         specs = {spec.address: spec for spec, _ in jobs}
-        held = {spec.address for spec, states in jobs if Row.STALLED in states}
+        held = {spec.address for spec, states in jobs if not _UNSENT.isdisjoint(map(Row, states))}
         while more := {spec.address for spec in specs.values() if spec.after in held} - held:
             held |= more
         for spec in specs.values():
