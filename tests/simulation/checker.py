@@ -72,6 +72,8 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
         return ""  # nothing at the remote says any more which requests it holds
     if is_unknown and _names_it_nowhere(history, key, earlier, later.sent_at):
         return ""
+    if is_unknown and _is_taken_for_another(history, earlier):
+        return ""
     if (
         lost
         and (history.is_hasty or not history.is_tame)
@@ -116,6 +118,18 @@ def _is_unheard(history: History, batch: RemoteBatch, now: float) -> bool:
 def _is_known_by_nothing(history: History, batch: RemoteBatch) -> bool:
     """Whether it may have been held for the batch of a create without an answer, and had no results to say so."""
     return batch.is_unheard and history.remote is not None and history.remote.habits.by_results
+
+
+def _is_taken_for_another(history: History, batch: RemoteBatch) -> bool:
+    """Whether a memory that never knew of it holds it for the one batch of another create, of as many rows.
+
+    It has one whose outcome it does not know, and nothing tells the two apart.
+    """
+    return any(
+        batch.id in one.candidates and one.rows == len(batch.keys)
+        for applier in history.appliers
+        for one in SimulatedRecords(applier.store).batches()
+    )
 
 
 def _was_told_too_late(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
