@@ -303,7 +303,7 @@ def test_what_is_left_and_cut_is_waited_for_and_is_no_error(remote: LookAlike, s
     lab = start(QUICK)
     remote.life = life
     remote.on["GET /files/batch_1-output/content"] = remote.refuse(404)
-    done = lab.apply("--wait", "3s", code=3)
+    done = lab.apply("--wait", "8s", code=3)
     assert "error:" not in done.stderr
     assert "its files hold 0 of 2 rows" in lab.run("status", "--offline").stdout
     assert len(remote.created) == 1
