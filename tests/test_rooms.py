@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,3 +86,9 @@ def test_a_page_names_only_files_that_are_there(page: str) -> None:
     named = re.findall(r"`([\w/]+/\w+\.py)`", (ROOT.parent / page).read_text(encoding="utf-8"))
     assert named
     assert [name for name in named if not (ROOT / name).is_file() and not (ROOT.parent / name).is_file()] == []
+
+
+def test_an_apply_of_known_specs_starts_without_pydantic() -> None:
+    """Specs that were read before come from a memo: what checks new ones takes longer to import than all the rest."""
+    code = "import sys, runner.apply.reconcile, runner.cli.apply; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

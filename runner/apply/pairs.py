@@ -23,11 +23,11 @@ from runner.compile.program import kept, where_of
 from runner.compile.readings import AnsweredRow
 from runner.data.rows import open_rows
 from runner.job.checks import Kind
+from runner.job.pairs import OF_RECORDINGS
 from runner.job.project import AnyJob, AudioJob, Chain, Job
 from runner.job.scored import Sides
 from runner.results.joined import Joined
 from runner.results.scorer import Each, RowsNotScored, TiedScorer
-from runner.spec.chains import OF_RECORDINGS
 
 SCHEME = "pairs/1"
 _TIED, _PAIRED = ".tied.jsonl", ".paired.json"

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 FIRST, SECOND = "first", "second"  # columns of a pair: the answers, in the order in which they are shown
 ID = "custom_id"  # column of a pair: the id of its item, and which order this is
+OF_RECORDINGS = "file"  # the column that tells recordings apart
 _SUFFIX = 3  # characters of `-ab`
 
 

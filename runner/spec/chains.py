@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from runner.job.address import address_of, name_of
-from runner.job.pairs import FIRST, Orders
+from runner.job.pairs import FIRST, OF_RECORDINGS, Orders
 from runner.job.project import Chain, Dataset
 from runner.spec.declared import Declared, Entry
 from runner.spec.nodes import Scalar
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from runner.spec.model import DatasetSpec
 
 ID = "custom_id"  # compile.ids.ID_COLUMN: the column of ids where a job has none of its own
-OF_RECORDINGS = "file"  # the column that tells recordings apart
 LONGEST = 100  # jobs before the last one of a chain
 
 
