@@ -90,5 +90,7 @@ def test_a_page_names_only_files_that_are_there(page: str) -> None:
 
 def test_an_apply_of_known_specs_starts_without_pydantic() -> None:
     """Specs that were read before come from a memo: what checks new ones takes longer to import than all the rest."""
-    code = "import sys, runner.apply.reconcile, runner.cli.apply; sys.exit('pydantic' in sys.modules)"
+    code = (
+        "import sys, runner.apply.reconcile, runner.cli.apply, runner.cli.opening; sys.exit('pydantic' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -95,7 +95,7 @@ def command(
     from msgspec.structs import replace
 
     from runner.apply.reconcile import apply
-    from runner.cli import keys, rehearsal
+    from runner.cli import keys
     from runner.cli.aftermath import report
     from runner.cli.opening import opened
     from runner.cli.progress import watcher
@@ -108,6 +108,8 @@ def command(
     given = paths or ("specs",)
     guards = replace(guards, first_run=first_run)
     if rehearse:
+        from runner.cli import rehearsal
+
         _must_suit_a_rehearsal(waits=no_wait or wait_seconds is not None, form=form, locked=locked)
         return rehearsal.run(ctx.obj, given, guards, terminal, stop, lock_seconds=lock_timeout, parallelism=parallelism)
     consent = keys.asker(yes=yes)

@@ -17,7 +17,6 @@ from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
 from runner.apply.sandbox import sandbox_of
 from runner.apply.session import Session
-from runner.apply.specs import checked
 from runner.apply.standins import StandIns
 from runner.apply.tables import Steps, no_steps
 from runner.cli.main import Settings
@@ -125,6 +124,8 @@ def _read(paths: Sequence[str], root: Path, caches: Path, *, keeps: bool) -> Pro
     try:
         return load(paths, root, caches / "specs", keeps=keeps)
     except SpecError:
+        from runner.apply.specs import checked  # parsing specs costs more to import than a run without work takes
+
         checked(paths, root)
         raise
 
