@@ -12,7 +12,17 @@ from typing import Any
 from tests.journeys.lab import Lab
 from tests.journeys.lookalike import LookAlike, Raw, looking_alike
 
-SPEC = """\
+# How specs name the remote of the lab: its address takes the place of URL
+REMOTE = """\
+providers:
+  lab:
+    kind: openai
+    base_url: URL/v1
+    api_key_env: LAB_KEY
+    overrides: {settle_s: 0.1, min_poll_s: 0.02}
+"""
+SPEC = (
+    """\
 project: lab
 models:
   echo: {provider: lab, name: echo, params: {max_tokens: 16}}
@@ -28,15 +38,12 @@ jobs:
     max_attempts: 1
     output: results/answers.jsonl
 %s
-providers:
-  lab:
-    kind: openai
-    base_url: URL/v1
-    api_key_env: LAB_KEY
-    overrides: {settle_s: 0.1, min_poll_s: 0.02}
 """
+    + REMOTE
+)
 # One job for each of two prompts, with prices; its outputs end in SUFFIX
-TWO_PROMPTS = """\
+TWO_PROMPTS = (
+    """\
 project: lab
 models:
   echo: {provider: lab, name: echo, params: {max_tokens: 16}, price: {input: 1, output: 10}}
@@ -53,13 +60,9 @@ jobs:
     max_attempts: 1
     output: results/answers-{{ prompt }}.SUFFIX
 %s
-providers:
-  lab:
-    kind: openai
-    base_url: URL/v1
-    api_key_env: LAB_KEY
-    overrides: {settle_s: 0.1, min_poll_s: 0.02}
 """
+    + REMOTE
+)
 
 
 # errors: that it was not asked in time, and one that is final; and no line at all

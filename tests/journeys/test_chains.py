@@ -16,7 +16,7 @@ from tests.journeys.audio.lab import AudioLab
 from tests.journeys.boundaries import crossed_by, missing_in, rig_of
 from tests.journeys.lab import serving
 from tests.journeys.rounds import at
-from tests.journeys.scorelab import EXPIRED, FAILED, ScoreLab, score_lab
+from tests.journeys.scorelab import EXPIRED, FAILED, REMOTE, ScoreLab, score_lab
 from tests.journeys.terminal import terminal
 
 MOST = 160  # more boundaries than there are
@@ -74,7 +74,8 @@ def test_recordings_their_summaries_and_a_judge_go_through_in_one_apply(tmp_path
         assert [row["custom_id"] for row in lab.results("results/grade.jsonl")] == [*files, "calls/c100.wav"]
 
 
-SPEC = """\
+SPEC = (
+    """\
 project: lab
 models:
   echo: {provider: lab, name: echo, params: {max_tokens: 16}}
@@ -94,13 +95,9 @@ jobs:
     max_attempts: 1
     output: results/reply.jsonl
 %s
-providers:
-  lab:
-    kind: openai
-    base_url: URL/v1
-    api_key_env: LAB_KEY
-    overrides: {settle_s: 0.1, min_poll_s: 0.02}
 """
+    + REMOTE
+)
 
 
 @pytest.fixture

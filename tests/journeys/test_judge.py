@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.scorelab import FAILED, ScoreLab, score_lab
+from tests.journeys.scorelab import FAILED, REMOTE, ScoreLab, score_lab
 
-SPEC = """\
+SPEC = (
+    """\
 project: lab
 models:
   echo: {provider: lab, name: echo, params: {max_tokens: 16}}
@@ -31,13 +32,9 @@ jobs:
     max_attempts: 1
     output: results/answers.jsonl
 %s
-providers:
-  lab:
-    kind: openai
-    base_url: URL/v1
-    api_key_env: LAB_KEY
-    overrides: {settle_s: 0.1, min_poll_s: 0.02}
 """
+    + REMOTE
+)
 HELPFUL = "{judge: grade, model: wise, verdicts: {good: 1, partly: 0.5, bad: 0}, max_attempts: 1}"
 CHECKS = """\
 checks:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.scorelab import FAILED, ScoreLab, score_lab
+from tests.journeys.scorelab import FAILED, REMOTE, ScoreLab, score_lab
 from tests.journeys.terminal import terminal
 
-SPEC = """\
+SPEC = (
+    """\
 project: lab
 models:
   echo: {provider: lab, name: echo, params: {max_tokens: 16}}
@@ -29,13 +30,9 @@ jobs:
     max_attempts: 1
     output: results/smoke.jsonl
 %s
-providers:
-  lab:
-    kind: openai
-    base_url: URL/v1
-    api_key_env: LAB_KEY
-    overrides: {settle_s: 0.1, min_poll_s: 0.02}
 """
+    + REMOTE
+)
 EXPECTED = """\
 checks: {said: {contains: "{{ word }}"}}
 expect: {answered: ">= 90 %", said: ">= 0.6"}

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.scorelab import FAILED, ScoreLab, score_lab
+from tests.journeys.scorelab import FAILED, REMOTE, ScoreLab, score_lab
 
-SPEC = """\
+SPEC = (
+    """\
 project: lab
 models:
   echo: {provider: lab, name: echo, params: {max_tokens: 16}}
@@ -35,13 +36,9 @@ jobs:
     checks:
       better: {preference: {first: A, second: B, tie: C}}
 %s
-providers:
-  lab:
-    kind: openai
-    base_url: URL/v1
-    api_key_env: LAB_KEY
-    overrides: {settle_s: 0.1, min_poll_s: 0.02}
 """
+    + REMOTE
+)
 ROWS = [{"id": f"r{n}", "word": f"w{n}", "group": "even" if n % 2 == 0 else "odd"} for n in range(6)]
 # What a judge says in the order `ab` (the baseline first), and in `ba`
 WINS, LOSES, TIE, PLACE = ("B", "A"), ("A", "B"), ("C", "C"), ("A", "A")

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.lab import RUNNER
-from tests.journeys.scorelab import ScoreLab, score_lab
+from tests.journeys.scorelab import REMOTE, ScoreLab, score_lab
 from tests.security.test_table import KEYS, OBEYED
 
 EVIL = "\n::error file=a::owned\n##vso[task.setvariable variable=PATH]x\x1b[2J"
 FORMULAS = ["=1+1", "+1+1", "-1+cmd|' /C calc'!A0", "@SUM(1)", "\t=1", "\r=1", "=HYPERLINK(0)"]
-SPEC = """\
+SPEC = (
+    """\
 project: lab
 models:
   echo: {provider: lab, name: echo, params: {max_tokens: 16}}
@@ -38,13 +39,9 @@ jobs:
       said: {contains: "{{ word }}"}
     expect: {said: ">= 1"}
 %s
-providers:
-  lab:
-    kind: openai
-    base_url: URL/v1
-    api_key_env: LAB_KEY
-    overrides: {settle_s: 0.1, min_poll_s: 0.02}
 """
+    + REMOTE
+)
 ROWS = [{"id": f"{text}{n}", "word": text} for n, text in enumerate([EVIL, *FORMULAS, "::error::x"])]
 
 
