@@ -30,7 +30,7 @@ from runner.compile.ids import has_no_id_column
 from runner.compile.job import CompiledJob
 from runner.errors import RunnerError, UsageError
 from runner.job.desired import Ahead, Desired
-from runner.job.pairs import ID, SECOND, Orders
+from runner.job.pairs import ID_COLUMN, SECOND, Orders
 from runner.job.project import AudioJob, Chain, Job
 from runner.plan.plan import Recorded, standing
 from runner.plan.remaining import JobRows
@@ -284,7 +284,7 @@ def _sample_file(session: Session, chain: Chain, answer: str) -> bytes:
 def _paired(rows: bytes, answer: str) -> bytes:
     """Rows of one side of a pair with the same answer on the other."""
     lines = (msgspec.json.decode(line) for line in rows.splitlines())
-    paired = ({**line, ID: f"{number}", SECOND: answer} for number, line in enumerate(lines))
+    paired = ({**line, ID_COLUMN: f"{number}", SECOND: answer} for number, line in enumerate(lines))
     return b"".join(msgspec.json.encode(line) + b"\n" for line in paired)
 
 

@@ -17,13 +17,13 @@ from msgspec.structs import replace
 from runner import files
 from runner.apply.session import Session
 from runner.checks.sheet import Sheet
-from runner.compile.ids import ID_COLUMN, has_no_id_column
+from runner.compile.ids import has_no_id_column
 from runner.compile.pairs import Paired, pair
 from runner.compile.program import kept, where_of
 from runner.compile.readings import AnsweredRow
 from runner.data.rows import open_rows
 from runner.job.checks import Kind
-from runner.job.pairs import OF_RECORDINGS
+from runner.job.pairs import ID_COLUMN, OF_RECORDINGS
 from runner.job.project import AnyJob, AudioJob, Chain, Job
 from runner.job.scored import Sides
 from runner.results.joined import Joined

@@ -54,29 +54,26 @@ class _Settled(NamedTuple):
     rows: JobRows
     recorded: Recorded
     judging: Judging
-
-    @property
-    def results(self) -> str:
-        """What its results are made of."""
-        return made_of(self.session, self.job, self.rows, self.recorded)
+    results: str  # what they are made of
 
 
 def score(session: Session, plan: Plan, recorded: Recorded, scoring: Scoring) -> None:
     """Score what is settled and was not scored as it is now, and hold it to what is expected."""
     if session.sandbox is not None:  # answers of a rehearsal are made up
         return
+    records = session.records.jobs()
     scoring.current, scoring.gates, scoring.waits = {}, {}, {}
     for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
-        evals, record = job.evals, session.records.jobs().get(job.address)
+        evals, record = job.evals, records.get(job.address)
         if record is None:
             continue
         if not evals.checks:
             record = _forgotten(session, job, record, scoring)
         if (evals.checks or evals.expect) and is_quiet(rows) and not part.is_held_back and not part.waits:
-            judging = judging_of(session, job, plan, recorded)
-            _score(_Settled(session, job, rows, recorded, judging), record, scoring)
+            settled = _settled(session, job, plan, rows, recorded)
+            _score(settled, record, scoring)
             scoring.waits[job.address] = {
-                check: _awaited(plan, address) for check, address in judging.waits_for.items()
+                check: _awaited(plan, address) for check, address in settled.judging.waits_for.items()
             }
     _judge(session, scoring)
     _pool(session, scoring)
@@ -90,10 +87,10 @@ def due(session: Session, plan: Plan, recorded: Recorded, notes: list[str]) -> l
     The session's memory must be one that is thrown away: where a file of which no record speaks holds just what scoring
     gives, that is recorded, as by an apply.
     """
-    found, known = [], Scoring()
+    found, known, records = [], Scoring(), session.records.jobs()
     is_needed = any(job.waits for job in plan.jobs)
     for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
-        evals, record = job.evals, session.records.jobs().get(job.address)
+        evals, record = job.evals, records.get(job.address)
         if not evals.checks and record and record.scores and _is_to_go(session, record.scores, job.address, notes):
             found.append(Rewrite(job, rows, Drift.UNCHECKED, scores=record.scores.path, removes=True))
         if not is_quiet(rows) or part.is_held_back or part.waits:
@@ -102,8 +99,7 @@ def due(session: Session, plan: Plan, recorded: Recorded, notes: list[str]) -> l
         if not (evals.checks or (evals.expect and is_needed)):
             continue
         with suppress(RunnerError, OSError):  # who scores says what is wrong with it
-            settled = _Settled(session, job, rows, recorded, judging_of(session, job, plan, recorded))
-            one = _due(settled, record, notes)
+            one = _due(_settled(session, job, plan, rows, recorded), record, notes)
             if isinstance(one, Rewrite):
                 found.append(one)
             elif record is not None:
@@ -113,6 +109,11 @@ def due(session: Session, plan: Plan, recorded: Recorded, notes: list[str]) -> l
     if is_needed:
         _judge(session, known)
     return found
+
+
+def _settled(session: Session, job: Desired, plan: Plan, rows: JobRows, recorded: Recorded) -> _Settled:
+    judging = judging_of(session, job, plan, recorded)
+    return _Settled(session, job, rows, recorded, judging, made_of(session, job, rows, recorded))
 
 
 def _awaited(plan: Plan, address: str) -> Awaited:
@@ -234,7 +235,7 @@ def _write(settled: _Settled, record: JobRecord, made: str) -> Scores:
 
 def _all_scored(settled: _Settled, out: IO[bytes] | None) -> Scorer:
     """By all checks but those whose judge is awaited."""
-    session, job, rows, recorded, judging = settled
+    session, job, rows, recorded, judging, _ = settled
 
     def feed(scorer: Scorer) -> None:
         lines_to(scorer, session, job, rows, recorded)

@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.compile import audio, ids
 from runner.compile.audio import selection_of
 from runner.compile.faults import RecordingsFailed
-from runner.compile.ids import ID_COLUMN, has_no_id_column
+from runner.compile.ids import has_no_id_column
 from runner.compile.parse import parse
 from runner.compile.program import id_of, templates_of, where_of
 from runner.compile.template import Template, suggestion, unknown_names
@@ -19,7 +19,7 @@ from runner.data.audio import find
 from runner.data.rows import open_rows
 from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job.checks import OF_ANSWER
-from runner.job.pairs import FIRST, SECOND
+from runner.job.pairs import FIRST, ID_COLUMN, SECOND
 from runner.job.project import AnyJob, AudioJob, Chain, Dataset, Job, Project, Prompt
 from runner.job.source import Source, Value
 from runner.spec.problems import LINE_BREAK

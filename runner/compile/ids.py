@@ -7,8 +7,6 @@ from typing import Any
 
 from runner.job.project import AnyJob, AudioJob, Dataset
 
-ID_COLUMN = "custom_id"  # in rows of answers, where the job that answered them has no column of ids
-
 
 def is_template(dataset: Dataset) -> bool:
     """Whether `id` is a template and not a column's name."""

@@ -17,7 +17,7 @@ from msgspec import Raw
 from runner.compile.references import Index
 from runner.compile.texts import text_of
 from runner.errors import DataError, Mark
-from runner.job.pairs import FIRST, ID, SECOND, Order, Orders, id_of
+from runner.job.pairs import FIRST, ID_COLUMN, SECOND, Order, Orders, id_of
 from runner.mending import NOT_SO
 
 _NOWHERE = Mark("")
@@ -71,14 +71,14 @@ def pair(
             continue
         found += 1
         mine = bytes(columns.pop(FIRST))
-        if id_column != ID:
-            _refuse(ID, columns, mark)
+        if id_column != ID_COLUMN:
+            _refuse(ID_COLUMN, columns, mark)
         is_same = _is_same(mine, other)
         same += is_same
         asked += not is_same
         for order in (Order.AB,) if is_same else _orders_of(columns, orders):
             answers = (mine, other) if order is Order.AB else (other, mine)
-            row = {**columns, ID: id_of(item, order), FIRST: Raw(answers[0]), SECOND: Raw(answers[1])}
+            row = {**columns, ID_COLUMN: id_of(item, order), FIRST: Raw(answers[0]), SECOND: Raw(answers[1])}
             (tied if is_same else out).write(_encode(row) + b"\n")
     return Paired(asked, same, only_first, len(others) - found)
 
@@ -115,6 +115,6 @@ def _orders_of(columns: _Columns, orders: Orders) -> Iterator[Order]:
         yield from Order
         return
     # by what the item holds, not by where it stands: a row that is added turns no other one round
-    content = {name: _decode_value(value) for name, value in columns.items() if name != ID}
+    content = {name: _decode_value(value) for name, value in columns.items() if name != ID_COLUMN}
     digest = hashlib.sha256(b"runner-pairs/1\n" + _sorted(content)).digest()
     yield Order.BA if digest[0] & 1 else Order.AB

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 FIRST, SECOND = "first", "second"  # columns of a pair: the answers, in the order in which they are shown
-ID = "custom_id"  # column of a pair: the id of its item, and which order this is
+# Of rows of answers where the job that answered them has no column of ids; of a pair: its item, and which order it is
+ID_COLUMN = "custom_id"
 OF_RECORDINGS = "file"  # the column that tells recordings apart
 _SUFFIX = 3  # characters of `-ab`
 

@@ -9,9 +9,9 @@ from typing import IO
 import msgspec
 from msgspec import Raw
 
-from runner.compile.ids import ID_COLUMN
 from runner.compile.readings import AnsweredRow
 from runner.errors import DataError, Problem
+from runner.job.pairs import ID_COLUMN
 from runner.job.project import Chain
 from runner.remotes.reading.verdict import NULL
 from runner.results.joined import Joined

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from runner.job.address import address_of, name_of
-from runner.job.pairs import FIRST, OF_RECORDINGS, Orders
+from runner.job.pairs import FIRST, ID_COLUMN, OF_RECORDINGS, Orders
 from runner.job.project import Chain, Dataset
 from runner.spec.declared import Declared, Entry
 from runner.spec.nodes import Scalar
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from runner.spec.expect import Lists
     from runner.spec.model import DatasetSpec
 
-ID = "custom_id"  # compile.ids.ID_COLUMN: the column of ids where a job has none of its own
 LONGEST = 100  # jobs before the last one of a chain
 
 
@@ -124,7 +123,7 @@ class Following:
         if dataset.chain is None:
             return dataset
         parents = tuple(self._address(parent, cell) for parent in dataset.chain.parents)
-        found = dataset.id or (ID if dataset.chain.orders is not None else self._id_of(parents[0]))
+        found = dataset.id or (ID_COLUMN if dataset.chain.orders is not None else self._id_of(parents[0]))
         return replace(dataset, id=found, chain=replace(dataset.chain, parents=parents))
 
     def address_of(self, written: str) -> str:
@@ -144,7 +143,7 @@ class Following:
         while True:
             name, _, values = address.partition(":")
             if name not in self._jobs or address in seen:
-                return ID  # an unknown job, or a circle: both are told of
+                return ID_COLUMN  # an unknown job, or a circle: both are told of
             seen.add(address)
             entry, cell = self._jobs[name], _cell_in(values)
             if entry.value("audio") is not None:
@@ -152,12 +151,12 @@ class Following:
             named = None if self.inherits(name) else cell.get("dataset")
             dataset = self._declared.entries["datasets"].get(named or text_of(entry.value("dataset")) or "")
             if dataset is None or dataset.spec is None or dataset.spec.pairs is not None:
-                return ID
+                return ID_COLUMN
             if dataset.spec.id is not None:
-                return ID if is_template(dataset.spec.id) else str(dataset.spec.id)
+                return ID_COLUMN if is_template(dataset.spec.id) else str(dataset.spec.id)
             parents = followed(dataset)
             if not parents:
-                return ID
+                return ID_COLUMN
             address = self._address(parents[0][0], cell)
 
     # --- problems -------------------------------------------------------------------------------------------------
