@@ -46,7 +46,6 @@ COMMANDS = {
     "rm": "`runner cancel JOB` stops what is in flight; answers are never deleted",
     "down": "`runner cancel JOB` stops what is in flight; answers are never deleted",
     "stop": "`runner cancel JOB` stops what is in flight; answers are never deleted",
-    "init": "none is needed: write a spec below `specs/` and run `runner plan`",
     "fmt": "none is needed: the lay-out of the YAML is yours and never changes what is asked",
     "format": "none is needed: the lay-out of the YAML is yours and never changes what is asked",
     "refresh": "none is needed: `plan`, `status` and `apply` ask the remotes by themselves",

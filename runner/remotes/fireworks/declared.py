@@ -105,6 +105,7 @@ DECLARED = Declared(
     content=frozenset({Content.TEXT}),
     overrides=overrides_of(Profile, "FireworksOverrides"),
     url_has_path=False,
+    example_models={KIND: "accounts/fireworks/models/llama-v3p1-8b-instruct"},
     params=FireworksParams,
     known_params=lambda block, endpoint: KNOWN_PARAMS if endpoint == ENDPOINTS[0] else {},
     options=FireworksOptions,

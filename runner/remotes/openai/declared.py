@@ -38,4 +38,5 @@ DECLARED = Declared(
         "": "https://api.example.com/v1",
         "azure": "https://RESOURCE.openai.azure.com/openai/v1",
     },
+    example_models={KIND: "gpt-4.1-nano"},
 )
