@@ -6,14 +6,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-import msgspec
-
 from runner.cli import errors, scorelines, standing, sums, views, voice
 from runner.cli.failures import failures_in, top_reason
 from runner.cli.question import YesOrNo
 from runner.cli.rows import ids_in
-from runner.cli.saying import columns_of, say
+from runner.cli.saying import columns_of, say, say_json
 from runner.cli.suggest import as_typed
 from runner.errors import NotConfirmed
 from runner.job.capabilities import Content
@@ -61,7 +58,7 @@ def report(
         records = session.records.jobs()
         jobs = [standing.job_standing(part, records.get(part.address), asked) for part in result.plan.jobs]
         applied = standing.AppliedView(code, result.is_running, tuple(jobs), result.scoring.gates, view)
-        click.echo(msgspec.json.format(msgspec.json.encode(applied)))
+        say_json(applied)
     if not session.desired:
         say("The specs declare no job", err=True)
     for words in errors.told(others):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.options import Repaying, for_project, limited, option
-from runner.cli.saying import columns_of, say
+from runner.cli.saying import columns_of, say, say_json
 
 if TYPE_CHECKING:
     from runner.plan.guard import Guards
@@ -34,8 +34,6 @@ def command(
     Signs: + create, ± some rows, -/+ every request changed, » send again what is not settled, . wait, ↓ fetch,
     ~ write a file, - remove one, ? after another job, ! blocked.
     """
-    import msgspec
-
     from runner.apply.preview import preview
     from runner.cli import views, voice
     from runner.cli.opening import opened
@@ -53,7 +51,7 @@ def command(
         plan = seen.plan
         view = views.of_plan(plan, seen.rewrites, ids_in(session.compiled), seen.not_asked)
     if form == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(view)))
+        say_json(view)
     else:
         say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
         for note in seen.notes:

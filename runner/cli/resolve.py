@@ -10,7 +10,7 @@ import click
 
 from runner.cli.habits import Consent
 from runner.cli.options import addresses, option
-from runner.cli.saying import say
+from runner.cli.saying import say, say_json
 from runner.cli.suggest import as_typed
 from runner.job.recorded import Batch
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from runner.apply.resolve import Decision, HeldCall
 
-VERSION = 1
+VERSION = 2
 BLOCKED = 5
 
 
@@ -36,11 +36,13 @@ class HeldView:
 
 @dataclass(frozen=True, slots=True)
 class ResolveView:
-    """What is held, and the commands that decide about it."""
+    """What is held, and the commands that decide about it; or what was decided just now."""
 
     version: int
-    held: tuple[HeldView, ...]
-    ways: tuple[str, ...]
+    held: tuple[HeldView, ...] = ()
+    ways: tuple[str, ...] = ()
+    decided: tuple[HeldView, ...] = ()
+    decided_as: str = ""
 
 
 @click.command("resolve")
@@ -133,7 +135,7 @@ def _list(address: str, found: Sequence[HeldCall | Batch], form: str) -> None:
 
     view = ResolveView(VERSION, tuple(map(_view, found)), _ways(address) if found else ())
     if form == "json":
-        _echo_json(view)
+        say_json(view)
         return
     if not found:
         say(f"Nothing of `{address}` is held")
@@ -166,7 +168,7 @@ def _tell(address: str, done: Sequence[HeldCall | Batch], decision: Decision, fo
     from runner.job.calls import CallStep
 
     if form == "json":
-        _echo_json({"version": VERSION, "decided": tuple(map(_view, done)), "as": decision.step.name.lower()})
+        say_json(ResolveView(VERSION, decided=tuple(map(_view, done)), decided_as=decision.step.name.lower()))
         return
     if not done:
         say(f"Nothing of `{address}` is held")
@@ -191,9 +193,3 @@ def _view(one: HeldCall | Batch) -> HeldView:
 
 
 _UNKNOWN = "it is not known whether it was accepted"
-
-
-def _echo_json(view: object) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(view)))

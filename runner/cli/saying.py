@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import unicodedata
 from typing import TextIO
 
 import click
@@ -25,6 +26,13 @@ def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     click.echo(_COMMAND.sub(r"\1\\::", folded_text), err=err, nl=nl)
 
 
+def say_json(view: object) -> None:
+    """Write a view to stdout as JSON, indented; `runner schema` prints what it may look like."""
+    import msgspec  # not before there is one
+
+    click.echo(msgspec.json.format(msgspec.json.encode(view)))
+
+
 def columns_of(stream: TextIO) -> int | None:
     """The width of a terminal; None where there is none, and lines stay as long as they are."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
@@ -38,17 +46,23 @@ def folded(text: str, columns: int | None) -> str:
 
 
 def _parts(line: str, columns: int) -> list[str]:
-    if _seen(line) <= columns:
+    if width(line) <= columns:
         return [line]
-    indent = " " * min(len(line) - len(line.lstrip()) + _HANGING, columns // 2)
+    shown = _COLOUR.sub("", line)
+    indent = " " * min(len(shown) - len(shown.lstrip()) + _HANGING, columns // 2)
     parts = [""]
     for word in _WORD.findall(line):
-        if parts[-1].strip() and _seen(parts[-1] + word) > columns:
+        if parts[-1].strip() and width(parts[-1] + word) > columns:
             parts.append(indent + word.lstrip())
         else:
             parts[-1] += word
     return parts
 
 
-def _seen(text: str) -> int:
-    return len(_COLOUR.sub("", text))
+def width(text: str) -> int:
+    """How many columns of a terminal a text takes, colours left out: two for each letter of a wide script."""
+    shown = _COLOUR.sub("", text)
+    if shown.isascii():
+        return len(shown)
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in shown)
+    return len(shown) + wide - sum(map(bool, map(unicodedata.combining, shown)))

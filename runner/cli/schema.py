@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 import click
 
-_WHAT = ("specs", "report", "diff")
+# What can be asked for, and where it is: a function that gives a schema, or the type that a command prints. A document
+# goes by the name of the command whose `-o json` it is, its words joined by `-`.
+DOCUMENTS = {
+    "specs": "runner.spec.schema:schema",
+    "apply": "runner.cli.standing:AppliedView",
+    "diff": "runner.reports.diff:schema",
+    "plan": "runner.cli.views:PlanView",
+    "report": "runner.reports.facts:schema",
+    "show": "runner.cli.chain:ShowView",
+    "state-resolve": "runner.cli.resolve:ResolveView",
+    "status": "runner.cli.standing:StatusView",
+}
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema_of(name: str) -> dict[str, Any]:
+    """The JSON Schema of a document of `DOCUMENTS`."""
+    import msgspec
+
+    module, _, attribute = DOCUMENTS[name].partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    if isinstance(found, type):
+        return {"$schema": _DRAFT, "title": f"runner {name.replace('-', ' ')}", **msgspec.json.schema(found)}
+    schema: dict[str, Any] = found()
+    return schema
 
 
 @click.command("schema")
-@click.argument("what", type=click.Choice(_WHAT), default="specs", metavar="[specs|report|diff]")
-def command(what: str) -> None:
-    """Print the JSON Schema of a spec file (draft-07), or of what `runner report -o json` and `runner diff -o json`
-    print (2020-12).
+@click.argument("name", type=click.Choice(tuple(DOCUMENTS)), default="specs", metavar="[NAME]")
+def command(name: str) -> None:
+    """Print the JSON Schema of a spec file (draft-07), or of what a command prints with `-o json` (2020-12).
+
+    \b
+    NAME: specs (the default), or the command:
+    {names}
 
     Save that of specs, and name it in the first line of a spec:
     `# yaml-language-server: $schema=./runner.schema.json`
     """
     import msgspec
 
-    match what:
-        case "report":
-            from runner.reports.facts import schema
-        case "diff":
-            from runner.reports.diff import schema
-        case _:
-            from runner.spec.schema import schema
-    click.echo(msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(schema_of(name)), indent=2).decode())
+
+
+command.help = (command.help or "").format(names=", ".join(name for name in DOCUMENTS if name != "specs"))

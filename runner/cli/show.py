@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from runner.cli.options import addresses, option
-from runner.cli.saying import say
+from runner.cli.saying import say, say_json
 
 
 @click.command("show")
@@ -15,8 +15,6 @@ from runner.cli.saying import say
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str) -> int:
     """Show the job ADDRESS as recorded: its batches, what each came after and answered, and why rows failed."""
-    import msgspec
-
     from runner.apply.fetch import jobs_meant
     from runner.apply.lineage import of_job, tree
     from runner.apply.reporter import Silent
@@ -45,7 +43,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str)
                 jobs.append(chain.ChainJob(at, links, failed.rows, tuple(reasons)))
     view = chain.ShowView(chain.VERSION, tuple(jobs))
     if form == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(view)))
+        say_json(view)
     else:
         say(chain.text_of(view))
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from runner.cli.options import option
-from runner.cli.saying import say
+from runner.cli.saying import say, say_json
 
 
 @click.command("status")
@@ -15,8 +15,6 @@ from runner.cli.saying import say
 @click.pass_context
 def command(ctx: click.Context, paths: tuple[str, ...], form: str, offline: bool) -> int:
     """Show every job of the specs at PATHS (default: specs), and the batches in flight."""
-    import msgspec
-
     from runner.apply.refresh import look
     from runner.cli import standing
     from runner.cli.opening import opened
@@ -34,7 +32,7 @@ def command(ctx: click.Context, paths: tuple[str, ...], form: str, offline: bool
         spent = spent_by(session.desired, recorded.batches)
         view = standing.of_plan(plan, session.records.jobs(), standing.asked_in(session.records), observations, spent)
     if form == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(view)))
+        say_json(view)
     else:
         say(standing.text_of(view))
     return 0

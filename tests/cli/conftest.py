@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.snapshots import Shots
 from tests.journeys.conftest import gateway as gateway
 from tests.journeys.lab import Lab, serving
 
@@ -14,6 +15,14 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     """A project of ten rows and a server that answers them."""
     with serving(tmp_path / "server") as server:
         yield made(tmp_path / "project", server)
+
+
+@pytest.fixture
+def shots() -> Iterator[Shots]:
+    """See `snapshots.py`."""
+    made = Shots()
+    yield made
+    made.end()
 
 
 @pytest.fixture(scope="module")

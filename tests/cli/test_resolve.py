@@ -123,7 +123,8 @@ def test_nothing_is_held(project: Project, capsys: pytest.CaptureFixture[str]) -
     assert project.resolve() == 0
     assert capsys.readouterr().out == "Nothing of `calls` is held\n"
     assert project.resolve("-o", "json") == 0
-    assert json.loads(capsys.readouterr().out) == {"version": 1, "held": [], "ways": []}
+    nothing = {"version": 2, "held": [], "ways": [], "decided": [], "decided_as": ""}
+    assert json.loads(capsys.readouterr().out) == nothing
     assert project.resolve("--clear") == 0
 
 

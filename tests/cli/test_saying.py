@@ -18,6 +18,14 @@ from tests.journeys.lab import Lab
 from tests.journeys.terminal import terminal
 
 
+def test_colours_take_no_room_and_wide_letters_take_two() -> None:
+    plain = "  ! blocked    over budget: " + "word " * 20
+    assert folded(plain.replace("  !", "\x1b[31m  !\x1b[0m"), 60).replace("\x1b[31m", "").replace("\x1b[0m", "") == (
+        folded(plain, 60)
+    )
+    assert folded("\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 9 + " and more", 20).split("\n")[1] == "  and more"
+
+
 @pytest.mark.parametrize("columns", [20, 33, 60])
 def test_a_long_line_breaks_between_words(columns: int) -> None:
     text = "  ! blocked  the remote cannot be asked what was sent before, and `runner retry a` is one word"

@@ -1,0 +1,93 @@
+"""The words of commands, as a user sees them: `snapshots.py` says how, and how the files are written anew."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from runner.cli.main import cli
+from runner.cli.schema import DOCUMENTS, schema_of
+from tests.cli.snapshots import FOLDER, Shots, choices_of, closed, document_of, must_fit, shown, too_wide
+from tests.journeys.lab import Lab
+from tests.journeys.test_repay import PRICED
+
+TESTS = Path(__file__).parents[1]
+
+
+def commands(group: click.Group = cli, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that there is, by its words."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands(command, (*names, name))
+        else:
+            yield (*names, name), command
+
+
+def test_a_project_through_its_life(lab: Lab, shots: Shots) -> None:
+    lab.spec(PRICED)
+    shots("plan-new", lab, "plan", "specs/")
+    lab.apply()
+    shots("plan-nothing", lab, "plan", "specs/")
+    shots("apply-nothing", lab, "apply", "specs/", "-y")
+    shots("status-settled", lab, "status", "specs/")
+    shots("show-settled", lab, "show", "answers", "specs/")
+    lab.rows(12)
+    shots("plan-rows-added", lab, "plan", "specs/")
+    shots("plan-blocked", lab, "plan", "specs/", "--max-usd", "0.01", code=5)
+    shots("resolve-nothing", lab, "state", "resolve", "answers")
+
+
+def test_every_json_has_a_schema_and_every_schema_a_document() -> None:
+    with_json = {document_of(words) for words, command in commands() if "json" in choices_of(command)}
+    assert with_json == DOCUMENTS.keys() - {"specs"}
+    for name in DOCUMENTS.keys() - {"specs"}:
+        schema = schema_of(name)
+        root = schema["$defs"][schema["$ref"].rpartition("/")[2]]
+        assert root["properties"]["version"], name
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_no_help_is_wider_than_the_terminal(lab: Lab, columns: int) -> None:
+    for words, _ in commands():
+        assert not too_wide(shown(lab, (*words, "--help"), columns, code=0), columns), words
+
+
+def test_every_file_is_of_a_test() -> None:
+    sources = "\n".join(path.read_text() for path in TESTS.rglob("test_*.py"))
+    named = set(re.findall(r'shots\(\s*"([^"]+)"', sources))
+    assert {path.name.partition(".")[0] for path in FOLDER.iterdir()} <= named
+
+
+def test_the_harness_sees_what_is_wrong(lab: Lab, tmp_path: Path) -> None:
+    def differs(name: str, *words: str) -> str:
+        held = Shots(tmp_path, renews=False)
+        held(name, lab, *words)
+        with pytest.raises(AssertionError) as found:
+            held.end()
+        return str(found.value)
+
+    Shots(tmp_path, renews=True)("one", lab, "plan")
+    (held := Shots(tmp_path, renews=False))("one", lab, "plan")
+    held.end()
+    lab.rows(11)
+    assert differs("one", "plan").count(" differs ") == 5
+    assert "none.json differs" in differs("none", "plan")
+    with pytest.raises(AssertionError, match="surprise"):
+        must_fit({**_plan(lab), "surprise": 1}, "plan")
+    with pytest.raises(AssertionError, match="to_submit"):
+        must_fit({**_plan(lab), "to_submit": "ten"}, "plan")
+    assert closed({"type": "object", "properties": {}})["additionalProperties"] is False
+    assert too_wide("word " * 17, 80) and not too_wide("x" * 90, 80) and not too_wide("  `runner " + "x" * 90 + "`", 80)
+    assert too_wide("\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 30 + " " + "\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 11, 80)
+
+
+def _plan(lab: Lab) -> dict[str, object]:
+    found: dict[str, object] = json.loads(lab.run("plan", "-o", "json").stdout)
+    return found
