@@ -70,6 +70,7 @@ class Reason(StrEnum):
     OUTCOME_UNKNOWN = "no answer came, and asking again may pay twice"
     NOT_ALLOWED = "nobody allowed it on this machine"
     NOT_LOCKED = "runner.lock does not know these requests"
+    NOT_REVIEWED = "not among what was reviewed"
     IN_SYNC = "in sync"
     SHARED = "asked by another job"
     IN_THE_WAY = "what is there is not ours to write over"
@@ -91,6 +92,7 @@ HOLDS_BACK = frozenset(
         Reason.FIRST_RUN,
         Reason.NOT_ALLOWED,
         Reason.NOT_LOCKED,
+        Reason.NOT_REVIEWED,
     )
 )
 

@@ -13,6 +13,7 @@ from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
 from runner.plan import adoption
 from runner.plan.change import Action, Change, Reason
+from runner.plan.places import Reviewed
 
 REPAY_USD = 5.0  # where the project says nothing: asking again for more than this wants a yes
 ALL = "*"
@@ -44,6 +45,7 @@ class Guards(msgspec.Struct, frozen=True):
     is_asked: bool = False  # a person answers before anything is paid for: what wants a yes is told, and does not block
     sent: Amount = Amount()  # by this command in the passes before
     locked: tuple[str, ...] | None = None  # jobs whose requests are those of the lock file; no others are sent
+    reviewed: Reviewed | None = None  # requests that a person saw in a plan, by where they go; no others are sent
 
 
 class CostEstimate(NamedTuple):

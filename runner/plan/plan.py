@@ -15,7 +15,7 @@ from runner.job.desired import Desired
 from runner.job.outcomes import answered
 from runner.job.packed import common, keys_of, union, without
 from runner.job.recorded import Batch, JobRecord
-from runner.plan import adoption, batches, guard, needs, repay, resume
+from runner.plan import adoption, batches, guard, needs, repay, resume, review
 from runner.plan.chains import Chains
 from runner.plan.change import MOST_NAMED, Action, Change, Cut, JobPlan, Reason, RowCounts, cancelling
 from runner.plan.decide import CannotSee, Observation, decide
@@ -253,6 +253,7 @@ def _job(
             _paid_again(job, rows, new, before, guards),
             guard.first_run(job, len(new) + len(again), shown, guards, is_first=is_first),
             guard.not_locked(job, number, guards),
+            _not_reviewed(job, rows, (*first, *resumed, *repeated), recorded, guards),
             order.standing.first_unmet(job, number),
         )
         blocks += filter(None, held_back)
@@ -268,6 +269,14 @@ def _job(
         tuple(sorted(rows.shared_with)),
         job.card.content,
     )
+
+
+def _not_reviewed(
+    job: Desired, rows: JobRows, cuts: Sequence[Cut], recorded: Recorded, guards: Guards
+) -> Change | None:
+    if guards.reviewed is None:
+        return None
+    return review.not_reviewed(job, rows, cuts, recorded.retries, guards.reviewed)
 
 
 def _barred(job: Desired, rows: int) -> Change | None:
