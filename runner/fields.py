@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -17,12 +19,16 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    TypeAdapter,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
 from runner.job.address import NAME
 from runner.job.project import ENDPOINTS
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
 T = TypeVar("T")
 
@@ -59,6 +65,37 @@ class Fields(BaseModel):
         populate_by_name=False,
         defer_build=True,  # most commands need few of the models
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What is written goes through `check` first; `form` gives the type that the JSON Schema shows for it.
+
+    It is `BeforeValidator` with `json_schema_input_type`, but that one works the shown type out whenever a model is
+    built: checks, expectations and the options of all vendors for each job. That was a sixth of a first apply.
+    """
+
+    check: Callable[[Any], Any]
+    form: Callable[[], Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Any:
+        return handler(TypeAdapter(list[self.form()]).core_schema)["items"]  # type: ignore[arg-type,misc]
+
+
+def one_of(names: Callable[[], Sequence[str]]) -> Callable[[Any], Any]:
+    """For one of some words that are known later than the field; the complaint is that of a `Literal`."""
+
+    def check(value: Any) -> Any:
+        known = names()
+        if value in known:
+            return value
+        *others, last = (repr(name) for name in known)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}" if others else last})
+
+    return check
 
 
 def complaint(message: str, hint: str = "", path: tuple[str | int, ...] = ()) -> PydanticCustomError:
@@ -268,8 +305,8 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 JsonMap = Annotated[dict[str, Any], BeforeValidator(plain)]
 TextList = Annotated[list[Text], Field(min_length=1)]
 NameList = Annotated[list[Name], Field(min_length=1)]
-Texts = Annotated[list[Text], Field(min_length=1), BeforeValidator(listed, json_schema_input_type=Text | TextList)]
-Names = Annotated[list[Name], Field(min_length=1), BeforeValidator(listed, json_schema_input_type=Name | NameList)]
+Texts = Annotated[list[Text], Field(min_length=1), Before(listed, lambda: Text | TextList)]
+Names = Annotated[list[Name], Field(min_length=1), Before(listed, lambda: Name | NameList)]
 HeaderText = Annotated[str, AfterValidator(_header_text)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Delimiter = Annotated[str, AfterValidator(_delimiter)]

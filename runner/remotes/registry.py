@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import importlib
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -32,6 +34,8 @@ def installed() -> Mapping[str, Vendor]:
     What one of them says about where its key may go is not believed: a person binds it, as any other (`runner keys`).
     Raises UsageError for one that cannot be loaded.
     """
+    if not _is_any_installed():
+        return {}
     import importlib.metadata
 
     found: dict[str, Vendor] = {}
@@ -47,22 +51,76 @@ def installed() -> Mapping[str, Vendor]:
     return found
 
 
-@functools.cache
-def declared_by() -> Mapping[str, Declared]:
-    """What each kind of provider declares that specs may say, by kind: `DECLARED` of the vendor's `declared`.
+def _is_any_installed() -> bool:
+    """Whether a package that can be imported may bring a vendor. To ask importlib costs a tenth of a first apply."""
+    for folder in map(Path, sys.path):
+        if folder.is_file():  # packages in an archive
+            return True
+        try:
+            packages = [one for one in folder.iterdir() if one.suffix in (".dist-info", ".egg-info")]
+        except OSError:
+            continue
+        for package in packages:
+            try:
+                told = (package / "entry_points.txt").read_bytes()
+            except OSError:  # most have none
+                continue
+            if GROUP.encode() in told:
+                return True
+    return False
 
-    Imported when it is asked for: pydantic takes a while, and specs that did not change are not checked again.
+
+class _Declared(Mapping[str, Declared]):
+    """`DECLARED` of each vendor's `declared`, imported when it is asked for."""
+
+    def __getitem__(self, kind: str) -> Declared:
+        vendor = _vendors()[kind]
+        found: Declared = importlib.import_module(f"{type(vendor).__module__}.declared").DECLARED
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_vendors())
+
+    def __len__(self) -> int:
+        return len(_vendors())
+
+
+@functools.cache
+def _vendors() -> Mapping[str, Vendor]:
+    return {**installed(), **VENDORS}
+
+
+def declared_by() -> Mapping[str, Declared]:
+    """What each kind of provider declares that specs may say, by kind.
+
+    One that no spec names is not imported: pydantic takes a while.
     """
-    return {
-        kind: importlib.import_module(f"{type(vendor).__module__}.declared").DECLARED
-        for kind, vendor in {**installed(), **VENDORS}.items()
-    }
+    return _Declared()
+
+
+def kinds() -> tuple[str, ...]:
+    """Of providers."""
+    return tuple(_vendors())
+
+
+def profiles() -> tuple[str, ...]:
+    """The look-alikes that a provider's block may name."""
+    return tuple(name for kind, vendor in _vendors().items() for name in vendor.names if name != kind)
+
+
+def built_in_names() -> tuple[str, ...]:
+    """The providers that a spec can name without declaring them."""
+    return tuple(built_in_providers())
 
 
 @functools.cache
 def built_in_providers() -> Mapping[str, project.ProviderBlock]:
-    """The providers that a spec can name without declaring them."""
-    return {block.name: block for declared in declared_by().values() for block in declared.built_in}
+    """What they are: a look-alike is its kind, with the profile of its name."""
+    return {
+        name: project.ProviderBlock(name, kind, profile=None if name == kind else name)
+        for kind, vendor in _vendors().items()
+        for name in vendor.names
+    }
 
 
 def vendor_of(provider: project.ProviderBlock) -> Vendor:

@@ -58,7 +58,6 @@ WRITTEN = ("model", "messages", "input", "prompt", "stream")
 class Declared(msgspec.Struct, frozen=True):
     """What specs may say about providers of one kind, about their models, and about what these are asked with."""
 
-    built_in: tuple[ProviderBlock, ...]  # that a spec can name without declaring them
     content: frozenset[Content]
     is_configurable: bool = True  # False: a block says nothing but its kind
     overrides: type[Fields] | None = None
@@ -188,7 +187,7 @@ class Vendor(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The built-in providers of this kind."""
+        """The providers that a spec can name without declaring them: the kind itself, and its look-alikes."""
         ...
 
     def place(self, block: ProviderBlock) -> Place: ...

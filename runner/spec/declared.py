@@ -21,6 +21,7 @@ from runner.spec.model import (
     Provider,
     ProviderSpec,
     SpecFile,
+    TopFields,
 )
 from runner.spec.nodes import Mapping, Node, Scalar, data_of, kind_of, scalars_of
 from runner.spec.problems import Problems
@@ -115,7 +116,7 @@ class Declared:
         for name in _ONCE:
             self._note_once(name, top, problems)
         try:
-            spec = SpecFile.model_validate(rest)
+            spec = TopFields.model_validate(rest)
         except ValidationError as error:
             report(error, Subject(), None, top, SpecFile, problems)
             return

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from runner.fields import (
     Attempts,
+    Before,
     Count,
     Fields,
     Hours,
@@ -51,11 +52,9 @@ class FileSpec(Fields):
     file: Text
 
 
-_Reference = Annotated[Any, BeforeValidator(as_written, json_schema_input_type=Text | TextList | ColumnSpec)]
-_JsonSchema = Annotated[
-    Any, BeforeValidator(as_written, json_schema_input_type=Literal[True] | FileSpec | dict[str, Any])
-]
-_Within = Annotated[Any, BeforeValidator(as_written, json_schema_input_type=Money | str)]
+_Reference = Annotated[Any, Before(as_written, lambda: Text | TextList | ColumnSpec)]
+_JsonSchema = Annotated[Any, Before(as_written, lambda: Literal[True] | FileSpec | dict[str, Any])]
+_Within = Annotated[Any, Before(as_written, lambda: Money | str)]
 _OneKind = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind.value]} for kind in Kind]})
 
 
@@ -106,9 +105,9 @@ class CheckSpec(Fields):
     )
     extract: Maybe[Text] = Field(default=None, description="a pattern; its first group is looked at")
     occurrence: Maybe[Literal["last", "first", "only"]] = Field(default=None, description="of `extract`; last")
-    ignore: Maybe[
-        Annotated[_IGNORED_LIST, BeforeValidator(listed, json_schema_input_type=_IGNORED | _IGNORED_LIST)]
-    ] = Field(default=None, description="what does not matter when two texts are compared")
+    ignore: Maybe[Annotated[_IGNORED_LIST, Before(listed, lambda: _IGNORED | _IGNORED_LIST)]] = Field(
+        default=None, description="what does not matter when two texts are compared"
+    )
     where: Maybe[Text] = Field(default=None, description="a template: the rows it applies to")
     not_: Maybe[bool] = Field(default=None, alias="not", description="turns right and wrong round")
     unreadable: Maybe[Literal["wrong", "excluded"]] = Field(
@@ -150,7 +149,7 @@ class ReferencesSpec(Fields):
     """Columns of another dataset, which checks see and the job's prompt does not."""
 
     dataset: Name
-    on: Annotated[Any, BeforeValidator(as_written, json_schema_input_type=Text | OnSpec)] = Field(
+    on: Annotated[Any, Before(as_written, lambda: Text | OnSpec)] = Field(
         description="a column of both, or {row: template, reference: template}"
     )
 
@@ -160,7 +159,7 @@ _AnyExpect = _ExpectText | ExpectSpec | list[ExpectSpec]
 _Named = Annotated[dict[str, Text], Field(min_length=1)]
 
 # Read entry by entry where the job is read, so that one mistake hides none of the others.
-Checks = Annotated[dict[str, Any], BeforeValidator(as_written, json_schema_input_type=dict[Key, CheckSpec])]
-Expect = Annotated[dict[str, Any], BeforeValidator(as_written, json_schema_input_type=dict[str, _AnyExpect])]
-Slices = Annotated[list[Any], BeforeValidator(as_written, json_schema_input_type=list[Text | _Named])]
-References = Annotated[dict[str, Any], BeforeValidator(as_written, json_schema_input_type=ReferencesSpec)]
+Checks = Annotated[dict[str, Any], Before(as_written, lambda: dict[Key, CheckSpec])]
+Expect = Annotated[dict[str, Any], Before(as_written, lambda: dict[str, _AnyExpect])]
+Slices = Annotated[list[Any], Before(as_written, lambda: list[Text | _Named])]
+References = Annotated[dict[str, Any], Before(as_written, lambda: ReferencesSpec)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from runner.fields import (
     Attempts,
     BaseUrl,
+    Before,
     Count,
     Delimiter,
     Endpoint,
@@ -29,32 +30,29 @@ from runner.fields import (
     Text,
     Texts,
     complaint,
+    one_of,
     plain,
 )
-from runner.remotes.registry import built_in_providers, declared_by
+from runner.remotes.registry import built_in_names, declared_by, kinds, profiles
 from runner.spec.evalfields import Checks, Expect, References, SampleSpec, Slices, as_written
 
-_DECLARED = declared_by().values()
-# What some kind of provider lets its users override
-OVERRIDABLE = frozenset(
-    name for declared in _DECLARED if declared.overrides for name in declared.overrides.model_fields
-)
-_BUILT_IN = ", ".join(list(built_in_providers())[:3])
-if TYPE_CHECKING:
-    Kind: TypeAlias = str
-    ProfileName: TypeAlias = str
-    AnyOptions = AnyOverrides = object
-else:
-    # Made from what the vendors declare, which no type checker can follow
-    Kind = Literal[tuple(declared_by())]
-    ProfileName = Literal[tuple(name for declared in _DECLARED for name in declared.profiles)]
-    AnyOptions = reduce(or_, [declared.options for declared in _DECLARED if declared.options])
-    AnyOverrides = reduce(or_, [declared.overrides for declared in _DECLARED if declared.overrides])
+_BUILT_IN = ", ".join(built_in_names()[:3])
 
 
+def _any_options() -> Any:
+    return reduce(or_, [declared.options for declared in declared_by().values() if declared.options])
+
+
+def _any_overrides() -> Any:
+    return reduce(or_, [declared.overrides for declared in declared_by().values() if declared.overrides])
+
+
+# Made from what the vendors declare, of which only those that a spec names are imported
+Kind = Annotated[str, Before(one_of(kinds), lambda: Literal[kinds()])]
+ProfileName = Annotated[str, Before(one_of(profiles), lambda: Literal[profiles()])]
 # Which fields they may have depends on the kind of the provider: `kinds` checks them when that is known.
-Options = Annotated[dict[str, Any], BeforeValidator(plain, json_schema_input_type=AnyOptions)]
-Overrides = Annotated[dict[str, Any], BeforeValidator(as_written, json_schema_input_type=AnyOverrides)]
+Options = Annotated[dict[str, Any], Before(plain, _any_options)]
+Overrides = Annotated[dict[str, Any], Before(as_written, _any_overrides)]
 
 
 class PriceSpec(Fields):
@@ -70,7 +68,7 @@ def _nothing(value: Any) -> Any:
     return {"input": 0, "output": 0} if value == 0 and isinstance(value, (int, float)) else value
 
 
-Price = Annotated[PriceSpec, BeforeValidator(_nothing, json_schema_input_type=PriceSpec | Literal[0])]
+Price = Annotated[PriceSpec, Before(_nothing, lambda: PriceSpec | Literal[0])]
 
 
 class ModelSpec(Fields):
@@ -91,7 +89,7 @@ def _two(value: Any) -> Any:
 
 
 _Two = Annotated[list[Text], Field(min_length=2, max_length=2)]
-_Pair = Annotated[_Two, BeforeValidator(_two, json_schema_input_type=_Two)]
+_Pair = Annotated[_Two, Before(_two, lambda: _Two)]
 
 
 class DatasetSpec(Fields):
@@ -209,21 +207,26 @@ def _defaults(value: Any) -> Any:
     return {} if value is None else value
 
 
-Prompt = Annotated[PromptSpec, BeforeValidator(_user_only, json_schema_input_type=Text | PromptSpec)]
-Provider = Annotated[ProviderSpec, BeforeValidator(_defaults, json_schema_input_type=ProviderSpec | None)]
+Prompt = Annotated[PromptSpec, Before(_user_only, lambda: Text | PromptSpec)]
+Provider = Annotated[ProviderSpec, Before(_defaults, lambda: ProviderSpec | None)]
 
 
-class SpecFile(Fields):
-    """A spec file of runner. All files below the given paths form one namespace."""
+class TopFields(Fields):
+    """What a spec file says for the whole project, beside its sections."""
 
     version: Maybe[Literal[1]] = None
     project: Maybe[Name] = Field(default=None, description="namespace of everything created remotely; once")
+    budget: Maybe[Money] = Field(default=None, description="USD, all that this project may ever spend; once")
+    repay_usd: Maybe[Money] = Field(
+        default=None, description="USD that may be paid for again without a yes; 5 where nothing is said; once"
+    )
+
+
+class SpecFile(TopFields):
+    """A spec file of runner. All files below the given paths form one namespace."""
+
     models: dict[Key, ModelSpec] | None = None
     datasets: dict[Key, DatasetSpec] | None = None
     prompts: dict[Key, Prompt] | None = None
     jobs: dict[Key, JobSpec] | None = None
     providers: dict[Key, Provider] | None = None
-    budget: Maybe[Money] = Field(default=None, description="USD, all that this project may ever spend; once")
-    repay_usd: Maybe[Money] = Field(
-        default=None, description="USD that may be paid for again without a yes; 5 where nothing is said; once"
-    )

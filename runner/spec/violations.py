@@ -14,7 +14,8 @@ from pydantic_core import ErrorDetails
 
 from runner.errors import Mark
 from runner.fields import ENDPOINT_NAMES
-from runner.spec.model import OVERRIDABLE, ProviderSpec
+from runner.remotes.registry import declared_by
+from runner.spec.model import ProviderSpec
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence, kind_of
 from runner.spec.problems import Problems
 from runner.spec.scalars import resolve
@@ -111,11 +112,16 @@ def _unknown_field(
     field = str(loc[-1])
     owner = f"`{_named(Subject(), loc[:-1]).strip('`')}` of {subject}" if len(loc) > 1 else str(subject)
     mark = place.key.mark if place.key else place.node.mark
-    if model is ProviderSpec and len(loc) == 1 and field in OVERRIDABLE:
+    if model is ProviderSpec and len(loc) == 1 and _is_overridable(field):
         hint = f"write `{field}` below `overrides:`"
     else:
         hint = near_or_all(field, fields_of(model, loc[:-1]), to)
     to.error(mark, f"unknown field `{field[:60]}` in {owner}", hint)
+
+
+def _is_overridable(field: str) -> bool:
+    """Whether some kind of provider lets its users override it."""
+    return any(one.overrides and field in one.overrides.model_fields for one in declared_by().values())
 
 
 def near_or_all(word: str, known: list[str], to: Problems) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from runner.job.capabilities import Content
-from runner.job.project import ProviderBlock
 from runner.remotes.fireworks_audio.declared import FORM
 from runner.remotes.openai.params import LOOK_ALIKE
 from runner.remotes.vendor import Declared
 
 KIND = "embedded"
 DECLARED = Declared(
-    built_in=(ProviderBlock(KIND, KIND),),
     content=frozenset({Content.TEXT, Content.RECORDING}),
     is_configurable=False,
     known_params=lambda block, endpoint: LOOK_ALIKE.get(endpoint, {}),

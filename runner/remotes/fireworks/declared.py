@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from runner.fields import Count, Fields, Integer, Maybe, Share, Text, Texts
 from runner.job.capabilities import Content
-from runner.job.project import ENDPOINTS, ProviderBlock
+from runner.job.project import ENDPOINTS
 from runner.remotes.fireworks.profile import Profile
 from runner.remotes.overrides import overrides_of
 from runner.remotes.params import (
@@ -101,7 +101,6 @@ def _options_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 DECLARED = Declared(
-    built_in=(ProviderBlock(KIND, KIND),),
     content=frozenset({Content.TEXT}),
     overrides=overrides_of(Profile, "FireworksOverrides"),
     url_has_path=False,

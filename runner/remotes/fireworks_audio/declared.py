@@ -13,7 +13,6 @@ from pydantic import AfterValidator, Field
 
 from runner.fields import Count, Fields, Maybe, Seconds, Text, complaint
 from runner.job.capabilities import Content
-from runner.job.project import ProviderBlock
 from runner.remotes.fireworks_audio.profile import Profile
 from runner.remotes.overrides import overrides_of
 from runner.remotes.speech import Granularities, Language, Temperatures
@@ -96,7 +95,6 @@ FORM = RecordingForm(
     endpoint_ids=ENDPOINT_IDS,
 )
 DECLARED = Declared(
-    built_in=(ProviderBlock(KIND, KIND),),
     content=frozenset({Content.RECORDING}),
     overrides=overrides_of(Profile, "AudioOverrides"),
     url_has_path=False,

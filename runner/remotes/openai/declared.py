@@ -28,7 +28,6 @@ def _known_params(block: ProviderBlock, endpoint: str) -> Params:
 
 
 DECLARED = Declared(
-    built_in=(ProviderBlock(KIND, KIND), *(ProviderBlock(name, KIND, profile=name) for name in LOOK_ALIKES)),
     content=frozenset({Content.TEXT}),
     overrides=overrides_of(Profile, "ProfileOverrides"),
     profiles=LOOK_ALIKES,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pigeonhole import Profile
 
 from runner.job.capabilities import Content
-from runner.job.project import ENDPOINTS, ProviderBlock
+from runner.job.project import ENDPOINTS
 from runner.remotes.overrides import overrides_of
 from runner.remotes.vendor import Declared
 
 KIND = "pigeonhole"
 
 DECLARED = Declared(
-    built_in=(ProviderBlock(KIND, KIND),),
     content=frozenset({Content.TEXT}),
     overrides=overrides_of(Profile, "PigeonholeOverrides"),
     endpoints=(ENDPOINTS[0],),
