@@ -13,18 +13,16 @@ import tempfile
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
 from runner import files
-from runner.apply import pairs
 from runner.apply.answers import lines_to, sources_of, spec_of
 from runner.apply.desire import desired_of
 from runner.apply.session import Session
 from runner.apply.tables import wanted_of
-from runner.compile import references
 from runner.compile.compile import CHARACTERS_PER_TOKEN, compile_job
 from runner.compile.ids import has_no_id_column
 from runner.compile.job import CompiledJob
@@ -35,13 +33,14 @@ from runner.job.project import AudioJob, Chain, Job
 from runner.plan.plan import Recorded, standing
 from runner.plan.remaining import JobRows
 from runner.remotes.reading.verdict import NULL
-from runner.results.chain import AnswersWriter
-from runner.results.joined import Joined
 from runner.results.locate import locate
 from runner.results.merge import merge
 from runner.results.names import RESULTS
 from runner.results.readback import read_back
 from runner.results.splice import Merged
+
+if TYPE_CHECKING:
+    from runner.results.chain import AnswersWriter
 
 SCHEME = "answers/1"
 KEPT_SECONDS = 24 * 3600  # another command may read what this one has no use for
@@ -122,6 +121,8 @@ class _Level:
         session, recorded = self._session, self._recorded
         if chain.orders is None:
             return answers_of(session, *self._known[chain.parents[0]], chain, recorded)
+        from runner.apply import pairs
+
         assert session.compiler is not None
         sides = [
             answers_of(session, *self._known[parent], replace(chain, column=column), recorded)
@@ -190,6 +191,9 @@ def _table_of(output: Path) -> Path:
 
 
 def _writer(session: Session, out: IO[bytes], address: str, chain: Chain) -> AnswersWriter:
+    from runner.results.chain import AnswersWriter
+    from runner.results.joined import Joined
+
     spec = spec_of(session, address)
     join = spec.evals.references
     joined = Joined(join, session.project.root) if join is not None else None
@@ -200,6 +204,8 @@ def _made_of(
     session: Session, job: Desired, rows: JobRows, chain: Chain, recorded: Recorded, output: Path | None
 ) -> str:
     """Hex digest of all that rows of answers are made of, whatever became of the other rows."""
+    from runner.compile import references
+
     spec = spec_of(session, job.address)
     join = spec.evals.references
     beside = references.made_of(join, session.project.root, session.digests.of) if join is not None else ""

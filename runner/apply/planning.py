@@ -7,12 +7,9 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from runner.apply import pairs
 from runner.apply.answers import made_of, spec_of
 from runner.apply.judging import Judging, judging_of
 from runner.apply.session import Session
-from runner.checks.program import digest_of
-from runner.compile import references
 from runner.job.address import name_of
 from runner.job.desired import Desired
 from runner.job.scored import Scores, Verdict
@@ -55,6 +52,12 @@ def _meets(session: Session, plan: Plan, recorded: Recorded) -> Mapping[str, boo
     return found
 
 
+def is_scored(session: Session) -> bool:
+    """Whether any job has something to be scored, or was scored before."""
+    has_checks = any(job.evals.checks or job.evals.expect for job in session.desired)
+    return has_checks or any(record.scores for record in session.records.jobs().values())
+
+
 def current(session: Session, job: Desired, rows: JobRows, plan: Plan, recorded: Recorded) -> Scores | None:
     """What was scored of a job, if its results and its checks are still what they were then."""
     record, _ = recorded.jobs.get(job.address, (None, b""))
@@ -69,6 +72,10 @@ def current(session: Session, job: Desired, rows: JobRows, plan: Plan, recorded:
 
 def scores_made_of(session: Session, job: Desired, results: str, judging: Judging) -> str:
     """Hex digest of all that scores are made of: results, checks, references beside the dataset, and verdicts."""
+    from runner.apply import pairs  # all of these bring what most jobs have no use for
+    from runner.checks.program import digest_of
+    from runner.compile import references
+
     spec = spec_of(session, job.address)
     evals = spec.evals
     beside = references.made_of(evals.references, session.project.root, session.digests.of) if evals.references else ""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runner.apply import calls, chains, readback, recover, scoring
+from runner.apply import calls, chains, readback, recover
 from runner.apply.collect import collect
 from runner.apply.outputs import Rewrite, changed_since, rewrites
-from runner.apply.planning import planned
+from runner.apply.planning import is_scored, planned
 from runner.apply.refresh import look
 from runner.apply.remotes import NOT_YET_MADE
 from runner.apply.session import Session
@@ -122,7 +122,11 @@ def foresee_files(session: Session, seen: Foreseen, guards: Guards) -> Files:
         plan = planned(session, recorded, seen.observations, guards)
     results = [*(one for one in found if not one.record), *changed_since(session, plan, recorded)]
     notes: list[str] = []
-    return Files(plan, [*results, *scoring.due(session, plan, recorded, notes)], notes)
+    if is_scored(session):
+        from runner.apply import scoring  # brings what most projects have no use for
+
+        results += scoring.due(session, plan, recorded, notes)
+    return Files(plan, results, notes)
 
 
 def _look(session: Session, observations: dict[str, Observation], not_asked: dict[str, str], *, offline: bool) -> None:

@@ -13,11 +13,11 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from runner.apply import answers, chains, outputs, recover, scoring
+from runner.apply import answers, chains, outputs, recover
 from runner.apply.collect import mend_all
 from runner.apply.errors import StepError, jobs_in
 from runner.apply.pay import deferred_now, pay, resubmit_deferred
-from runner.apply.planning import planned
+from runner.apply.planning import is_scored, planned
 from runner.apply.poll import Polled, poll, seen_in
 from runner.apply.purse import Confirm, Purse, Rest
 from runner.apply.readback import remember
@@ -192,7 +192,10 @@ def one_pass(session: Session, guards: Guards, confirm: Confirm, last: Result | 
     if is_judged:  # which answers are none is known once their lines are
         recorded = session.recorded()
         result.plan = planned(session, recorded, seen_in(session, polled), guards)
-    scoring.score(session, result.plan, recorded, result.scoring)
+    if is_scored(session):
+        from runner.apply import scoring  # brings what most projects have no use for
+
+        scoring.score(session, result.plan, recorded, result.scoring)
     if any(job.waits for job in result.plan.jobs):  # perhaps for what was scored just now
         result.plan = planned(session, session.recorded(), seen_in(session, polled), guards)
     goes_on = chains.are_there(session) and chains.follow(session)  # what they follow has come to its end just now

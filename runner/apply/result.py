@@ -36,6 +36,16 @@ class Scoring:
     errors: dict[str, StepError] = field(default_factory=dict)  # of jobs whose scores could not be made
     failed_of: dict[str, str] = field(default_factory=dict)  # what those were made of: they are not tried again
 
+    def tells_of(self, address: str) -> bool:
+        """Whether there is anything to say of a job's checks."""
+        return any(address in known for known in (self.current, self.gates, self.removed))
+
+    def is_news(self, address: str) -> bool:
+        """Whether a user has to see the scores of a job though nothing was sent for it."""
+        held = self.gates.get(address, ())
+        is_open = any(gate.verdict in (Verdict.UNMET, Verdict.UNDECIDED) for gate in held)
+        return is_open or address in self.made or address in self.removed
+
     def holds(self, *verdicts: Verdict) -> bool:
         """Whether any gate came out so."""
         return any(gate.verdict in verdicts for of_job in self.gates.values() for gate in of_job)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from runner.cli import errors, scorelines, standing, sums, views, voice
+from runner.cli import errors, standing, sums, views, voice
 from runner.cli.failures import failures_in, top_reason
 from runner.cli.question import YesOrNo
 from runner.cli.rows import ids_in
@@ -84,12 +84,15 @@ def _lines_of(
         there = session.output_file(job.output).exists()
         told = f"{job.output} as it was" if there else "no results file yet"
         lines.append(sums.line_of(job.address, told, part.counts))
-    elif scorelines.is_news(job.address, result.scoring) or job.address in result.scoring.removed:
+    elif result.scoring.is_news(job.address):
         stands = standing.job_standing(part, session.records.jobs().get(job.address), asked)
         lines.append(sums.line_of(job.address, job.output, stands))
     else:
         return []
-    lines += scorelines.of_job(job.address, result.scoring)
+    if result.scoring.tells_of(job.address):
+        from runner.cli import scorelines  # brings what most jobs have no use for
+
+        lines += scorelines.of_job(job.address, result.scoring)
     lines += [f"  ? {change.why}" for change in part.changes if change.action is Action.AFTER]
     if number := standing.possible_duplicates(job.address, asked):
         lines.append(f"  ! {standing.maybe_twice(number)}")

@@ -21,12 +21,6 @@ _GAP = "  "
 _LONG = 90  # characters of a cell that does not push the others away
 
 
-def is_news(address: str, scoring: Scoring) -> bool:
-    """Whether a user has to see the scores of a job though nothing was sent for it."""
-    gates = scoring.gates.get(address, ())
-    return address in scoring.made or any(gate.verdict in (Verdict.UNMET, Verdict.UNDECIDED) for gate in gates)
-
-
 def of_job(address: str, scoring: Scoring) -> list[str]:
     """What an apply says of a job's checks; nothing where it has none."""
     gates = scoring.gates.get(address, ())

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from runner.cli import scorelines, sums, voice
+from runner.cli import sums, voice
 from runner.cli.batchview import BatchView, of_batch
 from runner.cli.views import PlanView
 from runner.job.recorded import Batch, JobRecord, Retry
@@ -184,7 +184,10 @@ def text_of(view: StatusView) -> str:
         if job.awaited:
             lines.append(f"  ? about {voice.count(job.ahead, 'request')}, known after {voice.plain(job.awaited)}")
         lines += counted_lines(job)
-        lines += scorelines.lines_of(job.scores) if job.scores else []
+        if job.scores:
+            from runner.cli import scorelines  # brings what most jobs have no use for
+
+            lines += scorelines.lines_of(job.scores)
     if (words := spent_words(view.spent)) and len(view.jobs) > 1:
         lines += ["", f"All jobs of the project: {words}"]
     if view.batches:
