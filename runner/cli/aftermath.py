@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from runner.cli import errors, standing, sums, views, voice
+from runner.cli import errors, plantext, standing, sums, views, voice
 from runner.cli.failures import failures_in, top_reason
 from runner.cli.question import YesOrNo
 from runner.cli.rows import ids_in
@@ -51,7 +51,7 @@ def report(
         for line in lines:
             say(line)
         if _is_blocked(result) or view.leftovers:
-            say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
+            say(plantext.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
         elif not lines and not result.is_running and not ours:
             say("Nothing to do")
     else:

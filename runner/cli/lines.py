@@ -9,7 +9,7 @@ from runner.cli import voice
 from runner.cli.nouns import ROWS, Nouns
 from runner.cli.suggest import as_typed
 from runner.job.recorded import Batch
-from runner.plan.change import Action, Change, JobPlan, Reason
+from runner.plan.change import Action, Change, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,15 @@ def of_change(
     change: Change,
     nouns: Nouns = ROWS,
     *,
-    job: JobPlan | None = None,
+    wanted: int = 0,
     batch: Batch | None = None,
     ids: Sequence[str] = (),
 ) -> LineView:
-    """job: whose requests are to be sent. batch: the one that it is about. ids: of the first rows it is about."""
+    """wanted: requests of the job in all. batch: the one that it is about. ids: of the first rows it is about."""
     return LineView(
         change.glyph,
         "confirm" if change.action is Action.CONFIRM else _VERBS[change.glyph],
-        _what(change, nouns, job, batch),
+        _what(change, nouns, wanted, batch),
         _why(change, batch),
         tuple(map(as_typed, change.unblock)),
         rows=change.rows,
@@ -72,10 +72,10 @@ def of_change(
     )
 
 
-def _what(change: Change, nouns: Nouns, job: JobPlan | None, batch: Batch | None) -> str:
+def _what(change: Change, nouns: Nouns, wanted: int, batch: Batch | None) -> str:
     match change.action:
         case Action.SUBMIT:
-            return _amount(change, nouns, job)
+            return amount(change, nouns, wanted)
         case Action.LEAVE if batch is not None:
             return f"{nouns.requests(change.rows)} of `{batch.owner}`"
         case Action.BLOCK if not change.rows:
@@ -93,11 +93,11 @@ def _range(change: Change, nouns: Nouns) -> str:
     return f"about {nouns.requests(change.rows)}, {f'{least} to {most}' if known else most}"
 
 
-def _amount(change: Change, nouns: Nouns, job: JobPlan | None) -> str:
+def amount(change: Change, nouns: Nouns, wanted: int) -> str:
     """What is sent and what it costs; what is not known is said not to be."""
     what = nouns.requests(change.rows)
-    if job is not None and change.rows != job.counts.wanted:
-        what = f"{change.rows:,} of {nouns.requests(job.counts.wanted)}"
+    if change.rows < wanted:
+        what = f"{change.rows:,} of {nouns.requests(wanted)}"
     is_discounted = bool(change.usd) and change.discount > 0
     content = f"about {voice.count(change.tokens, 'token')} in" if nouns is ROWS else voice.minutes(change.seconds)
     parts = (
@@ -110,8 +110,7 @@ def _amount(change: Change, nouns: Nouns, job: JobPlan | None) -> str:
 
 
 def _why(change: Change, batch: Batch | None) -> str:
-    between = " " if change.reason is Reason.KNOWN_AFTER else ": "
-    why = change.reason.value + (f"{between}{voice.plain(change.detail)}" if change.detail else "")
+    why = voice.plain(change.why)
     if (
         batch is None
         or not batch.has_journal

@@ -35,7 +35,7 @@ def command(
     ~ write a file, - remove one, ? after another job, ! blocked.
     """
     from runner.apply.preview import preview
-    from runner.cli import views, voice
+    from runner.cli import plantext, views, voice
     from runner.cli.opening import opened
     from runner.cli.progress import aside
     from runner.cli.question import is_asked
@@ -53,7 +53,7 @@ def command(
     if form == "json":
         say_json(view)
     else:
-        say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
+        say(plantext.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
         for note in seen.notes:
             say(f"warning: {note}", err=True)
         if plan.submissions or plan.ours or seen.rewrites or plan.later:

@@ -76,7 +76,7 @@ class Question:
         return self._unasked()
 
     def _of_plan(self, plan: Plan) -> YesOrNo:
-        from runner.cli import views, voice
+        from runner.cli import plantext, views, voice
         from runner.cli.rows import ids_in
 
         asks = is_asked(yes=self._yes)
@@ -85,7 +85,7 @@ class Question:
             return YesOrNo.NOT_ASKED
         if self._tells:
             view = views.of_plan(plan, [], ids_in(self._session.compiled))
-            say(views.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stderr)), err=True)
+            say(plantext.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stderr)), err=True)
         for words in _to_be_told(plan) if asks else ():
             say(f"\n{voice.plain(words)}", err=True)
         if not asks:

@@ -18,7 +18,7 @@ from runner.apply.rehearse import Rehearsed, rehearse
 from runner.apply.result import Result
 from runner.apply.session import Session
 from runner.apply.standins import StandIns
-from runner.cli import errors, sums, views, voice
+from runner.cli import errors, plantext, sums, views, voice
 from runner.cli.failures import failures_in, top_reason
 from runner.cli.main import Settings
 from runner.cli.opening import rehearsing
@@ -127,7 +127,7 @@ def run(
             say("\nStopped; nothing was sent", err=True)
             return INTERRUPTED
         _show(session, result, rehearsed, files)
-        for note in [*views.told_not_asked(not_asked), *_notes(remotes, rehearsed)]:
+        for note in [*plantext.told_not_asked(not_asked), *_notes(remotes, rehearsed)]:
             say(note, err=True)
         if wants_flag and (strange := _never_sent_to(session, rehearsed)):
             say(f"A real run needs `--first-run` once: {strange} cannot say what was sent before", err=True)
@@ -176,14 +176,14 @@ def _show(session: Session, result: Result, rehearsed: Sequence[Rehearsed], file
         click.echo(text_of(jobs, colour=colour))  # a table
         say()
     if files:
-        say(views.text_of_files(files, colour=colour, columns=columns_of(sys.stdout)))
+        say(plantext.text_of_files(files, colour=colour, columns=columns_of(sys.stdout)))
     if in_sync := len(rehearsed) - len({*(job.address for job in jobs), *(file.address for file in files)}):
-        say(f"{voice.count(in_sync, 'job')} in sync\n")
+        say(f"{plantext.unchanged(in_sync)}\n")
     if any(job.is_blocked for job in result.plan.jobs):
         # Batches of the real remotes are not looked at: what the plan says of them means nothing
         view = views.of_plan(replace(result.plan, batches=(), leftovers=()), [])
-        view = replace(view, jobs=tuple(job for job in view.jobs if job.lines))
-        say(views.text_of_plan(view, colour=colour, columns=columns_of(sys.stdout)) + "\n")
+        view = replace(view, unchanged=0)
+        say(plantext.text_of_plan(view, colour=colour, columns=columns_of(sys.stdout)) + "\n")
     for words in errors.told(result.errors):
         say(words, err=True)
 

@@ -1,26 +1,70 @@
-"""What a plan and a result look like, as data: text and JSON are drawn from the same view."""
+"""What a plan and a result look like, as data: text, JSON and Markdown are drawn from the same view."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace as replace_in
+from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from runner.apply.outputs import Rewrite
 from runner.cli import voice
 from runner.cli.lines import LineView, of_change
 from runner.cli.nouns import RECORDINGS, ROWS, Nouns, nouns_of
+from runner.job.address import name_of
 from runner.job.capabilities import Content
 from runner.job.recorded import Batch
 from runner.plan.change import Action, Change, JobPlan
 from runner.plan.plan import Plan
 
-VERSION = 2
+VERSION = 3
+
+
+class State(StrEnum):
+    """What is to be said of a job, in the order in which a plan says it."""
+
+    BLOCKED = "blocked"  # something of it waits for a person
+    PAYING = "paying"  # sends something that costs, or may
+    FREE = "free"  # all that is to be done costs nothing
+    UNCHANGED = "unchanged"
+
+
+class ChangedView(msgspec.Struct, frozen=True):
+    """One thing that the requests of a job are made of, and that is not what it was."""
+
+    what: str  # `prompt`, `params.temperature`, `model`, `dataset`, ...
+    at: str = ""  # where it is written now, `file:line`; of a text its first line that differs
+    before: str | None = None  # a value, or that line; None: there was none, or it is not known
+    after: str | None = None
+    more: int = 0  # further lines of the text that differ
+    is_text: bool = False  # `before` and `after` are lines of a text
+
+
+class RequestDiff(msgspec.Struct, frozen=True):
+    """One request as it was asked, and as it would be."""
+
+    id: str  # of its row
+    before: str = ""  # where the older text is from; empty where there is none
+    why: str = ""  # why there is none, or what it is not sure of
+    lines: tuple[str, ...] = ()  # of a unified diff, each with its ` `, `-` or `+`
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """What became of a job since it was asked."""
+
+    changed: tuple[ChangedView, ...] = ()
+    since: str = ""  # what it is compared with, in words; empty for nothing
+    diffs: tuple[RequestDiff, ...] = ()
 
 
 class JobView(msgspec.Struct, frozen=True):
     address: str
     declared_at: str
+    state: State
     lines: tuple[LineView, ...]
     wanted: int
     ok: int
@@ -31,20 +75,45 @@ class JobView(msgspec.Struct, frozen=True):
     needs_decision: int
     to_submit: int
     kind: str = "requests"  # or `recordings`
+    # Of what is to be sent, or would be if nothing held it back
+    requests: int = 0
+    batches: int = 0
+    size_bytes: int = 0
+    tokens: int = 0
+    usd: float | None = 0.0  # at most; None: not known of all of it
+    changed: tuple[ChangedView, ...] = ()
+    since: str = ""  # what `changed` is told against; empty where nothing is known
+    diffs: tuple[RequestDiff, ...] = ()
+
+
+class GroupView(msgspec.Struct, frozen=True):
+    """Jobs of which the same is to be said, for the same cause."""
+
+    state: State
+    jobs: tuple[str, ...]  # addresses, the dearest first
+    lines: tuple[LineView, ...]  # of all of them together
+    changed: tuple[ChangedView, ...] = ()
+    since: str = ""
+    usd: float | None = 0.0
 
 
 class PlanView(msgspec.Struct, frozen=True):
     version: int
-    jobs: tuple[JobView, ...]
+    jobs: tuple[JobView, ...]  # all of them, by address
+    groups: tuple[GroupView, ...]  # those with something to say: blocked, then the dearest
+    unchanged: int
     leftovers: tuple[LineView, ...]
     summary: str
-    to_submit: int
     is_empty: bool
     notes: tuple[str, ...] = ()
-    requests: int = 0  # to be sent
-    batches: int = 0  # that they are sent in
-    usd: float | None = 0.0  # at most; None: not known of all of them
+    # Of what is to be sent at once, as nothing holds it back
+    requests: int = 0
+    batches: int = 0
+    size_bytes: int = 0
+    tokens: int = 0
+    usd: float | None = 0.0  # at most, with what follows later; None: not known of all of it
     not_asked: dict[str, str] = {}  # by provider, why it was not asked what it holds; an apply asks before it pays
+    digest: str = ""  # of what would be done
 
 
 Ids = Callable[[str, Sequence[int]], Sequence[str]]  # of the rows of a job, by address and ordinals
@@ -55,27 +124,235 @@ def of_plan(
     rewrites: Sequence[Rewrite],
     ids: Ids = lambda address, ordinals: (),
     not_asked: Mapping[str, str] | None = None,
+    compared: Mapping[str, Compared] | None = None,
 ) -> PlanView:
-    """The view of a plan; jobs in sync have no lines."""
+    """The view of a plan; jobs in sync have no lines. compared: by address, of jobs that were asked otherwise."""
     of_job = _by_job(rewrites)
-    jobs = tuple(
-        _job(job, rows.batches, plan, of_job.get(job.address, ()), ids)
+    told = [
+        _told(job, rows.batches, plan, of_job.get(job.address, ()), ids, (compared or {}).get(job.address, Compared()))
         for job, rows in zip(plan.jobs, plan.rows, strict=True)
-    )
-    is_empty = plan.is_empty and not rewrites
+    ]
+    going = [change for job in plan.jobs if not (job.is_held_back or job.waits) for change in job.changes]
+    sent = [change for change in going if change.action is Action.SUBMIT]
+    unknown, usd = _dollars(plan)
     return PlanView(
         VERSION,
-        jobs,
-        tuple(_of_batch(batch, change) for batch, change in plan.leftovers),
-        _summary(plan, rewrites),
-        plan.to_submit,
-        is_empty,
-        plan.notes,
-        plan.to_submit,
-        len(plan.submissions),
-        _dollars(plan)[1] if _dollars(plan)[0] == 0 else None,
-        dict(not_asked or {}),
+        jobs=tuple(one.view for one in told),
+        groups=_groups(told),
+        unchanged=sum(one.view.state is State.UNCHANGED for one in told),
+        leftovers=tuple(_of_batch(batch, change) for batch, change in plan.leftovers),
+        summary=_summary(plan, rewrites),
+        is_empty=plan.is_empty and not rewrites,
+        notes=plan.notes,
+        requests=plan.to_submit,
+        batches=len(plan.submissions),
+        size_bytes=sum(change.size_bytes for change in sent),
+        tokens=sum(change.tokens for change in sent),
+        usd=None if unknown else usd,
+        not_asked=dict(not_asked or {}),
     )
+
+
+# --- one job ------------------------------------------------------------------------------------------------------
+
+
+class _Line(NamedTuple):
+    """One line, and what makes it one of several jobs together."""
+
+    view: LineView
+    change: Change | None = None
+    nouns: Nouns = ROWS
+    wanted: int = 0  # requests of the job in all
+    counted: Callable[[int], str] | None = None  # what so many are called, where no change is behind it
+
+    @property
+    def is_alike(self) -> tuple[str, ...]:
+        """Equal for lines that can be told as one."""
+        why = self.view.why
+        if self.change is not None and self.change.replaces:
+            why = replace(self.change, replaces=0).why
+        return self.view.sign, self.view.verb, why, self.nouns.request
+
+
+class _Told(NamedTuple):
+    view: JobView
+    lines: list[_Line]
+
+
+def _told(job: JobPlan, batches: set[str], plan: Plan, files: Sequence[Rewrite], ids: Ids, compared: Compared) -> _Told:
+    nouns, counts = nouns_of(job.content), job.counts
+    changes = [change for change in job.changes if change.action not in (Action.KEEP, Action.WAIT)]
+    lines = [
+        _Line(of_change(change, nouns, wanted=counts.wanted, ids=_ids(job, change, ids)), change, nouns, counts.wanted)
+        for change in changes
+    ]
+    mine = [(batch, change) for batch, change in plan.batches if batch.key in batches]
+    lines += [_Line(_of_batch(batch, change), change, nouns_of(batch.content)) for batch, change in mine]
+    if counts.shared:
+        lines.append(_shared(counts.shared, job, nouns))
+    if (equal := counts.wanted - counts.distinct) and lines:
+        lines.append(_equal(equal, job))
+    lines += map(_of_file, files)
+    paying = [change for change in job.changes if change.costs]
+    costs = [change.usd for change in paying]
+    is_blocked = job.is_blocked or any(change.action is Action.LOSE for _, change in mine)
+    view = JobView(
+        job.address,
+        str(job.declared_at),
+        _state(is_blocked=is_blocked, costs=costs, has_lines=bool(lines)),
+        tuple(line.view for line in lines),
+        counts.wanted,
+        counts.ok,
+        counts.error,
+        counts.not_sent,
+        counts.in_flight,
+        counts.unknown,
+        counts.needs_decision,
+        counts.to_submit,
+        "recordings" if job.content is Content.RECORDING else "requests",
+        requests=sum(change.rows for change in paying),
+        batches=sum(change.batches for change in paying),
+        size_bytes=sum(change.size_bytes for change in paying),
+        tokens=sum(change.tokens for change in paying),
+        usd=_sum(costs),
+        changed=compared.changed,
+        since=compared.since,
+        diffs=compared.diffs,
+    )
+    return _Told(view, lines)
+
+
+def _state(*, is_blocked: bool, costs: Sequence[float | None], has_lines: bool) -> State:
+    if is_blocked:
+        return State.BLOCKED
+    if any(cost != 0.0 for cost in costs):
+        return State.PAYING
+    return State.FREE if has_lines else State.UNCHANGED
+
+
+def _ids(job: JobPlan, change: Change, ids: Ids) -> Sequence[str]:
+    """The first rows of a change by their ids; of a job that is sent as a whole nobody asks which."""
+    return ids(job.address, change.first) if change.first and change.rows < job.counts.wanted else ()
+
+
+def _by_job(files: Sequence[Rewrite]) -> dict[str, list[Rewrite]]:
+    found: dict[str, list[Rewrite]] = {}
+    for file in files:
+        found.setdefault(file.address, []).append(file)
+    return found
+
+
+def _of_file(file: Rewrite) -> _Line:
+    sign, verb = ("-", "remove") if file.removes else ("~", "rewrite")
+    line = LineView(sign, verb, f"`{file.output}`", "; ".join(filter(None, (file.why, file.keeps))))
+    return _Line(line, counted=lambda number: "")
+
+
+def files_of(files: Sequence[Rewrite]) -> Iterable[tuple[str, str, list[LineView]]]:
+    """By job (its address, and where it is declared) what would be done to its files."""
+    return (
+        (address, str(mine[0].job.declared_at), [_of_file(file).view for file in mine])
+        for address, mine in _by_job(files).items()
+    )
+
+
+def _of_batch(batch: Batch, change: Change) -> LineView:
+    return of_change(change, nouns_of(batch.content), batch=batch)
+
+
+def _shared(number: int, job: JobPlan, nouns: Nouns) -> _Line:
+    line = LineView("=", "share", nouns.requests(number), f"asked by {_names(job.shared_with)}", rows=number)
+    return _Line(line, counted=nouns.requests)
+
+
+def _equal(number: int, job: JobPlan) -> _Line:
+    noun, why = "row", "the same request as an earlier row, asked once"
+    if job.content is Content.RECORDING:
+        noun, why = "recording", "the same content as an earlier one, sent once"
+    line = LineView("=", "equal", voice.count(number, noun), why, rows=number)
+    return _Line(line, counted=lambda rows: voice.count(rows, noun))
+
+
+def _names(addresses: Sequence[str]) -> str:
+    return ", ".join(f"`{address}`" for address in addresses[:3]) + (", …" if len(addresses) > 3 else "")
+
+
+def _sum(costs: Iterable[float | None]) -> float | None:
+    known = list(costs)
+    return None if None in known else sum(filter(None, known), 0.0)
+
+
+# --- jobs of which the same is to be said -------------------------------------------------------------------------
+
+
+def _groups(told: Sequence[_Told]) -> tuple[GroupView, ...]:
+    """Jobs of one cause together, or cells of one matrix; blocked ones first, then the dearest, then by address."""
+    found: dict[object, list[_Told]] = {}
+    for one in told:
+        view = one.view
+        if view.state is not State.UNCHANGED:
+            cause = (view.changed, view.since) if view.changed else name_of(view.address)
+            found.setdefault((view.state, cause, tuple(line.is_alike for line in one.lines)), []).append(one)
+    return tuple(sorted(map(_group, found.values()), key=_rank))
+
+
+def _group(told: list[_Told]) -> GroupView:
+    told.sort(key=lambda one: (-_dear(one.view.usd), one.view.address))
+    first = told[0].view
+    return GroupView(
+        first.state,
+        tuple(one.view.address for one in told),
+        tuple(map(_together, zip(*(one.lines for one in told), strict=True))),
+        first.changed,
+        first.since,
+        _sum(one.view.usd for one in told),
+    )
+
+
+def _rank(group: GroupView) -> tuple[int, float, str]:
+    return list(State).index(group.state), -_dear(group.usd), min(group.jobs)
+
+
+def _dear(usd: float | None) -> float:
+    """To sort by: what is not known may be anything."""
+    return math.inf if usd is None else usd
+
+
+def _together(lines: Sequence[_Line]) -> LineView:
+    """The same line of several jobs as one."""
+    first = lines[0]
+    if len(lines) == 1:
+        return first.view
+    ids = {line.view.ids for line in lines}
+    same_ids = ids.pop() if len(ids) == 1 else ()
+    rows = sum(line.view.rows for line in lines)
+    if first.change is None:
+        assert first.counted is not None, "it has no change"
+        return replace_in(first.view, what=first.counted(rows) or voice.count(len(lines), "file"), rows=rows)
+    changes = [line.change for line in lines if line.change is not None]
+    every = replace(
+        first.change,
+        rows=rows,
+        batches=sum(change.batches for change in changes),
+        size_bytes=sum(change.size_bytes for change in changes),
+        tokens=sum(change.tokens for change in changes),
+        usd=_sum(change.usd for change in changes),
+        least_usd=_sum(change.least_usd for change in changes),
+        seconds=_sum(change.seconds for change in changes),
+        replaces=sum(change.replaces for change in changes),
+        unblock=tuple(dict.fromkeys(way for change in changes for way in change.unblock)),
+    )
+    wanted = sum(line.wanted for line in lines)
+    together = of_change(every, first.nouns, wanted=wanted, ids=same_ids)
+    done = [line.view.done for line in lines]
+    return replace_in(together, why=together.why if every.replaces else first.view.why, done=_sum_of(done))
+
+
+def _sum_of(numbers: Sequence[int | None]) -> int | None:
+    return None if None in numbers else sum(filter(None, numbers))
+
+
+# --- all of them in a line ----------------------------------------------------------------------------------------
 
 
 def _dollars(plan: Plan) -> tuple[int, float]:
@@ -92,67 +369,6 @@ def at_most(plan: Plan) -> str:
         known = f"at most {voice.money(max(usd, 0.01))}, and {voice.count(unknown, 'request')} " if usd else ""
         return f"{known}at a cost that is not known"
     return f"at most {voice.money(max(usd, 0.01))}" if usd else ""
-
-
-def _job(job: JobPlan, batches: set[str], plan: Plan, files: Sequence[Rewrite], ids: Ids) -> JobView:
-    nouns = nouns_of(job.content)
-    changes = [change for change in job.changes if change.action not in (Action.KEEP, Action.WAIT)]
-    lines = [of_change(change, nouns, job=job, ids=_ids(job, change, ids)) for change in changes]
-    lines += [_of_batch(batch, change) for batch, change in plan.batches if batch.key in batches]
-    if shared := job.counts.shared:
-        lines.append(LineView("=", "share", nouns.requests(shared), f"asked by {_names(job.shared_with)}", rows=shared))
-    equal = job.counts.wanted - job.counts.distinct
-    if equal and lines:
-        lines.append(_equal(equal, job))
-    lines += map(_of_file, files)
-    counts = job.counts
-    return JobView(
-        job.address,
-        str(job.declared_at),
-        tuple(lines),
-        counts.wanted,
-        counts.ok,
-        counts.error,
-        counts.not_sent,
-        counts.in_flight,
-        counts.unknown,
-        counts.needs_decision,
-        counts.to_submit,
-        "recordings" if job.content is Content.RECORDING else "requests",
-    )
-
-
-def _ids(job: JobPlan, change: Change, ids: Ids) -> Sequence[str]:
-    """The first rows of a change by their ids; of a job that is sent as a whole nobody asks which."""
-    return ids(job.address, change.first) if change.first and change.rows < job.counts.wanted else ()
-
-
-def _by_job(files: Sequence[Rewrite]) -> dict[str, list[Rewrite]]:
-    found: dict[str, list[Rewrite]] = {}
-    for file in files:
-        found.setdefault(file.address, []).append(file)
-    return found
-
-
-def _of_file(file: Rewrite) -> LineView:
-    sign, verb = ("-", "remove") if file.removes else ("~", "rewrite")
-    return LineView(sign, verb, f"`{file.output}`", "; ".join(filter(None, (file.why, file.keeps))))
-
-
-def _of_batch(batch: Batch, change: Change) -> LineView:
-    return of_change(change, nouns_of(batch.content), batch=batch)
-
-
-def _equal(number: int, job: JobPlan) -> LineView:
-    if job.content is Content.RECORDING:
-        what, why = voice.count(number, "recording"), "the same content as an earlier one, sent once"
-    else:
-        what, why = voice.count(number, "row"), "the same request as an earlier row, asked once"
-    return LineView("=", "equal", what, why, rows=number)
-
-
-def _names(addresses: Sequence[str]) -> str:
-    return ", ".join(f"`{address}`" for address in addresses[:3]) + (", …" if len(addresses) > 3 else "")
 
 
 def _summary(plan: Plan, rewrites: Sequence[Rewrite]) -> str:
@@ -192,71 +408,3 @@ def _under_way(plan: Plan, nouns: Nouns) -> list[str]:
     if gone := actions.count(Action.LOSE):
         parts.append(f"{nouns.sent_in(gone)} gone from the remote")
     return parts
-
-
-def text_of_plan(view: PlanView, *, colour: bool, columns: int | None = None) -> str:
-    """The plan as a terminal of so many columns shows it; None: lines may be as long as they are."""
-    out: list[str] = []
-    for job in view.jobs:
-        if job.lines:
-            out.append(f"{voice.bold(job.address, colour=colour)}  {job.declared_at}")
-            out += _rows(job.lines, colour=colour, columns=columns)
-            out.append("")
-    if view.leftovers:
-        out.append("Not in the specs any more")
-        out += _rows(view.leftovers, colour=colour, columns=columns)
-        out.append("")
-    if view.notes and not view.is_empty:
-        out += [*view.notes, ""]
-    in_sync = sum(not job.lines for job in view.jobs)
-    if in_sync and not view.is_empty:
-        out += [f"{voice.count(in_sync, 'job')} in sync", ""]
-    if view.not_asked:
-        out += [*told_not_asked(view.not_asked), ""]
-    out.append(view.summary)
-    return "\n".join(out)
-
-
-def text_of_files(files: Sequence[Rewrite], *, colour: bool, columns: int | None = None) -> str:
-    """The files that would be written or removed, as a plan shows them."""
-    out: list[str] = []
-    for address, mine in _by_job(files).items():
-        out.append(f"{voice.bold(address, colour=colour)}  {mine[0].job.declared_at}")
-        out += [*_rows([*map(_of_file, mine)], colour=colour, columns=columns), ""]
-    return "\n".join(out)
-
-
-def told_not_asked(not_asked: Mapping[str, str]) -> list[str]:
-    """What a reader has to know of a plan for which a remote was not asked."""
-    return [
-        f"`{name}` was not asked what it holds of this project: {why}; `runner apply` asks before it sends anything"
-        for name, why in sorted(not_asked.items())
-    ]
-
-
-_BELOW = " " * 13
-_MOST_OF_AN_ID = 40
-
-
-def _told_ids(line: LineView) -> str:
-    """`r1, r7, r9 and 4 more`."""
-    shown = [voice.one_line(one) for one in line.ids]
-    cut = [one if len(one) <= _MOST_OF_AN_ID else f"{one[: _MOST_OF_AN_ID - 1]}…" for one in shown]
-    more = line.rows - len(cut)
-    return ", ".join(cut) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _rows(lines: Sequence[LineView], *, colour: bool, columns: int | None) -> list[str]:
-    """One line a change; its reason on a line of its own where the terminal is too narrow for both."""
-    width = max(len(line.what) for line in lines)
-    rows = []
-    for line in lines:
-        start = f"{voice.glyph(line.sign, colour=colour)} {line.verb:<8} "
-        is_narrow = columns is not None and len(_BELOW) + width + 2 + len(line.why) > columns
-        if is_narrow and line.what:
-            rows += [f"{start}{line.what}", f"{_BELOW}{line.why}"]
-        else:
-            rows.append(f"{start}{line.what:<{0 if is_narrow else width}}  {line.why}".rstrip())
-        rows += [f"{_BELOW}{_told_ids(line)}"] if line.ids else []
-        rows += [f"{_BELOW}{'or ' if n else ''}`{way}`" for n, way in enumerate(line.unblock)]
-    return rows

@@ -130,6 +130,7 @@ class Change(msgspec.Struct, frozen=True):
     unblock: tuple[str, ...] = ()  # exact commands
     first: tuple[int, ...] = ()  # the rows it is about, the first few by ordinal
     discount: float = 0.0  # of a batch off the listed price, which `usd` has taken off
+    replaces: int = 0  # answered requests that are no longer wanted
 
     @property
     def costs(self) -> bool:
@@ -140,7 +141,8 @@ class Change(msgspec.Struct, frozen=True):
     def why(self) -> str:
         """The reason, and what it is about."""
         between = " " if self.reason is Reason.KNOWN_AFTER else ": "
-        return f"{self.reason.value}{between}{self.detail}" if self.detail else self.reason.value
+        about = self.detail or _paid_before(self.replaces)
+        return f"{self.reason.value}{between}{about}" if about else self.reason.value
 
     @property
     def glyph(self) -> str:
@@ -163,6 +165,12 @@ class Change(msgspec.Struct, frozen=True):
                 return "!"
             case _:
                 return "="
+
+
+def _paid_before(replaced: int) -> str:
+    if replaced == 1:
+        return "1 answered request is no longer wanted"
+    return f"{replaced:,} answered requests are no longer wanted" if replaced else ""
 
 
 def cancelling(batch: Batch) -> str:

@@ -233,7 +233,7 @@ def _job(
     before = replaced(rows)
     reason = _why_new(job, rows, recorded)
     if first:
-        changes.append(_submit(job, reason, first, detail=_paid_before(before.answered)))
+        changes.append(_submit(job, reason, first, replaces=before.answered))
     if resumed:
         names = ", ".join(f"`{one.parent.remote_id}`" for one in continued)
         changes.append(_submit(job, Reason.CONTINUED, resumed, detail=names))
@@ -388,17 +388,12 @@ def _why_again(rows: JobRows) -> Reason:
     return Reason.ASKED_AGAIN if rows.parents else Reason.RETRIED
 
 
-def _paid_before(replaced: int) -> str:
-    if replaced == 1:
-        return "1 answered request is no longer wanted"
-    return f"{replaced:,} answered requests are no longer wanted" if replaced else ""
-
-
 def _submit(
     job: Desired,
     reason: Reason,
     submissions: Sequence[Cut],
     detail: str = "",
+    replaces: int = 0,
 ) -> Change:
     rows = sum(len(submission.ordinals) for submission in submissions)
     estimate = guard.estimate(job, *(submission.ordinals for submission in submissions))
@@ -413,6 +408,7 @@ def _submit(
         usd=estimate.usd,
         seconds=estimate.seconds,
         detail=detail,
+        replaces=replaces,
         first=tuple(sorted(n for one in submissions for n in one.ordinals[:MOST_NAMED]))[:MOST_NAMED],
         discount=0.0 if job.card.is_free else 1 - job.card.price_factor,
     )

@@ -8,11 +8,9 @@ import pytest
 
 from runner.cli import lines, voice
 from runner.cli.nouns import RECORDINGS, ROWS
-from runner.errors import Mark
 from runner.job.capabilities import Content, Delivery
 from runner.job.observed import Counts, Observed, Phase
-from runner.plan import change
-from runner.plan.change import Action, Change, JobPlan, Reason
+from runner.plan.change import Action, Change, Reason
 from runner.plan.decide import CannotSee, decide
 from tests.plan.making import batch
 
@@ -21,18 +19,14 @@ def submit(**more: Any) -> Change:
     return Change(Action.SUBMIT, Reason.NEVER_ASKED, rows=40, batches=1, size_bytes=1_200_000_000, **more)
 
 
-def job(wanted: int) -> JobPlan:
-    return JobPlan("calls", Mark("specs/a.yaml", 1), change.RowCounts(wanted=wanted), ())
-
-
 def test_recordings_are_counted_in_minutes() -> None:
-    line = lines.of_change(submit(seconds=312.4 * 60, usd=1.25), RECORDINGS, job=job(40))
+    line = lines.of_change(submit(seconds=312.4 * 60, usd=1.25), RECORDINGS, wanted=40)
     assert line.what == "40 recordings in 1 calls batch, 1.2 GB, 312.4 minutes of sound, $1.25"
     assert (line.rows, line.batches, line.size_bytes, line.minutes, line.usd) == (40, 1, 1_200_000_000, 312.4, 1.25)
 
 
 def test_requests_are_counted_in_tokens() -> None:
-    line = lines.of_change(submit(tokens=12_000), ROWS, job=job(50))
+    line = lines.of_change(submit(tokens=12_000), ROWS, wanted=50)
     assert line.what == "40 of 50 requests in 1 batch, 1.2 GB, about 12,000 tokens in, cost ?"
     assert (line.tokens, line.minutes, line.usd) == (12_000, None, None)
 

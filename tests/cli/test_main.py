@@ -71,7 +71,7 @@ def test_a_plan_changes_nothing(tmp_path: Path) -> None:
     assert (done.returncode, "+ create" in done.stdout) == (0, True)
     assert runner("plan", "--detailed-exitcode", "--offline", cwd=tmp_path).returncode == 2
     view = json.loads(runner("plan", "-o", "json", cwd=tmp_path).stdout)
-    assert (view["version"], view["to_submit"], view["jobs"][0]["wanted"]) == (2, 2, 2)
+    assert (view["version"], view["requests"], view["jobs"][0]["wanted"]) == (3, 2, 2)
     assert runner("status", cwd=tmp_path).stdout.startswith("j  0 ok")
     assert sorted(tmp_path.rglob("*")) == before
 

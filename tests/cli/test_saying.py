@@ -13,7 +13,7 @@ from runner.cli.progress import PlainLines
 from runner.cli.saying import folded
 from runner.cli.suggest import carried
 from runner.clock import RealClock
-from runner.plan.plan import _paid_before
+from runner.plan.change import _paid_before
 from tests.journeys.lab import Lab
 from tests.journeys.terminal import terminal
 

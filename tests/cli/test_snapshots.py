@@ -81,8 +81,8 @@ def test_the_harness_sees_what_is_wrong(lab: Lab, tmp_path: Path) -> None:
     assert "none.json differs" in differs("none", "plan")
     with pytest.raises(AssertionError, match="surprise"):
         must_fit({**_plan(lab), "surprise": 1}, "plan")
-    with pytest.raises(AssertionError, match="to_submit"):
-        must_fit({**_plan(lab), "to_submit": "ten"}, "plan")
+    with pytest.raises(AssertionError, match="requests"):
+        must_fit({**_plan(lab), "requests": "ten"}, "plan")
     assert closed({"type": "object", "properties": {}})["additionalProperties"] is False
     assert too_wide("word " * 17, 80) and not too_wide("x" * 90, 80) and not too_wide("  `runner " + "x" * 90 + "`", 80)
     assert too_wide("\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 30 + " " + "\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 11, 80)

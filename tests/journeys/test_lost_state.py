@@ -219,7 +219,7 @@ def test_scores_of_a_fresh_clone_are_as_they_are(lab: Lab, suffix: str, bound: s
     plan = lab.run("plan", "specs/", "--detailed-exitcode", LAB_KEY="")
     assert plan.stdout.endswith("Nothing to do\n") and "rewrite" not in plan.stdout
     rehearsed = lab.run("apply", "specs/", "--rehearse", LAB_KEY="").stdout
-    assert rehearsed.startswith("1 job in sync\n") and "would send nothing" in rehearsed
+    assert rehearsed.startswith("1 job unchanged\n") and "would send nothing" in rehearsed
     done = lab.apply(code=code, LAB_KEY="")
     assert done.stdout.splitlines() == [line for line in first.stdout.splitlines() if line]
     assert "wrote" not in done.stderr and "scored" not in done.stderr

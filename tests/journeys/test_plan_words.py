@@ -136,7 +136,7 @@ def test_a_fresh_clone_with_its_outputs_has_nothing_to_do(lab: Lab, output: str)
         "`runner apply` asks before it sends anything\n\nNothing to do\n"
     )
     assert "would send nothing" in (rehearsal := lab.run("apply", "--rehearse", "specs/")).stdout
-    assert "1 job in sync" in rehearsal.stdout and "nothing is to be sent to it" in rehearsal.stderr
+    assert "1 job unchanged" in rehearsal.stdout and "nothing is to be sent to it" in rehearsal.stderr
     done = lab.apply()
     assert done.stdout == "Nothing to do\n" and "wrote" not in done.stderr
     assert (lab.root / "results" / output).stat() == before

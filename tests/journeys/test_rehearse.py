@@ -131,7 +131,7 @@ def test_only_what_is_missing_is_rehearsed_and_nothing_real_is_touched(lab: Lab)
 def test_in_sync_says_that_nothing_would_be_sent(lab: Lab) -> None:
     lab.apply()
     done = lab.apply("--rehearse")
-    assert done.stdout == "1 job in sync\n\nRehearsed: `runner apply specs/` would send nothing\n"
+    assert done.stdout == "1 job unchanged\n\nRehearsed: `runner apply specs/` would send nothing\n"
     assert not (lab.root / STAGE / "outputs").exists()
     assert not (lab.root / STAGE / "server").exists()  # nor is a server started
 
@@ -203,7 +203,7 @@ def test_answers_of_an_account_nobody_told_us_count(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     requests = {line.split()[0]: line.split()[4] for line in done.stdout.split("\n\n")[0].split("\n")}
     assert requests["a-gpt"] == "2"  # what was made up is no answer, whoever copies it
-    assert "b-llama" not in requests and "1 job in sync" in done.stdout
+    assert "b-llama" not in requests and "1 job unchanged" in done.stdout
 
 
 @pytest.mark.parametrize(

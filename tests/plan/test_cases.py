@@ -51,7 +51,7 @@ def test_case(path: Path) -> None:
         for part in plan.jobs
     }
     assert {a: r for a, r in reasons.items() if r} == case["expect"].get("reasons", {})
-    said = " ".join(f"{change.detail} {' '.join(change.unblock)}" for part in plan.jobs for change in part.changes)
+    said = " ".join(f"{change.why} {' '.join(change.unblock)}" for part in plan.jobs for change in part.changes)
     assert [words for words in case["expect"].get("says", []) if words not in said] == [], said
     assert [one.key for one, _ in plan.leftovers] == case["expect"].get("left", [])
     ahead = {

@@ -73,7 +73,7 @@ def test_a_fresh_clone_sends_nothing_and_writes_the_columns_of_today(clone: Path
     said = run(clone, "apply", "--no-wait")
     assert "plain_csv  4 ok" in said and "calls_folder" not in said  # a folder is written as it was
     plan = json.loads(run(clone, "plan", "-o", "json"))
-    assert plan["is_empty"] and plan["to_submit"] == 0
+    assert plan["is_empty"] and plan["requests"] == 0
 
     lines: list[Any] = [json.loads(one) for one in (clone / "results/plain.jsonl").read_text().split("\n")[:-1]]
     assert [line["answer"] for line in lines] == TEXTS
