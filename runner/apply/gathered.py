@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -17,6 +17,7 @@ from runner.apply.tables import about_of
 from runner.apply.usage import Spent
 from runner.checks.program import Program
 from runner.checks.score import Scored
+from runner.checks.sheet import Sheet
 from runner.checks.slicing import Slicing
 from runner.checks.tally import Counting, Tally
 from runner.job.desired import Desired
@@ -25,7 +26,7 @@ from runner.job.project import AnyJob
 from runner.mending import NOT_SO
 from runner.reports import facts
 from runner.results.columns import Costing
-from runner.results.reread import WAITING, Line
+from runner.results.reread import WAITING, Line, lines_in
 from runner.results.splice import ERROR, OK
 
 _CHUNK = 1000  # rows
@@ -53,10 +54,25 @@ class SliceFigure(NamedTuple):
     difference: float
 
 
+class Beside(Protocol):
+    """What looks at every line of the results as well, in the same pass.
+
+    sheet: what it makes of the answers; with it, no scores are read. None where it makes nothing of them.
+    """
+
+    sheet: Sheet | None
+
+    def take(self, line: Line) -> None: ...
+    def finish(self) -> None: ...
+
+
 class Gathered:
     """One pass over the files of a job."""
 
-    def __init__(self, session: Session, spec: AnyJob, job: Desired, folds: Folds) -> None:
+    def __init__(
+        self, session: Session, spec: AnyJob, job: Desired, folds: Folds, beside: Beside | None = None
+    ) -> None:
+        self._beside = beside
         self.evidence = Evidence(session.outputs_root, spec)
         self.spec, self.job = spec, job
         self.program = Program(spec.evals.without(self.evidence.waiting))
@@ -100,14 +116,26 @@ class Gathered:
     # --- the pass -------------------------------------------------------------------------------------------------
 
     def _gather(self) -> None:
+        beside = self._beside
+        if beside is not None and beside.sheet is not None:
+            for line in lines_in(self.evidence.output, self.evidence.own):
+                beside.take(line)
+                self._take(line)
+            beside.finish()
+            self.sheet = beside.sheet
+            return
         chunk: list[Shown] = []
         for shown in self.evidence.rows():
+            if beside is not None:
+                beside.take(shown.line)
             self._take(shown.line)
             chunk.append(shown)
             if len(chunk) == _CHUNK:
                 self._score(chunk)
                 chunk = []
         self._score(chunk)
+        if beside is not None:
+            beside.finish()
 
     def _take(self, line: Line) -> None:
         self.states[line.status] += 1

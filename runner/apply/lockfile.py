@@ -24,7 +24,7 @@ from runner.data.files import expand
 from runner.errors import DataError, Mark
 from runner.files import whole
 from runner.job.desired import Desired
-from runner.job.packed import KEY_BYTES, keys_of
+from runner.job.packed import distinct_in
 from runner.job.project import AnyJob, AudioJob, Dataset, Job
 from runner.job.scored import Scores
 from runner.reports import facts
@@ -60,7 +60,11 @@ def entries(session: Session, addresses: Iterable[str]) -> dict[str, Entry]:
 
 def entry_of(session: Session, spec: AnyJob, job: Desired) -> Entry:
     """The facts of one job; raises as `entries` does."""
-    found, more = of_specs(session, spec, job), of_files(session, spec, job)
+    return joined(of_specs(session, spec, job), of_files(session, spec, job))
+
+
+def joined(found: Entry, more: Entry) -> Entry:
+    """The facts of one job: those of its specs, and those of its files."""
     return {**found, **more, "model": {**found["model"], **more.get("model", {})}}
 
 
@@ -69,7 +73,7 @@ def of_specs(session: Session, spec: AnyJob, job: Desired) -> dict[str, Any]:
     found: dict[str, Any] = {
         "requests": {
             "wanted": job.rows,
-            "distinct": len(keys_of(job.keys)) // KEY_BYTES,
+            "distinct": distinct_in(job.keys),
             "sha256": hashlib.sha256(job.keys).hexdigest(),
         },
         "model": {"provider": spec.model.provider, "name": spec.model.name, "params": _params(spec)},
@@ -95,7 +99,12 @@ def of_files(session: Session, spec: AnyJob, job: Desired) -> dict[str, Any]:
         return {}
     if not is_legible(spec):
         return {"output": {"path": spec.output, "sha256": session.digests.of(path).hex()}}
-    gathered = Gathered(session, spec, job, {})
+    return of_gathered(Gathered(session, spec, job, {}))
+
+
+def of_gathered(gathered: Gathered) -> dict[str, Any]:
+    """What legible results and their scores come to. Raises NotOfTheseSpecs where they are of something else."""
+    spec = gathered.spec
     if gathered.is_of_other_requests:
         raise NotOfTheseSpecs(
             f"{spec.address}: its results answer other requests than the specs say now",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import zip_longest
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,15 +16,16 @@ import msgspec
 
 from runner.apply import lockfile
 from runner.apply.evidence import Evidence
+from runner.apply.gathered import Gathered
 from runner.apply.lockfile import NAME, Entry, Lock
+from runner.apply.matching import Again, Compared, Matching, OddLine, Unlike
 from runner.apply.session import Session
 from runner.apply.tables import wanted_of
 from runner.checks.program import VERSION, Program
-from runner.compile.compiled import KEY_BYTES, RowView
 from runner.data.digests import Digests, Forgetful
-from runner.errors import DataError, Mark
+from runner.errors import DataError, Mark, RunnerError, StateError
 from runner.job.desired import Desired
-from runner.job.project import AnyJob, Evals, Job
+from runner.job.project import AnyJob, AudioJob, Job
 from runner.job.scored import judge_address, scores_path, verdicts_path
 from runner.results.columns import ROW
 from runner.results.locate import locate
@@ -32,8 +33,8 @@ from runner.results.merge import merge
 from runner.results.names import RESULTS
 from runner.results.ours import Ours
 from runner.results.readback import read_back
-from runner.results.reread import Line, as_text, lines_in
-from runner.results.scorer import Scorer, score_all
+from runner.results.reread import as_text, lines_in
+from runner.results.scorer import Scorer, score_all, scorer_of
 
 _AS_WRITTEN = "bring back the one that was locked, or `runner lock` the one that is there"
 _decode_row = msgspec.json.Decoder(dict[str, Any]).decode
@@ -53,17 +54,17 @@ class Verified(NamedTuple):
     is_read: bool  # without it, scores were added up, and not made again: the results do not hold the answers
 
 
-def verified(session: Session, lock: Lock, addresses: Iterable[str], *, deep: bool) -> Iterator[Verified]:
+def verified(session: Session, lock: Lock, addresses: Iterable[str]) -> Iterator[Verified]:
     """Each of some jobs, once it was found to be as it was locked; those whose answers others ask about come first.
 
-    deep: compare the whole digest and the id of every row with those of its line. Raises Difference for the first thing
-    that is not, SpecError, DataError, StateError for files that cannot be read, OSError.
+    Raises Difference for the first thing that is not, SpecError, DataError, StateError for files that cannot be read,
+    OSError.
     """
     session.digests = Digests(Forgetful())  # every byte is read
     specs = {spec.address: spec for spec in session.project.jobs}
     desired = {job.address: job for job in session.desired}
     for address in _in_order(addresses, specs):
-        yield _Job(session, lock, specs[address], desired[address]).verified(deep=deep)
+        yield _Job(session, lock, specs[address], desired[address]).verified()
 
 
 def _in_order(addresses: Iterable[str], specs: Mapping[str, AnyJob]) -> list[str]:
@@ -107,6 +108,15 @@ class _Odd(NamedTuple):
     why: str
 
 
+class _Read(NamedTuple):
+    """What one pass over results came to. failure: what is wrong beside them, once they are as they were locked."""
+
+    odd: _Odd | None = None
+    failure: RunnerError | None = None
+    gathered: Gathered | None = None
+    is_scored_again: bool = False
+
+
 class _Job:
     """One job, its specs and files, and what the lock says of it."""
 
@@ -118,26 +128,34 @@ class _Job:
         self._output = session.outputs_root / spec.output
         self._table = lockfile.table_of(session.outputs_root, spec)
         self._shown = f"{spec.output}{RESULTS}" if spec.output.endswith("/") else spec.output
+        self._scores = session.outputs_root / scores_path(spec.output)
+        self._evals = spec.evals.without(Evidence(session.outputs_root, spec).waiting)
 
-    def verified(self, *, deep: bool) -> Verified:
+    def verified(self) -> Verified:
         spec, locked = self._spec, self._locked
         found = lockfile.of_specs(self._session, spec, self._job)
         self._check_specs(found)
         has_output = self._table.is_file()
         if "output" in locked and not has_output:
             raise Difference(f"{spec.address}: its results are not there", mark=Mark(self._shown))
-        is_legible = lockfile.is_legible(spec)
-        odd = self._odd_line(deep=deep) if has_output and is_legible else None
+        read = self._read() if has_output and lockfile.is_legible(spec) else None
+        odd = read.odd if read is not None else None
         self._check_data(found, odd)
         self._check("requests", found, spec.mark, odd)
         if has_output:
             self._check_output(odd)
         if odd is not None:
             raise Difference(f"{spec.address}: {odd.why}", mark=odd.mark)
-        is_read = has_output and self._check_scores()
-        self._check_rest(lockfile.entry_of(self._session, spec, self._job))
+        is_scored_again = has_output and self._check_scores(read)
+        if read is not None and read.failure is not None:
+            raise read.failure
+        if read is not None and read.gathered is not None:
+            more = lockfile.of_gathered(read.gathered)
+        else:
+            more = lockfile.of_files(self._session, spec, self._job)
+        self._check_rest(lockfile.joined(found, more))
         scored = len(locked["scores"]) if isinstance(locked.get("scores"), Mapping) else 0
-        return Verified(spec.address, self._job.rows, has_output, scored, is_read or not scored)
+        return Verified(spec.address, self._job.rows, has_output, scored, is_scored_again or not scored)
 
     # --- what is asked --------------------------------------------------------------------------------------------
 
@@ -196,30 +214,36 @@ class _Job:
 
     # --- what was answered ----------------------------------------------------------------------------------------
 
-    def _odd_line(self, *, deep: bool) -> _Odd | None:
-        """The first line that does not answer its row, or is none, in the order of the input."""
-        keys = self._job.keys
-        total, number = self._job.rows, 0
-        rows: Iterator[RowView] | None = self._session.compiled[self._job.address].rows() if deep else None
-        try:
-            for number, line in enumerate(lines_in(self._output), 1):
-                if number > total:
-                    return _Odd(self._place(number), f"{self._at(number)} answers a row too many, of {total:,} wanted")
-                key = keys[(number - 1) * KEY_BYTES : number * KEY_BYTES]
-                row = next(rows, None) if rows is not None else None
-                is_it = bytes.fromhex(line.digest[: 2 * KEY_BYTES]) == key
-                if is_it and row is not None:
-                    is_it = (line.digest, line.custom_id) == (row.digest.hex(), row.custom_id)
-                if not is_it:
-                    return _Odd(self._place(number), self._asked_otherwise(number, line))
-        except DataError as error:
-            return _Odd(self._place(number + 1), error.message)
-        if number < total:
-            return _Odd(self._place(number), f"it ends after {number:,} of {total:,} wanted rows")
-        return None
+    def _read(self) -> _Read:
+        """Read results once: whether each line answers its row, what all come to and, where they hold answers as they
+        were scored, whether the scores come out again.
+        """
+        session, spec, job = self._session, self._spec, self._job
+        rows = session.compiled[job.address].rows
+        if not self._holds_answers:
+            return self._gathered(Matching(rows(), job.rows, self._at))
+        with self._scores.open("rb") as file:
+            out = Compared(file)
+            try:
+                scorer = scorer_of(self._evals, session.project.root, rows(), out, self._verdicts)
+            except RunnerError:  # it is said in its turn, when scores are made by themselves
+                return self._gathered(Matching(rows(), job.rows, self._at))
+            with closing(scorer):
+                again = Again(scorer, out, spec.address, spec.mark)
+                return self._gathered(Matching(rows(), job.rows, self._at, again))
 
-    def _asked_otherwise(self, number: int, line: Line) -> str:
-        return f"{self._at(number)} answers another request of row `{line.custom_id}` than the specs ask"
+    def _gathered(self, matching: Matching) -> _Read:
+        try:
+            gathered = Gathered(self._session, self._spec, self._job, {}, matching)
+        except OddLine as odd:
+            return _Read(_Odd(self._place(odd.number), odd.message))
+        except DataError as error:
+            if matching.is_over:
+                return _Read(failure=matching.failure or error)
+            return _Read(_Odd(self._place(matching.number + 1), error.message))
+        except StateError as error:  # scores that cannot be read
+            return _Read(failure=error)
+        return _Read(None, matching.failure, gathered, matching.sheet is not None)
 
     def _at(self, number: int) -> str:
         return f"{self._shown}:{number}" if self._has_lines else f"row {number:,} of {self._shown}"
@@ -265,8 +289,11 @@ class _Job:
 
     # --- what was counted -----------------------------------------------------------------------------------------
 
-    def _check_scores(self) -> bool:
-        """Make the scores again of the answers. False where the results do not hold what they are made of."""
+    def _check_scores(self, read: _Read | None) -> bool:
+        """Tell whether scores came out again. False where the results do not hold what they are made of.
+
+        read: what came of the results; None where these do not say what they answer.
+        """
         spec, locked = self._spec, self._locked.get("scores")
         if not isinstance(locked, Mapping) or not spec.evals.checks:
             return True
@@ -278,61 +305,84 @@ class _Job:
                     hint="use the runner that counted it, or `runner apply` and `runner lock` to count it anew",
                     mark=self._lock.mark("jobs", spec.address, "scores", name, "signature"),
                 )
-        waiting = Evidence(self._session.outputs_root, spec).waiting
-        evals = spec.evals.without(waiting)
-        self._check_verdicts(evals)
-        program = Program(evals)
-        columns = spec.columns or ("answer", "response")
-        if not spec.output.endswith("/") and not _holds(columns, needs_response="usage" in program.mentions):
+        self._check_verdicts()
+        if not self._can_be_scored:
             return False
         shown = scores_path(spec.output)
-        path = self._session.outputs_root / shown
-        if not path.is_file():
+        if not self._scores.is_file():
             raise Difference(f"{spec.address}: its scores are not there", mark=Mark(shown))
-        with tempfile.TemporaryDirectory(prefix="runner-verify-") as folder:
-            again = Path(folder) / "scores"
-            self._score_again(evals, again)
-            self._compare(path, again, shown)
+        try:
+            if read is None or not read.is_scored_again:
+                self._score_table()
+            elif read.failure is not None:
+                raise read.failure
+        except Unlike as unlike:
+            raise Difference(
+                f"{spec.address}: {unlike.message} when the answers are held to the checks again",
+                hint="`runner apply` makes scores anew, at no cost",
+                mark=Mark(shown, unlike.number),
+            ) from None
         return True
 
-    def _check_verdicts(self, evals: Evals) -> None:
+    def _check_verdicts(self) -> None:
         """Scores are made of what judges said as well: where that is other than was locked, it is what is told."""
-        for check in evals.checks:
-            address = judge_address(self._spec, check.name)
+        for check, path in self._verdicts.items():
+            address = judge_address(self._spec, check)
+            shown = verdicts_path(self._spec.output, check)
+            if not path.is_file():
+                raise Difference(f"{address}: the verdicts that scores are made of are not there", mark=Mark(shown))
             output = self._lock.jobs.get(address, {}).get("output")
-            path = self._session.outputs_root / verdicts_path(self._spec.output, check.name)
-            if check.judge is None or not isinstance(output, Mapping) or not path.is_file():
-                continue
-            if self._session.digests.of(path).hex() != output.get("sha256"):
+            if isinstance(output, Mapping) and self._session.digests.of(path).hex() != output.get("sha256"):
                 place = self._lock.mark("jobs", address, "output", "sha256")
                 raise Difference(
                     f"{address}: these are not the verdicts that were locked at {place}",
                     hint=_AS_WRITTEN,
-                    mark=Mark(verdicts_path(self._spec.output, check.name)),
+                    mark=Mark(shown),
                 )
 
-    def _score_again(self, evals: Evals, to: Path) -> None:
+    @property
+    def _holds_answers(self) -> bool:
+        """Whether lines of the results hold answers as they were scored, as JSON does: tables hold their texts."""
+        if self._table.suffix != ".jsonl" or self._table != self._output or isinstance(self._spec, AudioJob):
+            return False
+        if not (self._evals.checks and self._can_be_scored and self._scores.is_file()):
+            return False
+        if not isinstance(self._locked.get("scores"), Mapping):
+            return False
+        return "answer" in self._columns and all(path.is_file() for path in self._verdicts.values())
+
+    @property
+    def _columns(self) -> Sequence[str]:
+        return self._spec.columns or ("answer", "finish", "response")
+
+    @property
+    def _can_be_scored(self) -> bool:
+        """Whether the results hold what scores are made of."""
+        needs_response = "usage" in Program(self._evals).mentions
+        return self._spec.output.endswith("/") or _holds(self._columns, needs_response=needs_response)
+
+    @property
+    def _verdicts(self) -> dict[str, Path]:
+        """By check with a judge, where its verdicts are."""
+        judged = [check.name for check in self._evals.checks if check.judge is not None]
+        root = self._session.outputs_root
+        return {name: root / verdicts_path(self._spec.output, name) for name in judged}
+
+    def _score_table(self) -> None:
+        """Make the scores again of results that are no JSON lines: of the answers that can be read back from them."""
         session, spec, job = self._session, self._spec, self._job
         rows = session.compiled[job.address].rows
-        sources = [file.source() for file in read_back(self._output, to.with_name("answers")).files]
-        chosen, asked = locate(job.keys, sources), wanted_of(spec)
-        verdicts = {check.name: session.outputs_root / verdicts_path(spec.output, check.name) for check in evals.checks}
+        with tempfile.TemporaryDirectory(prefix="runner-verify-") as folder, self._scores.open("rb") as file:
+            out = Compared(file)
+            sources = [file.source() for file in read_back(self._output, Path(folder)).files]
+            chosen, asked = locate(job.keys, sources), wanted_of(spec)
 
-        def feed(scorer: Scorer) -> None:
-            merge(rows(), chosen, sources, scorer, wanted=asked, is_strict=spec.strict_answers)
+            def feed(scorer: Scorer) -> None:
+                merge(rows(), chosen, sources, scorer, wanted=asked, is_strict=spec.strict_answers)
 
-        with to.open("wb") as out:
-            score_all(evals, session.project.root, rows(), feed, out, verdicts).check(spec.address, spec.mark)
-
-    def _compare(self, path: Path, again: Path, shown: str) -> None:
-        with path.open("rb") as mine, again.open("rb") as theirs:
-            for number, (one, other) in enumerate(zip_longest(mine, theirs, fillvalue=b""), 1):
-                if one != other:
-                    raise Difference(
-                        f"{self._spec.address}: {_unlike(one, other)} when the answers are held to the checks again",
-                        hint="`runner apply` makes scores anew, at no cost",
-                        mark=Mark(shown, number),
-                    )
+            scorer = score_all(self._evals, session.project.root, rows(), feed, out, self._verdicts)
+            out.finish()
+            scorer.check(spec.address, spec.mark)
 
     def _check_rest(self, found: Entry) -> None:
         other = _first_difference(self._locked, found, ())
@@ -376,18 +426,3 @@ def _said(value: Any) -> str:
         return "nothing"
     text = value if isinstance(value, str) else str(value) if isinstance(value, int | float) else lockfile.flow(value)
     return f"`{text if len(text) <= 80 else f'{text[:79]}…'}`"
-
-
-def _unlike(one: bytes, other: bytes) -> str:
-    """What differs between two lines of scores, in words."""
-    if not one or not other:
-        return "a line is missing" if not one else "a line too many is there"
-    try:
-        mine, theirs = _decode_row(one), _decode_row(other)
-        checks = {**theirs["checks"]}
-        for name, entry in mine["checks"].items():
-            if entry != checks.get(name):
-                return f"`{name}` of row `{theirs['custom_id']}` is not what comes out"
-    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        pass
-    return "the line is not what comes out"

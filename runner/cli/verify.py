@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("address", required=False, shell_complete=addresses)
 @click.argument("paths", nargs=-1, type=click.Path())
-@click.option("--deep", is_flag=True, help="Compile the specs anew; hold every line to the whole digest of its row.")
+@click.option("--deep", is_flag=True, help="Take nothing from `.runner/`: compile the specs anew.")
 @click.pass_context
 def command(ctx: click.Context, address: str | None, paths: tuple[str, ...], deep: bool) -> int:
     """Tell whether specs, data, results and scores are those of `runner.lock`; of the job ADDRESS alone if it is there.
@@ -56,7 +56,7 @@ def command(ctx: click.Context, address: str | None, paths: tuple[str, ...], dee
             verify.check_jobs(session, lock)
         meant = [job.address for job in session.desired] if address is None else jobs_meant(session, address)
         jobs = 0
-        for job in verify.verified(session, lock, meant, deep=deep):
+        for job in verify.verified(session, lock, meant):
             say(_told(job))
             jobs += 1
     say(f"{lockfile.NAME}  {voice.count(jobs, 'job')} as locked")

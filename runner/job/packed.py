@@ -8,6 +8,7 @@ packed bytes plus 1/256 of the unpacked ones. `docs/decisions/002-packed-keys.md
 from __future__ import annotations
 
 import struct
+from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,18 @@ def keys_of(packed: bytes | bytearray | memoryview) -> bytes:
     sorter = Sorter()
     sorter.extend(packed)
     return b"".join([b"".join(sorted(set(unpack(bucket)))) for _, bucket in sorted(sorter.buckets.items())])
+
+
+def distinct_in(packed: bytes | bytearray) -> int:
+    """How many distinct keys there are among packed keys in any order. It takes 4 bytes a key, not a copy of them."""
+    buckets = {first: array("I") for first in {*packed[::KEY_BYTES]}}
+    for position, first in enumerate(packed[::KEY_BYTES]):
+        buckets[first].append(position)
+    found = 0
+    while buckets:
+        _, positions = buckets.popitem()
+        found += len({bytes(packed[at * KEY_BYTES : (at + 1) * KEY_BYTES]) for at in positions})
+    return found
 
 
 def bounds(records: bytes, width: int = KEY_BYTES) -> list[int]:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 from msgspec import Raw, Struct
 
 from runner.mending import NOT_SO
 from runner.remotes.reading.verdict import ABSENT, NULL
-from runner.results.splice import OK, Merged
+from runner.results.splice import OK
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Answered(Protocol):
+    """A line, on its way to a results file or read from one. answer, response: JSON, `null` where there is none."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def answer(self) -> bytes: ...
+    @property
+    def finish(self) -> str | None: ...
+    @property
+    def response(self) -> bytes: ...
 
 
 class _Body(Struct, gc=False):
@@ -27,14 +42,14 @@ class Names:
         self._has_usage = has_usage
         self._finishes: dict[str | None, bytes] = {}
 
-    def of(self, merged: Merged) -> bytes | None:
+    def of(self, line: Answered) -> bytes | None:
         """None without an answer: an error, or no outcome."""
-        if merged.status != OK:
+        if line.status != OK:
             return None
-        answer, finish = merged.answer, merged.finish
+        answer, finish = line.answer, line.finish
         if finish not in self._finishes:
             self._finishes[finish] = b',"finish_reason":%b' % _encode(finish)
-        usage = b',"usage":%b' % _usage_in(merged.response) if self._has_usage else b""
+        usage = b',"usage":%b' % _usage_in(line.response) if self._has_usage else b""
         return b'{"answer":%b%b%b}' % (answer if _is_sound(answer) else NULL, self._finishes[finish], usage)
 
 

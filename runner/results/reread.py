@@ -48,6 +48,7 @@ class Line(NamedTuple):
     columns: Mapping[str, str]  # of the input, as text; JSON where a value is none
     status: str  # ok, error, or a word of `WAITING`
     text: str | None  # the answer; of JSON its text
+    answer: bytes  # the same as JSON; `null` where there is none, and in tables that hold its text alone
     error_code: str
     error_message: str
     finish: str | None
@@ -95,7 +96,7 @@ class _Usual(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     custom_id: str
     row: dict[str, Any]
-    answer: Any
+    answer: Raw
     finish: str | None
     response: Raw
     error: Any
@@ -121,25 +122,27 @@ def _usual_lines(path: Path, own: frozenset[str]) -> Iterator[Line]:
                 try:
                     found = _decode_usual(line)
                 except msgspec.MsgspecError:
-                    yield _line(_of_json(_decode_line(line)), own)
+                    yield _line_of_json(_decode_line(line), own)
                 else:
-                    is_answer = found.error is None and found.origin and found.answer is not None
+                    answer = bytes(found.answer)
+                    is_answer = found.error is None and found.origin and answer != NULL
                     if is_answer and _HEX.fullmatch(found.digest):
-                        yield _answered(found)
+                        yield _answered(found, answer)
                     else:
-                        yield _line(_of_json(_decode_line(line)), own)
+                        yield _line_of_json(_decode_line(line), own)
                 number += 1
     except (KeyError, ValueError, *NOT_SO) as error:
         raise _no_line(path, number + 1) from error
 
 
-def _answered(found: _Usual) -> Line:
-    row, answer = found.row, found.answer
+def _answered(found: _Usual, answer: bytes) -> Line:
+    told = _decode(answer)
     return Line(
         found.custom_id,
-        {name: value if type(value) is str else as_text(value) for name, value in row.items()},
+        {name: value if type(value) is str else as_text(value) for name, value in found.row.items()},
         OK,
-        answer if type(answer) is str else as_text(answer),
+        told if type(told) is str else as_text(told),
+        answer,
         "",
         "",
         found.finish or None,
@@ -181,6 +184,7 @@ def _line(cells: Mapping[str, Any], own: frozenset[str]) -> Line:
         columns=columns,
         status=status,
         text=None if answer is None or status != OK else as_text(answer),
+        answer=NULL,
         error_code=as_text(code or ""),
         error_message=as_text(message or ""),
         finish=as_text(cells.get("finish")) or None,
@@ -190,6 +194,10 @@ def _line(cells: Mapping[str, Any], own: frozenset[str]) -> Line:
         response=response if isinstance(response, bytes) else NULL,
         cost=_NO_COST if own.isdisjoint(Cost._fields) else _cost_in(cells, own),
     )
+
+
+def _line_of_json(raw: Mapping[str, Raw], own: frozenset[str]) -> Line:
+    return _line(_of_json(raw), own)._replace(answer=bytes(raw["answer"]) if "answer" in raw else NULL)
 
 
 _NO_COST = Cost()
@@ -273,10 +281,10 @@ def merged_in(output: Path) -> Iterator[Merged]:
 
 
 def _merged(raw: Mapping[str, Raw]) -> Merged:
-    line = _line(_of_json(raw), _OURS)
-    row, answer, error = (bytes(raw[name]) if name in raw else NULL for name in ("row", "answer", "error"))
+    line = _line_of_json(raw, _OURS)
+    row, error = (bytes(raw[name]) if name in raw else NULL for name in ("row", "error"))
     whose = (line.batch, line.digest, line.origin or None, line.finish, line.status)
-    return Merged(line.custom_id, row, answer, line.response, error, *whose)
+    return Merged(line.custom_id, row, line.answer, line.response, error, *whose)
 
 
 # --- each format --------------------------------------------------------------------------------------------------

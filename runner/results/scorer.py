@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import IO
 
 import msgspec
 from msgspec.structs import replace
@@ -20,10 +19,10 @@ from runner.errors import DataError, Mark, Problem
 from runner.job.checks import Kind
 from runner.job.pairs import Orders
 from runner.job.project import Evals
-from runner.results.answered import Names
+from runner.results.answered import Answered, Names
 from runner.results.joined import Joined
 from runner.results.judged import Judged, judged_of
-from runner.results.scores import ScoresWriter
+from runner.results.scores import ScoresWriter, Sink
 from runner.results.splice import Merged
 
 LISTED = 20
@@ -75,6 +74,10 @@ class Scorer:
     def write(self, merged: Merged) -> None:
         """Raises DataError when a row takes too much time or memory."""
         self.push(AnsweredRow(merged[0], merged[1], self._names.of(merged), merged[6]))
+
+    def take(self, row: RowView, line: Answered) -> None:
+        """Take in a row, and what its line of results says of it; raises as `write` does."""
+        self.push(AnsweredRow(row.custom_id, row.row_json, self._names.of(line), row.digest.hex()))
 
     def push(self, row: AnsweredRow) -> None:
         """Take in a row; raises as `write` does."""
@@ -171,7 +174,7 @@ def score_all(
     root: Path,
     rows: Iterable[RowView],
     feed: Callable[[Scorer], object],
-    out: IO[bytes] | None,
+    out: Sink | None,
     verdicts: Mapping[str, Path],
 ) -> Scorer:
     """Answers held to the checks of a job: the numbers of all of them, and in `out` what became of each row.
@@ -182,13 +185,20 @@ def score_all(
 
     Raises as `Scorer` and `classes_of` do. Of rows that cannot be scored the scorer tells: see `Scorer.check`.
     """
-    joined = Joined(evals.references, root) if evals.references else None
-    program = Program(evals, classes_of(evals, rows, joined))
-    writer = ScoresWriter(out, [held.name for held in program.checks], list(program.slices)) if out else None
-    with closing(Scorer(program, writer, joined, judged_of(program, verdicts))) as scorer:
+    with closing(scorer_of(evals, root, rows, out, verdicts)) as scorer:
         feed(scorer)
         scorer.finish()
     return scorer
+
+
+def scorer_of(
+    evals: Evals, root: Path, rows: Iterable[RowView], out: Sink | None, verdicts: Mapping[str, Path]
+) -> Scorer:
+    """What `score_all` feeds; raises as `Scorer` and `classes_of` do."""
+    joined = Joined(evals.references, root) if evals.references else None
+    program = Program(evals, classes_of(evals, rows, joined))
+    writer = ScoresWriter(out, [held.name for held in program.checks], list(program.slices)) if out else None
+    return Scorer(program, writer, joined, judged_of(program, verdicts))
 
 
 def classes_of(evals: Evals, rows: Iterable[RowView], joined: Joined | None = None) -> Mapping[str, list[str]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -60,10 +60,16 @@ _encoder = msgspec.json.Encoder()
 _decode = msgspec.json.Decoder(_LineRead).decode
 
 
+class Sink(Protocol):
+    """Where lines go: an open file, or what only looks at them."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 class ScoresWriter:
     """Writes lines, many rows at a time and column by column."""
 
-    def __init__(self, out: IO[bytes], checks: Sequence[str], slices: Sequence[str] = ()) -> None:
+    def __init__(self, out: Sink, checks: Sequence[str], slices: Sequence[str] = ()) -> None:
         self._out = out
         self._checks = tuple(checks)
         self._slices = tuple(slices)

@@ -181,6 +181,27 @@ def test_scores_that_lack_a_line(clone: ScoreLab) -> None:
     assert "its scores are not there" in verify(clone.root).stderr
 
 
+def test_a_line_under_another_name(clone: ScoreLab) -> None:
+    """Also where somebody wrote the digest of the edited file into the lock."""
+    path = clone.root / "results/answers-short.jsonl"
+    before = sha256(path)
+    changed(path, '"custom_id":"r4"', '"custom_id":"r5"', 5)
+    changed(clone.root / LOCK, before, sha256(path))
+    done = verify(clone.root)
+    assert done.returncode == 1
+    assert "answers-short.jsonl:5 answers another request of row `r5` than the specs ask" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["{", '{"custom_id":"r8"}', "\xff"])
+def test_scores_that_are_none(clone: ScoreLab, text: str) -> None:
+    path = clone.root / "results/answers-short.scores.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:8], text.encode("latin-1"), b"\n", *lines[9:]]))
+    done = verify(clone.root)
+    assert "answers-short.scores.jsonl:9: error: answers:prompt=short: " in done.stderr
+    assert "is not what comes out when the answers are held to the checks again" in done.stderr
+
+
 def test_what_is_not_of_these_specs_is_not_locked(clone: ScoreLab) -> None:
     before = (clone.root / LOCK).read_bytes()
     clone.table([*ROWS, {"id": "new", "word": "x", "intent": "refund", "language": "en"}])
