@@ -17,9 +17,9 @@ from runner.apply.lineage import chain_of, last_links, name_of, of_job, shown_fo
 from runner.apply.rawfolder import RawFile, RawFolder
 from runner.apply.session import Session
 from runner.apply.sizes import largest_results
-from runner.errors import AuthFailed, NotFound, NotSent, OutcomeUnknown, RunnerError, UsageError
+from runner.errors import AuthFailed, NotFound, NotSent, OutcomeUnknown, RunnerError
 from runner.files import whole
-from runner.job.address import matches
+from runner.job.address import matches, unknown
 from runner.job.observed import Observed, ResultFile
 from runner.job.outcomes import NO_LINE, Outcome, place
 from runner.job.packed import KEY_BYTES
@@ -80,8 +80,7 @@ def jobs_meant(session: Session, address: str) -> list[str]:
     known = [job.address for job in session.desired]
     meant = [one for one in known if matches(one, address)]
     if not meant:
-        listed = ", ".join(f"`{one}`" for one in known[:10])
-        raise UsageError(f"there is no job `{address}`", hint=f"jobs are {listed}")
+        raise unknown(address, known)
     return meant
 
 

@@ -11,7 +11,7 @@ from runner.apply.work import Work, places_of
 from runner.compile.audio import CompiledAudio
 from runner.errors import UsageError
 from runner.job import lifecycle
-from runner.job.address import matches
+from runner.job.address import matches, unknown
 from runner.job.calls import CallEntry, CallStep, States
 from runner.job.packed import KEY_BYTES, common, union, unpack, without
 from runner.job.recorded import Batch, Stage
@@ -203,8 +203,7 @@ def _batches_of_calls(session: Session, address: str) -> list[Batch]:
     batches = session.records.batches()
     known = [job.address for job in session.desired] + [batch.owner for batch in batches]
     if not any(matches(one, address) for one in known):
-        listed = ", ".join(f"`{one}`" for one in dict.fromkeys(known[:10]))
-        raise UsageError(f"there is no job `{address}`", hint=f"jobs are {listed}" if listed else "")
+        raise unknown(address, known)
     return [batch for batch in batches if batch.has_journal and batch.stage in (Stage.SUBMITTED, Stage.COLLECTED)]
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from runner.apply.lost import look_again
 from runner.apply.session import Session
 from runner.errors import UsageError
-from runner.job.address import matches
+from runner.job.address import matches, unknown
 from runner.job.desired import Desired
 from runner.job.packed import KEY_BYTES, common, keys_of, union, without
 from runner.job.recorded import Retry
@@ -35,7 +35,7 @@ def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bo
         (job, states) for job, states in zip(session.desired, plan.rows, strict=True) if matches(job.address, pattern)
     ]
     if not meant:
-        raise UsageError(f"there is no job `{pattern}`", hint=_known(session.desired))
+        raise unknown(pattern, [job.address for job in session.desired])
     decisions = []
     for job, states in meant:
         keys = _keys(session, job, states, rows, SETTLED if replaces else FAILED)
@@ -103,7 +103,3 @@ def _decide(session: Session, job: Desired, keys: bytes, replaces: bool, doubtfu
     )
     session.records.save(decision, replace(project, generation=decision.generation))
     return decision
-
-
-def _known(desired: Sequence[Desired]) -> str:
-    return "Jobs are " + ", ".join(f"`{job.address}`" for job in desired[:10])

@@ -15,7 +15,7 @@ from runner.apply.usage import Spent
 from runner.checks.program import Program
 from runner.compile.compiled import RowView
 from runner.errors import DataError, RunnerError, UsageError
-from runner.job.address import matches, name_of
+from runner.job.address import matches, unknown
 from runner.job.project import AnyJob, AudioJob, Project
 from runner.job.scored import scores_path, verdicts_path
 from runner.remotes.registry import priced
@@ -201,8 +201,7 @@ def _meant(project: Project, word: str) -> tuple[str, AnyJob]:
     found = [job for job in project.jobs if matches(job.address, address)]
     exact = [job for job in found if job.address == address]
     if not found:
-        names = ", ".join(f"`{one}`" for one in dict.fromkeys(name_of(job.address) for job in project.jobs))
-        raise UsageError(f"there is no job `{address}`", hint=f"jobs are {names}; write REV:ADDRESS for a revision")
+        raise unknown(address, [job.address for job in project.jobs], "write REV:ADDRESS for a revision")
     if len(found) > 1 and not exact:
         listed = ", ".join(f"`{job.address}`" for job in found[:10])
         raise UsageError(f"`{address}` means {len(found)} jobs", hint=f"name one of {listed}")

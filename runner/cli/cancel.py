@@ -36,14 +36,18 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], batches: t
     from runner.cli.progress import aside
     from runner.clock import RealClock
     from runner.errors import RunnerError, UsageError
-    from runner.job.address import matches
+    from runner.job.address import matches, unknown
     from runner.job.recorded import Stage
 
     with (
         opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=True) as session,
         session.memory.lock(f"runner cancel {address}", now=session.clock.now()),
     ):
-        mine = [batch for batch in session.records.batches() if matches(batch.owner, address)]
+        batches_on_record = session.records.batches()
+        mine = [batch for batch in batches_on_record if matches(batch.owner, address)]
+        if not mine and not any(matches(job.address, address) for job in session.desired):
+            known = [job.address for job in session.desired] + [batch.owner for batch in batches_on_record]
+            raise unknown(address, known)
         meant = _chosen([batch for batch in mine if batch.is_active], batches)
         if not meant:
             held = any(batch.stage is Stage.HELD for batch in mine)

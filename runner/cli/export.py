@@ -8,7 +8,6 @@ import click
 
 from runner.cli.options import addresses
 from runner.cli.saying import say
-from runner.errors import UsageError
 
 
 @click.command("export")
@@ -31,15 +30,14 @@ def command(ctx: click.Context, words: tuple[str, ...], form: str | None, paths:
     from runner.apply.export import export
     from runner.apply.hffolder import export_folder
     from runner.cli import voice
-    from runner.job.address import matches
+    from runner.job.address import matches, unknown
     from runner.spec.load import load
 
     *named, file = words
     project = load(paths or ("specs",), ctx.obj.root)
     for word in named:
         if not any(matches(job.address, word) for job in project.jobs):
-            listed = ", ".join(f"`{job.address}`" for job in project.jobs[:10])
-            raise UsageError(f"there is no job `{word}`", hint=f"jobs are {listed}; FILE comes last")
+            raise unknown(word, [job.address for job in project.jobs], "FILE comes last")
     meant = [job for job in project.jobs if not named or any(matches(job.address, word) for word in named)]
     to = export if form is None else export_folder
     found = to(project, meant, Path(file))

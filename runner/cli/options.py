@@ -11,7 +11,7 @@ import click
 
 from runner.cli.habits import Consent
 from runner.errors import UsageError
-from runner.job.address import matches
+from runner.job.address import matches, unknown
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -101,10 +101,9 @@ def for_project(guards: Guards, project: Project, addresses: Sequence[str], *, i
 
     for job in guards.confirm_repay:
         if job != ALL and not any(matches(address, job) for address in addresses):
-            raise UsageError(
-                f"`{ONCE_MORE} {job}`: there is no job `{job}`",
-                hint=f"write `{ONCE_MORE}` behind the PATHS, or `{ONCE_MORE}=JOB`",
-            )
+            more = f"write `{ONCE_MORE}` behind the PATHS, or `{ONCE_MORE}=JOB`"
+            error = unknown(job, addresses, more)
+            raise UsageError(f"`{ONCE_MORE} {job}`: {error.message}", hint=error.hint)
     repay_usd = guards.repay_usd if project.repay_usd is None else project.repay_usd
     return replace(guards, project_budget_usd=project.budget, repay_usd=repay_usd, is_asked=is_asked)
 

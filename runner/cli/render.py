@@ -30,7 +30,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
 
     from runner.compile.render import check_templates
     from runner.errors import SpecError, UsageError
-    from runner.job.address import matches
+    from runner.job.address import matches, unknown
     from runner.job.project import AudioJob
     from runner.remotes.registry import lines_of
     from runner.spec.load import load
@@ -38,7 +38,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
     project = load(paths or ("specs",), ctx.obj.root)
     jobs = [job for job in project.jobs if matches(job.address, address)]
     if not jobs:
-        raise UsageError(f"there is no job `{address}`", hint=_near(address, [j.address for j in project.jobs]))
+        raise unknown(address, [job.address for job in project.jobs])
     problems = check_templates(msgspec.structs.replace(project, jobs=tuple(jobs)))
     if problems:
         raise SpecError(problems)
@@ -68,10 +68,3 @@ def _print_recordings(job: AudioJob, root: Path, rows: int | None) -> None:
 
     for described in preview(job, root, rows):
         click.echo(described)
-
-
-def _near(address: str, known: list[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(address, known, n=1)
-    return f"did you mean `{near[0]}`?" if near else f"Jobs are {', '.join(f'`{one}`' for one in known[:10])}"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from runner.errors import UsageError
+
+_LISTED = 10  # jobs, where there is none of a name
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
 
@@ -28,6 +31,22 @@ def matches(address: str, pattern: str) -> bool:
     job, _, cells = pattern.partition(":")
     name, _, values = address.partition(":")
     return job == name and (not cells or set(cells.split(",")) <= set(values.split(",")))
+
+
+def unknown(typed: str, known: Iterable[str], more: str = "") -> UsageError:
+    """What is said where a user who typed this means none of the known addresses. more: a clause of the hint."""
+    from difflib import get_close_matches  # only where something is wrong
+
+    addresses = list(dict.fromkeys(known))
+    words = list(dict.fromkeys([*map(name_of, addresses), *addresses]))
+    near = get_close_matches(typed[:200], words, 1)
+    listed = ", ".join(f"`{one}`" for one in addresses[:_LISTED])
+    if len(addresses) > _LISTED:
+        listed += f" and {len(addresses) - _LISTED:,} more"
+    meant = [f"did you mean `{near[0]}`?"] if near else []
+    jobs = [f"jobs are {listed}"] if addresses else []
+    told = "; ".join([*jobs, more] if more else jobs)
+    return UsageError(f"there is no job `{typed}`", hint=" ".join([*meant, told] if told else meant))
 
 
 def spelled(address: str, typed: str) -> list[str]:

@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from runner.reports import figures
 from runner.reports.facts import STATUSES, Answer, Group, Held, Row, Rows
 from runner.reports.shown import line, shown
 
@@ -76,7 +77,12 @@ def packed(group: Group, rows: Rows, limit: Limit) -> Packed:
         "slices": [{"name": line(name), "values": values} for name, values in survey.slice_values()],
         "starts": starts,
         "checks": [
-            {"name": line(check.name), "form": check.form, "wrong": list(check.counts_wrong)}
+            {
+                "name": line(check.name),
+                "form": check.form,
+                "wrong": list(check.counts_wrong),
+                "said": [figures.word_of(status, check) for status in STATUSES],
+            }
             for check in _checks(group)
         ],
         "cells": [

@@ -69,10 +69,15 @@ def test_progress_tells_how_long_the_batch_runs_not_the_command() -> None:
 
 
 def test_an_unknown_job_is_named_with_those_there_are(lab: Lab) -> None:
-    for command in ("fetch", "show", "render"):
-        done = lab.run(command, "nothing", code=64)
-        assert "there is no job `nothing`" in done.stderr and "`answers`" in done.stderr
-    assert not list(lab.root.glob("nothing*"))
+    (lab.root / "runner.lock").write_text("version: 1\nproject: lab\njobs: {}\n")
+    commands = ("fetch JOB", "show JOB", "render JOB", "cancel JOB", "retry JOB", "state resolve JOB", "verify JOB")
+    others = ("state resolve JOB --clear", "retry JOB --row a", "cancel JOB --batch b", "report -s JOB", "diff JOB JOB")
+    for command in (*commands, *others, "export JOB all.csv", "apply --confirm-repay=JOB"):
+        done = lab.run(*(word.replace("JOB", "anwsers") for word in command.split()), code=64)
+        first, hint = [line for line in done.stderr.splitlines() if line][:2]
+        assert first.endswith("there is no job `anwsers`"), command
+        assert hint.startswith("hint: did you mean `answers`? jobs are `answers`"), command
+    assert not list(lab.root.glob("anwsers*"))
 
 
 def test_every_model_of_the_embedded_server_is_listed(lab: Lab) -> None:

@@ -150,6 +150,26 @@ def test_each_filter_shows_the_rows_that_it_names(shown: Shown) -> None:
         shown.has_rows(f"{wanted:,} of 1,200 rows")
 
 
+def test_a_row_of_a_duel_is_won_or_lost(browser: Browser, tmp_path: Path) -> None:
+    """Of a preference nobody is right: rows say what the figures above them say."""
+    cells = [
+        msgspec.structs.replace(
+            cell, checks=(msgspec.structs.replace(cell.checks[0], kind="preference", form="score"), *cell.checks[1:])
+        )
+        for cell in REPLY.cells
+    ]
+    facts = msgspec.structs.replace(FACTS, groups=(msgspec.structs.replace(REPLY, cells=tuple(cells)),))
+    page = browser.new_page()
+    shown = Shown(page, write(tmp_path / "duel.html", facts, making.source(ROWS))).open("#filter=all")
+    for status, word in (("right", "won"), ("wrong", "lost")):
+        number = next(n for n, one in enumerate(statuses(0), 1) if one == status and statuses(0, 1)[n - 1] == "right")
+        shown.open(f"#filter=all&row={number}")
+        held = page.locator("#detail .said").first.locator(".held").inner_text()
+        assert f"intent: {word}" in held and "order_id: right" in held
+        assert page.locator("#detail .said").first.locator(f".held i.s-{status}").first.get_attribute("title") == word
+    page.close()
+
+
 def _passes(name: str, told: list[str]) -> bool:
     bad = ("wrong", "unreadable")
     match name:

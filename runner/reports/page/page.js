@@ -4,7 +4,6 @@
   const ROW = 46, KEPT = 64, MOST_CHARS = 20000, MOST_WORDS = 4000;
   const WORDS = ["right", "wrong", "partly", "measured", "unreadable", "unanswered", "no_reference", "skipped"];
   const SIGNS = ["✓", "✕", "½", "·", "?", "–", "∅", "○"];
-  const SAID = ["right", "wrong", "partly", "measured", "not readable", "no answer", "no reference", "skipped"];
   const ABSENT = 255;
   const meta = JSON.parse($("meta").textContent);
 
@@ -222,7 +221,7 @@
     what.append(make("div", "id", row ? row.id : `line ${job.line(number).toLocaleString("en")}`));
     what.append(make("div", "first-text", row ? firstText(row).slice(0, 200) : "text not in this page"));
     const signs = make("div", "signs");
-    job.cells.forEach((_, cell) => signs.append(sign(code(cell, state.check, number))));
+    job.cells.forEach((_, cell) => signs.append(sign(code(cell, state.check, number), job.checks[state.check])));
     made.append(what, signs);
     made.addEventListener("click", () => go(at));
     return made;
@@ -233,9 +232,9 @@
     return texts.find((text) => text.length > 20) || texts.find((text) => text !== row.id) || "";
   };
   const code = (cell, check, row) => (job.codes[cell][check] ? job.codes[cell][check][row] : ABSENT);
-  const sign = (status) => {
+  const sign = (status, check) => {
     const made = make("i", status === ABSENT ? "" : `s-${WORDS[status]}`, status === ABSENT ? " " : SIGNS[status]);
-    if (status !== ABSENT) made.title = SAID[status];
+    if (status !== ABSENT) made.title = check.said[status];
     return made;
   };
 
@@ -323,7 +322,7 @@
       if (status === ABSENT) return;
       const [got, expected, score, reason] = (answer && answer[5][at]) || [null, null, null, null];
       const item = make("li");
-      item.append(sign(status), ` ${check.name}: ${SAID[status]}`);
+      item.append(sign(status, check), ` ${check.name}: ${check.said[status]}`);
       const details = [];
       if (got !== null && got.length <= 80 && got !== text.trim()) details.push(got);
       if (at !== state.check && status !== 0 && expected !== null && expected.length <= 80) details.push(`expected ${expected}`);
