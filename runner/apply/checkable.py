@@ -10,13 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-from runner import __version__, files
+from runner import __version__, files, schemas
 from runner.checks.choice import Classes
 from runner.checks.number import number_in
 from runner.compile.parse import static_text
 from runner.compile.render import check_evals
 from runner.data.files import signature
-from runner.errors import DataError, Mark, Problem
+from runner.errors import DataError, Problem
 from runner.job.checks import Check, Ignore, Kind, Normalize
 from runner.job.project import AnyJob, Evals, Job, Project
 
@@ -26,7 +26,7 @@ _INSTALL = "run `pip install 'runner-batch[evals]'`"
 def problems_in_evals(project: Project) -> list[Problem]:
     """Everything: templates, packages that are not installed, schemas that are none, references no check can use."""
     found = [problem for job in project.jobs for check in job.evals.checks for problem in _problems(check, job)]
-    return list(dict.fromkeys(found)) + check_evals(project)
+    return _without_validator(project) + list(dict.fromkeys(found)) + check_evals(project)
 
 
 def new_problems(project: Project, memo: Path, *, keeps: bool) -> list[Problem]:
@@ -34,9 +34,10 @@ def new_problems(project: Project, memo: Path, *, keeps: bool) -> list[Problem]:
 
     All references are read as well: raises DataError for keys that are there twice.
     """
+    lacking = _without_validator(project)
     jobs = [job for job in project.jobs if job.evals != Evals()]
-    if not jobs:
-        return []
+    if not jobs or lacking:
+        return lacking
     path, now = memo / "evals", _fingerprint(jobs, project.root)
     with suppress(OSError):
         if now and path.read_bytes() == now:
@@ -52,6 +53,15 @@ def new_problems(project: Project, memo: Path, *, keeps: bool) -> list[Problem]:
         memo.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.write(path, now, is_durable=False)
     return found
+
+
+def _without_validator(project: Project) -> list[Problem]:
+    """Answers are held to a schema when they come, paid for by then: what that takes has to be there before."""
+    answers = [job.prompt.answer for job in project.jobs if isinstance(job, Job) and job.prompt.answer is not None]
+    if not answers or schemas.is_installed():
+        return []
+    words = "`answer.schema` needs the jsonschema-rs package, which holds answers to it"
+    return list(dict.fromkeys(Problem(answer.mark, words, hint=schemas.INSTALL) for answer in answers))
 
 
 def _fingerprint(jobs: list[AnyJob], root: Path) -> bytes:
@@ -73,8 +83,6 @@ def _problems(check: Check, job: AnyJob) -> Iterator[Problem]:
     if needed and find_spec(needed) is None:
         yield Problem(check.mark, f"{what} needs the {needed.replace('_', '-')} package", hint=_INSTALL)
         return
-    if isinstance(check.schema, dict):
-        yield from _of_schema(check, what)
     if check.kind is Kind.CHOICE and check.classes:
         yield from _of_classes(check, "classes", check.classes, what)
     if check.judge is not None:
@@ -95,18 +103,6 @@ def _needed(check: Check) -> str:
             return "whisper_normalizer"
         return "rapidfuzz"
     return "jsonschema_rs" if check.schema is not None else ""
-
-
-def _of_schema(check: Check, what: str) -> Iterator[Problem]:
-    from runner.checks.schema import BadSchema, validator_of
-
-    assert isinstance(check.schema, dict)
-    try:
-        validator_of(check.schema)
-    except BadSchema as error:
-        mark = Mark(check.schema_file) if check.schema_file else check.mark
-        at = f" at `{'.'.join(map(str, error.path))}`" if error.path else ""
-        yield Problem(mark, f"the schema of {what} is not a JSON Schema{at}: {error}")
 
 
 def _told_apart(check: Check, noun: str, texts: Sequence[str], what: str) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from runner.data.rows import columns_of, open_rows
 from runner.errors import Problem, RunnerError
 from runner.job.cost import Price
 from runner.job.desired import Desired
-from runner.job.project import AnyJob, AudioJob, Job, Project
+from runner.job.project import Answer, AnyJob, AudioJob, Job, Project
 from runner.remotes.reading.verdict import TEXT, Expected
 from runner.results import columns, kinds
 from runner.results.columns import Step
 from runner.results.parquet import kind_of
+from runner.schemas import AnswerSchema
 
 _LOOKED_AT = 100  # rows of a dataset, to tell the names of its columns
 
@@ -168,13 +170,24 @@ def about_of(spec: AnyJob, job: Desired | None = None) -> columns.About:
 
 
 def wanted_of(spec: AnyJob) -> Expected:
-    """Whether a job asks for JSON, and whether for an object."""
+    """Whether a job asks for JSON, whether for an object, and the schema that answers are held to."""
     asked = _format_of(spec)
     if asked.get("type") not in ("json_object", "json_schema"):
         return TEXT
     schema = asked.get("schema")
     is_object = asked["type"] == "json_object" or (isinstance(schema, Mapping) and schema.get("type") == "object")
-    return Expected(is_json=True, is_object=is_object)
+    answer = spec.prompt.answer if isinstance(spec, Job) else None
+    return Expected(is_json=True, is_object=is_object, schema=None if answer is None else schema_of(answer))
+
+
+def schema_of(answer: Answer) -> AnswerSchema:
+    """What answers are held to, made ready when the first one comes; one for all that want the same."""
+    return _known_schema(msgspec.json.encode(answer.schema))
+
+
+@lru_cache(maxsize=64)
+def _known_schema(written: bytes) -> AnswerSchema:
+    return AnswerSchema(msgspec.json.decode(written))
 
 
 def _format_of(spec: AnyJob) -> Mapping[str, Any]:

@@ -19,7 +19,6 @@ from msgspec.structs import replace
 from runner.checks import score as kinds
 from runner.checks.choice import Classes
 from runner.checks.preference import prefers, settled, stands_for_item
-from runner.checks.schema import validator_of
 from runner.checks.score import BadReference, Given, Judge, Scored, Status
 from runner.checks.sheet import Column, DuelColumn, Sheet
 from runner.checks.tally import Counting, Form
@@ -34,6 +33,7 @@ from runner.job.checks import OF_ANSWER, Check, Kind, Lacking
 from runner.job.pairs import Orders
 from runner.job.project import Evals
 from runner.job.source import Source, Value
+from runner.schemas import validator_of
 
 VERSION = "checks/1"  # a change in how anything is counted is another one
 

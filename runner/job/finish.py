@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 STOP, TOOL_CALLS = "stop", "tool_calls"
 LENGTH, FILTERED, REFUSAL, INCOMPLETE = "length", "content_filter", "refusal", "incomplete"
-NOT_JSON, EMPTY = "not_json", "empty"
+NOT_JSON, INVALID, EMPTY = "not_json", "invalid", "empty"
 
 
 class Flaw(NamedTuple):
@@ -46,6 +46,11 @@ FLAWS: Mapping[str, Flaw] = {
         "not the JSON asked for",
         "JSON was asked for, and the answer is none",
         "describe the wanted JSON in the prompt, or give a `json_schema` as `response_format`",
+    ),
+    INVALID: Flaw(
+        "not what the schema wants",
+        "the answer is JSON, and not what the schema wants",
+        "look at `answer` in the results file; `on_invalid: retry` of the job asks such rows again by itself",
     ),
     EMPTY: Flaw("empty", "the answer is empty", "look at `response` in the results file to see what came instead"),
 }

@@ -121,12 +121,21 @@ class Message(msgspec.Struct, frozen=True):
     role_mark: Mark = Mark("")  # where the role is written, if it is
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What answers have to be: JSON that a schema describes. The `response_format` that asks for it is made of it."""
+
+    schema: Mapping[str, Any]
+    file: str = ""  # where the schema was read, relative to the project root; empty where it stands in the specs
+    mark: Mark = Mark("")
+
+
 class Prompt(msgspec.Struct, frozen=True):
     key: str
     messages: tuple[Message, ...]
     response_format: Mapping[str, Any] | None = None  # the author's key order is sent and counts
     tools: tuple[Any, ...] | None = None
     mark: Mark = Mark("")
+    answer: Answer | None = None
 
 
 class ProviderBlock(msgspec.Struct, frozen=True):

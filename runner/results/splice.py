@@ -30,6 +30,7 @@ from runner.remotes.reading.verdict import (
     Unreadable,
     as_wanted,
     is_wanted,
+    kept_as_wanted,
     parsed,
 )
 from runner.results.lines import RawLines
@@ -166,7 +167,7 @@ class Splicer:
         if response != NULL:
             found = self._answer(source, response)
         else:
-            found = Answer(parsed(answer) if self._wanted.is_json else answer, own.finish)
+            found = kept_as_wanted(Answer(answer, own.finish), self._wanted)
         line = self._merged(source, row, *found, response)
         return self._judged(line._replace(batch=own.batch or source.batch, origin=own.origin, cost=cost_in(own)))
 

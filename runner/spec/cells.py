@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from runner.errors import SpecError
 from runner.job.address import address_of
 from runner.job.capabilities import MESSAGE_CHARS, Content
-from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Dataset, Evals, Job, Model, Prompt, ProviderBlock
+from runner.job.project import AnyJob, AudioJob, Dataset, Evals, Job, Model, Prompt, ProviderBlock
 from runner.job.scored import scores_path
 from runner.remotes.registry import card_of
-from runner.spec import kinds, outputs, recordings
+from runner.spec import answers, kinds, outputs, recordings
+from runner.spec.answers import Answers
 from runner.spec.chains import Following
 from runner.spec.declared import Declared, Entry
 from runner.spec.model import JobSpec
@@ -31,6 +32,7 @@ class Nouns:
     prompts: Mapping[str, Prompt | None]
     models: Mapping[str, Model | None]
     providers: Mapping[str, ProviderBlock | None]
+    answers: Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def cell_of(
         return AudioJob(**common, **heard) if common and heard else None
     dataset = scope.nouns.datasets[own.get("dataset") or str(spec.dataset)]
     prompt = scope.nouns.prompts[own.get("prompt") or str(spec.prompt)]
+    if prompt is not None:
+        prompt = _wanting(entry, prompt, model, scope)
     if dataset is None or prompt is None or not _takes(entry, prompt, model, provider, scope):
         return None
     names |= {"dataset": dataset.key, "prompt": prompt.key}
@@ -74,6 +78,22 @@ def cell_of(
     return Job(
         **common, dataset=following.of_cell(dataset, cell), prompt=prompt, message_chars=_message_chars(provider)
     )
+
+
+def _wanting(entry: Entry, prompt: Prompt, model: Model, scope: Scope) -> Prompt | None:
+    """The prompt with what the job wants of its answers, as a model is asked for that; None after a problem."""
+    problems = scope.problems
+    if entry.spec.answer is None:
+        return answers.asked_with(prompt, model, entry, problems)
+    wanted = scope.nouns.answers[entry.section, entry.name]
+    if wanted is None:
+        return None
+    if prompt.answer is not None:
+        words = f"{entry.subject} and its prompt `{prompt.key}` both set `answer`"
+        problems.error(entry.key_mark("answer"), words, f"remove one of them ({wanted[0].mark}, {prompt.answer.mark})")
+        return None
+    asking = answers.with_answer(prompt, wanted, entry, problems)
+    return asking and answers.asked_with(asking, model, entry, problems)
 
 
 def _takes(entry: Entry, prompt: Prompt, model: Model, provider: ProviderBlock, scope: Scope) -> bool:
@@ -159,14 +179,11 @@ def _message_chars(provider: ProviderBlock) -> int:
 
 def _fits(entry: Entry, prompt: Prompt, model: Model, problems: Problems) -> bool:
     """A key of the request is written once: by the model's params, or by the prompt."""
-    for field, key in (("response_format", _format_key(model)), ("tools", "tools")):
-        if getattr(prompt, field) is not None and key in model.params:
+    key, there = answers.format_in(model)
+    clashes = ((key, prompt.response_format, there), ("tools", prompt.tools, model.params.get("tools")))
+    for key, mine, theirs in clashes:
+        if mine is not None and theirs is not None:
             message = f"{entry.subject}: prompt `{prompt.key}` and `params` of model `{model.key}` both set `{key}`"
             problems.error(entry.key.mark, message, f"remove it from one of them ({prompt.mark}, {model.mark})")
             return False
     return True
-
-
-def _format_key(model: Model) -> str:
-    """The responses endpoint takes the format inside `text`."""
-    return "text" if model.endpoint == ENDPOINTS[1] else "response_format"

@@ -97,6 +97,14 @@ def checks_of(entry: Entry, root: Path, problems: Problems) -> dict[str, Check |
     return found
 
 
+def _schema(placed: Placed, root: Path) -> jsonschemas.Schema | None:
+    """What JSON has to be; None where it only has to parse, and after a problem."""
+    node = placed.value("json")
+    if node is None or (isinstance(node, Scalar) and node.value is True):
+        return None
+    return jsonschemas.schema_of(node, "json", placed.subject, placed.problems, root)
+
+
 def _may_be_called(placed: Placed) -> bool:
     """Whether a name is one, and none that a metric of another check could have."""
     name = placed.key.source
@@ -128,7 +136,7 @@ def _check(placed: Placed, root: Path) -> Check | None:
     if kind in WITH_REFERENCE:
         reference = _reference(placed, kind.value)
     elif kind is Kind.JSON:
-        schema = jsonschemas.schema_of(placed, root)
+        schema = _schema(placed, root)
     judge = _judge(placed, spec) if kind is Kind.JUDGE else None
     where = _template(placed, "where")
     pattern = _pattern(placed, kind.value) if kind is Kind.REGEX else None

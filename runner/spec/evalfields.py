@@ -53,7 +53,8 @@ class FileSpec(Fields):
 
 
 _Reference = Annotated[Any, Before(as_written, lambda: Text | TextList | ColumnSpec)]
-_JsonSchema = Annotated[Any, Before(as_written, lambda: Literal[True] | FileSpec | dict[str, Any])]
+AnyJsonSchema = Annotated[Any, Before(as_written, lambda: Text | FileSpec | dict[str, Any])]
+_JsonSchema = Annotated[Any, Before(as_written, lambda: Literal[True] | Text | FileSpec | dict[str, Any])]
 _Within = Annotated[Any, Before(as_written, lambda: Money | str)]
 _OneKind = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind.value]} for kind in Kind]})
 
@@ -77,7 +78,7 @@ class CheckSpec(Fields):
     number: Maybe[_Reference] = Field(default=None, description="the last number of the answer is the reference")
     choice: Maybe[_Reference] = Field(default=None, description="the class that the answer names is the reference")
     json_: Maybe[_JsonSchema] = Field(
-        default=None, alias="json", description="true: it parses; or a JSON Schema that it keeps to, or {file: path}"
+        default=None, alias="json", description="true: it parses; or a JSON Schema that it keeps to, or the path of one"
     )
     wer: Maybe[_Reference] = Field(default=None, description="wrong words of a transcript")
     cer: Maybe[_Reference] = Field(default=None, description="wrong characters of a transcript")

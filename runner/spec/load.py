@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner.errors import Mark
-from runner.job.project import AnyJob, Dataset, Project, Prompt, ProviderBlock
-from runner.spec import nouns, outputs
+from runner.job.project import AnyJob, Dataset, Job, Project, Prompt, ProviderBlock
+from runner.spec import answers, nouns, outputs
 from runner.spec.cells import Nouns, Scope
 from runner.spec.declared import Declared
 from runner.spec.jobs import jobs_of
 from runner.spec.loader import find_files, read
 from runner.spec.problems import Problems
+from runner.spec.sent import that_may_not
 
 DEFAULT_PROJECT = "runner"
 
@@ -58,11 +59,14 @@ def _resolved(
     declared: Declared, files: Sequence[str], paths: tuple[str, ...], root: Path, problems: Problems
 ) -> Survey:
     providers = nouns.providers_of(declared, problems)
+    unsent = that_may_not([*nouns.files_of_prompts(declared), *answers.files_of(declared)], root, problems)
+    wanted = answers.answers_of(declared, root, unsent, problems)
     known = Nouns(
         datasets=nouns.datasets_of(declared, problems),
-        prompts=nouns.prompts_of(declared, root, problems),
+        prompts=nouns.prompts_of(declared, root, wanted, unsent, problems),
         models=nouns.models_of(declared, providers, problems),
         providers=providers,
+        answers=wanted,
     )
     jobs = jobs_of(Scope(declared, known, outputs.Root(root), problems))
     datasets = [dataset for dataset in known.datasets.values() if dataset]
@@ -101,6 +105,9 @@ def _inputs(
     for job in jobs:
         for check in job.evals.checks:
             found.setdefault(check.schema_file.casefold(), f"the schema of check `{check.name}` of job `{job.name}`")
+    for prompt in (*prompts, *(job.prompt for job in jobs if isinstance(job, Job))):
+        if prompt and prompt.answer:
+            found.setdefault(prompt.answer.file.casefold(), f"the schema of the answers to prompt `{prompt.key}`")
     found.pop("", None)
     for dataset in datasets:
         for file in dataset.files:

@@ -16,6 +16,7 @@ import msgspec
 
 from runner import __version__, files
 from runner.job.project import Job, Project
+from runner.schemas import is_installed
 from runner.spec.files import find_files
 
 # with our version: another one may check more, and what it would refuse must not come out of a cache
@@ -71,7 +72,11 @@ def _write(path: Path, project: Project, skipped: list[str]) -> None:
     row_jobs = [job for job in project.jobs if isinstance(job, Job)]
     # files of prompts and schemas are not among the spec files, but are part of what was checked
     prompts = {message.mark.file for job in row_jobs for message in job.prompt.messages}
-    schemas = {check.schema_file for job in project.jobs for check in job.evals.checks if check.schema_file}
+    checks = [check for job in project.jobs for check in job.evals.checks if check.schema]
+    answers = [job.prompt.answer for job in row_jobs if job.prompt.answer is not None]
+    schemas = {file for file in (*(one.schema_file for one in checks), *(one.file for one in answers)) if file}
+    if (checks or answers) and not is_installed():
+        return  # nobody has looked at them
     try:
         stamps = {file: _stamp((project.root / file).stat()) for file in {*project.files, *prompts, *schemas}}
     except OSError:

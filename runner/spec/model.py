@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from runner.fields import (
     Attempts,
@@ -34,8 +35,10 @@ from runner.fields import (
     plain,
 )
 from runner.remotes.registry import built_in_names, declared_by, kinds, profiles
-from runner.spec.evalfields import Checks, Expect, References, SampleSpec, Slices, as_written
+from runner.spec.evalfields import AnyJsonSchema, Checks, Expect, References, SampleSpec, Slices, as_written
 
+# Source: OpenAI "Chat completions", `response_format.json_schema.name`, read 2026-11-30.
+_SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BUILT_IN = ", ".join(built_in_names()[:3])
 
 
@@ -121,6 +124,24 @@ class MessageSpec(Fields):
     content: Text
 
 
+def _schema_name(value: str) -> str:
+    if not _SCHEMA_NAME.fullmatch(value):
+        raise complaint("must be at most 64 letters, digits, `_` and `-`")
+    return value
+
+
+class AnswerSpec(Fields):
+    """What answers have to be: JSON that a schema describes. It is asked for in the provider's own way."""
+
+    schema_: AnyJsonSchema = Field(alias="schema", description="a JSON Schema, or the path of a file that holds one")
+    name: Maybe[Annotated[Text, AfterValidator(_schema_name)]] = Field(
+        default=None, description="of the schema, as the model sees it; `answer` where nothing is said"
+    )
+    strict: Maybe[bool] = Field(
+        default=None, description="true: the model can write nothing else, where the provider has that"
+    )
+
+
 class PromptSpec(Fields):
     """Templates of what is asked for one row: `user`, `messages` or `file`."""
 
@@ -129,6 +150,9 @@ class PromptSpec(Fields):
     messages: Maybe[Annotated[list[MessageSpec], Field(min_length=1)]] = None
     file: Maybe[Text] = Field(default=None, description="the user message, from a file below the project root")
     response_format: Maybe[JsonMap] = Field(default=None, description="passed through")
+    answer: Maybe[AnswerSpec] = Field(
+        default=None, description="what answers have to be: makes the response_format, and is checked"
+    )
     tools: Maybe[Annotated[list[JsonMap], Field(min_length=1)]] = Field(default=None, description="passed through")
 
 
@@ -160,6 +184,7 @@ class JobSpec(Fields):
     replicate: Maybe[Count] = Field(default=None, description="a number in the digest: ask again on purpose")
     max_attempts: Maybe[Attempts] = None
     on_unknown: Maybe[Literal["hold", "resubmit"]] = None
+    answer: Maybe[AnswerSpec] = Field(default=None, description="as of a prompt, for each prompt of this job")
     allow_empty: Maybe[bool] = None
     skip_bad: Maybe[bool] = Field(default=None, description="leave out recordings that cannot be sent, and count them")
     budget: Maybe[Money] = Field(default=None, description="USD, all that this job may ever spend")

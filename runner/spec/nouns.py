@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from runner import formats, private
+from runner import formats
 from runner.errors import Mark
 from runner.fields import ENDPOINT_NAMES
 from runner.job.capabilities import Content
 from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, ProviderBlock
 from runner.remotes.registry import built_in_providers, declared_by
 from runner.spec import kinds
+from runner.spec.answers import Answers, with_answer
 from runner.spec.chains import chain_of
 from runner.spec.declared import Declared, Entry, check_no_template
 from runner.spec.loader import read_text
@@ -21,6 +23,7 @@ from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, Pro
 from runner.spec.nodes import Mapping, Scalar, Sequence
 from runner.spec.paths import is_below, is_too_long
 from runner.spec.problems import Problems
+from runner.spec.sent import SentFile
 from runner.spec.shapes import check_format, check_schema_name, warn_of_params
 
 
@@ -264,45 +267,37 @@ def _check_data_file(entry: Entry, index: int, pattern: str, problems: Problems)
     problems.error(mark, f"`files` of {entry.subject} names `{pattern[:80]}`, which is not a known format", hint)
 
 
-def prompts_of(declared: Declared, root: Path, problems: Problems) -> dict[str, Prompt | None]:
-    entries = declared.entries["prompts"].values()
-    may_be_sent = {entry.name: True for entry in entries}
-    files = {e.name: e.spec.file for e in entries if e.spec and e.spec.file and is_below(root, e.spec.file)}
-    unseen = private.ignored({file for file in files.values() if os.path.isfile(root / file)}, root)  # noqa: PTH113
-    for name, file in files.items():
-        may_be_sent[name] = _may_be_sent(declared.entries["prompts"][name], file, root, file in unseen, problems)
-    return {entry.name: _prompt(entry, root, problems) if may_be_sent[entry.name] else None for entry in entries}
+def prompts_of(
+    declared: Declared, root: Path, answers: Answers, unsent: set[SentFile], problems: Problems
+) -> dict[str, Prompt | None]:
+    """unsent: files of prompts that are never sent, which was told."""
+    bad = {one.subject for one in unsent if one.noun == "prompt"}
+    return {
+        entry.name: None if entry.subject in bad else _prompt(entry, root, answers, problems)
+        for entry in declared.entries["prompts"].values()
+    }
 
 
-def _may_be_sent(entry: Entry, file: str, root: Path, is_ignored: bool, problems: Problems) -> bool:
-    """Whether a prompt file is none of those that hold secrets."""
-    mark, shown = entry.value_mark("file"), file[:120]
-    real = os.path.realpath(root / file)
-    if private.is_hidden(file) or private.leads_into_hidden(real, os.path.realpath(root)):
-        words = f"`{shown}`, the file of {entry.subject}, is hidden, or lies in a hidden folder: it is never sent"
-        problems.error(mark, words, "copy it to a folder whose name does not begin with a dot")
-    elif is_ignored:
-        words = f"`{shown}`, the file of {entry.subject}, is one that git ignores: it is never sent"
-        problems.error(mark, words, f"if it is a prompt, run `git add -f {shown}`")
-    elif any(map(private.is_secret_by_name, (file, real))) and not private.is_tracked(file, root):
-        words = f"`{shown}`, the file of {entry.subject}, has the name of a file of secrets, and git does not track it"
-        problems.error(mark, words, "if it is a prompt, give it another name, or `git add` it")
-    else:
-        return True
-    return False
+def files_of_prompts(declared: Declared) -> Iterator[SentFile]:
+    """The files that hold what is asked."""
+    for entry in declared.entries["prompts"].values():
+        if entry.spec and entry.spec.file:
+            yield SentFile(entry.subject, entry.spec.file, entry.value_mark("file"))
 
 
-def _prompt(entry: Entry, root: Path, problems: Problems) -> Prompt | None:
+def _prompt(entry: Entry, root: Path, answers: Answers, problems: Problems) -> Prompt | None:
     spec: PromptSpec | None = entry.spec
     if spec is None:
         return None
+    wanted = answers.get((entry.section, entry.name)) if spec.answer else None
     messages = _messages(entry, spec, root, problems)
     is_whole = check_no_template(entry, ("response_format", "tools", "file"), problems)
     is_whole = check_format(entry, ("response_format",), spec.response_format, problems) and is_whole
-    if messages is None or not is_whole:
+    if messages is None or not is_whole or (spec.answer and wanted is None):
         return None
     tools: tuple[Any, ...] | None = tuple(spec.tools) if spec.tools else None
-    return Prompt(entry.name, messages, spec.response_format, tools, entry.key.mark)
+    prompt = Prompt(entry.name, messages, spec.response_format, tools, entry.key.mark)
+    return prompt if wanted is None else with_answer(prompt, wanted, entry, problems)
 
 
 def _messages(entry: Entry, spec: PromptSpec, root: Path, problems: Problems) -> tuple[Message, ...] | None:

@@ -85,15 +85,15 @@ def test_what_is_wrong_is_said_where_it_stands(tmp_path: Path, written: str, sai
 def test_a_schema_that_is_none_is_said_with_the_part_that_is_wrong(tmp_path: Path) -> None:
     [inline] = complaints(tmp_path, "checks:", "  a: {json: {properties: {b: {type: objekt}}}}")
     assert inline.startswith(
-        "specs/a.yaml:15:7: the schema of check `a` of job `j` is not a JSON Schema at `properties.b.type`: "
+        "specs/a.yaml:15:41: the schema of check `a` of job `j` is not a JSON Schema at `properties.b.type`: "
     )
     (tmp_path / "a.json").write_text('{"properties": {"b": {"pattern": "("}}}')
     [filed] = complaints(tmp_path, "checks:", "  a: {json: {file: a.json}}")
     assert filed.startswith(
-        "a.json:1:1: the schema of check `a` of job `j` is not a JSON Schema at `properties.b.pattern`: "
+        "a.json:1:34: the schema of check `a` of job `j` is not a JSON Schema at `properties.b.pattern`: "
     )
     [nowhere] = complaints(tmp_path, "checks:", '  a: {json: {$ref: "#/$defs/none"}}')
-    assert nowhere.startswith("specs/a.yaml:15:7: the schema of check `a` of job `j` is not a JSON Schema: ")
+    assert nowhere.startswith("specs/a.yaml:15:17: the schema of check `a` of job `j` is not a JSON Schema: ")
 
 
 def test_everything_is_said_at_once(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 from runner.job import finish
 from runner.job.outcomes import Outcome
 from runner.mending import NOT_SO
+from runner.schemas import AnswerSchema
 
 ABSENT = Raw()
 NULL = b"null"
@@ -50,6 +51,12 @@ class Expected(NamedTuple):
 
     is_json: bool = False
     is_object: bool = False  # a JSON object, and no other JSON
+    schema: AnswerSchema | None = None  # that it has to be what it wants
+
+    def __repr__(self) -> str:
+        """Digests of results are made with it: what asks for no schema prints as it did before there were any."""
+        of_schema = f", schema={self.schema!r}" if self.schema else ""
+        return f"Expected(is_json={self.is_json}, is_object={self.is_object}{of_schema})"
 
 
 TEXT = Expected()
@@ -117,17 +124,34 @@ def parsed(answer: bytes) -> bytes:
 
 def is_wanted(value: bytes, text: bytes, wanted: Expected) -> bool:
     """Whether `value`, made of a text answer by `parsed`, is the JSON asked for."""
-    return value is not text and (not wanted.is_object or value[:1] == b"{")
+    if value is text or (wanted.is_object and value[:1] != b"{"):
+        return False
+    return wanted.schema is None or wanted.schema.fits(value)
 
 
 def as_wanted(found: Answer, wanted: Expected) -> Answer:
-    """The JSON asked for in place of its text; else the answer, and that it is none."""
+    """The JSON asked for in place of its text; else the answer, and that it is none, or not what the schema wants."""
     if not wanted.is_json or found.content[:1] != b'"':
         return found
     value = parsed(found.content)
     if found.finish not in finish.FLAWS and not is_wanted(value, found.content, wanted):
-        return Answer(value, finish.NOT_JSON)
+        is_none = value is found.content or wanted.schema is None
+        return Answer(value, finish.NOT_JSON if is_none else finish.INVALID)
     return found._replace(content=value)
+
+
+def kept_as_wanted(kept: Answer, wanted: Expected) -> Answer:
+    """The same of an answer that a results file holds without its response, as it was written there.
+
+    How it ended is what the file says; a schema it is held to all the same: that may be newer. Its JSON may be a text,
+    as tables have it, or one that is JSON itself.
+    """
+    if not wanted.is_json:
+        return kept
+    value = parsed(kept.content)
+    if wanted.schema is None or value == NULL or kept.finish in finish.FLAWS or wanted.schema.fits(value):
+        return kept._replace(content=value)
+    return Answer(value, finish.INVALID)
 
 
 _decode_text = msgspec.json.Decoder(str).decode
