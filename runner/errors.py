@@ -8,7 +8,8 @@ RunnerError                     1
 |  `- Conflict                      somebody else wrote to it since we read it
 |- LockedError                  6   another apply holds the project
 |- BlockedError                 5   a person has to decide
-|  `- NotConfirmed                  nobody said yes to what would be paid for
+|  |- NotConfirmed                  nobody said yes to what would be paid for
+|  `- Stale                         other requests would be sent than were reviewed
 |- EngineError                  1   the embedded server's model cannot run here
 `- RemoteError                  1   a provider; `status`, its words, its request id
    |- NotSent                       nothing can have reached the remote: sending again is safe
@@ -88,9 +89,13 @@ def defused(line: str) -> str:
 
 
 class RunnerError(Exception):
-    """Something a user can act on: `message` says what is wrong, `hint` what to do next."""
+    """Something a user can act on: `message` says what is wrong, `hint` what to do next.
+
+    details: what the message counts, a line each.
+    """
 
     exit_code = 1
+    details: tuple[str, ...] = ()
 
     def __init__(self, message: str, *, hint: str = "", mark: Mark | None = None) -> None:
         super().__init__(message)
@@ -138,6 +143,14 @@ class BlockedError(RunnerError):
 
 class NotConfirmed(BlockedError):
     """Something is to be paid for, and nobody said yes."""
+
+
+class Stale(BlockedError):
+    """Other requests would be sent than a person reviewed."""
+
+    def __init__(self, message: str, *, hint: str, details: Sequence[str]) -> None:
+        super().__init__(message, hint=hint)
+        self.details = tuple(map(printable, details))
 
 
 class EngineError(RunnerError):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from runner.apply import calls, chains, readback, recover
 from runner.apply.collect import collect
 from runner.apply.outputs import Rewrite, changed_since, rewrites
@@ -20,7 +22,7 @@ from runner.clock import LONGEST_LOOK, hurried
 from runner.errors import OF_OUR_MEMORY, RunnerError
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
-from runner.plan.change import Action
+from runner.plan.change import Action, Change
 from runner.plan.decide import Observation, decide
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan, Recorded
@@ -37,6 +39,7 @@ class Foreseen:
     recorded: Recorded
     observations: Mapping[str, Observation]
     not_asked: Mapping[str, str] = field(default_factory=dict)  # by provider, why it was not asked what it holds
+    fetched: Mapping[str, tuple[Batch, Change]] = field(default_factory=dict)  # by key, see `_bring_home`
 
 
 @dataclass(slots=True)
@@ -56,6 +59,7 @@ class Preview:
     rewrites: list[Rewrite]
     notes: list[str]
     not_asked: Mapping[str, str]
+    recorded: Recorded
 
 
 def preview(session: Session, guards: Guards, *, offline: bool = False) -> Preview:
@@ -72,7 +76,7 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> Previ
     if any(job.waits for job in files.plan.jobs) and session.records.jobs() != known:  # perhaps for what is there
         seen = foresee(session, guards, offline=offline)
         files = foresee_files(session, seen, guards)
-    return Preview(files.plan, files.rewrites, [*session.notes, *files.notes], seen.not_asked)
+    return Preview(files.plan, files.rewrites, [*session.notes, *files.notes], seen.not_asked, seen.recorded)
 
 
 def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Foreseen:
@@ -84,14 +88,15 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
     observations: dict[str, Observation] = {}
     before = {batch.key for batch in session.records.batches()}
     asked: set[str] = set()
+    fetched: dict[str, tuple[Batch, Change]] = {}  # by key, those on record that are brought home here
     while True:
         known = session.records.project()
         with hurried(session.clock, LONGEST_LOOK):
             _look(session, observations, not_asked, offline=offline)
-        _bring_home(session, observations, before)
+        fetched.update((one.key, (one, how)) for one, how in _bring_home(session, observations) if one.key in before)
         recorded = session.recorded()
         chains.follow(session, recorded)
-        plan = planned(session, recorded, observations, guards)
+        plan = _with_those_fetched(planned(session, recorded, observations, guards), fetched)
         found = 0
         for name in sorted(_to_search(session, plan) - not_asked.keys()):
             why = OFFLINE if offline else _why_not(session, name)
@@ -109,7 +114,7 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
         if not found and _of_remotes(session.records.project()) == _of_remotes(known):
             unasked = dict.fromkeys(_taken_at_their_word(session) - asked, NOTHING_TO_SEND) | not_asked
             told = {name: why for name, why in unasked.items() if _is_told(session, name)}
-            return Foreseen(plan, recorded, observations, told)
+            return Foreseen(plan, recorded, observations, told, fetched)
 
 
 def foresee_files(session: Session, seen: Foreseen, guards: Guards) -> Files:
@@ -119,7 +124,7 @@ def foresee_files(session: Session, seen: Foreseen, guards: Guards) -> Files:
     if as_they_are := [one.record for one in found if one.record]:  # the plan goes by what they hold, as a later one
         session.records.save(*as_they_are)
         recorded = session.recorded()
-        plan = planned(session, recorded, seen.observations, guards)
+        plan = _with_those_fetched(planned(session, recorded, seen.observations, guards), seen.fetched)
     results = [*(one for one in found if not one.record), *changed_since(session, plan, recorded)]
     notes: list[str] = []
     if is_scored(session):
@@ -189,22 +194,35 @@ def _of_remotes(record: object) -> tuple[object, object]:
     return getattr(record, "shown", {}), getattr(record, "left_by", {})
 
 
-def _bring_home(session: Session, observations: Mapping[str, Observation], before: set[str]) -> None:
-    """Read the results of found batches that ended without an answer to every request: the rest would be sent.
+def _bring_home(session: Session, observations: Mapping[str, Observation]) -> list[tuple[Batch, Change]]:
+    """Read the results of batches that ended without an answer to every request: the rest would be sent.
 
-    Of those that were on record before, the plan says that they are to be fetched.
+    Those that were read, as they were before, and that an apply fetches them. A clone that has to find a batch first
+    and the one that sent it come to the same plan so.
     """
+    read = []
     for batch in session.records.batches():
         observation = observations.get(batch.key)
-        if batch.key in before or not isinstance(observation, Observed) or _has_answered_all(batch, observation):
+        if not isinstance(observation, Observed) or _has_answered_all(batch, observation):
             continue
-        if batch.is_active and decide(batch, observation).action is Action.FETCH:
+        if batch.is_active and (change := decide(batch, observation)).action is Action.FETCH:
             try:
                 collect(session, batch, observation)
             except OF_OUR_MEMORY:
                 raise
             except RunnerError:
                 continue  # the plan says that it is to be fetched
+            read.append((batch, change))
+    return read
+
+
+def _with_those_fetched(plan: Plan, fetched: Mapping[str, tuple[Batch, Change]]) -> Plan:
+    """The plan, which says of these batches that they are fetched before anything is sent."""
+    if not fetched:
+        return plan
+    for job, rows in zip(plan.jobs, plan.rows, strict=True):
+        rows.batches.update(key for key, (batch, _) in fetched.items() if batch.owner == job.address)
+    return replace(plan, batches=(*plan.batches, *fetched.values()))
 
 
 def _has_answered_all(batch: Batch, seen: Observed) -> bool:

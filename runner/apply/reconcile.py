@@ -31,8 +31,10 @@ from runner.errors import BlockedError, Conflict, LockedError, RemoteError, Runn
 from runner.job.capabilities import Capabilities
 from runner.job.packed import without
 from runner.job.recorded import Batch
+from runner.plan import review
 from runner.plan.change import Reason
 from runner.plan.guard import Guards
+from runner.plan.places import Reviewed
 from runner.plan.plan import Plan, Recorded, decided, is_below
 
 LAST_LOOK_SECONDS = 1.0  # before the command's time is over
@@ -216,6 +218,10 @@ def _refusal(session: Session, guards: Guards, confirm: Confirm, purse: Purse, r
         return BlockedError(f"{rest.batch.owner}: {rest.words} belong to specs that this command did not read")
     if guards.locked is not None and not _is_locked(session, guards.locked, rest.batch):
         return BlockedError(f"{rest.batch.owner}: {rest.words} are not among the requests of the lock file")
+    if guards.reviewed is not None and not _is_reviewed(session, guards.reviewed, rest.batch):
+        return BlockedError(
+            f"{rest.batch.owner}: {rest.words} are not among what was reviewed", hint="review them: `runner plan`"
+        )
     return purse.refusal(rest, guards, confirm)
 
 
@@ -225,6 +231,13 @@ def _is_locked(session: Session, locked: Sequence[str], batch: Batch) -> bool:
     if owner is None:
         return False
     return not without(session.objects.read(f"{batch.key}/keys", batch.keys_sha256), session.keys_of(owner))
+
+
+def _is_reviewed(session: Session, reviewed: Reviewed, batch: Batch) -> bool:
+    """Whether all that is left of a batch that was begun before was seen in a plan."""
+    owner = next((job for job in session.desired if job.address == batch.owner), None)
+    entry = next((one for one in session.recorded().batches if one.batch.key == batch.key), None)
+    return owner is not None and entry is not None and not review.outside(reviewed, [review.of_rest(owner, entry)])
 
 
 def _left(session: Session, result: Result, errors: Sequence[StepError], *, goes_on: bool = False) -> Result:

@@ -53,6 +53,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Send, though nobody can say what was sent before: batches in doubt are somebody else's.",
 )
+@option(
+    "--plan-digest",
+    cls=Consent,
+    metavar="DIGEST",
+    help="Send exactly what `runner plan` printed this digest of, without a question; refuse anything else.",
+)
 @option("--locked", is_flag=True, help="Send nothing that `runner.lock` does not know, and leave it as it is: for CI.")
 @option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="Send at most N recordings at once.")
 @option("-q", "--quiet", is_flag=True, help="Show only the summary and warnings.")
@@ -76,6 +82,7 @@ def command(
     lock_timeout: float,
     guards: Guards,
     first_run: bool,
+    plan_digest: str | None,
     locked: bool,
     parallelism: int | None,
     quiet: bool,
@@ -85,6 +92,9 @@ def command(
     """Make the remote batch APIs match the specs at PATHS (default: specs), and wait for the results.
 
     Run it again and nothing happens; stop it anywhere and run it again, and nothing is lost or paid twice.
+
+    In the place of PATHS, a FILE.json that `runner plan --out` wrote: exactly that is sent, without a question, and
+    nothing at all where other requests would be sent by now.
 
     With --rehearse, what would be sent goes to stand-ins on this machine, and nothing but `.runner/rehearsal/` is
     written: batches, limits, cost and outputs are seen before anything is paid for.
@@ -97,6 +107,7 @@ def command(
     from runner.apply.reconcile import apply
     from runner.cli import keys
     from runner.cli.aftermath import report
+    from runner.cli.held import Hold
     from runner.cli.opening import opened
     from runner.cli.progress import watcher
     from runner.cli.question import Question, is_asked
@@ -107,11 +118,17 @@ def command(
     terminal = watcher(RealClock(), quiet=quiet)
     given = paths or ("specs",)
     guards = replace(guards, first_run=first_run)
+    hold = Hold.to(paths, plan_digest)
+    if hold is not None:
+        guards, given = hold.allowed(guards), hold.paths or given
     if rehearse:
         from runner.cli import rehearsal
 
+        if hold is not None:
+            raise click.UsageError("A rehearsal sends nothing to a remote: give it PATHS, and no plan.")
         _must_suit_a_rehearsal(waits=no_wait or wait_seconds is not None, form=form, locked=locked)
         return rehearsal.run(ctx.obj, given, guards, terminal, stop, lock_seconds=lock_timeout, parallelism=parallelism)
+    yes = yes or hold is not None  # the review was the question
     consent = keys.asker(yes=yes)
     with opened(
         ctx.obj, given, terminal, writes=True, stop=stop, poll_seconds=poll_seconds, consent=consent
@@ -121,6 +138,8 @@ def command(
         guards = for_project(guards, session.project, addresses, is_asked=is_asked(yes=yes))
         if locked:
             session.relocked = _locked(session)
+        if hold is not None:
+            guards = replace(guards, reviewed=hold.reviewed(session, guards))
         question = Question(session, yes=yes, quiet=quiet)
         try:
             result = apply(

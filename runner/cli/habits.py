@@ -26,7 +26,6 @@ OPTIONS = {
     "force": "nothing is forced: what is blocked names the command that unblocks it",
     "refresh": "`plan`, `status` and `apply` ask the remotes by themselves; `plan --offline` does not",
     "refresh-only": "`runner status` asks the remotes and changes nothing",
-    "out": "`runner plan -o json` prints the plan",
     "json": "`-o json`",
     "format": "`-o json`",
     "var": "specs have no variables; a matrix of a job makes one cell for each value",

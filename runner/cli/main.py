@@ -260,5 +260,5 @@ def words_of(error: RunnerError) -> str:
     from runner.cli.voice import lines
 
     place = f"{error.mark}: " if error.mark else ""
-    text = f"{place}error: {error.message}"
+    text = "\n  ".join([f"{place}error: {error.message}", *error.details])
     return lines(f"{text}\n\nhint: {error.hint}" if error.hint else text)

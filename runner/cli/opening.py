@@ -14,7 +14,7 @@ from runner.apply import chains
 from runner.apply.desire import Compiler, compile_all, desire
 from runner.apply.keep import judged
 from runner.apply.remotes import Remotes
-from runner.apply.reporter import Reporter
+from runner.apply.reporter import Reporter, Silent
 from runner.apply.sandbox import sandbox_of
 from runner.apply.session import Session
 from runner.apply.standins import StandIns
@@ -85,6 +85,27 @@ def opened(
             if writes:
                 with contextlib.suppress(OSError):  # then files are read again
                     memo.save()
+
+
+@contextlib.contextmanager
+def looking(session: Session) -> Iterator[Session]:
+    """A session over the same specs that only looks, as that of a plan: it says nothing, and leaves nothing behind."""
+    with contextlib.ExitStack() as held:
+        reporter = Silent()
+        remotes = _remotes(session.project, session.clock, reporter, writes=False)
+        yield Session(
+            project=session.project,
+            desired=session.desired,
+            compiled=session.compiled,
+            memory=held.enter_context(contextlib.closing(session.memory.fork())),
+            remotes=held.enter_context(contextlib.closing(remotes)),
+            clock=session.clock,
+            reporter=reporter,
+            stop=session.stop,
+            digests=session.digests,
+            steps=session.steps,
+            compiler=session.compiler,
+        )
 
 
 @contextlib.contextmanager

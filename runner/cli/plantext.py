@@ -35,6 +35,8 @@ def text_of_plan(view: PlanView, *, colour: bool, columns: int | None = None) ->
     if view.not_asked:
         out += [*told_not_asked(view.not_asked), ""]
     out.append(view.summary)
+    if view.digest and not view.digest.startswith("0-"):
+        out.append(f"Digest: {view.digest}")
     return "\n".join(out)
 
 

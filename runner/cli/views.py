@@ -113,7 +113,7 @@ class PlanView(msgspec.Struct, frozen=True):
     tokens: int = 0
     usd: float | None = 0.0  # at most, with what follows later; None: not known of all of it
     not_asked: dict[str, str] = {}  # by provider, why it was not asked what it holds; an apply asks before it pays
-    digest: str = ""  # of what would be done
+    digest: str = ""  # of what is paid for: `runner apply --plan-digest` sends exactly that
 
 
 Ids = Callable[[str, Sequence[int]], Sequence[str]]  # of the rows of a job, by address and ordinals
@@ -125,6 +125,7 @@ def of_plan(
     ids: Ids = lambda address, ordinals: (),
     not_asked: Mapping[str, str] | None = None,
     compared: Mapping[str, Compared] | None = None,
+    digest: str = "",
 ) -> PlanView:
     """The view of a plan; jobs in sync have no lines. compared: by address, of jobs that were asked otherwise."""
     of_job = _by_job(rewrites)
@@ -150,6 +151,7 @@ def of_plan(
         tokens=sum(change.tokens for change in sent),
         usd=None if unknown else usd,
         not_asked=dict(not_asked or {}),
+        digest=digest,
     )
 
 

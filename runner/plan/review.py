@@ -20,6 +20,7 @@ from runner.job.packed import KEY_BYTES, keys_of, union, without
 from runner.job.recorded import Stage
 from runner.plan import guard
 from runner.plan.change import Action, Change, Cut, Reason
+from runner.plan.guard import Guards
 from runner.plan.places import Place, Reviewed, place_of
 from runner.plan.remaining import BatchRows, JobRows, RetryRows, Row
 
@@ -91,15 +92,25 @@ def _count(reviewed: Reviewed) -> int:
     return sum(map(len, reviewed.values())) // KEY_BYTES
 
 
-def of(project: str, desired: Sequence[Desired], plan: Plan, recorded: Recorded) -> Review:
-    """What a plan pays for. Not what waits for a person: nobody who says yes to the plan says yes to that."""
+def of(project: str, desired: Sequence[Desired], plan: Plan, recorded: Recorded, guards: Guards = Guards()) -> Review:
+    """What a plan pays for. Not what waits for a person: nobody who says yes to the plan says yes to that.
+
+    guards: that it was made with. What a person at a terminal is told of would hold a job back in a CI: it is not part
+    of what is paid for here either, so that both come to the same.
+    """
     rests = _rests(plan, recorded)
     parts: list[Part] = []
     for job, told, rows in zip(desired, plan.jobs, plan.rows, strict=True):
-        if not told.is_held_back and not any(change.action is Action.CONFIRM for change in told.changes):
+        if not told.is_held_back and not any(_would_block(change, guards) for change in told.changes):
             parts += _parts(job, rows, told.submissions, recorded.retries)
         parts += _of_rests(job, rests)
     return Review(project, tuple(parts))
+
+
+def _would_block(change: Change, guards: Guards) -> bool:
+    """Whether a change that a person is told of holds its job back where nobody is there."""
+    is_small = change.reason is Reason.REPAY and change.usd is not None and change.usd <= guards.repay_usd
+    return change.action is Action.CONFIRM and not is_small
 
 
 def _parts(job: Desired, rows: JobRows, cuts: Sequence[Cut], retries: Sequence[RetryRows]) -> Iterator[Part]:
@@ -138,12 +149,15 @@ def _rests(plan: Plan, recorded: Recorded) -> list[BatchRows]:
 
 
 def _of_rests(job: Desired, rests: Sequence[BatchRows]) -> Iterator[Part]:
-    for entry in rests:
-        batch, keys = entry.batch, entry.unsent or entry.keys
-        if batch.owner == job.address and batch.origin == job.origin:
-            share = len(keys) // KEY_BYTES / max(batch.rows, 1)
-            usd = None if batch.estimated_usd is None else batch.estimated_usd * share
-            yield Part(job.address, place_of(job)._replace(window_hours=batch.window_hours), keys, usd)
+    return (of_rest(job, one) for one in rests if one.batch.owner == job.address and one.batch.origin == job.origin)
+
+
+def of_rest(job: Desired, entry: BatchRows) -> Part:
+    """What is left to send of a batch of a job that was begun."""
+    batch, keys = entry.batch, entry.unsent or entry.keys
+    share = len(keys) // KEY_BYTES / max(batch.rows, 1)
+    usd = None if batch.estimated_usd is None else batch.estimated_usd * share
+    return Part(job.address, place_of(job)._replace(window_hours=batch.window_hours), keys, usd)
 
 
 # --- what an apply is held to -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from runner.cli import habits
 from runner.cli.main import COMMANDS, cli, run
 from tests.journeys.lab import Lab
 
-AGREEING = {"-y", "--yes", "--confirm-repay", "--first-run", "--replace", "--clear", "--resubmit"}
+AGREEING = {"--plan-digest", "-y", "--yes", "--confirm-repay", "--first-run", "--replace", "--clear", "--resubmit"}
 
 
 def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -73,7 +73,6 @@ def test_no_likeness_leads_to_what_agrees(path: tuple[str, ...], capsys: pytest.
         (["apply", "-refresh=false"], "--offline"),
         (["plan", "--json"], "`-o json`"),
         (["destroy"], "`runner cancel JOB`"),
-        (["init"], "none is needed"),
         (["fmt"], "none is needed"),
         (["refresh"], "none is needed"),
         (["import", "job"], "none is needed"),

@@ -1,0 +1,61 @@
+"""An apply that is held to a plan: to a file, to a digest, or to both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.apply import planfile, reviewed
+from runner.apply.session import Session
+from runner.cli import suggest
+from runner.cli.opening import looking
+from runner.errors import Stale, UsageError, printable
+from runner.plan.guard import Guards
+from runner.plan.places import Reviewed
+from runner.plan.review import rows_in
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a person reviewed."""
+
+    digest: str
+    plan: planfile.PlanFile | None = None
+
+    @classmethod
+    def to(cls, paths: Sequence[str], digest: str | None) -> Hold | None:
+        """From the command line; None where it names no plan. Raises RunnerError for one that cannot be read."""
+        if digest is not None and rows_in(digest) is None:
+            raise UsageError(
+                f"`--plan-digest {printable(digest)}` is no digest of a plan",
+                hint="`runner plan` prints it, such as `12-5e0c1f...`",
+            )
+        if not planfile.is_one(paths):
+            return None if digest is None else cls(digest)
+        suggest.given.set(())  # commands that are suggested take specs
+        plan = planfile.read(Path(paths[0]))
+        if digest is not None and plan.digest != digest:
+            raise Stale(
+                f"`{printable(paths[0])}` is not the plan that was reviewed: its digest is {plan.digest}",
+                hint="nothing was sent; give the plan of that digest, or review this one",
+                details=(),
+            )
+        suggest.given.set(plan.paths)
+        return cls(plan.digest, plan)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Of the specs; empty where the command line names them."""
+        return self.plan.paths if self.plan else ()
+
+    def allowed(self, guards: Guards) -> Guards:
+        """What the plan allowed and the command line allows."""
+        return self.plan.narrowed(guards) if self.plan else guards
+
+    def reviewed(self, session: Session, guards: Guards) -> Reviewed:
+        """What may be sent. Raises Stale where something else would be."""
+        with looking(session) as seen:
+            if self.plan is not None:
+                return reviewed.as_in_file(seen, guards, self.plan.review)
+            return reviewed.under_digest(seen, guards, self.digest)
