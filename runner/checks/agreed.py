@@ -61,7 +61,7 @@ class Agreed:
         )
 
     def _corrected(self) -> Figure:
-        """The judge's mean put right. Both ends lie within 0 and 1, as what is estimated does.
+        """The judge's mean put right. It and both ends lie within 0 and 1, as what is estimated does.
 
         A few labelled rows decide how sure it is: t has as many degrees of freedom as they have clusters, less one.
         """
@@ -77,4 +77,5 @@ class Agreed:
         found = estimate_corrected(sums)
         n = int(sums.total(3))
         interval = of_number(found.value, found.se, labelled)
-        return Figure(found.value, max(0.0, interval.low), min(1.0, interval.high), n, labelled, found.se)
+        value, low, high = (min(1.0, max(0.0, one)) for one in (found.value, interval.low, interval.high))
+        return Figure(value, low, high, n, labelled, found.se)
