@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.journeys.audio.lab import AudioLab
 from tests.journeys.fireworks.lab import Account, FireLab
 from tests.journeys.lab import Lab, Server, serving
-from tests.journeys.rounds import AudioRig, ChainRig, EmbeddedLab, FireworksRig, OpenAIRig, Rig
+from tests.journeys.rounds import AudioRig, ChainRig, EmbeddedLab, FireworksRig, OpenAIRig, PairsRig, Rig
 
 CALLS = ("--around", "calls")
 ALONE = (*CALLS, "--parallelism", "1")
@@ -93,6 +93,12 @@ def _chain(root: Path, server: Server) -> Rig:
     return ChainRig(lab)
 
 
+def _pairs(root: Path, server: Server) -> Rig:
+    lab = Lab(root, server)
+    lab.rows(10)
+    return PairsRig(lab)
+
+
 def _fireworks(words: tuple[str, ...], stops: bool = False) -> Make:
     def make(root: Path, server: Server) -> Rig:
         lab = FireLab(root, server, Account(server, "acme"))
@@ -121,6 +127,7 @@ MUST: dict[str, tuple[str, ...]] = {
     "openai-calls": OPENAI_CALLS,
     "openai-running": (*RUNNING, *_sent("POST files", streamed=True), *_sent("POST batches")),
     "openai-chain": (*VERBS, *_whole("grade.jsonl", "grade.helpful.jsonl", "grade.scores.jsonl")),
+    "openai-pairs": (*VERBS, *_whole("other.jsonl", "duel.jsonl", "duel.scores.jsonl")),
     "fireworks-verbs": VERBS,
     "fireworks-calls": FIREWORKS_CALLS,
     "fireworks-running": (*RUNNING, *_sent("POST datasets", "POST batchInferenceJobs")),
@@ -136,6 +143,7 @@ COMPOSITIONS: dict[str, Make] = {
     "openai-calls": _openai(CALLS),
     "openai-running": _openai((*CALLS, "--once"), stops=True),
     "openai-chain": _chain,
+    "openai-pairs": _pairs,
     "fireworks-verbs": _fireworks(()),
     "fireworks-calls": _fireworks(CALLS),
     "fireworks-running": _fireworks((*CALLS, "--once"), stops=True),

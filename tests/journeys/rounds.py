@@ -31,6 +31,15 @@ GRADE = """\
     output: results/grade.jsonl
     checks: {helpful: {judge: judge, model: echo, verdicts: {good: 1, bad: 0}}}
 """
+PAIRS = """\
+  other: {dataset: rows, prompt: plead, model: echo, output: results/other.jsonl}
+  duel:
+    dataset: duels
+    prompt: which
+    model: echo
+    output: results/duel.jsonl
+    checks: {better: {preference: {first: uno, second: dos, tie: neither}}}
+"""
 SOON = 12  # boundaries, from where an apply begins
 
 
@@ -199,6 +208,31 @@ class ChainRig(OpenAIRig):
             assert found == [f"echo: {said} {answer}" for answer in answers], way
         scores = self.lab.results("results/grade.scores.jsonl")
         assert [row["checks"]["helpful"]["status"] for row in scores] == ["right"] * 10
+        return Figures()
+
+
+@dataclass
+class PairsRig(OpenAIRig):
+    """Two jobs over the same rows, and a judge of both that finds the second better, whichever is shown first."""
+
+    def fresh(self) -> None:
+        super().fresh()
+        path = self.lab.root / "specs/lab.yaml"
+        text = path.read_text().replace("datasets:\n", "datasets:\n  duels: {pairs: [answers, other]}\n")
+        say = "{{ 'uno' if 'Plead' in first else 'dos' }} of {{ first | fenced }} and {{ second | fenced }}"
+        prompts = f'prompts:\n  plead: {{user: "Plead {self.serial} {{{{ word }}}}"}}\n  which: {{user: "{say}"}}\n'
+        path.write_text(text.replace("prompts:\n", prompts).replace("jobs:\n", f"jobs:\n{PAIRS}"))
+
+    def check(self, kills: int, opened: int | None) -> Figures:
+        self.lab.apply()
+        self.answered([10, 10, 20])
+        items = [f"r{n}" for n in range(10)]
+        scores = self.lab.results("results/duel.scores.jsonl")
+        assert sorted(row["custom_id"] for row in scores) == sorted(
+            f"{item}-{way}" for item in items for way in ("ab", "ba")
+        )
+        [check] = self.lab.status_of("duel")["scores"]["checks"]
+        assert (check["duel"]["wins"], check["duel"]["losses"], check["duel"]["inconsistent"]) == (10, 0, 0)
         return Figures()
 
 

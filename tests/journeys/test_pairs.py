@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.journeys.boundaries import crossed_by, missing_in, rig_of
+from tests.journeys.rounds import at
 from tests.journeys.scorelab import FAILED, REMOTE, ScoreLab, score_lab
 
 SPEC = (
@@ -39,6 +41,7 @@ jobs:
 """
     + REMOTE
 )
+MOST = 160  # more boundaries than there are
 ROWS = [{"id": f"r{n}", "word": f"w{n}", "group": "even" if n % 2 == 0 else "odd"} for n in range(6)]
 # What a judge says in the order `ab` (the baseline first), and in `ba`
 WINS, LOSES, TIE, PLACE = ("B", "A"), ("A", "B"), ("C", "C"), ("A", "A")
@@ -400,3 +403,25 @@ def test_a_judge_asked_several_times_is_one_witness_an_item(lab: ScoreLab) -> No
     number = pooled["checks"][0]["number"]
     assert (number["value"], number["n"], number["clusters"]) == (pytest.approx(11 / 12), 12, 6)
     assert pooled["checks"][0]["duel"]["equal"] == 2
+
+
+# --- killed ---------------------------------------------------------------------------------------------------------
+
+
+def test_killed_between_the_two_and_their_judge(tmp_path: Path) -> None:
+    with rig_of("openai-pairs", tmp_path) as rig:
+        crossed = crossed_by(rig)
+        assert missing_in("openai-pairs", crossed) == []
+        last = len(crossed) - crossed[::-1].index("after submit")
+        assert crossed.count("after submit") == 3, "a batch of each job"
+        # one of the two has its results; the judge's batch is sent; it is not counted yet
+        for number in (at(crossed, "renamed other.jsonl"), last, at(crossed, "renamed duel.jsonl")):
+            assert rig.round(number), crossed[number - 1]
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(1800)
+def test_killed_at_every_boundary_of_a_duel(tmp_path: Path) -> None:
+    with rig_of("openai-pairs", tmp_path) as rig:
+        figures = rig.sweep(range(1, MOST))
+    assert 40 < figures.rounds < MOST - 1
