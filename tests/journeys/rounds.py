@@ -226,13 +226,10 @@ class PairsRig(OpenAIRig):
     def check(self, kills: int, opened: int | None) -> Figures:
         self.lab.apply()
         self.answered([10, 10, 20])
-        items = [f"r{n}" for n in range(10)]
         scores = self.lab.results("results/duel.scores.jsonl")
-        assert sorted(row["custom_id"] for row in scores) == sorted(
-            f"{item}-{way}" for item in items for way in ("ab", "ba")
-        )
-        [check] = self.lab.status_of("duel")["scores"]["checks"]
-        assert (check["duel"]["wins"], check["duel"]["losses"], check["duel"]["inconsistent"]) == (10, 0, 0)
+        ids = sorted(f"r{n}-{order}" for n in range(10) for order in ("ab", "ba"))
+        assert sorted(row["custom_id"] for row in scores) == ids
+        assert {row["checks"]["better"]["status"] for row in scores} == {"right"}
         return Figures()
 
 

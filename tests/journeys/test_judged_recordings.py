@@ -19,7 +19,7 @@ models:
   echo: {{provider: lab, name: echo, params: {{max_tokens: 100}}, price: {{input: 1, output: 2}}}}
 prompts:
   grade:
-    user: "{{{{ 'bad' if '001' in file else 'good' }}}}: {{{{ answer | fenced }}}} {{{{ speech }}}}, {{{{ duration_s }}}}"
+    user: "{{{{ 'bad' if '001' in file else 'good' }}}}: {{{{ answer | fenced }}}} {{{{ speech }}}} {{{{ duration_s}}}}"
 datasets:
   truth: {{files: data/truth.jsonl}}
 jobs:
