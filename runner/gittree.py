@@ -1,4 +1,5 @@
-"""Whether git tracks a path, read from its index: what is tracked may have come with a pull request.
+"""Whether git tracks a path, read from its index: what is tracked may have come with a pull request. And what is
+checked out.
 
 No `git` is run for it: it may not be installed, and in a folder that a stranger filled it may run what the folder says.
 Source: git's `Documentation/gitformat-index.adoc`, versions 2 to 4 (read 2026-11-29).
@@ -14,6 +15,8 @@ from pathlib import Path
 _HEADER = 12
 _FIXED = 40  # of an entry: stat data and sizes, before the object's name
 _EXTENDED = 0x4000
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_NAME = re.compile(r"refs/[^\s\0]+")
 
 
 def worktree_of(path: Path) -> Path | None:
@@ -34,6 +37,35 @@ def is_tracked(path: Path, *, to_the_letter: bool = False) -> bool:
     return any(_holds(index, there, hash_bytes, to_the_letter) for index, hash_bytes in _indexes(top))
 
 
+def head_of(path: Path) -> str:
+    """The commit that is checked out around a folder, as hex; empty outside of git, or where that cannot be read.
+
+    Source: git's `Documentation/gitrepository-layout.adoc`: `HEAD`, `refs`, `packed-refs`, `commondir`.
+    """
+    top = worktree_of(path)
+    if top is None:
+        return ""
+    git = _git_folder(top)
+    said = _text_of(git / "HEAD").strip()
+    name = said.removeprefix("ref: ")
+    if name != said:
+        if not _NAME.fullmatch(name) or ".." in name:
+            return ""
+        said = next(filter(None, (_text_of(folder / name).strip() for folder in (git, _common(git)))), "")
+        said = said or _packed_ref(_common(git), name)
+    return said if _COMMIT.fullmatch(said) else ""
+
+
+def _packed_ref(common: Path, name: str) -> str:
+    lines = (line.split(" ") for line in _text_of(common / "packed-refs").splitlines())
+    return next((words[0] for words in lines if words[1:] == [name]), "")
+
+
+def _common(git: Path) -> Path:
+    """The folder that all worktrees of a checkout share."""
+    return (git / said).resolve() if (said := _text_of(git / "commondir").strip()) else git
+
+
 def _holds(index: bytes, path: bytes, hash_bytes: int, to_the_letter: bool) -> bool:
     fold = bytes if to_the_letter else bytes.lower
     wanted = fold(path)
@@ -47,9 +79,7 @@ def _holds(index: bytes, path: bytes, hash_bytes: int, to_the_letter: bool) -> b
 def _indexes(top: Path) -> Iterator[tuple[bytes, int]]:
     """The index files of a checkout (two where it is split), and how long an object's name is in them."""
     git = _git_folder(top)
-    common = git
-    if (git / "commondir").is_file():
-        common = (git / (git / "commondir").read_text().strip()).resolve()
+    common = _common(git)
     config = _text_of(common / "config").lower()
     hash_bytes = 32 if re.search(r"objectformat\s*=\s*sha256", config) else 20
     for file in (git / "index", *sorted(git.glob("sharedindex.*"))):

@@ -9,6 +9,7 @@ from runner.apply.collect import stop
 from runner.apply.session import Session
 from runner.apply.settle import settle
 from runner.errors import BlockedError, NotSent, RemoteError, RunnerError
+from runner.job.events import cancelled
 from runner.job.observed import Origin
 from runner.job.recorded import Batch, Stage
 
@@ -48,7 +49,9 @@ def cancel(session: Session, batch: Batch) -> Batch:
         )
     if batch.stage is Stage.SUBMITTED:
         seen = session.remote_of(batch).cancel(batch.remote_id)
-        return batch.but(phase=seen.phase, raw_status=seen.raw_status)
+        stopped = batch.but(phase=seen.phase, raw_status=seen.raw_status)
+        session.records.tell(cancelled(stopped))
+        return stopped
     if batch.stage is Stage.DEFERRED:
         return stop(session, batch, "cancelled before it was sent")
     return batch

@@ -58,7 +58,7 @@ def apply(
     result: Result | None = None
     pause = 0.0
     while True:
-        with session.memory.lock(command, now=clock.now(), wait_seconds=lock_seconds):
+        with session.memory.lock(command, clock=clock, wait_seconds=lock_seconds):
             before = (result.submitted, result.collected) if result else None
             if result is None:
                 begin(session)
@@ -76,7 +76,7 @@ def apply(
         clock.sleep(pause)
         if session.stop.is_set() or is_over(clock):
             result.is_out_of_time = is_over(clock)
-            with suppress(LockedError), session.memory.lock(command, now=clock.now()):
+            with suppress(LockedError), session.memory.lock(command, clock=clock):
                 leave(session, guards, result)
             return result
         # What was begun goes on, though another command had its turn meanwhile

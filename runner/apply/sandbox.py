@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runner.clock import Clock
 from runner.job import lifecycle
 from runner.job.recorded import Batch, Stage
 from runner.state.memory import Memory, Records
@@ -53,13 +54,13 @@ class SandboxState:
 
 
 @contextlib.contextmanager
-def sandbox_of(real: Memory, *, command: str, now: datetime, wait_seconds: float = 0.0) -> Iterator[SandboxState]:
+def sandbox_of(real: Memory, *, command: str, clock: Clock, wait_seconds: float = 0.0) -> Iterator[SandboxState]:
     """A sandbox of a memory, begun anew and held against a second rehearsal.
 
     Raises StateError where a link stands in the way, LockedError while another rehearsal runs.
     """
     memory = real.fork(FOLDER)
-    with memory.lock(command, now=now, wait_seconds=wait_seconds):
+    with memory.lock(command, clock=clock, wait_seconds=wait_seconds):
         memory.clear()
         try:
             project = memory.records.project()

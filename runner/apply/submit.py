@@ -155,6 +155,7 @@ def _intend(session: Session, job: Desired, submission: Cut, continued_from: str
         content=job.card.content,
         delivery=job.card.delivery,
         declared_in=job.declared_at.file,
+        reason=submission.reason,
         estimated_usd=guard.estimate(job, submission.ordinals).usd,
         price=job.price,
     )

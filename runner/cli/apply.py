@@ -7,6 +7,7 @@ import shlex
 import signal
 import threading
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -148,7 +149,7 @@ def command(
                 confirm=question,
                 wait_seconds=0.0 if no_wait else wait_seconds,
                 lock_seconds=lock_timeout,
-                command=f"runner apply {shlex.join(given)}",
+                command=f"runner apply {shlex.join(_in_project(path, ctx.obj.root) for path in given)}",
             )
             if not locked:
                 _keep_lock(session)
@@ -156,6 +157,13 @@ def command(
             terminal.close()
         interrupted = stop.is_set()
         return report(session, result, question.answer, given, form, interrupted=interrupted)
+
+
+def _in_project(path: str, root: Path) -> str:
+    """A path as it may be written down: others who read the log have the project in another folder."""
+    if not Path(path).is_absolute():
+        return path
+    return os.path.relpath(path, root) if Path(path).is_relative_to(root) else Path(path).name
 
 
 def _must_suit_a_rehearsal(*, waits: bool, form: str, locked: bool) -> None:

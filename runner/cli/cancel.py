@@ -41,7 +41,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], batches: t
 
     with (
         opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=True) as session,
-        session.memory.lock(f"runner cancel {address}", now=session.clock.now()),
+        session.memory.lock(f"runner cancel {address}", clock=session.clock),
     ):
         batches_on_record = session.records.batches()
         mine = [batch for batch in batches_on_record if matches(batch.owner, address)]

@@ -29,6 +29,7 @@ COMMANDS = {
     "diff": "two jobs, or one at two git revisions, row by row: what got worse, what got better",
     "export": "results and scores of jobs as one table with stable columns: .parquet, .csv or .jsonl",
     "fetch": "bring the raw result files of a job, exactly as the remote sent them",
+    "history": "show what was done, by whom and when, why, and what it cost",
     "init": "write a repository that works at once: a spec, data, CI, ignore files",
     "keys": "say which key may go to which host",
     "lock": "write what results were made of and came to into `runner.lock`",

@@ -180,7 +180,7 @@ def rehearsing(
         real = held.enter_context(contextlib.closing(settings.memory(settings.root, writes=False)))
         project = _read(paths, settings.root, real.caches, keeps=False)
         clock = RealClock(stop)
-        sandbox = held.enter_context(sandbox_of(real, command=command, now=clock.now(), wait_seconds=lock_seconds))
+        sandbox = held.enter_context(sandbox_of(real, command=command, clock=clock, wait_seconds=lock_seconds))
         stand_ins = StandIns(
             project,
             environ=os.environ,

@@ -92,7 +92,7 @@ def command(
         return BLOCKED if found else 0
     with (
         opened(ctx.obj, given, aside(RealClock()), writes=True) as session,
-        session.memory.lock(f"runner state resolve {address}", now=session.clock.now()),
+        session.memory.lock(f"runner state resolve {address}", clock=session.clock),
     ):
         batches = held_batches(session, address)
         names = {batch.key for batch in batches}

@@ -30,7 +30,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tupl
 
     with (
         opened(ctx.obj, paths or ("specs",), watcher(RealClock(), quiet=False), writes=True) as session,
-        session.memory.lock(f"runner retry {address}", now=session.clock.now()),
+        session.memory.lock(f"runner retry {address}", clock=session.clock),
     ):
         decisions = retry(session, address, rows, replaces=replaces)
         bad = sum(job.bad for job in session.desired if job.address in jobs_meant(session, address))

@@ -44,7 +44,7 @@ def accept_origin(ctx: click.Context, provider: str, paths: tuple[str, ...]) -> 
 
     with (
         opened(ctx.obj, paths or ("specs",), Silent(), writes=True) as session,
-        session.memory.lock("runner state accept-origin", now=session.clock.now()),
+        session.memory.lock("runner state accept-origin", clock=session.clock),
     ):
         if provider not in session.project.providers:
             known = ", ".join(f"`{name}`" for name in sorted(session.project.providers))

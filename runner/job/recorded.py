@@ -122,6 +122,7 @@ class Batch(msgspec.Struct, frozen=True):
     duplicates: tuple[str, ...] = msgspec.field(default=(), name="twins")
     duplicate_rows: dict[str, int] = msgspec.field(default_factory=dict, name="twin_rows")
     refused: tuple[str, ...] = ()  # remote ids of earlier creates that the remote's queue turned away
+    reason: str = ""  # why it was sent, as the plan said it
     estimated_usd: float | None = None
     price: Price = Price()  # when it was sent
     used: Used | None = None  # by its answers, once they are here; up to release 0.1.0 it was not kept

@@ -109,6 +109,7 @@ class Cut(msgspec.Struct, frozen=True):
     parents: tuple[str, ...] = ()
     is_again: bool = False  # rows asked before
     continues: str = ""  # key of the batch whose remainder these rows are, where the remote goes on with it
+    reason: str = ""  # in the words of `Reason`; it steers nothing
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -226,12 +226,12 @@ def _job(
     new, again = rows.ordinals(Row.NEW), rows.ordinals(Row.AGAIN, Row.REPLACE)
     parents = tuple(sorted(rows.parents))
     continued, anew = resume.continuations(job, again, [e for e in recorded.batches if e.batch.key in rows.parents])
-    first = _cut(job, new, ())
+    reason = _why_new(job, rows, recorded)
+    first = _cut(job, new, (), reason)
     resumed = [_continue(job, one) for one in continued]
-    repeated = _cut(job, anew, parents, is_again=True)
+    repeated = _cut(job, anew, parents, _why_again(rows), is_again=True)
     changes = []
     before = replaced(rows)
-    reason = _why_new(job, rows, recorded)
     if first:
         changes.append(_submit(job, reason, first, replaces=before.answered))
     if resumed:
@@ -362,12 +362,22 @@ def _block(reason: Reason, number: int, rows: JobRows, row: Row, ways: tuple[str
 def _continue(job: Desired, one: resume.Continuation) -> Cut:
     """Nothing is uploaded for it, so no limit of the input counts."""
     size = sum(job.sizes[ordinal] + 1 for ordinal in one.ordinals)
-    return Cut(job.address, one.ordinals, size, (one.parent.key,), is_again=True, continues=one.parent.key)
+    return Cut(
+        job.address,
+        one.ordinals,
+        size,
+        (one.parent.key,),
+        is_again=True,
+        continues=one.parent.key,
+        reason=Reason.CONTINUED.value,
+    )
 
 
-def _cut(job: Desired, ordinals: array[int], parents: tuple[str, ...], *, is_again: bool = False) -> list[Cut]:
+def _cut(
+    job: Desired, ordinals: array[int], parents: tuple[str, ...], reason: Reason, *, is_again: bool = False
+) -> list[Cut]:
     return [
-        Cut(job.address, part, size, parents, is_again)
+        Cut(job.address, part, size, parents, is_again, reason=reason.value)
         for part, size in batches.cut(ordinals, job.sizes, job.card.limits, job.address, job.max_output_tokens or 0)
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from runner.errors import Conflict
@@ -39,11 +39,16 @@ class Store(Protocol):
         """All that is there now, as of one write. Raises StateError when it cannot be read."""
         ...
 
-    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
+    def write(self, changes: Mapping[str, Document | None], expected: int, events: Sequence[Document] = ()) -> int:
         """All of `changes` durably, or none; None removes. The serial of this write.
 
+        events: appended to the log by the same write; they have their `serial` and `part` in them.
         Raises Conflict when the store is not at the serial `expected`, StateError when it cannot be written.
         """
+        ...
+
+    def events(self) -> Iterator[Document]:
+        """The log, the newest first; no more of it than the store keeps. Raises StateError."""
         ...
 
     def close(self) -> None: ...
@@ -54,14 +59,19 @@ class ForkedStore:
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
+        self._events: list[Document] = []
 
     def read(self) -> Documents:
         return self._documents
 
-    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
+    def write(self, changes: Mapping[str, Document | None], expected: int, events: Sequence[Document] = ()) -> int:
         meet(expected, self._documents.serial)
         self._documents = self._documents.after(changes)
+        self._events += events
         return self._documents.serial
+
+    def events(self) -> Iterator[Document]:
+        return reversed(self._events)
 
     def close(self) -> None:
         pass

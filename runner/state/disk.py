@@ -13,7 +13,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,14 @@ import msgspec
 from diskcache import Cache, Disk, Timeout
 
 from runner.errors import StateError
+from runner.state import log
 from runner.state.base import LOST, NOTHING, Document, Documents, ForkedStore, Store, meet
 
 DATABASE = "cache.db"
 _SERIAL = "serial"  # the key of the number of the last write; releases up to 0.1.0 keep none
+_EVENT = "event/"  # the keys of events that are not in the file of the log yet
+_MOST_EVENTS = 64  # in the database, which is checked as a whole whenever it is opened
+_EVER_IN_IT = 1_000  # where the file cannot be written; the oldest are lost then
 _RAW_MODE = 1  # diskcache's MODE_RAW; 4 would be a pickle
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)  # SQLite quotes damaged text in its errors
 
@@ -77,6 +81,7 @@ class DiskStore:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
         if not (folder / f"{DATABASE}-journal").exists():  # of a command that was stopped: to be rolled back first
             view(folder).close()  # diskcache writes on opening: not into what is damaged
         try:
@@ -102,10 +107,17 @@ class DiskStore:
     def read(self) -> Documents:
         return self._view.read()
 
-    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
+    def events(self) -> Iterator[Document]:
+        return self._view.events()
+
+    def write(self, changes: Mapping[str, Document | None], expected: int, events: Sequence[Document] = ()) -> int:
         try:
             with self._cache.transact():  # nobody else writes in it
                 meet(expected, self._view.serial())
+                if events:
+                    self._make_room()
+                for event in events:
+                    self._cache.set(f"{_EVENT}{event['serial']:012d}/{event.get('part', 0):06d}", seal(event))
                 for key, document in changes.items():
                     if document is None:
                         self._cache.delete(key)
@@ -117,6 +129,20 @@ class DiskStore:
                 f"the state cannot be written: {error}", hint="nothing was lost; make room and run again"
             ) from error
         return expected + 1
+
+    # An event is written with the record it tells of, in one transaction, and moved to the file of the log later: a
+    # database that holds a year of them would take longer to open.
+    def _make_room(self) -> None:
+        waiting = self._view.waiting()
+        if len(waiting) < _MOST_EVENTS:
+            return
+        gone = list(waiting)
+        try:
+            log.append(self._folder, map(msgspec.json.encode, waiting.values()))
+        except OSError:  # nothing that is done for a user stops for it
+            gone = gone[:-_EVER_IN_IT]
+        for key in gone:
+            self._cache.delete(key)
 
     def close(self) -> None:
         self._view.close()
@@ -138,6 +164,7 @@ class DiskView:
 
     def __init__(self, folder: Path) -> None:
         self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = folder
         try:
             self._connection = sqlite3.connect(
                 self._address_in(folder),
@@ -169,8 +196,26 @@ class DiskView:
         return f"{(Path(self._copy.name) / DATABASE).as_uri()}?mode=rw"
 
     def read(self) -> Documents:
-        found = self._select("")
+        found = self._select(f"WHERE key NOT GLOB '{_EVENT}*'")
         return Documents(_number(found.pop(_SERIAL, None)), found)
+
+    def waiting(self) -> dict[str, Document]:
+        """Events that are not in the file of the log yet, or are in both; the oldest first."""
+        found = self._select(f"WHERE key GLOB '{_EVENT}*'")
+        return {key: found[key] for key in sorted(found)}
+
+    def events(self) -> Iterator[Document]:
+        # The database first: what is moved meanwhile is then in both
+        recent = list(self.waiting().values())
+        yield from reversed(recent)
+        try:
+            for line in log.newest_first(self._folder):
+                with contextlib.suppress(msgspec.MsgspecError, RecursionError):  # somebody wrote into it
+                    event = msgspec.json.decode(line, type=dict[str, Any])
+                    if event not in recent:
+                        yield event
+        except OSError as error:
+            raise StateError(f"the log in `{self._folder}` cannot be read: {error.strerror}") from error
 
     def serial(self) -> int:
         """The number of the last write."""
@@ -190,7 +235,7 @@ class DiskView:
             found[key] = unseal(key, value)
         return found
 
-    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
+    def write(self, changes: Mapping[str, Document | None], expected: int, events: Sequence[Document] = ()) -> int:
         raise AssertionError("a view is never written to")
 
     def close(self) -> None:

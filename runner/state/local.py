@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+from runner.clock import Clock
 from runner.errors import StateError
 from runner.job.calls import JOURNAL, RAW, Journal, States
+from runner.state.author import Author
 from runner.state.base import ForkedStore, Store
 from runner.state.disk import read
 from runner.state.home import Home
@@ -46,11 +48,12 @@ class LocalMemory:
         self._objects = objects or DiskObjects(home.objects)
         self._journal = journal
         self._store: Store | None = None
+        self._author: Author | None = None
 
     @cached_property
     def records(self) -> Records:
         self._store = self._open_store(self._home.state)
-        return Records(self._store)
+        return Records(self._store, self._author)
 
     def snapshot(self) -> Snapshot:
         return self.records.snapshot()
@@ -80,10 +83,13 @@ class LocalMemory:
         return read_states(path) if path.exists() else None
 
     @contextmanager
-    def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> Iterator[None]:
-        with project_lock(self._home.folder, command=command, now=now, wait_seconds=wait_seconds):
+    def lock(self, command: str, *, clock: Clock, wait_seconds: float = 0.0) -> Iterator[None]:
+        with project_lock(self._home.folder, command=command, now=clock.now(), wait_seconds=wait_seconds):
             if self._store is not None:
                 self.snapshot()
+            self._author = Author(command, clock, self._home.folder.parent, os.environ)
+            if self._store is not None:
+                self.records.author = self._author
             yield
 
     def fork(self, name: str = "") -> LocalMemory:
@@ -146,12 +152,12 @@ class NamedFork(_Forked):
             return ForkedStore(read(Path(copy)))
 
     @contextmanager
-    def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> Iterator[None]:
+    def lock(self, command: str, *, clock: Clock, wait_seconds: float = 0.0) -> Iterator[None]:
         for folder in (self._base.folder, self.folder):
             if folder.is_symlink():
                 raise StateError(f"`{folder}` is a link; runner keeps its state in a folder of its own")
             folder.mkdir(mode=0o700, exist_ok=True)
-        with super().lock(command, now=now, wait_seconds=wait_seconds):
+        with super().lock(command, clock=clock, wait_seconds=wait_seconds):
             yield
 
     def clear(self) -> None:

@@ -8,10 +8,10 @@ bytes as a file asks for their path on this machine.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from runner.clock import Clock
 from runner.job.calls import Journal, States
 from runner.job.recorded import ResultObject
 from runner.state.records import Records, Snapshot
@@ -98,8 +98,10 @@ class Memory(Protocol):
         """What the journal of a batch says, for those who only look; None before it is begun. Raises StateError."""
         ...
 
-    def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+    def lock(self, command: str, *, clock: Clock, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
         """Hold this memory against everybody else, and read what they recorded before: a new snapshot.
+
+        What is written from then on is signed with this command, in the log.
 
         Raises LockedError, which names the holder, after `wait_seconds`.
         """

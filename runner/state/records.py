@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -13,8 +13,12 @@ from runner.job.capabilities import Content, Delivery
 from runner.job.recorded import SCHEMA, Batch, JobRecord, ProjectRecord, Retry
 from runner.state.base import LOST, Document, Documents, Store
 
+if TYPE_CHECKING:
+    from runner.job.events import Event
+    from runner.state.author import Author
+
 Record = Batch | JobRecord | ProjectRecord | Retry
-T = TypeVar("T", Batch, JobRecord, ProjectRecord, Retry)
+T = TypeVar("T", bound=Record)
 
 PROJECT = "project"
 
@@ -66,6 +70,12 @@ class Snapshot:
         """Oldest first."""
         return tuple(self._all("retry/", Retry))
 
+    def before(self, record: Record) -> Record | None:
+        """What is recorded where this record is kept."""
+        key, kind = key_of(record), type(record)
+        document = self._documents.by_key.get(key)
+        return None if document is None else self._read(key, document, kind)
+
     def after(self, changes: Mapping[str, Document], records: Iterable[Record]) -> Snapshot:
         """The next one, once these records were written, which the changes say as documents."""
         saved = {key_of(record): record for record in records}
@@ -88,9 +98,11 @@ class Snapshot:
 class Records:
     """The project's records, as of the last snapshot and what was saved since. Every `save` is one transaction."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, author: Author | None = None) -> None:
         self._store = store
         self._snapshot: Snapshot | None = None
+        self.author = author  # of what is written
+        self.listener: Callable[[Event], None] | None = None  # is told of each event once it is durable
 
     def snapshot(self) -> Snapshot:
         """What is recorded now. From here on it is what is read, and what a `save` expects to find."""
@@ -118,15 +130,47 @@ class Records:
         """Oldest first."""
         return list(self._now.retries)
 
-    def save(self, *records: Record) -> None:
-        """All of them durably, or none.
+    def save(self, *records: Record, events: Sequence[Event] = ()) -> None:
+        """All of them durably, or none; and in the same write what they tell, as events of the log.
 
-        Raises Conflict when somebody else wrote since the snapshot, StateError when they cannot be written.
+        events: what happened beside that. Raises Conflict when somebody else wrote since the snapshot, StateError when
+        they cannot be written.
         """
         now = self._now
         changes = {key_of(record): msgspec.to_builtins(record) for record in records}
-        self._store.write(changes, now.serial)
+        told = self._told(now, records, events)
+        self._store.write(changes, now.serial, [msgspec.to_builtins(event) for event in told])
         self._snapshot = now.after(changes, records)
+        if self.listener is not None:
+            for event in told:
+                self.listener(event)
+
+    def tell(self, *events: Event) -> None:
+        """Append to the log what changed no record, durably. Raises as `save`."""
+        self.save(events=events)
+
+    def events(self) -> Iterator[Event]:
+        """The log, the newest first; what a newer version wrote and this one does not know is left out."""
+        from runner.job.events import Event
+
+        for document in self._store.events():
+            try:
+                yield msgspec.convert(document, Event)
+            except msgspec.ValidationError:
+                continue
+
+    def _told(self, now: Snapshot, records: Sequence[Record], more: Sequence[Event]) -> list[Event]:
+        """What a write of these records tells, signed and numbered."""
+        from runner.job.events import told_by  # not before something is written
+
+        events = [event for record in records for event in told_by(now.before(record), record)]
+        if not (events := [*events, *more]):
+            return events
+        signed = self.author.signature if self.author else {}
+        return [
+            msgspec.structs.replace(event, serial=now.serial + 1, part=part, **signed)
+            for part, event in enumerate(events)
+        ]
 
 
 def _read(key: str, document: Document, kind: type[T]) -> T:

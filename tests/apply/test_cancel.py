@@ -10,6 +10,8 @@ from runner.apply.session import Session
 from runner.errors import NotSent, OutcomeUnknown, RemoteError
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
+from runner.state.base import NOTHING, ForkedStore
+from runner.state.records import Records
 from tests.apply.test_lineage import batch
 from tests.plan.making import HERE, THERE
 
@@ -30,7 +32,9 @@ class Remote:
 
 
 def stopped(remotes: dict[Any, Remote], *batches: Batch) -> list[str]:
-    session = cast(Session, SimpleNamespace(remote_of=lambda batch: remotes[batch.origin]))
+    session = cast(
+        Session, SimpleNamespace(remote_of=lambda batch: remotes[batch.origin], records=Records(ForkedStore(NOTHING)))
+    )
     pairs = list(cancel_all(session, batches))
     assert [before for before, _ in pairs] == list(batches)
     return [after.phase.value if isinstance(after, Batch) else after.message for _, after in pairs]

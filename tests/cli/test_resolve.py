@@ -18,6 +18,7 @@ from runner.apply.session import Session
 from runner.apply.work import Work
 from runner.cli.main import Settings, run
 from runner.cli.opening import opened
+from runner.clock import FastClock
 from runner.job.calls import CallEntry, CallStep, State
 from runner.job.capabilities import Content, Delivery
 from runner.job.outcomes import Outcome
@@ -237,7 +238,7 @@ def test_a_decision_that_was_cut_short_can_be_made_again(project: Project) -> No
 
 def test_a_decision_waits_for_nobody(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     project.wave(*sent("a"))
-    with project.opened() as session, session.memory.lock("runner apply", now=NOW):
+    with project.opened() as session, session.memory.lock("runner apply", clock=FastClock(NOW)):
         assert project.resolve("--clear") == 6
         assert f"`runner -C {project.root} apply`" in capsys.readouterr().err
         assert project.resolve() == 5  # to look takes no lock

@@ -54,9 +54,9 @@ class FailingStore(DiskStore):
         super().__init__(folder)
         self._disk = disk
 
-    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
+    def write(self, changes: Mapping[str, Document | None], expected: int, events: Sequence[Document] = ()) -> int:
         self._disk.write(",".join(key.partition("/")[0] for key in changes))
-        return super().write(changes, expected)
+        return super().write(changes, expected, events)
 
 
 class FailingObjects(DiskObjects):

@@ -8,7 +8,7 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -318,8 +318,11 @@ class _OneStore:
         document = unseal(self._key, self._sealed)
         return Stored(1, {self._key: document, PROJECT: document})
 
-    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
+    def write(self, changes: Mapping[str, Document | None], expected: int, events: Sequence[Document] = ()) -> int:
         raise AssertionError("read only")
+
+    def events(self) -> Iterator[Document]:
+        return iter(())
 
     def close(self) -> None:
         pass

@@ -86,7 +86,7 @@ def composed(root: Path, boundaries: Boundaries, around: str) -> Iterator[Sessio
 
 def decide(session: Session, command: str, step: str) -> None:
     """A command that only decides, about every job, under the project's lock."""
-    with session.memory.lock(command, now=session.clock.now()):
+    with session.memory.lock(command, clock=session.clock):
         if command == "cancel":
             for batch in session.records.batches():
                 if batch.is_active:

@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,10 @@ class KillingStore(DiskStore):
         super().__init__(folder)
         self._boundaries = boundaries
 
-    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
+    def write(self, changes: Mapping[str, Document | None], expected: int, events: Sequence[Document] = ()) -> int:
         name = ",".join(key.partition("/")[0] for key in changes)
         self._boundaries.cross(f"before write {name}")
-        serial = super().write(changes, expected)
+        serial = super().write(changes, expected, events)
         self._boundaries.cross(f"after write {name}")
         return serial
 

@@ -301,7 +301,7 @@ class _Cell:
         """As the command does it."""
 
         def act(session: Session) -> int:
-            with session.memory.lock("runner cancel", now=session.clock.now()):
+            with session.memory.lock("runner cancel", clock=session.clock):
                 for batch in session.records.batches():
                     if batch.is_active and batch.stage is Stage.SUBMITTED:
                         session.remote_of(batch).cancel(batch.remote_id)

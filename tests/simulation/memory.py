@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from msgspec.structs import asdict
 
 from runner.errors import StateError
 from runner.job.calls import Journal
+from runner.job.events import Event
 from runner.job.outcomes import Unsettled
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
 from runner.state.base import meet
@@ -100,7 +101,7 @@ class SimulatedRecords(Records):
     def retries(self) -> list[Retry]:
         return self._seen.below("retry/")  # type: ignore[return-value]
 
-    def save(self, *records: _Record) -> None:
+    def save(self, *records: _Record, events: Sequence[Event] = ()) -> None:
         self._memory.write(records, self._seen.serial)
         self._seen = self._memory.now
 

@@ -7,19 +7,21 @@ its own for files on their way, and what it was not told through the face, it do
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
+from runner.clock import Clock
 from runner.errors import LockedError, StateError
 from runner.job.calls import JOURNAL, RAW, States
 from runner.job.recorded import ResultObject
+from runner.state.author import Author
 from runner.state.base import NOTHING, Document, Documents, meet
 from runner.state.commits import Read, commit, header
 from runner.state.grouped import Grouped, Item
@@ -35,9 +37,10 @@ class Shelf:
     journals: dict[str, tuple[bytearray, bytearray]] = field(default_factory=dict)  # by batch; and the answers
     lock: threading.Lock = field(default_factory=threading.Lock)
     holder: str = ""
+    events: list[Document] = field(default_factory=list)
 
     def open(self, root: Path, *, writes: bool) -> InMemory:
-        return InMemory(self, writes=writes)
+        return InMemory(self, root, writes=writes)
 
     def writing(self) -> None:
         """Somebody is about to write; a test may come between."""
@@ -53,11 +56,15 @@ class ShelfStore:
     def read(self) -> Documents:
         return self._shelf.documents
 
-    def write(self, changes: Mapping[str, Document | None], expected: int) -> int:
+    def events(self) -> Iterator[Document]:
+        return reversed(self._shelf.events)
+
+    def write(self, changes: Mapping[str, Document | None], expected: int, events: Sequence[Document] = ()) -> int:
         assert self._writes, "opened for reading"
         self._shelf.writing()
         meet(expected, self._shelf.documents.serial)
         self._shelf.documents = self._shelf.documents.after(changes)
+        self._shelf.events += events
         return self._shelf.documents.serial
 
     def close(self) -> None:
@@ -136,8 +143,8 @@ class ShelfJournal(Grouped):
 class InMemory:
     """One opener of a shelf."""
 
-    def __init__(self, shelf: Shelf, *, writes: bool = True) -> None:
-        self._shelf, self._writes = shelf, writes
+    def __init__(self, shelf: Shelf, root: Path, *, writes: bool = True) -> None:
+        self._shelf, self._root, self._writes = shelf, root, writes
         self._here = tempfile.TemporaryDirectory(prefix="runner-shelf-")
         self._records = Records(ShelfStore(shelf, writes=writes))
         for folder in (self.scratch, self.caches):
@@ -176,18 +183,19 @@ class InMemory:
         return Read(Path(JOURNAL), bytes(self._shelf.journals[batch][0])).states
 
     @contextmanager
-    def lock(self, command: str, *, now: datetime, wait_seconds: float = 0.0) -> Iterator[None]:
+    def lock(self, command: str, *, clock: Clock, wait_seconds: float = 0.0) -> Iterator[None]:
         if not self._shelf.lock.acquire(timeout=max(wait_seconds, 0.001)):
             raise LockedError(f"another command is working on this project: {self._shelf.holder}")
         try:
             self._shelf.holder = command
             self.snapshot()
+            self.records.author = Author(command, clock, self._root, os.environ)
             yield
         finally:
             self._shelf.lock.release()
 
     def fork(self, name: str = "") -> InMemory:
-        return InMemory(self._shelf.forked())
+        return InMemory(self._shelf.forked(), self._root)
 
     def clear(self) -> None:
         shutil.rmtree(self.folder / "objects", ignore_errors=True)

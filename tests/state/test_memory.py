@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from runner.clock import FastClock
 from runner.errors import Conflict, LockedError, StateError
 from runner.job.calls import JOURNAL, RAW, CallEntry, CallStep
+from runner.job.events import Event, What
 from runner.job.outcomes import Outcome
-from runner.job.recorded import JobRecord, ProjectRecord
+from runner.job.recorded import JobRecord, ProjectRecord, Retry
 from runner.state.memory import Memory, open_memory
 from tests.state.inmemory import Shelf
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
+CLOCK = FastClock(NOW)
 ROWS = 4
 
 
@@ -138,12 +142,12 @@ def test_a_snapshot_stays_as_it_was(store: Store) -> None:
 def test_one_holds_the_lock_and_the_other_hears_who_does(store: Store) -> None:
     first, second = store.open(), store.open()
     with (
-        first.lock("runner apply specs/", now=NOW),
+        first.lock("runner apply specs/", clock=CLOCK),
         pytest.raises(LockedError, match="runner apply specs/"),
-        second.lock("runner retry a", now=NOW),
+        second.lock("runner retry a", clock=CLOCK),
     ):
         raise AssertionError("two hold it")
-    with second.lock("runner retry a", now=NOW):
+    with second.lock("runner retry a", clock=CLOCK):
         pass
 
 
@@ -154,14 +158,14 @@ def test_who_waits_for_the_lock_reads_what_its_holder_saved(store: Store) -> Non
     held = threading.Event()
 
     def hold() -> None:
-        with first.lock("runner apply", now=NOW):
+        with first.lock("runner apply", clock=CLOCK):
             held.set()
             first.records.save(job("b"))
 
     thread = threading.Thread(target=hold)
     thread.start()
     held.wait()
-    with second.lock("runner retry a", now=NOW, wait_seconds=30):
+    with second.lock("runner retry a", clock=CLOCK, wait_seconds=30):
         assert second.records.jobs().keys() == {"a", "b"}
         second.records.save(job("c"))
     thread.join()
@@ -260,7 +264,7 @@ def test_a_fork_reads_what_is_there_and_keeps_what_it_writes(store: Store, name:
 
     fork = store.open(writes=False).fork(name)
     store.opened.callback(fork.close)
-    with fork.lock("runner apply --rehearse", now=NOW):
+    with fork.lock("runner apply --rehearse", clock=CLOCK):
         if name:
             fork.clear()
         assert fork.records.jobs() == {"a": job("a")}
@@ -301,3 +305,81 @@ def test_folders_of_this_machine_are_there(store: Store) -> None:
     fork = memory.fork()
     store.opened.callback(fork.close)
     assert list(fork.scratch.iterdir()) == []
+
+
+# -- the log
+
+
+def said(memory: Memory) -> list[tuple[str, str, int, int]]:
+    """The log, the newest first."""
+    return [(event.event.value, event.job, event.serial, event.part) for event in memory.records.events()]
+
+
+def retry(generation: int, address: str) -> Retry:
+    return Retry(generation, address, "sets/0", 3, False, NOW)
+
+
+def test_what_a_record_tells_is_in_the_log_with_it(store: Store) -> None:
+    memory = store.open()
+    memory.records.save(job("a"))
+    memory.records.save(retry(1, "a"), retry(2, "b"), job("b"))
+    memory.records.tell(Event(event=What.PRUNED, job="c", rows=4))
+    expected = [("remote.pruned", "c", 3, 0), ("job.retried", "b", 2, 1), ("job.retried", "a", 2, 0)]
+    for one in (memory, store.open(), store.open(writes=False)):
+        assert said(one) == expected
+    assert store.open().records.jobs().keys() == {"a", "b"}
+    assert store.open(writes=False).snapshot().serial == 3
+
+
+def test_a_write_that_is_a_conflict_leaves_no_event(store: Store) -> None:
+    first, second = store.open(), store.open()
+    second.snapshot()
+    first.records.save(retry(1, "a"))
+    with pytest.raises(Conflict):
+        second.records.save(retry(2, "b"))
+    assert said(store.open()) == [("job.retried", "a", 1, 0)]
+
+
+def test_events_are_signed_by_who_holds_the_lock(store: Store) -> None:
+    memory = store.open()
+    clock = FastClock(NOW)
+    with memory.lock("runner retry a", clock=clock):
+        memory.records.save(retry(1, "a"))
+        clock.sleep(60)
+        memory.records.save(retry(2, "a"))
+    later, first = store.open().records.events()
+    assert (first.command, first.at, later.at) == ("runner retry a", NOW, NOW + timedelta(minutes=1))
+    assert first.who == later.who and first.who.endswith(f"@{socket.gethostname()}")
+
+
+def test_who_listens_hears_of_what_is_durable(store: Store) -> None:
+    memory = store.open()
+    heard: list[Event] = []
+    memory.records.listener = heard.append
+    memory.records.save(retry(1, "a"))
+    store.open().records.save(job("a"))
+    with pytest.raises(Conflict):
+        memory.records.save(retry(2, "a"))
+    assert heard == list(store.open().records.events())
+
+
+def test_no_event_is_lost_among_many(store: Store) -> None:
+    memory = store.open()
+    for number in range(300):
+        memory.records.save(*(retry(3 * number + one, f"{number}-{one}") for one in range(3)))
+    names = [f"{number}-{one}" for number in range(300) for one in range(3)]
+    assert [address for _, address, _, _ in said(store.open(writes=False))] == names[::-1]
+
+
+@pytest.mark.parametrize("name", ["", "rehearsal"])
+def test_a_fork_has_a_log_of_its_own(store: Store, name: str) -> None:
+    base = store.open()
+    base.records.save(retry(1, "a"))
+    fork = store.open(writes=False).fork(name)
+    store.opened.callback(fork.close)
+    with fork.lock("runner apply --rehearse", clock=CLOCK):
+        if name:
+            fork.clear()
+        fork.records.save(retry(2, "b"))
+        assert next(fork.records.events()).job == "b"
+    assert said(store.open()) == [("job.retried", "a", 1, 0)]
