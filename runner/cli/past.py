@@ -85,7 +85,8 @@ def _parts(event: Event) -> Iterable[str]:
         yield f"{event.input_tokens or 0:,} + {event.output_tokens or 0:,} tokens"
     yield _dollars(event)
     yield f"`{voice.plain(event.path)}`" if event.path else ""
-    yield f"`{voice.plain(event.remote_id)}`" if event.remote_id else ""
+    if event.event in (What.ADOPTED, What.IMPORTED, What.HELD) and event.remote_id:
+        yield f"`{voice.plain(event.remote_id)}`"
 
 
 def _dollars(event: Event) -> str:
@@ -94,7 +95,7 @@ def _dollars(event: Event) -> str:
             known = f"{voice.money(event.usd)} and " if event.usd else ""
             return f"{known}{voice.count(event.unpriced, 'answer')} at a cost that is not known"
         return voice.money(event.usd) if event.usd else ""
-    return f"at most {voice.money(event.estimated_usd)}" if event.estimated_usd else ""
+    return f"at most {voice.money(max(event.estimated_usd, 0.01))}" if event.estimated_usd else ""
 
 
 _WORDS = {

@@ -13,6 +13,7 @@ DOCUMENTS = {
     "specs": "runner.spec.schema:schema",
     "apply": "runner.cli.standing:AppliedView",
     "diff": "runner.reports.diff:schema",
+    "history": "runner.cli.past:HistoryView",
     "plan": "runner.cli.views:PlanView",
     "report": "runner.reports.facts:schema",
     "show": "runner.cli.chain:ShowView",

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.journeys.lab import KEY, SPEC, Lab, Server, serving
+from tests.cli.snapshots import Shots
+from tests.journeys.lab import KEY, SPEC, Lab, Server, serving, until
 
 PRICED = SPEC.replace(
     "params: {{max_tokens: 16}}", "params: {{max_tokens: 16}}\n    price: {{input: 1.0, output: 2.0}}"
@@ -89,7 +90,7 @@ def test_an_apply_and_what_follows_is_told(lab: Lab) -> None:
     assert events(lab, "answers") == events(lab)
     text = lab.run("history").stdout
     assert "octocat@github  `runner apply specs`" in text
-    assert "submitted    answers  5 rows, under $0.01" in text or "submitted    answers  5 rows, at most" in text
+    assert "submitted    answers  5 rows, at most $0.01" in text
     assert ": never asked" in text
     assert "Older ones are not shown" in lab.run("history", "-n", "2").stdout
 
@@ -139,3 +140,12 @@ def test_words_of_a_remote_do_not_steer_the_terminal(lab: Lab) -> None:
     assert not set(text) & set("\x1b\x07\u202e")
     assert not any(line.lstrip().startswith("::") for line in text.splitlines())
     assert msgspec.json.decode(lab.run("history", "-o", "json").stdout)
+
+
+def test_snapshots(lab: Lab, shots: Shots) -> None:
+    who = {"GITLAB_CI": "true", "GITLAB_USER_LOGIN": "tanuki"}
+    lab.apply("--no-wait", code=3, **who)
+    until(lambda: lab.server.batches()[0]["status"] == "completed")
+    lab.apply(**who)
+    lab.run("retry", "answers", "--replace", **who)
+    shots("history", lab, "history", varying=[(r"\d\d:\d\d:\d\d UTC", "03:04:05 UTC")])
