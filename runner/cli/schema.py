@@ -19,6 +19,7 @@ DOCUMENTS = {
     "show": "runner.cli.chain:ShowView",
     "state-resolve": "runner.cli.resolve:ResolveView",
     "status": "runner.cli.standing:StatusView",
+    "validate": "runner.cli.checkview:ValidateView",
 }
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from runner.cli.annotations import annotation
 from runner.cli.main import run
+from runner.errors import Mark, Problem
+from tests.cli.snapshots import must_fit
 from tests.journeys.lab import RUNNER
 
 SPEC = """models: {m: {provider: embedded, name: echo}}
@@ -439,3 +442,37 @@ def test_files_that_cannot_be_read_have_a_place_in_the_specs(tmp_path: Path) -> 
     heads = re.findall(r"^(\S+):(\d+):(\d+): error: ", done.stderr, re.MULTILINE)
     assert len(heads) == len(re.findall(r" error: ", done.stderr)) == len(datasets) + 1, done.stderr
     assert {head[0] for head in heads} == {"specs/a.yaml"}
+
+
+def test_problems_for_programs_and_for_a_pull_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a stranger wrote cannot end an annotation, nor begin one of his own."""
+    place(tmp_path, a=SPEC, b="")
+    where = ["-C", str(tmp_path), "validate", "-o"]
+    assert run([*where, "json"]) == 0
+    good = json.loads(capsys.readouterr().out)
+    must_fit(good, "validate")
+    assert (good["is_valid"], good["jobs"], good["files"], good["problems"]) == (True, 1, 2, [])
+    assert good["warnings"] == ["specs/b.yaml: the file is empty"]
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path.parent))
+    assert run([*where, "github"]) == 0
+    assert "::warning::specs/b.yaml: the file is empty\n" in capsys.readouterr().out
+    place(tmp_path, a=SPEC.replace("user", "usr"), b='jobs: {"k": {outptu: "a%0A::error::b"}}\n"::error::x": 1\n')
+    (tmp_path / "specs/a,b:c.yaml").write_text("nobody: 1\n")
+    assert run([*where, "json"]) == 1
+    bad = json.loads(capsys.readouterr().out)
+    must_fit(bad, "validate")
+    assert not bad["is_valid"] and {(one["file"], one["line"]) for one in bad["problems"]} >= {("specs/b.yaml", 1)}
+    assert run([*where, "github"]) == 1
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert len(lines) == len(bad["problems"]) and "unknown field" in said.err
+    shape = re.compile(r"::error file=([^:,]*),line=\d+,col=\d+::[^\r\n]+")
+    found = [shape.fullmatch(line) for line in lines]
+    assert all(found), lines
+    assert {one[1] for one in found if one} == {
+        f"{tmp_path.name}/specs/b.yaml",
+        f"{tmp_path.name}/specs/a%2Cb%3Ac.yaml",
+    }
+    assert annotation(Problem(Mark("a"), "100%", "then\nthis"), "a") == "::error file=a::100%25%0Athen\\nthis"
