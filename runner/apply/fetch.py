@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -19,7 +19,6 @@ from runner.apply.session import Session
 from runner.apply.sizes import largest_results
 from runner.errors import AuthFailed, NotFound, NotSent, OutcomeUnknown, RunnerError
 from runner.files import whole
-from runner.job.address import matches, unknown
 from runner.job.observed import Observed, ResultFile
 from runner.job.outcomes import NO_LINE, Outcome, place
 from runner.job.packed import KEY_BYTES
@@ -75,30 +74,20 @@ class _Work:
         return error.message
 
 
-def jobs_meant(session: Session, address: str) -> list[str]:
-    """The addresses of the jobs a user means. Raises UsageError when there are none."""
-    known = [job.address for job in session.desired]
-    meant = [one for one in known if matches(one, address)]
-    if not meant:
-        raise unknown(address, known)
-    return meant
-
-
 def fetch(
-    session: Session, address: str, folder: RawFolder, tell: Callable[[RawFile], None], *, lineage: bool
+    session: Session, addresses: Collection[str], folder: RawFolder, tell: Callable[[RawFile], None], *, lineage: bool
 ) -> list[Miss]:
-    """Bring the files of every job `address` means into `folder`, each batch once; what is missing.
+    """Bring the files of these jobs into `folder`, each batch once; what is missing.
 
     tell: called for each file once it is in the folder. Without `lineage` only batches whose outcomes are shown.
     """
     recorded = session.recorded()
-    plan = make(session.desired, recorded, {}, paths=session.project.paths)
-    meant = set(jobs_meant(session, address))
+    plan = make(session.desired, recorded, {}, scope=session.project.scope)
     folder.claim()
     work = _Work(session, folder, tell, indexes={entry.batch.key: entry.index for entry in recorded.batches})
     done: set[str] = set()
     for job, rows in zip(session.desired, plan.rows, strict=True):
-        if job.address in meant:
+        if job.address in addresses:
             batches = (of_job if lineage else shown_for)(job, rows, recorded)
             new = [batch for batch in batches if batch.key not in done and batch.stage is not Stage.DROPPED]
             done.update(batch.key for batch in new)

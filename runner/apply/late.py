@@ -21,7 +21,6 @@ from runner.job.outcomes import answered
 from runner.job.packed import common
 from runner.job.recorded import Batch, Stage
 from runner.plan import adoption
-from runner.plan.plan import is_below
 from runner.remotes.vendor import Provider
 
 
@@ -109,7 +108,7 @@ def stop(session: Session, polls: Polls) -> None:
         if is_counted and seen.phase.has_ended:
             continue
         if not overlap:
-            if not common(free, keys) and is_below(batch.declared_in, session.project.paths):
+            if not common(free, keys) and session.is_about(batch):
                 what = "from a create that was given up, and nobody wants its requests any more"
                 cancel_duplicate(session, provider, batch, seen, what, 0)
         elif not common(free, keys):

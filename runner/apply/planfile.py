@@ -22,6 +22,7 @@ from runner import __version__
 from runner.errors import BlockedError, RunnerError, UsageError, printable
 from runner.files import whole
 from runner.job.packed import KEY_BYTES, keys_of
+from runner.job.selection import ALL_JOBS, Selection
 from runner.plan.guard import Guards
 from runner.plan.places import Place
 from runner.plan.review import Part, Review
@@ -60,6 +61,9 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     confirm_repay: tuple[str, ...] = ()
     first_run: bool = False
+    sample: int | None = None
+    select: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
 
 class PlanFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +84,10 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True):
     def review(self) -> Review:
         return Review(self.project, tuple(map(_part, self.sends)))
 
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.options.select, self.options.exclude)
+
     def narrowed(self, guards: Guards) -> Guards:
         """What is allowed by the plan, where the command line says nothing narrower."""
         mine = self.options
@@ -90,6 +98,7 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True):
             max_tokens=_least(mine.max_tokens, guards.max_tokens),
             confirm_repay=tuple(dict.fromkeys((*mine.confirm_repay, *guards.confirm_repay))),
             first_run=mine.first_run or guards.first_run,
+            sample=_least(mine.sample, guards.sample),
         )
 
 
@@ -104,7 +113,7 @@ def is_one(paths: Sequence[str]) -> bool:
     return bool(found)
 
 
-def write(path: Path, review: Review, paths: Sequence[str], guards: Guards) -> None:
+def write(path: Path, review: Review, paths: Sequence[str], guards: Guards, selection: Selection = ALL_JOBS) -> None:
     """Write a plan to be applied. The same plan gives the same bytes. Raises RunnerError, OSError."""
     plan = PlanFile(
         kind=KIND,
@@ -119,6 +128,9 @@ def write(path: Path, review: Review, paths: Sequence[str], guards: Guards) -> N
             max_tokens=guards.max_tokens,
             confirm_repay=guards.confirm_repay,
             first_run=guards.first_run,
+            sample=guards.sample,
+            select=selection.select,
+            exclude=selection.exclude,
         ),
         requests=review.rows,
         usd=review.usd,
@@ -185,7 +197,12 @@ def _must_be_sound(plan: PlanFile) -> None:
     if not plan.paths or any(not path or path.startswith(("/", "-")) for path in plan.paths):
         raise ValueError("does not name the specs it is of")
     costs = [plan.usd, plan.options.max_usd, *(one.usd for one in plan.sends)]
-    counts = [plan.options.max_requests or 0, plan.options.max_tokens or 0, *(one.rows for one in plan.sends)]
+    counts = [
+        plan.options.max_requests or 0,
+        plan.options.max_tokens or 0,
+        plan.options.sample or 1,
+        *(one.rows for one in plan.sends),
+    ]
     if any(cost is not None and not 0 <= cost < _MOST_USD for cost in costs) or min(counts) < 0:
         raise ValueError("holds an amount that is none")
     for one in plan.sends:

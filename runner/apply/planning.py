@@ -23,11 +23,11 @@ def planned(
     session: Session, recorded: Recorded, observations: Mapping[str, Observation], guards: Guards = Guards()
 ) -> Plan:
     """Decide everything. Where a job waits for another, what was scored of that one is looked at as well."""
-    plan = make(session.desired, recorded, observations, guards, session.project.paths)
+    plan = make(session.desired, recorded, observations, guards, session.project.scope)
     if not any(job.waits for job in plan.jobs):
         return plan
     known = replace(recorded, meets=_meets(session, plan, recorded))
-    return make(session.desired, known, observations, guards, session.project.paths)
+    return make(session.desired, known, observations, guards, session.project.scope)
 
 
 def _meets(session: Session, plan: Plan, recorded: Recorded) -> Mapping[str, bool]:

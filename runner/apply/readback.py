@@ -58,7 +58,7 @@ def remember(session: Session) -> ProjectRecord:
             batches.append(_answered(session, record, job, file))
             record = replace(record, next_sequence=record.next_sequence + 1)
             session.reporter.step(f"{job.address}: read back {news:,} answers from `{job.output}`")
-        if found.sent and _cannot_be_searched(session, job):
+        if found.sent and number < len(session.project.jobs) and _cannot_be_searched(session, job):
             sent.append((job, found.sent))
     for job, keys in sent:  # what several jobs want is held once, and decided about once
         origin = str(session.remotes.origin(job.model.provider))
@@ -76,9 +76,11 @@ def has_outputs(session: Session) -> bool:
 
 
 def _of_others(session: Session) -> Iterator[tuple[int, AnyJob]]:
-    """Jobs whose output is there, and is not what this state says that it wrote last."""
+    """Jobs whose output is there, and is not what this state says that it wrote last. Then those that were not
+    selected: what they have answered is not asked again for another job either.
+    """
     records = session.records.jobs()
-    for number, job in enumerate(session.project.jobs):
+    for number, job in enumerate((*session.project.jobs, *session.project.left_out)):
         path, record = session.project.root / job.output, records.get(job.address)
         if record is not None and record.output == job.output and keep.is_as_left(session, path, record.written):
             continue

@@ -35,7 +35,7 @@ from runner.plan import review
 from runner.plan.change import Reason
 from runner.plan.guard import Guards
 from runner.plan.places import Reviewed
-from runner.plan.plan import Plan, Recorded, decided, is_below
+from runner.plan.plan import Plan, Recorded, decided
 
 LAST_LOOK_SECONDS = 1.0  # before the command's time is over
 
@@ -214,8 +214,9 @@ def _as_locked(session: Session, guards: Guards) -> Guards:
 def _refusal(session: Session, guards: Guards, confirm: Confirm, purse: Purse, rest: Rest) -> BlockedError | None:
     """Why the rest of a batch that was begun is not to be sent; None where it is."""
     is_declared = any(job.address == rest.batch.owner for job in session.project.jobs)
-    if not is_declared and not is_below(rest.batch.declared_in, session.project.paths):
-        return BlockedError(f"{rest.batch.owner}: {rest.words} belong to specs that this command did not read")
+    if not is_declared and not session.is_about(rest.batch):
+        what = "was not selected" if session.project.left_out else "is in specs that this command did not read"
+        return BlockedError(f"{rest.batch.owner}: {rest.words} belong to a job that {what}")
     if guards.locked is not None and not _is_locked(session, guards.locked, rest.batch):
         return BlockedError(f"{rest.batch.owner}: {rest.words} are not among the requests of the lock file")
     if guards.reviewed is not None and not _is_reviewed(session, guards.reviewed, rest.batch):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from runner.apply.lost import look_again
 from runner.apply.session import Session
 from runner.errors import UsageError
-from runner.job.address import matches, unknown
+from runner.job.address import name_of
 from runner.job.desired import Desired
 from runner.job.packed import KEY_BYTES, common, keys_of, union, without
 from runner.job.recorded import Retry
@@ -20,22 +20,18 @@ FAILED = (Row.ERROR, Row.LOST, Row.UNKNOWN, Row.STALLED)
 SETTLED = (*FAILED, Row.OK, Row.ELSEWHERE, Row.AGAIN, Row.REPLACE)
 
 
-def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bool) -> list[Retry]:
-    """Open a new generation for the failed requests of the jobs `pattern` means; what was recorded.
+def retry(session: Session, addresses: Collection[str], rows: Collection[str], *, replaces: bool) -> list[Retry]:
+    """Open a new generation for the failed requests of these jobs; what was recorded.
 
     rows: only those with these ids of the user's. replaces: answered requests too.
     What was given up since its remote did not show it is looked for first: what is there again is not asked again.
-    Raises UsageError when no job or no row is meant.
+    Raises UsageError when no row is meant.
     """
     look_again(session)
     recorded = session.recorded()
-    plan = make(session.desired, recorded, {}, paths=session.project.paths)
-    _check_rows(session, pattern, rows)
-    meant = [
-        (job, states) for job, states in zip(session.desired, plan.rows, strict=True) if matches(job.address, pattern)
-    ]
-    if not meant:
-        raise unknown(pattern, [job.address for job in session.desired])
+    plan = make(session.desired, recorded, {}, scope=session.project.scope)
+    _check_rows(session, addresses, rows)
+    meant = [(job, states) for job, states in zip(session.desired, plan.rows, strict=True) if job.address in addresses]
     decisions = []
     for job, states in meant:
         keys = _keys(session, job, states, rows, SETTLED if replaces else FAILED)
@@ -48,20 +44,28 @@ def retry(session: Session, pattern: str, rows: Collection[str], *, replaces: bo
                 decisions.append(_decide(session, job, some, is_answered, doubtful))
     if rows and not decisions:
         raise UsageError(
-            f"none of the rows {', '.join(f'`{row}`' for row in rows)} of `{pattern}` has failed",
+            f"none of the rows {', '.join(f'`{row}`' for row in rows)} of {_told(addresses)} has failed",
             hint="add `--replace` to ask answered requests again",
         )
     return decisions
 
 
-def _check_rows(session: Session, pattern: str, rows: Collection[str]) -> None:
-    """Raise UsageError for an id that no row of the jobs meant has."""
+def _check_rows(session: Session, addresses: Collection[str], rows: Collection[str]) -> None:
+    """Raise UsageError for an id that no row of these jobs has."""
     unknown = set(rows)
-    for job in session.desired:
-        if unknown and matches(job.address, pattern):
-            unknown.difference_update(row.custom_id for row in session.compiled[job.address].rows())
-    if unknown and any(matches(job.address, pattern) for job in session.desired):
-        raise UsageError(f"`{pattern}` has no row {', '.join(f'`{row}`' for row in sorted(unknown))}")
+    for address in addresses if unknown else ():
+        unknown.difference_update(row.custom_id for row in session.compiled[address].rows())
+    if unknown and addresses:
+        raise UsageError(f"{_told(addresses)} has no row {', '.join(f'`{row}`' for row in sorted(unknown))}")
+
+
+def _told(addresses: Collection[str]) -> str:
+    first = next(iter(addresses), "")
+    return f"`{first}`" if len(addresses) == 1 else f"`{name_of(first)}`" if _is_of_one(addresses) else "these jobs"
+
+
+def _is_of_one(addresses: Collection[str]) -> bool:
+    return len({name_of(address) for address in addresses}) == 1
 
 
 def _keys(session: Session, job: Desired, states: JobRows, rows: Collection[str], wanted: Sequence[Row]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -96,6 +96,17 @@ class Session:
         self.desired = [known[address] for address in sorted(known)]
         for address in jobs:
             self._keys.pop(address, None)
+
+    def keep(self, addresses: Collection[str]) -> None:
+        """Be about these jobs alone."""
+        self.project = self.project.keeping(addresses)
+        self.compiled = {address: one for address, one in self.compiled.items() if address in addresses}
+        self.desired = [job for job in self.desired if job.address in addresses]
+        self.silent = {address: said for address, said in self.silent.items() if address in addresses}
+
+    def is_about(self, batch: Batch) -> bool:
+        """Whether a batch was asked by a job of these specs that is selected, or by one that they declared once."""
+        return self.project.scope.covers(batch.owner, batch.declared_in)
 
     def warn_once(self, about: str, text: str) -> None:
         """Warn of a trouble that may last over many passes: when it begins, and not again before `is_over(about)`."""

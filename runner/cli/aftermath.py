@@ -16,7 +16,7 @@ from runner.errors import NotConfirmed
 from runner.job.capabilities import Content
 from runner.job.recorded import Stage
 from runner.job.scored import Verdict
-from runner.plan.change import Action
+from runner.plan.change import Action, Reason
 from runner.plan.decide import ENDED_REASONS, UNSENT_REASONS
 
 if TYPE_CHECKING:
@@ -53,13 +53,17 @@ def report(
         if _is_blocked(result) or view.leftovers:
             say(plantext.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
         elif not lines and not result.is_running and not ours:
-            say("Nothing to do")
+            say(
+                "Nothing to do"
+                if session.desired or not session.project.left_out
+                else "Nothing to do: no job is selected"
+            )
     else:
         records = session.records.jobs()
         jobs = [standing.job_standing(part, records.get(part.address), asked) for part in result.plan.jobs]
         applied = standing.AppliedView(code, result.is_running, tuple(jobs), result.scoring.gates, view)
         say_json(applied)
-    if not session.desired:
+    if not session.desired and not session.project.left_out:
         say("The specs declare no job", err=True)
     for words in errors.told(others):
         say(f"{words}\n(this is about other specs; the command goes on without them)", err=True)
@@ -94,6 +98,8 @@ def _lines_of(
 
         lines += scorelines.of_job(job.address, result.scoring)
     lines += [f"  ? {change.why}" for change in part.changes if change.action is Action.AFTER]
+    kept = sum(change.rows for change in part.changes if change.reason is Reason.SAMPLED)
+    lines += [f"  = {voice.count(kept, 'request')} {Reason.SAMPLED.value}"] if kept else []
     if number := standing.possible_duplicates(job.address, asked):
         lines.append(f"  ! {standing.maybe_twice(number)}")
     return lines
@@ -103,11 +109,17 @@ def _is_blocked(result: Result) -> bool:
     return any(job.is_blocked for job in result.plan.jobs)
 
 
+def _is_sampled(result: Result) -> bool:
+    """Whether the user wanted some of the requests to be kept for later."""
+    return any(change.reason is Reason.SAMPLED for job in result.plan.jobs for change in job.changes)
+
+
 def _code_of(result: Result, awry: Sequence[StepError], answer: YesOrNo, *, interrupted: bool) -> int:
     """The exit code: of all that holds, the gravest. awry: what went wrong with jobs of these specs."""
     is_failed = any(job.counts.error for job in result.plan.jobs)
     is_unmet = result.scoring.holds(Verdict.UNMET, Verdict.UNDECIDED)
     is_put_off = bool(result.plan.later) and not result.is_running and answer is not YesOrNo.NO
+    is_put_off &= not _is_sampled(result)
     codes = (
         (interrupted and result.is_running, INTERRUPTED),
         (errors.has_failed(awry), 1),
@@ -178,6 +190,8 @@ def _failed(result: Result) -> str:
 
 
 def _done(result: Result) -> str:
+    if _is_sampled(result):
+        return "Done with the sample. Run the same command without `--sample` to send the rest"
     flawed = next((address for address, one in result.written.items() if any(one.flawed_ok.values())), None)
     if flawed is not None:
         return f"Done, but some answers are flawed: `runner show {flawed}` says why, and what helps"

@@ -15,7 +15,7 @@ import click
 
 from runner.cli.durations import Duration
 from runner.cli.habits import Consent
-from runner.cli.options import Repaying, for_project, limited, option
+from runner.cli.options import Repaying, for_project, limited, option, selecting
 from runner.errors import BlockedError, RunnerError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from runner.apply.session import Session
     from runner.job.desired import Desired
+    from runner.job.selection import Selection
     from runner.plan.guard import Guards
 
 
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Send all of it to stand-ins on this machine; needs no key, costs nothing.",
 )
+@selecting
 @limited
 @click.pass_context
 def command(
@@ -82,6 +84,7 @@ def command(
     poll_seconds: float | None,
     lock_timeout: float,
     guards: Guards,
+    selection: Selection,
     first_run: bool,
     plan_digest: str | None,
     locked: bool,
@@ -121,18 +124,34 @@ def command(
     guards = replace(guards, first_run=first_run)
     hold = Hold.to(paths, plan_digest)
     if hold is not None:
-        guards, given = hold.allowed(guards), hold.paths or given
+        guards, given, selection = hold.allowed(guards), hold.paths or given, hold.about(selection)
     if rehearse:
         from runner.cli import rehearsal
 
         if hold is not None:
             raise click.UsageError("A rehearsal sends nothing to a remote: give it PATHS, and no plan.")
         _must_suit_a_rehearsal(waits=no_wait or wait_seconds is not None, form=form, locked=locked)
-        return rehearsal.run(ctx.obj, given, guards, terminal, stop, lock_seconds=lock_timeout, parallelism=parallelism)
+        return rehearsal.run(
+            ctx.obj,
+            given,
+            guards,
+            terminal,
+            stop,
+            lock_seconds=lock_timeout,
+            parallelism=parallelism,
+            selection=selection,
+        )
     yes = yes or hold is not None  # the review was the question
     consent = keys.asker(yes=yes)
     with opened(
-        ctx.obj, given, terminal, writes=True, stop=stop, poll_seconds=poll_seconds, consent=consent
+        ctx.obj,
+        given,
+        terminal,
+        writes=True,
+        stop=stop,
+        poll_seconds=poll_seconds,
+        consent=consent,
+        selection=selection,
     ) as session:
         session.parallelism = parallelism
         addresses = [job.address for job in session.desired]

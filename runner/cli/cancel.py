@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import addresses
+from runner.cli.options import addresses, selecting, words_for
 from runner.cli.saying import say
 
 if TYPE_CHECKING:
@@ -15,23 +15,28 @@ if TYPE_CHECKING:
 
     from runner.errors import RunnerError
     from runner.job.recorded import Batch
+    from runner.job.selection import Selection
 
 
 _STATUS = "`runner status` lists those that are"
 
 
 @click.command("cancel")
-@click.argument("address", shell_complete=addresses)
+@click.argument("address", required=False, shell_complete=addresses)
 @click.argument("paths", nargs=-1, type=click.Path())
 @click.option("--batch", "batches", multiple=True, metavar="ID", help="Stop only this batch; may be repeated.")
+@selecting
 @click.pass_context
-def command(ctx: click.Context, address: str, paths: tuple[str, ...], batches: tuple[str, ...]) -> int:
-    """Stop the batches in flight of the job ADDRESS, even if it is gone from the specs.
+def command(
+    ctx: click.Context, address: str | None, paths: tuple[str, ...], batches: tuple[str, ...], selection: Selection
+) -> int:
+    """Stop the batches in flight of the job ADDRESS, even if it is gone from the specs; or of the jobs selected.
 
     What has finished is kept and collected by the next `runner apply`; the rest waits for `runner retry`. Recordings
     that are on their way cannot be stopped: those without an answer are held, those not sent yet are free again.
     """
     from runner.apply.cancel import cancel_all
+    from runner.apply.narrow import meant
     from runner.cli.opening import opened
     from runner.cli.progress import aside
     from runner.clock import RealClock
@@ -39,22 +44,24 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], batches: t
     from runner.job.address import matches, unknown
     from runner.job.recorded import Stage
 
+    address, paths = words_for(ctx, address, paths, selection)
     with (
-        opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=True) as session,
-        session.memory.lock(f"runner cancel {address}", clock=session.clock),
+        opened(ctx.obj, paths, aside(RealClock()), writes=True) as session,
+        session.memory.lock(f"runner cancel {address}".rstrip(), clock=session.clock),
     ):
-        batches_on_record = session.records.batches()
-        mine = [batch for batch in batches_on_record if matches(batch.owner, address)]
-        if not mine and not any(matches(job.address, address) for job in session.desired):
-            known = [job.address for job in session.desired] + [batch.owner for batch in batches_on_record]
-            raise unknown(address, known)
-        meant = _chosen([batch for batch in mine if batch.is_active], batches)
-        if not meant:
+        jobs = meant(session, address, selection, writes=True) if selection else ()
+        on_record, known = session.records.batches(), [job.address for job in session.desired]
+        mine = [batch for batch in on_record if batch.owner in jobs or matches(batch.owner, address)]
+        if not mine and not selection and not any(matches(one, address) for one in known):
+            raise unknown(address, known + [batch.owner for batch in on_record])
+        active = _chosen([batch for batch in mine if batch.is_active], batches)
+        if not active:
             held = any(batch.stage is Stage.HELD for batch in mine)
-            way = f"`runner state resolve {address}` lists what is held" if held else _STATUS
-            raise UsageError(f"no batch of `{address}` is in flight", hint=way)
+            way = f"`runner state resolve {address or 'JOB'}` lists what is held" if held else _STATUS
+            what = f"`{address}`" if address else "the selected jobs"
+            raise UsageError(f"no batch of {what} is in flight", hint=way)
         failures, is_any = [], False
-        for batch, after in cancel_all(session, meant):
+        for batch, after in cancel_all(session, active):
             if isinstance(after, RunnerError):
                 failures.append((batch, after))
             else:
@@ -62,8 +69,10 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], batches: t
                 is_any |= after.stage is Stage.SUBMITTED
     if is_any:
         say("\n`runner apply` collects what has finished", err=True)
+    words = [address] if address else [w for s in selection.select for w in ("-s", s)]
+    words += [w for s in selection.exclude for w in ("--exclude", s)]
     named = [word for name in batches for word in ("--batch", name)]
-    return _tell_failures(failures, shlex.join(["runner", "cancel", address, *named]))
+    return _tell_failures(failures, shlex.join(["runner", "cancel", *words, *named]))
 
 
 def _chosen(active: Sequence[Batch], names: Sequence[str]) -> Sequence[Batch]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import (
@@ -18,6 +20,9 @@ from click.shell_completion import (
     shell_complete,
     split_arg_string,
 )
+
+if TYPE_CHECKING:
+    from runner.job.project import AnyJob
 
 VARIABLE = "_RUNNER_COMPLETE"
 
@@ -93,20 +98,38 @@ def complete(cli: click.Command, instruction: str) -> int:
 
 
 def addresses(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The jobs and cells of the specs that begin with what was typed, its cells in the order it was typed in.
-
-    None where the specs cannot be read: a shell is no place for errors.
-    """
-    from runner.errors import RunnerError
+    """The jobs and cells of the specs that begin with what was typed, its cells in the order it was typed in."""
     from runner.job.address import name_of, spelled
-    from runner.spec.load import load
 
     found: list[str] = []
+    for job in _jobs(ctx):
+        found += [name_of(job.address), *spelled(job.address, incomplete)]
+    return _beginning(found, incomplete)
+
+
+def selectors(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Addresses, and what is said of jobs: their tags, models, providers, files and states."""
+    from runner.job.selection import State
+
+    jobs = _jobs(ctx)
+    found = [f"tag:{tag}" for job in jobs for tag in job.tags]
+    found += [f"model:{job.model.key}" for job in jobs]
+    found += [f"provider:{job.model.provider}" for job in jobs]
+    found += [f"path:{job.mark.file}" for job in jobs]
+    found += [f"state:{state}" for state in State]
+    return [*addresses(ctx, param, incomplete), *_beginning(found, incomplete)]
+
+
+def _jobs(ctx: click.Context) -> Sequence[AnyJob]:
+    """None where the specs cannot be read: a shell is no place for errors."""
+    from runner.errors import RunnerError
+    from runner.spec.load import load
+
     with contextlib.suppress(RunnerError, OSError):
         root: Path = (ctx.params.get("root_here") or ctx.find_root().params.get("root") or Path()).resolve()
-        project = load(tuple(ctx.params.get("paths") or ()) or ("specs",), root)
-        for job in project.jobs:
-            name = name_of(job.address)
-            found += [name, *spelled(job.address, incomplete)]
-    matching = dict.fromkeys(one for one in found if one.startswith(incomplete))
-    return [CompletionItem(one) for one in matching]
+        return load(tuple(ctx.params.get("paths") or ()) or ("specs",), root).jobs
+    return ()
+
+
+def _beginning(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(word) for word in dict.fromkeys(words) if word.startswith(incomplete)]

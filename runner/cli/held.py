@@ -11,6 +11,7 @@ from runner.apply.session import Session
 from runner.cli import suggest
 from runner.cli.opening import looking
 from runner.errors import Stale, UsageError, printable
+from runner.job.selection import Selection
 from runner.plan.guard import Guards
 from runner.plan.places import Reviewed
 from runner.plan.review import rows_in
@@ -48,6 +49,16 @@ class Hold:
     def paths(self) -> tuple[str, ...]:
         """Of the specs; empty where the command line names them."""
         return self.plan.paths if self.plan else ()
+
+    def about(self, selection: Selection) -> Selection:
+        """The jobs the plan is about, or those the command line selects. Raises UsageError where both name some."""
+        if self.plan is None:
+            return selection
+        if selection:
+            raise UsageError(
+                "a plan names its own jobs", hint="leave `--select` and `--exclude` out, or plan with them"
+            )
+        return self.plan.selection
 
     def allowed(self, guards: Guards) -> Guards:
         """What the plan allowed and the command line allows."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from runner.apply import chains
 from runner.apply.desire import Compiler, compile_all, desire
 from runner.apply.keep import judged
+from runner.apply.narrow import choose
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter, Silent
 from runner.apply.sandbox import sandbox_of
@@ -25,6 +26,7 @@ from runner.data.contents import FileMemo
 from runner.data.digests import Digests
 from runner.errors import NotBound, SpecError
 from runner.job.project import Project
+from runner.job.selection import ALL_JOBS, Selection, chosen
 from runner.remotes.transport.bindings import Binding
 from runner.spec.memo import load
 
@@ -41,19 +43,20 @@ def opened(
     consent: Callable[[str, NotBound], bool] | None = None,
     steps: Steps = no_steps,
     from_outputs: bool = False,
+    selection: Selection = ALL_JOBS,
 ) -> Iterator[Session]:
     """A session over the specs at `paths`. Without `writes` it reads only: what it would write is thrown away at its
     end, remotes are asked for nothing but reading, and no server is started.
 
     steps: what is worked out for the results of each job. from_outputs: jobs that ask about the answers of others are
-    compiled over what outputs hold, whatever is recorded. consent: asks a person whether a key may go to a host, and is
-    told where that is written. A yes is kept.
+    compiled over what outputs hold, whatever is recorded. selection: the jobs that it is about. consent: asks a person
+    whether a key may go to a host, and is told where that is written. A yes is kept.
     """
     with contextlib.ExitStack() as held:
         memory = held.enter_context(contextlib.closing(settings.memory(settings.root, writes=writes)))
         if not writes:
             memory = held.enter_context(contextlib.closing(memory.fork()))
-        project = _read(paths, settings.root, memory.caches, keeps=writes)
+        project = _selected(_read(paths, settings.root, memory.caches, keeps=writes), selection)
         stop = stop or threading.Event()
         clock = RealClock(stop)
         remotes = held.enter_context(contextlib.closing(_remotes(project, clock, reporter, writes=writes)))
@@ -79,6 +82,7 @@ def opened(
             reads_outputs=from_outputs,
         )
         chains.follow(session)
+        choose(session, selection, writes=writes)
         try:
             yield _ready(session)
         finally:
@@ -151,6 +155,13 @@ def _read(paths: Sequence[str], root: Path, caches: Path, *, keeps: bool) -> Pro
         raise
 
 
+def _selected(project: Project, selection: Selection) -> Project:
+    """The project with the jobs that are selected, where nothing but specs says which: only those are compiled then."""
+    if not selection or selection.asks_for_states:
+        return project
+    return project.keeping(frozenset(chosen(selection, project.jobs)))
+
+
 def _ask(project: Project, remotes: Remotes, consent: Callable[[str, NotBound], bool]) -> None:
     """Once for each key and host that the jobs need and nobody decided about yet."""
     for name in sorted({job.model.provider for job in project.jobs}):
@@ -171,6 +182,7 @@ def rehearsing(
     stop: threading.Event,
     command: str,
     lock_seconds: float,
+    selection: Selection,
 ) -> Iterator[tuple[Session, StandIns, Remotes]]:
     """A session over the specs at `paths` that speaks to stand-ins, and writes below `.runner/rehearsal/` only.
 
@@ -178,7 +190,7 @@ def rehearsing(
     """
     with contextlib.ExitStack() as held:
         real = held.enter_context(contextlib.closing(settings.memory(settings.root, writes=False)))
-        project = _read(paths, settings.root, real.caches, keeps=False)
+        project = _selected(_read(paths, settings.root, real.caches, keeps=False), selection)
         clock = RealClock(stop)
         sandbox = held.enter_context(sandbox_of(real, command=command, clock=clock, wait_seconds=lock_seconds))
         stand_ins = StandIns(
@@ -207,4 +219,5 @@ def rehearsing(
             compiler=held.enter_context(_compiler(real.caches, remotes, digests, no_steps, keeps=False)),
         )
         chains.follow(session)
+        choose(session, selection, writes=False)
         yield _ready(session), remotes, real_remotes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from runner.cli import suggest
 from runner.cli.habits import Consent
 from runner.errors import UsageError
 from runner.job.address import matches, unknown
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from runner.job.project import Project
+    from runner.job.selection import Selection
     from runner.plan.guard import Guards
 
 ALL = "*"  # every job
@@ -60,14 +62,28 @@ def limited(command: F) -> F:
         max_requests: int | None,
         max_tokens: int | None,
         confirm_repay: tuple[str, ...],
+        sample: int | None,
         **more: Any,
     ) -> Any:
         from runner.plan.guard import Guards
 
-        guards = Guards(max_usd=max_usd, max_requests=max_requests, max_tokens=max_tokens, confirm_repay=confirm_repay)
+        suggest.keep(click.get_current_context().info_name, "--sample", [sample] if sample else [])
+        guards = Guards(
+            max_usd=max_usd,
+            max_requests=max_requests,
+            max_tokens=max_tokens,
+            confirm_repay=confirm_repay,
+            sample=sample,
+        )
         return command(*args, guards=guards, **more)
 
     options = (
+        option(
+            "--sample",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Send only N rows of each job that is new or changed as a whole, to see their answers first.",
+        ),
         option("--max-usd", type=Dollars(), metavar="N", help="Send nothing if it may cost more than N US dollars."),
         option(
             "--max-requests", type=click.IntRange(0), metavar="N", help="Send nothing if it is more than N requests."
@@ -90,6 +106,56 @@ def limited(command: F) -> F:
     for one in reversed(options):
         one(reading)
     return cast(F, reading)
+
+
+def selecting(command: F) -> F:
+    """The options that say which jobs a command is about; it gets them as `selection`."""
+
+    @functools.wraps(command)
+    def reading(*args: Any, select: tuple[str, ...], exclude: tuple[str, ...], **more: Any) -> Any:
+        from runner.job.selection import Selection
+
+        verb = click.get_current_context().info_name
+        suggest.keep(verb, "--select", select)
+        suggest.keep(verb, "--exclude", exclude)
+        return command(*args, selection=Selection(select, exclude), **more)
+
+    options = (
+        option(
+            "-s",
+            "--select",
+            multiple=True,
+            metavar="JOBS",
+            shell_complete=selectors,
+            help="Only these jobs, and what they depend on: an address, a glob, tag:T, path:FILE, model:M, provider:P, "
+            "or state:S (new, modified, failed, expired, running, blocked); terms with a comma between them all have "
+            "to hold. May be repeated.",
+        ),
+        option(
+            "--exclude",
+            multiple=True,
+            metavar="JOBS",
+            shell_complete=selectors,
+            help="Not these jobs, nor what depends on them; written as for --select. May be repeated.",
+        ),
+    )
+    for one in reversed(options):
+        one(reading)
+    return cast(F, reading)
+
+
+def words_for(
+    ctx: click.Context, address: str | None, paths: Sequence[str], selection: Selection
+) -> tuple[str, tuple[str, ...]]:
+    """The address and the PATHS of a command whose jobs may be given by either: with a selection, all words are PATHS.
+
+    The address is empty then. Raises a usage error without both.
+    """
+    if selection:
+        return "", (*([address] if address else []), *paths) or ("specs",)
+    if not address:
+        raise click.MissingParameter(ctx=ctx, param_hint="ADDRESS or --select", param_type="argument")
+    return address, tuple(paths) or ("specs",)
 
 
 def for_project(guards: Guards, project: Project, addresses: Sequence[str], *, is_asked: bool) -> Guards:
@@ -118,6 +184,13 @@ def addresses(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     from runner.cli import completion
 
     return completion.addresses(ctx, param, incomplete)
+
+
+def selectors(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a shell completes a word of `--select` to."""
+    from runner.cli import completion
+
+    return completion.selectors(ctx, param, incomplete)
 
 
 class Dollars(click.ParamType[float]):

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.habits import Consent
-from runner.cli.options import Repaying, for_project, limited, option
+from runner.cli.options import Repaying, for_project, limited, option, selecting
 from runner.cli.saying import columns_of, say, say_json
 
 if TYPE_CHECKING:
+    from runner.job.selection import Selection
     from runner.plan.guard import Guards
 
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
 @option("--out", metavar="FILE.json", help="Write the plan here: `runner apply FILE.json` sends exactly that.")
 @option("--first-run", cls=Consent, is_flag=True, help="Plan as `runner apply --first-run` does.")
+@selecting
 @limited
 @click.pass_context
 def command(
@@ -34,6 +36,7 @@ def command(
     out: str | None,
     first_run: bool,
     guards: Guards,
+    selection: Selection,
 ) -> int:
     """Show what `runner apply` would do with the specs at PATHS (default: specs).
 
@@ -54,7 +57,7 @@ def command(
     from runner.plan.change import Action
 
     target = _target(out)
-    with opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=False) as session:
+    with opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=False, selection=selection) as session:
         addresses = [job.address for job in session.desired]
         allowed = replace(guards, first_run=first_run)
         guards = for_project(allowed, session.project, addresses, is_asked=is_asked(yes=target is not None))
@@ -65,7 +68,7 @@ def command(
     if target is not None:
         from runner.apply import planfile
 
-        planfile.write(target, paid, paths or ("specs",), allowed)
+        planfile.write(target, paid, paths or ("specs",), allowed, selection)
     if form == "json":
         say_json(view)
     else:

@@ -26,6 +26,7 @@ from runner.cli.options import for_project
 from runner.cli.progress import Watcher
 from runner.cli.saying import columns_of, say
 from runner.job.outcomes import Unsettled
+from runner.job.selection import Selection
 from runner.plan.guard import Guards
 
 INTERRUPTED, FAILED, BLOCKED = 130, 4, 5
@@ -103,6 +104,7 @@ def run(
     *,
     lock_seconds: float,
     parallelism: int | None,
+    selection: Selection,
 ) -> int:
     """Rehearse the specs at `paths` and show what came of it; the exit code.
 
@@ -110,7 +112,13 @@ def run(
     """
     command = f"runner apply {shlex.join(paths)}"
     opening = rehearsing(
-        settings, paths, _Progress(terminal), stop=stop, command=f"{command} --rehearse", lock_seconds=lock_seconds
+        settings,
+        paths,
+        _Progress(terminal),
+        stop=stop,
+        command=f"{command} --rehearse",
+        lock_seconds=lock_seconds,
+        selection=selection,
     )
     with opening as (session, remotes, real):
         session.parallelism = parallelism

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import addresses
+from runner.cli.options import selecting
 from runner.cli.saying import say
 from runner.errors import UsageError
 
 if TYPE_CHECKING:
     from runner.apply.facts import Report
+    from runner.job.selection import Selection
     from runner.reports.pack import Limit
 
 FORMS = ("html", "markdown", "json", "junit")
@@ -52,15 +53,6 @@ class _RowsLimit(click.ParamType["Limit"]):
 @click.command("report")
 @click.argument("paths", nargs=-1)
 @click.option(
-    "-s",
-    "--select",
-    "selected",
-    multiple=True,
-    metavar="JOB",
-    shell_complete=addresses,
-    help="Report only this job; may be repeated.",
-)
-@click.option(
     "--out", metavar="FILE", help=f"Write the report here, `-` for stdout.  [default: {_USUAL} for html, else stdout]"
 )
 @click.option(
@@ -86,24 +78,25 @@ class _RowsLimit(click.ParamType["Limit"]):
     help="List so many failing rows of each check in JUnit.",
 )
 @click.option("--open", "opens", is_flag=True, help="Open the page in a browser.")
+@selecting
 @click.pass_context
 def command(
     ctx: click.Context,
     paths: tuple[str, ...],
-    selected: tuple[str, ...],
     out: str | None,
     form: str | None,
     limit: Limit | None,
     redacted: tuple[str, ...],
     junit_rows: int,
     opens: bool,
+    selection: Selection,
 ) -> None:
     """Show what the jobs of the specs below PATHS (default: specs) came to: gates, numbers, comparisons, rows.
 
     It is made of results and scores files: it needs no network and no state, and sends nothing.
     """
     from runner.apply.facts import report_of
-    from runner.apply.fetch import jobs_meant
+    from runner.apply.narrow import meant
     from runner.apply.reporter import Silent
     from runner.cli.opening import opened
 
@@ -112,9 +105,7 @@ def command(
     if opens and (form != "html" or target is None):
         raise UsageError("`--open` shows a page in a browser", hint="leave `-o` and `--out -` out")
     with opened(ctx.obj, paths or ("specs",), Silent(), writes=False, from_outputs=True) as session:
-        names = [one for word in selected for one in jobs_meant(session, word)] or [
-            job.address for job in session.desired
-        ]
+        names = meant(session, "", selection, writes=False) if selection else [job.address for job in session.desired]
         report = report_of(session, names)
         report = _without(report, redacted)
         parts = _drawn(report, form, limit, junit_rows)

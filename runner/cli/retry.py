@@ -2,46 +2,64 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from runner.cli.habits import Consent
-from runner.cli.options import addresses
+from runner.cli.options import addresses, selecting, words_for
 from runner.cli.saying import say
+
+if TYPE_CHECKING:
+    from runner.job.selection import Selection
 
 
 @click.command("retry")
-@click.argument("address", shell_complete=addresses)
+@click.argument("address", required=False, shell_complete=addresses)
 @click.argument("paths", nargs=-1, type=click.Path())
 @click.option("--row", "rows", multiple=True, metavar="ID", help="Ask only this row again; may be repeated.")
 @click.option("--replace", "replaces", cls=Consent, is_flag=True, help="Ask answered requests again, too.")
+@selecting
 @click.pass_context
-def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: tuple[str, ...], replaces: bool) -> int:
-    """Mark failed requests of the job ADDRESS to be asked again; the next `runner apply` sends them.
+def command(
+    ctx: click.Context,
+    address: str | None,
+    paths: tuple[str, ...],
+    rows: tuple[str, ...],
+    replaces: bool,
+    selection: Selection,
+) -> int:
+    """Mark failed requests of the job ADDRESS, or of those selected, to be asked again; the next `runner apply` sends
+    them.
 
     A batch that was given up because its remote did not show it is looked for first; what it holds is not asked again.
     An answer that is here stays here: it is shown until a newer one takes its place.
     """
-    from runner.apply.fetch import jobs_meant
+    from runner.apply.narrow import meant
     from runner.apply.retry import retry
     from runner.cli import voice
     from runner.cli.opening import opened
     from runner.cli.progress import watcher
     from runner.clock import RealClock
 
+    address, paths = words_for(ctx, address, paths, selection)
     with (
-        opened(ctx.obj, paths or ("specs",), watcher(RealClock(), quiet=False), writes=True) as session,
-        session.memory.lock(f"runner retry {address}", clock=session.clock),
+        opened(ctx.obj, paths, watcher(RealClock(), quiet=False), writes=True) as session,
+        session.memory.lock(f"runner retry {address}".rstrip(), clock=session.clock),
     ):
-        decisions = retry(session, address, rows, replaces=replaces)
-        bad = sum(job.bad for job in session.desired if job.address in jobs_meant(session, address))
+        jobs = meant(session, address, selection, writes=True)
+        decisions = retry(session, jobs, rows, replaces=replaces)
+        bad = sum(job.bad for job in session.desired if job.address in jobs)
     if not decisions:
+        what = f"`{address}`" if address else voice.count(len(jobs), "selected job")
         say(
-            f"`{address}` has asked none of its requests as the specs say them now"
+            f"None of the requests of {what} was asked as the specs say them now"
             if replaces
-            else f"Nothing of `{address}` has failed; `--replace` asks answered requests again"
+            else f"Nothing of {what} has failed; `--replace` asks answered requests again"
         )
         if bad:
-            say(f"{voice.count(bad, 'row')} cannot be sent: `runner show {address}` lists them; put them right")
+            show = address or "JOB"
+            say(f"{voice.count(bad, 'row')} cannot be sent: `runner show {show}` lists them; put them right")
         return 0
     for decision in decisions:
         maybe = f", {decision.possible_duplicates:,} of them maybe twice" if decision.possible_duplicates else ""

@@ -15,8 +15,8 @@ from runner.cli.saying import say, say_json
 @click.pass_context
 def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str) -> int:
     """Show the job ADDRESS as recorded: its batches, what each came after and answered, and why rows failed."""
-    from runner.apply.fetch import jobs_meant
     from runner.apply.lineage import of_job, tree
+    from runner.apply.narrow import jobs_meant
     from runner.apply.reporter import Silent
     from runner.cli import chain, standing
     from runner.cli.failures import Failures, failures_in, of_bad
@@ -27,7 +27,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], form: str)
 
     with opened(ctx.obj, paths or ("specs",), Silent(), writes=False) as session:
         recorded = session.recorded()
-        plan = make(session.desired, recorded, {}, paths=session.project.paths)
+        plan = make(session.desired, recorded, {}, scope=session.project.scope)
         meant, records = jobs_meant(session, address), session.records.jobs()
         asked = standing.asked_in(session.records)
         spent = spent_by(session.desired, recorded.batches)

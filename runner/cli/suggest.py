@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 
 # Commands that take PATHS, and how many words come before them
@@ -17,8 +17,17 @@ _NAMED = f"runner (?P<verb>{'|'.join(_OF_A_PROJECT)})(?P<rest>(?: [^`]*)?)"
 _QUOTED = re.compile(f"`{_NAMED}`")
 
 
+_ALIKE = ("apply", "plan", "status")  # each of them is about what another of them was about, when it suggests that
+
 given: ContextVar[tuple[str, ...]] = ContextVar("given", default=())  # the PATHS of the command that runs
+about: ContextVar[tuple[str, ...]] = ContextVar("about", default=())  # its options that say what it is about, as words
 root: ContextVar[str] = ContextVar("root", default="")  # the DIR of its -C
+
+
+def keep(verb: str | None, option: str, values: Iterable[object]) -> None:
+    """Have an option of the command that runs in the commands like it that it suggests."""
+    if verb in _ALIKE:
+        about.set((*about.get(), *(word for value in values for word in (option, str(value)))))
 
 
 def carried(text: str, paths: Sequence[str] | None = None, folder: str | None = None) -> str:
@@ -44,6 +53,9 @@ def as_typed(command: str, paths: Sequence[str] | None = None, folder: str | Non
         return command
     if paths and not lacks and found["verb"] in _BEFORE_PATHS:
         words[at:at] = map(shlex.quote, paths)
+    more = [shlex.quote(word) for word in about.get()]
+    if found["verb"] in _ALIKE and words[-len(more) :] != more:
+        words += more
     if folder:
         words[1:1] = ["-C", shlex.quote(folder)]
     return " ".join(words)

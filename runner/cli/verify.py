@@ -32,7 +32,7 @@ def command(ctx: click.Context, address: str | None, paths: tuple[str, ...], dee
     Exit codes: 0 as locked, 1 the first difference, with its place.
     """
     from runner.apply import lockfile, verify
-    from runner.apply.fetch import jobs_meant
+    from runner.apply.narrow import jobs_meant
     from runner.apply.reporter import Silent
     from runner.cli import voice
     from runner.cli.opening import opened

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,7 @@ class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
     evals: Evals = Evals()
     needs: tuple[str, ...] = ()  # names of jobs, all cells of which come first
     csv_guard: bool = True  # an apostrophe before what a spreadsheet would run as a formula
+    tags: tuple[str, ...] = ()  # words of the user's to select it by
     mark: Mark = Mark("")
     output_mark: Mark = Mark("")
     window_mark: Mark = Mark("")
@@ -220,6 +221,28 @@ class AudioJob(BaseJob, frozen=True, kw_only=True, tag="audio"):
 AnyJob = Job | AudioJob
 
 
+class Scope(msgspec.Struct, frozen=True):
+    """What a command is about: it leaves alone what is of other specs, or was not selected."""
+
+    paths: tuple[str, ...] = ()  # the specs that were read; none: all there are
+    selected: frozenset[str] | None = None  # addresses; None: all that these specs declare, or declared once
+
+    def covers(self, owner: str, declared_in: str) -> bool:
+        """Whether a batch is this command's business. owner: the address of the job that asked it. declared_in: the
+        spec file of that job, existing or gone.
+        """
+        return (self.selected is None or owner in self.selected) and is_below(declared_in, self.paths)
+
+
+EVERYTHING = Scope()
+
+
+def is_below(file: str, paths: Sequence[str]) -> bool:
+    """Whether a spec file, existing or gone, lies under the paths that were read."""
+    trimmed = [path.removeprefix("./").rstrip("/") for path in paths]
+    return not file or not paths or any(path in ("", ".", file) or file.startswith(path + "/") for path in trimmed)
+
+
 class Project(msgspec.Struct, frozen=True):
     name: str
     root: Path
@@ -230,3 +253,14 @@ class Project(msgspec.Struct, frozen=True):
     budget: float | None = None
     repay_usd: float | None = None  # what may be paid for again without a yes; None: the default
     warnings: tuple[str, ...] = ()
+    left_out: tuple[AnyJob, ...] = ()  # declared in these files, and not selected: nothing is done about them
+
+    def keeping(self, addresses: Collection[str]) -> Project:
+        """The project as a command sees it that is about these jobs alone."""
+        kept = tuple(job for job in self.jobs if job.address in addresses)
+        left = tuple(job for job in self.jobs if job.address not in addresses)
+        return msgspec.structs.replace(self, jobs=kept, left_out=(*self.left_out, *left))
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.paths, frozenset(job.address for job in self.jobs) if self.left_out else None)

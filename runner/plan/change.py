@@ -78,6 +78,7 @@ class Reason(StrEnum):
     NEED_UNSCORED = "needs a job that is not scored yet"
     NEED_UNMET = "needs a job that is not as good as expected"
     KNOWN_AFTER = "known after"
+    SAMPLED = "kept for later, beside the sample"
     NOBODY_WANTS = "in flight, and no spec wants it any more"
 
 

@@ -46,6 +46,7 @@ class Guards(msgspec.Struct, frozen=True):
     sent: Amount = Amount()  # by this command in the passes before
     locked: tuple[str, ...] | None = None  # jobs whose requests are those of the lock file; no others are sent
     reviewed: Reviewed | None = None  # requests that a person saw in a plan, by where they go; no others are sent
+    sample: int | None = None  # rows of each job that are sent before any other
 
 
 class CostEstimate(NamedTuple):

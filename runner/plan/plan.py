@@ -14,8 +14,9 @@ from runner.job.capabilities import Shown
 from runner.job.desired import Desired
 from runner.job.outcomes import answered
 from runner.job.packed import common, keys_of, union, without
+from runner.job.project import EVERYTHING, Scope
 from runner.job.recorded import Batch, JobRecord
-from runner.plan import adoption, batches, guard, needs, repay, resume, review
+from runner.plan import adoption, batches, guard, needs, repay, resume, review, sample
 from runner.plan.chains import Chains
 from runner.plan.change import MOST_NAMED, Action, Change, Cut, JobPlan, Reason, RowCounts, cancelling
 from runner.plan.decide import CannotSee, Observation, decide
@@ -100,12 +101,12 @@ def make(
     recorded: Recorded,
     observations: Mapping[str, Observation],
     guards: Guards = Guards(),
-    paths: Sequence[str] = (),
+    scope: Scope = EVERYTHING,
 ) -> Plan:
     """Decide everything. Pure.
 
     desired: sorted by address. observations: by batch key, what the remote shows of every batch in flight.
-    paths: what the specs were read from; batches of jobs declared elsewhere are left out of the leftovers.
+    scope: what the command is about; batches of other jobs are left out of the leftovers.
     """
     # All jobs are folded at once, as equal requests of two jobs are one request. Then each job by itself; and at last
     # what is said of all together: a limit of money is of the command, and which job exceeds it hangs on the others.
@@ -123,7 +124,7 @@ def make(
         (batch, Change(Action.LEAVE, Reason.NOBODY_WANTS, rows=batch.rows, batch=batch.key,
                        unblock=(cancelling(batch),)))
         for batch in active
-        if batch.key not in wanted and is_below(batch.declared_in, paths)
+        if batch.key not in wanted and scope.covers(batch.owner, batch.declared_in)
     )  # fmt: skip
     return Plan(tuple(jobs), decided(active, observations), leftovers, tuple(folded), _notes(desired, recorded))
 
@@ -207,12 +208,6 @@ def sent(plan: Plan, batches: Sequence[tuple[Cut, Batch]]) -> Plan:
     return replace(plan, jobs=tuple(jobs), batches=plan.batches + waits)
 
 
-def is_below(file: str, paths: Sequence[str]) -> bool:
-    """Whether a spec file, existing or gone, lies under the paths that were read."""
-    trimmed = [path.removeprefix("./").rstrip("/") for path in paths]
-    return not file or not paths or any(path in ("", ".", file) or file.startswith(path + "/") for path in trimmed)
-
-
 def _job(
     job: Desired,
     rows: JobRows,
@@ -223,7 +218,7 @@ def _job(
     order: _Order,
 ) -> JobPlan:
     # Three kinds are sent: rows never asked, what a remote goes on with by itself, and rows asked again.
-    new, again = rows.ordinals(Row.NEW), rows.ordinals(Row.AGAIN, Row.REPLACE)
+    new, again = sample.of_new(job, rows, guards.sample), rows.ordinals(Row.AGAIN, Row.REPLACE)
     parents = tuple(sorted(rows.parents))
     continued, anew = resume.continuations(job, again, [e for e in recorded.batches if e.batch.key in rows.parents])
     reason = _why_new(job, rows, recorded)
@@ -240,10 +235,12 @@ def _job(
     if repeated:
         changes.append(_submit(job, _why_again(rows), repeated))
     sends = list(changes)
+    if later := rows.counts[Row.NEW] - len(new):
+        changes.append(Change(Action.LEAVE, Reason.SAMPLED, rows=later))
     if unknown := order.chains.unknown(job):
         changes.append(unknown)
     blocks = [*_blocks(job, rows), *_money(job, changes, guards, spent)]
-    if changes:
+    if sends or unknown:
         blocks += filter(None, [_barred(job, sum(change.rows for change in changes))])
     if sends:
         is_first = _knows_nothing(job, rows, recorded)

@@ -156,6 +156,7 @@ def _common(
         "protect": bool(spec.protect),
         "evals": evals,
         "needs": tuple(spec.needs or ()),
+        "tags": tuple(spec.tags or ()),
         "columns": tuple(spec.columns or ()),
         "strict_answers": bool(spec.strict_answers),
         "csv_guard": spec.csv_guard is not False,

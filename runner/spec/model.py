@@ -206,6 +206,7 @@ class JobSpec(Fields):
     needs: Maybe[Names] = Field(
         default=None, description="jobs that have to be settled, and as good as they expect, before this one is sent"
     )
+    tags: Maybe[Names] = Field(default=None, description="words to select it by: `--select tag:nightly`")
 
 
 class ProviderSpec(Fields):

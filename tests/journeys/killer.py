@@ -93,7 +93,7 @@ def decide(session: Session, command: str, step: str) -> None:
                     cancel(session, batch)
         for job in session.desired:
             if command == "retry":
-                retry(session, job.address, (), replaces=False)
+                retry(session, [job.address], (), replaces=False)
             elif command == "resolve":
                 resolve(session, job.address, (), Decision(CallStep[step.upper()]))
 

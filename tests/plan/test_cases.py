@@ -14,7 +14,7 @@ from runner.job.desired import Ahead
 from runner.job.expect import Expectation, bound
 from runner.job.observed import Origin, Phase
 from runner.job.packed import keys_of
-from runner.job.project import Evals
+from runner.job.project import Evals, Scope
 from runner.job.recorded import JobRecord, Stage
 from runner.plan.change import Action, Reason
 from runner.plan.guard import Guards
@@ -36,7 +36,7 @@ def test_case(path: Path) -> None:
         job(address, letters, **more, **_standing(address, case)) for address, letters in sorted(case["wanted"].items())
     ]
     recorded = _recorded(case)
-    plan = make(jobs, recorded, {}, _guards(case), case.get("paths", ()))
+    plan = make(jobs, recorded, {}, _guards(case), _scope(case))
     keys = {key(letter): letter for letter in "abcdefghijklmnopqrstuvwxyz"}
     sent = {
         address: [keys[bytes(one.keys[16 * n : 16 * n + 16])] for s in part.submissions for n in s.ordinals]
@@ -107,6 +107,11 @@ def _recorded(case: dict[str, Any]) -> Recorded:
     flawed = {address: keys_of(packed(letters)) for address, letters in case.get("flawed", {}).items()}
     shown = {str(HERE): Shown(**case["shown"])} if "shown" in case else {}
     return Recorded(batches, jobs, retries, accepted, left, shown, meets, flawed)
+
+
+def _scope(case: dict[str, Any]) -> Scope:
+    selected = frozenset(case["selected"]) if "selected" in case else None
+    return Scope(tuple(case.get("paths", ())), selected)
 
 
 def _guards(case: dict[str, Any]) -> Guards:

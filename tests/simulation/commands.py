@@ -28,6 +28,7 @@ from runner.job.desired import Desired
 from runner.job.observed import Origin, Phase
 from runner.job.project import Project
 from runner.job.recorded import Batch, Stage
+from runner.job.selection import Selection, chosen
 from runner.plan.change import Reason
 from runner.plan.guard import Guards
 from runner.plan.plan import Plan
@@ -44,7 +45,15 @@ from tests.simulation.watch import check_files, note_outcomes
 from tests.simulation.world import Crash, SimulatedClock, Words, World
 
 CALM_POLL = 1200.0
+NARROW = 0.15  # of the applies, until all is calm
 A_LOOK = 60.0  # seconds until a person has found it
+
+
+class _Selected(NamedTuple):
+    """What an apply is about."""
+
+    words: tuple[str, ...] = ()  # of `--select`
+    sample: int | None = None
 
 
 class _Declared(NamedTuple):
@@ -137,8 +146,10 @@ class Commands:
         self, applier: Applier, wait: float | None, other: Callable[[], None] | None, guards: Guards
     ) -> Result | None:
         world = self._world
-        world.note(applier.name, "runner apply", "--first-run" * guards.first_run, self._author.words())
         session = self.session(applier)
+        selection = self._selection(session)
+        guards = replace_struct(guards, sample=selection.sample)
+        world.note(applier.name, "runner apply", "--first-run" * guards.first_run, *selection, self._author.words())
         world.sleeps, world.stop, world.other = 0, session.stop.set, other
         self._history.applies += 1
         try:
@@ -167,8 +178,19 @@ class Commands:
             world.stop, world.other = _nothing, None
         world.note(applier.name, "left: running", result.is_running, Words(partial(_standing, result)))
         note_outcomes(self._history, applier, self._author.specs, session, result)
-        check_files(self._history, applier, self._author.specs)
+        wanted = {job.address for job in session.desired}
+        check_files(self._history, applier, [spec for spec in self._author.specs if spec.address in wanted])
         return result
+
+    def _selection(self, session: Session) -> _Selected:
+        """Now and then an apply is about some jobs only, or about some rows of each."""
+        chance = self._world.of_selections
+        if self._world.is_calm or not session.desired or chance.random() >= NARROW:
+            return _Selected()
+        words = tuple(job.address for job in session.desired if chance.random() < 0.5)
+        if words:
+            session.keep(chosen(Selection(words), session.project.jobs))
+        return _Selected(words, chance.choice((None, None, 1, 2)))
 
     def _died(self, applier: Applier) -> None:
         """An apply did, and only what it left is known of it. Where nobody can search, its open create is unheard."""
@@ -198,7 +220,7 @@ class Commands:
     def retry(self, applier: Applier, address: str, *, replaces: bool) -> None:
         """`runner retry`."""
         try:
-            decisions = retry(self.session(applier), address, (), replaces=replaces)
+            decisions = retry(self.session(applier), [address], (), replaces=replaces)
         except Crash:
             return
         except RunnerError as error:

@@ -39,6 +39,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.of_needs = random.Random(f"needs {seed}")  # changes nothing of a history without them
+        self.of_selections = random.Random(f"selections {seed}")  # as few
         self.more = random.Random(~seed)  # for what came to be modelled later: histories stay much as they were
         self.seconds = 0.0
         self._now = 0.0, BEGIN
