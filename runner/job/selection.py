@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from runner.errors import UsageError
-from runner.job.address import matches, name_of
+from runner.job.address import matches, unknown
 from runner.job.project import AnyJob, AudioJob, Job
 
 
@@ -240,8 +240,8 @@ def _unknown(term: _Term, option: str, jobs: Sequence[AnyJob]) -> UsageError:
         case "path":
             known, what = {job.mark.file for job in jobs}, "no job is made of"
         case _:
-            names = {name_of(job.address) for job in jobs}
-            known, what = sorted(names) if ":" not in term.value else [job.address for job in jobs], "there is no job"
+            error = unknown(term.value, [job.address for job in jobs])
+            return UsageError(f"`{option} {term.written}`: {error.message}", hint=error.hint)
     listed = sorted(known) if term.method != "state" else list(known)
     near = difflib.get_close_matches(term.value, listed, n=1)
     some = ", ".join(f"`{one}`" for one in listed[:_MOST_LISTED])

@@ -102,19 +102,19 @@ def test_what_is_selected_brings_what_it_depends_on(jobs: tuple[AnyJob, ...]) ->
             "there is no job `compare:model=lama`",
             "did you mean `compare:model=llama,replicate=3`?",
         ),
-        ("z*", "there is no job `z*`", "there are `alone`, `ask`, `compare`, `follow`, `grade`, `last`"),
+        ("z*", "there is no job `z*`", "jobs are `alone`, `ask`, `compare:model=llama"),
         ("tag:nigthly", "no job has the tag `nigthly`", "did you mean `nightly`?"),
         ("state:fialed", "there is no state `fialed`", "did you mean `failed`?"),
         ("ask,model:lama", "no job has the model `lama`", "did you mean `llama`?"),
         ("path:spec", "no job is made of `spec`", "there are `specs/a.yaml`"),
-        ("", "there is no job ``", "there are `alone`, `ask`, `compare`, `follow`, `grade`, `last`"),
+        ("", "there is no job ``", "jobs are `alone`, `ask`, `compare:model=llama"),
     ],
 )
 def test_a_word_that_means_nothing(jobs: tuple[AnyJob, ...], word: str, message: str, hint: str) -> None:
     for selection in (Selection((word,)), Selection((), (word,))):
         with pytest.raises(UsageError) as found:
             chosen(selection, jobs)
-        assert found.value.message.endswith(message) and found.value.hint == hint
+        assert found.value.message.endswith(message) and str(found.value.hint).startswith(hint)
 
 
 WORDS = st.lists(
