@@ -13,6 +13,7 @@ class Used(msgspec.Struct, frozen=True, omit_defaults=True):
     input_tokens: int = 0
     output_tokens: int = 0
     seconds: float = 0.0  # of sound
+    cached_tokens: int = 0  # of the input, that the remote says it had cached; records of release 0.1.0 have none
 
 
 class Price(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -95,6 +95,7 @@ def _not_told_twice(entry: BatchRows, used: Used, history: Sequence[BatchRows]) 
         round(used.input_tokens * share),
         round(used.output_tokens * share),
         used.seconds * share,
+        round(used.cached_tokens * share),
     )
 
 

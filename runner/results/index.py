@@ -71,6 +71,7 @@ class IndexReport(msgspec.Struct, frozen=True):
     input_tokens: int  # summed over the lines that say so
     output_tokens: int
     untold: int  # answers that do not
+    cached_tokens: int  # of the input
 
 
 class _Tally:
@@ -81,7 +82,7 @@ class _Tally:
         self.told = [0] * files
         self.buckets: defaultdict[int, bytearray] = defaultdict(bytearray)  # by first byte of the key
         self.lines = self.duplicates = self.foreign = self.unreadable = self.requests = self.repaired = 0
-        self.input_tokens = self.output_tokens = self.untold = 0
+        self.input_tokens = self.output_tokens = self.untold = self.cached_tokens = 0
         self.strangers: list[tuple[int, int]] = []  # (file, offset) of the first foreign lines
         self.repeats: list[tuple[int, int]] = []  # and of the first lines about a request that had one
         self.unreadable_examples: list[str] = []
@@ -110,10 +111,11 @@ class _Tally:
                 if seen and shape:
                     custom_ids += [success.custom_id for success in seen]
                     values += [_OK << 60 | place for place in places[at : at + len(seen)]]
-                    asked, told, untold = tokens_of(map(shape.usage_of, seen))
+                    asked, told, untold, cached = tokens_of(map(shape.usage_of, seen))
                     self.input_tokens += asked
                     self.output_tokens += told
                     self.untold += untold
+                    self.cached_tokens += cached
                     at += len(seen)
                     continue
                 ends_file = (places[at] & NO_LINE) + len(some[0]) == size
@@ -137,7 +139,7 @@ class _Tally:
     def _read_leniently(self, line: bytes, name: str, ends_file: bool) -> tuple[str, int] | None:
         """(custom_id, outcome) of a line that is no plain success; None where it is no result, which is counted."""
         try:
-            custom_id, outcome, asked, told, is_repaired, _ = self._reader.parse(line)
+            custom_id, outcome, asked, told, is_repaired, _, cached = self._reader.parse(line)
         except Unreadable as reason:
             if line.strip():
                 self.lines += 1
@@ -150,6 +152,7 @@ class _Tally:
             return None
         self.input_tokens += asked
         self.output_tokens += told
+        self.cached_tokens += cached
         self.untold += outcome == Outcome.OK and not asked and not told
         return custom_id, outcome
 
@@ -283,6 +286,7 @@ def build_index(files: Sequence[Path], expected: bytes, *, ended: Phase, reader:
         input_tokens=tally.input_tokens,
         output_tokens=tally.output_tokens,
         untold=tally.untold,
+        cached_tokens=tally.cached_tokens,
     )
 
 

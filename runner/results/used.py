@@ -27,7 +27,7 @@ def used_in(report: IndexReport, files: Sequence[Path], reader: Reader, content:
     """
     if content is Content.RECORDING or report.duplicates or report.foreign:
         return _added_up(map(counted, _answers(report, files, reader)), content)
-    return Used(report.ok, report.untold, report.input_tokens, report.output_tokens)
+    return Used(report.ok, report.untold, report.input_tokens, report.output_tokens, 0.0, report.cached_tokens)
 
 
 def used_by_kept(path: Path, content: Content) -> Used:
@@ -55,12 +55,13 @@ def _answers(report: IndexReport, files: Sequence[Path], reader: Reader) -> Iter
 
 
 def _added_up(answers_of: Iterable[Counted], content: Content) -> Used:
-    answers = untold = asked = told = 0
+    answers = untold = asked = told = cached = 0
     seconds = 0.0
     for found in answers_of:
         answers += 1
         asked += found.input_tokens or 0
         told += found.output_tokens or 0
+        cached += found.cached_tokens or 0
         seconds += found.seconds or 0.0
         untold += (found.seconds if content is Content.RECORDING else found.input_tokens) is None
-    return Used(answers, untold, asked, told, seconds)
+    return Used(answers, untold, asked, told, seconds, cached)

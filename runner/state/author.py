@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,6 +35,9 @@ class Author:
         for mark, name, place in _ACTORS:
             if self.environ.get(mark) and (actor := self.environ.get(name)):
                 return _label(f"{actor}@{place}")
+        import getpass  # not before something is written
+        import socket
+
         try:
             user = getpass.getuser()
         except (KeyError, OSError):  # no such user, as in a container of another's uid

@@ -187,7 +187,7 @@ def parse(line: bytes) -> Parsed:
         raise Unreadable("`custom_id` is not text" if "custom_id" in found else "no `custom_id`")
     fault, outcome = _judge(found)
     usage = _usage_of(body_of(found.get("response")))  # of what holds no answer too: it was paid for
-    return Parsed(custom_id, outcome, *usage, is_repaired, fault)
+    return Parsed(custom_id, outcome, *usage[:2], is_repaired, fault, usage[2])
 
 
 def tree_of(line: bytes) -> tuple[dict[str, Any], bool]:
@@ -266,14 +266,16 @@ def _lack(body: Any) -> str:
     return next((f"`{name}` is empty" for name in LISTS if name in body), "")
 
 
-def _usage_of(body: Any) -> tuple[int, int]:
-    """(input, output) tokens, 0 where the body does not say."""
+def _usage_of(body: Any) -> tuple[int, int, int]:
+    """Tokens of the input, of the output, and cached ones of the input; 0 where the body does not say."""
     usage = body.get("usage") if isinstance(body, dict) else None
     if not isinstance(usage, dict):
-        return 0, 0
+        return 0, 0, 0
     asked = whole(usage.get("prompt_tokens")) or whole(usage.get("input_tokens")) or 0
     told = whole(usage.get("completion_tokens")) or whole(usage.get("output_tokens")) or 0
-    return asked, told
+    details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
+    cached = whole(details.get("cached_tokens")) if isinstance(details, dict) else None
+    return asked, told, cached or 0
 
 
 def _error_in(part: Any) -> Any:

@@ -39,6 +39,7 @@ class Parsed(NamedTuple):
     output_tokens: int = 0
     is_repaired: bool = False
     fault: Fault | None = None  # what went wrong; None for an answer
+    cached_tokens: int = 0  # of the input
 
 
 # The usual success, a text answer that ended by itself: custom_id, body, and the text as JSON. A bare tuple, since one
@@ -69,6 +70,10 @@ class Answer(NamedTuple):
     finish: str | None  # one of `finish`, or the remote's own word; None where it does not say
 
 
+class Details(Struct, gc=False):
+    cached_tokens: int | None = None
+
+
 class Usage(Struct, gc=False):
     """Tokens, under the names of either API."""
 
@@ -76,6 +81,8 @@ class Usage(Struct, gc=False):
     completion_tokens: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    prompt_tokens_details: Details | None = None
+    input_tokens_details: Details | None = None
 
 
 class Shape(Struct, frozen=True):
@@ -100,16 +107,18 @@ class Shape(Struct, frozen=True):
         return seen
 
 
-def tokens_of(usages: Iterable[Usage | None]) -> tuple[int, int, int]:
-    """(input, output) tokens in sum, and of how many answers they are not known."""
-    asked = told = untold = 0
+def tokens_of(usages: Iterable[Usage | None]) -> tuple[int, int, int, int]:
+    """(input, output) tokens in sum, of how many answers they are not known, and how much of the input was cached."""
+    asked = told = untold = cached = 0
     for usage in usages:
         if usage is None:
             untold += 1
         else:
             asked += usage.prompt_tokens or usage.input_tokens
             told += usage.completion_tokens or usage.output_tokens
-    return asked, told, untold
+            if details := usage.prompt_tokens_details or usage.input_tokens_details:
+                cached += details.cached_tokens or 0
+    return asked, told, untold, cached
 
 
 def parsed(answer: bytes) -> bytes:
