@@ -26,6 +26,7 @@ COMMANDS = {
     "apply": "make the remotes match the specs, wait, and write the results",
     "cache": "clear what can be computed again",
     "cancel": "stop batches that are in flight",
+    "cost": "show what was spent: by job, model, provider or month",
     "diff": "two jobs, or one at two git revisions, row by row: what got worse, what got better",
     "export": "results and scores of jobs as one table with stable columns: .parquet, .csv or .jsonl",
     "fetch": "bring the raw result files of a job, exactly as the remote sent them",

@@ -12,6 +12,7 @@ import click
 DOCUMENTS = {
     "specs": "runner.spec.schema:schema",
     "apply": "runner.cli.standing:AppliedView",
+    "cost": "runner.cli.bill:CostView",
     "diff": "runner.reports.diff:schema",
     "history": "runner.cli.past:HistoryView",
     "plan": "runner.cli.views:PlanView",

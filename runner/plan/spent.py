@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -10,7 +10,7 @@ from runner.job.cost import Price, Used
 from runner.job.desired import Desired
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, union, without
-from runner.job.recorded import REMOTE, Stage
+from runner.job.recorded import REMOTE, Batch, Stage
 from runner.plan.remaining import BatchRows
 
 
@@ -42,22 +42,28 @@ NOTHING = Spent()
 
 
 def spent_by(desired: Sequence[Desired], history: Sequence[BatchRows]) -> dict[str, Spent]:
-    """By job that asked, of these specs or not.
+    """By job that asked, of these specs or not."""
+    found: dict[str, Spent] = {}
+    for batch, spent in spent_on(desired, history):
+        found[batch.owner] = found.get(batch.owner, NOTHING).plus(spent)
+    return found
+
+
+def spent_on(desired: Sequence[Desired], history: Sequence[BatchRows]) -> Iterator[tuple[Batch, Spent]]:
+    """What each batch cost.
 
     What a model costs now is what its answers cost, as in the results; of a model that is in the specs no more, what it
     did cost.
     """
     by_model = {(job.provider, job.model): job.price for job in desired}
     by_job = {job.address: job for job in desired}
-    found: dict[str, Spent] = {}
     for entry in history:
         batch = entry.batch
         owner = by_job.get(batch.owner)
         is_owners = owner is not None and owner.provider == batch.origin.provider and batch.model in ("", owner.model)
         now = owner.price if owner and is_owners else by_model.get((batch.origin.provider, batch.model))
         price = now if now is not None and now.is_known else batch.price
-        found[batch.owner] = found.get(batch.owner, NOTHING).plus(_of(entry, price, history))
-    return found
+        yield batch, _of(entry, price, history)
 
 
 def _of(entry: BatchRows, price: Price, history: Sequence[BatchRows]) -> Spent:
