@@ -91,6 +91,7 @@ def _group(name: str, cells: Sequence[Gathered], every: Mapping[str, Gathered]) 
         slices=tuple(_slices(cells)),
         cluster=cells[0].cluster,
         pooled=tuple(_pooled(cells)),
+        judges=name if (chain := cells[0].spec.chain) is not None and chain.is_judged else "",
     )
 
 

@@ -231,6 +231,7 @@ class Group(Struct, frozen=True):
     slices: tuple[Slice, ...] = ()
     cluster: str = ""  # what makes rows dependent, as written
     pooled: tuple[Pooled, ...] = ()
+    judges: str = ""  # `JOB.CHECK`, where its answers are the verdicts of that check and are counted there
 
 
 class Facts(Struct, frozen=True):

@@ -44,12 +44,19 @@ def answer(group: Group) -> list[Part]:
             Part(best.label, True),
             Part(" has answered "),
             Part(f"{done.ok:,} of {figures.counted(done.wanted, 'row')}", True),
-            Part(". It is held to no check."),
+            Part(f". {_unchecked(group)}"),
         ]
     if check.number.value is None:
         why = check.waits_for or "no row was counted"
         return [Part(best.label, True), Part(f" has no number for {check.name} yet: {why}.")]
     return [*_of_best(best, check, len(group.cells)), *_of_lead(group, check)]
+
+
+def _unchecked(group: Group) -> str:
+    if not group.judges:
+        return "It is held to no check."
+    job, _, check = group.judges.rpartition(".")
+    return f"It judges {check} of {job}: what it says is counted there."
 
 
 def _of_best(best: Cell, check: Check, cells: int) -> list[Part]:

@@ -176,6 +176,12 @@ class Following:
         axes = self.axes(name)
         if axes is None:
             return
+        if text.endswith(":"):
+            which = f"`{name}`, or one cell of it, such as {self._first_cell(name)}" if axes else f"`{name}`"
+            self._problems.error(
+                node.mark, f"{entry.subject} follows `{text[:80]}`, which names no cell", f"write {which}"
+            )
+            return
         if ":" not in text:
             if axes and entry.value("pairs") is not None:
                 words = f"{entry.subject} pairs `{name}`, which has several cells"

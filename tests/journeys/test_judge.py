@@ -197,6 +197,9 @@ def test_a_verdict_of_a_person_stands_beside_in_every_form_of_a_report(lab: Scor
     ]
     assert found["corrected"]["value"] == pytest.approx(0.625 - 0.25)
     sentence = "judge and person agree on 50.0 % of 2 rows"
+    assert [group["judges"] for group in facts["groups"]] == ["", "answers.helpful"]
+    told = lab.run("report", "specs/", "-o", "markdown").stdout
+    assert "It judges helpful of answers: what it says is counted there." in told and "held to no check" not in told
     lab.run("report", "specs/", "--out", "page.html")
     assert sentence in (lab.root / "page.html").read_text()
     for form in ("markdown", "junit"):

@@ -92,7 +92,7 @@ def test_what_is_not_as_good_as_expected_holds_the_other_back_until_it_is(lab: S
         assert sent(lab) == [SMOKE]
     assert "needs a job that is not as good as expected: `smoke`" in lab.run("plan", "specs/").stdout
     lab.job(EXPECTED.replace("0.6", "0.5"), SPEC)  # less will do
-    assert "? after" in lab.run("plan", "specs/").stdout, "nothing was scored by it yet"
+    assert "+ create   6 requests" in lab.run("plan", "specs/").stdout, "what answers are as good as is known"
     lab.apply()
     assert sent(lab) == [SMOKE, DEAR]
     # what was sent stays sent, however good the other is found to be later

@@ -217,6 +217,23 @@ def test_a_plan_says_what_would_be_scored(lab: ScoreLab) -> None:
     assert "output file missing" in lab.run("plan", "specs/", "--detailed-exitcode", code=2).stdout
 
 
+def test_an_edited_expectation_writes_no_file(lab: ScoreLab) -> None:
+    lab.answers = {}
+    checks = 'checks: {said: {contains: "remote"}}\n'
+    lab.job(checks + 'expect: {said: ">= 50 %"}\n')
+    lab.apply()
+    before = lab.files()["results/answers.scores.jsonl"]
+    for expect, code in ((">= 1 %", 0), ("<= 1 %", 4), (">= 2 %", 0)):
+        lab.job(checks + f'expect: {{said: "{expect}"}}\n')
+        assert "Nothing to do" in lab.run("plan", "specs/", "--detailed-exitcode").stdout
+        done = lab.apply(code=code)
+        assert ("✕ expected <= 1 %" in done.stdout) is (code == 4)
+        assert "scored, wrote" not in done.stderr
+        assert lab.files()["results/answers.scores.jsonl"] == before
+        [gate] = lab.status_of("answers")["scores"]["gates"]
+        assert gate["verdict"] == ("unmet" if code else "met")
+
+
 def test_a_new_answer_is_scored(lab: ScoreLab) -> None:
     lab.job(CHECKS)
     lab.apply(code=4)
