@@ -60,7 +60,7 @@ class Author:
                 before, spec.address = spec.address, f"{rng.choice('klm')}{self._jobs}"
                 for other in self.specs:
                     other.needs = tuple(spec.address if name == before else name for name in other.needs)
-                    other.after = spec.address if other.after == before else other.after
+                    other.after = tuple(spec.address if name == before else name for name in other.after)
             case "window":
                 spec.window_hours = 72 - spec.window_hours
             case "output":

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from runner.plan.remaining import Row
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from runner.plan.remaining import Row as State
 from tests.simulation.author import Author
+from tests.simulation.compiler import about
 from tests.simulation.history import History, lines_in
-from tests.simulation.rows import JobSpec
+from tests.simulation.rows import JobSpec, Row
 from tests.simulation.scenario import Scenario
 
 MOST_CHAINED = 2
@@ -26,20 +30,37 @@ class ChainAuthor(Author):
         else:
             super().edit()
             there = {spec.address for spec in self.specs}
-            while gone := [spec for spec in self.specs if spec.after and spec.after not in there]:
+            while gone := [spec for spec in self.specs if not there.issuperset(spec.after)]:
                 self.specs = [spec for spec in self.specs if spec not in gone]
                 there = {spec.address for spec in self.specs}
             for spec in self.specs:
                 spec.needs = tuple(name for name in spec.needs if name in there)
 
     def _follow(self) -> None:
-        self._jobs += 1
         parent = self._rng.choice(self.specs)
+        after = (parent.address,) if self._rng.random() < 0.6 else (parent.address, self._rival_of(parent).address)
+        self._jobs += 1
         # any place in the alphabet: a job may come before the one it follows
-        self.specs.append(JobSpec(f"{self._rng.choice('akz')}{self._jobs}", [], self._output(), after=parent.address))
+        self.specs.append(JobSpec(f"{self._rng.choice('akz')}{self._jobs}", [], self._output(), after=after))
+
+    def _rival_of(self, parent: JobSpec) -> JobSpec:
+        """Another job about the same items: one that is there, or one that asks some of them otherwise."""
+        others = [spec for spec in self.specs if spec is not parent]
+        if not parent.rows or (others and self._rng.random() < 0.3):
+            return self._rng.choice(others) if others else parent
+        rows = [(name, text if self._rng.random() < 0.3 else f"{text}~") for name, text in parent.rows]
+        self._jobs += 1
+        rival = JobSpec(f"{self._rng.choice('akz')}{self._jobs}", rows, self._output())
+        self.specs.append(rival)
+        return rival
 
 
-_UNSENT = {Row.STALLED, Row.NEW, Row.AGAIN, Row.REPLACE}  # of a job that waits for a person, or for one that does
+_UNSENT = {
+    State.STALLED,
+    State.NEW,
+    State.AGAIN,
+    State.REPLACE,
+}  # it waits for a person
 
 
 class ChainScenario(Scenario):
@@ -59,14 +80,31 @@ def check_chains(history: History) -> None:
     for applier in history.appliers:
         jobs = history.states.get(applier.name, ())
         specs = {spec.address: spec for spec, _ in jobs}
-        held = {spec.address for spec, states in jobs if not _UNSENT.isdisjoint(map(Row, states))}
-        while more := {spec.address for spec in specs.values() if spec.after in held} - held:
+        held = {spec.address for spec, states in jobs if not _UNSENT.isdisjoint(map(State, states))}
+        while more := {spec.address for spec in specs.values() if not held.isdisjoint(spec.after)} - held:
             held |= more
         for spec in specs.values():
-            parent = specs.get(spec.after)
-            if parent is None or parent.address in held:
+            if not spec.after or not specs.keys() >= {*spec.after} or not held.isdisjoint(spec.after):
                 continue
-            answers = [line for line in lines_in(applier.root / parent.output) if line.answer is not None]
-            wanted = sorted(f"about {line.answer}" for line in answers)
+            sides = [_answers_in(applier.root / specs[parent].output) for parent in spec.after]
+            wanted = sorted(text for _, text in _asked_about(sides))
             if sorted(text for _, text in spec.rows) != wanted:
-                history.blame(f"chain: {spec.address} asks {spec.rows}, and {parent.address} has answered {wanted}")
+                parents = " and ".join(spec.after)
+                history.blame(f"chain: {spec.address} asks {spec.rows}, and of {parents} it is to be {wanted}")
+
+
+def _answers_in(output: Path) -> dict[str, str]:
+    return {line.custom_id: line.answer for line in lines_in(output) if line.answer is not None}
+
+
+def _asked_about(sides: Sequence[Mapping[str, str]]) -> Iterator[Row]:
+    """What is to be asked: about every answer, or about two of one item that are not the same, in both orders."""
+    if len(sides) == 1:
+        yield from (about(custom_id, answer) for custom_id, answer in sides[0].items())
+        return
+    first, second = sides
+    for custom_id, one in first.items():
+        other = second.get(custom_id, one)
+        if other != one:
+            yield about(f"{custom_id}-ab", one, other)
+            yield about(f"{custom_id}-ba", other, one)

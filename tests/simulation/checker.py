@@ -449,12 +449,12 @@ def settled_lines(history: History, applier: Applier) -> Iterator[tuple[str, Lin
     jobs_left = history.states.get(applier.name, ())
     is_any_held_back = any(Row.STALLED in states for _, states in jobs_left)
     open_jobs = {spec.address for spec, states in jobs_left if any(Row(one) not in _SETTLED for one in states)}
-    while more := {spec.address for spec, _ in jobs_left if spec.after in open_jobs} - open_jobs:
+    while more := {spec.address for spec, _ in jobs_left if not open_jobs.isdisjoint(spec.after)} - open_jobs:
         open_jobs |= more  # what they are to ask may not be known yet
     for spec, states in jobs_left:
         where = f"{applier.name}: {spec.address}"
         record = jobs.get(spec.address)
-        waits = not open_jobs.isdisjoint((*spec.needs, spec.after))
+        waits = not open_jobs.isdisjoint((*spec.needs, *spec.after))
         is_held_back = Row.STALLED in states or waits or (is_any_held_back and Row.SHARED in states)
         if record is None:
             if not is_held_back or (Row.STALLED in states and not waits and not lines_in(applier.root / spec.output)):

@@ -341,7 +341,7 @@ class Telling:
 
 def _before(spec: JobSpec) -> tuple[str, ...]:
     """The jobs that come before one."""
-    return (*spec.needs, spec.after) if spec.after else spec.needs
+    return (*spec.needs, *spec.after)
 
 
 def _came_of(batch: Batch, made: RemoteBatch, applier: Applier, recorded: Collection[str]) -> bool:

@@ -26,12 +26,17 @@ class SimulatedCompiler:
 
     def compiled(self, job: Job, project: Project) -> CompiledRows:
         lines = Path(job.dataset.files[0]).read_bytes().splitlines()
-        rows = [about(row["custom_id"], row["answer"]) for row in map(msgspec.json.decode, lines)]
+        rows = [about(row["custom_id"], *_shown(row)) for row in map(msgspec.json.decode, lines)]
         next(spec for spec in self.author.specs if spec.address == job.address).rows = rows
         self.world.note("runner", f"{job.address} asks about {len(rows)} answers")
         return CompiledRows(rows, self.world)
 
 
-def about(custom_id: str, answer: str) -> Row:
-    """The row that asks about an answer."""
-    return custom_id, f"about {answer}"
+def _shown(row: dict[str, str]) -> list[str]:
+    """The answers that a row asks about."""
+    return [row["first"], row["second"]] if "first" in row else [row["answer"]]
+
+
+def about(custom_id: str, *answers: str) -> Row:
+    """The row that asks about an answer, or about two in this order."""
+    return custom_id, f"about {' or '.join(answers)}"

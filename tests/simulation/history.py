@@ -135,6 +135,7 @@ class Line(msgspec.Struct):
     """One line of a results file. What was heard in a recording stands in its response."""
 
     digest: str
+    custom_id: str = ""
     answer: str | None = None
     response: _Body | None = None
     error: _Error | None = None

@@ -119,6 +119,9 @@ MUTANTS = {
         "chain",
         Kind.BRIEF_CHAINS,
     ),
+    "a pair of the same answers is asked about": Mutant(
+        "compile/pairs.py", "is_same = _is_same(mine, other)", "is_same = False", "chain", Kind.BRIEF_CHAINS
+    ),
     "new outcomes are not written out": Mutant(
         "apply/outputs.py", "        return Drift.ANSWERS\n", "        return None\n", "files"
     ),

@@ -12,6 +12,7 @@ from typing import IO
 
 from runner.compile.compiled import Line, RowView, Wanted
 from runner.errors import Mark
+from runner.job.pairs import FIRST, Orders
 from runner.job.project import Chain, Dataset, Job, Model, Project, Prompt, ProviderBlock
 from runner.job.wireid import custom_id_of
 from tests.simulation.world import World
@@ -46,7 +47,7 @@ class JobSpec:
     output: str
     window_hours: int = 24
     file: str = "specs/a.yaml"
-    after: str = ""  # address of the job whose answers it asks about; its rows come of them
+    after: tuple[str, ...] = ()  # addresses of the job, or the two, whose answers its rows are
     needs: tuple[str, ...] = ()  # addresses of jobs that have to be settled before anything of this one is sent
 
     def row_keys(self) -> list[bytes]:
@@ -84,6 +85,12 @@ class CompiledRows:
         return written
 
 
+def _chain_of(spec: JobSpec) -> Chain | None:
+    if len(spec.after) == 2:
+        return Chain(spec.after, FIRST, orders=Orders.BOTH)
+    return Chain(spec.after) if spec.after else None
+
+
 def project_of(name: str, specs: Iterable[JobSpec], root: Path, max_attempts: int) -> Project:
     """A checked project with these jobs."""
     model = Model("m", PROVIDER, MODEL, params={"max_tokens": 8})
@@ -92,7 +99,7 @@ def project_of(name: str, specs: Iterable[JobSpec], root: Path, max_attempts: in
             address=spec.address,
             name=spec.address,
             cell={},
-            dataset=Dataset("d", (), chain=Chain((spec.after,)) if spec.after else None),
+            dataset=Dataset("d", (), chain=_chain_of(spec)),
             prompt=Prompt("p", ()),
             model=model,
             window_hours=spec.window_hours,
