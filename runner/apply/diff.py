@@ -24,6 +24,7 @@ from runner.errors import UsageError
 from runner.job.project import AnyJob, AudioJob, Job, Project
 from runner.job.scored import Figure
 from runner.reports import diff, facts
+from runner.spec.chosen import NOTHING, Chosen
 
 
 class _Kept(msgspec.Struct, array_like=True):
@@ -46,9 +47,14 @@ _decode = msgspec.msgpack.Decoder(_Kept).decode
 
 
 def diff_of(
-    project: Project, words: tuple[str, str], paths: Sequence[str], folder: Path, wanted: Conditions
+    project: Project,
+    words: tuple[str, str],
+    paths: Sequence[str],
+    folder: Path,
+    wanted: Conditions,
+    chosen: Chosen = NOTHING,
 ) -> diff.Diff:
-    """What two jobs come to. folder: an empty one of our own.
+    """What two jobs come to. folder: an empty one of our own. chosen: how specs of a revision are read.
 
     Raises UsageError for words that mean no job, a revision, or a check that there is not; DataError, StateError for
     files that are none of ours; OSError.
@@ -56,7 +62,7 @@ def diff_of(
     sides = []
     for number, word in enumerate(words):
         (folder / str(number)).mkdir()
-        sides.append(Side(project, word, paths, folder / str(number)))
+        sides.append(Side(project, word, paths, folder / str(number), chosen))
     first, second = sides
     checks, left_out = _checks(first, second, wanted.checks)
     notes = [side.note for side in sides if side.note]

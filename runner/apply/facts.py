@@ -45,7 +45,7 @@ def report_of(session: Session, addresses: Sequence[str]) -> Report:
         groups[name] = sorted(cells, key=_rank)
     every = {cell.address: cell for cells in groups.values() for cell in cells}
     made = facts.Facts(
-        project=session.project.name,
+        project=session.project.shown,
         when=when(max((cell.newest for cell in every.values() if cell.newest is not None), default=None)),
         made_by=f"runner {__version__}",
         groups=_corrected([_group(name, cells, every) for name, cells in groups.items()]),

@@ -42,7 +42,7 @@ def export_folder(project: Project, specs: Sequence[AnyJob], folder: Path) -> Ex
         notes.append(f"{CARD} was edited, and stays as it is")
     else:
         with whole(folder / CARD, keeps_equal=True) as out:
-            out.write(card.page(project.name, flow(project.name), done).encode())
+            out.write(card.page(project.shown, flow(project.shown), done).encode())
     notes += [f"{path} is of an earlier export, and the card does not name it" for path in _left(folder, configs)]
     return Exported(len(there), sum(one.rows for one in done), notes)
 

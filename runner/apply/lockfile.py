@@ -25,7 +25,7 @@ from runner.errors import DataError, Mark
 from runner.files import whole
 from runner.job.desired import Desired
 from runner.job.packed import distinct_in
-from runner.job.project import AnyJob, AudioJob, Dataset, Job
+from runner.job.project import AnyJob, AudioJob, Dataset, Job, Project
 from runner.job.scored import Scores
 from runner.reports import facts
 from runner.results.columns import NEEDED
@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     from runner.spec import nodes
 
 NAME = "runner.lock"
+
+
+def name_of(environment: str) -> str:
+    """The file: each environment has its own."""
+    return f"runner.{environment}.lock" if environment else NAME
+
+
 VERSION = 1
 _HEAD = "# What results were made of and came to. `runner lock` writes it, `runner verify` holds the files to it.\n"
 
@@ -202,6 +209,7 @@ def _files(session: Session, dataset: Dataset) -> dict[str, str]:
 class Lock(NamedTuple):
     """A lock file as it stands, and where each of its facts does."""
 
+    name: str
     project: str
     jobs: Mapping[str, Entry]
     top: nodes.Mapping
@@ -214,22 +222,23 @@ class Lock(NamedTuple):
                 break
             name, value = entries[key]
             line, entries = name.line, getattr(value, "entries", {})
-        return Mark(NAME, line)
+        return Mark(self.name, line)
 
 
-def read(root: Path) -> Lock | None:
-    """The lock of the project at a root; None where there is none.
+def read(root: Path, environment: str = "") -> Lock | None:
+    """The lock of the project at a root, or of an environment of it; None where there is none.
 
     Raises DataError for what is no lock, or one of a later version; OSError.
     """
-    path = root / NAME
+    name = name_of(environment)
+    path = root / name
     if not path.exists():
         return None
     from runner.spec import loader, nodes  # YAML is not needed by most commands
     from runner.spec.problems import Problems
 
     problems = Problems()
-    top = loader.read(path, NAME, problems)
+    top = loader.read(path, name, problems)
     if problems.errors or top is None:
         first = problems.found[0]
         raise DataError(first.message, hint="bring it back, or write it anew with `runner lock`", mark=first.mark)
@@ -239,14 +248,14 @@ def read(root: Path) -> Lock | None:
     is_lock = isinstance(jobs, dict) and all(isinstance(entry, dict) for entry in jobs.values())
     version = found.get("version")
     if not is_lock or not isinstance(version, int) or isinstance(version, bool):
-        raise DataError("runner did not write this file", hint="move it away, then run `runner lock`", mark=Mark(NAME))
+        raise DataError("runner did not write this file", hint="move it away, then run `runner lock`", mark=Mark(name))
     if version != VERSION:
         raise DataError(
             f"it is of version {version}, and this runner writes and reads {VERSION}",
             hint="use the runner that wrote it, or write it anew with `runner lock`",
-            mark=Mark(NAME, top.key("version").line),
+            mark=Mark(name, top.key("version").line),
         )
-    return Lock(str(found.get("project")), jobs, top)
+    return Lock(name, str(found.get("project")), jobs, top)
 
 
 def locked(lock: Lock | None, project: str, desired: Sequence[Desired]) -> tuple[str, ...]:
@@ -276,7 +285,7 @@ def keep_current(session: Session, lock: Lock) -> bool:
         if not _stands(session, spec, job, jobs.get(job.address), scores):
             with suppress(NotOfTheseSpecs):
                 jobs[job.address] = entry_of(session, spec, job)
-    return write(session.project.root, session.project.name, jobs)
+    return write(session.project, jobs)
 
 
 _OF_SPECS = ("requests", "dataset", "references", "prompt", "checks")
@@ -309,16 +318,17 @@ def _has(entry: Entry, scores: Scores | None) -> bool:
     )
 
 
-def write(root: Path, project: str, jobs: Mapping[str, Entry]) -> bool:
-    """Write the lock; one with the same bytes is left as it is. True if it was not.
+def write(project: Project, jobs: Mapping[str, Entry]) -> bool:
+    """Write the lock of a project, or of its environment; one with the same bytes is left as it is. True if it was not.
 
     Raises DataError where a file of that name is none of ours, OSError.
     """
-    path = root / NAME
+    name = name_of(project.environment)
+    path = project.root / name
     before = path.read_bytes() if path.exists() else b""
     if before and not before.startswith(_HEAD[: len("# What results were made of")].encode()):
-        raise DataError(f"`{NAME}` is there already, and runner did not write it", hint="move it away", mark=Mark(NAME))
-    text = text_of(project, jobs).encode()
+        raise DataError(f"`{name}` is there already, and runner did not write it", hint="move it away", mark=Mark(name))
+    text = text_of(project.namespace, jobs).encode()
     if text == before:
         return False
     with whole(path) as out:

@@ -46,7 +46,7 @@ def count(session: Session, polls: Polls) -> None:
             continue
         try:
             [named] = provider.identified([seen])
-            is_ours = provider.is_of(session.project.name, named)
+            is_ours = provider.is_of(session.project.namespace, named)
             keys = met.keys_of(session, provider, named) if is_ours else None
         except RemoteError:
             continue  # the next pass looks again

@@ -41,9 +41,9 @@ def remember(session: Session) -> ProjectRecord:
     All of it is recorded in one go, with the project: a command that is killed before reads the files again.
     """
     before = session.records.project()
-    record = before or ProjectRecord(session.project.name, session.clock.now())
-    if record.name != session.project.name:
-        record = replace(record, name=session.project.name)
+    record = before or ProjectRecord(session.project.namespace, session.clock.now())
+    if record.name != session.project.namespace:
+        record = replace(record, name=session.project.namespace)
     batches: list[Batch] = []
     sent: list[tuple[AnyJob, bytes]] = []
     known = _Known(session)

@@ -105,7 +105,8 @@ def _search(session: Session, name: str) -> int:
     listed = [
         seen
         for seen in everything
-        if provider.is_of(session.project.name, seen) or late.given_up(session, batches, provider, seen) is not None
+        if provider.is_of(session.project.namespace, seen)
+        or late.given_up(session, batches, provider, seen) is not None
     ]
     known = wants.known_in(batches)
     for seen in sorted(listed, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.remote_id)):

@@ -24,13 +24,16 @@ from runner.results.names import RESULTS
 from runner.results.reread import WAITING, Line, holds_rows, merged_in
 from runner.results.scorer import Scorer, score_all
 from runner.results.splice import OK
+from runner.spec.chosen import NOTHING, Chosen
 from runner.spec.load import load
 
 
 class Side:
     """spec: as it is today. then: as it was at the revision; None where that is not known."""
 
-    def __init__(self, project: Project, word: str, paths: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self, project: Project, word: str, paths: Sequence[str], folder: Path, chosen: Chosen = NOTHING
+    ) -> None:
         """word: an address, or `REV:ADDRESS`. folder: an empty one of our own, for what was committed.
 
         Raises UsageError for what means no single cell, or a revision that has no results of it; OSError.
@@ -45,7 +48,7 @@ class Side:
             found = Revision(project.root, revision)
             self.commit, root = found.commit, folder / "committed"
             self._copy(found, root)
-            self.then = self._spec_at(found, paths)
+            self.then = self._spec_at(found, paths, chosen)
         self.evidence = Evidence(root, self.spec)
         if not self.evidence.has_output:
             raise DataError(
@@ -72,12 +75,12 @@ class Side:
                         hint="results can be compared where they are committed",
                     )
 
-    def _spec_at(self, revision: Revision, paths: Sequence[str]) -> AnyJob | None:
+    def _spec_at(self, revision: Revision, paths: Sequence[str], chosen: Chosen) -> AnyJob | None:
         """The job as the specs of the revision have it."""
         try:
             folder = self._folder / "specs"
             revision.copy_specs(folder)
-            jobs = load(paths, folder).jobs
+            jobs = load(paths, folder, chosen).jobs
         except (RunnerError, OSError):
             self.note = f"the specs of {revision.name} cannot be read here: what was asked otherwise is not told"
             return None

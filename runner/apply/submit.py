@@ -117,7 +117,7 @@ def _intend(session: Session, job: Desired, submission: Cut, continued_from: str
     again, and its record written over, unless something is known to go by it (`is_name_taken`): so a late create of the
     first try shows the label of the new one and is stopped as its duplicate, and an upload of the first can be taken.
     """
-    project = session.records.project() or ProjectRecord(session.project.name, session.clock.now())
+    project = session.records.project() or ProjectRecord(session.project.namespace, session.clock.now())
     keys = keys_of(session.compiled[job.address].wanted.keys_at(submission.ordinals))
     keys_sha256 = hashlib.sha256(keys).hexdigest()
     set_name = keys_sha256[:16]
@@ -127,7 +127,7 @@ def _intend(session: Session, job: Desired, submission: Cut, continued_from: str
     dropped = session.records.batch(f"{set_name}-{attempt}")
     batch = Batch(
         key=f"{set_name}-{attempt}",
-        project=session.project.name,
+        project=session.project.namespace,
         owner=job.address,
         origin=job.origin,
         endpoint=job.endpoint,

@@ -17,7 +17,7 @@ import msgspec
 from runner.apply import lockfile
 from runner.apply.evidence import Evidence
 from runner.apply.gathered import Gathered
-from runner.apply.lockfile import NAME, Entry, Lock
+from runner.apply.lockfile import Entry, Lock
 from runner.apply.matching import Again, Compared, Matching, OddLine, Unlike
 from runner.apply.session import Session
 from runner.apply.tables import wanted_of
@@ -86,9 +86,9 @@ def _in_order(addresses: Iterable[str], specs: Mapping[str, AnyJob]) -> list[str
 
 def check_jobs(session: Session, lock: Lock) -> None:
     """Raise Difference unless specs and lock are of one project and have the same jobs."""
-    if lock.project != session.project.name:
+    if lock.project != session.project.namespace:
         raise Difference(
-            f"it is of project `{lock.project}`, and the specs are of `{session.project.name}`",
+            f"it is of project `{lock.project}`, and the specs are of `{session.project.namespace}`",
             mark=lock.mark("project"),
         )
     known = {job.address for job in session.desired}
@@ -122,7 +122,9 @@ class _Job:
 
     def __init__(self, session: Session, lock: Lock, spec: AnyJob, job: Desired) -> None:
         if spec.address not in lock.jobs:
-            raise Difference(f"`{NAME}` does not know job `{spec.address}`", hint="`runner lock` it", mark=spec.mark)
+            raise Difference(
+                f"`{lock.name}` does not know job `{spec.address}`", hint="`runner lock` it", mark=spec.mark
+            )
         self._session, self._lock, self._spec, self._job = session, lock, spec, job
         self._locked: Entry = lock.jobs[spec.address]
         self._output = session.outputs_root / spec.output
@@ -260,7 +262,7 @@ class _Job:
         output = self._locked.get("output")
         if not isinstance(output, Mapping):
             raise Difference(
-                f"{self._spec.address}: `{NAME}` knows no results of it",
+                f"{self._spec.address}: `{self._lock.name}` knows no results of it",
                 hint="`runner lock` them",
                 mark=Mark(self._shown),
             )

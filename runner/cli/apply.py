@@ -199,25 +199,30 @@ def _locked(session: Session) -> Callable[[Sequence[Desired]], tuple[str, ...]]:
     """Which jobs ask for what was locked. Raises BlockedError where there is no lock: then nothing is known."""
     from runner.apply import lockfile
 
-    lock = lockfile.read(session.project.root)
+    environment = session.project.environment
+    lock = lockfile.read(session.project.root, environment)
     if lock is None:
-        raise BlockedError(f"there is no `{lockfile.NAME}`, so nothing may be sent", hint="`runner lock` writes it")
-    return partial(lockfile.locked, lock, session.project.name)
+        raise BlockedError(
+            f"there is no `{lockfile.name_of(environment)}`, so nothing may be sent", hint="`runner lock` writes it"
+        )
+    return partial(lockfile.locked, lock, session.project.namespace)
 
 
 def _keep_lock(session: Session) -> None:
     """Where there is a lock, have it say what is there now. What is wrong with it is no error of the apply."""
-    if not (session.project.root / "runner.lock").exists():
+    environment = session.project.environment
+    if not (session.project.root / (f"runner.{environment}.lock" if environment else "runner.lock")).exists():
         return
     from runner.apply import lockfile
 
+    name = lockfile.name_of(environment)
     try:
-        lock = lockfile.read(session.project.root)
+        lock = lockfile.read(session.project.root, environment)
         if lock is not None and lockfile.keep_current(session, lock):
-            session.reporter.step(f"wrote `{lockfile.NAME}`")
+            session.reporter.step(f"wrote `{name}`")
     except (RunnerError, OSError) as error:
         words = error.message if isinstance(error, RunnerError) else error.strerror or str(error)
-        session.reporter.warn(f"`{lockfile.NAME}` was not written: {words}; `runner lock` does it")
+        session.reporter.warn(f"`{name}` was not written: {words}; `runner lock` does it")
 
 
 def _finish_on_interrupt(stop: threading.Event) -> None:

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import click
 
+from runner.cli.remembered import remembered
 from runner.cli.saying import say
 
 
@@ -20,7 +21,7 @@ def clear(ctx: click.Context) -> int:
     """Delete compiled shards; the next command compiles again."""
     import shutil
 
-    with closing(ctx.obj.memory(ctx.obj.root, writes=False)) as memory:
+    with closing(remembered(ctx.obj)) as memory:
         if memory.caches.is_dir() and not memory.caches.is_symlink():
             shutil.rmtree(memory.caches)
     say("Cleared; nothing was lost")

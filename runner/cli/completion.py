@@ -23,6 +23,7 @@ from click.shell_completion import (
 
 if TYPE_CHECKING:
     from runner.job.project import AnyJob
+from runner.spec.chosen import Chosen, vars_in
 
 VARIABLE = "_RUNNER_COMPLETE"
 
@@ -126,10 +127,34 @@ def _jobs(ctx: click.Context) -> Sequence[AnyJob]:
     from runner.spec.load import load
 
     with contextlib.suppress(RunnerError, OSError):
-        root: Path = (ctx.params.get("root_here") or ctx.find_root().params.get("root") or Path()).resolve()
-        return load(tuple(ctx.params.get("paths") or ()) or ("specs",), root).jobs
+        return load(tuple(ctx.params.get("paths") or ()) or ("specs",), _root(ctx), _chosen(ctx)).jobs
     return ()
 
 
 def _beginning(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(word) for word in dict.fromkeys(words) if word.startswith(incomplete)]
+
+
+def environments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The environments of the specs, whatever else is wrong with these."""
+    from runner.errors import RunnerError
+    from runner.spec.load import survey
+
+    found: tuple[str, ...] = ()
+    with contextlib.suppress(RunnerError, OSError):
+        found = survey(tuple(ctx.params.get("paths") or ()) or ("specs",), _root(ctx)).project.environments
+    return _beginning(found, incomplete)
+
+
+def _root(ctx: click.Context) -> Path:
+    root: Path = ctx.params.get("root_here") or ctx.find_root().params.get("root") or Path()
+    return root.resolve()
+
+
+def _chosen(ctx: click.Context) -> Chosen:
+    """The environment and the vars of the line so far."""
+    first, here = ctx.find_root().params, ctx.params
+    environment = here.get("environment_here") or first.get("environment") or ""
+    given = (*(first.get("given") or ()), *(tuple(word.partition("=")[::2]) for word in here.get("vars_here") or ()))
+    files = (*(first.get("files") or ()), *(here.get("var_files_here") or ()))
+    return Chosen(environment, given, files, vars_in(os.environ))

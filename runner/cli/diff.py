@@ -63,9 +63,11 @@ def command(
     from runner.spec.load import load
 
     given = paths or ("specs",)
-    project = load(given, ctx.obj.root)
+    project = load(given, ctx.obj.root, ctx.obj.chosen)
     with tempfile.TemporaryDirectory(prefix="runner-diff-") as folder:
-        found = diff_of(project, (first, second), given, Path(folder), Conditions(checks, is_not_worse, margin))
+        found = diff_of(
+            project, (first, second), given, Path(folder), Conditions(checks, is_not_worse, margin), ctx.obj.chosen
+        )
     match form:
         case "json":
             sys.stdout.buffer.write(diff.encode(found))

@@ -34,7 +34,7 @@ def command(ctx: click.Context, words: tuple[str, ...], form: str | None, paths:
     from runner.spec.load import load
 
     *named, file = words
-    project = load(paths or ("specs",), ctx.obj.root)
+    project = load(paths or ("specs",), ctx.obj.root, ctx.obj.chosen)
     for word in named:
         if not any(matches(job.address, word) for job in project.jobs):
             raise unknown(word, [job.address for job in project.jobs], "FILE comes last")

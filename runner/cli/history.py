@@ -6,6 +6,7 @@ import click
 
 from runner.cli.durations import Duration
 from runner.cli.options import addresses, option
+from runner.cli.remembered import remembered
 from runner.cli.saying import say
 
 
@@ -31,7 +32,7 @@ def command(ctx: click.Context, address: str | None, number: int, since: float |
 
     is_said = ctx.get_parameter_source("number") is not click.core.ParameterSource.DEFAULT
     most = number if is_said or since is None else None
-    with closing(ctx.obj.memory(ctx.obj.root, writes=False)) as memory:
+    with closing(remembered(ctx.obj)) as memory:
         view = past.of_log(memory.records.events(), job=address, since=past.before(RealClock().now(), since), most=most)
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(view)))

@@ -13,6 +13,8 @@ from runner.cli.saying import say
 def command(ctx: click.Context, paths: tuple[str, ...]) -> int:
     """Write `runner.lock` for the jobs of the specs at PATHS (default: specs): what was asked, of whom, and what came.
 
+    Each environment has a lock of its own, `runner.NAME.lock`.
+
     It is made of specs, data, results and scores alone, holds no time of writing, and is left as it is where nothing
     changed. Commit it with the results: `runner verify` holds them to it, in any clone, without keys, network or state.
 
@@ -25,8 +27,8 @@ def command(ctx: click.Context, paths: tuple[str, ...]) -> int:
 
     with opened(ctx.obj, paths or ("specs",), Silent(), writes=False, from_outputs=True) as session:
         jobs = lockfile.entries(session, [job.address for job in session.desired])
-        is_new = lockfile.write(session.project.root, session.project.name, jobs)
+        is_new = lockfile.write(session.project, jobs)
     rows = sum(entry["requests"]["wanted"] for entry in jobs.values())
-    done = "" if is_new else ": nothing changed"
-    say(f"{lockfile.NAME}  {voice.count(len(jobs), 'job')}, {voice.count(rows, 'row')}{done}")
+    name, done = lockfile.name_of(session.project.environment), "" if is_new else ": nothing changed"
+    say(f"{name}  {voice.count(len(jobs), 'job')}, {voice.count(rows, 'row')}{done}")
     return 0

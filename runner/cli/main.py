@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
+from click.core import ParameterSource
 
 from runner import __version__
 from runner.cli import suggest
+from runner.cli.options import environments, option
 from runner.cli.saying import say
 from runner.errors import RunnerError, SpecError, printable
+from runner.spec.chosen import NOTHING, Chosen, vars_in
 
 if TYPE_CHECKING:
     from runner.state.memory import Memory
@@ -52,13 +55,13 @@ COMMANDS = {
 class Opens(Protocol):
     """Opens what is remembered of the project at a root."""
 
-    def __call__(self, root: Path, *, writes: bool) -> Memory: ...
+    def __call__(self, root: Path, *, writes: bool, environment: str = "") -> Memory: ...
 
 
-def _open_memory(root: Path, *, writes: bool) -> Memory:
+def _open_memory(root: Path, *, writes: bool, environment: str = "") -> Memory:
     from runner.state.memory import open_memory  # not before a command needs it
 
-    return open_memory(root, writes=writes)
+    return open_memory(root, writes=writes, environment=environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,25 @@ class Settings:
 
     root: Path
     verbosity: int
-    memory: Opens = _open_memory  # of the project at a root
+    memory: Opens = _open_memory  # of the project at a root, or of one of its environments
+    chosen: Chosen = NOTHING  # the environment, and what is said of vars
 
 
 _ROOT: dict[str, Any] = {
     "metavar": "DIR",
     "type": click.Path(exists=True, file_okay=False, path_type=Path),
     "help": "The project root: paths in specs start here.  [default: .]",
+}
+_ENVIRONMENT: dict[str, Any] = {
+    "metavar": "NAME",
+    "help": "The environment of the specs; else the one that is `default: true`, or none.",
+}
+_VAR: dict[str, Any] = {"metavar": "NAME=VALUE", "multiple": True, "help": "Give a var of the specs this value."}
+_VAR_FILE: dict[str, Any] = {
+    "metavar": "FILE",
+    "multiple": True,
+    "type": click.Path(exists=True, dir_okay=False, path_type=Path),
+    "help": "Give vars the values in this file, YAML or JSON.",
 }
 _VERBOSITY: dict[str, Any] = {"count": True, "help": "Log to stderr: -v what is done, -vv every remote call."}
 
@@ -91,11 +106,20 @@ def _meant(word: str) -> str:
 
 
 def _with_globals(command: click.Command) -> click.Command:
-    """A command that takes -C and -v after its name as well."""
+    """A command that takes the global options after its name as well."""
     if not any("-C" in option.opts for option in command.params):
         command.params += [
             click.Option(["-C", "root_here"], **_ROOT, expose_value=False, callback=_root_given),
             click.Option(["-v", "verbosity_here"], **_VERBOSITY, expose_value=False, callback=_verbosity_given),
+            click.Option(
+                ["--env", "environment_here"],
+                **_ENVIRONMENT,
+                shell_complete=environments,
+                expose_value=False,
+                callback=_environment_given,
+            ),
+            click.Option(["--var", "vars_here"], **_VAR, expose_value=False, callback=_vars_given),
+            click.Option(["--var-file", "var_files_here"], **_VAR_FILE, expose_value=False, callback=_var_files_given),
         ]
         for param in (param for param in command.params if param.name == "paths"):
             param.callback = _paths_given
@@ -126,6 +150,46 @@ def _verbosity_given(ctx: click.Context, param: click.Parameter, value: int) -> 
     if value:
         _settle(ctx, replace(ctx.obj, verbosity=ctx.obj.verbosity + value))
         _log(ctx.obj.verbosity)
+
+
+def _environment_given(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        _environment_said(ctx, param, value)
+        _settle(ctx, replace(ctx.obj, chosen=replace(ctx.obj.chosen, environment=value)))
+
+
+def _environment_said(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Have it in the commands that are suggested; what a variable says holds for those as well."""
+    if value is not None and ctx.get_parameter_source(str(param.name)) is not ParameterSource.ENVIRONMENT:
+        suggest.said(environment=value)
+    return value
+
+
+def _vars_given(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    if value:
+        given = (*ctx.obj.chosen.given, *_vars_said(ctx, param, value))
+        _settle(ctx, replace(ctx.obj, chosen=replace(ctx.obj.chosen, given=given)))
+
+
+def _vars_said(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    for word in value:
+        if not word.partition("=")[0].strip() or "=" not in word:
+            raise click.BadParameter("write it as `--var NAME=VALUE`", ctx, param)
+        suggest.said(var=word)
+    return tuple((name.strip(), text) for name, _, text in (word.partition("=") for word in value))
+
+
+def _var_files_given(ctx: click.Context, param: click.Parameter, value: tuple[Path, ...]) -> None:
+    if value:
+        files = (*ctx.obj.chosen.files, *_var_files_said(ctx, param, value))
+        _settle(ctx, replace(ctx.obj, chosen=replace(ctx.obj.chosen, files=files)))
+
+
+def _var_files_said(ctx: click.Context, param: click.Parameter, value: tuple[Path, ...]) -> tuple[Path, ...]:
+    if ctx.get_parameter_source(str(param.name)) is not ParameterSource.ENVIRONMENT:
+        for file in value:
+            suggest.said(var_file=str(file))
+    return value
 
 
 def _settle(ctx: click.Context, settings: Settings) -> None:
@@ -170,11 +234,22 @@ class LazyGroup(click.Group):
 )
 @click.option("-C", "root", **_ROOT, callback=_root_said)
 @click.option("-v", "verbosity", **_VERBOSITY)
+@option("--env", "environment", **_ENVIRONMENT, shell_complete=environments, callback=_environment_said)
+@click.option("--var", "given", **_VAR, callback=_vars_said)  # RUNNER_VAR_NAME is the variable of one var
+@option("--var-file", "files", **_VAR_FILE, envvar="RUNNER_VARS_FILE", callback=_var_files_said)
 @click.version_option(__version__, message="runner %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, root: Path | None, verbosity: int) -> None:
+def cli(
+    ctx: click.Context,
+    root: Path | None,
+    verbosity: int,
+    environment: str | None,
+    given: tuple[tuple[str, str], ...],
+    files: tuple[Path, ...],
+) -> None:
     """Make remote batch inference APIs match the YAML specs in this repository."""
-    ctx.obj = Settings((root or Path()).resolve(), verbosity)
+    chosen = Chosen(environment or "", given, files, vars_in(os.environ))
+    ctx.obj = Settings((root or Path()).resolve(), verbosity, chosen=chosen)
     if verbosity:
         _log(verbosity)
 

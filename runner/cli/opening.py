@@ -29,6 +29,7 @@ from runner.job.project import Project
 from runner.job.selection import ALL_JOBS, Selection, chosen
 from runner.remotes.transport.bindings import Binding
 from runner.spec.memo import load
+from runner.state.memory import Memory
 
 
 @contextlib.contextmanager
@@ -53,10 +54,10 @@ def opened(
     whether a key may go to a host, and is told where that is written. A yes is kept.
     """
     with contextlib.ExitStack() as held:
-        memory = held.enter_context(contextlib.closing(settings.memory(settings.root, writes=writes)))
+        project, memory = _project_and_memory(held, settings, paths, writes=writes)
         if not writes:
             memory = held.enter_context(contextlib.closing(memory.fork()))
-        project = _selected(_read(paths, settings.root, memory.caches, keeps=writes), selection)
+        project = _selected(project, selection)
         stop = stop or threading.Event()
         clock = RealClock(stop)
         remotes = held.enter_context(contextlib.closing(_remotes(project, clock, reporter, writes=writes)))
@@ -144,14 +145,26 @@ def _ready(session: Session) -> Session:
     return session
 
 
-def _read(paths: Sequence[str], root: Path, caches: Path, *, keeps: bool) -> Project:
+def _project_and_memory(
+    held: contextlib.ExitStack, settings: Settings, paths: Sequence[str], *, writes: bool
+) -> tuple[Project, Memory]:
+    """Each environment has a memory of its own; which one it is, the specs say."""
+    memory = held.enter_context(contextlib.closing(settings.memory(settings.root, writes=writes)))
+    project = _read(paths, settings, memory.caches, keeps=writes)
+    if project.environment:
+        of_its_own = settings.memory(settings.root, writes=writes, environment=project.environment)
+        memory = held.enter_context(contextlib.closing(of_its_own))
+    return project, memory
+
+
+def _read(paths: Sequence[str], settings: Settings, caches: Path, *, keeps: bool) -> Project:
     """Raises SpecError with all that `validate` would find, where the specs cannot be read."""
     try:
-        return load(paths, root, caches / "specs", keeps=keeps)
+        return load(paths, settings.root, caches / "specs", settings.chosen, keeps=keeps)
     except SpecError:
         from runner.apply.specs import checked  # parsing specs costs more to import than a run without work takes
 
-        checked(paths, root)
+        checked(paths, settings.root, settings.chosen)
         raise
 
 
@@ -189,8 +202,8 @@ def rehearsing(
     And the stand-ins, and the remotes themselves, which can only be read.
     """
     with contextlib.ExitStack() as held:
-        real = held.enter_context(contextlib.closing(settings.memory(settings.root, writes=False)))
-        project = _selected(_read(paths, settings.root, real.caches, keeps=False), selection)
+        project, real = _project_and_memory(held, settings, paths, writes=False)
+        project = _selected(project, selection)
         clock = RealClock(stop)
         sandbox = held.enter_context(sandbox_of(real, command=command, clock=clock, wait_seconds=lock_seconds))
         stand_ins = StandIns(

@@ -193,6 +193,13 @@ def selectors(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return completion.selectors(ctx, param, incomplete)
 
 
+def environments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a shell completes `--env` to."""
+    from runner.cli import completion
+
+    return completion.environments(ctx, param, incomplete)
+
+
 class Dollars(click.ParamType[float]):
     """USD, zero or more."""
 

@@ -35,7 +35,7 @@ def command(ctx: click.Context, address: str, paths: tuple[str, ...], rows: int 
     from runner.remotes.registry import lines_of
     from runner.spec.load import load
 
-    project = load(paths or ("specs",), ctx.obj.root)
+    project = load(paths or ("specs",), ctx.obj.root, ctx.obj.chosen)
     jobs = [job for job in project.jobs if matches(job.address, address)]
     if not jobs:
         raise unknown(address, [job.address for job in project.jobs])

@@ -7,6 +7,7 @@ from contextlib import closing
 import click
 
 from runner.cli import resolve
+from runner.cli.remembered import remembered
 from runner.cli.saying import say
 
 
@@ -24,7 +25,7 @@ def list_records(ctx: click.Context) -> int:
     """List every recorded batch, in order of submission, as one JSON document a line."""
     import msgspec
 
-    with closing(ctx.obj.memory(ctx.obj.root, writes=False)) as memory:
+    with closing(remembered(ctx.obj)) as memory:
         for batch in memory.records.batches():
             click.echo(msgspec.json.encode(batch))
     return 0

@@ -1,4 +1,4 @@
-"""Commands that are suggested: with the `-C DIR` and the PATHS of the command that suggests them, as they are typed."""
+"""Commands that are suggested: with the global options and the PATHS of the command that suggests them, as typed."""
 
 from __future__ import annotations
 
@@ -22,6 +22,18 @@ _ALIKE = ("apply", "plan", "status")  # each of them is about what another of th
 given: ContextVar[tuple[str, ...]] = ContextVar("given", default=())  # the PATHS of the command that runs
 about: ContextVar[tuple[str, ...]] = ContextVar("about", default=())  # its options that say what it is about, as words
 root: ContextVar[str] = ContextVar("root", default="")  # the DIR of its -C
+_chosen: ContextVar[tuple[str, ...]] = ContextVar("chosen", default=())  # its environment and vars, as options
+
+
+def said(*, environment: str = "", var: str = "", var_file: str = "") -> None:
+    """Have one more option in the commands that are suggested; of several environments the last."""
+    words = list(_chosen.get())
+    if environment and "--env" in words:
+        at = words.index("--env")
+        del words[at : at + 2]
+    for name, value in (("--env", environment), ("--var", var), ("--var-file", var_file)):
+        words += [name, shlex.quote(value)] if value else []
+    _chosen.set(tuple(words))
 
 
 def keep(verb: str | None, option: str, values: Iterable[object]) -> None:
@@ -56,6 +68,5 @@ def as_typed(command: str, paths: Sequence[str] | None = None, folder: str | Non
     more = [shlex.quote(word) for word in about.get()]
     if found["verb"] in _ALIKE and words[-len(more) :] != more:
         words += more
-    if folder:
-        words[1:1] = ["-C", shlex.quote(folder)]
+    words[1:1] = [*(["-C", shlex.quote(folder)] if folder else []), *_chosen.get()]
     return " ".join(words)

@@ -38,7 +38,7 @@ def command(ctx: click.Context, paths: tuple[str, ...], form: str) -> int:
     from runner.apply.specs import checked
 
     try:
-        project = checked(paths or ("specs",), ctx.obj.root)
+        project = checked(paths or ("specs",), ctx.obj.root, ctx.obj.chosen)
     except SpecError as error:
         if form == "json":
             say_json(_view(None, error.problems, ()))

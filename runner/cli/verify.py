@@ -15,6 +15,7 @@ from runner.errors import UsageError
 if TYPE_CHECKING:
     from runner.apply.verify import Verified
     from runner.cli.main import Settings
+    from runner.state.memory import Memory
 
 
 @click.command("verify")
@@ -39,9 +40,6 @@ def command(ctx: click.Context, address: str | None, paths: tuple[str, ...], dee
 
     if address is not None and is_path(address):
         paths, address = (address, *paths), None
-    lock = lockfile.read(ctx.obj.root)
-    if lock is None:
-        raise UsageError(f"there is no `{lockfile.NAME}`", hint="`runner lock` writes it")
     with (
         tempfile.TemporaryDirectory(prefix="runner-verify-") as folder,
         opened(
@@ -52,6 +50,10 @@ def command(ctx: click.Context, address: str | None, paths: tuple[str, ...], dee
             from_outputs=True,
         ) as session,
     ):
+        environment = session.project.environment
+        lock = lockfile.read(session.project.root, environment)
+        if lock is None:
+            raise UsageError(f"there is no `{lockfile.name_of(environment)}`", hint="`runner lock` writes it")
         if address is None:
             verify.check_jobs(session, lock)
         meant = [job.address for job in session.desired] if address is None else jobs_meant(session, address)
@@ -59,7 +61,7 @@ def command(ctx: click.Context, address: str | None, paths: tuple[str, ...], dee
         for job in verify.verified(session, lock, meant):
             say(_told(job))
             jobs += 1
-    say(f"{lockfile.NAME}  {voice.count(jobs, 'job')} as locked")
+    say(f"{lock.name}  {voice.count(jobs, 'job')} as locked")
     return 0
 
 
@@ -67,7 +69,10 @@ def _forgetful(settings: Settings, folder: Path) -> Settings:
     """The same, with a memory in which nothing was compiled before."""
     from dataclasses import replace
 
-    return replace(settings, memory=lambda root, *, writes: settings.memory(folder, writes=writes))
+    def forgetful(root: Path, *, writes: bool, environment: str = "") -> Memory:
+        return settings.memory(folder, writes=writes, environment=environment)
+
+    return replace(settings, memory=forgetful)
 
 
 def _told(job: Verified) -> str:

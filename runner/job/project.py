@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,7 @@ class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
     model: Model
     window_hours: int
     output: str  # relative to the project root, always inside it
+    pooled: tuple[str, ...] = ()  # outputs of the same job in other environments, whose answers count here
     replicate: int = 1
     max_attempts: int = 3
     on_unknown: str = "hold"
@@ -243,6 +245,20 @@ def is_below(file: str, paths: Sequence[str]) -> bool:
     return not file or not paths or any(path in ("", ".", file) or file.startswith(path + "/") for path in trimmed)
 
 
+NAMESPACE_CHARS = 40  # of which remotes keep all
+
+
+def namespace_of(project: str, environment: str) -> str:
+    """`capitals@dev`: no project can be called so. A long name gives way to a digest of itself."""
+    if not environment:
+        return project
+    room = NAMESPACE_CHARS - len(environment) - 1
+    if len(project) > room:
+        digest = hashlib.sha256(project.encode()).hexdigest()[:8]
+        project = f"{project[: max(room - 9, 0)]}~{digest}"
+    return f"{project}@{environment}"
+
+
 class Project(msgspec.Struct, frozen=True):
     name: str
     root: Path
@@ -253,6 +269,9 @@ class Project(msgspec.Struct, frozen=True):
     budget: float | None = None
     repay_usd: float | None = None  # what may be paid for again without a yes; None: the default
     warnings: tuple[str, ...] = ()
+    environment: str = ""  # the one that was chosen; empty for the specs as they stand
+    environments: tuple[str, ...] = ()  # that the specs declare
+
     left_out: tuple[AnyJob, ...] = ()  # declared in these files, and not selected: nothing is done about them
 
     def keeping(self, addresses: Collection[str]) -> Project:
@@ -264,3 +283,13 @@ class Project(msgspec.Struct, frozen=True):
     @property
     def scope(self) -> Scope:
         return Scope(self.paths, frozenset(job.address for job in self.jobs) if self.left_out else None)
+
+    @property
+    def namespace(self) -> str:
+        """Whose a batch is, as remotes and records say it: no environment is taken for another, or for the project."""
+        return namespace_of(self.name, self.environment)
+
+    @property
+    def shown(self) -> str:
+        """Its name, in words."""
+        return f"{self.name} ({self.environment})" if self.environment else self.name

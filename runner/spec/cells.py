@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -130,13 +130,16 @@ def _common(
     replicate = int(own.get("replicate") or spec.replicate or 1)
     hours = int(own["window"][:-1]) if "window" in own else spec.window or _default_window(provider)
     values = {**names, "replicate": str(replicate), "window": f"{hours}h", **cell.axes}
-    output = outputs.rendered(spec.output, values)
-    wrong = outputs.complaint_about(spec.output, output, scope.root, may_be_folder=bool(spec.audio))
+    layers = scope.declared.layers
+    is_own = entry.value_mark("output") in layers.own_outputs
+    template = spec.output if is_own else outputs.in_environment(spec.output, layers.environment)
+    output = outputs.rendered(template, {**values, outputs.ENV: layers.environment})
+    wrong = outputs.complaint_about(template, output, scope.root, may_be_folder=bool(spec.audio))
     if wrong:
         scope.problems.error(entry.value_mark("output"), f"`output` of {entry.subject} {wrong[0]}", wrong[1])
         return None
     scores = scores_path(output) if evals.checks else ""
-    if scores and (wrong := outputs.complaint_about(spec.output, scores, scope.root)):
+    if scores and (wrong := outputs.complaint_about(template, scores, scope.root)):
         words = f"`{scores[-120:]}`, where the scores of {entry.subject} go, {wrong[0]}"
         scope.problems.error(entry.value_mark("output"), words, "change the name of the output")
         return None
@@ -147,6 +150,7 @@ def _common(
         "model": model,
         "window_hours": hours,
         "output": output,
+        "pooled": () if is_own else tuple(_pooled(spec.output, values, layers.pool)),
         "replicate": replicate,
         "max_attempts": spec.max_attempts or DEFAULT_ATTEMPTS,
         "on_unknown": spec.on_unknown or "hold",
@@ -164,6 +168,12 @@ def _common(
         "output_mark": entry.value_mark("output"),
         "window_mark": entry.value_mark("matrix", "window") if "window" in own else entry.value_mark("window"),
     }
+
+
+def _pooled(template: str, values: Mapping[str, str], pool: Sequence[str]) -> Iterator[str]:
+    """Where the same job writes in the environments whose answers count here."""
+    for name in pool:
+        yield outputs.rendered(outputs.in_environment(template, name), {**values, outputs.ENV: name})
 
 
 def _default_window(provider: ProviderBlock) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -28,6 +28,9 @@ from runner.spec.problems import Problems
 from runner.spec.secrets import KEY_HINT, is_api_key_name, is_secret, literal_keys, may_name_secrets
 from runner.spec.violations import Subject, report
 
+if TYPE_CHECKING:
+    from runner.spec.layers import Layers
+
 
 class _Section(NamedTuple):
     noun: str
@@ -44,7 +47,8 @@ SECTIONS = {
     "jobs": _Section("job", JobSpec, TypeAdapter(JobSpec)),
     "providers": _Section("provider", ProviderSpec, TypeAdapter(Provider)),
 }
-_TEMPLATE = re.compile(r"\{\{.*?\}\}|\$\{[^}]*\}", re.DOTALL)
+LAYERS = ("vars", "environments", "defaults")  # read before, and by others
+_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _ONCE = ("project", "budget", "repay_usd")
 
 
@@ -87,6 +91,7 @@ class Entry:
 class Declared:
     """The namespace: section -> name -> entry."""
 
+    layers: Layers
     entries: dict[str, dict[str, Entry]] = field(default_factory=lambda: {name: {} for name in SECTIONS})
     is_whole: bool = True  # False: a file could not be read, so an unknown name proves nothing
     project: str | None = None
@@ -97,8 +102,6 @@ class Declared:
 
     def add_file(self, top: Mapping, problems: Problems) -> None:
         """Everything one file declares."""
-        if may_name_secrets(problems.text_of(top.mark.file)):
-            _refuse_secrets(top, problems)
         self._add_top(top, problems)
         for section in SECTIONS:
             for key, node in _named_nodes(section, top, problems):
@@ -109,7 +112,7 @@ class Declared:
         rest = {
             name: data_of(node)
             for name, (_, node) in top.entries.items()
-            if name not in SECTIONS and not name.startswith("x-")
+            if name not in SECTIONS and name not in LAYERS and not name.startswith("x-")
         }
         if not rest:
             return
@@ -182,7 +185,7 @@ class Part(Fields):
 
 
 def check_no_template(entry: Entry, names: Iterable[str], problems: Problems) -> bool:
-    """Whether these fields hold no `{{ ... }}` and no `${...}`: nothing fills them in there, and they would be sent."""
+    """Whether these fields hold no `{{ ... }}`: nothing but vars is filled in there, and it would be sent."""
     before = problems.errors
     for name in names:
         node = entry.value(name)
@@ -191,7 +194,7 @@ def check_no_template(entry: Entry, names: Iterable[str], problems: Problems) ->
             if found:
                 words = f"`{name}` of {entry.subject} holds `{found[0][:40]}`, and no template is filled in there"
                 hint = (
-                    "write it out: only messages, `where`, `id` and `output` are templates; a `matrix` makes variants"
+                    "write it out, or `{{ var.NAME }}`; only messages, `where`, `id` and `output` are templates of rows"
                 )
                 problems.error(scalar.mark, words, hint)
     return problems.errors == before
@@ -207,8 +210,10 @@ def part_of(entry: Entry, part: type[Part], problems: Problems) -> dict[str, Any
     return found.model_dump(exclude_unset=True, by_alias=True)
 
 
-def _refuse_secrets(top: Mapping, problems: Problems) -> None:
+def refuse_secrets(top: Mapping, problems: Problems) -> None:
     """Values of fields that are named like a key, and look like one; keys by looks were found in the text."""
+    if not may_name_secrets(problems.text_of(top.file)):
+        return
     for key, scalar in scalars_of(top):
         if key is None or not isinstance(scalar.value, str) or not is_secret(key.source, scalar.value):
             continue

@@ -123,6 +123,15 @@ def _cells(entry: Entry, lists: Lists, evals: Written, scope: Scope, following: 
     names = outputs.AUDIO_NAMES if spec.audio else outputs.NAMES
     if not outputs.check_template(spec.output, str(entry.subject), mark, problems, names):
         return
+    if outputs.ENV in outputs.names_in(spec.output) and not scope.declared.layers.environment:
+        words = f"`output` of {entry.subject} holds `{{{{ env }}}}`, and no environment is chosen"
+        problems.error(
+            mark,
+            words,
+            "choose one with `--env NAME` or `RUNNER_ENV`, or leave it out: outputs of an "
+            "environment lie in a folder of its own anyway",
+        )
+        return
     missing = [key for key, values in lists.items() if len(values) > 1 and key not in outputs.names_in(spec.output)]
     if missing:
         shown = " and ".join(f"`{{{{ {key} }}}}`" for key in missing)

@@ -12,9 +12,12 @@ from runner.errors import Mark
 from runner.job.project import AnyJob, Dataset, Job, Project, Prompt, ProviderBlock
 from runner.spec import answers, nouns, outputs
 from runner.spec.cells import Nouns, Scope
-from runner.spec.declared import Declared
+from runner.spec.chosen import NOTHING, Chosen
+from runner.spec.declared import Declared, refuse_secrets
 from runner.spec.jobs import jobs_of
+from runner.spec.layers import layered
 from runner.spec.loader import find_files, read
+from runner.spec.nodes import Mapping as MappingNode
 from runner.spec.problems import Problems
 from runner.spec.sent import that_may_not
 
@@ -29,29 +32,36 @@ class Survey(NamedTuple):
     problems: Problems
 
 
-def load(paths: Sequence[str], root: Path) -> Project:
+def load(paths: Sequence[str], root: Path, chosen: Chosen = NOTHING) -> Project:
     """The project that the spec files below `paths` describe; both are relative to `root`.
+
+    chosen: the environment, and what is said of vars.
 
     Raises UsageError when `paths` lead to nothing, SpecError with all problems otherwise.
     """
-    found = survey(paths, root)
+    found = survey(paths, root, chosen)
     found.problems.raise_errors()
     return found.project
 
 
-def survey(paths: Sequence[str], root: Path) -> Survey:
+def survey(paths: Sequence[str], root: Path, chosen: Chosen = NOTHING) -> Survey:
     """The same with its problems, so that others can be looked for beside them. Raises UsageError."""
     problems = Problems()
     root = Path(os.path.realpath(root))
     files = find_files(paths, root, lambda link, words: problems.warning(Mark(link), words))
-    declared = Declared()
+    tops: list[MappingNode] = []
+    is_whole = True
     for file in files:
         before = problems.errors
         top = read(root / file, file, problems)
         if top is not None:
-            declared.add_file(top, problems)
+            refuse_secrets(top, problems)
+            tops.append(top)
         elif problems.errors > before:
-            declared.is_whole = False
+            is_whole = False
+    declared = Declared(layered(tops, chosen, problems), is_whole=is_whole)
+    for top in declared.layers.tops:
+        declared.add_file(top, problems)
     return _resolved(declared, files, tuple(paths), root, problems)
 
 
@@ -82,6 +92,8 @@ def _resolved(
         budget=declared.budget,
         repay_usd=declared.repay_usd,
         warnings=problems.warnings(),
+        environment=declared.layers.environment,
+        environments=declared.layers.environments,
     )
     return Survey(project, tuple(prompt for prompt in known.prompts.values() if prompt), problems)
 

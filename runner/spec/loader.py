@@ -27,7 +27,7 @@ __all__ = ["find_files", "parse", "read", "read_text"]
 MAX_FILE_BYTES = 5_000_000
 
 # What YAML may not hold, and the line separators that YAML 1.1 and 1.2 count differently.
-_FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -58,7 +58,7 @@ def read_text(path: Path, name: str, problems: Problems, mark: Mark | None = Non
     if text is None:
         return None
     problems.add_text(name, text)
-    bad = _FORBIDDEN.search(text)
+    bad = FORBIDDEN.search(text)
     if bad:
         _refuse_character(text, bad, name, problems)
         return None

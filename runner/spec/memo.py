@@ -17,10 +17,11 @@ import msgspec
 from runner import __version__, files
 from runner.job.project import Job, Project
 from runner.schemas import is_installed
+from runner.spec.chosen import NOTHING, Chosen
 from runner.spec.files import find_files
 
 # with our version: another one may check more, and what it would refuse must not come out of a cache
-SCHEME = f"runner-project/6 {__version__}"
+SCHEME = f"runner-project/7 {__version__}"
 _RACY_NS = 50_000_000  # a file changed this shortly before the cache was written may have changed again unnoticed
 
 
@@ -33,13 +34,17 @@ class _Kept(msgspec.Struct):
     project: Project
 
 
-def load(paths: Sequence[str], root: Path, folder: Path, *, keeps: bool) -> Project:
+def load(paths: Sequence[str], root: Path, folder: Path, chosen: Chosen = NOTHING, *, keeps: bool) -> Project:
     """`spec.load.load`, or what it gave last time. keeps: whether the result is kept in `folder` for the next time.
 
     Raises what `spec.load.load` raises; a project with problems is never kept.
     """
     real_root = Path(os.path.realpath(root))
-    name = hashlib.sha256(msgspec.json.encode([list(paths), str(real_root)])).hexdigest()[:32]
+    try:
+        said = chosen.identity
+    except OSError:  # whoever reads the file says so
+        said, keeps, folder = "", False, folder / "none"
+    name = hashlib.sha256(msgspec.json.encode([list(paths), str(real_root), said])).hexdigest()[:32]
     skipped: list[str] = []
     specs = find_files(paths, real_root, lambda link, words: skipped.append(f"{link} {words}"))
     kept = _read(folder / name, specs, skipped, real_root)
@@ -47,7 +52,7 @@ def load(paths: Sequence[str], root: Path, folder: Path, *, keeps: bool) -> Proj
         return kept
     from runner.spec.load import load as load_specs
 
-    project = load_specs(paths, root)
+    project = load_specs(paths, root, chosen)
     if keeps:
         _write(folder / name, project, skipped)
     return project

@@ -7,9 +7,11 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from runner.fields import (
+    GIVEN,
+    MAX_NAME_CHARS,
     Attempts,
     BaseUrl,
     Before,
@@ -166,8 +168,14 @@ class MatrixSpec(Fields):
     window: Maybe[Annotated[list[Hours], Field(min_length=1)]] = None
 
 
-class JobSpec(Fields):
-    """A dataset through a prompt, or recordings, to a model; the answers into one file or folder."""
+_OUTPUT = (
+    "a path below the project root; .jsonl .csv .parquet, or for recordings a folder that ends in `/`; a template of "
+    "cell keys, `job` and `env`"
+)
+
+
+class DefaultsSpec(Fields):
+    """What jobs have that do not say otherwise."""
 
     dataset: Maybe[Name] = None
     prompt: Maybe[Name] = None
@@ -177,10 +185,7 @@ class JobSpec(Fields):
     model: Maybe[Name] = None
     matrix: Maybe[MatrixSpec] = None
     window: Maybe[Hours] = Field(default=None, description="how long the remote may take, such as 24h")
-    output: Text = Field(
-        description="a path below the project root; .jsonl .csv .parquet, or for recordings a folder that ends in `/`; "
-        "a template of cell keys"
-    )
+    output: Maybe[Text] = Field(default=None, description=_OUTPUT)
     replicate: Maybe[Count] = Field(default=None, description="a number in the digest: ask again on purpose")
     max_attempts: Maybe[Attempts] = None
     on_unknown: Maybe[Literal["hold", "resubmit"]] = None
@@ -207,6 +212,12 @@ class JobSpec(Fields):
         default=None, description="jobs that have to be settled, and as good as they expect, before this one is sent"
     )
     tags: Maybe[Names] = Field(default=None, description="words to select it by: `--select tag:nightly`")
+
+
+class JobSpec(DefaultsSpec):
+    """A dataset through a prompt, or recordings, to a model; the answers into one file or folder."""
+
+    output: Text = Field(description=_OUTPUT)
 
 
 class ProviderSpec(Fields):
@@ -237,6 +248,43 @@ Prompt = Annotated[PromptSpec, Before(_user_only, lambda: Text | PromptSpec)]
 Provider = Annotated[ProviderSpec, Before(_defaults, lambda: ProviderSpec | None)]
 
 
+VarType = Literal["string", "integer", "number", "boolean"]
+
+
+class VarSpec(Fields):
+    """A value that commands and environments may give; `{{ var.NAME }}` stands for it."""
+
+    type: Maybe[VarType] = Field(default=None, description="what a value has to be; else what the default is, or text")
+    default: Annotated[Any, GIVEN, WithJsonSchema({"type": ["string", "number", "boolean"]})] = Field(
+        default=None, description="where nobody gives a value"
+    )
+    description: Maybe[Text] = None
+
+
+_VAR_NAME = StringConstraints(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=MAX_NAME_CHARS)
+VarName = Annotated[str, _VAR_NAME]
+EnvironmentName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_][A-Za-z0-9_-]*$", max_length=30)]
+
+
+class EnvironmentSpec(Fields):
+    """What differs in one environment: merged over the specs name by name; an empty value takes something away."""
+
+    description: Maybe[Text] = None
+    default: Maybe[bool] = Field(default=None, description="it is the one where a command names none")
+    share: Maybe[bool] = Field(
+        default=None, description="answers count in every environment that says so too, and theirs in this one"
+    )
+    vars: dict[VarName, str | bool | int | float] | None = Field(default=None, description="values of vars")
+    models: dict[Key, ModelSpec | None] | None = None
+    datasets: dict[Key, DatasetSpec | None] | None = None
+    prompts: dict[Key, Prompt | None] | None = None
+    jobs: dict[Key, JobSpec | None] | None = None
+    providers: dict[Key, Provider | None] | None = None
+    defaults: DefaultsSpec | None = None
+    budget: Money | None = Field(default=None, description="USD, all that this environment may ever spend")
+    repay_usd: Money | None = None
+
+
 class TopFields(Fields):
     """What a spec file says for the whole project, beside its sections."""
 
@@ -256,3 +304,10 @@ class SpecFile(TopFields):
     prompts: dict[Key, Prompt] | None = None
     jobs: dict[Key, JobSpec] | None = None
     providers: dict[Key, Provider] | None = None
+    vars: dict[VarName, VarSpec | str | bool | int | float | None] | None = Field(
+        default=None, description="values that commands and environments may give; `{{ var.NAME }}` stands for one"
+    )
+    environments: dict[EnvironmentName, EnvironmentSpec | None] | None = Field(
+        default=None, description="what differs in each, such as `dev` and `prod`; `--env` chooses one"
+    )
+    defaults: DefaultsSpec | None = Field(default=None, description="what jobs have that do not say otherwise; once")

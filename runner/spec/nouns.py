@@ -18,6 +18,7 @@ from runner.spec import kinds
 from runner.spec.answers import Answers, with_answer
 from runner.spec.chains import chain_of
 from runner.spec.declared import Declared, Entry, check_no_template
+from runner.spec.fill import Filling
 from runner.spec.loader import read_text
 from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, ProviderSpec
 from runner.spec.nodes import Mapping, Scalar, Sequence
@@ -273,7 +274,7 @@ def prompts_of(
     """unsent: files of prompts that are never sent, which was told."""
     bad = {one.subject for one in unsent if one.noun == "prompt"}
     return {
-        entry.name: None if entry.subject in bad else _prompt(entry, root, answers, problems)
+        entry.name: None if entry.subject in bad else _prompt(entry, root, answers, declared.layers.filling, problems)
         for entry in declared.entries["prompts"].values()
     }
 
@@ -285,12 +286,12 @@ def files_of_prompts(declared: Declared) -> Iterator[SentFile]:
             yield SentFile(entry.subject, entry.spec.file, entry.value_mark("file"))
 
 
-def _prompt(entry: Entry, root: Path, answers: Answers, problems: Problems) -> Prompt | None:
+def _prompt(entry: Entry, root: Path, answers: Answers, filling: Filling, problems: Problems) -> Prompt | None:
     spec: PromptSpec | None = entry.spec
     if spec is None:
         return None
     wanted = answers.get((entry.section, entry.name)) if spec.answer else None
-    messages = _messages(entry, spec, root, problems)
+    messages = _messages(entry, spec, root, filling, problems)
     is_whole = check_no_template(entry, ("response_format", "tools", "file"), problems)
     is_whole = check_format(entry, ("response_format",), spec.response_format, problems) and is_whole
     if messages is None or not is_whole or (spec.answer and wanted is None):
@@ -300,7 +301,9 @@ def _prompt(entry: Entry, root: Path, answers: Answers, problems: Problems) -> P
     return prompt if wanted is None else with_answer(prompt, wanted, entry, problems)
 
 
-def _messages(entry: Entry, spec: PromptSpec, root: Path, problems: Problems) -> tuple[Message, ...] | None:
+def _messages(
+    entry: Entry, spec: PromptSpec, root: Path, filling: Filling, problems: Problems
+) -> tuple[Message, ...] | None:
     """The messages in order, or None after a problem: exactly one of `user`, `messages`, `file`."""
     given = [name for name in ("user", "messages", "file") if getattr(spec, name) is not None]
     if not given:
@@ -318,7 +321,7 @@ def _messages(entry: Entry, spec: PromptSpec, root: Path, problems: Problems) ->
             Message(m.role, m.content, _message_mark(entry, index), _role_mark(entry, index))
             for index, m in enumerate(spec.messages)
         )
-    user = _user_message(entry, spec, root, problems)
+    user = _user_message(entry, spec, root, filling, problems)
     if user is None:
         return None
     if spec.system is None:
@@ -340,14 +343,17 @@ def _role_mark(entry: Entry, index: int) -> Mark:
     return role.mark if role else entry.key.mark
 
 
-def _user_message(entry: Entry, spec: PromptSpec, root: Path, problems: Problems) -> Message | None:
+def _user_message(entry: Entry, spec: PromptSpec, root: Path, filling: Filling, problems: Problems) -> Message | None:
     if spec.file is None:
         assert spec.user is not None
         if isinstance(entry.node, Scalar):  # the whole prompt is one text
             return Message("user", spec.user, entry.node.text_mark)
         return Message("user", spec.user, entry.value_mark("user"))
     text = _prompt_file(entry, spec.file, root, problems)
-    return None if text is None else Message("user", text, Mark(posixpath.normpath(spec.file), 1, 1))
+    if text is None:
+        return None
+    mark = Mark(posixpath.normpath(spec.file), 1, 1)
+    return Message("user", filling.text(text, mark, f"the file of {entry.subject}"), mark)
 
 
 def _prompt_file(entry: Entry, file: str, root: Path, problems: Problems) -> str | None:

@@ -19,9 +19,10 @@ from runner.spec.paths import is_too_long, parents
 from runner.spec.problems import Problems
 
 STATE_FOLDER = ".runner"
-NAMES = ("model", "prompt", "dataset", "replicate", "window", "job")
+ENV = "env"
+NAMES = ("model", "prompt", "dataset", "replicate", "window", "job", ENV)
 _RESULTS = "_results.jsonl"  # in a folder, one line for each recording
-AUDIO_NAMES = ("model", "replicate", "window", "job")
+AUDIO_NAMES = ("model", "replicate", "window", "job", ENV)
 
 _FROM = "rows of a job's answers are a dataset `{from: JOB}`"
 
@@ -46,6 +47,17 @@ def check_template(template: str, subject: str, mark: Mark, problems: Problems, 
         hint = f"did you mean `{near}`?" if near else listed
         problems.error(mark, f"`output` of {subject} uses the unknown name `{name}`", hint)
     return not unknown
+
+
+def in_environment(template: str, name: str) -> str:
+    """The template of a path below a folder of an environment: `results/dev/a.jsonl`, and `dev/a.jsonl` of `a.jsonl`.
+
+    Nothing lies in a folder that is an output itself without an environment: `calls/` is `dev/calls/`.
+    """
+    if not name or ENV in names_in(template):
+        return template
+    first, slash, rest = template.partition("/")
+    return f"{first}/{name}/{rest}" if slash and rest and first not in ("", ".") else f"{name}/{template}"
 
 
 def rendered(template: str, values: Mapping[str, str]) -> str:

@@ -39,6 +39,8 @@ class Problems:
         self._compared = 0
         self._unsaid: Mark | None = None  # the place of the first problem that is left out
         self._silent: set[Mark] = set()
+        self._once: set[Mark] = set()
+        self._whence: dict[Mark, str] = {}
 
     def add_text(self, file: str, text: str) -> None:
         self._texts[file] = text
@@ -61,12 +63,22 @@ class Problems:
         if mark not in self._silent:
             self.errors += 1
             self._add(mark, message, hint, "error")
+            if mark in self._once:
+                self._silent.add(mark)
 
     # A key that was found, say: that the same value is also of the wrong type would make two problems of one mistake,
     # and the second might lead away from the first.
     def silence(self, *marks: Mark) -> None:
         """Nothing more is said about these places: the problem found there is the one that counts."""
         self._silent.update(marks)
+
+    def say_once(self, *marks: Mark) -> None:
+        """Of what is wrong at these places only the first is told: many jobs have it from there."""
+        self._once.update(marks)
+
+    def explain(self, mark: Mark, whence: str) -> None:
+        """Say with every problem at a place where its value comes from: it is not the text that stands there."""
+        self._whence[mark] = f"{self._whence[mark]}; {whence}" if mark in self._whence else whence
 
     def warning(self, mark: Mark, message: str, hint: str = "") -> None:
         self._add(mark, message, hint, "warning")
@@ -76,6 +88,8 @@ class Problems:
             self._unsaid = self._unsaid or mark
             return
         snippet = self._snippet(mark.file, mark.line)
+        if mark in self._whence:
+            hint = self._whence[mark] + (f"; {hint}" if hint else "")
         # the only way in, so nothing that looks like a key can leave by a message
         self.found.append(Problem(mark, redact(message), redact(hint), snippet, severity))
 

@@ -49,7 +49,12 @@ def may_name_secrets(text: str) -> bool:
 
 def is_secret(key: str, text: str) -> bool:
     """Whether `text`, the value of a field named `key`, looks like a literal key or password."""
-    return bool(_KEY_NAME.search(key)) and ((is_api_key_name(key) and bool(text)) or _is_dense(text))
+    return is_secret_name(key) and ((is_api_key_name(key) and bool(text)) or _is_dense(text))
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether whatever has this name is a key or a password, by its name alone."""
+    return bool(_KEY_NAME.search(name))
 
 
 def is_api_key_name(key: str) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 from runner import files, gittree
 from runner.errors import BlockedError, StateError
 
+ENVIRONMENTS = "environments"
+
 
 @dataclass(frozen=True)
 class Home:
@@ -33,6 +35,17 @@ class Home:
     @cached_property
     def tmp(self) -> Path:
         return self.folder / "tmp"
+
+    def of_environment(self, name: str, *, makes: bool) -> Home:
+        """The home of one environment, in a folder below this one. makes: where it is missing. Raises StateError."""
+        folder = self.folder / ENVIRONMENTS
+        if folder.is_symlink() or (folder / name).is_symlink():
+            raise _linked(folder if folder.is_symlink() else folder / name)
+        home = Home(folder / name)
+        if makes:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            home.prepare()
+        return home
 
     def prepare(self) -> None:
         """Make the folders, for us alone. Raises StateError where a link stands in the way, OSError."""

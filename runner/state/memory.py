@@ -122,8 +122,10 @@ class Memory(Protocol):
     def close(self) -> None: ...
 
 
-def open_memory(root: Path, *, writes: bool) -> Memory:
+def open_memory(root: Path, *, writes: bool, environment: str = "") -> Memory:
     """The memory of the project at `root`. Without `writes` it can only be read, and nothing is made for it.
+
+    environment: whose memory it is; each has one that shares nothing with the others.
 
     Raises BlockedError where git tracks it, StateError where it cannot be written.
     """
@@ -134,4 +136,6 @@ def open_memory(root: Path, *, writes: bool) -> Memory:
     home = home_of(root)
     if writes:
         home.prepare()
+    if environment:
+        home = home.of_environment(environment, makes=writes)
     return LocalMemory(home, open_store=DiskStore if writes else view)

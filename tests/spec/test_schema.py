@@ -100,7 +100,7 @@ def test_valid_specs_fit_for_a_real_validator(file: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "unknown_field", "unknown_nested_field", "unknown_section", "missing_field", "null_field", "null_entry",
+        "unknown_field", "unknown_nested_field", "unknown_section", "null_field", "null_entry",
         "section_is_list", "entry_is_text", "wrong_types", "out_of_range", "bad_choice", "version_2",
         "window_without_unit", "window_word", "endpoint", "sample_number", "no_files", "matrix_empty_list",
         "matrix_not_a_list", "matrix_unknown_key", "prompt_messages", "provider_overrides", "job_name", "project_name",

@@ -38,9 +38,11 @@ class Shelf:
     lock: threading.Lock = field(default_factory=threading.Lock)
     holder: str = ""
     events: list[Document] = field(default_factory=list)
+    environments: dict[str, Shelf] = field(default_factory=dict)
 
-    def open(self, root: Path, *, writes: bool) -> InMemory:
-        return InMemory(self, root, writes=writes)
+    def open(self, root: Path, *, writes: bool, environment: str = "") -> InMemory:
+        shelf = self.environments.setdefault(environment, Shelf()) if environment else self
+        return InMemory(shelf, root, writes=writes)
 
     def writing(self) -> None:
         """Somebody is about to write; a test may come between."""
