@@ -14,7 +14,7 @@ from runner.spec.nodes import Sequence as SequenceNode
 from runner.spec.problems import Problems
 from runner.spec.violations import Subject, report
 
-_OF_ROWS = ("dataset", "prompt")
+_OF_ROWS = ("dataset", "prompt", "answer")
 _OF_RECORDINGS = ("audio", "exclude", "task", "skip_bad")
 _AXES = ("model", "prompt", "dataset", "replicate", "window")
 
@@ -91,7 +91,7 @@ def _is_of_recordings(defaults: Mapping, job: Mapping) -> bool:
     said = job.entries.keys() | (own.entries.keys() if isinstance(own, Mapping) else set())
     if "audio" in said:
         return True
-    return not said & set(_OF_ROWS) and "audio" in defaults.entries and "dataset" not in defaults.entries
+    return not said & {"dataset", "prompt"} and "audio" in defaults.entries and "dataset" not in defaults.entries
 
 
 def _marks(node: Node) -> Iterator[Mark]:
