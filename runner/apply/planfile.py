@@ -1,4 +1,4 @@
-"""The file that `runner plan --out` writes and `runner apply plan.json` goes by: what was reviewed, and nothing else.
+"""The file that `plan --out` writes and `apply` goes by: what was reviewed, and nothing else.
 
 It holds which requests go where by their digests, what each job comes to, and the options of the plan: no row, no
 prompt, no key. Whoever applies it compiles the specs anew and sends what is in both, so a forged file makes nothing
@@ -154,9 +154,11 @@ def read(path: Path) -> PlanFile:
         about = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         kind, version = (msgspec.json.decode(about[field]) for field in ("kind", "version"))
     except (msgspec.DecodeError, KeyError, RecursionError, UnicodeDecodeError) as error:
-        raise _no_plan(name, "is no plan", "is cut short, or was not written by `runner plan --out`") from error
+        raise _no_plan(
+            name, "is no plan", "is cut short, or was not written by `runner plan --out FILE.json`"
+        ) from error
     if kind != KIND:
-        raise _no_plan(name, "is no plan", "was not written by `runner plan --out`")
+        raise _no_plan(name, "is no plan", "was not written by `runner plan --out FILE.json`")
     if version != VERSION or isinstance(version, bool):
         raise BlockedError(
             f"{name} is a plan of version {printable(str(version))[:20]}; this release reads version {VERSION}",
@@ -182,14 +184,16 @@ def _bytes_of(path: Path, name: str) -> bytes:
         with open(descriptor, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no plan {name}", hint="`runner plan --out` writes one") from error
+        raise UsageError(f"there is no plan {name}", hint="`runner plan --out plan.json` writes one") from error
     if len(data) > MOST_BYTES:
         raise _no_plan(name, "is no plan", f"has more than {MOST_BYTES >> 20} MB")
     return data
 
 
 def _no_plan(name: str, what: str, why: str) -> RunnerError:
-    return RunnerError(f"{name} {what}: it {why}", hint="nothing was sent; `runner plan --out` writes a plan anew")
+    return RunnerError(
+        f"{name} {what}: it {why}", hint="nothing was sent; `runner plan --out plan.json` writes a plan anew"
+    )
 
 
 def _must_be_sound(plan: PlanFile) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from runner.apply import calls, chains, readback, recover
+from runner.apply import calls, chains, moved, readback, recover
 from runner.apply.collect import collect
 from runner.apply.outputs import Rewrite, changed_since, rewrites
 from runner.apply.planning import is_scored, planned
@@ -65,6 +65,7 @@ class Preview:
 def preview(session: Session, guards: Guards, *, offline: bool = False) -> Preview:
     """What an apply would do. The session's memory must be one that is thrown away: what is found goes into it."""
     before = {batch.key for batch in session.records.batches()}
+    taken = [f"`{target}` takes over what is recorded of `{source}`" for source, target in moved.as_declared(session)]
     readback.remember(session)
     chains.follow(session)
     for batch in session.records.batches():
@@ -76,7 +77,7 @@ def preview(session: Session, guards: Guards, *, offline: bool = False) -> Previ
     if any(job.waits for job in files.plan.jobs) and session.records.jobs() != known:  # perhaps for what is there
         seen = foresee(session, guards, offline=offline)
         files = foresee_files(session, seen, guards)
-    return Preview(files.plan, files.rewrites, [*session.notes, *files.notes], seen.not_asked, seen.recorded)
+    return Preview(files.plan, files.rewrites, [*session.notes, *taken, *files.notes], seen.not_asked, seen.recorded)
 
 
 def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Foreseen:

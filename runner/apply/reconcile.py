@@ -13,7 +13,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from runner.apply import answers, chains, outputs, recover
+from runner.apply import answers, chains, moved, outputs, recover
 from runner.apply.collect import mend_all
 from runner.apply.errors import StepError, jobs_in
 from runner.apply.pay import deferred_now, pay, resubmit_deferred
@@ -140,6 +140,8 @@ def _card_of(session: Session, batch: Batch) -> Capabilities:
 
 def begin(session: Session) -> None:
     """What comes before the first pass, under the lock: outputs are read back, and half rendered uploads swept."""
+    for source, target in moved.as_declared(session):
+        session.reporter.step(f"{target}: takes over what is recorded of `{source}`")
     remember(session)
     chains.follow(session)
     chains.sweep(session)

@@ -168,7 +168,7 @@ def _meet(session: Session, looking: _Looking, seen: Observed) -> None:
         what = f"`{seen.continued_from}`, which it continues," if seen.continued_from else "its input"
         session.reporter.warn(f"`{seen.remote_id}` is ours, but {what} is gone: it is left alone")
         return
-    match _adopt(session, provider, seen, keys, size, looking.wanted, looking.in_flight):
+    match adopt(session, provider, seen, keys, size, looking.wanted, looking.in_flight):
         case Fate.ADOPTED:
             looking.adopted += 1
         case Fate.NOT_YET:
@@ -316,10 +316,10 @@ def _has_receipt(batch: Batch) -> bool:
     return bool(batch.remote_id) and not batch.found_in
 
 
-def _adopt(
+def adopt(
     session: Session, provider: Provider, seen: Observed, keys: bytes, size: int, wanted: bytes, in_flight: bytes
 ) -> Fate:
-    """Record one remote batch of ours that holds these keys."""
+    """Record one remote batch of ours that holds these keys, if it is needed."""
     card, origin = provider.card, provider.origin
     if not common(wanted, keys):
         return Fate.NOT_YET if common(in_flight, keys) else Fate.LEFT

@@ -35,6 +35,7 @@ COMMANDS = {
     "fetch": "bring the raw result files of a job, exactly as the remote sent them",
     "history": "show what was done, by whom and when, why, and what it cost",
     "init": "write a repository that works at once: a spec, data, CI, ignore files",
+    "import": "take in a batch that no search finds",
     "keys": "say which key may go to which host",
     "lock": "write what results were made of and came to into `runner.lock`",
     "models": "list and pull the models of the embedded server",
@@ -211,7 +212,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"runner.cli.{cmd_name}").command
+        module = "imports" if cmd_name == "import" else cmd_name  # no module can be called by a keyword
+        command = importlib.import_module(f"runner.cli.{module}").command
         assert isinstance(command, click.Command)
         return _with_globals(command)
 

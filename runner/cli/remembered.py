@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from runner.state.memory import Memory
 
 
-def remembered(settings: Settings) -> Memory:
-    """To be read, not written. Without `--env` it is that of the default environment of `specs`, where there is one."""
+def remembered(settings: Settings, *, writes: bool = False) -> Memory:
+    """Opened. Without `--env` it is that of the default environment of `specs`, where there is one."""
     environment = settings.chosen.environment or _usual(settings)
-    return settings.memory(settings.root, writes=False, environment=environment)
+    return settings.memory(settings.root, writes=writes, environment=environment)
 
 
 def _usual(settings: Settings) -> str:

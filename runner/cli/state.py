@@ -7,13 +7,14 @@ from contextlib import closing
 import click
 
 from runner.cli import resolve
+from runner.cli.habits import Consent
 from runner.cli.remembered import remembered
 from runner.cli.saying import say
 
 
 @click.group("state")
 def command() -> None:
-    """Look into the recorded state, accept an origin, and decide about recordings that are held."""
+    """Look into the recorded state, move or forget records, accept an origin, and decide about what is held."""
 
 
 command.add_command(resolve.command)
@@ -29,6 +30,100 @@ def list_records(ctx: click.Context) -> int:
         for batch in memory.records.batches():
             click.echo(msgspec.json.encode(batch))
     return 0
+
+
+@command.command("show")
+@click.argument("name")
+@click.pass_context
+def show_records(ctx: click.Context, name: str) -> int:
+    """Print what is recorded of NAME, as one JSON document a line: a job by its address, or a batch by its key or its
+    remote id.
+    """
+    import msgspec
+
+    from runner.errors import UsageError
+    from runner.job.address import matches, unknown
+
+    with closing(remembered(ctx.obj)) as memory:
+        records = memory.records
+        jobs, batches, retries = records.jobs(), records.batches(), records.retries()
+        found = [
+            *(record for address, record in jobs.items() if matches(address, name)),
+            *(batch for batch in batches if matches(batch.owner, name) or name in (batch.key, batch.remote_id)),
+            *(retry for retry in retries if matches(retry.address, name)),
+        ]
+    if not found:
+        known = {*jobs, *(batch.owner for batch in batches)}
+        if not known:
+            raise UsageError("nothing is recorded here")
+        raise unknown(name, sorted(known), "`runner state list` has the batches")
+    for record in found:
+        click.echo(msgspec.json.encode(record))
+    return 0
+
+
+@command.command("mv")
+@click.argument("source")
+@click.argument("target")
+@click.pass_context
+def move_records(ctx: click.Context, source: str, target: str) -> int:
+    """Have what is recorded of the job SOURCE be of TARGET: its batches, what it has spent, what it wrote.
+
+    Answers need no move: they are found by what was asked. `moved:` of a spec does the same in every clone.
+    """
+    from runner.apply.moved import move
+    from runner.clock import RealClock
+
+    with (
+        closing(remembered(ctx.obj, writes=True)) as memory,
+        memory.lock(f"runner state mv {source} {target}", clock=RealClock()),
+    ):
+        done = move(memory.records, source, target)
+    for old, new in done:
+        say(f"{old} -> {new}")
+    return 0
+
+
+@command.command("rm")
+@click.argument("name")
+@click.option("-y", "--yes", cls=Consent, is_flag=True, help="Forget answers without asking.")
+@click.pass_context
+def forget_records(ctx: click.Context, name: str, yes: bool) -> int:
+    """Forget what is recorded of NAME: of a job, what it wrote last; of a batch, by its key or its remote id, its
+    answers too.
+
+    Nothing is stopped or deleted at a remote, and no results file is touched: the next `runner apply` finds there what
+    it still can, and asks for the rest anew. A batch in flight cannot be forgotten.
+    """
+    from runner.apply.forget import forget, meant
+    from runner.cli import voice
+    from runner.clock import RealClock
+    from runner.errors import NotConfirmed
+
+    with (
+        closing(remembered(ctx.obj, writes=True)) as memory,
+        memory.lock(f"runner state rm {name}", clock=RealClock()),
+    ):
+        jobs, batches = meant(memory.records, name)
+        answers = sum(batch.tally.ok for batch in batches)
+        told = f"{voice.count(answers, 'answer')} of {voice.count(len(batches), 'batch')}"
+        if answers and not yes and not _agrees(f"Forget {told}? They may have to be paid for again. [y/N]: "):
+            raise NotConfirmed("nothing was forgotten", hint="`-y` agrees beforehand")
+        forget(memory, jobs, batches)
+    for record in jobs:
+        say(f"{record.address}  what it wrote last is forgotten")
+    for batch in batches:
+        say(f"{batch.owner}  `{voice.plain(batch.remote_id or batch.key)}` is forgotten, with its answers")
+    return 0
+
+
+def _agrees(question: str) -> bool:
+    import sys
+
+    if not sys.stdin.isatty():
+        return False
+    click.echo(question, nl=False, err=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 @command.command("accept-origin")

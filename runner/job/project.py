@@ -269,9 +269,9 @@ class Project(msgspec.Struct, frozen=True):
     budget: float | None = None
     repay_usd: float | None = None  # what may be paid for again without a yes; None: the default
     warnings: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()  # addresses of jobs, the old one and the new one, in order
     environment: str = ""  # the one that was chosen; empty for the specs as they stand
     environments: tuple[str, ...] = ()  # that the specs declare
-
     left_out: tuple[AnyJob, ...] = ()  # declared in these files, and not selected: nothing is done about them
 
     def keeping(self, addresses: Collection[str]) -> Project:

@@ -97,6 +97,7 @@ class Declared:
     project: str | None = None
     budget: float | None = None
     repay_usd: float | None = None
+    moved: dict[str, tuple[Scalar, Scalar]] = field(default_factory=dict)  # by the old address: it, and the new one
     _once: dict[str, Mark] = field(default_factory=dict)
     _folded: dict[tuple[str, str], Entry] = field(default_factory=dict)
 
@@ -126,6 +127,18 @@ class Declared:
         self.project = spec.project or self.project
         self.budget = self.budget if spec.budget is None else spec.budget
         self.repay_usd = self.repay_usd if spec.repay_usd is None else spec.repay_usd
+        if spec.moved:
+            self._add_moved(top, problems)
+
+    def _add_moved(self, top: Mapping, problems: Problems) -> None:
+        node = top.get("moved")
+        assert isinstance(node, Mapping), "it was read as one"
+        for old, (key, new) in node.entries.items():
+            assert isinstance(new, Scalar), "it was read as one"
+            if old in self.moved:
+                where = self.moved[old][0].mark
+                problems.error(key.mark, f"`{old[:120]}` is already moved at {where}", "keep one of the two")
+            self.moved.setdefault(old, (key, new))
 
     def _note_once(self, name: str, top: Mapping, problems: Problems) -> None:
         if name not in top.entries:

@@ -17,6 +17,7 @@ from runner.spec.declared import Declared, refuse_secrets
 from runner.spec.jobs import jobs_of
 from runner.spec.layers import layered
 from runner.spec.loader import find_files, read
+from runner.spec.moves import moves_of
 from runner.spec.nodes import Mapping as MappingNode
 from runner.spec.problems import Problems
 from runner.spec.sent import that_may_not
@@ -91,6 +92,7 @@ def _resolved(
         paths=paths,
         budget=declared.budget,
         repay_usd=declared.repay_usd,
+        moved=moves_of(declared, jobs, problems) if declared.moved else (),
         warnings=problems.warnings(),
         environment=declared.layers.environment,
         environments=declared.layers.environments,

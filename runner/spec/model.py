@@ -294,6 +294,9 @@ class TopFields(Fields):
     repay_usd: Maybe[Money] = Field(
         default=None, description="USD that may be paid for again without a yes; 5 where nothing is said; once"
     )
+    moved: Maybe[dict[Text, Text]] = Field(
+        default=None, description="old address of a job: the new one, which takes over what is recorded of it"
+    )
 
 
 class SpecFile(TopFields):

@@ -76,10 +76,10 @@ class Snapshot:
         document = self._documents.by_key.get(key)
         return None if document is None else self._read(key, document, kind)
 
-    def after(self, changes: Mapping[str, Document], records: Iterable[Record]) -> Snapshot:
-        """The next one, once these records were written, which the changes say as documents."""
-        saved = {key_of(record): record for record in records}
-        return Snapshot(self._documents.after(changes), {**self._known, **saved})
+    def after(self, changes: Mapping[str, Document | None], records: Iterable[Record]) -> Snapshot:
+        """The next one, once these records were written, which the changes say as documents; None removes."""
+        known = {key: record for key, record in self._known.items() if key not in changes}
+        return Snapshot(self._documents.after(changes), known | {key_of(record): record for record in records})
 
     def _one(self, key: str, kind: type[T]) -> T | None:
         document = self._documents.by_key.get(key)
@@ -130,14 +130,15 @@ class Records:
         """Oldest first."""
         return list(self._now.retries)
 
-    def save(self, *records: Record, events: Sequence[Event] = ()) -> None:
+    def save(self, *records: Record, events: Sequence[Event] = (), gone: Iterable[Record] = ()) -> None:
         """All of them durably, or none; and in the same write what they tell, as events of the log.
 
-        events: what happened beside that. Raises Conflict when somebody else wrote since the snapshot, StateError when
-        they cannot be written.
+        events: what happened beside that. gone: records that are removed.
+        Raises Conflict when somebody else wrote since the snapshot, StateError when they cannot be written.
         """
         now = self._now
-        changes = {key_of(record): msgspec.to_builtins(record) for record in records}
+        changes: dict[str, Document | None] = {key_of(record): None for record in gone}
+        changes.update((key_of(record), msgspec.to_builtins(record)) for record in records)
         told = self._told(now, records, events)
         self._store.write(changes, now.serial, [msgspec.to_builtins(event) for event in told])
         self._snapshot = now.after(changes, records)

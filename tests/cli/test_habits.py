@@ -65,8 +65,8 @@ def test_no_likeness_leads_to_what_agrees(path: tuple[str, ...], capsys: pytest.
     [
         (["apply", "-auto-approve"], "`-y`"),
         (["apply", "--auto-approve"], "`-y`"),
-        (["apply", "--target=capitals"], "PATHS"),
-        (["plan", "-target", "capitals"], "PATHS"),
+        (["apply", "--target=capitals"], "-s JOB"),
+        (["plan", "-target", "capitals"], "-s JOB"),
         (["plan", "-destroy"], "`runner cancel JOB`"),
         (["plan", "--dry-run"], "`runner apply --rehearse`"),
         (["retry", "job", "--dry-run"], "`runner apply --rehearse`"),
@@ -75,7 +75,6 @@ def test_no_likeness_leads_to_what_agrees(path: tuple[str, ...], capsys: pytest.
         (["destroy"], "`runner cancel JOB`"),
         (["fmt"], "none is needed"),
         (["refresh"], "none is needed"),
-        (["import", "job"], "none is needed"),
     ],
 )
 def test_words_of_other_tools_lead_to_ours(words: list[str], ours: str, capsys: pytest.CaptureFixture[str]) -> None:

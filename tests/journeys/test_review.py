@@ -164,7 +164,7 @@ def _first(**fields: Any) -> Callable[[dict[str, Any]], object]:
 
 
 DAMAGED: list[tuple[Callable[[dict[str, Any]], object], int, str]] = [
-    (_with(kind="terraform"), 1, "was not written by `runner plan --out`"),
+    (_with(kind="terraform"), 1, "was not written by `runner plan --out FILE.json`"),
     (_with(version=2), 5, "is a plan of version 2; this release reads version 1"),
     (_with(version="\x1b[2J"), 5, "is a plan of version \\x1b[2J"),
     (_with(project="another"), 1, "is damaged: it its digest"),

@@ -1,0 +1,40 @@
+"""Records that a person wants gone. What remotes hold and what results files say is not touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.errors import UsageError
+from runner.job.address import unknown
+from runner.job.events import Event, What
+from runner.job.recorded import Batch, JobRecord
+from runner.state.memory import Memory, Records
+
+
+def meant(records: Records, name: str) -> tuple[list[JobRecord], list[Batch]]:
+    """What is recorded under this name: of a job what it wrote last, or one batch with its answers.
+
+    Raises UsageError where that is nothing, or where the batch is in flight: nobody would collect what is paid for.
+    """
+    if (job := records.jobs().get(name)) is not None:
+        return [job], []
+    batches = [batch for batch in records.batches() if name in (batch.key, batch.remote_id)]
+    if not batches:
+        raise unknown(name, records.jobs(), "`runner state list` has the batches")
+    if batches[0].is_active:
+        raise UsageError(
+            f"`{name}` is in flight: what it answers would be lost", hint=f"`runner cancel {batches[0].owner}` stops it"
+        )
+    return [], batches
+
+
+def forget(memory: Memory, jobs: Sequence[JobRecord], batches: Sequence[Batch]) -> None:
+    """Remove these records, then the objects of the batches. Under the lock. Raises StateError."""
+    told = [Event(event=What.FORGOTTEN, job=one.address) for one in jobs]
+    told += [
+        Event(event=What.FORGOTTEN, job=one.owner, batch=one.key, remote_id=one.remote_id, rows=one.rows)
+        for one in batches
+    ]
+    memory.records.save(events=told, gone=[*jobs, *batches])
+    for batch in batches:
+        memory.objects.remove(batch.key)

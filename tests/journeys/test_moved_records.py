@@ -1,0 +1,159 @@
+"""Records that a person moves, forgets, or takes in: `moved:`, `state mv`, `state rm`, `import`."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.scorelab import REMOTE, ScoreLab, score_lab
+
+SPEC = (
+    """\
+project: lab
+models:
+  echo: {provider: lab, name: echo, params: {max_tokens: 16}, price: {input: 1, output: 1000}}
+datasets:
+  rows: {files: data/rows.jsonl, id: id}
+prompts:
+  ask: {user: "Say {{ word }}"}
+jobs:
+  old: {dataset: rows, prompt: ask, model: echo, output: results/old.jsonl}
+%s
+"""
+    + REMOTE
+)
+NEW = SPEC.replace("  old: {", "  new: {").replace("results/old", "results/new")
+MATRIX = (
+    NEW.replace("new: {", "new: {matrix: {model: [echo, twin]}, ")
+    .replace(" model: echo,", "")
+    .replace("results/new.jsonl", '"results/new-{{ model }}.jsonl"')
+    .replace("datasets:", "  twin: {provider: lab, name: echo, params: {max_tokens: 17}}\ndatasets:")
+)
+ROWS = ["r0", "r1"]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[ScoreLab]:
+    with score_lab(tmp_path / "project") as lab:
+        lab.table([{"id": row, "word": row} for row in ROWS])
+        lab.job("", SPEC)
+        lab.says = lambda row, kind: f"{kind} {row}"
+        yield lab
+
+
+def recorded(lab: ScoreLab, name: str, code: int = 0) -> list[dict[str, object]]:
+    return [json.loads(line) for line in lab.run("state", "show", name, code=code).stdout.splitlines()]
+
+
+def spent(lab: ScoreLab) -> dict[str, float]:
+    view = json.loads(lab.run("status", "specs/", "--offline", "-o", "json").stdout)
+    return {job["address"]: job["spent"]["usd"] for job in view["jobs"]}
+
+
+@pytest.mark.parametrize("way", ["moved", "mv"])
+def test_what_a_job_has_spent_goes_with_it_to_its_new_name(lab: ScoreLab, way: str) -> None:
+    lab.apply()
+    before = spent(lab)["old"]
+    assert before > 0
+    lab.job("", NEW)
+    assert spent(lab) == {"new": 0}  # its answers are found all the same
+    if way == "mv":
+        assert lab.run("state", "mv", "old", "new").stdout == "old -> new\n"
+    else:
+        lab.job("", NEW.replace("jobs:\n", "moved: {old: new}\njobs:\n"))
+        told = lab.run("plan", "specs/")
+        assert "`new` takes over what is recorded of `old`" in told.stderr and "results/new.jsonl" in told.stdout
+        assert spent(lab) == {"new": 0}  # a plan changes nothing
+        told = lab.apply()
+        assert "new: takes over what is recorded of `old`" in told.stderr + told.stdout
+    assert lab.apply().stdout.startswith("Nothing" if way == "moved" else "new  2 ok")
+    assert spent(lab) == {"new": before} and len(lab.remote.sent) == 1
+    assert {one.get("owner", one.get("address")) for one in recorded(lab, "new")} == {"new"}
+    assert "there is no job `old`" in lab.run("state", "show", "old", code=64).stderr
+    assert "job.moved" in lab.run("history", "-o", "json").stdout
+    # a second time: nothing is left to move
+    assert "there is no job `old`" in lab.run("state", "mv", "old", "new", code=64).stderr
+
+
+def test_a_job_with_a_matrix_is_moved_with_its_cells(lab: ScoreLab) -> None:
+    lab.job("", MATRIX.replace("new: {", "old: {"))
+    lab.apply()
+    assert lab.run("state", "mv", "old", "new:model=echo", code=64).stderr.count("a job and a cell")
+    assert lab.run("state", "mv", "old", "new").stdout.splitlines() == [
+        "old:model=echo -> new:model=echo",
+        "old:model=twin -> new:model=twin",
+    ]
+    lab.job("", MATRIX)
+    lab.apply()
+    assert len(lab.remote.sent) == 2
+    told = lab.run("state", "mv", "new:model=echo", "new:model=twin", code=64).stderr
+    assert "something is recorded of `new:model=twin` already" in told
+
+
+@pytest.mark.parametrize(
+    ("moved", "complaint"),
+    [
+        ("{old: new, older: old}", ""),
+        ("{old: nwe}", "6:14: error: `old` is moved to the unknown job `nwe`"),
+        ("{new: old}", "there still is such a job"),
+        ("{a: b, b: a}", "`a` is moved in a circle"),
+        ("{old: 'new:model=x'}", "are a job and a cell"),
+        ("[old, new]", "moved"),
+        ("{old: {to: new}}", "moved"),
+    ],
+)
+def test_a_move_that_cannot_be(lab: ScoreLab, moved: str, complaint: str) -> None:
+    lab.job("", NEW.replace("prompts:", f"moved: {moved}\nprompts:"))
+    told = lab.run("validate", "specs/", code=1 if complaint else 0)
+    assert complaint in told.stdout + told.stderr
+
+
+def test_what_is_forgotten_is_found_again_or_asked_anew(lab: ScoreLab) -> None:
+    lab.apply()
+    key = next(str(one["key"]) for one in recorded(lab, "old") if "key" in one)
+    assert "nothing was forgotten" in lab.run("state", "rm", key, code=5).stderr
+    assert lab.run("state", "rm", "old").stdout == "old  what it wrote last is forgotten\n"
+    assert "forgotten, with its answers" in lab.run("state", "rm", key, "-y").stdout
+    assert not (lab.root / ".runner/objects" / key).exists()
+    lab.apply()  # the results file has them
+    assert len(lab.remote.sent) == 1 and len(lab.results("results/old.jsonl")) == 2
+    assert "there is no job `nobody`" in lab.run("state", "rm", "nobody", code=64).stderr
+    life, lab.remote.life = lab.remote.life, lambda batch, polls: {"status": "in_progress"}
+    lab.table([{"id": "r9", "word": "r9"}])
+    lab.apply("--no-wait", code=3)
+    assert "is in flight" in lab.run("state", "rm", "batch_2", code=64).stderr
+    lab.remote.life = life
+
+
+def by_hand(lab: ScoreLab, lines: bytes) -> str:
+    """A batch as a script makes one: an upload and a create, with no label of ours."""
+    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="mine.jsonl"\r\n\r\n' + lines + b"\r\n--b--"
+    head = {"content-type": "multipart/form-data; boundary=b"}
+    upload = urllib.request.Request(f"{lab.remote.url}/v1/files", body, head, method="POST")
+    ref = json.loads(urllib.request.urlopen(upload, timeout=10).read())["id"]
+    create = {"input_file_id": ref, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    post = urllib.request.Request(f"{lab.remote.url}/v1/batches", json.dumps(create).encode(), method="POST")
+    return str(json.loads(urllib.request.urlopen(post, timeout=10).read())["id"])
+
+
+def test_a_batch_that_was_sent_by_hand_is_taken_in(lab: ScoreLab) -> None:
+    lines = lab.run("render", "old", "specs/").stdout.encode()
+    mine = by_hand(lab, lines)
+    assert f"`{mine}` " in lab.run("import", "old", mine, "specs/").stdout
+    assert "on record already" in lab.run("import", "old", mine, "specs/", code=64).stderr
+    assert "2 ok, 0 error of 2" in lab.apply().stdout
+    assert len(lab.remote.sent) == 1 and spent(lab)["old"] > 0
+    assert "batch.imported" in lab.run("history", "-o", "json").stdout
+    # what is no batch of these rows, or none at all
+    other = by_hand(
+        lab, lines.replace(b'"custom_id":"r', b'"custom_id":"x').replace(b"r0-", b"x-").replace(b"r1-", b"y-")
+    )
+    foreign = by_hand(lab, b'{"custom_id":"mine-1","method":"POST","url":"/v1/chat/completions","body":{}}\n')
+    assert "is answered already" in lab.run("import", "old", other, code=64).stderr
+    assert "nothing says which requests" in lab.run("import", "old", foreign, code=1).stderr
+    assert "no-such" in lab.run("import", "old", "no-such", code=1).stderr
+    assert len(lab.remote.asked) and lab.run("plan").stdout == "Nothing to do\n"
