@@ -169,6 +169,11 @@ def hours_of(value: Any) -> Any:
     return hours
 
 
+def age_of(value: Any) -> Any:
+    """Whole hours, none of them too."""
+    return 0 if isinstance(value, str) and re.fullmatch(r"0+[mhd]", value) else hours_of(value)
+
+
 def _hours_or_duration(value: Any) -> Any:
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else hours_of(value)
 
@@ -285,6 +290,7 @@ Name = Annotated[
 ]
 Key = Annotated[str, StringConstraints(pattern=_NAME_PATTERN, max_length=MAX_NAME_CHARS)]
 Hours = Annotated[int, BeforeValidator(hours_of), WithJsonSchema(_DURATION_SCHEMA)]
+Age = Annotated[int, BeforeValidator(age_of), WithJsonSchema({**_DURATION_SCHEMA, "examples": ["0d", "30d"]})]
 HoursOrDuration = Annotated[
     int,
     Field(ge=1),

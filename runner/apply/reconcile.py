@@ -13,7 +13,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from runner.apply import answers, chains, moved, outputs, recover
+from runner.apply import answers, chains, moved, outputs, recover, retention
 from runner.apply.collect import mend_all
 from runner.apply.errors import StepError, jobs_in
 from runner.apply.pay import deferred_now, pay, resubmit_deferred
@@ -63,6 +63,7 @@ def apply(
             if result is None:
                 begin(session)
             result = _pass(session, guards, confirm, result)
+            retention.keep(session, result)
             result.is_out_of_time = result.is_running and is_over(clock)
             if not result.is_running or session.stop.is_set() or wait_seconds == 0 or is_over(clock):
                 leave(session, guards, result)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from runner.apply import late, met, named, overlaps, wants
+from runner.apply.collect import FILES_SETTLE
 from runner.apply.refresh import CLOCK_SLACK, Polls, sweep_duplicates
 from runner.apply.session import Session
 from runner.errors import BlockedError, RemoteError
@@ -84,7 +85,7 @@ class _Looking:
     whose: dict[str, Left]
     adopted: int = 0
     is_all: bool = True  # nothing is left that a later search may need
-    unread: list[str] = field(default_factory=list)  # what is in it, the remote does not show yet
+    unread: list[Observed] = field(default_factory=list)  # what is in it, the remote does not show yet
 
 
 def _search(session: Session, name: str) -> int:
@@ -114,9 +115,16 @@ def _search(session: Session, name: str) -> int:
             _meet(session, looking, seen)
     _count(session, provider, listed)
     if looking.unread:
+        first = looking.unread[0]
+        words = f"`{first.remote_id}` is ours, and the remote does not show what it holds"
+        if first.phase.has_ended:  # files may come late; where they were deleted, they do not
+            minutes = FILES_SETTLE.total_seconds() / 60
+            raise BlockedError(
+                f"{words}: nothing that may be in it is sent before it has ended for {minutes:.0f} minutes",
+                hint="run `runner apply` again then; files that were deleted are taken for gone by that time",
+            )
         raise BlockedError(
-            f"`{looking.unread[0]}` is ours, and the remote does not show what it holds yet: nothing that may be in it "
-            "is sent",
+            f"{words} yet: nothing that may be in it is sent",
             hint="run `runner apply` again when it has ended, or stop it at the remote",
         )
     if looking.is_all:  # else the next search begins where this one did
@@ -162,11 +170,11 @@ def _meet(session: Session, looking: _Looking, seen: Observed) -> None:
         return  # it holds nothing; a named one still holds its name
     keys, size = met.keys_held(session, provider, seen)
     if met.may_say_more(session, provider, seen, keys, size):
-        looking.unread.append(seen.remote_id)
+        looking.unread.append(seen)
         return
     if keys is None:
-        what = f"`{seen.continued_from}`, which it continues," if seen.continued_from else "its input"
-        session.reporter.warn(f"`{seen.remote_id}` is ours, but {what} is gone: it is left alone")
+        session.warn_once(f"contents of {seen.remote_id}", f"`{seen.remote_id}` is ours, but {_what_is_gone(seen)}")
+        _note_taken(session, seen)
         return
     match adopt(session, provider, seen, keys, size, looking.wanted, looking.in_flight):
         case Fate.ADOPTED:
@@ -180,6 +188,24 @@ def _meet(session: Session, looking: _Looking, seen: Observed) -> None:
             if address := seen.label.get("runner_job"):
                 done = seen.counts.completed if seen.phase.has_ended else len(keys) // KEY_BYTES
                 looking.whose[name] = Left(address, done)
+
+
+def _note_taken(session: Session, seen: Observed) -> None:
+    """Another batch of the same requests gets a name of its own."""
+    record, (name, attempt) = session.records.project(), adoption.mark_in(seen)
+    number = adoption.number(attempt, 0)
+    if record is not None and name and number > record.taken.get(name, 0):
+        session.records.save(replace(record, taken={**record.taken, name: number}))
+
+
+def _what_is_gone(seen: Observed) -> str:
+    """Why nothing says what a batch of ours holds."""
+    if seen.continued_from:
+        return f"`{seen.continued_from}`, which it continues, is gone: it is left alone"
+    if not seen.result_files:
+        return "its input is gone: it is left alone"
+    answers = f"the {seen.counts.completed:,} answers it had" if seen.counts.completed else "what it had"
+    return f"its files were deleted there: {answers} can only be asked, and paid for, again"
 
 
 def _note_search(session: Session, looking: _Looking) -> None:

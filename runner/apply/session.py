@@ -62,6 +62,7 @@ class Session:
     listed_anew: set[Origin] = field(default_factory=set)  # remotes that were listed for late creates
     told_refusals: set[str] = field(default_factory=set)  # jobs whose refused batches were spoken of
     told_limits: set[str] = field(default_factory=set)  # providers whose "later" to a search was spoken of
+    tried: set[str] = field(default_factory=set)  # batches of which something was to be deleted, by key
     drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by set
     left_alone: set[str] = field(default_factory=set)  # remote ids of batches of ours that a search found unneeded
     told: dict[str, bytes] = field(default_factory=dict)  # by remote id, the keys that results name

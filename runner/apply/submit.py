@@ -122,7 +122,8 @@ def _intend(session: Session, job: Desired, submission: Cut, continued_from: str
     keys_sha256 = hashlib.sha256(keys).hexdigest()
     set_name = keys_sha256[:16]
     before = [batch for batch in session.records.batches() if batch.keys_sha256 == keys_sha256]
-    attempt = 1 + max((batch.attempt for batch in before if batch.is_name_taken), default=0)
+    taken = project.taken.get(set_name, 0)  # else the two would be taken for one create, and the younger stopped
+    attempt = 1 + max([taken, *(batch.attempt for batch in before if batch.is_name_taken)])
     before = [batch for batch in before if batch.generation == project.generation]
     dropped = session.records.batch(f"{set_name}-{attempt}")
     batch = Batch(

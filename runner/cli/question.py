@@ -70,7 +70,7 @@ class Question:
 
         what = f"{rest.batch.owner}: {rest.words} ({voice.money(rest.usd)})"
         if is_asked(yes=self._yes):
-            return _asked(f"Send {what}?")
+            return ask(f"Send {what}?")
         if self._yes and self._tells:
             say(f"Sending {what}", err=True)
         return self._unasked()
@@ -96,13 +96,13 @@ class Question:
             what += f", and {voice.count(sum(len(one.ordinals) for one in plan.later), _noun(plan))} later"
         if plan.ahead:
             what += f", then about {voice.count(plan.ahead, 'request')} about their answers"
-        return _asked(f"Send {what}{', ' if usd else ''}{usd}?")
+        return ask(f"Send {what}{', ' if usd else ''}{usd}?")
 
     def _unasked(self) -> YesOrNo:
         return YesOrNo.YES if self._yes else YesOrNo.NOBODY
 
 
-def _asked(question: str) -> YesOrNo:
+def ask(question: str) -> YesOrNo:
     """The answer of the person at the terminal; no line at all (Ctrl-D) is a no. Ctrl-C ends the command at once."""
     with _ends_at_once(signal.SIGINT), _ends_at_once(signal.SIGTERM):
         while True:

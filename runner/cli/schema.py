@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import textwrap
 from typing import Any
 
 import click
@@ -14,8 +15,10 @@ DOCUMENTS = {
     "apply": "runner.cli.standing:AppliedView",
     "cost": "runner.cli.bill:CostView",
     "diff": "runner.reports.diff:schema",
+    "doctor": "runner.cli.doctorview:DoctorView",
     "history": "runner.cli.past:HistoryView",
     "plan": "runner.cli.views:PlanView",
+    "prune": "runner.cli.pruneview:PruneView",
     "report": "runner.reports.facts:schema",
     "show": "runner.cli.chain:ShowView",
     "state-resolve": "runner.cli.resolve:ResolveView",
@@ -55,4 +58,5 @@ def command(name: str) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(schema_of(name)), indent=2).decode())
 
 
-command.help = (command.help or "").format(names=", ".join(name for name in DOCUMENTS if name != "specs"))
+_names = textwrap.fill(", ".join(name for name in DOCUMENTS if name != "specs"), 72)
+command.help = (command.help or "").format(names=_names.replace("\n", "\n    "))

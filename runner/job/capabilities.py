@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from runner.job.stored import Kept
+
 MESSAGE_CHARS = 1_000_000  # OpenAI takes 1,048,576 of a text (its errors of 2025); no context window holds more
 
 
@@ -89,6 +91,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     can_resume: bool = False  # continue-from
     knows_system_prompt: bool = False  # a batch as a whole is told the system message of its rows
     can_revoke: bool = False  # an upload can be deleted, so that a create on its way finds nothing to run
+    deletes: tuple[Kept, ...] = ()  # what it keeps of ours and can be told to delete
     is_free: bool = False  # the embedded server costs nothing and asks nothing
     consistency_seconds: float = 10.0  # a new batch is in the list after this long
     visibility_seconds: float = 900.0  # an upload that is not to be seen may still come to be, so long after it

@@ -14,6 +14,7 @@ import msgspec
 
 from runner.job.observed import Failure
 from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry, Stage
+from runner.job.stored import Stored
 
 VERSION = 1
 MOST_OF_WHY = 200  # characters
@@ -158,6 +159,15 @@ def _about(batch: Batch, what: What, *, why: str = "", **more: object) -> Event:
 def cancelled(batch: Batch) -> Event:
     """A person had a batch stopped; what has finished of it is still to be collected."""
     return _about(batch, What.CANCELLED, state=batch.phase.value)
+
+
+def pruned(stored: Stored, provider: str, batch: Batch | None) -> Event:
+    """An object at a remote is gone, as a person or `retention` asked. batch: whose it was, where that is on record."""
+    why = shortened(f"{stored.kind.value} {stored.name or stored.ref}")
+    if batch is not None:
+        return msgspec.structs.replace(_about(batch, What.PRUNED, why=why), rows=None)
+    remote_id = stored.batches[0] if stored.batches else ""
+    return Event(event=What.PRUNED, provider=provider, remote_id=remote_id, why=why)
 
 
 def _of_job(before: JobRecord | None, after: JobRecord) -> Iterator[Event]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from runner.job.checks import Check, Slice
 from runner.job.expect import Expectation
 from runner.job.pairs import FIRST, SECOND, Orders
 from runner.job.source import Value
+from runner.job.stored import Kept
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions")
 
@@ -25,6 +27,22 @@ class Price(msgspec.Struct, frozen=True):
     input: float = 0.0
     output: float = 0.0
     per_minute: float | None = None
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """How long after its end a provider keeps what it has of a batch, in hours; None: nothing is said."""
+
+    uploads: int | None = None
+    results: int | None = None  # result files, and the record of the batch
+
+    def or_else(self, wider: Retention) -> Retention:
+        """With what a wider one says where this one says nothing."""
+        uploads = wider.uploads if self.uploads is None else self.uploads
+        return Retention(uploads, wider.results if self.results is None else self.results)
+
+    def of(self, kind: Kept) -> timedelta | None:
+        hours = self.uploads if kind is Kept.UPLOAD else self.results
+        return None if hours is None else timedelta(hours=hours)
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -153,6 +171,7 @@ class ProviderBlock(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)  # sent with every request as they are
     headers_env: Mapping[str, str] = msgspec.field(default_factory=dict)  # header -> the variable that holds its value
     insecure_http: bool = False  # plain http to a private host is wanted
+    retention: Retention = Retention()
 
 
 class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +195,7 @@ class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
     strict_answers: bool = False  # an answer that is none (cut, refused, not the JSON asked for) is an error
     evals: Evals = Evals()
     needs: tuple[str, ...] = ()  # names of jobs, all cells of which come first
+    retention: Retention = Retention()  # with what its provider and the project say
     csv_guard: bool = True  # an apostrophe before what a spreadsheet would run as a formula
     tags: tuple[str, ...] = ()  # words of the user's to select it by
     mark: Mark = Mark("")
@@ -268,6 +288,7 @@ class Project(msgspec.Struct, frozen=True):
     paths: tuple[str, ...] = ()  # what was given on the command line
     budget: float | None = None
     repay_usd: float | None = None  # what may be paid for again without a yes; None: the default
+    retention: Retention = Retention()
     warnings: tuple[str, ...] = ()
     moved: tuple[tuple[str, str], ...] = ()  # addresses of jobs, the old one and the new one, in order
     environment: str = ""  # the one that was chosen; empty for the specs as they stand

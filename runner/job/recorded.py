@@ -12,6 +12,7 @@ from runner.job.capabilities import Content, Delivery, Shown
 from runner.job.cost import Price, Used
 from runner.job.observed import Counts, Failure, FailureKind, Origin, Phase
 from runner.job.scored import Scores
+from runner.job.stored import Kept
 from runner.job.written import Written
 
 SCHEMA = 1
@@ -132,6 +133,7 @@ class Batch(msgspec.Struct, frozen=True):
     # was written has all that it holds in it until it is brought home.
     overlaps: dict[str, int] = {}
     is_unproven: bool = False  # found by time and number alone: its results will say whose it is
+    deleted: tuple[Kept, ...] = ()  # of what its remote kept, what was deleted there
     candidates: tuple[str, ...] = ()  # remote ids that may have come of it: nothing at the remote says whose they are
     schema: int = SCHEMA
 
@@ -254,6 +256,16 @@ class Retry(msgspec.Struct, frozen=True):
     schema: int = SCHEMA
 
 
+class Deletion(msgspec.Struct, frozen=True):
+    """An object at a remote that is about to be deleted: written before the call, since nobody may know after it."""
+
+    kind: Kept
+    ref: str
+    name: str = ""
+    batches: tuple[str, ...] = ()  # remote ids of those it belongs to
+    key: str = ""  # as of `Stored`
+
+
 class Left(msgspec.Struct, frozen=True):
     """Whose a batch of ours was that a search found and that nobody wanted."""
 
@@ -282,9 +294,11 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     left_by: dict[str, Left] = {}  # by key set, as far as a batch said whose it was
     shown: dict[str, Shown] = {}  # by origin, what its batches were seen to show
     accounted: dict[str, Accounted] = {}  # by origin, the last list in which nothing was in doubt
+    taken: dict[str, int] = {}  # by request set, the last attempt that a batch goes by whose contents are gone
     met: dict[str, str] = {}  # by remote id, the key set of a batch of ours that is not on record
     met_answers: dict[str, str] = {}  # the same of what such a batch answered, where that had to be known
     strangers: tuple[str, ...] = ()  # remote ids of batches that might have been ours, and whose results say otherwise
+    deleting: dict[str, tuple[Deletion, ...]] = {}  # by origin: told to go, and not known yet to be gone
     accepted_origins: dict[str, list[str]] = {}  # provider -> origins whose answers count
     generation: int = 0
     next_sequence: int = 1

@@ -20,7 +20,7 @@ from runner.job.recorded import Batch, Stage
 from runner.plan.remaining import BatchRows
 
 _RECORD = struct.Struct(f">{KEY_BYTES}sI")
-_RESUMABLE = (Phase.EXPIRED, Phase.FAILED, Phase.COMPLETED)  # a cancelled one is gone, with its place in a chain
+RESUMABLE = (Phase.EXPIRED, Phase.FAILED, Phase.COMPLETED)  # a cancelled one is gone, with its place in a chain
 
 
 class Continuation(NamedTuple):
@@ -60,7 +60,7 @@ def _can_be_continued(job: Desired, entry: BatchRows) -> bool:
     return (
         batch.can_be_continued
         and batch.stage is Stage.COLLECTED
-        and batch.phase in _RESUMABLE
+        and batch.phase in RESUMABLE
         and bool(batch.remote_id)
         and not batch.is_read_back
         and batch.origin == job.origin

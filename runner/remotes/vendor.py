@@ -21,6 +21,7 @@ from runner.job.capabilities import Capabilities, Content
 from runner.job.observed import Found, Observed, Origin, ResultFile
 from runner.job.project import Job, ProviderBlock
 from runner.job.recorded import Batch
+from runner.job.stored import Inventory, Stored
 from runner.remotes.params import Params
 from runner.remotes.reading.verdict import TEXT, Answer, Expected, Parsed, Plain, Shape
 
@@ -431,6 +432,20 @@ class Provider(Protocol):
 
     def cancel(self, remote_id: str) -> Observed:
         """Make sure it stops: any terminal state counts as done."""
+        ...
+
+    def stored(self, project: str) -> Inventory:
+        """What the remote keeps of a project and its card says that it deletes: every list is read to its end.
+
+        Raises RemoteError where a list cannot be had: half of one would show uploads as if nobody used them.
+        """
+        ...
+
+    def delete(self, stored: Stored) -> bool:
+        """Delete one object; whether it is gone. One that is not there is; one in use is refused, and stays.
+
+        Safe to repeat. Raises Refused where this key may not delete, OutcomeUnknown where nobody knows.
+        """
         ...
 
     def close(self) -> None: ...

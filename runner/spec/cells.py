@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from runner.errors import SpecError
 from runner.job.address import address_of
 from runner.job.capabilities import MESSAGE_CHARS, Content
-from runner.job.project import AnyJob, AudioJob, Dataset, Evals, Job, Model, Prompt, ProviderBlock
+from runner.job.project import AnyJob, AudioJob, Dataset, Evals, Job, Model, Prompt, ProviderBlock, Retention
 from runner.job.scored import scores_path
 from runner.remotes.registry import card_of
 from runner.spec import answers, kinds, outputs, recordings
@@ -143,6 +143,7 @@ def _common(
         words = f"`{scores[-120:]}`, where the scores of {entry.subject} go, {wrong[0]}"
         scope.problems.error(entry.value_mark("output"), words, "change the name of the output")
         return None
+    retention = _retention(entry, provider, scope)
     return {
         "address": address_of(entry.name, cell.axes),
         "name": entry.name,
@@ -163,6 +164,7 @@ def _common(
         "tags": tuple(spec.tags or ()),
         "columns": tuple(spec.columns or ()),
         "strict_answers": bool(spec.strict_answers),
+        "retention": retention,
         "csv_guard": spec.csv_guard is not False,
         "mark": entry.key.mark,
         "output_mark": entry.value_mark("output"),
@@ -174,6 +176,26 @@ def _pooled(template: str, values: Mapping[str, str], pool: Sequence[str]) -> It
     """Where the same job writes in the environments whose answers count here."""
     for name in pool:
         yield outputs.rendered(outputs.in_environment(template, name), {**values, outputs.ENV: name})
+
+
+def _retention(entry: Entry, provider: ProviderBlock, scope: Scope) -> Retention:
+    """As the job says, else its provider, else the project. It is told where nothing can be deleted."""
+    spec: JobSpec = entry.spec
+    own = spec.retention.asked if spec.retention else Retention()
+    asked = own.or_else(provider.retention).or_else(scope.declared.retention)
+    content = Content.RECORDING if spec.audio else Content.TEXT
+    try:
+        deletes = card_of(provider, content).deletes
+    except SpecError:  # whoever looks at its windows says so
+        return asked
+    if asked != Retention() and not deletes:
+        mark = entry.key_mark("retention")
+        words = f"`retention` of {entry.subject}: `{provider.name}` has no way to delete what it keeps"
+        if own != Retention():
+            scope.problems.error(mark, words, "remove the line, or ask a provider that deletes")
+        else:
+            scope.problems.warning(mark, words)
+    return asked
 
 
 def _default_window(provider: ProviderBlock) -> int:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from runner.errors import Mark
 from runner.fields import MAX_NAME_CHARS, Fields, name_rule
 from runner.job.address import NAME
+from runner.job.project import Retention
 from runner.spec.model import (
     DatasetSpec,
     JobSpec,
@@ -49,7 +50,7 @@ SECTIONS = {
 }
 LAYERS = ("vars", "environments", "defaults")  # read before, and by others
 _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_ONCE = ("project", "budget", "repay_usd")
+_ONCE = ("project", "budget", "repay_usd", "retention")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Declared:
     budget: float | None = None
     repay_usd: float | None = None
     moved: dict[str, tuple[Scalar, Scalar]] = field(default_factory=dict)  # by the old address: it, and the new one
+    retention: Retention = Retention()
     _once: dict[str, Mark] = field(default_factory=dict)
     _folded: dict[tuple[str, str], Entry] = field(default_factory=dict)
 
@@ -126,6 +128,7 @@ class Declared:
             return
         self.project = spec.project or self.project
         self.budget = self.budget if spec.budget is None else spec.budget
+        self.retention = spec.retention.asked if spec.retention else self.retention
         self.repay_usd = self.repay_usd if spec.repay_usd is None else spec.repay_usd
         if spec.moved:
             self._add_moved(top, problems)

@@ -16,7 +16,7 @@ from runner.spec.violations import near_or_all
 
 MAX_NAME_CHARS = 30
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
-_SINGLE = ("budget", "repay_usd", "defaults")  # said once among all files
+_SINGLE = ("budget", "repay_usd", "retention", "defaults")  # said once among all files
 _FLAGS = ("default", "share")
 _FIELDS = [*SECTIONS, *_SINGLE, "vars", *_FLAGS, "description"]
 

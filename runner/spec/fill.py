@@ -66,7 +66,7 @@ class Filling:
         """A spec file with all of it filled in. Anchors of its own (`x-`) are, where they are used."""
         entries = dict(top.entries)
         for name, (key, node) in top.entries.items():
-            if name in ("project", "budget", "repay_usd"):
+            if name in ("project", "budget", "repay_usd", "retention"):
                 entries[name] = (key, self._node(node, f"`{name}`"))
             elif name == "defaults":
                 entries[name] = (key, self._entry(node, "jobs", "`defaults`"))

@@ -93,6 +93,7 @@ def _resolved(
         budget=declared.budget,
         repay_usd=declared.repay_usd,
         moved=moves_of(declared, jobs, problems) if declared.moved else (),
+        retention=declared.retention,
         warnings=problems.warnings(),
         environment=declared.layers.environment,
         environments=declared.layers.environments,

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from runner.fields import (
     GIVEN,
     MAX_NAME_CHARS,
+    Age,
     Attempts,
     BaseUrl,
     Before,
@@ -36,6 +37,7 @@ from runner.fields import (
     one_of,
     plain,
 )
+from runner.job.project import Retention
 from runner.remotes.registry import built_in_names, declared_by, kinds, profiles
 from runner.spec.evalfields import AnyJsonSchema, Checks, Expect, References, SampleSpec, Slices, as_written
 
@@ -168,6 +170,17 @@ class MatrixSpec(Fields):
     window: Maybe[Annotated[list[Hours], Field(min_length=1)]] = None
 
 
+class RetentionSpec(Fields):
+    """How long after the end of a batch its provider keeps what it has of it. An apply deletes what is older."""
+
+    uploads: Maybe[Age] = Field(default=None, description="input files, such as 0d: gone as soon as answers are here")
+    results: Maybe[Age] = Field(default=None, description="result files and records of batches, such as 30d")
+
+    @property
+    def asked(self) -> Retention:
+        return Retention(self.uploads, self.results)
+
+
 _OUTPUT = (
     "a path below the project root; .jsonl .csv .parquet, or for recordings a folder that ends in `/`; a template of "
     "cell keys, `job` and `env`"
@@ -197,6 +210,9 @@ class DefaultsSpec(Fields):
     columns: Maybe[Texts] = Field(default=None, description="of the results file, in order: ours, or the input's")
     strict_answers: Maybe[bool] = Field(
         default=None, description="answers that are none (cut, refused, not the JSON asked for) are errors"
+    )
+    retention: Maybe[RetentionSpec] = Field(
+        default=None, description="how long its provider keeps what it has; else as the provider or the project says"
     )
     csv_guard: Maybe[bool] = Field(
         default=None, description="false: no apostrophe before cells that a spreadsheet would run as a formula"
@@ -232,6 +248,7 @@ class ProviderSpec(Fields):
     headers_env: Maybe[dict[Header, EnvName]] = Field(
         default=None, description="header: the environment variable that holds its value"
     )
+    retention: Maybe[RetentionSpec] = Field(default=None, description="how long it keeps what it has of our batches")
     insecure_http: Maybe[bool] = Field(default=None, description="allow plain http to a private host or address")
     overrides: Maybe[Overrides] = Field(default=None, description="of what is known about the remote, by its kind")
 
@@ -282,6 +299,7 @@ class EnvironmentSpec(Fields):
     providers: dict[Key, Provider | None] | None = None
     defaults: DefaultsSpec | None = None
     budget: Money | None = Field(default=None, description="USD, all that this environment may ever spend")
+    retention: RetentionSpec | None = Field(default=None, description="how long providers keep what they have of it")
     repay_usd: Money | None = None
 
 
@@ -291,6 +309,9 @@ class TopFields(Fields):
     version: Maybe[Literal[1]] = None
     project: Maybe[Name] = Field(default=None, description="namespace of everything created remotely; once")
     budget: Maybe[Money] = Field(default=None, description="USD, all that this project may ever spend; once")
+    retention: Maybe[RetentionSpec] = Field(
+        default=None, description="how long providers keep what they have of this project; once"
+    )
     repay_usd: Maybe[Money] = Field(
         default=None, description="USD that may be paid for again without a yes; 5 where nothing is said; once"
     )

@@ -12,7 +12,7 @@ from runner import formats
 from runner.errors import Mark
 from runner.fields import ENDPOINT_NAMES
 from runner.job.capabilities import Content
-from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, ProviderBlock
+from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, ProviderBlock, Retention
 from runner.remotes.registry import built_in_providers, declared_by
 from runner.spec import kinds
 from runner.spec.answers import Answers, with_answer
@@ -75,6 +75,7 @@ def _provider(entry: Entry, problems: Problems) -> ProviderBlock | None:
         headers=spec.headers or {},
         headers_env=spec.headers_env or {},
         insecure_http=bool(spec.insecure_http),
+        retention=spec.retention.asked if spec.retention else Retention(),
     )
 
 

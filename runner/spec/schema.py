@@ -96,7 +96,7 @@ def _with_parts(definitions: dict[str, Any]) -> dict[str, Any]:
             found[f"{name}Part"] = _part(definitions[name], definitions, waiting)
     sections = environment["properties"]
     for section, one in sections.items():
-        if section in ("defaults", "budget", "repay_usd"):
+        if section in ("defaults", "budget", "repay_usd", "retention"):
             sections[section] = _or_nothing(_to_parts(one, definitions, []))
         elif section != "vars":
             sections[section] = _names_or_nothing(_to_parts(one, definitions, []))

@@ -19,7 +19,7 @@ from runner.state.base import ForkedStore, Store
 from runner.state.disk import read
 from runner.state.home import Home
 from runner.state.journal import DiskJournal, read_states
-from runner.state.lock import LOCK_FILES, project_lock
+from runner.state.lock import LOCK_FILES, holder_of, project_lock
 from runner.state.objects import DiskObjects
 from runner.state.overlay import ForkedObjects, copy_state
 from runner.state.records import Records, Snapshot
@@ -91,6 +91,9 @@ class LocalMemory:
             if self._store is not None:
                 self.records.author = self._author
             yield
+
+    def holder(self) -> str:
+        return holder_of(self._home.folder)
 
     def fork(self, name: str = "") -> LocalMemory:
         return NamedFork(self._home, name) if name else Fork(self._home)

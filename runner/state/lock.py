@@ -42,6 +42,21 @@ def project_lock(folder: Path, *, command: str, now: datetime, wait_seconds: flo
         lock.release()
 
 
+def holder_of(folder: Path) -> str:
+    """Who holds the project's lock, in words; empty where nobody does. Nothing is made or written to find out."""
+    if not (folder / "lock").exists():
+        return ""
+    lock = FileLock(folder / "lock", timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout:
+        return _words_of(folder / "lock.json") or " by another process"
+    except OSError:  # in a folder that can only be read nobody holds it from here
+        return ""
+    lock.release()
+    return ""
+
+
 def _words_of(holder: Path) -> str:
     try:
         about = msgspec.json.decode(holder.read_bytes())

@@ -107,6 +107,10 @@ class Memory(Protocol):
         """
         ...
 
+    def holder(self) -> str:
+        """Who holds the lock now, in words that follow `is held`; empty where nobody does."""
+        ...
+
     def fork(self, name: str = "") -> Memory:
         """A memory over this one: it reads what is here, and keeps to itself what is written to it.
 

@@ -38,6 +38,7 @@ def test_a_project_through_its_life(lab: Lab, shots: Shots) -> None:
     shots("apply-nothing", lab, "apply", "specs/", "-y")
     shots("status-settled", lab, "status", "specs/")
     shots("show-settled", lab, "show", "answers", "specs/")
+    shots("prune", lab, "prune", typed="n\n", code=5)
     lab.rows(12)
     shots("plan-rows-added", lab, "plan", "specs/")
     shots("plan-blocked", lab, "plan", "specs/", "--max-usd", "0.01", code=5)

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.journeys.audio.lab import AudioLab
 from tests.journeys.fireworks.lab import Account, FireLab
 from tests.journeys.lab import Lab, Server, serving
-from tests.journeys.rounds import AudioRig, ChainRig, EmbeddedLab, FireworksRig, OpenAIRig, PairsRig, Rig
+from tests.journeys.rounds import AudioRig, ChainRig, EmbeddedLab, FireworksRig, OpenAIRig, PairsRig, PruneRig, Rig
 
 CALLS = ("--around", "calls")
 ALONE = (*CALLS, "--parallelism", "1")
@@ -87,6 +87,15 @@ def _openai(words: tuple[str, ...], expires: bool = False, stops: bool = False) 
     return make
 
 
+def _prune(words: tuple[str, ...]) -> Make:
+    def make(root: Path, server: Server) -> Rig:
+        lab = Lab(root, server)
+        lab.rows(10)
+        return PruneRig(lab, (*words, "prune"))
+
+    return make
+
+
 def _chain(root: Path, server: Server) -> Rig:
     lab = Lab(root, server)
     lab.rows(10)
@@ -128,6 +137,8 @@ MUST: dict[str, tuple[str, ...]] = {
     "openai-running": (*RUNNING, *_sent("POST files", streamed=True), *_sent("POST batches")),
     "openai-chain": (*VERBS, *_whole("grade.jsonl", "grade.helpful.jsonl", "grade.scores.jsonl")),
     "openai-pairs": (*VERBS, *_whole("other.jsonl", "duel.jsonl", "duel.scores.jsonl")),
+    "prune-verbs": _sides("write project", "write batch,project", "delete"),
+    "prune-calls": _sides("write project", "write batch,project", "DELETE files"),
     "fireworks-verbs": VERBS,
     "fireworks-calls": FIREWORKS_CALLS,
     "fireworks-running": (*RUNNING, *_sent("POST datasets", "POST batchInferenceJobs")),
@@ -144,6 +155,8 @@ COMPOSITIONS: dict[str, Make] = {
     "openai-running": _openai((*CALLS, "--once"), stops=True),
     "openai-chain": _chain,
     "openai-pairs": _pairs,
+    "prune-verbs": _prune(()),
+    "prune-calls": _prune(CALLS),
     "fireworks-verbs": _fireworks(()),
     "fireworks-calls": _fireworks(CALLS),
     "fireworks-running": _fireworks((*CALLS, "--once"), stops=True),

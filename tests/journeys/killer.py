@@ -2,8 +2,8 @@
 
     python -m tests.journeys.killer ROOT N [--around verbs|calls] [--once] [--parallelism P] [COMMAND]
 
-COMMAND is `apply`, `retry`, `cancel` or `resolve STEP`, about every job. Prints the name of each boundary it comes to
-(`killing` says where they lie) and exits with 0 when there are fewer than N; none is fatal when N is 0.
+COMMAND is `apply`, `retry`, `cancel`, `prune` or `resolve STEP`, about every job. Prints the name of each boundary it
+comes to (`killing` says where they lie) and exits with 0 when there are fewer than N; none is fatal when N is 0.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import os
 import random
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 from runner.apply import chains
 from runner.apply.cancel import cancel
 from runner.apply.desire import Compiler, compile_all, desire
+from runner.apply.prune import delete, survey
 from runner.apply.reconcile import apply
 from runner.apply.reporter import Silent
 from runner.apply.resolve import Decision, resolve
@@ -87,6 +89,11 @@ def composed(root: Path, boundaries: Boundaries, around: str) -> Iterator[Sessio
 def decide(session: Session, command: str, step: str) -> None:
     """A command that only decides, about every job, under the project's lock."""
     with session.memory.lock(command, clock=session.clock):
+        if command == "prune":
+            surveys, errors = survey(session, lambda stored, owner: timedelta())
+            assert not errors
+            for one in surveys:
+                delete(session, one, lambda stored: None)
         if command == "cancel":
             for batch in session.records.batches():
                 if batch.is_active:

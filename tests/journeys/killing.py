@@ -98,7 +98,7 @@ class KillingProvider:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._provider, name)
-        if name not in ("upload", "submit", "download", "cancel"):
+        if name not in ("upload", "submit", "download", "cancel", "delete"):
             return attribute
 
         def crossing(*arguments: Any, **how: Any) -> Any:
@@ -121,7 +121,9 @@ class KillingTransport(httpx.BaseTransport):
         path = request.url.path
         if request.method == "GET" and "/storage/" not in path and not path.endswith("/content"):
             return self._network.handle_request(request)
-        name = f"{request.method} {path.rpartition('/')[2].rpartition(':')[2]}"
+        place = path.rpartition("/")
+        last = place[0].rpartition("/")[2] if request.method == "DELETE" else place[2].rpartition(":")[2]
+        name = f"{request.method} {last}"
         self._boundaries.cross(f"before {name}")
         if request.method != "GET":
             request.stream = _Outgoing(request.stream, name, self._boundaries)

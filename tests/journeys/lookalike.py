@@ -42,6 +42,7 @@ class LookAlike:
     lists: bool = True  # what it has; else its list is empty
     hidden: set[str] = field(default_factory=set)  # batches that answer 404, and that no list shows
     files: dict[str, bytes] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)  # of them
     names: dict[str, str] = field(default_factory=dict)  # of the files
     created: dict[str, Raw] = field(default_factory=dict)
     polls: dict[str, int] = field(default_factory=dict)
@@ -58,6 +59,11 @@ class LookAlike:
     def sent(self) -> list[list[str]]:
         """The user's ids of the rows of every batch, in the order of their creates."""
         return [self.rows_of(batch) for batch in self.created.values()]
+
+    @property
+    def kept(self) -> list[str]:
+        """The files that a client can still have."""
+        return [ref for ref in self.files if ref not in self.deleted]
 
     def rows_of(self, batch: Raw) -> list[str]:
         return [one[:-23] for one in self.ids_of(batch)]
@@ -123,9 +129,14 @@ class LookAlike:
                 return self._upload(request)
             case "GET", ["files"]:
                 return self.reply(
-                    200, {"object": "list", "data": [self._file(ref) for ref in self.names], "has_more": False}
+                    200, {"object": "list", "data": [self._file(ref) for ref in self.kept], "has_more": False}
                 )
-            case "GET", ["files", ref, "content"] if ref in self.files:
+            case "GET", ["files", ref] if ref in self.files.keys() - self.deleted:
+                return self.reply(200, self._file(ref))
+            case "DELETE", ["files", ref] if ref in self.files.keys() - self.deleted:
+                self.deleted.add(ref)
+                return self.reply(200, {"id": ref, "object": "file", "deleted": True})
+            case "GET", ["files", ref, "content"] if ref in self.files.keys() - self.deleted:
                 return self.reply(200, self.files[ref])
             case "POST", ["batches"]:
                 return self._create(json.loads(request.body))
@@ -146,8 +157,8 @@ class LookAlike:
         return {**batch, **self.life(batch, self.polls[batch["id"]])}
 
     def _file(self, ref: str) -> Raw:
-        size = len(self.files[ref])
-        return {"id": ref, "object": "file", "bytes": size, "created_at": self.now(), "filename": self.names[ref],
+        size, name = len(self.files[ref]), self.names.get(ref, ref)
+        return {"id": ref, "object": "file", "bytes": size, "created_at": self.now(), "filename": name,
                 "purpose": "batch", "status": "processed"}  # fmt: skip
 
     def _upload(self, request: Request) -> bytes:

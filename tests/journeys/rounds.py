@@ -10,10 +10,12 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from runner.state.disk import DiskStore
 from tests import warm
 from tests.journeys.audio.lab import SPEC as AUDIO_SPEC
 from tests.journeys.audio.lab import AudioLab, sound
@@ -186,6 +188,28 @@ class OpenAIRig(Rig):
         assert [len(self.lab.server.ids_of(batch)) for batch in self.mine()] == sent
         assert [row["custom_id"] for row in self.lab.results()] == [f"r{n}" for n in range(10)]
         assert all(row["error"] is None for row in self.lab.results())
+
+
+@dataclass
+class PruneRig(OpenAIRig):
+    """A project that is settled, whose files at the remote are deleted."""
+
+    def fresh(self) -> None:
+        super().fresh()
+        self.lab.apply()
+
+    def check(self, kills: int, opened: int | None) -> Figures:
+        self.lab.run("prune", "-y")
+        assert self.lab.server.get("/v1/files")["data"] == []
+        assert self.lab.apply().stdout == "Nothing to do\n"
+        assert [row["error"] for row in self.lab.results()] == [None] * 10
+        with closing(DiskStore(self.lab.root / ".runner" / "state")) as store:
+            documents = store.read().by_key
+        assert documents["project"]["deleting"] == {}, "all that was named is known to be gone"
+        assert [set(one["deleted"]) for key, one in documents.items() if key.startswith("batch/")] == [
+            {"upload", "results"}
+        ]
+        return Figures()
 
 
 @dataclass

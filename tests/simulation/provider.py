@@ -9,6 +9,7 @@ from pathlib import Path
 from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
 from runner.job.capabilities import Capabilities, Delivery, Limits, Search, Windows
 from runner.job.observed import Found, Observed, Origin, Phase, ResultFile
+from runner.job.stored import Inventory, Stored
 from runner.remotes.openai.labels import is_of, is_of_project, named
 from runner.remotes.vendor import (
     LARGEST_FILE,
@@ -246,6 +247,12 @@ class SimulatedProvider:
             self._remote.delete_upload(upload_ref)
         self._end("revoke", fault)
         return True
+
+    def stored(self, project: str) -> Inventory:
+        raise AssertionError("the card says that nothing is deleted")
+
+    def delete(self, stored: Stored) -> bool:
+        raise AssertionError("the card says that nothing is deleted")
 
     def is_of(self, project: str, seen: Observed) -> bool:
         return is_of_project(project, seen)

@@ -7,17 +7,20 @@ Source: contract sections 3.1 to 3.4 and 8, read 2026-11-21.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from runner.clock import Clock, slept
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
+from runner.job.stored import Kept, Stored
+from runner.remotes.fireworks import pages
 from runner.remotes.fireworks.account import Account
-from runner.remotes.fireworks.names import ids_of, last
+from runner.remotes.fireworks.names import ids_of, is_project_of, last, of_dataset, read
 from runner.remotes.fireworks.profile import Profile
 from runner.remotes.fireworks.wire import whole_in
+from runner.remotes.reading.values import time_of
 from runner.remotes.transport import parts
 from runner.remotes.transport.content import MultipartForm, Signed
 from runner.remotes.transport.gate import UrlGate
@@ -66,6 +69,18 @@ class Datasets:
         if not _is_ready(seen):
             self._fill(dataset_id, source, submission)
         return upload
+
+    def stored(self, project: str, users: Mapping[str, Sequence[str]]) -> Iterator[Stored]:
+        """The datasets under the names of a project. users: the jobs that read or write one, by its id."""
+        for raw in pages.walk(self._http, self._account.datasets, "datasets", None):
+            dataset_id = last(text_in(raw, "name"))
+            kind, job_id = of_dataset(dataset_id)
+            if kind is not None and is_project_of(project, job_id):
+                mark = read(job_id)
+                jobs = dict.fromkeys([*users.get(dataset_id, ()), *([job_id] if kind is Kept.RESULTS else [])])
+                key = mark.key if mark and kind is Kept.UPLOAD else ""
+                made = time_of(raw.get("createTime"))
+                yield Stored(kind, dataset_id, dataset_id, None, made, tuple(jobs), key)
 
     def delete(self, dataset_id: str) -> bool:
         """Delete an input dataset; whether it is gone. One that a job reads is refused, and stays."""

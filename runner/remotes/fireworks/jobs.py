@@ -199,6 +199,23 @@ class Jobs:
             if not slept(self._clock, _DELETE_POLL):
                 return seen
 
+    def all_raw(self) -> Iterator[Mapping[str, Any]]:
+        """Every job of the account as the list shows it."""
+        return pages.walk(self._http, self._account.jobs, "batchInferenceJobs", None)
+
+    def forget(self, job_id: str) -> bool:
+        """Delete the record of a job that has ended, and nothing else of it; whether it is gone, or goes.
+
+        One that runs is never sent a DELETE: it would stop it.
+        """
+        try:
+            if not observed_of(self._account.shown_job(job_id)).phase.has_ended:
+                return False
+            self._http.delete(self._account.job(job_id))
+            return observed_of(self._account.shown_job(job_id)).phase in (Phase.CANCELLING, Phase.CANCELLED)
+        except NotFound:
+            return True
+
     def remains(self, job_id: str) -> Observed | None:
         """What a deleted job of ours left: its output dataset. None when there is none, or it is not of this job."""
         dataset_id = output_of(job_id)

@@ -12,6 +12,7 @@ import re
 from typing import NamedTuple
 
 from runner.errors import NotFound
+from runner.job.stored import Kept
 from runner.remotes import naming
 from runner.remotes.naming import PREFIX, OurName
 from runner.remotes.transport.replies import plain
@@ -74,6 +75,15 @@ def job_of(dataset_id: str) -> str | None:
     """The job of ours whose output dataset this is; None for every other dataset."""
     job_id = dataset_id.removesuffix(_OUTPUT)
     return job_id if job_id != dataset_id and read(job_id) else None
+
+
+def of_dataset(dataset_id: str) -> tuple[Kept | None, str]:
+    """What a dataset of ours is, and the job whose input or output it is; None for every other dataset."""
+    for ending, kind in ((_INPUT, Kept.UPLOAD), (_OUTPUT, Kept.RESULTS)):
+        job_id = dataset_id.removesuffix(ending)
+        if job_id != dataset_id and read(job_id):
+            return kind, job_id
+    return None, ""
 
 
 def is_legal(resource_id: str) -> bool:

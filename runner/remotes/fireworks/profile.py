@@ -12,6 +12,7 @@ import msgspec
 
 from runner.job.capabilities import Capabilities, Search, Windows
 from runner.job.project import ProviderBlock
+from runner.job.stored import Kept
 from runner.remotes.profile import BatchPace, InputLimits, overridden
 from runner.remotes.written import Count, Hours, HoursList, Seconds, told
 
@@ -76,5 +77,6 @@ def capabilities_of(profile: Profile) -> Capabilities:
         limits=profile.limits.of_batch(profile.limits.output_bytes),
         can_resume=True,
         can_revoke=True,
+        deletes=tuple(Kept),
     )
     return profile.on_card(card)

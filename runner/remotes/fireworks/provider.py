@@ -10,6 +10,8 @@ from runner.clock import Clock
 from runner.errors import NotFound
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Found, Observed, Origin, ResultFile
+from runner.job.stored import Inventory, Kept, Stored
+from runner.remotes.fireworks import names
 from runner.remotes.fireworks.account import Account
 from runner.remotes.fireworks.creates import Creates
 from runner.remotes.fireworks.datasets import Datasets
@@ -17,9 +19,11 @@ from runner.remotes.fireworks.files import Files
 from runner.remotes.fireworks.jobs import ChainLink, Jobs
 from runner.remotes.fireworks.names import is_project_of
 from runner.remotes.fireworks.profile import Profile, capabilities_of
+from runner.remotes.fireworks.wire import observed_of
 from runner.remotes.transport.client import BatchClient
 from runner.remotes.transport.gate import UrlGate
 from runner.remotes.transport.http import Http
+from runner.remotes.transport.replies import text_in
 from runner.remotes.vendor import LARGEST_FILE, Input, LineageFile, Submission, Uploaded
 
 
@@ -54,6 +58,24 @@ class FireworksProvider(BatchClient):
 
     def revoke(self, upload_ref: str) -> bool:
         return self._datasets.delete(upload_ref)
+
+    def stored(self, project: str) -> Inventory:
+        """Jobs and datasets under the names of a project. Source: contract sections 2 and 3, read 2026-11-21."""
+        raw_jobs = [raw for raw in self._jobs.all_raw() if is_project_of(project, names.last(text_in(raw, "name")))]
+        jobs = [observed_of(raw) for raw in raw_jobs]
+        users: dict[str, list[str]] = {}
+        for seen, raw in zip(jobs, raw_jobs, strict=True):
+            for dataset in {seen.input_ref, names.last(text_in(raw, "outputDatasetId"))} - {""}:
+                users.setdefault(dataset, []).append(seen.remote_id)
+        objects = [
+            Stored(Kept.BATCH, seen.remote_id, seen.remote_id, None, seen.created_at, (seen.remote_id,))
+            for seen in jobs
+        ]
+        return Inventory((*objects, *self._datasets.stored(project, users)), tuple(jobs))
+
+    def delete(self, stored: Stored) -> bool:
+        """Delete a dataset, or a job that has ended."""
+        return self._jobs.forget(stored.ref) if stored.kind is Kept.BATCH else self._datasets.delete(stored.ref)
 
     def is_of(self, project: str, seen: Observed) -> bool:
         return seen.label.get("runner_project") == project or is_project_of(project, seen.remote_id)

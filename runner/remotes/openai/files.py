@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from urllib.parse import quote
 
 from runner.clock import Clock, slept
 from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError
+from runner.job.observed import Observed
+from runner.job.stored import Kept, Stored
 from runner.remotes.openai import pages
-from runner.remotes.openai.labels import filename_of
+from runner.remotes.openai.labels import filename_of, mark_of
 from runner.remotes.openai.profiles import Profile
-from runner.remotes.reading.values import time_of
+from runner.remotes.reading.values import count_of, time_of
 from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.http import Http
 from runner.remotes.transport.listing import Incomplete
@@ -144,6 +147,47 @@ class Files:
                 return False
             self._clock.sleep(_POLL_SECONDS / 2)
 
+    def stored(self, project: str, batches: Sequence[Observed]) -> Iterator[Stored]:
+        """The files of these batches that are still there, and uploads that bear the project's name.
+
+        What a list shows is taken; where there is none each file is looked at.
+        """
+        users: dict[tuple[Kept, str], list[str]] = {}
+        for seen in batches:
+            for file in seen.result_files:
+                users.setdefault((Kept.RESULTS, file.ref), []).append(seen.remote_id)
+            if seen.input_ref:
+                users.setdefault((Kept.UPLOAD, seen.input_ref), []).append(seen.remote_id)
+        for page in self._list_of_all():
+            for raw in page:
+                ref, mark = text_in(raw, "id"), mark_of(text_in(raw, "filename"))
+                used = [kind for kind in (Kept.RESULTS, Kept.UPLOAD) if (kind, ref) in users]
+                if not used and mark is not None and mark.is_of(project):
+                    yield _stored(Kept.UPLOAD, raw, ())
+                for kind in used:
+                    yield _stored(kind, raw, tuple(users.pop((kind, ref))))
+        if self._profile.list.style in ("cursor", "token"):
+            return  # what is in no page is gone
+        for (kind, ref), ids in users.items():
+            with suppress(NotFound):
+                yield _stored(kind, object_in(self._look(ref), "a look at a file"), tuple(ids))
+
+    def _list_of_all(self) -> Iterator[list[Mapping[str, Any]]]:
+        """Every file, uploads and results. Raises RemoteError where it cannot be read to its end."""
+        return pages.walk(self._http, self._profile.paths.files, self._profile.list, "a list of files")
+
+    def delete(self, file_id: str) -> bool:
+        """Delete a file; whether the remote says that it is gone, now or before."""
+        try:
+            self._http.delete(path_to(self._profile.paths.file, file_id))
+        except NotFound:  # gone before; a remote without the verb answers so too
+            try:
+                self._look(file_id)
+            except NotFound:
+                return True
+            return False
+        return True
+
     def names_of(self, file_ids: Collection[str]) -> dict[str, str]:
         """The names of these, empty for one that is gone; those that cannot be had are left out.
 
@@ -179,6 +223,15 @@ class Files:
         except (Refused, OutcomeUnknown):
             return None
         return text_in(raw, "filename") or None if isinstance(raw, Mapping) else None
+
+
+def _stored(kind: Kept, raw: Mapping[str, Any], batches: tuple[str, ...]) -> Stored:
+    name = text_in(raw, "filename")
+    mark = mark_of(name) if kind is Kept.UPLOAD else None
+    made = time_of(raw.get("created_at"))
+    return Stored(
+        kind, text_in(raw, "id"), plain(name), count_of(raw.get("bytes")), made, batches, mark.key if mark else ""
+    )
 
 
 def _file_in(answer: Mapping[str, Any], id_path: str) -> Mapping[str, Any]:

@@ -64,7 +64,7 @@ def is_of(submission: Submission, upload_ref: str, seen: Observed) -> bool:
 def named(seen: Observed, filename: str) -> Observed:
     """A batch without a label of ours, with what the name of its input file says instead."""
     label = {**seen.label, "runner_file": filename}
-    if mark := _mark_of(filename):
+    if mark := mark_of(filename):
         label |= {"runner_set": mark.request_set, "runner_attempt": mark.attempt}
     return replace(seen, label=label)
 
@@ -73,7 +73,7 @@ def is_of_project(project: str, seen: Observed) -> bool:
     """Whether a batch is of a project: by its label, else by the name of its input file."""
     if "runner_project" in seen.label:
         return seen.label["runner_project"] == project
-    mark = _mark_of(seen.label.get("runner_file", ""))
+    mark = mark_of(seen.label.get("runner_file", ""))
     return mark is not None and mark.is_of(project)
 
 
@@ -81,7 +81,7 @@ def filename_of(submission: Submission) -> str:
     return f"{submission.name}{_SUFFIX}"
 
 
-def _mark_of(filename: str) -> naming.OurName | None:
+def mark_of(filename: str) -> naming.OurName | None:
     """What the name of an input file of ours says."""
     return naming.read(filename.removesuffix(_SUFFIX)) if filename.endswith(_SUFFIX) else None
 

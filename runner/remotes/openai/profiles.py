@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from runner.job.capabilities import Capabilities, Search, Windows
 from runner.job.observed import Phase
 from runner.job.project import ENDPOINTS, ProviderBlock
+from runner.job.stored import Kept
 from runner.remotes.profile import BatchPace, InputLimits, overridden
 from runner.remotes.vendor import problem
 from runner.remotes.written import (
@@ -337,6 +338,7 @@ def capabilities_of(profile: Profile) -> Capabilities:
         windows=_windows_of(profile.window),
         limits=profile.limits.of_batch(),
         can_revoke=profile.can_delete_files,
+        deletes=(Kept.RESULTS, Kept.UPLOAD) if profile.can_delete_files else (),
         visibility_seconds=profile.file_visibility_error.window_s,
         is_free=profile.is_free,
     )

@@ -11,6 +11,7 @@ from runner.clock import Clock
 from runner.errors import NotFound, OutcomeUnknown, Refused
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Found, Observed, Origin, Phase, ResultFile
+from runner.job.stored import Inventory, Stored
 from runner.remotes.openai import labels, pages
 from runner.remotes.openai.files import Files, path_to
 from runner.remotes.openai.profiles import Profile, capabilities_of
@@ -113,6 +114,19 @@ class OpenAIProvider(BatchClient):
         if isinstance(answer, dict) and text_in(answer, "id") == remote_id:
             return observed_of(answer, self.profile)
         return self.look(remote_id)
+
+    # -- what it keeps
+
+    def stored(self, project: str) -> Inventory:
+        """Input and result files of the batches of a project, and its uploads that no batch was made of.
+
+        A batch itself cannot be deleted. Source: contract section 2 and 4, read 2026-11-30.
+        """
+        ours = [seen for seen in self.identified(list(self.batches())) if self.is_of(project, seen)]
+        return Inventory(tuple(self._files.stored(project, ours)), tuple(ours))
+
+    def delete(self, stored: Stored) -> bool:
+        return self._files.delete(stored.ref)
 
     # -- what they hold
 

@@ -32,6 +32,7 @@ from runner.job.calls import FREE, CallEntry, CallStep, States
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Counts, Found, Observed, Origin, Phase, ResultFile
 from runner.job.outcomes import Outcome
+from runner.job.stored import Inventory, Stored
 from runner.remotes.audio import Heard, Receipt, Recording, error_line, line_of
 from runner.remotes.reading.lines import COMMON
 from runner.remotes.transport.schedule import Schedule
@@ -158,6 +159,12 @@ class Calls:
         return False
 
     def revoke(self, upload_ref: str) -> bool:
+        return False
+
+    def stored(self, project: str) -> Inventory:
+        return Inventory()
+
+    def delete(self, stored: Stored) -> bool:
         return False
 
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from runner.errors import NotFound
 from runner.job.observed import Observed, Origin
+from runner.job.stored import Inventory, Stored
 from runner.remotes.transport.http import Http
 from runner.remotes.vendor import Advanced, Budget, LineageFile, Work
 
@@ -50,6 +51,13 @@ class BatchClient(HttpClient, ABC):
     def identified(self, listed: Sequence[Observed]) -> list[Observed]:
         """What a batch itself shows is all there is."""
         return list(listed)
+
+    def stored(self, project: str) -> Inventory:
+        """What its card does not speak of is not looked for."""
+        return Inventory()
+
+    def delete(self, stored: Stored) -> bool:
+        return False
 
     def lineage(self, remote_id: str) -> list[LineageFile]:
         files = self.look(remote_id).result_files
