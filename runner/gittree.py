@@ -99,6 +99,11 @@ def _git_folder(top: Path) -> Path:
     return git
 
 
+def index_of(top: Path) -> Path:
+    """The file that says what is tracked in the checkout at `top`."""
+    return _git_folder(top) / "index"
+
+
 def _text_of(file: Path) -> str:
     try:
         return file.read_text(errors="replace")

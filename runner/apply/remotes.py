@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from runner.clock import Clock
@@ -53,6 +53,17 @@ class Remotes:
     @property
     def _data_dir(self) -> Path:
         return embedded.data_dir(self._environ)
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether any of them was spoken to, or started."""
+        return bool(self._open) or self._server is not None
+
+    def settings(self) -> Iterator[Path]:
+        """The files of this machine that say whose answers a provider's are, and what may be sent to it."""
+        if (keys := self.bindings.file) is not None:
+            yield keys
+        yield embedded.id_file(self._data_dir)
 
     def card(self, name: str, content: Content = Content.TEXT) -> Capabilities:
         return registry.card_of(self._spec(name), content)

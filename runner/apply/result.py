@@ -66,3 +66,8 @@ class Result:
     stopped: dict[str, StepError] = field(default_factory=dict)  # by job, why this apply sends no more of it
     unwritten: list[StepError] = field(default_factory=list)  # results files
     scoring: Scoring = field(default_factory=Scoring)
+
+    @property
+    def has_acted(self) -> bool:
+        """Whether it sent, brought or wrote anything."""
+        return bool(self.submitted or self.collected or self.written or self.scoring.made or self.scoring.removed)

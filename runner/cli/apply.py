@@ -109,7 +109,7 @@ def command(
     from msgspec.structs import replace
 
     from runner.apply.reconcile import apply
-    from runner.cli import keys
+    from runner.cli import insync, keys
     from runner.cli.aftermath import report
     from runner.cli.held import Hold
     from runner.cli.opening import opened
@@ -175,7 +175,10 @@ def command(
         finally:
             terminal.close()
         interrupted = stop.is_set()
-        return report(session, result, question.answer, given, form, interrupted=interrupted)
+        code = report(session, result, question.answer, given, form, interrupted=interrupted)
+        looked_at = insync.looked_at(session) if not code and not result.has_acted else None
+    insync.keep(looked_at)
+    return code
 
 
 def _in_project(path: str, root: Path) -> str:

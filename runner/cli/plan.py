@@ -46,7 +46,7 @@ def command(
     from msgspec.structs import replace
 
     from runner.apply.preview import preview
-    from runner.cli import plantext, views, voice
+    from runner.cli import insync, plantext, views, voice
     from runner.cli.opening import opened
     from runner.cli.progress import aside
     from runner.cli.question import is_asked
@@ -65,6 +65,8 @@ def command(
         plan = seen.plan
         paid = review.of(session.project.name, session.desired, plan, seen.recorded, guards)
         view = views.of_plan(plan, seen.rewrites, ids_in(session.compiled), seen.not_asked, digest=paid.digest)
+        is_calm = view.is_empty and not seen.notes and target is None
+        looked_at = insync.looked_at(session) if is_calm else None
     if target is not None:
         from runner.apply import planfile
 
@@ -85,6 +87,7 @@ def command(
             say("\nNothing was sent, and nothing would be sent before you decide about what is blocked", err=True)
     if any(job.is_blocked for job in plan.jobs) or any(c.action is Action.LOSE for _, c in plan.ours):
         return 5
+    insync.keep(looked_at)
     return 2 if detailed_exitcode and not view.is_empty else 0
 
 

@@ -16,6 +16,7 @@ from runner.apply.reporter import Progress
 from runner.cli import voice
 from runner.cli.saying import columns_of, folded
 from runner.cli.suggest import carried, given, root
+from runner.cli.unchanged import running
 from runner.clock import Clock
 from runner.errors import RemoteError
 
@@ -102,6 +103,7 @@ class PlainLines:
         self._clock = clock
         self._paths, self._folder = given.get(), root.get()  # told from other threads as well
         self._out = out
+        self._command = running.get()
         self._quiet = quiet
         self._said: dict[str, tuple[str, float]] = {}
         self._causes = _Causes(clock)
@@ -134,6 +136,8 @@ class PlainLines:
         pass
 
     def _print(self, text: str) -> None:
+        if self._command is not None:
+            self._command.said = None
         text = folded(carried(voice.plain(text), self._paths, self._folder), columns_of(self._out))
         self._out.write(f"{text}\n")
         self._out.flush()
@@ -145,6 +149,7 @@ class Redrawn:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._paths, self._folder = given.get(), root.get()
+        self._command = running.get()
         self._jobs: Sequence[Progress] = ()
         self._silent: Mapping[str, float] = {}
         self._causes = _Causes(clock)
@@ -213,6 +218,8 @@ class Redrawn:
         return table
 
     def _print(self, text: str) -> None:
+        if self._command is not None:
+            self._command.said = None
         text = folded(carried(text, self._paths, self._folder), columns_of(sys.stderr))
         with self._lock:
             if self._live is not None:

@@ -11,6 +11,7 @@ from typing import TextIO
 import click
 
 from runner.cli.suggest import carried
+from runner.cli.unchanged import running
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _WORD = re.compile(r"\s*(?:`[^`]*`|\S)+")  # a command in backticks is one word: it is to be copied
@@ -23,14 +24,22 @@ def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Write a text to stdout or stderr."""
     stream = sys.stderr if err else sys.stdout
     folded_text = folded(carried(text), columns_of(stream))
-    click.echo(_COMMAND.sub(r"\1\\::", folded_text), err=err, nl=nl)
+    _echo(_COMMAND.sub(r"\1\\::", folded_text), err=err, nl=nl)
 
 
 def say_json(view: object) -> None:
     """Write a view to stdout as JSON, indented; `runner schema` prints what it may look like."""
     import msgspec  # not before there is one
 
-    click.echo(msgspec.json.format(msgspec.json.encode(view)))
+    _echo(msgspec.json.format(msgspec.json.encode(view)).decode())
+
+
+def _echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Write it, and note what may be said again while nothing changes."""
+    command = running.get()
+    if command is not None and command.said is not None:
+        command.said = None if err else [*command.said, text + "\n" * nl]
+    click.echo(text, err=err, nl=nl)
 
 
 def columns_of(stream: TextIO) -> int | None:

@@ -121,6 +121,11 @@ def origin_id(root: Path) -> str | None:
     return home.id_of(root)
 
 
+def id_file(root: Path) -> Path:
+    """Where that is kept."""
+    return home.id_file(root)
+
+
 def ensure_id(root: Path) -> str:
     """The id of a data directory, made now where no server has run yet."""
     return home.ensure_id(root)

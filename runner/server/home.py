@@ -114,7 +114,7 @@ def acquire(root: Path) -> HeldHome:
     except StateError:
         lock.release()
         raise
-    home, name = ServerHome(root), _once(root / "id", _ID_BYTES)  # before the folders: it makes them ours
+    home, name = ServerHome(root), _once(id_file(root), _ID_BYTES)  # before the folders: it makes them ours
     for folder in ("files", "incoming", "work", "audio"):
         (root / folder).mkdir(mode=0o700, exist_ok=True)
     # nobody refers to what lies here: it is moved to its place before it is recorded
@@ -158,14 +158,19 @@ def _taken(root: Path) -> LockedError:
 
 def id_of(root: Path) -> str | None:
     """The directory's id, or None where no server has ever run. Creates nothing."""
-    return _read(root / "id")
+    return _read(id_file(root))
+
+
+def id_file(root: Path) -> Path:
+    """Where the id is kept."""
+    return root / "id"
 
 
 def ensure_id(root: Path) -> str:
     """The directory's id, made now if no server has run in it yet. Raises StateError as `acquire` does."""
     _refuse_strangers(root)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return _once(root / "id", _ID_BYTES)
+    return _once(id_file(root), _ID_BYTES)
 
 
 def live_record(root: Path) -> Live | None:

@@ -74,16 +74,12 @@ def _read(path: Path, specs: Sequence[str], skipped: Sequence[str], root: Path) 
 
 
 def _write(path: Path, project: Project, skipped: list[str]) -> None:
-    row_jobs = [job for job in project.jobs if isinstance(job, Job)]
-    # files of prompts and schemas are not among the spec files, but are part of what was checked
-    prompts = {message.mark.file for job in row_jobs for message in job.prompt.messages}
-    checks = [check for job in project.jobs for check in job.evals.checks if check.schema]
-    answers = [job.prompt.answer for job in row_jobs if job.prompt.answer is not None]
-    schemas = {file for file in (*(one.schema_file for one in checks), *(one.file for one in answers)) if file}
+    checks = any(check.schema for job in project.jobs for check in job.evals.checks)
+    answers = any(isinstance(job, Job) and job.prompt.answer is not None for job in project.jobs)
     if (checks or answers) and not is_installed():
         return  # nobody has looked at them
     try:
-        stamps = {file: _stamp((project.root / file).stat()) for file in {*project.files, *prompts, *schemas}}
+        stamps = {file: _stamp((project.root / file).stat()) for file in read_of(project)}
     except OSError:
         return
     kept = msgspec.json.encode(
@@ -93,6 +89,15 @@ def _write(path: Path, project: Project, skipped: list[str]) -> None:
     if _decode(kept).project != project:
         return  # a value that JSON does not carry
     files.write(path, kept, is_durable=False)
+
+
+def read_of(project: Project) -> set[str]:
+    """The files that were read for a project: specs, and what they name of prompts and schemas."""
+    row_jobs = [job for job in project.jobs if isinstance(job, Job)]
+    prompts = {message.mark.file for job in row_jobs for message in job.prompt.messages}
+    checks = [check.schema_file for job in project.jobs for check in job.evals.checks if check.schema]
+    answers = [job.prompt.answer.file for job in row_jobs if job.prompt.answer is not None]
+    return {*project.files, *prompts, *filter(None, checks), *filter(None, answers)}
 
 
 def _decode(data: bytes) -> _Kept:

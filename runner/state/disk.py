@@ -13,51 +13,27 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from diskcache import Cache, Disk, Timeout
 
 from runner.errors import StateError
 from runner.state import log
 from runner.state.base import LOST, NOTHING, Document, Documents, ForkedStore, Store, meet
+
+if TYPE_CHECKING:
+    from diskcache import Cache
 
 DATABASE = "cache.db"
 _SERIAL = "serial"  # the key of the number of the last write; releases up to 0.1.0 keep none
 _EVENT = "event/"  # the keys of events that are not in the file of the log yet
 _MOST_EVENTS = 64  # in the database, which is checked as a whole whenever it is opened
 _EVER_IN_IT = 1_000  # where the file cannot be written; the oldest are lost then
-_RAW_MODE = 1  # diskcache's MODE_RAW; 4 would be a pickle
+RAW_MODE = 1  # diskcache's MODE_RAW; 4 would be a pickle
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)  # SQLite quotes damaged text in its errors
-
-
-class JsonDisk(Disk):  # type: ignore[misc]  # diskcache has no types
-    """Text in, text out. A pickled key or value is refused before anything looks inside it."""
-
-    def put(self, key: Any) -> tuple[Any, bool]:
-        if type(key) is not str:
-            raise StateError("state keys are text")
-        return key, True
-
-    def get(self, key: Any, raw: bool) -> Any:
-        if not raw or type(key) is not str:
-            raise StateError("the state holds a key that runner did not write", hint=LOST)
-        return key
-
-    def store(self, value: Any, read: bool, key: Any = None) -> tuple[int, int, None, str]:
-        if read or type(value) is not str:
-            raise StateError("state values are text")
-        return 0, _RAW_MODE, None, value
-
-    def remove(self, file_path: str) -> None:
-        """Nothing: no value of ours is a file, and a planted name would delete somebody else's."""
-
-    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> str:
-        if mode != _RAW_MODE or filename is not None or type(value) is not str:
-            raise StateError("the state holds a value that runner did not write", hint=LOST)
-        return value
 
 
 def seal(document: Document) -> str:
@@ -82,27 +58,33 @@ class DiskStore:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
-        if not (folder / f"{DATABASE}-journal").exists():  # of a command that was stopped: to be rolled back first
-            view(folder).close()  # diskcache writes on opening: not into what is damaged
-        try:
-            self._cache = Cache(
-                str(folder),
-                disk=JsonDisk,
-                eviction_policy="none",
-                size_limit=2**62,
-                cull_limit=0,
-                statistics=0,
-                sqlite_synchronous=2,
-                disk_min_file_size=2**30,
-                timeout=20,
-            )
-        except (Timeout, TypeError, *_UNREADABLE) as error:  # TypeError: settings in it that diskcache does not know
-            raise StateError(f"the state in `{folder}` cannot be opened: {error}", hint=_way_out(error)) from error
+        self._cache: Cache | None = None
+        self._opening = threading.Lock()  # several threads may be the first to write
+        is_cut = (folder / f"{DATABASE}-journal").exists()  # by a command that was stopped: to be rolled back first
+        found = None if is_cut else view(folder)  # diskcache writes on opening: not into what is damaged
+        if isinstance(found, DiskView) and found.is_whole():
+            self._view = found
+        else:
+            if found is not None:
+                found.close()
+            self._open()
+            self._view = DiskView(folder)  # diskcache would take a row marked as expired for one that is not there
         for file in folder.iterdir():
-            if not file.is_symlink():
+            if not file.is_symlink() and file.stat().st_mode & 0o777 != 0o600:
                 file.chmod(0o600)
-        # diskcache would take a row that somebody marked as expired for one that is not there
-        self._view = DiskView(folder)
+
+    def _open(self) -> Cache:
+        """The database to be written. Opening it writes, and waits for the disk: only what writes pays for that."""
+        from runner.state.database import FAILURES, open_database
+
+        with self._opening:
+            if self._cache is None:
+                try:
+                    self._cache = open_database(self._folder)
+                except FAILURES as error:
+                    words = f"the state in `{self._folder}` cannot be opened: {error}"
+                    raise StateError(words, hint=_way_out(error)) from error
+            return self._cache
 
     def read(self) -> Documents:
         return self._view.read()
@@ -111,19 +93,22 @@ class DiskStore:
         return self._view.events()
 
     def write(self, changes: Mapping[str, Document | None], expected: int, events: Sequence[Document] = ()) -> int:
+        from runner.state.database import Timeout
+
+        cache = self._open()
         try:
-            with self._cache.transact():  # nobody else writes in it
+            with cache.transact():  # nobody else writes in it
                 meet(expected, self._view.serial())
                 if events:
-                    self._make_room()
+                    self._make_room(cache)
                 for event in events:
-                    self._cache.set(f"{_EVENT}{event['serial']:012d}/{event.get('part', 0):06d}", seal(event))
+                    cache.set(f"{_EVENT}{event['serial']:012d}/{event.get('part', 0):06d}", seal(event))
                 for key, document in changes.items():
                     if document is None:
-                        self._cache.delete(key)
+                        cache.delete(key)
                     else:
-                        self._cache.set(key, seal(document))
-                self._cache.set(_SERIAL, seal({_SERIAL: expected + 1}))
+                        cache.set(key, seal(document))
+                cache.set(_SERIAL, seal({_SERIAL: expected + 1}))
         except (sqlite3.Error, Timeout, OSError) as error:
             raise StateError(
                 f"the state cannot be written: {error}", hint="nothing was lost; make room and run again"
@@ -132,7 +117,7 @@ class DiskStore:
 
     # An event is written with the record it tells of, in one transaction, and moved to the file of the log later: a
     # database that holds a year of them would take longer to open.
-    def _make_room(self) -> None:
+    def _make_room(self, cache: Cache) -> None:
         waiting = self._view.waiting()
         if len(waiting) < _MOST_EVENTS:
             return
@@ -142,11 +127,12 @@ class DiskStore:
         except OSError:  # nothing that is done for a user stops for it
             gone = gone[:-_EVER_IN_IT]
         for key in gone:
-            self._cache.delete(key)
+            cache.delete(key)
 
     def close(self) -> None:
         self._view.close()
-        self._cache.close()
+        if self._cache is not None:
+            self._cache.close()
 
 
 def _way_out(error: Exception) -> str:
@@ -217,6 +203,10 @@ class DiskView:
         except OSError as error:
             raise StateError(f"the log in `{self._folder}` cannot be read: {error.strerror}") from error
 
+    def is_whole(self) -> bool:
+        """Whether it was made to its end: its maker may have been killed, or out of room."""
+        return bool(self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'Cache'").fetchall())
+
     def serial(self) -> int:
         """The number of the last write."""
         return _number(self._select("WHERE key = ?", _SERIAL).get(_SERIAL))
@@ -230,7 +220,7 @@ class DiskView:
             raise StateError(f"the state cannot be read: {error}", hint=_way_out(error)) from error
         found = {}
         for key, raw, mode, filename, value in rows:
-            if raw != 1 or mode != _RAW_MODE or filename is not None or not isinstance(key, str):
+            if raw != 1 or mode != RAW_MODE or filename is not None or not isinstance(key, str):
                 raise StateError("the state holds something that runner did not write", hint=LOST)
             found[key] = unseal(key, value)
         return found

@@ -16,10 +16,11 @@ from runner.errors import StateError
 from runner.job.calls import JOURNAL, RAW, Journal, States
 from runner.state.author import Author
 from runner.state.base import ForkedStore, Store
-from runner.state.disk import read
+from runner.state.disk import DATABASE, read
 from runner.state.home import Home
 from runner.state.journal import DiskJournal, read_states
 from runner.state.lock import LOCK_FILES, holder_of, project_lock
+from runner.state.memory import Watched
 from runner.state.objects import DiskObjects
 from runner.state.overlay import ForkedObjects, copy_state
 from runner.state.records import Records, Snapshot
@@ -74,6 +75,9 @@ class LocalMemory:
     def caches(self) -> Path:
         return self._home.memo
 
+    def watched(self) -> Watched | None:
+        return watched_in(self._home)
+
     def journal(self, batch: str, rows: int) -> Journal:
         place = self.objects.place
         return self._journal(place(f"{batch}/{JOURNAL}"), place(f"{batch}/{RAW}"), rows)
@@ -116,6 +120,9 @@ class _Forked(LocalMemory):
     @property
     def caches(self) -> Path:
         return self._base.memo
+
+    def watched(self) -> Watched | None:
+        return watched_in(self._base)
 
     def journal(self, batch: str, rows: int) -> Journal:
         for name in (f"{batch}/{JOURNAL}", f"{batch}/{RAW}"):
@@ -172,6 +179,13 @@ class NamedFork(_Forked):
             else:
                 _remove(entry)
         self._home.prepare()
+
+
+def watched_in(home: Home) -> Watched:
+    """The database and its logs, and what lies beside it: files there are removed, or spoiled, by others alone."""
+    objects = [Path(folder, name) for folder, _, names in os.walk(home.objects) for name in (*names, "")]
+    database = home.state / DATABASE
+    return Watched((database, *objects), (Path(f"{database}-wal"), Path(f"{database}-journal")))
 
 
 def _remove(folder: Path) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from runner.clock import Clock
 from runner.job.calls import Journal, States
 from runner.job.recorded import ResultObject
 from runner.state.records import Records, Snapshot
 
-__all__ = ["Journal", "Memory", "Objects", "Records", "Snapshot", "open_memory"]
+__all__ = ["Journal", "Memory", "Objects", "Records", "Snapshot", "Watched", "open_memory"]
 
 
 class Objects(Protocol):
@@ -55,6 +55,16 @@ class Objects(Protocol):
         ...
 
 
+class Watched(NamedTuple):
+    """Files of this machine by whose stats it can be told that nothing was recorded since.
+
+    logs: hold what was written last, until it is moved elsewhere: nothing, where nobody is writing.
+    """
+
+    stamped: tuple[Path, ...]
+    logs: tuple[Path, ...]
+
+
 class Memory(Protocol):
     """What one project remembers. Whoever writes to it holds its lock."""
 
@@ -85,6 +95,10 @@ class Memory(Protocol):
     @property
     def caches(self) -> Path:
         """A folder of this machine for what can be computed again. Not there before something was cached."""
+        ...
+
+    def watched(self) -> Watched | None:
+        """What shows that somebody recorded something; None where only asking does."""
         ...
 
     def journal(self, batch: str, rows: int) -> Journal:

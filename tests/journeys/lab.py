@@ -182,10 +182,10 @@ class Lab:
 
     def files(self) -> dict[str, tuple[int, int, int]]:
         """What lies in the project, and tells whether it was written to; without what rehearsals and readers leave."""
-        found = {}
+        of_others, found = (".runner/rehearsal/", ".runner/memo/unchanged/"), {}
         for path in sorted(self.root.rglob("*")):
             name = path.relative_to(self.root).as_posix()
-            if path.is_file() and not name.startswith(".runner/rehearsal/") and not name.endswith("-shm"):
+            if path.is_file() and not name.startswith(of_others) and not name.endswith("-shm"):
                 about = path.stat()
                 found[name] = about.st_size, about.st_mtime_ns, about.st_ino
         return found

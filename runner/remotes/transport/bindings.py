@@ -73,11 +73,11 @@ class Bindings:
     ) -> None:
         self._vendors = vendors
         self._hosts = frozenset(host for hosts in vendors.values() for host in hosts)
-        self._file = file_of(environ)
+        self.file = file_of(environ)  # where they are kept; None where there is no home
         self._root = root
         self._bound = set(_in_environment(environ))
-        if self._file is not None:
-            self._bound.update(_in_file(self._file, root))
+        if self.file is not None:
+            self._bound.update(_in_file(self.file, root))
 
     def refusal(self, variable: str, url: str, more: Collection[Binding] = ()) -> NotBound | None:
         """Why the value of `variable` must not go to `url`, or None. `variable` is empty where there is no key.
@@ -109,20 +109,20 @@ class Bindings:
         """Write down that a person allowed it, for later commands too; the file. Raises UsageError, OSError."""
         if fault := fault_of(binding.variable, self._vendors) if binding.variable != NO_KEY else None:
             raise UsageError(f"`{binding.variable}` {fault}")
-        if self._file is None:
+        if self.file is None:
             raise UsageError("there is no home folder to keep it in", hint=f"set `{KEY_HOSTS_ENV}={binding}`")
-        if why := _distrust(self._file, self._root):
-            raise UsageError(f"`{self._file}` {why}", hint=f"set `{KEY_HOSTS_ENV}={binding}` instead")
-        kept = {*_in_file(self._file, self._root), binding}
-        files.write(self._file, "".join(f"{one}\n" for one in sorted(kept)).encode())
+        if why := _distrust(self.file, self._root):
+            raise UsageError(f"`{self.file}` {why}", hint=f"set `{KEY_HOSTS_ENV}={binding}` instead")
+        kept = {*_in_file(self.file, self._root), binding}
+        files.write(self.file, "".join(f"{one}\n" for one in sorted(kept)).encode())
         self._bound.add(binding)
-        return self._file
+        return self.file
 
     def forget(self, binding: Binding) -> bool:
         """Take back what was written down; whether it was there."""
-        if self._file is None or binding not in (kept := set(_in_file(self._file, self._root))):
+        if self.file is None or binding not in (kept := set(_in_file(self.file, self._root))):
             return False
-        files.write(self._file, "".join(f"{one}\n" for one in sorted(kept - {binding})).encode())
+        files.write(self.file, "".join(f"{one}\n" for one in sorted(kept - {binding})).encode())
         self._bound.discard(binding)
         return True
 
