@@ -13,7 +13,7 @@ from runner.checks.score import Scored
 from runner.checks.tally import Numbers
 from runner.job.scored import Figure
 from runner.stats import intervals
-from runner.stats.f1 import Cell, macro_f1
+from runner.stats.f1 import Cell, freedom, macro_f1
 from runner.stats.influence import Estimate
 from runner.stats.paired import of_difference, p_of_difference
 
@@ -58,15 +58,17 @@ class PairedF1:
         of_both = {kind: of_first[kind] - of_second[kind] for kind in self._rows}
         found = self._estimate(first.value - second.value, of_both)
         return F1Difference(
-            self._of_one(first.value, of_first, n),
-            self._of_one(second.value, of_second, n),
+            self._of_one(first.value, of_first, n, 0),
+            self._of_one(second.value, of_second, n, 2),
             Figure(found.value, *of_difference(found), n, found.clusters, found.se),
             p_of_difference(found),
         )
 
-    def _of_one(self, value: Fraction, influence: Mapping[_Kind, Fraction], n: int) -> Figure:
+    def _of_one(self, value: Fraction, influence: Mapping[_Kind, Fraction], n: int, at: int) -> Figure:
         found = self._estimate(value, influence)
-        interval = intervals.within_unit(found.value, found.se, found.clusters, at_most=n)
+        clusters = ({kind: rows for kind, (rows,) in parts.items()} for parts in self._by_cluster)
+        known = freedom(self._alone, clusters, influence, lambda kind: str(kind[at]))
+        interval = intervals.within_unit(found.value, found.se, found.clusters, at_most=n, freedom=known)
         return Numbers(found.value, interval, n, found.clusters, found.se).figure
 
     def _estimate(self, value: Fraction, influence: Mapping[_Kind, Fraction]) -> Estimate:

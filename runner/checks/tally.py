@@ -12,7 +12,7 @@ from runner.checks.clusters import Clusters, Parts
 from runner.checks.score import Scored, Status
 from runner.job.scored import Figure
 from runner.stats import intervals
-from runner.stats.f1 import Cell, macro_f1
+from runner.stats.f1 import Cell, freedom, macro_f1
 from runner.stats.influence import Sums, fixed, se_of_counts, se_of_rows
 from runner.stats.intervals import Interval
 
@@ -251,10 +251,18 @@ class Confusion:
             parts = _Counted(filter(None, (_cells(_rows_of(kinds), counting) for kinds in self._by_cluster)))
             se = se_of_counts(found.influence, parts)
             clusters = parts.number
+            again = (_cells(_rows_of(kinds), counting) for kinds in self._by_cluster)
+            known = freedom({}, again, found.influence, _expected)
         else:
             se = se_of_rows(found.influence, counts)
+            known = freedom(counts, (), found.influence, _expected)
         value = float(found.value)
-        return Numbers(value, intervals.within_unit(value, se, clusters, at_most=n), n, clusters, se)
+        interval = intervals.within_unit(value, se, clusters, at_most=n, freedom=known)
+        return Numbers(value, interval, n, clusters, se)
+
+
+def _expected(cell: Cell) -> str:
+    return cell[0]
 
 
 class _Counted:

@@ -179,7 +179,8 @@ def _left(result: Result) -> str:
 def _failed(result: Result) -> str:
     failed = [job for job in result.plan.jobs if job.counts.error]
     if not failed:
-        return "Not everything is as expected: edit a check or a prompt, and run the same command again"
+        look = "`runner report --open` shows which rows"
+        return f"Not everything is as expected: {look}; edit a check or a prompt, and run the same command again"
     asked = [job for job in failed if job.counts.error > job.counts.bad]
     address = (asked or failed)[0].address
     if asked:

@@ -37,13 +37,16 @@ def wilson(p: float, n: float, z: float) -> Interval:
     return Interval(0.0 if p == 0 else max(0.0, middle - half), 1.0 if p == 1 else min(1.0, middle + half))
 
 
-def within_unit(m: float, se: float, clusters: int, *, at_most: int | None = None) -> Interval:
+def within_unit(
+    m: float, se: float, clusters: int, *, at_most: int | None = None, freedom: int | None = None
+) -> Interval:
     """Of a number that lies within 0 and 1, such as F1, a graded score or a clustered rate.
 
     Wilson's interval at the number of rows that would have given this standard error, with t for z, since the standard
     error is estimated from so few clusters. It stays within 0 and 1 and is not symmetric near the ends, where m ± t·se
     covers far too little. `at_most`: the rows of a right/wrong rate, which clusters can make worth less, never more;
     and those of an F1, whose standard error is too small by chance where a class has few rows.
+    `freedom`: of the standard error, where it has less than its clusters give it.
     One cluster says nothing: all of 0 to 1.
     """
     if clusters < 2:
@@ -53,7 +56,8 @@ def within_unit(m: float, se: float, clusters: int, *, at_most: int | None = Non
         effective = min(effective, at_most)
     if not effective > 0:  # m is 0 or 1 and its standard error is not, which no metric of ours gives
         effective = float(clusters)
-    return wilson(m, effective, t_quantile(LEVEL, clusters - 1))
+    known = clusters - 1 if freedom is None else min(freedom, clusters - 1)
+    return wilson(m, effective, t_quantile(LEVEL, known))
 
 
 def of_ratio(ratio: float, se: float, clusters: int, denominator: float) -> Interval:
