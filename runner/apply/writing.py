@@ -6,7 +6,6 @@ would be written, byte for byte, only its record is.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -103,7 +102,6 @@ def _record(
         address=job.address,
         declared_in=job.declared_at.file,
         provider=job.provider,
-        wanted_sha256=hashlib.sha256(job.keys).hexdigest(),
         keys_object=session.objects.write_set(session.keys_of(job)),
         rows=job.rows,
         output=job.output,

@@ -162,7 +162,6 @@ class Sheet:
             signature=signature,
             counts=counts,
             figure=tally.numbers().figure,
-            if_wrong=tally.numbers(unanswered_is_wrong=True).figure,
             left_out=tuple(status.value for status in tally.left_out()),
             units=tally.units() if tally.counting.form is Form.RATIO else 0.0,
             macro_f1=f1.figure if f1 is not None else None,

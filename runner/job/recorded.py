@@ -214,7 +214,6 @@ class JobRecord(msgspec.Struct, frozen=True):
     address: str
     declared_in: str
     provider: str
-    wanted_sha256: str  # of the job's row keys in input order
     keys_object: str  # name of the object that holds its sorted key set
     rows: int
     output: str = ""

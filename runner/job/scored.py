@@ -109,7 +109,6 @@ class CheckSummary(msgspec.Struct, frozen=True):
     signature: str  # how it was counted
     counts: Mapping[str, int]  # by status
     figure: Figure
-    if_wrong: Figure  # with the rows without an answer counted wrong
     left_out: tuple[str, ...] = ()  # statuses of rows that the number is not made of
     units: float = 0.0  # of a ratio: words or characters of the references
     macro_f1: Figure | None = None  # of choice

@@ -108,7 +108,6 @@ class Cut(msgspec.Struct, frozen=True):
     ordinals: array[int]  # "I"
     size_bytes: int
     parents: tuple[str, ...] = ()
-    is_again: bool = False  # rows asked before
     continues: str = ""  # key of the batch whose remainder these rows are, where the remote goes on with it
     reason: str = ""  # in the words of `Reason`; it steers nothing
 

@@ -224,7 +224,7 @@ def _job(
     reason = _why_new(job, rows, recorded)
     first = _cut(job, new, (), reason)
     resumed = [_continue(job, one) for one in continued]
-    repeated = _cut(job, anew, parents, _why_again(rows), is_again=True)
+    repeated = _cut(job, anew, parents, _why_again(rows))
     changes = []
     before = replaced(rows)
     if first:
@@ -364,17 +364,14 @@ def _continue(job: Desired, one: resume.Continuation) -> Cut:
         one.ordinals,
         size,
         (one.parent.key,),
-        is_again=True,
         continues=one.parent.key,
         reason=Reason.CONTINUED.value,
     )
 
 
-def _cut(
-    job: Desired, ordinals: array[int], parents: tuple[str, ...], reason: Reason, *, is_again: bool = False
-) -> list[Cut]:
+def _cut(job: Desired, ordinals: array[int], parents: tuple[str, ...], reason: Reason) -> list[Cut]:
     return [
-        Cut(job.address, part, size, parents, is_again, reason=reason.value)
+        Cut(job.address, part, size, parents, reason=reason.value)
         for part, size in batches.cut(ordinals, job.sizes, job.card.limits, job.address, job.max_output_tokens or 0)
     ]
 
