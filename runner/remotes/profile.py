@@ -21,10 +21,12 @@ from runner.remotes.written import Characters, Count, Seconds, Share, Texts, Who
 class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How often a remote is asked, and its prices."""
 
-    min_poll_s: Seconds = 5.0
-    max_poll_s: Seconds = 60.0
-    defer_s: Seconds = 60.0  # before a create that the remote put off is tried again
-    discount: Annotated[Share, told("0.5 is half the price")] = 0.5  # off the synchronous one
+    min_poll_s: Annotated[Seconds, told("seconds between two looks at a batch, at first")] = 5.0
+    max_poll_s: Annotated[Seconds, told("seconds between two looks at a batch, in the end")] = 60.0
+    defer_s: Annotated[
+        Seconds, told("seconds before a create that was put off is tried again; twice as many each time")
+    ] = 60.0
+    discount: Annotated[Share, told("share off the listed price: 0.5 is half of it")] = 0.5
 
     def on_card(self, card: Capabilities) -> Capabilities:
         """A card with what is said here."""
@@ -49,9 +51,9 @@ class BatchPace(Pace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The same of a remote that has batches of its own, and files."""
 
     storage_hosts: Annotated[Texts, told("that a download may lead to, beside its own host")] = ()  # `.x` for all below
-    settle_s: Seconds = 10.0
-    absence_s: Seconds = 300.0  # over which 404s after a receipt mean that a batch is not there
-    late_s: Seconds = 180.0  # after its end was first seen, until a batch has named its result files
+    settle_s: Annotated[Seconds, told("seconds until a new batch stands in the list")] = 10.0
+    absence_s: Annotated[Seconds, told("seconds of 404s after a receipt that mean that a batch is not there")] = 300.0
+    late_s: Annotated[Seconds, told("seconds that an ended batch may take to name its result files")] = 180.0
 
     def on_card(self, card: Capabilities) -> Capabilities:
         return replace(
@@ -69,10 +71,10 @@ class BatchPace(Pace, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class InputLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of a file or a dataset. Batches are cut at `margin` of the bytes."""
 
-    lines: Count = 50_000
-    bytes: Count = 200_000_000
-    line_bytes: Annotated[Whole, told("0: no limit of its own")] = 0
-    message_chars: Annotated[Characters, told("of one message")] = MESSAGE_CHARS
+    lines: Annotated[Count, told("requests, at most")] = 50_000
+    bytes: Annotated[Count, told("bytes, at most")] = 200_000_000
+    line_bytes: Annotated[Whole, told("bytes of one request, at most; 0: no limit of its own")] = 0
+    message_chars: Annotated[Characters, told("characters of one message, at most")] = MESSAGE_CHARS
     margin: Annotated[Share, told("batches are cut at this part of the bytes")] = 0.95
 
     def of_batch(self, output_bytes: int = 0) -> Limits:

@@ -36,20 +36,20 @@ def as_written(value: Any) -> Any:
 class ColumnSpec(Fields):
     """The value of a column as it is; of a list any item."""
 
-    column: Text
+    column: Text = Field(description="its name; the dataset's, or that of `references`")
 
 
 class SampleSpec(Fields):
     """Some rows only; the same ones every time."""
 
-    rows: Count
-    seed: Maybe[Whole] = None
+    rows: Count = Field(description="how many, at most")
+    seed: Maybe[Whole] = Field(default=None, description="another number chooses other rows; 0 where nothing is said")
 
 
 class FileSpec(Fields):
     """A JSON Schema in a file below the project root."""
 
-    file: Text
+    file: Text = Field(description="its path")
 
 
 _Reference = Annotated[Any, Before(as_written, lambda: Text | TextList | ColumnSpec)]
@@ -63,7 +63,7 @@ class PreferenceSpec(Fields):
     """What a judge calls the two answers of a pair."""
 
     first: Text = Field(description="the judge's word for the answer that is shown first")
-    second: Text
+    second: Text = Field(description="its word for the other one")
     tie: Maybe[Text] = Field(default=None, description="where it may say that neither is better")
 
 
@@ -100,7 +100,7 @@ class CheckSpec(Fields):
     window: Maybe[Hours] = Field(default=None, description="of `judge`: how long its model may take, such as 24h")
     sample: Maybe[SampleSpec] = Field(default=None, description="of `judge`: some of the answers only")
     budget: Maybe[Money] = Field(default=None, description="of `judge`: USD, all that it may ever spend")
-    max_attempts: Maybe[Attempts] = Field(default=None, description="of `judge`")
+    max_attempts: Maybe[Attempts] = Field(default=None, description="of `judge`: how often one answer may be judged; 3")
     text: Maybe[Text] = Field(
         default=None, description="a template: what is looked at; usually {{ answer }}, of `judge` the judge's"
     )
@@ -142,14 +142,14 @@ class ExpectSpec(Fields):
 class OnSpec(Fields):
     """Templates of the keys that have to be the same."""
 
-    row: Text
-    reference: Text
+    row: Text = Field(description="of a row of the job")
+    reference: Text = Field(description="of a row of the other dataset")
 
 
 class ReferencesSpec(Fields):
     """Columns of another dataset, which checks see and the job's prompt does not."""
 
-    dataset: Name
+    dataset: Name = Field(description="one of `datasets`, of files")
     on: Annotated[Any, Before(as_written, lambda: Text | OnSpec)] = Field(
         description="a column of both, or {row: template, reference: template}"
     )

@@ -65,9 +65,13 @@ Overrides = Annotated[dict[str, Any], Before(as_written, _any_overrides)]
 class PriceSpec(Fields):
     """USD per 1M tokens, or per minute of sound."""
 
-    input: Maybe[Money] = None
-    output: Maybe[Money] = Field(default=None, description="may be left out for embeddings")
-    per_minute: Maybe[Money] = Field(default=None, description="of recordings, instead of the other two")
+    input: Maybe[Money] = Field(default=None, description="USD per 1M tokens that are sent")
+    output: Maybe[Money] = Field(
+        default=None, description="USD per 1M tokens that come back; may be left out for embeddings"
+    )
+    per_minute: Maybe[Money] = Field(
+        default=None, description="USD per minute of a recording, instead of the other two"
+    )
 
 
 def _nothing(value: Any) -> Any:
@@ -86,7 +90,7 @@ class ModelSpec(Fields):
     params: Maybe[JsonMap] = Field(default=None, description="sent with every request, such as max_tokens")
     options: Maybe[Options] = Field(default=None, description="of the provider, not sent in requests")
     price: Maybe[Price] = Field(default=None, description="USD per 1M tokens, or per minute of sound; or 0")
-    endpoint: Maybe[Endpoint] = None
+    endpoint: Maybe[Endpoint] = Field(default=None, description="which API is asked: chat where nothing is said")
 
 
 def _two(value: Any) -> Any:
@@ -118,14 +122,16 @@ class DatasetSpec(Fields):
     as_: Maybe[Key] = Field(default=None, alias="as", description="of `from`: the column of the answer; else `answer`")
     id: Maybe[Text] = Field(default=None, description="a column, or a template; unique")
     where: Maybe[Text] = Field(default=None, description="a template; a row stays if it renders to something true")
-    sample: Maybe[SampleSpec] = None
+    sample: Maybe[SampleSpec] = Field(default=None, description="some of the rows only, the same ones every time")
     delimiter: Maybe[Delimiter] = Field(default=None, description="of a .csv, such as `;` or `tab`; usually a comma")
     skip_bad: Maybe[bool] = Field(default=None, description="leave out rows that cannot be sent, and count them")
 
 
 class MessageSpec(Fields):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Text
+    """One message of a prompt."""
+
+    role: Literal["system", "developer", "user", "assistant"] = Field(description="who says it")
+    content: Text = Field(description="a template of what is said")
 
 
 def _schema_name(value: str) -> str:
@@ -149,9 +155,11 @@ class AnswerSpec(Fields):
 class PromptSpec(Fields):
     """Templates of what is asked for one row: `user`, `messages` or `file`."""
 
-    system: Maybe[Text] = None
-    user: Maybe[Text] = None
-    messages: Maybe[Annotated[list[MessageSpec], Field(min_length=1)]] = None
+    system: Maybe[Text] = Field(default=None, description="a template of the system message, before `user` or `file`")
+    user: Maybe[Text] = Field(default=None, description="a template of the user message")
+    messages: Maybe[Annotated[list[MessageSpec], Field(min_length=1)]] = Field(
+        default=None, description="instead of the others: every message of the conversation, in order"
+    )
     file: Maybe[Text] = Field(default=None, description="the user message, from a file below the project root")
     response_format: Maybe[JsonMap] = Field(default=None, description="passed through")
     answer: Maybe[AnswerSpec] = Field(
@@ -163,11 +171,15 @@ class PromptSpec(Fields):
 class MatrixSpec(Fields):
     """One job for every combination of values."""
 
-    model: Maybe[NameList] = None
-    prompt: Maybe[NameList] = None
-    dataset: Maybe[NameList] = None
-    replicate: Maybe[Annotated[list[Count], Field(min_length=1)]] = None
-    window: Maybe[Annotated[list[Hours], Field(min_length=1)]] = None
+    model: Maybe[NameList] = Field(default=None, description="names of `models`")
+    prompt: Maybe[NameList] = Field(default=None, description="names of `prompts`")
+    dataset: Maybe[NameList] = Field(default=None, description="names of `datasets`")
+    replicate: Maybe[Annotated[list[Count], Field(min_length=1)]] = Field(
+        default=None, description="numbers: each asks everything once more"
+    )
+    window: Maybe[Annotated[list[Hours], Field(min_length=1)]] = Field(
+        default=None, description="durations, such as [24h, 7d]"
+    )
 
 
 class RetentionSpec(Fields):
@@ -190,23 +202,30 @@ _OUTPUT = (
 class DefaultsSpec(Fields):
     """What jobs have that do not say otherwise."""
 
-    dataset: Maybe[Name] = None
-    prompt: Maybe[Name] = None
+    dataset: Maybe[Name] = Field(default=None, description="one of `datasets`: the rows that are asked about")
+    prompt: Maybe[Name] = Field(default=None, description="one of `prompts`: what is asked about each row")
     audio: Maybe[Texts] = Field(default=None, description="recordings: a path, a list, or globs")
     exclude: Maybe[Texts] = Field(default=None, description="of these recordings: a path, a list, or globs")
     task: Maybe[Literal["transcribe", "translate"]] = Field(default=None, description="translate: into English")
-    model: Maybe[Name] = None
-    matrix: Maybe[MatrixSpec] = None
+    model: Maybe[Name] = Field(default=None, description="one of `models`: who is asked")
+    matrix: Maybe[MatrixSpec] = Field(default=None, description="one job for every combination of these values")
     window: Maybe[Hours] = Field(default=None, description="how long the remote may take, such as 24h")
     output: Maybe[Text] = Field(default=None, description=_OUTPUT)
     replicate: Maybe[Count] = Field(default=None, description="a number in the digest: ask again on purpose")
-    max_attempts: Maybe[Attempts] = None
-    on_unknown: Maybe[Literal["hold", "resubmit"]] = None
+    max_attempts: Maybe[Attempts] = Field(
+        default=None, description="how often one row may be sent before its error stands; 3 where nothing is said"
+    )
+    on_unknown: Maybe[Literal["hold", "resubmit"]] = Field(
+        default=None,
+        description="a recording whose call had no answer: hold waits for you, resubmit may pay twice",
+    )
     answer: Maybe[AnswerSpec] = Field(default=None, description="as of a prompt, for each prompt of this job")
-    allow_empty: Maybe[bool] = None
+    allow_empty: Maybe[bool] = Field(default=None, description="true: no rows, or globs without a file, are no mistake")
     skip_bad: Maybe[bool] = Field(default=None, description="leave out recordings that cannot be sent, and count them")
     budget: Maybe[Money] = Field(default=None, description="USD, all that this job may ever spend")
-    protect: Maybe[bool] = None
+    protect: Maybe[bool] = Field(
+        default=None, description="true: nothing that was answered is paid for again; the plan is blocked"
+    )
     columns: Maybe[Texts] = Field(default=None, description="of the results file, in order: ours, or the input's")
     strict_answers: Maybe[bool] = Field(
         default=None, description="answers that are none (cut, refused, not the JSON asked for) are errors"
@@ -223,7 +242,7 @@ class DefaultsSpec(Fields):
     cluster: Maybe[Text] = Field(
         default=None, description="a column or a template: rows that are not independent of each other"
     )
-    references: Maybe[References] = None
+    references: Maybe[References] = Field(default=None, description="another dataset, with columns for checks only")
     needs: Maybe[Names] = Field(
         default=None, description="jobs that have to be settled, and as good as they expect, before this one is sent"
     )
@@ -239,11 +258,13 @@ class JobSpec(DefaultsSpec):
 class ProviderSpec(Fields):
     """A provider of your own, or what differs for a built-in one. Keys come from the environment."""
 
-    kind: Maybe[Kind] = None
-    base_url: Maybe[BaseUrl] = None
-    account: Maybe[Text] = None
-    api_key_env: Maybe[EnvName] = None
-    profile: Maybe[ProfileName] = None
+    kind: Maybe[Kind] = Field(
+        default=None, description="which API it speaks; else that of the built-in one of its name"
+    )
+    base_url: Maybe[BaseUrl] = Field(default=None, description="where it is, such as https://api.example.com/v1")
+    account: Maybe[Text] = Field(default=None, description="the account id, where its API has one in every path")
+    api_key_env: Maybe[EnvName] = Field(default=None, description="the environment variable that holds its key")
+    profile: Maybe[ProfileName] = Field(default=None, description="the look-alike whose ways it has")
     headers: Maybe[dict[Header, HeaderText]] = Field(default=None, description="sent with every request; never a key")
     headers_env: Maybe[dict[Header, EnvName]] = Field(
         default=None, description="header: the environment variable that holds its value"
@@ -275,7 +296,7 @@ class VarSpec(Fields):
     default: Annotated[Any, GIVEN, WithJsonSchema({"type": ["string", "number", "boolean"]})] = Field(
         default=None, description="where nobody gives a value"
     )
-    description: Maybe[Text] = None
+    description: Maybe[Text] = Field(default=None, description="for readers: what it is for")
 
 
 _VAR_NAME = StringConstraints(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=MAX_NAME_CHARS)
@@ -286,27 +307,27 @@ EnvironmentName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_][A-Za-z
 class EnvironmentSpec(Fields):
     """What differs in one environment: merged over the specs name by name; an empty value takes something away."""
 
-    description: Maybe[Text] = None
+    description: Maybe[Text] = Field(default=None, description="for readers: what it is for")
     default: Maybe[bool] = Field(default=None, description="it is the one where a command names none")
     share: Maybe[bool] = Field(
         default=None, description="answers count in every environment that says so too, and theirs in this one"
     )
     vars: dict[VarName, str | bool | int | float] | None = Field(default=None, description="values of vars")
-    models: dict[Key, ModelSpec | None] | None = None
-    datasets: dict[Key, DatasetSpec | None] | None = None
-    prompts: dict[Key, Prompt | None] | None = None
-    jobs: dict[Key, JobSpec | None] | None = None
-    providers: dict[Key, Provider | None] | None = None
-    defaults: DefaultsSpec | None = None
+    models: dict[Key, ModelSpec | None] | None = Field(default=None, description="what differs in models")
+    datasets: dict[Key, DatasetSpec | None] | None = Field(default=None, description="what differs in datasets")
+    prompts: dict[Key, Prompt | None] | None = Field(default=None, description="what differs in prompts")
+    jobs: dict[Key, JobSpec | None] | None = Field(default=None, description="what differs in jobs")
+    providers: dict[Key, Provider | None] | None = Field(default=None, description="what differs in providers")
+    defaults: DefaultsSpec | None = Field(default=None, description="what differs in the defaults of jobs")
     budget: Money | None = Field(default=None, description="USD, all that this environment may ever spend")
     retention: RetentionSpec | None = Field(default=None, description="how long providers keep what they have of it")
-    repay_usd: Money | None = None
+    repay_usd: Money | None = Field(default=None, description="USD that may be paid for again here without a yes")
 
 
 class TopFields(Fields):
     """What a spec file says for the whole project, beside its sections."""
 
-    version: Maybe[Literal[1]] = None
+    version: Maybe[Literal[1]] = Field(default=None, description="of the form of spec files")
     project: Maybe[Name] = Field(default=None, description="namespace of everything created remotely; once")
     budget: Maybe[Money] = Field(default=None, description="USD, all that this project may ever spend; once")
     retention: Maybe[RetentionSpec] = Field(
@@ -323,11 +344,13 @@ class TopFields(Fields):
 class SpecFile(TopFields):
     """A spec file of runner. All files below the given paths form one namespace."""
 
-    models: dict[Key, ModelSpec] | None = None
-    datasets: dict[Key, DatasetSpec] | None = None
-    prompts: dict[Key, Prompt] | None = None
-    jobs: dict[Key, JobSpec] | None = None
-    providers: dict[Key, Provider] | None = None
+    models: dict[Key, ModelSpec] | None = Field(default=None, description="by name: whom jobs may ask, and how")
+    datasets: dict[Key, DatasetSpec] | None = Field(default=None, description="by name: rows that jobs ask about")
+    prompts: dict[Key, Prompt] | None = Field(default=None, description="by name: what jobs ask about a row")
+    jobs: dict[Key, JobSpec] | None = Field(default=None, description="by name: what is to be answered, and where to")
+    providers: dict[Key, Provider] | None = Field(
+        default=None, description="by name: remotes of your own, or what differs for built-in ones"
+    )
     vars: dict[VarName, VarSpec | str | bool | int | float | None] | None = Field(
         default=None, description="values that commands and environments may give; `{{ var.NAME }}` stands for one"
     )

@@ -48,8 +48,8 @@ class PlacementFields(Fields):
     multi_region: Maybe[Text] = Field(
         default=None, alias="multiRegion", description="such as US, EUROPE, APAC or GLOBAL"
     )
-    region: Maybe[Text] = None
-    regions: Maybe[Texts] = None
+    region: Maybe[Text] = Field(default=None, description="one region, in the vendor's words")
+    regions: Maybe[Texts] = Field(default=None, description="regions that it may choose from")
 
 
 class FireworksOptions(Fields):

@@ -26,31 +26,35 @@ ACCOUNT_ENV = "FIREWORKS_ACCOUNT_ID"
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Hours."""
+    """How long a batch may take, in hours."""
 
-    default: Hours = 24
-    allowed: HoursList = (12, 24, 48, 72)
+    default: Annotated[Hours, told("where a job says nothing")] = 24
+    allowed: Annotated[HoursList, told("those that a job may ask for")] = (12, 24, 48, 72)
 
 
 class DatasetLimits(InputLimits, frozen=True, forbid_unknown_fields=True):
     """Of one input dataset, and of its answers. The guides say 500 MB, 1 GB and 80 GiB, by age."""
 
-    lines: Count = 50_000_000  # the cap of an official SDK
-    bytes: Count = 1_000_000_000
-    output_bytes: Annotated[Count, told("of all answers of one batch together")] = 8_000_000_000  # beyond it, expiry
+    lines: Annotated[Count, told("requests, at most")] = 50_000_000  # the cap of an official SDK
+    bytes: Annotated[Count, told("bytes, at most")] = 1_000_000_000
+    output_bytes: Annotated[Count, told("bytes of all answers of one batch together")] = (
+        8_000_000_000  # beyond it, expiry
+    )
 
 
 class Profile(BatchPace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a remote with datasets and batch inference jobs differs from what is known of it."""
 
-    window: Window = Window()
-    limits: DatasetLimits = DatasetLimits()
-    upload_bytes: Annotated[Count, told("larger files go in parts to signed URLs")] = 140_000_000  # a form takes 150 MB
-    part_bytes: Count = 128_000_000
-    ready_s: Annotated[Seconds, told("for a dataset to become ready")] = 600.0  # after its last byte
-    min_poll_s: Seconds = 10.0
-    max_poll_s: Seconds = 120.0
-    settle_s: Seconds = 5.0
+    window: Annotated[Window, told("how long a batch may take")] = Window()
+    limits: Annotated[DatasetLimits, told("of one dataset, and of its answers")] = DatasetLimits()
+    upload_bytes: Annotated[Count, told("bytes; larger files go in parts to signed URLs")] = (
+        140_000_000  # a form takes 150 MB
+    )
+    part_bytes: Annotated[Count, told("bytes of one such part")] = 128_000_000
+    ready_s: Annotated[Seconds, told("seconds that a dataset may take to become ready")] = 600.0  # after its last byte
+    min_poll_s: Annotated[Seconds, told("seconds between two looks at a batch, at first")] = 10.0
+    max_poll_s: Annotated[Seconds, told("seconds between two looks at a batch, in the end")] = 120.0
+    settle_s: Annotated[Seconds, told("seconds until a new batch stands in the list")] = 5.0
 
     def faults(self) -> Mapping[str, bool]:
         sizes = (self.limits.output_bytes, self.upload_bytes, self.part_bytes, self.ready_s)

@@ -31,10 +31,10 @@ class Profile(Pace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     auth_scheme: Annotated[Choice[Literal["raw", "bearer"]], told("raw: the bare key")] = (
         "raw"  # the documents send the bare key, without `Bearer`
     )
-    max_bytes: Annotated[Count, told("of one recording")] = 1_000_000_000
+    max_bytes: Annotated[Count, told("bytes of one recording, at most")] = 1_000_000_000
     parallelism: Annotated[Parallelism, told("recordings sent at once")] = 8
-    min_poll_s: Seconds = 10.0
-    discount: Annotated[Share, told("0.5 is half the price")] = 0.4  # off the synchronous one
+    min_poll_s: Annotated[Seconds, told("seconds between two looks at a recording, at first")] = 10.0
+    discount: Annotated[Share, told("share off the listed price: 0.5 is half of it")] = 0.4
 
     def faults(self) -> Mapping[str, bool]:
         return {

@@ -45,7 +45,7 @@ _KEY_NAMES = frozenset({"key", "api-key", "apikey", "token", "access-token", "si
 class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`scheme` stands before the key, `""` for a bare one. `header: ""` sends no key at all."""
 
-    header: Header = "Authorization"
+    header: Annotated[Header, told("the header that the key goes into")] = "Authorization"
     scheme: Annotated[RawText, told("before the key, such as Bearer; empty for the bare key")] = "Bearer"
     env: str = ""
 
@@ -53,11 +53,11 @@ class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Paths(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Relative to the base URL, `{id}` being the file's or the batch's. What is `""` follows from the others."""
 
-    files: Path = "/files"
-    files_upload: Path = ""
-    content: Path = ""
-    batches: Path = "/batches"
-    cancel: Path = ""
+    files: Annotated[Path, told("of the list of files")] = "/files"
+    files_upload: Annotated[Path, told("that takes uploads; else `files`")] = ""
+    content: Annotated[Path, told("of what is in a file; else /content below it")] = ""
+    batches: Annotated[Path, told("of the list of batches, and of creates")] = "/batches"
+    cancel: Annotated[Path, told("that stops a batch; else /cancel below it")] = ""
 
     @property
     def upload(self) -> str:
@@ -81,13 +81,13 @@ class Paths(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RangedWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Hours. Either listed in `allowed`, or anything from `min` to `max`. `units: d` writes whole days as `2d`."""
+    """How long a batch may take, in hours: either listed in `allowed`, or anything from `min` to `max`."""
 
-    default: Hours = 24
-    allowed: HoursList = (24,)
-    min: Hours = 0
-    max: Hours = 0
-    units: Choice[Literal["h", "d"]] = "h"
+    default: Annotated[Hours, told("where a job says nothing")] = 24
+    allowed: Annotated[HoursList, told("those that a job may ask for")] = (24,)
+    min: Annotated[Hours, told("instead of `allowed`: the shortest one")] = 0
+    max: Annotated[Hours, told("instead of `allowed`: the longest one")] = 0
+    units: Annotated[Choice[Literal["h", "d"]], told("d: whole days are sent as 2d, else as 48h")] = "h"
 
 
 class FileLimits(InputLimits, frozen=True, forbid_unknown_fields=True):
@@ -95,25 +95,26 @@ class FileLimits(InputLimits, frozen=True, forbid_unknown_fields=True):
 
 
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`key_field`: the one field that is known to be kept; everything of ours goes into it."""
+    """What a batch keeps of the labels that are written on it."""
 
-    supported: Flag = True
-    max_keys: Whole = 16
-    key_len: Count = 64
-    value_len: Count = 512
+    supported: Annotated[Flag, told("false: batches keep no metadata, so no label of ours")] = True
+    max_keys: Annotated[Whole, told("how many keys are kept")] = 16
+    key_len: Annotated[Count, told("characters of a key, at most")] = 64
+    value_len: Annotated[Count, told("characters of a value, at most")] = 512
     key_field: Annotated[Text, told("the one key that is kept, where others are dropped")] = ""
 
 
 class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`cursor`: `after` is the last id of a page. `none`: one page, no parameters. `absent`: it cannot list.
+    """How lists come.
 
+    `cursor`: `after` is the last id of a page. `none`: one page, no parameters. `absent`: it cannot list.
     `token`: the answer's `token_field` goes into the query's `token_param`.
     """
 
     style: Annotated[
         Choice[Literal["cursor", "none", "token", "absent"]], told("none: one page; absent: the remote cannot list")
     ] = "cursor"
-    limit_max: Count = 100
+    limit_max: Annotated[Count, told("entries of one page")] = 100
     token_param: Annotated[Text, told("of the query, with style token")] = "page_token"  # noqa: S105  # no secret
     token_field: Annotated[Text, told("of the answer, with style token")] = "next_page_token"  # noqa: S105
     echoes_input: Annotated[Flag, told("a listed batch shows its `input_file_id`")] = True
@@ -123,17 +124,17 @@ class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where progress stands in a batch; `path: ""` is the batch itself."""
 
     path: Annotated[RawText, told("of the object that holds them; empty for the top")] = "request_counts"
-    total: Text = "total"
-    ok: Text = "completed"
-    failed: Text = "failed"
+    total: Annotated[Text, told("the field that counts all requests")] = "total"
+    ok: Annotated[Text, told("the field that counts those answered")] = "completed"
+    failed: Annotated[Text, told("the field that counts those failed")] = "failed"
 
 
 class ErrorRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Recognizes one class of whole-batch failures: by code (with one of `params`, if given), else by prefix."""
 
-    codes: Words = ()
-    params: Words = ()
-    prefixes: Words = ()
+    codes: Annotated[Words, told("codes of the error, in any case of letters")] = ()
+    params: Annotated[Words, told("of the error as well, where codes say too little")] = ()
+    prefixes: Annotated[Words, told("what its message begins with")] = ()
 
 
 class VisibilityRule(ErrorRule, frozen=True, forbid_unknown_fields=True):
@@ -143,9 +144,9 @@ class VisibilityRule(ErrorRule, frozen=True, forbid_unknown_fields=True):
 
 
 class FileContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`range`: a cut download may be continued."""
+    """How files are downloaded."""
 
-    range: Flag = True
+    range: Annotated[Flag, told("true: one that was cut may be continued")] = True
 
 
 STATUS_MAP: Mapping[str, str] = {
@@ -187,27 +188,33 @@ class Profile(BatchPace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     base_url: str = ""  # "": the provider block has to give one
     hosts: tuple[str, ...] = ()  # where its key goes by itself; `.example.com` for every name below
     base_url_env: str = ""
-    auth: Auth = Auth()
+    auth: Annotated[Auth, told("how the key is sent")] = Auth()
     headers_env: Mapping[str, str] = msgspec.field(default_factory=dict)  # header -> variable, sent if set
-    query: RawTexts = msgspec.field(default_factory=dict)
-    paths: Paths = Paths()
-    upload_purpose: Text = "batch"
-    wait_file_processed: Flag = False  # a batch may be created only once its file reads `processed`
-    wait_file_timeout_s: Seconds = 300.0
-    window: RangedWindow = RangedWindow()
-    limits: FileLimits = FileLimits()
-    metadata: Metadata = Metadata()
-    create_extra: JsonMap = msgspec.field(default_factory=dict)
-    list: Listing = Listing()
-    status_map: Phases = msgspec.field(default_factory=lambda: dict(STATUS_MAP))
-    counts: Progress = Progress()
-    id_path: Text = "id"  # of the answer to an upload
-    bad_input_error: ErrorRule = BAD_INPUT
-    quota_error: ErrorRule = QUOTA
-    file_visibility_error: VisibilityRule = FILE_VISIBILITY
-    cancel_terminal: Choice[Literal[200, 400, 409]] = 409  # status of a cancel that comes too late
-    content: FileContent = FileContent()
-    endpoints: Endpoints = ENDPOINTS
+    query: Annotated[RawTexts, told("parameters of every URL, such as api-version; never a key")] = msgspec.field(
+        default_factory=dict
+    )
+    paths: Annotated[Paths, told("where files and batches are")] = Paths()
+    upload_purpose: Annotated[Text, told("the `purpose` of an upload")] = "batch"
+    wait_file_processed: Annotated[Flag, told("true: no create before its file reads `processed`")] = False
+    wait_file_timeout_s: Annotated[Seconds, told("seconds that this may take")] = 300.0
+    window: Annotated[RangedWindow, told("how long a batch may take")] = RangedWindow()
+    limits: Annotated[FileLimits, told("of one input file")] = FileLimits()
+    metadata: Annotated[Metadata, told("what a batch keeps of its labels")] = Metadata()
+    create_extra: Annotated[JsonMap, told("fields of every create, beside ours")] = msgspec.field(default_factory=dict)
+    list: Annotated[Listing, told("how lists come")] = Listing()
+    status_map: Annotated[Phases, told("words for the state of a batch: what each means")] = msgspec.field(
+        default_factory=lambda: dict(STATUS_MAP)
+    )
+    counts: Annotated[Progress, told("where a batch says how far it is")] = Progress()
+    id_path: Annotated[Text, told("of the id in the answer to an upload, such as data.id")] = "id"
+    bad_input_error: Annotated[ErrorRule, told("a batch that failed for what is in its lines")] = BAD_INPUT
+    quota_error: Annotated[ErrorRule, told("a batch that was turned away for now: it is sent again later")] = QUOTA
+    file_visibility_error: Annotated[
+        VisibilityRule, told("a batch that failed since its upload was not to be seen")
+    ] = FILE_VISIBILITY
+    cancel_terminal: Annotated[Choice[Literal[200, 400, 409]], told("the status of a cancel that comes too late")] = 409
+    content: Annotated[FileContent, told("how files are downloaded")] = FileContent()
+    endpoints: Annotated[Endpoints, told("APIs that batches may be of")] = ENDPOINTS
     is_free: bool = False
     can_delete_files: Annotated[Flag, told("false: an upload cannot be taken back before a create is given up")] = True
 
