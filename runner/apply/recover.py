@@ -47,13 +47,19 @@ def search_remotes(session: Session, providers: Iterable[str]) -> int:
     return sum(_search(session, name) for name in sorted(set(providers)))
 
 
+_BY_WHAT_IS_SENT = frozenset(
+    (Reason.FIRST_RUN, Reason.OVER_BUDGET, Reason.REPAY, Reason.NOT_LOCKED, Reason.NOT_REVIEWED)
+)
+
+
 def to_search(session: Session, plan: Plan) -> set[str]:
     """The providers that are looked through before something is sent.
 
-    Also where a job is blocked since its remote said too little, or refused its list: it may say more by now.
+    Also where a job is blocked by what it would send, or since its remote said too little or refused its list: there
+    may be less to send than it looks from here, and the remote may say more by now.
     """
     providers = {job.address: job.provider for job in session.desired if job.card.search.can_list}
-    unsure = {job.address for job in plan.jobs if any(change.reason is Reason.FIRST_RUN for change in job.changes)}
+    unsure = {job.address for job in plan.jobs if any(change.reason in _BY_WHAT_IS_SENT for change in job.changes)}
     wanted = unsure.union(one.address for one in plan.submissions)
     return {providers[address] for address in wanted if address in providers}
 

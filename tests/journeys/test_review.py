@@ -217,3 +217,13 @@ def test_a_forged_plan_makes_nothing_be_sent_that_the_specs_do_not_ask_for(lab: 
     shutil.copy(other.root / "plan.json", lab.root / "plan.json")
     lab.run("apply", "plan.json")
     assert sent(lab) == [10]
+
+
+def test_a_fresh_clone_is_held_back_by_what_it_would_send_and_not_by_what_it_does_not_know(lab: Lab) -> None:
+    """A limit, a yes that is missing and a review count what is to be sent once the remote has been searched."""
+    lab.spec(PRICED)
+    lab.apply()
+    lab.rows(11)
+    assert "at most $1.00" in clone(lab, "plans").run("plan", "specs/", "--max-usd", "5").stdout
+    clone(lab, "other").apply("--max-usd", "5")
+    assert sent(lab) == [10, 1]
