@@ -185,7 +185,7 @@ def _words(faults: Sequence[str], stands_in_with: str) -> Iterator[str]:
 # The token does not travel to the child: it finds its own in the directory, and we read it in `server.json` once it has
 # said which address is its own. So no list of processes ever shows one.
 def _spawn(root: Path, environ: Mapping[str, str], more: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "runner", "serve", "--dir", str(root), "--host", "127.0.0.1", "--port", "0"]
+    command = [sys.executable, "-P", "-m", "runner", "serve", "--dir", str(root), "--host", "127.0.0.1", "--port", "0"]
     command += ["--until-stdin-closes", *more]
     kept = {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_OF)}
     return subprocess.Popen(

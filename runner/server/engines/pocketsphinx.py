@@ -125,7 +125,7 @@ class _Child:
     """One process: a path a line goes in, a `DecoderReply` a line comes out. It ends when its input is closed."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-m", "runner.server.engines.decoder"]
+        command = [sys.executable, "-P", "-m", "runner.server.engines.decoder"]
         self._process = subprocess.Popen(
             # a session of its own: Ctrl-C in the terminal is for the server, which ends its children itself
             command,
