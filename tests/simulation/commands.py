@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import traceback
 from collections.abc import Callable, Collection, Mapping
@@ -15,6 +16,7 @@ from msgspec.structs import replace as replace_struct
 from runner.apply import chains
 from runner.apply.cancel import cancel
 from runner.apply.desire import AnyCompiled, desire
+from runner.apply.planning import planned
 from runner.apply.reconcile import apply, begin, one_pass
 from runner.apply.remotes import Remotes
 from runner.apply.resolve import Decision, held_batches, resolve_batches
@@ -26,11 +28,14 @@ from runner.job.calls import CallStep
 from runner.job.capabilities import Capabilities, Content
 from runner.job.desired import Desired
 from runner.job.observed import Origin, Phase
+from runner.job.packed import unpack
 from runner.job.project import Project
 from runner.job.recorded import Batch, Stage
 from runner.job.selection import Selection, chosen
+from runner.plan import review
 from runner.plan.change import Reason
 from runner.plan.guard import Guards
+from runner.plan.places import Reviewed
 from runner.plan.plan import Plan
 from runner.remotes.reading.lines import COMMON
 from runner.remotes.vendor import Lines, Provider, Reader
@@ -75,7 +80,18 @@ class Commands:
         self._author = author
         self._world = history.world
         self._read: dict[str, _Declared] = {}  # by applier
-        self._world.sends = self._check_order
+        self._world.sends = self._check_sent
+        self._reviews = random.Random(f"reviews {history.seed}")
+        self._seen: Reviewed = {}  # in the plan that somebody looked at last
+        self._held_to: Reviewed | None = None
+
+    def _check_sent(self, keys: list[bytes]) -> None:
+        """Told of each create that is new."""
+        self._check_order(keys)
+        if self._held_to is not None and not set(keys) <= {
+            key for seen in self._held_to.values() for key in unpack(seen)
+        }:
+            self._history.blame("review: an apply that is held to a plan sends what is not in it")
 
     def _check_order(self, keys: list[bytes]) -> None:
         """Nothing of a job is sent while a request of a job that it needs was never sent at all."""
@@ -126,11 +142,27 @@ class Commands:
 
         Where it wants a word, somebody may say it.
         """
-        result = self._apply(applier, wait, other, self.guards)
-        if result is not None and _is_unsure(result) and (self._world.is_calm or self._world.more.random() < 0.5):
-            self._note_consent(applier)
-            return self._apply(applier, wait, other, replace_struct(self.guards, first_run=True))
+        guards = self.guards
+        if other is None and not self._world.is_calm and self._reviews.random() < 0.15:
+            if self._reviews.random() < 0.5:  # else the plan is older: specs, a remote and the state went on since
+                self._seen = self._plan(applier)
+            guards = replace_struct(guards, reviewed=self._seen)
+        self._held_to = guards.reviewed
+        try:
+            result = self._apply(applier, wait, other, guards)
+            if result is not None and _is_unsure(result) and (self._world.is_calm or self._world.more.random() < 0.5):
+                self._note_consent(applier)
+                return self._apply(applier, wait, other, replace_struct(guards, first_run=True))
+        finally:
+            self._held_to = None
         return result
+
+    def _plan(self, applier: Applier) -> Reviewed:
+        """What is paid for by the plan as things stand on record."""
+        session = self.session(applier)
+        recorded = session.recorded()
+        plan = planned(session, recorded, {}, self.guards)
+        return review.of("project", session.desired, plan, recorded, self.guards).reviewed
 
     def _note_consent(self, applier: Applier) -> None:
         """A person says that what is in doubt is somebody else's. There is nobody else: so something has to be ours."""

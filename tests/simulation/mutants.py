@@ -102,6 +102,9 @@ MUTANTS = {
         "plan/remaining.py", _LOST_OR_ERROR, _LOST_OR_ERROR.replace("_LOST if", "0 if"), "duplicate"
     ),
     "what is in flight is asked again": Mutant("plan/remaining.py", _IN_FLIGHT, _NEVER, "duplicate"),
+    "what nobody reviewed is sent": Mutant(
+        "plan/plan.py", "    if guards.reviewed is None:\n", "    if True:\n", "review", Kind.BRIEF_BATCHES
+    ),
     "two jobs ask the same": Mutant("plan/remaining.py", _SHARED, "", "duplicate"),
     "what is needed does not come first": Mutant(
         "plan/plan.py", " if not job.waits for s", " for s", "order", Kind.BRIEF_BATCHES
