@@ -74,6 +74,7 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True):
     runner: str  # the release that wrote it
     project: str
     digest: str
+    environment: str = ""  # empty for the specs as they stand
     paths: tuple[str, ...]  # of the specs, from the project root
     options: Allowed
     requests: int
@@ -113,7 +114,14 @@ def is_one(paths: Sequence[str]) -> bool:
     return bool(found)
 
 
-def write(path: Path, review: Review, paths: Sequence[str], guards: Guards, selection: Selection = ALL_JOBS) -> None:
+def write(
+    path: Path,
+    review: Review,
+    paths: Sequence[str],
+    guards: Guards,
+    selection: Selection = ALL_JOBS,
+    environment: str = "",
+) -> None:
     """Write a plan to be applied. The same plan gives the same bytes. Raises RunnerError, OSError."""
     plan = PlanFile(
         kind=KIND,
@@ -121,6 +129,7 @@ def write(path: Path, review: Review, paths: Sequence[str], guards: Guards, sele
         runner=__version__,
         project=review.project,
         digest=review.digest,
+        environment=environment,
         paths=tuple(paths),
         options=Allowed(
             max_usd=guards.max_usd,

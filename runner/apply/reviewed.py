@@ -20,7 +20,7 @@ MOST_JOBS = 20  # that are named
 def would_send(session: Session, guards: Guards) -> Review:
     """What an apply would send now. The session's memory must be one that is thrown away."""
     seen = preview(session, guards)
-    return review.of(session.project.name, session.desired, seen.plan, seen.recorded, guards)
+    return review.of(session.project.namespace, session.desired, seen.plan, seen.recorded, guards)
 
 
 def as_in_file(session: Session, guards: Guards, then: Review) -> Reviewed:

@@ -125,6 +125,7 @@ def command(
     hold = Hold.to(paths, plan_digest)
     if hold is not None:
         guards, given, selection = hold.allowed(guards), hold.paths or given, hold.about(selection)
+        ctx.obj = hold.of_environment(ctx.obj)
     if rehearse:
         from runner.cli import rehearsal
 
@@ -168,7 +169,7 @@ def command(
                 confirm=question,
                 wait_seconds=0.0 if no_wait else wait_seconds,
                 lock_seconds=lock_timeout,
-                command=f"runner apply {shlex.join(_in_project(path, ctx.obj.root) for path in given)}",
+                command=f"runner apply {shlex.join(in_project(path, ctx.obj.root) for path in given)}",
             )
             if not locked:
                 _keep_lock(session)
@@ -181,7 +182,7 @@ def command(
     return code
 
 
-def _in_project(path: str, root: Path) -> str:
+def in_project(path: str, root: Path) -> str:
     """A path as it may be written down: others who read the log have the project in another folder."""
     if not Path(path).is_absolute():
         return path

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.apply import planfile, reviewed
 from runner.apply.session import Session
 from runner.cli import suggest
+from runner.cli.main import Settings
 from runner.cli.opening import looking
 from runner.errors import Stale, UsageError, printable
 from runner.job.selection import Selection
@@ -59,6 +60,18 @@ class Hold:
                 "a plan names its own jobs", hint="leave `--select` and `--exclude` out, or plan with them"
             )
         return self.plan.selection
+
+    def of_environment(self, settings: Settings) -> Settings:
+        """The environment the plan is of, or the one the command line names. Raises UsageError where they differ."""
+        chosen = settings.chosen
+        if self.plan is None or not self.plan.environment:
+            return settings
+        if chosen.environment not in ("", self.plan.environment):
+            raise UsageError(
+                f"the plan is of the environment `{printable(self.plan.environment)}`, not of `{chosen.environment}`",
+                hint="leave `--env` out, or plan with it",
+            )
+        return replace(settings, chosen=chosen.in_environment(self.plan.environment))
 
     def allowed(self, guards: Guards) -> Guards:
         """What the plan allowed and the command line allows."""

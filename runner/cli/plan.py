@@ -47,6 +47,7 @@ def command(
 
     from runner.apply.preview import preview
     from runner.cli import insync, plantext, views, voice
+    from runner.cli.apply import in_project
     from runner.cli.opening import opened
     from runner.cli.progress import aside
     from runner.cli.question import is_asked
@@ -63,14 +64,15 @@ def command(
         guards = for_project(allowed, session.project, addresses, is_asked=is_asked(yes=target is not None))
         seen = preview(session, guards, offline=offline)
         plan = seen.plan
-        paid = review.of(session.project.name, session.desired, plan, seen.recorded, guards)
+        paid = review.of(session.project.namespace, session.desired, plan, seen.recorded, guards)
         view = views.of_plan(plan, seen.rewrites, ids_in(session.compiled), seen.not_asked, digest=paid.digest)
         is_calm = view.is_empty and not seen.notes and target is None
         looked_at = insync.looked_at(session) if is_calm else None
     if target is not None:
         from runner.apply import planfile
 
-        planfile.write(target, paid, paths or ("specs",), allowed, selection)
+        below = [in_project(path, ctx.obj.root) for path in paths or ("specs",)]
+        planfile.write(target, paid, below, allowed, selection, session.project.environment)
     if form == "json":
         say_json(view)
     else:

@@ -134,6 +134,21 @@ def test_consent_that_the_plan_had_goes_with_it(lab: Lab) -> None:
     assert sent(lab) == [10, 10]
 
 
+def test_a_plan_is_of_its_environment(lab: Lab) -> None:
+    lab.spec(PRICED + "environments: {{dev: {{}}, prod: {{}}}}\n")
+    lab.run("plan", str(lab.root / "specs"), "--env", "prod", "--out", "plan.json")
+    kept = json.loads((lab.root / "plan.json").read_text())
+    assert (kept["environment"], kept["project"], kept["paths"]) == ("prod", "lab@prod", ["specs"])
+    assert len({kept["digest"], digest_of(lab), digest_of(lab, "--env", "dev")}) == 3
+    assert "of the environment `prod`" in lab.run("apply", "plan.json", "--env", "dev", code=64).stderr
+    assert "stale" in lab.run("apply", "specs/", "--env", "dev", "--plan-digest", kept["digest"], code=5).stderr
+    other = clone(lab, "other")
+    other.run("apply", "plan.json")
+    assert sent(lab) == [10] and len(other.results("results/prod/answers.jsonl")) == 10
+    (lab.root / "plan.json").write_text(json.dumps(kept | {"environment": "nowhere"}))
+    assert "nowhere" in lab.run("apply", "plan.json", code=None).stderr
+
+
 def test_what_is_known_only_later_is_reviewed_later(tmp_path: Path) -> None:
     root = tmp_path / "project"
     root.mkdir()

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.kit.workflow import machine
-
 SPEC = """project: shadows
 models: {m: {provider: embedded, name: echo}}
 datasets: {d: {files: d.csv}}
@@ -27,7 +25,7 @@ def test_no_process_takes_its_modules_from_the_project(tmp_path: Path) -> None:
     for name in (*NAMES, "runner/__init__", "runner/__main__"):
         (root / f"{name}.py").write_text(ran)
     program = Path(sys.executable).parent / "runner"
-    environ = machine(tmp_path, RUNNER_HOME=str(tmp_path / "home"), PATH="/usr/bin:/bin")
+    environ = {"HOME": str(tmp_path), "RUNNER_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
     for words in (["plan"], ["apply", "-y"]):
         done = subprocess.run([program, *words], cwd=root, env=environ, capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stderr
