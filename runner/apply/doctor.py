@@ -27,7 +27,7 @@ from runner import __version__, gittree
 from runner.apply.remotes import Remotes
 from runner.clock import RealClock
 from runner.errors import AuthFailed, NotSent, RunnerError, SpecError
-from runner.files import PRIVATE
+from runner.files import PRIVATE, size_below
 from runner.hosts import is_loopback
 from runner.job.capabilities import Content
 from runner.job.project import Job, Project, ProviderBlock
@@ -331,7 +331,7 @@ def _disk(root: Path, remember: Callable[[], Memory]) -> Iterator[Finding]:
             yield _ok("state", "not there yet: nothing was applied here", ".runner/")
             yield from _file_system(root)
             return
-        size, cached = _size_of(folder), _size_of(memory.caches)
+        size, cached = size_below(folder), size_below(memory.caches)
         words = f"{_shown(size)}, of it {_shown(cached)} that can be computed again (`runner cache clear`)"
         if cached > SCARCE_FREE:
             yield Finding("state", ".runner/", Status.WARN, words, "run `runner cache clear`; no answer is in it")
@@ -425,15 +425,6 @@ def _ignores(top: Path, root: Path) -> bool:
 
 def _is_in(folder: Path, top: Path) -> bool:
     return folder == top or top in folder.parents
-
-
-def _size_of(folder: Path) -> int:
-    total = 0
-    for path, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += os.lstat(os.path.join(path, name)).st_size  # noqa: PTH118  # a hundred thousand files
-    return total
 
 
 def _shown(size_bytes: int) -> str:

@@ -21,8 +21,13 @@ def clear(ctx: click.Context) -> int:
     """Delete compiled shards; the next command compiles again."""
     import shutil
 
+    from runner.cli.voice import size
+    from runner.files import size_below
+
+    freed = 0
     with closing(remembered(ctx.obj)) as memory:
         if memory.caches.is_dir() and not memory.caches.is_symlink():
+            freed = size_below(memory.caches)
             shutil.rmtree(memory.caches)
-    say("Cleared; nothing was lost")
+    say(f"Cleared {size(freed)}; nothing was lost")
     return 0

@@ -36,14 +36,14 @@ def command(ctx: click.Context, paths: tuple[str, ...], yes: bool, older_than: f
     from runner.cli import pruneview, voice
     from runner.cli.main import words_of
     from runner.cli.opening import opened
-    from runner.cli.progress import aside
+    from runner.cli.progress import watcher
     from runner.cli.question import YesOrNo, ask, is_asked
     from runner.clock import RealClock
 
     least = timedelta(seconds=older_than)
     gone: list[str] = []
     with (
-        opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=True) as session,
+        opened(ctx.obj, paths or ("specs",), watcher(RealClock(), quiet=False), writes=True) as session,
         session.memory.lock("runner prune", clock=session.clock),
     ):
         remember(session)

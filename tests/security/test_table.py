@@ -33,6 +33,8 @@ COMMANDS = {
     "export": ("export", "answers", "shown/answers.csv"),
     "lock": ("lock",),
     "verify": ("verify",),
+    "prune": ("prune", "-y"),
+    "doctor": ("doctor",),
 }
 READS_NO_STATE = ("validate", "render", "keys", "diff", "export")
 WRITES = {"report": "shown", "export": "shown", "lock": "runner.lock"}
@@ -120,6 +122,8 @@ def test_untrusted_specs(in_flight: Corp, environ: dict[str, str], command: str)
         if command == "apply":
             assert done.returncode in (1, 5), (provider, done.stdout, done.stderr)
         assert not any(canary in done.stdout + done.stderr for canary in (*KEYS.values(), CANARY, IN_A_FILE))
+    if command == "prune":
+        assert not any(seen.method == "DELETE" for seen in in_flight.net.seen)  # and nothing was deleted
     if command == "apply":
         assert in_flight.mine() == 1  # and nothing was sent to anybody
 
@@ -132,6 +136,10 @@ def test_a_committed_state(in_flight: Corp, environ: dict[str, str], command: st
     in_flight.net.seen.clear()
     in_flight.net.connects.clear()
     done = in_flight.run(*COMMANDS[command], code=None, **environ)
+    if command == "doctor":  # it says so, and goes on looking at what else there is
+        assert done.returncode == 1 and "git tracks" in done.stdout
+        nothing_left(in_flight)
+        return
     assert in_flight.net.connects == []
     if command in READS_NO_STATE:
         assert done.returncode == 0 or "results yet" in done.stderr
@@ -193,6 +201,8 @@ def test_committed_results(corp: Corp, environ: dict[str, str], command: str) ->
     if command == "apply":
         assert done.returncode == 0, done.stderr
         assert all(row["answer"].startswith("FORGED") for row in corp.results())
+    if command == "prune":  # what is taken for the answers is here: whoever writes results may have this done
+        assert [seen.method for seen in corp.net.seen].count("DELETE") == 2
     if command == "verify":
         assert done.returncode == 1
         assert "these are not the results that were locked" in done.stderr
