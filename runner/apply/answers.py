@@ -10,13 +10,10 @@ from collections.abc import Mapping
 
 from runner.apply.session import Session
 from runner.apply.tables import about_of, wanted_of
-from runner.job.calls import RAW
 from runner.job.desired import Desired
-from runner.job.observed import FailureKind
 from runner.job.outcomes import Unsettled
 from runner.job.packed import common
 from runner.job.project import AnyJob, AudioJob
-from runner.job.recorded import Batch, Stage
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, JobRows, Row
 from runner.results import columns
@@ -27,6 +24,7 @@ _STANDING: Mapping[int, Unsettled] = {
     Row.NEW: Unsettled.NOT_SENT,
     Row.AGAIN: Unsettled.NOT_SENT,
     Row.REPLACE: Unsettled.NOT_SENT,
+    Row.INVALID: Unsettled.NOT_SENT,
     Row.SHARED: Unsettled.NOT_SENT,
     Row.EQUAL: Unsettled.NOT_SENT,
     Row.QUEUED: Unsettled.NOT_SENT,
@@ -60,6 +58,8 @@ def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -
     total = hashlib.sha256(f"results/{columns.FORMAT} {session.compiled[job.address].made_of()}\n".encode())
     shape = (about_of(spec, job), wanted_of(spec), spec.columns, spec.strict_answers, spec.csv_guard)
     total.update(f"{shape!r}\n".encode())
+    if spec.retries_invalid:
+        total.update(b"retries invalid answers\n")
     total.update("".join(f"step {step.made_of}\n" for step in session.steps(spec)).encode())
     total.update(job.keys)
     for entry in sources_of(session, job, rows, recorded):
@@ -85,6 +85,7 @@ def lines_to(writer: Writer, session: Session, job: Desired, rows: JobRows, reco
         states=rows.states.translate(_UNSETTLED),
         wanted=wanted_of(spec),
         is_strict=spec.strict_answers,
+        retries_invalid=spec.retries_invalid,
     ).with_bad(job.bad)
 
 
@@ -105,23 +106,4 @@ def sources_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded
 
 
 def source_of(session: Session, entry: BatchRows) -> OutcomeSource:
-    batch = entry.batch
-    names = [result.name for result in batch.results] or [RAW]
-    return OutcomeSource(
-        index=entry.index or entry.so_far,
-        generation=batch.generation,
-        batch=batch.remote_id or batch.key,
-        origin=session.origin_shown(batch),
-        files=tuple(session.objects.path(f"{batch.key}/{name}") for name in names),
-        fallback_error=_whole_failure(batch),
-        reader=session.remotes.reader(batch.origin.provider),
-        is_read_back=batch.is_read_back,
-    )
-
-
-def _whole_failure(batch: Batch) -> dict[str, object] | None:
-    if batch.stage is not Stage.COLLECTED or batch.failure is None:
-        return None
-    told = {"code": batch.failure.code} if batch.failure.code else {}
-    is_final = batch.failure.kind is FailureKind.BAD_INPUT
-    return {**told, "message": batch.failure.message, "status": None, "retryable": not is_final}
+    return session.source_of(entry.batch, entry.index or entry.so_far)

@@ -183,7 +183,15 @@ def _lines_in(output: Path, writer: AnswersWriter, session: Session, job: Desire
     with tempfile.TemporaryDirectory(prefix="runner-") as folder:
         sources = [file.source() for file in read_back(output, Path(folder) / "answers").files]
         rows, chosen = session.compiled[job.address].rows(), locate(job.keys, sources)
-        merge(rows, chosen, sources, writer, wanted=wanted_of(spec), is_strict=spec.strict_answers)
+        merge(
+            rows,
+            chosen,
+            sources,
+            writer,
+            wanted=wanted_of(spec),
+            is_strict=spec.strict_answers,
+            retries_invalid=spec.retries_invalid,
+        )
 
 
 def _table_of(output: Path) -> Path:
@@ -211,6 +219,7 @@ def _made_of(
     beside = references.made_of(join, session.project.root, session.digests.of) if join is not None else ""
     shape = (chain.column, has_no_id_column(spec), wanted_of(spec), spec.strict_answers, beside)
     total = hashlib.sha256(f"{SCHEME} {session.compiled[job.address].made_of()} {shape!r}\n".encode())
+    total.update(b"retries invalid answers\n" if spec.retries_invalid else b"")
     total.update(job.keys)
     if output is not None:
         table = _table_of(output)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from runner.apply.checkable import new_problems
 from runner.apply.remotes import Remotes
-from runner.apply.tables import Steps, no_steps, problems_in
+from runner.apply.tables import Steps, picks_of, problems_in
 from runner.compile.audio import CompiledAudio, compile_audio
 from runner.compile.budget import RowBudget
 from runner.compile.compile import compile_job
@@ -42,7 +42,7 @@ def compile_all(
     *,
     keeps: bool,
     digests: Digests | None = None,
-    steps: Steps = no_steps,
+    steps: Steps = picks_of,
 ) -> dict[str, AnyCompiled]:
     """Every job of files compiled, by address, in sort order. Those that ask about the answers of others: see `chains`.
 
@@ -85,7 +85,7 @@ class Compiler:
     remotes: Remotes
     keeps: bool
     digests: Digests
-    steps: Steps = no_steps
+    steps: Steps = picks_of
 
     def compiled(self, job: Job, project: Project) -> CompiledJob:
         """Raises as `compile_all` does."""
@@ -243,6 +243,7 @@ def desired_of(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Re
         needs=job.needs,
         after=job.chain.parents if job.chain else (),
         is_strict=job.strict_answers,
+        retries_invalid=job.retries_invalid,
         bad=compiled.bad,
         barred=refused.why if refused else "",
         unbar=(refused.command,) if refused and refused.command else (),

@@ -56,7 +56,11 @@ class Evidence:
         self.output = root / spec.output
         self.scores = root / scores_path(spec.output)
         self.own = own_names(
-            spec.output, about_of(spec), chosen=spec.columns, is_of_recordings=isinstance(spec, AudioJob)
+            spec.output,
+            about_of(spec),
+            chosen=spec.columns,
+            picked=[pick.name for pick in spec.picks],
+            is_of_recordings=isinstance(spec, AudioJob),
         )
         self.has_output = self.output.exists()
         self.waiting = self._waiting() if self.has_output else ()

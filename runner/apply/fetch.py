@@ -20,7 +20,7 @@ from runner.apply.sizes import largest_results
 from runner.errors import AuthFailed, NotFound, NotSent, OutcomeUnknown, RunnerError
 from runner.files import whole
 from runner.job.observed import Observed, ResultFile
-from runner.job.outcomes import NO_LINE, Outcome, place
+from runner.job.outcomes import ANSWERS, NO_LINE, place
 from runner.job.packed import KEY_BYTES
 from runner.job.recorded import Batch, Stage
 from runner.plan.plan import make
@@ -226,7 +226,7 @@ def _kinds(index: bytes, files: int) -> list[str]:
     for (value,) in _ENTRY.iter_unpack(index):
         outcome, file, offset = place(value)
         if offset != NO_LINE:
-            (answers if outcome == Outcome.OK else errors).add(file)
+            (answers if outcome in ANSWERS else errors).add(file)
     return [ERROR if number not in answers and (number or number in errors) else OUTPUT for number in range(files)]
 
 

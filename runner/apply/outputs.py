@@ -25,7 +25,7 @@ from runner.results import fingerprint
 from runner.results.locate import locate
 from runner.results.names import RESULTS
 
-_SHOWN = (Row.OK, Row.ERROR, Row.REPLACE, Row.LOST, Row.UNKNOWN, Row.STALLED)
+_SHOWN = (Row.OK, Row.ERROR, Row.REPLACE, Row.INVALID, Row.LOST, Row.UNKNOWN, Row.STALLED)
 
 
 class Drift(StrEnum):
@@ -137,7 +137,7 @@ def _would_forget(session: Session, job: Desired, rows: JobRows, recorded: Recor
     else:
         read_back = (entry.batch for entry in recorded.batches if entry.batch.found_in == job.output)
         before = sum(batch.rows for batch in read_back)
-    if before <= rows.counts[Row.OK] + rows.counts[Row.REPLACE]:
+    if before <= sum(rows.counts[row] for row in (Row.OK, Row.REPLACE, Row.INVALID)):
         return False
     return before > _answers_shown(session, job, rows, recorded)
 

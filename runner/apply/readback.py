@@ -21,7 +21,7 @@ from runner.errors import RunnerError
 from runner.job import lifecycle
 from runner.job.calls import RAW, CallEntry, CallStep
 from runner.job.observed import Origin
-from runner.job.outcomes import answered
+from runner.job.outcomes import paid
 from runner.job.packed import KEY_BYTES, union, without
 from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import Batch, ProjectRecord, Tally
@@ -122,7 +122,7 @@ class _Known:
             for entry in self._session.recorded().batches:
                 origin = str(entry.batch.origin)
                 self._sent[origin] = union([self._sent.get(origin, b""), entry.keys])
-                self._answered[origin] = union([self._answered.get(origin, b""), answered(entry.index)])
+                self._answered[origin] = union([self._answered.get(origin, b""), paid(entry.index)])
         return self._sent
 
 

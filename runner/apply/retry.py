@@ -11,9 +11,10 @@ from runner.apply.session import Session
 from runner.errors import UsageError
 from runner.job.address import name_of
 from runner.job.desired import Desired
+from runner.job.outcomes import invalid
 from runner.job.packed import KEY_BYTES, common, keys_of, union, without
 from runner.job.recorded import Retry
-from runner.plan.plan import make
+from runner.plan.plan import Recorded, make
 from runner.plan.remaining import JobRows, Row
 
 FAILED = (Row.ERROR, Row.LOST, Row.UNKNOWN, Row.STALLED)
@@ -36,7 +37,7 @@ def retry(session: Session, addresses: Collection[str], rows: Collection[str], *
     for job, states in meant:
         keys = _keys(session, job, states, rows, SETTLED if replaces else FAILED)
         # An answer that is none was answered all the same: only to replace it is it asked for again
-        flawed = b"" if replaces or not job.is_strict else recorded.flawed.get(job.address, b"")
+        flawed = b"" if replaces else _flawed(recorded, job)
         failed = without(keys, flawed)
         for some, is_answered in ((failed, replaces), (without(keys, failed), True)):
             if some:
@@ -48,6 +49,14 @@ def retry(session: Session, addresses: Collection[str], rows: Collection[str], *
             hint="add `--replace` to ask answered requests again",
         )
     return decisions
+
+
+def _flawed(recorded: Recorded, job: Desired) -> bytes:
+    """Sorted keys of answers that are none, and are errors of this job."""
+    known = recorded.flawed.get(job.address, b"") if job.is_strict or job.retries_invalid else b""
+    if job.retries_invalid:
+        known = union([known, *(invalid(entry.index) for entry in recorded.batches)])
+    return known
 
 
 def _check_rows(session: Session, addresses: Collection[str], rows: Collection[str]) -> None:

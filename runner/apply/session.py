@@ -11,12 +11,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from runner.apply import validity
 from runner.apply.desire import Compiler
 from runner.apply.errors import StepError
 from runner.apply.remotes import Remotes
 from runner.apply.reporter import Reporter
 from runner.apply.sandbox import SYNTHETIC, SandboxState
-from runner.apply.tables import Steps, no_steps
+from runner.apply.tables import Steps, picks_of, wanted_of
 from runner.clock import Clock
 from runner.compile.compiled import Compiled
 from runner.data.digests import Digests, Forgetful
@@ -25,7 +26,7 @@ from runner.job.calls import so_far
 from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
 from runner.job.observed import Origin
-from runner.job.packed import keys_of
+from runner.job.packed import common, keys_of
 from runner.job.project import Job, Project
 from runner.job.recorded import Accounted, Batch, ProjectRecord, Stage
 from runner.plan import adoption
@@ -34,6 +35,7 @@ from runner.plan.remaining import BatchRows, RetryRows
 from runner.plan.repay import LeftRows
 from runner.remotes.transport.calls import threads
 from runner.remotes.vendor import Provider
+from runner.results.locate import OutcomeSource
 from runner.state.memory import Memory, Objects, Records
 
 _NOT_SEEN = Shown()
@@ -70,7 +72,7 @@ class Session:
     seen_at: dict[str, datetime] = field(default_factory=dict)  # when its remote last told of a batch, by our clock
     parallelism: int | None = None  # calls at once, where each request is a call of its own
     pool: Callable[[int], Executor] = threads
-    steps: Steps = no_steps  # what is worked out for the results of each job
+    steps: Steps = picks_of  # what is worked out for the results of each job
     compiler: Compiler | None = None  # of jobs that ask about the answers of others
     reads_outputs: bool = False  # answers are what outputs hold, whatever is recorded
     relocked: Callable[[Sequence[Desired]], Sequence[str]] | None = None  # jobs that ask for what is locked
@@ -80,6 +82,7 @@ class Session:
     _keys: dict[str, bytes] = field(default_factory=dict)
     _sets: dict[str, bytes] = field(default_factory=dict)
     _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)
+    _verdicts: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # by batch, its index as judged
 
     @property
     def notes(self) -> list[str]:
@@ -205,7 +208,41 @@ class Session:
             index = self.objects.read(f"{batch.key}/index", batch.index_sha256) if batch.index_sha256 else b""
             known = (mark, BatchRows(batch, keys, index))
             self._loaded[batch.key] = known
-        return BatchRows(batch, known[1].keys, known[1].index)
+        return BatchRows(batch, known[1].keys, self._judged(batch, known[1].keys, known[1].index))
+
+    def _judged(self, batch: Batch, keys: bytes, index: bytes) -> bytes:
+        """An index with what is none of its answers, for jobs that ask again for those."""
+        name = batch.origin.provider
+        jobs = [job for job in self.desired if job.retries_invalid and job.provider == name] if index else []
+        if not jobs:
+            return index
+        mark = f"{batch.index_sha256} {[(job.address, id(self.keys_of(job))) for job in jobs]}"
+        known = self._verdicts.get(batch.key)
+        if known is None or known[0] != mark:
+            specs = {spec.address: spec for spec in self.project.jobs}
+            found = [
+                validity.invalid_of(
+                    batch, wanted_of(specs[job.address]), lambda: self.source_of(batch, index), self.objects
+                ).of(self.keys_of(job))
+                for job in jobs
+                if common(self.keys_of(job), keys)
+            ]
+            known = self._verdicts[batch.key] = mark, validity.together(found).applied(index)
+        return known[1]
+
+    def source_of(self, batch: Batch, index: bytes) -> OutcomeSource:
+        """A batch as its outcomes are shown."""
+        return OutcomeSource(
+            index=index,
+            generation=batch.generation,
+            batch=batch.remote_id or batch.key,
+            origin=self.origin_shown(batch),
+            files=tuple(self.objects.path(f"{batch.key}/{name}") for name in validity.files_of(batch)),
+            fallback_error=validity.whole_failure(batch),
+            reader=self.remotes.reader(batch.origin.provider),
+            is_judged=any(job.retries_invalid for job in self.desired),
+            is_read_back=batch.is_read_back,
+        )
 
     def shown(self, origin: Origin) -> Shown:
         """What the batches of a remote were seen to show."""

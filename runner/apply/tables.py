@@ -26,6 +26,7 @@ from runner.remotes.reading.verdict import TEXT, Expected
 from runner.results import columns, kinds
 from runner.results.columns import Step
 from runner.results.parquet import kind_of
+from runner.results.picked import NotThere, Picked, column_of
 from runner.schemas import AnswerSchema
 
 _LOOKED_AT = 100  # rows of a dataset, to tell the names of its columns
@@ -36,6 +37,18 @@ Steps = Callable[[AnyJob], Sequence[Step]]  # what is worked out for the results
 
 def no_steps(_: AnyJob) -> Sequence[Step]:
     return ()
+
+
+def picks_of(spec: AnyJob) -> Sequence[Step]:
+    """What a job says is picked out of its answers."""
+    if not spec.picks or any(_problems_of_picks(spec)):  # which `problems_in` tells
+        return ()
+    return [Picked(spec.picks, about_of(spec).answer)]
+
+
+def with_picks(more: Steps) -> Steps:
+    """That, and what else is worked out."""
+    return picks_of if more is no_steps else lambda spec: [*picks_of(spec), *more(spec)]
 
 
 def table_of(
@@ -70,13 +83,15 @@ def _input_of(spec: AnyJob, rows: Rows, root: Path, *, typed: bool) -> columns.I
 
 def problems_in(spec: AnyJob, rows: Rows, steps: Sequence[Step] = ()) -> list[Problem]:
     """What is wrong with the `columns` of a job. rows: read as far as it takes to find the names of the input."""
-    if not spec.columns:
+    if not spec.columns and not spec.picks:
         return []
     if spec.output.endswith("/"):
         return [_problem(spec, "`columns` are for a table, and the output is a folder", "remove them")]
     twice = [name for name in dict.fromkeys(spec.columns) if spec.columns.count(name) > 1]
     if twice:
         return [_problem(spec, f"`columns` name `{twice[0]}` twice", "remove one of the two")]
+    if found := list(_problems_of_picks(spec)):
+        return found
     worked_out = {name for step in steps for name, _ in step.columns}
     missing = _of_input(spec) - worked_out
     seen: dict[str, None] = {}
@@ -93,18 +108,39 @@ def problems_in(spec: AnyJob, rows: Rows, steps: Sequence[Step] = ()) -> list[Pr
     return found
 
 
+def _problems_of_picks(spec: AnyJob) -> Iterator[Problem]:
+    """Values that no answer can have, and columns that are called like others."""
+    taken = {*_ours_but_picks(spec), *columns.READ_BACK}
+    for pick in spec.picks:
+        where = f"job `{spec.name}`"
+        if isinstance(spec, AudioJob):
+            yield Problem(pick.mark, f"{where}: `{pick.source}` is picked out of an answer, and recordings have none")
+        elif pick.name in taken:
+            words = f"{where}: the column `{pick.name}` has the name of one of ours"
+            yield Problem(pick.mark, words, hint="give it another name")
+        elif sum(one.name == pick.name for one in spec.picks) > 1:
+            yield Problem(pick.mark, f"{where}: two values are picked as `{pick.name}`", hint="rename one of them")
+        else:
+            try:
+                column_of(pick, about_of(spec).answer)
+            except NotThere as error:
+                hint = "put it right, or give a `type` where answers have such a field all the same"
+                yield Problem(pick.mark, f"{where}: {error}", hint=hint)
+
+
 def check_columns(project: Project) -> list[Problem]:
     """The same for all jobs, as far as the first rows tell. A dataset that cannot be read is for others to tell."""
     found: list[Problem] = []
     for job in project.jobs:
         rows: list[RowView] = []
-        if job.columns and isinstance(job, Job):
+        if (job.columns or job.picks) and isinstance(job, Job):
             with suppress(RunnerError, OSError):
                 first = islice(open_rows(job.dataset, project.root), _LOOKED_AT)
                 rows = [RowView("", msgspec.json.encode(dict.fromkeys(row.row)), b"") for row in first]
             if not rows:
+                found += _problems_of_picks(job)
                 continue
-        found += problems_in(job, rows.copy)
+        found += problems_in(job, rows.copy, picks_of(job))
     return found
 
 
@@ -125,8 +161,9 @@ def warnings_in(spec: AnyJob, root: Path) -> Iterator[str]:
         for row in islice(open_rows(spec.dataset, root), _LOOKED_AT):
             seen.update(dict.fromkeys(row.row))
     names = set(spec.columns or columns.usual(_suffix_of(spec), about_of(spec), is_of_recordings=False))
+    names.update(pick.name for pick in spec.picks)
     given = columns.Input(dict.fromkeys(seen, kinds.TEXT))
-    for name, shown in given.named(names & _ours(spec).keys()).items():
+    for name, shown in given.named(names & _ours(spec)).items():
         if name != shown:
             yield f"job `{spec.name}` at {spec.mark}: the column `{name}` of its dataset is `{shown}` in its results"
 
@@ -139,19 +176,24 @@ def _suffix_of(spec: AnyJob) -> str:
     return posixpath.splitext(spec.output)[1].lower()
 
 
-def _ours(spec: AnyJob) -> dict[str, columns.Column]:
+def _ours(spec: AnyJob) -> set[str]:
+    """Columns that a job can have beside those of its input."""
+    return {*_ours_but_picks(spec), *(pick.name for pick in spec.picks)}
+
+
+def _ours_but_picks(spec: AnyJob) -> dict[str, columns.Column]:
     return columns.ours(about_of(spec), is_of_recordings=isinstance(spec, AudioJob))
 
 
 def _of_input(spec: AnyJob) -> set[str]:
     """The chosen columns that are none of ours."""
-    return set(spec.columns) - _ours(spec).keys()
+    return set(spec.columns) - _ours(spec)
 
 
 def _names_of(spec: AnyJob, seen: Iterable[str]) -> set[str]:
     """What columns of the input are called in the results."""
     given = columns.Input(dict.fromkeys(seen, kinds.TEXT))
-    return set(given.named(set(spec.columns) & _ours(spec).keys()).values())
+    return set(given.named(set(spec.columns) & _ours(spec)).values())
 
 
 def about_of(spec: AnyJob, job: Desired | None = None) -> columns.About:

@@ -380,7 +380,15 @@ class _Job:
             chosen, asked = locate(job.keys, sources), wanted_of(spec)
 
             def feed(scorer: Scorer) -> None:
-                merge(rows(), chosen, sources, scorer, wanted=asked, is_strict=spec.strict_answers)
+                merge(
+                    rows(),
+                    chosen,
+                    sources,
+                    scorer,
+                    wanted=asked,
+                    is_strict=spec.strict_answers,
+                    retries_invalid=spec.retries_invalid,
+                )
 
             scorer = score_all(self._evals, session.project.root, rows(), feed, out, self._verdicts)
             out.finish()

@@ -19,7 +19,7 @@ from runner.apply.reporter import Reporter, Silent
 from runner.apply.sandbox import sandbox_of
 from runner.apply.session import Session
 from runner.apply.standins import StandIns
-from runner.apply.tables import Steps, no_steps
+from runner.apply.tables import Steps, no_steps, picks_of, with_picks
 from runner.cli.main import Settings
 from runner.clock import Clock, RealClock
 from runner.data.contents import FileMemo
@@ -53,6 +53,7 @@ def opened(
     compiled over what outputs hold, whatever is recorded. selection: the jobs that it is about. consent: asks a person
     whether a key may go to a host, and is told where that is written. A yes is kept.
     """
+    steps = with_picks(steps)
     with contextlib.ExitStack() as held:
         project, memory = _project_and_memory(held, settings, paths, writes=writes)
         if not writes:
@@ -229,7 +230,7 @@ def rehearsing(
             stop=stop,
             sandbox=sandbox,
             digests=digests,
-            compiler=held.enter_context(_compiler(real.caches, remotes, digests, no_steps, keeps=False)),
+            compiler=held.enter_context(_compiler(real.caches, remotes, digests, picks_of, keeps=False)),
         )
         chains.follow(session)
         choose(session, selection, writes=False)

@@ -54,6 +54,7 @@ class Desired(msgspec.Struct, frozen=True):
     ahead: Ahead = Ahead()
     evals: Evals = Evals()  # what its answers are held to
     is_strict: bool = False  # an answer that is none (cut, refused, ...) is an error
+    retries_invalid: bool = False  # such answers are asked for again, until the attempts of a request are used up
     in_the_way: str = ""  # what stands where the output goes and is not ours, with the way out
     bad: int = 0  # rows that cannot become requests, left out as the specs allow: errors that nothing is sent for
     barred: str = ""  # why nothing may be sent to the provider from this machine; empty where all may

@@ -50,7 +50,7 @@ FLAWS: Mapping[str, Flaw] = {
     INVALID: Flaw(
         "not what the schema wants",
         "the answer is JSON, and not what the schema wants",
-        "look at `answer` in the results file; `on_invalid: retry` of the job asks such rows again by itself",
+        "say more of what is wanted in the prompt, or loosen the schema; `on_invalid: retry` of the job asks again",
     ),
     EMPTY: Flaw("empty", "the answer is empty", "look at `response` in the results file to see what came instead"),
 }

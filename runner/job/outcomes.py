@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from enum import IntEnum
 from typing import NamedTuple
 
-from runner.job.packed import KEY_BYTES
+from runner.job.packed import KEY_BYTES, unpack
 
 ENTRY_BYTES = 24
 NO_LINE = (1 << 52) - 1
@@ -22,6 +23,10 @@ class Outcome(IntEnum):
     LOST = 4  # cancelled or vanished before it answered: a person decides
     REJECTED = 5  # the whole batch was refused for its input
     UNPAID = 6  # the account could not pay: nothing was asked, and no attempt is used up
+    # What an answer is held to is known by its job, so these two are in no index on record: an index is judged when it
+    # is read, and only for jobs that ask again for answers that are none.
+    INVALID = 7  # an answer that is none: one attempt of several
+    INVALID_FOR_GOOD = 8  # the same, read back from a file that says that its attempts are used up
 
 
 # Of a row, of a batch and of a call alike: no waiting cures these, and the requests are none the worse for it.
@@ -65,6 +70,11 @@ class IndexEntry(NamedTuple):
     offset: int  # NO_LINE where the remote gave none
 
 
+ANSWERS = frozenset((Outcome.OK, Outcome.INVALID, Outcome.INVALID_FOR_GOOD))  # each was paid for
+_INVALID = ANSWERS - {Outcome.OK}
+_HOLDING = frozenset((Outcome.OK, Outcome.INVALID_FOR_GOOD))
+
+
 def pack(key: bytes, outcome: int, file: int = 0, offset: int = NO_LINE) -> bytes:
     """24 bytes: key, then outcome (4 bits), file (8 bits) and offset (52 bits), big-endian."""
     return _ENTRY.pack(key, outcome << 60 | file << 52 | offset)
@@ -76,19 +86,42 @@ def place(value: int) -> tuple[int, int, int]:
 
 
 def answered(index: bytes) -> bytes:
-    """The keys of an index that have an answer, packed, in its order."""
-    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 == Outcome.OK])
+    """The keys of an index that have an answer which holds, packed, in its order."""
+    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 in _HOLDING])
+
+
+def paid(index: bytes) -> bytes:
+    """The keys of an index that have an answer, be it one that is asked for again, packed, in its order."""
+    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 in ANSWERS])
+
+
+def invalid(index: bytes) -> bytes:
+    """The keys of an index as judged whose answer is none, packed, in its order."""
+    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 in _INVALID])
 
 
 def settled(index: bytes) -> bytes:
     """The keys of an index that have an answer, or an error that asking again will not change, packed, in its order."""
-    final = (Outcome.OK, Outcome.FINAL, Outcome.REJECTED)
+    final = (*_HOLDING, Outcome.FINAL, Outcome.REJECTED)
     return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 in final])
 
 
 def unanswered(index: bytes) -> bytes:
     """The keys of an index that have no answer, packed, in its order."""
-    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 != Outcome.OK])
+    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 not in ANSWERS])
+
+
+def as_judged(index: bytes, keys: bytes, outcome: Outcome) -> bytes:
+    """An index in which these answers have another outcome. keys: sorted; all of them are in it."""
+    judged, at = bytearray(index), 0
+    for key in unpack(keys):
+        at = bisect_left(range(len(index) // ENTRY_BYTES), key, at, key=lambda n: _key_at(index, n))
+        judged[at * ENTRY_BYTES + KEY_BYTES] = judged[at * ENTRY_BYTES + KEY_BYTES] & 0x0F | outcome << 4
+    return bytes(judged)
+
+
+def _key_at(index: bytes, number: int) -> bytes:
+    return index[number * ENTRY_BYTES : number * ENTRY_BYTES + KEY_BYTES]
 
 
 def with_a_line(index: bytes) -> bytes:

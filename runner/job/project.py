@@ -157,6 +157,16 @@ class Prompt(msgspec.Struct, frozen=True):
     answer: Answer | None = None
 
 
+class Pick(msgspec.Struct, frozen=True):
+    """A column of results that shows a value out of the answer."""
+
+    name: str
+    path: tuple[str | int, ...]  # names of fields, and places in lists from 0; empty for the answer itself
+    source: str  # the same as it is written
+    type: str = ""  # of JSON; empty: what the schema of the answer says
+    mark: Mark = Mark("")
+
+
 class ProviderBlock(msgspec.Struct, frozen=True):
     """A provider block of the specs, or a built-in one with nothing overridden."""
 
@@ -191,8 +201,10 @@ class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
     skip_bad: bool = False  # of recordings; a dataset says so itself
     budget: float | None = None  # USD
     protect: bool = False
-    columns: tuple[str, ...] = ()  # of the results file, in order; empty for the usual ones
+    columns: tuple[str, ...] = ()  # of the results file, in order, picks among them; empty for the usual ones
+    picks: tuple[Pick, ...] = ()  # values out of answers, in columns of their own
     strict_answers: bool = False  # an answer that is none (cut, refused, not the JSON asked for) is an error
+    retries_invalid: bool = False  # answers that are none are asked for again, up to `max_attempts`
     evals: Evals = Evals()
     needs: tuple[str, ...] = ()  # names of jobs, all cells of which come first
     retention: Retention = Retention()  # with what its provider and the project say

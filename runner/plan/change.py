@@ -44,6 +44,7 @@ class Reason(StrEnum):
     CONTINUED = "left by an earlier batch, which is continued"
     ASKED_AGAIN = "unsettled after an earlier batch"
     RETRIED = "asked again on purpose"
+    INVALID = "answered, and the answer is not what its schema wants"
     RUNNING = "running"
     OVERDUE = "overdue: its window is over, and it has not ended"
     CANCELLING = "being cancelled"

@@ -15,6 +15,7 @@ from runner.plan import adoption
 from runner.plan.change import Action, Change, Reason
 from runner.plan.places import Reviewed
 
+_FEW_INVALID, _SHARE_INVALID = 30, 0.3  # answers that are none, of which nobody says what they cost
 REPAY_USD = 5.0  # where the project says nothing: asking again for more than this wants a yes
 ALL = "*"
 
@@ -182,6 +183,17 @@ def repaying(job: Desired, answered: int, in_flight: int, usd: float | None, gua
         detail=f"{detail}{why}" + (_what_would_tell(job) if usd is None else ""),
         unblock=(f"runner apply --confirm-repay {job.address}",),
     )
+
+
+def is_more_than_agreed(invalid: int, good: int, usd: float | None) -> bool:
+    """Whether answers that are none, which a job says are asked for again, are to be counted as paid for once more.
+
+    A job that says so agrees to a few. Where nobody knows what they cost, few is a share: a schema that hardly any
+    answer fits would have everything asked `max_attempts` times.
+    """
+    if usd is not None:
+        return True  # and the threshold in dollars decides
+    return invalid > _FEW_INVALID and invalid > _SHARE_INVALID * (invalid + good)
 
 
 def _what_would_tell(job: Desired) -> str:

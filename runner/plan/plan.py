@@ -217,14 +217,20 @@ def _job(
     replaced: Callable[[JobRows], Replaced],
     order: _Order,
 ) -> JobPlan:
-    # Three kinds are sent: rows never asked, what a remote goes on with by itself, and rows asked again.
-    new, again = sample.of_new(job, rows, guards.sample), rows.ordinals(Row.AGAIN, Row.REPLACE)
+    # Four kinds are sent: rows never asked, what a remote goes on with by itself, rows asked again, and those of them
+    # that have an answer which is none.
+    new = sample.of_new(job, rows, guards.sample)
+    again = rows.ordinals(Row.AGAIN, Row.REPLACE, Row.INVALID)
     parents = tuple(sorted(rows.parents))
     continued, anew = resume.continuations(job, again, [e for e in recorded.batches if e.batch.key in rows.parents])
     reason = _why_new(job, rows, recorded)
     first = _cut(job, new, (), reason)
     resumed = [_continue(job, one) for one in continued]
+    invalid = array("I", [ordinal for ordinal in anew if rows.states[ordinal] == Row.INVALID])
+    if invalid:
+        anew = array("I", [ordinal for ordinal in anew if rows.states[ordinal] != Row.INVALID])
     repeated = _cut(job, anew, parents, _why_again(rows))
+    revised = _cut(job, invalid, parents, Reason.INVALID)
     changes = []
     before = replaced(rows)
     if first:
@@ -234,6 +240,8 @@ def _job(
         changes.append(_submit(job, Reason.CONTINUED, resumed, detail=names))
     if repeated:
         changes.append(_submit(job, _why_again(rows), repeated))
+    if revised:
+        changes.append(_submit(job, Reason.INVALID, revised))
     sends = list(changes)
     if later := rows.counts[Row.NEW] - len(new):
         changes.append(Change(Action.LEAVE, Reason.SAMPLED, rows=later))
@@ -250,11 +258,11 @@ def _job(
             _paid_again(job, rows, new, before, guards),
             guard.first_run(job, len(new) + len(again), shown, guards, is_first=is_first),
             guard.not_locked(job, number, guards),
-            _not_reviewed(job, rows, (*first, *resumed, *repeated), recorded, guards),
+            _not_reviewed(job, rows, (*first, *resumed, *repeated, *revised), recorded, guards),
             order.standing.first_unmet(job, number),
         )
         blocks += filter(None, held_back)
-    blocks += _protected(job, min(len(new), before.answered) + rows.counts[Row.REPLACE])
+    blocks += _protected(job, min(len(new), before.answered) + rows.counts[Row.REPLACE] + rows.counts[Row.INVALID])
     # What keeps them at home stands beside them as a block and takes nothing out of the plan, so that a person sees
     # what a yes would send, and what for. `Plan.submissions` leaves out the jobs that are held back.
     return JobPlan(
@@ -262,7 +270,7 @@ def _job(
         job.declared_at,
         _counts(rows),
         (*changes, *blocks) or (_quiet(rows),),
-        (*first, *resumed, *repeated),
+        (*first, *resumed, *repeated, *revised),
         tuple(sorted(rows.shared_with)),
         job.card.content,
     )
@@ -293,7 +301,7 @@ def _protected(job: Desired, repaid: int) -> list[Change]:
 
 def _knows_nothing(job: Desired, rows: JobRows, recorded: Recorded) -> bool:
     """Whether no batch on record was ever sent to this provider, and nothing read back is of what is wanted now."""
-    if any(rows.counts[row] for row in (Row.OK, Row.ERROR, Row.LOST, Row.UNKNOWN)):
+    if any(rows.counts[row] for row in (Row.OK, Row.ERROR, Row.INVALID, Row.LOST, Row.UNKNOWN)):
         return False
     mine = (entry.batch for entry in recorded.batches if entry.batch.origin.provider == job.provider)
     return all(batch.is_read_back for batch in mine)
@@ -317,7 +325,7 @@ def _counts(rows: JobRows) -> RowCounts:
         in_flight=count[Row.IN_FLIGHT],
         unknown=count[Row.OPEN] + count[Row.UNKNOWN],
         needs_decision=count[Row.LOST] + count[Row.STALLED] + count[Row.ELSEWHERE],
-        to_submit=count[Row.NEW] + count[Row.AGAIN] + count[Row.REPLACE],
+        to_submit=count[Row.NEW] + count[Row.AGAIN] + count[Row.REPLACE] + count[Row.INVALID],
         shared=count[Row.SHARED],
         bad=rows.bad,
     )
@@ -437,7 +445,10 @@ def _paid_again(job: Desired, rows: JobRows, new: array[int], before: Replaced, 
     """What is to be said of requests that were paid for, or will be, and are to be paid for once more."""
     anew = min(len(new), before.paid + before.in_flight)
     in_flight = max(0, anew - before.paid)
+    invalid = rows.ordinals(Row.INVALID)
     replaced = rows.ordinals(Row.REPLACE)
+    if guard.is_more_than_agreed(len(invalid), rows.counts[Row.OK], guard.estimate(job, invalid).usd):
+        replaced += invalid
     costs = [guard.estimate(job, new).usd] if anew else []
     usd = _sum(None if cost is None else cost * anew / len(new) for cost in costs)
     usd = _sum((usd, guard.estimate(job, replaced).usd)) if replaced else usd

@@ -16,7 +16,7 @@ import msgspec
 
 from runner.job.desired import Desired
 from runner.job.observed import Origin, Phase
-from runner.job.outcomes import ENTRY_BYTES, NO_LINE, Outcome
+from runner.job.outcomes import ANSWERS, ENTRY_BYTES, NO_LINE, Outcome
 from runner.job.packed import KEY_BYTES, bounds, unpack
 from runner.job.recorded import Batch, Stage
 
@@ -38,10 +38,11 @@ class Row(IntEnum):
     OPEN = 11  # in a create of which it is not known yet whether it took effect
     QUEUED = 13  # in a batch of ours that is still to be sent, or to be sent again
     UNKNOWN = 12  # the remote may have it and cannot be asked: a person decides
+    INVALID = 14  # answered, and the answer is none: asked again, as the job says
 
 
 UNDER_WAY = (Row.IN_FLIGHT, Row.OPEN, Row.QUEUED)  # in a batch that is waited for
-TO_SEND = (Row.NEW, Row.AGAIN, Row.REPLACE, Row.SHARED)
+TO_SEND = (Row.NEW, Row.AGAIN, Row.REPLACE, Row.INVALID, Row.SHARED)
 _ROWS = tuple(sorted(Row))  # an enum is slow to go through
 
 
@@ -54,7 +55,7 @@ class BatchRows(msgspec.Struct, frozen=True):
 
     batch: Batch
     keys: bytes
-    index: bytes = b""
+    index: bytes = b""  # as judged by what the jobs want that ask again for answers that are none
     so_far: bytes = b""
     unsent: bytes = b""
 
@@ -87,7 +88,7 @@ class JobRows:
                 self.batches.add(batch.key)
                 if batch.owner != address:
                     self.shared_with.add(batch.owner)
-            case Row.AGAIN | Row.STALLED | Row.LOST | Row.UNKNOWN | Row.REPLACE:
+            case Row.AGAIN | Row.STALLED | Row.LOST | Row.UNKNOWN | Row.REPLACE | Row.INVALID:
                 self.parents.add(batch.key)
             case Row.ELSEWHERE:
                 self.origins.add(str(batch.origin))
@@ -141,7 +142,8 @@ _PAID = 1 << 15  # and answered then
 _QUEUED = 1 << 16  # and in flight only as far as we are concerned
 _SILENT = 1 << 17  # one attempt of a batch that finished without a line for it, in whatever generation
 _SILENT_BITS = 0xFF * _SILENT
-_BATCH_SHIFT = 25
+_INVALID = 1 << 25  # answered, and the answer is none
+_BATCH_SHIFT = 26
 _FLAGS = (1 << _BATCH_SHIFT) - 1
 
 _ENTRIES = struct.Struct(f">{KEY_BYTES}sQ")
@@ -283,7 +285,8 @@ def _learn(
     # answers opened a new epoch since. An error that was final in an older epoch is only `_PAST`: the retry asked for
     # exactly those. A request that may be asked again counts one attempt, and so does one whose answer is lost; the
     # flags of the attempt before (nothing finished, lost) go with it, since they speak of the last attempt only. What
-    # was not paid for counts no attempt.
+    # was not paid for counts no attempt. An answer that is none counts one, and is an answer to every job that takes it
+    # for one; what was read back from an output counts none, since the batch that gave it may be on record as well.
     # Lines that never came are counted over all epochs: a person's retries must not go on for ever either.
     batch = batches[number].batch
     here = (number + 1) << _BATCH_SHIFT
@@ -310,12 +313,16 @@ def _learn(
         if is_finished and outcome == Outcome.RETRY and value & NO_LINE == NO_LINE:
             state += _SILENT if state & _SILENT_BITS != _SILENT_BITS else 0
         if not is_current:
-            known[key] = state | _PAST | (_PAID if outcome == Outcome.OK else 0)
+            known[key] = state | _PAST | (_PAID if outcome in ANSWERS else 0)
         else:
             # While another batch has it in flight, that is the one to wait for
             at = state & ~_FLAGS if state & _IN_FLIGHT else here
             if outcome == Outcome.RETRY:
                 known[key] = (state & (_FLAGS & ~(_STALLED | _LOST))) + 1 | stalled | at
+            elif outcome == Outcome.INVALID:
+                known[key] = (state & (_FLAGS & ~(_STALLED | _LOST))) + (not batch.is_read_back) | _INVALID | at
+            elif outcome == Outcome.INVALID_FOR_GOOD:
+                known[key] = state & _FLAGS | _INVALID | _ERROR | at
             elif outcome == Outcome.UNPAID:
                 known[key] = state & _FLAGS | _PAST | at
             elif outcome == Outcome.LOST:
@@ -392,7 +399,7 @@ class _Wanted:
         return self._rows
 
 
-_UNASKED = frozenset((int(Row.NEW), int(Row.AGAIN), int(Row.REPLACE)))
+_UNASKED = frozenset((int(Row.NEW), int(Row.AGAIN), int(Row.REPLACE), int(Row.INVALID)))
 
 
 def _as_known(row: Row, batch: Batch) -> Row:
@@ -407,19 +414,19 @@ def _as_known(row: Row, batch: Batch) -> Row:
 # The order is the rule. An answer ends all questions; what is in flight is waited for, whatever failed before; what a
 # person has to decide comes before the count of attempts, since another attempt may pay twice.
 def _row_of(state: int, job: Desired) -> Row:
-    if state & _OK:
+    if state & _OK or (state & _INVALID and not job.retries_invalid):
         return Row.OK
     if state & _IN_FLIGHT:
         return Row.QUEUED if state & _QUEUED else Row.IN_FLIGHT
     if state & _LOST:
         return Row.LOST
-    attempts = state & _ATTEMPTS
+    attempts = state & _ATTEMPTS or bool(state & _INVALID)
     if state & _ERROR or attempts >= job.max_attempts:
         return Row.ERROR
     if attempts and (state & _SILENT_BITS) // _SILENT >= job.max_attempts:
         return Row.ERROR  # `no_result`: asking on and on, by a person's word too, has to end
     if attempts:
-        return Row.STALLED if state & _STALLED else Row.AGAIN
+        return Row.STALLED if state & _STALLED else Row.INVALID if state & _INVALID else Row.AGAIN
     if state & _PAST:
         return Row.REPLACE if state & _PAID else Row.AGAIN
     # Where asking costs nothing, another origin's answer is no reason to stop

@@ -13,7 +13,7 @@ import msgspec
 
 from runner.job.desired import Desired
 from runner.job.observed import Origin
-from runner.job.outcomes import answered
+from runner.job.outcomes import paid
 from runner.job.packed import KEY_BYTES, common, keys_of, union, without
 from runner.job.recorded import Batch, JobRecord, Stage
 from runner.plan.remaining import BatchRows
@@ -102,7 +102,7 @@ def _paid(entries: Sequence[BatchRows], free: Collection[str]) -> list[BatchRows
 
 
 def _answered(entries: Sequence[BatchRows]) -> bytes:
-    return union([answered(entry.index) for entry in entries if entry.index])
+    return union([paid(entry.index) for entry in entries if entry.index])
 
 
 def _all_in(known: bytes, left: Sequence[LeftRows], count: Callable[[bytes], int]) -> int:

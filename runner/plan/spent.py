@@ -8,7 +8,7 @@ import msgspec
 
 from runner.job.cost import Price, Used
 from runner.job.desired import Desired
-from runner.job.outcomes import answered
+from runner.job.outcomes import paid
 from runner.job.packed import KEY_BYTES, union, without
 from runner.job.recorded import REMOTE, Batch, Stage
 from runner.plan.remaining import BatchRows
@@ -92,8 +92,8 @@ def _not_told_twice(entry: BatchRows, used: Used, history: Sequence[BatchRows]) 
     if batch.found_in in ("", REMOTE) or not used.answers:
         return used
     others = [one for one in history if one.batch.found_in in ("", REMOTE) and one.batch.origin == batch.origin]
-    mine = answered(entry.index)
-    left = without(mine, union([answered(one.index) for one in others if one.index]))
+    mine = paid(entry.index)
+    left = without(mine, union([paid(one.index) for one in others if one.index]))
     share = len(left) / max(len(mine), KEY_BYTES)
     return Used(
         round(used.answers * share),

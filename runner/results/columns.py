@@ -26,6 +26,7 @@ from runner.results.transcript import Transcript, transcript_of
 FORMAT = 2
 ROW = "row"  # stands for all columns of the input
 
+_MORE = Merged._fields.index("more")
 Take = Callable[[Merged], bytes]
 Part = Callable[[Merged], Sequence[Any]]
 
@@ -360,7 +361,11 @@ class Table(NamedTuple):
         """The line with what the steps made of it."""
         if not self.steps:
             return line
-        return line._replace(more=tuple(value for step in self.steps for value in step.value(line)))
+        if len(self.steps) == 1:
+            more = tuple(self.steps[0].value(line))
+        else:
+            more = tuple([value for step in self.steps for value in step.value(line)])
+        return tuple.__new__(Merged, (*line[:_MORE], more, *line[_MORE + 1 :]))  # `_replace` takes three times as long
 
 
 def table(

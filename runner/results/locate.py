@@ -1,7 +1,8 @@
 """Which outcome is shown for each row, among all the batches that ever asked for it.
 
-The newest generation with a success is shown, and within one generation its first success; where nobody answered, the
-last error. All of it in 256 buckets by first byte of the key, so that memory stays at a few tens of bytes a row.
+The newest generation with an answer is shown, and within one generation its first good one, else the last of those that
+are none; where nobody answered, the last error. All of it in 256 buckets by first byte of the key, so that memory stays
+at a few tens of bytes a row.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from typing import Any
 
 import msgspec
 
-from runner.job.outcomes import ENTRY_BYTES, Outcome
+from runner.job.outcomes import ANSWERS, ENTRY_BYTES, Outcome
 from runner.job.packed import BUCKETS, KEY_BYTES, bounds
 from runner.remotes.reading.lines import COMMON
 from runner.remotes.vendor import Reader
 
 _OK = int(Outcome.OK)
+_PLACE = (1 << 60) - 1
 _ENTRY = struct.Struct(f">{KEY_BYTES}sQ")
 _SMALL_INDEX = 1024 * ENTRY_BYTES  # below it, walking an index is cheaper than searching its buckets
 
@@ -35,6 +37,7 @@ class OutcomeSource(msgspec.Struct, frozen=True):
     files: tuple[Path, ...]  # the raw files, as numbered in the index
     fallback_error: Mapping[str, Any] | None = None  # for requests without a line: code, message, status, ...
     reader: Reader = COMMON  # of the lines of these files
+    is_judged: bool = False  # its index says which answers are none
     is_read_back: bool = False  # its raw file holds lines of our own results, see `readback`
 
 
@@ -73,6 +76,8 @@ def locate(keys: bytes | bytearray, sources: Sequence[OutcomeSource]) -> Chosen:
             found = best.get(keys[position * KEY_BYTES : (position + 1) * KEY_BYTES])
             if found is not None:
                 places[position], owners[position] = found
+    if any(source.is_judged for source in sources):  # an answer is one; whoever shows it says whether it is none
+        places = array("Q", [place & _PLACE | _OK << 60 if place >> 60 in ANSWERS else place for place in places])
     return Chosen(places, owners)
 
 
@@ -83,10 +88,10 @@ def _best(segments: list[tuple[int, int, int]], sources: Sequence[OutcomeSource]
         generation = sources[owner].generation
         for key, place in _ENTRY.iter_unpack(memoryview(sources[owner].index)[start:end]):
             have = best.get(key)
-            # An answer gives way to a newer generation's answer only, an error to whatever was said after it
-            is_newer = have is None or generation > sources[have[1]].generation
-            if have is None or have[0] >> 60 != _OK or (is_newer and place >> 60 == _OK):
-                best[key] = place, owner
+            if have is None or have[0] >> 60 not in ANSWERS:
+                best[key] = place, owner  # an error gives way to whatever was said after it
+            elif place >> 60 in ANSWERS and (have[0] >> 60 != _OK or generation > sources[have[1]].generation):
+                best[key] = place, owner  # an answer to any other, if it is none, else to one of a newer generation
     return best
 
 

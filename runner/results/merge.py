@@ -19,7 +19,7 @@ from runner.job.outcomes import Outcome, Unsettled
 from runner.job.packed import KEY_BYTES, Sorter
 from runner.remotes.reading.verdict import NULL, TEXT, Expected
 from runner.results.locate import Chosen, OutcomeSource
-from runner.results.splice import Merged, Splicer
+from runner.results.splice import ERROR, Merged, Splicer
 
 _OK = int(Outcome.OK)
 
@@ -42,9 +42,9 @@ class Accounting(msgspec.Struct, frozen=True):
     needs_decision: int = 0
     missing: int = 0  # said to be settled, and no batch on record holds the outcome
     repaired: int = 0  # lines in which bytes that are not JSON were put right
-    flaws: Mapping[str, int] = {}  # answers that are none, by `finish`: among `ok`, or among `error` of a strict job
+    flaws: Mapping[str, int] = {}  # answers that are none, by `finish`: among `ok`, or among `error`
     told: tuple[str, ...] = ()  # what was worked out of all lines, in words
-    flawed: bytes = b""  # of a strict job, their sorted keys
+    flawed: bytes = b""  # sorted keys of those among `error`
     bad: int = 0  # among `error`: rows that became no requests, and have no lines
 
     @property
@@ -84,18 +84,20 @@ def merge(
     states: bytes | bytearray = b"",
     wanted: Expected = TEXT,
     is_strict: bool = False,
+    retries_invalid: bool = False,
 ) -> Accounting:
     """Write one line a row.
 
     states: `Unsettled` of each row, in input order, 0 where it is settled; empty: all of them are. A row with an
     answer shows it, whatever its state.
-    wanted: what was asked for beside text. is_strict: answers that are none count as errors.
+    wanted: what was asked for beside text. is_strict: answers that are none count as errors. retries_invalid: they do
+    once they are not asked for again any more.
     Raises StateError when a raw file does not hold what its index says, or rows and `shown` differ in number.
     """
     # The usual row is an answer that is cut out as it stands: it takes the first two branches and nothing else, and
     # whatever a run of millions can do without (a call, a look at its state) is done behind them.
     places, owners, total, write = shown.places, shown.sources, len(shown), writer.write
-    splicer = Splicer(sources, wanted=wanted, is_strict=is_strict)
+    splicer = Splicer(sources, wanted=wanted)
     flawed = _Flawed()
     answered, line_of = splicer.answered, splicer.line
     states = states or bytes(total)
@@ -111,7 +113,9 @@ def merge(
                 line = answered(owners[number - 1], value, row)
                 if line is None:
                     line = line_of(owners[number - 1], value, row)
-                    flawed.see(line, row)
+                    if line.finish is not None and line.finish in FLAWS:
+                        is_error = not states[number - 1] if retries_invalid else is_strict
+                        line = flawed.seen(line, row, line.finish, is_error=is_error)
                 write(line)
                 continue
             state = states[number - 1]
@@ -125,7 +129,7 @@ def merge(
         splicer.close()
     if number != total:
         raise _changed()
-    none = flawed.counts.total() if is_strict else 0
+    none = flawed.errors
     return Accounting(
         wanted=number,
         ok=ok - none,
@@ -137,21 +141,27 @@ def merge(
         missing=waiting[0],
         repaired=splicer.repaired,
         flaws=dict(flawed.counts),
-        flawed=flawed.keys.sorted() if is_strict else b"",
+        flawed=flawed.keys.sorted(),
     )
 
 
 class _Flawed:
-    """Answers that are none: how each ended, and whose they are."""
+    """Answers that are none: how each ended, and whose those are that count as errors."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.keys = Sorter()
+        self.errors = 0
 
-    def see(self, line: Merged, row: RowView) -> None:
-        if line.finish is not None and line.finish in FLAWS:
-            self.counts[line.finish] += 1
-            self.keys.add(row.digest[:KEY_BYTES])
+    def seen(self, line: Merged, row: RowView, finish: str, *, is_error: bool) -> Merged:
+        """The line of such an answer as it is written: also as an error it is shown."""
+        self.counts[finish] += 1
+        if not is_error:
+            return line
+        self.errors += 1
+        self.keys.add(row.digest[:KEY_BYTES])
+        error = {"code": finish, "message": FLAWS[finish].message, "status": None, "retryable": False}
+        return line._replace(error=msgspec.json.encode(error), status=ERROR)
 
 
 def _without_outcome(row: RowView, state: int) -> Merged:

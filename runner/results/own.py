@@ -38,6 +38,7 @@ class Own(Struct):
     finish: str | None = None
     response: Raw = ABSENT
     error: Raw = ABSENT
+    error_code: Raw = ABSENT  # where a job chose it in place of `error`; one of the input may be called so
     input_tokens: Raw = ABSENT
     cached_tokens: Raw = ABSENT
     output_tokens: Raw = ABSENT
@@ -63,6 +64,8 @@ def read_own(line: bytes) -> tuple[Own, Outcome]:
     """
     try:
         own = _decode_own(line)
+        if not bytes(own.error) and (code := _code_in(own.error_code)) in FLAWS:
+            own.error = Raw(msgspec.json.encode({"code": code, "message": FLAWS[code].message, "status": None}))
         error = _decode_own_error(own.error) if bytes(own.error) else None
         if not line.isascii():
             line.decode()
@@ -85,6 +88,14 @@ def read_own(line: bytes) -> tuple[Own, Outcome]:
     return own, Outcome.FINAL if is_final else Outcome.RETRY
 
 
+def _code_in(raw: Raw) -> str:
+    try:
+        return _decode_code(bytes(raw) or NULL) or ""
+    except msgspec.MsgspecError:
+        return ""
+
+
+_decode_code = msgspec.json.Decoder(str | None).decode
 _decode_whole = msgspec.json.Decoder(int | None).decode
 _decode_number = msgspec.json.Decoder(float | None).decode
 

@@ -143,7 +143,8 @@ class _Shelf:
     def add(self, own: Own, cost: Cost | None) -> None:
         answer, response = bytes(own.answer) or NULL, bytes(own.response) or NULL
         who = (own.batch, own.digest, own.origin, own.finish)
-        merged = Merged(own.custom_id, NULL, answer, response, NULL, *who, cost=cost)
+        error = bytes(own.error) or NULL  # of an answer that is none, and is not asked for again
+        merged = Merged(own.custom_id, NULL, answer, response, error, *who, cost=cost)
         line = self._usual(merged) if cost is None else self._with_cost(merged)
         self._places.add(pack(bytes.fromhex(own.digest[: 2 * KEY_BYTES]), Outcome.OK, 0, self._offset))
         self._rows += 1

@@ -59,13 +59,18 @@ class Line(NamedTuple):
     cost: Cost  # as columns of the file say
 
 
-def own_names(output: str, about: About, *, chosen: Sequence[str] = (), is_of_recordings: bool) -> frozenset[str]:
-    """The names that are ours in a job's results: an input may have columns that are called so where we have none."""
+def own_names(
+    output: str, about: About, *, chosen: Sequence[str] = (), picked: Collection[str] = (), is_of_recordings: bool
+) -> frozenset[str]:
+    """The names that are ours in a job's results: an input may have columns that are called so where we have none.
+
+    picked: those that show values out of answers.
+    """
     known = ours(about, is_of_recordings=is_of_recordings)
     if output.endswith("/"):
         return _OURS
     names = chosen or usual(PurePosixPath(output).suffix.lower(), about, is_of_recordings=is_of_recordings)
-    return frozenset({ROW, *READ_BACK, *known.keys() & {*names}})
+    return frozenset({ROW, *READ_BACK, *picked, *known.keys() & {*names}})
 
 
 def lines_in(output: Path, own: frozenset[str] = _OURS) -> Iterator[Line]:

@@ -16,7 +16,7 @@ import msgspec
 
 from runner.compile.compiled import RowView
 from runner.errors import StateError
-from runner.job.finish import FLAWS, STOP
+from runner.job.finish import STOP
 from runner.job.outcomes import NO_LINE, Outcome, place
 from runner.job.packed import KEY_BYTES
 from runner.job.wireid import coded
@@ -77,15 +77,13 @@ _SILENCE: Mapping[int, tuple[str, str]] = {
 class Splicer:
     """Turns places into lines of results. Close it: it holds raw files open."""
 
-    def __init__(self, sources: Sequence[OutcomeSource], *, wanted: Expected = TEXT, is_strict: bool = False) -> None:
-        """is_strict: an answer that is none is an error, and still shown."""
+    def __init__(self, sources: Sequence[OutcomeSource], *, wanted: Expected = TEXT) -> None:
         self._sources = sources
         self._usual = [
             (None if source.is_read_back else source.reader.plain, source.files, source.batch, source.origin)
             for source in sources
         ]
         self._wanted = wanted
-        self._is_strict = is_strict
         self._raw = RawLines()
         self.repaired = 0  # lines in which what is not JSON was put right
 
@@ -152,7 +150,7 @@ class Splicer:
         if not name.endswith(coded(row.digest[:KEY_BYTES])):
             raise Unreadable("another request's line")
         if value >> 60 == _OK:
-            return self._judged(self._merged(source, row, *self._answer(source, body), body))
+            return self._merged(source, row, *self._answer(source, body), body)
         return self._merged(source, row, NULL, None, body, _encode(_told(reader.parse(raw), value >> 60)))
 
     def _answer(self, source: OutcomeSource, body: bytes) -> Answer:
@@ -161,7 +159,7 @@ class Splicer:
     def _own(self, source: OutcomeSource, raw: bytes, row: RowView) -> Merged:
         """A line we wrote earlier, with its batch and origin; only row and id are those of today."""
         own, _ = read_own(raw)
-        if own.digest != row.digest.hex():
+        if not own.digest.startswith(row.digest.hex()):  # whoever only judges it knows the key alone
             raise Unreadable("another request's line")
         response, answer = bytes(own.response) or NULL, bytes(own.answer) or NULL
         if response != NULL:
@@ -169,7 +167,7 @@ class Splicer:
         else:
             found = kept_as_wanted(Answer(answer, own.finish), self._wanted)
         line = self._merged(source, row, *found, response)
-        return self._judged(line._replace(batch=own.batch or source.batch, origin=own.origin, cost=cost_in(own)))
+        return line._replace(batch=own.batch or source.batch, origin=own.origin, cost=cost_in(own))
 
     def _merged(
         self,
@@ -183,12 +181,6 @@ class Splicer:
         status = OK if error == NULL else ERROR
         who = (error, source.batch, row.digest.hex(), source.origin)
         return Merged(row.custom_id, row.row_json, answer, response, *who, finish, status)
-
-    def _judged(self, line: Merged) -> Merged:
-        """An answer as the job takes it: one that is none may be an error."""
-        if not self._is_strict or line.finish not in FLAWS:
-            return line
-        return line._replace(error=_flawed(line.finish), status=ERROR)
 
 
 @contextmanager
@@ -216,12 +208,6 @@ def _damaged(source: OutcomeSource, value: int) -> StateError:
         f"the downloaded results of batch `{source.batch}` are damaged: {path}, byte {offset:,}",
         hint="move `.runner/` away and run `runner apply` again; answers are found again on the remote and in outputs",
     )
-
-
-def _flawed(finish: str | None) -> bytes:
-    """The error of an answer that is none, where a job wants it to be one."""
-    message = FLAWS[finish or ""].message
-    return _encode({"code": finish, "message": message, "status": None, "retryable": False})
 
 
 def _silence(outcome: int, said: Mapping[str, Any] | None) -> bytes:

@@ -13,7 +13,7 @@ import msgspec
 
 from runner.job.project import ENDPOINTS, Answer, Model, Prompt
 from runner.spec import jsonschemas
-from runner.spec.declared import Declared, Entry
+from runner.spec.declared import Declared, Entry, check_no_template
 from runner.spec.jsonschemas import file_in
 from runner.spec.model import AnswerSpec
 from runner.spec.placed import text_of
@@ -53,6 +53,8 @@ def _with_answer(declared: Declared) -> Iterator[Entry]:
 def _answer(entry: Entry, root: Path, unsent: set[tuple[Any, str]], problems: Problems) -> Wanted | None:
     spec: AnswerSpec = entry.spec.answer
     node = entry.value("answer", "schema")
+    if not check_no_template(entry, ("answer",), problems):
+        return None
     if node is None or (entry.subject, text_of(file_in(node)) or "") in unsent:
         return None
     schema = jsonschemas.schema_of(node, "answer.schema", entry.subject, problems, root)

@@ -12,7 +12,7 @@ from runner.job.capabilities import MESSAGE_CHARS, Content
 from runner.job.project import AnyJob, AudioJob, Dataset, Evals, Job, Model, Prompt, ProviderBlock, Retention
 from runner.job.scored import scores_path
 from runner.remotes.registry import card_of
-from runner.spec import answers, kinds, outputs, recordings
+from runner.spec import answers, columns, kinds, outputs, recordings
 from runner.spec.answers import Answers
 from runner.spec.chains import Following
 from runner.spec.declared import Declared, Entry
@@ -84,6 +84,10 @@ def _wanting(entry: Entry, prompt: Prompt, model: Model, scope: Scope) -> Prompt
     """The prompt with what the job wants of its answers, as a model is asked for that; None after a problem."""
     problems = scope.problems
     if entry.spec.answer is None:
+        if entry.spec.on_invalid is not None and prompt.answer is None:
+            words = f"`on_invalid` of {entry.subject} is about its `answer`, and prompt `{prompt.key}` has none"
+            problems.error(entry.key_mark("on_invalid"), words, "say what answers have to be: `answer: {schema: ...}`")
+            return None
         return answers.asked_with(prompt, model, entry, problems)
     wanted = scope.nouns.answers[entry.section, entry.name]
     if wanted is None:
@@ -127,6 +131,9 @@ def _common(
     """The fields that all kinds of jobs have, or None after a problem with the output."""
     spec: JobSpec = entry.spec
     own = cell.own
+    chosen = columns.columns_of(entry, scope.problems)
+    if chosen is None:
+        return None
     replicate = int(own.get("replicate") or spec.replicate or 1)
     hours = int(own["window"][:-1]) if "window" in own else spec.window or _default_window(provider)
     values = {**names, "replicate": str(replicate), "window": f"{hours}h", **cell.axes}
@@ -162,9 +169,11 @@ def _common(
         "evals": evals,
         "needs": tuple(spec.needs or ()),
         "tags": tuple(spec.tags or ()),
-        "columns": tuple(spec.columns or ()),
+        "columns": chosen.names,
+        "picks": chosen.picks,
         "strict_answers": bool(spec.strict_answers),
         "retention": retention,
+        "retries_invalid": spec.on_invalid == "retry",
         "csv_guard": spec.csv_guard is not False,
         "mark": entry.key.mark,
         "output_mark": entry.value_mark("output"),

@@ -14,7 +14,7 @@ from runner.spec.nodes import Sequence as SequenceNode
 from runner.spec.problems import Problems
 from runner.spec.violations import Subject, report
 
-_OF_ROWS = ("dataset", "prompt", "answer")
+_OF_ROWS = ("dataset", "prompt", "answer", "on_invalid")
 _OF_RECORDINGS = ("audio", "exclude", "task", "skip_bad")
 _AXES = ("model", "prompt", "dataset", "replicate", "window")
 

@@ -199,6 +199,20 @@ _OUTPUT = (
 )
 
 
+class PickSpec(Fields):
+    """A value out of the answer, in a column of its own."""
+
+    from_: Text = Field(alias="from", description="where it stands: `answer.scores[0]`")
+    type: Maybe[Literal["string", "integer", "number", "boolean", "array", "object"]] = Field(
+        default=None, description="of JSON: what is of another type is null; else what the schema says"
+    )
+
+
+def _any_columns() -> Any:
+    picks = dict[Key, Text | PickSpec]
+    return Text | list[Text | picks] | picks
+
+
 class DefaultsSpec(Fields):
     """What jobs have that do not say otherwise."""
 
@@ -220,13 +234,21 @@ class DefaultsSpec(Fields):
         description="a recording whose call had no answer: hold waits for you, resubmit may pay twice",
     )
     answer: Maybe[AnswerSpec] = Field(default=None, description="as of a prompt, for each prompt of this job")
+    on_invalid: Maybe[Literal["keep", "retry"]] = Field(
+        default=None,
+        description="retry: answers that are not what `answer` wants are asked for again, up to max_attempts; keep",
+    )
     allow_empty: Maybe[bool] = Field(default=None, description="true: no rows, or globs without a file, are no mistake")
     skip_bad: Maybe[bool] = Field(default=None, description="leave out recordings that cannot be sent, and count them")
     budget: Maybe[Money] = Field(default=None, description="USD, all that this job may ever spend")
     protect: Maybe[bool] = Field(
         default=None, description="true: nothing that was answered is paid for again; the plan is blocked"
     )
-    columns: Maybe[Texts] = Field(default=None, description="of the results file, in order: ours, or the input's")
+    columns: Maybe[Annotated[Any, Before(as_written, _any_columns)]] = Field(
+        default=None,
+        description="of the results file, in order: ours, the input's, and {name: answer.field} for a value out of the "
+        "answer; without a list such values stand beside the usual columns",
+    )
     strict_answers: Maybe[bool] = Field(
         default=None, description="answers that are none (cut, refused, not the JSON asked for) are errors"
     )

@@ -38,9 +38,10 @@ def check_fields(entry: Entry, problems: Problems) -> bool:
                 mark = entry.key_mark(name) if len(path) == 1 else node.mark
                 shown, hint = ".".join(path), "keep `audio`, or a `dataset` and a `prompt`"
                 problems.error(mark, f"{entry.subject} has both `audio` and `{shown}`", hint)
-    if entry.value("answer") is not None:
-        words = f"`answer` of {entry.subject} is for the rows of a dataset, and recordings are written down"
-        problems.error(entry.key_mark("answer"), words, "remove it")
+    for name in ("answer", "on_invalid"):
+        if entry.value(name) is not None:
+            words = f"`{name}` of {entry.subject} is for the rows of a dataset, and recordings are written down"
+            problems.error(entry.key_mark(name), words, "remove it")
     if entry.spec:
         spec: JobSpec = entry.spec
         check_no_template(entry, ("audio", "exclude"), problems)

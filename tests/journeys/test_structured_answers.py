@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from tests.journeys.lab import Lab
 from tests.journeys.lookalike import SPEC, LookAlike
@@ -35,7 +41,7 @@ def start(tmp_path: Path, remote: LookAlike) -> Started:
 
     def started(*bodies: Bodies, job: str = "", output: str = "results/answers.jsonl", rows: int = 6) -> Lab:
         answering = Answering(remote)
-        answering.bodies = [{f"r{n}": GOOD for n in range(rows)} | dict(one) for one in bodies]
+        answering.bodies = [{f"r{n}": GOOD for n in range(rows)} | dict(one) for one in bodies or ({},)]
         remote.life = answering.life
         lab = Lab(tmp_path / "project", remote)  # type: ignore[arg-type]  # of a server a lab needs its URL alone
         spec = SPEC.replace("output: results/answers.jsonl", f"output: {output}{job}")
@@ -75,6 +81,188 @@ def test_it_is_asked_for_and_what_is_not_it_is_kept_and_counted(remote: LookAlik
     assert told.partition(", 0 error")[0] in lab.run("status", "specs/").stdout
     shown = lab.run("show", "answers").stdout
     assert "answer  2 rows  the answer is JSON, and not what the schema wants  (r1, r3)" in shown
-    assert "`on_invalid: retry` of the job asks such rows again" in shown
+    assert "`on_invalid: retry` of the job asks again" in shown
     assert "Nothing to do" in lab.apply().stdout
     assert len(remote.created) == 1
+
+
+RETRY = ", on_invalid: retry"
+UNTOLD = "answered, and the answer is not what its schema wants"
+
+
+def test_what_is_not_it_is_asked_again_until_it_is(remote: LookAlike, start: Started) -> None:
+    lab = start({"r1": BAD, "r2": chat("Paris"), "r3": chat("", "length")}, {"r2": BAD}, {}, job=RETRY)
+    done = lab.apply()
+    assert "answers  6 ok, 0 error of 6" in done.stdout and "flawed" not in done.stderr
+    assert remote.sent == [["r0", "r1", "r2", "r3", "r4", "r5"], ["r1", "r2", "r3"], ["r2"]]
+    assert {row["finish"] for row in lab.results()} == {"stop"}
+    assert [row["batch"] for row in lab.results()] == [f"batch_{n}" for n in (1, 2, 3, 2, 1, 1)]
+    assert lab.apply().stdout == "Nothing to do\n"
+
+
+def test_attempts_are_used_up_and_the_last_answer_stands_as_an_error(remote: LookAlike, start: Started) -> None:
+    worse = chat('{"city": 2, "people": "many"}')
+    lab = start(
+        {"r1": BAD, "r2": BAD}, {"r1": worse}, {}, job=f"{RETRY}, max_attempts: 2", output="results/answers.csv"
+    )
+    done = lab.apply(code=4)
+    assert "answers  5 ok, 1 error of 6" in done.stdout
+    assert "the answer is JSON, and not what the schema wants" in done.stdout
+    assert remote.sent[1:] == [["r1", "r2"]]
+    assert lab.apply(code=4).stderr.count("runner retry answers") == 1 and len(remote.created) == 2
+    assert "1 error" in lab.run("status", "specs/").stdout
+    assert "1 row  the answer is JSON, and not what the schema wants  (r1)" in lab.run("show", "answers").stdout
+    row = rows_of(lab)[1]
+    assert json.loads(row["answer"]) == {"city": 2, "people": "many"}, "it was paid for, and is the newest"
+    assert json.loads(row["error"])["code"] == row["finish"] == "invalid"
+
+    assert "1 request will be asked again" in lab.run("retry", "answers").stdout
+    assert "answers  6 ok, 0 error of 6" in lab.apply().stdout
+    assert remote.sent[2:] == [["r1"]]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("columns", ["", ", columns: [custom_id, answer, status, error_code, digest, origin]"])
+def test_a_fresh_clone_says_the_same_by_its_outputs_alone(
+    remote: LookAlike, start: Started, suffix: str, columns: str
+) -> None:
+    job = f"{RETRY}, max_attempts: 2{columns}"
+    lab = start({"r1": BAD, "r2": BAD}, {"r1": BAD}, {}, job=job, output=f"results/answers{suffix}")
+    lab.apply(code=4)
+    before = (lab.root / f"results/answers{suffix}").read_bytes()
+    lab.forget()
+    remote.lists = False
+    for _ in range(2):
+        assert "runner retry answers" in lab.apply(code=4).stderr
+        assert "5 ok, 1 error of 6" in lab.run("status", "specs/").stdout
+    assert len(remote.created) == 2
+    assert (lab.root / f"results/answers{suffix}").read_bytes() == before
+    lab.run("retry", "answers")
+    assert "6 ok, 0 error of 6" in lab.apply("--first-run").stdout
+    assert remote.sent[2:] == [["r1"]]
+
+
+def test_the_plan_says_what_is_asked_again_and_why(remote: LookAlike, start: Started) -> None:
+    """The first answers stay in the results until there are others, and cost no second look at the remote."""
+    lab = start({"r1": BAD, "r2": BAD}, {})
+    assert "6 ok, 2 of them" in lab.apply().stdout
+    path = lab.root / "specs/lab.yaml"
+    path.write_text(path.read_text().replace("results/answers.jsonl", f"results/answers.jsonl{RETRY}"))
+    plan = lab.run("plan", "specs/").stdout
+    assert "» " in plan and "2 requests" in plan and UNTOLD in plan
+    [job] = json.loads(lab.run("plan", "specs/", "-o", "json").stdout)["jobs"]
+    assert (job["state"], job["to_submit"]) == ("paying", 2) and UNTOLD in json.dumps(job["lines"])
+    assert len(remote.created) == 1
+
+    lab.run("apply", "specs/", code=5)  # nobody says yes
+    assert [row["finish"] for row in lab.results()].count("invalid") == 2
+    assert [row["error"] for row in lab.results()].count(None) == 6
+    lab.forget()
+    lab.apply("--no-wait", code=3)
+    assert remote.sent[1:] == [["r1", "r2"]]
+    assert [row["finish"] for row in lab.results()].count("invalid") == 2, "older answers stay until there are newer"
+    assert "6 ok, 0 error of 6" in lab.apply().stdout
+    assert {row["finish"] for row in lab.results()} == {"stop"}
+
+
+def rows_of(lab: Lab) -> list[dict[str, str]]:
+    with (lab.root / "results/answers.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+PICKS = ", columns: {{city: answer.city, people: answer.people, best: 'answer.scores[0]', scores: answer.scores}}"
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_values_are_picked_out_of_answers(remote: LookAlike, start: Started, suffix: str) -> None:
+    few = chat('{"city": "=Lima", "people": 4.0, "scores": []}')
+    bodies = {"r1": few, "r2": BAD, "r3": chat("no"), "r4": {"error": {"code": "bad", "message": "no"}}}
+    lab = start(bodies, job=PICKS, output=f"results/answers{suffix}")
+    done = lab.apply(code=4)
+    assert (
+        "`city` is missing in 1 answer; `people` is missing in 1 answer and of another type in 1 answer;" in done.stdout
+    )
+    assert "`best` is missing in 3 answers" in done.stdout
+    path = lab.root / f"results/answers{suffix}"
+    good = ("Paris", 3, 0.5, [0.5, 1])
+    if suffix == ".jsonl":
+        rows = [(row["city"], row["people"], row["best"], row["scores"]) for row in lab.results()]
+        assert rows[:4] == [good, ("=Lima", 4.0, None, []), ("Paris", None, None, None), (None,) * 4]
+        assert rows[4] == (None,) * 4 and list(lab.results()[0])[6:10] == ["city", "people", "best", "scores"]
+    elif suffix == ".csv":
+        found = [(row["city"], row["people"], row["best"], row["scores"]) for row in rows_of(lab)]
+        assert found[:3] == [("Paris", "3", "0.5", "[0.5,1]"), ("'=Lima", "4.0", "", "[]"), ("Paris", "", "", "")]
+    else:
+        table = pq.read_table(path)
+        types = [str(table.schema.field(name).type) for name in ("city", "people", "best", "scores")]
+        assert types == ["string", "int64", "double", "list<element: double>"]
+        assert [tuple(row.values()) for row in table.select(["city", "people"]).to_pylist()] == [
+            ("Paris", 3), ("=Lima", 4), ("Paris", None), (None, None), (None, None), ("Paris", 3)
+        ]  # fmt: skip
+        assert pd.read_parquet(path)["best"].tolist()[0] == 0.5
+        assert pl.read_parquet(path)["people"].to_list()[:2] == [3, 4]
+    assert lab.run("status", "specs/").returncode == 0
+    assert "wrote" not in lab.apply(code=4).stderr
+    # another choice writes the file anew, at no cost, and a fresh clone the same file
+    spec = lab.root / "specs/lab.yaml"
+    spec.write_text(spec.read_text().replace("city: answer.city", "town: answer.city"))
+    lab.apply(code=4)
+    assert len(remote.created) == 1
+    if suffix == ".jsonl":
+        assert [row["town"] for row in lab.results()][:2] == ["Paris", "=Lima"] and "city" not in lab.results()[0]
+
+
+def test_picks_stand_where_a_list_names_them_and_are_no_columns_of_the_input(remote: LookAlike, start: Started) -> None:
+    job = ", columns: [custom_id, {{city: answer.city}}, row_city, digest, origin, answer]"
+    lab = start(job=job, output="results/answers.csv")
+    path = lab.root / "data/rows.csv"
+    path.write_text(
+        path.read_text().replace("id,word", "id,word,city").replace("\nr", "\nr").replace("0\n", "0,home\n", 1)
+    )
+    path.write_text("id,word,city\n" + "".join(f"r{n},word {n},home\n" for n in range(6)))
+    lab.apply()
+    assert list(rows_of(lab)[0]) == ["custom_id", "city", "row_city", "digest", "origin", "answer"]
+    assert (rows_of(lab)[0]["city"], rows_of(lab)[0]["row_city"]) == ("Paris", "home")
+
+
+@pytest.mark.parametrize(
+    ("picked", "said"),
+    [
+        ("{{city: answer.town}}", "the schema of the answer has no `answer.town`"),
+        ("{{city: answer.city.name}}", "the schema of the answer has no `answer.city.name`"),
+        ("{{city: {{from: answer.city, type: integer}}}}", "`answer.city` is no integer in the schema of the answer"),
+        ("{{finish: answer.city}}", "the column `finish` has the name of one of ours"),
+        ("{{city: row.city}}", "column `city` of `answers` must say where in the answer its value stands"),
+        ("{{city: 'answer..x'}}", "column `city` of `answers` must say where in the answer its value stands"),
+        ("{{city: {{from: answer.city, type: text}}}}", "`type` of column `city` of `answers`"),
+        ("[custom_id, [a]]", "`columns` of job `answers` must name columns, not a list"),
+    ],
+)
+def test_what_cannot_be_picked_is_said_before_anything_is_sent(
+    remote: LookAlike, start: Started, picked: str, said: str
+) -> None:
+    lab = start(job=f", columns: {picked}")
+    for command in (["validate"], ["plan"], ["apply"]):
+        done = lab.run(*command, "specs/", code=1)
+        assert said in done.stderr + done.stdout and "specs/lab.yaml:" in done.stderr + done.stdout
+    assert not remote.created
+
+
+def test_the_page_about_them_runs_as_it_stands(tmp_path: Path) -> None:
+    """On the embedded server, whose answers are what a schema wants: without a key, or a network."""
+    page = (Path(__file__).parents[2] / "docs/structured-answers.md").read_text()
+    first, *columns = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    lab = Lab(tmp_path / "project", None)  # type: ignore[arg-type]  # nothing but the embedded server is asked
+    (lab.root / "specs").mkdir(parents=True)
+    (lab.root / "data").mkdir()
+    (lab.root / "data/reviews.csv").write_text("id,text\n" + "".join(f"r{n},Good {n}\n" for n in range(3)))
+    for shown in columns:
+        picked = yaml.safe_load(shown)["columns"]
+        names = [*picked] if isinstance(picked, dict) else [n for one in picked if isinstance(one, dict) for n in one]
+        assert names and isinstance(picked, dict | list)
+    (lab.root / "specs/ratings.yaml").write_text(first)
+    assert "ratings  3 ok, 0 error of 3  results/ratings.parquet" in lab.apply().stdout
+    table = pq.read_table(lab.root / "results/ratings.parquet")
+    assert table.schema.field("stars").type == "int64" and table.column("stars").to_pylist() == [1, 1, 1]
+    assert table.column("first_topic").to_pylist() == ["synthetic"] * 3
+    assert table.column("finish").to_pylist() == ["stop"] * 3

@@ -27,6 +27,8 @@ OUTCOMES = {
     "lost": Outcome.LOST,
     "rejected": Outcome.REJECTED,
     "unpaid": Outcome.UNPAID,
+    "invalid": Outcome.INVALID,
+    "invalid for good": Outcome.INVALID_FOR_GOOD,
 }
 
 

@@ -17,7 +17,7 @@ from runner.results.index import build_index, refused_index
 
 from . import made
 
-OK, FINAL, RETRY, LOST, REJECTED, UNPAID = Outcome
+OK, FINAL, RETRY, LOST, REJECTED, UNPAID, *_ = Outcome
 ENDED = {Phase.COMPLETED: RETRY, Phase.EXPIRED: RETRY, Phase.CANCELLED: LOST, Phase.FAILED: RETRY}
 
 

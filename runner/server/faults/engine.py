@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from typing import Generic, TypeVar
+
+import msgspec
 
 from runner.clock import Clock
 from runner.server.engines.asr import AsrEngine, ReceivedRecording, TimedTranscript
@@ -16,6 +19,8 @@ from runner.server.faults.switches import FaultSwitches, Setting
 _TEXT = re.compile(rb'"(content|text)":"(?![{\[\\"])')
 _ODD = "\u2028\u2029\u0085\\f".encode()
 
+
+_NOT_ASKED_FOR = '["not", "what", "was", "asked", "for"]'
 
 E = TypeVar("E", bound=Loadable)
 
@@ -40,14 +45,31 @@ class _Around(Generic[E]):
 
 
 class FaultyEngine(_Around[Engine]):
-    """Another engine, with `row_delay`, `row_error` and `unicode`."""
+    """Another engine, with `row_delay`, `row_error`, `invalid_answer` and `unicode`."""
+
+    def __init__(self, inner: Engine, faults: FaultSwitches, clock: Clock) -> None:
+        super().__init__(inner, faults, clock)
+        self._spoiled: Counter[str] = Counter()  # how often each row was given an answer that is none
 
     def answer(self, request: EngineRequest) -> EngineReply:
         if not self._faults:
             return self._inner.answer(request)
         _delay(self._faults, self._clock)
         error = _error_of(self._faults, request.custom_id)
-        return with_odd_characters(self._faults, self._inner.answer(request)) if error is None else error
+        if error is not None:
+            return error
+        reply = self._inner.answer(request)
+        if reply.is_ok and self._is_spoiled(request.custom_id):
+            reply = reply._replace(body=_spoiled(reply.body))
+        return with_odd_characters(self._faults, reply)
+
+    def _is_spoiled(self, custom_id: str) -> bool:
+        setting = self._faults.get("invalid_answer")
+        if setting is None or not _is_hit(setting, custom_id):
+            return False
+        self._spoiled[custom_id] += 1
+        times = setting.number("times")
+        return not times or self._spoiled[custom_id] <= times
 
 
 class FaultyAsr(_Around[AsrEngine]):
@@ -83,6 +105,18 @@ def _is_hit(setting: Setting, custom_id: str) -> bool:
     name = custom_id[-22:]  # where the digest of the request is, if the client put it there
     score = int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
     return score < setting.value * 2**64
+
+
+def _spoiled(body: bytes) -> bytes:
+    """The body of a chat completion, or of a response, with JSON in place of its text that nobody asked for."""
+    found = msgspec.json.decode(body)
+    for choice in found.get("choices", ()):
+        if "message" in choice:
+            choice["message"]["content"] = _NOT_ASKED_FOR
+    for item in found.get("output", ()):
+        for part in item.get("content", ()):
+            part["text"] = _NOT_ASKED_FOR
+    return msgspec.json.encode(found)
 
 
 def with_odd_characters(faults: FaultSwitches, reply: EngineReply) -> EngineReply:

@@ -79,6 +79,13 @@ FAULTS = {
             " `match` (separated by spaces) always do; `status=0` is a row that never got an answer",
             {"status": 500, "match": ""},
         ),
+        Switch(
+            "invalid_answer",
+            "fraction",
+            "this fraction of rows, always the same ones, and those whose custom_id contains one of `match` (separated"
+            " by spaces) are answered with JSON that no schema asks for; `times=2`: only the first two times",
+            {"match": "", "times": 0},
+        ),
         Switch("duplicate_lines", "N", "the first N lines of an output file come twice"),
         Switch("missing_lines", "N", "the first N lines of an output file are left out"),
         Switch("unicode", "switch", "answers begin with U+2028, U+2029, U+0085 and a form feed"),
