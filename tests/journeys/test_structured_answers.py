@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.journeys.lab import Lab
+from tests.journeys.lab import Lab, until
 from tests.journeys.lookalike import SPEC, LookAlike
 from tests.journeys.test_answers_that_are_none import Answering, Bodies, chat
 
@@ -266,3 +267,61 @@ def test_the_page_about_them_runs_as_it_stands(tmp_path: Path) -> None:
     assert table.schema.field("stars").type == "int64" and table.column("stars").to_pylist() == [1, 1, 1]
     assert table.column("first_topic").to_pylist() == ["synthetic"] * 3
     assert table.column("finish").to_pylist() == ["stop"] * 3
+
+
+def test_an_edited_schema_is_another_request_and_a_check_of_old_ones_is_none(remote: LookAlike, start: Started) -> None:
+    lab = start({"r1": BAD}, {}, job=RETRY)
+    path = lab.root / "specs/lab.yaml"
+    spec = path.read_text()
+    written = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+    path.write_text(
+        spec.replace("answer: {schema: schemas/city.json}", f"response_format: {written}").replace(RETRY, "")
+    )
+    lab.apply()
+    path.write_text(spec)  # asks for the same, and is held to it from now on
+    assert "1 of 6 requests in 1 batch" in lab.run("plan", "specs/").stdout
+    assert "6 ok, 0 error of 6" in lab.apply().stdout and remote.sent[1:] == [["r1"]]
+    wanted(lab, {**SCHEMA, "required": ["city"]})
+    plan = lab.run("plan", "specs/").stdout
+    assert "6 requests" in plan and "every request changed: 6 answered requests are no longer wanted" in plan
+    lab.apply("--confirm-repay", "answers")
+    assert remote.sent[2:] == [[f"r{n}" for n in range(6)]]
+    assert lab.apply().stdout == "Nothing to do\n"
+
+
+def test_killed_between_two_attempts(lab: Lab) -> None:
+    path = lab.root / "specs/lab.yaml"
+    asking = '{user: "Say {{ word }}", answer: {schema: {type: object, properties: {n: {type: integer}}}}}'
+    path.write_text(
+        path.read_text()
+        .replace('{user: "Say {{ word }}"}', asking)
+        .replace("output: results/answers.jsonl", "on_invalid: retry\n    output: results/answers.jsonl")
+    )
+    lab.server.fault(invalid_answer={"match": "r1- r2-", "times": 1}, row_delay=0.2)
+    first = lab.start("apply", "specs/", "-y")
+    until(lambda: lab.server.creates() == 2)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    plan = lab.run("plan", "specs/").stdout
+    assert "running" in plan and UNTOLD not in plan
+    assert "10 ok, 0 error" in lab.apply().stdout
+    assert lab.server.sent() == [[f"r{n}" for n in range(10)], ["r1", "r2"]]
+    assert [row["answer"] for row in lab.results()] == [{"n": 0}] * 10
+
+
+def test_each_endpoint_has_its_own_way(lab: Lab) -> None:
+    schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
+    path = lab.root / "specs/lab.yaml"
+    spec = path.read_text().replace(
+        '{user: "Say {{ word }}"}', f'{{user: "{{{{ word }}}}", answer: {{schema: {schema}}}}}'
+    )
+    spec = spec.replace("name: echo", "name: echo\n    endpoint: responses")
+    path.write_text(spec.replace("max_tokens: 16", "text: {verbosity: low}"))
+    lab.server.fault(invalid_answer={"match": "r1-"})
+    assert "10 ok, 1 of them not what the schema wants" in lab.apply().stdout
+    [batch] = lab.server.batches()
+    line = lab.server.raw("GET", f"/v1/files/{batch['input_file_id']}/content").split(b"\n")[0]
+    asked = {"verbosity": "low", "format": {"type": "json_schema", "name": "answer", "schema": schema}}
+    assert json.loads(line)["body"]["text"] == asked
+    assert [row["finish"] for row in lab.results()].count("invalid") == 1
+    assert lab.results()[0]["answer"] == {"n": 0}
