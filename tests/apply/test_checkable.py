@@ -228,16 +228,34 @@ PACKAGES = [
 def test_a_package_that_is_not_installed_is_said_with_the_way_to_it(
     tmp_path: Path, written: str, lacking: str, named: str
 ) -> None:
-    """In a process whose packages are all of ours but one, as where nobody installed the extra."""
     root = project(tmp_path, "checks:", f"  a: {written}")
-    packages = tmp_path / "packages"
-    packages.mkdir()
-    for path in Path(sysconfig.get_path("purelib")).iterdir():
-        if path.name != lacking:
-            (packages / path.name).symlink_to(path)
-    command = [sys.executable, "-S", "-m", "runner", "validate"]
-    environ = {**os.environ, "PYTHONPATH": f"{packages}{os.pathsep}{ROOT}"}
-    done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, timeout=60)
+    done = without(lacking, root, "validate")
     assert done.returncode == 1, done.stderr
     assert f"specs/a.yaml:15:7: error: check `a` of job `j` needs the {named} package" in done.stderr
     assert "hint: run `pip install 'runner-batch[evals]'`" in done.stderr
+
+
+def test_a_schema_of_answers_needs_its_package_before_anything_is_sent(tmp_path: Path) -> None:
+    """Also where the specs are known from a run that had it."""
+    root = project(tmp_path, "answer: {schema: {type: object}}")
+    environ = {**os.environ, "RUNNER_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-m", "runner", "apply", "specs", "-y"]
+    subprocess.run(command, cwd=root, env={**environ, "PYTHONPATH": str(ROOT)}, timeout=60, check=True)
+    (root / "tickets.csv").write_text("id,text,intent\n9,Nine,other\n")
+    for words in (("validate",), ("plan",), ("apply", "-y")):
+        done = without("jsonschema_rs", root, *words)
+        assert done.returncode == 1, done.stdout
+        assert "specs/a.yaml:14:5: error: `answer.schema` needs the jsonschema-rs package" in done.stderr
+        assert "hint: run `pip install 'runner-batch[schema]'`" in done.stderr
+
+
+def without(lacking: str, root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process whose packages are all of ours but one, as where nobody installed the extra."""
+    packages = root / "packages"
+    packages.mkdir(exist_ok=True)
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if path.name != lacking and not (packages / path.name).is_symlink():
+            (packages / path.name).symlink_to(path)
+    environ = {**os.environ, "PYTHONPATH": f"{packages}{os.pathsep}{ROOT}", "RUNNER_HOME": str(root / "home")}
+    command = [sys.executable, "-S", "-m", "runner", *words]
+    return subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, timeout=60, check=False)
