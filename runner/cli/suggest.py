@@ -67,7 +67,8 @@ def as_typed(command: str, paths: Sequence[str] | None = None, folder: str | Non
     if paths and not lacks and found["verb"] in _BEFORE_PATHS:
         words[at:at] = map(shlex.quote, paths)
     more = [shlex.quote(word) for word in about.get()]
-    if found["verb"] in _ALIKE and words[-len(more) :] != more:
+    is_plan = words[-1].endswith(".json")  # which says itself what it is about
+    if found["verb"] in _ALIKE and not is_plan and words[-len(more) :] != more:
         words += more
     words[1:1] = [*(["-C", shlex.quote(folder)] if folder else []), *_chosen.get()]
     return " ".join(words)

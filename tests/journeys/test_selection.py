@@ -139,7 +139,8 @@ def test_a_sample_first_and_then_the_rest(lab: ScoreLab) -> None:
 
 
 def test_a_plan_to_be_reviewed_is_of_what_was_selected(lab: ScoreLab) -> None:
-    lab.run("plan", "specs/", "-s", "first", "--sample", "2", "--out", "plan.json")
+    told = lab.run("plan", "specs/", "-s", "first", "--sample", "2", "--out", "plan.json").stderr
+    assert "`runner apply plan.json`" in told
     for path in ("other", "grade"):
         assert path not in (lab.root / "plan.json").read_text()
     assert "a plan names its own jobs" in lab.run("apply", "plan.json", "-s", "other", code=64).stderr
