@@ -22,6 +22,7 @@ from runner import __version__
 from runner.errors import BlockedError, RunnerError, UsageError, printable
 from runner.files import whole
 from runner.job.packed import KEY_BYTES, keys_of
+from runner.job.project import Project
 from runner.job.selection import ALL_JOBS, Selection
 from runner.plan.guard import Guards
 from runner.plan.places import Place
@@ -75,6 +76,7 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     digest: str
     environment: str = ""  # empty for the specs as they stand
+    vars: dict[str, str] = {}  # all of them, as they were
     paths: tuple[str, ...]  # of the specs, from the project root
     options: Allowed
     requests: int
@@ -120,7 +122,8 @@ def write(
     paths: Sequence[str],
     guards: Guards,
     selection: Selection = ALL_JOBS,
-    environment: str = "",
+    *,
+    of: Project,
 ) -> None:
     """Write a plan to be applied. The same plan gives the same bytes. Raises RunnerError, OSError."""
     plan = PlanFile(
@@ -129,7 +132,8 @@ def write(
         runner=__version__,
         project=review.project,
         digest=review.digest,
-        environment=environment,
+        environment=of.environment,
+        vars=dict(of.vars),
         paths=tuple(paths),
         options=Allowed(
             max_usd=guards.max_usd,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -20,11 +21,13 @@ from runner.apply.work import Work
 from runner.errors import RunnerError
 from runner.job import lifecycle
 from runner.job.calls import RAW, CallEntry, CallStep
+from runner.job.cost import Used
 from runner.job.observed import Origin
 from runner.job.outcomes import paid
 from runner.job.packed import KEY_BYTES, union, without
 from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import Batch, ProjectRecord, Tally
+from runner.results.fingerprint import of_folder
 from runner.results.index import lost_index
 from runner.results.own import Cost
 from runner.results.used import used_by_kept
@@ -47,19 +50,26 @@ def remember(session: Session) -> ProjectRecord:
     batches: list[Batch] = []
     sent: list[tuple[AnyJob, bytes]] = []
     known = _Known(session)
-    for number, job in _of_others(session):
-        found = _read(session, number, job)
+    read = {**record.pooled}
+    for one in _of_others(session):
+        found = _read(session, one)
         if found is None:
             continue
         for file in found.files:
+            if one.is_pooled and not _is_from_here(session, file.origin):
+                continue
             news = known.learn(file.origin, file.keys)
             if not news or file.origin == SYNTHETIC:  # a rehearsal's, which somebody put in its place
                 continue
-            batches.append(_answered(session, record, job, file))
+            batches.append(_answered(session, record, one, file))
             record = replace(record, next_sequence=record.next_sequence + 1)
-            session.reporter.step(f"{job.address}: read back {news:,} answers from `{job.output}`")
-        if found.sent and number < len(session.project.jobs) and _cannot_be_searched(session, job):
-            sent.append((job, found.sent))
+            session.reporter.step(f"{one.job.address}: read back {news:,} answers from `{one.path}`")
+        if one.is_pooled:
+            read[one.path] = one.fingerprint
+        elif found.sent and one.is_selected and _cannot_be_searched(session, one.job):
+            sent.append((one.job, found.sent))
+    if read != record.pooled:
+        record = replace(record, pooled=read)
     for job, keys in sent:  # what several jobs want is held once, and decided about once
         origin = str(session.remotes.origin(job.model.provider))
         if left := known.never_sent(origin, keys):
@@ -75,17 +85,48 @@ def has_outputs(session: Session) -> bool:
     return any(True for _ in _of_others(session))
 
 
-def _of_others(session: Session) -> Iterator[tuple[int, AnyJob]]:
-    """Jobs whose output is there, and is not what this state says that it wrote last. Then those that were not
-    selected: what they have answered is not asked again for another job either.
+class _Output(NamedTuple):
+    """An output that this state did not write."""
+
+    number: int
+    job: AnyJob
+    path: str
+    is_selected: bool = True
+    is_pooled: bool = False  # another environment's, whose answers count here too
+    fingerprint: str = ""
+
+
+def _of_others(session: Session) -> Iterator[_Output]:
+    """Outputs that are there, and are not what this state says that it wrote last. Then those of jobs that were not
+    selected: what they have answered is not asked again for another job either. Then those of the environments whose
+    answers count, as far as they have not been read as they are.
     """
     records = session.records.jobs()
-    for number, job in enumerate((*session.project.jobs, *session.project.left_out)):
+    jobs = (*session.project.jobs, *session.project.left_out)
+    for number, job in enumerate(jobs):
         path, record = session.project.root / job.output, records.get(job.address)
         if record is not None and record.output == job.output and keep.is_as_left(session, path, record.written):
             continue
         if _was_written(path, is_folder=answers.is_folder(job.output)):
-            yield number, job
+            yield _Output(number, job, job.output, number < len(session.project.jobs))
+    read = before.pooled if (before := session.records.project()) else {}
+    pooled = ((job, output) for job in jobs for output in job.pooled)
+    for number, (job, output) in enumerate(pooled, len(jobs)):
+        path, is_folder = session.project.root / output, answers.is_folder(output)
+        if not _was_written(path, is_folder=is_folder):
+            continue
+        digest_of = session.digests.of
+        fingerprint = of_folder(path, digest_of) if is_folder else digest_of(path).hex()
+        if read.get(output) != fingerprint:
+            yield _Output(number, job, output, is_pooled=True, fingerprint=fingerprint)
+
+
+def _is_from_here(session: Session, origin: str) -> bool:
+    """Whether answers came from where the specs would ask now: those of another place stand for nothing here."""
+    provider = origin_of(origin).provider
+    with suppress(RunnerError):  # nobody said whose account it would be
+        return provider in session.project.providers and str(session.remotes.origin(provider)) == origin
+    return False
 
 
 def _was_written(path: Path, *, is_folder: bool) -> bool:
@@ -126,14 +167,15 @@ class _Known:
         return self._sent
 
 
-def _read(session: Session, number: int, job: AnyJob) -> ReadBack | None:
+def _read(session: Session, one: _Output) -> ReadBack | None:
     from runner.results.readback import read_back
 
-    parts = session.memory.scratch / f"{READ_BACK}-{number}"
+    job = one.job
+    parts = session.memory.scratch / f"{READ_BACK}-{one.number}"
     try:
-        found = read_back(session.project.root / job.output, parts, {*job.columns} & {*Cost._fields})
+        found = read_back(session.project.root / one.path, parts, {*job.columns} & {*Cost._fields})
     except RunnerError as error:
-        session.reporter.warn(f"{job.address}: `{job.output}` was not read back: {error.message}")
+        session.reporter.warn(f"{job.address}: `{one.path}` was not read back: {error.message}")
         return None
     if found.damaged:
         skipped = "1 line was" if found.damaged == 1 else f"{found.damaged:,} lines were"
@@ -177,11 +219,13 @@ def _still_unknown(session: Session, record: ProjectRecord, job: AnyJob, keys: b
     return lifecycle.begun(batch, "read back", batch.intent_at)
 
 
-def _answered(session: Session, record: ProjectRecord, job: AnyJob, file: ReadBackFile) -> Batch:
+def _answered(session: Session, record: ProjectRecord, one: _Output, file: ReadBackFile) -> Batch:
+    job = one.job
     key, now = f"{READ_BACK}-{record.next_sequence}-read", session.clock.now()
     file.path.replace(session.objects.place(f"{key}/{RAW}"))
     raw = session.objects.keep(key, RAW)
-    used = used_by_kept(session.objects.path(f"{key}/{RAW}"), job.content)
+    # what another environment spent is counted there
+    used = Used() if one.is_pooled else used_by_kept(session.objects.path(f"{key}/{RAW}"), job.content)
     session.objects.write(f"{key}/keys", file.keys)
     index_sha256 = session.objects.write(f"{key}/index", file.index)
     batch = Batch(
@@ -199,7 +243,7 @@ def _answered(session: Session, record: ProjectRecord, job: AnyJob, file: ReadBa
         generation=0,
         sequence=record.next_sequence,
         intent_at=now,
-        found_in=job.output,
+        found_in=one.path,
     )
     return lifecycle.read_back(batch, index_sha256, Tally(ok=file.rows), now, (raw,), used)
 

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import threading
+from dataclasses import replace as replace_in
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -122,10 +123,10 @@ def command(
     terminal = watcher(RealClock(), quiet=quiet)
     given = paths or ("specs",)
     guards = replace(guards, first_run=first_run)
-    hold = Hold.to(paths, plan_digest)
+    hold, settings = Hold.to(paths, plan_digest), ctx.obj
     if hold is not None:
         guards, given, selection = hold.allowed(guards), hold.paths or given, hold.about(selection)
-        ctx.obj = hold.of_environment(ctx.obj)
+        ctx.obj = hold.settings(ctx.obj)
     if rehearse:
         from runner.cli import rehearsal
 
@@ -145,7 +146,7 @@ def command(
     yes = yes or hold is not None  # the review was the question
     consent = keys.asker(yes=yes)
     with opened(
-        ctx.obj,
+        settings,
         given,
         terminal,
         writes=True,

@@ -24,17 +24,20 @@ class ProblemView(msgspec.Struct, frozen=True):
 class ValidateView(msgspec.Struct, frozen=True):
     version: int
     is_valid: bool
-    jobs: int
+    jobs: int  # in the environment that has most
     files: int
     problems: tuple[ProblemView, ...]
     warnings: tuple[str, ...]
+    environments: tuple[str, ...] = ()  # that were checked
 
 
-def of_check(project: Project | None, problems: Sequence[Problem], warnings: Sequence[str]) -> ValidateView:
-    """project: None where its specs cannot be read."""
+def of_check(projects: Sequence[Project], problems: Sequence[Problem], warnings: Sequence[str]) -> ValidateView:
+    """projects: one for each environment; none where the specs cannot be read."""
     told = tuple(
         ProblemView(one.mark.file, one.mark.line, one.mark.column, one.severity, one.message, one.hint)
         for one in problems
     )
-    jobs, files = (len(project.jobs), len(project.files)) if project else (0, 0)
-    return ValidateView(VERSION, project is not None, jobs, files, told, tuple(warnings))
+    jobs = max((len(project.jobs) for project in projects), default=0)
+    files = max((len(project.files) for project in projects), default=0)
+    environments = tuple(project.environment for project in projects if project.environment)
+    return ValidateView(VERSION, bool(projects), jobs, files, told, tuple(warnings), environments)

@@ -16,6 +16,7 @@ from runner.job.selection import Selection
 from runner.plan.guard import Guards
 from runner.plan.places import Reviewed
 from runner.plan.review import rows_in
+from runner.spec.chosen import Chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,25 @@ class Hold:
             )
         return self.plan.selection
 
-    def of_environment(self, settings: Settings) -> Settings:
-        """The environment the plan is of, or the one the command line names. Raises UsageError where they differ."""
-        chosen = settings.chosen
-        if self.plan is None or not self.plan.environment:
+    def settings(self, settings: Settings) -> Settings:
+        """With the environment and the values of the plan. Raises UsageError where the command line says other ones."""
+        if self.plan is None:
             return settings
-        if chosen.environment not in ("", self.plan.environment):
+        chosen, env, values = settings.chosen, self.plan.environment, self.plan.vars
+        if chosen.environment not in ("", env):
             raise UsageError(
-                f"the plan is of the environment `{printable(self.plan.environment)}`, not of `{chosen.environment}`",
+                f"the plan is of {f'environment `{printable(env)}`' if env else 'no environment'}, not of "
+                f"`{printable(chosen.environment)}`",
                 hint="leave `--env` out, or plan with it",
             )
-        return replace(settings, chosen=chosen.in_environment(self.plan.environment))
+        for name, text in chosen.given:
+            if name in values and values[name] != text:
+                raise UsageError(
+                    f"`--var {printable(name)}` is not what the plan was made with",
+                    hint="leave it out: a plan has its own values; or plan with this one",
+                )
+        given = (*chosen.given, *values.items())
+        return replace(settings, chosen=Chosen(env, given, environ=chosen.environ))
 
     def allowed(self, guards: Guards) -> Guards:
         """What the plan allowed and the command line allows."""

@@ -72,7 +72,7 @@ def command(
         from runner.apply import planfile
 
         below = [in_project(path, ctx.obj.root) for path in paths or ("specs",)]
-        planfile.write(target, paid, below, allowed, selection, session.project.environment)
+        planfile.write(target, paid, below, allowed, selection, of=session.project)
     if form == "json":
         say_json(view)
     else:

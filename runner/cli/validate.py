@@ -33,15 +33,17 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, paths: tuple[str, ...], form: str) -> int:
     """Check the specs below PATHS (default: specs), and show every problem of every file.
 
+    In every environment that the specs have, and without one, unless `--env` chooses.
+
     Reads spec and prompt files, the first rows of datasets and the names of recordings; needs no key and no network.
     """
-    from runner.apply.specs import checked
+    from runner.apply.specs import checked_everywhere
 
     try:
-        project = checked(paths or ("specs",), ctx.obj.root, ctx.obj.chosen)
+        projects = checked_everywhere(paths or ("specs",), ctx.obj.root, ctx.obj.chosen)
     except SpecError as error:
         if form == "json":
-            say_json(_view(None, error.problems, ()))
+            say_json(_view((), error.problems, ()))
             return error.exit_code
         if form == "github":
             _annotate(error.problems, ctx.obj.root)
@@ -50,9 +52,9 @@ def command(ctx: click.Context, paths: tuple[str, ...], form: str) -> int:
         if form == "github" and error.mark:
             _annotate([Problem(error.mark, error.message, error.hint)], ctx.obj.root)
         raise
-    warnings = _warnings(project)
+    warnings = list(dict.fromkeys(words for project in projects for words in _warnings(project)))
     if form == "json":
-        say_json(_view(project, (), warnings))
+        say_json(_view(projects, (), warnings))
         return 0
     if form == "github":
         from runner.cli.annotations import warning
@@ -61,9 +63,10 @@ def command(ctx: click.Context, paths: tuple[str, ...], form: str) -> int:
             click.echo(warning(words))
     for words in warnings:
         say(f"warning: {words}", err=True)
-    jobs, files = len(project.jobs), len(project.files)
-    verb = "is" if jobs == 1 else "are"
-    say(f"{jobs} job{_s(jobs)} in {files} file{_s(files)} {verb} valid")
+    for project in projects:
+        jobs, files = len(project.jobs), len(project.files)
+        where = f"{project.environment}: " if project.environment else ""
+        say(f"{where}{jobs} job{_s(jobs)} in {files} file{_s(files)} {'is' if jobs == 1 else 'are'} valid")
     return 0
 
 
@@ -75,10 +78,10 @@ def _warnings(project: Project) -> list[str]:
     return [*project.warnings, *told, *warnings_of(project)]
 
 
-def _view(project: Project | None, problems: Sequence[Problem], warnings: Sequence[str]) -> ValidateView:
+def _view(projects: Sequence[Project], problems: Sequence[Problem], warnings: Sequence[str]) -> ValidateView:
     from runner.cli.checkview import of_check
 
-    return of_check(project, problems, warnings)
+    return of_check(projects, problems, warnings)
 
 
 def _annotate(problems: Sequence[Problem], root: Path) -> None:

@@ -305,6 +305,8 @@ class Project(msgspec.Struct, frozen=True):
     moved: tuple[tuple[str, str], ...] = ()  # addresses of jobs, the old one and the new one, in order
     environment: str = ""  # the one that was chosen; empty for the specs as they stand
     environments: tuple[str, ...] = ()  # that the specs declare
+    vars: Mapping[str, str] = {}  # the value of each, as text
+
     left_out: tuple[AnyJob, ...] = ()  # declared in these files, and not selected: nothing is done about them
 
     def keeping(self, addresses: Collection[str]) -> Project:
@@ -325,4 +327,4 @@ class Project(msgspec.Struct, frozen=True):
     @property
     def shown(self) -> str:
         """Its name, in words."""
-        return f"{self.name} ({self.environment})" if self.environment else self.name
+        return f"{self.name}, {self.environment}" if self.environment else self.name

@@ -298,6 +298,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     met_answers: dict[str, str] = {}  # the same of what such a batch answered, where that had to be known
     strangers: tuple[str, ...] = ()  # remote ids of batches that might have been ours, and whose results say otherwise
     deleting: dict[str, tuple[Deletion, ...]] = {}  # by origin: told to go, and not known yet to be gone
+    pooled: dict[str, str] = {}  # outputs of other environments whose answers count, by path, as they were read
     accepted_origins: dict[str, list[str]] = {}  # provider -> origins whose answers count
     generation: int = 0
     next_sequence: int = 1

@@ -31,6 +31,7 @@ class Survey(NamedTuple):
     project: Project
     prompts: tuple[Prompt, ...]  # also those that no job uses, or only one with a problem
     problems: Problems
+    needs_environment: bool = False  # some of its vars have a value in environments alone, and none is chosen
 
 
 def load(paths: Sequence[str], root: Path, chosen: Chosen = NOTHING) -> Project:
@@ -97,8 +98,10 @@ def _resolved(
         warnings=problems.warnings(),
         environment=declared.layers.environment,
         environments=declared.layers.environments,
+        vars=declared.layers.vars,
     )
-    return Survey(project, tuple(prompt for prompt in known.prompts.values() if prompt), problems)
+    prompts = tuple(prompt for prompt in known.prompts.values() if prompt)
+    return Survey(project, prompts, problems, declared.layers.needs_environment)
 
 
 def _wanted(
