@@ -41,6 +41,7 @@ def report(
     ours, others = errors.by_whose(result.errors, {job.address for job in session.desired}, result.plan)
     awry = [one for one in ours if answer is not YesOrNo.NO or not isinstance(one.error, NotConfirmed)]
     view = views.of_plan(result.plan, [], ids_in(session.compiled))
+    view = views.of_environment(view, session.project)
     code = _code_of(result, awry, answer, interrupted=interrupted)
     if form == "text":
         lines = [

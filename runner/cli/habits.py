@@ -28,8 +28,11 @@ OPTIONS = {
     "refresh-only": "`runner status` asks the remotes and changes nothing",
     "json": "`-o json`",
     "format": "`-o json`",
-    "var": "specs have no variables; a matrix of a job makes one cell for each value",
-    "var-file": "specs have no variables; a matrix of a job makes one cell for each value",
+    "var": "`--var NAME=VALUE`, with two dashes, gives a var of the specs its value",
+    "var-file": "`--var-file FILE`, with two dashes, gives vars of the specs their values",
+    "vars": "`--var NAME=VALUE` gives a var of the specs its value",
+    "environment": "`--env NAME` chooses an environment of the specs",
+    "workspace": "`--env NAME` chooses an environment of the specs",
     "chdir": "`-C DIR`",
     "project-dir": "`-C DIR`",
     "verbose": "`-v` logs what is done, `-vv` every remote call",
@@ -40,6 +43,8 @@ OPTIONS = {
     "watch": "`runner apply` waits by itself; `runner status` looks once",
 }
 COMMANDS = {
+    "workspace": "`--env NAME` chooses an environment of the specs: each has its own state and outputs",
+    "env": "`--env NAME` chooses an environment of the specs: each has its own state and outputs",
     "destroy": "`runner cancel JOB` stops what is in flight; answers are never deleted",
     "delete": "`runner cancel JOB` stops what is in flight; answers are never deleted",
     "rm": "`runner cancel JOB` stops what is in flight; answers are never deleted",

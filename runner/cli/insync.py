@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner import files, gittree
+from runner.apply.lockfile import name_of
 from runner.apply.session import Session
 from runner.cli.unchanged import Changing, record, running
 from runner.data.files import signature
@@ -81,7 +82,10 @@ def _paths(session: Session, watched: Watched) -> Iterator[str]:
     for wanted in session.desired:
         yield from _tree(root, os.path.normpath(wanted.output), with_files=True)
         yield scores_path(wanted.output)
-    yield "runner.lock"
+    for job in project.jobs:
+        for output in job.pooled:
+            yield from _tree(root, os.path.normpath(output), with_files=True)
+    yield name_of(project.environment)
     elsewhere = [*session.remotes.settings(), *watched.stamped]
     for folder in (root, *root.parents):  # of the checkout around it, or of one that may come to be
         elsewhere.append(folder / ".git")

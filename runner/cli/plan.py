@@ -68,6 +68,7 @@ def command(
         view = views.of_plan(plan, seen.rewrites, ids_in(session.compiled), seen.not_asked, digest=paid.digest)
         is_calm = view.is_empty and not seen.notes and target is None
         looked_at = insync.looked_at(session) if is_calm else None
+        view = views.of_environment(view, session.project)
     if target is not None:
         from runner.apply import planfile
 

@@ -35,9 +35,19 @@ def text_of_plan(view: PlanView, *, colour: bool, columns: int | None = None) ->
     if view.not_asked:
         out += [*told_not_asked(view.not_asked), ""]
     out.append(view.summary)
+    if view.environments:
+        out.append(f"Environment: {environment_in(view)}")
     if view.digest and not view.digest.startswith("0-"):
         out.append(f"Digest: {view.digest}")
     return "\n".join(out)
+
+
+def environment_in(view: PlanView) -> str:
+    """Where the plan is to happen, in words."""
+    if view.environment:
+        return view.environment
+    shown = [f"`--env {name}`" for name in view.environments[:4]]
+    return f"none, the specs as they stand; others are {', '.join(shown)}"
 
 
 def text_of_files(files: Sequence[Rewrite], *, colour: bool, columns: int | None = None) -> str:

@@ -85,6 +85,7 @@ class Question:
             return YesOrNo.NOT_ASKED
         if self._tells:
             view = views.of_plan(plan, [], ids_in(self._session.compiled))
+            view = views.of_environment(view, self._session.project)
             say(plantext.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stderr)), err=True)
         for words in _to_be_told(plan) if asks else ():
             say(f"\n{voice.plain(words)}", err=True)
@@ -96,7 +97,8 @@ class Question:
             what += f", and {voice.count(sum(len(one.ordinals) for one in plan.later), _noun(plan))} later"
         if plan.ahead:
             what += f", then about {voice.count(plan.ahead, 'request')} about their answers"
-        return ask(f"Send {what}{', ' if usd else ''}{usd}?")
+        where = self._session.project.environment
+        return ask(f"Send {what}{', ' if usd else ''}{usd}{f', for `{where}`' if where else ''}?")
 
     def _unasked(self) -> YesOrNo:
         return YesOrNo.YES if self._yes else YesOrNo.NOBODY

@@ -46,10 +46,9 @@ def schema_of(name: str) -> dict[str, Any]:
 def command(name: str) -> None:
     """Print the JSON Schema of a spec file (draft-07), or of what a command prints with `-o json` (2020-12).
 
-    \b
-    NAME: specs (the default), or the command:
-    {names}
+    NAME: specs (the default), or the command: {names}
 
+    \b
     Save that of specs, and name it in the first line of a spec:
     `# yaml-language-server: $schema=./runner.schema.json`
     """

@@ -84,7 +84,7 @@ def asked(arguments: Sequence[str]) -> Asked | None:
 def _only_decides(name: str) -> bool:
     """Whether a variable stands for no option that writes a file, or reads one more."""
     is_option = name.startswith("RUNNER_") and name not in ("RUNNER_HOME", "RUNNER_ENV")
-    return not is_option or (name.startswith("RUNNER_VAR_") and name != "RUNNER_VAR_FILE")
+    return not is_option or name.startswith("RUNNER_VAR_")
 
 
 def answer(arguments: Sequence[str]) -> bool:

@@ -17,6 +17,7 @@ from runner.cli.lines import LineView, of_change
 from runner.cli.nouns import RECORDINGS, ROWS, Nouns, nouns_of
 from runner.job.address import name_of
 from runner.job.capabilities import Content
+from runner.job.project import Project
 from runner.job.recorded import Batch
 from runner.plan.change import Action, Change, JobPlan
 from runner.plan.plan import Plan
@@ -114,6 +115,13 @@ class PlanView(msgspec.Struct, frozen=True):
     usd: float | None = 0.0  # at most, with what follows later; None: not known of all of it
     not_asked: dict[str, str] = {}  # by provider, why it was not asked what it holds; an apply asks before it pays
     digest: str = ""  # of what is paid for: `runner apply --plan-digest` sends exactly that
+    environment: str = ""  # the one it is of
+    environments: tuple[str, ...] = ()  # that the specs have
+
+
+def of_environment(view: PlanView, project: Project) -> PlanView:
+    """The same, saying where it is to happen."""
+    return msgspec.structs.replace(view, environment=project.environment, environments=project.environments)
 
 
 Ids = Callable[[str, Sequence[int]], Sequence[str]]  # of the rows of a job, by address and ordinals

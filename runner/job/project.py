@@ -306,7 +306,6 @@ class Project(msgspec.Struct, frozen=True):
     environment: str = ""  # the one that was chosen; empty for the specs as they stand
     environments: tuple[str, ...] = ()  # that the specs declare
     vars: Mapping[str, str] = {}  # the value of each, as text
-
     left_out: tuple[AnyJob, ...] = ()  # declared in these files, and not selected: nothing is done about them
 
     def keeping(self, addresses: Collection[str]) -> Project:

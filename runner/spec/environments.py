@@ -149,6 +149,50 @@ def chosen_in(found: MappingType[str, Environment], name: str, problems: Problem
     return None
 
 
+def check_outputs(tops: Sequence[Mapping], found: MappingType[str, Environment], problems: Problems) -> None:
+    """No two environments name the same output for themselves, nor the one that is written without any.
+
+    An output that the default environment names may be that one: then nothing is ever applied without an environment.
+    """
+    named: dict[tuple[str, str], tuple[str, Mark]] = {}
+    if not any(one.is_default for one in found.values()):
+        usual = next((output for top in tops if (output := _output_in(top.get("defaults"))) is not None), None)
+        for top in tops:
+            for job, node in _entries(top.get("jobs")):
+                if (output := _output_in(node) or usual) is not None:
+                    named.setdefault(_file_of(job, output), ("the specs without an environment", output.mark))
+    for one in found.values():
+        for _, part in one.parts:
+            for job, node in _entries(part.get("jobs")):
+                output = _output_in(node)
+                if output is None or _ENV.search(output.source):
+                    continue
+                whose, mark = named.setdefault(
+                    _file_of(job, output), (f"those of environment `{one.name}`", output.mark)
+                )
+                if mark != output.mark:
+                    words = f"environment `{one.name}` writes `{output.source[:120]}`, and so do {whose} at {mark}"
+                    hint = "give it another name; or leave it out: outputs lie in a folder of the environment anyway"
+                    problems.error(output.mark, words, hint)
+
+
+_ENV = re.compile(r"\{\{\s*env\s*\}\}")
+
+
+def _file_of(job: str, output: Scalar) -> tuple[str, str]:
+    """What tells one output from another before it is filled in; a template is another one for each job."""
+    return (job if "{{" in output.source else "", output.source)
+
+
+def _entries(node: Node | None) -> list[tuple[str, Node]]:
+    return [(name, value) for name, (_, value) in node.entries.items()] if isinstance(node, Mapping) else []
+
+
+def _output_in(node: Node | None) -> Scalar | None:
+    output = node.get("output") if isinstance(node, Mapping) else None
+    return output if isinstance(output, Scalar) and isinstance(output.value, str) else None
+
+
 # --- what the specs are in it -------------------------------------------------------------------------------------
 
 

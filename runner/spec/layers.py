@@ -11,7 +11,7 @@ from typing import NamedTuple
 from runner.errors import Mark
 from runner.spec.chosen import Chosen
 from runner.spec.defaults import with_defaults
-from runner.spec.environments import Environment, chosen_in, environments_in, overlaid
+from runner.spec.environments import Environment, check_outputs, chosen_in, environments_in, overlaid
 from runner.spec.fill import Filling, is_worth_a_look
 from runner.spec.nodes import Mapping as MappingNode
 from runner.spec.problems import Problems
@@ -34,6 +34,7 @@ class Layers(NamedTuple):
 def layered(tops: Sequence[MappingNode], chosen: Chosen, problems: Problems) -> Layers:
     """What is wrong with any layer is told."""
     found = environments_in(tops, problems)
+    check_outputs(tops, found, problems)
     one = chosen_in(found, chosen.environment, problems)
     name = one.name if one else ""
     if one is not None:

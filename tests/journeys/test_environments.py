@@ -174,6 +174,21 @@ def test_budgets_and_history_are_each_environments_own(project: Lab) -> None:
     assert lab.run("state", "list", "--env", "prod").stdout == lab.run("state", "list").stdout == ""
 
 
+def test_a_plan_that_was_reviewed_is_of_its_environment(project: Lab) -> None:
+    lab = project
+    lab.run("plan", "--env", "prod", "--var", "rows=2", "--out", "plan.json")
+    digests = {
+        env: json.loads(lab.run("plan", "--env", env, "-o", "json").stdout)["digest"] for env in ("prod", "staging")
+    }
+    assert digests["prod"] != digests["staging"], "the same requests, for somebody else"
+    lab.run("apply", "--env", "staging", "--plan-digest", digests["prod"], code=5)
+    assert "the plan is of environment `prod`" in lab.run("apply", "plan.json", RUNNER_ENV="staging", code=64).stderr
+    assert "not what the plan was made with" in lab.run("apply", "plan.json", "--var", "rows=3", code=64).stderr
+    lab.run("apply", "plan.json")
+    assert len(lab.results("results/prod/answers.jsonl")) == 2
+    assert labels(lab) == ["lab@prod"]
+
+
 def test_values_reach_every_command(project: Lab, tmp_path: Path) -> None:
     lab = project
     (lab.root / "values.json").write_text('{"rows": 1}')

@@ -200,6 +200,24 @@ def test_one_may_be_told_of_in_several_files_but_nothing_of_it_twice(root: Path)
     )
 
 
+def test_no_two_environments_write_one_file(root: Path) -> None:
+    both = SPEC.replace(
+        "    vars: {model: small}\n", "    vars: {model: small}\n    jobs: {capitals: {output: r/a.csv}}\n"
+    )
+    both = both.replace("{window: 48h, budget: 5}", "{window: 48h, output: r/a.csv}")
+    assert (
+        "specs/a.yaml:27:44: error: environment `prod` writes `r/a.csv`, and so do those of environment `dev` at "
+        "specs/a.yaml:22:31"
+    ) in words(root, both, Chosen("prod"))
+    for output in ("results/{{ job }}.jsonl", "results/capitals.jsonl"):
+        bare = SPEC.replace("{{ job }}", "capitals") if "{" not in output else SPEC
+        bare = bare.replace("{window: 48h, budget: 5}", f'{{output: "{output}"}}')
+        assert "and so do the specs without an environment at specs/a.yaml:10:11" in words(root, bare, Chosen("prod"))
+    # where nothing is ever applied without an environment, the one may go on with what was written without any
+    usual = job(root, bare.replace("  prod:\n", "  prod:\n    default: true\n"), Chosen())
+    assert usual.output == "results/capitals.jsonl"
+
+
 def test_none_is_chosen_unless_one_is_the_default(root: Path) -> None:
     whole = SPEC.replace("  model:\n", "  model: plain\n")
     bare = project(root, whole, Chosen())
