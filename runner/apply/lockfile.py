@@ -34,13 +34,6 @@ from runner.results.names import RESULTS
 if TYPE_CHECKING:
     from runner.spec import nodes
 
-NAME = "runner.lock"
-
-
-def name_of(environment: str) -> str:
-    """The file: each environment has its own."""
-    return f"runner.{environment}.lock" if environment else NAME
-
 
 VERSION = 1
 _HEAD = "# What results were made of and came to. `runner lock` writes it, `runner verify` holds the files to it.\n"
@@ -225,13 +218,13 @@ class Lock(NamedTuple):
         return Mark(self.name, line)
 
 
-def read(root: Path, environment: str = "") -> Lock | None:
-    """The lock of the project at a root, or of an environment of it; None where there is none.
+def read(project: Project) -> Lock | None:
+    """The lock of a project, or of its environment; None where there is none.
 
     Raises DataError for what is no lock, or one of a later version; OSError.
     """
-    name = name_of(environment)
-    path = root / name
+    name = project.lock_name
+    path = project.root / name
     if not path.exists():
         return None
     from runner.spec import loader, nodes  # YAML is not needed by most commands
@@ -323,7 +316,7 @@ def write(project: Project, jobs: Mapping[str, Entry]) -> bool:
 
     Raises DataError where a file of that name is none of ours, OSError.
     """
-    name = name_of(project.environment)
+    name = project.lock_name
     path = project.root / name
     before = path.read_bytes() if path.exists() else b""
     if before and not before.startswith(_HEAD[: len("# What results were made of")].encode()):

@@ -204,25 +204,23 @@ def _locked(session: Session) -> Callable[[Sequence[Desired]], tuple[str, ...]]:
     """Which jobs ask for what was locked. Raises BlockedError where there is no lock: then nothing is known."""
     from runner.apply import lockfile
 
-    environment = session.project.environment
-    lock = lockfile.read(session.project.root, environment)
+    lock = lockfile.read(session.project)
     if lock is None:
         raise BlockedError(
-            f"there is no `{lockfile.name_of(environment)}`, so nothing may be sent", hint="`runner lock` writes it"
+            f"there is no `{session.project.lock_name}`, so nothing may be sent", hint="`runner lock` writes it"
         )
     return partial(lockfile.locked, lock, session.project.namespace)
 
 
 def _keep_lock(session: Session) -> None:
     """Where there is a lock, have it say what is there now. What is wrong with it is no error of the apply."""
-    environment = session.project.environment
-    if not (session.project.root / (f"runner.{environment}.lock" if environment else "runner.lock")).exists():
+    name = session.project.lock_name
+    if not (session.project.root / name).exists():
         return
     from runner.apply import lockfile
 
-    name = lockfile.name_of(environment)
     try:
-        lock = lockfile.read(session.project.root, environment)
+        lock = lockfile.read(session.project)
         if lock is not None and lockfile.keep_current(session, lock):
             session.reporter.step(f"wrote `{name}`")
     except (RunnerError, OSError) as error:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner import files, gittree
-from runner.apply.lockfile import name_of
 from runner.apply.session import Session
 from runner.cli.unchanged import Changing, record, running
 from runner.data.files import signature
@@ -85,7 +84,7 @@ def _paths(session: Session, watched: Watched) -> Iterator[str]:
     for job in project.jobs:
         for output in job.pooled:
             yield from _tree(root, os.path.normpath(output), with_files=True)
-    yield name_of(project.environment)
+    yield project.lock_name
     elsewhere = [*session.remotes.settings(), *watched.stamped]
     for folder in (root, *root.parents):  # of the checkout around it, or of one that may come to be
         elsewhere.append(folder / ".git")

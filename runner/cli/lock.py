@@ -29,6 +29,6 @@ def command(ctx: click.Context, paths: tuple[str, ...]) -> int:
         jobs = lockfile.entries(session, [job.address for job in session.desired])
         is_new = lockfile.write(session.project, jobs)
     rows = sum(entry["requests"]["wanted"] for entry in jobs.values())
-    name, done = lockfile.name_of(session.project.environment), "" if is_new else ": nothing changed"
+    name, done = session.project.lock_name, "" if is_new else ": nothing changed"
     say(f"{name}  {voice.count(len(jobs), 'job')}, {voice.count(rows, 'row')}{done}")
     return 0

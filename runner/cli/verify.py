@@ -50,10 +50,9 @@ def command(ctx: click.Context, address: str | None, paths: tuple[str, ...], dee
             from_outputs=True,
         ) as session,
     ):
-        environment = session.project.environment
-        lock = lockfile.read(session.project.root, environment)
+        lock = lockfile.read(session.project)
         if lock is None:
-            raise UsageError(f"there is no `{lockfile.name_of(environment)}`", hint="`runner lock` writes it")
+            raise UsageError(f"there is no `{session.project.lock_name}`", hint="`runner lock` writes it")
         if address is None:
             verify.check_jobs(session, lock)
         meant = [job.address for job in session.desired] if address is None else jobs_meant(session, address)

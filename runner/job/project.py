@@ -324,6 +324,11 @@ class Project(msgspec.Struct, frozen=True):
         return namespace_of(self.name, self.environment)
 
     @property
+    def lock_name(self) -> str:
+        """The file that says what its results were made of and came to: each environment has its own."""
+        return f"runner.{self.environment}.lock" if self.environment else "runner.lock"
+
+    @property
     def shown(self) -> str:
         """Its name, in words."""
         return f"{self.name}, {self.environment}" if self.environment else self.name

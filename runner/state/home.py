@@ -11,6 +11,7 @@ from pathlib import Path
 from runner import files, gittree
 from runner.errors import BlockedError, StateError
 
+FOLDER = ".runner"
 ENVIRONMENTS = "environments"
 
 
@@ -35,6 +36,12 @@ class Home:
     @cached_property
     def tmp(self) -> Path:
         return self.folder / "tmp"
+
+    @property
+    def root(self) -> Path:
+        """Of the project."""
+        is_of_environment = self.folder.parent.name == ENVIRONMENTS and self.folder.parents[1].name == FOLDER
+        return self.folder.parents[2 if is_of_environment else 0]
 
     def of_environment(self, name: str, *, makes: bool) -> Home:
         """The home of one environment, in a folder below this one. makes: where it is missing. Raises StateError."""
@@ -84,7 +91,7 @@ def _linked(path: Path) -> StateError:
 
 def home_of(root: Path) -> Home:
     """The home of a project. Raises BlockedError where git tracks it: then a stranger may have written what it says."""
-    folder = root / ".runner"
+    folder = root / FOLDER
     if folder.exists() and gittree.is_tracked(folder):
         raise BlockedError(
             f"git tracks `{folder}`, so anybody who writes to the repository writes what is remembered here",

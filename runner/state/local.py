@@ -91,7 +91,7 @@ class LocalMemory:
         with project_lock(self._home.folder, command=command, now=clock.now(), wait_seconds=wait_seconds):
             if self._store is not None:
                 self.snapshot()
-            self._author = Author(command, clock, self._home.folder.parent, os.environ)
+            self._author = Author(command, clock, self._home.root, os.environ)
             if self._store is not None:
                 self.records.author = self._author
             yield
