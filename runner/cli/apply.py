@@ -6,7 +6,6 @@ import os
 import shlex
 import signal
 import threading
-from dataclasses import replace as replace_in
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -123,7 +122,7 @@ def command(
     terminal = watcher(RealClock(), quiet=quiet)
     given = paths or ("specs",)
     guards = replace(guards, first_run=first_run)
-    hold, settings = Hold.to(paths, plan_digest), ctx.obj
+    hold = Hold.to(paths, plan_digest)
     if hold is not None:
         guards, given, selection = hold.allowed(guards), hold.paths or given, hold.about(selection)
         ctx.obj = hold.settings(ctx.obj)
@@ -146,7 +145,7 @@ def command(
     yes = yes or hold is not None  # the review was the question
     consent = keys.asker(yes=yes)
     with opened(
-        settings,
+        ctx.obj,
         given,
         terminal,
         writes=True,

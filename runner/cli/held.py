@@ -69,7 +69,7 @@ class Hold:
         chosen, env, values = settings.chosen, self.plan.environment, self.plan.vars
         if chosen.environment not in ("", env):
             raise UsageError(
-                f"the plan is of {f'environment `{printable(env)}`' if env else 'no environment'}, not of "
+                f"the plan is of {f'the environment `{printable(env)}`' if env else 'no environment'}, not of "
                 f"`{printable(chosen.environment)}`",
                 hint="leave `--env` out, or plan with it",
             )

@@ -182,7 +182,9 @@ def test_a_plan_that_was_reviewed_is_of_its_environment(project: Lab) -> None:
     }
     assert digests["prod"] != digests["staging"], "the same requests, for somebody else"
     lab.run("apply", "--env", "staging", "--plan-digest", digests["prod"], code=5)
-    assert "the plan is of environment `prod`" in lab.run("apply", "plan.json", RUNNER_ENV="staging", code=64).stderr
+    assert (
+        "the plan is of the environment `prod`" in lab.run("apply", "plan.json", RUNNER_ENV="staging", code=64).stderr
+    )
     assert "not what the plan was made with" in lab.run("apply", "plan.json", "--var", "rows=3", code=64).stderr
     lab.run("apply", "plan.json")
     assert len(lab.results("results/prod/answers.jsonl")) == 2
