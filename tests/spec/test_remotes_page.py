@@ -1,4 +1,4 @@
-"""The specs that the README shows are specs."""
+"""The providers that a page shows are read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from runner.spec.load import load
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/remotes.md"
 
 
-def test_the_providers_of_the_readme_are_read(tmp_path: Path) -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
+def test_the_providers_of_the_page_are_read(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     shown = [block for block in blocks if block.startswith("providers:")]
     assert len(shown) == 1
     (tmp_path / "specs").mkdir()
