@@ -158,28 +158,33 @@ def _project(name: str) -> str:
 
 
 def _own_model() -> str:
-    """What the embedded server can run here."""
+    """What the embedded server can run here; where it has to be installed first, what it can run then."""
     from importlib.util import find_spec
 
-    return "smollm2-135m" if find_spec("xllamacpp") else "echo"
+    return "smollm2-135m" if find_spec("xllamacpp") or not _can_serve() else "echo"
+
+
+def _can_serve() -> bool:
+    from runner.errors import RunnerError
+    from runner.server.embedded import check_installed
+
+    try:
+        check_installed()
+    except RunnerError:
+        return False
+    return True
 
 
 def _needs(block: ProviderBlock) -> Sequence[str]:
     """What has to be had before the first apply."""
     import os
 
-    from runner.errors import RunnerError
     from runner.remotes.addresses import key_variable_of
     from runner.remotes.registry import place_of
-    from runner.server.embedded import check_installed
 
     place = place_of(block)
     if place.is_ours:
-        try:
-            check_installed()
-        except RunnerError:
-            return ["pip install 'runner-batch[local]'"]
-        return []
+        return [] if _can_serve() else ["pip install 'runner-batch[local]'"]
     names = (key_variable_of(block), place.account_env if place.needs_account else "")
     return [f"export {name}=..." for name in names if name and not os.environ.get(name)]
 

@@ -68,7 +68,8 @@ def command(ctx: click.Context, paths: tuple[str, ...], yes: bool, older_than: f
     elif gone:
         say(f"Deleted {voice.count(len(gone), 'object')}")
     elif not view.needless:
-        say("Nothing to delete", err=True)
+        if any(remote.objects for remote in view.remotes):  # else that has been said
+            say("Nothing to delete", err=True)
     elif answer is YesOrNo.NOBODY:
         say("\nNothing was deleted. To delete it, run `runner prune -y`", err=True)
     elif answer is YesOrNo.NO:
