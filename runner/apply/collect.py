@@ -406,6 +406,7 @@ def record(
     now = session.clock.now()
     collected = lifecycle.collected(batch, seen, sha256, tally, now, results, used=used, gives_up=gives_up)
     session.records.save(collected)
+    session.home[collected.key] = collected
     return collected
 
 

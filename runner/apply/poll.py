@@ -170,7 +170,9 @@ def _note(session: Session, batch: Batch, observation: Observation) -> None:
                 session.reporter.step(f"{batch.owner}: `{batch.remote_id}` has ended; {seen.why}")
         if seen.but(seen_at=batch.seen_at, counts=batch.counts) != batch:
             session.records.save(seen)
-        session.live[batch.key] = seen
+        session.live[batch.key] = seen.but(
+            input_tokens=observation.input_tokens, output_tokens=observation.output_tokens
+        )
     elif isinstance(observation, NotShown):
         why = f"the remote says that `{batch.remote_id}` is not there; it is asked again before that is believed"
         session.records.save(lifecycle.missed(batch, session.time_at(session.remote_of(batch)), why))

@@ -315,4 +315,4 @@ def _waited_for(plan: Plan) -> list[Batch]:
 def _show(session: Session, plan: Plan) -> None:
     overdue = {batch.key for batch, change in plan.batches if change.reason is Reason.OVERDUE}
     waited_for = [session.live.get(batch.key, batch) for batch in _waited_for(plan)]
-    session.reporter.progress(progress_of(waited_for, session.seen_at, overdue))
+    session.reporter.progress(progress_of(waited_for, session.seen_at, overdue, session.home.values()))

@@ -69,6 +69,7 @@ class Session:
     left_alone: set[str] = field(default_factory=set)  # remote ids of batches of ours that a search found unneeded
     told: dict[str, bytes] = field(default_factory=dict)  # by remote id, the keys that results name
     live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
+    home: dict[str, Batch] = field(default_factory=dict)  # what this command brought home, by batch
     seen_at: dict[str, datetime] = field(default_factory=dict)  # when its remote last told of a batch, by our clock
     parallelism: int | None = None  # calls at once, where each request is a call of its own
     pool: Callable[[int], Executor] = threads

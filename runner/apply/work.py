@@ -124,7 +124,7 @@ def budget_of(session: Session, batch: Batch, refusal: Callable[[Rest], BlockedE
     job = next((job for job in session.desired if job.address == batch.owner), None)
     return Budget(
         refusal=lambda unsent: refusal(Rest(batch, unsent)),
-        tell=lambda seen: session.reporter.progress(progress_of([as_seen(batch, seen)], session.seen_at)),
+        tell=lambda seen: _tell(session, as_seen(batch, seen)),
         heard=lambda: session.seen_at.update({batch.key: session.clock.now()}),
         is_stopped=session.stop.is_set,
         pool=session.pool,
@@ -133,6 +133,15 @@ def budget_of(session: Session, batch: Batch, refusal: Callable[[Rest], BlockedE
         resubmits=job is not None and job.on_unknown == "resubmit",
         max_attempts=job.max_attempts if job else 1,
     )
+
+
+def _tell(session: Session, current: Batch) -> None:
+    """Where this batch is now, beside all others that are waited for."""
+    session.live[current.key] = current
+    wanted = {job.address for job in session.desired}
+    active = [batch for batch in session.records.batches() if batch.is_active and batch.owner in wanted]
+    live = [session.live.get(batch.key, batch) for batch in active]
+    session.reporter.progress(progress_of(live, session.seen_at, home=session.home.values()))
 
 
 def as_seen(batch: Batch, seen: Observed) -> Batch:

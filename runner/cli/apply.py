@@ -15,7 +15,7 @@ import click
 
 from runner.cli.durations import Duration
 from runner.cli.habits import Consent
-from runner.cli.options import Repaying, for_project, limited, option, selecting
+from runner.cli.options import Repaying, for_project, limited, option, selecting, watched
 from runner.errors import BlockedError, RunnerError
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ if TYPE_CHECKING:
 )
 @selecting
 @limited
+@watched
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -118,8 +119,8 @@ def command(
     from runner.clock import RealClock
 
     stop = threading.Event()
-    _finish_on_interrupt(stop)
     terminal = watcher(RealClock(), quiet=quiet)
+    _finish_on_interrupt(stop, terminal.interrupted)
     given = paths or ("specs",)
     guards = replace(guards, first_run=first_run)
     hold = Hold.to(paths, plan_digest)
@@ -227,14 +228,17 @@ def _keep_lock(session: Session) -> None:
         session.reporter.warn(f"`{name}` was not written: {words}; `runner lock` does it")
 
 
-def _finish_on_interrupt(stop: threading.Event) -> None:
-    """The first Ctrl-C finishes the call under way and stops; a second one stops at once."""
+def _finish_on_interrupt(stop: threading.Event, say: Callable[[str], None]) -> None:
+    """The first Ctrl-C finishes the call under way and stops; a second one stops at once.
+
+    say: what a signal's handler may do.
+    """
 
     def interrupted(signum: int, frame: FrameType | None) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        os.write(2, b"\nStopping after the call under way; press Ctrl-C again to stop at once\n")
+        say("Stopping after the call under way; press Ctrl-C again to stop at once")
 
     signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, interrupted)

@@ -62,6 +62,7 @@ def opened(
         stop = stop or threading.Event()
         clock = RealClock(stop)
         remotes = held.enter_context(contextlib.closing(_remotes(project, clock, reporter, writes=writes)))
+        memory.records.listener = reporter.happened
         memory.snapshot()  # what cannot be read is said before anything is compiled
         memo = FileMemo(memory.caches / "digests")
         digests = Digests(memo)

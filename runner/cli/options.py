@@ -158,6 +158,25 @@ def words_for(
     return address, tuple(paths) or ("specs",)
 
 
+def watched(command: F) -> F:
+    """A command with `--events FILE`: its watchers tell that file what they are told."""
+
+    @functools.wraps(command)
+    def telling(*args: Any, events: str | None, **more: Any) -> Any:
+        if events is None:
+            return command(*args, **more)
+        from runner.cli.events import written_to
+        from runner.clock import RealClock
+
+        with written_to(events, RealClock(), click.get_current_context().command_path) as file:
+            file.code = command(*args, **more)
+            return file.code
+
+    help_text = "Append what happens to FILE, one JSON object a line; `runner schema events` says what is in it."
+    option("--events", metavar="FILE", help=help_text)(telling)
+    return cast(F, telling)
+
+
 def for_project(guards: Guards, project: Project, addresses: Sequence[str], *, is_asked: bool) -> Guards:
     """What the user allowed, and the project's specs. Raises UsageError for a job that there is not.
 

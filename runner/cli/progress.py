@@ -1,4 +1,4 @@
-"""What happens while a command waits: one line a job, redrawn on a terminal; a line for every change elsewhere.
+"""What happens while a command waits: a table of jobs, redrawn on a terminal; a line for every change elsewhere.
 
 A remote that hangs is waited for with a word, on a terminal with the time it has taken; one that is asked again is
 warned of, once for each cause.
@@ -6,10 +6,10 @@ warned of, once for each cause.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from runner.apply.reporter import Progress
@@ -21,13 +21,13 @@ from runner.clock import Clock
 from runner.errors import RemoteError
 
 if TYPE_CHECKING:
-    from rich.console import Group
-    from rich.live import Live
-    from rich.table import Table
+    from runner.cli.pace import Paces
+    from runner.job.events import Event
+    from runner.remotes.transport.waits import Moving
 
-PLAIN_SECONDS = 30.0  # without a terminal, a line at least this seldom while nothing but counts changes
+PLAIN_SECONDS = 60.0  # without a terminal, a word at least this seldom while nothing but counts changes
+MOST_LINES = 8  # jobs that have a line each then; of more there is one of all
 CAUSE_SECONDS = 600.0  # what did not happen for so long is a new cause when it does, and is told again
-SEEN_SECONDS = 10.0  # a remote that said something since needs no mention
 
 
 class Watcher(Protocol):
@@ -37,14 +37,30 @@ class Watcher(Protocol):
     def warn(self, text: str) -> None: ...
     def progress(self, jobs: Sequence[Progress]) -> None: ...
     def silent(self, since: Mapping[str, float]) -> None: ...
+    def moving(self, calls: Mapping[str, Moving]) -> None: ...
     def retried(self, who: str, error: RemoteError, wait_seconds: float, number: int, most: int) -> None: ...
+    def happened(self, event: Event) -> None: ...
+    def interrupted(self, text: str) -> None: ...
     def close(self) -> None: ...
 
 
 def watcher(clock: Clock, *, quiet: bool) -> Watcher:
-    """Whatever suits stderr: redrawn lines on a terminal, plain ones elsewhere, warnings alone when quiet."""
+    """Whatever suits stderr: redrawn lines on a terminal, plain ones elsewhere, warnings alone when quiet.
+
+    Under `--events` it tells that file as well.
+    """
+    shown = _of_stderr(clock, quiet=quiet)
+    if "runner.cli.events" not in sys.modules:  # nobody asked for events
+        return shown
+    from runner.cli import events
+
+    file = events.current.get()
+    return shown if file is None else events.Telling(shown, file, clock)
+
+
+def _of_stderr(clock: Clock, *, quiet: bool) -> Watcher:
     if not quiet and sys.stderr.isatty() and not voice.is_dumb():
-        return Redrawn(clock)
+        return Redrawn(clock, sys.stderr)
     return PlainLines(clock, sys.stderr, quiet=quiet)
 
 
@@ -56,6 +72,9 @@ def aside(clock: Clock) -> Aside:
 class Aside:
     def __init__(self, watched: Watcher) -> None:
         self.silent = watched.silent
+        self.moving = watched.moving
+        self.happened = watched.happened
+        self.interrupted = watched.interrupted
         self.retried = watched.retried
         self.close = watched.close
 
@@ -105,7 +124,10 @@ class PlainLines:
         self._out = out
         self._command = running.get()
         self._quiet = quiet
-        self._said: dict[str, tuple[str, float]] = {}
+        self._phases: dict[str, str] = {}
+        self._paces: Paces | None = None
+        self._told, self._told_at = False, clock.monotonic()
+        self._moved_at = clock.monotonic()
         self._causes = _Causes(clock)
 
     def step(self, text: str) -> None:
@@ -116,12 +138,28 @@ class PlainLines:
         self._print(f"warning: {text}")
 
     def progress(self, jobs: Sequence[Progress]) -> None:
+        from runner.cli.jobtable import cells_of, line_of, total_of  # not before there is something to wait for
+
         now = self._clock.monotonic()
-        for job in jobs:
-            phase, at = self._said.get(job.address, ("", float("-inf")))
-            if phase != job.phase or now - at >= PLAIN_SECONDS:
-                self._said[job.address] = (job.phase, now)
-                self.step("  ".join(filter(None, _cells(job, self._clock))))
+        paces = self._paces = _noted(self._paces, jobs, now)
+        changed = [job for job in jobs if self._phases.get(job.address) != job.phase]
+        self._phases = {job.address: job.phase for job in jobs}
+        if now - self._told_at >= PLAIN_SECONDS or not self._told:
+            told = list(jobs) if len(jobs) <= MOST_LINES else [*changed, total_of(jobs)]
+            self._told, self._told_at = bool(jobs), now
+        else:
+            told = changed
+        for job in told:
+            self.step(line_of(cells_of(job, paces.of(job), self._clock.now())))
+
+    def moving(self, calls: Mapping[str, Moving]) -> None:
+        now = self._clock.monotonic()
+        if not calls:
+            self._moved_at = now
+        elif now - self._moved_at >= PLAIN_SECONDS:
+            self._moved_at = now
+            for who, moving in calls.items():
+                self.step(_on_their_way(who, moving))
 
     def silent(self, since: Mapping[str, float]) -> None:
         for who in since:
@@ -131,6 +169,12 @@ class PlainLines:
     def retried(self, who: str, error: RemoteError, wait_seconds: float, number: int, most: int) -> None:
         if self._causes.is_new(_cause_of(who, error, number)):
             self.warn(_again(error, wait_seconds, number, most))
+
+    def happened(self, event: Event) -> None:
+        pass  # a step says it
+
+    def interrupted(self, text: str) -> None:
+        os.write(self._out.fileno(), f"\n{text}\n".encode())  # a signal's handler must not use the buffer
 
     def close(self) -> None:
         pass
@@ -146,15 +190,19 @@ class PlainLines:
 class Redrawn:
     """The running jobs stay at the bottom of the terminal, and what is waited for; what was done scrolls by above."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, out: TextIO) -> None:
         self._clock = clock
         self._paths, self._folder = given.get(), root.get()
         self._command = running.get()
+        self._out = out
         self._jobs: Sequence[Progress] = ()
         self._silent: Mapping[str, float] = {}
+        self._moving: Mapping[str, Moving] = {}
+        self._paces: Paces | None = None
         self._causes = _Causes(clock)
-        self._lock = threading.RLock()  # remotes fall silent, and speak, on other threads
-        self._live: Live | None = None
+        from runner.cli.screen import Screen
+
+        self._screen = Screen(out, self._lines)  # remotes fall silent, and speak, on other threads
 
     def step(self, text: str) -> None:
         self._print(voice.plain(text))
@@ -163,81 +211,62 @@ class Redrawn:
         self._print(f"warning: {voice.plain(text)}")
 
     def progress(self, jobs: Sequence[Progress]) -> None:
-        with self._lock:
-            self._jobs = jobs
-            self._redraw()
+        self._paces = _noted(self._paces, jobs, self._clock.monotonic())
+        self._jobs = jobs
+        self._screen.draw()
 
     def silent(self, since: Mapping[str, float]) -> None:
-        with self._lock:
-            self._silent = since
-            self._redraw()
+        self._silent = since
+        self._screen.draw()
+
+    def moving(self, calls: Mapping[str, Moving]) -> None:
+        self._moving = calls
+        self._screen.draw()
 
     def retried(self, who: str, error: RemoteError, wait_seconds: float, number: int, most: int) -> None:
         if self._causes.is_new(_cause_of(who, error, number)):
             self.warn(_again(error, wait_seconds, number, most))
 
+    def happened(self, event: Event) -> None:
+        pass
+
+    def interrupted(self, text: str) -> None:
+        self._screen.scroll(f"\n{text}")
+
     def close(self) -> None:
-        with self._lock:
-            self._jobs, self._silent = (), {}
-            self._redraw()
+        self._jobs, self._silent, self._moving = (), {}, {}
+        self._screen.clear()
 
-    def _redraw(self) -> None:
-        if self._jobs or self._silent:
-            self._display().refresh()
-        elif self._live is not None:
-            self._live.stop()
-            self._live = None
-
-    def _display(self) -> Live:
-        if self._live is None:
-            from rich.console import Console
-            from rich.live import Live
-
-            console = Console(stderr=True, highlight=False, no_color=not voice.has_colour())
-            self._live = Live(console=console, get_renderable=self._shown, refresh_per_second=1, transient=True)
-            self._live.start()
-        return self._live
-
-    def _shown(self) -> Group:
-        from rich.console import Group
-        from rich.text import Text
-
+    def _lines(self, columns: int, lines: int) -> list[str]:
         now = self._clock.monotonic()
-        waits = [
-            Text(f"waiting for `{who}` ... {voice.elapsed(max(now - at, 0.0))}") for who, at in self._silent.items()
-        ]
-        return Group(*([self._table()] if self._jobs else []), *waits)
+        waits = [f"waiting for `{who}` ... {voice.elapsed(max(now - at, 0.0))}" for who, at in self._silent.items()]
+        waits += [_on_their_way(who, moving) for who, moving in self._moving.items()]
+        waits = [folded(voice.plain(line), columns).split("\n")[0] for line in waits][: max(lines - 2, 0)]
+        if not self._jobs or self._paces is None:
+            return waits
+        from runner.cli.jobtable import drawn
 
-    def _table(self) -> Table:
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table.grid(padding=(0, 2))
-        for job in self._jobs:
-            table.add_row(*(Text(cell) for cell in _cells(job, self._clock)))
-        return table
+        room = max(lines - len(waits), 1)
+        return [*drawn(self._jobs, self._paces.of, self._clock.now(), columns=columns, lines=room), *waits]
 
     def _print(self, text: str) -> None:
         if self._command is not None:
             self._command.said = None
-        text = folded(carried(text, self._paths, self._folder), columns_of(sys.stderr))
-        with self._lock:
-            if self._live is not None:
-                self._live.console.print(text, markup=False, soft_wrap=True)
-            else:
-                sys.stderr.write(f"{text}\n")
+        self._screen.scroll(folded(carried(text, self._paths, self._folder), columns_of(self._out)))
 
 
-def _cells(job: Progress, clock: Clock) -> tuple[str, ...]:
-    """How long its batches have been under way, whenever this command began, and whether that is still so."""
-    now = clock.now()
-    seconds = max((now - job.since).total_seconds(), 0.0) if job.since else 0.0
-    return job.address, job.phase, f"{job.done:,}/{job.total:,}", voice.elapsed(seconds), _seen(job, seconds, now)
+def _noted(paces: Paces | None, jobs: Sequence[Progress], now: float) -> Paces:
+    """The paces of jobs, with where they are now."""
+    if paces is None:
+        from runner.cli.pace import Paces
+
+        paces = Paces()
+    paces.note(jobs, now)
+    return paces
 
 
-def _seen(job: Progress, seconds: float, now: datetime) -> str:
-    """When its remote last spoke of it; nothing where that was just now."""
-    if job.seen_at is None:
-        return "not seen yet" if seconds >= SEEN_SECONDS else ""
-    ago = (now - job.seen_at).total_seconds()
-    return f"last seen {voice.elapsed(ago)} ago" if ago >= SEEN_SECONDS else ""
+def _on_their_way(who: str, moving: Moving) -> str:
+    """`lab: 12.4 MB sent so far`."""
+    sent = f"{voice.size(moving.sent)} sent" if moving.sent >= moving.received else ""
+    received = f"{voice.size(moving.received)} received" if moving.received > moving.sent else ""
+    return f"`{who}`: {sent or received} so far"

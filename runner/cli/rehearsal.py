@@ -89,6 +89,8 @@ class _Progress:
         self.warn = terminal.warn
         self.progress = terminal.progress
         self.silent = terminal.silent
+        self.moving = terminal.moving
+        self.happened = terminal.happened
         self.retried = terminal.retried
 
     def step(self, text: str) -> None:

@@ -16,6 +16,7 @@ DOCUMENTS = {
     "cost": "runner.cli.bill:CostView",
     "diff": "runner.reports.diff:schema",
     "doctor": "runner.cli.doctorview:DoctorView",
+    "events": "runner.cli.events:Line",
     "history": "runner.cli.past:HistoryView",
     "plan": "runner.cli.views:PlanView",
     "prune": "runner.cli.pruneview:PruneView",

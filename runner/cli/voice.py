@@ -31,6 +31,16 @@ def size(size_bytes: int) -> str:
     return f"{value:.1f} GB"
 
 
+def short(number: int) -> str:
+    """`950`, `12.3 k`, `1.20 M`."""
+    value = float(number)
+    for unit in ("", " k", " M"):
+        if value < 1000:
+            return f"{value:,.{0 if not unit or value >= 100 else 1 if value >= 10 else 2}f}{unit}"
+        value /= 1000
+    return f"{value:,.2f} G"
+
+
 def money(usd: float | None) -> str:
     """`$1.24`; `?` where it is not known, never 0."""
     if usd is None:

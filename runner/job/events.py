@@ -44,6 +44,16 @@ class What(StrEnum):
     ACCEPTED = "origin.accepted"  # answers of other origins of a provider count as its own
     STATE = "state.replaced"  # the recorded state was pushed, pulled or rebuilt as a whole
 
+    # Told by `--events` while a command runs, and in no log
+    BEGAN = "command.began"
+    FINISHED = "command.ended"  # with its exit code
+    STEP = "command.step"  # something was done, in words
+    WARNED = "command.warned"
+    PROGRESS = "job.progress"  # how far a job is
+    SILENT = "remote.silent"  # it keeps a call waiting
+    AGAIN = "remote.again"  # a call to it failed, and is tried again
+    MOVING = "remote.moving"  # much is sent to it, or received from it
+
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One thing that happened. What does not apply is left out; no row's content, no key and no path of a machine."""

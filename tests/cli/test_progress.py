@@ -20,11 +20,11 @@ def test_how_long_ago_a_remote_was_seen() -> None:
     watcher, clock, out = plain()
     job = Progress("answers", "running", 3, 10, clock.now() - timedelta(minutes=2), clock.now())
     watcher.progress([job])
-    clock.sleep(40)
+    clock.sleep(70)
     watcher.progress([job])
     assert out.getvalue().splitlines() == [
         "answers  running  3/10  2 min 00 s",
-        "answers  running  3/10  2 min 40 s  last seen 40 s ago",
+        "answers  running  3/10  3 min 10 s  last seen 1 min 10 s ago",
     ]
 
 

@@ -191,5 +191,5 @@ def test_one_that_was_stopped_by_a_person() -> None:
 
 
 def test_each_kind_of_event_says_of_what_it_is() -> None:
-    assert all(what.value.split(".")[0] in ("batch", "job", "remote", "origin", "state") for what in What)
+    assert all(what.value.split(".")[0] in ("batch", "job", "remote", "origin", "state", "command") for what in What)
     assert Event.__struct_config__.omit_defaults

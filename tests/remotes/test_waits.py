@@ -16,7 +16,7 @@ from runner.errors import NotSent, OutcomeUnknown, RateLimited, RemoteError
 from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.http import Http, HttpSettings, Timeouts
 from runner.remotes.transport.retry import RetryPolicy
-from runner.remotes.transport.waits import MOMENT_SECONDS, Waits
+from runner.remotes.transport.waits import MOMENT_SECONDS, Moving, Waits
 from tests.remotes.loopback import Answer, Request, hang_up, in_turn, reply, send, serving
 from tests.remotes.making import START, http_at
 
@@ -29,11 +29,15 @@ class Heard:
     """A listener that keeps what it was told."""
 
     def __init__(self) -> None:
+        self.moved: list[dict[str, Moving]] = []
         self.silent_now: list[set[str]] = []
         self.retries: list[tuple[str, type[RemoteError], float, int, int]] = []
 
     def silent(self, since: Mapping[str, float]) -> None:
         self.silent_now.append(set(since))
+
+    def moving(self, calls: Mapping[str, Moving]) -> None:
+        self.moved.append(dict(calls))
 
     def retried(self, who: str, error: RemoteError, wait_seconds: float, number: int, most: int) -> None:
         self.retries.append((who, type(error), wait_seconds, number, most))
@@ -144,6 +148,9 @@ def test_an_upload_is_silent_from_its_last_byte_on(tmp_path: Path) -> None:
     with serving(after(1.0, OK)) as server, listening(server.base_url) as (http, heard):
         http.upload("/files", MultipartForm(source, "rows.jsonl", "application/jsonl", {"purpose": "batch"}))
         assert heard.silent_now == [{"acme"}, set()]
+        # How much went out is told while the reply is waited for, and that it is over
+        assert heard.moved[0]["acme"].sent > 8 << 20 > heard.moved[0]["acme"].received
+        assert heard.moved[-1] == {}
 
 
 def test_many_calls_to_one_remote_are_one_silence() -> None:

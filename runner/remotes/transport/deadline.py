@@ -53,6 +53,8 @@ class Deadline:
         bound = None if is_ours and math.isinf(left) else left if is_ours else timeout
         try:
             received = read(bound)
+            if self.call is not None:
+                self.call.received += len(received)
             if self.seconds is None and self.call is not None:
                 self.call.moved()
             return received
@@ -132,6 +134,8 @@ class _Stream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._deadline.begin()
         self._deadline.within(functools.partial(self._inner.write, buffer), timeout, httpcore.WriteTimeout)
+        if self._deadline.call is not None:
+            self._deadline.call.sent += len(buffer)
 
     def close(self) -> None:
         self._inner.close()
