@@ -407,6 +407,7 @@ def record(
     collected = lifecycle.collected(batch, seen, sha256, tally, now, results, used=used, gives_up=gives_up)
     session.records.save(collected)
     session.home[collected.key] = collected
+    session.tell(collected)
     return collected
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
@@ -15,7 +16,7 @@ from runner.apply import validity
 from runner.apply.desire import Compiler
 from runner.apply.errors import StepError
 from runner.apply.remotes import Remotes
-from runner.apply.reporter import Reporter
+from runner.apply.reporter import Reporter, progress_of
 from runner.apply.sandbox import SYNTHETIC, SandboxState
 from runner.apply.tables import Steps, picks_of, wanted_of
 from runner.clock import Clock
@@ -39,6 +40,7 @@ from runner.results.locate import OutcomeSource
 from runner.state.memory import Memory, Objects, Records
 
 _NOT_SEEN = Shown()
+TELL_SECONDS = 0.5  # between two words about how far jobs are, within a pass
 
 
 @dataclass(slots=True)
@@ -80,6 +82,7 @@ class Session:
     followed: object = None  # the records by which jobs were compiled that ask about answers
     behind: frozenset[str] = frozenset()  # jobs that could not be compiled over the answers there are
     silent: dict[str, str] = field(default_factory=dict)  # by job: answers it cannot ask about, in words
+    _told_at: float = -math.inf
     _keys: dict[str, bytes] = field(default_factory=dict)
     _sets: dict[str, bytes] = field(default_factory=dict)
     _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)
@@ -122,6 +125,18 @@ class Session:
     def is_over(self, about: str) -> None:
         """What `warn_once` told about has passed."""
         self.said.discard(about)
+
+    def tell(self, batch: Batch) -> None:
+        """Show where this batch is now, beside all others in flight; not more often than can be read."""
+        self.live[batch.key] = batch
+        now = self.clock.monotonic()
+        if now - self._told_at < TELL_SECONDS:
+            return
+        self._told_at = now
+        wanted = {job.address for job in self.desired}
+        active = [one for one in self.records.batches() if one.is_active and one.owner in wanted]
+        live = [self.live.get(one.key, one) for one in active]
+        self.reporter.progress(progress_of(live, self.seen_at, home=self.home.values()))
 
     @property
     def records(self) -> Records:

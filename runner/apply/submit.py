@@ -280,6 +280,7 @@ def _receipt(session: Session, provider: Provider, batch: Batch, seen: Observed)
     submitted = lifecycle.submitted(batch, seen, session.clock.now())
     session.seen_at[batch.key] = session.clock.now()
     session.records.save(submitted)
+    session.tell(submitted)
     if provider.card.search is not Search.BY_NAME:
         session.note_shown(batch.origin, adoption.learned_of_receipt(session.shown(batch.origin), submitted, seen))
     session.reporter.step(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from runner.apply.purse import Rest
-from runner.apply.reporter import progress_of
 from runner.apply.session import Session
 from runner.compile.audio import CompiledAudio
 from runner.errors import BlockedError
@@ -124,7 +123,7 @@ def budget_of(session: Session, batch: Batch, refusal: Callable[[Rest], BlockedE
     job = next((job for job in session.desired if job.address == batch.owner), None)
     return Budget(
         refusal=lambda unsent: refusal(Rest(batch, unsent)),
-        tell=lambda seen: _tell(session, as_seen(batch, seen)),
+        tell=lambda seen: session.tell(as_seen(batch, seen)),
         heard=lambda: session.seen_at.update({batch.key: session.clock.now()}),
         is_stopped=session.stop.is_set,
         pool=session.pool,
@@ -133,15 +132,6 @@ def budget_of(session: Session, batch: Batch, refusal: Callable[[Rest], BlockedE
         resubmits=job is not None and job.on_unknown == "resubmit",
         max_attempts=job.max_attempts if job else 1,
     )
-
-
-def _tell(session: Session, current: Batch) -> None:
-    """Where this batch is now, beside all others that are waited for."""
-    session.live[current.key] = current
-    wanted = {job.address for job in session.desired}
-    active = [batch for batch in session.records.batches() if batch.is_active and batch.owner in wanted]
-    live = [session.live.get(batch.key, batch) for batch in active]
-    session.reporter.progress(progress_of(live, session.seen_at, home=session.home.values()))
 
 
 def as_seen(batch: Batch, seen: Observed) -> Batch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from runner.apply.lineage import name_of
@@ -34,6 +34,9 @@ class BatchView:
     adopted_from: str  # the path of the file its answers were read from, or `remote`
     duplicates: tuple[str, ...]
     possible_duplicates: int  # calls of unknown outcome that were made again
+    model: str = ""
+    window_ends_at: datetime | None = None  # of one that its remote works on, as far as it is known
+    estimated_usd: float | None = None  # at most
 
 
 def of_batch(batch: Batch, observation: Observation | None = None) -> BatchView:
@@ -60,7 +63,19 @@ def of_batch(batch: Batch, observation: Observation | None = None) -> BatchView:
         adopted_from=batch.found_in,
         duplicates=batch.duplicates,
         possible_duplicates=batch.possible_duplicates,
+        model=batch.model,
+        window_ends_at=_window_ends_at(batch, observation),
+        estimated_usd=batch.estimated_usd,
     )
+
+
+def _window_ends_at(batch: Batch, observation: Observation | None) -> datetime | None:
+    """As the remote says; else so many hours after it was submitted."""
+    if batch.stage is not Stage.SUBMITTED or batch.has_journal:
+        return None
+    if isinstance(observation, Observed) and observation.expires_at is not None:
+        return observation.expires_at
+    return batch.submitted_at + timedelta(hours=batch.window_hours) if batch.submitted_at else None
 
 
 def _state(batch: Batch, observation: Observation | None, phase: Phase, raw: str) -> str:

@@ -21,6 +21,7 @@ import msgspec
 
 from runner.apply.reporter import Progress
 from runner.cli.pace import Paces
+from runner.cli.saying import say
 from runner.clock import Clock
 from runner.errors import RemoteError, RunnerError, UsageError
 from runner.job.events import VERSION, Event, What
@@ -56,7 +57,7 @@ current: ContextVar[EventFile | None] = ContextVar("current", default=None)  # o
 
 
 class EventFile:
-    """Lines, each written at once. warn: is told, once, that no more can be written.
+    """Lines, each written at once. What went wrong with that is there to be taken and told, once.
 
     Raises UsageError for a file that cannot be opened.
     """
@@ -71,7 +72,7 @@ class EventFile:
         self._waiting = b""
         self._is_over = False
         self._lock = threading.RLock()
-        self._warned = False
+        self._trouble: str | None = None  # empty once it was taken
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             self._descriptor = os.open(path, flags, 0o644)
@@ -84,32 +85,35 @@ class EventFile:
         if not stat.S_ISFIFO(os.fstat(self._descriptor).st_mode):
             os.set_blocking(self._descriptor, True)  # it may be our own stderr under another name
 
-    def write(self, line: Line) -> str:
-        """Append one line; what went wrong, the first time that something does."""
+    def write(self, line: Line) -> None:
+        """Append one line, and what an earlier try left."""
         with self._lock:
             if self._is_over:
-                return ""
+                return
             self._waiting += msgspec.json.encode(line) + b"\n"
             try:
                 while self._waiting:
                     self._waiting = self._waiting[os.write(self._descriptor, self._waiting) :]
             except BlockingIOError:
-                return "" if len(self._waiting) < _MOST_WAITING else self._stopped("its reader does not keep up")
+                if len(self._waiting) >= _MOST_WAITING:
+                    self._failed("its reader does not keep up", is_for_good=True)
             except OSError as error:
-                if error.errno == errno.EPIPE or len(self._waiting) >= _MOST_WAITING:
-                    return self._stopped(error.strerror or str(error))
-                return self._told(error.strerror or str(error))  # a disk that is full may have room again
-            return ""
+                # A disk that is full may have room again
+                is_for_good = error.errno == errno.EPIPE or len(self._waiting) >= _MOST_WAITING
+                self._failed(error.strerror or str(error), is_for_good=is_for_good)
 
-    def _stopped(self, why: str) -> str:
-        self._is_over, self._waiting = True, b""
-        return self._told(why)
+    def _failed(self, why: str, *, is_for_good: bool) -> None:
+        if self._trouble is None:
+            self._trouble = f"`{self.path}` cannot be written: {why}; the command goes on without its events"
+        if is_for_good:
+            self._waiting = b""
+            self.close()
 
-    def _told(self, why: str) -> str:
-        if self._warned:
-            return ""
-        self._warned = True
-        return f"`{self.path}` cannot be written: {why}; the command goes on without its events"
+    def trouble(self) -> str:
+        """What went wrong; empty where nothing did, and once it was told."""
+        with self._lock:
+            found, self._trouble = self._trouble, "" if self._trouble is not None else None
+        return found or ""
 
     def close(self) -> None:
         with self._lock:
@@ -135,6 +139,8 @@ def written_to(path: str, clock: Clock, command: str) -> Iterator[EventFile]:
         current.reset(token)
         file.write(Line(version=VERSION, event=What.FINISHED, at=clock.now(), command=command, exit_code=code))
         file.close()
+        if trouble := file.trouble():
+            say(f"warning: {trouble}", err=True)
 
 
 def _code_of(error: BaseException) -> int:
@@ -219,7 +225,8 @@ class Telling:
         self._write(msgspec.structs.replace(line, **fields))
 
     def _write(self, line: Line) -> None:
-        if trouble := self._file.write(line):
+        self._file.write(line)
+        if trouble := self._file.trouble():
             self._inner.warn(trouble)
 
 

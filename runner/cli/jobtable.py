@@ -121,7 +121,9 @@ def total_of(jobs: Sequence[Progress]) -> Progress:
 
 def phases(jobs: Sequence[Progress]) -> str:
     """`12 running, 3 validating`."""
-    return ", ".join(f"{number:,} {phase}" for phase, number in Counter(job.phase for job in jobs).most_common(4))
+    return ", ".join(
+        f"{number:,} {voice.plain(phase)}" for phase, number in Counter(job.phase for job in jobs).most_common(4)
+    )
 
 
 def drawn(
@@ -154,7 +156,7 @@ def _pace_of_all(jobs: Sequence[Progress], pace_of: Callable[[Progress], Pace]) 
 
 
 def _fitted(rows: Sequence[Cells], columns: int) -> list[str]:
-    names = [name for name in Cells._fields if any(getattr(row, name) for row in rows)]
+    names = [name for name in Cells._fields if name == "job" or any(getattr(row, name) for row in rows)]
     for unwanted in _LEAST_WANTED:
         if _needed(rows, names) <= columns:
             break

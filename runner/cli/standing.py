@@ -8,8 +8,8 @@ from datetime import datetime
 
 from runner.cli import sums, voice
 from runner.cli.batchview import BatchView, of_batch
-from runner.cli.views import PlanView
-from runner.job.recorded import Batch, JobRecord, Retry
+from runner.cli.views import PlanView, to_send_usd
+from runner.job.recorded import Batch, JobRecord, Retry, Stage
 from runner.job.scored import Gate, Scores
 from runner.plan.change import JobPlan, Reason
 from runner.plan.decide import Observation
@@ -54,6 +54,8 @@ class StatusView:
     jobs: tuple[JobStanding, ...]
     batches: tuple[BatchView, ...]  # in flight, in order of submission
     spent: Spent = NOTHING  # by all jobs of the project
+    to_send_usd: float | None = 0.0  # at most, for what is still to be sent; None: not known of all of it
+    oldest: str = ""  # the name of the batch that has been in flight for the longest time
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,15 @@ def of_plan(
     observations: by batch key; empty when no remote was asked.
     """
     active = [one for one in asked if isinstance(one, Batch) and one.is_active]
+    batches = tuple(of_batch(batch, observations.get(batch.key)) for batch in active)
+    oldest = min((one for one in batches if one.stage == Stage.SUBMITTED), key=lambda one: one.asked_at, default=None)
     return StatusView(
         VERSION,
         tuple(job_standing(job, records.get(job.address), asked, spent.get(job.address, NOTHING)) for job in plan.jobs),
-        tuple(of_batch(batch, observations.get(batch.key)) for batch in active),
+        batches,
         by_all(spent),
+        to_send_usd(plan),
+        oldest.name if oldest else "",
     )
 
 
@@ -176,11 +182,12 @@ def counted_lines(job: JobStanding) -> list[str]:
     return told
 
 
-def text_of(view: StatusView) -> str:
+def text_of(view: StatusView, now: datetime, *, is_wide: bool = False) -> str:
     """One line a job, then one a batch, with what is wrong with it on a line below."""
     lines = []
     for job in view.jobs:
         lines.append(_job_line(job))
+        lines += [f"  declared at {job.declared_at}"] if is_wide else []
         if job.awaited:
             lines.append(f"  ? about {voice.count(job.ahead, 'request')}, known after {voice.plain(job.awaited)}")
         lines += counted_lines(job)
@@ -188,13 +195,41 @@ def text_of(view: StatusView) -> str:
             from runner.cli import scorelines  # brings what most jobs have no use for
 
             lines += scorelines.lines_of(job.scores)
-    if (words := spent_words(view.spent)) and len(view.jobs) > 1:
+    if (words := _money(view)) and (len(view.jobs) > 1 or view.to_send_usd != 0):
         lines += ["", f"All jobs of the project: {words}"]
     if view.batches:
         lines.append("")
     for batch in view.batches:
         lines += _batch_lines(batch)
+        lines += [_more_of(batch, now)] if is_wide else []
+    lines += [_oldest_line(batch, now) for batch in view.batches if batch.name == view.oldest][:1]
     return "\n".join(lines)
+
+
+def _money(view: StatusView) -> str:
+    """What was spent, what is in flight, and what is still to be sent."""
+    to_send = f"{voice.money(view.to_send_usd)}" if view.to_send_usd else "?"
+    more = f"at most {to_send} to be sent" if view.to_send_usd != 0 else ""
+    return ", ".join(filter(None, (spent_words(view.spent), more)))
+
+
+def _oldest_line(batch: BatchView, now: datetime) -> str:
+    """`Oldest in flight: batch_1, for 3 h 10 min, 20 h 50 min of its window left`."""
+    return f"Oldest in flight: {voice.plain(batch.name)}, {_age(batch, now)}"
+
+
+def _age(batch: BatchView, now: datetime) -> str:
+    told = f"for {voice.elapsed(max((now - batch.asked_at).total_seconds(), 0.0))}"
+    if batch.window_ends_at is None:
+        return told
+    left = (batch.window_ends_at - now).total_seconds()
+    return f"{told}, {voice.elapsed(left)} of its window left" if left > 0 else f"{told}, its window is over"
+
+
+def _more_of(batch: BatchView, now: datetime) -> str:
+    """What `-o wide` tells beyond."""
+    parts = (voice.plain(batch.model), batch.origin, _age(batch, now), f"at most {voice.money(batch.estimated_usd)}")
+    return "  " + ", ".join(filter(None, parts))
 
 
 def _job_line(job: JobStanding) -> str:

@@ -372,6 +372,12 @@ def _dollars(plan: Plan) -> tuple[int, float]:
     return sum(one.rows for one in paying if one.usd is None), sum(one.usd or 0.0 for one in paying)
 
 
+def to_send_usd(plan: Plan) -> float | None:
+    """At most, for all that is to be sent and is not held back; None where it is not known of all of it."""
+    unknown, usd = _dollars(plan)
+    return None if unknown else usd
+
+
 def at_most(plan: Plan) -> str:
     """`at most $5.84`, for all that is to be sent; empty where nothing is, or where it costs nothing."""
     unknown, usd = _dollars(plan)

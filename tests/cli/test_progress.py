@@ -74,3 +74,18 @@ def test_quiet_keeps_warnings_alone() -> None:
     watcher.silent({"vllm": 0.0})
     watcher.retried("vllm", OutcomeUnknown("cut"), 1.0, 2, 5)
     assert out.getvalue() == "warning: cut; trying again in 1.0 s (try 2 of 5)\n"
+
+
+def test_of_many_jobs_there_is_one_heartbeat() -> None:
+    watcher, clock, out = plain()
+    many = [Progress(f"job-{number}", "running", number, 100, clock.now(), clock.now()) for number in range(40)]
+    for _ in range(6):
+        watcher.progress(many)
+        clock.sleep(30)
+    told = out.getvalue().splitlines()
+    assert [line.split("  ")[0] for line in told[:40]] == [f"job-{number}" for number in range(40)]
+    assert told[40:] == [
+        "40 jobs  40 running  780/4,000  0 s",
+        "40 jobs  40 running  780/4,000  1 min 00 s  last seen 1 min 00 s ago",
+        "40 jobs  40 running  780/4,000  2 min 00 s  last seen 2 min 00 s ago",
+    ]

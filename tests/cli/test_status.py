@@ -29,7 +29,8 @@ def test_a_running_batch(lab: Lab) -> None:
     assert told[0] == "answers  0 ok, 0 error, 10 in flight of 10  at most ? in flight"
     assert told[1] == ""
     assert told[2].startswith(f"{remote['id']}  answers  running  5/10  since 20")
-    assert len(told) == 3
+    assert told[3].startswith(f"Oldest in flight: {remote['id']}, for ") and told[3].endswith(" of its window left")
+    assert len(told) == 4
     view = json.loads(lab.run("status", "-o", "json").stdout)
     assert (view["version"], view["jobs"][0]["in_flight"]) == (2, 10)
     (seen,) = view["batches"]
@@ -55,7 +56,7 @@ def test_a_settled_project_has_no_batches(expired: Lab) -> None:
 
 def lines_of(observation: Observation | None, **fields: Any) -> list[str]:
     seen = of_batch(batch(1, **{"stage": Stage.SUBMITTED, "rows": 10, **fields}), observation)
-    return standing.text_of(standing.StatusView(1, (), (seen,))).splitlines()[1:]
+    return standing.text_of(standing.StatusView(1, (), (seen,)), NOW).splitlines()[1:]
 
 
 def observed(phase: Phase, raw: str, **fields: Any) -> Observed:
