@@ -339,7 +339,7 @@ class Documents(Target):
     def seeds(self) -> list[bytes]:
         now, origin = datetime(2026, 1, 1, tzinfo=UTC), Origin("openai", "https://x/v1", "")
         batch = Batch("k-1", "p", "j", origin, "/v1/x", "m", 24, 1, 1, "0" * 64, 1, 0, 1, now)
-        records = (batch, JobRecord("j", "s.yaml", "openai", "0", "sets/0", 1), Retry(1, "j", "sets/0", 1, False, now))
+        records = (batch, JobRecord("j", "s.yaml", "openai", "sets/0", 1), Retry(1, "j", "sets/0", 1, False, now))
         found = [*records, ProjectRecord("p", now, accepted_origins={"a": ["b"]})]
         sound = [f"{key_of(record)}\n".encode() + msgspec.json.encode(record) for record in found]
         return [*sound, b'job/j\n{"address":"j","error":' + b"[" * 3000]

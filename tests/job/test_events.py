@@ -172,7 +172,7 @@ def test_a_batch_found_that_was_never_on_record_is_adopted() -> None:
 
 
 def test_what_became_of_a_job_and_what_a_person_said() -> None:
-    job = JobRecord("a", "specs/a.yaml", "lab", "0" * 64, "sets/0", 3, output="results/a.jsonl", ok=2, error=1)
+    job = JobRecord("a", "specs/a.yaml", "lab", "sets/0", 3, output="results/a.jsonl", ok=2, error=1)
     written = msgspec.structs.replace(job, written_sha256="1" * 64, written_at=NOW)
     [event] = told_by(job, written)
     assert (event.event, event.job, event.ok, event.failed, event.path) == (What.WRITTEN, "a", 2, 1, "results/a.jsonl")

@@ -94,7 +94,7 @@ def _recorded(case: dict[str, Any]) -> Recorded:
             more["stage"] = Stage(about["stage"])
         batches.append(batch(name, about.get("results") or about["digests"], sequence, **more))
     jobs = {
-        address: (JobRecord(address, "specs/a.yaml", "openai", "", "", len(was), ok=len(was)), keys_of(packed(was)))
+        address: (JobRecord(address, "specs/a.yaml", "openai", "", len(was), ok=len(was)), keys_of(packed(was)))
         for address, was in case.get("before", {}).items()
     }
     retries = [

@@ -62,7 +62,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 def job(address: str, rows: int = 1) -> JobRecord:
-    return JobRecord(address, "specs/a.yaml", "lab", "0" * 64, f"sets/{'0' * 64}", rows)
+    return JobRecord(address, "specs/a.yaml", "lab", f"sets/{'0' * 64}", rows)
 
 
 # -- records
