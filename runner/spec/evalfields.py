@@ -47,7 +47,7 @@ class SampleSpec(Fields):
 
 
 class FileSpec(Fields):
-    """A JSON Schema in a file below the project root."""
+    """What lies in a file below the project root."""
 
     file: Text = Field(description="its path")
 

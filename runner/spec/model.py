@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from runner.fields import (
     GIVEN,
@@ -39,7 +39,7 @@ from runner.fields import (
 )
 from runner.job.project import Retention
 from runner.remotes.registry import built_in_names, declared_by, kinds, profiles
-from runner.spec.evalfields import AnyJsonSchema, Checks, Expect, References, SampleSpec, Slices, as_written
+from runner.spec.evalfields import AnyJsonSchema, Checks, Expect, FileSpec, References, SampleSpec, Slices, as_written
 
 # Source: OpenAI "Chat completions", `response_format.json_schema.name`, read 2026-11-30.
 _SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -127,11 +127,32 @@ class DatasetSpec(Fields):
     skip_bad: Maybe[bool] = Field(default=None, description="leave out rows that cannot be sent, and count them")
 
 
+def _text_or_file(value: Any) -> Any:
+    """A template, or where it is read."""
+    text = getattr(value, "source", value)  # a number as it is written
+    file = value.get("file") if isinstance(value, dict) and value.keys() == {"file"} else text
+    if not isinstance(file, str) or not file.strip():
+        raise complaint("must be text, or a file such as `{file: prompts/system.md}`")
+    return value if isinstance(value, dict) else text
+
+
+_TextOrFile = Annotated[Any, Before(_text_or_file, lambda: Text | FileSpec)]
+
+
 class MessageSpec(Fields):
-    """One message of a prompt."""
+    """One message of a prompt: `content`, or `file`."""
 
     role: Literal["system", "developer", "user", "assistant"] = Field(description="who says it")
-    content: Text = Field(description="a template of what is said")
+    content: Maybe[Text] = Field(default=None, description="a template of what is said")
+    file: Maybe[Text] = Field(default=None, description="the same, from a file below the project root")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.content is None and self.file is None:
+            raise complaint("needs `content` or `file`")
+        if self.content is not None and self.file is not None:
+            raise complaint("has both `content` and `file`", "keep one of the two")
+        return self
 
 
 def _schema_name(value: str) -> str:
@@ -155,7 +176,9 @@ class AnswerSpec(Fields):
 class PromptSpec(Fields):
     """Templates of what is asked for one row: `user`, `messages` or `file`."""
 
-    system: Maybe[Text] = Field(default=None, description="a template of the system message, before `user` or `file`")
+    system: Maybe[_TextOrFile] = Field(
+        default=None, description="a template of the system message, before `user` or `file`; or {file: path}"
+    )
     user: Maybe[Text] = Field(default=None, description="a template of the user message")
     messages: Maybe[Annotated[list[MessageSpec], Field(min_length=1)]] = Field(
         default=None, description="instead of the others: every message of the conversation, in order"

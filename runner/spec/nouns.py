@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from runner import formats
 from runner.errors import Mark
 from runner.fields import ENDPOINT_NAMES
@@ -283,8 +285,20 @@ def prompts_of(
 def files_of_prompts(declared: Declared) -> Iterator[SentFile]:
     """The files that hold what is asked."""
     for entry in declared.entries["prompts"].values():
-        if entry.spec and entry.spec.file:
-            yield SentFile(entry.subject, entry.spec.file, entry.value_mark("file"))
+        for file, mark in _files_in(entry) if entry.spec else ():
+            yield SentFile(entry.subject, file, mark)
+
+
+def _files_in(entry: Entry) -> Iterator[tuple[str, Mark]]:
+    """The files of one prompt, and where they are named."""
+    spec: PromptSpec = entry.spec
+    if spec.file is not None:
+        yield spec.file, entry.value_mark("file")
+    if isinstance(spec.system, dict):
+        yield spec.system["file"], entry.value_mark("system", "file")
+    for index, message in enumerate(spec.messages or ()):
+        if message.file is not None:
+            yield message.file, _message_mark(entry, index, "file")
 
 
 def _prompt(entry: Entry, root: Path, answers: Answers, filling: Filling, problems: Problems) -> Prompt | None:
@@ -318,22 +332,37 @@ def _messages(
         problems.error(entry.key_mark(given[1]), message, hint)
         return None
     if spec.messages is not None:
-        return tuple(
-            Message(m.role, m.content, _message_mark(entry, index), _role_mark(entry, index))
-            for index, m in enumerate(spec.messages)
-        )
+        said = [_listed_message(entry, index, root, filling, problems) for index in range(len(spec.messages))]
+        return _all(said)
     user = _user_message(entry, spec, root, filling, problems)
-    if user is None:
-        return None
     if spec.system is None:
-        return (user,)
-    return (Message("system", spec.system, entry.value_mark("system")), user)
+        return _all([user])
+    if isinstance(spec.system, dict):
+        mark = entry.value_mark("system", "file")
+        return _all([_from_file(entry, "system", spec.system["file"], mark, root, filling, problems), user])
+    return _all([Message("system", spec.system, entry.value_mark("system")), user])
 
 
-def _message_mark(entry: Entry, index: int) -> Mark:
+def _all(messages: list[Message | None]) -> tuple[Message, ...] | None:
+    found = tuple(message for message in messages if message is not None)
+    return found if len(found) == len(messages) else None
+
+
+def _listed_message(entry: Entry, index: int, root: Path, filling: Filling, problems: Problems) -> Message | None:
+    """One of `messages`: its text is written there, or in a file."""
+    said = entry.spec.messages[index]
+    role_mark = _role_mark(entry, index)
+    if said.file is None:
+        return Message(said.role, said.content, _message_mark(entry, index), role_mark)
+    mark = _message_mark(entry, index, "file")
+    found = _from_file(entry, said.role, said.file, mark, root, filling, problems)
+    return found and msgspec.structs.replace(found, role_mark=role_mark)
+
+
+def _message_mark(entry: Entry, index: int, field: str = "content") -> Mark:
     node = entry.value("messages")
     item = node.items[index] if isinstance(node, Sequence) else None
-    content = item.get("content") if isinstance(item, Mapping) else None
+    content = item.get(field) if isinstance(item, Mapping) else None
     return content.text_mark if isinstance(content, Scalar) else entry.key.mark
 
 
@@ -350,16 +379,22 @@ def _user_message(entry: Entry, spec: PromptSpec, root: Path, filling: Filling, 
         if isinstance(entry.node, Scalar):  # the whole prompt is one text
             return Message("user", spec.user, entry.node.text_mark)
         return Message("user", spec.user, entry.value_mark("user"))
-    text = _prompt_file(entry, spec.file, root, problems)
+    return _from_file(entry, "user", spec.file, entry.value_mark("file"), root, filling, problems)
+
+
+def _from_file(
+    entry: Entry, role: str, file: str, mark: Mark, root: Path, filling: Filling, problems: Problems
+) -> Message | None:
+    """A message whose template lies in a file of its own. mark: where that is named."""
+    text = _prompt_file(entry, file, mark, root, problems)
     if text is None:
         return None
-    mark = Mark(posixpath.normpath(spec.file), 1, 1)
-    return Message("user", filling.text(text, mark, f"the file of {entry.subject}"), mark)
+    start = Mark(posixpath.normpath(file), 1, 1)
+    return Message(role, filling.text(text, start, f"the file of {entry.subject}"), start)
 
 
-def _prompt_file(entry: Entry, file: str, root: Path, problems: Problems) -> str | None:
+def _prompt_file(entry: Entry, file: str, mark: Mark, root: Path, problems: Problems) -> str | None:
     """The template in a file of its own, with `\\n` between lines however it was checked out."""
-    mark = entry.value_mark("file")
     if not file.isprintable() or not is_below(root, file):
         message = f"`file` of {entry.subject} must be a file below the project root"
         problems.error(mark, message, "give a path relative to the root, such as `prompts/question.md`")
