@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner import __version__
 from runner.cli.options import option
 
 if TYPE_CHECKING:
@@ -123,12 +124,12 @@ def _files(root: Path, block: ProviderBlock, ci: str) -> Mapping[str, str]:
     folder = _SCAFFOLD / "ci" / ci
     for file in sorted(folder.rglob("*")) if folder.is_dir() else ():
         if file.is_file():
-            files[file.relative_to(folder).as_posix()] = file.read_text(encoding="utf-8")
+            files[file.relative_to(folder).as_posix()] = _template(file.relative_to(_SCAFFOLD).as_posix())
     return files
 
 
 def _template(name: str) -> str:
-    return (_SCAFFOLD / name).read_text(encoding="utf-8")
+    return (_SCAFFOLD / name).read_text(encoding="utf-8").replace("@VERSION@", __version__)
 
 
 def _spec(root: Path, block: ProviderBlock) -> str:
