@@ -36,6 +36,8 @@ def test_validate_plan_and_apply(hub: Hub, dev: Lab) -> None:
     kept = json.loads((plan.folder / "artifacts/runner-plan/plan.json").read_text())
     assert kept["digest"] == plan.outputs["digest"] and kept["options"]["max_usd"] == 20
     assert used(command="plan", comment="true").is_green and len(hub.comments(1)) == 1
+    fork = {"pull_request": {"number": 1, "head": {"repo": {"full_name": "mallory/batch"}}}}
+    assert used(fork, command="plan", comment="true").is_green, "its token can write no comment"
     assert used(command="plan", args="--max-usd 5").outputs["code"] == "5"
     assert not used(command="launch").is_green
     secret = hub.secrets["LAB_KEY"]

@@ -386,7 +386,10 @@ class Action(Run):
         told = yaml.safe_load(action.read_text())
         assert not given.keys() - told["inputs"], "an input that there is not"
         self.contexts = {
-            "github": {"event": event, "token": json.dumps(may)}, "env": {}, "steps": {},
+            "github": {
+                "event": event, "token": json.dumps(may), "repository": hub.name, "event_name": "pull_request",
+            },
+            "env": {}, "steps": {},
             "runner": {"temp": str(self.folder / "temp")},
         }  # fmt: skip
         defaults = {name: self._fill(str(one["default"])) for name, one in told["inputs"].items()}
