@@ -10,7 +10,8 @@ from runner.apply.preview import preview
 from runner.apply.session import Session
 from runner.errors import Stale
 from runner.plan import review
-from runner.plan.guard import Guards, usd_of
+from runner.plan.change import usd_of
+from runner.plan.guard import Guards
 from runner.plan.places import Reviewed
 from runner.plan.review import Differs, Review
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from runner.errors import RunnerError, UsageError
+from runner.globs import Globs
 
 _FOR_SPECS = frozenset((".yaml", ".yml", ".md", ".txt", ".j2", ".jinja", ".jinja2", ".json"))
 _MOST_BYTES = 256 << 10  # of a file that specs may be made of
@@ -34,7 +36,8 @@ class Revision:
         self.commit = found.stdout.decode().strip()
         if found.returncode or not self.commit:
             raise UsageError(
-                f"git knows no revision `{name}` here", hint="write the address of a job, or REV:ADDRESS: `main:reply`"
+                f"git knows no revision `{name}` here",
+                hint="write one as git takes it: `main`, `HEAD~1`; where a job is meant, ADDRESS or REV:ADDRESS",
             )
 
     def copy(self, path: str, out: IO[bytes]) -> bool:
@@ -42,10 +45,22 @@ class Revision:
         out.flush()
         return self._git("cat-file", "blob", f"{self.commit}:./{path}", to=out).returncode == 0
 
+    def copy_matching(self, patterns: Sequence[str], folder: Path, *, most_bytes: int) -> bool:
+        """Write the files that globs match, below a folder; False where there is none, or too much of them."""
+        matching = Globs(patterns).matching
+        found = [entry for entry in _entries(self._listed) if matching(entry.path)]
+        if not found or sum(entry.size_bytes for entry in found) > most_bytes:
+            return False
+        for entry in found:
+            path = folder / entry.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as out:
+                self._git("cat-file", "blob", entry.object_id, to=out)
+        return True
+
     def copy_specs(self, folder: Path) -> None:
         """Write all small text files that specs may be made of, below a folder. Raises RunnerError."""
-        listed = self._git("ls-tree", "-r", "-l", "-z", self.commit)
-        names = list(_small(listed.stdout))[:_MOST_FILES]
+        names = list(_small(self._listed))[:_MOST_FILES]
         asked = b"".join(object_id.encode() + b"\n" for object_id, _ in names)
         given = self._git("cat-file", "--batch", asked=asked).stdout
         at = 0
@@ -56,6 +71,10 @@ class Revision:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(given[end + 1 : end + 1 + size])
             at = end + 2 + size
+
+    @cached_property
+    def _listed(self) -> bytes:
+        return self._git("ls-tree", "-r", "-l", "-z", self.commit).stdout
 
     def _git(
         self, *words: str, to: IO[bytes] | None = None, asked: bytes | None = None
@@ -74,13 +93,24 @@ class Revision:
             raise RunnerError("git cannot be run", hint="a revision is read by `git`: install it") from error
 
 
-def _small(listed: bytes) -> Iterator[tuple[str, str]]:
-    """The object and the name of each file that specs may be made of. listed: `ls-tree -l -z`."""
+class _Entry(NamedTuple):
+    object_id: str
+    size_bytes: int
+    path: str
+
+
+def _entries(listed: bytes) -> Iterator[_Entry]:
+    """The plain files of a commit, below the project. listed: `ls-tree -l -z`."""
     for entry in listed.split(b"\0"):
         about, _, name = entry.partition(b"\t")
         words = about.decode().split()
-        if len(words) != 4 or words[0] not in _PLAIN or not words[3].isdigit() or int(words[3]) > _MOST_BYTES:
-            continue
         path = os.fsdecode(name)
-        if Path(path).suffix.lower() in _FOR_SPECS:
-            yield words[2], path
+        if len(words) == 4 and words[0] in _PLAIN and words[3].isdigit() and ".." not in path.split("/"):
+            yield _Entry(words[2], int(words[3]), path)
+
+
+def _small(listed: bytes) -> Iterator[tuple[str, str]]:
+    """The object and the name of each file that specs may be made of."""
+    for entry in _entries(listed):
+        if entry.size_bytes <= _MOST_BYTES and Path(entry.path).suffix.lower() in _FOR_SPECS:
+            yield entry.object_id, entry.path

@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,8 +22,10 @@ from runner.apply.sandbox import SYNTHETIC, SandboxState
 from runner.apply.tables import Steps, picks_of, wanted_of
 from runner.clock import Clock
 from runner.compile.compiled import Compiled
+from runner.compile.job import CompiledJob
 from runner.data.digests import Digests, Forgetful
-from runner.errors import NotSent, StateError
+from runner.errors import DataError, NotSent, StateError
+from runner.job import asked
 from runner.job.calls import so_far
 from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
@@ -83,6 +86,7 @@ class Session:
     behind: frozenset[str] = frozenset()  # jobs that could not be compiled over the answers there are
     silent: dict[str, str] = field(default_factory=dict)  # by job: answers it cannot ask about, in words
     _told_at: float = -math.inf
+    _declared: tuple[Project, str] | None = None
     _keys: dict[str, bytes] = field(default_factory=dict)
     _sets: dict[str, bytes] = field(default_factory=dict)
     _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)
@@ -145,6 +149,22 @@ class Session:
     @property
     def objects(self) -> Objects:
         return self.memory.objects
+
+    def declared(self) -> str:
+        """The object that says how the jobs are declared now, for what is recorded of them. Raises StateError."""
+        if self._declared is None or self._declared[0] is not self.project:
+            jobs = {job.address: (job, self.content_of(job.address)) for job in self.project.jobs}
+            self._declared = self.project, self.objects.write_set(asked.encode(jobs))
+        return self._declared[1]
+
+    def content_of(self, address: str) -> str:
+        """SHA-256 (hex) of what a job's dataset holds; empty where it has no files, or they changed just now."""
+        compiled = self.compiled.get(address)
+        if not isinstance(compiled, CompiledJob) or compiled.job.chain is not None:
+            return ""
+        with suppress(DataError):
+            return compiled.content()
+        return ""
 
     @property
     def outputs_root(self) -> Path:

@@ -159,6 +159,7 @@ def _intend(session: Session, job: Desired, submission: Cut, continued_from: str
         reason=submission.reason,
         estimated_usd=guard.estimate(job, submission.ordinals).usd,
         price=job.price,
+        asked=session.declared(),
     )
     session.objects.write(f"{batch.key}/keys", keys)
     session.records.save(batch, replace(project, next_sequence=project.next_sequence + 1))

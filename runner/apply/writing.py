@@ -119,4 +119,5 @@ def _record(
         flawed_object=session.objects.write_set(accounting.flawed) if accounting.flawed else "",
         written_at=session.clock.now(),
         scores=before[0].scores if before else None,
+        asked=session.declared(),
     )

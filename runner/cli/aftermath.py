@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from runner.cli import errors, plantext, standing, sums, views, voice
+from runner.cli.comparing import compared
 from runner.cli.failures import failures_in, top_reason
 from runner.cli.question import YesOrNo
 from runner.cli.rows import ids_in
@@ -40,7 +41,8 @@ def report(
     asked = standing.asked_in(session.records)
     ours, others = errors.by_whose(result.errors, {job.address for job in session.desired}, result.plan)
     awry = [one for one in ours if answer is not YesOrNo.NO or not isinstance(one.error, NotConfirmed)]
-    view = views.of_plan(result.plan, [], ids_in(session.compiled))
+    told, _ = compared(session, result.plan)
+    view = views.of_plan(result.plan, [], ids_in(session.compiled), compared=told)
     view = views.of_environment(view, session.project)
     code = _code_of(result, awry, answer, interrupted=interrupted)
     if form == "text":

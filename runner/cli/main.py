@@ -32,6 +32,7 @@ COMMANDS = {
     "cost": "show what was spent: by job, model, provider or month",
     "diff": "two jobs, or one at two git revisions, row by row: what got worse, what got better",
     "doctor": "look at this machine, its keys and network, and the project: what works, what does not",
+    "explain": "say what the identity of a job's requests is made of, and what of it changed",
     "export": "results and scores of jobs as one table with stable columns: .parquet, .csv or .jsonl",
     "fetch": "bring the raw result files of a job, exactly as the remote sent them",
     "history": "show what was done, by whom and when, why, and what it cost",

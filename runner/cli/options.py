@@ -33,18 +33,24 @@ def option(*names: str, envvar: str = "", **settings: Any) -> Callable[[F], F]:
 
 
 ONCE_MORE = "--confirm-repay"
+_DIFF, DIFFS = "--diff", 3  # requests that it shows of each job where no number is given
 _ALL_WORDS, _NO_WORDS = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
 class Repaying(click.Command):
-    """A command whose `--confirm-repay` may stand alone, before a PATH as well: a path is no job's address."""
+    """A command whose `--confirm-repay` may stand alone, before a PATH as well: a path is no job's address, nor a
+    number for `--diff`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         read, words = [], list(args)
         while words and words[0] != "--":
             word = words.pop(0)
             is_alone = not words or words[0].startswith("-") or is_path(words[0])
-            read.append(f"{ONCE_MORE}={ALL}" if word == ONCE_MORE and is_alone else word)
+            if word == ONCE_MORE and is_alone:
+                word = f"{ONCE_MORE}={ALL}"
+            elif word == _DIFF and words and not words[0].isdecimal():
+                word = f"{_DIFF}={DIFFS}"
+            read.append(word)
         return super().parse_args(ctx, read + words)
 
 

@@ -9,21 +9,34 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.habits import Consent
-from runner.cli.options import Repaying, for_project, limited, option, selecting
+from runner.cli.options import DIFFS, Repaying, for_project, limited, option, selecting
 from runner.cli.saying import columns_of, say, say_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runner.cli.views import PlanView
     from runner.job.selection import Selection
     from runner.plan.guard import Guards
 
 
 @click.command("plan", cls=Repaying)
 @click.argument("paths", nargs=-1, type=click.Path())
-@option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@option("-o", "--output", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 @option("--offline", is_flag=True, help="Ask no remote: plan from the recorded state alone.")
 @option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
 @option("--out", metavar="FILE.json", help="Write the plan here: `runner apply FILE.json` sends exactly that.")
 @option("--first-run", cls=Consent, is_flag=True, help="Plan as `runner apply --first-run` does.")
+@option("--against", "against", metavar="REV", help="Tell what changed since a git revision: `main`, `HEAD~1`.")
+@option(
+    "--diff",
+    "requests",
+    type=click.IntRange(1, 100),
+    is_flag=False,
+    flag_value=DIFFS,
+    metavar="[N]",
+    help=f"Show N requests ({DIFFS}) of each changed job as they were asked and as they would be.",
+)
 @selecting
 @limited
 @click.pass_context
@@ -35,6 +48,8 @@ def command(
     detailed_exitcode: bool,
     out: str | None,
     first_run: bool,
+    against: str | None,
+    requests: int | None,
     guards: Guards,
     selection: Selection,
 ) -> int:
@@ -48,6 +63,7 @@ def command(
     from runner.apply.preview import preview
     from runner.cli import insync, plantext, views, voice
     from runner.cli.apply import in_project
+    from runner.cli.comparing import compared
     from runner.cli.opening import opened
     from runner.cli.progress import aside
     from runner.cli.question import is_asked
@@ -65,8 +81,19 @@ def command(
         seen = preview(session, guards, offline=offline)
         plan = seen.plan
         paid = review.of(session.project.namespace, session.desired, plan, seen.recorded, guards)
-        view = views.of_plan(plan, seen.rewrites, ids_in(session.compiled), seen.not_asked, digest=paid.digest)
-        is_calm = view.is_empty and not seen.notes and target is None
+        told, notes = compared(
+            session,
+            plan,
+            against=against,
+            chosen=ctx.obj.chosen,
+            requests=requests or 0,
+            asks_remotes=not offline,
+        )
+        ids = ids_in(session.compiled)
+        view = views.of_plan(plan, seen.rewrites, ids, seen.not_asked, told, digest=paid.digest)
+        gates = views.gates_of(session.desired, view, session.records.jobs())
+        view = replace(view, gates=gates, warnings=(*seen.notes, *notes))
+        is_calm = view.is_empty and not view.warnings and target is None and against is None
         looked_at = insync.looked_at(session) if is_calm else None
         view = views.of_environment(view, session.project)
     if target is not None:
@@ -74,24 +101,45 @@ def command(
 
         below = [in_project(path, ctx.obj.root) for path in paths or ("specs",)]
         planfile.write(target, paid, below, allowed, selection, of=session.project)
-    if form == "json":
-        say_json(view)
-    else:
-        say(plantext.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
-        for note in seen.notes:
-            say(f"warning: {note}", err=True)
-        if plan.submissions or plan.ours or seen.rewrites or plan.later:
-            command = as_typed("runner apply", paths or ("specs/",))
-            exactly = ""
-            if target is not None:
-                command, exactly = as_typed("runner apply", (str(target),)), "exactly "
-            say(f"\nNothing was sent. To do {exactly}this, run `{command}`", err=True)
-        elif not view.is_empty:
-            say("\nNothing was sent, and nothing would be sent before you decide about what is blocked", err=True)
+    given = paths or ("specs/",)
+    command = as_typed("runner apply", given if target is None else (str(target),))
+    match form:
+        case "json":
+            say_json(view)
+        case "markdown":
+            from runner.cli.planmarkdown import markdown_of
+
+            exactly = as_typed(f"runner apply --plan-digest {view.digest}", given)
+            click.echo(markdown_of(view, exactly if view.requests else command), nl=False)
+        case _:
+            say(plantext.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
+            compares = as_typed("runner plan --against REV", given) if against is None else ""
+            for words in _aside(view, command, compares, ctx.obj.root, exactly=target is not None):
+                say(words, err=True)
     if any(job.is_blocked for job in plan.jobs) or any(c.action is Action.LOSE for _, c in plan.ours):
         return 5
     insync.keep(looked_at)
     return 2 if detailed_exitcode and not view.is_empty else 0
+
+
+def _aside(view: PlanView, command: str, compares: str, root: Path, *, exactly: bool) -> Iterator[str]:
+    """What is said beside a plan in text. command: what applies it, exactly or as things stand then. compares: what
+    would tell more of what changed; empty where nothing would."""
+    from runner.gittree import worktree_of
+
+    yield from (f"warning: {words}" for words in view.warnings)
+    if compares and _is_more_to_tell(view) and worktree_of(root):
+        yield f"\nWhat changed is not known here: `{compares}` tells it against a git revision, such as `main`"
+    if view.goes_on:
+        yield f"\nNothing was sent. To do {'exactly ' if exactly else ''}this, run `{command}`"
+    elif not view.is_empty:
+        yield "\nNothing was sent, and nothing would be sent before you decide about what is blocked"
+
+
+def _is_more_to_tell(view: PlanView) -> bool:
+    """Whether some requests take the place of others, and nobody knows what became of them."""
+    lines = (line for group in view.groups if not group.since for line in group.lines)
+    return any(line.verb in ("replace", "delta") for line in lines)
 
 
 def _target(out: str | None) -> Path | None:

@@ -8,8 +8,9 @@ from runner.apply.outputs import Rewrite
 from runner.cli import voice
 from runner.cli.lines import LineView
 from runner.cli.saying import width
-from runner.cli.views import ChangedView, GroupView, JobView, PlanView, files_of
+from runner.cli.views import GroupView, JobView, PlanView, files_of
 from runner.job.address import name_of
+from runner.plan.compared import RECORDED, Changed, RequestDiff
 
 _BELOW = " " * 13  # under the words of a line, behind its sign and verb
 _MOST_OF_AN_ID = 40
@@ -28,7 +29,7 @@ def text_of_plan(view: PlanView, *, colour: bool, columns: int | None = None) ->
         out += ["Not in the specs any more", *_rows(view.leftovers, colour=colour, columns=columns), ""]
     if view.notes and not view.is_empty:
         out += [*view.notes, ""]
-    if since := sorted({group.since for group in view.groups if group.since}):
+    if since := sorted({group.since for group in view.groups} - {"", RECORDED}):
         out += [f"What changed is told against {' and '.join(since)}", ""]
     if view.unchanged and not view.is_empty:
         out += [unchanged(view.unchanged), ""]
@@ -80,16 +81,14 @@ def heading(group: GroupView, jobs: Sequence[JobView]) -> tuple[str, str]:
     number = voice.count(len(jobs), "job")
     if not group.changed:
         return f"{name_of(jobs[0].address)}: {number}", place
-    return f"{number}: {', '.join(map(_cause, group.changed))}", ""
+    return f"{number}: {', '.join(map(_cause, group.changed))}", place
 
 
-def _cause(one: ChangedView) -> str:
-    if (one.before is None and one.after is None) or one.is_text:
-        return one.at or one.what
-    return scalar(one)
+def _cause(one: Changed) -> str:
+    return scalar(one) if one.kind == "value" else one.at or one.what
 
 
-def scalar(one: ChangedView) -> str:
+def scalar(one: Changed) -> str:
     """`params.temperature: 0 -> 0.7`."""
     return f"{one.what}: {_value(one.before)} -> {_value(one.after)}"
 
@@ -103,38 +102,66 @@ def _value(value: str | None) -> str:
 
 def _group(group: GroupView, jobs: Sequence[JobView], *, colour: bool, columns: int | None) -> Iterator[str]:
     what, place = heading(group, jobs)
-    yield f"{voice.bold(what, colour=colour)}  {place}".rstrip()
+    is_of_cause = bool(group.changed) and len(jobs) > 1
+    yield voice.bold(what, colour=colour) + ("" if is_of_cause else f"  {place}".rstrip())
     for one in group.changed:
         yield from _changed(one, is_said=len(jobs) > 1, colour=colour)
     yield from _rows(group.lines, colour=colour, columns=columns)
     if len(jobs) > 1:
+        if is_of_cause and place:
+            yield f"      declared at {place}"
         yield from _table(jobs, has_places=not place, columns=columns)
+    for diffs, mine in same_diffs(jobs):
+        yield from _diffs(diffs, mine if len(jobs) > 1 else (), colour=colour)
+
+
+def same_diffs(jobs: Sequence[JobView]) -> list[tuple[tuple[RequestDiff, ...], list[str]]]:
+    """Requests side by side, and the jobs of which they are: cells often differ in nothing that they show."""
+    found: dict[tuple[RequestDiff, ...], list[str]] = {}
     for job in jobs:
-        for diff in job.diffs:
-            yield ""
-            yield f"  {voice.one_line(diff.id)}  {voice.plain(diff.why)}".rstrip()
-            yield from (f"    {painted(line, colour=colour)}" for line in diff.lines)
+        if job.diffs:
+            found.setdefault(job.diffs, []).append(job.address)
+    return [*found.items()]
 
 
-def _changed(one: ChangedView, *, is_said: bool, colour: bool) -> Iterator[str]:
+def of_whom(addresses: Sequence[str]) -> str:
+    """`compare:model=a and 3 more jobs`."""
+    more = len(addresses) - 1
+    return addresses[0] + (f" and {voice.count(more, 'more job')}" if more else "")
+
+
+def _diffs(diffs: Sequence[RequestDiff], addresses: Sequence[str], *, colour: bool) -> Iterator[str]:
+    """Requests as they were asked and as they would be."""
+    for diff in diffs:
+        yield ""
+        name = voice.one_line(diff.id)
+        if addresses:
+            name = f"{of_whom(addresses)}  {name}".rstrip()
+        yield f"  {voice.bold(name, colour=colour)}" + (f"  ({voice.plain(diff.note)})" if diff.note else "")
+        yield from (f"    {painted(line, colour=colour)}".rstrip() for line in diff.lines)
+
+
+def _changed(one: Changed, *, is_said: bool, colour: bool) -> Iterator[str]:
     """is_said: whether the heading names it, so that only its lines are left to be told."""
     if not is_said:
-        yield (
-            f"    {one.what}  {one.at}".rstrip()
-            if one.is_text or one.before is one.after
-            else (f"    {scalar(one)}  {one.at}".rstrip())
-        )
-    if one.is_text:
-        for sign, line in (("-", one.before), ("+", one.after)):
-            if line is not None:
-                yield f"      {painted(f'{sign} {line}', colour=colour)}"
-        if one.more:
-            yield f"        and {voice.count(one.more, 'more line')}"
+        yield f"    {scalar(one) if one.kind == 'value' else one.what}  {one.at}".rstrip()
+    yield from (f"      {line}" for line in lines_of_text(one, colour=colour))
+
+
+def lines_of_text(one: Changed, *, colour: bool) -> Iterator[str]:
+    """The first line in which a text differs, as it was and as it is; of anything else none."""
+    if one.kind != "text":
+        return
+    for sign, line in (("-", one.before), ("+", one.after)):
+        if line is not None:
+            yield painted(f"{sign} {line}", colour=colour)
+    if one.more:
+        yield f"  and {voice.count(one.more, 'more line')}"
 
 
 def painted(line: str, *, colour: bool) -> str:
     """A line of a diff in its colour, on one line, without what a terminal would obey."""
-    shown = voice.plain(line)
+    shown = voice.plain(line).rstrip()
     code = _SIGNS.get(line[:1])
     return f"\x1b[{code}m{shown}\x1b[0m" if colour and code else shown
 

@@ -77,6 +77,7 @@ class Question:
 
     def _of_plan(self, plan: Plan) -> YesOrNo:
         from runner.cli import plantext, views, voice
+        from runner.cli.comparing import compared
         from runner.cli.rows import ids_in
 
         asks = is_asked(yes=self._yes)
@@ -84,7 +85,8 @@ class Question:
         if all(cost == 0.0 for cost in costs):
             return YesOrNo.NOT_ASKED
         if self._tells:
-            view = views.of_plan(plan, [], ids_in(self._session.compiled))
+            told, _ = compared(self._session, plan)
+            view = views.of_plan(plan, [], ids_in(self._session.compiled), compared=told)
             view = views.of_environment(view, self._session.project)
             say(plantext.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stderr)), err=True)
         for words in _to_be_told(plan) if asks else ():
@@ -141,7 +143,7 @@ def _to_be_told(plan: Plan) -> Sequence[str]:
     for job in plan.jobs:
         for change in job.changes:
             if change.action is Action.CONFIRM and change.reason is Reason.REPAY:
-                told.append(f"This pays again for what was paid for, in `{job.address}`: {change.detail}")
+                told.append(f"This pays again for what was paid for, in `{job.address}`: {change.about}")
             elif change.action is Action.CONFIRM:
                 told.append(f"This is a first run: {change.detail}")
     return tuple(dict.fromkeys(told))

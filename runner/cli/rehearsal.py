@@ -19,6 +19,7 @@ from runner.apply.result import Result
 from runner.apply.session import Session
 from runner.apply.standins import StandIns
 from runner.cli import errors, plantext, sums, views, voice
+from runner.cli.comparing import compared
 from runner.cli.failures import failures_in, top_reason
 from runner.cli.main import Settings
 from runner.cli.opening import rehearsing
@@ -191,7 +192,8 @@ def _show(session: Session, result: Result, rehearsed: Sequence[Rehearsed], file
         say(f"{plantext.unchanged(in_sync)}\n")
     if any(job.is_blocked for job in result.plan.jobs):
         # Batches of the real remotes are not looked at: what the plan says of them means nothing
-        view = views.of_plan(replace(result.plan, batches=(), leftovers=()), [])
+        told, _ = compared(session, result.plan)
+        view = views.of_plan(replace(result.plan, batches=(), leftovers=()), [], compared=told)
         view = replace(view, unchanged=0)
         say(plantext.text_of_plan(view, colour=colour, columns=columns_of(sys.stdout)) + "\n")
     for words in errors.told(result.errors):

@@ -17,6 +17,7 @@ DOCUMENTS = {
     "diff": "runner.reports.diff:schema",
     "doctor": "runner.cli.doctorview:DoctorView",
     "events": "runner.cli.events:Line",
+    "explain": "runner.cli.explainview:ExplainView",
     "history": "runner.cli.past:HistoryView",
     "plan": "runner.cli.views:PlanView",
     "prune": "runner.cli.pruneview:PruneView",

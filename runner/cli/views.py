@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace as replace_in
 from enum import StrEnum
@@ -17,9 +18,12 @@ from runner.cli.lines import LineView, of_change
 from runner.cli.nouns import RECORDINGS, ROWS, Nouns, nouns_of
 from runner.job.address import name_of
 from runner.job.capabilities import Content
+from runner.job.desired import Desired
 from runner.job.project import Project
-from runner.job.recorded import Batch
+from runner.job.recorded import Batch, JobRecord
+from runner.job.scored import Verdict
 from runner.plan.change import Action, Change, JobPlan
+from runner.plan.compared import Changed, Compared, RequestDiff
 from runner.plan.plan import Plan
 
 VERSION = 3
@@ -32,34 +36,6 @@ class State(StrEnum):
     PAYING = "paying"  # sends something that costs, or may
     FREE = "free"  # all that is to be done costs nothing
     UNCHANGED = "unchanged"
-
-
-class ChangedView(msgspec.Struct, frozen=True):
-    """One thing that the requests of a job are made of, and that is not what it was."""
-
-    what: str  # `prompt`, `params.temperature`, `model`, `dataset`, ...
-    at: str = ""  # where it is written now, `file:line`; of a text its first line that differs
-    before: str | None = None  # a value, or that line; None: there was none, or it is not known
-    after: str | None = None
-    more: int = 0  # further lines of the text that differ
-    is_text: bool = False  # `before` and `after` are lines of a text
-
-
-class RequestDiff(msgspec.Struct, frozen=True):
-    """One request as it was asked, and as it would be."""
-
-    id: str  # of its row
-    before: str = ""  # where the older text is from; empty where there is none
-    why: str = ""  # why there is none, or what it is not sure of
-    lines: tuple[str, ...] = ()  # of a unified diff, each with its ` `, `-` or `+`
-
-
-class Compared(msgspec.Struct, frozen=True):
-    """What became of a job since it was asked."""
-
-    changed: tuple[ChangedView, ...] = ()
-    since: str = ""  # what it is compared with, in words; empty for nothing
-    diffs: tuple[RequestDiff, ...] = ()
 
 
 class JobView(msgspec.Struct, frozen=True):
@@ -82,7 +58,7 @@ class JobView(msgspec.Struct, frozen=True):
     size_bytes: int = 0
     tokens: int = 0
     usd: float | None = 0.0  # at most; None: not known of all of it
-    changed: tuple[ChangedView, ...] = ()
+    changed: tuple[Changed, ...] = ()
     since: str = ""  # what `changed` is told against; empty where nothing is known
     diffs: tuple[RequestDiff, ...] = ()
 
@@ -93,7 +69,7 @@ class GroupView(msgspec.Struct, frozen=True):
     state: State
     jobs: tuple[str, ...]  # addresses, the dearest first
     lines: tuple[LineView, ...]  # of all of them together
-    changed: tuple[ChangedView, ...] = ()
+    changed: tuple[Changed, ...] = ()
     since: str = ""
     usd: float | None = 0.0
 
@@ -106,6 +82,8 @@ class PlanView(msgspec.Struct, frozen=True):
     leftovers: tuple[LineView, ...]
     summary: str
     is_empty: bool
+    parts: tuple[str, ...] = ()  # what `summary` is made of, without the cost
+    cost: str = ""  # at most, in words; empty where nothing costs
     notes: tuple[str, ...] = ()
     # Of what is to be sent at once, as nothing holds it back
     requests: int = 0
@@ -117,11 +95,15 @@ class PlanView(msgspec.Struct, frozen=True):
     digest: str = ""  # of what is paid for: `runner apply --plan-digest` sends exactly that
     environment: str = ""  # the one it is of
     environments: tuple[str, ...] = ()  # that the specs have
+    project: str = ""
+    gates: dict[str, int] = {}  # expectations by how they stand: met, unmet, undecided, not_yet
+    warnings: tuple[str, ...] = ()
+    goes_on: bool = False  # an apply has something to do before a person decides anything
 
 
 def of_environment(view: PlanView, project: Project) -> PlanView:
-    """The same, saying where it is to happen."""
-    return msgspec.structs.replace(view, environment=project.environment, environments=project.environments)
+    """The same, saying whose it is and where it is to happen."""
+    return replace(view, project=project.name, environment=project.environment, environments=project.environments)
 
 
 Ids = Callable[[str, Sequence[int]], Sequence[str]]  # of the rows of a job, by address and ordinals
@@ -144,13 +126,16 @@ def of_plan(
     going = [change for job in plan.jobs if not (job.is_held_back or job.waits) for change in job.changes]
     sent = [change for change in going if change.action is Action.SUBMIT]
     unknown, usd = _dollars(plan)
+    parts, cost = _parts(plan, rewrites), at_most(plan)
     return PlanView(
         VERSION,
         jobs=tuple(one.view for one in told),
         groups=_groups(told),
         unchanged=sum(one.view.state is State.UNCHANGED for one in told),
         leftovers=tuple(_of_batch(batch, change) for batch, change in plan.leftovers),
-        summary=_summary(plan, rewrites),
+        summary="Plan: " + ", ".join(filter(None, (*parts[:1], cost, *parts[1:]))) if parts else "Nothing to do",
+        parts=tuple(parts),
+        cost=cost,
         is_empty=plan.is_empty and not rewrites,
         notes=plan.notes,
         requests=plan.to_submit,
@@ -160,10 +145,25 @@ def of_plan(
         usd=None if unknown else usd,
         not_asked=dict(not_asked or {}),
         digest=digest,
+        goes_on=bool(plan.submissions or plan.ours or rewrites or plan.later),
     )
 
 
+def gates_of(desired: Sequence[Desired], view: PlanView, records: Mapping[str, JobRecord]) -> dict[str, int]:
+    """How many expectations are met, unmet, undecided; not yet: what they are held to is not there, or will change."""
+    found: Counter[str] = Counter()
+    for job, told in zip(desired, view.jobs, strict=True):
+        record = records.get(job.address)
+        gates = record.scores.gates if record is not None and record.scores is not None and not told.requests else ()
+        found.update(gate.verdict.value for gate in gates)
+        found[Verdict.NOT_YET.value] += max(0, len(job.evals.expect) - len(gates))
+    return {name: number for name, number in found.items() if number}
+
+
 # --- one job ------------------------------------------------------------------------------------------------------
+
+
+_OF_ONE_JOB = " of the job at "
 
 
 class _Line(NamedTuple):
@@ -180,7 +180,9 @@ class _Line(NamedTuple):
         """Equal for lines that can be told as one."""
         why = self.view.why
         if self.change is not None and self.change.replaces:
-            why = replace(self.change, replaces=0).why
+            why = f"{self.change.reason} {self.change.detail}"  # how many, they have together
+        elif self.change is not None and _OF_ONE_JOB in self.change.detail:
+            why += f" {id(self)}"  # what is left of its own budget is said of no other
         return self.view.sign, self.view.verb, why, self.nouns.request
 
 
@@ -387,13 +389,12 @@ def at_most(plan: Plan) -> str:
     return f"at most {voice.money(max(usd, 0.01))}" if usd else ""
 
 
-def _summary(plan: Plan, rewrites: Sequence[Rewrite]) -> str:
-    """`Plan: 300 requests to send in 2 batches, 1 calls batch to wait for`, or nothing to do."""
-    parts = [*_to_send(plan, ROWS), *_to_send(plan, RECORDINGS)]
+def _parts(plan: Plan, rewrites: Sequence[Rewrite]) -> list[str]:
+    """`300 requests to send in 2 batches`, `1 calls batch to wait for`; what is to be paid for is the first of them."""
+    sends = [*_to_send(plan, ROWS), *_to_send(plan, RECORDINGS)]
     if plan.ahead:
-        parts.append(f"about {ROWS.requests(plan.ahead)} after others")
-    if parts and (usd := at_most(plan)):
-        parts.append(usd)
+        sends.append(f"about {ROWS.requests(plan.ahead)} after others")
+    parts = [", ".join(sends)] if sends else []
     for nouns in (ROWS, RECORDINGS):
         parts += _under_way(plan, nouns)
     for removes, what in ((False, "to write"), (True, "to remove")):
@@ -401,7 +402,7 @@ def _summary(plan: Plan, rewrites: Sequence[Rewrite]) -> str:
             parts.append(f"{voice.count(number, 'file')} {what}")
     if blocked := sum(job.is_blocked for job in plan.jobs):
         parts.append(f"{voice.count(blocked, 'job')} blocked")
-    return "Plan: " + ", ".join(parts) if parts else "Nothing to do"
+    return parts
 
 
 def _to_send(plan: Plan, nouns: Nouns) -> list[str]:

@@ -113,6 +113,14 @@ class CompiledAudio:
             asked = self.recording(ordinal)
             yield Line(asked.key, _described(asked))
 
+    def lines_as(self, job: AudioJob, ordinals: Iterable[int]) -> Iterator[Line]:
+        """The same recordings as another declaration of the job asks about them."""
+        digest_of = digester(job)
+        for ordinal in ordinals:
+            content = self._contents.content(ordinal)
+            key = digest_of(body_of(job, content.sha256))[:KEY_BYTES]
+            yield Line(key, _described(_asked(job, self.root, self.files[ordinal], content, key)))
+
     def write_lines(self, ordinals: Iterable[int], out: IO[bytes]) -> int:
         """Write the same lines, each with a newline. The number of bytes written; raises as `recording` does."""
         return sum(out.write(line.data + b"\n") for line in self.lines(ordinals))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
@@ -31,7 +31,7 @@ from runner.remotes.vendor import Lines
 if TYPE_CHECKING:
     from runner.compile.program import Program, Requests
 
-__all__ = ["CompiledJob", "compile_job", "identity_of", "load", "preview"]
+__all__ = ["CompiledJob", "compile_job", "identity_of", "load", "picked", "preview"]
 
 CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
 _IN_MEMORY = 1 << 20
@@ -90,6 +90,23 @@ def preview(job: Job, root: Path, lines: Lines, rows: int | None = None) -> Iter
     if job.dataset.skip_bad:
         asked = (one for one in asked if not isinstance(one, Problem))
     return islice(chain.from_iterable(map(lines_of, map(ready.lines, asked))), rows)
+
+
+def picked(job: Job, root: Path, lines: Lines, wanted: Collection[str]) -> dict[str, Line]:
+    """The request lines of the rows with these ids, as far as they are there. Raises as `preview` does; rows that
+    cannot become requests are left out."""
+    ready = program(job, lines)
+    skipped = Faults(job.dataset.key)
+    chosen = ready.sampled(job.dataset, root, skipped.add)
+    found: dict[str, Line] = {}
+    for asked in ready.requests(open_blocks(job.dataset, root, chosen, bad=skipped.add), filtered=chosen is not None):
+        if isinstance(asked, Problem) or not set(asked.ids) & set(wanted):
+            continue
+        made = zip(asked.ids, lines_of(ready.lines(asked)), strict=True)
+        found.update((custom_id, line) for custom_id, line in made if custom_id in wanted)
+        if len(found) == len(wanted):
+            break
+    return found
 
 
 class _Packing:

@@ -135,6 +135,7 @@ class Batch(msgspec.Struct, frozen=True):
     is_unproven: bool = False  # found by time and number alone: its results will say whose it is
     deleted: tuple[Kept, ...] = ()  # of what its remote kept, what was deleted there
     candidates: tuple[str, ...] = ()  # remote ids that may have come of it: nothing at the remote says whose they are
+    asked: str = ""  # name of the object that says how its owner was declared (`job.asked`); empty where nobody knows
     schema: int = SCHEMA
 
     @property
@@ -232,6 +233,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     flawed_object: str = ""  # of a job whose answers have to be good: the object that holds the keys of those
     written_at: datetime | None = None
     scores: Scores | None = None
+    asked: str = ""  # name of the object that says how it was declared; up to release 0.1.0 it was not kept
     schema: int = SCHEMA
 
     @property

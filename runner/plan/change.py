@@ -143,8 +143,14 @@ class Change(msgspec.Struct, frozen=True):
     def why(self) -> str:
         """The reason, and what it is about."""
         between = " " if self.reason is Reason.KNOWN_AFTER else ": "
-        about = self.detail or _paid_before(self.replaces)
-        return f"{self.reason.value}{between}{about}" if about else self.reason.value
+        return f"{self.reason.value}{between}{self.about}" if self.about else self.reason.value
+
+    @property
+    def about(self) -> str:
+        """What the reason is about, in words; empty where there is nothing more to say."""
+        if self.reason is Reason.REPAY:
+            return _paid_again(self.replaces, self.rows - self.replaces, self.usd) + self.detail
+        return self.detail or _paid_before(self.replaces)
 
     @property
     def glyph(self) -> str:
@@ -173,6 +179,18 @@ def _paid_before(replaced: int) -> str:
     if replaced == 1:
         return "1 answered request is no longer wanted"
     return f"{replaced:,} answered requests are no longer wanted" if replaced else ""
+
+
+def _paid_again(answered: int, in_flight: int, usd: float | None) -> str:
+    words = [f"{answered:,} that {'was' if answered == 1 else 'were'} answered"] if answered else []
+    words += [f"{in_flight:,} in flight"] if in_flight else []
+    cost = "at a cost that is not known" if usd is None else f"estimated at {usd_of(usd)}"
+    return f"{' and '.join(words)}, {cost}"
+
+
+def usd_of(amount: float) -> str:
+    """`$1.25`, and `$0.0012` where two digits would say nothing."""
+    return f"${amount:.2f}" if amount == 0 or amount >= 0.1 else f"${amount:.6f}".rstrip("0")
 
 
 def cancelling(batch: Batch) -> str:

@@ -12,7 +12,7 @@ from runner.job.address import matches
 from runner.job.capabilities import Search, Shown
 from runner.job.desired import Desired
 from runner.plan import adoption
-from runner.plan.change import Action, Change, Reason
+from runner.plan.change import Action, Change, Reason, usd_of
 from runner.plan.places import Reviewed
 
 _FEW_INVALID, _SHARE_INVALID = 30, 0.3  # answers that are none, of which nobody says what they cost
@@ -135,11 +135,6 @@ def not_locked(job: Desired, rows: int, guards: Guards) -> Change | None:
     return Change(Action.BLOCK, Reason.NOT_LOCKED, rows=rows, unblock=("runner lock",))
 
 
-def usd_of(amount: float) -> str:
-    """`$1.25`, and `$0.0012` where two digits would say nothing."""
-    return f"${amount:.2f}" if amount == 0 or amount >= 0.1 else f"${amount:.6f}".rstrip("0")
-
-
 def over_count(sent: int, more: int | None, limit: int | None, what: str, noun: str) -> Change | None:
     """A blocking change when `sent` + `more` exceeds `limit`, or cannot be known under one."""
     if limit is None or (more is not None and sent + more <= limit):
@@ -165,12 +160,8 @@ def repaying(job: Desired, answered: int, in_flight: int, usd: float | None, gua
         return None
     if usd is None and is_loopback(job.origin.host):
         return None
-    cost = "at a cost that is not known" if usd is None else f"estimated at {usd_of(usd)}"
-    words = [f"{answered:,} that {'was' if answered == 1 else 'were'} answered"] if answered else []
-    words += [f"{in_flight:,} in flight"] if in_flight else []
-    detail = f"{' and '.join(words)}, {cost}"
     if guards.is_asked:
-        return Change(Action.CONFIRM, Reason.REPAY, rows=again, usd=usd, detail=detail)
+        return Change(Action.CONFIRM, Reason.REPAY, rows=again, usd=usd, replaces=answered)
     if usd is not None and usd <= guards.repay_usd:
         return None
     limit = usd_of(guards.repay_usd)
@@ -180,7 +171,8 @@ def repaying(job: Desired, answered: int, in_flight: int, usd: float | None, gua
         Reason.REPAY,
         rows=again,
         usd=usd,
-        detail=f"{detail}{why}" + (_what_would_tell(job) if usd is None else ""),
+        replaces=answered,
+        detail=why + (_what_would_tell(job) if usd is None else ""),
         unblock=(f"runner apply --confirm-repay {job.address}",),
     )
 

@@ -223,7 +223,8 @@ def _job(
     again = rows.ordinals(Row.AGAIN, Row.REPLACE, Row.INVALID)
     parents = tuple(sorted(rows.parents))
     continued, anew = resume.continuations(job, again, [e for e in recorded.batches if e.batch.key in rows.parents])
-    reason = _why_new(job, rows, recorded)
+    before = replaced(rows)
+    reason = _why_new(job, rows, recorded, before.answered)
     first = _cut(job, new, (), reason)
     resumed = [_continue(job, one) for one in continued]
     invalid = array("I", [ordinal for ordinal in anew if rows.states[ordinal] == Row.INVALID])
@@ -232,7 +233,6 @@ def _job(
     repeated = _cut(job, anew, parents, _why_again(rows))
     revised = _cut(job, invalid, parents, Reason.INVALID)
     changes = []
-    before = replaced(rows)
     if first:
         changes.append(_submit(job, reason, first, replaces=before.answered))
     if resumed:
@@ -384,12 +384,14 @@ def _cut(job: Desired, ordinals: array[int], parents: tuple[str, ...], reason: R
     ]
 
 
-def _why_new(job: Desired, rows: JobRows, recorded: Recorded) -> Reason:
-    """Why there are rows that were never asked."""
+def _why_new(job: Desired, rows: JobRows, recorded: Recorded, replaced: int) -> Reason:
+    """Why there are rows that were never asked. replaced: answers that are no longer wanted, whoever remembers them."""
     before = recorded.jobs.get(job.address)
     if before is None or not rows.counts[Row.NEW]:
         known = len(rows.states) - sum(rows.counts[row] for row in (Row.NEW, Row.EQUAL, Row.SHARED))
-        return Reason.ROWS_ADDED if known else Reason.NEVER_ASKED
+        if known:
+            return Reason.ROWS_ADDED
+        return Reason.ALL_CHANGED if replaced else Reason.NEVER_ASKED
     record, keys_before = before
     if record.ok and not common(keys_before, keys_of(job.keys)):
         return Reason.ALL_CHANGED

@@ -32,7 +32,11 @@ def page(facts: Facts) -> str:
 
 def text(value: str) -> str:
     """A stranger's words on one line, where nothing of them is a mark, a mention or a link."""
-    return _SPECIAL.sub(r"\\\1", _LIVE.sub("\N{WORD JOINER}", line(value)))
+    return _SPECIAL.sub(r"\\\1", _still(value))
+
+
+def _still(value: str) -> str:
+    return _LIVE.sub("\N{WORD JOINER}", line(value))
 
 
 def code(value: str) -> str:
@@ -226,7 +230,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: i
 
 
 def folded(title: str, parts: Iterable[str]) -> str:
-    plain = line(title).replace("&", "&amp;").replace("<", "&lt;")
+    plain = _still(title).replace("&", "&amp;").replace("<", "&lt;")
     title = plain[:1].upper() + plain[1:]
     return "\n\n".join((f"<details><summary>{title}</summary>", *filter(None, parts), "</details>"))
 

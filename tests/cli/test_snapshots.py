@@ -78,7 +78,7 @@ def test_the_harness_sees_what_is_wrong(lab: Lab, tmp_path: Path) -> None:
     (held := Shots(tmp_path, renews=False))("one", lab, "plan")
     held.end()
     lab.rows(11)
-    assert differs("one", "plan").count(" differs ") == 5
+    assert differs("one", "plan").count(" differs ") == 6
     assert "none.json differs" in differs("none", "plan")
     with pytest.raises(AssertionError, match="surprise"):
         must_fit({**_plan(lab), "surprise": 1}, "plan")

@@ -18,7 +18,8 @@ from tests.security.test_gittree import git
 COMMANDS = {
     "validate": ("validate",),
     "render": ("render", "answers"),
-    "plan": ("plan",),
+    "plan": ("plan", "--diff"),
+    "explain": ("explain", "answers"),
     "status": ("status",),
     "show": ("show", "answers"),
     "apply": ("apply", "-y", "--no-wait", "--confirm-repay"),
