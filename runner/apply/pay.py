@@ -24,7 +24,7 @@ from runner.job.observed import FailureKind, Origin, Phase
 from runner.job.outcomes import settled
 from runner.job.packed import common, union
 from runner.job.recorded import Batch, Left, Stage
-from runner.plan.change import Cut
+from runner.plan.change import Cut, Reason
 from runner.plan.guard import Guards, amount_of
 from runner.plan.plan import Plan, sent
 from runner.remotes.vendor import Provider
@@ -69,6 +69,10 @@ def _send(session: Session, result: Result, going: Sequence[Cut]) -> None:
             break
         if submission.address in result.stopped:
             continue
+        if submission.reason == Reason.INVALID:
+            many = "answer is" if len(submission.ordinals) == 1 else "answers are"
+            words = f"{len(submission.ordinals):,} {many} not what the schema wants, and asked for again"
+            session.reporter.step(f"{submission.address}: {words}")
         batch = _submit(session, result, submission)
         if batch is not None and batch.stage in (Stage.SUBMITTED, Stage.DEFERRED):
             result.purse.begun(batch, amount_of(_job_of(session, submission), submission.ordinals))

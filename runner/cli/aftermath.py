@@ -139,7 +139,7 @@ def _code_of(result: Result, awry: Sequence[StepError], answer: YesOrNo, *, inte
 def _next_step(result: Result, code: int, answer: YesOrNo, paths: Sequence[str]) -> str:
     """A sentence; empty where the errors say it."""
     if answer is YesOrNo.NO:
-        return "Nothing was sent"
+        return "Nothing more was sent" if result.submitted else "Nothing was sent"
     if answer is YesOrNo.NOBODY:
         what = "What costs money was not sent" if result.submitted else "Nothing was sent"
         command = as_typed("runner apply -y", paths)

@@ -33,14 +33,26 @@ def is_asked(*, yes: bool) -> bool:
     return not yes and sys.stdin.isatty()
 
 
+class _About(StrEnum):
+    """What a question is about: a yes to one is none to another."""
+
+    PLAN = "plan"
+    REST = "the rest of an earlier run"
+    AGAIN = "answers that are none, asked for again, and dear"
+
+
 class Question:
-    """Asked once a command, at the first thing that costs; what is free is never asked about."""
+    """Asked once a command, at the first thing that costs; what is free is never asked about.
+
+    Asked once more where answers that are none would be paid for again, and for more than the project lets go: how many
+    they are nobody knew when the first question was asked.
+    """
 
     def __init__(self, session: Session, *, yes: bool, quiet: bool = False) -> None:
         self._session = session
         self._yes = yes
         self._tells = not (yes and quiet)
-        self._of: dict[bool, YesOrNo] = {}  # by whether it is about the rest of an earlier run
+        self._of: dict[_About, YesOrNo] = {}
 
     @property
     def answer(self) -> YesOrNo:
@@ -51,10 +63,10 @@ class Question:
     def __call__(self, wanted: Plan | Rest) -> bool:
         from runner.apply.purse import Rest
 
-        is_rest = isinstance(wanted, Rest)
-        answer = self._of.get(is_rest, YesOrNo.NOT_ASKED)
+        about = _About.REST if isinstance(wanted, Rest) else _about(wanted, self._session.project.repay_usd)
+        answer = self._of.get(about, YesOrNo.NOT_ASKED)
         if answer is YesOrNo.NOT_ASKED:
-            answer = self._of[is_rest] = self._of_rest(wanted) if isinstance(wanted, Rest) else self._of_plan(wanted)
+            answer = self._of[about] = self._of_rest(wanted) if isinstance(wanted, Rest) else self._of_plan(wanted)
         match answer:
             case YesOrNo.YES | YesOrNo.NOT_ASKED:
                 return True
@@ -104,6 +116,19 @@ class Question:
 
     def _unasked(self) -> YesOrNo:
         return YesOrNo.YES if self._yes else YesOrNo.NOBODY
+
+
+def _about(plan: Plan, repay_usd: float | None) -> _About:
+    from runner.plan.change import Action, Reason
+    from runner.plan.guard import REPAY_USD
+
+    limit = REPAY_USD if repay_usd is None else repay_usd
+    for job in plan.jobs:
+        told = [one for one in job.changes if one.action is Action.CONFIRM and one.reason is Reason.REPAY]
+        is_dear = any(one.usd is None or one.usd > limit for one in told)
+        if is_dear and any(one.reason is Reason.INVALID for one in job.changes):
+            return _About.AGAIN
+    return _About.PLAN
 
 
 def ask(question: str) -> YesOrNo:

@@ -18,6 +18,7 @@ import yaml
 
 from tests.journeys.lab import Lab, until
 from tests.journeys.lookalike import SPEC, LookAlike
+from tests.journeys.terminal import terminal
 from tests.journeys.test_answers_that_are_none import Answering, Bodies, chat
 
 SCHEMA = {
@@ -325,3 +326,31 @@ def test_each_endpoint_has_its_own_way(lab: Lab) -> None:
     assert json.loads(line)["body"]["text"] == asked
     assert [row["finish"] for row in lab.results()].count("invalid") == 1
     assert lab.results()[0]["answer"] == {"n": 0}
+
+
+def test_many_that_are_asked_again_want_a_yes_of_their_own(lab: Lab) -> None:
+    """Ten answers for $10, none of which is what the schema wants: a yes to ten requests is none to twenty."""
+    path = lab.root / "specs/lab.yaml"
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    spec = path.read_text().replace(
+        '{user: "Say {{ word }}"}', f'{{user: "{{{{ word }}}}", answer: {{schema: {schema}}}}}'
+    )
+    spec = spec.replace(
+        "    params: {max_tokens: 16}", "    params: {max_tokens: 16}\n    price: {input: 0, output: 62500}"
+    )
+    path.write_text(spec.replace("output: results", "on_invalid: retry\n    output: results"))
+    lab.server.fault(invalid_answer={"value": 1, "times": 1})
+    with terminal(lab.root, lab.environ(), "apply", "specs/") as screen:
+        screen.wait_for("Send 10 requests in 1 batch")
+        screen.type("y\n")
+        screen.wait_for("10 that were answered, estimated at $10.00")
+        screen.wait_for("[y/N]")
+        screen.type("n\n")
+        screen.wait_for("Nothing more was sent")
+        screen.end()
+    assert lab.server.creates() == 1 and len(lab.results()) == 10
+    blocked = lab.apply(code=5)
+    assert UNTOLD in blocked.stdout and "--confirm-repay answers" in blocked.stdout
+    assert lab.server.creates() == 1
+    assert "10 ok, 0 error of 10" in lab.apply("--confirm-repay", "answers").stdout
+    assert lab.server.creates() == 2
