@@ -46,7 +46,7 @@ def take_in(session: Session, job: Desired, remote_id: str) -> Batch:
     if fate is not Fate.ADOPTED:
         raise UsageError(f"all that `{job.address}` wants of `{remote_id}` is answered already")
     batch = next(one for one in session.records.batches() if one.remote_id == remote_id)
-    if not seen.label.get("runner_job"):
+    if batch.owner not in {one.address for one in session.desired} or not seen.label.get("runner_job"):
         batch = batch.but(owner=job.address, declared_in=job.declared_at.file, model=job.model)
     told = Event(event=What.IMPORTED, job=batch.owner, batch=batch.key, remote_id=remote_id, rows=held)
     session.records.save(batch, events=[told])

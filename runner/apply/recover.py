@@ -191,7 +191,7 @@ def _meet(session: Session, looking: _Looking, seen: Observed) -> None:
             session.left_alone.add(seen.remote_id)
             name = session.objects.write_set(keys)
             looking.left.add(name)
-            if address := seen.label.get("runner_job"):
+            if address := session.project.called_now(seen.label.get("runner_job", "")):
                 done = seen.counts.completed if seen.phase.has_ended else len(keys) // KEY_BYTES
                 looking.whose[name] = Left(address, done)
 
@@ -369,7 +369,7 @@ def adopt(
     batch = Batch(
         key=key,
         project=project.name,
-        owner=seen.label.get("runner_job") or wants.who_wants(session, origin, keys),
+        owner=session.project.called_now(seen.label.get("runner_job", "")) or wants.who_wants(session, origin, keys),
         origin=origin,
         endpoint=seen.endpoint,
         model="",

@@ -33,6 +33,26 @@ def matches(address: str, pattern: str) -> bool:
     return job == name and (not cells or set(cells.split(",")) <= set(values.split(",")))
 
 
+def is_one(text: str) -> bool:
+    """Whether a text is written as an address is: a job's name, and cells with a key and a value each."""
+    name, colon, values = text.partition(":")
+    cells = [cell.partition("=") for cell in values.split(",")] if colon else []
+    return bool(NAME.match(name)) and text.isprintable() and all(key and value for key, _, value in cells)
+
+
+def renamed(address: str, source: str, target: str) -> str:
+    """The address that `address` goes by once `source`, which means it, is called `target`.
+
+    Of cells the values that are named give way to those of the new address, and the others stay.
+    """
+    if ":" not in source:
+        return target + address[len(name_of(address)) :]
+    name, _, values = target.partition(":")
+    given = source.partition(":")[2].split(",")
+    kept = [cell for cell in address.partition(":")[2].split(",") if cell not in given]
+    return f"{name}:" + ",".join(sorted((*kept, *values.split(","))))
+
+
 def unknown(typed: str, known: Iterable[str], more: str = "") -> UsageError:
     """What is said where a user who typed this means none of the known addresses. more: a clause of the hint."""
     from difflib import get_close_matches  # only where something is wrong

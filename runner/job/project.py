@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from runner.errors import Mark
+from runner.job.address import matches, renamed
 from runner.job.capabilities import MESSAGE_CHARS, Content
 from runner.job.checks import Check, Slice
 from runner.job.expect import Expectation
@@ -302,7 +303,7 @@ class Project(msgspec.Struct, frozen=True):
     repay_usd: float | None = None  # what may be paid for again without a yes; None: the default
     retention: Retention = Retention()
     warnings: tuple[str, ...] = ()
-    moved: tuple[tuple[str, str], ...] = ()  # addresses of jobs, the old one and the new one, in order
+    moved: tuple[tuple[str, str], ...] = ()  # addresses of jobs, the old one and the one it has now
     environment: str = ""  # the one that was chosen; empty for the specs as they stand
     environments: tuple[str, ...] = ()  # that the specs declare
     vars: Mapping[str, str] = {}  # the value of each, as text
@@ -313,6 +314,13 @@ class Project(msgspec.Struct, frozen=True):
         kept = tuple(job for job in self.jobs if job.address in addresses)
         left = tuple(job for job in self.jobs if job.address not in addresses)
         return msgspec.structs.replace(self, jobs=kept, left_out=(*self.left_out, *left))
+
+    def called_now(self, address: str) -> str:
+        """The address that a job of this one goes by now."""
+        for old, new in self.moved:
+            if matches(address, old):
+                return renamed(address, old, new)
+        return address
 
     @property
     def scope(self) -> Scope:

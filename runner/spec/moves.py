@@ -11,7 +11,9 @@ from runner.spec.problems import Problems
 
 
 def moves_of(declared: Declared, jobs: Sequence[AnyJob], problems: Problems) -> tuple[tuple[str, str], ...]:
-    """The old and the new addresses. The old one is of no job any more, and the new one of one that there is."""
+    """The old addresses, each with the one that it has in the end: those that came last first. The old one is of no job
+    any more, and the new one of one that there is.
+    """
     moves = {old: new.source for old, (_, new) in declared.moved.items()}
     for old, (key, new) in declared.moved.items():
         if any(matches(job.address, old) for job in jobs):
@@ -27,7 +29,17 @@ def moves_of(declared: Declared, jobs: Sequence[AnyJob], problems: Problems) -> 
             near = problems.nearest(last, [job.address for job in jobs])
             hint = f"did you mean `{near}`?" if near else "remove it: there is nothing to take over"
             problems.error(new.mark, f"`{old[:120]}` is moved to the unknown job `{last[:120]}`", hint)
-    return tuple(moves.items())
+    ends = {old: _last(old, moves) or old for old in moves}
+    return tuple(sorted(ends.items(), key=lambda move: _length(move[0], moves)))
+
+
+def _length(address: str, moves: dict[str, str]) -> int:
+    """How often an address was moved."""
+    seen = set()
+    while address in moves and address not in seen:
+        seen.add(address)
+        address = moves[address]
+    return len(seen)
 
 
 def _last(address: str, moves: dict[str, str]) -> str | None:

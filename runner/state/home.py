@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from runner import files, gittree
-from runner.errors import BlockedError, StateError
+from runner.errors import BlockedError, StateError, UsageError, printable
 
 FOLDER = ".runner"
 ENVIRONMENTS = "environments"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")  # of one: no folder elsewhere
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,12 @@ class Home:
         return self.folder.parents[2 if is_of_environment else 0]
 
     def of_environment(self, name: str, *, makes: bool) -> Home:
-        """The home of one environment, in a folder below this one. makes: where it is missing. Raises StateError."""
+        """The home of one environment, in a folder below this one. makes: where it is missing.
+
+        Raises StateError for a link in its place, UsageError for what can be the name of none.
+        """
+        if not _NAME.match(name):
+            raise UsageError(f"`{printable(name[:60])}` is no name of an environment")
         folder = self.folder / ENVIRONMENTS
         if folder.is_symlink() or (folder / name).is_symlink():
             raise _linked(folder if folder.is_symlink() else folder / name)

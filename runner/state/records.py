@@ -137,9 +137,10 @@ class Records:
         Raises Conflict when somebody else wrote since the snapshot, StateError when they cannot be written.
         """
         now = self._now
-        changes: dict[str, Document | None] = {key_of(record): None for record in gone}
+        left = list(gone)
+        changes: dict[str, Document | None] = {key_of(record): None for record in left}
         changes.update((key_of(record), msgspec.to_builtins(record)) for record in records)
-        told = self._told(now, records, events)
+        told = self._told(now, records, events, left)
         self._store.write(changes, now.serial, [msgspec.to_builtins(event) for event in told])
         self._snapshot = now.after(changes, records)
         if self.listener is not None:
@@ -160,11 +161,19 @@ class Records:
             except msgspec.ValidationError:
                 continue
 
-    def _told(self, now: Snapshot, records: Sequence[Record], more: Sequence[Event]) -> list[Event]:
-        """What a write of these records tells, signed and numbered."""
+    def _told(
+        self, now: Snapshot, records: Sequence[Record], more: Sequence[Event], gone: Sequence[Record]
+    ) -> list[Event]:
+        """What a write of these records tells, signed and numbered. gone: that go, or go on under another key."""
         from runner.job.events import told_by  # not before something is written
 
-        events = [event for record in records for event in told_by(now.before(record), record)]
+        went_on = {one.written_at: one for one in gone if isinstance(one, JobRecord)}
+        events: list[Event] = []
+        for record in records:
+            before = now.before(record)
+            if before is None and isinstance(record, JobRecord):
+                before = went_on.get(record.written_at)
+            events += told_by(before, record)
         if not (events := [*events, *more]):
             return events
         signed = self.author.signature if self.author else {}

@@ -160,6 +160,18 @@ def test_a_decision_is_on_record_and_the_wave_goes_on(project: Project, word: st
     }
 
 
+def test_what_may_have_been_accepted_is_not_forgotten(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.wave(*sent("a"), *sent("b"))
+    assert run(["-C", str(project.root), "state", "rm", "wave-1", "-y"]) == 64
+    told = " ".join(capsys.readouterr().err.split())
+    assert "nobody knows whether all of `wave-1` was accepted" in told and "state resolve calls`" in told
+    assert project.states()[1]["a"].step is CallStep.HELD
+    assert project.resolve("--clear") == 0
+    with project.opened() as session:
+        calls.abandon(session, session.records.batches()[0])
+    assert run(["-C", str(project.root), "state", "rm", "wave-1", "-y"]) == 0
+
+
 def test_all_of_them_without_a_row(project: Project) -> None:
     project.wave(*sent("a"), *sent("b"), *sent("c", "b-3"))
     assert project.resolve("--resubmit") == 0

@@ -94,6 +94,60 @@ def test_a_job_with_a_matrix_is_moved_with_its_cells(lab: ScoreLab) -> None:
     assert "something is recorded of `new:model=twin` already" in told
 
 
+MOVED = NEW.replace("jobs:\n", "moved: {old: mid, mid: new}\njobs:\n")
+
+
+def test_a_job_that_was_renamed_twice_and_more_of_it_that_is_found_later(lab: ScoreLab) -> None:
+    lab.apply()
+    before = spent(lab)["old"]
+    lab.job("", NEW.replace("jobs:\n", "moved: {mid: new, old: mid}\njobs:\n"))  # in any order, at once
+    assert "`new` takes over what is recorded of `old`" in lab.run("plan", "specs/").stderr
+    lab.run("retry", "new", "specs/", "--replace", "--row", "r0")  # before anything was moved
+    lab.apply("--confirm-repay")
+    assert spent(lab)["new"] == pytest.approx(before * 1.5) and len(lab.remote.sent) == 2
+    log = [one["event"] for one in json.loads(lab.run("history", "-o", "json").stdout)["events"]]
+    assert log.count("job.moved") == 1 and log.count("job.written") == 2  # taking over a record writes no file
+    # a batch that bears the old name, of a clone that has lost its memory
+    lab.apply_anew()
+    lab.job("", MOVED)
+    lab.apply()
+    assert len(lab.remote.sent) == 2 and {one.get("owner", "new") for one in recorded(lab, "new")} == {"new"}
+    assert spent(lab)["new"] == pytest.approx(before * 1.5)
+    assert "takes over" not in lab.run("plan", "specs/").stderr
+
+
+def test_cells_of_two_values_keep_what_is_not_moved(lab: ScoreLab) -> None:
+    two = MATRIX.replace("matrix: {", "matrix: {prompt: [ask, beg], ").replace(" prompt: ask,", "")
+    two = two.replace("prompts:\n", 'prompts:\n  beg: {user: "Please {{ word }}"}\n').replace(
+        "-{{ model", "-{{ prompt }}-{{ model"
+    )
+    lab.job("", two)
+    lab.apply()
+    assert lab.run("state", "mv", "new:model=twin", "new:model=third").stdout.splitlines() == [
+        "new:model=twin,prompt=ask -> new:model=third,prompt=ask",
+        "new:model=twin,prompt=beg -> new:model=third,prompt=beg",
+    ]
+    lab.job(
+        "", two.replace("twin", "third").replace("prompts:", "moved: {'new:model=twin': 'new:model=third'}\nprompts:")
+    )
+    lab.apply()
+    assert len(recorded(lab, "new:model=third")) == 4 and len(lab.remote.sent) == 4
+    for target, words in (
+        ("new:model=third", "its address already"),
+        ("a b", "no address of a job"),
+        ("", "no address"),
+    ):
+        source = "new:model=third" if ":" in target else "new"
+        assert words in lab.run("state", "mv", source, target, code=64).stderr
+
+
+def test_an_environment_that_there_is_not(lab: ScoreLab) -> None:
+    for name in ("nope", "../../nope"):
+        for words in (("state", "list"), ("state", "mv", "a", "b"), ("history",), ("cost",)):
+            assert "environment" in lab.run("--env", name, *words, code=None).stderr
+    assert not list(lab.root.parent.rglob("*nope*"))
+
+
 @pytest.mark.parametrize(
     ("moved", "complaint"),
     [
