@@ -110,7 +110,7 @@ def command(
             from runner.cli.planmarkdown import markdown_of
 
             exactly = as_typed(f"runner apply --plan-digest {view.digest}", given)
-            click.echo(markdown_of(view, exactly if view.requests else command), nl=False)
+            click.echo(markdown_of(view, command if view.digest.startswith("0-") else exactly), nl=False)
         case _:
             say(plantext.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
             compares = as_typed("runner plan --against REV", given) if against is None else ""

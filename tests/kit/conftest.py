@@ -21,7 +21,6 @@ PIP = f"""\
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Hub:
-    pytest.importorskip("runner.cli.planmarkdown")  # what a comment is made of
     made = Hub(tmp_path / "hub", str(Path(sys.executable).parent), machine(tmp_path / "nobody"), {"LAB_KEY": KEY})
     (made.folder / "bin/pip").write_text(PIP)
     (made.folder / "bin/pip").chmod(0o755)
