@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import addresses, selecting, words_for
+from runner.cli.options import addresses, selecting, watched, words_for
 from runner.cli.saying import say
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _STATUS = "`runner status` lists those that are"
 @click.argument("paths", nargs=-1, type=click.Path())
 @click.option("--batch", "batches", multiple=True, metavar="ID", help="Stop only this batch; may be repeated.")
 @selecting
+@watched
 @click.pass_context
 def command(
     ctx: click.Context, address: str | None, paths: tuple[str, ...], batches: tuple[str, ...], selection: Selection

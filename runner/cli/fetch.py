@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import addresses, selecting, words_for
+from runner.cli.options import addresses, selecting, watched, words_for
 from runner.cli.saying import say
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _CODES = {"unseen": 1, "undecided": 5, "not raw": 4, "running": 3, "nothing": 0}
 )
 @click.option("--to", "to", metavar="DIR", help="Put them here, below the project root.  [default: ADDRESS-files]")
 @selecting
+@watched
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -13,6 +13,7 @@ from runner.cli.pace import Pace
 from runner.cli.saying import width
 
 SEEN_SECONDS = 10.0  # a remote that said something since needs no mention
+FEWEST_LINES = 8  # of a table on a screen that is no higher than twice that; else it takes half of it
 _SHORTEST_NAME = 16  # columns that an address keeps while there is anything else to leave out
 # What is left out first where a terminal is narrow
 _LEAST_WANTED = ("elapsed", "tokens", "dollars", "rate", "seen", "ends")

@@ -244,9 +244,9 @@ class Redrawn:
         waits = [folded(voice.plain(line), columns).split("\n")[0] for line in waits][: max(lines - 2, 0)]
         if not self._jobs or self._paces is None:
             return waits
-        from runner.cli.jobtable import drawn
+        from runner.cli.jobtable import FEWEST_LINES, drawn
 
-        room = max(lines - len(waits), 1)
+        room = min(max(lines - len(waits), 1), max(lines // 2, FEWEST_LINES))
         return [*drawn(self._jobs, self._paces.of, self._clock.now(), columns=columns, lines=room), *waits]
 
     def _print(self, text: str) -> None:

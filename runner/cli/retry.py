@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.habits import Consent
-from runner.cli.options import addresses, selecting, words_for
+from runner.cli.options import addresses, selecting, watched, words_for
 from runner.cli.saying import say
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--row", "rows", multiple=True, metavar="ID", help="Ask only this row again; may be repeated.")
 @click.option("--replace", "replaces", cls=Consent, is_flag=True, help="Ask answered requests again, too.")
 @selecting
+@watched
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -195,15 +195,29 @@ def text_of(view: StatusView, now: datetime, *, is_wide: bool = False) -> str:
             from runner.cli import scorelines  # brings what most jobs have no use for
 
             lines += scorelines.lines_of(job.scores)
-    if (words := _money(view)) and (len(view.jobs) > 1 or view.to_send_usd != 0):
-        lines += ["", f"All jobs of the project: {words}"]
+    lines += ["", *summed] if (summed := _all_jobs(view)) else []
     if view.batches:
         lines.append("")
     for batch in view.batches:
         lines += _batch_lines(batch)
         lines += [_more_of(batch, now)] if is_wide else []
-    lines += [_oldest_line(batch, now) for batch in view.batches if batch.name == view.oldest][:1]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_oldest(view, now)])
+
+
+def short_of(view: StatusView, now: datetime) -> list[str]:
+    """What matters most of it, for a screen that is too small for all."""
+    flying = f"{voice.count(len(view.jobs), 'job')}, {voice.count(len(view.batches), 'batch', 'batches')} in flight"
+    return [flying, *_all_jobs(view), *_oldest(view, now)]
+
+
+def _all_jobs(view: StatusView) -> list[str]:
+    words = _money(view)
+    is_shown = words and (len(view.jobs) > 1 or view.to_send_usd != 0)
+    return [f"All jobs of the project: {words}"] if is_shown else []
+
+
+def _oldest(view: StatusView, now: datetime) -> list[str]:
+    return [_oldest_line(batch, now) for batch in view.batches if batch.name == view.oldest][:1]
 
 
 def _money(view: StatusView) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from runner.cli.standing import StatusView
     from runner.job.selection import Selection
 
+    Words = Callable[[StatusView], str]
+
 
 @click.command("status")
 @click.argument("paths", nargs=-1, type=click.Path())
@@ -64,8 +66,11 @@ def command(
     def text_of(view: StatusView) -> str:
         return standing.text_of(view, clock.now(), is_wide=form == "wide")
 
+    def short_of(view: StatusView) -> str:
+        return "\n".join(standing.short_of(view, clock.now()))
+
     if watch:
-        _watch(look, text_of, poll_seconds)
+        _watch(look, text_of, short_of, poll_seconds)
     else:
         say(text_of(look()))
     return 0
@@ -94,7 +99,7 @@ def _view(settings: Settings, paths: tuple[str, ...], selection: Selection, *, o
         return standing.of_plan(plan, session.records.jobs(), standing.asked_in(session.records), observations, spent)
 
 
-def _watch(look: Callable[[], StatusView], text_of: Callable[[StatusView], str], poll_seconds: float) -> None:
+def _watch(look: Callable[[], StatusView], text_of: Words, short_of: Words, poll_seconds: float) -> None:
     """Show it again and again, until nothing is in flight; that is left to be read."""
     import sys
     import time
@@ -102,7 +107,7 @@ def _watch(look: Callable[[], StatusView], text_of: Callable[[StatusView], str],
     from runner.cli import voice
 
     if sys.stdout.isatty() and not voice.is_dumb():
-        _watch_in_place(look, text_of, poll_seconds)
+        _watch_in_place(look, text_of, short_of, poll_seconds)
         return
     told: set[str] = set()
     while True:
@@ -118,7 +123,7 @@ def _watch(look: Callable[[], StatusView], text_of: Callable[[StatusView], str],
         time.sleep(poll_seconds)
 
 
-def _watch_in_place(look: Callable[[], StatusView], text_of: Callable[[StatusView], str], poll_seconds: float) -> None:
+def _watch_in_place(look: Callable[[], StatusView], text_of: Words, short_of: Words, poll_seconds: float) -> None:
     import sys
     import time
 
@@ -131,7 +136,11 @@ def _watch_in_place(look: Callable[[], StatusView], text_of: Callable[[StatusVie
 
     def drawn(columns: int, lines: int) -> list[str]:
         found = folded(carried(text_of(view), asked, folder), columns).split("\n")
-        return found if len(found) <= lines else [*found[: lines - 1], f"… {len(found) - lines + 1:,} lines more"]
+        if len(found) <= lines:
+            return found
+        short = folded(short_of(view), columns).split("\n")[:lines]
+        room = max(lines - len(short) - 1, 0)
+        return [*found[:room], f"… {len(found) - room:,} lines more", *short][-lines:]
 
     screen = Screen(sys.stdout, drawn)
     try:

@@ -53,6 +53,18 @@ def test_what_an_apply_tells(lab: Lab) -> None:
     ]
 
 
+def test_other_commands_tell_as_well(lab: Lab) -> None:
+    lab.server.fault(hold=0.5)
+    lab.apply("--no-wait", code=3)
+    for words in (("cancel", "answers"), ("retry", "answers", "--replace")):
+        lab.run(*words, "--events", "events.jsonl", code=None)
+    told = lines_of((lab.root / "events.jsonl").read_bytes())
+    kinds = [line["event"] for line in told]
+    assert kinds.count("command.began") == kinds.count("command.ended") == 2
+    assert "batch.cancelled" in kinds
+    assert {line["command"] for line in told if line["event"] == "command.began"} == {"runner cancel", "runner retry"}
+
+
 def test_a_full_disk_stops_no_apply_and_is_warned_of_once(lab: Lab) -> None:
     done = lab.apply("--events", "/dev/full")
     assert done.stderr.count("`/dev/full` cannot be written: No space left on device") == 1

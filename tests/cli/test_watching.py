@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.cli.snapshots import Shots
 from tests.journeys.lab import Lab, until
 from tests.journeys.terminal import CTRL_C, terminal
+from tests.journeys.test_progress import resize, spec
 from tests.journeys.test_repay import PRICED
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -52,6 +53,21 @@ def test_it_is_drawn_in_place_until_nothing_is_in_flight(lab: Lab) -> None:
         assert screen.end() == 0
     assert re.search(rb"\r\x1b\[\d+A\x1b\[J", screen.raw) and b"\x1b[?25l" not in screen.raw
     assert "10 ok, 0 error of 10" in screen.shown.rpartition("Oldest in flight")[2]
+
+
+def test_a_screen_that_is_too_small_keeps_what_matters(lab: Lab) -> None:
+    names = [f"job-{number}" for number in range(9)]
+    spec(lab, *names)
+    lab.server.fault(hold=0.5)
+    lab.apply("--no-wait", code=3)
+    with terminal(lab.root, lab.environ(), "status", "--watch", "--poll", "0.2s", columns=80) as screen:
+        resize(screen, 80, 10)
+        screen.wait_for(" lines more")
+        screen.wait_for("9 jobs, 9 batches in flight")
+        screen.wait_for("of its window left")
+        screen.type(CTRL_C)
+        assert screen.end() == 130
+    assert max(map(int, re.findall(rb"\r\x1b\[(\d+)A", screen.raw))) <= 8
 
 
 def test_ctrl_c_ends_it_and_leaves_what_was_shown(lab: Lab) -> None:
