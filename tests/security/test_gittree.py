@@ -10,9 +10,10 @@ import pytest
 from runner import gittree
 
 
-def git(folder: Path, *words: str) -> None:
+def git(folder: Path, *words: str) -> str:
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main")
-    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
+    done = subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout
 
 
 def tree(folder: Path, *paths: str) -> None:
@@ -74,6 +75,35 @@ def test_no_git_and_what_is_no_index(tmp_path: Path) -> None:
     assert not gittree.is_tracked(tmp_path / ".runner")
     (tmp_path / ".git/index").write_bytes(b"DIRC\0\0\0\2\xff\xff\xff\xff.runner/")
     gittree.is_tracked(tmp_path / ".runner")  # damaged: it ends
+
+
+def test_what_is_checked_out(tmp_path: Path) -> None:
+    assert gittree.head_of(tmp_path) == ""
+    git(tmp_path, "init")
+    assert gittree.head_of(tmp_path) == ""  # nothing was committed
+    (tmp_path / "below").mkdir()
+    git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--allow-empty", "-m", "one")
+    commit = git(tmp_path, "rev-parse", "HEAD").strip()
+    assert len(commit) == 40
+    for place in (tmp_path, tmp_path / "below"):
+        assert gittree.head_of(place) == commit
+    git(tmp_path, "worktree", "add", "further")
+    assert gittree.head_of(tmp_path / "further") == commit
+    git(tmp_path, "pack-refs", "--all")
+    for place in (tmp_path, tmp_path / "further"):
+        assert gittree.head_of(place) == commit
+    git(tmp_path, "checkout", "--detach")
+    assert gittree.head_of(tmp_path) == commit
+
+
+@pytest.mark.parametrize(
+    "said", ["ref: ../../secret", "ref: refs/../../../secret", "ref: refs/heads/x\x00y", "", "\xff", "key"]
+)
+def test_what_a_stranger_says_is_checked_out_reads_no_other_file(tmp_path: Path, said: str) -> None:
+    git(tmp_path, "init")
+    (tmp_path / "secret").write_text("a" * 40)
+    (tmp_path / ".git/HEAD").write_text(said, encoding="latin-1")
+    assert gittree.head_of(tmp_path) == ""
 
 
 def test_other_letters_are_another_path_where_that_matters(tmp_path: Path) -> None:

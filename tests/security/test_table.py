@@ -36,6 +36,8 @@ COMMANDS = {
     "verify": ("verify",),
     "prune": ("prune", "-y"),
     "doctor": ("doctor",),
+    "cost": ("cost",),
+    "history": ("history",),
 }
 READS_NO_STATE = ("validate", "render", "keys", "diff", "export")
 WRITES = {"report": "shown", "export": "shown", "lock": "runner.lock"}
