@@ -26,6 +26,7 @@ from runner.remotes import registry
 HERE = Path(__file__).parent / "reference"
 NOTE = "<!-- written by docs/reference.py: do not edit -->\n\n"
 _KINDS = {"integer": "a number", "number": "a number", "string": "text", "boolean": "true or false"}
+_FIRST = ("Model", "Dataset", "Prompt", "Job", "Provider", "Defaults", "Environment", "Var")
 _PART = "Part"  # of an environment: the same fields, all of them optional
 
 
@@ -34,7 +35,8 @@ def commands() -> str:
     lines = [
         "# Commands",
         "",
-        "Every option can be given by the environment, under the name that is told beside it.",
+        "An option with a name in the last column can be given by the environment, under that name. What commands end with",
+        "is in [exit codes](../exit-codes.md).",
         "",
     ]
     context = click.Context(cli, info_name="runner")
@@ -94,10 +96,19 @@ def specs() -> str:
     lines = ["# Fields of a spec", ""]
     lines += ["`runner schema` prints the same for editors. All `*.yaml` below the paths given form one namespace.", ""]
     lines += _block("A spec file", schema, schema)
-    for name, definition in sorted(schema["definitions"].items()):
-        if "properties" in definition and not name.endswith(_PART):
-            lines += _block(name, definition, schema)
+    blocks = {_called(name): block for name, block in schema["definitions"].items() if _is_block(name, block)}
+    for name in (*_FIRST, *sorted(blocks.keys() - {*_FIRST})):
+        lines += _block(name, blocks[name], schema)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _is_block(name: str, definition: Mapping[str, Any]) -> bool:
+    return "properties" in definition and not name.endswith(_PART)
+
+
+def _called(name: str) -> str:
+    """A block by the word for it, without what it is called in the code."""
+    return name.removesuffix(_PART).removesuffix("Spec").removesuffix("Fields")
 
 
 def _block(title: str, definition: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
@@ -118,9 +129,8 @@ def _kind(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         name = ref.rpartition("/")[2]
         if name == "VarText":
             return ""
-        name = name.removesuffix(_PART)
         is_block = "properties" in schema["definitions"].get(name, {})
-        return f"[{name}](#{name.lower()})" if is_block else ""
+        return f"[{_called(name)}](#{_called(name).lower()})" if is_block else ""
     for many in ("anyOf", "allOf", "oneOf"):
         if many in field:
             kinds = dict.fromkeys(filter(None, (_kind(one, schema) for one in field[many])))
@@ -132,12 +142,15 @@ def _kind(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
             inner = _kind(field.get("items", {}), schema)
             return f"a list of {inner}" if inner else "a list"
         case "object":
-            inner = _kind(more, schema) if isinstance(more := field.get("additionalProperties"), Mapping) else ""
+            each = [*field.get("patternProperties", {}).values(), field.get("additionalProperties")]
+            inner = _kind(more, schema) if isinstance(more := each[0], Mapping) else ""
             return f"names, each with {inner}" if inner else "a map"
         case "null" | None:
             return ""
         case str(kind):
             return _KINDS.get(kind, kind)
+        case ["string", "number"]:
+            return _KINDS["string"]  # a number there is taken as it was written
         case kinds:
             return " or ".join(dict.fromkeys(_kind({"type": kind}, schema) for kind in kinds))
 

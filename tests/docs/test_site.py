@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,13 @@ def test_every_field_of_a_spec_is_described() -> None:
 
 def test_the_site_builds(tmp_path: Path) -> None:
     pytest.importorskip("material")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "site/tutorial/index.html").is_file()
+    for page in (tmp_path / "site").rglob("*.html"):
+        assert _LOADED.findall(page.read_text()) == [], page
+
+
+# What a browser fetches by itself, at another host: scripts, styles, fonts, pictures
+_LOADED = re.compile(r"<(?:script|img|iframe)[^>]+src=.?https?:[^ >]*|<link(?![^>]+canonical)[^>]+href=.?https?:[^ >]*")
