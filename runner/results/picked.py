@@ -25,6 +25,7 @@ _SCALARS: Mapping[str, Kind] = {
     "number": kinds.NUMBER,
     "boolean": kinds.FLAG,
 }
+_ALL_FIT_DIGITS = 19  # so few make no number that 64 bits do not hold
 _NESTED = {"array": Of.LIST, "object": Of.RECORD}
 _decode = msgspec.json.Decoder().decode
 _decode_items = msgspec.json.Decoder(list[Raw]).decode
@@ -138,7 +139,7 @@ class _Node:
         self._fields: dict[str, _Node] = {}
         self._items: dict[int, _Node] = {}
         self._decode: Callable[[bytes], Any] | None = None
-        self._inner: list[tuple[str, _Node]] = []
+        self._inner: list[tuple[str, int, _Node]] = []
 
     def add(self, path: Sequence[str | int], number: int) -> None:
         if not path:
@@ -159,7 +160,12 @@ class _Node:
             fields = [(name, Raw, ABSENT) for name in names]
             shape = msgspec.defstruct("Picked", fields, rename=names, gc=False)
             self._decode = msgspec.json.Decoder(shape).decode
-            self._inner = [(ours, self._fields[name]) for ours, name in names.items()]
+            self._inner = [(ours, self._fields[name].only, self._fields[name]) for ours, name in names.items()]
+
+    @property
+    def only(self) -> int:
+        """The pick that it is, where nothing else of it is looked at; else -1."""
+        return self._picks[0] if len(self._picks) == 1 and not self._fields and not self._items else -1
 
     def read(self, value: bytes, found: list[bytes]) -> None:
         """Put what is picked of a value in its places; what is not there is left out."""
@@ -168,8 +174,11 @@ class _Node:
         try:
             if self._decode is not None and value[:1] == b"{":
                 fields = self._decode(value)
-                for name, node in self._inner:
-                    if inner := bytes(getattr(fields, name)):
+                for name, pick, node in self._inner:
+                    inner = bytes(getattr(fields, name))
+                    if pick >= 0:
+                        found[pick] = inner
+                    elif inner:
                         node.read(inner, found)
             if self._items and value[:1] == b"[":
                 items = _decode_items(value)
@@ -192,6 +201,9 @@ def _fits(column: _Column, type_: str) -> _Fits:
         case Of.JSON:
             start = {"array": b"[", "object": b"{"}.get(type_, b"")
             return lambda value: value.startswith(start)
+        case Of.WHOLE | Of.NUMBER:
+            slow = _decoded(fitting(column.kind))
+            return lambda value: (value.isdigit() and len(value) < _ALL_FIT_DIGITS) or slow(value)
         case _:
             return _decoded(fitting(column.kind))
 

@@ -354,3 +354,23 @@ def test_many_that_are_asked_again_want_a_yes_of_their_own(lab: Lab) -> None:
     assert lab.server.creates() == 1
     assert "10 ok, 0 error of 10" in lab.apply("--confirm-repay", "answers").stdout
     assert lab.server.creates() == 2
+
+
+def test_picks_are_no_part_of_the_rows_that_two_jobs_are_compared_by(remote: LookAlike, start: Started) -> None:
+    other = chat('{"city": "Lima", "people": 4}')
+    job = ", checks: {{named: {{contains: Paris}}}}, columns: {{city: answer.city}}"
+    lab = start({}, {f"r{n}": other for n in range(6)}, job=job, output="results/answers.csv")
+    path = lab.root / "specs/lab.yaml"
+    spec = path.read_text()
+    line = next(one for one in spec.splitlines() if one.strip().startswith("answers:"))
+    second = line.replace("answers:", "others:", 1).replace("results/answers", "results/others")
+    asking = next(one for one in spec.splitlines() if one.strip().startswith("ask:"))
+    again = asking.replace("ask:", "anew:", 1).replace("Say", "Tell")
+    path.write_text(
+        spec.replace(line, f"{line}\n{second.replace('prompt: ask', 'prompt: anew')}").replace(
+            asking, f"{asking}\n{again}"
+        )
+    )
+    lab.apply()
+    told = json.loads(lab.run("diff", "answers", "others", "-o", "json", code=None).stdout)
+    assert (told["compared"], told["changed"], told["checks"][0]["worse"]) == (6, 0, 6)
