@@ -5,6 +5,7 @@ A rig is one provider with a server behind it that counts what it was asked; eve
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import signal
@@ -188,6 +189,16 @@ class OpenAIRig(Rig):
         assert [len(self.lab.server.ids_of(batch)) for batch in self.mine()] == sent
         assert [row["custom_id"] for row in self.lab.results()] == [f"r{n}" for n in range(10)]
         assert all(row["error"] is None for row in self.lab.results())
+        self.told({batch["id"] for batch in self.mine()})
+
+    def told(self, remote_ids: set[str]) -> None:
+        """The log tells of each batch once that it was sent or found, and once that it came home."""
+        events = json.loads(self.lab.run("history", "-n", "1000", "-o", "json").stdout)["events"]
+        for kinds in (("batch.submitted", "batch.adopted"), ("batch.collected",)):
+            found = [one["remote_id"] for one in events if one["event"] in kinds]
+            assert sorted(found) == sorted(remote_ids), (kinds, events)
+        serials = [(one["serial"], one.get("part", 0)) for one in events]
+        assert serials == sorted(set(serials))
 
 
 @dataclass
