@@ -91,7 +91,7 @@ _VAR: dict[str, Any] = {"metavar": "NAME=VALUE", "multiple": True, "help": "Give
 _VAR_FILE: dict[str, Any] = {
     "metavar": "FILE",
     "multiple": True,
-    "type": click.Path(exists=True, dir_okay=False, path_type=Path),
+    "type": click.Path(dir_okay=False, path_type=Path),
     "help": "Give vars the values in this file, YAML or JSON.",
 }
 _VERBOSITY: dict[str, Any] = {"count": True, "help": "Log to stderr: -v what is done, -vv every remote call."}

@@ -9,6 +9,7 @@ from runner.errors import UsageError
 
 _LISTED = 10  # jobs, where there is none of a name
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+ENVIRONMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,29}\Z")  # a folder is called so, and a part of names at remotes
 
 
 def address_of(job: str, cell: Mapping[str, str] | None = None) -> str:

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runner.errors import Mark
+from runner.job.address import ENVIRONMENT
 from runner.spec.declared import SECTIONS
 from runner.spec.merge import is_empty, merged, with_entries
 from runner.spec.nodes import Mapping, Node, Scalar, kind_of
 from runner.spec.problems import Problems
 from runner.spec.violations import near_or_all
 
-MAX_NAME_CHARS = 30
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 _SINGLE = ("budget", "repay_usd", "retention", "defaults")  # said once among all files
 _FLAGS = ("default", "share")
 _FIELDS = [*SECTIONS, *_SINGLE, "vars", *_FLAGS, "description"]
@@ -77,8 +76,8 @@ def environments_in(tops: Sequence[Mapping], problems: Problems) -> dict[str, En
 
 
 def _note(found: dict[str, Environment], name: str, key: Scalar, value: Node, number: int, problems: Problems) -> None:
-    if not _NAME.match(name) or len(name) > MAX_NAME_CHARS:
-        words = f"the name of environment `{name[:60]}` must be up to {MAX_NAME_CHARS} letters, digits, `-` and `_`"
+    if not ENVIRONMENT.match(name):
+        words = f"the name of environment `{name[:60]}` must be up to 30 letters, digits, `-` and `_`"
         problems.error(key.mark, words, "rename it: it is the name of a folder, and stands in names at the remotes")
         return
     # folders on a Mac or Windows do not differ by case

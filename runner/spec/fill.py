@@ -8,9 +8,12 @@ Alone it is the value, of its own type; inside a text it is a part of it. In wha
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from runner.errors import Mark
+from runner.spec.composer import MAX_SCALAR_CHARS
 from runner.spec.merge import with_entries
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence
 from runner.spec.problems import Problems
@@ -19,12 +22,15 @@ from runner.spec.within import place_of
 
 _ALONE = re.compile(r"\s*\{\{\s*var\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}\s*\Z")
 _BRACES = re.compile(r"\{\{\s*(?:var\.([A-Za-z_][A-Za-z0-9_]*)|(env))\s*\}\}")
+_STRAY = re.compile(r"\{\{\s*var\s*\.")
 _SHELL = re.compile(r"\$\{([A-Za-z_][^}]{0,100})\}")
 _LIKE_SHELL = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
 _STRING = r"""\"(?:\\.|[^"\\])*+\"|'(?:\\.|[^'\\])*+'"""
 _IS_PLAIN = re.compile(r"[^\r\n{]*")  # a value that means itself wherever it stands in a template, and on one line
 _OPENER = re.compile(r"\{[{%#]")
-_RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
+_RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}")
+_END_OF_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
+_MOST_PROBLEMS = 20  # of one text
 _CLOSED = {
     "{{": re.compile(rf"\{{\{{(?:{_STRING}|[^\"'}}]|\}}(?!\}}))*+\}}\}}", re.DOTALL),
     "{%": re.compile(rf"\{{%(?:{_STRING}|[^\"'%]|%(?!\}}))*+%\}}", re.DOTALL),
@@ -130,7 +136,7 @@ class Filling:
         return _with_text(node, self._plain(node, what, keeps_env=keeps_env))
 
     def _alone(self, node: Scalar, found: re.Match[str], what: str) -> Scalar:
-        value = self._value(found[1], self._place(node, found.start(1)), what)
+        value = self._value(found[1], partial(self._place, node, found.start(1)), what)
         if value is None:
             self._problems.silence(node.mark)
             return node
@@ -139,17 +145,17 @@ class Filling:
         return Scalar(node.file, node.line, node.column, scalar.value, scalar.source, is_plain=False)
 
     def _plain(self, node: Scalar, what: str, *, keeps_env: bool) -> str:
-        parts, at = [], 0
+        parts, at = _Parts(), 0
         text = str(node.value)
         for found in _BRACES.finditer(text):
-            place = self._place(node, found.start())
+            place = partial(self._place, node, found.start())
             if found[2]:
                 if keeps_env:
                     continue
                 filled = self._environment
                 if not filled:
                     words = f"{what} holds `{{{{ env }}}}`, and no environment is chosen"
-                    self._problems.error(place, words, "choose one with `--env NAME` or `RUNNER_ENV`")
+                    self._problems.error(place(), words, "choose one with `--env NAME` or `RUNNER_ENV`")
                     self._problems.silence(node.mark)
                     return text
             else:
@@ -159,22 +165,24 @@ class Filling:
                     return text
                 self._problems.explain(node.mark, f"`var.{found[1]}` is {_shown(value)}, by {value.said}")
                 filled = value.text
-            parts += [text[at : found.start()], filled]
+            parts.add(text[at : found.start()], filled)
             at = found.end()
-        filled = "".join([*parts, text[at:]])
-        if stray := re.search(r"\{\{[^}]*(?<![\w.])var\s*\.", filled):
+            if parts.are_too_long:
+                break
+        filled = self._joined(parts, text[at:], node.mark, what)
+        if stray := _STRAY.search(filled):
             words = f"{what} may hold `{{{{ var.NAME }}}}` only, and nothing else in its braces"
             self._problems.error(self._place(node, text.find(stray[0])), words, "work it out where the var is given")
             self._problems.silence(node.mark)
         return filled
 
-    def _value(self, name: str, mark: Mark, what: str) -> Value | None:
+    def _value(self, name: str, place: Callable[[], Mark], what: str) -> Value | None:
         """The value of a var, or None after a problem: its own, where it has one."""
         if name in self._vars.values:
             return self._vars.values[name]
         if name not in self._vars.declared and name not in self._vars.broken:
             hint = unknown_hint(name, {*self._vars.declared, *self._vars.broken}, self._problems)
-            self._problems.error(mark, f"{what} uses the unknown var `{name[:60]}`", hint)
+            self._problems.error(place(), f"{what} uses the unknown var `{name[:60]}`", hint)
         return None
 
     # --- templates of rows ----------------------------------------------------------------------------------------
@@ -184,32 +192,38 @@ class Filling:
         text = place.text
         if not self._vars.declared or "var" not in text:
             return text
-        parts, at = [], 0
-        while (opener := _OPENER.search(text, at)) is not None:
-            raw = _RAW.match(text, opener.start())
-            closed = raw or _CLOSED[opener[0]].match(text, opener.start())
-            if closed is None:
-                break  # whoever parses it says so
-            parts.append(text[at : closed.start()])
-            at = closed.end()
-            parts.append(closed[0] if raw or opener[0] == "{#" else self._braces(closed, place))
-        return "".join([*parts, text[at:]])
+        parts, at, before = _Parts(), 0, self._problems.errors
+        for found, is_text in _braces_in(text):
+            parts.add(text[at : found.start], found.text if is_text else self._braces(found, place))
+            at = found.end
+            if parts.are_too_long or self._problems.errors - before >= _MOST_PROBLEMS:
+                break
+        return self._joined(parts, text[at:], place.mark, place.what)
 
-    def _braces(self, found: re.Match[str], place: _Place) -> str:
-        inner = found[0]
+    def _joined(self, parts: _Parts, rest: str, mark: Mark, what: str) -> str:
+        parts.add(rest)
+        if parts.are_too_long:
+            words = f"{what} is over {MAX_SCALAR_CHARS:,} characters once its vars are filled in"
+            self._problems.error(mark, words, "give them shorter values")
+            self._problems.silence(mark)
+            return ""
+        return "".join(parts.texts)
+
+    def _braces(self, found: _Braces, place: _Place) -> str:
+        inner = found.text
         if alone := _ALONE.match(inner):
-            value = self._value(alone[1], self._inside(place, found.start() + alone.start(1)), place.what)
+            value = self._value(alone[1], partial(self._inside, place, found.start + alone.start(1)), place.what)
             if value is None:
                 return inner
             return value.text if _IS_PLAIN.fullmatch(value.text) else f"{{{{ {value.literal} }}}}"
         parts, at = [], 0
         for word in _MEANT.finditer(inner):
             if word[2]:
-                mark = self._inside(place, found.start() + word.start(2))
+                mark = self._inside(place, found.start + word.start(2))
                 words = f"{place.what} sets `var`, which is the name of the vars of the specs"
                 self._problems.error(mark, words, "give it another name")
             elif word[1]:
-                value = self._value(word[1], self._inside(place, found.start() + word.start()), place.what)
+                value = self._value(word[1], partial(self._inside, place, found.start + word.start()), place.what)
                 if value is not None:
                     parts += [inner[at : word.start()], value.literal]
                     at = word.end()
@@ -217,8 +231,10 @@ class Filling:
 
     def _warn_of_shell(self, node: Scalar, what: str) -> None:
         """In a text that is sent, `${HOME}` may be what is meant: it goes as it stands."""
-        found = _LIKE_SHELL.search(_RAW.sub(lambda raw: " " * len(raw[0]), str(node.value)))
-        if found:
+        text = str(node.value)
+        found = _LIKE_SHELL.search(text)
+        inside = (one for one, _ in _braces_in(text)) if found else ()
+        if found and not any(one.start < found.start() < one.end for one in inside):
             words = f"{what} holds `{found[0][:40]}`, which is sent as it stands"
             hint = "if a value is meant, declare it in `vars`; `{% raw %}...{% endraw %}` says that it is not"
             self._problems.warning(self._place(node, found.start()), words, hint)
@@ -231,6 +247,48 @@ class Filling:
     def _inside(self, place: _Place, offset: int, otherwise: Mark | None = None) -> Mark:
         lines = self._problems.lines_of(place.mark.file)
         return place_of(lines, place.mark, place.text, offset) or otherwise or place.mark
+
+
+class _Parts:
+    """Pieces of a text that grows: vars of a stranger's spec may make a short one endless."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._chars = 0
+
+    def add(self, *texts: str) -> None:
+        self.texts += texts
+        self._chars += sum(map(len, texts))
+
+    @property
+    def are_too_long(self) -> bool:
+        return self._chars > MAX_SCALAR_CHARS
+
+
+class _Braces(NamedTuple):
+    """What stands in braces, with them, and where."""
+
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+def _braces_in(text: str) -> Iterator[tuple[_Braces, bool]]:
+    """All of a template in their order, each with whether it is text, and nothing is worked out in it. Each character
+    is looked at once; where something is not closed it ends: whoever parses the template says so.
+    """
+    at = 0
+    while (opener := _OPENER.search(text, at)) is not None:
+        start = opener.start()
+        raw = _RAW.match(text, start)
+        closed = _END_OF_RAW.search(text, raw.end()) if raw else _CLOSED[opener[0]].match(text, start)
+        if closed is None:
+            return
+        at = closed.end()
+        yield _Braces(text[start:at], start), raw is not None or opener[0] == "{#"
 
 
 def _shown(value: Value) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,10 +10,10 @@ from pathlib import Path
 
 from runner import files, gittree
 from runner.errors import BlockedError, StateError, UsageError, printable
+from runner.job.address import ENVIRONMENT
 
 FOLDER = ".runner"
 ENVIRONMENTS = "environments"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")  # of one: no folder elsewhere
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,12 @@ class Home:
     def of_environment(self, name: str, *, makes: bool) -> Home:
         """The home of one environment, in a folder below this one. makes: where it is missing.
 
-        Raises StateError for a link in its place, UsageError for what can be the name of none.
+        Raises UsageError for a name that no environment has, StateError where a link stands in the way.
         """
-        if not _NAME.match(name):
-            raise UsageError(f"`{printable(name[:60])}` is no name of an environment")
+        if not ENVIRONMENT.match(name):
+            raise UsageError(
+                f"`{printable(name)}` is not the name of an environment", hint="the specs name them, in `environments`"
+            )
         folder = self.folder / ENVIRONMENTS
         if folder.is_symlink() or (folder / name).is_symlink():
             raise _linked(folder if folder.is_symlink() else folder / name)
@@ -60,6 +61,13 @@ class Home:
             folder.mkdir(mode=0o700, exist_ok=True)
             home.prepare()
         return home
+
+    def environments(self) -> list[str]:
+        """Those that have a home."""
+        folder = self.folder / ENVIRONMENTS
+        if not folder.is_dir() or folder.is_symlink():
+            return []
+        return sorted(one.name for one in folder.iterdir() if ENVIRONMENT.match(one.name) and not one.is_symlink())
 
     def prepare(self) -> None:
         """Make the folders, for us alone. Raises StateError where a link stands in the way, OSError."""

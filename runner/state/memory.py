@@ -140,6 +140,13 @@ class Memory(Protocol):
     def close(self) -> None: ...
 
 
+def environments_of(root: Path) -> list[str]:
+    """The environments of the project at `root` of which something is remembered here."""
+    from runner.state.home import home_of
+
+    return home_of(root).environments()
+
+
 def open_memory(root: Path, *, writes: bool, environment: str = "") -> Memory:
     """The memory of the project at `root`. Without `writes` it can only be read, and nothing is made for it.
 

@@ -16,7 +16,7 @@ import pytest
 
 import runner
 from runner.cli import main
-from runner.cli.main import COMMANDS, cli
+from runner.cli.main import COMMANDS, Settings, cli
 from runner.cli.suggest import as_typed, carried
 from tests.journeys.lab import Lab
 
@@ -54,9 +54,14 @@ NO_COMMANDS = {"runner COMMAND --help", "runner export", "runner state accept-or
 
 
 def parse(command: str) -> None:
-    """Raise UsageError unless the command line takes it. Nothing is run."""
+    """Raise UsageError unless the command line takes it. Nothing is run, and nothing of it stays."""
+    copy_context().run(_parse, command)
+
+
+def _parse(command: str) -> None:
     words = shlex.split(command.replace("keys bind X", "keys bind VARIABLE HOST"))[1:]
     context, group = cli.make_context("runner", words[:0], resilient_parsing=True), cli
+    context.obj = Settings(Path(), 0)
     while isinstance(group, click.Group) and words and not words[0].startswith("-"):
         name, found, words = group.resolve_command(context, words)
         assert found is not None

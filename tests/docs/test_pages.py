@@ -31,6 +31,7 @@ WALKED = (
     "housekeeping",
     "plan",
     "ci",
+    "environments",
 )
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]+)(#[^)]*)?\)")
 _CODE = re.compile(r"`(docs/(?!decisions/NNN)[\w./-]+\.md)`")
