@@ -6,7 +6,8 @@ times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from runner.apply.checkable import problems_in_evals
 from runner.apply.desire import check_extras, check_windows
 from runner.apply.tables import check_columns
 from runner.compile.render import check_inputs, check_templates
-from runner.errors import Problem, SpecError
+from runner.errors import Mark, Problem, SpecError
 from runner.job.project import Project
 from runner.remotes.registry import card_of
 from runner.spec.chosen import NOTHING, Chosen
@@ -54,9 +55,26 @@ def checked_everywhere(paths: Sequence[str], root: Path, chosen: Chosen = NOTHIN
         except SpecError as error:
             for one in error.problems:
                 problems.setdefault(one, []).append(name)
-    if len(found) == len(names) + len(bare):
+    for problem in _same_outputs(list(found.values())):
+        problems[problem] = [""]
+    if not problems:
         return list(found.values())
     raise SpecError([_told(one, where, everywhere=len(names) + len(bare)) for one, where in problems.items()])
+
+
+def _same_outputs(projects: Sequence[Project]) -> Iterator[Problem]:
+    """Files that two environments write, once their templates are filled in."""
+    written: dict[str, tuple[str, Mark]] = {}
+    for project in projects:
+        whose = f"environment `{project.environment}`" if project.environment else "the specs without an environment"
+        for job in project.jobs:
+            other, mark = written.setdefault(os.path.normpath(job.output), (whose, job.output_mark))
+            if other != whose:
+                yield Problem(
+                    job.output_mark,
+                    f"`{job.address}` in {whose} writes `{job.output}`, and so does {other} at {mark}",
+                    "give it another name; or leave it out: outputs lie in a folder of the environment anyway",
+                )
 
 
 def _told(problem: Problem, where: Sequence[str], *, everywhere: int) -> Problem:

@@ -100,7 +100,7 @@ def command(
         from runner.apply import planfile
 
         below = [in_project(path, ctx.obj.root) for path in paths or ("specs",)]
-        planfile.write(target, paid, below, allowed, selection, of=session.project)
+        planfile.write(target, paid, below, allowed, selection.naming(addresses), of=session.project)
     given = paths or ("specs/",)
     command = as_typed("runner apply", given if target is None else (str(target),))
     match form:

@@ -51,6 +51,9 @@ def command(
         jobs = meant(session, address, selection, writes=True)
         decisions = retry(session, jobs, rows, replaces=replaces)
         bad = sum(job.bad for job in session.desired if job.address in jobs)
+    if not jobs:
+        say("No job is selected")
+        return 0
     if not decisions:
         what = f"`{address}`" if address else voice.count(len(jobs), "selected job")
         say(

@@ -9,11 +9,11 @@ from contextvars import ContextVar
 
 # Commands that take PATHS, and how many words come before them
 _BEFORE_PATHS = {
-    "apply": 0, "plan": 0, "cost": 0, "prune": 0, "status": 0, "validate": 0, "report": 0,
+    "apply": 0, "plan": 0, "cost": 0, "prune": 0, "status": 0, "validate": 0, "report": 0, "lock": 0, "doctor": 0,
     "explain": 1, "render": 1, "retry": 1, "cancel": 1, "show": 1, "fetch": 1, "import": 2, "state resolve": 1,
     "state accept-origin": 1,
 }  # fmt: skip
-_OF_A_PROJECT = (*_BEFORE_PATHS, "state list", "state show", "state rm", "state mv", "cache clear", "history")
+_OF_A_PROJECT = (*_BEFORE_PATHS, "state list", "state show", "state rm", "state mv", "cache clear", "history", "verify")
 _NAMED = f"runner (?P<verb>{'|'.join(_OF_A_PROJECT)})(?P<rest>(?: [^`]*)?)"
 _QUOTED = re.compile(f"`{_NAMED}`")
 

@@ -57,6 +57,10 @@ class Selection(msgspec.Struct, frozen=True):
         """Whether it can be answered only where every job was compiled and held against the records."""
         return any(term.method == "state" for word in (*self.select, *self.exclude) for term in _terms(word))
 
+    def naming(self, addresses: Sequence[str]) -> Selection:
+        """The same selection for another machine, where jobs may stand otherwise: those that it has chosen here."""
+        return Selection(tuple(addresses)) if self.asks_for_states and addresses else self
+
 
 ALL_JOBS = Selection()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
@@ -180,7 +181,7 @@ _ENV = re.compile(r"\{\{\s*env\s*\}\}")
 
 def _file_of(job: str, output: Scalar) -> tuple[str, str]:
     """What tells one output from another before it is filled in; a template is another one for each job."""
-    return (job if "{{" in output.source else "", output.source)
+    return (job if "{{" in output.source else "", posixpath.normpath(output.source))
 
 
 def _entries(node: Node | None) -> list[tuple[str, Node]]:

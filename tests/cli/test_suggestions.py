@@ -110,6 +110,8 @@ def test_paths_stand_before_options(command: str, with_them: str) -> None:
         ("runner apply specs/", "runner -C 'my folder' apply specs/"),
         ("runner retry calls", "runner -C 'my folder' retry calls"),
         ("runner cache clear", "runner -C 'my folder' cache clear"),
+        ("runner lock", "runner -C 'my folder' lock"),
+        ("runner verify", "runner -C 'my folder' verify"),
         ("runner retry", "runner retry"),
         ("runner keys list", "runner keys list"),  # of this machine
         ("runner -C other plan", "runner -C other plan"),

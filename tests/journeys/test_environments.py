@@ -210,3 +210,14 @@ def test_values_reach_every_command(project: Lab, tmp_path: Path) -> None:
         _RUNNER_COMPLETE="bash_complete", COMP_LINE="runner plan --env ", COMP_WORDS="", COMP_CWORD="3"
     ).stdout
     assert [line.partition(",")[2] for line in offered.split()] == ["dev", "prod", "staging"]
+
+
+def test_two_environments_that_write_one_file(project: Lab) -> None:
+    lab = project
+    for output in ("results/./prod/answers.jsonl", "results/prod/{{ job }}.jsonl", "results/prod/{{ model }}.jsonl"):
+        name = "echo" if "model" in output else "answers"
+        paths = {"dev": output, "prod": f"results/prod/{name}.jsonl"}
+        both = "".join(f'  {one}: {{jobs: {{answers: {{output: "{path}"}}}}}}\n' for one, path in paths.items())
+        (lab.root / "specs/lab.yaml").write_text(SPEC.format(url=f"{lab.server.url}/v1") + f"environments:\n{both}")
+        told = lab.run("validate", code=1).stderr
+        assert " error: " in told and "writes `results/" in told, output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -146,3 +147,15 @@ def test_a_plan_to_be_reviewed_is_of_what_was_selected(lab: ScoreLab) -> None:
     assert "a plan names its own jobs" in lab.run("apply", "plan.json", "-s", "other", code=64).stderr
     lab.run("apply", "plan.json")
     assert [len(rows) for rows in sent(lab)] == [2]
+
+
+def test_a_plan_sends_what_was_selected_by_its_state_where_that_is_another(lab: ScoreLab) -> None:
+    lab.apply("-s", "first")
+    lab.table([{"id": row, "word": row} for row in [*ROWS, "r9"]])
+    root, lab.root = lab.root, lab.root.with_name("clone")
+    shutil.copytree(root, lab.root, ignore=shutil.ignore_patterns(".runner", "results"))
+    lab.run("plan", "specs/", "-s", "state:new,first", "--out", "plan.json")
+    shutil.copy(lab.root / "plan.json", root)
+    lab.root = root
+    assert lab.run("plan", "specs/", "-s", "state:new,first").stdout == "Nothing to do\n"  # here it is `modified`
+    assert "5 ok, 0 error of 5" in lab.run("apply", "plan.json").stdout and sent(lab) == [ROWS, ["r9"]]
