@@ -59,8 +59,8 @@ def under_digest(session: Session, guards: Guards, digest: str) -> Reviewed:
     ]
     reviewed = review.rows_in(digest) or 0
     raise Stale(
-        f"the plan is stale: {_requests(reviewed)} {'was' if reviewed == 1 else 'were'} reviewed, and "
-        f"{_requests(now.rows)} would be sent now, which are others or not only those",
+        f"the plan is stale: {_requests(now.rows)} would be sent now, and not all of that is among the "
+        f"{reviewed:,} that {'was' if reviewed == 1 else 'were'} reviewed",
         hint=f"nothing was sent; review what would be sent now: `runner plan`, digest {now.digest}",
         details=[*(f"{one.address}: {_requests(one.more)}, {_cost(one.usd)}" for one in jobs[:MOST_JOBS]),
                  *_and_more(jobs)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextvars import copy_context
@@ -54,6 +55,9 @@ COMMANDS = {
     "validate": "check the specs, and show every problem of every file",
     "verify": "tell whether specs, data, results and scores are those of `runner.lock`",
 }
+
+
+_OF_A_FILE = re.compile(r" *\d* \| ")
 
 
 class Opens(Protocol):
@@ -300,7 +304,9 @@ def _run(arguments: Sequence[str]) -> int:
         from runner.cli.voice import lines
         from runner.spec.problems import render
 
-        click.echo(suggest.carried(lines(render(error.problems, root))), err=True)  # a line of a file stays as it is
+        for line in lines(render(error.problems, root)).split("\n"):
+            is_quoted = _OF_A_FILE.match(line)  # with its caret below, a line of a file stays as it is
+            click.echo(line, err=True) if is_quoted else say(line, err=True)
         return error.exit_code
     except RunnerError as error:
         say(words_of(error), err=True)

@@ -45,6 +45,16 @@ def test_a_project_through_its_life(lab: Lab, shots: Shots) -> None:
     shots("resolve-nothing", lab, "state", "resolve", "answers")
 
 
+def test_a_plan_that_is_applied_and_one_that_is_stale(lab: Lab, shots: Shots) -> None:
+    lab.spec(PRICED)
+    shots("plan-out", lab, "plan", "specs/", "--out", "plan.json", forms=())
+    lab.rows({f"r{n}": f"word {n}" for n in range(8)} | {"r8": "another", "r10": "more"})
+    shots("apply-stale-file", lab, "apply", "plan.json", code=5, forms=())
+    shots("apply-stale-digest", lab, "apply", "--plan-digest", "10-" + "0" * 32, code=5, forms=())
+    lab.spec("jobs: {{j: {{dataset: rows, promt: ask}}}}\nnobody: 1\n", name="slips.yaml")
+    shots("validate-slips", lab, "validate", code=1)
+
+
 def test_every_json_has_a_schema_and_every_schema_a_document() -> None:
     with_json = {document_of(words) for words, command in commands() if "json" in choices_of(command)}
     assert with_json == DOCUMENTS.keys() - {"specs", "events"}  # of `--events`

@@ -80,7 +80,7 @@ def test_what_is_reviewed_in_a_pull_request_is_sent_when_it_is_merged(hub: Hub, 
     assert "Reviewed: `nothing`" in run.summary and "waits for a person" in run.said
     hub.merge(2, "word")
     run = applied(hub, is_green=False)
-    assert "the plan is stale: 10 requests were reviewed, and 10 requests would be sent now" in run.said
+    assert "the plan is stale: 10 requests would be sent now, and not all of that is among the 10" in run.said
     assert sent(dev) == [10]
     # whoever has read the plan of that run says yes to it by hand
     applied(hub, "workflow_dispatch", digest=digest_in(run.summary))
