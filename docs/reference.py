@@ -36,7 +36,8 @@ def commands() -> str:
         "# Commands",
         "",
         "An option with a name in the last column can be given by the environment, under that name. What commands end with",
-        "is in [exit codes](../exit-codes.md).",
+        "is in [exit codes](../exit-codes.md). Completion of commands, options and job addresses:",
+        '`eval "$(_RUNNER_COMPLETE=bash_source runner)"`, or `zsh_source`, `fish_source`.',
         "",
     ]
     context = click.Context(cli, info_name="runner")

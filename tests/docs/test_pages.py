@@ -26,6 +26,7 @@ WALKED = (
     "tutorial",
     "recovering",
     "moving-from-scripts",
+    "data",
     "selection",
     "structured-answers",
     "housekeeping",
