@@ -95,6 +95,8 @@ class Comparing:
     def _line_of(self, part: Part, number: int) -> Mark:
         """Where a line of a text is written: YAML folds and indents."""
         mark = part.mark
+        if part.is_made:
+            return mark
         if mark.file not in self._lines:
             try:
                 text = (self.session.project.root / mark.file).read_text(encoding="utf-8", errors="replace")

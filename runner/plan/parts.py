@@ -23,6 +23,7 @@ class Part(NamedTuple):
     value: str
     mark: Mark
     is_text: bool = False  # several lines, of which those are shown that differ
+    is_made: bool = False  # a text of ours: its lines are not those of a file
     is_hidden: bool = False  # a digest: that it differs is all there is to be said
 
 
@@ -99,7 +100,9 @@ def _of_prompt(job: Job) -> Iterator[Part]:
     for name, value in (("response_format", prompt.response_format), ("tools", prompt.tools)):
         if value is not None:
             text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-            yield Part(f"prompt.{name}", text, prompt.mark, is_text=True)
+            answer = prompt.answer if name == "response_format" else None
+            mark = prompt.mark if answer is None else Mark(answer.file) if answer.file else answer.mark
+            yield Part(f"prompt.{name}", text, mark, is_text=True, is_made=True)
 
 
 def _of_dataset(job: Job, content: str) -> Iterator[Part]:

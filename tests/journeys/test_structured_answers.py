@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -374,3 +375,15 @@ def test_picks_are_no_part_of_the_rows_that_two_jobs_are_compared_by(remote: Loo
     lab.apply()
     told = json.loads(lab.run("diff", "answers", "others", "-o", "json", code=None).stdout)
     assert (told["compared"], told["changed"], told["checks"][0]["worse"]) == (6, 0, 6)
+
+
+def test_an_edited_schema_is_shown_with_both_values(remote: LookAlike, start: Started) -> None:
+    lab = start({})
+    lab.apply()
+    for words in (("init", "-q"), ("add", "."), ("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "x")):
+        subprocess.run(["git", *words], cwd=lab.root, check=True)
+    wanted(lab, {**SCHEMA, "required": ["city"]})
+    plan = lab.run("plan", "specs/", "--against", "HEAD").stdout
+    assert "prompt.response_format  schemas/city.json" in plan
+    changed = [one.strip() for one in plan.splitlines() if one.lstrip()[:2] in ("- ", "+ ")]
+    assert changed[0].split() == ["-", '"city",'] and changed[1].split() == ["+", '"city"'], plan
