@@ -81,4 +81,6 @@ def _requests(number: int) -> str:
 
 
 def _cost(usd: float | None) -> str:
+    if usd == 0.0:
+        return "free"
     return "at a cost that is not known" if usd is None else f"at most {usd_of(usd)}"
