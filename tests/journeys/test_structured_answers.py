@@ -266,7 +266,7 @@ def test_the_page_about_them_runs_as_it_stands(tmp_path: Path) -> None:
         picked = yaml.safe_load(shown)["columns"]
         names = [*picked] if isinstance(picked, dict) else [n for one in picked if isinstance(one, dict) for n in one]
         assert names and isinstance(picked, dict | list)
-    (lab.root / "specs/ratings.yaml").write_text(first)
+    (lab.root / "specs/ratings.yaml").write_text(first.replace("ratings.jsonl", "ratings.parquet"))
     assert "ratings  3 ok, 0 error of 3  results/ratings.parquet" in lab.apply().stdout
     table = pq.read_table(lab.root / "results/ratings.parquet")
     assert table.schema.field("stars").type == "int64" and table.column("stars").to_pylist() == [1, 1, 1]
