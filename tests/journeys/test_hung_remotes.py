@@ -219,7 +219,7 @@ def test_on_a_terminal_the_word_counts_and_goes(lab: Lab, remote: LookAlike) -> 
         screen.wait_for("waiting for `lab` ... 3 s", 20)
         screen.wait_for("[y/N]", 20)
         at = screen.raw.rindex(b"waiting for `lab`")
-        assert b"\x1b[2K" in screen.raw[at:], "its line is erased before the question"
+        assert b"A\x1b[J" in screen.raw[at:], "its line is erased before the question"
         asked = len(screen.raw)
         screen.type("n\n")
         screen.end()
