@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,10 @@ class Chosen:
     @property
     def identity(self) -> str:
         """Changes whenever specs may come to something else by it. Raises OSError for a file that cannot be read."""
+        if not (self.environment or self.given or self.files or self.environ):
+            return ""
+        import hashlib  # most commands choose nothing, and `--help` has no use for it
+
         contents = [hashlib.sha256(file.read_bytes()).hexdigest() for file in self.files]
         said = (
             self.environment,
@@ -30,7 +33,7 @@ class Chosen:
             contents,
             sorted(self.environ.items()),
         )
-        return repr(said) if any(said) else ""
+        return repr(said)
 
     def in_environment(self, name: str) -> Chosen:
         """The same with another environment."""
