@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -87,6 +87,8 @@ class Session:
     silent: dict[str, str] = field(default_factory=dict)  # by job: answers it cannot ask about, in words
     _told_at: float = -math.inf
     _declared: tuple[Project, str] | None = None
+    of_others: Callable[[], Iterable[str]] = tuple  # remote ids that other environments have on record here
+    _of_others: tuple[str, ...] | None = None
     _keys: dict[str, bytes] = field(default_factory=dict)
     _sets: dict[str, bytes] = field(default_factory=dict)
     _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)
@@ -315,9 +317,13 @@ class Session:
         return known.union(self.strangers())
 
     def strangers(self) -> tuple[str, ...]:
-        """The remote ids of batches that might have been ours, and whose results say otherwise."""
+        """The remote ids of batches that might have been ours, and are not: their results say so, or an environment of
+        this machine that sent them.
+        """
         project = self.records.project()
-        return project.strangers if project else ()
+        if self._of_others is None:
+            self._of_others = tuple(sorted(self.of_others()))
+        return (*(project.strangers if project else ()), *self._of_others)
 
     def time_at(self, provider: Provider) -> datetime:
         """What time it is at a remote, as far as it tells: what is compared with its times is in this one."""

@@ -8,6 +8,7 @@ import random
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from runner.apply import chains
@@ -29,7 +30,7 @@ from runner.job.project import Project
 from runner.job.selection import ALL_JOBS, Selection, chosen
 from runner.remotes.transport.bindings import Binding
 from runner.spec.memo import load
-from runner.state.memory import Memory
+from runner.state.memory import Memory, environments_of
 
 
 @contextlib.contextmanager
@@ -83,6 +84,7 @@ def opened(
             steps=steps,
             compiler=held.enter_context(_compiler(memory.caches, remotes, digests, steps, keeps=writes)),
             reads_outputs=from_outputs,
+            of_others=partial(_sent_by_others, settings, project.environment),
         )
         chains.follow(session)
         choose(session, selection, writes=writes)
@@ -157,6 +159,19 @@ def _project_and_memory(
         of_its_own = settings.memory(settings.root, writes=writes, environment=project.environment)
         memory = held.enter_context(contextlib.closing(of_its_own))
     return project, memory
+
+
+def _sent_by_others(settings: Settings, environment: str) -> set[str]:
+    """The remote ids of batches that another environment of this machine has on record: whatever a remote shows of
+    them, they are not in doubt.
+    """
+    found: set[str] = set()
+    for other in ("", *environments_of(settings.root)):
+        if other != environment:
+            with contextlib.closing(settings.memory(settings.root, writes=False, environment=other)) as memory:
+                for batch in memory.records.batches():
+                    found.update((batch.remote_id, *batch.duplicates))
+    return found - {""}
 
 
 def _read(paths: Sequence[str], settings: Settings, caches: Path, *, keeps: bool) -> Project:

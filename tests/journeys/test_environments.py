@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.journeys.gateway import Gateway, dropped
 from tests.journeys.lab import SPEC, Lab
 
 ENVIRONMENTS = """\
@@ -172,6 +173,19 @@ def test_budgets_and_history_are_each_environments_own(project: Lab) -> None:
     lab.apply("--env", "staging")
     assert lab.run("state", "list", "--env", "staging").stdout.count("\n") == 1
     assert lab.run("state", "list", "--env", "prod").stdout == lab.run("state", "list").stdout == ""
+
+
+def test_a_remote_that_shows_no_names_is_told_by_what_the_others_remember(project: Lab, gateway: Gateway) -> None:
+    """Nothing at the remote tells staging's batches from prod's; the memories on this machine do."""
+    lab = project
+    gateway.batch = dropped("metadata", "input_file_id")
+    (lab.root / "specs/lab.yaml").write_text(SPECS.format(url=f"{gateway.url}/v1"))
+    lab.apply("--env", "staging")
+    rows, said = planned(lab, "--env", "prod")
+    assert rows == 3 and "neither a label" not in said
+    lab.apply("--env", "prod")
+    assert lab.server.creates() == 2
+    assert "neither a label" in clone_of(lab).run("plan", "--env", "prod", code=5).stdout, "a clone has to ask"
 
 
 def test_a_plan_that_was_reviewed_is_of_its_environment(project: Lab) -> None:
