@@ -14,6 +14,7 @@ from runner.cli import voice
 from runner.cli.lines import LineView
 from runner.cli.plantext import amounts, environment_in, heading, of_whom, same_diffs, scalar, unchanged
 from runner.cli.views import GroupView, JobView, PlanView
+from runner.errors import defused
 from runner.plan.compared import RECORDED, Changed, RequestDiff
 from runner.reports.markdown import code, folded, table, text
 from runner.reports.shown import line as shown_line
@@ -39,7 +40,8 @@ def markdown_of(view: PlanView, command: str) -> str:
     start = [marker(view.project, view.environment), _first_line(view), *_told(view)]
     end = [*_leftovers(view), *_last_lines(view, command)]
     left = MOST_CHARS - _ROOM - sum(len(part) + 2 for part in [*start, *end])
-    return "\n\n".join([*start, *_fitting(groups, left), *end]) + "\n"
+    whole = "\n\n".join([*start, *_fitting(groups, left), *end]) + "\n"
+    return "\n".join(map(defused, whole.split("\n")))  # it may pass through the log of a CI on its way
 
 
 class _Group(NamedTuple):

@@ -223,3 +223,16 @@ def test_a_committed_link_is_not_followed(made: ScoreLab, tmp_path: Path) -> Non
     output.write_bytes(kept)
     said = told(root, "diff", "HEAD:answers", "answers", codes=(0, 1, 4, 64))
     assert "canary-file" not in said
+
+
+def test_what_a_plan_shows_of_prompts_and_rows(made: ScoreLab, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    shutil.copytree(made.root, root, symlinks=True)
+    spec = next((root / "specs").glob("*.yaml"))
+    spec.write_text(spec.read_text().replace("Say {{ word }}", "Tell {{ word }}"))
+    for form in ("text", "json", "markdown"):
+        for words in (("plan",), ("explain", "answers")):
+            if form == "markdown" and words[0] == "explain":
+                continue
+            more = ("--diff",) if words == ("plan",) else ()
+            told(root, *words, *more, "--against", "HEAD", "-o", form, codes=(0, 1, 5))
