@@ -83,7 +83,8 @@ def _act(session: Session, batch: Batch, observation: Observation) -> bool:
                 assert isinstance(observation, Observed)
                 return _is_collected(session, batch, observation, change.reason)
             case Action.LOSE:
-                lose(session, batch)
+                if not _came_of_a_duplicate(session, batch):
+                    lose(session, batch)
                 return True
             case Action.DROP:
                 session.records.save(lifecycle.dropped(batch, str(change.reason), is_given_up=True))
@@ -149,13 +150,40 @@ def _take_what_is_left(session: Session, batch: Batch, seen: Observed) -> bool:
     try:
         collect(session, batch, seen, takes_what_is_left=True)
     except NotFound:
-        lose(session, batch)
+        if not _came_of_a_duplicate(session, batch):
+            lose(session, batch)
     except OutcomeUnknown as short:
         current = session.records.batch(batch.key) or batch  # it may say since when its files are short
         kept = current.but(missed_at=batch.missed_at, misses=batch.misses, why=failure_of(short))
         session.records.save(kept)
         return False
     return True
+
+
+def _came_of_a_duplicate(session: Session, batch: Batch) -> bool:
+    """Whether a batch whose files are gone was brought home from a duplicate of it, which holds the same requests.
+
+    Of two clones that sent the same, one may have the older batch home and its files deleted, and the other keeps to
+    the older one as everybody does.
+    """
+    for remote_id in reversed(batch.duplicates):
+        others = tuple(one for one in batch.duplicates if one != remote_id)
+        rows = {name: rows for name, rows in batch.duplicate_rows.items() if name != remote_id}
+        rows[batch.remote_id] = batch.duplicate_rows.get(remote_id, batch.rows)
+        instead = batch.but(remote_id=remote_id, duplicates=(*others, batch.remote_id), duplicate_rows=rows)
+        try:
+            seen = session.remote_of(batch).look(remote_id)
+            if not seen.phase.has_ended or not seen.result_files:
+                continue
+            done = collect(session, instead.but(missed_at=None, misses=0), seen)
+        except RemoteError:
+            continue
+        session.reporter.step(
+            f"{done.owner}: collected `{remote_id}`, a duplicate of `{batch.remote_id}`, whose files are gone: "
+            f"{done.tally.ok:,} of {done.rows:,} ok"
+        )
+        return True
+    return False
 
 
 def _note(session: Session, batch: Batch, observation: Observation) -> None:

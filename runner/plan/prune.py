@@ -21,7 +21,7 @@ from runner.plan.remaining import BatchRows
 from runner.plan.resume import RESUMABLE
 
 ABOUT_TO_BE_USED = timedelta(days=1)  # an upload no batch is made of yet, of requests that are settled here
-FORGOTTEN = timedelta(days=7)  # one of requests that this memory does not know
+FORGOTTEN = timedelta(days=7)  # one of requests that this memory does not know, and a batch of another's
 
 
 class Why(StrEnum):
@@ -35,6 +35,7 @@ class Why(StrEnum):
     LATE = "a create of its requests may still take effect"
     NOT_USED_YET = "it may be about to be used"
     NOT_SURELY_OURS = "its name says too little of whose it is"
+    OF_ANOTHER = "another clone sent it, and may not have its answers yet"
     YOUNG = "not old enough"
     NOT_MEANT = "of other specs"  # or nothing was said of how long it is kept
 
@@ -67,13 +68,13 @@ def judge(inventory: Inventory, sides: Sides, now: datetime, age: Age) -> list[V
     seen = {one.remote_id: one for one in inventory.batches}
     running = (one.remote_id for one in inventory.batches if not one.phase.has_ended)
     ids = dict.fromkeys([*running, *(one for stored in inventory.objects for one in stored.batches)])
-    whys = {one: _need_of(one, seen.get(one), sides) for one in ids}
+    whys = {one: _need_of(one, seen.get(one), sides, now) for one in ids}
     _keep_what_is_continued(whys, seen, sides)
     found = [_judged(stored, whys, seen, sides, now, age) for stored in inventory.objects]
     return sorted(found, key=lambda one: (one.stored.batches[:1], ORDER.index(one.stored.kind), one.stored.ref))
 
 
-def _need_of(remote_id: str, seen: Observed | None, sides: Sides) -> Why | None:
+def _need_of(remote_id: str, seen: Observed | None, sides: Sides, now: datetime) -> Why | None:
     """Why one batch at the remote is still needed; None where it is not."""
     if seen is not None and not seen.phase.has_ended:
         return Why.IN_FLIGHT
@@ -86,7 +87,10 @@ def _need_of(remote_id: str, seen: Observed | None, sides: Sides) -> Why | None:
     if not sides.is_surely_named:
         return Why.NOT_SURELY_OURS
     answers = sides.elsewhere.get(remote_id)
-    return Why.NOT_HERE if answers is None or without(answers, sides.safe) else None
+    if answers is None or without(answers, sides.safe):
+        return Why.NOT_HERE
+    ended_at = seen.ended_at if seen is not None else None
+    return None if ended_at is not None and now - ended_at >= FORGOTTEN else Why.OF_ANOTHER
 
 
 def _ids_of(batch: Batch) -> tuple[str, ...]:

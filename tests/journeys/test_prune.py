@@ -88,7 +88,7 @@ def test_what_is_not_safely_here_stays(lab: Lab) -> None:
     assert [one["kept"] for one in objects(pruned(other, "-y"))] == ["in flight"]
     lab.server.calm()
     lab.apply()
-    # collected here and not there: this clone may delete, that one has no answer and may not
+    # collected here and not there: that one has no answer, and what is another's stays for a week in any case
     assert {one["kept"] for one in objects(pruned(other, "-y"))} == {"not all of its answers are here"}
     # the answers here were changed behind our back: then nothing vouches for them
     raw = next((lab.root / ".runner/objects").glob("*/0.jsonl"))
@@ -156,3 +156,27 @@ def test_an_environment_prunes_what_is_its_own(lab: Lab) -> None:
     assert pruned(lab, "--env", "dev", "-y")["deleted"] == 2
     assert files_of(lab).isdisjoint(dev) and len(files_of(lab)) == 2
     assert pruned(lab, "--env", "prod", "-y")["deleted"] == 2
+
+
+def test_where_the_files_of_the_older_of_two_are_gone_the_younger_has_the_answers(
+    remote: LookAlike, tmp_path: Path
+) -> None:
+    """Another clone sent the same, had it home and its files deleted; ours is taken for its duplicate."""
+    remote.lists = False
+    theirs = lab_at(tmp_path, remote, more=", absence_s: 0.2")
+    theirs.apply("--no-wait", code=3)
+    ours = clone_of(theirs, with_results=False)
+    ours.apply("--no-wait", code=3)
+    assert list(remote.created) == ["batch_1", "batch_2"]
+    remote.lists = True
+
+    def life(batch: dict[str, Any], polls: int) -> dict[str, Any]:
+        done = {**remote.completed(batch), "completed_at": remote.now() - 3600}
+        remote.deleted.add("batch_1-output")
+        return done
+
+    remote.life = life
+    done = ours.apply("--wait", "60s")
+    assert "collected `batch_2`, a duplicate of `batch_1`, whose files are gone" in done.stderr
+    assert [row["answer"] for row in ours.results()] == ["from batch_2"] * 2
+    assert ours.apply().stdout == "Nothing to do\n" and len(remote.created) == 2

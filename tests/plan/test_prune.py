@@ -91,6 +91,8 @@ def test_answers_that_are_not_here_keep_a_batch() -> None:
     assert whys([], elsewhere={"b1": None}) == [Why.NOT_HERE]
     assert whys([], elsewhere={"b1": ONE + TWO}) == [Why.NOT_HERE]
     assert whys([], elsewhere={"b1": ONE}) == [None]
+    soon = [Observed("b1", Phase.COMPLETED, "completed", ended_at=NOW - timedelta(days=6))]
+    assert whys([], elsewhere={"b1": ONE}, seen=soon) == [Why.OF_ANOTHER]  # whoever sent it may fetch it yet
 
 
 def test_what_runs_at_the_remote_stays_whatever_is_on_record() -> None:

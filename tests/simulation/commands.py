@@ -7,13 +7,14 @@ import threading
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace as replace_struct
 
-from runner.apply import chains
+from runner.apply import chains, prune
 from runner.apply.cancel import cancel
 from runner.apply.desire import AnyCompiled, desire
 from runner.apply.planning import planned
@@ -28,10 +29,12 @@ from runner.job.calls import CallStep
 from runner.job.capabilities import Capabilities, Content
 from runner.job.desired import Desired
 from runner.job.observed import Origin, Phase
+from runner.job.outcomes import answered
 from runner.job.packed import unpack
 from runner.job.project import Project
 from runner.job.recorded import Batch, Stage
 from runner.job.selection import Selection, chosen
+from runner.job.stored import Kept, Stored
 from runner.plan import review
 from runner.plan.change import Reason
 from runner.plan.guard import Guards
@@ -44,7 +47,7 @@ from tests.simulation.compiler import SimulatedCompiler
 from tests.simulation.history import Applier, Asked, Consent, History, Stopped
 from tests.simulation.memory import SimulatedMemory, SimulatedRecords
 from tests.simulation.provider import ORIGIN, SimulatedProvider
-from tests.simulation.remote import RemoteBatch
+from tests.simulation.remote import RemoteBatch, Verdict
 from tests.simulation.rows import CompiledRows, JobSpec, project_of
 from tests.simulation.watch import check_files, note_outcomes
 from tests.simulation.world import Crash, SimulatedClock, Words, World
@@ -307,6 +310,37 @@ class Commands:
         finally:
             self._world.is_commanded = False
             self._note_stopped(applier, [one for one in active if one.stage in (Stage.INTENT, Stage.DEFERRED)])
+
+    def prune(self, applier: Applier) -> None:
+        """`runner prune -y`: what it deletes was not needed, whoever looks at the remote's own record."""
+        session = self.session(applier)
+        self._world.note(applier.name, "runner prune")
+        try:
+            with session.memory.lock("runner prune", clock=session.clock):
+                begin(session)
+                surveys, _ = prune.survey(session, lambda stored, owner: timedelta())
+                for survey in surveys:
+                    for verdict in survey.needless:
+                        self._check_needless(session, verdict.stored)
+                    prune.delete(session, survey, lambda stored: None)
+        except (Crash, RunnerError) as error:
+            self._world.note(applier.name, f"prune: {error!r}")
+
+    def _check_needless(self, session: Session, stored: Stored) -> None:
+        here = {key for entry in session.recorded().batches for key in unpack(answered(entry.index))}
+        for remote_id in stored.batches:
+            batch = self._history.remote.batch(remote_id)
+            if batch is None:
+                continue
+            if self._world.seconds < batch.over_at:
+                self._history.blame(f"prune: {stored.id} would go, and {remote_id} runs")
+            lost = [key for key in batch.keys if batch.verdict(key) is Verdict.OK and key not in here]
+            if lost and stored.kind is Kept.RESULTS:
+                self._history.blame(f"prune: {stored.id} would go, and {len(lost)} of its answers are nowhere here")
+        if stored.kind is Kept.UPLOAD and any(
+            entry.batch.is_active and entry.batch.upload_ref == stored.ref for entry in session.recorded().batches
+        ):
+            self._history.blame(f"prune: {stored.id} would go, and a batch of it is about to be made")
 
     def _note_stopped(self, applier: Applier, unsent: list[Batch]) -> None:
         """What was put off, or had not got out, and is not sent any more."""

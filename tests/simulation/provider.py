@@ -9,7 +9,8 @@ from pathlib import Path
 from runner.errors import AuthFailed, DataError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
 from runner.job.capabilities import Capabilities, Delivery, Limits, Search, Windows
 from runner.job.observed import Found, Observed, Origin, Phase, ResultFile
-from runner.job.stored import Inventory, Stored
+from runner.job.stored import Inventory, Kept, Stored
+from runner.remotes import naming
 from runner.remotes.openai.labels import is_of, is_of_project, named
 from runner.remotes.vendor import (
     LARGEST_FILE,
@@ -42,6 +43,7 @@ def card_of(habits: Habits, *, consistency_seconds: float, lines: int, poll_seco
         limits=Limits(lines=lines, size_bytes=100_000),
         can_resume=habits.is_named,
         can_revoke=not habits.is_inline,
+        deletes=(Kept.RESULTS, Kept.UPLOAD) if habits.may_prune else (),
         consistency_seconds=consistency_seconds,
         min_poll_seconds=poll_seconds,
         max_poll_seconds=7200.0,
@@ -249,10 +251,35 @@ class SimulatedProvider:
         return True
 
     def stored(self, project: str) -> Inventory:
-        raise AssertionError("the card says that nothing is deleted")
+        ours = [seen for seen in self.identified(list(self.batches())) if self.is_of(project, seen)]
+        self._ask("list of files")
+        users: dict[str, list[str]] = {}
+        for seen in ours:
+            users.setdefault(seen.input_ref, []).append(seen.remote_id)
+        objects = [
+            Stored(Kept.RESULTS, file.ref, file.ref, created_at=seen.ended_at, batches=(seen.remote_id,))
+            for seen in ours
+            for file in seen.result_files
+            if not self._remote.has_lost(file.ref)
+        ]
+        for ref, (name, content) in self._remote.uploads.items():
+            mark = naming.read(name)
+            if mark is not None and mark.is_of(project):
+                made = self._world.at(self._world.seconds - 3600.0)  # when it was uploaded nobody kept
+                objects.append(Stored(Kept.UPLOAD, ref, name, len(content), made, tuple(users.get(ref, ())), mark.key))
+        return Inventory(tuple(objects), tuple(ours))
 
     def delete(self, stored: Stored) -> bool:
-        raise AssertionError("the card says that nothing is deleted")
+        fault = self._call("delete")
+        if fault in ("refused", "auth", "limited", "not sent"):
+            stop_on(self._world, fault)
+        if not (fault == "unknown" and self._world.rng.random() < 0.5):
+            if stored.kind is Kept.UPLOAD:
+                self._remote.delete_upload(stored.ref)
+            else:
+                self._remote.delete_results(stored.ref)
+        self._end("delete", fault)
+        return True
 
     def is_of(self, project: str, seen: Observed) -> bool:
         return is_of_project(project, seen)

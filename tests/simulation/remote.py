@@ -70,6 +70,7 @@ class Habits:
     is_inline: bool = False  # a create carries its rows, and there are no uploads
     keeps_input: bool = True  # of such a create: what it carried can be read back
     by_results: bool = False  # nothing but its results says whose a batch is
+    may_prune: bool = False  # what it keeps may be deleted, and sometimes is
     strangers: float = 0.0  # of creates: somebody else's batch of as many rows is made at about that time
 
     @property
@@ -176,6 +177,7 @@ class Remote:
         self.habits = habits
         self.uploads: dict[str, tuple[str, bytes]] = {}  # ref -> (name, content)
         self.deleted_uploads: dict[str, tuple[str, bytes]] = {}
+        self.deleted_files: set[str] = set()  # of results
         self.batches: list[RemoteBatch] = []  # in the order they were sent
         self.unheard: set[bytes] = set()  # of creates that had no answer, where nobody can search for them
         self.lists: list[Listing] = []
@@ -193,6 +195,20 @@ class Remote:
                 self.batches.remove(batch)  # it is answered 404, and nobody is there to hear it
             else:
                 _fail_for_want_of_input(batch)
+
+    def delete_results(self, ref: str) -> None:
+        """One of the files of a batch is gone."""
+        self.deleted_files.add(ref)
+        batch = self.batch(ref.partition("/")[0])
+        if batch is not None and ref.endswith("/output"):
+            batch.files_gone_at = min(batch.files_gone_at, self.world.seconds)
+        self.world.note("remote", f"{ref} is deleted")
+
+    def has_lost(self, ref: str) -> bool:
+        """Whether a result file is not there any more, by whatever happened."""
+        batch = self.batch(ref.partition("/")[0])
+        is_gone = batch is None or self.world.seconds >= min(batch.gone_at, batch.files_gone_at)
+        return is_gone or ref in self.deleted_files
 
     # -- creates
 
@@ -430,7 +446,7 @@ class Remote:
         now = self.world.seconds
         if batch is None or not batch.over_at + batch.files_after <= now < min(batch.gone_at, batch.files_gone_at):
             return None
-        if not self.is_shown(batch):
+        if not self.is_shown(batch) or ref in self.deleted_files:
             return None
         output, error = self._lines(batch)
         lines = output if kind == "output" else error

@@ -40,6 +40,7 @@ class Scenario:
     is_of_one = False  # nobody else speaks for the project
     may_lose_state = True
     author_of: type[Author] = Author
+    may_prune = False
     may_lose_search = True  # what the remote was said to show of its batches may not be so
 
     def __init__(self, seed: int, folder: Path, *, is_brief: bool = False) -> None:
@@ -74,6 +75,12 @@ class Scenario:
         is_of_two = self.appliers_kind == "clones" and _of_its_own(seed, "hides") < 0.5
         habits.hides = 0.4 if self.keeps_state or is_of_two else 0.0
         self.backs_up = habits.blind == "marks" and _of_its_own(seed, "backup") < 0.7
+        is_alone = self.appliers_kind == "one"  # whoever deletes is the one that fetches
+        may_list = not (is_named or is_late or habits.blind or habits.is_inline or habits.by_results)
+        habits.may_prune = self.may_prune = (
+            is_alone and may_list and self.may_lose_search and _of_its_own(seed, "prune") < 0.3
+        )
+        self.prunes = random.Random(f"prunes {seed}")  # no secret
         lines, poll = rng.choice((2, 4, 50)), rng.choice((30.0, 300.0, 1800.0))
         self.card = card_of(habits, consistency_seconds=settle, lines=lines, poll_seconds=poll)
         attempts = rng.choice((2, 3, 3, 4))
@@ -136,6 +143,8 @@ class Scenario:
                     self._run(self.first, wait=0.0)  # and again at once
                 if self.second is not None and self.rng.random() < 0.5:
                     self._run(self.second, wait=0.0)
+                if self.may_prune and self.prunes.random() < 0.4:
+                    self.commands.prune(self.prunes.choice([one for one in (self.first, self.second) if one]))
                 self.world.seconds += self.rng.choice((0.3, 30.0, 3000.0, 30_000.0)) * self.rng.random()
                 self._keep_backups()
             self._calm_down()
@@ -262,6 +271,8 @@ class Scenario:
     def _calm_down(self) -> None:
         """No more faults: everybody gets to the end, then what waits for a person is asked again and gets there too."""
         self.world.is_calm = True
+        if self.may_prune:
+            self.commands.prune(self.first)
         self.world.note("world", "calm")
         appliers = [self.first] if self.second is None else [self.first, self.second]
         for applier in appliers:
