@@ -56,11 +56,7 @@ def report(
         if _is_blocked(result) or view.leftovers:
             say(plantext.text_of_plan(view, colour=voice.has_colour(), columns=columns_of(sys.stdout)))
         elif not lines and not result.is_running and not ours:
-            say(
-                "Nothing to do"
-                if session.desired or not session.project.left_out
-                else "Nothing to do: no job is selected"
-            )
+            say("Nothing to do" if session.desired or not session.project.left_out else views.NONE_SELECTED)
     else:
         records = session.records.jobs()
         jobs = [standing.job_standing(part, records.get(part.address), asked) for part in result.plan.jobs]

@@ -35,7 +35,10 @@ class Hold:
                 hint="`runner plan` prints it, such as `12-5e0c1f...`",
             )
         if not planfile.is_one(paths):
-            return None if digest is None else cls(digest)
+            if digest is None:
+                return None
+            suggest.held.set(("--plan-digest", digest))
+            return cls(digest)
         suggest.given.set(())  # commands that are suggested take specs
         plan = planfile.read(Path(paths[0]))
         if digest is not None and plan.digest != digest:
@@ -45,6 +48,7 @@ class Hold:
                 details=(),
             )
         suggest.given.set(plan.paths)
+        suggest.held.set((paths[0],))
         return cls(plan.digest, plan)
 
     @property
@@ -60,6 +64,8 @@ class Hold:
             raise UsageError(
                 "a plan names its own jobs", hint="leave `--select` and `--exclude` out, or plan with them"
             )
+        suggest.keep("plan", "--select", self.plan.selection.select)
+        suggest.keep("plan", "--exclude", self.plan.selection.exclude)
         return self.plan.selection
 
     def settings(self, settings: Settings) -> Settings:
@@ -80,6 +86,10 @@ class Hold:
                     hint="leave it out: a plan has its own values; or plan with this one",
                 )
         given = (*chosen.given, *values.items())
+        suggest.said(environment=env)
+        for name, text in values.items():
+            if name not in dict(chosen.given):
+                suggest.said(var=f"{name}={text}")
         return replace(settings, chosen=Chosen(env, given, environ=chosen.environ))
 
     def allowed(self, guards: Guards) -> Guards:

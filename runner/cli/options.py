@@ -191,7 +191,8 @@ def for_project(guards: Guards, project: Project, addresses: Sequence[str], *, i
     from msgspec.structs import replace
 
     for job in guards.confirm_repay:
-        if job != ALL and not any(matches(address, job) for address in addresses):
+        left_out = (one.address for one in project.left_out)  # nothing of it is paid for: agreed to or not
+        if job != ALL and not any(matches(address, job) for address in (*addresses, *left_out)):
             more = f"write `{ONCE_MORE}` behind the PATHS, or `{ONCE_MORE}=JOB`"
             error = unknown(job, addresses, more)
             raise UsageError(f"`{ONCE_MORE} {job}`: {error.message}", hint=error.hint)

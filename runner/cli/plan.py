@@ -91,6 +91,8 @@ def command(
         )
         ids = ids_in(session.compiled)
         view = views.of_plan(plan, seen.rewrites, ids, seen.not_asked, told, digest=paid.digest)
+        if not session.desired and session.project.left_out and not view.parts:
+            view = replace(view, summary=views.NONE_SELECTED)
         gates = views.gates_of(session.desired, view, session.records.jobs())
         view = replace(view, gates=gates, warnings=(*seen.notes, *notes))
         is_calm = view.is_empty and not view.warnings and target is None and against is None

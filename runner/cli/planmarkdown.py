@@ -54,7 +54,7 @@ class _Group(NamedTuple):
 def _first_line(view: PlanView) -> str:
     """`**at most $9.42** · 56 requests to send in 14 batches · 🚫 2 jobs blocked · gates: 3 met`."""
     if view.is_empty:
-        parts = ["**Nothing to do**"]
+        parts = [f"**{'Nothing to do' if view.parts else view.summary}**"]
     else:
         parts = [f"**{_plain(view.cost or ('free' if view.requests else 'nothing to pay'))}**"]
     parts += [f"🚫 **{part}**" if part.endswith(" blocked") else _plain(part) for part in view.parts]

@@ -51,7 +51,8 @@ def command(ctx: click.Context, paths: tuple[str, ...], yes: bool, older_than: f
         warnings = prune.only_here(session, surveys)
         view = pruneview.of_surveys(surveys, warnings, errors)
         if form == "text":
-            say(pruneview.text_of(view, session.clock.now()))
+            if view.remotes:
+                say(pruneview.text_of(view, session.clock.now()))
             for warning in warnings:
                 say(f"warning: {voice.plain(warning)}", err=True)
         answer = YesOrNo.YES if yes else YesOrNo.NOBODY
@@ -68,7 +69,7 @@ def command(ctx: click.Context, paths: tuple[str, ...], yes: bool, older_than: f
     elif gone:
         say(f"Deleted {voice.count(len(gone), 'object')}")
     elif not view.needless:
-        if any(remote.objects for remote in view.remotes):  # else that has been said
+        if not view.remotes or any(remote.objects for remote in view.remotes):  # else that has been said
             say("Nothing to delete", err=True)
     elif answer is YesOrNo.NOBODY:
         say("\nNothing was deleted. To delete it, run `runner prune -y`", err=True)

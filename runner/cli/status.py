@@ -72,7 +72,7 @@ def command(
     if watch:
         _watch(look, text_of, short_of, poll_seconds)
     else:
-        say(text_of(look()))
+        say(text_of(look()) or "No job is selected")
     return 0
 
 

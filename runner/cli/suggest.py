@@ -22,6 +22,7 @@ _ALIKE = ("apply", "plan", "status")  # each of them is about what another of th
 
 given: ContextVar[tuple[str, ...]] = ContextVar("given", default=())  # the PATHS of the command that runs
 about: ContextVar[tuple[str, ...]] = ContextVar("about", default=())  # its options that say what it is about, as words
+held: ContextVar[tuple[str, ...]] = ContextVar("held", default=())  # the plan an apply is held to: its file, or digest
 root: ContextVar[str] = ContextVar("root", default="")  # the DIR of its -C
 _chosen: ContextVar[tuple[str, ...]] = ContextVar("chosen", default=())  # its environment and vars, as options
 
@@ -64,11 +65,15 @@ def as_typed(command: str, paths: Sequence[str] | None = None, folder: str | Non
     lacks = len(f"runner {found['verb']}".split(" ")) + _BEFORE_PATHS.get(found["verb"], 0) - at
     if lacks > 0:
         return command
+    hold = held.get() if found["verb"] == "apply" else ()  # whoever reviewed a plan goes on with no other one
+    if len(hold) == 1:
+        paths = hold
     if paths and not lacks and found["verb"] in _BEFORE_PATHS:
         words[at:at] = map(shlex.quote, paths)
     more = [shlex.quote(word) for word in about.get()]
-    is_plan = words[-1].endswith(".json")  # which says itself what it is about
+    is_plan = len(hold) == 1 or words[-1].endswith(".json")  # which says itself what it is about
     if found["verb"] in _ALIKE and not is_plan and words[-len(more) :] != more:
         words += more
+    words += hold if len(hold) > 1 and hold[0] not in words else ()
     words[1:1] = [*(["-C", shlex.quote(folder)] if folder else []), *_chosen.get()]
     return " ".join(words)

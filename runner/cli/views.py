@@ -109,6 +109,9 @@ def of_environment(view: PlanView, project: Project) -> PlanView:
 Ids = Callable[[str, Sequence[int]], Sequence[str]]  # of the rows of a job, by address and ordinals
 
 
+NONE_SELECTED = "Nothing to do: no job is selected"
+
+
 def of_plan(
     plan: Plan,
     rewrites: Sequence[Rewrite],

@@ -154,11 +154,18 @@ def _meant(
     found: set[str] = set()
     for word in words:
         mine = {job.address for job in jobs}
+        could = set(mine)  # whatever their states
         for term in _terms(word):
             met = [job.address for job in jobs if _meets(job, term, states)]
             if not met and (term.method != "state" or term.value not in tuple(State)):
                 raise _unknown(term, option, jobs)
             mine.intersection_update(met)
+            could.intersection_update(met if term.method != "state" else could)
+        if not could:
+            raise UsageError(
+                f"`{option} {word}`: no job meets all of it",
+                hint=f"terms with a comma between them all have to hold; repeat `{option}` for either of two",
+            )
         found |= mine
     return found
 
@@ -244,6 +251,8 @@ def _unknown(term: _Term, option: str, jobs: Sequence[AnyJob]) -> UsageError:
         case "path":
             known, what = {job.mark.file for job in jobs}, "no job is made of"
         case _:
+            if not term.value:
+                return UsageError(f"`{option}` is given a term without a word", hint="write terms as `tag:a,state:new`")
             error = unknown(term.value, [job.address for job in jobs])
             return UsageError(f"`{option} {term.written}`: {error.message}", hint=error.hint)
     listed = sorted(known) if term.method != "state" else list(known)

@@ -17,7 +17,7 @@ import pytest
 import runner
 from runner.cli import main
 from runner.cli.main import COMMANDS, Settings, cli
-from runner.cli.suggest import as_typed, carried
+from runner.cli.suggest import as_typed, carried, held
 from tests.journeys.lab import Lab
 
 PACKAGE = Path(runner.__file__).parent
@@ -120,6 +120,21 @@ def test_paths_stand_before_options(command: str, with_them: str) -> None:
 def test_the_folder_stands_first(command: str, with_it: str) -> None:
     assert as_typed(command, (), "my folder") == with_it
     assert carried(carried(f"`{command}` does it", (), "my folder"), (), "my folder") == f"`{with_it}` does it"
+
+
+def test_an_apply_that_is_held_to_a_plan_suggests_no_other() -> None:
+    def said(hold: tuple[str, ...], command: str) -> str:
+        held.set(hold)
+        return as_typed(command, ["specs/"], "")
+
+    ways = (("plan.json",), ("--plan-digest", "3-abc"))
+    told = [copy_context().run(said, way, command) for way in ways for command in ("runner apply -y", "runner plan")]
+    assert told == [
+        "runner apply plan.json -y",
+        "runner plan specs/",
+        "runner apply specs/ -y --plan-digest 3-abc",
+        "runner plan specs/",
+    ]
 
 
 def test_a_command_leaves_nothing_to_the_next_one(lab: Lab) -> None:

@@ -107,7 +107,9 @@ def test_what_is_selected_brings_what_it_depends_on(jobs: tuple[AnyJob, ...]) ->
         ("state:fialed", "there is no state `fialed`", "did you mean `failed`?"),
         ("ask,model:lama", "no job has the model `lama`", "did you mean `llama`?"),
         ("path:spec", "no job is made of `spec`", "there are `specs/a.yaml`"),
-        ("", "there is no job ``", "jobs are `alone`, `ask`, `compare:model=llama"),
+        ("", "is given a term without a word", "write terms as `tag:a,state:new`"),
+        ("ask,", "is given a term without a word", "write terms as `tag:a,state:new`"),
+        ("ask,alone", "no job meets all of it", "terms with a comma between them all have to hold"),
     ],
 )
 def test_a_word_that_means_nothing(jobs: tuple[AnyJob, ...], word: str, message: str, hint: str) -> None:
