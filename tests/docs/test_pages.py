@@ -82,8 +82,14 @@ def test_its_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
+@pytest.fixture(scope="module")
+def server_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of one embedded server for all pages: their projects have different names."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.mark.parametrize("name", WALKED)
-def test_it_can_be_walked_through(name: str, tmp_path: Path) -> None:
+def test_it_can_be_walked_through(name: str, tmp_path: Path, server_home: Path) -> None:
     """Every block in its order: files with a title are written, shell is run, and what is shown is what was printed.
 
     In a `text` block `...` stands for anything within a line. A command that is to end otherwise says so: `# exit 5`.
@@ -91,7 +97,7 @@ def test_it_can_be_walked_through(name: str, tmp_path: Path) -> None:
     environ = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "RUNNER_HOME": str(tmp_path / "home"),
+        "RUNNER_HOME": str(server_home),
         "NO_COLOR": "1",
         "COLUMNS": "120",
         "GIT_CONFIG_GLOBAL": "/dev/null",
