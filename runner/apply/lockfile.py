@@ -265,12 +265,14 @@ def locked(lock: Lock | None, project: str, desired: Sequence[Desired]) -> tuple
 
 
 def keep_current(session: Session, lock: Lock) -> bool:
-    """Write what is there now of the jobs of these specs; what other specs say of theirs stays. True if it changed.
+    """Write what is there now of the jobs of these specs; what other specs say of theirs stays, but not what is of a
+    job that was moved. True if it changed.
 
     Results are read only where the lock does not have them as they are. A job whose results are not of its specs, since
     something holds it back, keeps what was locked. Raises DataError, StateError for files that cannot be read, OSError.
     """
-    jobs = dict(lock.jobs)
+    moved = session.project.called_now  # what goes by another name is of that one
+    jobs = {address: entry for address, entry in lock.jobs.items() if moved(address) == address}
     records = session.records.jobs()
     for spec, job in zip(session.project.jobs, session.desired, strict=True):
         record = records.get(job.address)

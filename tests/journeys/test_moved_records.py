@@ -116,6 +116,15 @@ def test_a_job_that_was_renamed_twice_and_more_of_it_that_is_found_later(lab: Sc
     assert "takes over" not in lab.run("plan", "specs/").stderr
 
 
+def test_a_lock_has_a_moved_job_by_its_new_name_alone(lab: ScoreLab) -> None:
+    lab.apply()
+    lab.run("lock")
+    lab.job("", MOVED)
+    assert "wrote `runner.lock`" in lab.apply().stderr
+    assert "  old:" not in (lab.root / "runner.lock").read_text()
+    lab.run("verify")
+
+
 def test_cells_of_two_values_keep_what_is_not_moved(lab: ScoreLab) -> None:
     two = MATRIX.replace("matrix: {", "matrix: {prompt: [ask, beg], ").replace(" prompt: ask,", "")
     two = two.replace("prompts:\n", 'prompts:\n  beg: {user: "Please {{ word }}"}\n').replace(
