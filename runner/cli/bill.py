@@ -125,12 +125,12 @@ def _usd(usd: float, *, is_known: bool = True) -> str:
 def _spent(spent: Spent) -> str:
     """`$5.84`, `$5.84 + $0.20 + ?`: by the answers, at most, and what nobody knows."""
     parts = [voice.money(spent.usd)] if spent.usd or not (spent.at_most_usd or spent.unknown) else []
-    parts += [f"at most {voice.money(spent.at_most_usd)}"] if spent.at_most_usd else []
+    parts += [voice.at_most(spent.at_most_usd)] if spent.at_most_usd else []
     return " + ".join([*parts, *["?"] * bool(spent.unknown)])
 
 
 def _in_flight(spent: Spent) -> str:
-    parts = [f"at most {voice.money(spent.in_flight_usd)}"] if spent.in_flight_usd else []
+    parts = [voice.at_most(spent.in_flight_usd)] if spent.in_flight_usd else []
     return " + ".join([*parts, *["?"] * bool(spent.in_flight_unknown)]) or "-"
 
 

@@ -97,12 +97,12 @@ def of_plan(
 def spent_words(spent: Spent) -> str:
     """`spent $5.84`, `spent $5.84, at most $1.20 in flight`; `?` where it is not known, empty for nothing."""
     parts = [voice.money(spent.usd)] if spent.usd else []
-    parts += [f"at most {voice.money(spent.at_most_usd)}{' more' * bool(parts)}"] if spent.at_most_usd else []
+    parts += [f"{voice.at_most(spent.at_most_usd)}{' more' * bool(parts)}"] if spent.at_most_usd else []
     parts += ["?"] if spent.unknown else []
     told = [f"spent {' and '.join(parts)}"] if parts else []
-    flying = [voice.money(spent.in_flight_usd)] if spent.in_flight_usd else []
-    flying += ["?"] if spent.in_flight_unknown else []
-    told += [f"at most {' and '.join(flying)} in flight"] if flying else []
+    flying = [voice.at_most(spent.in_flight_usd)] if spent.in_flight_usd else []
+    flying += [f"{'at most ' * (not flying)}?"] if spent.in_flight_unknown else []
+    told += [f"{' and '.join(flying)} in flight"] if flying else []
     return ", ".join(told)
 
 
@@ -222,8 +222,8 @@ def _oldest(view: StatusView, now: datetime) -> list[str]:
 
 def _money(view: StatusView) -> str:
     """What was spent, what is in flight, and what is still to be sent."""
-    to_send = f"{voice.money(view.to_send_usd)}" if view.to_send_usd else "?"
-    more = f"at most {to_send} to be sent" if view.to_send_usd != 0 else ""
+    to_send = voice.at_most(view.to_send_usd) if view.to_send_usd else "at most ?"
+    more = f"{to_send} to be sent" if view.to_send_usd != 0 else ""
     return ", ".join(filter(None, (spent_words(view.spent), more)))
 
 
@@ -242,7 +242,12 @@ def _age(batch: BatchView, now: datetime) -> str:
 
 def _more_of(batch: BatchView, now: datetime) -> str:
     """What `-o wide` tells beyond."""
-    parts = (voice.plain(batch.model), batch.origin, _age(batch, now), f"at most {voice.money(batch.estimated_usd)}")
+    parts = (
+        voice.plain(batch.model),
+        batch.origin,
+        _age(batch, now),
+        "cost ?" if batch.estimated_usd is None else voice.at_most(batch.estimated_usd),
+    )
     return "  " + ", ".join(filter(None, parts))
 
 

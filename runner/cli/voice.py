@@ -50,6 +50,11 @@ def money(usd: float | None) -> str:
     return f"${usd:,.2f}"
 
 
+def at_most(usd: float) -> str:
+    """`at most $1.24`; whole cents, so that nothing is at most under something."""
+    return f"at most {money(max(usd, 0.01))}"
+
+
 def minutes(seconds: float | None) -> str:
     """`312.4 minutes of sound`; `?` where it is not known."""
     if seconds is None:

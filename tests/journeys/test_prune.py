@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tests.journeys.audio.lab import SPEC as RECORDINGS
+from tests.journeys.audio.lab import sound
 from tests.journeys.lab import KEY, Lab
 from tests.journeys.lookalike import LookAlike, lab_at
 
@@ -180,3 +182,11 @@ def test_where_the_files_of_the_older_of_two_are_gone_the_younger_has_the_answer
     assert "collected `batch_2`, a duplicate of `batch_1`, whose files are gone" in done.stderr
     assert [row["answer"] for row in ours.results()] == ["from batch_2"] * 2
     assert ours.apply().stdout == "Nothing to do\n" and len(remote.created) == 2
+
+
+def test_a_project_of_recordings_has_nothing_to_delete(lab: Lab) -> None:
+    lab.spec(RECORDINGS)
+    (lab.root / "calls").mkdir()
+    (lab.root / "calls/a.wav").write_bytes(sound("a"))
+    told = lab.run("prune")
+    assert told.stdout == "" and told.stderr == "Nothing to delete\n"
