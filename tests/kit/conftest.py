@@ -15,7 +15,7 @@ from tests.kit.workflow import ME, Hub, git, machine
 PIP = f"""\
 #!/bin/bash -e
 # Installing is tried for itself in test_install.py; here it has been done before
-[ "$*" = "install runner-batch=={__version__}" ]
+[ "$*" = "install runner-batch[server]=={__version__}" ]
 """
 
 

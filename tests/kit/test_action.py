@@ -15,7 +15,7 @@ MAY = {"contents": "read", "pull-requests": "write"}
 
 
 def test_validate_plan_and_apply(hub: Hub, dev: Lab) -> None:
-    (hub.folder / "bin/pip").write_text(f"#!/bin/bash -e\n[ \"$*\" = 'install {ACTION.parent}' ]\n")
+    (hub.folder / "bin/pip").write_text(f"#!/bin/bash -e\n[ \"$*\" = 'install {ACTION.parent}[server]' ]\n")
     hub.environ |= {"GITHUB_ACTION_PATH": str(ACTION.parent)}
     dev.spec(PRICED)
     dev.rows(10)
