@@ -155,4 +155,6 @@ def _target(out: str | None) -> Path | None:
         raise UsageError(
             f"`--out {printable(out)}`: a plan is a {SUFFIX} file", hint=f"for example `--out plan{SUFFIX}`"
         )
+    if Path(out).is_dir():
+        raise UsageError(f"`--out {printable(out)}` is a folder", hint=f"name a file in it, such as `plan{SUFFIX}`")
     return Path(out)

@@ -147,6 +147,8 @@ def test_a_plan_to_be_reviewed_is_of_what_was_selected(lab: ScoreLab) -> None:
     assert "a plan names its own jobs" in lab.run("apply", "plan.json", "-s", "other", code=64).stderr
     lab.run("apply", "plan.json")
     assert [len(rows) for rows in sent(lab)] == [2]
+    (lab.root / "folder.json").mkdir()
+    assert "`--out folder.json` is a folder" in lab.run("plan", "--out", "folder.json", code=64).stderr
 
 
 def test_a_plan_sends_what_was_selected_by_its_state_where_that_is_another(lab: ScoreLab) -> None:
