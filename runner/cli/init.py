@@ -22,7 +22,7 @@ _SCHEMA = "specs/runner.schema.json"
 _SPEC = "specs/capitals.yaml"
 _IGNORED = ".runner/"
 _MODEL = "the-name-of-a-model-there"
-_ECHO = "\n    # `echo` repeats the question. A real one: pip install 'runner-batch[local]', and `name: smollm2-135m`"
+_ECHO = "\n    # `echo` repeats the question. A real one: `name: smollm2-135m`, after pip install 'runner-batch[local]'"
 _PRICE = "\n    # price: {input: 0.10, output: 0.40}   # USD per 1M tokens; with it, `budget:` holds you to a sum"
 
 
