@@ -63,9 +63,14 @@ def poll(session: Session, refusal: Refusal) -> Polled:
 def carry_on(session: Session, batch: Batch, refusal: Refusal) -> calls.Carried:
     """Go on with a calls batch; an embedded server that is gone is no error, the next pass starts another."""
     try:
-        return calls.carry_on(session, batch, refusal)
+        carried = calls.carry_on(session, batch, refusal)
     except RemoteError as error:
-        return calls.Carried(batch, None if session.remotes.lost_sight(batch.origin.provider) else error)
+        carried = calls.Carried(batch, error)
+    # a call that could not be made is put off, with a word why; by a server that is gone it would be for ever
+    is_awry = isinstance(carried.error, RemoteError) or (carried.error is None and carried.batch.why)
+    if is_awry and session.remotes.lost_sight(batch.origin.provider):
+        return calls.Carried(carried.batch, None)
+    return carried
 
 
 def _act(session: Session, batch: Batch, observation: Observation) -> bool:

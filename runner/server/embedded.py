@@ -152,27 +152,35 @@ def start(root: Path, *, environ: Mapping[str, str], faults: Sequence[str] = (),
     with open(os.open(words, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "rb+", buffering=0) as log:
         # what earlier servers wrote there is not why this one did not start
         since = log.seek(0, os.SEEK_END)
-        child = _spawn(root, environ, [*_words(faults, stands_in_with)], log)
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
-            ready = _ready(root, child)
+            child = _spawn(root, environ, [*_words(faults, stands_in_with)], log)
+            ready = _awaited(root, child, until)
             if ready is not None:
                 return ready
-            if child.poll() is not None:
+            # whether it died or was too slow: no child is left behind by an error
+            Running("", "", "", child).stop()
+            if child.returncode != LockedError.exit_code:
                 break
-            time.sleep(0.02)
-        # whether it died or was too slow: no child is left behind by an error
-        Running("", "", "", child).stop()
-        # two commands at once: one child got the directory, and both commands may use it
-        while child.returncode == LockedError.exit_code and time.monotonic() < until:
-            other = live(root)  # it was quicker than our child, and may still be on its way
-            if other is not None:
+            # Two commands at once: one child got the directory, and both commands may use it. Or a server has it that
+            # ends, as its command did a moment ago: then another child of ours gets it.
+            if (other := live(root)) is not None:
                 return other
             time.sleep(0.02)
         raise EngineError(
             f"the embedded server did not start: {_last_lines(log, since)}",
             hint=f"`runner serve --dir {root}` shows why",
         )
+
+
+def _awaited(root: Path, child: subprocess.Popen[bytes], until: float) -> Running | None:
+    """The server that a child of ours has become, once it is ready; None where it died, or is too slow."""
+    while time.monotonic() < until:
+        ready = _ready(root, child)
+        if ready is not None or child.poll() is not None:
+            return ready
+        time.sleep(0.02)
+    return None
 
 
 def _words(faults: Sequence[str], stands_in_with: str) -> Iterator[str]:

@@ -204,8 +204,8 @@ def test_committed_results(corp: Corp, environ: dict[str, str], command: str) ->
     if command == "apply":
         assert done.returncode == 0, done.stderr
         assert all(row["answer"].startswith("FORGED") for row in corp.results())
-    if command == "prune":  # what is taken for the answers is here: whoever writes results may have this done
-        assert [seen.method for seen in corp.net.seen].count("DELETE") == 2
+    if command == "prune":  # a batch that this clone never had on record stays for a week, whoever has its answers
+        assert "DELETE" not in [seen.method for seen in corp.net.seen]
     if command == "verify":
         assert done.returncode == 1
         assert "these are not the results that were locked" in done.stderr

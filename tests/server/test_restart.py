@@ -307,3 +307,15 @@ def test_a_folder_that_is_new_or_empty_or_its_own_is_taken(tmp_path: Path) -> No
     (tmp_path / "new" / "notes.txt").write_text("put there by its owner")
     home.acquire(tmp_path / "new").release()
     assert (tmp_path / "weights" / "models" / "weights.gguf").exists()
+
+
+def test_another_starts_while_one_still_ends(tmp_path: Path) -> None:
+    """A command that is killed leaves a server that ends a moment later; the next command may come before that."""
+    for _ in range(3):
+        first = embedded.start(tmp_path, environ=ENVIRON)
+        assert first.process is not None and first.process.stdin is not None
+        first.process.stdin.close()
+        began = time.monotonic()
+        with embedded.start(tmp_path, environ=ENVIRON) as second:
+            assert httpx.get(second.url).is_success and time.monotonic() - began < 15
+        first.process.wait(10)
