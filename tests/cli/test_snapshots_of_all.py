@@ -1,0 +1,81 @@
+"""The words of the commands that no other test of snapshots shows, on one project with two jobs and checks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from tests.cli.snapshots import COLUMNS, Shots, must_fit, shown, too_wide
+from tests.journeys.lab import Lab
+
+SPEC = """\
+project: lab
+models:
+  echo: {{provider: lab, name: echo, params: {{max_tokens: 16}}, price: {{input: 1, output: 2}}}}
+datasets:
+  rows: {{files: data/rows.csv, id: id}}
+prompts:
+  ask: {{user: "Say {{{{ word }}}}"}}
+  beg: {{user: "Please say {{{{ word }}}}, and nothing else"}}
+jobs:
+  answers:
+    matrix: {{prompt: [ask, beg]}}
+    dataset: rows
+    model: echo
+    output: results/{{{{ prompt }}}}.jsonl
+    checks:
+      said: {{contains: "{{{{ word }}}}"}}
+      short: {{expression: "{{{{ answer | wordcount < 5 }}}}"}}
+    expect: {{said: ">= 0.9", short: ">= 0.5"}}
+providers:
+  lab:
+    kind: openai
+    base_url: {url}
+    api_key_env: LAB_KEY
+    overrides: {{settle_s: 0.4, min_poll_s: 0.05}}
+"""
+REQUEST = (r"req_[0-9a-f]{24}", "req_" + 24 * "0")
+COST = (r"\b\d+\.\d kB", "0.0 kB")
+
+
+@pytest.fixture
+def lab(lab: Lab) -> Lab:
+    lab.spec(SPEC)
+    lab.rows(4)
+    return lab
+
+
+def test_before_anything_is_sent(lab: Lab, shots: Shots) -> None:
+    shots("validate-fine", lab, "validate", "specs/")
+    shots("render-nobody", lab, "render", "anwsers", "specs/", code=64)
+    shots("keys", lab, "keys", "list")
+    shots("state-show-nothing", lab, "state", "show", "answers", code=64)
+    shots("verify-no-lock", lab, "verify", code=64)
+    shots("cancel-nothing", lab, "cancel", "answers", code=64)
+    shots("select-nobody", lab, "plan", "-s", "tag:nightly", code=64, forms=())
+    shots("select-unknown-state", lab, "plan", "-s", "state:old", code=64, forms=())
+    shots("init", lab, "init", "demo", "--ci", "none", before=lambda: shutil.rmtree(lab.root / "demo", True))
+    for columns in COLUMNS:
+        assert not too_wide(shown(lab, ["doctor"], columns, code=0), columns)
+    must_fit(json.loads(lab.run("doctor", "-o", "json").stdout), "doctor")
+
+
+def test_once_answers_are_there(lab: Lab, shots: Shots) -> None:
+    lab.apply(code=4)  # what is begged for is long
+    shots("apply-unmet", lab, "apply", "specs/", "-y", code=4)
+    shots("report", lab, "report", "specs/", before=lambda: (lab.root / "report.html").unlink(True), varying=[COST])
+    shots("diff", lab, "diff", "answers:prompt=ask", "answers:prompt=beg")
+    shots("export", lab, "export", "answers", "all.csv", before=lambda: (lab.root / "all.csv").unlink(True))
+    files = lab.root / "answers-files"
+    shots("fetch", lab, "fetch", "answers", before=lambda: shutil.rmtree(files, True), varying=[COST])
+    shots("retry-nothing", lab, "retry", "answers")
+    shots("import-nothing", lab, "import", "answers:prompt=ask", "batch_none", code=1, varying=[REQUEST])
+    shots("lock", lab, "lock", before=lambda: (lab.root / "runner.lock").unlink(True))
+    shots("verify", lab, "verify")
+    path = lab.root / "results/ask.jsonl"
+    path.write_text(path.read_text().replace("echo: Say", "echo: Sad", 1))
+    shots("verify-changed", lab, "verify", code=1)
+    shots("sample", lab, "plan", "-s", "answers:prompt=beg", "--sample", "1")
+    shots("state-mv-nobody", lab, "state", "mv", "replies", "answers", code=64)
