@@ -158,5 +158,6 @@ def test_a_vanished_batch_shows_in_the_plan(lab: Lab) -> None:
             break
         lab.apply("--no-wait", code=None)
         time.sleep(0.2)
-    assert "1 batch gone from the remote" in done.stdout
+    # the plan gives it up, or goes by an apply that did just before
+    assert "1 batch gone from the remote" in done.stdout or "stopped or lost before it answered" in done.stdout
     assert "Nothing to do" not in done.stdout
