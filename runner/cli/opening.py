@@ -114,6 +114,7 @@ def looking(session: Session) -> Iterator[Session]:
             digests=session.digests,
             steps=session.steps,
             compiler=session.compiler,
+            of_others=session.of_others,
         )
 
 
