@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import closing, nullcontext
 from dataclasses import replace
 
@@ -58,20 +58,22 @@ def states_of(session: Session, *, writes: bool) -> dict[str, frozenset[State]]:
         chains.follow(probe)
         recorded = probe.recorded()
         plan = make(probe.desired, recorded, {}, scope=probe.project.scope)
+        expired = {entry.batch.key for entry in recorded.batches if entry.batch.phase is Phase.EXPIRED}
         return {
-            part.address: frozenset(_states(part, rows, recorded))
+            part.address: frozenset(_states(part, rows, recorded, expired))
             for part, rows in zip(plan.jobs, plan.rows, strict=True)
         }
 
 
-def _states(part: JobPlan, rows: JobRows, recorded: Recorded) -> Iterator[State]:
+def _states(part: JobPlan, rows: JobRows, recorded: Recorded, expired: Set[str]) -> Iterator[State]:
+    """expired: keys of the batches that did."""
     counts = rows.counts
     if counts[Row.NEW]:
         was_asked = counts[Row.NEW] + counts[Row.EQUAL] < len(rows.states) or part.address in recorded.jobs
         yield State.MODIFIED if was_asked else State.NEW
     if counts[Row.ERROR] or rows.bad or any(counts[row] for row in _ASKED_AGAIN):
         yield State.FAILED
-    if any(entry.batch.key in rows.parents and entry.batch.phase is Phase.EXPIRED for entry in recorded.batches):
+    if not rows.parents.isdisjoint(expired):
         yield State.EXPIRED
     if any(counts[row] for row in UNDER_WAY):
         yield State.RUNNING

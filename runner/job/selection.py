@@ -113,7 +113,8 @@ def _needed(jobs: Sequence[AnyJob]) -> dict[str, list[str]]:
     """By address, what a job cannot do without: whose answers it asks about, what comes first, what it is compared
     with, and the judges of its checks.
     """
-    found = {job.address: [*_before(job, _by_name(jobs)), *_compared_with(job)] for job in jobs}
+    by_name = _by_name(jobs)
+    found = {job.address: [*_before(job, by_name), *_compared_with(job)] for job in jobs}
     for job in jobs:
         if job.chain is not None and job.chain.is_judged:
             for parent in job.chain.parents:

@@ -24,9 +24,10 @@ from runner.spec.model import (
     SpecFile,
     TopFields,
 )
-from runner.spec.nodes import Mapping, Node, Scalar, data_of, kind_of, scalars_of
+from runner.spec.nodes import Mapping, Node, Scalar, data_of, scalars_of
 from runner.spec.problems import Problems
 from runner.spec.secrets import KEY_HINT, is_api_key_name, is_secret, literal_keys, may_name_secrets
+from runner.spec.sections import entries_of
 from runner.spec.violations import Subject, report
 
 if TYPE_CHECKING:
@@ -173,14 +174,8 @@ class Declared:
 
 def _named_nodes(section: str, top: Mapping, problems: Problems) -> Iterator[tuple[Scalar, Node]]:
     """The entries of one section of one file."""
-    node = top.get(section)
-    if node is None or (isinstance(node, Scalar) and node.value is None):
-        return
-    if not isinstance(node, Mapping):
-        hint = f"write `{section}:` and below it a name, indented, for each {SECTIONS[section].noun}"
-        problems.error(node.mark, f"`{section}` must be a mapping, not {kind_of(node)}", hint)
-        return
-    yield from node.entries.values()
+    hint = f"write `{section}:` and below it a name, indented, for each {SECTIONS[section].noun}"
+    yield from entries_of(section, top, hint, problems).values()
 
 
 def _checked(section: str, name: str, key: Scalar, node: Node, problems: Problems) -> Entry:

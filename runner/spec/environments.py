@@ -14,6 +14,7 @@ from runner.spec.declared import SECTIONS
 from runner.spec.merge import is_empty, merged, with_entries
 from runner.spec.nodes import Mapping, Node, Scalar, kind_of
 from runner.spec.problems import Problems
+from runner.spec.sections import entries_of
 from runner.spec.violations import near_or_all
 
 _SINGLE = ("budget", "repay_usd", "retention", "defaults")  # said once among all files
@@ -60,14 +61,8 @@ def environments_in(tops: Sequence[Mapping], problems: Problems) -> dict[str, En
     """By name. What is wrong with any of them is told, whichever is chosen."""
     found: dict[str, Environment] = {}
     for number, top in enumerate(tops):
-        node = top.get("environments")
-        if node is None or is_empty(node):
-            continue
-        if not isinstance(node, Mapping):
-            hint = "write a name for each, such as `environments: {dev: {...}, prod: {...}}`"
-            problems.error(node.mark, f"`environments` must be a mapping, not {kind_of(node)}", hint)
-            continue
-        for name, (key, value) in node.entries.items():
+        hint = "write a name for each, such as `environments: {dev: {...}, prod: {...}}`"
+        for name, (key, value) in entries_of("environments", top, hint, problems).items():
             _note(found, name, key, value, number, problems)
     defaults = [one for one in found.values() if one.is_default]
     for one in defaults[1:]:

@@ -26,6 +26,7 @@ from runner.spec.nodes import Mapping, Node, Scalar, data_of, kind_of
 from runner.spec.problems import Problems
 from runner.spec.scalars import resolve
 from runner.spec.secrets import KEY_HINT, is_secret_name, literal_keys
+from runner.spec.sections import entries_of
 from runner.spec.violations import Subject, report
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -119,14 +120,8 @@ def _declared(tops: Sequence[Mapping], problems: Problems) -> tuple[dict[str, Va
     found: dict[str, Var] = {}
     places: dict[str, tuple[str, Mark]] = {}
     for top in tops:
-        node = top.get("vars")
-        if node is None or is_empty(node):
-            continue
-        if not isinstance(node, Mapping):
-            hint = "write a name and a default for each, such as `vars: {rows: 100}`"
-            problems.error(node.mark, f"`vars` must be a mapping, not {kind_of(node)}", hint)
-            continue
-        for name, (key, value) in node.entries.items():
+        hint = "write a name and a default for each, such as `vars: {rows: 100}`"
+        for name, (key, value) in entries_of("vars", top, hint, problems).items():
             there = places.setdefault(name.casefold(), (name, key.mark))
             if there[1] != key.mark:
                 words = f"var `{name[:60]}` is already declared at {there[1]}"
