@@ -427,6 +427,6 @@ def _parts_of(check: Check) -> list[str]:
 
 
 def _interval_of(form: Form, cluster: str) -> str:
-    method = {Form.RATE: "wilson-neff" if cluster else "wilson", Form.SCORE: "wilson-neff"}
+    method = {Form.RATE: "wilson-neff" if cluster else "wilson-modified", Form.SCORE: "wilson-neff"}
     method |= {Form.RATIO: "log-t", Form.NUMBER: "t"}
     return ",".join(filter(None, (method[form], cluster, "95")))

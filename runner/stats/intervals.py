@@ -9,6 +9,14 @@ from runner.stats.quantiles import LEVEL, Z, t_quantile
 
 _NO_ERROR = 3.0  # events that a Poisson count of 0 still allows at 95 %, the "rule of three" (Hanley 1983)
 
+# Where one, two or three rows of many are of the rarer kind, Wilson's interval too often ends short of the truth: at a
+# rate of 99.7 % and 50 rows it holds it in 84 % of runs. There its limit on the rare side is the Poisson one: half the
+# 5 % quantile of chi² with two degrees of freedom a row, as in the modified Wilson interval of Brown, Cai and DasGupta
+# 2001, Statistical Science 16:101-133, section 4.1.1. They take three such rows from n = 51 on, and two below; ours
+# takes three from n = 50 on, and leaves smaller n as every calculator has them.
+_FEW = {1: 0.05129329438755058, 2: 0.35536151069866195, 3: 0.8176914471639534}
+_MANY = 50
+
 
 class Interval(NamedTuple):
     low: float
@@ -21,8 +29,14 @@ class Interval(NamedTuple):
 
 
 def of_rate(right: int, n: int) -> Interval:
-    """Of `right` in `n` rows that are independent: Wilson's score interval. n > 0."""
-    return wilson(right / n, n, Z)
+    """Of `right` in `n` independent rows: Wilson's score interval, wider where few are wrong or few right. n > 0."""
+    low, high = wilson(right / n, n, Z)
+    if n >= _MANY:
+        if right in _FEW:
+            low = min(low, _FEW[right] / n)
+        if n - right in _FEW:
+            high = max(high, 1 - _FEW[n - right] / n)
+    return Interval(low, high)
 
 
 def wilson(p: float, n: float, z: float) -> Interval:

@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 from runner.stats.influence import Estimate
-from runner.stats.intervals import Interval, of_number, of_rate
-from runner.stats.quantiles import t_two_sided
+from runner.stats.intervals import Interval, of_number, wilson
+from runner.stats.quantiles import Z, t_two_sided
 
 
 class Pairs(NamedTuple):
@@ -42,8 +42,7 @@ def of_pairs(pairs: Pairs) -> Interval:
     Newcombe's method 10: the limits of both Wilson intervals, squared and added, less what the rates share.
     Source: Newcombe 1998, Statistics in Medicine 17:2635-2650.
     """
-    first, second = of_rate(pairs.first, pairs.n), of_rate(pairs.second, pairs.n)
-    return _added(pairs.first / pairs.n, first, pairs.second / pairs.n, second, _phi(pairs))
+    return _added(pairs.first / pairs.n, pairs.n, pairs.second / pairs.n, pairs.n, _phi(pairs))
 
 
 def of_independent(right: int, n: int, other_right: int, other_n: int) -> Interval:
@@ -51,11 +50,11 @@ def of_independent(right: int, n: int, other_right: int, other_n: int) -> Interv
 
     Source: Newcombe 1998, Statistics in Medicine 17:873-890, method 10.
     """
-    return _added(right / n, of_rate(right, n), other_right / other_n, of_rate(other_right, other_n), 0.0)
+    return _added(right / n, n, other_right / other_n, other_n, 0.0)
 
 
-def _added(first: float, a: Interval, second: float, b: Interval, phi: float) -> Interval:
-    difference = first - second
+def _added(first: float, n: int, second: float, other_n: int, phi: float) -> Interval:
+    a, b, difference = wilson(first, n, Z), wilson(second, other_n, Z), first - second
     down, up = (first - a.low, b.high - second), (a.high - first, second - b.low)
     return Interval(max(-1.0, difference - _hypotenuse(*down, phi)), min(1.0, difference + _hypotenuse(*up, phi)))
 

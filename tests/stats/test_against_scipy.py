@@ -11,6 +11,7 @@ from scipy import special, stats
 
 from runner.stats import exact, intervals, multiple, paired, quantiles
 from runner.stats.influence import Sums, estimate_of_difference, fixed
+from runner.stats.quantiles import Z
 
 COUNT = st.integers(min_value=0, max_value=3000)
 SOME = st.integers(min_value=1, max_value=3000)
@@ -43,8 +44,18 @@ def test_the_sign_test(first: int, second: int) -> None:
 def test_wilsons_interval(right: int, n: int) -> None:
     right = min(right, n)
     theirs = stats.binomtest(right, n).proportion_ci(method="wilson")
-    ours = intervals.of_rate(right, n)
+    ours = intervals.wilson(right / n, n, Z)
     assert tuple(ours) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@given(st.integers(0, 5), st.integers(1, 3000))
+def test_wilsons_interval_with_few_errors(few: int, n: int) -> None:
+    right = n - min(few, n)
+    theirs = stats.binomtest(right, n).proportion_ci(method="wilson")
+    high = theirs.high
+    if n >= 50 and 1 <= few <= 3:
+        high = max(high, 1 - stats.chi2.ppf(0.05, 2 * few) / 2 / n)
+    assert tuple(intervals.of_rate(right, n)) == pytest.approx((theirs.low, high), abs=1e-12)
 
 
 @given(COUNT, SOME, COUNT, SOME)
