@@ -18,6 +18,7 @@ from runner.compile.template import Template, suggestion, unknown_names
 from runner.data.audio import find
 from runner.data.rows import open_rows
 from runner.errors import DataError, Mark, Problem, SpecError
+from runner.job.asking import sources_of
 from runner.job.checks import OF_ANSWER
 from runner.job.pairs import FIRST, ID_COLUMN, SECOND
 from runner.job.project import AnyJob, AudioJob, Chain, Dataset, Job, Project, Prompt
@@ -257,7 +258,7 @@ def _of_source(source: Source, columns: frozenset[str] | None) -> Iterator[Probl
 
 def _of_prompt(prompt: Prompt, columns: frozenset[str] | None) -> Iterator[Problem]:
     try:
-        templates = templates_of(prompt)
+        templates = templates_of(sources_of(prompt))
     except SpecError as error:
         yield from error.problems
         return

@@ -18,11 +18,13 @@ DROPPED = frozenset({"", "False", "false", "0", "None"})  # what `where` may ren
 
 
 class Setup(msgspec.Struct, tag=True):
-    """Templates to compile. `where` is the index of the one that filters rows, -1 without."""
+    """Templates to compile. `where` is the index of the one that filters rows, -1 without; `values` are the indices of
+    those that are one expression, whose value is given as JSON."""
 
     templates: list[str]
     where: int
     longest: int = MESSAGE_CHARS  # characters of one text
+    values: list[int] = []
 
 
 class Reading(msgspec.Struct):

@@ -9,7 +9,7 @@ import re
 
 from runner.compile.template import SPECIAL, Template
 from runner.errors import Problem, SpecError
-from runner.job.source import Source
+from runner.job.source import Form, Source
 
 MAX_TEMPLATE_CHARACTERS = 1_000_000
 # not all of them mean something where a name stands alone: Jinja2 knows which
@@ -21,6 +21,9 @@ _NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 def parse(source: Source) -> Template:
     """Raises SpecError with every problem that shows without data: syntax, unknown filters, forbidden statements."""
+    if source.form is Form.COLUMN:
+        name = source.text
+        return Template(source, "%s", (name,), {name: 1}, frozenset({name}), mentions=frozenset({name}))
     if len(source.text) > MAX_TEMPLATE_CHARACTERS:
         raise SpecError([Problem(source.mark, f"{source.what} is over {MAX_TEMPLATE_CHARACTERS:,} characters")])
     plain = plain_of(source)

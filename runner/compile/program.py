@@ -22,8 +22,8 @@ from runner.data.rows import Block, SourceRow, open_rows
 from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job import wireid
 from runner.job.body import BodyPlan
-from runner.job.project import Dataset, Job, Prompt
-from runner.job.source import Source
+from runner.job.project import Dataset, Job
+from runner.job.source import Form, Source
 from runner.remotes.vendor import Envelope, Lines
 
 _GROUPED = 256
@@ -175,15 +175,16 @@ def rendered(
 
 def program_of(job: Job, lines: Lines) -> Program:
     """Raises SpecError with every problem of the job's templates, or for params that cannot be sent."""
-    parsed = templates_of(job.prompt)
+    plan = lines.body(job)
+    parsed = templates_of(plan.sources)
     where, id_template = where_of(job.dataset), id_of(job.dataset)
-    static = {i: t.renderer()({}) for i, t in enumerate(parsed) if t.is_static}
+    static = {i: t.renderer()({}) for i, t in enumerate(parsed) if t.is_static and t.source.form is Form.TEXT}
     long = [(parsed[i].source, len(text)) for i, text in static.items() if len(text) > job.message_chars]
     if long:
         told_of = [(source.mark, f"{source.what} {too_long(length, job.message_chars)}") for source, length in long]
         raise SpecError([Problem(mark, said, SHORTEN) for mark, said in told_of])
     try:
-        body, left = lines.body(job).with_static(static)
+        body, left = plan.with_static(static)
     except UnicodeEncodeError as error:
         words = f"prompt `{job.prompt.key}` holds half of a character (a lone surrogate)"
         raise SpecError([Problem(job.prompt.mark, words)]) from error
@@ -202,15 +203,13 @@ def program_of(job: Job, lines: Lines) -> Program:
     )
 
 
-def templates_of(prompt: Prompt) -> list[Template]:
-    """The prompt's messages, parsed. Raises SpecError with the problems of all of them."""
+def templates_of(sources: Iterable[Source]) -> list[Template]:
+    """What is asked, parsed. Raises SpecError with the problems of all of it."""
     parsed: list[Template] = []
     problems: list[Problem] = []
-    for message in prompt.messages:
+    for source in sources:
         try:
-            parsed.append(
-                parse(Source(message.content, message.mark, f"the {message.role} message of prompt `{prompt.key}`"))
-            )
+            parsed.append(parse(source))
         except SpecError as error:
             problems += error.problems
     if problems:

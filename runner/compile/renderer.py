@@ -26,7 +26,8 @@ class Renderer:
 
     def __init__(self) -> None:
         self._sandbox, self._of_filters = Sandbox(), Sandbox(takes_null=True)
-        self._compiled: dict[tuple[str, bool], Template] = {}
+        self._of_values = Sandbox(gives_json=True)
+        self._compiled: dict[tuple[str, bool, bool], Template] = {}
         self._templates: list[Template] = []
         self._where = -1
         self._longest = 0
@@ -35,7 +36,8 @@ class Renderer:
         self._templates, self._where, self._longest = [], setup.where, setup.longest
         for index, text in enumerate(setup.templates):
             try:
-                self._templates.append(self.compiled(text, takes_null=index == setup.where))
+                is_filter, is_value = index == setup.where, index in setup.values
+                self._templates.append(self.compiled(text, takes_null=is_filter, gives_json=is_value))
             except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a message
                 line = error.lineno if isinstance(error, TemplateSyntaxError) else 1
                 return Ready(RenderFailure(index, line, words_of(error)))
@@ -65,16 +67,17 @@ class Renderer:
                 texts.append(text)
         return texts
 
-    def compiled(self, text: str, *, takes_null: bool) -> Template:
-        """takes_null: null is written as `None`; else it is an error."""
-        if (text, takes_null) not in self._compiled:
+    def compiled(self, text: str, *, takes_null: bool, gives_json: bool = False) -> Template:
+        """takes_null: null is written as `None`; else it is an error. gives_json: values are written as JSON."""
+        key = text, takes_null, gives_json
+        if key not in self._compiled:
             if len(self._compiled) >= _CACHED:
                 self._compiled.clear()
             signal.setitimer(signal.ITIMER_PROF, 2 * ROW_CPU_SECONDS)
-            sandbox = self._of_filters if takes_null else self._sandbox
-            self._compiled[text, takes_null] = sandbox.from_string(text)
+            sandbox = self._of_values if gives_json else self._of_filters if takes_null else self._sandbox
+            self._compiled[key] = sandbox.from_string(text)
             signal.setitimer(signal.ITIMER_PROF, 0)
-        return self._compiled[text, takes_null]
+        return self._compiled[key]
 
 
 class TooLong(Exception):

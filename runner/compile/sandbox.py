@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, pass_environment
 from jinja2.visitor import NodeTransformer
 
-from runner.compile.texts import text_of
+from runner.compile.texts import json_of, text_of
 
 MAX_SEQUENCE = 1_000_000  # length of what `*` may make
 MAX_REPLACED = 10_000_000  # characters of what `replace` may make
@@ -53,6 +53,7 @@ _FILTERS = _words(
     "tojson trim truncate unique upper urlencode wordcount"
 )
 _OF_TEXT = _words("capitalize fenced indent lower replace string striptags title trim truncate upper wordcount")
+_JSON = "_json"
 _TEXT = "_text"  # no filter that can be written: names of ours begin with no underscore
 ROW = "__row__"  # the row, whatever its columns are called
 _LAZY = _words("batch items map reject rejectattr reverse select selectattr slice unique")
@@ -94,9 +95,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**", "%"})
 
-    def __init__(self, *, takes_null: bool = False) -> None:
-        """takes_null: null is written as `None`, for filters; else it is an error."""
+    def __init__(self, *, takes_null: bool = False, gives_json: bool = False) -> None:
+        """takes_null: null is written as `None`, for filters; else it is an error. gives_json: values are written as
+        JSON, null too."""
         self.takes_null = takes_null
+        self.gives_json = gives_json
         super().__init__(
             undefined=Missing,
             keep_trailing_newline=True,
@@ -107,6 +110,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         # Jinja2's own hold `lipsum`, which is chance
         self.globals = {"range": Method(_range, "range"), "namespace": Namespace}
         self.filters = {name: _filter(name) for name in sorted(_FILTERS)}
+        self.filters[_JSON] = _as_json
         self.filters[_TEXT] = text_of  # before every other filter of the name, by `_Meanings`
         self.tests = {name: tests.TESTS[name] for name in sorted(_TESTS)}
 
@@ -204,6 +208,10 @@ class _Meanings(NodeTransformer):
         return node
 
     def visit_Output(self, node: nodes.Output) -> nodes.Output:  # noqa: N802
+        if self._environment.gives_json:
+            self.generic_visit(node)
+            node.nodes = [self._placed(nodes.Filter(part, _JSON, [], [], None, None), part) for part in node.nodes]
+            return node
         if not self._environment.takes_null:
             node.nodes = [self._written(part) if self._column(part) else part for part in node.nodes]
         self.generic_visit(node)
@@ -332,6 +340,12 @@ def _fenced(s: str) -> str:
     longest = max(map(len, re.findall("`+", s)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{s}\n{fence}"
+
+
+def _as_json(value: Any) -> str:
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()
+    return json_of(value)
 
 
 def _tojson(value: Any, indent: int | None = None) -> str:

@@ -15,6 +15,7 @@ from runner.compile.through import CHUNK_BYTES, CHUNK_ROWS, Chunk, through_worke
 from runner.data.rows import Block, SourceRow
 from runner.errors import Mark, Problem
 from runner.job.capabilities import MESSAGE_CHARS
+from runner.job.source import Form
 
 SHORTEN = (
     "cut it in the template, such as `{{ text | truncate(100000) }}`; where the remote takes more, say so in the"
@@ -67,7 +68,7 @@ Rendered = tuple[SourceRow, Sequence[str] | RowFailure]
 
 class Rendering:
     """The templates of one job. `where` drops rows; every other template gives one text a row, of at most `longest`
-    characters."""
+    characters, or JSON of any length."""
 
     def __init__(
         self, templates: Sequence[Template], where: Template | None = None, longest: int = MESSAGE_CHARS
@@ -75,6 +76,7 @@ class Rendering:
         self._longest = longest
         self._templates = tuple(templates)
         self._where = where
+        self._texts_at = [at for at, template in enumerate(templates) if template.source.form is Form.TEXT]
         self._general = tuple(t for t in templates if not t.is_simple)
         self._where_is_general = where is not None and not where.is_simple
 
@@ -90,13 +92,13 @@ class Rendering:
         try:
             if self._where is not None:
                 texts = self._where.texts(rows.values)
-                if self._any_too_long(texts):
+                if max(map(len, texts), default=0) > self._longest:
                     return None
                 rows = rows.at([i for i, text in enumerate(texts) if text.strip() not in DROPPED])
             columns = [template.texts(rows.values) for template in self._templates]
         except (KeyError, ValueError):
             return None
-        if any(map(self._any_too_long, columns)):
+        if any(max(map(len, columns[at]), default=0) > self._longest for at in self._texts_at):
             return None
         return rows, list(zip(*columns, strict=True)) if columns else [()] * len(rows)
 
@@ -144,7 +146,9 @@ class Rendering:
             else:
                 yield row, texts
 
-    def _any_too_long(self, texts: Iterable[str]) -> bool:
+    def _any_too_long(self, texts: Sequence[str]) -> bool:
+        if len(self._texts_at) != len(self._templates):
+            texts = [texts[at] for at in self._texts_at]
         return max(map(len, texts), default=0) > self._longest
 
     def _texts_here(self, row: SourceRow) -> RowFailure:
@@ -191,7 +195,8 @@ def _text_or_failure(template: Template, row: SourceRow, longest: int) -> str | 
         return RowFailure(template, template.needed.get(error.name, 1), str(error))
     except ValueError as error:  # an integer of more digits than Python prints
         return RowFailure(template, 1, str(error))
-    return RowFailure(template, 1, "", "", len(text), longest) if len(text) > longest else text
+    is_too_long = len(text) > longest and template.source.form is Form.TEXT
+    return RowFailure(template, 1, "", "", len(text), longest) if is_too_long else text
 
 
 def _chunks(rows: Iterable[SourceRow]) -> Iterator[Chunk[SourceRow]]:
@@ -217,9 +222,9 @@ def _through_worker(
     templates = ([where] if where else []) + list(general)
 
     def setup(number: int | None) -> Setup:
-        if number is None:
-            return Setup([template.source.text for template in templates], 0 if where else -1, longest)
-        return Setup([templates[number].source.text], -1, longest)
+        asked = templates if number is None else [templates[number]]
+        values = [at for at, template in enumerate(asked) if template.source.form is Form.VALUE]
+        return Setup([one.source.text for one in asked], 0 if where and number is None else -1, longest, values)
 
     for kept, results in through_worker(_chunks(rows), [template.source for template in templates], setup):
         for row, texts in zip(kept, results, strict=True):

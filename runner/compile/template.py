@@ -10,16 +10,17 @@ from typing import Any
 
 import msgspec
 
-from runner.compile.texts import PLAIN, Null, text_of
+from runner.compile.texts import PLAIN, Null, json_in, json_of, text_of
 from runner.errors import Problem
-from runner.job.source import Source
+from runner.job.source import Form, Source
 
 # names that may mean something else than a column
 SPECIAL = frozenset({"row", "range", "namespace", "loop", "caller", "varargs", "kwargs"})
 
 
 class Template(msgspec.Struct, frozen=True):
-    """A checked template. `pattern` is None where it needs the rendering process."""
+    """A checked template. `pattern` is None where it needs the rendering process. One of another form than text gives
+    JSON, and where it is simple it is a column's name and nothing else."""
 
     source: Source
     pattern: str | None  # text with a %s for every name
@@ -39,17 +40,28 @@ class Template(msgspec.Struct, frozen=True):
 
     def renderer(self) -> Callable[[Mapping[str, Any]], str]:
         """row -> text for a simple template, as `Template.render` would give it. Raises KeyError(name), Null."""
+        if self.source.form is not Form.TEXT:
+            return lambda row: self._json(row[self.names[0]])
         pattern, values = self._parts()
         return lambda row: pattern % self._texts_of(values(row))
 
     def texts(self, rows: Iterable[Mapping[str, Any]]) -> list[str]:
         """The same for many rows. Raises KeyError(name), Null."""
+        if self.source.form is not Form.TEXT:
+            return [self._json(row[self.names[0]]) for row in rows]
         pattern, values = self._parts()
         found = list(map(values, rows))
         kinds = map(type, found if len(self.names) == 1 else chain.from_iterable(found))
         if PLAIN.issuperset(kinds):  # nearly always, and this is most of the time that a row takes
             return [pattern % one for one in found]
         return [pattern % self._texts_of(one) for one in found]
+
+    def _json(self, value: Any) -> str:
+        """Raises ValueError naming the column."""
+        try:
+            return json_of(value) if self.source.form is Form.VALUE else json_in(value)
+        except ValueError as error:
+            raise ValueError(f"`{self.names[0]}`: {error}") from error
 
     def _parts(self) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
         assert self.pattern is not None

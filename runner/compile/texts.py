@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
+
+from runner.mending import NOT_SO
+
 PLAIN = frozenset({str, int, float})  # types whose text is the usual one
 OFFER = "write `| default('...')` after it, or leave such rows out with `where`"
 
@@ -26,3 +30,33 @@ def text_of(value: Any, name: str = "") -> str:
     if isinstance(value, (dict, list, tuple)):
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     return str(value)
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def json_of(value: Any) -> str:
+    """A value as compact JSON. Raises ValueError for what JSON cannot say."""
+    try:
+        text = _encode(value).decode()
+    except TypeError as error:  # what only a template has, such as a method
+        raise ValueError(f"a value of type {type(value).__name__} is not JSON") from error
+    if "null" in text:  # which msgspec writes for NaN and infinity, too
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError as error:
+            raise ValueError("a number in it is NaN or infinite, which cannot be sent") from error
+    return text
+
+
+def json_in(value: Any) -> str:
+    """The same of what a column holds: a text is JSON itself. Raises ValueError."""
+    if value is None:
+        raise ValueError("it is null")
+    if not isinstance(value, str):
+        return json_of(value)
+    try:
+        return json_of(_decode(value))
+    except NOT_SO as error:
+        raise ValueError(f"its text is not JSON ({error})") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 
 import msgspec
 
@@ -12,12 +13,21 @@ _ENDS = re.compile(r"\r\n?|\n")
 _BRACES = re.compile(r"\{[{%#]")
 
 
+class Form(Enum):
+    """What a source gives for a row."""
+
+    TEXT = "text"  # of a template
+    VALUE = "value"  # what a template of one expression and nothing else comes to, as JSON: a number stays one
+    COLUMN = "column"  # what a column holds, as JSON; a text there is JSON itself, as CSV has it
+
+
 class Source(msgspec.Struct, frozen=True):
     """A template or a pattern as the user wrote it: `what` names it in messages, `mark` is where its text starts."""
 
     text: str
     mark: Mark
     what: str
+    form: Form = Form.TEXT
 
     def place(self, line: int) -> Mark:
         """The place of line `line` (from 1) of the text."""
@@ -40,6 +50,30 @@ class Source(msgspec.Struct, frozen=True):
     def snippet(self, line: int) -> str:
         lines = self.text.splitlines()
         return lines[line - 1] if 0 < line <= len(lines) else ""
+
+
+def is_whole(text: str) -> bool:
+    """Whether a template is one `{{ expression }}` and nothing else, so that its value can keep its type."""
+    if not (text.startswith("{{") and text.endswith("}}")) or text.startswith("{{{"):
+        return False
+    quote, depth, at, end = "", 0, 2, len(text) - 2
+    while at < end:
+        char = text[at]
+        if quote:
+            if char == "\\":
+                at += 1
+            elif char == quote:
+                quote = ""
+        elif char in "\"'":
+            quote = char
+        elif char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+            if depth < 0:  # the braces end here, and something follows
+                return False
+        at += 1
+    return not quote and depth == 0
 
 
 class Value(msgspec.Struct, frozen=True):

@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from runner.errors import Problem, SpecError
-from runner.job.body import BodyPlan
+from runner.job.asking import sources_of
+from runner.job.body import BodyPlan, Hole, planned
 from runner.job.params import params_of
 from runner.job.project import ENDPOINTS, Job
 
 CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS = ENDPOINTS
 _OURS = frozenset({"model", "messages", "input", "prompt"})
-_encode = msgspec.json.Encoder().encode
 
 
 def body_of(job: Job, first: Mapping[str, Any]) -> BodyPlan:
@@ -25,23 +23,18 @@ def body_of(job: Job, first: Mapping[str, Any]) -> BodyPlan:
 
     Raises SpecError for params that cannot be sent.
     """
-    head = _encode(_static(job, first))[:-1]
-    head += b"," if len(head) > 1 else b""
+    body = _static(job, first)
     messages = job.prompt.messages
     match job.model.endpoint:
         case "/v1/embeddings":
-            return BodyPlan((head + b'"input":', b"}"), (tuple(range(len(messages))),))
+            body["input"] = Hole(sources_of(job.prompt))
         case "/v1/completions":
-            return BodyPlan((head + b'"prompt":', b"}"), (tuple(range(len(messages))),))
-        case "/v1/responses":
-            head += b'"input":['
-        case _:
-            head += b'"messages":['
-    roles = [b'{"role":' + _encode(message.role) + b',"content":' for message in messages]
-    if not roles:
-        return BodyPlan((head + b"]}",), ())
-    pieces = [head + roles[0], *(b"}," + role for role in roles[1:]), b"}]}"]
-    return BodyPlan(tuple(pieces), tuple((i,) for i in range(len(messages))))
+            body["prompt"] = Hole(sources_of(job.prompt))
+        case endpoint:
+            said = zip(messages, sources_of(job.prompt), strict=True)
+            turns = [{"role": message.role, "content": Hole((source,))} for message, source in said]
+            body["input" if endpoint == RESPONSES else "messages"] = turns
+    return planned(body)
 
 
 def _static(job: Job, first: Mapping[str, Any]) -> dict[str, Any]:
