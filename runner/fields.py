@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -67,8 +67,7 @@ class Fields(BaseModel):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(msgspec.Struct, frozen=True):
     """What is written goes through `check` first; `form` gives the type that the JSON Schema shows for it.
 
     It is `BeforeValidator` with `json_schema_input_type`, but that one works the shown type out whenever a model is

@@ -7,10 +7,10 @@ those on record or is not.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from runner.apply.revision import Revision
@@ -30,8 +30,7 @@ from runner.spec.load import load
 _MOST_BYTES = 256 << 20  # of the files of one dataset of a revision
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(msgspec.Struct, frozen=True):
     """One job as it was declared."""
 
     job: AnyJob

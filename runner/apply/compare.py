@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from dataclasses import replace as replace_in
 from itertools import islice
+
+import msgspec
 
 from runner.apply.answers import spec_of
 from runner.apply.asked import Before, Source
@@ -38,14 +39,13 @@ def compare(session: Session, plan: Plan, source: Source, older: Older, *, reque
     return found
 
 
-@dataclass(slots=True)
-class Comparing:
+class Comparing(msgspec.Struct):
     """Jobs as they are declared now beside what they were."""
 
     session: Session
     source: Source
     older: Older
-    _lines: dict[str, list[str]] = field(default_factory=dict)  # of files that texts are written in
+    _lines: dict[str, list[str]] = msgspec.field(default_factory=dict)  # of files that texts are written in
 
     def of(self, address: str, rows: JobRows, requests: int) -> Compared | None:
         before = self.source.before(address)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from dataclasses import replace as replace_in
 from importlib.util import find_spec
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from runner.apply.checkable import new_problems
@@ -76,8 +76,7 @@ def compile_all(
     return {address: compiled[address] for address in sorted(compiled)}
 
 
-@dataclass(frozen=True, slots=True)
-class Compiler:
+class Compiler(msgspec.Struct, frozen=True):
     """Compiles jobs whose rows are answers. `folder` holds these rows, `known` those that earlier commands left."""
 
     folder: Path

@@ -8,10 +8,11 @@ from __future__ import annotations
 import shutil
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from runner.apply.lineage import chain_of, last_links, name_of, of_job, shown_for
 from runner.apply.rawfolder import RawFile, RawFolder
@@ -41,8 +42,7 @@ class Lack(Enum):
     UNSEEN = "unseen"  # the remote cannot be asked now
 
 
-@dataclass(frozen=True, slots=True)
-class Miss:
+class Miss(msgspec.Struct, frozen=True):
     """One batch and what is missing of it."""
 
     batch: str
@@ -50,16 +50,15 @@ class Miss:
     why: str
 
 
-@dataclass(slots=True)
-class _Work:
+class _Work(msgspec.Struct):
     """One fetch under way. `misses` collects what could not be brought."""
 
     session: Session
     folder: RawFolder
     tell: Callable[[RawFile], None]
-    misses: list[Miss] = field(default_factory=list)
-    indexes: dict[str, bytes] = field(default_factory=dict)  # by batch key
-    unreachable: dict[str, RunnerError] = field(default_factory=dict)  # by provider: it is not tried twice
+    misses: list[Miss] = msgspec.field(default_factory=list)
+    indexes: dict[str, bytes] = msgspec.field(default_factory=dict)  # by batch key
+    unreachable: dict[str, RunnerError] = msgspec.field(default_factory=dict)  # by provider: it is not tried twice
 
     def remote_of(self, batch: Batch) -> Provider:
         """The provider to ask. Raises RunnerError as `Session.remote_of` does."""

@@ -7,7 +7,8 @@ Two things tie batches together. One may *continue* another: the remote knows it
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from runner.job.desired import Desired
 from runner.job.packed import common, keys_of
@@ -16,8 +17,7 @@ from runner.plan.plan import Recorded
 from runner.plan.remaining import JobRows
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """One batch in its tree. Other batches go by the name a user knows: remote id, or our key without one."""
 
     batch: Batch

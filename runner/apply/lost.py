@@ -7,7 +7,8 @@ anybody would wait. What it shows again holds paid answers, or will.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+
+import msgspec
 
 from runner.apply.collect import collect
 from runner.apply.errors import StepError
@@ -23,14 +24,13 @@ from runner.plan.decide import decide, judged
 from runner.remotes.vendor import Provider
 
 
-@dataclass(slots=True)
-class Again:
+class Again(msgspec.Struct):
     """What came of looking for them."""
 
     found: int = 0  # batches in flight again
     collected: int = 0  # batches brought home
-    errors: list[StepError] = field(default_factory=list)
-    unsure: set[str] = field(default_factory=set)  # jobs that want rows of one that could not be looked for now
+    errors: list[StepError] = msgspec.field(default_factory=list)
+    unsure: set[str] = msgspec.field(default_factory=set)  # jobs that want rows of one that could not be looked for now
 
 
 def look_again(session: Session) -> Again:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 from contextlib import closing, nullcontext
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from runner.apply import chains, readback
 from runner.apply.session import Session

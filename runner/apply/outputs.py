@@ -7,9 +7,10 @@ stand. In between, only settled jobs are written, so that a million rows are not
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
 
 from runner.apply import keep
 from runner.apply.answers import is_folder, is_quiet, made_of, source_of, sources_of
@@ -43,8 +44,7 @@ class Drift(StrEnum):
     UNCHECKED = "the specs check nothing of it any more"
 
 
-@dataclass(frozen=True, slots=True)
-class Rewrite:
+class Rewrite(msgspec.Struct, frozen=True):
     """One file that is not what it should be, or of which nothing is recorded yet: results, or scores beside them."""
 
     job: Desired

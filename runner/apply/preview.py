@@ -7,8 +7,8 @@ does both, in a memory that is thrown away, and says of which remote it could no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+import msgspec
 from msgspec.structs import replace
 
 from runner.apply import calls, chains, moved, readback, recover
@@ -31,19 +31,19 @@ OFFLINE = "`--offline` asks no remote"
 NOTHING_TO_SEND = "nothing is to be sent to it"
 
 
-@dataclass(slots=True)
-class Foreseen:
+class Foreseen(msgspec.Struct):
     """What an apply would plan before it pays."""
 
     plan: Plan
     recorded: Recorded
     observations: Mapping[str, Observation]
-    not_asked: Mapping[str, str] = field(default_factory=dict)  # by provider, why it was not asked what it holds
-    fetched: Mapping[str, tuple[Batch, Change]] = field(default_factory=dict)  # by key, see `_bring_home`
+    not_asked: Mapping[str, str] = msgspec.field(
+        default_factory=dict
+    )  # by provider, why it was not asked what it holds
+    fetched: Mapping[str, tuple[Batch, Change]] = msgspec.field(default_factory=dict)  # by key, see `_bring_home`
 
 
-@dataclass(slots=True)
-class Files:
+class Files(msgspec.Struct):
     """What an apply would do to files though nothing is sent for them, and the plan that it goes by then."""
 
     plan: Plan
@@ -51,8 +51,7 @@ class Files:
     notes: list[str]  # what it would warn of, or fail with
 
 
-@dataclass(slots=True)
-class Preview:
+class Preview(msgspec.Struct):
     """What `plan` shows: the plan, the files that would be written, and what a reader has to know of both."""
 
     plan: Plan

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from runner.apply import met
@@ -38,12 +38,11 @@ from runner.results.verify import sha256_of
 AT_ONCE = 50  # deletions that are named in one record
 
 
-@dataclass(slots=True)
-class Survey:
+class Survey(msgspec.Struct):
     """What one remote keeps of this project, object by object."""
 
     provider: Provider
-    verdicts: list[Verdict] = field(default_factory=list)
+    verdicts: list[Verdict] = msgspec.field(default_factory=list)
 
     @property
     def needless(self) -> list[Verdict]:

@@ -7,7 +7,8 @@ of a calls batch, a batch that the remote put off). Both need a yes, so that not
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from runner.errors import BlockedError, NotConfirmed
 from runner.job.capabilities import Content
@@ -17,8 +18,7 @@ from runner.plan.guard import Amount, Guards, over_budget, over_count
 from runner.plan.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(msgspec.Struct, frozen=True):
     """What is left to send of a batch that an earlier command began."""
 
     batch: Batch
@@ -45,13 +45,12 @@ class Rest:
 Confirm = Callable[[Plan | Rest], bool]
 
 
-@dataclass(slots=True)
-class Purse:
+class Purse(msgspec.Struct):
     """What one command has asked about so far."""
 
     declined: bool = False
     sent: Amount = Amount()
-    _known: dict[str, BlockedError | None] = field(default_factory=dict)  # by batch: why its rest is not sent
+    _known: dict[str, BlockedError | None] = msgspec.field(default_factory=dict)  # by batch: why its rest is not sent
 
     def begun(self, batch: Batch, amount: Amount) -> None:
         """Note a batch of this command's own: its rest was agreed to with it."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from runner.apply import late, met, named, overlaps, wants
@@ -78,8 +78,7 @@ def half_searched(session: Session) -> set[str]:
     return {name for name in names if is_half_searched(session, name)}
 
 
-@dataclass(slots=True)
-class _Looking:
+class _Looking(msgspec.Struct):
     """One search of one remote: how far back it goes, what is still needed, and what came of it."""
 
     provider: Provider
@@ -91,7 +90,7 @@ class _Looking:
     whose: dict[str, Left]
     adopted: int = 0
     is_all: bool = True  # nothing is left that a later search may need
-    unread: list[Observed] = field(default_factory=list)  # what is in it, the remote does not show yet
+    unread: list[Observed] = msgspec.field(default_factory=list)  # what is in it, the remote does not show yet
 
 
 def _search(session: Session, name: str) -> int:

@@ -7,8 +7,9 @@ absence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
+
+import msgspec
 
 from runner.apply.errors import StepError
 from runner.apply.session import Session
@@ -26,13 +27,14 @@ from runner.remotes.vendor import Budget, Provider
 CLOCK_SLACK = timedelta(minutes=10)  # between two clocks that tell the same time
 
 
-@dataclass(slots=True)
-class Polls:
+class Polls(msgspec.Struct):
     """What the remotes showed: of each batch by key, and everything else a provider listed along the way."""
 
-    observations: dict[str, Observation] = field(default_factory=dict)
-    listed: list[tuple[Provider, Observed]] = field(default_factory=list)
-    errors: list[StepError] = field(default_factory=list)  # no use waiting: a person has to put something right first
+    observations: dict[str, Observation] = msgspec.field(default_factory=dict)
+    listed: list[tuple[Provider, Observed]] = msgspec.field(default_factory=list)
+    errors: list[StepError] = msgspec.field(
+        default_factory=list
+    )  # no use waiting: a person has to put something right first
 
     def cannot_see(self, batch: Batch, error: RunnerError) -> None:
         """Not an absence: what is not seen now may be seen in the next pass."""

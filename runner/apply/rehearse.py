@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import replace as replace_in
 from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from runner.apply.errors import jobs_in
@@ -26,8 +25,7 @@ from runner.results.merge import Accounting
 POLL_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsed:
+class Rehearsed(msgspec.Struct, frozen=True):
     """One job of a rehearsal: what was sent for it, and what came of it."""
 
     job: Desired
@@ -89,7 +87,7 @@ def rehearse(session: Session, guards: Guards, lost_accounts: Sequence[str], rea
     assert session.sandbox is not None, "a rehearsal writes nothing of the project's"
     begin(session)
     _trust(session, lost_accounts)
-    before = replace_in(session, remotes=real)
+    before = replace(session, remotes=real)
     seen = foresee(before, guards)
     files = foresee_files(before, seen, guards)
     for note in files.notes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from runner.errors import RemoteError
 from runner.job.cost import Used
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 OVERDUE = "overdue"
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """One job while it runs: its batches in flight, and what this command has brought home of it."""
 
     address: str

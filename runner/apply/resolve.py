@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from runner.apply import calls
 from runner.apply.session import Session
@@ -20,8 +21,7 @@ from runner.plan.remaining import RetryRows
 LONGEST_NAME = 512  # characters of a remote's name
 
 
-@dataclass(frozen=True, slots=True)
-class HeldCall:
+class HeldCall(msgspec.Struct, frozen=True):
     """One recording that waits for a decision. `name` is what a user calls it: its path, else its key as hex."""
 
     batch: Batch
@@ -31,8 +31,7 @@ class HeldCall:
     remote_id: str  # where the remote had taken it; empty where that is what nobody knows
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What a person says: RECEIPT (the remote has it under this id), CLEARED (it has not) or REPEATED (ask again)."""
 
     step: CallStep

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from runner.apply.errors import StepError
 from runner.apply.purse import Purse, Rest
@@ -24,17 +25,20 @@ class Awaited(NamedTuple):
     usd: float | None = None  # at most; None: not known
 
 
-@dataclass(slots=True)
-class Scoring:
+class Scoring(msgspec.Struct):
     """What an apply scored, over all its passes."""
 
-    current: dict[str, Scores] = field(default_factory=dict)  # of settled jobs, by address
-    made: set[str] = field(default_factory=set)  # addresses of those that this apply scored
-    removed: dict[str, str] = field(default_factory=dict)  # files of scores that nothing is checked of, by address
-    gates: dict[str, tuple[Gate, ...]] = field(default_factory=dict)  # of every job that has to reach something
-    waits: dict[str, dict[str, Awaited]] = field(default_factory=dict)  # of settled jobs, by check that has a judge
-    errors: dict[str, StepError] = field(default_factory=dict)  # of jobs whose scores could not be made
-    failed_of: dict[str, str] = field(default_factory=dict)  # what those were made of: they are not tried again
+    current: dict[str, Scores] = msgspec.field(default_factory=dict)  # of settled jobs, by address
+    made: set[str] = msgspec.field(default_factory=set)  # addresses of those that this apply scored
+    removed: dict[str, str] = msgspec.field(
+        default_factory=dict
+    )  # files of scores that nothing is checked of, by address
+    gates: dict[str, tuple[Gate, ...]] = msgspec.field(default_factory=dict)  # of every job that has to reach something
+    waits: dict[str, dict[str, Awaited]] = msgspec.field(
+        default_factory=dict
+    )  # of settled jobs, by check that has a judge
+    errors: dict[str, StepError] = msgspec.field(default_factory=dict)  # of jobs whose scores could not be made
+    failed_of: dict[str, str] = msgspec.field(default_factory=dict)  # what those were made of: they are not tried again
 
     def tells_of(self, address: str) -> bool:
         """Whether there is anything to say of a job's checks."""
@@ -51,21 +55,20 @@ class Scoring:
         return any(gate.verdict in verdicts for of_job in self.gates.values() for gate in of_job)
 
 
-@dataclass(slots=True)
-class Result:
+class Result(msgspec.Struct):
     """Where an apply left things."""
 
     plan: Plan
-    written: dict[str, Accounting] = field(default_factory=dict)
+    written: dict[str, Accounting] = msgspec.field(default_factory=dict)
     submitted: int = 0  # requests sent by this apply
     collected: int = 0  # batches
     is_running: bool = False
     is_out_of_time: bool = False  # it ended since `--wait` did
-    purse: Purse = field(default_factory=Purse)
-    errors: list[StepError] = field(default_factory=list)  # of the last pass
-    stopped: dict[str, StepError] = field(default_factory=dict)  # by job, why this apply sends no more of it
-    unwritten: list[StepError] = field(default_factory=list)  # results files
-    scoring: Scoring = field(default_factory=Scoring)
+    purse: Purse = msgspec.field(default_factory=Purse)
+    errors: list[StepError] = msgspec.field(default_factory=list)  # of the last pass
+    stopped: dict[str, StepError] = msgspec.field(default_factory=dict)  # by job, why this apply sends no more of it
+    unwritten: list[StepError] = msgspec.field(default_factory=list)  # results files
+    scoring: Scoring = msgspec.field(default_factory=Scoring)
 
     @property
     def has_acted(self) -> bool:

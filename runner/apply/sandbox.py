@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from runner.clock import Clock
 from runner.job import lifecycle
@@ -21,8 +23,7 @@ SYNTHETIC = "synthetic"  # the origin of an answer that was made up
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxState:
+class SandboxState(msgspec.Struct, frozen=True):
     """What a rehearsal has in place of the project's memory and outputs."""
 
     memory: Memory

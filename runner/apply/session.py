@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from runner.apply import validity
@@ -46,8 +46,7 @@ _NOT_SEEN = Shown()
 TELL_SECONDS = 0.5  # between two words about how far jobs are, within a pass
 
 
-@dataclass(slots=True)
-class Session:
+class Session(msgspec.Struct):
     """One command's view of one project."""
 
     project: Project
@@ -60,22 +59,26 @@ class Session:
     stop: threading.Event
     poll_seconds: float | None = None
     sandbox: SandboxState | None = None  # in a rehearsal
-    digests: Digests = field(default_factory=lambda: Digests(Forgetful()))  # of files: outputs, datasets
-    out_of_money: dict[str, StepError] = field(default_factory=dict)  # jobs nothing more is sent of, by address
-    fetched_again: set[str] = field(default_factory=set)  # batches whose files were short, by key
-    said: set[str] = field(default_factory=set)  # troubles that a warning was given of, and that last
-    to_account: dict[Origin, Accounted] = field(default_factory=dict)  # of the last list of each remote
-    accepted: set[Origin] = field(default_factory=set)  # where a person said that what is in doubt is not ours
-    listed_anew: set[Origin] = field(default_factory=set)  # remotes that were listed for late creates
-    told_refusals: set[str] = field(default_factory=set)  # jobs whose refused batches were spoken of
-    told_limits: set[str] = field(default_factory=set)  # providers whose "later" to a search was spoken of
-    tried: set[str] = field(default_factory=set)  # batches of which something was to be deleted, by key
-    drops: dict[str, int] = field(default_factory=dict)  # creates that were found not to have happened, by set
-    left_alone: set[str] = field(default_factory=set)  # remote ids of batches of ours that a search found unneeded
-    told: dict[str, bytes] = field(default_factory=dict)  # by remote id, the keys that results name
-    live: dict[str, Batch] = field(default_factory=dict)  # as last seen, counts included, by batch
-    home: dict[str, Batch] = field(default_factory=dict)  # what this command brought home, by batch
-    seen_at: dict[str, datetime] = field(default_factory=dict)  # when its remote last told of a batch, by our clock
+    digests: Digests = msgspec.field(default_factory=lambda: Digests(Forgetful()))  # of files: outputs, datasets
+    out_of_money: dict[str, StepError] = msgspec.field(default_factory=dict)  # jobs nothing more is sent of, by address
+    fetched_again: set[str] = msgspec.field(default_factory=set)  # batches whose files were short, by key
+    said: set[str] = msgspec.field(default_factory=set)  # troubles that a warning was given of, and that last
+    to_account: dict[Origin, Accounted] = msgspec.field(default_factory=dict)  # of the last list of each remote
+    accepted: set[Origin] = msgspec.field(default_factory=set)  # where a person said that what is in doubt is not ours
+    listed_anew: set[Origin] = msgspec.field(default_factory=set)  # remotes that were listed for late creates
+    told_refusals: set[str] = msgspec.field(default_factory=set)  # jobs whose refused batches were spoken of
+    told_limits: set[str] = msgspec.field(default_factory=set)  # providers whose "later" to a search was spoken of
+    tried: set[str] = msgspec.field(default_factory=set)  # batches of which something was to be deleted, by key
+    drops: dict[str, int] = msgspec.field(default_factory=dict)  # creates that were found not to have happened, by set
+    left_alone: set[str] = msgspec.field(
+        default_factory=set
+    )  # remote ids of batches of ours that a search found unneeded
+    told: dict[str, bytes] = msgspec.field(default_factory=dict)  # by remote id, the keys that results name
+    live: dict[str, Batch] = msgspec.field(default_factory=dict)  # as last seen, counts included, by batch
+    home: dict[str, Batch] = msgspec.field(default_factory=dict)  # what this command brought home, by batch
+    seen_at: dict[str, datetime] = msgspec.field(
+        default_factory=dict
+    )  # when its remote last told of a batch, by our clock
     parallelism: int | None = None  # calls at once, where each request is a call of its own
     pool: Callable[[int], Executor] = threads
     steps: Steps = picks_of  # what is worked out for the results of each job
@@ -84,15 +87,15 @@ class Session:
     relocked: Callable[[Sequence[Desired]], Sequence[str]] | None = None  # jobs that ask for what is locked
     followed: object = None  # the records by which jobs were compiled that ask about answers
     behind: frozenset[str] = frozenset()  # jobs that could not be compiled over the answers there are
-    silent: dict[str, str] = field(default_factory=dict)  # by job: answers it cannot ask about, in words
+    silent: dict[str, str] = msgspec.field(default_factory=dict)  # by job: answers it cannot ask about, in words
     _told_at: float = -math.inf
     _declared: tuple[Project, str] | None = None
     of_others: Callable[[], Iterable[str]] = tuple  # remote ids that other environments have on record here
     _of_others: tuple[str, ...] | None = None
-    _keys: dict[str, bytes] = field(default_factory=dict)
-    _sets: dict[str, bytes] = field(default_factory=dict)
-    _loaded: dict[str, tuple[str, BatchRows]] = field(default_factory=dict)
-    _verdicts: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # by batch, its index as judged
+    _keys: dict[str, bytes] = msgspec.field(default_factory=dict)
+    _sets: dict[str, bytes] = msgspec.field(default_factory=dict)
+    _loaded: dict[str, tuple[str, BatchRows]] = msgspec.field(default_factory=dict)
+    _verdicts: dict[str, tuple[str, bytes]] = msgspec.field(default_factory=dict)  # by batch, its index as judged
 
     @property
     def notes(self) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
+
+import msgspec
 
 from runner.apply.lineage import name_of
 from runner.cli import voice
@@ -13,8 +14,7 @@ from runner.job.recorded import REMOTE, Batch, Stage
 from runner.plan.decide import CannotSee, Gone, NotShown, Observation
 
 
-@dataclass(frozen=True, slots=True)
-class BatchView:
+class BatchView(msgspec.Struct, frozen=True):
     """`state` is the word a user reads; `stage`, `phase` and `raw_status` are where it comes from."""
 
     name: str  # remote id, or our key where there is none

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from runner.apply.lineage import Link
 from runner.cli import sums, voice
@@ -14,8 +15,7 @@ from runner.cli.standing import JobStanding, counted_lines
 VERSION = 2
 
 
-@dataclass(frozen=True, slots=True)
-class LinkView:
+class LinkView(msgspec.Struct, frozen=True):
     """One batch, `depth` steps below the first of its tree. Others go by their `name`."""
 
     depth: int
@@ -24,16 +24,14 @@ class LinkView:
     batch: BatchView
 
 
-@dataclass(frozen=True, slots=True)
-class ChainJob:
+class ChainJob(msgspec.Struct, frozen=True):
     standing: JobStanding
     batches: tuple[LinkView, ...]  # each tree from its first batch downwards
     failures: tuple[Failed, ...] = ()  # the first failed rows of the results file
     reasons: tuple[FailureReason, ...] = ()  # why rows failed, and why answers are none, the most frequent first
 
 
-@dataclass(frozen=True, slots=True)
-class ShowView:
+class ShowView(msgspec.Struct, frozen=True):
     version: int
     jobs: tuple[ChainJob, ...]
 

@@ -6,7 +6,6 @@ import csv
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,15 +27,13 @@ _UNSETTLED = frozenset((*(state.word for state in Unsettled), "missing", "held")
 _DIGITS = re.compile(r"\d+")
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     custom_id: str
     code: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class FailureReason:
+class FailureReason(msgspec.Struct, frozen=True):
     """Why some rows failed, or why their answers are none. Messages that differ in numbers only are one."""
 
     code: str
@@ -51,8 +48,7 @@ class FailureReason:
         return f"{self.code}: {self.message}" if self.code and not self.is_answered else self.message
 
 
-@dataclass(frozen=True, slots=True)
-class Failures:
+class Failures(msgspec.Struct, frozen=True):
     """The reasons, the most frequent first, and the first failed rows."""
 
     reasons: tuple[FailureReason, ...] = ()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from runner.apply import planfile, reviewed
 from runner.apply.session import Session
@@ -19,8 +21,7 @@ from runner.plan.review import rows_in
 from runner.spec.chosen import Chosen
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """What a person reviewed."""
 
     digest: str

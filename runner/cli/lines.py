@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from runner.cli import voice
 from runner.cli.nouns import ROWS, Nouns
@@ -12,8 +13,7 @@ from runner.job.recorded import Batch
 from runner.plan.change import Action, Change, Reason
 
 
-@dataclass(frozen=True, slots=True)
-class LineView:
+class LineView(msgspec.Struct, frozen=True):
     """One line of a plan: words for people, and the numbers they were made of."""
 
     sign: str

@@ -6,10 +6,10 @@ import shlex
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import msgspec
 from msgspec.structs import replace
 
 from runner.apply.errors import jobs_in
@@ -35,8 +35,7 @@ _HEADER = ("JOB", "PROVIDER", "MODEL", "WINDOW", "REQUESTS", "BATCHES", "BYTES",
 _NUMBERS = range(4, len(_HEADER))  # columns set to the right
 
 
-@dataclass(frozen=True, slots=True)
-class RehearsedJob:
+class RehearsedJob(msgspec.Struct, frozen=True):
     """One job of a rehearsal."""
 
     address: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from runner.cli.habits import Consent
 from runner.cli.options import addresses, option
@@ -23,8 +23,7 @@ VERSION = 2
 BLOCKED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class HeldView:
+class HeldView(msgspec.Struct, frozen=True):
     """One recording, or one batch, that waits for a decision."""
 
     address: str
@@ -34,8 +33,7 @@ class HeldView:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class ResolveView:
+class ResolveView(msgspec.Struct, frozen=True):
     """What is held, and the commands that decide about it; or what was decided just now."""
 
     version: int

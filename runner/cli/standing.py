@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+
+import msgspec
 
 from runner.cli import sums, voice
 from runner.cli.batchview import BatchView, of_batch
@@ -20,8 +21,7 @@ from runner.state.memory import Records
 VERSION = 2
 
 
-@dataclass(frozen=True, slots=True)
-class JobStanding:
+class JobStanding(msgspec.Struct, frozen=True):
     """Where the wanted requests of one job stand, and the file that was last written of them."""
 
     address: str
@@ -40,7 +40,7 @@ class JobStanding:
     paid_twice: int = 0  # requests that another batch holds too: of another clone, or of a create that was given up
     duplicates: int = 0  # requests that a second batch of the same create held when it was found and stopped
     possible_duplicates: int = 0  # requests that were sent again though an earlier try may have been accepted
-    flawed_ok: Mapping[str, int] = field(default_factory=dict)  # among `ok`, by `finish`: answers that are none
+    flawed_ok: Mapping[str, int] = msgspec.field(default_factory=dict)  # among `ok`, by `finish`: answers that are none
     spent: Spent = NOTHING
     bad: int = 0  # among `error`: rows that cannot be sent
     scores: Scores | None = None  # as they were made last
@@ -48,8 +48,7 @@ class JobStanding:
     awaited: str = ""  # these jobs, in words
 
 
-@dataclass(frozen=True, slots=True)
-class StatusView:
+class StatusView(msgspec.Struct, frozen=True):
     version: int
     jobs: tuple[JobStanding, ...]
     batches: tuple[BatchView, ...]  # in flight, in order of submission
@@ -58,8 +57,7 @@ class StatusView:
     oldest: str = ""  # the name of the batch that has been in flight for the longest time
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedView:
+class AppliedView(msgspec.Struct, frozen=True):
     """What an apply left: where jobs stand, what is expected of them, and what is still to be done."""
 
     exit_code: int

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace as replace_in
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -343,7 +342,7 @@ def _together(lines: Sequence[_Line]) -> LineView:
     rows = sum(line.view.rows for line in lines)
     if first.change is None:
         assert first.counted is not None, "it has no change"
-        return replace_in(first.view, what=first.counted(rows) or voice.count(len(lines), "file"), rows=rows)
+        return replace(first.view, what=first.counted(rows) or voice.count(len(lines), "file"), rows=rows)
     changes = [line.change for line in lines if line.change is not None]
     every = replace(
         first.change,
@@ -360,7 +359,7 @@ def _together(lines: Sequence[_Line]) -> LineView:
     wanted = sum(line.wanted for line in lines)
     together = of_change(every, first.nouns, wanted=wanted, ids=same_ids)
     done = [line.view.done for line in lines]
-    return replace_in(together, why=together.why if every.replaces else first.view.why, done=_sum_of(done))
+    return replace(together, why=together.why if every.replaces else first.view.why, done=_sum_of(done))
 
 
 def _sum_of(numbers: Sequence[int | None]) -> int | None:

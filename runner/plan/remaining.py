@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
 
 import msgspec
@@ -68,18 +67,17 @@ class RetryRows(msgspec.Struct, frozen=True):
     replaces: bool
 
 
-@dataclass(slots=True)
-class JobRows:
+class JobRows(msgspec.Struct):
     """The state of every row of one job, by ordinal."""
 
     states: bytearray
-    counts: list[int] = field(default_factory=lambda: [0] * len(_ROWS))
-    parents: set[str] = field(default_factory=set)  # batches that left rows to be asked again
-    shared_with: set[str] = field(default_factory=set)  # jobs that ask rows of this one
-    origins: set[str] = field(default_factory=set)  # other origins that hold rows
-    batches: set[str] = field(default_factory=set)  # in flight with rows of this job
+    counts: list[int] = msgspec.field(default_factory=lambda: [0] * len(_ROWS))
+    parents: set[str] = msgspec.field(default_factory=set)  # batches that left rows to be asked again
+    shared_with: set[str] = msgspec.field(default_factory=set)  # jobs that ask rows of this one
+    origins: set[str] = msgspec.field(default_factory=set)  # other origins that hold rows
+    batches: set[str] = msgspec.field(default_factory=set)  # in flight with rows of this job
     bad: int = 0  # rows beside them that cannot become requests
-    shown: set[int] = field(default_factory=set)  # 1 + the numbers of the batches that rows stand as they do by
+    shown: set[int] = msgspec.field(default_factory=set)  # 1 + the numbers of the batches that rows stand as they do by
 
     def touch(self, row: Row, batch: Batch, address: str) -> None:
         """Note which batch put a row where it stands."""

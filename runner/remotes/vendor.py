@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -312,8 +311,7 @@ def _only_looked_at(unsent: int) -> RunnerError:
     return BlockedError(f"{unsent:,} requests are not sent yet; they are only looked at")
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(msgspec.Struct, frozen=True):
     """How far a batch may be carried on by one `advance`. As it is by itself, nothing is sent."""
 
     refusal: Callable[[int], RunnerError | None] = (
@@ -329,8 +327,7 @@ class Budget:
     max_attempts: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Advanced:
+class Advanced(msgspec.Struct, frozen=True):
     """A batch after it was carried on."""
 
     seen: Observed

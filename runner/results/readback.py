@@ -16,7 +16,6 @@ import tempfile
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -54,23 +53,21 @@ _decode_raw = msgspec.json.Decoder(Raw).decode
 _decode_number = msgspec.json.Decoder(float).decode
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBackFile:
+class ReadBackFile(msgspec.Struct, frozen=True):
     """The answers of one origin: a raw file with a complete index, like a batch that ended well."""
 
     origin: str
     path: Path
     rows: int
-    keys: bytes = field(repr=False)  # sorted, packed
-    index: bytes = field(repr=False)
+    keys: bytes  # sorted, packed
+    index: bytes
 
     def source(self, generation: int = 0) -> OutcomeSource:
         """The same, as `locate` and `merge` take it."""
         return OutcomeSource(self.index, generation, BATCH, self.origin, (self.path,), is_read_back=True)
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBack:
+class ReadBack(msgspec.Struct, frozen=True):
     """What a results file gave: answers + duplicates + unanswered + damaged = lines."""
 
     files: tuple[ReadBackFile, ...]  # by origin
@@ -80,7 +77,7 @@ class ReadBack:
     unanswered: int  # errors, and requests without an outcome
     damaged: int
     damaged_examples: tuple[str, ...]  # `capitals.jsonl:17: not a line of a results file`, the first five
-    sent: bytes = field(default=b"", repr=False)  # keys of the unanswered that a remote may have: sorted, packed
+    sent: bytes = b""  # keys of the unanswered that a remote may have: sorted, packed
 
 
 def read_back(path: Path, to_dir: Path, costs: Collection[str] = ()) -> ReadBack:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import filelock
@@ -35,8 +34,7 @@ class Live(msgspec.Struct, frozen=True):
         return f"Live(url={self.url!r}, pid={self.pid})"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerHome:
+class ServerHome(msgspec.Struct, frozen=True):
     """Paths inside one data directory."""
 
     root: Path
@@ -70,14 +68,13 @@ class ServerHome:
         return self.root / "work" / batch_id
 
 
-@dataclass(slots=True)
-class HeldHome:
+class HeldHome(msgspec.Struct):
     """A data directory that this process serves alone, until `release`."""
 
     home: ServerHome
     id: str
     token: str
-    _lock: filelock.BaseFileLock = field(repr=False)
+    _lock: filelock.BaseFileLock
 
     def announce(self, url: str, token: str) -> None:
         """Say where we listen; replaces what an earlier server left."""

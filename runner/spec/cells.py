@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import msgspec
 
 from runner.errors import SpecError
 from runner.job.address import address_of
@@ -24,8 +25,7 @@ DEFAULT_WINDOW_HOURS = 24
 DEFAULT_ATTEMPTS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Nouns:
+class Nouns(msgspec.Struct, frozen=True):
     """What jobs refer to; None for what is declared but cannot be used."""
 
     datasets: Mapping[str, Dataset | None]
@@ -35,8 +35,7 @@ class Nouns:
     answers: Answers
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """Everything jobs are made of, and where their problems go."""
 
     declared: Declared

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from runner.errors import Mark
@@ -54,8 +54,7 @@ _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _ONCE = ("project", "budget", "repay_usd", "retention")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One declared name. `spec` is None when its fields are wrong: it exists, but cannot be used."""
 
     section: str
@@ -89,20 +88,21 @@ class Entry:
         return node.text_mark if isinstance(node, Scalar) else node.mark
 
 
-@dataclass(slots=True)
-class Declared:
+class Declared(msgspec.Struct):
     """The namespace: section -> name -> entry."""
 
     layers: Layers
-    entries: dict[str, dict[str, Entry]] = field(default_factory=lambda: {name: {} for name in SECTIONS})
+    entries: dict[str, dict[str, Entry]] = msgspec.field(default_factory=lambda: {name: {} for name in SECTIONS})
     is_whole: bool = True  # False: a file could not be read, so an unknown name proves nothing
     project: str | None = None
     budget: float | None = None
     repay_usd: float | None = None
-    moved: dict[str, tuple[Scalar, Scalar]] = field(default_factory=dict)  # by the old address: it, and the new one
+    moved: dict[str, tuple[Scalar, Scalar]] = msgspec.field(
+        default_factory=dict
+    )  # by the old address: it, and the new one
     retention: Retention = Retention()
-    _once: dict[str, Mark] = field(default_factory=dict)
-    _folded: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    _once: dict[str, Mark] = msgspec.field(default_factory=dict)
+    _folded: dict[tuple[str, str], Entry] = msgspec.field(default_factory=dict)
 
     def add_file(self, top: Mapping, problems: Problems) -> None:
         """Everything one file declares."""

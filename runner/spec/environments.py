@@ -6,7 +6,8 @@ import posixpath
 import re
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from runner.errors import Mark
 from runner.job.address import ENVIRONMENT
@@ -30,13 +31,12 @@ _WHOLE = {
 }
 
 
-@dataclass(slots=True)
-class Environment:
+class Environment(msgspec.Struct):
     """What the specs say of one, in one file or in several."""
 
     name: str
     key: Scalar
-    parts: list[tuple[int, Mapping]] = field(default_factory=list)  # each with the number of its file
+    parts: list[tuple[int, Mapping]] = msgspec.field(default_factory=list)  # each with the number of its file
     is_default: bool = False
     shares: bool = False
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from runner.job.checks import Slice
 from runner.job.project import Dataset, Evals, Join
@@ -20,8 +21,7 @@ from runner.spec.problems import Problems
 from runner.spec.violations import Subject
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """All of it, for every cell of a job."""
 
     job: str

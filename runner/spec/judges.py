@@ -7,10 +7,9 @@ written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
-from msgspec.structs import replace as changed
+from msgspec.structs import replace
 
 from runner.errors import SpecError
 from runner.job.checks import OF_ANSWER, Check, Judge
@@ -57,7 +56,7 @@ def jobs_of(asking: Sequence[Asking], cells: Sequence[AnyJob], scope: Scope, fol
                 words = f"`{path[-120:]}`, where the verdicts of check `{one.check.name}` go, {wrong[0]}"
                 scope.problems.error(cell.output_mark, words, "change the name of the output")
                 break
-            yield changed(job, output=path, output_mark=one.check.mark)
+            yield replace(job, output=path, output_mark=one.check.mark)
 
 
 def _asking(entry: Entry, check: Check, judge: Judge) -> Asking:

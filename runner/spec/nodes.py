@@ -6,15 +6,15 @@ Our own small classes, because a value without its place cannot be complained ab
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from runner.errors import Mark
 from runner.fields import SourceFloat, SourceInt
 
 
-@dataclass(slots=True, eq=False)
-class _Placed:
+class _Placed(msgspec.Struct, eq=False):
     """Lines and columns count from 1; the Mark is made when somebody asks, which is seldom."""
 
     file: str
@@ -26,8 +26,7 @@ class _Placed:
         return Mark(self.file, self.line, self.column)
 
 
-@dataclass(slots=True, eq=False)
-class Scalar(_Placed):
+class Scalar(_Placed, eq=False):
     """One value. `value` is None, a bool, an int, a float or a str; `source` the text it was read from."""
 
     value: bool | int | float | str | None
@@ -43,16 +42,14 @@ class Scalar(_Placed):
         return Mark(self.file, self.line + 1, 1) if self.is_block else self.mark
 
 
-@dataclass(slots=True, eq=False)
-class Sequence(_Placed):
-    items: list[Node] = field(default_factory=list)
+class Sequence(_Placed, eq=False):
+    items: list[Node] = msgspec.field(default_factory=list)
     size: int = 1  # nodes below and including this one, aliases counted each time they are used
     height: int = 1
 
 
-@dataclass(slots=True, eq=False)
-class Mapping(_Placed):
-    entries: dict[str, tuple[Scalar, Node]] = field(default_factory=dict)
+class Mapping(_Placed, eq=False):
+    entries: dict[str, tuple[Scalar, Node]] = msgspec.field(default_factory=dict)
     size: int = 1
     height: int = 1
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
 from pydantic import ValidationError
 
 from runner.errors import Mark
@@ -27,8 +27,7 @@ def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     """What is written below `key`, which is `subject`: "check `intent` of job `reply`"."""
 
     subject: Subject

@@ -10,10 +10,10 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingType
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from pydantic import ValidationError
 
 from runner.errors import Mark
@@ -63,8 +63,7 @@ class Value(NamedTuple):
         return "'" + re.sub(r"[{}%#]", lambda found: f"\\x{ord(found[0]):02x}", plain) + "'"
 
 
-@dataclass(frozen=True, slots=True)
-class Var:
+class Var(msgspec.Struct, frozen=True):
     """One that the specs declare."""
 
     name: str
@@ -216,8 +215,7 @@ def _given(
             yield from known.value(name, _as_written(text, var.type), var.mark, f"`--var {name}`")
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True):
     declared: MappingType[str, Var]
     broken: set[str]
     problems: Problems

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+import msgspec
 
 from runner.clock import Clock
 from runner.gittree import head_of
@@ -15,8 +16,7 @@ from runner.gittree import head_of
 _ACTORS = (("GITHUB_ACTIONS", "GITHUB_ACTOR", "github"), ("GITLAB_CI", "GITLAB_USER_LOGIN", "gitlab"))
 
 
-@dataclass(frozen=True)
-class Author:
+class Author(msgspec.Struct, frozen=True, dict=True):
     """One command over the project at `root`. Nothing of it is looked up before something is written."""
 
     command: str

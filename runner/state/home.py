@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+import msgspec
 
 from runner import files, gittree
 from runner.errors import BlockedError, StateError, UsageError, printable
@@ -16,8 +17,7 @@ FOLDER = ".runner"
 ENVIRONMENTS = "environments"
 
 
-@dataclass(frozen=True)
-class Home:
+class Home(msgspec.Struct, frozen=True, dict=True):
     """The folder `.runner` of one project; `state`, `memo`, `objects` and `tmp` lie in it."""
 
     folder: Path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace as replace_in
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -106,6 +105,6 @@ def test_it_fits_into_a_comment_and_says_what_does_not() -> None:
     assert len(told) < MOST_CHARS and re.search(r"comment: 1,\d+ groups of jobs", told)
     long = [job("j" * 200 + str(n), changed=(WORD,)) for n in range(3_000)]
     assert len(markdown_of(plan(group(*long)), "runner apply")) < MOST_CHARS
-    wide = replace_in(LINE, unblock=("runner retry " + "y" * 40_000,), why="z" * 70_000)
+    wide = replace(LINE, unblock=("runner retry " + "y" * 40_000,), why="z" * 70_000)
     assert len(markdown_of(plan(group(job("a"), lines=(wide,))), "runner apply")) < MOST_CHARS
     assert len(markdown_of(plan(group(job("a")), warnings=("w" * 9_000,) * 20), "runner apply")) < MOST_CHARS

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+
+import msgspec
 
 GROWTH = 1.5  # of the time between two looks at one request
 
 
-@dataclass(slots=True)
-class Schedule:
+class Schedule(msgspec.Struct):
     """When each request in flight is looked at again. Kept between passes; forgetting it costs a look each."""
 
-    due: list[tuple[float, int]] = field(default_factory=list)  # a heap of (monotonic seconds, number)
-    pauses: dict[int, float] = field(default_factory=dict)
-    gone: dict[int, int] = field(default_factory=dict)  # looks that answered 404
+    due: list[tuple[float, int]] = msgspec.field(default_factory=list)  # a heap of (monotonic seconds, number)
+    pauses: dict[int, float] = msgspec.field(default_factory=dict)
+    gone: dict[int, int] = msgspec.field(default_factory=dict)  # looks that answered 404
     not_before: float = 0.0  # nothing is sent until then
     low_seconds: float = 10.0  # between looks at one request: at first, and at most
     high_seconds: float = 60.0
