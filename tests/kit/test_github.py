@@ -127,3 +127,27 @@ def test_with_results_at_the_remote_alone_and_a_key_that_reads(hub: Hub, dev: La
     assert sent(dev) == [10, 1]
     applied(hub)
     assert sent(dev) == [10, 1]
+
+
+def test_a_gate_that_fails_on_merge_and_a_mended_prompt_that_meets_it(hub: Hub, dev: Lab) -> None:
+    gate = "checks: {{said: {{contains: '{{{{ word }}}}'}}}}\n    expect: {{said: '>= 0.9'}}"
+    asks = PRICED.replace("    output: results/answers.jsonl", f"    output: results/answers.jsonl\n    {gate}")
+    dev.spec(asks.replace("Say {{{{ word }}}}", "Say something about {{{{ id }}}}"))
+    dev.rows(10)
+    pushed(dev, "first", "Ask")
+    assert "gates: 1 not yet" in planned(hub, 1, "first")
+    hub.merge(1, "first")
+    applied(hub)
+    until(lambda: {batch["status"] for batch in dev.server.batches()} == {"completed"})
+    run = applied(hub, "schedule", is_green=False)
+    assert "a gate is not met" in run.said
+    assert "❌ said ≥ 90 %" in run.summary, run.summary
+    fetched(dev)
+    dev.spec(asks)
+    pushed(dev, "mend", "Ask for the word")
+    planned(hub, 2, "mend")
+    hub.merge(2, "mend")
+    applied(hub)
+    run = brought_home(hub, dev)
+    assert "✅ said ≥ 90 %" in run.summary, run.summary
+    assert sent(dev) == [10, 10]
