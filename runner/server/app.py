@@ -16,11 +16,15 @@ from runner.server.audio.store import AudioJobStore
 from runner.server.endpoint import ApiCall, Counted, Endpoint, EndpointApp
 from runner.server.errors import ApiError
 from runner.server.faults.http import ConnectionFaults, severable, with_reply_faults
+from runner.server.faults.rates import FaultyRates
 from runner.server.faults.routes import endpoints as switches
 from runner.server.faults.switches import FaultSwitches
 from runner.server.fireworks_batch import faults as fireworks_batch
+from runner.server.fireworks_batch import online as fireworks_online
 from runner.server.fireworks_batch.routes import fallback
+from runner.server.online import OnlineCalls
 from runner.server.openai import faults as openai
+from runner.server.openai import online as openai_online
 from runner.server.openai.errors import ERROR_STYLE, worded
 from runner.server.site import Site
 
@@ -42,7 +46,9 @@ def application(site: Site, faults: FaultSwitches) -> ASGIApp:
         *switches(faults, ERROR_STYLE, site.wake),
     ]
     fireworks = fireworks_batch.endpoints(site, faults)
-    apis = [*openai.endpoints(faults), *audio.endpoints(AudioJobStore(site.world), faults), *fireworks]
+    calls = OnlineCalls(site, FaultyRates(site.clock, faults))
+    online = [*openai_online.endpoints(calls), *fireworks_online.endpoints(calls)]
+    apis = [*openai.endpoints(faults), *online, *audio.endpoints(AudioJobStore(site.world), faults), *fireworks]
     routes = [
         *(route(endpoint, EndpointApp(site, endpoint)) for endpoint in own),
         *(route(endpoint, faulty(endpoint)) for endpoint in apis),

@@ -22,11 +22,7 @@ async def read_object(request: Request) -> dict[str, Any]:
     # a body can be read once; a layer around a handler may have to see it first
     if known is not None:
         return known
-    read = bytearray()
-    async for chunk in request.stream():
-        read += chunk
-        if len(read) > MAX_BYTES:
-            raise ApiError(413, f"The body has more than {MAX_BYTES:,} bytes.")
+    read = await read_bytes(request, MAX_BYTES)
     try:
         found = msgspec.json.decode(read or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -35,6 +31,20 @@ async def read_object(request: Request) -> dict[str, Any]:
         raise ApiError(400, "The body must be a JSON object.")
     request.state.object = found
     return found
+
+
+async def read_bytes(request: Request, max_bytes: int) -> bytes:
+    """The body as it was sent. Raises ApiError 413 as soon as it is, or says it will be, longer than that."""
+    too_large = ApiError(413, f"The body has more than {max_bytes:,} bytes.")
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared[:20]) > max_bytes:
+        raise too_large
+    read = bytearray()
+    async for chunk in request.stream():
+        read += chunk
+        if len(read) > max_bytes:
+            raise too_large
+    return bytes(read)
 
 
 async def drain(request: Request) -> None:

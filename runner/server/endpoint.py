@@ -42,6 +42,7 @@ class Effect(StrEnum):
     CREATE = "create"
     UPLOAD = "upload"
     DOWNLOAD = "download"
+    ANSWER = "answer"  # nothing is kept here, but it has been paid for
 
 
 class Endpoint(NamedTuple):
@@ -89,7 +90,9 @@ class EndpointApp:
         try:
             return await self._endpoint.handler(call)
         except ApiError as error:
-            return error_style.wording(error)
+            response = error_style.wording(error)
+            response.headers.update(error.headers)
+            return response
         except ClientDisconnect:
             raise
         # a client learns no more than that it was us; the trace is in the log

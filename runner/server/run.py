@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from runner.clock import Clock
 from runner.server.dialect import Dialect
-from runner.server.engines.base import Engine, EngineReply, EngineRequest, refusal
+from runner.server.engines.base import Engine, EngineReply, EngineRequest, answered
 from runner.server.pool import Pool
 from runner.server.records import DoneRow, StoredBatch
 from runner.server.world import World
@@ -87,11 +87,7 @@ class EngineCalls:
         return job
 
     def _answer(self, ordinal: int, request: EngineRequest) -> RowAnswer:
-        try:
-            reply = self._engine.answer(request)
-        except Exception as error:  # noqa: BLE001  # one row's trouble is that row's answer
-            reply = refusal(500, "engine_error", f"{type(error).__name__}: {error}"[:256])
-        return RowAnswer(ordinal, request.custom_id, reply)
+        return RowAnswer(ordinal, request.custom_id, answered(self._engine, request))
 
 
 class Run:

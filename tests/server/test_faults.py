@@ -211,7 +211,7 @@ def test_faults_are_shown_and_wrong_ones_refused(lab: Lab) -> None:
     lab.faults(drop={"value": 2, "route": "POST /nowhere"})
     with lab.http() as http:
         shown = http.get("/_faults").json()
-        assert shown["faults"] == {"drop": {"value": 2.0, "route": "POST /nowhere"}}
+        assert shown["faults"] == {"drop": {"value": 2.0, "route": "POST /nowhere", "share": 1.0}}
         assert set(shown["known"]) == set(FAULTS)
         refused = http.put("/_faults", json={"slow": 1, "nonsense": 1})
         assert refused.status_code == 400 and "nonsense" in refused.json()["error"]["message"]

@@ -56,6 +56,14 @@ class Engine(Loadable, Protocol):
         ...
 
 
+def answered(engine: Engine, request: EngineRequest) -> EngineReply:
+    """What an engine says; an error of ours is an answer too, so that one row's trouble stays that row's."""
+    try:
+        return engine.answer(request)
+    except Exception as error:  # noqa: BLE001  # whatever a library raises
+        return refusal(500, "engine_error", f"{type(error).__name__}: {error}"[:256])
+
+
 @dataclass(frozen=True, slots=True)
 class Refusing:
     """Stands in for a model that is unknown here, or cannot run any more: every row gets the same error."""

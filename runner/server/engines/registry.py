@@ -38,6 +38,7 @@ class Registry(Generic[E]):
     around: Callable[[E], E] = lambda engine: engine  # a layer around whatever is made here
     on_change: Callable[[], None] = lambda: None
     _slots: dict[str, Slot[E]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def names(self) -> list[str]:
         """The models a client can ask for by name."""
@@ -50,17 +51,20 @@ class Registry(Generic[E]):
         return name if name in self.by_model else ""
 
     def slot(self, model: str) -> Slot[E]:
-        """The engine for `model`; its loading begins with the first call. Called from one thread."""
+        """The engine for `model`; its loading begins with the first call."""
         name = self.name_of(model)
-        slot = self._slots.get(name)
-        if slot is None:
-            slot = self._slots[name] = Slot(self.around((self.by_model[name] if name else self.unknown)()))
-            self._begin(name, slot)
-        return slot
+        # a batch and a call may ask at once, and a model is loaded once
+        with self._lock:
+            slot = self._slots.get(name)
+            if slot is None:
+                slot = self._slots[name] = Slot(self.around((self.by_model[name] if name else self.unknown)()))
+                self._begin(name, slot)
+            return slot
 
     def forget(self, model: str) -> None:
         """Try to load again when `model` is next asked for."""
-        self._slots.pop(self.name_of(model), None)
+        with self._lock:
+            self._slots.pop(self.name_of(model), None)
 
     def _begin(self, name: str, slot: Slot[E]) -> None:
         if slot.engine.concurrency == 0:

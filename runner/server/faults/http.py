@@ -7,7 +7,6 @@ does not use up a refusal that is meant for a client.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -20,9 +19,14 @@ from runner.server.bodies import drain
 from runner.server.endpoint import ApiCall, Effect, Endpoint, Handler
 from runner.server.errors import ApiError
 from runner.server.faults.switches import FaultSwitches, Setting
+from runner.server.rates import waiting
 
 Layer = Callable[[Handler], Handler]
-_LOSING = {Effect.CREATE: "lose_create_reply", Effect.UPLOAD: "lose_upload_reply"}
+_LOSING = {
+    Effect.CREATE: "lose_create_reply",
+    Effect.UPLOAD: "lose_upload_reply",
+    Effect.ANSWER: "lose_answer",
+}
 
 
 def severable(app: ASGIApp) -> ASGIApp:
@@ -131,8 +135,7 @@ def _refused(endpoint: Endpoint, limited: Setting | None, failing: Setting | Non
         wait = limited.number("retry_after")
         error = ApiError(429, "Rate limit reached (a fault).", code=limited.text("code"))
         response = endpoint.error_style.wording(error)
-        response.headers["retry-after"] = str(math.ceil(wait))
-        response.headers["retry-after-ms"] = str(int(wait * 1000))
+        response.headers.update(waiting(wait))
         return response
     if failing is None:
         return None

@@ -18,6 +18,9 @@ import msgspec
 from runner.errors import UsageError
 
 _ROUTE = {"route": "*"}
+# `share` below 1 spares the others: of every hundred requests only so many are hit, evenly, until N have been
+_CALLS = {**_ROUTE, "share": 1.0}
+_SHARE = "`share=0.3`: of a hundred only thirty, until N are"
 _ALWAYS_THESE = "always the same ones, and those whose file name contains one of `match` (separated by spaces)"
 
 
@@ -37,15 +40,27 @@ FAULTS = {
     for fault in (
         Switch("lose_create_reply", "N", "the next N creates are kept, but the connection drops with no reply", _ROUTE),
         Switch("lose_upload_reply", "N", "the next N uploads are kept, but the connection drops with no reply", _ROUTE),
-        Switch("fail_before", "N", "the next N requests answer 500 and do nothing", {**_ROUTE, "status": 500}),
-        Switch("fail_after", "N", "the next N requests do their work, then answer 500", {**_ROUTE, "status": 500}),
+        Switch("lose_answer", "N", f"the next N online calls are answered, but the reply is lost; {_SHARE}", _CALLS),
+        Switch(
+            "fail_before", "N", f"the next N requests answer 500 and do nothing; {_SHARE}", {**_CALLS, "status": 500}
+        ),
+        Switch(
+            "fail_after",
+            "N",
+            f"the next N requests do their work, then answer 500; {_SHARE}",
+            {**_CALLS, "status": 500},
+        ),
         Switch(
             "rate_limit",
             "N",
-            "the next N requests answer 429; `retry_after` in seconds (also sent as retry-after-ms)",
-            {**_ROUTE, "retry_after": 1.0, "code": "rate_limit_exceeded"},
+            f"the next N requests answer 429; `retry_after` in seconds (also sent as retry-after-ms); {_SHARE}",
+            {**_CALLS, "retry_after": 1.0, "code": "rate_limit_exceeded"},
         ),
-        Switch("drop", "N", "the next N requests are read, lose their connection and do nothing", _ROUTE),
+        Switch(
+            "requests_per_minute", "N", "online calls beyond so many a minute, of one caller and model, answer 429"
+        ),
+        Switch("tokens_per_minute", "N", "the same by tokens, counted as a quarter of the bytes of a body"),
+        Switch("drop", "N", f"the next N requests are read, lose their connection and do nothing; {_SHARE}", _CALLS),
         Switch(
             "truncate_download",
             "N",
@@ -152,12 +167,20 @@ class Setting(msgspec.Struct):
 
     value: float
     options: dict[str, Any] = {}
+    seen: int = 0
 
     def number(self, option: str) -> float:
         return float(self.options[option])
 
     def text(self, option: str) -> str:
         return str(self.options[option])
+
+    def is_spared(self) -> bool:
+        """Whether the next one, of those that are meant, is not of the `share` that is hit. Counts it."""
+        share = float(self.options.get("share", 1.0))
+        self.seen += 1
+        # evenly, and the same ones each time: what drew lots could not be counted by a test
+        return int(self.seen * share + 1e-9) == int((self.seen - 1) * share + 1e-9)
 
     def means(self, route: str) -> bool:
         """Whether it is for this route (`POST /v1/batches`); its own may hold `*`."""
@@ -188,7 +211,7 @@ class FaultSwitches:
             return None
         with self._lock:
             setting = self._on.get(name)
-            if setting is None or not setting.means(route):
+            if setting is None or not setting.means(route) or setting.is_spared():
                 return None
             # a copy: the caller reads it after others have counted on
             taken = Setting(setting.value, setting.options)

@@ -42,6 +42,9 @@ _MEANINGS = {
 }
 
 
+_EDGE_CODES = {400: "BAD_REQUEST", 404: "NOT_FOUND", 413: "PAYLOAD_TOO_LARGE", 429: "TOO_MANY_REQUESTS"}
+
+
 def worded(error: ApiError) -> Response:
     """One error as a response."""
     if error.kind == EDGE:
@@ -59,7 +62,14 @@ def _unauthorized(request: Request) -> ApiError:
     return ApiError(403, "The API key you provided is invalid.", code="UNAUTHORIZED", kind=EDGE)
 
 
+def _of_inference(error: ApiError) -> Response:
+    """Whatever goes wrong with a call is said by the edge."""
+    error.kind, error.code = EDGE, error.code or _EDGE_CODES.get(error.status, "INTERNAL_ERROR")
+    return worded(error)
+
+
 ERROR_STYLE = ErrorStyle(worded, bearer, _unauthorized)
+INFERENCE_STYLE = ErrorStyle(_of_inference, bearer, _unauthorized)
 
 
 def invalid(message: str) -> ApiError:

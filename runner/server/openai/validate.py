@@ -1,4 +1,4 @@
-"""The asynchronous check of a batch's input file: every line once, streaming, at most 100 problems.
+"""What is asked must be fit to be asked: a batch's input file, every line once, streaming; and the body of one call.
 
 The spelling of `invalid_json_line`, `duplicate_custom_id`, `mismatched_model`, `token_limit_exceeded` and of the
 file-access error was seen on the real service; `url_mismatch`, `empty_file` and `too_many_tasks` are Azure's; the
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from runner.server.dialect import InputVerdict
+from runner.server.errors import ApiError
 from runner.server.records import BatchProblem, StoredBatch
 
 MAX_LINES = 50_000
@@ -51,12 +52,54 @@ class _EmbeddingLine(msgspec.Struct):
 
 _line = msgspec.json.Decoder(_Line)
 _embedding_line = msgspec.json.Decoder(_EmbeddingLine)
+_body = msgspec.json.Decoder(_Body)
 
 
 def invisible(batch: StoredBatch) -> InputVerdict:
     """The file is not there, not ours, or not to be seen yet."""
     text = f"Cannot find file {batch.input_ref}, or organization org-runner does not have access to it."
     return InputVerdict([BatchProblem("invalid_request", text, param="file_id")])
+
+
+# A moderation names a model only if it wants another (source: OpenAI, "Create moderation", `model`, read 2026-11-30).
+_DEFAULT_MODELS = {"/v1/moderations": "omni-moderation-latest"}
+
+
+def model_of(endpoint: str, body: bytes) -> str:
+    """The model that the body of one call asks. Raises ApiError 400 for one that no engine should see."""
+    try:
+        _check_utf8(body)
+        read = _body.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        model = _DEFAULT_MODELS.get(endpoint)
+        problem = _unfit(body)
+        if model is not None and problem.code == "missing_required_parameter":
+            return model
+        raise problem from error
+    if read.stream:
+        text = "Unsupported value: 'stream' does not support true on this server. Leave it out, or set it to false."
+        raise ApiError(400, text, param="stream", code="unsupported_value")
+    return read.model
+
+
+def _unfit(body: bytes) -> ApiError:
+    """Say what a body lacks: slow, for bodies that are wrong."""
+    try:
+        found = msgspec.json.decode(body.decode())
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ApiError(400, "We could not parse the JSON body of your request.")
+    if not isinstance(found, dict):
+        return ApiError(400, "The body must be a JSON object.")
+    if found.get("model") is None:
+        return ApiError(400, "you must provide a model parameter", param="model", code="missing_required_parameter")
+    name = "stream" if isinstance(found["model"], str) else "model"
+    return ApiError(400, f"Invalid type for '{name}'.", param=name, code="invalid_type")
+
+
+# msgspec skips the strings it need not build without looking at their bytes, so wrong UTF-8 there would pass
+def _check_utf8(text: bytes) -> None:
+    if not text.isascii():
+        text.decode()
 
 
 def check(
@@ -122,9 +165,7 @@ class _Checker:
         self.size_bytes += len(line)
 
     def _decoded(self, line: bytes) -> tuple[str, str]:
-        # msgspec skips the strings it need not build without looking at their bytes, so wrong UTF-8 there would pass
-        if not line.isascii():
-            line.decode()
+        _check_utf8(line)
         if self.endpoint == "/v1/embeddings":
             wide = _embedding_line.decode(line)
             self._count(wide.body.input)
