@@ -174,6 +174,20 @@ def test_a_parent_that_is_blocked_sends_nothing_of_its_child(lab: ScoreLab) -> N
     assert sent(lab) == []
 
 
+def test_a_parent_that_is_cancelled_sends_nothing_of_its_child_until_it_is_asked_again(lab: ScoreLab) -> None:
+    life, lab.remote.life = lab.remote.life, lambda batch, polls: {"status": "in_progress"}
+    lab.apply("--no-wait", code=3)
+    lab.remote.life = lambda batch, polls: {"status": "cancelled"}
+    lab.run("cancel", "reply", "specs/", "-y", code=None)
+    assert "grade  0 ok, 0 error of 0" in lab.apply(code=5).stdout  # it has no answer to ask about
+    assert "runner retry reply" in lab.apply(code=5).stdout and sent(lab) == [ALL]
+    lab.remote.life = life
+    lab.run("retry", "reply", "specs/", code=None)
+    lab.apply()
+    assert sent(lab) == [ALL, ALL, ALL] and asked(lab)[0].startswith("Please grade")
+    assert lab.apply().stdout == "Nothing to do\n"
+
+
 def test_columns_of_references_are_seen_by_the_child_alone(lab: ScoreLab) -> None:
     with_class = SPEC.replace("of {{ word }}", "of {{ word }}, a {{ class }}")
     lab.job("references: {dataset: truth, on: id}", with_class)
