@@ -183,8 +183,8 @@ def test_a_remote_that_shows_no_names_is_told_by_what_the_others_remember(projec
     lab.apply("--env", "staging")
     rows, said = planned(lab, "--env", "prod")
     assert rows == 3 and "neither a label" not in said
-    lab.run("plan", "specs/", "--env", "prod", "--out", "plan.json")
-    lab.run("apply", "plan.json")  # whoever holds an apply to a plan looks as the plan did
+    digest = json.loads(lab.run("plan", "--env", "prod", "-o", "json").stdout)["digest"]
+    lab.run("apply", "-y", "--env", "prod", "--plan-digest", digest)  # which looks as the plan did
     assert lab.server.creates() == 2
     assert "neither a label" in clone_of(lab).run("plan", "--env", "prod", code=5).stdout, "a clone has to ask"
 
