@@ -55,7 +55,6 @@ class OnlineCalls:
         """The handler of one endpoint, named as in OpenAI's API (`/v1/chat/completions`)."""
 
         async def answer(call: ApiCall) -> Response:
-            began = self._site.clock.monotonic()
             body = await read_bytes(call, MAX_BODY_BYTES)
             model = style.model_of(endpoint, body)
             tokens = min(len(body), _MOST_COUNTED_BYTES) // _BYTES_PER_TOKEN
@@ -67,7 +66,6 @@ class OnlineCalls:
                 raise error
             request = EngineRequest(endpoint, model, body, int(self._site.now()), _name_of(call, body))
             reply = await self.reply(request)
-            headers["openai-processing-ms"] = str(int((self._site.clock.monotonic() - began) * 1000))
             if not reply.is_ok:
                 raise _error_of(reply, headers)
             return Response(reply.body, reply.status, headers, media_type="application/json")

@@ -221,13 +221,13 @@ def test_faults_are_shown_and_wrong_ones_refused(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("word", "name", "value", "options"),
     [
-        ("drop", "drop", 1, {"route": "*"}),
-        ("drop=3", "drop", 3, {"route": "*"}),
+        ("drop", "drop", 1, {"route": "*", "share": 1.0}),
+        ("drop=3", "drop", 3, {"route": "*", "share": 1.0}),
         (
             "rate_limit=3,retry_after=0.5,route=POST /v1/*",
             "rate_limit",
             3,
-            {"route": "POST /v1/*", "retry_after": 0.5, "code": "rate_limit_exceeded"},
+            {"route": "POST /v1/*", "share": 1.0, "retry_after": 0.5, "code": "rate_limit_exceeded"},
         ),
         ("hold", "hold", 0, {}),
         ("hold=0.5", "hold", 0.5, {}),

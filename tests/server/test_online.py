@@ -34,7 +34,7 @@ def test_the_official_sdk_gets_what_it_asks_of_every_endpoint(lab: Lab) -> None:
     chat = sdk.chat.completions.with_raw_response.create(model="echo", messages=HELLO, n=2)
     assert chat.headers["x-request-id"].startswith("req_")
     assert int(chat.headers["x-ratelimit-remaining-requests"]) == int(chat.headers["x-ratelimit-limit-requests"]) - 1
-    assert chat.headers["x-ratelimit-reset-tokens"].endswith("s") and int(chat.headers["openai-processing-ms"]) >= 0
+    assert chat.headers["x-ratelimit-reset-tokens"].endswith("s")
     completion = chat.parse()
     assert [choice.message.content for choice in completion.choices] == ["echo: hello"] * 2
     assert completion.usage is not None and completion.usage.total_tokens > 0
