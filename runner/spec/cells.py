@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,9 @@ from runner.spec.declared import Declared, Entry
 from runner.spec.model import JobSpec
 from runner.spec.problems import Problems
 from runner.spec.shapes import check_schema_name, warn_of_params
+
+if TYPE_CHECKING:
+    from runner.spec.expect import Wanted
 
 DEFAULT_WINDOW_HOURS = 24
 DEFAULT_ATTEMPTS = 3
@@ -42,6 +45,21 @@ class Scope(msgspec.Struct, frozen=True):
     nouns: Nouns
     root: outputs.Root
     problems: Problems
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What a job says of its answers, for every cell of it."""
+
+    job: str
+    evals: Evals
+    expect: tuple[Wanted, ...]
+
+    def of_cell(self, cell: Mapping[str, str]) -> Evals:
+        """What one cell is held to."""
+        if not self.expect:
+            return self.evals
+        mine = (wanted.of_cell(self.job, cell) for wanted in self.expect)
+        return msgspec.structs.replace(self.evals, expect=tuple(one for one in mine if one is not None))
 
 
 def cell_of(

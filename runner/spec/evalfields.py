@@ -9,7 +9,6 @@ from pydantic import ConfigDict, Field
 from runner.fields import (
     Attempts,
     Before,
-    Count,
     Fields,
     Hours,
     Key,
@@ -19,18 +18,13 @@ from runner.fields import (
     Share,
     Text,
     TextList,
-    Whole,
     listed,
 )
 from runner.job.checks import Kind
+from runner.spec.model import FileSpec, SampleSpec, as_written
 
 _IGNORED = Literal["width", "case", "accents", "markdown", "punctuation", "articles", "space"]
 _IGNORED_LIST = Annotated[list[_IGNORED], Field(min_length=1)]
-
-
-def as_written(value: Any) -> Any:
-    """For what is read elsewhere, since its form is not known yet, or its place is wanted."""
-    return value
 
 
 class ColumnSpec(Fields):
@@ -39,21 +33,7 @@ class ColumnSpec(Fields):
     column: Text = Field(description="its name; the dataset's, or that of `references`")
 
 
-class SampleSpec(Fields):
-    """Some rows only; the same ones every time."""
-
-    rows: Count = Field(description="how many, at most")
-    seed: Maybe[Whole] = Field(default=None, description="another number chooses other rows; 0 where nothing is said")
-
-
-class FileSpec(Fields):
-    """What lies in a file below the project root."""
-
-    file: Text = Field(description="its path")
-
-
 _Reference = Annotated[Any, Before(as_written, lambda: Text | TextList | ColumnSpec)]
-AnyJsonSchema = Annotated[Any, Before(as_written, lambda: Text | FileSpec | dict[str, Any])]
 _JsonSchema = Annotated[Any, Before(as_written, lambda: Literal[True] | Text | FileSpec | dict[str, Any])]
 _Within = Annotated[Any, Before(as_written, lambda: Money | str)]
 _OneKind = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind.value]} for kind in Kind]})
@@ -156,11 +136,9 @@ class ReferencesSpec(Fields):
 
 
 _ExpectText = Annotated[str, Field(pattern=r"^\s*(>=|<=|>|<)\s*-?[0-9.]+\s*%?\s*$")]
-_AnyExpect = _ExpectText | ExpectSpec | list[ExpectSpec]
 _Named = Annotated[dict[str, Text], Field(min_length=1)]
 
-# Read entry by entry where the job is read, so that one mistake hides none of the others.
-Checks = Annotated[dict[str, Any], Before(as_written, lambda: dict[Key, CheckSpec])]
-Expect = Annotated[dict[str, Any], Before(as_written, lambda: dict[str, _AnyExpect])]
-Slices = Annotated[list[Any], Before(as_written, lambda: list[Text | _Named])]
-References = Annotated[dict[str, Any], Before(as_written, lambda: ReferencesSpec)]
+# What `Checks` and its neighbours in `model` may hold.
+AnyChecks = dict[Key, CheckSpec]
+AnyExpect = dict[str, _ExpectText | ExpectSpec | list[ExpectSpec]]
+AnySlices = list[Text | _Named]

@@ -5,37 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from runner.job.checks import Slice
 from runner.job.project import Dataset, Evals, Join
 from runner.job.source import Value
+from runner.spec.cells import Written
 from runner.spec.checks import checks_of
 from runner.spec.declared import Declared, Entry
 from runner.spec.evalfields import ReferencesSpec
-from runner.spec.expect import Known, Lists, Wanted, expectations_of
+from runner.spec.expect import Known, Lists, expectations_of
 from runner.spec.nodes import Mapping as MappingNode
 from runner.spec.nodes import Node, Scalar, Sequence, kind_of
 from runner.spec.placed import Placed, text_of, value_of
 from runner.spec.problems import Problems
 from runner.spec.violations import Subject
-
-
-class Written(msgspec.Struct, frozen=True):
-    """All of it, for every cell of a job."""
-
-    job: str
-    evals: Evals
-    expect: tuple[Wanted, ...]
-
-    def of_cell(self, cell: Mapping[str, str]) -> Evals:
-        """What one cell is held to."""
-        from msgspec.structs import replace
-
-        if not self.expect:
-            return self.evals
-        mine = (wanted.of_cell(self.job, cell) for wanted in self.expect)
-        return replace(self.evals, expect=tuple(one for one in mine if one is not None))
 
 
 def evals_of(

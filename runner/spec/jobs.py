@@ -5,27 +5,27 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from runner.errors import Mark
-from runner.job.project import AnyJob
+from runner.job.project import AnyJob, Evals
 from runner.spec import outputs, recordings
-from runner.spec.cells import Scope, cell_of
+from runner.spec.cells import Scope, Written, cell_of
 from runner.spec.chains import Following
 from runner.spec.declared import SECTIONS, Declared, Entry
-from runner.spec.evals import Written, evals_of
-from runner.spec.expect import Lists
-from runner.spec.judges import asking_in
-from runner.spec.judges import jobs_of as judges_of
 from runner.spec.model import JobSpec
 from runner.spec.nodes import Mapping, Node, Scalar, Sequence
 from runner.spec.order import check_order
 from runner.spec.pairs import check_pairs, check_preferences, with_orders
 from runner.spec.problems import Problems
 
+if TYPE_CHECKING:
+    from runner.spec.expect import Lists
+
 MAX_JOBS = 10_000  # of a project, cells counted: a short matrix may ask for millions
 
 _REFERENCES = {"dataset": "datasets", "prompt": "prompts", "model": "models"}
+_OF_ANSWERS = ("checks", "expect", "slices", "cluster", "references")
 _MATRIX_KEYS = (*_REFERENCES, "replicate", "window")
 
 
@@ -47,7 +47,7 @@ def jobs_of(scope: Scope) -> list[AnyJob]:
     following.check()
     for entry in entries:
         lists = following.axes(entry.name)
-        evals = evals_of(entry, lists, declared, scope.nouns.datasets, scope.root.path, problems)
+        evals = _evals_of(entry, lists, scope)
         if lists is not None:
             # counted before they are made: five lists of a hundred values are ten thousand million cells
             total = len(found) + math.prod(map(len, lists.values()))
@@ -56,11 +56,22 @@ def jobs_of(scope: Scope) -> list[AnyJob]:
                 problems.error(entry.value_mark("matrix"), message, "split them into several projects")
                 break
             cells = list(_cells(entry, lists, evals, scope, following))
-            judges = asking_in(entry, evals.evals.checks, scope)
-            found += [*cells, *judges_of(judges, cells, scope, following)]
+            found += cells
+            if any(check.judge is not None for check in evals.evals.checks):
+                from runner.spec import judges
+
+                found += judges.jobs_of(judges.asking_in(entry, evals.evals.checks, scope), cells, scope, following)
     check_pairs(declared, following, {job.address: job for job in found}, problems)
     check_preferences(found, problems)
     return sorted(map(with_orders, found), key=lambda job: job.address)
+
+
+def _evals_of(entry: Entry, lists: Lists | None, scope: Scope) -> Written:
+    if not isinstance(entry.node, Mapping) or entry.node.entries.keys().isdisjoint(_OF_ANSWERS):
+        return Written(entry.name, Evals(), ())
+    from runner.spec.evals import evals_of  # takes longer to import than all else of a small project to read
+
+    return evals_of(entry, lists, scope.declared, scope.nouns.datasets, scope.root.path, scope.problems)
 
 
 def _own_lists(entry: Entry, scope: Scope) -> Lists | None:

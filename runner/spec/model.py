@@ -33,17 +33,50 @@ from runner.fields import (
     Names,
     Text,
     Texts,
+    Whole,
     complaint,
     one_of,
     plain,
 )
 from runner.job.project import Retention
 from runner.remotes.registry import built_in_names, declared_by, kinds, profiles
-from runner.spec.evalfields import AnyJsonSchema, Checks, Expect, FileSpec, References, SampleSpec, Slices, as_written
 
 # Source: OpenAI "Chat completions", `response_format.json_schema.name`, read 2026-11-30.
 _SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BUILT_IN = ", ".join(built_in_names()[:3])
+
+
+def as_written(value: Any) -> Any:
+    """For what is read elsewhere, since its form is not known yet, or its place is wanted."""
+    return value
+
+
+class SampleSpec(Fields):
+    """Some rows only; the same ones every time."""
+
+    rows: Count = Field(description="how many, at most")
+    seed: Maybe[Whole] = Field(default=None, description="another number chooses other rows; 0 where nothing is said")
+
+
+class FileSpec(Fields):
+    """What lies in a file below the project root."""
+
+    file: Text = Field(description="its path")
+
+
+def _of_evals(name: str) -> Any:
+    # few specs say how answers are checked, and its fields take as long to import as these
+    from runner.spec import evalfields
+
+    return getattr(evalfields, name)
+
+
+AnyJsonSchema = Annotated[Any, Before(as_written, lambda: Text | FileSpec | dict[str, Any])]
+# Read entry by entry where the job is read, so that one mistake hides none of the others.
+Checks = Annotated[dict[str, Any], Before(as_written, lambda: _of_evals("AnyChecks"))]
+Expect = Annotated[dict[str, Any], Before(as_written, lambda: _of_evals("AnyExpect"))]
+Slices = Annotated[list[Any], Before(as_written, lambda: _of_evals("AnySlices"))]
+References = Annotated[dict[str, Any], Before(as_written, lambda: _of_evals("ReferencesSpec"))]
 
 
 def _any_options() -> Any:
