@@ -10,19 +10,21 @@ import filecmp
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from runner.apply.session import Session
+from runner.apply.tables import about_of, table_of, wanted_of
 from runner.errors import DataError, RunnerError
 from runner.job.desired import Desired
-from runner.job.project import AudioJob
+from runner.job.project import AnyJob, AudioJob
 from runner.job.recorded import JobRecord
 from runner.job.written import Written
-from runner.results import fingerprint, ours, readback
+from runner.results import columns, fingerprint, ours, readback
+from runner.results.proved import Proof, is_proved
 from runner.results.transcript import SUFFIXES
 
 _BACKUPS = 1000
@@ -70,9 +72,13 @@ def _strange_table(path: Path) -> str:
     return f"`{shown}` is there already, and runner did not write it"
 
 
+def _spec_of(session: Session, job: Desired) -> AnyJob:
+    return next(spec for spec in session.project.jobs if spec.address == job.address)
+
+
 def _recordings(session: Session, job: Desired) -> Iterator[str]:
     """The recordings of a job that lie below its output."""
-    spec = next(spec for spec in session.project.jobs if spec.address == job.address)
+    spec = _spec_of(session, job)
     rows = session.compiled[job.address].rows() if isinstance(spec, AudioJob) else iter(())
     return (row.custom_id for row in rows if row.custom_id.startswith(job.output))
 
@@ -124,24 +130,41 @@ def is_as_left(session: Session, path: Path, written: Written | None) -> bool:
     return False
 
 
-def _is_changed(session: Session, path: Path, written: Written | None) -> bool:
+Proves = Callable[[Path], bool]  # whether a file that no record speaks of shows by itself that nobody edited it
+
+
+def proves_itself(session: Session, job: Desired) -> Proves:
+    """The same of the results of a job. A .parquet always does: nobody edits that by hand, and equal rows may have
+    other bytes.
+    """
+
+    def proves(path: Path) -> bool:
+        if path.suffix.lower() == ".parquet":
+            return True
+        spec = _spec_of(session, job)
+        table = table_of(spec, session.compiled[spec.address].rows, session.project.root, job, session.steps(spec))
+        known = columns.ours(about_of(spec), is_of_recordings=isinstance(spec, AudioJob))
+        return is_proved(path, Proof(table, known, wanted_of(spec), session.remotes.reader))
+
+    return proves
+
+
+def _is_changed(session: Session, path: Path, written: Written | None, proves: Proves) -> bool:
     """Whether there is a table that is not, byte by byte, what we wrote last, and has to be kept.
 
-    What no record speaks of counts as changed, but for .parquet: nobody edits that by hand, and equal rows may have
-    other bytes. An empty file is nothing to keep.
+    What no record speaks of counts as changed where it does not prove otherwise. An empty file is nothing to keep.
     """
     if not path.is_file() or not path.stat().st_size:
         return False
-    if written is None:
-        return path.suffix.lower() != ".parquet"
-    return not is_as_left(session, path, written)
+    return not proves(path) if written is None else not is_as_left(session, path, written)
 
 
 def foretold(session: Session, job: Desired, record: JobRecord | None) -> str:
     """What writing the output of a job will leave as it is, in words; empty where that is nothing."""
     path = session.output_file(job.output)
     if not job.output.endswith("/"):
-        return foretold_of_table(session, job.output, record.written if record else None)
+        written = record.written if record else None
+        return foretold_of_table(session, job.output, written, proves_itself(session, job))
     if not path.is_dir():
         return ""
     wanted = {row.custom_id for row in session.compiled[job.address].rows()}
@@ -157,11 +180,13 @@ def foretold(session: Session, job: Desired, record: JobRecord | None) -> str:
     return ours.told(edited, orphans)
 
 
-def foretold_of_table(session: Session, output: str, written: Written | None) -> str:
+def foretold_of_table(session: Session, output: str, written: Written | None, proves: Proves) -> str:
     """The same of one table, or of scores. written: what this state wrote last, there or under an earlier name."""
-    if not _is_changed(session, session.output_file(output), _there(output, written)):
+    there = _there(output, written)
+    if not _is_changed(session, session.output_file(output), there, proves):
         return ""
-    return f"the changed file is kept as `{_backup_of(Path(output), session.outputs_root)}`"
+    what = "the changed file" if there else "the file that is there"
+    return f"{what} is kept as `{_backup_of(Path(output), session.outputs_root)}`"
 
 
 def _there(output: str, written: Written | None) -> Written | None:
@@ -169,15 +194,16 @@ def _there(output: str, written: Written | None) -> Written | None:
 
 
 @contextmanager
-def keeping(session: Session, output: str, written: Written | None) -> Iterator[list[str]]:
+def keeping(session: Session, output: str, written: Written | None, proves: Proves) -> Iterator[list[str]]:
     """Write a table in this block: one that is there, and is not what we wrote, stays under another name.
 
-    written: as in `foretold_of_table`. Yields a list that names what is kept once the block has ended well, unless the
-    same bytes were written again.
+    written: as in `foretold_of_table`. Yields a list that says what is kept, and why, once the block has ended well,
+    unless the same bytes were written again.
     """
     kept: list[str] = []
     root, path = session.outputs_root, session.outputs_root / output
-    if not _is_changed(session, path, _there(output, written)):
+    there = _there(output, written)
+    if not _is_changed(session, path, there, proves):
         yield kept
         return
     # The second name is there before the new file takes the first: at no moment is the edited file under none. A kill
@@ -190,7 +216,8 @@ def keeping(session: Session, output: str, written: Written | None) -> Iterator[
         if filecmp.cmp(path, backup, shallow=False):
             backup.unlink()
         else:
-            kept.append(str(backup.relative_to(root)))
+            why = "was changed since it was written" if there else "does not show that nobody edited it"
+            kept.append(f"`{output}` {why}: kept as `{backup.relative_to(root)}`")
     except BaseException:
         with suppress(OSError):
             backup.unlink()

@@ -106,10 +106,10 @@ def changed_since(session: Session, plan: Plan, recorded: Recorded) -> list[Rewr
     """The results files that somebody changed, of jobs that are not settled: they are written once those are."""
     found = []
     for job, part, rows in zip(session.desired, plan.jobs, plan.rows, strict=True):
-        record = recorded.jobs.get(job.address)
-        if record is None or is_quiet(rows) or part.is_held_back:
+        if is_quiet(rows) or part.is_held_back:
             continue
-        if keeps := keep.foretold(session, job, record[0]):
+        record = recorded.jobs.get(job.address)
+        if keeps := keep.foretold(session, job, record[0] if record else None):
             found.append(Rewrite(job, rows, Drift.ANSWERS, keeps=keeps))
     return found
 

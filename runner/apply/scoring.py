@@ -140,7 +140,7 @@ def _due(settled: _Settled, record: JobRecord | None, notes: list[str]) -> Rewri
     if isinstance(there, Scores):
         return there
     path = scores_path(job.output)
-    keeps = keep.foretold_of_table(settled.session, path, _written(record))
+    keeps = keep.foretold_of_table(settled.session, path, _written(record), files.are_as_written)
     return Rewrite(job, settled.rows, drift, there, keeps, scores=path)
 
 
@@ -225,12 +225,12 @@ def _write(settled: _Settled, record: JobRecord, made: str) -> Scores:
     name = scores_path(job.output)
     path = session.outputs_root / name
     with (
-        keep.keeping(session, name, _written(record)) as kept,
+        keep.keeping(session, name, _written(record), files.are_as_written) as kept,
         whole(target_of(path, session.outputs_root), keeps_equal=True) as out,
     ):
         scorer = _all_scored(settled, out)
-    if kept:
-        session.reporter.warn(f"{job.address}: `{name}` was changed since it was written: kept as `{kept[0]}`")
+    for told in kept:
+        session.reporter.warn(f"{job.address}: {told}")
     return _summed_up(settled, scorer, made, session.digests.of(path, is_ours=True).hex())
 
 

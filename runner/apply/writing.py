@@ -37,11 +37,12 @@ def write(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> 
     path = session.outputs_root / job.output
     before = recorded.jobs[job.address][0].written if job.address in recorded.jobs else None
     steps = session.steps(spec)
-    with keep.keeping(session, job.output, before) as kept, _writer(session, spec, job, steps) as writer:
+    proves = keep.proves_itself(session, job)
+    with keep.keeping(session, job.output, before, proves) as kept, _writer(session, spec, job, steps) as writer:
         accounting = lines_to(writer, session, job, rows, recorded)
     accounting = replace(accounting, told=tuple(filter(None, (step.summary() for step in steps))))
-    if kept:
-        session.reporter.warn(f"{job.address}: `{job.output}` was changed since it was written: kept as `{kept[0]}`")
+    for told in kept:
+        session.reporter.warn(f"{job.address}: {told}")
     if isinstance(writer, folder.FolderWriter) and writer.told:
         session.reporter.warn(f"{job.address}: `{job.output}`: {writer.told}")
     session.records.save(_record(session, job, rows, recorded, accounting, path, is_ours=True))

@@ -163,6 +163,40 @@ def is_ours(path: Path) -> bool:
     return True
 
 
+def are_as_written(path: Path) -> bool:
+    """Whether each line of a file is byte for byte as scores are written, and no status belies its score.
+
+    All in them is worked out, and is worked out again: who wants another verdict writes it into the references.
+    Raises OSError.
+    """
+    try:
+        with path.open("rb") as lines:
+            for line in lines:
+                found = _decode(line)
+                if _encoder.encode(_line_of(found)) + b"\n" != line or not all(map(_adds_up, found.checks.values())):
+                    return False
+        return True
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+
+
+def _adds_up(entry: _Entry) -> bool:
+    score = entry.score
+    match Status(entry.status):
+        case Status.RIGHT:
+            return score is not None and score >= 1
+        case Status.WRONG:
+            return score == 0
+        case Status.PARTLY:
+            return score is not None and 0 < score < 1
+        case _:
+            return True
+
+
+def _line_of(read: _LineRead) -> _Line:
+    return _Line(read.custom_id, read.digest, read.checks, read.cluster or UNSET, read.slices or UNSET)
+
+
 def paired(first: Path, second: Path) -> Iterator[tuple[ScoredRow, ScoredRow]]:
     """The scores of the rows that both files have, by id. Raises StateError for a file that is none, OSError.
 

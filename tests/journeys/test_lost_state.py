@@ -242,7 +242,9 @@ def test_scores_that_somebody_edited_before_the_clone_was_made_are_told(lab: Lab
     edited = before.replace(b"right", b"wrong", 5)  # of the second row the first check
     path.write_bytes(edited)
     lab.forget()
-    done = told_by_all_three(lab, f"`{SCORES}`  the file that is there differs: line 1; the changed file is kept as")
+    done = told_by_all_three(
+        lab, f"`{SCORES}`  the file that is there differs: line 1; the file that is there is kept as"
+    )
     assert f"scored, wrote `{SCORES}` (the file that is there differs: line 1)" in done.stderr
     assert path.read_bytes() == before and Path(f"{path}.bak").read_bytes() == edited
     assert (lab.root / "results/answers.jsonl").stat() == results
@@ -253,7 +255,8 @@ def test_a_check_that_was_edited_before_the_clone_was_made_is_told(lab: Lab) -> 
     lab.apply()
     lab.spec(CHECKED.replace("< 13", "< 17"), suffix="jsonl", bound=">= 1")
     lab.forget()
-    told_by_all_three(lab, f"~ rewrite  `{SCORES}`  the file that is there differs: line 1;")
+    told_by_all_three(lab, f"~ rewrite  `{SCORES}`  the file that is there differs: line 1\n")
+    assert not Path(f"{lab.root / SCORES}.bak").exists()
     assert {row["checks"]["short"]["status"] for row in lab.results(SCORES)} == {"right"}
 
 

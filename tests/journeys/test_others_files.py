@@ -121,6 +121,44 @@ def test_a_correction_in_a_fresh_clone_is_kept(lab: Lab) -> None:
     assert edited in (file.read_bytes(), kept.read_bytes() if kept.exists() else b"")
 
 
+CHECKED = SPEC.replace("    output:", "    checks: {{said: {{contains: word}}}}\n    output:")
+CHOSEN = "    columns: [custom_id, row, answer, digest, origin, response]\n    output:"
+
+
+@pytest.mark.parametrize("name", ["answers.jsonl", "answers.csv", "answers.parquet"])
+def test_in_a_clone_what_shows_that_nobody_edited_it_is_written_anew(lab: Lab, name: str) -> None:
+    """As in CI: results are in git, `.runner/` is not, and a pull request changes rows, the prompt, columns, checks."""
+    lab.spec(CHECKED.replace("answers.jsonl", name))
+    lab.apply()
+    path = lab.root / "specs/lab.yaml"
+    lab.rows({f"r{n}": f"word {n + 5}" for n in range(8)})
+    for was, becomes in ("", ""), ('"Say ', '"Tell '), ("contains: word", "contains: Tell"), ("    output:", CHOSEN):
+        lab.forget()
+        path.write_text(path.read_text().replace(was, becomes) if was else path.read_text())
+        before = everything_in(lab.root / "results")
+        assert "is kept" not in lab.run("plan", "specs/").stdout
+        done = lab.apply()
+        assert "kept as" not in done.stdout + done.stderr
+        after = everything_in(lab.root / "results")
+        assert after.keys() == before.keys() and after != before
+
+
+@pytest.mark.parametrize("name", ["answers.jsonl", "answers.csv"])
+def test_in_a_clone_what_a_person_edited_is_kept_when_the_prompt_changes(lab: Lab, name: str) -> None:
+    lab.spec(SPEC.replace("answers.jsonl", name))
+    lab.apply()
+    file, path = lab.root / "results" / name, lab.root / "specs/lab.yaml"
+    edited = file.read_bytes().replace(b"echo: Say word 3", b"echo: Say WORD 3", 1)
+    assert edited != file.read_bytes()
+    file.write_bytes(edited)
+    lab.forget()
+    path.write_text(path.read_text().replace('"Say ', '"Tell '))
+    assert f"the file that is there is kept as `results/{name}.bak`" in lab.run("plan", "specs/").stdout
+    done = lab.apply()
+    assert f"`results/{name}` does not show that nobody edited it: kept as `results/{name}.bak`" in done.stderr
+    assert file.with_name(f"{name}.bak").read_bytes() == edited
+
+
 @pytest.fixture
 def audio(lab: Lab, tmp_path: Path) -> AudioLab:
     root = tmp_path / "sounds"
