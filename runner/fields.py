@@ -40,6 +40,8 @@ OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 _DURATION = re.compile(r"([0-9]{1,9})([mhd])\Z")
 _HOURS_IN = {"h": 1, "d": 24}
+_SPAN = re.compile(r"([0-9]{1,9})([smhd])")
+_SECONDS_IN = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class SourceInt(int):
@@ -173,6 +175,17 @@ def age_of(value: Any) -> Any:
     return 0 if isinstance(value, str) and re.fullmatch(r"0+[mhd]", value) else hours_of(value)
 
 
+def seconds_of(value: Any) -> Any:
+    """Whole seconds out of `6h`, `90m`, `2d`, `30s`."""
+    found = _SPAN.fullmatch(value) if isinstance(value, str) else None
+    seconds = int(found[1]) * _SECONDS_IN[found[2]] if found else 0
+    if not found or not seconds:
+        raise complaint("must be a duration such as `6h` or `90m`")
+    if seconds > MAX_WINDOW_HOURS * 3600:
+        raise complaint(f"must be at most `{MAX_WINDOW_HOURS // 24}d`")
+    return seconds
+
+
 def _hours_or_duration(value: Any) -> Any:
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else hours_of(value)
 
@@ -290,6 +303,11 @@ Name = Annotated[
 Key = Annotated[str, StringConstraints(pattern=_NAME_PATTERN, max_length=MAX_NAME_CHARS)]
 Hours = Annotated[int, BeforeValidator(hours_of), WithJsonSchema(_DURATION_SCHEMA)]
 Age = Annotated[int, BeforeValidator(age_of), WithJsonSchema({**_DURATION_SCHEMA, "examples": ["0d", "30d"]})]
+Span = Annotated[
+    int,
+    BeforeValidator(seconds_of),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,9}[smhd]$", "examples": ["6h", "90m"]}),
+]
 HoursOrDuration = Annotated[
     int,
     Field(ge=1),

@@ -20,9 +20,10 @@ from runner.errors import NotFound, OutcomeUnknown, Refused, RemoteError, Runner
 from runner.job import lifecycle
 from runner.job.cost import Used
 from runner.job.observed import Failure, FailureKind, Observed, Phase, ResultFile
-from runner.job.outcomes import NO_LINE, Outcome, place, with_a_line
+from runner.job.outcomes import NO_LINE, Outcome, left_behind, place, with_a_line
 from runner.job.packed import KEY_BYTES, without
 from runner.job.recorded import GONE, Batch, ResultObject, Stage, Tally
+from runner.plan.stragglers import left_as
 from runner.remotes.vendor import Reader
 from runner.results import index
 from runner.results.lines import RawLines
@@ -77,8 +78,19 @@ def collect(session: Session, batch: Batch, seen: Observed, *, takes_what_is_lef
         _stop(session, batch, _first_unpaid(reader, report, [file for _, file in had]), report.unpaid)
     batch = (batch if is_short else batch.but(short_since=None)).but(is_unproven=False)
     used = used_in(report, [file for _, file in had], reader, batch.content)
+    if not (gives_up or is_short):  # else rows without a line may have been answered, and paid for
+        report = _left_behind(batch, seen, report)
     batch = recount.brought_home(session, batch, report.index)
     return record(session, batch, seen, results, report.index, tally_of(report), used, gives_up=gives_up)
+
+
+def _left_behind(batch: Batch, seen: Observed, report: index.IndexReport) -> index.IndexReport:
+    """The report, with what its job says of the rows of a batch that was stopped since it took too long."""
+    outcome = left_as(batch, seen.phase)
+    left = report.retry + report.lost
+    if outcome is None or not left:
+        return report
+    return replace(report, index=left_behind(report.index, outcome), retry=0, lost=0, final=report.final + left)
 
 
 class _Fetched(NamedTuple):

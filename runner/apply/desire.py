@@ -235,6 +235,7 @@ def desired_of(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Re
         tokens=compiled.wanted.tokens,
         max_attempts=job.max_attempts,
         on_unknown=job.on_unknown,
+        stragglers=job.stragglers,
         usd_per_million=(price.input, price.output) if price and price.per_minute is None else None,
         budget_usd=job.budget,
         protect=job.protect,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from runner.apply import calls, late, lost, overlaps, submit
+from runner.apply.cancel import stop_straggler
 from runner.apply.collect import collect, failure_of, lose, release
 from runner.apply.errors import StepError
 from runner.apply.refresh import look, sweep_duplicates
@@ -18,6 +19,7 @@ from runner.job.observed import Observed
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action, Reason
 from runner.plan.decide import NotShown, Observation, decide
+from runner.plan.stragglers import STOP_OF, limits_of
 
 
 class Polled(NamedTuple):
@@ -78,7 +80,8 @@ def _act(session: Session, batch: Batch, observation: Observation) -> bool:
 
     Raises RemoteError where waiting is of no use.
     """
-    change = decide(batch, observation)
+    limit = limits_of(session.desired).get(batch.owner)
+    change = decide(batch, observation, limit)
     # What is not seen may be of specs that were not read, and of nobody known here
     is_seen = isinstance(observation, Observed)
     now = session.time_at(session.remote_of(batch)) if is_seen else session.clock.now()  # of the look, not of its files
@@ -100,6 +103,12 @@ def _act(session: Session, batch: Batch, observation: Observation) -> bool:
             case Action.DEFER:
                 assert isinstance(observation, Observed) and observation.failure is not None
                 submit.defer(session, batch, observation.failure)
+                return False
+            case Action.STOP:
+                assert limit is not None, "only a job says how long it waits"
+                _note(session, batch, observation)
+                current = session.records.batch(batch.key) or batch
+                stop_straggler(session, current, STOP_OF[limit.then], change.detail)
                 return False
             case _:
                 _note(session, batch, observation)
@@ -175,7 +184,8 @@ def _came_of_a_duplicate(session: Session, batch: Batch) -> bool:
         others = tuple(one for one in batch.duplicates if one != remote_id)
         rows = {name: rows for name, rows in batch.duplicate_rows.items() if name != remote_id}
         rows[batch.remote_id] = batch.duplicate_rows.get(remote_id, batch.rows)
-        instead = batch.but(remote_id=remote_id, duplicates=(*others, batch.remote_id), duplicate_rows=rows)
+        instead = lifecycle.came_of(batch, remote_id)
+        instead = instead.but(duplicates=(*others, batch.remote_id), duplicate_rows=rows)
         try:
             seen = session.remote_of(batch).look(remote_id)
             if not seen.phase.has_ended or not seen.result_files:

@@ -36,6 +36,7 @@ from runner.plan.change import Reason
 from runner.plan.guard import Guards
 from runner.plan.places import Reviewed
 from runner.plan.plan import Plan, Recorded, decided
+from runner.plan.stragglers import limits_of
 
 LAST_LOOK_SECONDS = 1.0  # before the command's time is over
 
@@ -267,7 +268,8 @@ def _left(session: Session, result: Result, errors: Sequence[StepError], *, goes
 def _still(session: Session, last: Result, polled: Polled, unresolved: Sequence[StepError]) -> Result:
     """The last result, when nothing came of this pass but what was seen."""
     observations = seen_in(session, polled)
-    last.plan = replace(last.plan, batches=decided([batch for batch, _ in last.plan.batches], observations))
+    active = [batch for batch, _ in last.plan.batches]
+    last.plan = replace(last.plan, batches=decided(active, observations, limits_of(session.desired)))
     return _left(session, last, [*unresolved, *polled.errors])
 
 

@@ -15,6 +15,7 @@ from runner.apply.errors import StepError
 from runner.apply.session import Session
 from runner.apply.work import Work
 from runner.errors import NotFound, NotSent, OutcomeUnknown, RateLimited, RunnerError
+from runner.job import lifecycle
 from runner.job.calls import FREE, States
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch, Stage
@@ -121,7 +122,9 @@ def sweep_duplicates(session: Session, batches: Iterable[Batch], polls: Polls) -
             case Judgement.STOP_OURS:
                 # Another applier sees the same two, and must come to the same end: the older one stays
                 assert ours is not None, "which is older is known of two that were seen"
-                kept = cancel_second(session, provider, batch.but(remote_id=seen.remote_id, phase=seen.phase), ours)
+                kept = cancel_second(
+                    session, provider, lifecycle.came_of(batch, seen.remote_id).but(phase=seen.phase), ours
+                )
                 if kept.remote_id == seen.remote_id:
                     polls.observations[batch.key] = judged(batch, seen, session.time_at(provider), provider.card)
             case Judgement.STOP_OTHER:
@@ -192,6 +195,8 @@ def cancel_duplicate(
     kept = current.but(
         remote_id=batch.remote_id,
         phase=batch.phase,
+        stop=batch.stop,
+        stop_at=batch.stop_at,
         duplicates=(*current.duplicates, duplicate.remote_id),
         duplicate_rows={**current.duplicate_rows, duplicate.remote_id: paid},
     )

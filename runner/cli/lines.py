@@ -40,6 +40,7 @@ _VERBS = {
     "?": "after",
     ".": "wait",
     "↓": "fetch",
+    "x": "cancel",
     "!": "blocked",
     "=": "leave",
 }

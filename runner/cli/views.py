@@ -421,7 +421,8 @@ def _to_send(plan: Plan, nouns: Nouns) -> list[str]:
 def _under_way(plan: Plan, nouns: Nouns) -> list[str]:
     actions = [change.action for batch, change in plan.ours if nouns_of(batch.content) is nouns]
     parts = []
-    for action, verb in ((Action.WAIT, "wait for"), (Action.DEFER, "wait for"), (Action.FETCH, "fetch")):
+    verbs = {Action.WAIT: "wait for", Action.DEFER: "wait for", Action.FETCH: "fetch", Action.STOP: "cancel"}
+    for action, verb in verbs.items():
         if number := actions.count(action):
             parts.append(f"{nouns.sent_in(number)} to {verb}")
     if gone := actions.count(Action.LOSE):

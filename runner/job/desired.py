@@ -11,7 +11,7 @@ from runner.errors import Mark
 from runner.job.capabilities import Capabilities
 from runner.job.cost import NOTHING, Price
 from runner.job.observed import Origin
-from runner.job.project import Evals
+from runner.job.project import Evals, Stragglers
 
 
 class Ahead(msgspec.Struct, frozen=True):
@@ -43,6 +43,7 @@ class Desired(msgspec.Struct, frozen=True):
     system_prompt: str = ""  # the one every row starts with, where it is the same in all of them
     max_attempts: int = 3
     on_unknown: str = "hold"  # or resubmit: what a call of unknown outcome means where nobody can be asked
+    stragglers: Stragglers | None = None  # which of its batches are stopped, since they take too long
     seconds: array[float] | None = None  # "f": of each recording; negative where it is not known
     usd_per_minute: float | None = None
     max_output_tokens: int | None = None  # of one answer, where the model's parameters say so

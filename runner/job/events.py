@@ -30,7 +30,7 @@ class What(StrEnum):
     RELEASED = "batch.released"  # what was taken for it is somebody else's; it is looked for again
     DROPPED = "batch.dropped"  # nothing of it exists at the remote, as far as anybody can see
     DUPLICATED = "batch.duplicated"  # a duplicate of it was found, and stopped
-    CANCELLED = "batch.cancelled"  # a person had it stopped
+    CANCELLED = "batch.cancelled"  # it was told to stop: by a person, or since it took too long
     ENDED = "batch.ended"  # it was first seen to have ended
     COLLECTED = "batch.collected"  # its outcomes are here
     READ_BACK = "batch.read_back"  # its answers were read back from a results file
@@ -166,9 +166,9 @@ def _about(batch: Batch, what: What, *, why: str = "", **more: object) -> Event:
     return msgspec.structs.replace(told, **more)
 
 
-def cancelled(batch: Batch) -> Event:
-    """A person had a batch stopped; what has finished of it is still to be collected."""
-    return _about(batch, What.CANCELLED, state=batch.phase.value)
+def cancelled(batch: Batch, why: str) -> Event:
+    """A batch was told to stop; what has finished of it is still to be collected."""
+    return _about(batch, What.CANCELLED, state=batch.phase.value, why=why)
 
 
 def pruned(stored: Stored, provider: str, batch: Batch | None) -> Event:

@@ -18,6 +18,7 @@ NO_ANSWERS = Used()
 FEWEST_MISSES = 3  # answers that a batch is not there, before it is taken for absent
 BEGUN_FACTOR = 6  # over how much longer a time, where it was seen to run
 FOREVER = 1e12  # seconds
+_NOT_TOLD: Mapping[str, object] = {"stop": None, "stop_at": None, "not_stopped": ""}  # of another batch at the remote
 
 # Rows of a batch that is INTENT, SUBMITTED or DEFERRED are in flight, and no plan sends them. DROPPED alone sets rows
 # free, so each way into it has to be sure that nothing runs at the remote, or to note what may (`is_given_up`,
@@ -69,6 +70,7 @@ def submitted(batch: Batch, seen: Observed, now: datetime) -> Batch:
         missed_at=None,
         misses=0,
         end_seen_at=None,
+        **_NOT_TOLD,
     )
 
 
@@ -118,6 +120,11 @@ def missed(batch: Batch, now: datetime, why: str) -> Batch:
     return batch.but(missed_at=batch.missed_at or now, misses=batch.misses + 1, why=why)
 
 
+def came_of(batch: Batch, remote_id: str) -> Batch:
+    """The same requests in another batch of the remote, which nobody told to stop."""
+    return batch.but(remote_id=remote_id, **_NOT_TOLD)
+
+
 def is_absent(batch: Batch, now: datetime, absence_seconds: float) -> bool:
     """Whether its remote answered 404 often enough, and for long enough, to be believed.
 
@@ -145,6 +152,7 @@ def deferred(batch: Batch, failure: Failure | None, now: datetime, pause: timede
         pause_seconds=pause.total_seconds(),
         refused=(*batch.refused, batch.remote_id) if batch.remote_id else batch.refused,
         remote_id="",
+        **_NOT_TOLD,
     )
 
 

@@ -87,6 +87,7 @@ class Observed(msgspec.Struct, frozen=True):
     counts: Counts = Counts()
     created_at: datetime | None = None
     ended_at: datetime | None = None
+    seen_at: datetime | None = None  # when it was looked at, by the remote's clock; None: it is only remembered
     expires_at: datetime | None = None
     window_hours: int | None = None
     endpoint: str = ""

@@ -27,6 +27,7 @@ class Outcome(IntEnum):
     # is read, and only for jobs that ask again for answers that are none.
     INVALID = 7  # an answer that is none: one attempt of several
     INVALID_FOR_GOOD = 8  # the same, read back from a file that says that its attempts are used up
+    GAVE_UP = 9  # its batch took too long and was stopped: an error, until a person has it asked again
 
 
 # Of a row, of a batch and of a call alike: no waiting cures these, and the requests are none the worse for it.
@@ -72,6 +73,7 @@ class IndexEntry(NamedTuple):
 
 ANSWERS = frozenset((Outcome.OK, Outcome.INVALID, Outcome.INVALID_FOR_GOOD))  # each was paid for
 _INVALID = ANSWERS - {Outcome.OK}
+_LEFT = frozenset((Outcome.RETRY, Outcome.LOST))
 _HOLDING = frozenset((Outcome.OK, Outcome.INVALID_FOR_GOOD))
 
 
@@ -102,13 +104,23 @@ def invalid(index: bytes) -> bytes:
 
 def settled(index: bytes) -> bytes:
     """The keys of an index that have an answer, or an error that asking again will not change, packed, in its order."""
-    final = (*_HOLDING, Outcome.FINAL, Outcome.REJECTED)
+    final = (*_HOLDING, Outcome.FINAL, Outcome.REJECTED, Outcome.GAVE_UP)
     return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 in final])
 
 
 def unanswered(index: bytes) -> bytes:
     """The keys of an index that have no answer, packed, in its order."""
     return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 not in ANSWERS])
+
+
+def left_behind(index: bytes, outcome: Outcome) -> bytes:
+    """An index in which what may be asked again, or waits for a person, has this outcome, and no line that says why."""
+    return b"".join(
+        [
+            pack(key, outcome) if value >> 60 in _LEFT else _ENTRY.pack(key, value)
+            for key, value in _ENTRY.iter_unpack(index)
+        ]
+    )
 
 
 def as_judged(index: bytes, keys: bytes, outcome: Outcome) -> bytes:

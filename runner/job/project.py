@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,19 @@ class Retention(msgspec.Struct, frozen=True):
     def of(self, kind: Kept) -> timedelta | None:
         hours = self.uploads if kind is Kept.UPLOAD else self.results
         return None if hours is None else timedelta(hours=hours)
+
+
+class Then(StrEnum):
+    """What becomes of the rows that a batch which takes too long has not answered."""
+
+    GIVE_UP = "give_up"  # they end as errors, until a person has them asked again
+
+
+class Stragglers(msgspec.Struct, frozen=True):
+    """How long a job waits for one of its batches, and what then."""
+
+    after_seconds: int  # since its create, by the remote's clock
+    then: Then
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -198,6 +212,7 @@ class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
     replicate: int = 1
     max_attempts: int = 3
     on_unknown: str = "hold"
+    stragglers: Stragglers | None = None  # None: its batches may take as long as they do
     allow_empty: bool = False
     skip_bad: bool = False  # of recordings; a dataset says so itself
     budget: float | None = None  # USD

@@ -31,6 +31,13 @@ class Stage(StrEnum):
     HELD = "held"  # unknown outcome: its index says LOST for every request, a person decides
 
 
+class Stop(StrEnum):
+    """For whom a batch is told to stop, and so what becomes of the rows that it has not answered."""
+
+    PERSON = "person"  # who decides about them
+    GIVE_UP = "give_up"  # as its job says of batches that take too long: they are errors
+
+
 class ResultObject(msgspec.Struct, frozen=True):
     """A raw result file as downloaded: the object `<batch>/<name>`."""
 
@@ -101,6 +108,9 @@ class Batch(msgspec.Struct, frozen=True):
     submitted_at: datetime | None = None  # by our clock; of one that was found, when it was created, by the remote's
     not_before: datetime | None = None
     pause_seconds: float = 900.0  # that `not_before` was at most away when it was written
+    stop: Stop | None = None  # written before its remote is told to stop it
+    stop_at: datetime | None = None  # when that was tried last, by the remote's clock
+    not_stopped: str = ""  # why it goes on all the same
     phase: Phase = Phase.UNKNOWN
     raw_status: str = ""
     counts: Counts = Counts()

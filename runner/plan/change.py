@@ -28,6 +28,7 @@ class Action(StrEnum):
     DEFER = "defer"
     LOSE = "lose"  # the remote no longer has it: record that its rows need a decision
     CONFIRM = "confirm"  # the person who is asked is told of it; blocks nothing
+    STOP = "stop"  # it takes too long: tell the remote to stop it
     DROP = "drop"  # nothing came of it, and its rows are free
     BLOCK = "block"
     KEEP = "keep"
@@ -48,6 +49,7 @@ class Reason(StrEnum):
     RUNNING = "running"
     OVERDUE = "overdue: its window is over, and it has not ended"
     CANCELLING = "being cancelled"
+    STRAGGLES = "takes longer than its job waits for"
     CANNOT_SEE = "the remote cannot be seen now"
     STATE_UNKNOWN = "in a state this version does not know"
     RESULTS_LATE = "completed; the remote has not named its result files yet"
@@ -169,6 +171,8 @@ class Change(msgspec.Struct, frozen=True):
                 return "."
             case Action.FETCH, _:
                 return "↓"
+            case Action.STOP, _:
+                return "x"
             case ((Action.BLOCK | Action.CONFIRM | Action.LOSE), _):
                 return "!"
             case _:

@@ -10,7 +10,9 @@ from msgspec.structs import replace
 from runner.job import lifecycle
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Failure, FailureKind, Observed, Phase
+from runner.job.project import Stragglers
 from runner.job.recorded import Batch, Stage
+from runner.plan import stragglers
 from runner.plan.change import Action, Change, Reason
 
 
@@ -53,25 +55,25 @@ def judged(batch: Batch, found: Observed | None, now: datetime, card: Capabiliti
         missed = lifecycle.missed(batch, now, "")
         return Gone() if lifecycle.is_absent(missed, now, card.absence_seconds) else NotShown()
     if not found.phase.has_ended:
-        return replace(found, is_overdue=found.expires_at is not None and now > found.expires_at)
+        return replace(found, seen_at=now, is_overdue=found.expires_at is not None and now > found.expires_at)
     owes_answers = found.counts.completed > 0 and all(file.kind != "output" for file in found.result_files)
     late = timedelta(seconds=card.late_seconds * (PROMISED_FACTOR if owes_answers else 1))
     return replace(found, has_long_ended=batch.end_seen_at is not None and now - batch.end_seen_at > late)
 
 
-def decide(batch: Batch, observation: Observation) -> Change:
-    """Choose what to do about one batch in flight. Pure.
+def decide(batch: Batch, observation: Observation, limit: Stragglers | None = None) -> Change:
+    """Choose what to do about one batch in flight. Pure. limit: how long its job waits for it.
 
     What is left to submit is arithmetic over keys and comes after it: wanted - settled - in flight.
     """
-    action, reason, detail = _choose(batch, observation)
+    action, reason, detail = _choose(batch, observation, limit)
     done = observation.counts.completed + observation.counts.failed if isinstance(observation, Observed) else None
     return Change(action, reason, rows=batch.rows, batches=1, batch=batch.key, detail=detail, done=done)
 
 
 # The order of the cases is the rule. What is still at home is not asked about; not being seen is never an absence; a
 # refusal of what we took back ourselves is a success; and files that are promised are waited for before any end counts.
-def _choose(batch: Batch, observation: Observation) -> tuple[Action, Reason, str]:
+def _choose(batch: Batch, observation: Observation, limit: Stragglers | None) -> tuple[Action, Reason, str]:
     match batch.stage, observation:
         case (Stage.INTENT, _):
             return Action.WAIT, Reason.OPEN_INTENT, batch.why
@@ -93,10 +95,13 @@ def _choose(batch: Batch, observation: Observation) -> tuple[Action, Reason, str
             return Action.WAIT, Reason.RESULTS_LATE, ""
         case _, Observed() if observation.phase.has_ended:
             return Action.FETCH, ENDED[observation.phase], observation.failure.message if observation.failure else ""
-        case _, Observed(phase=Phase.UNKNOWN):
-            return Action.WAIT, Reason.STATE_UNKNOWN, f"`{observation.raw_status}`"
         case _, Observed(phase=Phase.CANCELLING):
             return Action.WAIT, Reason.CANCELLING, observation.stall
+        case _, Observed() if limit is not None and stragglers.is_one(batch, observation, limit):
+            action = Action.STOP if stragglers.is_due(batch, observation) else Action.WAIT
+            return action, Reason.STRAGGLES, stragglers.words(batch, observation, limit)
+        case _, Observed(phase=Phase.UNKNOWN):
+            return Action.WAIT, Reason.STATE_UNKNOWN, f"`{observation.raw_status}`"
         case _, Observed(is_overdue=True):
             return Action.WAIT, Reason.OVERDUE, observation.stall
         case _:

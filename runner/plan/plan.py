@@ -14,9 +14,9 @@ from runner.job.capabilities import Shown
 from runner.job.desired import Desired
 from runner.job.outcomes import answered
 from runner.job.packed import common, keys_of, union, without
-from runner.job.project import EVERYTHING, Scope
+from runner.job.project import EVERYTHING, Scope, Stragglers
 from runner.job.recorded import Batch, JobRecord
-from runner.plan import adoption, batches, guard, needs, repay, resume, review, sample
+from runner.plan import adoption, batches, guard, needs, repay, resume, review, sample, stragglers
 from runner.plan.chains import Chains
 from runner.plan.change import MOST_NAMED, Action, Change, Cut, JobPlan, Reason, RowCounts, cancelling
 from runner.plan.decide import CannotSee, Observation, decide
@@ -126,7 +126,8 @@ def make(
         for batch in active
         if batch.key not in wanted and scope.covers(batch.owner, batch.declared_in)
     )  # fmt: skip
-    return Plan(tuple(jobs), decided(active, observations), leftovers, tuple(folded), _notes(desired, recorded))
+    batches = decided(active, observations, stragglers.limits_of(desired))
+    return Plan(tuple(jobs), batches, leftovers, tuple(folded), _notes(desired, recorded))
 
 
 class _Order:
@@ -185,10 +186,14 @@ def _notes(desired: Sequence[Desired], recorded: Recorded) -> tuple[str, ...]:
     return tuple(filter(None, notes))
 
 
-def decided(active: Iterable[Batch], observations: Mapping[str, Observation]) -> tuple[tuple[Batch, Change], ...]:
-    """What is to be done about each batch in flight."""
+def decided(
+    active: Iterable[Batch], observations: Mapping[str, Observation], limits: Mapping[str, Stragglers]
+) -> tuple[tuple[Batch, Change], ...]:
+    """What is to be done about each batch in flight. limits: by job, how long it waits for one of its own."""
     unseen = CannotSee("not looked at yet")
-    return tuple((batch, decide(batch, observations.get(batch.key, unseen))) for batch in active)
+    return tuple(
+        (batch, decide(batch, observations.get(batch.key, unseen), limits.get(batch.owner))) for batch in active
+    )
 
 
 def sent(plan: Plan, batches: Sequence[tuple[Cut, Batch]]) -> Plan:

@@ -9,8 +9,19 @@ import msgspec
 
 from runner.errors import SpecError
 from runner.job.address import address_of
-from runner.job.capabilities import MESSAGE_CHARS, Content
-from runner.job.project import AnyJob, AudioJob, Dataset, Evals, Job, Model, Prompt, ProviderBlock, Retention
+from runner.job.capabilities import MESSAGE_CHARS, Content, Delivery
+from runner.job.project import (
+    AnyJob,
+    AudioJob,
+    Dataset,
+    Evals,
+    Job,
+    Model,
+    Prompt,
+    ProviderBlock,
+    Retention,
+    Stragglers,
+)
 from runner.job.scored import scores_path
 from runner.remotes.registry import card_of
 from runner.spec import answers, columns, kinds, outputs, recordings
@@ -168,6 +179,7 @@ def _common(
         scope.problems.error(entry.value_mark("output"), words, "change the name of the output")
         return None
     retention = _retention(entry, provider, scope)
+    stragglers = _stragglers(entry, provider, scope)
     return {
         "address": address_of(entry.name, cell.axes),
         "name": entry.name,
@@ -179,6 +191,7 @@ def _common(
         "replicate": replicate,
         "max_attempts": spec.max_attempts or DEFAULT_ATTEMPTS,
         "on_unknown": spec.on_unknown or "hold",
+        "stragglers": stragglers,
         "allow_empty": bool(spec.allow_empty),
         "skip_bad": bool(spec.skip_bad),
         "budget": spec.budget,
@@ -222,6 +235,23 @@ def _retention(entry: Entry, provider: ProviderBlock, scope: Scope) -> Retention
         else:
             scope.problems.warning(mark, words)
     return asked
+
+
+def _stragglers(entry: Entry, provider: ProviderBlock, scope: Scope) -> Stragglers | None:
+    """As the job says; a problem where its remote takes one request a call, and cannot be told to stop."""
+    spec: JobSpec = entry.spec
+    if spec.stragglers is None:
+        return None
+    try:
+        card = card_of(provider, Content.RECORDING if spec.audio else Content.TEXT)
+    except SpecError:  # whoever looks at its windows says so
+        return None
+    if card.delivery is not Delivery.CALLS:
+        return spec.stragglers.asked
+    if entry.value("stragglers") is not None:  # what the defaults say is of the jobs that have batches
+        words = f"`stragglers` of {entry.subject}: `{provider.name}` takes one request a call, which nobody can stop"
+        scope.problems.error(entry.key_mark("stragglers"), words, "remove the line: each call has its own end")
+    return None
 
 
 def _default_window(provider: ProviderBlock) -> int:

@@ -31,6 +31,7 @@ from runner.fields import (
     Name,
     NameList,
     Names,
+    Span,
     Text,
     Texts,
     Whole,
@@ -38,7 +39,7 @@ from runner.fields import (
     one_of,
     plain,
 )
-from runner.job.project import Retention
+from runner.job.project import Retention, Stragglers, Then
 from runner.remotes.registry import built_in_names, declared_by, kinds, profiles
 
 # Source: OpenAI "Chat completions", `response_format.json_schema.name`, read 2026-11-30.
@@ -249,6 +250,19 @@ class RetentionSpec(Fields):
         return Retention(self.uploads, self.results)
 
 
+class StragglersSpec(Fields):
+    """Batches that take too long are stopped: their answers are kept, and something is done about the rest."""
+
+    after: Span = Field(description="how long a batch may run, since its create, such as 6h")
+    then: Literal["give_up"] = Field(
+        description="what becomes of its rows without an answer: give_up makes them errors, until `runner retry`"
+    )
+
+    @property
+    def asked(self) -> Stragglers:
+        return Stragglers(self.after, Then(self.then))
+
+
 _OUTPUT = (
     "a path below the project root; .jsonl .csv .parquet, or for recordings a folder that ends in `/`; a template of "
     "cell keys, `job` and `env`"
@@ -288,6 +302,9 @@ class DefaultsSpec(Fields):
     on_unknown: Maybe[Literal["hold", "resubmit"]] = Field(
         default=None,
         description="a recording whose call had no answer: hold waits for you, resubmit may pay twice",
+    )
+    stragglers: Maybe[StragglersSpec] = Field(
+        default=None, description="which of its batches are stopped since they take too long, and what then"
     )
     answer: Maybe[AnswerSpec] = Field(default=None, description="as of a prompt, for each prompt of this job")
     on_invalid: Maybe[Literal["keep", "retry"]] = Field(

@@ -13,7 +13,7 @@ from runner.job.recorded import Batch, Stage
 from runner.state.base import NOTHING, ForkedStore
 from runner.state.records import Records
 from tests.apply.test_lineage import batch
-from tests.plan.making import HERE, THERE
+from tests.plan.making import HERE, NOW, THERE
 
 
 class Remote:
@@ -33,7 +33,12 @@ class Remote:
 
 def stopped(remotes: dict[Any, Remote], *batches: Batch) -> list[str]:
     session = cast(
-        Session, SimpleNamespace(remote_of=lambda batch: remotes[batch.origin], records=Records(ForkedStore(NOTHING)))
+        Session,
+        SimpleNamespace(
+            remote_of=lambda batch: remotes[batch.origin],
+            records=Records(ForkedStore(NOTHING)),
+            time_at=lambda provider: NOW,
+        ),
     )
     pairs = list(cancel_all(session, batches))
     assert [before for before, _ in pairs] == list(batches)

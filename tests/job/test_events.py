@@ -186,8 +186,8 @@ def test_what_became_of_a_job_and_what_a_person_said() -> None:
 
 
 def test_one_that_was_stopped_by_a_person() -> None:
-    event = cancelled(batch(1, stage=Stage.SUBMITTED).but(phase=Phase.CANCELLING))
-    assert (event.event, event.state) == (What.CANCELLED, "cancelling")
+    event = cancelled(batch(1, stage=Stage.SUBMITTED).but(phase=Phase.CANCELLING), "as a person asked")
+    assert (event.event, event.state, event.why) == (What.CANCELLED, "cancelling", "as a person asked")
 
 
 def test_each_kind_of_event_says_of_what_it_is() -> None:

@@ -29,6 +29,7 @@ OUTCOMES = {
     "unpaid": Outcome.UNPAID,
     "invalid": Outcome.INVALID,
     "invalid for good": Outcome.INVALID_FOR_GOOD,
+    "gave up": Outcome.GAVE_UP,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ import yaml
 from runner.job.capabilities import Shown
 from runner.job.desired import Ahead
 from runner.job.expect import Expectation, bound
-from runner.job.observed import Origin, Phase
+from runner.job.observed import Counts, Observed, Origin, Phase
 from runner.job.packed import keys_of
-from runner.job.project import Evals, Scope
-from runner.job.recorded import JobRecord, Stage
+from runner.job.project import Evals, Scope, Stragglers
+from runner.job.recorded import JobRecord, Stage, Stop
 from runner.plan.change import Action, Reason
+from runner.plan.decide import Observation, judged
 from runner.plan.guard import Guards
 from runner.plan.plan import Recorded, make
 from runner.plan.remaining import RetryRows
 from runner.plan.repay import LeftRows
-from tests.plan.making import HERE, THERE, batch, card, job, key, packed
+from tests.plan.making import HERE, NOW, THERE, batch, card, job, key, packed
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 
@@ -30,13 +32,19 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 def test_case(path: Path) -> None:
     case: dict[str, Any] = yaml.safe_load(path.read_text())
     more = {**case.get("with", {}), **({"card": card(can_resume=True)} if case.get("can_resume") else {})}
+    if "stragglers" in more:
+        more["stragglers"] = msgspec.convert(more["stragglers"], Stragglers)
     if "host" in more:
         more["origin"] = Origin("openai", more.pop("host"), "")
     jobs = [
         job(address, letters, **more, **_standing(address, case)) for address, letters in sorted(case["wanted"].items())
     ]
     recorded = _recorded(case)
-    plan = make(jobs, recorded, {}, _guards(case), _scope(case))
+    plan = make(jobs, recorded, _observed(case), _guards(case), _scope(case))
+    stops = {batch.key: change.detail for batch, change in plan.batches if change.action is Action.STOP}
+    assert stops == case["expect"].get("stop", {})
+    waits = {batch.key: change.reason.value for batch, change in plan.batches if change.action is Action.WAIT}
+    assert waits == case["expect"].get("wait", waits)
     keys = {key(letter): letter for letter in "abcdefghijklmnopqrstuvwxyz"}
     sent = {
         address: [keys[bytes(one.keys[16 * n : 16 * n + 16])] for s in part.submissions for n in s.ordinals]
@@ -92,6 +100,7 @@ def _recorded(case: dict[str, Any]) -> Recorded:
         more["phase"] = Phase(about.get("phase", "expired"))
         if "stage" in about:
             more["stage"] = Stage(about["stage"])
+        more |= _told_to_stop(about)
         batches.append(batch(name, about.get("results") or about["digests"], sequence, **more))
     jobs = {
         address: (JobRecord(address, "specs/a.yaml", "openai", "", len(was), ok=len(was)), keys_of(packed(was)))
@@ -107,6 +116,33 @@ def _recorded(case: dict[str, Any]) -> Recorded:
     flawed = {address: keys_of(packed(letters)) for address, letters in case.get("flawed", {}).items()}
     shown = {str(HERE): Shown(**case["shown"])} if "shown" in case else {}
     return Recorded(batches, jobs, retries, accepted, left, shown, meets, flawed)
+
+
+def _told_to_stop(about: dict[str, Any]) -> dict[str, Any]:
+    """That somebody had a batch stopped: `{stop: give_up, stop_hours: 7}`."""
+    found: dict[str, Any] = {"stop": Stop(about["stop"])} if "stop" in about else {}
+    if "stop_hours" in about:
+        found["stop_at"] = NOW + timedelta(hours=about["stop_hours"])
+    return found | {name: about[name] for name in ("not_stopped", "is_unproven") if name in about}
+
+
+def _observed(case: dict[str, Any]) -> dict[str, Observation]:
+    """What remotes show of batches in flight: `{one: {phase: running, hours: 7, done: 3}}`."""
+    return {
+        name: judged(
+            batch(name, case["recorded"][name]["digests"]).batch,
+            Observed(
+                name,
+                Phase(about["phase"]),
+                about["phase"],
+                Counts(len(case["recorded"][name]["digests"]), about.get("done", 0)),
+                created_at=NOW + timedelta(hours=about.get("created", 0)),
+            ),
+            NOW + timedelta(hours=about["hours"]),
+            card(),
+        )
+        for name, about in case.get("observed", {}).items()
+    }
 
 
 def _scope(case: dict[str, Any]) -> Scope:

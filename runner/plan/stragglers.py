@@ -1,0 +1,63 @@
+"""Batches that take too long: which are stopped, and what becomes of the rows that they have not answered.
+
+A row of such a batch is in flight until the batch was seen to end, whatever was said to its remote: a cancel may be
+refused, its reply may be lost, it may take hours, and the batch may complete meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from runner.job.desired import Desired
+from runner.job.observed import Observed, Phase
+from runner.job.outcomes import Outcome
+from runner.job.project import Stragglers, Then
+from runner.job.recorded import Batch, Stop
+
+PAUSE = timedelta(minutes=5)  # before a remote is told again to stop what goes on
+STOP_OF = {Then.GIVE_UP: Stop.GIVE_UP}
+_LEFT_AS = {Stop.GIVE_UP: Outcome.GAVE_UP}
+_LEFT_BY = frozenset((Phase.CANCELLED, Phase.EXPIRED))  # ends that leave rows without an answer, by no fault of theirs
+
+
+def limits_of(desired: Sequence[Desired]) -> Mapping[str, Stragglers]:
+    """By address of a job: how long it waits for the batches that it asked."""
+    return {job.address: job.stragglers for job in desired if job.stragglers is not None}
+
+
+def is_one(batch: Batch, seen: Observed, limit: Stragglers) -> bool:
+    """Whether a batch that has not ended has run for too long, and may be stopped for it.
+
+    Not one that a person had stopped, who decides about its rows, nor one that may be a stranger's. Its age is told by
+    the remote's clock alone, from the record that the remote shows: a memory that never knew of it comes to the same.
+    A record that names an older time than our own intent is not believed.
+    """
+    if seen.seen_at is None or batch.stop is Stop.PERSON or batch.is_unproven or batch.has_journal:
+        return False
+    return seen.seen_at - since(batch, seen) >= timedelta(seconds=limit.after_seconds)
+
+
+def since(batch: Batch, seen: Observed) -> datetime:
+    """When a batch was created, by the remote's clock."""
+    return max(seen.created_at or batch.intent_at, batch.intent_at)
+
+
+def is_due(batch: Batch, seen: Observed) -> bool:
+    """Whether the remote is to be told now: not a moment after it was, and did not obey."""
+    if batch.stop_at is None or seen.seen_at is None:
+        return True
+    return abs(seen.seen_at - batch.stop_at) >= PAUSE
+
+
+def left_as(batch: Batch, ended: Phase) -> Outcome | None:
+    """What becomes of the rows that an ended batch has not answered, where it was stopped since it took too long."""
+    return _LEFT_AS.get(batch.stop) if batch.stop is not None and ended in _LEFT_BY else None
+
+
+def words(batch: Batch, seen: Observed, limit: Stragglers) -> str:
+    """What is done about one, and why it goes on where it was tried in vain."""
+    done = min(seen.counts.completed + seen.counts.failed, batch.rows)
+    rest = {Then.GIVE_UP: "the rest is given up"}[limit.then]
+    told = f"{done:,} of {batch.rows:,} have ended by now, {rest}"
+    return f"{told}; it could not be stopped: {batch.not_stopped}" if batch.not_stopped else told
