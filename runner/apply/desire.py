@@ -20,7 +20,7 @@ from runner.compile.compile import compile_job
 from runner.compile.faults import RowsFailed
 from runner.compile.job import CompiledJob, load
 from runner.compile.render import check_templates
-from runner.compile.shard import DigestOf, identity_of
+from runner.compile.shard import DigestOf, before_of, identity_of
 from runner.data.contents import Contents, FileMemo
 from runner.data.digests import Digests
 from runner.data.files import sha256_of
@@ -124,7 +124,13 @@ def _compiled(
     *,
     keeps: bool,
 ) -> CompiledJob:
-    fresh = compile_job(job, project.root, remotes.lines(job.model.provider), budget, digest_of)
+    lines = remotes.lines(job.model.provider)
+    before = before_of(shard, job, lines)
+    try:
+        fresh = compile_job(job, project.root, lines, budget, digest_of, before)
+    finally:
+        if before is not None:
+            before.packed.rest.close()
     if keeps:
         shard.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh.save(shard)

@@ -22,21 +22,33 @@ class RowBudget:
         self._rows = self._most_rows = rows
         self._bytes = self._most_bytes = size_bytes
 
+    def saved(self) -> tuple[int, int]:
+        """What is left, for `restore`."""
+        return self._rows, self._bytes
+
+    def restore(self, saved: tuple[int, int]) -> None:
+        """Take back what was counted since."""
+        self._rows, self._bytes = saved
+
     def watched(self, blocks: Iterable[Block], dataset: str, mark: Mark) -> Iterator[Block]:
         """The blocks, counted before anything is made of them. Raises DataError."""
         for block in blocks:
-            self._rows -= len(block)
-            if self._rows < 0:
-                raise DataError(
-                    f"the datasets have more than {self._most_rows:,} rows, of which `{dataset}` is the last read",
-                    hint="give `apply` some of the spec files at a time, or `sample` the dataset",
-                    mark=mark,
-                )
+            self.read(len(block), dataset, mark)
             yield block
 
-    def take(self, bodies: Iterable[bytes], job: str, mark: Mark) -> None:
+    def read(self, rows: int, dataset: str, mark: Mark) -> None:
+        """Count rows. Raises DataError."""
+        self._rows -= rows
+        if self._rows < 0:
+            raise DataError(
+                f"the datasets have more than {self._most_rows:,} rows, of which `{dataset}` is the last read",
+                hint="give `apply` some of the spec files at a time, or `sample` the dataset",
+                mark=mark,
+            )
+
+    def take(self, size_bytes: int, job: str, mark: Mark) -> None:
         """Count what was rendered. Raises DataError."""
-        self._bytes -= sum(map(len, bodies))
+        self._bytes -= size_bytes
         if self._bytes < 0:
             raise DataError(
                 f"the requests are larger than {self._most_bytes:,} bytes in all; `{job}` is the last rendered",

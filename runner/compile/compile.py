@@ -9,12 +9,13 @@ from __future__ import annotations
 import tempfile
 from array import array
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from runner.compile import digest, shard
+from runner.compile.blocks import Before, Packed, Segmented
 from runner.compile.budget import RowBudget
 from runner.compile.compiled import Line, Wanted
 from runner.compile.faults import Faults
@@ -22,6 +23,7 @@ from runner.compile.job import CompiledJob, lines_of, load, program
 from runner.compile.shard import identity_of
 from runner.data.files import sha256_of
 from runner.data.rows import SourceRow, open_blocks, signature
+from runner.data.segments import Unsuitable, suits
 from runner.data.unique import IdHashes
 from runner.errors import DataError, Problem
 from runner.job import wireid
@@ -38,41 +40,69 @@ _IN_MEMORY = 1 << 20
 
 
 def compile_job(
-    job: Job, root: Path, lines: Lines, budget: RowBudget | None = None, digest_of: shard.DigestOf = sha256_of
+    job: Job,
+    root: Path,
+    lines: Lines,
+    budget: RowBudget | None = None,
+    digest_of: shard.DigestOf = sha256_of,
+    before: Before | None = None,
 ) -> CompiledJob:
-    """Compile one job. budget: what is left for it and the jobs after it.
+    """Compile one job. budget: what is left for it and the jobs after it. before: the same job as it was compiled
+    earlier; what did not change of its dataset is taken over.
 
     Raises SpecError for its templates and params; DataError for its dataset: unreadable, empty without `allow_empty`,
     ids that are not unique, rows that do not render (RowsFailed: all are counted, the first 20 listed), changed while
     it was read.
     """
     budget = budget or RowBudget()
+    saved = budget.saved()
+    # A sample is chosen by a pass over every row. What is wrong with a dataset is said as if nothing had been known.
+    if job.dataset.sample_rows is None and suits(job.dataset, root):
+        with suppress(Unsuitable, *((DataError,) if before else ())):
+            return _compile(job, root, lines, budget, digest_of, Segmented(job, root, before))
+        budget.restore(saved)
+    return _compile(job, root, lines, budget, digest_of, None)
+
+
+def _compile(
+    job: Job, root: Path, lines: Lines, budget: RowBudget, digest_of: shard.DigestOf, segments: Segmented | None
+) -> CompiledJob:
+    """Compile one job. segments: None reads every row."""
     stamps = signature(job.dataset, root)
     ready = program(job, lines)
     faults = Faults(job.dataset.key)
     chosen = ready.sampled(job.dataset, root, faults.add)
     may_leave_out = ready.where is not None or job.dataset.skip_bad
-    packing = _Packing(job, lines, keeps_positions=may_leave_out)
+    packing = _Packing(job, lines, keeps_positions=may_leave_out, modulus=segments.modulus if segments else 0)
     # Problems come along in the stream of requests, so that the 21st bad row is still counted, and `skip_bad` needs no
     # second pass.
     with ExitStack() as on_error:
-        on_error.callback(packing.rest.close)
-        read = budget.watched(open_blocks(job.dataset, root, chosen, bad=faults.add), job.dataset.key, job.dataset.mark)
+        on_error.callback(packing.close)
+        rows = segments.blocks(faults.add) if segments else open_blocks(job.dataset, root, chosen, bad=faults.add)
+        read = budget.watched(rows, job.dataset.key, job.dataset.mark)
         for asked in ready.requests(faults.watched(read), chosen is not None):
             if isinstance(asked, Problem):
                 faults.add(asked)
+                if segments:
+                    segments.left_out(asked.mark)
             else:
-                budget.take(asked.bodies, job.address, job.mark)
+                budget.take(sum(map(len, asked.bodies)), job.address, job.mark)
                 packing.add(asked, ready.digester.each(asked.bodies))
+                if segments:
+                    segments.made(asked.numbers, asked.characters, asked.each)
+        if segments:
+            packing.put_between(segments, budget)
         if not (job.dataset.skip_bad and len(packing)):
             faults.check(offers=len(packing) > 0)  # then it is not said yet
         wanted, positions = packing.finish(ready), packing.positions if packing.positions is not None else chosen
-        parts = shard.Parts(stamps, wanted, positions, packing.rest, 0, faults.count, faults.notes())
+        pieces = segments.pieces(packing.ids, packing.hashes.modulus) if segments else None
+        parts = shard.Parts(stamps, wanted, positions, packing.rest, 0, faults.count, faults.notes(), "", pieces)
         compiled = CompiledJob(job, root, lines, parts, digest_of)
         # after the last row, too: a file that was appended to meanwhile was read in two states
         compiled.check_unchanged()
-        if packing.ids is not None and (suspects := packing.ids.suspects()):
-            _refuse_double_ids(compiled, suspects)
+        known_ids = segments.known_ids() if segments else ()
+        if packing.ids is not None and (suspects := packing.hashes.suspects(known_ids)):
+            _refuse_double_ids(compiled, suspects, packing.hashes)
         _refuse_empty(compiled)
         on_error.pop_all()
     return compiled
@@ -112,20 +142,24 @@ def picked(job: Job, root: Path, lines: Lines, wanted: Collection[str]) -> dict[
 class _Packing:
     """Where the rows of the pass go: keys, sizes, the rest of the digests, positions, hashes of ids."""
 
-    def __init__(self, job: Job, lines: Lines, keeps_positions: bool) -> None:
+    def __init__(self, job: Job, lines: Lines, *, keeps_positions: bool, modulus: int) -> None:
         around = lines.envelope(job.model.endpoint)
         self._around = sum(map(len, around)) + 1 + wireid.KEY_CHARACTERS
-        self.dataset = job.dataset.key
+        self._job = job
         self._keys = bytearray()
         self._sizes = array("I")
         self._characters = 0
         # only writing results asks for them, a row after the other, so they need not be in memory
-        self.rest = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
+        self.rest: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
         self.positions = array("I") if keeps_positions else None
-        self.ids = IdHashes() if job.dataset.id is not None else None
+        self.hashes = IdHashes(modulus)  # of the rows that were read
+        self.ids = self.hashes.values if job.dataset.id is not None else None
 
     def __len__(self) -> int:
         return len(self._sizes)
+
+    def close(self) -> None:
+        self.rest.close()
 
     def add(self, some: Requests, digests: list[bytes]) -> None:
         keys, rest = digest.split(digests)
@@ -137,9 +171,25 @@ class _Packing:
         self._sizes.extend([around + len(body) + size for body, size in zip(some.bodies, id_sizes, strict=True)])
         self._characters += some.characters
         if self.ids is not None:
-            self.ids.update(some.ids)
+            self.hashes.update(some.ids)
         if self.positions is not None:
             self.positions.extend(some.numbers)
+
+    def put_between(self, segments: Segmented, budget: RowBudget) -> None:
+        """Put what was added between what is known from before."""
+        job, rest = self._job, tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
+        rendered, rows = sum(self._sizes), len(self)
+        fresh = Packed(self._keys, self._sizes, self.positions, self.ids, self.rest)
+        whole = segments.whole(fresh, rest)
+        if whole is None:
+            rest.close()
+            return
+        self.rest.close()
+        self._keys, self._sizes, self.positions, self.ids, self.rest, _ = whole
+        self._characters = segments.characters
+        # as many bytes as bodies at least; whoever is above the limit by these is compiled in the plain way
+        budget.read(segments.known_rows, job.dataset.key, job.dataset.mark)
+        budget.take(sum(self._sizes) - rendered - self._around * (len(self) - rows), job.address, job.mark)
 
     def finish(self, ready: Program) -> Wanted:
         characters = self._characters + ready.static_characters * len(self._sizes)
@@ -157,11 +207,11 @@ def _refuse_empty(compiled: CompiledJob) -> None:
         )
 
 
-def _refuse_double_ids(compiled: CompiledJob, suspects: frozenset[int]) -> None:
+def _refuse_double_ids(compiled: CompiledJob, suspects: frozenset[int], hashes: IdHashes) -> None:
     """Raise DataError for the first id that comes twice, with both places."""
     seen: dict[str, SourceRow] = {}
     for row, custom_id in chain.from_iterable(zip(block, ids, strict=True) for block, ids in compiled.with_ids()):
-        if hash(custom_id) not in suspects:
+        if hashes.of((custom_id,))[0] not in suspects:
             continue
         if custom_id in seen:
             raise DataError(

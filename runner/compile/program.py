@@ -36,6 +36,7 @@ class Requests(NamedTuple):
     ids: Sequence[str]  # the user's own, or `row-<n>`
     bodies: Sequence[bytes]
     characters: int  # of the texts that differ from row to row
+    each: Sequence[int] = ()  # the same row by row, of rows that were rendered by themselves
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -88,7 +89,10 @@ class Program(msgspec.Struct, frozen=True):
         """The requests of `group`, which is emptied."""
         rows, texts = [row for row, _ in group], [texts for _, texts in group]
         group.clear()
-        return self._made(rows, [row.number for row in rows], [row.row for row in rows], texts)
+        made = self._made(rows, [row.number for row in rows], [row.row for row in rows], texts)
+        if len(made) != 1 or isinstance(made[0], Problem):
+            return made
+        return (made[0]._replace(each=[sum(map(len, of_row)) for of_row in texts]),)
 
     def _made(
         self,

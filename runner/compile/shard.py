@@ -1,7 +1,7 @@
 """Compiled jobs on disk, so that a plan of unchanged specs and datasets renders nothing.
 
 A file is one JSON line and the packed arrays. It is a cache: whatever does not match exactly, is cut or is damaged
-counts as not there.
+counts as not there. Of a dataset that changed, what was compiled of its segments may still hold, see `blocks`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from typing import IO, Any, NamedTuple
 import msgspec
 
 from runner import files
-from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Wanted
+from runner.compile.blocks import REST_BYTES, Before, Packed, Pieces, Share
+from runner.compile.compiled import KEY_BYTES, Wanted
 from runner.data.files import FileStamp, content_digest, sha256_of, signature
+from runner.data.segments import Segment
 from runner.errors import DataError, SpecError
 from runner.job.params import params_of
 from runner.job.project import Job
 from runner.remotes.vendor import Lines
 
-SCHEME = "runner-compiled/2"  # of the file
+SCHEME = "runner-compiled/3"  # of the file
 _IDENTITY = "runner-compiled/1"  # results files on record were made of jobs with this tag
-REST_BYTES = DIGEST_BYTES - KEY_BYTES
 _RACY_NS = 50_000_000  # a file written this shortly before the cache may have changed within one clock tick
 _PIECE = 1 << 20
 _MAX_HEADER = 1 << 20
@@ -46,6 +47,7 @@ class Parts(NamedTuple):
     bad: int = 0  # rows that were left out
     notes: tuple[str, ...] = ()
     content: str = ""  # SHA-256 of what the dataset's files hold; empty where nobody has asked yet
+    pieces: Pieces | None = None  # where it was read in segments, and nobody took them out
 
 
 class _Header(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,6 +59,9 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True):
     rows: int
     tokens: int
     has_positions: bool
+    has_ids: bool
+    modulus: int  # of the hashes of ids
+    pieces_bytes: int  # 0: there are none
     bad: int
     notes: tuple[str, ...]
     sha256: str  # of everything after the header's line
@@ -97,6 +102,9 @@ def write(path: Path, job: Job, lines: Lines, content: str, parts: Parts) -> Non
         rows=len(parts.wanted),
         tokens=parts.wanted.tokens,
         has_positions=parts.positions is not None,
+        has_ids=parts.pieces is not None and parts.pieces.ids is not None,
+        modulus=parts.pieces.modulus if parts.pieces else 0,
+        pieces_bytes=len(_listed(parts.pieces)),
         bad=parts.bad,
         notes=parts.notes,
         sha256=payload.hexdigest(),
@@ -145,6 +153,22 @@ def _is_current(
         return False
 
 
+def before_of(path: Path, job: Job, lines: Lines) -> Before | None:
+    """What `path` holds of this job, whatever became of its dataset; None where it is not sound, or in one piece."""
+    try:
+        with open(path, "rb") as file:
+            header = msgspec.json.decode(file.readline(_MAX_HEADER), type=_Header)
+            if not header.pieces_bytes or not _is_of(header, job, lines):
+                return None
+            parts = _parts(file, header, ())
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    if parts is None or parts.pieces is None:
+        return None
+    packed = Packed(parts.wanted.keys, parts.wanted.sizes, parts.positions, parts.pieces.ids, parts.rest, parts.rest_at)
+    return Before(packed, parts.pieces)
+
+
 def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ...]) -> Parts | None:
     """The arrays after the header, if their digest is right. Raises ValueError when they are cut."""
     whole = hashlib.sha256()
@@ -160,6 +184,8 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
     keys = take(rows * KEY_BYTES)
     sizes = array("I", bytes(take(rows * 4)))
     positions = array("I", bytes(take(rows * 4))) if header.has_positions else None
+    ids = array("Q", bytes(take(rows * 8))) if header.has_ids else None
+    listed = take(header.pieces_bytes)
     rest_at = file.tell()
     rest = bytearray()
     for start in range(0, rows * REST_BYTES, _PIECE):
@@ -167,7 +193,8 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
     if file.read(1) or whole.hexdigest() != header.sha256:
         return None
     wanted = Wanted(keys, sizes, header.tokens)
-    said = (header.bad, header.notes, header.content)
+    pieces = Pieces(*_decode_pieces(listed), ids, header.modulus) if listed else None
+    said = (header.bad, header.notes, header.content, pieces)
     # the last piece read is all of it
     if rows * REST_BYTES <= _PIECE:
         return Parts(stamps, wanted, positions, io.BytesIO(bytes(rest)), 0, *said)
@@ -180,10 +207,21 @@ def _payload(parts: Parts) -> Iterator[bytes]:
     yield parts.wanted.sizes.tobytes()
     if parts.positions is not None:
         yield parts.positions.tobytes()
+    if parts.pieces is not None and parts.pieces.ids is not None:
+        yield parts.pieces.ids.tobytes()
+    yield _listed(parts.pieces)
     size = len(parts.wanted) * REST_BYTES
     for start in range(0, size, _PIECE):
         parts.rest.seek(parts.rest_at + start)
         yield parts.rest.read(min(_PIECE, size - start))
+
+
+_decode_pieces = msgspec.msgpack.Decoder(tuple[list[Segment], list[Share]]).decode
+
+
+def _listed(pieces: Pieces | None) -> bytes:
+    """The segments as they are kept."""
+    return b"" if pieces is None else msgspec.msgpack.encode((pieces.segments, pieces.shares))
 
 
 def _has_surrogates(job: Job) -> bool:

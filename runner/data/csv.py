@@ -37,49 +37,73 @@ def read(
     Raises DataError naming the line: too few or too many fields, a doubled column name, NUL, bad quoting, text that is
     not UTF-8.
     """
-    csv.field_size_limit(MAX_FIELD_CHARACTERS)  # one setting for the whole process; the default is 128 KiB
-    head = file.peek(HEAD)[:HEAD]
-    _check_delimiter(head, delimiter, name)
+    delimiter_of(file.peek(HEAD)[:HEAD], delimiter, name)
     # split here and not by a text file: only `\n` ends a line, and a line that never ends is not read whole
     numbered = enumerate(iter(partial(file.readline, MAX_FIELD_CHARACTERS), b""), 1)
     if bad is None:
-        lines = (_text(number, line, name) for number, line in numbered)
-        return _rows(csv.reader(lines, strict=True, delimiter=delimiter or ","), name, picks, delimiter)
+        return _rows((text_of(number, line, name) for number, line in numbered), name, picks, delimiter)
     return _good_rows(_Lines(numbered, name), picks, delimiter, bad)
 
 
-def _rows(reader: Any, name: str, picks: Picks, delimiter: str | None) -> Iterator[Numbered]:
+def delimiter_of(head: bytes, delimiter: str | None, name: str) -> str | None:
+    """The delimiter, checked against the first bytes of a file. Raises DataError."""
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)  # one setting for the whole process; the default is 128 KiB
+    _check_delimiter(head, delimiter, name)
+    return delimiter
+
+
+def _rows(lines: Iterator[str], name: str, picks: Picks, delimiter: str | None) -> Iterator[Numbered]:
     """Up to the first row that is wrong."""
-    line = 1
+    columns = columns_in(lines, name, delimiter)
+    if columns is not None:
+        yield from rows_under(lines, columns, name, delimiter, columns.lines + 1, picks)
+
+
+def columns_in(lines: Iterator[str], name: str, delimiter: str | None) -> Columns | None:
+    """What the header says, None where there is no line. Takes no more lines than it has. Raises DataError."""
+    reader = csv.reader(lines, strict=True, delimiter=delimiter or ",")
     try:
         header = next((fields for fields in reader if fields), None)
-        if header is None:
-            return
-        refuse_conflict(header[0], Mark(name, reader.line_num))
-        columns = _Columns(header, Mark(name, reader.line_num))
-        width, take, every = len(header), picks.take, picks.every
+    except csv.Error as error:
+        told(None, _not_csv(error, Mark(name, 1)))
+        return None
+    if header is None:
+        return None
+    refuse_conflict(header[0], Mark(name, reader.line_num))
+    return Columns(header, Mark(name, reader.line_num))
+
+
+def rows_under(
+    lines: Iterator[str], columns: Columns, name: str, delimiter: str | None, first: int, picks: Picks | None = None
+) -> Iterator[Numbered]:
+    """The asked rows of some lines after the header, up to the first row that is wrong. Takes no line before it is
+    needed. first: the number of the first line. picks: None asks for all."""
+    reader = csv.reader(lines, strict=True, delimiter=delimiter or ",")
+    line = first
+    try:
+        width = len(columns.names)
+        every = picks is None or picks.every
         named = None if columns.leaves_out else columns.names
-        line = reader.line_num + 1
         for fields in reader:
             if fields:
                 if width == 1 or len(fields) != width:  # text in quotes may well begin so
                     refuse_conflict(fields[0], Mark(name, line))
                 if len(fields) != width:
                     told(None, _ragged(fields, width, delimiter, Mark(name, line)))
-                if every or take():
+                if every or (picks is not None and picks.take()):
                     yield (
                         line,
                         dict(zip(named, fields, strict=True)) if named else columns.row(fields, Mark(name, line)),
                     )
-                    if picks.done:
+                    if picks is not None and picks.done:
                         return
-            line = reader.line_num + 1
+            line = first + reader.line_num
     except csv.Error as error:
         told(None, _not_csv(error, Mark(name, line)))
 
 
-def _text(number: int, line: bytes, name: str) -> str:
-    """One line, decoded by itself, so that a bad byte is on the line the error names."""
+def text_of(number: int, line: bytes, name: str) -> str:
+    """One line, decoded by itself, so that a bad byte is on the line the error names. Raises BadRow."""
     if b"\0" in line:
         raise BadRow("the line holds a NUL character", mark=Mark(name, number))
     try:
@@ -92,11 +116,12 @@ def _text(number: int, line: bytes, name: str) -> str:
         ) from error
 
 
-class _Columns:
+class Columns:
     """The names of the columns, and which of them are left out."""
 
     def __init__(self, header: list[str], mark: Mark) -> None:
         """Raises DataError for a header that is none."""
+        self.lines = mark.line  # of the file, up to its end
         self.names: Sequence[str] = [column if column.strip() else "" for column in header]
         self.leaves_out = not all(self.names)
         self._index = sum(1 for _ in takewhile(lambda column: not column, self.names))
@@ -180,7 +205,7 @@ class _Lines:
     def __next__(self) -> str:
         number, line = self._again.popleft() if self._again else next(self._numbered)
         self._row.append((number, line))
-        return _text(number, line, self.name)
+        return text_of(number, line, self.name)
 
     @property
     def mark(self) -> Mark:
@@ -199,7 +224,7 @@ class _Lines:
 def _good_rows(lines: _Lines, picks: Picks, delimiter: str | None, bad: Bad) -> Iterator[Numbered]:
     """The rows that are right; `bad` is told of the others."""
     reader = csv.reader(lines, strict=True, delimiter=delimiter or ",")
-    columns: _Columns | None = None
+    columns: Columns | None = None
     while not picks.done:
         lines.begin()
         wrong, row = None, {}
@@ -210,7 +235,7 @@ def _good_rows(lines: _Lines, picks: Picks, delimiter: str | None, bad: Bad) -> 
             if columns is None or len(columns.names) == 1 or len(fields) != len(columns.names):
                 refuse_conflict(fields[0], lines.mark)
             if columns is None:
-                columns = _Columns(fields, lines.mark)
+                columns = Columns(fields, lines.mark)
                 continue
             if len(fields) != len(columns.names):
                 wrong = _ragged(fields, len(columns.names), delimiter, lines.mark)

@@ -36,23 +36,33 @@ def read(file: IO[bytes], name: str, picks: Picks, *, checked: bool = True, bad:
     64 MiB.
     """
     for first, data in _whole_lines(file, name):
-        texts = list(map(bytes.strip, data.split(b"\n"), repeat(_BLANKS)))
-        lines: Sequence[int] = range(first, first + len(texts))
-        if not all(texts):
-            lines = [line for line, text in zip(lines, texts, strict=True) if text]
-            texts = list(filter(None, texts))
-        before = picks.position + 1
-        numbers = picks.among(len(texts))
-        if len(numbers) != len(texts):
-            texts, lines = [texts[n - before] for n in numbers], [lines[n - before] for n in numbers]
-        plain = not checked and not any(word in data for word in _NO_NUMBERS)
-        values = None if plain else _decoded(texts)
-        if plain or (values is not None and _is_plain(texts, values)):
-            yield Block(name, lines, numbers, values, texts)
-        else:
-            yield from _one_by_one(name, lines, numbers, texts, bad)
+        yield from of_lines(data, first, name, picks, checked=checked, bad=bad)
         if picks.done:
             return
+
+
+def of_lines(
+    data: bytes, first: int, name: str, picks: Picks, *, checked: bool = True, bad: Bad | None = None
+) -> Iterator[Block]:
+    """The asked rows of some lines, without the end of the last one. first: the number of the first line.
+
+    Arguments and errors as of `read`.
+    """
+    texts = list(map(bytes.strip, data.split(b"\n"), repeat(_BLANKS)))
+    lines: Sequence[int] = range(first, first + len(texts))
+    if not all(texts):
+        lines = [line for line, text in zip(lines, texts, strict=True) if text]
+        texts = list(filter(None, texts))
+    before = picks.position + 1
+    numbers = picks.among(len(texts))
+    if len(numbers) != len(texts):
+        texts, lines = [texts[n - before] for n in numbers], [lines[n - before] for n in numbers]
+    plain = not checked and not any(word in data for word in _NO_NUMBERS)
+    values = None if plain else _decoded(texts)
+    if plain or (values is not None and _is_plain(texts, values)):
+        yield Block(name, lines, numbers, values, texts)
+    else:
+        yield from _one_by_one(name, lines, numbers, texts, bad)
 
 
 def _whole_lines(file: IO[bytes], name: str) -> Iterator[tuple[int, bytes]]:

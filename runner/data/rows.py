@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -73,21 +75,28 @@ def _ignore(problem: Problem) -> None:
 
 
 def _read(dataset: DataSource, root: Path, name: str, picks: Picks, checked: bool, bad: Bad | None) -> Iterator[Block]:
+    with opened(dataset, root, name, bad) as (file, form):
+        match form:
+            case ".jsonl" | ".ndjson":
+                yield from jsonl.read(file, name, picks, checked=checked, bad=bad)
+            case ".parquet":
+                yield from parquet.read(file, name, picks, bad=bad)
+            case _:
+                delimiter = dataset.delimiter or ("\t" if form == ".tsv" else None)
+                rows = csv.read(file, name, picks, delimiter=delimiter, bad=bad)
+                yield from _blocks(rows, name, picks, has_gaps=bad is not None)
+
+
+@contextmanager
+def opened(dataset: DataSource, root: Path, name: str, bad: Bad | None) -> Iterator[tuple[io.BufferedReader[Any], str]]:
+    """A file of a dataset, unpacked, and its format; what goes wrong in the block is said in a user's words."""
     form, packing = files.kind_of(name)
     try:
         with files.open_bytes(root / name, packing, Mark(name)) as file:
             if form != ".parquet" and sniff.ends_lines_with_cr(file.peek(sniff.HEAD)[: sniff.HEAD]):
                 words = "the lines end in a carriage return alone, as on an old Mac"
                 raise DataError(words, hint="convert it: `tr '\\r' '\\n' < OLD > NEW`", mark=Mark(name))
-            match form:
-                case ".jsonl" | ".ndjson":
-                    yield from jsonl.read(file, name, picks, checked=checked, bad=bad)
-                case ".parquet":
-                    yield from parquet.read(file, name, picks, bad=bad)
-                case _:
-                    delimiter = dataset.delimiter or ("\t" if form == ".tsv" else None)
-                    rows = csv.read(file, name, picks, delimiter=delimiter, bad=bad)
-                    yield from _blocks(rows, name, picks, has_gaps=bad is not None)
+            yield file, form
     except BadRow as error:
         offer = "put it right"
         if bad is None and _goes_on(dataset, root, name):

@@ -41,4 +41,4 @@ def test_doubled_ids_are_suspects() -> None:
     hashes.update(f"id-{number}" for number in range(5000))
     assert hashes.suspects() == frozenset()
     hashes.update(["id-77", "id-77"])
-    assert hashes.suspects() == {hash("id-77")}
+    assert hashes.suspects() == {*hashes.of(["id-77"])}
