@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.apply.collect import FILES_SETTLE
+from runner.job.observed import Phase
 from runner.job.recorded import JobRecord
 from runner.plan.remaining import Row
 from tests.simulation.history import Applier, Asked, History, Line, lines_in
@@ -13,6 +14,7 @@ from tests.simulation.remote import NEVER, RemoteBatch, Verdict
 
 LOOK_BACK = 1200.0  # seconds before an intent that a list is read back to
 CLOCKS_DIFFER = 300.0  # seconds, at most, that nobody can know of
+PATIENCE = 10_000.0  # seconds in which a batch that takes too long is stopped, by somebody who looks now and then
 A_SENDING = 60.0  # seconds from one create to the next of the same pass, at most
 
 
@@ -21,6 +23,7 @@ def check(history: History) -> None:
     _check_duplicates(history)
     _check_twins(history)
     _check_stopped(history)
+    _check_stragglers(history)
     for applier in history.appliers:
         _check_outputs(history, applier)
     _check_attempts(history)
@@ -74,6 +77,8 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
         return ""
     if is_unknown and _is_taken_for_another(history, earlier):
         return ""
+    if is_unknown and earlier.verdict(key) is not Verdict.OK and _was_pruned(history, earlier, later.sent_at):
+        return ""
     if (
         lost
         and (history.is_hasty or not history.is_tame)
@@ -118,6 +123,16 @@ def _is_unheard(history: History, batch: RemoteBatch, now: float) -> bool:
 def _is_known_by_nothing(history: History, batch: RemoteBatch) -> bool:
     """Whether it may have been held for the batch of a create without an answer, and had no results to say so."""
     return batch.is_unheard and history.remote is not None and history.remote.habits.by_results
+
+
+def _was_pruned(history: History, batch: RemoteBatch, now: float) -> bool:
+    """Whether what said which rows it has not answered was deleted, as a person had asked: their lines, or its input.
+
+    From then on nothing but the memory tells which were refused or stopped: outputs are read back for answers alone.
+    """
+    if batch.input_ref in history.remote.deleted_uploads and not batch.says_silence:
+        return True
+    return history.remote.deleted_files.get(f"{batch.id}/error", NEVER) <= now
 
 
 def _is_taken_for_another(history: History, batch: RemoteBatch) -> bool:
@@ -314,7 +329,7 @@ def _began_to_send(history: History, batch: RemoteBatch) -> float:
 def _check_twins(history: History) -> None:
     """What was counted as a duplicate is stopped, and of several that are the same, one goes on."""
     for batch in history.remote.batches:
-        if batch.over_at > history.world.duplicates.get(batch.id, NEVER):
+        if min(batch.over_at, batch.cancelling_at) > history.world.duplicates.get(batch.id, NEVER):
             history.blame(f"twins: {batch.id} was counted as a duplicate, and goes on")
     same: dict[tuple[str, str], list[RemoteBatch]] = {}
     for batch in history.remote.batches:
@@ -322,7 +337,8 @@ def _check_twins(history: History) -> None:
     for batches in same.values():
         if _is_answered_elsewhere(history, batches[0]) or _came_late(history, batches):
             continue
-        if all(batch.was_cancelled and not batch.is_unwanted for batch in batches):
+        is_late = any(batch.id in history.world.told_to_stop for batch in batches)
+        if not is_late and all(batch.was_cancelled and not batch.is_unwanted for batch in batches):
             names = ", ".join(batch.id for batch in batches)
             history.blame(f"twins: all of {names} were cancelled, and by no person")
 
@@ -423,7 +439,44 @@ def _is_beyond_help(history: History, key: bytes) -> bool:
         return True  # not even a second upload of it was found
     if any(one.is_final_refusal or one.verdict(key) is Verdict.FINAL for one in asked):
         return True
+    if any(was_given_up(history, key, one) for one in asked):
+        return True
     return len(asked) >= history.max_attempts
+
+
+def was_given_up(history: History, key: bytes, batch: RemoteBatch) -> bool:
+    """Whether a batch was stopped since it took too long, and ended before it had answered a request."""
+    is_late = batch.id in history.world.told_to_stop and (batch.was_cancelled or batch.end is Phase.EXPIRED)
+    return is_late and batch.verdict(key) is not Verdict.OK
+
+
+def _check_stragglers(history: History) -> None:
+    """What took too long by its job's word, and nothing else, is stopped for it."""
+    end = history.world.seconds
+    for batch in history.remote.batches:
+        told = [(at, owner) for at, owner in history.world.told_to_stop.get(batch.id, ()) if at >= batch.created_at]
+        for at, owner in told:
+            limit = _limit_of(history, owner, at)
+            if limit is None or at - batch.created_at < limit - CLOCKS_DIFFER:
+                words = f"{batch.id} of {owner} was stopped after {at - batch.created_at:.0f} s"
+                history.blame(f"stragglers: {words}, and its job waits for {limit}")
+    for applier in history.appliers:
+        for record in SimulatedRecords(applier.store).batches():
+            batch = history.remote.batch(record.remote_id)
+            limit = _limit_of(history, record.owner, end)
+            if batch is None or limit is None or record.is_unproven or record.stop is not None:
+                continue
+            seen_at = history.world.recorded[batch.id][0]
+            due = max(batch.created_at + limit, history.world.calm_at, seen_at) + PATIENCE
+            is_told = batch.id in history.world.told_to_stop or batch.id in history.world.duplicates
+            if not is_told and due < min(batch.over_at, end, batch.cancelling_at, batch.gone_at):
+                history.blame(f"stragglers: {batch.id} of {record.owner} runs on, and its job waits for {limit} s")
+
+
+def _limit_of(history: History, owner: str, now: float) -> int | None:
+    """How long a job waited for a batch then, in seconds."""
+    known = [by_job for at, by_job in history.limits if at <= now]
+    return known[-1].get(owner) if known else None
 
 
 def _was_in_doubt(history: History, key: bytes) -> bool:

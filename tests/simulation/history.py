@@ -92,6 +92,7 @@ class History:
     outcomes: dict[tuple[str, bytes], tuple[float, int]] = field(default_factory=dict)  # by applier: seen when, which
     shown: dict[tuple[str, bytes], tuple[float, str]] = field(default_factory=dict)  # by applier: answers in outputs
     states: dict[str, list[tuple[JobSpec, list[int]]]] = field(default_factory=dict)  # by applier, at the end
+    limits: list[tuple[float, dict[str, int]]] = field(default_factory=list)  # from when on: by job, how long it waits
     applies: int = 0
     is_hasty: bool = False  # a state was lost before a list showed all that it knew of
     is_damaged: bool = False  # a state that two shared without a lock, and an apply said so

@@ -15,7 +15,7 @@ from runner.errors import StateError
 from runner.job.calls import Journal
 from runner.job.events import Event
 from runner.job.outcomes import Unsettled
-from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry
+from runner.job.recorded import Batch, JobRecord, ProjectRecord, Retry, Stop
 from runner.state.base import meet
 from runner.state.disk import view
 from runner.state.home import Home
@@ -62,11 +62,19 @@ class MemoryStore:
         world.boundary("before a write")
         meet(expected, self.now.serial)
         changes = {key_of(record): record for record in records}
+        before = self.now.records
         self.now = Recorded(expected + 1, {**self.now.records, **changes})
         for key, record in changes.items():
             if isinstance(record, Batch):
                 if record.remote_id:
                     world.recorded.setdefault(record.remote_id, []).append(world.seconds)
+                if record.stop not in (None, Stop.PERSON):
+                    told = world.told_to_stop.setdefault(record.remote_id, [])
+                    told += (
+                        [(world.seconds, record.owner)]
+                        if record.stop_at != getattr(before.get(key), "stop_at", None)
+                        else []
+                    )
                 for duplicate in record.duplicates:
                     world.duplicates.setdefault(duplicate, world.seconds)
             world.note("store", key, Words(partial(_in_words, record)))
@@ -178,7 +186,7 @@ class SimulatedMemory(LocalMemory):
 
 
 def _in_words(record: _Record) -> str:
-    shown = ["stage", "phase", "remote_id", "generation", "trouble", "twins", "ok", "error", "missing"]
+    shown = ["stage", "phase", "stop", "remote_id", "generation", "trouble", "twins", "ok", "error", "missing"]
     shown += [state.word for state in Unsettled]
     words = [f"{name}={value}" for name in shown if (value := getattr(record, name, None))]
     if isinstance(record, Batch):

@@ -40,7 +40,7 @@ _INDEX_FIRST = 'sha256 = session.objects.write(f"{batch.key}/index", entries)'
 _NO_INDEX = 'sha256 = __import__("hashlib").sha256(entries).hexdigest()'
 _UNSEEN = "self.observations[batch.key] = CannotSee(error.message)"
 _EXPIRED = 'self.observations[batch.key] = Observed(batch.remote_id, Phase.EXPIRED, "")'
-_LOST_OR_ERROR = "(_LOST if outcome == Outcome.LOST else _ERROR)"
+_LOST = "elif outcome == Outcome.LOST:\n                known[key] = (state & _FLAGS) + 1 | _LOST | at"
 _IN_FLIGHT = "            elif entry.batch.is_active:\n                _mark("
 _NEVER = "            elif False:\n                _mark("
 _SHARED = "                states[ordinal] = Row.SHARED\n"
@@ -98,9 +98,7 @@ MUTANTS = {
         "if outcome in (Outcome.RETRY, Outcome.FINAL):",
         "duplicate",
     ),
-    "what was stopped is asked again": Mutant(
-        "plan/remaining.py", _LOST_OR_ERROR, _LOST_OR_ERROR.replace("_LOST if", "0 if"), "duplicate"
-    ),
+    "what was stopped is asked again": Mutant("plan/remaining.py", _LOST, _LOST.replace(" | _LOST", ""), "duplicate"),
     "what is in flight is asked again": Mutant("plan/remaining.py", _IN_FLIGHT, _NEVER, "duplicate"),
     "what nobody reviewed is sent": Mutant(
         "plan/plan.py", "    if guards.reviewed is None:\n", "    if True:\n", "review", Kind.BRIEF_BATCHES
@@ -124,6 +122,37 @@ MUTANTS = {
     ),
     "a pair of the same answers is asked about": Mutant(
         "compile/pairs.py", "is_same = _is_same(mine, other)", "is_same = False", "chain", Kind.BRIEF_CHAINS
+    ),
+    "a batch takes too long at once": Mutant(
+        "plan/stragglers.py", "timedelta(seconds=limit.after_seconds)", "timedelta()", "stragglers", Kind.STRAGGLERS
+    ),
+    "every batch may take as long as it does": Mutant(
+        "plan/stragglers.py",
+        "    return seen.seen_at - since(",
+        "    return False and seen.seen_at - since(",
+        "stragglers",
+        Kind.STRAGGLERS,
+    ),
+    "what was told to stop has ended": Mutant(
+        "plan/decide.py",
+        "return Action.WAIT, Reason.CANCELLING, observation.stall",
+        "return Action.DROP, Reason.CANCELLING, observation.stall",
+        "duplicate",
+        Kind.STRAGGLERS,
+    ),
+    "what a person has stopped took too long": Mutant(
+        "apply/cancel.py",
+        "_stop(session, batch, Stop.PERSON,",
+        "_stop(session, batch, Stop.GIVE_UP,",
+        "stragglers",
+        Kind.STRAGGLERS,
+    ),
+    "what completes while it is stopped is given up": Mutant(
+        "plan/stragglers.py",
+        "_LEFT_BY = frozenset((Phase.CANCELLED,",
+        "_LEFT_BY = frozenset((Phase.COMPLETED,",
+        "given up",
+        Kind.STRAGGLERS,
     ),
     "new outcomes are not written out": Mutant(
         "apply/outputs.py", "        return Drift.ANSWERS\n", "        return None\n", "files"

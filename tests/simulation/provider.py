@@ -346,9 +346,10 @@ class SimulatedProvider:
         batch = self._remote.batch(remote_id)
         if batch is None or not batch.is_there(self._world.seconds):
             return Observed(remote_id, Phase.CANCELLED, "gone", ended_at=self._world.at(self._world.seconds))
+        if self._world.seconds < batch.over_at and self._world.happens(self._remote.habits.stubborn):
+            raise Refused("it cannot be cancelled now", status=400)
         if self._world.seconds < batch.over_at and not (fault == "unknown" and self._world.rng.random() < 0.5):
-            batch.cancelled_at, batch.is_unwanted = self._world.seconds, self._world.is_commanded
-            self._world.note("remote", f"{remote_id} is cancelled")
+            self._remote.cancel(batch, is_unwanted=self._world.is_commanded)
         self._end("cancel", fault)
         return self._remote.observed(batch)
 

@@ -71,6 +71,9 @@ class Habits:
     keeps_input: bool = True  # of such a create: what it carried can be read back
     by_results: bool = False  # nothing but its results says whose a batch is
     may_prune: bool = False  # what it keeps may be deleted, and sometimes is
+    stuck: float = 0.0  # of batches: the last of their rows are answered many hours after the others
+    stubborn: float = 0.0  # of cancels: refused
+    slow_cancels: float = 0.0  # at most, seconds from a cancel to the end that it brings
     strangers: float = 0.0  # of creates: somebody else's batch of as many rows is made at about that time
 
     @property
@@ -106,7 +109,8 @@ class RemoteBatch:
     files_after: float = 0.0  # seconds after its end until its files can be had
     unknown_until: float = 0.0
     hidden: list[tuple[float, float]] = field(default_factory=list)  # from when to when nothing shows it
-    cancelled_at: float = NEVER
+    cancelling_at: float = NEVER  # when it was told to stop
+    cancelled_at: float = NEVER  # when it obeys, unless it has ended by then
     is_unwanted: bool = False  # a person had it cancelled
     end: Phase = Phase.COMPLETED
     failure: Failure | None = None
@@ -177,7 +181,7 @@ class Remote:
         self.habits = habits
         self.uploads: dict[str, tuple[str, bytes]] = {}  # ref -> (name, content)
         self.deleted_uploads: dict[str, tuple[str, bytes]] = {}
-        self.deleted_files: set[str] = set()  # of results
+        self.deleted_files: dict[str, float] = {}  # of results, and since when
         self.batches: list[RemoteBatch] = []  # in the order they were sent
         self.unheard: set[bytes] = set()  # of creates that had no answer, where nobody can search for them
         self.lists: list[Listing] = []
@@ -198,7 +202,7 @@ class Remote:
 
     def delete_results(self, ref: str) -> None:
         """One of the files of a batch is gone."""
-        self.deleted_files.add(ref)
+        self.deleted_files.setdefault(ref, self.world.seconds)
         batch = self.batch(ref.partition("/")[0])
         if batch is not None and ref.endswith("/output"):
             batch.files_gone_at = min(batch.files_gone_at, self.world.seconds)
@@ -262,6 +266,14 @@ class Remote:
         )
         self.admit(theirs)
 
+    def cancel(self, batch: RemoteBatch, *, is_unwanted: bool) -> None:
+        """It is told to stop: at once, or after a while, in which it may as well complete."""
+        now, slow = self.world.seconds, self.habits.slow_cancels
+        if now < batch.cancelling_at:
+            batch.cancelling_at, batch.is_unwanted = now, is_unwanted
+            batch.cancelled_at = now + (slow * self.world.rng.random() if slow else 0.0)
+            self.world.note("remote", f"{batch.id} is cancelled, at {batch.cancelled_at:.1f}")
+
     def _draw_life(self, batch: RemoteBatch) -> None:
         world, habits, rng = self.world, self.habits, self.world.rng
         span = rng.choice((5.0, 60.0, 900.0, 1800.0 if world.is_calm else 7200.0)) * (0.5 + rng.random())
@@ -301,6 +313,10 @@ class Remote:
                 batch.verdicts[key] = Verdict.RETRY
             else:
                 batch.verdicts[key] = Verdict.OK
+        if world.happens(habits.stuck):
+            batch.ends_at = batch.named_at = batch.created_at + rng.choice((20_000.0, 100_000.0, 300_000.0))
+            for key in order[rng.randrange(len(order)) :]:
+                batch.finished_at[key] = batch.ends_at
         if world.happens(habits.short_files):
             batch.short_until = batch.ends_at + rng.choice((10.0, 600.0, 5000.0, NEVER))
             batch.cut_keys = {key for key in batch.keys if rng.random() < 0.5}
@@ -340,6 +356,8 @@ class Remote:
             return Phase.UNKNOWN
         if now >= batch.over_at:
             return Phase.CANCELLED if batch.was_cancelled else batch.end
+        if now >= batch.cancelling_at:
+            return Phase.CANCELLING
         return Phase.RUNNING if now >= batch.starts_at else Phase.VALIDATING
 
     def observed(self, batch: RemoteBatch) -> Observed:

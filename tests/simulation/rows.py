@@ -13,7 +13,7 @@ from typing import IO
 from runner.compile.compiled import Line, RowView, Wanted
 from runner.errors import Mark
 from runner.job.pairs import FIRST, Orders
-from runner.job.project import Chain, Dataset, Job, Model, Project, Prompt, ProviderBlock
+from runner.job.project import Chain, Dataset, Job, Model, Project, Prompt, ProviderBlock, Stragglers
 from runner.job.wireid import custom_id_of
 from tests.simulation.world import World
 
@@ -48,6 +48,7 @@ class JobSpec:
     window_hours: int = 24
     file: str = "specs/a.yaml"
     after: tuple[str, ...] = ()  # addresses of the job, or the two, whose answers its rows are
+    stragglers: Stragglers | None = None
     needs: tuple[str, ...] = ()  # addresses of jobs that have to be settled before anything of this one is sent
 
     def row_keys(self) -> list[bytes]:
@@ -106,6 +107,7 @@ def project_of(name: str, specs: Iterable[JobSpec], root: Path, max_attempts: in
             output=spec.output,
             max_attempts=max_attempts,
             needs=spec.needs,
+            stragglers=spec.stragglers,
             mark=Mark(spec.file, 1, 1),
         )
         for spec in sorted(specs, key=lambda spec: spec.address)

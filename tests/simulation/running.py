@@ -18,6 +18,7 @@ from tests.simulation.chained import ChainScenario
 from tests.simulation.history import History
 from tests.simulation.inline import InlineScenario, ResultsScenario
 from tests.simulation.scenario import Scenario
+from tests.simulation.stragglers import StragglerScenario
 from tests.simulation.waves import WaveScenario
 
 _A_KIND = 1_000_000_000
@@ -36,6 +37,8 @@ class Kind(IntEnum):
     BRIEF_RESULTS = 7
     CHAINS = 8  # jobs that ask about the answers of others
     BRIEF_CHAINS = 9
+    STRAGGLERS = 10  # batches that take too long, and are stopped
+    BRIEF_STRAGGLERS = 11
 
     def seed(self, number: int) -> int:
         """The seed of the history of this kind that has this number."""
@@ -54,6 +57,8 @@ class Kind(IntEnum):
                 return ResultsScenario
             case Kind.CHAINS | Kind.BRIEF_CHAINS:
                 return ChainScenario
+            case Kind.STRAGGLERS | Kind.BRIEF_STRAGGLERS:
+                return StragglerScenario
 
     @property
     def is_brief(self) -> bool:
@@ -62,7 +67,7 @@ class Kind(IntEnum):
 
 def kind_of(number: int) -> Kind:
     """What the number-th history of a run is of: most are brief; two of sixteen are of recordings, four inline, one of
-    chains."""
+    chains, one of stragglers."""
     match number % 16:
         case 0:
             return Kind.BATCHES
@@ -78,6 +83,8 @@ def kind_of(number: int) -> Kind:
             return Kind.BRIEF_RESULTS
         case 4:
             return Kind.BRIEF_RECORDINGS
+        case 11:
+            return Kind.STRAGGLERS if number % 32 == 11 else Kind.BRIEF_STRAGGLERS
         case 12:
             return Kind.CHAINS if number % 32 == 12 else Kind.BRIEF_CHAINS
         case _:

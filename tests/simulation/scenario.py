@@ -270,7 +270,7 @@ class Scenario:
 
     def _calm_down(self) -> None:
         """No more faults: everybody gets to the end, then what waits for a person is asked again and gets there too."""
-        self.world.is_calm = True
+        self.world.is_calm, self.world.calm_at = True, self.world.seconds
         if self.may_prune:
             self.commands.prune(self.first)
         self.world.note("world", "calm")

@@ -23,6 +23,7 @@ SAMPLE = (
     "what is in flight is asked again",
     "a receipt in another row",
     "what may be twice is not counted",
+    "what was told to stop has ended",
 )
 
 

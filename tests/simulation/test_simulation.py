@@ -24,6 +24,8 @@ SAMPLE = {
     Kind.BRIEF_RESULTS: 20,
     Kind.CHAINS: 20,
     Kind.BRIEF_CHAINS: 40,
+    Kind.STRAGGLERS: 20,
+    Kind.BRIEF_STRAGGLERS: 40,
 }
 SHARES = 10
 MENDED = (
@@ -38,6 +40,8 @@ MENDED = (
     5_031_006_086,  # a list that lags: another clone's batch is met before what was put off is sent
     6_021_014_186,  # an attempt that seemed to have failed, and whose answers are lost
     4_021_012_242,  # cancelled before it got out
+    81_000_384,  # what said which rows were refused was deleted, and then the memory was lost
+    Kind.STRAGGLERS.seed(1_436),  # the same of a batch that was given up, and had named nothing
 )
 SWEEP = 20_000
 

@@ -46,12 +46,15 @@ class World:
         self.log: list[tuple[float, str, tuple[object, ...]]] = []
         self.recorded: dict[str, list[float]] = {}  # by remote id, when it was written on record
         self.duplicates: dict[str, float] = {}  # by remote id, when it was first written down as a duplicate
+        # by remote id, when its record said that it is stopped since it takes too long, and whose it was
+        self.told_to_stop: dict[str, list[tuple[float, str]]] = {}
         self.off = timedelta()  # how far our own clock is ahead of the remote's
         self.crash_rate = 0.0
         self.fault_rate = 0.0
         self.stop_rate = 0.0
         self.other_rate = 0.0
         self.is_calm = False  # nothing goes wrong any more
+        self.calm_at = 0.0
         self.is_commanded = False  # what is cancelled now, a person wants cancelled
         self.other: Callable[[], None] | None = None  # a pass of another applier
         self.stop: Callable[[], None] = lambda: None
