@@ -33,6 +33,14 @@ class EngineReply(NamedTuple):
         return self.failure is None and 200 <= self.status < 300
 
 
+class UnfitBody(Exception):
+    """A body that no remote would answer. `reply` is what one would say."""
+
+    def __init__(self, status: int, code: str | None, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.reply = refusal(status, code, message, param=param)
+
+
 class Loadable(Protocol):
     """A model that can run here."""
 

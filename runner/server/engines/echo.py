@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from runner.server.engines import requests
-from runner.server.engines.base import EngineReply, EngineRequest, refusal
+from runner.server.engines import requests, tools, turns
+from runner.server.engines.base import EngineReply, EngineRequest, UnfitBody, refusal
+from runner.server.engines.parts import Parts, readers
 from runner.server.engines.schema import SchemaTooLarge, instance_of
 
 FINGERPRINT = "synthetic-echo"
@@ -22,15 +23,30 @@ MOST_CHARACTERS = 64_000_000  # of all choices of one answer
 _LETTERS_PER_TOKEN = 4
 
 
-class _Moderate(msgspec.Struct):
-    input: Any
+# Source: OpenAI's Python SDK, openai 3.57.0, `types/moderation.py` (2026-11-30; a test compares).
+CATEGORIES = (
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/instructions",
+    "self-harm/intent",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+)
+_MODERATED = readers("text", "image_url")
 
 
 _chat = msgspec.json.Decoder(requests.Chat)
 _respond = msgspec.json.Decoder(requests.Respond)
 _complete = msgspec.json.Decoder(requests.Complete)
 _embed = msgspec.json.Decoder(requests.Embed)
-_moderate = msgspec.json.Decoder(_Moderate)
+_moderate = msgspec.json.Decoder(requests.Moderate)
 _format = msgspec.json.Decoder(requests.Format)
 _encode = msgspec.json.Encoder().encode
 
@@ -71,7 +87,7 @@ class Echo:
                     return _embeddings(request)
                 case "/v1/moderations":
                     return _moderation(request)
-        except requests.UnfitBody as unfit:
+        except UnfitBody as unfit:
             return unfit.reply
         except SchemaTooLarge as error:
             return refusal(400, "schema_too_large", str(error), param="response_format")
@@ -83,7 +99,11 @@ class Echo:
         question = requests.read(_chat, request)
         if not question.messages:
             return refusal(400, "empty_array", "Invalid 'messages': empty array.", param="messages")
-        said = [_text_of(m.content) for m in question.messages]
+        said = turns.said_in_chat(question.messages, is_hosted=requests.is_hosted(request.model))
+        if question.tools or question.tool_choice:
+            tool = tools.insisted_on(question.tools, question.tool_choice, is_flat=False)
+            if tool is not None:
+                return self._chat_call(request, tool, "".join(said))
         # the last message is what was asked; the ones before are instructions and examples
         text = self._instance(question.response_format, request.model) or f"echo: {said[-1]}"
         limit = question.max_completion_tokens or question.max_tokens
@@ -94,28 +114,48 @@ class Echo:
         tokens = _tokens("".join(said)), copies * _tokens(text)
         choice = _encode(text), _encode(reason)
         choices = b",".join(_CHOICE % (index, *choice) for index in range(copies))
-        inputs, outputs = tokens
-        body = _CHAT_COMPLETION % (
-            _name(request).encode(), request.created, _encode(request.model), choices, inputs, outputs, inputs + outputs
-        )  # fmt: skip
-        return EngineReply(200, body, *tokens)
+        return _chat_completion(request, choices, *tokens)
+
+    def _chat_call(self, request: EngineRequest, tool: tools.Tool, said: str) -> EngineReply:
+        arguments = self._made(_encode(tool.parameters))
+        call = {
+            "id": f"call_{_name(request)}",
+            "type": "function",
+            "function": {"name": tool.name, "arguments": arguments},
+        }
+        message = {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
+        choice = _encode({"index": 0, "message": message, "logprobs": None, "finish_reason": "tool_calls"})
+        return _chat_completion(request, choice, _tokens(said), _tokens(arguments))
 
     def _respond(self, request: EngineRequest) -> EngineReply:
         question = requests.read(_respond, request)
-        said = [question.input] if isinstance(question.input, str) else [_text_of(m.content) for m in question.input]
+        said = _said_to(question, request.model)
+        tool = tools.insisted_on(question.tools, question.tool_choice, is_flat=True)
         wanted = question.text.format if question.text else None
         text = self._filled(wanted, request.model, is_flat=True) if wanted else None
         text, reason = _cut(text or f"echo: {said[-1] if said else ''}", question.max_output_tokens)
-        tokens = _tokens((question.instructions or "") + "".join(said)), _tokens(text)
         name = _name(request)
-        part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-        message = {
-            "type": "message",
-            "id": f"msg_{name}",
-            "status": "completed",
-            "role": "assistant",
-            "content": [part],
-        }
+        output: dict[str, Any]
+        if tool is not None:
+            text, reason = self._made(_encode(tool.parameters)), "stop"
+            output = {
+                "type": "function_call",
+                "id": f"fc_{name}",
+                "call_id": f"call_{name}",
+                "name": tool.name,
+                "arguments": text,
+                "status": "completed",
+            }
+        else:
+            part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+            output = {
+                "type": "message",
+                "id": f"msg_{name}",
+                "status": "completed",
+                "role": "assistant",
+                "content": [part],
+            }
+        tokens = _tokens((question.instructions or "") + "".join(said)), _tokens(text)
         body = {
             "id": f"resp_{name}",
             "object": "response",
@@ -124,12 +164,12 @@ class Echo:
             "error": None,
             "incomplete_details": None if reason == "stop" else {"reason": "max_output_tokens"},
             "model": request.model,
-            "output": [message],
+            "output": [output],
             "usage": _usage("input_tokens", "output_tokens", *tokens),
             "metadata": {},
             "parallel_tool_calls": True,
-            "tool_choice": "auto",
-            "tools": [],
+            "tool_choice": question.tool_choice or "auto",
+            "tools": question.tools or [],
             "system_fingerprint": FINGERPRINT,
         }
         return EngineReply(200, _encode(body), *tokens)
@@ -147,12 +187,30 @@ class Echo:
         key = bytes(wanted.schema)
         if key == b"null":
             key = _encode((wanted.json_schema or {}).get("schema", {}))
+        return self._made(key)
+
+    def _made(self, key: bytes) -> str:
+        """An instance of a JSON Schema, which is given and returned as JSON."""
         # a batch asks for one schema a hundred thousand times
         if key not in self._instances:
             if len(self._instances) > 64:
                 self._instances.clear()
             self._instances[key] = _encode(instance_of(msgspec.json.decode(key))).decode()
         return self._instances[key]
+
+
+def _said_to(question: requests.Respond, model: str) -> list[str]:
+    if isinstance(question.input, str):
+        return [question.input]
+    is_continued = question.previous_response_id is not None or question.conversation is not None
+    return turns.said_in_items(question.input, is_hosted=requests.is_hosted(model), is_continued=is_continued)
+
+
+def _chat_completion(request: EngineRequest, choices: bytes, inputs: int, outputs: int) -> EngineReply:
+    body = _CHAT_COMPLETION % (
+        _name(request).encode(), request.created, _encode(request.model), choices, inputs, outputs, inputs + outputs
+    )  # fmt: skip
+    return EngineReply(200, body, inputs, outputs)
 
 
 def _completion(request: EngineRequest) -> EngineReply:
@@ -204,18 +262,31 @@ def _embeddings(request: EngineRequest) -> EngineReply:
 
 
 def _moderation(request: EngineRequest) -> EngineReply:
-    question = _moderate.decode(request.body).input
-    count = len(question) if isinstance(question, list) else 1
-    if count > MOST_INPUTS:
-        return refusal(400, None, f"`input` must hold at most {MOST_INPUTS:,} texts.", param="input")
-    result = {"flagged": False, "categories": {}, "category_scores": {}}
+    question = requests.read(_moderate, request).input
+    # one result a text; pictures and their words are judged together
+    inputs = question if isinstance(question, list) and all(isinstance(each, str) for each in question) else [question]
+    if not 0 < len(inputs) <= MOST_INPUTS:
+        return refusal(400, None, f"`input` must hold 1 to {MOST_INPUTS:,} texts.", param="input")
+    parts = Parts(is_hosted=requests.is_hosted(request.model))
     body = {
         "id": f"modr-{_name(request)}",
         "model": request.model,
-        "results": [result] * count,
+        "results": [_judgement(parts.text_of(each, _MODERATED, "input")) for each in inputs],
         "system_fingerprint": FINGERPRINT,
     }
     return EngineReply(200, _encode(body))
+
+
+def _judgement(text: str) -> dict[str, Any]:
+    """A text is flagged for the categories that it names: `violence`, say, or `self-harm/intent`."""
+    said = text.lower()
+    found = {name: name in said for name in CATEGORIES}
+    return {
+        "flagged": any(found.values()),
+        "categories": found,
+        "category_scores": {name: 0.99 if is_found else 0.01 for name, is_found in found.items()},
+        "category_applied_input_types": {name: ["text"] for name in CATEGORIES},
+    }
 
 
 def _vector(text: str, size: int) -> list[float]:

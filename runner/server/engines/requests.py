@@ -15,7 +15,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from runner.server.engines.base import EngineReply, EngineRequest, refusal
+from runner.server.engines.base import EngineRequest, UnfitBody
+from runner.server.engines.turns import Item, Message
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -32,19 +33,6 @@ Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Count = Annotated[int, Meta(ge=1)]
 Copies = Annotated[int, Meta(ge=1, le=128)]
 Map = dict[str, Any]
-
-
-class UnfitBody(Exception):
-    """A body that no remote would answer. `reply` is what one would say."""
-
-    def __init__(self, reply: EngineReply) -> None:
-        super().__init__()
-        self.reply = reply
-
-
-class Message(msgspec.Struct):
-    role: str = ""
-    content: Any = None
 
 
 class Format(msgspec.Struct):
@@ -105,7 +93,7 @@ class Chat(_Common):
 
 
 class Respond(_Common, kw_only=True):
-    input: str | list[Message]
+    input: str | list[Item]
     background: bool | None = None
     context_management: list[Any] | None = None
     conversation: str | Map | None = None
@@ -162,6 +150,11 @@ class Embed(msgspec.Struct):
     user: str | None = None
 
 
+class Moderate(msgspec.Struct):
+    input: str | list[Any]
+    model: str = ""
+
+
 def read(decoder: msgspec.json.Decoder[T], request: EngineRequest) -> T:
     """The body, if a remote would take it. Raises UnfitBody with what it would answer; MsgspecError for no JSON."""
     try:
@@ -169,10 +162,15 @@ def read(decoder: msgspec.json.Decoder[T], request: EngineRequest) -> T:
     except msgspec.ValidationError as error:
         place = _PLACE.search(str(error))
         param = place[1] if place else None
-        raise UnfitBody(refusal(400, "invalid_value", f"Invalid request body: {error}", param=param)) from error
-    if _HOSTED_ONLY.match(request.model):
+        raise UnfitBody(400, "invalid_value", f"Invalid request body: {error}", param=param) from error
+    if is_hosted(request.model):
         _check_names(request, type(found))
     return found
+
+
+def is_hosted(model: str) -> bool:
+    """Whether OpenAI alone answers for it: what it does not know, it refuses."""
+    return bool(_HOSTED_ONLY.match(model))
 
 
 def check_format(wanted: Format, model: str, *, is_flat: bool = False) -> None:
@@ -180,11 +178,11 @@ def check_format(wanted: Format, model: str, *, is_flat: bool = False) -> None:
     place = "text.format" if is_flat else "response_format"
     if wanted.type not in _FORMATS:
         text = f"Invalid value: '{wanted.type[:64]}'. Supported values are: 'json_object', 'json_schema', and 'text'."
-        raise UnfitBody(refusal(400, "invalid_value", text, param=f"{place}.type"))
-    lacks = (_lacks_flat if is_flat else _lacks)(wanted, is_hosted=bool(_HOSTED_ONLY.match(model)))
+        raise UnfitBody(400, "invalid_value", text, param=f"{place}.type")
+    lacks = (_lacks_flat if is_flat else _lacks)(wanted, is_hosted=is_hosted(model))
     if wanted.type == "json_schema" and lacks:
         text = f"Missing required parameter: '{place}.{lacks}'."
-        raise UnfitBody(refusal(400, "missing_required_parameter", text, param=f"{place}.{lacks}"))
+        raise UnfitBody(400, "missing_required_parameter", text, param=f"{place}.{lacks}")
 
 
 def _lacks(wanted: Format, *, is_hosted: bool) -> str:
@@ -206,6 +204,6 @@ def _check_names(request: EngineRequest, kind: type[msgspec.Struct]) -> None:
     for name in _names.decode(request.body):
         if name not in known and request.endpoint == "/v1/responses":
             text = f"Unknown parameter: '{name[:64]}'."
-            raise UnfitBody(refusal(400, "unknown_parameter", text, param=name[:64]))
+            raise UnfitBody(400, "unknown_parameter", text, param=name[:64])
         if name not in known:
-            raise UnfitBody(refusal(400, None, f"Unrecognized request argument supplied: {name[:64]}"))
+            raise UnfitBody(400, None, f"Unrecognized request argument supplied: {name[:64]}")
