@@ -136,7 +136,7 @@ class Comparing(msgspec.Struct):
         try:
             read = enumerate(islice(compiled.rows(), ordinals[-1] + 1))
             ids = [row.custom_id for ordinal, row in read if ordinal in wanted]
-            lines = dict(zip(ids, compiled.lines(ordinals), strict=True))
+            lines = dict(zip(ids, compiled.shown(ordinals), strict=True))
         except RunnerError as error:
             return (RequestDiff("", note=f"its rows cannot be read now: {error.message}"),)
         older = self.older.of(address, before, ids, ordinals)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace as replace_in
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -32,6 +33,9 @@ from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Job, Project
 from runner.remotes import registry
 from runner.remotes.registry import priced
 
+if TYPE_CHECKING:
+    from runner.data.inlined import InlinedFiles
+
 AnyCompiled = CompiledJob | CompiledAudio
 
 
@@ -55,7 +59,9 @@ def compile_all(
     problems = check_extras(project) + check_windows(project, remotes.card)
     row_jobs = [job for job in project.jobs if isinstance(job, Job) and job.chain is None]
     shards = {job.address: _shard(memo, job, remotes) for job in row_jobs}
-    compiled: dict[str, AnyCompiled] = {} if problems else {**_read_back(row_jobs, project, remotes, shards, digest_of)}
+    files = files_of(row_jobs, project.root, memo)
+    read = {} if problems else _read_back(row_jobs, project, remotes, shards, digest_of, files)
+    compiled: dict[str, AnyCompiled] = {**read}
     missing = [job for job in row_jobs if job.address not in compiled]
     if missing or len(row_jobs) < len(project.jobs):
         problems += check_templates(project)
@@ -64,7 +70,10 @@ def compile_all(
         raise SpecError(list(dict.fromkeys(problems)))
     budget = RowBudget()
     for job in missing:
-        compiled[job.address] = _compiled(job, project, remotes, shards[job.address], budget, digest_of, keeps=keeps)
+        shard = shards[job.address]
+        compiled[job.address] = _compiled(job, project, remotes, shard, budget, digest_of, files, keeps=keeps)
+    if files is not None and keeps:
+        files.save()
     compiled.update(_recordings(project, memo, keeps=keeps))
     jobs = {job.address: job for job in project.jobs}
     if problems := [
@@ -91,11 +100,16 @@ class Compiler(msgspec.Struct, frozen=True):
         lines, digest_of = self.remotes.lines(job.model.provider), self.digests.of
         identity = _shard(Path(), job, self.remotes).name
         shard = self.place(f"{Path(job.dataset.files[0]).stem}.{identity}")
-        found = load(shard, job, project.root, lines, digest_of) if shard.is_file() else None
+        files = files_of([job], project.root, self.folder)
+        found = load(shard, job, project.root, lines, digest_of, files) if shard.is_file() else None
         try:
-            found = found or _compiled(job, project, self.remotes, shard, RowBudget(), digest_of, keeps=self.keeps)
+            found = found or _compiled(
+                job, project, self.remotes, shard, RowBudget(), digest_of, files, keeps=self.keeps
+            )
         except RowsFailed as error:
             raise _of_answers(error, job) from error
+        if files is not None and self.keeps:
+            files.save()
         if len(found.wanted) and (problems := problems_in(job, found.rows, self.steps(job))):
             raise SpecError(list(dict.fromkeys(problems)))
         return found
@@ -121,13 +135,14 @@ def _compiled(
     shard: Path,
     budget: RowBudget,
     digest_of: DigestOf,
+    files: InlinedFiles | None,
     *,
     keeps: bool,
 ) -> CompiledJob:
     lines = remotes.lines(job.model.provider)
     before = before_of(shard, job, lines)
     try:
-        fresh = compile_job(job, project.root, lines, budget, digest_of, before)
+        fresh = compile_job(job, project.root, lines, budget, digest_of, before, files)
     finally:
         if before is not None:
             before.packed.rest.close()
@@ -135,6 +150,15 @@ def _compiled(
         shard.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh.save(shard)
     return fresh
+
+
+def files_of(jobs: Iterable[Job], root: Path, memo: Path) -> InlinedFiles | None:
+    """The files that requests of these jobs are made of, with what is remembered of them; None where there are none."""
+    if not any(job.prompt.inlines_files for job in jobs):
+        return None
+    from runner.data.inlined import InlinedFiles  # few jobs send files
+
+    return InlinedFiles(root, FileMemo(memo / "inlined"))
 
 
 def _recordings(project: Project, memo: Path, *, keeps: bool) -> dict[str, CompiledAudio]:
@@ -161,17 +185,24 @@ def _shard(memo: Path, job: Job, remotes: Remotes) -> Path:
     identity = f"{identity_of(job, lines)} {lines.name} {read}"
     if job.message_chars != MESSAGE_CHARS:  # what compiles under one limit may not under another
         identity += f" {job.message_chars}"
+    if job.prompt.inlines_files:
+        identity += f" {job.part_limits}"
     return memo / hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 def _read_back(
-    jobs: Sequence[Job], project: Project, remotes: Remotes, shards: Mapping[str, Path], digest_of: DigestOf
+    jobs: Sequence[Job],
+    project: Project,
+    remotes: Remotes,
+    shards: Mapping[str, Path],
+    digest_of: DigestOf,
+    files: InlinedFiles | None,
 ) -> dict[str, CompiledJob]:
     found = {}
     for job in jobs:
         shard = shards[job.address]
         lines = remotes.lines(job.model.provider)
-        compiled = load(shard, job, project.root, lines, digest_of) if shard.is_file() else None
+        compiled = load(shard, job, project.root, lines, digest_of, files) if shard.is_file() else None
         if compiled is not None:
             found[job.address] = compiled
     return found
@@ -290,4 +321,4 @@ def _system_prompt(job: Job) -> str:
     from runner.compile.parse import static_text  # not needed by most plans
 
     first = job.prompt.messages[0]
-    return (static_text(first.content) or "") if first.role == "system" else ""
+    return (static_text(first.content) or "") if first.role == "system" and isinstance(first.content, str) else ""

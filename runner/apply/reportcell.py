@@ -155,5 +155,5 @@ def _data_of(spec: AnyJob) -> tuple[str, ...]:
 
 def prompt_digest(prompt: Prompt) -> str:
     """SHA-256 (hex) of a prompt as it is written, with the form of its answers and its tools."""
-    parts = [[one.role, one.content] for one in prompt.messages], prompt.response_format, prompt.tools
+    parts = [[one.role, one.shown()] for one in prompt.messages], prompt.response_format, prompt.tools
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from runner import files, gittree
 from runner.apply.session import Session
 from runner.cli.unchanged import Changing, record, running
+from runner.compile.job import CompiledJob
 from runner.data.files import signature
 from runner.globs import is_magic
 from runner.job.project import AnyJob, AudioJob
@@ -78,6 +79,9 @@ def _paths(session: Session, watched: Watched) -> Iterator[str]:
     yield from read_of(project)
     for job in project.jobs:
         yield from _rows_of(job, root)
+    for compiled in session.compiled.values():
+        if isinstance(compiled, CompiledJob):
+            yield from (stamp.path for stamp in compiled.inlined())
     for wanted in session.desired:
         yield from _tree(root, os.path.normpath(wanted.output), with_files=True)
         yield scores_path(wanted.output)

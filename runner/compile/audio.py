@@ -121,6 +121,10 @@ class CompiledAudio:
             key = digest_of(body_of(job, content.sha256))[:KEY_BYTES]
             yield Line(key, _described(_asked(job, self.root, self.files[ordinal], content, key)))
 
+    def shown(self, ordinals: Iterable[int]) -> Iterator[Line]:
+        """The same: such a line describes a request, and holds no bytes of a file."""
+        return self.lines(ordinals)
+
     def write_lines(self, ordinals: Iterable[int], out: IO[bytes]) -> int:
         """Write the same lines, each with a newline. The number of bytes written; raises as `recording` does."""
         return sum(out.write(line.data + b"\n") for line in self.lines(ordinals))

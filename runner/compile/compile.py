@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import chain, islice
+from operator import add
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from runner.compile.compiled import Line, Wanted
 from runner.compile.faults import Faults
 from runner.compile.job import CompiledJob, lines_of, load, program
 from runner.compile.shard import identity_of
+from runner.compile.stamps import Stamps
 from runner.data.files import sha256_of
 from runner.data.rows import SourceRow, open_blocks, signature
 from runner.data.segments import Unsuitable, suits
@@ -32,6 +34,7 @@ from runner.remotes.vendor import Lines
 
 if TYPE_CHECKING:
     from runner.compile.program import Program, Requests
+    from runner.data.inlined import InlinedFiles
 
 __all__ = ["CompiledJob", "compile_job", "identity_of", "load", "picked", "preview"]
 
@@ -46,9 +49,10 @@ def compile_job(
     budget: RowBudget | None = None,
     digest_of: shard.DigestOf = sha256_of,
     before: Before | None = None,
+    files: InlinedFiles | None = None,
 ) -> CompiledJob:
     """Compile one job. budget: what is left for it and the jobs after it. before: the same job as it was compiled
-    earlier; what did not change of its dataset is taken over.
+    earlier; what did not change of its dataset is taken over. files: that go into requests.
 
     Raises SpecError for its templates and params; DataError for its dataset: unreadable, empty without `allow_empty`,
     ids that are not unique, rows that do not render (RowsFailed: all are counted, the first 20 listed), changed while
@@ -57,27 +61,38 @@ def compile_job(
     budget = budget or RowBudget()
     saved = budget.saved()
     # A sample is chosen by a pass over every row. What is wrong with a dataset is said as if nothing had been known.
-    if job.dataset.sample_rows is None and suits(job.dataset, root):
+    # Where rows name files, each file has to be looked at, whatever became of the dataset.
+    if job.dataset.sample_rows is None and not job.prompt.inlines_files and suits(job.dataset, root):
         with suppress(Unsuitable, *((DataError,) if before else ())):
-            return _compile(job, root, lines, budget, digest_of, Segmented(job, root, before))
+            return _compile(job, root, lines, budget, digest_of, Segmented(job, root, before), files)
         budget.restore(saved)
-    return _compile(job, root, lines, budget, digest_of, None)
+    return _compile(job, root, lines, budget, digest_of, None, files)
 
 
 def _compile(
-    job: Job, root: Path, lines: Lines, budget: RowBudget, digest_of: shard.DigestOf, segments: Segmented | None
+    job: Job,
+    root: Path,
+    lines: Lines,
+    budget: RowBudget,
+    digest_of: shard.DigestOf,
+    segments: Segmented | None,
+    files: InlinedFiles | None,
 ) -> CompiledJob:
     """Compile one job. segments: None reads every row."""
     stamps = signature(job.dataset, root)
-    ready = program(job, lines)
+    ready = program(job, lines, root, files)
     faults = Faults(job.dataset.key)
     chosen = ready.sampled(job.dataset, root, faults.add)
     may_leave_out = ready.where is not None or job.dataset.skip_bad
     packing = _Packing(job, lines, keeps_positions=may_leave_out, modulus=segments.modulus if segments else 0)
+    inlined = Stamps()
+    if ready.inlining is not None:
+        ready.inlining.stamps = inlined
     # Problems come along in the stream of requests, so that the 21st bad row is still counted, and `skip_bad` needs no
     # second pass.
     with ExitStack() as on_error:
         on_error.callback(packing.close)
+        on_error.callback(inlined.close)
         rows = segments.blocks(faults.add) if segments else open_blocks(job.dataset, root, chosen, bad=faults.add)
         read = budget.watched(rows, job.dataset.key, job.dataset.mark)
         for asked in ready.requests(faults.watched(read), chosen is not None):
@@ -96,8 +111,10 @@ def _compile(
             faults.check(offers=len(packing) > 0)  # then it is not said yet
         wanted, positions = packing.finish(ready), packing.positions if packing.positions is not None else chosen
         pieces = segments.pieces(packing.ids, packing.hashes.modulus) if segments else None
-        parts = shard.Parts(stamps, wanted, positions, packing.rest, 0, faults.count, faults.notes(), "", pieces)
-        compiled = CompiledJob(job, root, lines, parts, digest_of)
+        parts = shard.Parts(
+            stamps, wanted, positions, packing.rest, 0, faults.count, faults.notes(), "", pieces, inlined
+        )
+        compiled = CompiledJob(job, root, lines, parts, digest_of, files)
         # after the last row, too: a file that was appended to meanwhile was read in two states
         compiled.check_unchanged()
         known_ids = segments.known_ids() if segments else ()
@@ -109,9 +126,9 @@ def _compile(
 
 
 def preview(job: Job, root: Path, lines: Lines, rows: int | None = None) -> Iterator[Line]:
-    """Request lines of the first `rows` wanted rows, without compiling the rest. Raises as `compile_job` does, but at
-    the first row that fails, and without looking for doubled ids."""
-    ready = program(job, lines)
+    """Request lines of the first `rows` wanted rows for people, without compiling the rest: words stand in the place
+    of files. Raises as `compile_job` does, but at the first row that fails, and without looking for doubled ids."""
+    ready = program(job, lines, root, is_shown=True)
     skipped = Faults(job.dataset.key)
     chosen = ready.sampled(job.dataset, root, skipped.add)
     asked: Iterable[Requests | Problem] = ready.requests(
@@ -122,10 +139,12 @@ def preview(job: Job, root: Path, lines: Lines, rows: int | None = None) -> Iter
     return islice(chain.from_iterable(map(lines_of, map(ready.lines, asked))), rows)
 
 
-def picked(job: Job, root: Path, lines: Lines, wanted: Collection[str]) -> dict[str, Line]:
-    """The request lines of the rows with these ids, as far as they are there. Raises as `preview` does; rows that
-    cannot become requests are left out."""
-    ready = program(job, lines)
+def picked(
+    job: Job, root: Path, lines: Lines, wanted: Collection[str], files: InlinedFiles | None = None
+) -> dict[str, Line]:
+    """The request lines of the rows with these ids, for people, as far as they are there. Raises as `preview` does;
+    rows that cannot become requests are left out."""
+    ready = program(job, lines, root, files, is_shown=True)
     skipped = Faults(job.dataset.key)
     chosen = ready.sampled(job.dataset, root, skipped.add)
     found: dict[str, Line] = {}
@@ -149,6 +168,7 @@ class _Packing:
         self._keys = bytearray()
         self._sizes = array("I")
         self._characters = 0
+        self._tokens = self._untold = 0
         # only writing results asks for them, a row after the other, so they need not be in memory
         self.rest: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
         self.positions = array("I") if keeps_positions else None
@@ -168,8 +188,11 @@ class _Packing:
         around, longest = self._around, wireid.MAX_READABLE
         # the size of a line is arithmetic: nothing is encoded to learn it
         id_sizes = [size if size <= longest else longest for size in map(len, some.ids)]
-        self._sizes.extend([around + len(body) + size for body, size in zip(some.bodies, id_sizes, strict=True)])
+        sizes = [around + len(body) + size for body, size in zip(some.bodies, id_sizes, strict=True)]
+        self._sizes.extend(sizes if some.grown is None else map(add, sizes, some.grown))
         self._characters += some.characters
+        self._tokens += some.tokens
+        self._untold += some.untold
         if self.ids is not None:
             self.hashes.update(some.ids)
         if self.positions is not None:
@@ -193,7 +216,8 @@ class _Packing:
 
     def finish(self, ready: Program) -> Wanted:
         characters = self._characters + ready.static_characters * len(self._sizes)
-        return Wanted(self._keys, self._sizes, -(-characters // CHARACTERS_PER_TOKEN))
+        tokens = -(-characters // CHARACTERS_PER_TOKEN) + self._tokens
+        return Wanted(self._keys, self._sizes, tokens, self._untold)
 
 
 def _refuse_empty(compiled: CompiledJob) -> None:

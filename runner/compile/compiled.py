@@ -32,7 +32,8 @@ class Wanted(msgspec.Struct):
 
     keys: bytearray
     sizes: array[int]  # "I": bytes of the request line without its newline
-    tokens: int  # estimated input tokens of all rows (characters / 4)
+    tokens: int  # estimated input tokens of all rows (characters / 4, and what pictures are known to come to)
+    untold: int = 0  # files in requests of which nobody knows how many tokens they are
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -75,6 +76,10 @@ class Compiled(Protocol):
 
         Raises DataError when a digest differs from the compiled one.
         """
+        ...
+
+    def shown(self, ordinals: Iterable[int]) -> Iterator[Line]:
+        """The same for people: words stand in the place of files."""
         ...
 
     def write_lines(self, ordinals: Iterable[int], out: IO[bytes]) -> int:

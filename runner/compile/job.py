@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,9 +20,11 @@ from runner.remotes.vendor import Lines
 
 if TYPE_CHECKING:
     from runner.compile.program import Program
+    from runner.data.audio import AudioFile
+    from runner.data.inlined import InlinedFiles
 
 REST_BYTES = DIGEST_BYTES - KEY_BYTES
-_Lines = tuple[list[bytes], Iterator[tuple[bytes, ...]]]  # keys, and lines in parts
+_Lines = tuple[list[bytes], Iterator[Iterable[bytes]]]  # keys, and lines in parts
 
 
 class CompiledJob:
@@ -34,8 +37,9 @@ class CompiledJob:
         lines: Lines,
         parts: shard.Parts,
         digest_of: shard.DigestOf = sha256_of,
+        files: InlinedFiles | None = None,
     ) -> None:
-        """digest_of: SHA-256 of a file, for what is made of the dataset."""
+        """digest_of: SHA-256 of a file, for what is made of the dataset. files: that go into requests."""
         self.job = job
         self.root = root
         self.request_lines = lines
@@ -45,7 +49,9 @@ class CompiledJob:
         self.positions = parts.positions
         self._digest_of = digest_of
         self._content = parts.content
+        self._files = files
         weakref.finalize(self, parts.rest.close)
+        weakref.finalize(self, parts.inlined.close)
 
     @property
     def bad(self) -> int:
@@ -63,7 +69,14 @@ class CompiledJob:
     def made_of(self) -> str:
         """Changes whenever `rows` may yield something else: what the dataset's files hold, or what picks and names its
         rows. A touch, a copy and a fresh checkout change nothing."""
-        return f"{shard.identity_of(self.job, self.request_lines)} {self.content()}"
+        found = f"{shard.identity_of(self.job, self.request_lines)} {self.content()}"
+        if not self.parts.inlined.size:
+            return found
+        return f"{found} {hashlib.sha256(self.wanted.keys).hexdigest()}"  # files count by what they hold
+
+    def inlined(self) -> Iterator[AudioFile]:
+        """The files that its requests hold, as they were when it was compiled. One may come more than once."""
+        return iter(self.parts.inlined)
 
     def content(self) -> str:
         """SHA-256 (hex) of what the dataset's files hold. Raises DataError when they changed since."""
@@ -99,17 +112,24 @@ class CompiledJob:
         """
         return chain.from_iterable(map(lines_of, self._lines(ordinals)))
 
+    def shown(self, ordinals: Iterable[int]) -> Iterator[Line]:
+        """The same for people: words stand in the place of files."""
+        return chain.from_iterable(map(lines_of, self._lines(ordinals, is_shown=True)))
+
     def write_lines(self, ordinals: Iterable[int], out: IO[bytes]) -> int:
         """Write the same lines, each with a newline. The number of bytes written; raises as `lines` does."""
         written = 0
         for _, lines in self._lines(ordinals, b"\n"):
-            written += out.write(b"".join(chain.from_iterable(lines)))
+            if self.parts.inlined.size:  # one picture may be larger than all the texts of a job
+                written += sum(map(out.write, chain.from_iterable(lines)))
+            else:
+                written += out.write(b"".join(chain.from_iterable(lines)))
         return written
 
-    def _lines(self, ordinals: Iterable[int], end: bytes = b"") -> Iterator[_Lines]:
+    def _lines(self, ordinals: Iterable[int], end: bytes = b"", *, is_shown: bool = False) -> Iterator[_Lines]:
         """Some rows after others, their keys compared with the compiled ones; each line with `end`."""
         self.check_unchanged()
-        ready = program(self.job, self.request_lines)
+        ready = program(self.job, self.request_lines, self.root, self._files, is_shown=is_shown)
         asked = ordinals if isinstance(ordinals, array | range) else array("I", ordinals)
         positions = self.positions
         at = asked if positions is None else array("I", [positions[ordinal] for ordinal in asked])
@@ -145,7 +165,7 @@ class CompiledJob:
         if ids.is_template(dataset):
             # the rows are read once, for their ids and for themselves; `tee` holds no more than the run between the two
             blocks, ahead = tee(blocks)
-            found = program(self.job, self.request_lines).template_ids(chain.from_iterable(ahead))
+            found = program(self.job, self.request_lines, self.root).template_ids(chain.from_iterable(ahead))
             return ((block, list(islice(found, len(block)))) for block in blocks)
         if dataset.id is not None:
             column = dataset.id
@@ -170,19 +190,28 @@ def lines_of(made: _Lines) -> Iterator[Line]:
     return map(Line, keys, map(b"".join, lines))
 
 
-def load(path: Path, job: Job, root: Path, lines: Lines, digest_of: shard.DigestOf = sha256_of) -> CompiledJob | None:
+def load(
+    path: Path,
+    job: Job,
+    root: Path,
+    lines: Lines,
+    digest_of: shard.DigestOf = sha256_of,
+    files: InlinedFiles | None = None,
+) -> CompiledJob | None:
     """The compiled job saved in `path`; None if there is none, it is damaged, or it is of something else.
 
     Stats decide whether the dataset changed; files that were touched, or checked out anew, are hashed, and equal
     content counts as unchanged. Raises DataError when the dataset's files are not there.
     """
     parts = shard.read(path, job, root, lines, digest_of)
-    return None if parts is None else CompiledJob(job, root, lines, parts, digest_of)
+    return None if parts is None else CompiledJob(job, root, lines, parts, digest_of, files)
 
 
-def program(job: Job, lines: Lines) -> Program:
+def program(
+    job: Job, lines: Lines, root: Path, files: InlinedFiles | None = None, *, is_shown: bool = False
+) -> Program:
     """The job made ready for rows. Raises SpecError."""
     # Jinja2 takes 50 ms to import: a plan that finds everything compiled does without
     from runner.compile.program import program_of
 
-    return program_of(job, lines)
+    return program_of(job, lines, root, files, is_shown=is_shown)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -26,6 +26,10 @@ from runner.job.project import Dataset, Job
 from runner.job.source import Form, Source
 from runner.remotes.vendor import Envelope, Lines
 
+if TYPE_CHECKING:
+    from runner.compile.inlining import Inlining
+    from runner.data.inlined import Inlined, InlinedFiles
+
 _GROUPED = 256
 
 
@@ -37,6 +41,10 @@ class Requests(NamedTuple):
     bodies: Sequence[bytes]
     characters: int  # of the texts that differ from row to row
     each: Sequence[int] = ()  # the same row by row, of rows that were rendered by themselves
+    grown: Sequence[int] | None = None  # bytes that each body is longer when it is sent, where there are files in it
+    tokens: int = 0  # of these files
+    untold: int = 0  # files of which nobody knows how many tokens they are
+    files: Mapping[bytes, Inlined] | None = None  # see `Handed`
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -51,6 +59,8 @@ class Program(msgspec.Struct, frozen=True):
     digester: digest.Digester
     envelope: Envelope
     message_chars: int  # of one text
+    inlining: Inlining | None = None  # where files go into the bodies
+    is_shown: bool = False  # lines are for people: words stand in the place of files
 
     def requests(self, blocks: Iterable[Block], filtered: bool = False) -> Iterator[Requests | Problem]:
         """The wanted rows as requests, and what is wrong with those that cannot be. filtered: `where` has been applied
@@ -113,16 +123,32 @@ class Program(msgspec.Struct, frozen=True):
         try:
             return self._together((row.number,), (row.row,), (texts,))
         except ValueError as error:
-            return Problem(row.mark, str(error))
+            return Problem(row.mark, str(error), getattr(error, "hint", ""))
 
     def _together(
         self, numbers: Sequence[int], values: Sequence[dict[str, Any]], texts: Sequence[Sequence[str]]
     ) -> Requests:
         """Raises ValueError."""
-        characters = sum([len(text) for of_row in texts for text in of_row])
-        return Requests(numbers, self._ids(numbers, values, texts), self.body.bodies(texts), characters)
+        made_of = self._ids(numbers, values, texts)
+        if self.inlining is None:
+            characters = sum([len(text) for of_row in texts for text in of_row])
+            return Requests(numbers, made_of, self.body.bodies(texts), characters)
+        paths = self.inlining.numbers
+        characters = sum([len(text) for of_row in texts for number, text in enumerate(of_row) if number not in paths])
+        handed = self.inlining.rows(texts)
+        bodies = self.body.bodies(handed.texts)
+        return Requests(
+            numbers,
+            made_of,
+            bodies,
+            characters,
+            grown=handed.grown,
+            tokens=handed.tokens,
+            untold=handed.untold,
+            files=handed.files,
+        )
 
-    def lines(self, asked: Requests | Problem, end: bytes = b"") -> tuple[list[bytes], Iterator[tuple[bytes, ...]]]:
+    def lines(self, asked: Requests | Problem, end: bytes = b"") -> tuple[list[bytes], Iterator[Iterable[bytes]]]:
         """(keys, the requests as they are sent, each in parts and with `end`). Raises DataError for a problem."""
         if isinstance(asked, Problem):
             raise DataError(asked.message, hint=asked.hint, mark=asked.mark)
@@ -130,6 +156,13 @@ class Program(msgspec.Struct, frozen=True):
         keys = [digest[:KEY_BYTES] for digest in self.digester.each(asked.bodies)]
         head, middle, tail = self.envelope
         custom_ids = wireid.custom_ids(asked.ids, keys)
+        if asked.files is not None and self.inlining is not None:
+            written, files, is_shown = self.inlining.written, asked.files, self.is_shown
+            made = zip(custom_ids, asked.bodies, strict=True)
+            around = tail + end
+            return keys, (
+                chain((head, name, middle), written(body, files, shown=is_shown), (around,)) for name, body in made
+            )
         return keys, zip(repeat(head), custom_ids, repeat(middle), asked.bodies, repeat(tail + end))
 
     def template_ids(self, rows: Iterable[SourceRow]) -> Iterator[str]:
@@ -177,8 +210,13 @@ def rendered(
             yield row, texts
 
 
-def program_of(job: Job, lines: Lines) -> Program:
-    """Raises SpecError with every problem of the job's templates, or for params that cannot be sent."""
+def program_of(
+    job: Job, lines: Lines, root: Path, files: InlinedFiles | None = None, *, is_shown: bool = False
+) -> Program:
+    """files: those below `root` that go into requests. is_shown: lines are for people.
+
+    Raises SpecError with every problem of the job's templates, or for params that cannot be sent.
+    """
     plan = lines.body(job)
     parsed = templates_of(plan.sources)
     where, id_template = where_of(job.dataset), id_of(job.dataset)
@@ -204,7 +242,18 @@ def program_of(job: Job, lines: Lines) -> Program:
         ),
         envelope=lines.envelope(job.model.endpoint),
         message_chars=job.message_chars,
+        inlining=_inlining(job, body, root, files),
+        is_shown=is_shown,
     )
+
+
+def _inlining(job: Job, body: BodyPlan, root: Path, files: InlinedFiles | None) -> Inlining | None:
+    if not any(slot.inline is not None for slot in body.slots):
+        return None
+    from runner.compile.inlining import Inlining  # few jobs send files
+    from runner.data.inlined import InlinedFiles
+
+    return Inlining(body.slots, job.part_limits, files or InlinedFiles(root), root)
 
 
 def templates_of(sources: Iterable[Source]) -> list[Template]:

@@ -19,11 +19,12 @@ import msgspec
 from runner import files
 from runner.compile.blocks import REST_BYTES, Before, Packed, Pieces, Share
 from runner.compile.compiled import KEY_BYTES, Wanted
+from runner.compile.stamps import NO_STAMPS, Stamps
 from runner.data.files import FileStamp, content_digest, sha256_of, signature
 from runner.data.segments import Segment
 from runner.errors import DataError, SpecError
 from runner.job.params import params_of
-from runner.job.project import Job
+from runner.job.project import Job, Message
 from runner.remotes.vendor import Lines
 
 SCHEME = "runner-compiled/3"  # of the file
@@ -48,6 +49,7 @@ class Parts(NamedTuple):
     notes: tuple[str, ...] = ()
     content: str = ""  # SHA-256 of what the dataset's files hold; empty where nobody has asked yet
     pieces: Pieces | None = None  # where it was read in segments, and nobody took them out
+    inlined: Stamps = NO_STAMPS  # of the files that requests hold
 
 
 class _Header(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,6 +67,8 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True):
     bad: int
     notes: tuple[str, ...]
     sha256: str  # of everything after the header's line
+    inlined_bytes: int = 0  # of the list of files that requests hold
+    untold: int = 0
 
 
 def identity_of(job: Job, lines: Lines) -> str:
@@ -77,7 +81,7 @@ def identity_of(job: Job, lines: Lines) -> str:
     parts: list[Any] = [
         _IDENTITY,
         [model.provider, model.endpoint, model.name, params_of(job), job.replicate, *lines.identity(job)],
-        [[message.role, message.content] for message in prompt.messages],
+        [[message.role, _asked(message)] for message in prompt.messages],
         [prompt.response_format, prompt.tools],
         [dataset.id, dataset.where, dataset.sample_rows, dataset.sample_seed],
     ]
@@ -108,6 +112,8 @@ def write(path: Path, job: Job, lines: Lines, content: str, parts: Parts) -> Non
         bad=parts.bad,
         notes=parts.notes,
         sha256=payload.hexdigest(),
+        inlined_bytes=parts.inlined.size,
+        untold=parts.wanted.untold,
     )
     with files.whole(path, mode=files.PRIVATE, is_durable=False) as out:
         out.write(msgspec.json.encode(header) + b"\n")
@@ -123,7 +129,12 @@ def read(path: Path, job: Job, root: Path, lines: Lines, digest_of: DigestOf = s
             header = msgspec.json.decode(file.readline(_MAX_HEADER), type=_Header)
             if not _is_of(header, job, lines) or not _is_current(header, stamps, saved_ns, job, root, digest_of):
                 return None
-            return _parts(file, header, stamps)
+            parts = _parts(file, header, stamps)
+            if parts is None or _are_current(parts.inlined, saved_ns, root):
+                return parts
+            parts.rest.close()
+            parts.inlined.close()
+            return None
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
@@ -190,15 +201,19 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
     rest = bytearray()
     for start in range(0, rows * REST_BYTES, _PIECE):
         rest = take(min(_PIECE, rows * REST_BYTES - start))
+    inlined_at, size = file.tell(), header.inlined_bytes
+    for start in range(0, size, _PIECE):
+        take(min(_PIECE, size - start))
     if file.read(1) or whole.hexdigest() != header.sha256:
         return None
-    wanted = Wanted(keys, sizes, header.tokens)
+    wanted = Wanted(keys, sizes, header.tokens, header.untold)
     pieces = Pieces(*_decode_pieces(listed), ids, header.modulus) if listed else None
-    said = (header.bad, header.notes, header.content, pieces)
+    # a descriptor and not the path: the cache may be cleared or renewed before the rows are asked for
+    inlined = Stamps(open(os.dup(file.fileno()), "rb"), inlined_at, size) if size else NO_STAMPS  # noqa: SIM115
+    said = (header.bad, header.notes, header.content, pieces, inlined)
     # the last piece read is all of it
     if rows * REST_BYTES <= _PIECE:
         return Parts(stamps, wanted, positions, io.BytesIO(bytes(rest)), 0, *said)
-    # a descriptor and not the path: the cache may be cleared or renewed before the rows are asked for
     return Parts(stamps, wanted, positions, open(os.dup(file.fileno()), "rb"), rest_at, *said)
 
 
@@ -214,6 +229,25 @@ def _payload(parts: Parts) -> Iterator[bytes]:
     for start in range(0, size, _PIECE):
         parts.rest.seek(parts.rest_at + start)
         yield parts.rest.read(min(_PIECE, size - start))
+    yield from parts.inlined.pieces()
+
+
+def _are_current(inlined: Stamps, saved_ns: int, root: Path) -> bool:
+    """Whether the files that requests hold are as they were. What others hold now, compiling again finds out: it reads
+    those alone."""
+    if not inlined.size:
+        return True
+    from runner.data.inlined import is_as  # few jobs send files
+
+    base = os.fspath(root)
+    return all(max(one.mtime_ns, one.ctime_ns) <= saved_ns - _RACY_NS and is_as(base, one) for one in inlined)
+
+
+def _asked(message: Message) -> str | list[list[Any]]:
+    """The content of a message without its places."""
+    if isinstance(message.content, str):
+        return message.content
+    return [[part.kind.value, part.template, part.detail, part.media_type, part.native] for part in message.content]
 
 
 _decode_pieces = msgspec.msgpack.Decoder(tuple[list[Segment], list[Share]]).decode
@@ -227,7 +261,7 @@ def _listed(pieces: Pieces | None) -> bytes:
 def _has_surrogates(job: Job) -> bool:
     try:
         for message in job.prompt.messages:
-            message.content.encode()
+            message.shown().encode()
     except UnicodeEncodeError:
         return True
     return False

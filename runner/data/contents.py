@@ -62,12 +62,12 @@ class Contents:
 
     def known(self, file: AudioFile) -> FileContent | None:
         """Its content where that can be told without opening it."""
-        value = self._memo.get(_key_of(file))
+        value = self._memo.get(key_of(file))
         return None if value is None else _unpacked(value)
 
     def content(self, file: AudioFile) -> FileContent:
         """What it holds. Raises DataError with its path: unreadable, changed meanwhile, or no recording."""
-        key = _key_of(file)
+        key = key_of(file)
         value = self._memo.get(key)
         if value is not None:
             return _unpacked(value)
@@ -92,7 +92,7 @@ def read(root: str, file: AudioFile) -> FileContent:
         if stamp_of(file.path, os.fstat(descriptor)) != file:
             raise _changed(mark)
         first = os.read(descriptor, _PIECE)
-        read_at = _reader(descriptor, first)
+        read_at = reader(descriptor, first)
         kind = media.format_of(read_at)
         if kind is None:
             raise _no_recording(read_at(0, sniff.HEAD), mark)
@@ -164,7 +164,8 @@ def _load(path: Path) -> bytes:
     return body if is_ours and len(body) % _RECORD == 0 else b""
 
 
-def _key_of(file: AudioFile) -> bytes:
+def key_of(file: AudioFile) -> bytes:
+    """What a memo knows a file by."""
     numbers = struct.pack("<4q", *file[1:])
     return hashlib.blake2b(numbers + file.path.encode(), digest_size=KEY_BYTES).digest()
 
@@ -179,7 +180,7 @@ def _packed(content: FileContent) -> bytes:
     return _VALUE.pack(content.sha256, content.format.encode(), seconds)
 
 
-def _reader(descriptor: int, first: bytes) -> media.ReadAt:
+def reader(descriptor: int, first: bytes) -> media.ReadAt:
     """Reads of the file, those of its first piece from memory."""
     is_whole = len(first) < _PIECE
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from runner.job.content import PartKind
 from runner.job.source import Source
 
 _encode = msgspec.json.Encoder().encode
@@ -27,17 +28,42 @@ class Kind(Enum):
     TEXT = "text"  # texts, joined by an empty line, as one JSON string
     JSON = "json"  # one text that is JSON, compact
     ITEMS = "items"  # texts that are JSON arrays, compact: their items, between the others of a list
+    FILE = "file"  # one text, a path or a URL: in its place comes what `Inline` makes of it
+
+
+class Inline(msgspec.Struct, frozen=True):
+    """How a file stands in a body: as JSON made of its media type and its base64, or of its URL.
+
+    of_url: None where the endpoint takes bytes alone.
+    """
+
+    kind: PartKind
+    of_file: Callable[[str, str], Any]
+    of_url: Callable[[str], Any] | None = None
+    detail: str = ""
+    media_type: str = ""  # of files that do not tell it
+
+    def with_file(self, media_type: str, sha256: str) -> str:
+        """The JSON, with the digest of the file between two NUL bytes where its base64 goes."""
+        # a NUL is written as an escape, and nothing else in this tree is a row's
+        return _encode(self.of_file(media_type, "\0")).decode().replace("\\u0000", f"\0{sha256}\0")
+
+    def with_url(self, url: str) -> str:
+        assert self.of_url is not None, "it was asked before"
+        return _encode(self.of_url(url)).decode()
 
 
 class Hole(msgspec.Struct, frozen=True):
     """A place of a body that differs from row to row.
 
-    sources: what is rendered for it; of JSON one. shape: what the JSON of a row has to be, and is made into.
+    sources: what is rendered for it; of JSON and of a file one. shape: what the JSON of a row has to be, and is made
+    into.
     """
 
     sources: tuple[Source, ...]
     kind: Kind = Kind.TEXT
     shape: Shape | None = None
+    inline: Inline | None = None
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -48,6 +74,7 @@ class Slot(msgspec.Struct, frozen=True):
     shape: Shape | None = None
     before: bytes = b""
     after: bytes = b""
+    inline: Inline | None = None
 
     def encoded(self, texts: Sequence[str]) -> bytes:
         """The bytes of one row. Raises ValueError for what has not the right shape."""
@@ -57,7 +84,7 @@ class Slot(msgspec.Struct, frozen=True):
             )
         shape = self.shape
         found = [texts[i] if shape is None else shape(texts[i]) for i in self.texts]
-        if self.kind is Kind.JSON:
+        if self.kind in (Kind.JSON, Kind.FILE):
             return found[0].encode()
         items = ",".join([text[1:-1] for text in found if text != "[]"]).encode()
         return self.before + items + self.after if items else b""
@@ -120,7 +147,7 @@ def planned(tree: Any) -> BodyPlan:
         hole, before, after = part
         numbers = range(len(sources), len(sources) + len(hole.sources))
         sources += hole.sources
-        slots.append(Slot(tuple(numbers), hole.kind, hole.shape, before, after))
+        slots.append(Slot(tuple(numbers), hole.kind, hole.shape, before, after, hole.inline))
         pieces.append(bytearray())
     return BodyPlan(tuple(map(bytes, pieces)), tuple(slots), tuple(sources))
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from runner.job.content import PartLimits
 from runner.job.stored import Kept
 
 MESSAGE_CHARS = 1_000_000  # OpenAI takes 1,048,576 of a text (its errors of 2025); no context window holds more
@@ -77,6 +78,7 @@ class Limits(msgspec.Struct, frozen=True):
     line_bytes: int = 0  # 0: no limit of its own
     output_bytes: int = 0  # of all answers together, as estimated from `max_tokens`; 0: no limit
     message_chars: int = MESSAGE_CHARS  # of one message
+    parts: PartLimits = PartLimits()  # files inside of a request
 
 
 class Capabilities(msgspec.Struct, frozen=True):

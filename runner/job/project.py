@@ -15,6 +15,7 @@ from runner.errors import Mark
 from runner.job.address import matches, renamed
 from runner.job.capabilities import MESSAGE_CHARS, Content
 from runner.job.checks import Check, Slice
+from runner.job.content import ContentPart, PartLimits
 from runner.job.expect import Expectation
 from runner.job.pairs import FIRST, SECOND, Orders
 from runner.job.source import Value
@@ -147,12 +148,21 @@ class Evals(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One chat message: `content` is a template, `mark` the place where its text starts."""
+    """One chat message: `content` is a template, or parts; `mark` the place where its text starts."""
 
     role: str
-    content: str
+    content: str | tuple[ContentPart, ...]
     mark: Mark = Mark("")
     role_mark: Mark = Mark("")  # where the role is written, if it is
+
+    @property
+    def parts(self) -> tuple[ContentPart, ...]:
+        """None where its content is one text."""
+        return () if isinstance(self.content, str) else self.content
+
+    def shown(self) -> str:
+        """Its content as a person reads it in the specs."""
+        return self.content if isinstance(self.content, str) else "\n".join(part.shown() for part in self.content)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -170,6 +180,11 @@ class Prompt(msgspec.Struct, frozen=True):
     tools: tuple[Any, ...] | None = None
     mark: Mark = Mark("")
     answer: Answer | None = None
+
+    @property
+    def inlines_files(self) -> bool:
+        """Whether requests are made of files that rows name."""
+        return any(part.kind.is_inlined for message in self.messages for part in message.parts)
 
 
 class Pick(msgspec.Struct, frozen=True):
@@ -237,6 +252,7 @@ class Job(BaseJob, frozen=True, kw_only=True, tag="rows"):
     dataset: Dataset
     prompt: Prompt
     message_chars: int = MESSAGE_CHARS  # what its provider takes of one message
+    part_limits: PartLimits = PartLimits()  # what it takes of files inside of a request
 
     @property
     def content(self) -> Content:

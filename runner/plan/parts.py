@@ -96,7 +96,11 @@ def _of_prompt(job: Job) -> Iterator[Part]:
     for message in prompt.messages:
         met[message.role] = number = met.get(message.role, 0) + 1
         name = f"prompt.{message.role}" + (f".{number}" if number > 1 else "")
-        yield Part(name, message.content, message.mark, is_text=True)
+        if isinstance(message.content, str):
+            yield Part(name, message.content, message.mark, is_text=True)
+            continue
+        for place, part in enumerate(message.content, 1):
+            yield Part(f"{name}.part.{place}", part.shown(), part.mark, is_text=True)
     for name, value in (("response_format", prompt.response_format), ("tools", prompt.tools)):
         if value is not None:
             text = json.dumps(value, indent=2, ensure_ascii=False, default=str)

@@ -13,6 +13,7 @@ from runner.job.asking import sources_of
 from runner.job.body import BodyPlan, Hole, planned
 from runner.job.params import params_of
 from runner.job.project import ENDPOINTS, Job
+from runner.remotes.parts import content_of
 
 CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS = ENDPOINTS
 _OURS = frozenset({"model", "messages", "input", "prompt"})
@@ -31,8 +32,7 @@ def body_of(job: Job, first: Mapping[str, Any]) -> BodyPlan:
         case "/v1/completions":
             body["prompt"] = Hole(sources_of(job.prompt))
         case endpoint:
-            said = zip(messages, sources_of(job.prompt), strict=True)
-            turns = [{"role": message.role, "content": Hole((source,))} for message, source in said]
+            turns = [{"role": one.role, "content": content_of(one, job.prompt, endpoint)} for one in messages]
             body["input" if endpoint == RESPONSES else "messages"] = turns
     return planned(body)
 

@@ -13,9 +13,10 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Limits
+from runner.job.content import ImageTokens, PartLimits
 from runner.job.project import ProviderBlock
 from runner.remotes.vendor import problem
-from runner.remotes.written import Characters, Count, Seconds, Share, Texts, Whole, told
+from runner.remotes.written import Characters, Count, Seconds, Share, Texts, Whole, Words, told
 
 
 class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,6 +69,43 @@ class BatchPace(Pace, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return {**super().faults(), "`storage_hosts` holds something that is not a host": not are_hosts}
 
 
+class Tiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many tokens a picture is: `base`, and `tile` for each square that covers it. 0: nobody says."""
+
+    base: Annotated[Whole, told("of every picture; 0: not known")] = 0
+    tile: Annotated[Whole, told("of each square")] = 0
+    tile_px: Annotated[Count, told("pixels along the side of a square")] = 512
+    fit_px: Annotated[Count, told("a picture is first made to fit into a square of so many pixels")] = 2048
+    short_px: Annotated[Count, told("then its shorter side is made so short")] = 768
+
+
+class PartFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of files inside of a request. Kinds of which no type is taken are refused; bytes are those of the files, before
+    they are encoded.
+
+    Sources: OpenAI "Images and vision" (types, 20 MB a picture, 500 pictures and 50 MB a request) and "File inputs"
+    (types, 50 MB a request), read 2026-11-30; types of recordings: openai 3.57.0,
+    `types/chat/chat_completion_content_part_input_audio_param.py`; bytes of a recording: not known, taken as a
+    picture's.
+    """
+
+    image_types: Annotated[Words, told("media types of pictures that are taken")] = PartLimits().image_types
+    image_bytes: Annotated[Count, told("bytes of one picture, at most")] = PartLimits().image_bytes
+    images: Annotated[Count, told("pictures of one request, at most")] = PartLimits().images
+    file_types: Annotated[Words, told("media types of documents that are taken")] = PartLimits().file_types
+    file_bytes: Annotated[Count, told("bytes of one document, at most")] = PartLimits().file_bytes
+    audio_types: Annotated[Words, told("media types of recordings that are taken")] = PartLimits().audio_types
+    audio_bytes: Annotated[Count, told("bytes of one recording, at most")] = PartLimits().audio_bytes
+    request_bytes: Annotated[Count, told("bytes of all files of one request, at most")] = PartLimits().request_bytes
+    image_tokens: Annotated[Tiles, told("how many tokens a picture is taken for")] = Tiles()
+
+    def on_card(self) -> PartLimits:
+        return PartLimits(**(msgspec.structs.asdict(self) | {"image_tokens": self._tokens()}))
+
+    def _tokens(self) -> ImageTokens:
+        return ImageTokens(**msgspec.structs.asdict(self.image_tokens))
+
+
 class InputLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of a file or a dataset. Batches are cut at `margin` of the bytes."""
 
@@ -76,6 +114,7 @@ class InputLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     line_bytes: Annotated[Whole, told("bytes of one request, at most; 0: no limit of its own")] = 0
     message_chars: Annotated[Characters, told("characters of one message, at most")] = MESSAGE_CHARS
     margin: Annotated[Share, told("batches are cut at this part of the bytes")] = 0.95
+    parts: Annotated[PartFields, told("of pictures, documents and recordings inside of a request")] = PartFields()
 
     def of_batch(self, output_bytes: int = 0) -> Limits:
         """The same on a card. output_bytes: of all answers together; 0: no limit."""
@@ -85,6 +124,7 @@ class InputLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             line_bytes=self.line_bytes,
             message_chars=self.message_chars,
             output_bytes=output_bytes,
+            parts=self.parts.on_card(),
         )
 
     def faults(self) -> Mapping[str, bool]:

@@ -9,7 +9,7 @@ import msgspec
 
 from runner.errors import SpecError
 from runner.job.address import address_of
-from runner.job.capabilities import MESSAGE_CHARS, Content, Delivery
+from runner.job.capabilities import Content, Delivery, Limits
 from runner.job.project import (
     AnyJob,
     AudioJob,
@@ -103,8 +103,13 @@ def cell_of(
     common = _common(entry, where, evals, names, model, provider, scope)
     if common is None:
         return None
+    limits = _limits(provider)
     return Job(
-        **common, dataset=following.of_cell(dataset, cell), prompt=prompt, message_chars=_message_chars(provider)
+        **common,
+        dataset=following.of_cell(dataset, cell),
+        prompt=prompt,
+        message_chars=limits.message_chars,
+        part_limits=limits.parts,
     )
 
 
@@ -139,7 +144,8 @@ def _takes(entry: Entry, prompt: Prompt, model: Model, provider: ProviderBlock, 
     has_name = check_schema_name(
         prompt.response_format, f"prompt `{prompt.key}`", prompt.mark, provider, scope.problems
     )
-    return _fits(entry, prompt, model, scope.problems) and takes_roles and takes_params and has_name
+    takes_parts = kinds.check_parts(prompt, model, provider, _limits(provider).parts, scope.problems)
+    return _fits(entry, prompt, model, scope.problems) and takes_roles and takes_params and has_name and takes_parts
 
 
 class _Cell(NamedTuple):
@@ -259,11 +265,11 @@ def _default_window(provider: ProviderBlock) -> int:
     return int(provider.overrides.get("window", {}).get("default") or DEFAULT_WINDOW_HOURS)
 
 
-def _message_chars(provider: ProviderBlock) -> int:
+def _limits(provider: ProviderBlock) -> Limits:
     try:
-        return card_of(provider).limits.message_chars
+        return card_of(provider).limits
     except SpecError:  # whoever looks at its windows says so
-        return MESSAGE_CHARS
+        return Limits()
 
 
 def _fits(entry: Entry, prompt: Prompt, model: Model, problems: Problems) -> bool:

@@ -12,7 +12,8 @@ from pydantic import create_model
 
 from runner.fields import ENDPOINT_NAMES, GIVEN, Fields
 from runner.job.capabilities import Content
-from runner.job.project import Prompt, ProviderBlock
+from runner.job.content import PartKind, PartLimits
+from runner.job.project import Model, Prompt, ProviderBlock
 from runner.remotes.registry import declared_by
 from runner.remotes.transport.origins import fault_in, without_call
 from runner.remotes.vendor import WRITTEN, Declared
@@ -218,3 +219,38 @@ def check_roles(prompt: Prompt, provider: ProviderBlock, problems: Problems) -> 
         )
         problems.error(message.role_mark, words, f"write `{_NEAR_ROLES.get(message.role, 'user')}`")
     return not strange
+
+
+_TAKE_PARTS = (ENDPOINT_NAMES["chat"], ENDPOINT_NAMES["responses"])
+# Source: openai 3.57.0, `types/chat/chat_completion_{system,developer,assistant}_message_param.py`: texts alone.
+_SAYS_MORE_THAN_TEXT = "user"
+
+
+def check_parts(prompt: Prompt, model: Model, provider: ProviderBlock, limits: PartLimits, problems: Problems) -> bool:
+    """Whether an endpoint takes content in parts, its provider files of each kind, and the role of their message."""
+    before = problems.errors
+    for message in prompt.messages:
+        if message.parts and model.endpoint not in _TAKE_PARTS:
+            words = f"prompt `{prompt.key}` has content in parts, and `{model.endpoint}` takes one text"
+            problems.error(message.mark, words, "write one text, or ask a model of the chat endpoint")
+            continue
+        for part in message.parts:
+            if not part.kind.is_inlined:
+                continue
+            what = f"the {part.kind.value} of prompt `{prompt.key}`"
+            if message.role != _SAYS_MORE_THAN_TEXT:
+                words = f"{what} is in a message of role `{message.role}`, which takes texts alone"
+                problems.error(part.mark, words, "put it into a message of role `user`")
+            elif not limits.types(part.kind):
+                words = f"{what}: provider `{provider.name}` takes no such part"
+                problems.error(part.mark, words, _INSTEAD.get(part.kind, "ask another provider"))
+            elif part.kind is PartKind.AUDIO and model.endpoint != ENDPOINT_NAMES["chat"]:
+                words = f"{what}: `{model.endpoint}` takes no recordings"
+                problems.error(part.mark, words, "ask a model of the chat endpoint")
+    return problems.errors == before
+
+
+_INSTEAD = {
+    PartKind.FILE: "send its pages as pictures, or its text as text; or ask another provider",
+    PartKind.AUDIO: "write it down first, with `audio` of a job; or ask another provider",
+}

@@ -41,6 +41,7 @@ from runner.fields import (
 )
 from runner.job.project import Retention, Stragglers, Then
 from runner.remotes.registry import built_in_names, declared_by, kinds, profiles
+from runner.spec.parts import Content
 
 # Source: OpenAI "Chat completions", `response_format.json_schema.name`, read 2026-11-30.
 _SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -174,10 +175,12 @@ _TextOrFile = Annotated[Any, Before(_text_or_file, lambda: Text | FileSpec)]
 
 
 class MessageSpec(Fields):
-    """One message of a prompt: `content`, or `file`."""
+    """One message of a prompt: `content` (a text, or a list of parts), or `file`."""
 
     role: Literal["system", "developer", "user", "assistant"] = Field(description="who says it")
-    content: Maybe[Text] = Field(default=None, description="a template of what is said")
+    content: Maybe[Content] = Field(
+        default=None, description="a template of what is said, or a list of texts, images, files and recordings"
+    )
     file: Maybe[Text] = Field(default=None, description="the same, from a file below the project root")
 
     @model_validator(mode="after")

@@ -23,7 +23,8 @@ from runner.spec.declared import Declared, Entry, check_no_template
 from runner.spec.fill import Filling
 from runner.spec.loader import read_text
 from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, ProviderSpec
-from runner.spec.nodes import Mapping, Scalar, Sequence
+from runner.spec.nodes import Mapping, Node, Scalar, Sequence
+from runner.spec.parts import parts_of
 from runner.spec.paths import is_below, is_too_long
 from runner.spec.problems import Problems
 from runner.spec.sent import SentFile
@@ -352,6 +353,9 @@ def _listed_message(entry: Entry, index: int, root: Path, filling: Filling, prob
     """One of `messages`: its text is written there, or in a file."""
     said = entry.spec.messages[index]
     role_mark = _role_mark(entry, index)
+    if isinstance(said.content, list):
+        mark = _message_mark(entry, index)
+        return Message(said.role, parts_of(said.content, _content_of(entry, index)), mark, role_mark)
     if said.file is None:
         return Message(said.role, said.content, _message_mark(entry, index), role_mark)
     mark = _message_mark(entry, index, "file")
@@ -360,10 +364,16 @@ def _listed_message(entry: Entry, index: int, root: Path, filling: Filling, prob
 
 
 def _message_mark(entry: Entry, index: int, field: str = "content") -> Mark:
+    content = _content_of(entry, index, field)
+    if isinstance(content, Sequence):
+        return content.mark
+    return content.text_mark if isinstance(content, Scalar) else entry.key.mark
+
+
+def _content_of(entry: Entry, index: int, field: str = "content") -> Node | None:
     node = entry.value("messages")
     item = node.items[index] if isinstance(node, Sequence) else None
-    content = item.get(field) if isinstance(item, Mapping) else None
-    return content.text_mark if isinstance(content, Scalar) else entry.key.mark
+    return item.get(field) if isinstance(item, Mapping) else None
 
 
 def _role_mark(entry: Entry, index: int) -> Mark:

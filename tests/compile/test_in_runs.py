@@ -42,7 +42,7 @@ def job(name: str) -> Job:
 
 def by_row(root: Path, made: Job) -> tuple[bytes, list[tuple[str, bytes]]]:
     """(all request lines, ids and bodies), every row read and rendered as if it were the only one."""
-    ready = program_of(made, OPENAI)
+    ready = program_of(made, OPENAI, Path())
     lines: list[bytes] = []
     seen: list[tuple[str, bytes]] = []
     for block in open_blocks(made.dataset, root):

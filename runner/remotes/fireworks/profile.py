@@ -13,7 +13,7 @@ import msgspec
 from runner.job.capabilities import Capabilities, Search, Windows
 from runner.job.project import ProviderBlock
 from runner.job.stored import Kept
-from runner.remotes.profile import BatchPace, InputLimits, overridden
+from runner.remotes.profile import BatchPace, InputLimits, PartFields, overridden
 from runner.remotes.written import Count, Hours, HoursList, Seconds, told
 
 CHAT = "/v1/chat/completions"
@@ -23,6 +23,25 @@ STORAGE_HOSTS = ("storage.googleapis.com", ".storage.googleapis.com", ".firework
 HOSTS = (".fireworks.ai",)  # where its key goes by itself; regions and audio have names of their own below it
 KEY_ENV = "FIREWORKS_API_KEY"
 ACCOUNT_ENV = "FIREWORKS_ACCOUNT_ID"
+
+
+# Source: Fireworks "Vision models", known limitations: types, 30 pictures, less than 10 MB of base64 in a request, no
+# PDF (read 2026-11-30).
+_PARTS = PartFields(
+    image_types=(
+        "image/png",
+        "image/jpeg",
+        "image/gif",
+        "image/bmp",
+        "image/tiff",
+        "image/x-portable-pixmap",
+    ),
+    image_bytes=7_499_997,
+    images=30,
+    request_bytes=7_499_997,
+    file_types=(),
+    audio_types=(),
+)
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,6 +56,7 @@ class DatasetLimits(InputLimits, frozen=True, forbid_unknown_fields=True):
 
     lines: Annotated[Count, told("requests, at most")] = 50_000_000  # the cap of an official SDK
     bytes: Annotated[Count, told("bytes, at most")] = 1_000_000_000
+    parts: Annotated[PartFields, told("of pictures inside of a request")] = _PARTS
     output_bytes: Annotated[Count, told("bytes of all answers of one batch together")] = (
         8_000_000_000  # beyond it, expiry
     )

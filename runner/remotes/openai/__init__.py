@@ -10,7 +10,14 @@ from runner.job.capabilities import Capabilities, Content
 from runner.job.project import ProviderBlock
 from runner.remotes.openai.lines import LINES, READER
 from runner.remotes.openai.prices import FLOORS
-from runner.remotes.openai.profiles import PROFILES, Profile, capabilities_of, profile_of
+from runner.remotes.openai.profiles import (
+    PROFILES,
+    Profile,
+    capabilities_of,
+    has_openais_models,
+    profile_of,
+    without_tokens,
+)
 from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor, takes_rows_only
 
 
@@ -39,7 +46,10 @@ class OpenAI(Vendor):
 
     def card(self, block: ProviderBlock, content: Content) -> Capabilities:
         takes_rows_only(block, content)
-        return capabilities_of(profile_of(block))
+        card = capabilities_of(profile_of(block))
+        # how other models count pictures, only those know who run them
+        is_known = has_openais_models(block) or "limits" in block.overrides
+        return card if is_known else replace(card, limits=without_tokens(card.limits))
 
     def lines(self, block: ProviderBlock) -> Lines:
         return LINES

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec.structs import replace
 
-from runner.job.capabilities import Capabilities, Search, Windows
+from runner.job.capabilities import Capabilities, Limits, Search, Windows
+from runner.job.content import ImageTokens
 from runner.job.observed import Phase
 from runner.job.project import ENDPOINTS, ProviderBlock
 from runner.job.stored import Kept
-from runner.remotes.profile import BatchPace, InputLimits, overridden
+from runner.remotes.profile import BatchPace, InputLimits, PartFields, Tiles, overridden
 from runner.remotes.vendor import problem
 from runner.remotes.written import (
     Choice,
@@ -240,6 +242,10 @@ class Profile(BatchPace, frozen=True, forbid_unknown_fields=True, kw_only=True):
         }
 
 
+# Source: OpenAI "Images and vision", tokens of pictures by tiles (gpt-4o, gpt-4.1), read 2026-11-30. Models that count
+# patches of 32 pixels, and multiply them, say so in their own pages: for these it is an estimate.
+_TILES = Tiles(base=85, tile=170)
+
 _ALL = (
     # [S] openai 3.54.0: `types/batch*.py`, `resources/files.py`; discount [D].
     Profile(
@@ -249,16 +255,21 @@ _ALL = (
         base_url_env="OPENAI_BASE_URL",
         auth=Auth(env="OPENAI_API_KEY"),
         headers_env={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
+        limits=FileLimits(parts=PartFields(image_tokens=_TILES)),
     ),
     # [S] groq 1.7.0: base, metadata, a list without parameters or has_more; windows "24h" to "7d" [S; T].
     # 100 MB is the SDK's figure, the guide says 200: the smaller is safe. 50,000 lines and 30 days [T].
+    # "Vision" [D]: a request with a picture in base64 has 4 MB at most; 5 pictures [R].
     Profile(
         name="groq",
         base_url="https://api.groq.com/openai/v1",
         hosts=("api.groq.com",),
         auth=Auth(env="GROQ_API_KEY"),
         window=RangedWindow(allowed=(24, 48, 72, 96, 120, 144, 168), units="d"),
-        limits=FileLimits(bytes=100_000_000),
+        limits=FileLimits(
+            bytes=100_000_000,
+            parts=PartFields(image_bytes=3_000_000, images=5, request_bytes=3_000_000, file_types=(), audio_types=()),
+        ),
         list=Listing(style="none"),
         endpoints=CHAT,
     ),
@@ -313,6 +324,7 @@ _ALL = (
         hosts=(".openai.azure.com",),  # a resource is its owner's, what ends its TLS is the vendor's
         auth=Auth(header="api-key", scheme="", env="AZURE_OPENAI_API_KEY"),
         wait_file_processed=True,
+        limits=FileLimits(parts=PartFields(image_tokens=_TILES)),
     ),
 )
 
@@ -337,6 +349,13 @@ def profile_of(provider: ProviderBlock) -> Profile:
     return overridden(PROFILES[name], provider)
 
 
+def has_openais_models(block: ProviderBlock) -> bool:
+    """Whether the models are OpenAI's own, whoever hosts them: they refuse what they do not know."""
+    if block.profile:
+        return block.profile == "azure"
+    return block.base_url is None or (urlsplit(block.base_url).hostname or "").endswith("api.openai.com")
+
+
 def capabilities_of(profile: Profile) -> Capabilities:
     """The card: what shared code reads instead of a vendor's name."""
     card = Capabilities(
@@ -350,6 +369,11 @@ def capabilities_of(profile: Profile) -> Capabilities:
         is_free=profile.is_free,
     )
     return profile.on_card(card)
+
+
+def without_tokens(limits: Limits) -> Limits:
+    """Of a remote of which nobody knows how it counts pictures."""
+    return replace(limits, parts=replace(limits.parts, image_tokens=ImageTokens()))
 
 
 def _search_of(profile: Profile) -> Search:

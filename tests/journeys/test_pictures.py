@@ -1,0 +1,146 @@
+"""A folder of pictures, classified: what is on the wire, what is sent again, what is shown, and what it takes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.data import pictures
+from tests.journeys.lab import SPEC, Lab, Server
+
+LOOK = SPEC.replace(
+    'ask: {{user: "Say {{{{ word }}}}"}}',
+    """ask:
+    messages:
+      - role: user
+        content:
+          - {{text: "What is {{{{ word }}}}?"}}
+          - {{image: "{{{{ path }}}}", detail: low}}""",
+)
+
+
+def album(lab: Lab, names: list[str]) -> None:
+    """The table of the pictures, in this order."""
+    path = lab.root / "data/rows.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("id,word,path\n" + "".join(f"r{n},a thing,{name}\n" for n, name in enumerate(names)))
+
+
+def sent(lab: Lab) -> list[dict[str, bytes]]:
+    """By id, the bytes of the picture in each row of each batch."""
+    return [dict(_pictures_of(lab.server, batch)) for batch in lab.server.batches()]
+
+
+def _pictures_of(server: Server, batch: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+    raw = server.raw("GET", f"/v1/files/{batch['input_file_id']}/content")
+    for line in filter(None, raw.split(b"\n")):
+        one = json.loads(line)
+        url = one["body"]["messages"][0]["content"][1]["image_url"]["url"]
+        assert url.startswith("data:image/png;base64,")
+        yield one["custom_id"][:-23], base64.b64decode(url.partition(",")[2], validate=True)
+
+
+def calm(folder: Path) -> None:
+    """As if all of it had lain there for a while: only then stats tell."""
+    before = time.time() - 100
+    for path in folder.rglob("*"):
+        os.utime(path, (before, before))
+    time.sleep(0.08)
+
+
+@pytest.fixture
+def names(lab: Lab) -> list[str]:
+    lab.spec(LOOK)
+    (lab.root / "pictures").mkdir()
+    names = [f"pictures/{n:03}.png" for n in range(200)]
+    for n, name in enumerate(names):
+        (lab.root / name).write_bytes(pictures.png(10, 8, seed=n))
+    album(lab, names)
+    calm(lab.root / "pictures")
+    return names
+
+
+def test_a_folder_of_pictures(lab: Lab, names: list[str]) -> None:
+    lab.apply("--wait", "60s", "--poll", "0.1")
+    (first,) = sent(lab)
+    assert first == {f"r{n}": (lab.root / name).read_bytes() for n, name in enumerate(names)}
+    assert len(lab.results()) == 200
+
+    # renamed: nothing is sent; the rows have another column, and their answers stay
+    (lab.root / "pictures/007.png").rename(lab.root / "pictures/bond.png")
+    names[7] = "pictures/bond.png"
+    album(lab, names)
+    lab.apply("--wait", "60s", "--poll", "0.1")
+    assert len(sent(lab)) == 1
+    assert [row["row"]["path"] for row in lab.results()] == names
+
+    # replaced, in place, with the time and the size it had: one is sent
+    path = lab.root / names[42]
+    about = path.stat()
+    new = bytearray(path.read_bytes())
+    new[-20] ^= 1
+    path.write_bytes(new)
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    planned = lab.run("plan", "specs/", "--diff", "1").stdout
+    assert "1 request" in planned
+    assert sha256(new).hexdigest()[:12] in planned
+    lab.apply("--wait", "60s", "--poll", "0.1")
+    assert sent(lab)[1:] == [{"r42": bytes(new)}]
+    assert lab.run("plan", "specs/").stdout.startswith("Nothing to do")
+
+    # removed: told at the row, and nothing is sent
+    path.unlink()
+    gone = lab.run("plan", "specs/", code=1)
+    assert "data/rows.csv:44: error: there is no file `pictures/042.png`" in gone.stderr
+    path.write_bytes(new)
+    assert lab.run("plan", "specs/").stdout.startswith("Nothing to do")
+
+
+def test_a_picture_is_never_shown_as_base64(lab: Lab) -> None:
+    lab.spec(LOOK)
+    (lab.root / "cat.png").write_bytes(pictures.png(60, 40))
+    album(lab, ["cat.png"])
+    encoded = base64.b64encode(pictures.png(60, 40)).decode()
+    digest = sha256(pictures.png(60, 40)).hexdigest()
+    said = [
+        lab.run("render", "answers").stdout,
+        lab.run("plan", "--diff", "1").stdout,
+        lab.run("plan", "--diff", "1", "-o", "json").stdout,
+        lab.run("plan", "--out", "plan.json").stdout + (lab.root / "plan.json").read_text(),
+        lab.run("explain", "answers", "--row", "r0").stdout,
+        lab.apply("--rehearse", code=None).stdout,
+        lab.apply("--wait", "60s", "--poll", "0.1").stdout,
+        lab.run("show", "answers", "--row", "r0", code=None).stdout,
+    ]
+    for text in said:
+        assert encoded[100:160] not in text
+    for text in (said[0], said[1], said[4]):
+        assert digest[:12] in text, text
+        assert "cat.png" in text
+
+
+def test_a_picture_of_30_mb_is_refused_before_anything_is_sent(lab: Lab) -> None:
+    lab.spec(LOOK)
+    with open(lab.root / "huge.png", "wb") as file:
+        file.write(pictures.png())
+        file.truncate(30_000_000)
+    (lab.root / "cat.png").write_bytes(pictures.png())
+    album(lab, ["cat.png", "huge.png"])
+    done = lab.apply(code=1)
+    assert (
+        "data/rows.csv:3: error: `huge.png` has 30,000,000 bytes, and its provider takes 20,000,000 of one file"
+        in done.stderr
+    )
+    assert "make it smaller" in done.stderr
+    assert not lab.server.creates()
+    limits = "overrides: {{settle_s: 0.4, min_poll_s: 0.05, limits: {{parts: {{image_bytes: 40000000}}}}}}"
+    lab.spec(LOOK.replace("overrides: {{settle_s: 0.4, min_poll_s: 0.05}}", limits))
+    lab.run("plan")
