@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
+from runner.apply import requests
 from runner.apply.collect import record, tally_of
 from runner.apply.purse import Rest
 from runner.apply.session import Session
@@ -13,6 +15,7 @@ from runner.apply.work import Work, as_seen, budget_of
 from runner.errors import BlockedError, RunnerError
 from runner.job import lifecycle
 from runner.job.calls import RAW, CallStep
+from runner.job.capabilities import Content
 from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch
 from runner.remotes.reading.lines import COMMON
@@ -21,15 +24,26 @@ from runner.remotes.vendor import Advanced
 from runner.results import index
 from runner.results.used import used_in
 
-MOST_TOLD = 20  # held recordings that are named one by one
+MOST_TOLD = 20  # held requests that are named one by one
 
 
-def begin(session: Session, intent: Batch) -> Batch:
-    """A batch of calls on record, nothing of it sent yet."""
+def begin(session: Session, intent: Batch, lines: Path | None = None) -> Batch:
+    """A batch of calls on record, nothing of it sent yet.
+
+    lines: the file of its request lines, which is taken; None for recordings, which stay where they are.
+    """
+    if lines is not None:
+        keys = session.objects.read(f"{intent.key}/keys", intent.keys_sha256)
+        requests.keep(session.objects, intent, keys, lines)
     begun = lifecycle.begun(intent, calls.SENDING, session.clock.now())
     session.records.save(begun)
-    session.reporter.step(f"{begun.owner}: sending {begun.rows:,} recording{'s' if begun.rows != 1 else ''}")
+    session.reporter.step(f"{begun.owner}: sending {begun.rows:,} {noun(begun, begun.rows)}")
     return begun
+
+
+def noun(batch: Batch, count: int) -> str:
+    """What its requests are called, so many of them."""
+    return batch.content.noun + "s" * (count != 1)
 
 
 class Carried(NamedTuple):
@@ -42,7 +56,7 @@ class Carried(NamedTuple):
 def carry_on(
     session: Session, batch: Batch, refusal: Callable[[Rest], BlockedError | None] = lambda rest: None
 ) -> Carried:
-    """Send and look at what can be now; the batch is COLLECTED once every recording has an outcome.
+    """Send and look at what can be now; the batch is COLLECTED once every request has an outcome.
 
     refusal: why the rest of a batch that an earlier command began may not be sent; then it is only looked at.
     Raises RemoteError where the remote cannot be spoken to, StateError where the journal cannot be read or written.
@@ -62,27 +76,32 @@ def abandon(session: Session, batch: Batch) -> Batch:
 
 
 def reopen(session: Session, batch: Batch) -> Batch:
-    """A batch that was brought home with recordings held, in flight again after a person has decided about some."""
+    """A batch that was brought home with calls held, in flight again after a person has decided about some."""
     again = lifecycle.reopened(batch)
     session.records.save(again)
     return again
 
 
 def _tell_unknown(session: Session, work: Work, advanced: Advanced) -> None:
-    """Each recording in doubt by name, with its way out."""
+    """Each request in doubt by name, with its way out."""
     owner, unknown = work.batch.owner, advanced.unknown
     why = advanced.seen.stall.rstrip(".") or "it is not known whether it was accepted"
     for number in unknown[:MOST_TOLD]:
         name = work.name(number)
         row = shlex.quote(name)
         session.reporter.warn(
-            f"{owner}: `{name}` is held: {why}; "
-            f"`runner state resolve {owner} --row {row}` with `--adopt ID`, `--look`, `--clear` or `--resubmit`"
+            f"{owner}: `{name}` is held: {why}; `runner state resolve {owner} --row {row}` with {ways_out(work.batch)}"
         )
     if len(unknown) > MOST_TOLD:
         session.reporter.warn(
             f"{owner}: {len(unknown) - MOST_TOLD:,} more are held; `runner state resolve {owner}` lists them"
         )
+
+
+def ways_out(batch: Batch) -> str:
+    """What a person can say of a call of unknown outcome. Only a remote that gives receipts has an id for one."""
+    at_remote = "`--adopt ID`, `--look`, " if batch.content is Content.RECORDING else ""
+    return f"{at_remote}`--clear` or `--resubmit`"
 
 
 def _after(session: Session, work: Work, advanced: Advanced) -> Batch:
@@ -94,7 +113,8 @@ def _after(session: Session, work: Work, advanced: Advanced) -> Batch:
         session.records.save(dropped)
         return dropped
     if why and why != batch.why:
-        session.reporter.warn(f"{batch.owner}: some recordings cannot be seen or sent now: {why}")
+        verb = "seen or sent" if batch.content is Content.RECORDING else "sent"
+        session.reporter.warn(f"{batch.owner}: some {noun(batch, 2)} cannot be {verb} now: {why}")
     seen = as_seen(batch, advanced.seen).but(
         possible_duplicates=work.journal.states.repeated,
         seen_at=session.time_at(session.remote_of(batch)),
@@ -111,7 +131,7 @@ def _after(session: Session, work: Work, advanced: Advanced) -> Batch:
 
 
 def _bring_home(session: Session, work: Work, ended: Phase) -> Batch:
-    """The batch as COLLECTED: every recording has an outcome, those that are held wait for a person."""
+    """The batch as COLLECTED: every request has an outcome, those that are held wait for a person."""
     states = work.journal.states
     silent = Phase.CANCELLED if states.count(CallStep.HELD) else Phase.COMPLETED
     raw = work.raw()
@@ -124,5 +144,7 @@ def _bring_home(session: Session, work: Work, ended: Phase) -> Batch:
     words = f"{done.tally.ok:,} of {done.rows:,} ok"
     if done.possible_duplicates:
         words += f", {done.possible_duplicates:,} possible duplicate{'s' * (done.possible_duplicates != 1)}"
-    session.reporter.step(f"{done.owner}: every recording has an outcome: {words}")
+    session.reporter.step(f"{done.owner}: every {noun(done, 1)} has an outcome: {words}")
+    if not done.tally.lost:  # else a person may have them sent again
+        requests.forget(session.objects, done)
     return done

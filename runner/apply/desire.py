@@ -26,7 +26,7 @@ from runner.data.contents import Contents, FileMemo
 from runner.data.digests import Digests
 from runner.data.files import sha256_of
 from runner.errors import Mark, Problem, SpecError
-from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Content
+from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Content, Transport
 from runner.job.desired import Desired
 from runner.job.params import params_of
 from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Job, Project
@@ -240,7 +240,7 @@ def check_windows(project: Project, card_of: Callable[[str], Capabilities]) -> l
             problems.append(
                 Problem(
                     job.model.mark,
-                    f"provider `{job.model.provider}` has no batch endpoint `{job.model.endpoint}`",
+                    f"provider `{job.model.provider}` has no {job.transport} endpoint `{job.model.endpoint}`",
                     hint=f"it offers {', '.join(card.endpoints)}",
                 )
             )
@@ -307,11 +307,11 @@ def desired_of(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Re
 def _card(job: AnyJob, project: Project, card_of: Callable[[str], Capabilities]) -> Capabilities:
     """What the remote can do with the requests of a job."""
     name = job.model.provider
-    return (
-        registry.card_of(project.providers[name], Content.RECORDING)
-        if job.content is Content.RECORDING
-        else card_of(name)
-    )
+    if job.content is Content.RECORDING or job.transport is not Transport.BATCH:
+        card = registry.card_of(project.providers[name], job.content, job.transport)
+        tier = card.tiers.get(str(job.model.params.get("service_tier")))
+        return card if tier is None else replace(card, price_factor=tier)
+    return card_of(name)
 
 
 def _system_prompt(job: Job) -> str:

@@ -18,7 +18,7 @@ from runner.apply.submission import as_met
 from runner.clock import is_over
 from runner.errors import OF_OUR_MEMORY, RateLimited, RemoteError, RunnerError
 from runner.job import lifecycle
-from runner.job.capabilities import Shown
+from runner.job.capabilities import Shown, Transport
 from runner.job.desired import Desired
 from runner.job.observed import FailureKind, Origin, Phase
 from runner.job.outcomes import settled
@@ -87,7 +87,7 @@ def _rests(session: Session, submission: Cut) -> bool:
         batch = session.records.batch(key)
         if batch is None or batch.phase is not Phase.FAILED or batch.results or batch.seen_at is None:
             continue
-        pause = submit.pause_after(session.remotes.card(batch.origin.provider, batch.content), batch.attempt)
+        pause = submit.pause_after(session.card_of(batch), batch.attempt)
         is_for_now = batch.failure is not None and batch.failure.kind is FailureKind.OTHER
         # A time that is farther away than the pause, on either side, was written under a clock that was wrong
         if is_for_now and abs(session.clock.now() - batch.seen_at) < pause:
@@ -171,6 +171,9 @@ def _submit(session: Session, result: Result, submission: Cut) -> Batch | None:
         batch = submit.submit(session, job, submission)
         if batch.is_run_here:
             batch, error = carry_on(session, batch, _agreed)
+            if error and batch.transport is Transport.ONLINE:  # nothing is out: waiting for it is of no use
+                result.stopped[job.address] = StepError(as_met(error), job.address, batch.key)
+                return batch
             if error:
                 raise error
     except OF_OUR_MEMORY:

@@ -37,9 +37,8 @@ class Rest(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        what = "recording" if self.batch.content is Content.RECORDING else "request"
         left = "deferred batch" if self.batch.stage is Stage.DEFERRED else "calls batch that was begun"
-        return f"the {self.rows:,} {what}{'s' if self.rows != 1 else ''} left of a {left}"
+        return f"the {self.rows:,} {self.batch.content.noun}{'s' if self.rows != 1 else ''} left of a {left}"
 
 
 Confirm = Callable[[Plan | Rest], bool]

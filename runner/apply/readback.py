@@ -185,7 +185,7 @@ def _read(session: Session, one: _Output) -> ReadBack | None:
 
 def _cannot_be_searched(session: Session, job: AnyJob) -> bool:
     """Whether what a remote may have of a job can be found nowhere but in outputs, and would be paid for again."""
-    card = session.remotes.card(job.model.provider, job.content)
+    card = session.remotes.card(job.model.provider, job.content, job.transport)
     return not card.search.can_list and not card.is_free
 
 
@@ -209,7 +209,8 @@ def _still_unknown(session: Session, record: ProjectRecord, job: AnyJob, keys: b
         sequence=record.next_sequence,
         intent_at=session.clock.now(),
         content=job.content,
-        delivery=session.remotes.card(job.model.provider, job.content).delivery,
+        delivery=session.remotes.card(job.model.provider, job.content, job.transport).delivery,
+        transport=job.transport,
     )
     if not batch.has_journal:
         sha256 = session.objects.write(f"{key}/index", lost_index(keys))

@@ -28,7 +28,6 @@ from runner.apply.settle import settle_all
 from runner.apply.writing import write
 from runner.clock import LONGEST_LOOK, is_over, left_of
 from runner.errors import BlockedError, Conflict, LockedError, RemoteError, RunnerError
-from runner.job.capabilities import Capabilities
 from runner.job.packed import without
 from runner.job.recorded import Batch
 from runner.plan import review
@@ -129,15 +128,10 @@ def _next_pause(session: Session, plan: Plan, pause: float) -> float:
     """From quick to slow: a batch that is refused is refused early, one that runs runs long."""
     if session.poll_seconds is not None:
         return session.poll_seconds
-    cards = [_card_of(session, batch) for batch in _waited_for(plan)]
+    cards = [session.card_of(batch) for batch in _waited_for(plan)]
     low = min((card.min_poll_seconds for card in cards), default=1.0)
     high = min((card.max_poll_seconds for card in cards), default=60.0)
     return min(max(low, pause * 1.5), high)
-
-
-def _card_of(session: Session, batch: Batch) -> Capabilities:
-    name = batch.origin.provider
-    return session.remotes.card(name, batch.content)
 
 
 def begin(session: Session) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner.clock import Clock
 from runner.errors import NotBound, NotSent, RunnerError
-from runner.job.capabilities import Capabilities, Content
+from runner.job.capabilities import Capabilities, Content, Transport
 from runner.job.observed import Origin
 from runner.job.project import Project, ProviderBlock
 from runner.remotes import addresses, opening, registry
@@ -46,7 +46,7 @@ class Remotes:
         self.bindings = addresses.bindings_of(environ, project.root)
         self._read_only = read_only or environ.get("RUNNER_READONLY", "") not in ("", "0")
         self._waits = Waits(clock, listener)
-        self._open: dict[tuple[str, Content], Provider] = {}
+        self._open: dict[tuple[str, Content, Transport], Provider] = {}
         self._server: embedded.Running | None = None
         self._revivals = 0
 
@@ -65,8 +65,8 @@ class Remotes:
             yield keys
         yield embedded.id_file(self._data_dir)
 
-    def card(self, name: str, content: Content = Content.TEXT) -> Capabilities:
-        return registry.card_of(self._spec(name), content)
+    def card(self, name: str, content: Content = Content.TEXT, transport: Transport | None = None) -> Capabilities:
+        return registry.card_of(self._spec(name), content, transport)
 
     def lines(self, name: str) -> Lines:
         """What a line of this provider is."""
@@ -93,24 +93,28 @@ class Remotes:
         if registry.place_of(self._spec(name)).is_ours:
             embedded.make_ready(model, self._environ, say)
 
-    def open(self, name: str, content: Content = Content.TEXT) -> Provider:
-        """A provider ready to be asked. Raises NotSent where an embedded server does not live and may not start."""
-        if (name, content) not in self._open:
+    def open(self, name: str, content: Content = Content.TEXT, transport: Transport = Transport.BATCH) -> Provider:
+        """One side of a provider, ready to be asked.
+
+        Raises NotSent where an embedded server does not live and may not start.
+        """
+        side = name, content, transport
+        if side not in self._open:
             spec = self._spec(name)
             if registry.place_of(spec).is_ours:
                 server, (_, path) = self._embedded(), registry.vendor_of(spec).acted_out(spec, content)
                 how = server.url + path, server.token, self.origin(name)
-                self._open[name, content] = self._opened(spec, content, *how)
+                self._open[side] = self._opened(spec, content, transport, *how)
             else:
-                self._open[name, content] = self._opened(spec, content, None, None, None)
-        return self._open[name, content]
+                self._open[side] = self._opened(spec, content, transport, None, None, None)
+        return self._open[side]
 
     def lost_sight(self, name: str) -> bool:
         """Told that a provider does not answer; whether it was an embedded server that is gone.
 
         That one is forgotten, so that the next `open` finds or starts another. No other remote is ever.
         """
-        is_ours = any(name == opened for opened, _ in self._open) and registry.place_of(self._spec(name)).is_ours
+        is_ours = any(name == opened for opened, *_ in self._open) and registry.place_of(self._spec(name)).is_ours
         if not is_ours or self._revivals == MOST_REVIVALS or embedded.live(self._data_dir) is not None:
             return False
         self._revivals += 1
@@ -121,11 +125,18 @@ class Remotes:
         return True
 
     def _opened(
-        self, spec: ProviderBlock, content: Content, url: str | None, token: str | None, origin: Origin | None
+        self,
+        spec: ProviderBlock,
+        content: Content,
+        transport: Transport,
+        url: str | None,
+        token: str | None,
+        origin: Origin | None,
     ) -> Provider:
         return opening.open_provider(
             spec,
             content,
+            transport,
             environ=self._environ,
             base_url=url,
             token=token,

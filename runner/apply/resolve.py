@@ -1,4 +1,4 @@
-"""Recordings and batches of which nobody knows whether the remote took them: found for a person, and decided about."""
+"""Requests and batches of which nobody knows whether the remote took them: found for a person, and decided about."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import msgspec
 
 from runner.apply import calls
 from runner.apply.session import Session
-from runner.apply.work import Work, places_of
+from runner.apply.work import Work
 from runner.compile.audio import CompiledAudio
 from runner.errors import UsageError
 from runner.job import lifecycle
 from runner.job.address import matches, unknown
 from runner.job.calls import CallEntry, CallStep, States
+from runner.job.capabilities import Content
 from runner.job.packed import KEY_BYTES, common, union, unpack, without
 from runner.job.recorded import Batch, Stage
 from runner.plan.remaining import RetryRows
@@ -22,7 +23,7 @@ LONGEST_NAME = 512  # characters of a remote's name
 
 
 class HeldCall(msgspec.Struct, frozen=True):
-    """One recording that waits for a decision. `name` is what a user calls it: its path, else its key as hex."""
+    """One call that waits for a decision. `name` is what a user calls it: a path, a row's id, else its key as hex."""
 
     batch: Batch
     number: int  # in its batch
@@ -102,17 +103,22 @@ def held(session: Session, address: str) -> list[HeldCall]:
         for batch in _batches_of_calls(session, address)
         for one in sorted(_held_of(session, batch, retries), key=lambda one: one.name)
     ]
-    wanted = _wanted(session, address)
-    return [one for one in found if matches(one.batch.owner, address) or one.key in wanted]
+    wanted = union([session.keys_of(job) for job in session.desired if matches(job.address, address)])
+    strangers = set(unpack(without(b"".join(sorted({one.key for one in found})), wanted)))
+    return [one for one in found if matches(one.batch.owner, address) or one.key not in strangers]
 
 
 def resolve(session: Session, address: str, rows: Collection[str], decision: Decision) -> list[HeldCall]:
-    """Decide about what `held` finds, or about those of these names; the recordings decided about.
+    """Decide about what `held` finds, or about those of these names; the calls decided about.
 
     Under the project's lock. The next apply sends them or looks at them, and asks nothing more.
     Raises UsageError for a name that is not held, and for a receipt that cannot be.
     """
     meant = _named(session, address, held(session, address), rows)
+    if decision.step is CallStep.RECEIPT and any(one.batch.content is not Content.RECORDING for one in meant):
+        raise UsageError(
+            "a request that is answered at once has no id at the remote", hint="say `--clear` or `--resubmit`"
+        )
     if decision.step is CallStep.RECEIPT and not decision.remote_id:
         meant = _with_ids(meant, rows)
     elif decision.step is CallStep.RECEIPT and len(meant) != 1:
@@ -211,18 +217,12 @@ def _held_of(session: Session, batch: Batch, retries: Sequence[RetryRows]) -> It
     if states is None or not states.count(CallStep.HELD):
         return
     keys = session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
-    places = places_of(session.compiled, keys)
     later = [set(unpack(retry.keys)) for retry in retries if retry.generation > batch.generation]
-    for number in states.at(CallStep.HELD):
-        key = keys[number * KEY_BYTES : (number + 1) * KEY_BYTES]
-        if not any(key in asked for asked in later):  # else it was decided by `retry`
-            name = places[key].file if key in places else key.hex()
-            yield HeldCall(batch, number, key, name, states[number].remote_id)
-
-
-def _wanted(session: Session, address: str) -> set[bytes]:
-    """Keys of the recordings that the jobs meant want, whoever asked for them."""
-    return {key for _, compiled in _jobs(session, address) for key in unpack(compiled.wanted.keys)}
+    with Work(session, batch) as work:
+        for number in states.at(CallStep.HELD):
+            key = keys[number * KEY_BYTES : (number + 1) * KEY_BYTES]
+            if not any(key in asked for asked in later):  # else it was decided by `retry`
+                yield HeldCall(batch, number, key, work.name(number), states[number].remote_id)
 
 
 def _jobs(session: Session, address: str) -> list[tuple[str, CompiledAudio]]:

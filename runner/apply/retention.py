@@ -66,7 +66,7 @@ def _is_due(session: Session, batch: Batch) -> bool:
     if name not in session.project.providers or session.remotes.origin(name) != batch.origin:
         return False
     asked = _retention_of(session, batch.owner, name)
-    kinds = [kind for kind in session.remotes.card(name, batch.content).deletes if kind not in batch.deleted]
+    kinds = [kind for kind in session.card_of(batch).deletes if kind not in batch.deleted]
     return any(_is_over(batch, asked.of(kind), session.clock.now()) for kind in kinds if _had(batch, kind))
 
 

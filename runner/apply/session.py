@@ -27,7 +27,7 @@ from runner.data.digests import Digests, Forgetful
 from runner.errors import DataError, NotSent, StateError
 from runner.job import asked
 from runner.job.calls import so_far
-from runner.job.capabilities import Search, Shown
+from runner.job.capabilities import Capabilities, Search, Shown
 from runner.job.desired import Desired
 from runner.job.observed import Origin
 from runner.job.packed import common, keys_of
@@ -81,6 +81,7 @@ class Session(msgspec.Struct):
     )  # when its remote last told of a batch, by our clock
     parallelism: int | None = None  # calls at once, where each request is a call of its own
     pool: Callable[[int], Executor] = threads
+    heard: Callable[[int, bytes, float], None] = lambda number, line, ms: None  # a call has its line of results, in ms
     steps: Steps = picks_of  # what is worked out for the results of each job
     compiler: Compiler | None = None  # of jobs that ask about the answers of others
     reads_outputs: bool = False  # answers are what outputs hold, whatever is recorded
@@ -332,12 +333,16 @@ class Session(msgspec.Struct):
         """What time it is at a remote, as far as it tells: what is compared with its times is in this one."""
         return self.clock.now() + provider.skew
 
+    def card_of(self, batch: Batch) -> Capabilities:
+        """What the side of its provider can do that a batch was sent to, as the specs have it now."""
+        return self.remotes.card(batch.origin.provider, batch.content, batch.transport)
+
     def remote_of(self, batch: Batch) -> Provider:
         """The provider to ask about a batch.
 
         Raises NotSent when the specs now point somewhere else: another origin never means that it is absent.
         """
-        return self.remotes.open(self._provider_of(batch), batch.content)
+        return self.remotes.open(self._provider_of(batch), batch.content, batch.transport)
 
     def _provider_of(self, batch: Batch) -> str:
         name = batch.origin.provider

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from runner.apply.remotes import MOST_REVIVALS, Remotes
 from runner.clock import Clock
-from runner.job.capabilities import Content
+from runner.job.capabilities import Content, Transport
 from runner.job.project import Project, ProviderBlock
 from runner.remotes import addresses, registry
 from runner.remotes.transport.waits import Listener
@@ -47,13 +47,14 @@ class StandIns(Remotes):
     def make_ready(self, name: str, model: str, say: object) -> None:
         """Nothing: one engine answers for every model."""
 
-    def open(self, name: str, content: Content = Content.TEXT) -> Provider:
-        if (name, content) not in self._open:
+    def open(self, name: str, content: Content = Content.TEXT, transport: Transport = Transport.BATCH) -> Provider:
+        side = name, content, transport
+        if side not in self._open:
             spec, server = self._spec(name), self._serving()
             acted, path = registry.vendor_of(spec).acted_out(spec, content)
             how = server.url + path, server.token, self.origin(name)
-            self._open[name, content] = self._opened(acted, content, *how)
-        return self._open[name, content]
+            self._open[side] = self._opened(acted, content, transport, *how)
+        return self._open[side]
 
     def lost_sight(self, name: str) -> bool:
         """Whether the server died: then the next `open` starts it again over the same data."""

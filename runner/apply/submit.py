@@ -23,7 +23,7 @@ from runner.apply.submission import submission_of
 from runner.clock import RECEIPT_SECONDS, extended
 from runner.errors import DataError, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.job import lifecycle
-from runner.job.capabilities import Capabilities, Delivery, Search
+from runner.job.capabilities import Capabilities, Content, Delivery, Search
 from runner.job.desired import Desired
 from runner.job.observed import Failure, FailureKind, Observed
 from runner.job.packed import KEY_BYTES, keys_of, unpack
@@ -50,7 +50,7 @@ def submit(session: Session, job: Desired, submission: Cut) -> Batch:
     """
     delivery = job.card.delivery
     if delivery is Delivery.CALLS:
-        return calls.begin(session, _intend(session, job, submission))
+        return _begin_calls(session, job, submission)
     provider = session.remotes.open(job.provider)
     if submission.continues:
         return _continue(session, provider, job, submission)
@@ -63,6 +63,13 @@ def submit(session: Session, job: Desired, submission: Cut) -> Batch:
         upload = _upload(session, provider, intent, path)
     uploaded = intent.but(upload_ref=upload.ref, uploaded_at=session.time_at(provider))
     return _create_unless_sent(session, provider, uploaded, upload)
+
+
+def _begin_calls(session: Session, job: Desired, submission: Cut) -> Batch:
+    if job.card.content is Content.RECORDING:
+        return calls.begin(session, _intend(session, job, submission))
+    with _rendered(session, job.address, submission.ordinals, submission.size_bytes) as path:
+        return calls.begin(session, _intend(session, job, submission), path)
 
 
 def _create_unless_sent(session: Session, provider: Provider, intent: Batch, content: vendor.Input) -> Batch:
@@ -155,6 +162,7 @@ def _intend(session: Session, job: Desired, submission: Cut, continued_from: str
         continued_from=continued_from,
         content=job.card.content,
         delivery=job.card.delivery,
+        transport=job.card.transport,
         declared_in=job.declared_at.file,
         reason=submission.reason,
         estimated_usd=guard.estimate(job, submission.ordinals).usd,
@@ -299,7 +307,7 @@ def pause_after(card: Capabilities, tries: int) -> timedelta:
 
 def defer(session: Session, batch: Batch, failure: Failure, after_seconds: float | None = None) -> Batch:
     """The same upload again, later: the remote's queue is full, or it does not see the file yet."""
-    pause = pause_after(session.remotes.card(batch.origin.provider, batch.content), batch.create_tries)
+    pause = pause_after(session.card_of(batch), batch.create_tries)
     if after_seconds is not None:
         pause = max(pause, timedelta(seconds=after_seconds))
     deferred = lifecycle.deferred(batch, failure, session.clock.now(), pause)

@@ -62,7 +62,12 @@ if TYPE_CHECKING:
     help="Send exactly what `runner plan` printed this digest of, without a question; refuse anything else.",
 )
 @option("--locked", is_flag=True, help="Send nothing that `runner.lock` does not know, and leave it as it is: for CI.")
-@option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="Send at most N recordings at once.")
+@option(
+    "--parallelism",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Make at most N calls at once, where each request is one.",
+)
 @option("-q", "--quiet", is_flag=True, help="Show only the summary and warnings.")
 @option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @option(

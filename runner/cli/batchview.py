@@ -130,7 +130,7 @@ def _note(batch: Batch, observation: Observation | None) -> str:
             why = batch.failure.message if batch.failure else batch.why
             return f"{why}; sent again after {voice.moment(batch.not_before)}" if batch.not_before else why
         case None if batch.has_journal and batch.tally.lost:
-            return f"{voice.count(batch.tally.lost, 'recording')} held: see `runner state resolve {batch.owner}`"
+            return f"{voice.count(batch.tally.lost, batch.content.noun)} held: see `runner state resolve {batch.owner}`"
         case None if batch.stage is Stage.HELD:
             return f"{batch.why}; see `runner state resolve {batch.owner}`"
         case None:

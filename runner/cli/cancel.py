@@ -120,7 +120,7 @@ def _tell_calls(batch: Batch) -> None:
     from runner.cli import voice
 
     free, lost = batch.tally.retry, batch.tally.lost
-    told = [f"{voice.count(batch.tally.finished, 'recording')} answered"]
+    told = [f"{voice.count(batch.tally.finished, batch.content.noun)} answered"]
     told += [f"{free:,} not sent"] if free else []
     told += [f"{lost:,} sent and not answered: held, since the remote cannot be told to stop"] if lost else []
     say(f"{batch.owner}  {', '.join(told)}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from runner.cli import voice
-from runner.cli.nouns import ROWS, Nouns
+from runner.cli.nouns import RECORDINGS, ROWS, Nouns
 from runner.cli.suggest import as_typed
 from runner.job.recorded import Batch
 from runner.plan.change import Action, Change, Reason
@@ -100,9 +100,10 @@ def amount(change: Change, nouns: Nouns, wanted: int) -> str:
     if change.rows < wanted:
         what = f"{change.rows:,} of {nouns.requests(wanted)}"
     is_discounted = bool(change.usd) and change.discount > 0
-    content = f"about {voice.count(change.tokens, 'token')} in" if nouns is ROWS else voice.minutes(change.seconds)
+    is_sound = nouns is RECORDINGS
+    content = voice.minutes(change.seconds) if is_sound else f"about {voice.count(change.tokens, 'token')} in"
     parts = (
-        f"{what} in {nouns.sent_in(change.batches)}",
+        f"{what} {nouns.sent(change.batches)}",
         voice.size(change.size_bytes),
         content,
         voice.money(change.usd) + (f" ({change.discount:.0%} batch)".replace("%", " %") if is_discounted else ""),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from runner.cli import voice
-from runner.job.capabilities import Content
+from runner.job.capabilities import Content, Transport
 
 
 class Nouns(NamedTuple):
     request: str
     batch: str
     batches: str
+    is_online: bool = False
 
     def requests(self, number: int) -> str:
         """`1 request`, `40 recordings`."""
@@ -21,10 +22,18 @@ class Nouns(NamedTuple):
         """`2 batches`, `1 calls batch`."""
         return voice.count(number, self.batch, self.batches)
 
+    def sent(self, number: int) -> str:
+        """How so many batches go out: `in 2 batches`, or `online`, where a batch is on our side only."""
+        return "online" if self.is_online else f"in {self.sent_in(number)}"
+
 
 ROWS = Nouns("request", "batch", "batches")
 RECORDINGS = Nouns("recording", "calls batch", "calls batches")
+ONLINE = Nouns("request", "online batch", "online batches", is_online=True)
+ALL = (ROWS, ONLINE, RECORDINGS)
 
 
-def nouns_of(content: Content) -> Nouns:
-    return RECORDINGS if content is Content.RECORDING else ROWS
+def nouns_of(content: Content, transport: Transport) -> Nouns:
+    if content is Content.RECORDING:
+        return RECORDINGS
+    return ONLINE if transport is Transport.ONLINE else ROWS

@@ -106,7 +106,7 @@ class Question:
         if not asks:
             return self._unasked()
         usd = views.at_most(plan)
-        what = f"{voice.count(plan.to_submit, _noun(plan))} in {voice.count(len(plan.submissions), *_batch(plan))}"
+        what = f"{voice.count(plan.to_submit, _noun(plan))} {_sent(plan)}"
         if plan.later:  # the question is asked once: a yes is one to all of it
             what += f", and {voice.count(sum(len(one.ordinals) for one in plan.later), _noun(plan))} later"
         if plan.ahead:
@@ -179,5 +179,9 @@ def _noun(plan: Plan) -> str:
     return "recording" if kinds == {Content.RECORDING} else "request"
 
 
-def _batch(plan: Plan) -> tuple[str, str]:
-    return ("calls batch", "calls batches") if _noun(plan) == "recording" else ("batch", "batches")
+def _sent(plan: Plan) -> str:
+    """`in 2 batches`, `online`; of some in batches and some online, how many batches."""
+    from runner.cli.nouns import ROWS, nouns_of
+
+    kinds = {nouns_of(job.content, job.transport) for job in plan.jobs if job.submissions}
+    return (kinds.pop() if len(kinds) == 1 else ROWS).sent(len(plan.submissions))

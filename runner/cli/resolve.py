@@ -1,4 +1,4 @@
-"""`runner state resolve`: decide about recordings and batches of which nobody knows whether the remote took them."""
+"""`runner state resolve`: decide about requests and batches of which nobody knows whether the remote took them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BLOCKED = 5
 
 
 class HeldView(msgspec.Struct, frozen=True):
-    """One recording, or one batch, that waits for a decision."""
+    """One request, or one batch, that waits for a decision."""
 
     address: str
     row: str  # a batch's own name
@@ -70,7 +70,7 @@ def command(
     resubmit: bool,
     form: str,
 ) -> int:
-    """List the recordings and batches of the job ADDRESS that are held, or decide about them.
+    """List the requests, recordings and batches of the job ADDRESS that are held, or decide about them.
 
     Held is what was sent and not answered, or what the remote does not know any more. Without --row all of them are
     meant. The next `runner apply` does as decided. Exits 5 when it lists any.
@@ -98,7 +98,7 @@ def command(
         done: list[HeldCall | Batch] = []
         if batches and (of_batches or not rows):
             done += resolve_batches(session, batches, of_batches, decision)
-        if others or not batches:  # a job has batches, or recordings
+        if others or not batches:  # a job has batches, or calls
             done += resolve(session, address, others, decision)
     _tell(address, done, decision, form)
     return 0
@@ -141,11 +141,18 @@ def _list(address: str, found: Sequence[HeldCall | Batch], form: str) -> None:
     for one in view.held:
         say(f"{one.address}  {voice.plain(one.row)}  {voice.plain(one.why)}")
     batches = sum(isinstance(one, Batch) for one in found)
-    kinds = [voice.count(len(found) - batches, "recording")] if len(found) > batches else []
+    kinds = [voice.count(len(found) - batches, _noun(found))] if len(found) > batches else []
     kinds += [voice.count(batches, "batch", "batches")] if batches else []
     say(f"\n{' and '.join(kinds)} held. Decide with")
     for way, meaning in zip(view.ways, _MEANINGS, strict=True):
         say(f"  `{way}`  {meaning}")
+
+
+def _noun(found: Sequence[HeldCall | Batch]) -> str:
+    from runner.job.capabilities import Content
+
+    calls = [one.batch.content for one in found if not isinstance(one, Batch)]
+    return "recording" if set(calls) == {Content.RECORDING} else "request"
 
 
 def _ways(address: str) -> tuple[str, ...]:

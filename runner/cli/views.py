@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from runner.apply.outputs import Rewrite
 from runner.cli import voice
 from runner.cli.lines import LineView, of_change
-from runner.cli.nouns import RECORDINGS, ROWS, Nouns, nouns_of
+from runner.cli.nouns import ALL, ROWS, Nouns, nouns_of
 from runner.job.address import name_of
 from runner.job.capabilities import Content
 from runner.job.desired import Desired
@@ -194,14 +194,16 @@ class _Told(NamedTuple):
 
 
 def _told(job: JobPlan, batches: set[str], plan: Plan, files: Sequence[Rewrite], ids: Ids, compared: Compared) -> _Told:
-    nouns, counts = nouns_of(job.content), job.counts
+    nouns, counts = nouns_of(job.content, job.transport), job.counts
     changes = [change for change in job.changes if change.action not in (Action.KEEP, Action.WAIT)]
     lines = [
         _Line(of_change(change, nouns, wanted=counts.wanted, ids=_ids(job, change, ids)), change, nouns, counts.wanted)
         for change in changes
     ]
     mine = [(batch, change) for batch, change in plan.batches if batch.key in batches]
-    lines += [_Line(_of_batch(batch, change), change, nouns_of(batch.content)) for batch, change in mine]
+    lines += [
+        _Line(_of_batch(batch, change), change, nouns_of(batch.content, batch.transport)) for batch, change in mine
+    ]
     if counts.shared:
         lines.append(_shared(counts.shared, job, nouns))
     if (equal := counts.wanted - counts.distinct) and lines:
@@ -271,7 +273,7 @@ def files_of(files: Sequence[Rewrite]) -> Iterable[tuple[str, str, list[LineView
 
 
 def _of_batch(batch: Batch, change: Change) -> LineView:
-    return of_change(change, nouns_of(batch.content), batch=batch)
+    return of_change(change, nouns_of(batch.content, batch.transport), batch=batch)
 
 
 def _shared(number: int, job: JobPlan, nouns: Nouns) -> _Line:
@@ -393,11 +395,11 @@ def at_most(plan: Plan) -> str:
 
 def _parts(plan: Plan, rewrites: Sequence[Rewrite]) -> list[str]:
     """`300 requests to send in 2 batches`, `1 calls batch to wait for`; what is to be paid for is the first of them."""
-    sends = [*_to_send(plan, ROWS), *_to_send(plan, RECORDINGS)]
+    sends = [part for nouns in ALL for part in _to_send(plan, nouns)]
     if plan.ahead:
         sends.append(f"about {ROWS.requests(plan.ahead)} after others")
     parts = [", ".join(sends)] if sends else []
-    for nouns in (ROWS, RECORDINGS):
+    for nouns in ALL:
         parts += _under_way(plan, nouns)
     for removes, what in ((False, "to write"), (True, "to remove")):
         if number := sum(one.removes is removes for one in rewrites):
@@ -408,18 +410,18 @@ def _parts(plan: Plan, rewrites: Sequence[Rewrite]) -> list[str]:
 
 
 def _to_send(plan: Plan, nouns: Nouns) -> list[str]:
-    going = [job for job in plan.jobs if not job.is_held_back and nouns_of(job.content) is nouns]
+    going = [job for job in plan.jobs if not job.is_held_back and nouns_of(job.content, job.transport) is nouns]
     parts = []
     for waits, when in ((False, "to send"), (True, "later")):
         submissions = [submission for job in going if job.waits is waits for submission in job.submissions]
         if submissions:
             number = sum(len(submission.ordinals) for submission in submissions)
-            parts.append(f"{nouns.requests(number)} {when} in {nouns.sent_in(len(submissions))}")
+            parts.append(f"{nouns.requests(number)} {when} {nouns.sent(len(submissions))}")
     return parts
 
 
 def _under_way(plan: Plan, nouns: Nouns) -> list[str]:
-    actions = [change.action for batch, change in plan.ours if nouns_of(batch.content) is nouns]
+    actions = [change.action for batch, change in plan.ours if nouns_of(batch.content, batch.transport) is nouns]
     parts = []
     verbs = {Action.WAIT: "wait for", Action.DEFER: "wait for", Action.FETCH: "fetch", Action.STOP: "cancel"}
     for action, verb in verbs.items():

@@ -1,6 +1,6 @@
-"""What is known of each recording of one calls batch: the steps it went through, and the last of them, packed.
+"""What is known of each request of one calls batch: the steps it went through, and the last of them, packed.
 
-A batch may have 100,000 recordings, each asked for alone: so they are numbers in arrays here, and no objects.
+A batch may have 100,000 requests, each a call of its own: so they are numbers in arrays here, and no objects.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
+from runner.job.capabilities import Content
 from runner.job.outcomes import Outcome, pack
 from runner.job.packed import KEY_BYTES
 
 
 class CallStep(IntEnum):
-    """The last thing that is known of one recording. NONE: it was never asked for."""
+    """The last thing that is known of one request. NONE: it was never sent."""
 
     NONE = 0
     INTENT = 1  # it may have been sent
@@ -30,11 +31,20 @@ JOURNAL, RAW = "journal", "0.jsonl"  # the files of a calls batch, in the folder
 FREE = (CallStep.NONE, CallStep.CLEARED, CallStep.REPEATED)  # to be sent, or to be sent again
 
 
+def resubmits(said: str, content: Content) -> bool:
+    """Whether a call of unknown outcome is made again. said: `on_unknown` of its job; empty where it says nothing.
+
+    A recording may take an hour and cost as much; one row costs a fraction of a cent, and whoever asks rows one by one
+    wants them answered. So without a word recordings wait for a person, and rows are asked again and counted.
+    """
+    return said == "resubmit" or (not said and content is Content.TEXT)
+
+
 AGAIN = (Outcome.RETRY, Outcome.UNPAID)  # asked again once the batch is over
 
 
 class CallEntry(NamedTuple):
-    """One thing that happened to the recording number `ordinal` of the batch."""
+    """One thing that happened to the request number `ordinal` of the batch."""
 
     ordinal: int
     step: CallStep
@@ -46,7 +56,7 @@ class CallEntry(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is known of one recording. The receipt and the line of an earlier try are forgotten at the next intent."""
+    """What is known of one request. The receipt and the line of an earlier try are forgotten at the next intent."""
 
     step: CallStep
     intents: int  # how often it was about to be sent; at most 255
@@ -55,6 +65,7 @@ class State(NamedTuple):
     outcome: Outcome | None = None
     offset: int = 0
     size: int = 0
+    repeats: int = 0  # how often it was sent again though nobody knew what became of it; at most 255
 
 
 class Journal(Protocol):
@@ -75,7 +86,7 @@ class Journal(Protocol):
 
 
 class States:
-    """The last state of every recording, packed: about 30 bytes each, and its remote id."""
+    """The last state of every request, packed: about 30 bytes each, and its remote id."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -83,6 +94,7 @@ class States:
         self.raw_bytes = 0  # where the last line that is known of ends
         self._steps = bytearray(rows)
         self._intents = bytearray(rows)
+        self._repeats = bytearray(rows)
         self._outcomes = bytearray(rows)
         self._offsets = array("Q", bytes(8 * rows))
         self._sizes = array("I", bytes(4 * rows))
@@ -97,33 +109,34 @@ class States:
 
     def __getitem__(self, ordinal: int) -> State:
         step = CallStep(self._steps[ordinal])
-        intents = self._intents[ordinal]
+        intents, repeats = self._intents[ordinal], self._repeats[ordinal]
         if step is CallStep.NONE or step is CallStep.INTENT:
-            return State(step, intents)
+            return State(step, intents, repeats=repeats)
         start = self._starts[ordinal]
         remote_id = self._names[start : start + self._lengths[ordinal]].decode()
         account = list(self._accounts)[self._owners[ordinal]]
         if step is not CallStep.ANSWERED:
-            return State(step, intents, remote_id, account)
+            return State(step, intents, remote_id, account, repeats=repeats)
         outcome = Outcome(self._outcomes[ordinal])
-        return State(step, intents, remote_id, account, outcome, self._offsets[ordinal], self._sizes[ordinal])
+        offset, size = self._offsets[ordinal], self._sizes[ordinal]
+        return State(step, intents, remote_id, account, outcome, offset, size, repeats)
 
     def count(self, step: CallStep) -> int:
         return self._steps.count(step)
 
     def count_of(self, outcome: Outcome) -> int:
-        """How many recordings were answered so."""
+        """How many requests were answered so."""
         return self._outcomes.count(outcome)
 
     def at(self, step: CallStep) -> Iterator[int]:
-        """Ordinals of the recordings whose last step this is, ascending."""
+        """Ordinals of the requests whose last step this is, ascending."""
         found = self._steps.find(step)
         while found >= 0:
             yield found
             found = self._steps.find(step, found + 1)
 
     def tell(self, entry: CallEntry) -> None:
-        """Take an entry in. Raises IndexError for a recording that the batch does not have."""
+        """Take an entry in. Raises IndexError for a request that the batch does not have."""
         ordinal = entry.ordinal
         if not 0 <= ordinal < self.rows:
             raise IndexError(ordinal)
@@ -134,6 +147,7 @@ class States:
             self._lengths[ordinal] = self._owners[ordinal] = 0
         elif entry.step is CallStep.REPEATED:
             self.repeated += 1
+            self._repeats[ordinal] = min(self._repeats[ordinal] + 1, 255)
         elif entry.step is CallStep.RECEIPT:
             self._keep_receipt(ordinal, entry.remote_id.encode(), entry.account)
         elif entry.step is CallStep.ANSWERED:
@@ -150,7 +164,7 @@ class States:
 def so_far(states: States, keys: bytes) -> tuple[bytes, bytes]:
     """An index of what is settled of a calls batch that goes on, held calls as LOST; and the keys still to be sent.
 
-    keys: of the batch, sorted and packed; recordings are numbered in their order. What failed and may be asked again is
+    keys: of the batch, sorted and packed; requests are numbered in their order. What failed and may be asked again is
     asked again only once the batch is over, so it counts as still to be sent.
     """
     settled, unsent = bytearray(), bytearray()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -35,6 +36,11 @@ class Content(StrEnum):
     TEXT = "rows"
     RECORDING = "recordings"
 
+    @property
+    def noun(self) -> str:
+        """What one of them is called when it is asked for."""
+        return "recording" if self is Content.RECORDING else "request"
+
 
 class Delivery(StrEnum):
     """How the requests of a batch get to the remote."""
@@ -42,6 +48,13 @@ class Delivery(StrEnum):
     UPLOAD = "upload"  # as a file, which the create then names
     INLINE = "inline"  # in the body of the create itself: nothing is uploaded before
     CALLS = "calls"  # each in a call of its own, with a receipt of its own; the batch is on our side only
+
+
+class Transport(StrEnum):
+    """Which side of a provider is asked."""
+
+    BATCH = "batch"  # it takes many requests at once, and answers within a window
+    ONLINE = "online"  # a call a request, answered at once, at the full price
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -88,6 +101,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     endpoints: tuple[str, ...]
     content: Content = Content.TEXT
     delivery: Delivery = Delivery.UPLOAD
+    transport: Transport = Transport.BATCH
     windows: Windows = Windows()
     limits: Limits = Limits()
     can_resume: bool = False  # continue-from
@@ -102,4 +116,5 @@ class Capabilities(msgspec.Struct, frozen=True):
     late_seconds: float = 180.0  # after its end was first seen, a batch names its result files within this long
     min_poll_seconds: float = 5.0
     max_poll_seconds: float = 60.0
-    price_factor: float = 1.0  # batch price over the listed price
+    price_factor: float = 1.0  # what is paid over the listed price
+    tiers: Mapping[str, float] = {}  # the same where `service_tier` among a model's params asks for it

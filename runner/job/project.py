@@ -13,7 +13,7 @@ import msgspec
 
 from runner.errors import Mark
 from runner.job.address import matches, renamed
-from runner.job.capabilities import MESSAGE_CHARS, Content
+from runner.job.capabilities import MESSAGE_CHARS, Content, Transport
 from runner.job.checks import Check, Slice
 from runner.job.content import ContentPart, PartLimits
 from runner.job.expect import Expectation
@@ -212,6 +212,15 @@ class ProviderBlock(msgspec.Struct, frozen=True):
     headers_env: Mapping[str, str] = msgspec.field(default_factory=dict)  # header -> the variable that holds its value
     insecure_http: bool = False  # plain http to a private host is wanted
     retention: Retention = Retention()
+    batch: bool = True  # False: it has no batch API
+    parallelism: int | None = None  # calls at once on its online side; None: as its vendor says
+    rpm: int | None = None  # requests that may be sent to its online side in a minute; None: no limit is known
+    tpm: int | None = None  # the same for tokens, those of answers included
+
+    @property
+    def transport(self) -> Transport:
+        """Which side of it is asked where a job does not say."""
+        return Transport.BATCH if self.batch else Transport.ONLINE
 
 
 class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,7 +235,8 @@ class BaseJob(msgspec.Struct, frozen=True, kw_only=True):
     pooled: tuple[str, ...] = ()  # outputs of the same job in other environments, whose answers count here
     replicate: int = 1
     max_attempts: int = 3
-    on_unknown: str = "hold"
+    on_unknown: str = ""  # hold or resubmit; empty: as `calls.resubmits` has it
+    transport: Transport = Transport.BATCH
     stragglers: Stragglers | None = None  # None: its batches may take as long as they do
     allow_empty: bool = False
     skip_bad: bool = False  # of recordings; a dataset says so itself

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from runner.job.capabilities import Content, Delivery, Shown
+from runner.job.capabilities import Content, Delivery, Shown, Transport
 from runner.job.cost import Price, Used
 from runner.job.observed import Counts, Failure, FailureKind, Origin, Phase
 from runner.job.scored import Scores
@@ -93,6 +93,7 @@ class Batch(msgspec.Struct, frozen=True):
     continued_from: str = ""  # remote id of the batch whose remainder this is
     content: Content = Content.TEXT
     delivery: Delivery = Delivery.UPLOAD
+    transport: Transport = Transport.BATCH
     possible_duplicates: int = 0  # calls of unknown outcome that were made again all the same
     owed: int = 0  # answers that the remote counts and never gave: asked again, they may be paid for twice
     can_be_continued: bool = True  # False once the remote refused to

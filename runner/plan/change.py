@@ -13,7 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from runner.errors import Mark
-from runner.job.capabilities import Content
+from runner.job.capabilities import Content, Transport
 from runner.job.recorded import Batch
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")  # a remote chooses its ids, and they are to be pasted
@@ -233,6 +233,7 @@ class JobPlan(msgspec.Struct, frozen=True):
     submissions: tuple[Cut, ...] = ()
     shared_with: tuple[str, ...] = ()
     content: Content = Content.TEXT
+    transport: Transport = Transport.BATCH
 
     @property
     def is_blocked(self) -> bool:

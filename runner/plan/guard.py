@@ -9,7 +9,7 @@ import msgspec
 
 from runner.hosts import is_loopback
 from runner.job.address import matches
-from runner.job.capabilities import Search, Shown
+from runner.job.capabilities import Search, Shown, Transport
 from runner.job.desired import Desired
 from runner.plan import adoption
 from runner.plan.change import Action, Change, Reason, usd_of
@@ -209,7 +209,7 @@ def first_run(job: Desired, rows: int, shown: Shown, guards: Guards, *, is_first
     is, a memory may still be older than what was sent since: that is in doubt where the remote lists such batches.
     """
     why = _why_in_doubt(job, shown, is_first=is_first)
-    if job.card.is_free or not why or guards.first_run:
+    if job.card.is_free or not why or guards.first_run or _is_own(job):
         return None
     return Change(
         Action.CONFIRM if guards.is_asked else Action.BLOCK,
@@ -218,6 +218,11 @@ def first_run(job: Desired, rows: int, shown: Shown, guards: Guards, *, is_first
         detail=f"`{job.provider}` {why}",
         unblock=() if guards.is_asked else ("runner apply --first-run",),
     )
+
+
+def _is_own(job: Desired) -> bool:
+    """Whether it is asked a call a request of a server of one's own: nothing is paid there, be it asked twice."""
+    return job.card.transport is Transport.ONLINE and (job.price.is_nothing or is_loopback(job.origin.host))
 
 
 def _why_in_doubt(job: Desired, shown: Shown, *, is_first: bool) -> str:

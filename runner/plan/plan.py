@@ -278,6 +278,7 @@ def _job(
         (*first, *resumed, *repeated, *revised),
         tuple(sorted(rows.shared_with)),
         job.card.content,
+        job.card.transport,
     )
 
 

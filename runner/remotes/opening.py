@@ -6,10 +6,13 @@ import functools
 import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack
+from urllib.parse import urlsplit
 
 from runner.clock import Clock
+from runner.hosts import is_loopback
 from runner.job import project
 from runner.job.capabilities import Content
+from runner.job.capabilities import Transport as Side
 from runner.job.observed import Origin
 from runner.remotes.addresses import (
     account_in,
@@ -20,7 +23,7 @@ from runner.remotes.addresses import (
     named_by_address,
     origin_at,
 )
-from runner.remotes.registry import place_of, vendor_of
+from runner.remotes.registry import card_of, place_of, vendor_of
 from runner.remotes.transport.bindings import Bindings
 from runner.remotes.vendor import Provider
 
@@ -83,6 +86,8 @@ class _Net:
         from runner.remotes.transport.network import Network
 
         credential = self._secrets.of(key_variable_of(self._provider))
+        if self._needs_no_key():
+            header = ""
         more = {} if self._how.get("token") is not None else optional or {}
         return Http(
             self.url,
@@ -107,15 +112,33 @@ class _Net:
             ),
         )
 
+    def _needs_no_key(self) -> bool:
+        """Whether it is a server of this machine for which nobody named or set a key: most of those want none."""
+        variable = key_variable_of(self._provider)
+        named = self._provider.api_key_env or variable == place_of(self._provider).key_env or self._how.get("token")
+        is_set = any(self._how["environ"].get(one) for one in (variable, f"{variable}_FILE"))
+        return not named and not is_set and is_loopback(urlsplit(self.url).hostname or "")
+
     def gate(self, http: Http, hosts: Sequence[str]) -> UrlGate:
         from runner.remotes.transport.gate import UrlGate
 
         return UrlGate(self.url, tuple(hosts), network=http.network)
 
 
-def open_provider(provider: project.ProviderBlock, content: Content = Content.TEXT, **how: Unpack[Machine]) -> Provider:
-    """A provider ready for such requests; its key is read at the first call. Raises SpecError or UsageError."""
+def open_provider(
+    provider: project.ProviderBlock,
+    content: Content = Content.TEXT,
+    side: Side = Side.BATCH,
+    **how: Unpack[Machine],
+) -> Provider:
+    """One side of a provider, ready for such requests; its key is read at the first call.
+
+    Raises SpecError or UsageError.
+    """
     vendor = vendor_of(provider)
+    if side is Side.ONLINE:
+        card_of(provider, content, side)
+        return vendor.open_online(provider, _Net(provider, **how), content)
     vendor.card(provider, content)  # one that takes no such requests says so
     if content is Content.TEXT:
         vendor.lines(provider)

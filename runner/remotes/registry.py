@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from runner.errors import UsageError
 from runner.job import project
-from runner.job.capabilities import Capabilities, Content
+from runner.job.capabilities import Capabilities, Content, Transport
 from runner.remotes import embedded, fireworks, fireworks_audio, openai
 from runner.remotes.transport.bindings import covers
 from runner.remotes.transport.origins import host_of
@@ -137,9 +137,24 @@ def place_of(provider: project.ProviderBlock) -> Place:
     return vendor_of(provider).place(provider)
 
 
-def card_of(provider: project.ProviderBlock, content: Content = Content.TEXT) -> Capabilities:
-    """What the remote can do with such requests, from data alone. Raises SpecError, also when it takes none of them."""
+def has_online(provider: project.ProviderBlock, content: Content = Content.TEXT) -> bool:
+    """Whether such requests can be asked one by one and answered at once. Raises SpecError."""
+    return vendor_of(provider).online(provider, content) is not None
+
+
+def card_of(
+    provider: project.ProviderBlock, content: Content = Content.TEXT, transport: Transport | None = None
+) -> Capabilities:
+    """What the remote can do with such requests, from data alone. Raises SpecError, also when it takes none of them.
+
+    transport: the side that is asked; the usual one of the provider where nothing is said.
+    """
     vendor = vendor_of(provider)
+    if (transport or usual_transport(provider, content)) is Transport.ONLINE:
+        online = vendor.online(provider, content)
+        if online is None:
+            raise problem(provider, "has no online side", "leave out `transport: online`")
+        return online if _is_vendors_own(provider) else replace(online, tiers={})
     card, place = vendor.card(provider, content), vendor.place(provider)
     if place.is_ours:
         return card
@@ -147,6 +162,11 @@ def card_of(provider: project.ProviderBlock, content: Content = Content.TEXT) ->
         least = vendor.card(replace(provider, overrides={}), content).price_factor
         return replace(card, price_factor=max(card.price_factor, least))
     return card if "discount" in provider.overrides else replace(card, price_factor=1.0)
+
+
+def usual_transport(provider: project.ProviderBlock, content: Content = Content.TEXT) -> Transport:
+    """The side of a provider that is asked where a job does not say."""
+    return provider.transport if content is Content.TEXT or has_online(provider, content) else Transport.BATCH
 
 
 def lines_of(provider: project.ProviderBlock) -> Lines:

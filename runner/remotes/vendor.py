@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from runner.clock import Clock
     from runner.fields import Fields  # pydantic takes a while to import: what is checked already does without
     from runner.remotes.audio import Recording
+    from runner.remotes.online import Request
     from runner.remotes.transport.gate import UrlGate
     from runner.remotes.transport.http import Http
 
@@ -59,6 +60,7 @@ class Declared(msgspec.Struct, frozen=True):
     """What specs may say about providers of one kind, about their models, and about what these are asked with."""
 
     content: frozenset[Content]
+    has_online: bool = False  # whether it answers a call a request as well
     is_configurable: bool = True  # False: a block says nothing but its kind
     overrides: type[Fields] | None = None
     profiles: tuple[str, ...] = ()  # look-alikes with a name, for `profile`
@@ -217,6 +219,14 @@ class Vendor(Protocol):
 
     def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider: ...
 
+    def online(self, block: ProviderBlock, content: Content) -> Capabilities | None:
+        """The same of its online side, which takes each request in a call of its own; None where it has none."""
+        return None
+
+    def open_online(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
+        """A client of the online side. Only asked where `online` says that there is one."""
+        raise AssertionError(f"`{self.kind}` has no online side")
+
     def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
         """How a stand-in for it is spoken to: as what, and the path of its API there."""
         return block, ""
@@ -296,12 +306,16 @@ class Work(Protocol):
         """Why a request is not to be sent any more, in words; empty where it is."""
         ...
 
-    def request(self, number: int) -> Recording:
+    def request(self, number: int) -> Recording | Request:
         """What the remote is to be sent. Raises DataError when it changed since it was planned."""
         ...
 
+    def tokens(self, number: int) -> int:
+        """About how many a request takes, its answer included; 0 where it is not counted so."""
+        ...
+
     def fields(self, number: int) -> Mapping[str, str]:
-        """What it is asked with; empty where no job wants the answer any more, which is kept all the same."""
+        """The form a recording is asked with; empty where no job wants it any more: its answer is kept all the same."""
         ...
 
     def custom_id(self, number: int) -> str: ...
@@ -323,6 +337,7 @@ class Budget(msgspec.Struct, frozen=True):
     pool: Callable[[int], Executor] = ThreadPoolExecutor  # so many threads
     parallelism: int | None = None  # calls at once; None: as the remote likes it
     poll_seconds: float | None = None  # between two looks at a request; None: as the card says
+    answered: Callable[[int, bytes, float], None] = lambda number, line, ms: None  # a request has its line of results
     resubmits: bool = False  # a call of unknown outcome is made again
     max_attempts: int = 1
 

@@ -9,7 +9,7 @@ import msgspec
 
 from runner.errors import SpecError
 from runner.job.address import address_of
-from runner.job.capabilities import Content, Delivery, Limits
+from runner.job.capabilities import Content, Delivery, Limits, Transport
 from runner.job.project import (
     AnyJob,
     AudioJob,
@@ -23,7 +23,7 @@ from runner.job.project import (
     Stragglers,
 )
 from runner.job.scored import scores_path
-from runner.remotes.registry import card_of
+from runner.remotes.registry import card_of, declared_by, has_online, usual_transport
 from runner.spec import answers, columns, kinds, outputs, recordings
 from runner.spec.answers import Answers
 from runner.spec.chains import Following
@@ -166,7 +166,8 @@ def _common(
     spec: JobSpec = entry.spec
     own = cell.own
     chosen = columns.columns_of(entry, scope.problems)
-    if chosen is None:
+    transport = _transport(entry, provider, scope.problems)
+    if chosen is None or transport is None:
         return None
     replicate = int(own.get("replicate") or spec.replicate or 1)
     hours = int(own["window"][:-1]) if "window" in own else spec.window or _default_window(provider)
@@ -196,7 +197,8 @@ def _common(
         "pooled": () if is_own else tuple(_pooled(spec.output, values, layers.pool)),
         "replicate": replicate,
         "max_attempts": spec.max_attempts or DEFAULT_ATTEMPTS,
-        "on_unknown": spec.on_unknown or "hold",
+        "on_unknown": spec.on_unknown or "",
+        "transport": transport,
         "stragglers": stragglers,
         "allow_empty": bool(spec.allow_empty),
         "skip_bad": bool(spec.skip_bad),
@@ -217,6 +219,30 @@ def _common(
     }
 
 
+def _side(spec: JobSpec) -> Transport | None:
+    """The side of its provider that a job names, if it does."""
+    return Transport(spec.transport) if spec.transport else None
+
+
+def _transport(entry: Entry, provider: ProviderBlock, problems: Problems) -> Transport | None:
+    """Which side of its provider a job asks, or None after a problem."""
+    spec: JobSpec = entry.spec
+    content = Content.RECORDING if spec.audio else Content.TEXT
+    usual = usual_transport(provider, content)
+    wanted = _side(spec) or usual
+    words = f"`transport: {wanted}` of {entry.subject}: `{provider.name}`"
+    if wanted is Transport.ONLINE and not has_online(provider, content):
+        able = " or ".join(f"`{kind}`" for kind, one in declared_by().items() if one.has_online)
+        hint = f"remove the line; providers that answer a call a request are of kind {able}"
+        problems.error(entry.key_mark("transport"), f"{words} takes no such requests one by one", hint)
+        return None
+    if wanted is Transport.BATCH and usual is Transport.ONLINE:
+        hint = "remove the line, or `batch: false` of the provider if it has a batch API"
+        problems.error(entry.key_mark("transport"), f"{words} says `batch: false`", hint)
+        return None
+    return wanted
+
+
 def _pooled(template: str, values: Mapping[str, str], pool: Sequence[str]) -> Iterator[str]:
     """Where the same job writes in the environments whose answers count here."""
     for name in pool:
@@ -230,7 +256,7 @@ def _retention(entry: Entry, provider: ProviderBlock, scope: Scope) -> Retention
     asked = own.or_else(provider.retention).or_else(scope.declared.retention)
     content = Content.RECORDING if spec.audio else Content.TEXT
     try:
-        deletes = card_of(provider, content).deletes
+        deletes = card_of(provider, content, _side(spec)).deletes
     except SpecError:  # whoever looks at its windows says so
         return asked
     if asked != Retention() and not deletes:
@@ -249,7 +275,7 @@ def _stragglers(entry: Entry, provider: ProviderBlock, scope: Scope) -> Straggle
     if spec.stragglers is None:
         return None
     try:
-        card = card_of(provider, Content.RECORDING if spec.audio else Content.TEXT)
+        card = card_of(provider, Content.RECORDING if spec.audio else Content.TEXT, _side(spec))
     except SpecError:  # whoever looks at its windows says so
         return None
     if card.delivery is not Delivery.CALLS:

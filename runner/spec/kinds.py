@@ -65,13 +65,17 @@ def check_provider(entry: Entry, kind: str, problems: Problems) -> bool:
     spec: ProviderSpec = entry.spec
     declared = declared_by()[kind]
     means_nothing: tuple[str, ...] = () if declared.profiles else ("profile",)
+    if not declared.has_online:
+        means_nothing += ("batch", "parallelism", "rpm", "tpm")
     # one of ours: where it listens and what its key is nobody has to say
     if not declared.is_configurable:
         means_nothing = tuple(ProviderSpec.model_fields.keys() - {"kind"})
     extra = [name for name in means_nothing if getattr(spec, name) is not None]
     for name in extra:
         message = f"`{name}` has no meaning for the {kind} {entry.subject}"
-        problems.error(entry.key_mark(name), message, "remove the line")
+        is_beside = declared.overrides is not None and name in declared.overrides.model_fields
+        hint = f"write `{name}` below `overrides:`" if is_beside else "remove the line"
+        problems.error(entry.key_mark(name), message, hint)
     return not extra and _check_headers(entry, problems) and _check_address(entry, declared, problems)
 
 

@@ -31,6 +31,7 @@ from runner.fields import (
     Name,
     NameList,
     Names,
+    Parallelism,
     Span,
     Text,
     Texts,
@@ -304,7 +305,12 @@ class DefaultsSpec(Fields):
     )
     on_unknown: Maybe[Literal["hold", "resubmit"]] = Field(
         default=None,
-        description="a recording whose call had no answer: hold waits for you, resubmit may pay twice",
+        description="a call that had no answer: hold waits for you, as for recordings where nothing is said; resubmit "
+        "may pay twice, as for rows",
+    )
+    transport: Maybe[Literal["batch", "online"]] = Field(
+        default=None,
+        description="online: a call a request, answered at once, at the full price; batch where the provider has it",
     )
     stragglers: Maybe[StragglersSpec] = Field(
         default=None, description="which of its batches are stopped since they take too long, and what then"
@@ -368,6 +374,12 @@ class ProviderSpec(Fields):
         default=None, description="header: the environment variable that holds its value"
     )
     retention: Maybe[RetentionSpec] = Field(default=None, description="how long it keeps what it has of our batches")
+    batch: Maybe[bool] = Field(
+        default=None, description="false: it has no batch API, so it is asked a call a request (`transport: online`)"
+    )
+    parallelism: Maybe[Parallelism] = Field(default=None, description="calls at once, asked online")
+    rpm: Maybe[Count] = Field(default=None, description="requests a minute, asked online, at most")
+    tpm: Maybe[Count] = Field(default=None, description="tokens a minute, asked online, answers included, at most")
     insecure_http: Maybe[bool] = Field(default=None, description="allow plain http to a private host or address")
     overrides: Maybe[Overrides] = Field(default=None, description="of what is known about the remote, by its kind")
 

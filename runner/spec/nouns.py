@@ -79,6 +79,10 @@ def _provider(entry: Entry, problems: Problems) -> ProviderBlock | None:
         headers_env=spec.headers_env or {},
         insecure_http=bool(spec.insecure_http),
         retention=spec.retention.asked if spec.retention else Retention(),
+        batch=spec.batch is not False,
+        parallelism=spec.parallelism,
+        rpm=spec.rpm,
+        tpm=spec.tpm,
     )
 
 

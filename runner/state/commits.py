@@ -17,7 +17,7 @@ from runner.job.calls import CallEntry, CallStep, States
 from runner.job.outcomes import Outcome
 
 _MAGIC = b"runner-wave/1\n\0\0"
-_HEADER = struct.Struct("<16s16sII")  # magic, id of this journal, recordings, checksum of these
+_HEADER = struct.Struct("<16s16sII")  # magic, id of this journal, requests, checksum of these
 _COMMIT = struct.Struct("<2sII")  # mark, bytes of entries, checksum
 _MARK = b"\xf5\xc3"  # not UTF-8
 _LONGEST = 1 << 26  # bytes of one commit
@@ -26,7 +26,7 @@ _RECEIPT = struct.Struct("<BIHH")  # and the bytes of id and account, which foll
 _ANSWERED = struct.Struct("<BIBQI")  # and outcome, offset, size
 _STEPS = dict(enumerate(CallStep))
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
-DAMAGED = "restore it from a backup; or move `.runner/` away, and say which recordings may be paid for again"
+DAMAGED = "restore it from a backup; or move `.runner/` away, and say what may be paid for again"
 
 
 def header(rows: int) -> bytes:

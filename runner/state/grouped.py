@@ -1,6 +1,6 @@
 """Group commit: many threads append, and one of them makes durable what has gathered, for all.
 
-One fsync for each of 100,000 recordings would take minutes. Whatever is appended while one commit is on its way to the
+One fsync for each of 100,000 requests would take minutes. Whatever is appended while one commit is on its way to the
 disk goes out together in the next.
 """
 

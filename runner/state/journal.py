@@ -1,4 +1,4 @@
-"""What happened to each recording of one calls batch: an append-only log beside the answers it speaks of.
+"""What happened to each request of one calls batch: an append-only log beside the answers it speaks of.
 
 A blind create is safe only if its intent is durable before it goes out, and its receipt right after. The answers are
 written first, then the entries that point at them, so the journal never promises a line that is not there.
@@ -22,7 +22,7 @@ __all__ = ["CallEntry", "CallStep", "DiskJournal", "State", "States", "read_stat
 class DiskJournal(Grouped):
     """The journal in `path` and the answers in `raw`, opened for more. Open it only under the project's lock.
 
-    rows: recordings of the batch; a journal that is not there yet is made for as many. What a crash left half written
+    rows: requests of the batch; a journal that is not there yet is made for as many. What a crash left half written
     at the end of either file is cut off. Raises StateError: damaged, of another batch, or not a file of ours.
     """
 
@@ -34,7 +34,7 @@ class DiskJournal(Grouped):
         try:
             read = Read(path, _content(self._journal))
             if read.states.rows != rows:
-                raise StateError(f"`{path}` is of a calls batch of {read.states.rows:,} recordings, not of {rows:,}")
+                raise StateError(f"`{path}` is of a calls batch of {read.states.rows:,} requests, not of {rows:,}")
             super().__init__(read.states)
             self._id, self._size = read.id, read.size
             self._raw = _opened(raw, may_create=True)
@@ -52,7 +52,7 @@ class DiskJournal(Grouped):
 
     def _make_durable(self, group: list[Item]) -> None:
         # Answers first. A kill between the two files leaves bytes that no entry names, and they are cut off at the next
-        # start; the other way about, an entry would name an answer that is not there, of a recording that was paid for.
+        # start; the other way about, an entry would name an answer that is not there, of a request that was paid for.
         lines = self.placed(group, self._raw_size)
         entries = commit(self._id, self._size, [entry for item in group for entry in item.entries])
         try:

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from runner.apply.remotes import Remotes
-from runner.job.capabilities import Content
+from runner.job.capabilities import Content, Transport
 from runner.job.observed import Origin
 from runner.job.project import ProviderBlock
 from runner.remotes import opening
@@ -155,10 +155,8 @@ class KillingRemotes(Remotes):
 
     boundaries: Boundaries
 
-    def _opened(
-        self, spec: ProviderBlock, content: Content, url: str | None, token: str | None, origin: Origin | None
-    ) -> Provider:
-        killing: Any = KillingProvider(super()._opened(spec, content, url, token, origin), self.boundaries)
+    def _opened(self, spec: ProviderBlock, content: Content, *how: Any) -> Provider:
+        killing: Any = KillingProvider(super()._opened(spec, content, *how), self.boundaries)
         return killing
 
 
@@ -168,11 +166,18 @@ class CallKillingRemotes(Remotes):
     boundaries: Boundaries
 
     def _opened(
-        self, spec: ProviderBlock, content: Content, url: str | None, token: str | None, origin: Origin | None
+        self,
+        spec: ProviderBlock,
+        content: Content,
+        side: Transport,
+        url: str | None,
+        token: str | None,
+        origin: Origin | None,
     ) -> Provider:
         return opening.open_provider(
             spec,
             content,
+            side,
             environ=self._environ,
             base_url=url,
             token=token,

@@ -34,7 +34,7 @@ from runner.cli import aftermath
 from runner.cli.main import words_of
 from runner.cli.question import YesOrNo
 from runner.errors import RunnerError, SpecError
-from runner.job.capabilities import Content
+from runner.job.capabilities import Content, Transport
 from runner.job.project import ProviderBlock
 from runner.job.recorded import Stage
 from runner.plan.guard import Guards
@@ -100,11 +100,12 @@ class HurriedRemotes(Remotes):
 
     environ: Mapping[str, str]
 
-    def open(self, name: str, content: Content = Content.TEXT) -> Provider:
-        if (name, content) not in self._open:
+    def open(self, name: str, content: Content = Content.TEXT, transport: Transport = Transport.BATCH) -> Provider:
+        side = name, content, transport
+        if side not in self._open:
             spec = self._spec(name)
-            self._open[name, content] = self._text(spec) if content is Content.TEXT else self._audio(spec)
-        return self._open[name, content]
+            self._open[side] = self._text(spec) if content is Content.TEXT else self._audio(spec)
+        return self._open[side]
 
     def _audio(self, spec: ProviderBlock) -> Provider:
         caller = FireworksAudioCaller(

@@ -26,7 +26,7 @@ from runner.apply.retry import retry
 from runner.apply.session import Session
 from runner.errors import Conflict, RemoteError, RunnerError, StateError
 from runner.job.calls import CallStep
-from runner.job.capabilities import Capabilities, Content
+from runner.job.capabilities import Capabilities, Content, Transport
 from runner.job.desired import Desired
 from runner.job.observed import Origin, Phase
 from runner.job.outcomes import answered
@@ -360,7 +360,7 @@ class SimulatedRemotes(Remotes):
     def __init__(self, provider: SimulatedProvider) -> None:
         self._provider = provider
 
-    def card(self, name: str, content: Content = Content.TEXT) -> Capabilities:
+    def card(self, name: str, content: Content = Content.TEXT, transport: Transport | None = None) -> Capabilities:
         return self._provider.card
 
     def origin(self, name: str) -> Origin:
@@ -375,7 +375,7 @@ class SimulatedRemotes(Remotes):
     def make_ready(self, name: str, model: str, say: object) -> None:
         pass
 
-    def open(self, name: str, content: Content = Content.TEXT) -> Provider:
+    def open(self, name: str, content: Content = Content.TEXT, transport: Transport = Transport.BATCH) -> Provider:
         return self._provider
 
     def lines(self, name: str) -> Lines:

@@ -37,6 +37,10 @@ class SimulatedListener:
         """Every answer says what time it is there."""
         return -self._world.off
 
+    @property
+    def pace(self) -> None:
+        """It gives receipts."""
+
     def pool(self, parallelism: int) -> Turns:
         """What a session gets for threads: the tasks of a round take turns within its calls."""
         self.turns = Turns(self._world)

@@ -59,7 +59,7 @@ _GONE_FOR_GOOD = (
     "        with self._lock:\n            self._schedule.drop"
 )
 _PUT_OFF = "    if batch.upload_ref:\n        return create(session, provider, batch, vendor.Uploaded"
-_RESUBMITS = 'resubmits=job is not None and job.on_unknown == "resubmit"'
+_RESUBMITS = 'resubmits=resubmits(job.on_unknown if job else "", batch.content)'
 
 MUTANTS = {
     "a create without an intent on record": Mutant("apply/submit.py", _SAVE_INTENT, _NO_INTENT, "duplicate"),
@@ -162,8 +162,8 @@ MUTANTS = {
     ),
     "a receipt in another row": Mutant(
         "remotes/transport/calls.py",
-        "CallEntry(number, CallStep.RECEIPT, receipt",
-        "CallEntry(max(number - 1, 0), CallStep.RECEIPT, receipt",
+        "CallEntry(number, CallStep.RECEIPT, taken",
+        "CallEntry(max(number - 1, 0), CallStep.RECEIPT, taken",
         "held",
         Kind.RECORDINGS,
     ),

@@ -15,7 +15,7 @@ from runner.apply.result import Result
 from runner.apply.session import Session
 from runner.errors import DataError, RunnerError
 from runner.job.calls import JOURNAL, CallStep
-from runner.job.capabilities import Capabilities, Content
+from runner.job.capabilities import Capabilities, Content, Transport
 from runner.job.project import Project, ProviderBlock
 from runner.plan.guard import Guards
 from runner.remotes.registry import card_of
@@ -178,10 +178,10 @@ class ListeningRemotes(SimulatedRemotes):
         self._listener = listener
         self._calls = Calls(listener, clock)
 
-    def card(self, name: str, content: Content = Content.RECORDING) -> Capabilities:
+    def card(self, name: str, content: Content = Content.RECORDING, transport: Transport | None = None) -> Capabilities:
         return self._listener.card
 
-    def open(self, name: str, content: Content = Content.RECORDING) -> Client:
+    def open(self, name: str, content: Content = Content.RECORDING, transport: Transport = Transport.BATCH) -> Client:
         return self._calls
 
 

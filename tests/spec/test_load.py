@@ -63,7 +63,7 @@ def test_the_example_of_the_design(tmp_path: Path) -> None:
     ]
     job = project.jobs[0]
     assert job.output == "results/capitals.jsonl"
-    assert (job.window_hours, job.replicate, job.max_attempts, job.on_unknown) == (24, 1, 3, "hold")
+    assert (job.window_hours, job.replicate, job.max_attempts, job.on_unknown) == (24, 1, 3, "")
     assert job.dataset.files == ("data/countries.csv",)
     assert (job.dataset.id, job.dataset.sample_rows, job.dataset.sample_seed) == ("code", 100, 7)
     assert job.dataset.where == "{{ population | int > 1_000_000 }}"
@@ -262,7 +262,7 @@ def test_a_job_of_recordings(tmp_path: Path) -> None:
     assert (job.patterns, job.exclude, job.task) == (("calls/*.flac", "calls/x.wav"), ("drafts",), "transcribe")
     assert (job.path, job.endpoint_id, job.output) == ("/v1/audio/transcriptions", "audio-prod", "t/s/")
     assert job.model.price == Price(per_minute=0.01)
-    assert (job.window_hours, job.replicate, job.on_unknown) == (24, 1, "hold")
+    assert (job.window_hours, job.replicate, job.on_unknown) == (24, 1, "")
     assert str(job.patterns_mark) == "specs/a.yaml:7:14"
 
 

@@ -95,7 +95,7 @@ def test_no_link_is_followed(tmp_path: Path, name: str) -> None:
 
 def test_a_wave_of_another_size_is_not_ours(tmp_path: Path) -> None:
     at(tmp_path).close()
-    with pytest.raises(StateError, match="calls batch of 8 recordings, not of 9"):
+    with pytest.raises(StateError, match="calls batch of 8 requests, not of 9"):
         at(tmp_path, 9)
 
 

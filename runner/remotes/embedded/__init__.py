@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from runner.job.capabilities import Capabilities, Content
 from runner.job.project import ProviderBlock
-from runner.remotes import fireworks_audio, openai
+from runner.remotes import fireworks_audio, online, openai
 from runner.remotes.fireworks_audio import profile as audio
 from runner.remotes.openai.profiles import Profile, capabilities_of
 from runner.remotes.reading.lines import COMMON
@@ -52,6 +52,14 @@ class Embedded(Vendor):
         if content is Content.RECORDING:
             return fireworks_audio.opened(block, net, _RECORDINGS, is_free=True)
         return openai.opened(_ROWS, net)
+
+    def online(self, block: ProviderBlock, content: Content) -> Capabilities | None:
+        if content is Content.RECORDING:
+            return None
+        return online.capabilities_of(_ROWS.limits.of_batch(), is_free=True)
+
+    def open_online(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
+        return openai.opened_online(block, _ROWS, net, is_free=True)
 
     def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
         return (block, "") if content is Content.RECORDING else openai.VENDOR.acted_out(block, content)

@@ -9,6 +9,7 @@ from runner.remotes.vendor import Declared
 
 KIND = "embedded"
 DECLARED = Declared(
+    has_online=True,
     content=frozenset({Content.TEXT, Content.RECORDING}),
     is_configurable=False,
     known_params=lambda block, endpoint: LOOK_ALIKE.get(endpoint, {}),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from runner.job.capabilities import Capabilities, Content
 from runner.job.project import ProviderBlock
+from runner.remotes import online
 from runner.remotes.fireworks import profile as facts
 from runner.remotes.fireworks.lines import LINES, READER
 from runner.remotes.fireworks.prices import FLOORS
@@ -48,6 +49,26 @@ class Fireworks(Vendor):
     def check_account(self, block: ProviderBlock, account: str) -> None:
         if not _ACCOUNT.match(account):
             raise problem(block, f"`{shown(account)}` is not the id of an account", "it is a slug, such as `acme`")
+
+    def online(self, block: ProviderBlock, content: Content) -> Capabilities | None:
+        if content is Content.RECORDING:
+            return None
+        return online.capabilities_of(facts.profile_of(block).limits.of_batch())
+
+    def open_online(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
+        """Below another path than its batches. Source: Fireworks "OpenAI compatibility", recalled."""
+        from runner.remotes.transport.asking import caller_of
+        from runner.remotes.transport.calls import Calls
+
+        caller = caller_of(
+            block,
+            http=net.http(),
+            card=online.capabilities_of(facts.profile_of(block).limits.of_batch()),
+            origin=net.origin,
+            path_of=lambda path: f"/inference{path}",
+            writes_model=True,  # which its batches say once for all of their rows
+        )
+        return Calls(caller, net.clock)
 
     def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         from runner.remotes.fireworks.provider import FireworksProvider

@@ -101,6 +101,7 @@ def _options_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 DECLARED = Declared(
+    has_online=True,
     content=frozenset({Content.TEXT}),
     overrides=overrides_of(Profile, "FireworksOverrides"),
     url_has_path=False,

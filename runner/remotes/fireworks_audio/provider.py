@@ -35,6 +35,10 @@ class FireworksAudioCaller(HttpClient):
         self._who = who
         self._account = account
 
+    @property
+    def pace(self) -> None:
+        """It gives receipts."""
+
     def submit(self, recording: Recording) -> Receipt:
         query = {"endpoint_id": recording.endpoint_id} if recording.endpoint_id else None
         return wire.receipt_in(send(self._http, recording, query))

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from runner.job.capabilities import Capabilities, Content
 from runner.job.project import ProviderBlock
+from runner.remotes import online
 from runner.remotes.openai.lines import LINES, READER
 from runner.remotes.openai.prices import FLOORS
 from runner.remotes.openai.profiles import (
@@ -57,12 +58,33 @@ class OpenAI(Vendor):
     def floors(self) -> Mapping[str, tuple[float, float]]:
         return FLOORS
 
+    def online(self, block: ProviderBlock, content: Content) -> Capabilities | None:
+        if content is Content.RECORDING:
+            return None
+        profile = profile_of(block)
+        return online.capabilities_of(profile.limits.of_batch(), tiers=profile.tiers)
+
+    def open_online(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
+        return opened_online(block, profile_of(block), net)
+
     def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         return opened(profile_of(block), net)
 
     def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:
         """As plain OpenAI: limits, windows and prices of a look-alike come from its card, not from its wire."""
         return replace(block, kind=self.kind, profile=None, base_url=None, overrides={}), "/v1"
+
+
+def opened_online(block: ProviderBlock, profile: Profile, net: Net, *, is_free: bool = False) -> Provider:
+    """A client of its online side."""
+    from runner.remotes.transport.asking import caller_of
+    from runner.remotes.transport.calls import Calls
+
+    auth = profile.auth
+    http = net.http(header=auth.header, scheme=auth.scheme, optional=profile.headers_env, query=profile.query)
+    card = online.capabilities_of(profile.limits.of_batch(), tiers=profile.tiers, is_free=is_free)
+    caller = caller_of(block, http=http, card=card, origin=net.origin, path_of=lambda path: path.removeprefix("/v1"))
+    return Calls(caller, net.clock)
 
 
 def opened(profile: Profile, net: Net) -> Provider:

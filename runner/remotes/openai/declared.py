@@ -19,6 +19,7 @@ def _known_params(block: ProviderBlock, endpoint: str) -> Params:
 
 
 DECLARED = Declared(
+    has_online=True,
     content=frozenset({Content.TEXT}),
     overrides=overrides_of(Profile, "ProfileOverrides"),
     profiles=LOOK_ALIKES,

@@ -195,6 +195,7 @@ class Profile(BatchPace, frozen=True, forbid_unknown_fields=True, kw_only=True):
     query: Annotated[RawTexts, told("parameters of every URL, such as api-version; never a key")] = msgspec.field(
         default_factory=dict
     )
+    tiers: Mapping[str, float] = msgspec.field(default_factory=dict)  # `service_tier` of a call -> of the listed price
     paths: Annotated[Paths, told("where files and batches are")] = Paths()
     upload_purpose: Annotated[Text, told("the `purpose` of an upload")] = "batch"
     wait_file_processed: Annotated[Flag, told("true: no create before its file reads `processed`")] = False
@@ -256,6 +257,7 @@ _ALL = (
         auth=Auth(env="OPENAI_API_KEY"),
         headers_env={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
         limits=FileLimits(parts=PartFields(image_tokens=_TILES)),
+        tiers={"flex": 0.5, "priority": 2.0},  # [D] flex is billed as a batch is; priority at most twice the price [R]
     ),
     # [S] groq 1.7.0: base, metadata, a list without parameters or has_more; windows "24h" to "7d" [S; T].
     # 100 MB is the SDK's figure, the guide says 200: the smaller is safe. 50,000 lines and 30 days [T].

@@ -7,13 +7,14 @@ crash leaves no more in doubt than were under way, and no call is made twice wit
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from itertools import repeat
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from runner.clock import Clock, is_over
 from runner.errors import (
@@ -33,8 +34,11 @@ from runner.job.capabilities import Capabilities
 from runner.job.observed import Counts, Found, Observed, Origin, Phase, ResultFile
 from runner.job.outcomes import Outcome
 from runner.job.stored import Inventory, Stored
+from runner.mending import NOT_SO
 from runner.remotes.audio import Heard, Receipt, Recording, error_line, line_of
+from runner.remotes.online import Answered, refusal_line
 from runner.remotes.reading.lines import COMMON
+from runner.remotes.transport.pace import Pace
 from runner.remotes.transport.schedule import Schedule
 from runner.remotes.vendor import LARGEST_FILE, Advanced, Budget, Input, LineageFile, Submission, Uploaded, Work
 
@@ -42,21 +46,29 @@ SENDING, WAITING = "sending", "waiting for answers"  # in Batch.raw_status
 MOST_LOOKS_GONE = 8  # a receipt that still answers 404 by then will not be heard of again
 LONG_SENT = timedelta(hours=1)  # nor one that answers 404 so long after the last request was sent
 UNSENT_IN_A_ROW = 3  # then it is the remote that cannot be reached, and not one request
+PAUSES_IN_A_ROW = 7  # the same, where each pause is longer than the last: half a minute in all
+LOST_IN_A_ROW = 20  # replies; then it is the remote that gives none, and asking on would only cost
+FIRST_PAUSE = 0.5  # seconds until a request of unknown outcome is sent again; doubled each time
 TELL_SECONDS = 1.0
 TOGETHER = 64  # threads that write outcomes, which are durable by the group
-NOT_SENT, REFUSED = "not_sent", "refused"
+NOT_SENT, REFUSED, UNANSWERED = "not_sent", "refused", "unanswered"
 
 
 class Caller(Protocol):
-    """One remote API that takes a recording a call. Raises the RemoteError family only; keys appear in no message.
+    """One remote API that takes a request a call. Raises the RemoteError family only; keys appear in no message.
 
-    It is for recordings: a file with the form it is asked with. `submit` takes one, `Heard` is what an answer to one
-    is, and `remotes.audio.line_of` writes its line. Nothing else here knows what is sent, and neither does the journal:
-    a remote that takes texts one by one needs a `Work.request` that renders a row, and a line of its own.
+    What is sent, `Work.request` gives: a recording with its form, or a row with its body. A remote that gives a receipt
+    is looked at until there is an answer, and `remotes.audio.line_of` writes its line; one that answers at once gives
+    the line itself.
     """
 
     card: Capabilities
     parallelism: int  # requests that may be sent at once
+
+    @property
+    def pace(self) -> Pace | None:
+        """How fast they may be; None for a remote that gives receipts, and is waited for between passes."""
+        ...
 
     @property
     def origin(self) -> Origin: ...
@@ -66,8 +78,8 @@ class Caller(Protocol):
         """How far the remote's clock is ahead of ours, by the last `Date` it sent; nothing where it sent none yet."""
         ...
 
-    def submit(self, recording: Recording) -> Receipt:
-        """Send one request, streamed from disk: one call, never retried here.
+    def submit(self, request: Any) -> Receipt | Answered:
+        """Send one request, a recording streamed from disk: one call, never retried here.
 
         Raises NotSent, Refused or RateLimited when nothing was accepted, OutcomeUnknown when it may have been;
         DataError when the file cannot be read or is not what it was, and then nothing was accepted either.
@@ -121,7 +133,8 @@ class Calls:
         if unsent := sum(states.count(step) for step in FREE):
             loop.halt = loop.error = budget.refusal(unsent)
         if unsent or (schedule.due and schedule.due[0][0] <= self._clock.monotonic()):
-            loop.run(budget.parallelism or self.caller.parallelism)
+            at_once = budget.parallelism or self.caller.parallelism
+            loop.run(min(at_once, max(unsent, 1)) if self.caller.pace else at_once)
         seen = seen_in(states, loop.unseen)
         is_out = states.repeated or states.count(CallStep.NONE) + states.count(CallStep.CLEARED) < states.rows
         refused = "" if loop.halt is None or is_out else loop.halt.message
@@ -225,7 +238,7 @@ def _decide_open(work: Work, budget: Budget) -> list[int]:
     again: list[int] = []
     states = work.journal.states
     for number in states.at(CallStep.INTENT):
-        can_repeat = budget.resubmits and states[number].intents < budget.max_attempts
+        can_repeat = budget.resubmits and states[number].repeats + 1 < budget.max_attempts
         (again if can_repeat else held).append(number)
     if held or again:
         work.journal.append(
@@ -235,8 +248,15 @@ def _decide_open(work: Work, budget: Budget) -> list[int]:
     return held
 
 
+Task = tuple[Callable[[int], None], int]  # what is done on a thread, about the request of this number
+
+
 class SendLoop:
-    """All that can be sent or looked at now, once. Its calls run on several threads."""
+    """All that can be sent or looked at now. Its calls run on several threads.
+
+    A remote that gives receipts is asked once about each request, and what it refuses for now waits for the next pass:
+    answers take minutes. One that answers at once has a pace, and is asked until everything has an outcome.
+    """
 
     def __init__(self, caller: Caller, clock: Clock, work: Work, budget: Budget, schedule: Schedule) -> None:
         self._caller = caller
@@ -246,34 +266,76 @@ class SendLoop:
         self._budget = budget
         self._schedule = schedule
         self._lock = threading.Lock()
+        self._at_once = budget.parallelism or caller.parallelism
         self.halt: RunnerError | None = None  # why nothing more is sent
         self.error: RunnerError | None = None  # what a person has to put right
         self.unseen = ""  # why a look did not succeed
         self.unknown: list[int] = []
+        self._pace = caller.pace
+        self._again: list[tuple[float, int]] = []  # a heap of (monotonic seconds, number): what is sent once more
+        self._lost = 0  # calls in a row whose reply was lost
         self._unsent = 0  # calls in a row that did not reach the remote
         self._blind = 0  # looks in a row that got no answer
 
     def run(self, parallelism: int) -> None:
         """Until nothing is left to send and nothing is due. Raises StateError when the journal cannot be written."""
-        tasks = self._tasks()
+        under_way: set[Future[None]] = set()
+        tasks = self._tasks() if self._pace is None else self._paced(self._pace, under_way)
         told_at = self._clock.monotonic()
         with self._budget.pool(parallelism) as pool:
-            under_way: set[Future[None]] = set()
             is_more = True
             while is_more or under_way:
+                pause = TELL_SECONDS
                 while is_more and len(under_way) < parallelism:
                     task = None if self._budget.is_stopped() else next(tasks, None)
                     is_more = task is not None
+                    if isinstance(task, float):
+                        pause = min(task, TELL_SECONDS)
+                        break
                     if task is not None:
                         under_way.add(pool.submit(task[0], task[1]))
-                done, under_way = wait(under_way, TELL_SECONDS, FIRST_COMPLETED)
-                for one in done:
-                    one.result()
+                if under_way:
+                    done, _ = wait(under_way, pause, FIRST_COMPLETED)
+                    under_way -= done
+                    for one in done:
+                        one.result()
+                elif is_more:
+                    self._clock.sleep(pause)
                 if self._clock.monotonic() - told_at >= TELL_SECONDS:
                     told_at = self._clock.monotonic()
                     self._budget.tell(seen_in(self._journal.states))
 
-    def _tasks(self) -> Iterator[tuple[Callable[[int], None], int]]:
+    def _paced(self, pace: Pace, under_way: set[Future[None]]) -> Iterator[Task | float]:
+        """Requests to send, each when it may go out; a number of seconds where none may before, or may come back."""
+        free = [number for step in FREE for number in self._journal.states.at(step)]
+        fresh = iter(sorted(free))
+        number: int | None = None
+        while not is_over(self._clock) and self.halt is None:
+            if (pause := pace.wait_seconds()) > 0:
+                yield pause
+                continue
+            now = self._clock.monotonic()
+            with self._lock:
+                is_due = bool(self._again) and self._again[0][0] <= now
+                number = heapq.heappop(self._again)[1] if is_due else next(fresh, None)
+                until = self._again[0][0] - now if self._again else None
+            if number is not None:
+                pace.sending(self._work.tokens(number))
+                yield self._send, number
+            elif until is not None:
+                yield max(until, 0.001)
+            elif under_way:  # what is under way may have to be sent once more
+                yield TELL_SECONDS
+            else:
+                return
+
+    def _once_more(self, number: int, after_seconds: float = 0.0) -> None:
+        """Send a request again in this loop, where the remote is one that answers at once."""
+        if self._pace is not None:
+            with self._lock:
+                heapq.heappush(self._again, (self._clock.monotonic() + after_seconds, number))
+
+    def _tasks(self) -> Iterator[Task | float]:
         """Looks that are due and requests to send, in turns, so that neither waits for all of the other."""
         free = [number for step in FREE for number in self._journal.states.at(step)]
         sends = iter(sorted(free))
@@ -304,7 +366,7 @@ class SendLoop:
             self._journal.answer(number, Outcome.RETRY, line)
             return
         try:
-            recording = self._work.request(number)
+            request = self._work.request(number)
         except DataError as error:
             self.error = error
             return
@@ -312,9 +374,10 @@ class SendLoop:
         # takes for in doubt. CLEARED is for what the remote certainly did not take, and frees the recording in the same
         # loop; what cannot be certain is held, and what is wrong with all of them (a key, an account without money)
         # stops the loop and not one row.
+        began = self._clock.monotonic()
         self._journal.append(CallEntry(number, CallStep.INTENT))
         try:
-            receipt = self._caller.submit(recording)
+            taken = self._caller.submit(request)
         except OutcomeUnknown as error:
             self._doubt(number, error)
         except Refused as error:
@@ -323,25 +386,52 @@ class SendLoop:
             self._journal.append(CallEntry(number, CallStep.CLEARED))
             self._not_sent(number, error)
         else:
-            self._journal.append(CallEntry(number, CallStep.RECEIPT, receipt.remote_id, receipt.account))
-            self._unsent = 0
+            self._unsent = self._lost = 0
             self._budget.heard()
+            if isinstance(taken, Answered):
+                self._answered(number, taken, began)
+                return
+            self._journal.append(CallEntry(number, CallStep.RECEIPT, taken.remote_id, taken.account))
             with self._lock:
                 self._schedule.again(number, self._clock.monotonic())
+
+    def _answered(self, number: int, taken: Answered, began: float) -> None:
+        """It gave the answer at once: there is nothing to look at."""
+        ms = (self._clock.monotonic() - began) * 1000
+        outcome, used = _verdict(taken.line)
+        if self._pace is not None:
+            self._pace.answered(taken.headers, self._work.tokens(number), used)
+        self._journal.answer(number, outcome, taken.line)
+        self._budget.answered(number, taken.line, ms)
 
     def _refused(self, number: int, error: Refused) -> None:
         """The remote took it not: for now, as none of them, or for what it is, which is its outcome."""
         is_about_all = isinstance(error, AuthFailed) or _is_about_all(error)
         if not isinstance(error, RateLimited) and not is_about_all:
-            code = error.code or str(error.status or REFUSED)
-            self._journal.answer(number, Outcome.FINAL, error_line(self._work.custom_id(number), code, error.message))
+            self._turned_away(number, error)
             return
         self._journal.append(CallEntry(number, CallStep.CLEARED))
-        if isinstance(error, RateLimited):
+        if isinstance(error, RateLimited) and self._pace is not None:
+            self._pace.pause(error.retry_after)
+            self.unseen = error.message
+            self._once_more(number)
+        elif isinstance(error, RateLimited):
             pause = error.retry_after or self._caller.card.defer_seconds
             self._schedule.not_before = self._clock.monotonic() + pause
         else:
             self.halt = self.error = error
+
+    def _turned_away(self, number: int, error: Refused) -> None:
+        """Its outcome: the remote does not take this request."""
+        custom_id = self._work.custom_id(number)
+        code = error.code or str(error.status or REFUSED)
+        if self._pace is None:
+            self._journal.answer(number, Outcome.FINAL, error_line(custom_id, code, error.message))
+            return
+        self._unsent = self._lost = 0
+        line = refusal_line(custom_id, error.status, code, error.words or error.message)
+        self._journal.answer(number, _verdict(line)[0], line)
+        self._budget.answered(number, line, 0.0)
 
     def _not_sent(self, number: int, error: NotSent | BlockedError | DataError) -> None:
         """It did not get to the remote. What is wrong with one file says nothing of the others."""
@@ -350,6 +440,12 @@ class SendLoop:
                 self.error = error
             case BlockedError():
                 self.halt = self.error = error
+            case NotSent(is_out_of_time=False) if self._pace is not None:
+                self.unseen = error.message
+                self._pace.pause()
+                self._once_more(number)
+                if self._pace.failures >= (UNSENT_IN_A_ROW if self._caller.card.is_free else PAUSES_IN_A_ROW):
+                    self.halt = self.error = error
             case NotSent(is_out_of_time=False):
                 self._unsent += 1
                 self.unseen = error.message
@@ -360,8 +456,19 @@ class SendLoop:
 
     def _doubt(self, number: int, error: OutcomeUnknown) -> None:
         """It may have been accepted, and nobody can be asked."""
-        if self._budget.resubmits and self._journal.states[number].intents < self._budget.max_attempts:
+        self._lost += 1
+        if self._pace is not None and self._lost >= max(LOST_IN_A_ROW, 2 * self._at_once):
+            self.halt = self.error = error
+        repeats = self._journal.states[number].repeats
+        if self._budget.resubmits and repeats + 1 < self._budget.max_attempts:
             self._journal.append(CallEntry(number, CallStep.REPEATED))
+            self._once_more(number, FIRST_PAUSE * 2.0**repeats)
+            return
+        if self._budget.resubmits and self._pace is not None:
+            message = f"sent {repeats + 1} times, and no reply was heard to the end: {error.message}"
+            line = refusal_line(self._work.custom_id(number), None, UNANSWERED, message)
+            self._journal.answer(number, Outcome.FINAL, line)
+            self._budget.answered(number, line, 0.0)
             return
         self._journal.append(CallEntry(number, CallStep.HELD))
         with self._lock:
@@ -426,6 +533,19 @@ class SendLoop:
     def _look_again(self, number: int) -> None:
         with self._lock:
             self._schedule.again(number, self._clock.monotonic())
+
+
+def _verdict(line: bytes) -> tuple[Outcome, int]:
+    """What an answer came to, and the tokens that it says were used."""
+    shape = COMMON.shapes[0]
+    try:
+        usage = shape.usage_of(shape.read(line[:-1]))
+    except NOT_SO:
+        parsed = COMMON.parse(line[:-1])
+        return parsed.outcome or Outcome.FINAL, parsed.input_tokens + parsed.output_tokens
+    if usage is None:
+        return Outcome.OK, 0
+    return Outcome.OK, (usage.prompt_tokens or usage.input_tokens) + (usage.completion_tokens or usage.output_tokens)
 
 
 def _is_about_all(error: Refused) -> bool:

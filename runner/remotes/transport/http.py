@@ -21,7 +21,7 @@ import httpx
 import msgspec
 
 from runner.clock import RECEIPT_SECONDS, Clock, is_over
-from runner.errors import BlockedError, NotSent, OutcomeUnknown, Refused, RemoteError
+from runner.errors import BlockedError, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.remotes.transport import downloads, redaction
 from runner.remotes.transport.content import FilePart, MultipartForm, Signed, Streamed, chunks
 from runner.remotes.transport.deadline import TIME_IS_OVER
@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 JSON_CAP = 64 * 1024 * 1024  # bytes of one JSON answer; a page of 10,000 files is about 3 MB
 REPLY_SECONDS = 180.0  # for one whole reply, beyond the silence it may begin with; of a file, for its head
+_UNAVAILABLE = 503
 MOST_REDIRECTS = 3  # of one download
 _DECODABLE = ("gzip", "deflate")  # unasked, but some hosts do; two over each other inflate a million times
 
@@ -52,6 +53,12 @@ _NOTHING_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
+
+
+class Json(msgspec.Struct, frozen=True):
+    """A body that is JSON already."""
+
+    data: bytes
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -204,6 +211,22 @@ class Http:
         except FailedTry as failed:
             raise failed.error from failed.error.__cause__
 
+    def ask(self, path: str, body: bytes) -> Reply:
+        """The whole reply to a POST of these bytes of JSON, which goes out exactly once, whatever the remote answers.
+
+        Unlike a create it shares a connection with others: it comes by the thousand, and each that is lost is counted.
+        A 503 that names a time is a refusal for now, as a 429 is. Its answer has a while more when the command's time
+        is over, since nobody can be asked for it later.
+        """
+        self._must_not_be_read_only("POST", path)
+        try:
+            return self._exchange("POST", path, body=Json(body), bulk=True, extra=RECEIPT_SECONDS)
+        except FailedTry as failed:
+            error = failed.error
+            if error.status == _UNAVAILABLE and failed.retry_after is not None:
+                raise RateLimited(error.message, status=error.status, retry_after=failed.retry_after) from failed
+            raise error from error.__cause__
+
     def get_body(self, path: str) -> bytes:
         """Like `get_json`, for an answer whose JSON may need mending."""
         return self._safely(lambda: self._exchange("GET", path)).body
@@ -246,23 +269,27 @@ class Http:
         form: MultipartForm | None = None,
         file: BinaryIO | None = None,
         alone: bool = False,
+        bulk: bool = False,
         extra: float = 0.0,
     ) -> Reply:
         """One request, one whole 2xx reply. Raises FailedTry for everything else.
 
-        extra: seconds that it may take beyond the command's time, once it is sent.
+        bulk: the reply may be silent for long before it begins. extra: seconds that it may take beyond the command's
+        time, once it is sent.
         """
         client = self._client(alone)
         content: dict[str, Any] = {}
         if isinstance(body, Streamed):
             headers = {"content-type": "application/json", "content-length": str(body.size_bytes)}
             content = {"content": body.chunks(), "headers": headers}
+        elif isinstance(body, Json):
+            content = {"content": body.data, "headers": {"content-type": "application/json"}}
         elif body is not None:
             content = {"content": msgspec.json.encode(body), "headers": {"content-type": "application/json"}}
         elif form is not None:
             part = (form.filename, file, form.content_type)
             content = {"data": dict(form.fields), "files": {form.part: part}}
-        request = self._request(client, method, path, query=query, bulk=alone, **content)
+        request = self._request(client, method, path, query=query, bulk=alone or bulk, **content)
         with self._sent(client, request, extra) as response:
             return Reply(response.status_code, response.headers, self._body(response))
 
