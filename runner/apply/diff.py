@@ -266,7 +266,7 @@ def _asked(spec: AnyJob) -> dict[str, tuple[str, object]]:
     if isinstance(spec, Job):
         prompt, data = spec.prompt, spec.dataset
         texts = [(message.role, message.shown()) for message in prompt.messages]
-        found["prompt"] = (prompt.key, (texts, prompt.response_format, prompt.tools))
+        found["prompt"] = (prompt.key, (texts, prompt.response_format, prompt.tools, prompt.beside_texts))
         chosen = (data.id, data.where, data.sample_rows, data.sample_seed, data.delimiter)
         of = data.files if data.chain is None else (data.chain.parents, data.chain.column)
         found["dataset"] = (data.key, (of, *chosen))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -155,5 +156,6 @@ def _data_of(spec: AnyJob) -> tuple[str, ...]:
 
 def prompt_digest(prompt: Prompt) -> str:
     """SHA-256 (hex) of a prompt as it is written, with the form of its answers and its tools."""
-    parts = [[one.role, one.shown()] for one in prompt.messages], prompt.response_format, prompt.tools
+    parts: list[Any] = [[[one.role, one.shown()] for one in prompt.messages], prompt.response_format, prompt.tools]
+    parts += [prompt.beside_texts] if prompt.beside_texts else []
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()

@@ -18,7 +18,7 @@ from runner.compile.template import Template, suggestion, unknown_names
 from runner.data.audio import find
 from runner.data.rows import open_rows
 from runner.errors import DataError, Mark, Problem, SpecError
-from runner.job.asking import sources_of
+from runner.job.asking import sources_of, sources_of_params
 from runner.job.checks import OF_ANSWER
 from runner.job.pairs import FIRST, ID_COLUMN, SECOND
 from runner.job.project import AnyJob, AudioJob, Chain, Dataset, Job, Project, Prompt
@@ -45,6 +45,7 @@ def problems_of(project: Project, prompts: Iterable[Prompt] = ()) -> list[Proble
             found.update(dict.fromkeys(_of_chain(job.dataset, heads)))
             found.update(dict.fromkeys(_of_dataset(job.dataset, columns)))
             found.update(dict.fromkeys(_of_prompt(job.prompt, columns)))
+            found.update(dict.fromkeys(_of_sources(sources_of_params(job.model), columns)))
         if len(found) >= MAX_PROBLEMS:
             break
     for prompt in prompts:
@@ -257,8 +258,12 @@ def _of_source(source: Source, columns: frozenset[str] | None) -> Iterator[Probl
 
 
 def _of_prompt(prompt: Prompt, columns: frozenset[str] | None) -> Iterator[Problem]:
+    yield from _of_sources(sources_of(prompt), columns)
+
+
+def _of_sources(sources: Iterable[Source], columns: frozenset[str] | None) -> Iterator[Problem]:
     try:
-        templates = templates_of(sources_of(prompt))
+        templates = templates_of(sources)
     except SpecError as error:
         yield from error.problems
         return

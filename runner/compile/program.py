@@ -23,6 +23,7 @@ from runner.errors import DataError, Mark, Problem, SpecError
 from runner.job import wireid
 from runner.job.body import BodyPlan
 from runner.job.project import Dataset, Job
+from runner.job.reading import Misfit
 from runner.job.source import Form, Source
 from runner.remotes.vendor import Envelope, Lines
 
@@ -122,6 +123,8 @@ class Program(msgspec.Struct, frozen=True):
     def _alone(self, row: SourceRow, texts: Sequence[str]) -> Requests | Problem:
         try:
             return self._together((row.number,), (row.row,), (texts,))
+        except Misfit as error:
+            return Problem(row.mark, str(error), error.hint)
         except ValueError as error:
             return Problem(row.mark, str(error), getattr(error, "hint", ""))
 
@@ -228,7 +231,7 @@ def program_of(
     try:
         body, left = plan.with_static(static)
     except UnicodeEncodeError as error:
-        words = f"prompt `{job.prompt.key}` holds half of a character (a lone surrogate)"
+        words = f"{job.prompt.called} holds half of a character (a lone surrogate)"
         raise SpecError([Problem(job.prompt.mark, words)]) from error
     return Program(
         texts=tuple(parsed[i] for i in left),

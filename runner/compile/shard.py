@@ -87,6 +87,11 @@ def identity_of(job: Job, lines: Lines) -> str:
     ]
     if dataset.delimiter is not None or dataset.skip_bad:
         parts.append([dataset.delimiter, dataset.skip_bad])
+    # what is new is added where it is there: jobs without it keep the identity that they had
+    if prompt.beside_texts:
+        parts.append(prompt.beside_texts)
+    if model.places:
+        parts.append([[place.path, place.reads] for place in model.places])
     # a lone surrogate in a prompt is refused by compile, with a better message than the encoder's
     text = repr(parts) if _has_surrogates(job) else msgspec.json.encode(parts).decode()
     return hashlib.sha256(text.encode()).hexdigest()

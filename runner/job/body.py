@@ -27,7 +27,8 @@ class Kind(Enum):
 
     TEXT = "text"  # texts, joined by an empty line, as one JSON string
     JSON = "json"  # one text that is JSON, compact
-    ITEMS = "items"  # texts that are JSON arrays, compact: their items, between the others of a list
+    ITEMS = "items"  # texts that are JSON arrays or objects, compact: what is in them, between the others of a list
+
     FILE = "file"  # one text, a path or a URL: in its place comes what `Inline` makes of it
 
 
@@ -71,7 +72,7 @@ class Slot(msgspec.Struct, frozen=True):
 
     texts: tuple[int, ...]
     kind: Kind = Kind.TEXT
-    shape: Shape | None = None
+    shapes: tuple[Shape | None, ...] = ()  # one for each text, or none at all
     before: bytes = b""
     after: bytes = b""
     inline: Inline | None = None
@@ -82,11 +83,11 @@ class Slot(msgspec.Struct, frozen=True):
             return _encode(
                 texts[self.texts[0]] if len(self.texts) == 1 else "\n\n".join([texts[i] for i in self.texts])
             )
-        shape = self.shape
-        found = [texts[i] if shape is None else shape(texts[i]) for i in self.texts]
+        shapes = self.shapes or (None,) * len(self.texts)
+        found = [texts[i] if shape is None else shape(texts[i]) for i, shape in zip(self.texts, shapes, strict=True)]
         if self.kind in (Kind.JSON, Kind.FILE):
             return found[0].encode()
-        items = ",".join([text[1:-1] for text in found if text != "[]"]).encode()
+        items = ",".join([text[1:-1] for text in found if len(text) > 2]).encode()
         return self.before + items + self.after if items else b""
 
 
@@ -144,54 +145,54 @@ def planned(tree: Any) -> BodyPlan:
         if isinstance(part, bytes):
             pieces[-1] += part
             continue
-        hole, before, after = part
-        numbers = range(len(sources), len(sources) + len(hole.sources))
-        sources += hole.sources
-        slots.append(Slot(tuple(numbers), hole.kind, hole.shape, before, after, hole.inline))
+        holes, before, after = part
+        first = len(sources)
+        sources += chain.from_iterable(hole.sources for hole in holes)
+        shapes = tuple(hole.shape for hole in holes) if any(hole.shape for hole in holes) else ()
+        slots.append(Slot(tuple(range(first, len(sources))), holes[0].kind, shapes, before, after, holes[0].inline))
         pieces.append(bytearray())
     return BodyPlan(tuple(map(bytes, pieces)), tuple(slots), tuple(sources))
 
 
-_Part = bytes | tuple[Hole, bytes, bytes]
+_Part = bytes | tuple[tuple[Hole, ...], bytes, bytes]  # holes of one slot, and what is written around it
 
 
 def _parts(tree: Any) -> Iterator[_Part]:
     match tree:
         case Hole():
-            yield tree, b"", b""
+            yield (tree,), b"", b""
         case Mapping() if _has_holes(tree):
-            for number, (key, value) in enumerate(tree.items()):
-                yield (b"," if number else b"{") + _encode(key) + b":"
-                yield from _parts(value)
+            yield b"{"
+            yield from _listed([(_encode(key) + b":", value) for key, value in tree.items()])
             yield b"}"
         case list() | tuple() if _has_holes(tree):
             yield b"["
-            yield from _items(tree)
+            yield from _listed([(b"", value) for value in tree])
             yield b"]"
         case _:
             yield _encode(tree)
 
 
-def _items(items: Sequence[Any]) -> Iterator[_Part]:
-    """The items of a list. Holes that are any number of items bring the comma that sets them apart."""
-    has_fixed = not all(map(_is_items, items))
-    is_first = True  # no item that is always there came yet
-    for gives_many, group in groupby(items, _is_items):
+def _listed(members: Sequence[tuple[bytes, Any]]) -> Iterator[_Part]:
+    """The members of a list or mapping, each with its key before it. Holes that are any number of members have no key
+    of their own, and bring the comma that sets them apart."""
+    has_fixed = not all(map(_is_items, members))
+    is_first = True  # no member that is always there came yet
+    for gives_many, group in groupby(members, _is_items):
         if gives_many:
-            holes = list(group)
-            together = Hole(tuple(chain.from_iterable(hole.sources for hole in holes)), Kind.ITEMS, holes[0].shape)
+            holes = tuple(hole for _, hole in group)
             comma = b"," if has_fixed else b""
-            yield (together, b"", comma) if is_first else (together, comma, b"")
+            yield (holes, b"", comma) if is_first else (holes, comma, b"")
             continue
-        for item in group:
-            if not is_first:
-                yield b","
+        for key, value in group:
+            yield key if is_first else b"," + key
             is_first = False
-            yield from _parts(item)
+            yield from _parts(value)
 
 
-def _is_items(item: Any) -> bool:
-    return isinstance(item, Hole) and item.kind is Kind.ITEMS
+def _is_items(member: tuple[bytes, Any]) -> bool:
+    value = member[1]
+    return isinstance(value, Hole) and value.kind is Kind.ITEMS
 
 
 def _has_holes(tree: Any) -> bool:

@@ -16,13 +16,16 @@ _EXACT = 2**53  # integral floats below it are the integers they print as
 def params_of(job: Job) -> dict[str, Any]:
     """The model's params as sent: sorted by key, integral floats as integers. Raises SpecError for NaN and infinity."""
     try:
-        return {key: _canonical(value, key) for key, value in sorted(job.model.params.items())}
+        return {key: canonical(value, key) for key, value in sorted(job.model.params.items())}
     except ValueError as error:
         raise SpecError([Problem(job.model.mark, f"model `{job.model.key}`: {error}")]) from error
 
 
-def _canonical(value: Any, top: str) -> Any:
-    """One spelling for equal params. Keys inside a schema keep the author's order, which models can see."""
+def canonical(value: Any, top: str) -> Any:
+    """One spelling for equal params. Keys inside a schema keep the author's order, which models can see.
+
+    top: the param. Raises ValueError for NaN and infinity.
+    """
     match value:
         case float():
             if not math.isfinite(value):
@@ -30,8 +33,8 @@ def _canonical(value: Any, top: str) -> Any:
             return int(value) if value.is_integer() and abs(value) < _EXACT else value
         case Mapping():
             items = value.items() if top in _AUTHORS_ORDER else sorted(value.items())
-            return {key: _canonical(item, top) for key, item in items}
+            return {key: canonical(item, top) for key, item in items}
         case list() | tuple():
-            return [_canonical(item, top) for item in value]
+            return [canonical(item, top) for item in value]
         case _:
             return value

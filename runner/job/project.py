@@ -61,6 +61,15 @@ class Stragglers(msgspec.Struct, frozen=True):
     then: Then
 
 
+class Place(msgspec.Struct, frozen=True):
+    """A text inside of a value of the specs that is a template: how to get there, and where it is written."""
+
+    path: tuple[str | int, ...]
+    mark: Mark
+    reads: tuple[str, ...] = ()  # what a row's text is read as where its field takes no text: `number`, `integer`, ...
+    words: str = ""  # what it should be
+
+
 class Model(msgspec.Struct, frozen=True):
     key: str
     provider: str
@@ -70,6 +79,7 @@ class Model(msgspec.Struct, frozen=True):
     options: Mapping[str, Any] = msgspec.field(default_factory=dict)
     price: Price | None = None
     mark: Mark = Mark("")
+    places: tuple[Place, ...] = ()  # of params that are templates
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -148,12 +158,18 @@ class Evals(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One chat message: `content` is a template, or parts; `mark` the place where its text starts."""
+    """One chat message: `content` is a template, or parts; `mark` the place where its text starts.
+
+    One with a `column` stands for all messages that a row has there, and has nothing else.
+    """
 
     role: str
-    content: str | tuple[ContentPart, ...]
+    content: str | tuple[ContentPart, ...]  # empty where nothing is said, and a tool is called instead
     mark: Mark = Mark("")
     role_mark: Mark = Mark("")  # where the role is written, if it is
+    fields: Mapping[str, Any] = {}  # beside them, in the order they are sent: name, tool_call_id, tool_calls
+    places: tuple[Place, ...] = ()  # of `fields` that are templates
+    column: str = ""
 
     @property
     def parts(self) -> tuple[ContentPart, ...]:
@@ -173,6 +189,15 @@ class Answer(msgspec.Struct, frozen=True):
     mark: Mark = Mark("")
 
 
+class Body(msgspec.Struct, frozen=True):
+    """A request as a whole: of a column, or a mapping with templates in it."""
+
+    column: str = ""
+    tree: Mapping[str, Any] = {}
+    places: tuple[Place, ...] = ()
+    mark: Mark = Mark("")
+
+
 class Prompt(msgspec.Struct, frozen=True):
     key: str
     messages: tuple[Message, ...]
@@ -180,6 +205,21 @@ class Prompt(msgspec.Struct, frozen=True):
     tools: tuple[Any, ...] | None = None
     mark: Mark = Mark("")
     answer: Answer | None = None
+    tools_column: str = ""  # instead of `tools`: each row has its own
+    tools_mark: Mark = Mark("")
+    body: Body | None = None  # instead of everything else
+
+    @property
+    def beside_texts(self) -> dict[str, Any]:
+        """What is asked beside texts; empty where there is nothing of the kind, as there was none before."""
+        turns = [[n, turn.column, turn.fields] for n, turn in enumerate(self.messages) if turn.column or turn.fields]
+        body = self.body and [self.body.column, self.body.tree]
+        return {name: of for name, of in (("turns", turns), ("tools", self.tools_column), ("body", body)) if of}
+
+    @property
+    def called(self) -> str:
+        """What it is in messages."""
+        return f"job `{self.key}`" if self.body else f"prompt `{self.key}`"
 
     @property
     def inlines_files(self) -> bool:
@@ -263,6 +303,7 @@ class Job(BaseJob, frozen=True, kw_only=True, tag="rows"):
     prompt: Prompt
     message_chars: int = MESSAGE_CHARS  # what its provider takes of one message
     part_limits: PartLimits = PartLimits()  # what it takes of files inside of a request
+    roles: tuple[str, ...] = ()  # that its provider takes of a message; empty: every one we know
 
     @property
     def content(self) -> Content:

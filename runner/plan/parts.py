@@ -94,19 +94,37 @@ def _of_prompt(job: Job) -> Iterator[Part]:
     prompt = job.prompt
     met: dict[str, int] = {}
     for message in prompt.messages:
-        met[message.role] = number = met.get(message.role, 0) + 1
-        name = f"prompt.{message.role}" + (f".{number}" if number > 1 else "")
-        if isinstance(message.content, str):
-            yield Part(name, message.content, message.mark, is_text=True)
+        role = message.role or "messages"
+        met[role] = number = met.get(role, 0) + 1
+        name = f"prompt.{role}" + (f".{number}" if number > 1 else "")
+        if message.column:
+            yield Part(name, f"from {message.column}", message.mark)
             continue
-        for place, part in enumerate(message.content, 1):
-            yield Part(f"{name}.part.{place}", part.shown(), part.mark, is_text=True)
+        if isinstance(message.content, str):
+            if message.content:
+                yield Part(name, message.content, message.mark, is_text=True)
+        else:
+            for place, part in enumerate(message.content, 1):
+                yield Part(f"{name}.part.{place}", part.shown(), part.mark, is_text=True)
+        for field, value in message.fields.items():
+            yield Part(f"{name}.{field}", _lines(value), message.mark, is_text=True, is_made=True)
+    if prompt.tools_column:
+        yield Part("prompt.tools", f"from {prompt.tools_column}", prompt.tools_mark)
+    if (body := prompt.body) is not None:
+        if body.column:
+            yield Part("body", f"from {body.column}", body.mark)
+        for name, value in body.tree.items():
+            yield Part(f"body.{name}", _lines(value), body.mark, is_text=True, is_made=True)
     for name, value in (("response_format", prompt.response_format), ("tools", prompt.tools)):
         if value is not None:
-            text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+            text = _lines(value)
             answer = prompt.answer if name == "response_format" else None
             mark = prompt.mark if answer is None else Mark(answer.file) if answer.file else answer.mark
             yield Part(f"prompt.{name}", text, mark, is_text=True, is_made=True)
+
+
+def _lines(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 def _of_dataset(job: Job, content: str) -> Iterator[Part]:

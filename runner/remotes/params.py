@@ -10,10 +10,14 @@ from typing import Any, NamedTuple
 
 
 class ParamKind(NamedTuple):
-    """One param. `words` follow `should be`; `holds` is never asked about null, which every remote takes for unset."""
+    """One param. `words` follow `should be`; `holds` is never asked about null, which every remote takes for unset.
+
+    reads: the types of JSON that it takes, as far as they are known: a text of a row is read as one of them.
+    """
 
     words: str
     holds: Callable[[Any], bool]
+    reads: tuple[str, ...] = ()
 
 
 Params = Mapping[str, ParamKind]
@@ -26,7 +30,7 @@ def number(least: float, most: float | None = None) -> ParamKind:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and least <= value and (most is None or value <= most)
 
-    return ParamKind(f"a number {_range(least, most)}", holds)
+    return ParamKind(f"a number {_range(least, most)}", holds, ("number",))
 
 
 def whole(least: int, most: int | None = None) -> ParamKind:
@@ -36,7 +40,7 @@ def whole(least: int, most: int | None = None) -> ParamKind:
         is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         return is_whole and not isinstance(value, bool) and least <= value and (most is None or value <= most)
 
-    return ParamKind(f"a whole number {_range(least, most)}", holds)
+    return ParamKind(f"a whole number {_range(least, most)}", holds, ("integer",))
 
 
 def each(kind: ParamKind, *names: str) -> Params:
@@ -50,18 +54,22 @@ def _range(least: float, most: float | None) -> str:
 
 def one_of(*names: str) -> ParamKind:
     listed = ", ".join(f"`{name}`" for name in names[:-1])
-    return ParamKind(f"{listed} or `{names[-1]}`", lambda value: value in names)
+    return ParamKind(f"{listed} or `{names[-1]}`", lambda value: value in names, ("text",))
 
 
 def either(*kinds: ParamKind) -> ParamKind:
-    return ParamKind(", or ".join(kind.words for kind in kinds), lambda value: any(kind.holds(value) for kind in kinds))
+    reads = tuple(dict.fromkeys(one for kind in kinds for one in kind.reads))
+    words = ", or ".join(kind.words for kind in kinds)
+    return ParamKind(words, lambda value: any(kind.holds(value) for kind in kinds), reads)
 
 
-INTEGER = ParamKind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
-FLAG = ParamKind("`true` or `false`", lambda value: isinstance(value, bool))
-TEXT = ParamKind("text", lambda value: isinstance(value, str))
-LIST = ParamKind("a list", lambda value: isinstance(value, list))
-MAP = ParamKind("a mapping", lambda value: isinstance(value, dict))
+INTEGER = ParamKind(
+    "a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool), ("integer",)
+)
+FLAG = ParamKind("`true` or `false`", lambda value: isinstance(value, bool), ("boolean",))
+TEXT = ParamKind("text", lambda value: isinstance(value, str), ("text",))
+LIST = ParamKind("a list", lambda value: isinstance(value, list), ("list",))
+MAP = ParamKind("a mapping", lambda value: isinstance(value, dict), ("mapping",))
 TEXTS = either(TEXT, LIST)
 ANYTHING = ParamKind("anything", lambda value: True)
 

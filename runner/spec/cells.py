@@ -11,6 +11,7 @@ from runner.errors import SpecError
 from runner.job.address import address_of
 from runner.job.capabilities import Content, Delivery, Limits, Transport
 from runner.job.project import (
+    ENDPOINTS,
     AnyJob,
     AudioJob,
     Dataset,
@@ -23,12 +24,13 @@ from runner.job.project import (
     Stragglers,
 )
 from runner.job.scored import scores_path
-from runner.remotes.registry import card_of, declared_by, has_online, usual_transport
+from runner.remotes.registry import card_of, declared_by, has_online, lines_of, usual_transport
 from runner.spec import answers, columns, kinds, outputs, recordings
 from runner.spec.answers import Answers
 from runner.spec.chains import Following
 from runner.spec.declared import Declared, Entry
 from runner.spec.model import JobSpec
+from runner.spec.nouns import body_of
 from runner.spec.problems import Problems
 from runner.spec.shapes import check_schema_name, warn_of_params
 
@@ -94,23 +96,36 @@ def cell_of(
         common = _common(entry, where, evals, names, model, provider, scope) if heard is not None else None
         return AudioJob(**common, **heard) if common and heard else None
     dataset = scope.nouns.datasets[own.get("dataset") or str(spec.dataset)]
-    prompt = scope.nouns.prompts[own.get("prompt") or str(spec.prompt)]
+    prompt = body_of(entry) if spec.body else scope.nouns.prompts[own.get("prompt") or str(spec.prompt)]
     if prompt is not None:
         prompt = _wanting(entry, prompt, model, scope)
     if dataset is None or prompt is None or not _takes(entry, prompt, model, provider, scope):
         return None
-    names |= {"dataset": dataset.key, "prompt": prompt.key}
+    names |= {"dataset": dataset.key} | ({} if spec.body else {"prompt": prompt.key})
     common = _common(entry, where, evals, names, model, provider, scope)
     if common is None:
         return None
     limits = _limits(provider)
-    return Job(
+    job = Job(
         **common,
         dataset=following.of_cell(dataset, cell),
         prompt=prompt,
         message_chars=limits.message_chars,
         part_limits=limits.parts,
+        roles=kinds.of(provider).roles,
     )
+    return job if prompt.body is None or _may_be_sent(job, provider, scope.problems) else None
+
+
+def _may_be_sent(job: Job, provider: ProviderBlock, problems: Problems) -> bool:
+    """Whether a request that is given as a whole can be one of its endpoint, as far as it is the same for each row."""
+    try:
+        lines_of(provider).body(job)
+    except SpecError as error:
+        for problem in error.problems:
+            problems.error(problem.mark, problem.message, problem.hint)
+        return False
+    return True
 
 
 def _wanting(entry: Entry, prompt: Prompt, model: Model, scope: Scope) -> Prompt | None:
@@ -145,7 +160,28 @@ def _takes(entry: Entry, prompt: Prompt, model: Model, provider: ProviderBlock, 
         prompt.response_format, f"prompt `{prompt.key}`", prompt.mark, provider, scope.problems
     )
     takes_parts = kinds.check_parts(prompt, model, provider, _limits(provider).parts, scope.problems)
-    return _fits(entry, prompt, model, scope.problems) and takes_roles and takes_params and has_name and takes_parts
+    takes_turns = _takes_turns(entry, prompt, model, scope.problems)
+    return (
+        _fits(entry, prompt, model, scope.problems)
+        and takes_roles
+        and takes_params
+        and has_name
+        and takes_parts
+        and takes_turns
+    )
+
+
+def _takes_turns(entry: Entry, prompt: Prompt, model: Model, problems: Problems) -> bool:
+    """Whether a model is asked with messages, where a prompt has more than texts."""
+    if model.endpoint in ENDPOINTS[:2]:
+        return True
+    turn = next((one for one in prompt.messages if one.column or one.fields), None)
+    if turn is None and not prompt.tools_column:
+        return True
+    mark = turn.mark if turn is not None else prompt.tools_mark
+    words = f"{prompt.called} holds a conversation, and `{model.endpoint}` of model `{model.key}` takes texts only"
+    problems.error(mark, words, f"for {entry.subject} use a model whose `endpoint` is `chat` or `responses`")
+    return False
 
 
 class _Cell(NamedTuple):
@@ -301,7 +337,8 @@ def _limits(provider: ProviderBlock) -> Limits:
 def _fits(entry: Entry, prompt: Prompt, model: Model, problems: Problems) -> bool:
     """A key of the request is written once: by the model's params, or by the prompt."""
     key, there = answers.format_in(model)
-    clashes = ((key, prompt.response_format, there), ("tools", prompt.tools, model.params.get("tools")))
+    tools = prompt.tools if prompt.tools is not None else prompt.tools_column or None
+    clashes = ((key, prompt.response_format, there), ("tools", tools, model.params.get("tools")))
     for key, mine, theirs in clashes:
         if mine is not None and theirs is not None:
             message = f"{entry.subject}: prompt `{prompt.key}` and `params` of model `{model.key}` both set `{key}`"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from runner.errors import Mark
 from runner.fields import MAX_NAME_CHARS, Fields, name_rule
 from runner.job.address import NAME
-from runner.job.project import Retention
+from runner.job.project import Place, Retention
 from runner.spec.model import (
     DatasetSpec,
     JobSpec,
@@ -24,7 +24,7 @@ from runner.spec.model import (
     SpecFile,
     TopFields,
 )
-from runner.spec.nodes import Mapping, Node, Scalar, data_of, scalars_of
+from runner.spec.nodes import Mapping, Node, Scalar, Sequence, data_of, scalars_of
 from runner.spec.problems import Problems
 from runner.spec.secrets import KEY_HINT, is_api_key_name, is_secret, literal_keys, may_name_secrets
 from runner.spec.sections import entries_of
@@ -51,6 +51,7 @@ SECTIONS = {
 }
 LAYERS = ("vars", "environments", "defaults")  # read before, and by others
 _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+BRACES = re.compile(r"\{[{%#]")  # of a text that is always a template
 _ONCE = ("project", "budget", "repay_usd", "retention")
 
 
@@ -209,6 +210,23 @@ def check_no_template(entry: Entry, names: Iterable[str], problems: Problems) ->
                 )
                 problems.error(scalar.mark, words, hint)
     return problems.errors == before
+
+
+def places_in(node: Node | None, *, is_template: re.Pattern[str] = _TEMPLATE) -> tuple[Place, ...]:
+    """The texts below `node` that are templates of rows."""
+    return tuple(_places(node, (), is_template)) if node is not None else ()
+
+
+def _places(node: Node, path: tuple[str | int, ...], is_template: re.Pattern[str]) -> Iterator[Place]:
+    match node:
+        case Mapping():
+            for name, (_, value) in node.entries.items():
+                yield from _places(value, (*path, name), is_template)
+        case Sequence():
+            for number, item in enumerate(node.items):
+                yield from _places(item, (*path, number), is_template)
+        case Scalar(value=str(text)) if is_template.search(text):
+            yield Place(path, node.text_mark)
 
 
 def part_of(entry: Entry, part: type[Part], problems: Problems) -> dict[str, Any] | None:

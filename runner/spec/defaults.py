@@ -74,6 +74,8 @@ def _place(node: Node) -> tuple[str, int, int]:
 def _meant(defaults: Mapping, job: Mapping) -> Mapping:
     """Those that mean something to a job: of its kind, and of no axis that it has in another way."""
     without = set(_OF_ROWS if _is_of_recordings(defaults, job) else _OF_RECORDINGS)
+    if "body" in job.entries:
+        without |= {"prompt", "answer", "on_invalid"}
     own, common = job.get("matrix"), defaults.get("matrix")
     if isinstance(own, Mapping):
         without |= own.entries.keys() & set(_AXES)
@@ -91,7 +93,9 @@ def _is_of_recordings(defaults: Mapping, job: Mapping) -> bool:
     said = job.entries.keys() | (own.entries.keys() if isinstance(own, Mapping) else set())
     if "audio" in said:
         return True
-    return not said & {"dataset", "prompt"} and "audio" in defaults.entries and "dataset" not in defaults.entries
+    return (
+        not said & {"dataset", "prompt", "body"} and "audio" in defaults.entries and "dataset" not in defaults.entries
+    )
 
 
 def _marks(node: Node) -> Iterator[Mark]:

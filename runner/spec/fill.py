@@ -42,7 +42,7 @@ _MEANT = re.compile(rf"{_STRING}|(?<![\w.])var\s*\.\s*([A-Za-z_]\w*)|(?<![\w.])(
 _TEMPLATES = {
     "prompts": ("system", "user", "messages"),
     "datasets": ("where", "id"),
-    "jobs": ("checks", "slices", "cluster", "references", "expect"),
+    "jobs": ("body", "checks", "slices", "cluster", "references", "expect"),
 }
 WAYS = "declare it in `vars` and write `{{ var.NAME }}`; the variable that holds a key is named by `api_key_env`"
 

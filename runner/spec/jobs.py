@@ -114,6 +114,9 @@ def _check_fields(entry: Entry, problems: Problems) -> bool:
     """Every field either in the job or in its matrix: what must be there is, and nothing is there twice."""
     is_right = True
     needed = ("model",) if recordings.is_of_recordings(entry) else tuple(_REFERENCES)
+    if entry.value("body") is not None:
+        is_right = _check_body(entry, problems)
+        needed = ("dataset", "model")
     for field in _MATRIX_KEYS:
         own, listed = entry.value(field), entry.value("matrix", field)
         if own is not None and listed is not None:
@@ -124,6 +127,25 @@ def _check_fields(entry: Entry, problems: Problems) -> bool:
             problems.error(entry.key.mark, f"{entry.subject} needs `{field}`")
             is_right = False
     return is_right
+
+
+_OF_A_PROMPT = {
+    "answer": "write the `response_format` into the body",
+    "on_invalid": "it is about `answer`, which a body has not",
+}
+
+
+def _check_body(entry: Entry, problems: Problems) -> bool:
+    """Whether a job whose requests are given as a whole says nothing else about what is asked."""
+    before = problems.errors
+    for path in (("prompt",), ("matrix", "prompt"), ("audio",)):
+        if (node := entry.value(*path)) is not None:
+            words = f"{entry.subject} has both `body` and `{'.'.join(path)}`"
+            problems.error(entry.key_mark(path[0]) if len(path) == 1 else node.mark, words, "keep one of the two")
+    for name, hint in _OF_A_PROMPT.items():
+        if entry.value(name) is not None:
+            problems.error(entry.key_mark(name), f"`{name}` of {entry.subject} means nothing to a `body`", hint)
+    return problems.errors == before
 
 
 def _cells(entry: Entry, lists: Lists, evals: Written, scope: Scope, following: Following) -> Iterator[AnyJob]:

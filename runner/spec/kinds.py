@@ -216,7 +216,7 @@ def _check_endpoint(entry: Entry, declared: Declared, problems: Problems) -> boo
 def check_roles(prompt: Prompt, provider: ProviderBlock, problems: Problems) -> bool:
     """Whether a provider takes every message: one that it does not would fail the whole batch."""
     known = of(provider).roles
-    strange = [message for message in prompt.messages if known and message.role not in known]
+    strange = [message for message in prompt.messages if known and message.role and message.role not in known]
     for message in strange:
         words = (
             f"prompt `{prompt.key}` has a message of role `{message.role}`, which provider `{provider.name}` refuses"

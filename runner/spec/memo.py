@@ -21,7 +21,7 @@ from runner.spec.chosen import NOTHING, Chosen
 from runner.spec.files import find_files
 
 # with our version: another one may check more, and what it would refuse must not come out of a cache
-SCHEME = f"runner-project/7 {__version__}"
+SCHEME = f"runner-project/8 {__version__}"
 _RACY_NS = 50_000_000  # a file changed this shortly before the cache was written may have changed again unnoticed
 
 

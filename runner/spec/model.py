@@ -123,7 +123,10 @@ class ModelSpec(Fields):
 
     provider: Name = Field(description=f"a built-in provider ({_BUILT_IN}, ...) or one of `providers`")
     name: Text = Field(description="the provider's own name of the model")
-    params: Maybe[JsonMap] = Field(default=None, description="sent with every request, such as max_tokens")
+    params: Maybe[JsonMap] = Field(
+        default=None,
+        description='sent with every request, such as max_tokens; `"{{ column }}"` is the value of each row',
+    )
     options: Maybe[Options] = Field(default=None, description="of the provider, not sent in requests")
     price: Maybe[Price] = Field(default=None, description="USD per 1M tokens, or per minute of sound; or 0")
     endpoint: Maybe[Endpoint] = Field(default=None, description="which API is asked: chat where nothing is said")
@@ -175,22 +178,93 @@ def _text_or_file(value: Any) -> Any:
 _TextOrFile = Annotated[Any, Before(_text_or_file, lambda: Text | FileSpec)]
 
 
-class MessageSpec(Fields):
-    """One message of a prompt: `content` (a text, or a list of parts), or `file`."""
+_Calls = Annotated[list[JsonMap], Field(min_length=1)]
+_OF_TOOLS = ("name", "tool_call_id", "tool_calls")  # of a message, in the order they are sent
 
-    role: Literal["system", "developer", "user", "assistant"] = Field(description="who says it")
+
+class FromSpec(Fields):
+    """What each row has in a column, as JSON."""
+
+    from_: Text = Field(alias="from", description="the column; in CSV its text is JSON")
+
+
+class MessageSpec(Fields):
+    """One message of a prompt: `role` with `content` (a text, or a list of parts) or `file`; or with `from` all that a
+    column holds."""
+
+    role: Maybe[Literal["system", "developer", "user", "assistant", "tool"]] = Field(
+        default=None, description="who says it"
+    )
     content: Maybe[Content] = Field(
         default=None, description="a template of what is said, or a list of texts, images, files and recordings"
     )
     file: Maybe[Text] = Field(default=None, description="the same, from a file below the project root")
+    from_: Maybe[Text] = Field(
+        default=None, alias="from", description="instead of all others: a column with messages, a JSON array"
+    )
+    name: Maybe[Text] = Field(default=None, description="a template of the name of who says it")
+    tool_call_id: Maybe[Text] = Field(default=None, description="of `role: tool`: which call it answers")
+    tool_calls: Maybe[_Calls] = Field(
+        default=None, description="of `role: assistant`: tools that it calls, as chat completions has them"
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.content is None and self.file is None:
+        written = self.model_fields_set
+        if self.from_ is not None:
+            if more := sorted(written - {"from_"}):
+                raise complaint(
+                    f"has `from`, and `{more[0]}` beside it", "messages of a column are written as they are"
+                )
+            return self
+        if self.role is None:
+            raise complaint("needs `role`, or `from` for messages of a column")
+        if self.content is None and self.file is None and self.tool_calls is None:
             raise complaint("needs `content` or `file`")
         if self.content is not None and self.file is not None:
             raise complaint("has both `content` and `file`", "keep one of the two")
+        if self.tool_calls is not None and self.role != "assistant":
+            raise complaint(f"has `tool_calls`, and its role is `{self.role}`", "only an assistant calls tools")
+        if self.role == "tool" and self.tool_call_id is None:
+            raise complaint("needs `tool_call_id`: which call it answers")
         return self
+
+    @property
+    def of_tools(self) -> dict[str, Any]:
+        """What it has beside role and content."""
+        return {name: value for name in _OF_TOOLS if (value := getattr(self, name)) is not None}
+
+
+def _turns(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
+
+
+_TurnList = Annotated[list[MessageSpec], Field(min_length=1)]
+_Turns = Annotated[_TurnList, Before(_turns, lambda: _TurnList | FromSpec)]
+
+
+def _tools(value: Any) -> Any:
+    """A list of tools, or the column of a row's own."""
+    if isinstance(value, dict):
+        column = value.get("from")
+        if value.keys() != {"from"} or not isinstance(column, str) or not column.strip():
+            raise complaint("must be a list of tools, or a column such as `{from: tools}`")
+        return value
+    if not isinstance(value, list) or not value or not all(isinstance(tool, dict) for tool in value):
+        raise complaint("must be a list of mappings, or a column such as `{from: tools}`")
+    return plain(value)
+
+
+_Tools = Annotated[Any, Before(_tools, lambda: _Calls | FromSpec)]
+
+
+def _body(value: Any) -> Any:
+    if not isinstance(value, dict) or not value:
+        raise complaint("must be a mapping, or a column such as `{from: body}`")
+    return plain(value)
+
+
+_Body = Annotated[Any, Before(_body, lambda: FromSpec | dict[str, Any])]
 
 
 def _schema_name(value: str) -> str:
@@ -218,15 +292,17 @@ class PromptSpec(Fields):
         default=None, description="a template of the system message, before `user` or `file`; or {file: path}"
     )
     user: Maybe[Text] = Field(default=None, description="a template of the user message")
-    messages: Maybe[Annotated[list[MessageSpec], Field(min_length=1)]] = Field(
-        default=None, description="instead of the others: every message of the conversation, in order"
+    messages: Maybe[_Turns] = Field(
+        default=None,
+        description="instead of the others: every message of the conversation, in order; `{from: column}` for those "
+        "that a row has",
     )
     file: Maybe[Text] = Field(default=None, description="the user message, from a file below the project root")
     response_format: Maybe[JsonMap] = Field(default=None, description="passed through")
     answer: Maybe[AnswerSpec] = Field(
         default=None, description="what answers have to be: makes the response_format, and is checked"
     )
-    tools: Maybe[Annotated[list[JsonMap], Field(min_length=1)]] = Field(default=None, description="passed through")
+    tools: Maybe[_Tools] = Field(default=None, description="passed through; or `{from: column}` for those of a row")
 
 
 class MatrixSpec(Fields):
@@ -355,6 +431,12 @@ class DefaultsSpec(Fields):
 
 class JobSpec(DefaultsSpec):
     """A dataset through a prompt, or recordings, to a model; the answers into one file or folder."""
+
+    body: Maybe[_Body] = Field(
+        default=None,
+        description="instead of a prompt: the request as a whole, a mapping with templates in its texts, or "
+        "`{from: column}`",
+    )
 
     output: Text = Field(description=_OUTPUT)
 

@@ -6,7 +6,6 @@ import os
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -14,12 +13,12 @@ from runner import formats
 from runner.errors import Mark
 from runner.fields import ENDPOINT_NAMES
 from runner.job.capabilities import Content
-from runner.job.project import ENDPOINTS, Dataset, Message, Model, Price, Prompt, ProviderBlock, Retention
+from runner.job.project import ENDPOINTS, Body, Dataset, Message, Model, Place, Price, Prompt, ProviderBlock, Retention
 from runner.remotes.registry import built_in_providers, declared_by
 from runner.spec import kinds
 from runner.spec.answers import Answers, with_answer
 from runner.spec.chains import chain_of
-from runner.spec.declared import Declared, Entry, check_no_template
+from runner.spec.declared import BRACES, Declared, Entry, check_no_template, places_in
 from runner.spec.fill import Filling
 from runner.spec.loader import read_text
 from runner.spec.model import DatasetSpec, ModelSpec, PriceSpec, PromptSpec, ProviderSpec
@@ -102,7 +101,7 @@ def _model(
     provider = providers.get(spec.provider)
     if not kinds.check_params(entry, provider.kind if provider else "", problems):
         is_known = False
-    if not check_no_template(entry, ("name", "params", "options"), problems):
+    if not check_no_template(entry, ("name", "options"), problems):
         is_known = False
     if not _check_params_format(entry, provider, problems):
         is_known = False
@@ -122,7 +121,15 @@ def _model(
         options=options,
         price=price,
         mark=entry.key.mark,
+        places=tuple(_typed(place, provider, endpoint) for place in places_in(entry.value("params"))),
     )
+
+
+def _typed(place: Place, provider: ProviderBlock | None, endpoint: str) -> Place:
+    """With what the param takes, where that is known: a number of CSV is text."""
+    known = declared_by()[provider.kind].known_params(provider, endpoint) if provider else {}
+    kind = known.get(str(place.path[0])) if len(place.path) == 1 else None
+    return msgspec.structs.replace(place, reads=kind.reads, words=kind.words) if kind else place
 
 
 def _check_params_format(entry: Entry, provider: ProviderBlock | None, problems: Problems) -> bool:
@@ -316,8 +323,16 @@ def _prompt(entry: Entry, root: Path, answers: Answers, filling: Filling, proble
     is_whole = check_format(entry, ("response_format",), spec.response_format, problems) and is_whole
     if messages is None or not is_whole or (spec.answer and wanted is None):
         return None
-    tools: tuple[Any, ...] | None = tuple(spec.tools) if spec.tools else None
-    prompt = Prompt(entry.name, messages, spec.response_format, tools, entry.key.mark)
+    column = spec.tools["from"] if isinstance(spec.tools, dict) else ""
+    prompt = Prompt(
+        entry.name,
+        messages,
+        spec.response_format,
+        tuple(spec.tools) if spec.tools and not column else None,
+        entry.key.mark,
+        tools_column=column,
+        tools_mark=entry.value_mark("tools", "from") if column else Mark(""),
+    )
     return prompt if wanted is None else with_answer(prompt, wanted, entry, problems)
 
 
@@ -356,15 +371,27 @@ def _all(messages: list[Message | None]) -> tuple[Message, ...] | None:
 def _listed_message(entry: Entry, index: int, root: Path, filling: Filling, problems: Problems) -> Message | None:
     """One of `messages`: its text is written there, or in a file."""
     said = entry.spec.messages[index]
+    if said.from_ is not None:
+        mark = _message_mark(entry, index, "from")
+        return Message("", "", mark, mark, column=said.from_)
     role_mark = _role_mark(entry, index)
+    fields = said.of_tools
+    places = tuple(place for place in _places_of(entry, index) if place.path[0] in fields)
     if isinstance(said.content, list):
         mark = _message_mark(entry, index)
-        return Message(said.role, parts_of(said.content, _content_of(entry, index)), mark, role_mark)
+        return Message(said.role, parts_of(said.content, _content_of(entry, index)), mark, role_mark, fields, places)
     if said.file is None:
-        return Message(said.role, said.content, _message_mark(entry, index), role_mark)
+        mark = _message_mark(entry, index)
+        return Message(said.role, said.content or "", mark, role_mark, fields=fields, places=places)
     mark = _message_mark(entry, index, "file")
     found = _from_file(entry, said.role, said.file, mark, root, filling, problems)
-    return found and msgspec.structs.replace(found, role_mark=role_mark)
+    return found and msgspec.structs.replace(found, role_mark=role_mark, fields=fields, places=places)
+
+
+def _turn(entry: Entry, index: int) -> Node | None:
+    """One of `messages` as it is written; a mapping in their place is the only one."""
+    node = entry.value("messages")
+    return node.items[index] if isinstance(node, Sequence) else node
 
 
 def _message_mark(entry: Entry, index: int, field: str = "content") -> Mark:
@@ -375,16 +402,18 @@ def _message_mark(entry: Entry, index: int, field: str = "content") -> Mark:
 
 
 def _content_of(entry: Entry, index: int, field: str = "content") -> Node | None:
-    node = entry.value("messages")
-    item = node.items[index] if isinstance(node, Sequence) else None
+    item = _turn(entry, index)
     return item.get(field) if isinstance(item, Mapping) else None
 
 
 def _role_mark(entry: Entry, index: int) -> Mark:
-    node = entry.value("messages")
-    item = node.items[index] if isinstance(node, Sequence) else None
+    item = _turn(entry, index)
     role = item.get("role") if isinstance(item, Mapping) else None
     return role.mark if role else entry.key.mark
+
+
+def _places_of(entry: Entry, index: int) -> tuple[Place, ...]:
+    return places_in(_turn(entry, index), is_template=BRACES)
 
 
 def _user_message(entry: Entry, spec: PromptSpec, root: Path, filling: Filling, problems: Problems) -> Message | None:
@@ -422,3 +451,13 @@ def _prompt_file(entry: Entry, file: str, mark: Mark, root: Path, problems: Prob
         return None
     # else a checkout on Windows would make every request a new one, to be paid for again
     return None if text is None else text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def body_of(entry: Entry) -> Prompt:
+    """What a job with a `body` asks: it is a prompt without a name."""
+    given, mark = entry.spec.body, entry.value_mark("body")
+    if given.keys() == {"from"} and isinstance(given["from"], str):
+        body = Body(column=given["from"], mark=entry.value_mark("body", "from"))
+    else:
+        body = Body(tree=given, places=places_in(entry.value("body"), is_template=BRACES), mark=mark)
+    return Prompt(entry.name, (), mark=entry.key.mark, body=body)

@@ -88,6 +88,8 @@ def asked_of(
     task = spec.task or "transcribe"
     form = kinds.of(provider).form
     assert form is not None, "the provider takes recordings"
+    if not check_no_template(model_entry, ("params",), problems):
+        return None
     params = forms.form_of(model_entry, form, task, problems)
     if params is None:
         return None

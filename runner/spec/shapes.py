@@ -11,7 +11,7 @@ from typing import Any
 from runner.errors import Mark
 from runner.job.project import ProviderBlock
 from runner.remotes.registry import declared_by
-from runner.spec.declared import Entry
+from runner.spec.declared import Entry, places_in
 from runner.spec.nodes import Mapping as MappingNode
 from runner.spec.nodes import Node, Scalar, Sequence, data_of, kind_of
 from runner.spec.problems import Problems
@@ -107,6 +107,8 @@ def warn_of_params(entry: Entry, endpoint: str, provider: ProviderBlock, problem
             near = problems.nearest(name, known)
             words = f"; did you mean `{near}`?" if near else ""
             problems.warning(key.mark, f"{where} is not known to `{endpoint}`, and is sent as it stands{words}")
+        elif places_in(node):
+            continue  # each row says what it is
         elif (value := data_of(node)) is not None and not known[name].holds(value):
             words = f"{where} is {_shown(value)}, and is sent as it stands; it should be {known[name].words}"
             problems.warning(node.mark, words)

@@ -95,7 +95,7 @@ def test_a_row_of_another_shape_is_refused() -> None:
 
 
 def test_the_shape_makes_what_is_sent() -> None:
-    plan = BodyPlan((b"[", b"]"), (Slot((0,), Kind.ITEMS, lambda text: text.replace("1", "2")),))
+    plan = BodyPlan((b"[", b"]"), (Slot((0,), Kind.ITEMS, (lambda text: text.replace("1", "2"),)),))
     assert plan.bodies([["[1,1]"], ["[]"]]) == [b"[2,2]", b"[]"]
 
 
