@@ -29,6 +29,7 @@ from runner.compile.parse import parse
 from runner.compile.readings import Read, Reading
 from runner.compile.texts import text_of
 from runner.errors import Mark, Problem
+from runner.job import source
 from runner.job.checks import OF_ANSWER, Check, Kind, Lacking
 from runner.job.pairs import Orders
 from runner.job.project import Evals
@@ -40,7 +41,7 @@ VERSION = "checks/1"  # a change in how anything is counted is another one
 _FORMS = {Kind.WER: Form.RATIO, Kind.CER: Form.RATIO, Kind.MEASURE: Form.NUMBER, Kind.PREFERENCE: Form.SCORE}
 # Fields that came after the first release, and their defaults: with those they are in no digest, so that what was
 # scored and locked before stands.
-_LATER: Mapping[str, Any] = {"words": {}, "orders": Orders.BOTH, "judge": None}
+_LATER: Mapping[str, Any] = {"words": {}, "orders": Orders.BOTH, "judge": None, "form": source.Form.TEXT}
 _decode_answer = msgspec.json.Decoder(dict[str, Any]).decode
 
 
