@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from runner.apply.revision import Revision
 from runner.apply.session import Session
 from runner.data.files import content_digest
+from runner.data.inlined import InlinedFiles
 from runner.errors import RunnerError, StateError
 from runner.job import asked
 from runner.job.asked import AskedJob
@@ -38,6 +39,8 @@ class Before(msgspec.Struct, frozen=True):
     since: str  # in words, what it is
     content: str = ""  # SHA-256 (hex) of what its dataset held; empty where that is not known
     lines: Lines | None = None  # how its requests were written; None for recordings
+    files: InlinedFiles | None = None  # that go into them; None: those below `root`
+    files_sha256: str = ""  # of what these held; empty where that is not known
 
 
 class Source(Protocol):
@@ -74,7 +77,8 @@ class Records:
                 job = replace(job, dataset=replace(job.dataset, files=now.dataset.files))
             block = session.project.providers.get(job.model.provider)
             lines = lines_of(block) if block is not None else None
-        return Before(job, session.project.root, RECORDED, known.content, lines)
+        root = session.project.root
+        return Before(job, root, RECORDED, known.content, lines, files_sha256=known.files_sha256)
 
     def _read(self, name: str) -> Mapping[str, AskedJob]:
         if not name:
@@ -118,7 +122,12 @@ class Committed:
         if not isinstance(job, Job):
             return Before(job, self._folder, self.since)
         lines = lines_of(self._providers[job.model.provider])
-        return Before(job, self._folder, self.since, self._content_of(job), lines)
+        files = InlinedFiles(self._folder, bring=self._bring) if job.prompt.inlines_files else None
+        return Before(job, self._folder, self.since, self._content_of(job), lines, files)
+
+    def _bring(self, path: str) -> bool:
+        """A file as it was committed, that a row of the revision names."""
+        return self._revision.copy_matching((path,), self._folder, most_bytes=_MOST_BYTES, is_literal=True)
 
     def _content_of(self, job: Job) -> str:
         """Of the files of its dataset, which lie in the folder from then on; empty where they cannot be had."""

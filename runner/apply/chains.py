@@ -283,7 +283,7 @@ def _tokens(session: Session, job: Job, answer: str) -> float | None:
             wanted = compile_job(replace(job, dataset=dataset), session.project.root, lines).wanted
         except RunnerError:
             return None
-        return wanted.tokens / len(wanted) if len(wanted) else None
+        return wanted.tokens / len(wanted) if len(wanted) and not wanted.untold else None
 
 
 def _sample_file(session: Session, chain: Chain, answer: str) -> bytes:

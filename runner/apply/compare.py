@@ -20,7 +20,7 @@ from runner.errors import Mark, RunnerError
 from runner.job.project import Job
 from runner.plan import parts
 from runner.plan.compared import RECORDED, Changed, Compared, RequestDiff
-from runner.plan.parts import DATASET, Altered, Part
+from runner.plan.parts import DATASET, FILES, Altered, Part
 from runner.plan.plan import Plan
 from runner.plan.remaining import JobRows, Row
 from runner.spec.secrets import redact
@@ -55,16 +55,18 @@ class Comparing(msgspec.Struct):
 
     def parts(self, address: str) -> dict[str, Part]:
         """What the requests of a job are made of now."""
-        return parts.parts_of(spec_of(self.session, address), self.session.content_of(address))
+        session = self.session
+        return parts.parts_of(spec_of(session, address), session.content_of(address), session.files_sha256_of(address))
 
     def parts_then(self, before: Before) -> dict[str, Part]:
-        return parts.parts_of(before.job, before.content)
+        return parts.parts_of(before.job, before.content, before.files_sha256)
 
     def changed(self, address: str, rows: JobRows, before: Before) -> tuple[Changed, ...]:
         """What of it differs. What nobody knows of one side is not told."""
         now, then = self.parts(address), self.parts_then(before)
-        if not (DATASET in now and DATASET in then):
-            now.pop(DATASET, None), then.pop(DATASET, None)
+        for name in (DATASET, FILES):
+            if not (name in now and name in then):
+                now.pop(name, None), then.pop(name, None)
         altered = parts.altered(then, now)
         is_of_rows = all(one.what.startswith(DATASET) for one in altered)
         row = self.first_new(address, rows) if is_of_rows else None

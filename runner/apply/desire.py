@@ -270,6 +270,7 @@ def desired_of(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Re
         keys=compiled.wanted.keys,
         sizes=compiled.wanted.sizes,
         tokens=compiled.wanted.tokens,
+        untold=compiled.wanted.untold,
         max_attempts=job.max_attempts,
         on_unknown=job.on_unknown,
         stragglers=job.stragglers,

@@ -20,6 +20,7 @@ from runner.apply.session import Session
 from runner.compile.audio import CompiledAudio
 from runner.compile.compile import picked
 from runner.compile.compiled import Line
+from runner.data.inlined import InlinedFiles
 from runner.errors import RunnerError
 from runner.job.packed import common, union
 from runner.job.project import AudioJob, Job
@@ -94,7 +95,9 @@ class Older:
             compiled = self._session.compiled[address]
             lines = compiled.lines_as(before.job, ordinals) if isinstance(compiled, CompiledAudio) else ()
             return dict(zip(ids, lines, strict=False))
-        return picked(before.job, before.root, before.lines, ids) if before.lines is not None else {}
+        if before.lines is None:
+            return {}
+        return picked(before.job, before.root, before.lines, ids, _files_of(before))
 
     def _over_results(self, address: str, before: Before, ids: Sequence[str]) -> Mapping[str, Line]:
         """The same over the rows that the results file holds: they are those that were answered."""
@@ -113,7 +116,7 @@ class Older:
                 job.dataset, files=(_ROWS,), where=None, sample_rows=None, delimiter=None, skip_bad=False, chain=None
             )
             names = list(rows) if job.dataset.id is not None else [f"row-{n}" for n in range(1, len(rows) + 1)]
-            lines = picked(replace(job, dataset=data), Path(folder), before.lines, names)
+            lines = picked(replace(job, dataset=data), Path(folder), before.lines, names, _files_of(before))
         return {custom_id: lines[name] for custom_id, name in zip(rows, names, strict=True) if name in lines}
 
     def _inputs(self, address: str, ids: Sequence[str]) -> Iterator[Mapping[str, Line]]:
@@ -148,6 +151,10 @@ class Older:
                 if key is not None and (custom_id := readable.get(name[: -KEY_CHARACTERS - 1])):
                     found[custom_id] = Line(key, line.rstrip(b"\n"))
         return found
+
+
+def _files_of(before: Before) -> InlinedFiles:
+    return before.files or InlinedFiles(before.root)
 
 
 def _name_of(remote_id: str) -> str:

@@ -45,9 +45,14 @@ class Revision:
         out.flush()
         return self._git("cat-file", "blob", f"{self.commit}:./{path}", to=out).returncode == 0
 
-    def copy_matching(self, patterns: Sequence[str], folder: Path, *, most_bytes: int) -> bool:
-        """Write the files that globs match, below a folder; False where there is none, or too much of them."""
-        matching = Globs(patterns).matching
+    def copy_matching(
+        self, patterns: Sequence[str], folder: Path, *, most_bytes: int, is_literal: bool = False
+    ) -> bool:
+        """Write the files that globs match, below a folder; False where there is none, or too much of them.
+
+        is_literal: they are paths as they stand.
+        """
+        matching = Globs(patterns, literal=patterns if is_literal else ()).matching
         found = [entry for entry in _entries(self._listed) if matching(entry.path)]
         if not found or sum(entry.size_bytes for entry in found) > most_bytes:
             return False

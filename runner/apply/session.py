@@ -159,7 +159,10 @@ class Session(msgspec.Struct):
     def declared(self) -> str:
         """The object that says how the jobs are declared now, for what is recorded of them. Raises StateError."""
         if self._declared is None or self._declared[0] is not self.project:
-            jobs = {job.address: (job, self.content_of(job.address)) for job in self.project.jobs}
+            jobs = {
+                job.address: (job, self.content_of(job.address), self.files_sha256_of(job.address))
+                for job in self.project.jobs
+            }
             self._declared = self.project, self.objects.write_set(asked.encode(jobs))
         return self._declared[1]
 
@@ -171,6 +174,11 @@ class Session(msgspec.Struct):
         with suppress(DataError):
             return compiled.content()
         return ""
+
+    def files_sha256_of(self, address: str) -> str:
+        """SHA-256 (hex) of the files that the requests of a job hold; empty where they hold none."""
+        compiled = self.compiled.get(address)
+        return compiled.parts.inlined.sha256 if isinstance(compiled, CompiledJob) else ""
 
     @property
     def outputs_root(self) -> Path:

@@ -102,6 +102,8 @@ def amount(change: Change, nouns: Nouns, wanted: int) -> str:
     is_discounted = bool(change.usd) and change.discount > 0
     is_sound = nouns is RECORDINGS
     content = voice.minutes(change.seconds) if is_sound else f"about {voice.count(change.tokens, 'token')} in"
+    if change.untold:
+        content += f" and those of {voice.count(change.untold, 'file')}"
     parts = (
         f"{what} {nouns.sent(change.batches)}",
         voice.size(change.size_bytes),

@@ -90,8 +90,7 @@ class Inlining:
 
     def _file(self, path: str, inline: Inline) -> Inlined:
         kind = inline.kind
-        listen = self.stamps.add if self.stamps is not None else lambda stamp: None
-        file = self._files.of(path, self._limits.size_bytes(kind), listen)
+        file = self._files.of(path, self._limits.size_bytes(kind), self._listen)
         media_type = media_type_of(file, inline)
         types = self._limits.types(kind)
         if media_type in types:
@@ -104,6 +103,10 @@ class Inlining:
         if not held and not inline.media_type:
             hint += "; `media_type` beside the path says what it is"
         raise Unfit(f"{what}, and its provider takes as {_A[kind]} {', '.join(types)}", hint)
+
+    def _listen(self, file: Inlined) -> None:
+        if self.stamps is not None:
+            self.stamps.add(file.stamp, file.sha256)
 
     def _check(self, pictures: int, size_bytes: int) -> None:
         limits = self._limits

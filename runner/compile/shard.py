@@ -68,6 +68,7 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True):
     notes: tuple[str, ...]
     sha256: str  # of everything after the header's line
     inlined_bytes: int = 0  # of the list of files that requests hold
+    inlined_sha256: str = ""  # of what these hold
     untold: int = 0
 
 
@@ -118,6 +119,7 @@ def write(path: Path, job: Job, lines: Lines, content: str, parts: Parts) -> Non
         notes=parts.notes,
         sha256=payload.hexdigest(),
         inlined_bytes=parts.inlined.size,
+        inlined_sha256=parts.inlined.sha256,
         untold=parts.wanted.untold,
     )
     with files.whole(path, mode=files.PRIVATE, is_durable=False) as out:
@@ -214,7 +216,10 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
     wanted = Wanted(keys, sizes, header.tokens, header.untold)
     pieces = Pieces(*_decode_pieces(listed), ids, header.modulus) if listed else None
     # a descriptor and not the path: the cache may be cleared or renewed before the rows are asked for
-    inlined = Stamps(open(os.dup(file.fileno()), "rb"), inlined_at, size) if size else NO_STAMPS  # noqa: SIM115
+    inlined = NO_STAMPS
+    if size:
+        copy = open(os.dup(file.fileno()), "rb")  # noqa: SIM115  # closed with the compiled job
+        inlined = Stamps(copy, inlined_at, size, header.inlined_sha256)
     said = (header.bad, header.notes, header.content, pieces, inlined)
     # the last piece read is all of it
     if rows * REST_BYTES <= _PIECE:

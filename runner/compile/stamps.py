@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import tempfile
 from collections.abc import Iterator
@@ -17,12 +18,22 @@ _HEAD = struct.Struct("<H4q")  # characters of the path, and numbers of its stat
 class Stamps:
     """A list of them in a file, of which it takes `size` bytes from `start` on."""
 
-    def __init__(self, file: IO[bytes] | None = None, start: int = 0, size: int = 0) -> None:
+    def __init__(self, file: IO[bytes] | None = None, start: int = 0, size: int = 0, sha256: str | None = None) -> None:
         self._file = file
         self.start = start
         self.size = size
+        self._sha256 = hashlib.sha256() if sha256 is None else None
+        self._was = sha256 or ""
 
-    def add(self, stamp: AudioFile) -> None:
+    @property
+    def sha256(self) -> str:
+        """Of what the files hold, as hex; empty where there are none."""
+        return self._was if self._sha256 is None or not self.size else self._sha256.hexdigest()
+
+    def add(self, stamp: AudioFile, content: bytes) -> None:
+        """content: digest of what it holds."""
+        assert self._sha256 is not None, "it is a new list"
+        self._sha256.update(content)
         if self._file is None:
             self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
         path = stamp.path.encode()

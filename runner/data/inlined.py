@@ -83,7 +83,7 @@ class InlinedFiles:
         self._now_ns = now_ns
         self._known: dict[str, Inlined] = {}
 
-    def of(self, path: str, most_bytes: int, listen: Callable[[AudioFile], None] = lambda stamp: None) -> Inlined:
+    def of(self, path: str, most_bytes: int, listen: Callable[[Inlined], None] = lambda file: None) -> Inlined:
         """What a path holds. most_bytes: a larger file is not read. listen: told of each file that was looked at.
 
         Raises Unfit.
@@ -94,7 +94,7 @@ class InlinedFiles:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[path] = known
-            listen(known.stamp)
+            listen(known)
         if known.size_bytes > most_bytes:
             raise _too_large(path, known.size_bytes, most_bytes)
         return known

@@ -21,6 +21,7 @@ _MOST_BYTES = 64 << 20  # of all jobs of a project
 class AskedJob(msgspec.Struct, frozen=True):
     job: Job | AudioJob
     content: str = ""  # SHA-256 (hex) of what the files of its dataset held; empty where it has none, or nobody knows
+    files_sha256: str = ""  # the same of the files that its requests hold
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -28,9 +29,10 @@ class _Asked(msgspec.Struct, frozen=True):
     jobs: dict[str, AskedJob]
 
 
-def encode(jobs: Mapping[str, tuple[AnyJob, str]]) -> bytes:
-    """Jobs by address, each with the SHA-256 of what its dataset holds. The same jobs are the same bytes."""
-    kept = {address: AskedJob(_bare(job), content) for address, (job, content) in sorted(jobs.items())}
+def encode(jobs: Mapping[str, tuple[AnyJob, str, str]]) -> bytes:
+    """Jobs by address, each with the SHA-256 of what its dataset holds, and of the files that its requests hold. The
+    same jobs are the same bytes."""
+    kept = {address: AskedJob(_bare(job), *contents) for address, (job, *contents) in sorted(jobs.items())}
     return zlib.compress(msgspec.json.encode(_Asked(VERSION, kept), enc_hook=str), 6)
 
 

@@ -37,10 +37,11 @@ class Desired(msgspec.Struct, frozen=True):
     output: str
     keys: bytes | bytearray
     sizes: array[int]
-    tokens: int  # estimated input tokens of all rows
+    tokens: int  # estimated input tokens of all rows, without those of `untold`
     params: Mapping[str, object] = {}  # of the model, as they stand in every row
     options: Mapping[str, object] = {}  # of the model, for a batch as a whole
     system_prompt: str = ""  # the one every row starts with, where it is the same in all of them
+    untold: int = 0  # files in its requests of which nobody knows how many tokens they are
     max_attempts: int = 3
     on_unknown: str = ""  # hold or resubmit: what a call of unknown outcome means where nobody can be asked
     stragglers: Stragglers | None = None  # which of its batches are stopped, since they take too long

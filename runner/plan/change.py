@@ -124,6 +124,7 @@ class Change(msgspec.Struct, frozen=True):
     batches: int = 0
     size_bytes: int = 0
     tokens: int = 0
+    untold: int = 0  # files of which nobody knows how many tokens they are
     most_tokens: int | None = None  # in and out; None: not known
     usd: float | None = None  # at most; None: not known
     least_usd: float | None = None  # where it is a range

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -53,10 +54,11 @@ class Guards(msgspec.Struct, frozen=True):
 class CostEstimate(NamedTuple):
     """What some requests of a job amount to. None: not known."""
 
-    tokens: int  # of input
+    tokens: int  # of input, without those of `untold`
     most_tokens: int | None  # of input and output together
     seconds: float | None  # of sound
     usd: float | None
+    untold: int = 0  # files of which nobody knows how many tokens they are
 
 
 def estimate(job: Desired, *parts: Sequence[int]) -> CostEstimate:
@@ -68,8 +70,9 @@ def estimate(job: Desired, *parts: Sequence[int]) -> CostEstimate:
         lengths = [job.seconds[ordinal] for part in parts for ordinal in part]
         seconds = None if any(length < 0 for length in lengths) else sum(lengths)
     answers = 0 if job.seconds is not None else job.max_output_tokens  # sound is not counted in tokens
-    most = None if answers is None else tokens + rows * answers
-    return CostEstimate(tokens, most, seconds, _cost_of(job, rows, tokens, seconds))
+    untold = math.ceil(job.untold * rows / job.rows) if job.rows else 0
+    most = None if answers is None or untold else tokens + rows * answers
+    return CostEstimate(tokens, most, seconds, _cost_of(job, rows, tokens, seconds), untold)
 
 
 class Range(NamedTuple):
@@ -105,7 +108,7 @@ def _cost_of(job: Desired, rows: int, tokens: int, seconds: float | None) -> flo
         if job.usd_per_minute is None or seconds is None:
             return None
         return seconds / 60 * job.usd_per_minute * job.card.price_factor
-    if job.usd_per_million is None or job.max_output_tokens is None:
+    if job.usd_per_million is None or job.max_output_tokens is None or job.untold:
         return None
     price_in, price_out = job.usd_per_million
     return (tokens * price_in + rows * job.max_output_tokens * price_out) / 1e6 * job.card.price_factor

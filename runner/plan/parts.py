@@ -14,6 +14,7 @@ from runner.errors import Mark
 from runner.job.project import AnyJob, AudioJob, Job
 
 DATASET = "dataset"
+FILES = "dataset.files"  # what the pictures and documents hold that its rows name
 
 
 class Part(NamedTuple):
@@ -47,8 +48,9 @@ class Line(NamedTuple):
     more: int  # further lines that differ
 
 
-def parts_of(job: AnyJob, content: str = "") -> dict[str, Part]:
-    """By what they are called, in the order in which they are told. content: digest of what the dataset holds."""
+def parts_of(job: AnyJob, content: str = "", files: str = "") -> dict[str, Part]:
+    """By what they are called, in the order in which they are told. content: digest of what the dataset holds. files:
+    of the files that its rows name, and that requests hold."""
     model = job.model
     found = [
         Part("provider", model.provider, model.mark),
@@ -62,7 +64,7 @@ def parts_of(job: AnyJob, content: str = "") -> dict[str, Part]:
         if job.endpoint_id:
             found.append(Part("options.endpoint_id", job.endpoint_id, model.mark))
     else:
-        found += [*_of_prompt(job), *_of_dataset(job, content)]
+        found += [*_of_prompt(job), *_of_dataset(job, content, files)]
     return {part.what: part for part in found}
 
 
@@ -127,10 +129,12 @@ def _lines(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
-def _of_dataset(job: Job, content: str) -> Iterator[Part]:
+def _of_dataset(job: Job, content: str, files: str) -> Iterator[Part]:
     data = job.dataset
     if content:
         yield Part(DATASET, content, data.mark, is_hidden=True)
+    if files:
+        yield Part(FILES, files, data.mark, is_hidden=True)
     if data.where is not None:
         yield Part("dataset.where", data.where, data.where_mark if data.where_mark.file else data.mark)
     if data.sample_rows is not None:

@@ -424,6 +424,7 @@ def _submit(
         batches=len(submissions),
         size_bytes=sum(submission.size_bytes for submission in submissions),
         tokens=estimate.tokens,
+        untold=estimate.untold,
         most_tokens=estimate.most_tokens,
         usd=estimate.usd,
         seconds=estimate.seconds,
