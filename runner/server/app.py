@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runner import __version__
@@ -25,6 +28,7 @@ from runner.server.fireworks_batch.routes import fallback
 from runner.server.online import OnlineCalls
 from runner.server.openai import faults as openai
 from runner.server.openai import online as openai_online
+from runner.server.openai import speech
 from runner.server.openai.errors import ERROR_STYLE, worded
 from runner.server.site import Site
 
@@ -33,7 +37,8 @@ def application(site: Site, faults: FaultSwitches) -> ASGIApp:
     """Everything this site answers. The layers of the fault lab are around the APIs, not around its own routes."""
 
     def route(endpoint: Endpoint, app: ASGIApp) -> Route:
-        return Route(endpoint.path, Counted(app, endpoint.name, site.log), methods=[endpoint.method])
+        kind = Route if not endpoint.query else functools.partial(_QueryRoute, endpoint.query)
+        return kind(endpoint.path, Counted(app, endpoint.name, site.log), methods=[endpoint.method])
 
     # Faults of the connection are outside of the endpoint, faults of the reply inside: between the two it is asked who
     # calls. A request without a key can be dropped, but does not use up a refusal that was set for a client with one.
@@ -47,8 +52,9 @@ def application(site: Site, faults: FaultSwitches) -> ASGIApp:
     ]
     fireworks = fireworks_batch.endpoints(site, faults)
     calls = OnlineCalls(site, FaultyRates(site.clock, faults))
-    online = [*openai_online.endpoints(calls), *fireworks_online.endpoints(calls)]
-    apis = [*openai.endpoints(faults), *online, *audio.endpoints(AudioJobStore(site.world), faults), *fireworks]
+    online = [*openai_online.endpoints(calls), *speech.endpoints(calls), *fireworks_online.endpoints(calls)]
+    # recordings of a batch before those of calls: the paths are the same, but only theirs have an `endpoint_id`
+    apis = [*openai.endpoints(faults), *audio.endpoints(AudioJobStore(site.world), faults), *online, *fireworks]
     routes = [
         *(route(endpoint, EndpointApp(site, endpoint)) for endpoint in own),
         *(route(endpoint, faulty(endpoint)) for endpoint in apis),
@@ -76,6 +82,20 @@ async def _unmatched(request: Request, error: Exception) -> Response:
 
 def _json(value: object) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+class _QueryRoute(Route):
+    """A route for requests that have a certain parameter in their query."""
+
+    def __init__(self, query: str, path: str, app: ASGIApp, *, methods: list[str]) -> None:
+        super().__init__(path, app, methods=methods)
+        self._query = query
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        found, child = super().matches(scope)
+        if found is not Match.NONE and self._query not in QueryParams(scope.get("query_string", b"")):
+            return Match.NONE, {}
+        return found, child
 
 
 class _Shell:

@@ -46,7 +46,10 @@ class Effect(StrEnum):
 
 
 class Endpoint(NamedTuple):
-    """One route. `is_open`: whoever asks; `for_main`: the owner of the directory only."""
+    """One route. `is_open`: whoever asks; `for_main`: the owner of the directory only.
+
+    query: a parameter without which a request is for another endpoint of the same path, that stands behind this one.
+    """
 
     method: str
     path: str
@@ -55,6 +58,7 @@ class Endpoint(NamedTuple):
     effect: Effect = Effect.NONE
     is_open: bool = False
     for_main: bool = False
+    query: str = ""
 
     @property
     def name(self) -> str:

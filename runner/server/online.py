@@ -11,15 +11,15 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 import msgspec
 from starlette.responses import Response
 
 from runner.server.bodies import read_bytes
 from runner.server.endpoint import ApiCall, Handler
-from runner.server.engines.base import Engine, EngineReply, EngineRequest, answered
-from runner.server.engines.registry import Slot
+from runner.server.engines.base import EngineReply, EngineRequest, Loadable, answered
+from runner.server.engines.registry import Registry, Slot
 from runner.server.errors import ApiError
 from runner.server.pool import Pool
 from runner.server.rates import Admission, Rates
@@ -32,6 +32,9 @@ _LOOK_SECONDS = 0.02
 _BYTES_PER_TOKEN = 4
 _MOST_COUNTED_BYTES = 4_000_000  # of one body: a picture is not a token for every four of its bytes
 _REQUEST_NAME = "x-client-request-id"
+
+E = TypeVar("E", bound=Loadable)
+R = TypeVar("R")
 
 
 class OnlineStyle(NamedTuple):
@@ -57,51 +60,64 @@ class OnlineCalls:
         async def answer(call: ApiCall) -> Response:
             body = await read_bytes(call, MAX_BODY_BYTES)
             model = style.model_of(endpoint, body)
-            tokens = min(len(body), _MOST_COUNTED_BYTES) // _BYTES_PER_TOKEN
-            admission = self._rates.take(call.owner, model, tokens)
-            headers = dict(style.headers(admission))
-            if admission.over:
-                error = style.too_many(model, admission)
-                error.headers = {**headers, **error.headers}
-                raise error
+            headers = self.admitted(call.owner, model, style, min(len(body), _MOST_COUNTED_BYTES) // _BYTES_PER_TOKEN)
             request = EngineRequest(endpoint, model, body, int(self._site.now()), _name_of(call, body))
-            reply = await self.reply(request)
+            reply = await self.run(self._site.engines, model, lambda engine: answered(engine, request))
             if not reply.is_ok:
                 raise _error_of(reply, headers)
             return Response(reply.body, reply.status, headers, media_type="application/json")
 
         return answer
 
-    async def reply(self, request: EngineRequest) -> EngineReply:
-        """What the engine of the model says. Waits while it loads; raises ApiError 503 where it cannot."""
-        slot = await self._ready(request.model)
-        self._site.log.rows_asked(1)
-        return await self._run(slot, lambda: answered(slot.engine, request))
+    def admitted(self, owner: str, model: str, style: OnlineStyle, tokens: int) -> dict[str, str]:
+        """Count a call; what the headers of its answer say of limits. Raises ApiError 429 where there is no room."""
+        admission = self._rates.take(owner, model, tokens)
+        headers = dict(style.headers(admission))
+        if admission.over:
+            error = style.too_many(model, admission)
+            error.headers = {**headers, **error.headers}
+            raise error
+        return headers
 
-    async def _ready(self, model: str) -> Slot[Engine]:
-        slot = self._site.engines.slot(model)
+    async def run(self, engines: Registry[E], model: str, ask: Callable[[E], R]) -> R:
+        """What `ask` makes of the model's engine. Waits while it loads; raises ApiError 503 where it cannot be."""
+        slot = await self._ready(engines, model)
+        self._site.log.rows_asked(1)
+        return await self._run(slot, lambda: ask(slot.engine))
+
+    async def _ready(self, engines: Registry[E], model: str) -> Slot[E]:
+        slot = engines.slot(model)
         while slot.is_loading:
             await asyncio.sleep(_LOOK_SECONDS)
         if slot.error is None:
             return slot
         # who fetches the weights now need not start the server again: the next call tries to load them once more
-        self._site.engines.forget(model)
+        engines.forget(model)
         hint = f"; {slot.error.hint}" if slot.error.hint else ""
         raise ApiError(503, slot.error.message + hint, code="engine_unavailable")
 
-    async def _run(self, slot: Slot[Engine], ask: Callable[[], EngineReply]) -> EngineReply:
+    async def _run(self, slot: Slot[E], ask: Callable[[], R]) -> R:
         """`ask` in a thread of its engine: on the event loop, even a quick one would hold up those who poll."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[EngineReply] = loop.create_future()
+        future: asyncio.Future[R] = loop.create_future()
 
-        def settle(reply: EngineReply) -> None:
-            if not future.done():  # given up: the server is ending
-                future.set_result(reply)
+        def settle(answer: R | None, error: Exception | None) -> None:
+            if future.done():  # given up: the server is ending
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(cast(R, answer))
 
         def job() -> None:
-            reply = ask()
+            answer: R | None = None
+            error: Exception | None = None
+            try:
+                answer = ask()
+            except Exception as raised:  # noqa: BLE001  # whoever waits gets it
+                error = raised
             with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(settle, reply)
+                loop.call_soon_threadsafe(settle, answer, error)
 
         (slot.pool or self._pool()).put(job)
         return await future

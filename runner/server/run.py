@@ -22,6 +22,7 @@ from runner.server.world import World
 # A slice is what one batch may do before the others, and a cancel, get their turn; and what one transaction commits.
 SLICE_ROWS = 1_000
 SLICE_SECONDS = 0.2
+MOST_BYTES = 64 * 1024 * 1024  # of bodies in flight: a row that holds pictures may have twenty million
 SPOOLS = ("error.spool", "output.spool")  # by DoneRow.is_ok
 
 
@@ -44,13 +45,16 @@ class EngineCalls:
         self._pool = pool
         self._clock = clock
         self._on_answer = on_answer
-        self._answers: SimpleQueue[RowAnswer] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[RowAnswer, int]] = SimpleQueue()
+        self._bytes = 0  # of the bodies in flight
         self.in_flight = 0
 
     @property
     def room(self) -> int:
         """How many rows more are of use now: for each place in the pool one that runs and one that waits."""
-        return SLICE_ROWS if self._pool is None else 2 * self._engine.concurrency - self.in_flight
+        if self._pool is None:
+            return SLICE_ROWS
+        return 2 * self._engine.concurrency - self.in_flight if self._bytes < MOST_BYTES else 0
 
     def request(self, rows: Iterator[tuple[int, EngineRequest]]) -> list[RowAnswer]:
         """Ask these, as long as a slice of time lasts; what has been answered by now."""
@@ -58,7 +62,10 @@ class EngineCalls:
             # nothing is waited for: what is answered later is fetched by the next step
             for ordinal, request in rows:
                 self.in_flight += 1
+                self._bytes += len(request.body)
                 self._pool.put(self._job(ordinal, request))
+                if self._bytes >= MOST_BYTES:
+                    break
             return self.arrived()
         out = []
         until = self._clock.monotonic() + SLICE_SECONDS
@@ -73,15 +80,17 @@ class EngineCalls:
         out: list[RowAnswer] = []
         while len(out) < SLICE_ROWS:
             try:
-                out.append(self._answers.get_nowait())
+                answer, size_bytes = self._answers.get_nowait()
             except Empty:
                 break
+            out.append(answer)
+            self._bytes -= size_bytes
         self.in_flight -= len(out)
         return out
 
     def _job(self, ordinal: int, request: EngineRequest) -> Callable[[], None]:
         def job() -> None:
-            self._answers.put(self._answer(ordinal, request))
+            self._answers.put((self._answer(ordinal, request), len(request.body)))
             self._on_answer()
 
         return job

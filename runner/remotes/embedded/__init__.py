@@ -50,7 +50,8 @@ class Embedded(Vendor):
 
     def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         if content is Content.RECORDING:
-            return fireworks_audio.opened(block, net, _RECORDINGS, is_free=True)
+            # it runs every model in one place, and takes a recording without a place for a call that it answers at once
+            return fireworks_audio.opened(block, net, _RECORDINGS, is_free=True, endpoint_id="audio-prod")
         return openai.opened(_ROWS, net)
 
     def online(self, block: ProviderBlock, content: Content) -> Capabilities | None:

@@ -40,8 +40,8 @@ class FireworksAudio(Vendor):
         return opened(block, net, facts.profile_of(block), is_free=False)
 
 
-def opened(block: ProviderBlock, net: Net, profile: facts.Profile, *, is_free: bool) -> Provider:
-    """A client of this API."""
+def opened(block: ProviderBlock, net: Net, profile: facts.Profile, *, is_free: bool, endpoint_id: str = "") -> Provider:
+    """A client of this API. endpoint_id: for recordings whose spec names none, and is not to."""
     from runner.remotes.fireworks_audio.provider import FireworksAudioCaller
     from runner.remotes.transport.calls import Calls
 
@@ -52,6 +52,7 @@ def opened(block: ProviderBlock, net: Net, profile: facts.Profile, *, is_free: b
         card=facts.capabilities_of(profile, is_free=is_free),
         origin=net.origin,
         account=net.account,
+        endpoint_id=endpoint_id,
     )
     return Calls(caller, net.clock)
 

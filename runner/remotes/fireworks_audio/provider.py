@@ -22,11 +22,19 @@ from runner.remotes.transport.sending import send
 class FireworksAudioCaller(HttpClient):
     """Implements `remotes.transport.calls.Caller`. Safe to share between threads.
 
-    account: whose recordings are looked for where a receipt does not say.
+    account: whose recordings are looked for where a receipt does not say. endpoint_id: for recordings that name none.
     """
 
     def __init__(
-        self, *, http: Http, who: str, profile: Profile, card: Capabilities, origin: Origin, account: str = ""
+        self,
+        *,
+        http: Http,
+        who: str,
+        profile: Profile,
+        card: Capabilities,
+        origin: Origin,
+        account: str = "",
+        endpoint_id: str = "",
     ) -> None:
         super().__init__(http, origin)
         self.card = card
@@ -34,13 +42,15 @@ class FireworksAudioCaller(HttpClient):
         self.profile = profile
         self._who = who
         self._account = account
+        self._endpoint_id = endpoint_id
 
     @property
     def pace(self) -> None:
         """It gives receipts."""
 
     def submit(self, recording: Recording) -> Receipt:
-        query = {"endpoint_id": recording.endpoint_id} if recording.endpoint_id else None
+        endpoint_id = recording.endpoint_id or self._endpoint_id
+        query = {"endpoint_id": endpoint_id} if endpoint_id else None
         return wire.receipt_in(send(self._http, recording, query))
 
     def look(self, receipt: Receipt) -> Heard:

@@ -9,12 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runner.server import multipart
+from runner.server.audio.able import check_able, listed
 from runner.server.audio.errors import invalid
 from runner.server.audio.fields import wish_of
-from runner.server.audio.records import StoredAudioJob, Wish
+from runner.server.audio.records import StoredAudioJob
 from runner.server.audio.store import AudioJobStore
 from runner.server.endpoint import ApiCall
-from runner.server.engines.asr_engines import ABILITIES
 from runner.server.errors import ApiError
 from runner.server.site import MAIN_OWNER
 
@@ -36,11 +36,9 @@ class Submissions:
         self._task = task
 
     async def submit(self, call: ApiCall) -> Response:
-        endpoint = call.query_params.get("endpoint_id")
-        if endpoint is not None and endpoint not in ENDPOINTS:
-            raise invalid(
-                "endpoint_id", f"Invalid `endpoint_id`: `{endpoint[:64]}` is not one of {_listed(ENDPOINTS)}."
-            )
+        endpoint = call.query_params["endpoint_id"]
+        if endpoint not in ENDPOINTS:
+            raise invalid("endpoint_id", f"Invalid `endpoint_id`: `{endpoint[:64]}` is not one of {listed(ENDPOINTS)}.")
         # refused by what it says of itself, before a gigabyte is read; one that lies is cut off by `receive`
         declared = call.headers.get("content-length", "0")
         too_large = ApiError(413, f"The file has more than {MAX_FILE_BYTES:,} bytes.", param="file")
@@ -69,16 +67,16 @@ class Submissions:
             }
         )
 
-    def _keep(self, call: ApiCall, part: Path, form: multipart.UploadForm, endpoint: str | None) -> StoredAudioJob:
+    def _keep(self, call: ApiCall, part: Path, form: multipart.UploadForm, endpoint: str) -> StoredAudioJob:
         site = call.site
         _check_file(form, part)
         wish = wish_of(self._task, form.pairs)
-        _check_able(call, wish)
+        check_able(site.asr_engines, wish)
         job = StoredAudioJob(
             id=site.new_id("b-", 24),
             owner=call.owner,
             account=account_of(call.owner),
-            endpoint_id=endpoint or ENDPOINTS[wish.model == "whisper-v3-turbo"],
+            endpoint_id=endpoint,
             wish=wish,
             filename=form.filename,
             size_bytes=form.size_bytes,
@@ -127,24 +125,6 @@ def _check_file(form: multipart.UploadForm, part: Path) -> None:
         raise invalid("file", "The recording is empty.")
 
 
-def _check_able(call: ApiCall, wish: Wish) -> None:
-    """Raises ApiError 400 where no engine here can do what is asked."""
-    asr_engines = call.site.asr_engines
-    name = asr_engines.name_of(wish.model)
-    if not name:
-        known = _listed(asr_engines.names())
-        text = f"The model `{wish.model}` does not run here: ask for {known}, or start the server with"
-        raise invalid("model", f"{text} `--engine`, whose model then answers for every other name.")
-    able = ABILITIES[name]
-    if wish.diarize and not able.diarizes:
-        raise invalid("diarize", f"The model `{name}` cannot tell speakers apart: leave `diarize` out.")
-    if wish.task == "translate" and not able.translates:
-        raise invalid("model", f"The model `{name}` cannot translate.")
-    if wish.language and able.languages and wish.language not in able.languages:
-        text = f"The model `{name}` understands {_listed(able.languages)} only, not `{wish.language}`."
-        raise invalid("language", text)
-
-
 def job_shape(
     job_id: str, status: str, message: str | None = None, content_type: str | None = None, body: str | None = None
 ) -> dict[str, object]:
@@ -153,11 +133,6 @@ def job_shape(
 
 def no_such_job(job_id: str) -> ApiError:
     return ApiError(404, f"Batch job not found: {job_id[:128]}")
-
-
-def _listed(names: object) -> str:
-    assert isinstance(names, (list, tuple, frozenset))
-    return ", ".join(f"`{name}`" for name in sorted(names))
 
 
 def _json(value: object) -> Response:

@@ -23,6 +23,11 @@ def rendered(transcript: TimedTranscript, wish: Wish) -> AudioOutcome:
     return AudioOutcome(COMPLETED, _FORMATS[wish.response_format](transcript, wish), content_type)
 
 
+def plain_text(transcript: TimedTranscript, wish: Wish) -> str:
+    """One of the formats that are no JSON, of a tidy transcript."""
+    return _FORMATS[wish.response_format](transcript, wish)
+
+
 def _text(transcript: TimedTranscript, wish: Wish) -> str:
     return " ".join(word.text for word in transcript.words)
 

@@ -14,8 +14,7 @@ _UNITS = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)"
 
 
 def endpoints(calls: OnlineCalls) -> list[Endpoint]:
-    style = OnlineStyle(model_of, limit_headers, too_many)
-    return [Endpoint("POST", path, calls.handler(path, style), ERROR_STYLE, Effect.ANSWER) for path in ENDPOINTS]
+    return [Endpoint("POST", path, calls.handler(path, STYLE), ERROR_STYLE, Effect.ANSWER) for path in ENDPOINTS]
 
 
 def limit_headers(admission: Admission) -> dict[str, str]:
@@ -36,3 +35,6 @@ def too_many(model: str, admission: Admission) -> ApiError:
     )
     headers = waiting(admission.wait_seconds)
     return ApiError(429, text, code="rate_limit_exceeded", kind=admission.over, headers=headers)
+
+
+STYLE = OnlineStyle(model_of, limit_headers, too_many)

@@ -25,6 +25,7 @@ from tests.server.audio.conftest import (
 )
 from tests.server.conftest import TOKENS
 
+SUBMIT = f"{TRANSCRIPTIONS}?endpoint_id=audio-prod"
 SEGMENT = {"id", "text", "start", "end"}
 WORD = {"word", "start", "end", "language", "probability", "hallucination_score"}
 
@@ -64,10 +65,13 @@ def test_submit_and_status_have_just_their_fields(audio: Audio) -> None:
 
 
 def test_nothing_but_a_file_is_needed(audio: Audio) -> None:
-    response = audio.http.post(TRANSCRIPTIONS, headers={"authorization": TOKENS[0]}, files={"file": ("a.wav", tone())})
-    assert response.json()["endpoint_id"] == "audio-prod"
-    turbo = audio.send(params={}, model="whisper-v3-turbo").json()
-    assert turbo["endpoint_id"] == "audio-turbo"
+    response = audio.http.post(
+        TRANSCRIPTIONS,
+        params={"endpoint_id": "audio-turbo"},
+        headers={"authorization": TOKENS[0]},
+        files={"file": ("a.wav", tone())},
+    )
+    assert response.json()["endpoint_id"] == "audio-turbo"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,8 @@ def test_nothing_but_a_file_is_needed(audio: Audio) -> None:
     ],
 )
 def test_where_the_key_may_be(audio: Audio, headers: dict[str, str], params: dict[str, str], status: int) -> None:
-    response = audio.http.post(TRANSCRIPTIONS, headers=headers, params=params, files={"file": ("a.wav", tone())})
+    place = {"endpoint_id": "audio-prod", **params}
+    response = audio.http.post(TRANSCRIPTIONS, headers=headers, params=place, files={"file": ("a.wav", tone())})
     assert response.status_code == status
     if status != 200:
         assert problem(response) == (status, None)
@@ -178,19 +183,19 @@ def test_the_endpoint_is_one_of_two(audio: Audio) -> None:
 
 def test_only_files_are_recordings(audio: Audio) -> None:
     headers = {"authorization": TOKENS[0]}
-    url = audio.http.post(TRANSCRIPTIONS, headers=headers, files={"file": (None, b"https://example.com/a.mp3")})
+    url = audio.http.post(SUBMIT, headers=headers, files={"file": (None, b"https://example.com/a.mp3")})
     assert problem(url) == (400, "file") and "URL" in url.json()["error"]["message"]
-    text = audio.http.post(TRANSCRIPTIONS, headers=headers, files={"file": (None, b"hello")})
+    text = audio.http.post(SUBMIT, headers=headers, files={"file": (None, b"hello")})
     assert problem(text) == (400, "file")
-    none = audio.http.post(TRANSCRIPTIONS, headers=headers, files={"model": (None, b"whisper-v3")})
+    none = audio.http.post(SUBMIT, headers=headers, files={"model": (None, b"whisper-v3")})
     assert problem(none) == (400, "file")
-    empty = audio.http.post(TRANSCRIPTIONS, headers=headers, files={"file": ("a.wav", b"")})
+    empty = audio.http.post(SUBMIT, headers=headers, files={"file": ("a.wav", b"")})
     assert problem(empty) == (400, "file")
-    json = audio.http.post(TRANSCRIPTIONS, headers=headers, json={"file": "x"})
+    json = audio.http.post(SUBMIT, headers=headers, json={"file": "x"})
     assert problem(json) == (400, None)
     half = {**headers, "content-type": "multipart/form-data; boundary=xyz"}
     body = b'--xyz\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nabc'
-    assert problem(audio.http.post(TRANSCRIPTIONS, headers=half, content=body)) == (400, None)
+    assert problem(audio.http.post(SUBMIT, headers=half, content=body)) == (400, None)
     home = audio.lab.service.site.home.root
     assert [*(home / "audio").iterdir(), *(home / "incoming").iterdir()] == []
 
@@ -206,7 +211,7 @@ def test_more_than_a_gigabyte_is_refused_by_its_length(audio: Audio) -> None:
             yield chunk
 
     try:
-        response = audio.http.post(TRANSCRIPTIONS, headers=headers, content=body())
+        response = audio.http.post(SUBMIT, headers=headers, content=body())
     except httpx.TransportError:
         pass  # it hung up on us, as servers do
     else:
@@ -317,8 +322,12 @@ def test_the_openai_sdk_is_taken(audio: Audio) -> None:
     assert body["words"] and body["segments"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the SDK's own, of a parameter's type
-        translated: Any = client.audio.translations.create(file=("a.wav", tone()), model="whisper-v3")
+        translated: Any = client.audio.translations.create(
+            file=("a.wav", tone()), model="whisper-v3", extra_query={"endpoint_id": "audio-prod"}
+        )
     assert audio.wait(translated.batch_id)["status"] == "completed"
     with pytest.raises(openai.BadRequestError) as caught:
-        client.audio.transcriptions.create(file=("a.wav", tone()), model="whisper-v3", language="klingon")
+        client.audio.transcriptions.create(
+            file=("a.wav", tone()), model="whisper-v3", language="klingon", extra_query={"endpoint_id": "audio-prod"}
+        )
     assert "`language`" in str(caught.value)

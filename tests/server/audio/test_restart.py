@@ -25,7 +25,7 @@ def looked(server: embedded.Running, batch_id: str) -> dict[str, str]:
 def submitted(server: embedded.Running, name: str, data: bytes, model: str = "echo") -> str:
     files = {"file": (name, data)}
     response = httpx.post(
-        f"{server.url}{TRANSCRIPTIONS}",
+        f"{server.url}{TRANSCRIPTIONS}?endpoint_id=audio-prod",
         headers={"authorization": server.token},
         files=files,
         data={"model": model},
@@ -92,7 +92,7 @@ def test_an_upload_is_never_in_memory(tmp_path: Path) -> None:
         settled(server, [submitted(server, "a.wav", tone())])
         before = peak(server)
         headers = {"authorization": server.token, "content-type": "multipart/form-data; boundary=xyz"}
-        url = f"{server.url}{TRANSCRIPTIONS}"
+        url = f"{server.url}{TRANSCRIPTIONS}?endpoint_id=audio-prod"
         response = httpx.post(url, headers=headers, content=body("xyz"), trust_env=False, timeout=60)
         batch_id = response.json()["batch_id"]
         assert f"{size_mib << 20} bytes" in settled(server, [batch_id])[batch_id]["body"]
