@@ -25,6 +25,7 @@ _STANDING: Mapping[int, Unsettled] = {
     Row.AGAIN: Unsettled.NOT_SENT,
     Row.REPLACE: Unsettled.NOT_SENT,
     Row.INVALID: Unsettled.NOT_SENT,
+    Row.LATE: Unsettled.NOT_SENT,
     Row.SHARED: Unsettled.NOT_SENT,
     Row.EQUAL: Unsettled.NOT_SENT,
     Row.QUEUED: Unsettled.NOT_SENT,

@@ -29,7 +29,7 @@ from runner.errors import Mark, Problem, SpecError
 from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Content, Transport
 from runner.job.desired import Desired
 from runner.job.params import params_of
-from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Job, Project
+from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Job, Project, Then
 from runner.remotes import registry
 from runner.remotes.registry import priced
 
@@ -236,14 +236,15 @@ def check_windows(project: Project, card_of: Callable[[str], Capabilities]) -> l
                     hint=f"it offers {card.windows}",
                 )
             )
-        if isinstance(job, Job) and job.model.endpoint not in card.endpoints:
-            problems.append(
-                Problem(
-                    job.model.mark,
-                    f"provider `{job.model.provider}` has no {job.transport} endpoint `{job.model.endpoint}`",
-                    hint=f"it offers {', '.join(card.endpoints)}",
-                )
+        problems += [
+            Problem(
+                job.model.mark,
+                f"provider `{job.model.provider}` has no {side.transport} endpoint `{job.model.endpoint}`",
+                hint=f"it offers {', '.join(side.endpoints)}",
             )
+            for side in filter(None, (card, _online(job, project)))
+            if isinstance(job, Job) and job.model.endpoint not in side.endpoints
+        ]
     return list(dict.fromkeys(problems))
 
 
@@ -274,6 +275,7 @@ def desired_of(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Re
         max_attempts=job.max_attempts,
         on_unknown=job.on_unknown,
         stragglers=job.stragglers,
+        online=_online(job, project),
         usd_per_million=(price.input, price.output) if price and price.per_minute is None else None,
         budget_usd=job.budget,
         protect=job.protect,
@@ -309,10 +311,21 @@ def _card(job: AnyJob, project: Project, card_of: Callable[[str], Capabilities])
     """What the remote can do with the requests of a job."""
     name = job.model.provider
     if job.content is Content.RECORDING or job.transport is not Transport.BATCH:
-        card = registry.card_of(project.providers[name], job.content, job.transport)
-        tier = card.tiers.get(str(job.model.params.get("service_tier")))
-        return card if tier is None else replace(card, price_factor=tier)
+        return _side(job, project, job.transport)
     return card_of(name)
+
+
+def _online(job: AnyJob, project: Project) -> Capabilities | None:
+    """What the side can do that is asked what a batch leaves which took too long; None where none is."""
+    asks_online = job.stragglers is not None and job.stragglers.then is Then.ONLINE
+    return _side(job, project, Transport.ONLINE) if asks_online else None
+
+
+def _side(job: AnyJob, project: Project, transport: Transport) -> Capabilities:
+    """What one side of the provider of a job can do, at the price of the tier that its model asks for."""
+    card = registry.card_of(project.providers[job.model.provider], job.content, transport)
+    tier = card.tiers.get(str(job.model.params.get("service_tier")))
+    return card if tier is None else replace(card, price_factor=tier)
 
 
 def _system_prompt(job: Job) -> str:

@@ -22,6 +22,7 @@ _WORDS = {
     Row.OK: "answered",
     Row.ERROR: "settled with an error",
     Row.AGAIN: "to be sent again",
+    Row.LATE: "to be asked online",
     Row.IN_FLIGHT: "in flight",
     Row.LOST: "needs a decision",
     Row.STALLED: "needs a decision",

@@ -16,7 +16,7 @@ from runner.plan.change import JobPlan
 from runner.plan.plan import Recorded, make
 from runner.plan.remaining import UNDER_WAY, JobRows, Row
 
-_ASKED_AGAIN = (Row.AGAIN, Row.STALLED, Row.LOST)
+_ASKED_AGAIN = (Row.AGAIN, Row.STALLED, Row.LOST, Row.LATE)
 
 
 def choose(session: Session, selection: Selection, *, writes: bool) -> None:

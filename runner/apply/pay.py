@@ -75,7 +75,7 @@ def _send(session: Session, result: Result, going: Sequence[Cut]) -> None:
             session.reporter.step(f"{submission.address}: {words}")
         batch = _submit(session, result, submission)
         if batch is not None and batch.stage in (Stage.SUBMITTED, Stage.DEFERRED):
-            result.purse.begun(batch, amount_of(_job_of(session, submission), submission.ordinals))
+            result.purse.begun(batch, amount_of(_asking(session, submission), submission.ordinals))
             result.submitted += batch.rows
             on_their_way.append((submission, batch))
     result.plan = sent(result.plan, on_their_way)
@@ -165,7 +165,7 @@ def _searched(session: Session, name: str) -> int:
 
 def _submit(session: Session, result: Result, submission: Cut) -> Batch | None:
     """Send one batch; as recorded afterwards. What goes wrong stops this job, not the others."""
-    job = _job_of(session, submission)
+    job = _asking(session, submission)
     try:
         session.remotes.make_ready(job.provider, job.model, session.reporter.step)
         batch = submit.submit(session, job, submission)
@@ -197,6 +197,12 @@ def _agreed(rest: Rest) -> None:
 
 def _job_of(session: Session, submission: Cut) -> Desired:
     return next(job for job in session.desired if job.address == submission.address)
+
+
+def _asking(session: Session, submission: Cut) -> Desired:
+    """The job of a submission, as it asks these rows."""
+    job = _job_of(session, submission)
+    return job.asked_online if submission.is_online else job
 
 
 def deferred_now(session: Session) -> list[Batch]:

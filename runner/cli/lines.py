@@ -46,6 +46,9 @@ _VERBS = {
 }
 
 
+_VERBS_OF = {Action.CONFIRM: "confirm", Action.MAY: "later"}
+
+
 def of_change(
     change: Change,
     nouns: Nouns = ROWS,
@@ -57,7 +60,7 @@ def of_change(
     """wanted: requests of the job in all. batch: the one that it is about. ids: of the first rows it is about."""
     return LineView(
         change.glyph,
-        "confirm" if change.action is Action.CONFIRM else _VERBS[change.glyph],
+        _VERBS_OF.get(change.action) or _VERBS[change.glyph],
         _what(change, nouns, wanted, batch),
         _why(change, batch),
         tuple(map(as_typed, change.unblock)),
@@ -77,6 +80,8 @@ def _what(change: Change, nouns: Nouns, wanted: int, batch: Batch | None) -> str
     match change.action:
         case Action.SUBMIT:
             return amount(change, nouns, wanted)
+        case Action.MAY:
+            return f"at most {nouns.requests(change.rows)} once more, {voice.money(change.usd)}"
         case Action.LEAVE if batch is not None:
             return f"{nouns.requests(change.rows)} of `{batch.owner}`"
         case Action.BLOCK if not change.rows:

@@ -91,6 +91,7 @@ class Question:
         from runner.cli import plantext, views, voice
         from runner.cli.comparing import compared
         from runner.cli.rows import ids_in
+        from runner.plan.change import Action
 
         asks = is_asked(yes=self._yes)
         costs = [change.usd for job in plan.jobs for change in job.changes if change.costs]
@@ -111,6 +112,8 @@ class Question:
             what += f", and {voice.count(sum(len(one.ordinals) for one in plan.later), _noun(plan))} later"
         if plan.ahead:
             what += f", then about {voice.count(plan.ahead, 'request')} about their answers"
+        if at_worst := sum(c.rows for job in plan.jobs for c in job.changes if c.action is Action.MAY):
+            what += f", and at most {voice.count(at_worst, 'request')} once more online"
         where = self._session.project.environment
         return ask(f"Send {what}{', ' if usd else ''}{usd}{f', for `{where}`' if where else ''}?")
 

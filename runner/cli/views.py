@@ -210,6 +210,7 @@ def _told(job: JobPlan, batches: set[str], plan: Plan, files: Sequence[Rewrite],
         lines.append(_equal(equal, job))
     lines += map(_of_file, files)
     paying = [change for change in job.changes if change.costs]
+    sending = [change for change in paying if change.action is not Action.MAY]
     costs = [change.usd for change in paying]
     is_blocked = job.is_blocked or any(change.action is Action.LOSE for _, change in mine)
     view = JobView(
@@ -226,10 +227,10 @@ def _told(job: JobPlan, batches: set[str], plan: Plan, files: Sequence[Rewrite],
         counts.needs_decision,
         counts.to_submit,
         "recordings" if job.content is Content.RECORDING else "requests",
-        requests=sum(change.rows for change in paying),
-        batches=sum(change.batches for change in paying),
-        size_bytes=sum(change.size_bytes for change in paying),
-        tokens=sum(change.tokens for change in paying),
+        requests=sum(change.rows for change in sending),
+        batches=sum(change.batches for change in sending),
+        size_bytes=sum(change.size_bytes for change in sending),
+        tokens=sum(change.tokens for change in sending),
         usd=_sum(costs),
         changed=compared.changed,
         since=compared.since,
@@ -375,7 +376,8 @@ def _dollars(plan: Plan) -> tuple[int, float]:
     """How many requests are to be sent at a cost that is not known, and what the others come to."""
     changes = [change for job in plan.jobs if not job.is_held_back for change in job.changes]
     paying = [change for change in changes if change.costs]
-    return sum(one.rows for one in paying if one.usd is None), sum(one.usd or 0.0 for one in paying)
+    unknown = [one.rows for one in paying if one.usd is None and one.action is not Action.MAY]  # the same requests
+    return sum(unknown), sum(one.usd or 0.0 for one in paying)
 
 
 def to_send_usd(plan: Plan) -> float | None:

@@ -45,6 +45,9 @@ class Desired(msgspec.Struct, frozen=True):
     max_attempts: int = 3
     on_unknown: str = ""  # hold or resubmit: what a call of unknown outcome means where nobody can be asked
     stragglers: Stragglers | None = None  # which of its batches are stopped, since they take too long
+    online: Capabilities | None = (
+        None  # of its provider's online side, where such a batch leaves rows to be asked there
+    )
     seconds: array[float] | None = None  # "f": of each recording; negative where it is not known
     usd_per_minute: float | None = None
     max_output_tokens: int | None = None  # of one answer, where the model's parameters say so
@@ -65,6 +68,11 @@ class Desired(msgspec.Struct, frozen=True):
     @property
     def rows(self) -> int:
         return len(self.sizes)
+
+    @property
+    def asked_online(self) -> Desired:
+        """The same job, as it asks the rows that a batch which took too long has left."""
+        return self if self.online is None else msgspec.structs.replace(self, card=self.online)
 
     @property
     def price(self) -> Price:

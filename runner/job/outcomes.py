@@ -28,6 +28,7 @@ class Outcome(IntEnum):
     INVALID = 7  # an answer that is none: one attempt of several
     INVALID_FOR_GOOD = 8  # the same, read back from a file that says that its attempts are used up
     GAVE_UP = 9  # its batch took too long and was stopped: an error, until a person has it asked again
+    LATE = 10  # the same, and it is asked again; that was no attempt
 
 
 # Of a row, of a batch and of a call alike: no waiting cures these, and the requests are none the worse for it.

@@ -48,9 +48,13 @@ class Retention(msgspec.Struct, frozen=True):
         return None if hours is None else timedelta(hours=hours)
 
 
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
 class Then(StrEnum):
     """What becomes of the rows that a batch which takes too long has not answered."""
 
+    ONLINE = "online"  # they are asked again, on the online side of their provider
     GIVE_UP = "give_up"  # they end as errors, until a person has them asked again
 
 
@@ -59,6 +63,14 @@ class Stragglers(msgspec.Struct, frozen=True):
 
     after_seconds: int  # since its create, by the remote's clock
     then: Then
+
+    @property
+    def words(self) -> str:
+        """How long, as specs say it: `6h`."""
+        number, unit = next(
+            (self.after_seconds // size, unit) for size, unit in _UNITS if not self.after_seconds % size
+        )
+        return f"{number}{unit}"
 
 
 class Place(msgspec.Struct, frozen=True):

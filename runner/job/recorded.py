@@ -35,6 +35,9 @@ class Stop(StrEnum):
     """For whom a batch is told to stop, and so what becomes of the rows that it has not answered."""
 
     PERSON = "person"  # who decides about them
+    ONLINE = (
+        "online"  # as its job says of batches that take too long: they are asked again, online where it still says so
+    )
     GIVE_UP = "give_up"  # as its job says of batches that take too long: they are errors
 
 

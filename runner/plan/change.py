@@ -33,6 +33,7 @@ class Action(StrEnum):
     BLOCK = "block"
     KEEP = "keep"
     LEAVE = "leave"
+    MAY = "may"  # what may be sent later, at worst: a yes to the plan is one to it
     AFTER = "after"  # another job comes first; the rest of the plan stands
 
 
@@ -45,6 +46,8 @@ class Reason(StrEnum):
     CONTINUED = "left by an earlier batch, which is continued"
     ASKED_AGAIN = "unsettled after an earlier batch"
     RETRIED = "asked again on purpose"
+    STRAGGLED = "left by a batch that took too long"
+    MAY_STRAGGLE = "what a batch has not answered in time"
     INVALID = "answered, and the answer is not what its schema wants"
     RUNNING = "running"
     OVERDUE = "overdue: its window is over, and it has not ended"
@@ -113,6 +116,7 @@ class Cut(msgspec.Struct, frozen=True):
     parents: tuple[str, ...] = ()
     continues: str = ""  # key of the batch whose remainder these rows are, where the remote goes on with it
     reason: str = ""  # in the words of `Reason`; it steers nothing
+    is_online: bool = False  # on the online side of its provider, though its job asks by batches
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -139,8 +143,8 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def costs(self) -> bool:
-        """Whether its `usd` is to be paid: now, or once the jobs that it comes after are settled."""
-        return self.action is Action.SUBMIT or (self.reason is Reason.KNOWN_AFTER and self.rows > 0)
+        """Whether its `usd` is to be paid: now, once the jobs that it comes after are settled, or at worst."""
+        return self.action in (Action.SUBMIT, Action.MAY) or (self.reason is Reason.KNOWN_AFTER and self.rows > 0)
 
     @property
     def why(self) -> str:
@@ -166,7 +170,7 @@ class Change(msgspec.Struct, frozen=True):
                 return "-/+"
             case Action.SUBMIT, _:
                 return "»"
-            case Action.AFTER, _:
+            case ((Action.AFTER | Action.MAY), _):
                 return "?"
             case ((Action.WAIT | Action.DEFER | Action.DROP), _):
                 return "."

@@ -222,8 +222,8 @@ def _job(
     replaced: Callable[[JobRows], Replaced],
     order: _Order,
 ) -> JobPlan:
-    # Four kinds are sent: rows never asked, what a remote goes on with by itself, rows asked again, and those of them
-    # that have an answer which is none.
+    # Five kinds are sent: rows never asked, what a remote goes on with by itself, rows asked again, those of them that
+    # have an answer which is none, and what a batch that took too long has left.
     new = sample.of_new(job, rows, guards.sample)
     again = rows.ordinals(Row.AGAIN, Row.REPLACE, Row.INVALID)
     parents = tuple(sorted(rows.parents))
@@ -237,7 +237,7 @@ def _job(
         anew = array("I", [ordinal for ordinal in anew if rows.states[ordinal] != Row.INVALID])
     repeated = _cut(job, anew, parents, _why_again(rows))
     revised = _cut(job, invalid, parents, Reason.INVALID)
-    changes = []
+    changes: list[Change] = []
     if first:
         changes.append(_submit(job, reason, first, replaces=before.answered))
     if resumed:
@@ -247,23 +247,31 @@ def _job(
         changes.append(_submit(job, _why_again(rows), repeated))
     if revised:
         changes.append(_submit(job, Reason.INVALID, revised))
-    sends = list(changes)
+    by_batch = list(changes)
+    late = rows.ordinals(Row.LATE)
+    online = _cut(job.asked_online, late, parents, Reason.STRAGGLED, is_online=True)
+    if online:
+        changes.append(_submit(job.asked_online, Reason.STRAGGLED, online))
+    sends, cuts = list(changes), (*first, *resumed, *repeated, *revised, *online)
     if later := rows.counts[Row.NEW] - len(new):
         changes.append(Change(Action.LEAVE, Reason.SAMPLED, rows=later))
     if unknown := order.chains.unknown(job):
         changes.append(unknown)
+    number = sum(change.rows for change in changes)
+    if at_worst := stragglers.at_worst(job, [*by_batch, *filter(None, [unknown])]):
+        changes.append(at_worst)
     blocks = [*_blocks(job, rows), *_money(job, changes, guards, spent)]
     if sends or unknown:
-        blocks += filter(None, [_barred(job, sum(change.rows for change in changes))])
+        blocks += filter(None, [_barred(job, number)])
     if sends:
         is_first = _knows_nothing(job, rows, recorded)
         shown = recorded.shown.get(str(job.origin), Shown())
         number = sum(change.rows for change in sends)
         held_back = (
             _paid_again(job, rows, new, before, guards),
-            guard.first_run(job, len(new) + len(again), shown, guards, is_first=is_first),
+            guard.first_run(job, len(new) + len(again) + len(late), shown, guards, is_first=is_first),
             guard.not_locked(job, number, guards),
-            _not_reviewed(job, rows, (*first, *resumed, *repeated, *revised), recorded, guards),
+            _not_reviewed(job, rows, cuts, recorded, guards),
             order.standing.first_unmet(job, number),
         )
         blocks += filter(None, held_back)
@@ -275,7 +283,7 @@ def _job(
         job.declared_at,
         _counts(rows),
         (*changes, *blocks) or (_quiet(rows),),
-        (*first, *resumed, *repeated, *revised),
+        cuts,
         tuple(sorted(rows.shared_with)),
         job.card.content,
         job.card.transport,
@@ -331,7 +339,7 @@ def _counts(rows: JobRows) -> RowCounts:
         in_flight=count[Row.IN_FLIGHT],
         unknown=count[Row.OPEN] + count[Row.UNKNOWN],
         needs_decision=count[Row.LOST] + count[Row.STALLED] + count[Row.ELSEWHERE],
-        to_submit=count[Row.NEW] + count[Row.AGAIN] + count[Row.REPLACE] + count[Row.INVALID],
+        to_submit=sum(count[row] for row in (Row.NEW, Row.AGAIN, Row.REPLACE, Row.INVALID, Row.LATE)),
         shared=count[Row.SHARED],
         bad=rows.bad,
     )
@@ -383,9 +391,11 @@ def _continue(job: Desired, one: resume.Continuation) -> Cut:
     )
 
 
-def _cut(job: Desired, ordinals: array[int], parents: tuple[str, ...], reason: Reason) -> list[Cut]:
+def _cut(
+    job: Desired, ordinals: array[int], parents: tuple[str, ...], reason: Reason, *, is_online: bool = False
+) -> list[Cut]:
     return [
-        Cut(job.address, part, size, parents, reason=reason.value)
+        Cut(job.address, part, size, parents, reason=reason.value, is_online=is_online)
         for part, size in batches.cut(ordinals, job.sizes, job.card.limits, job.address, job.max_output_tokens or 0)
     ]
 

@@ -38,10 +38,11 @@ class Row(IntEnum):
     QUEUED = 13  # in a batch of ours that is still to be sent, or to be sent again
     UNKNOWN = 12  # the remote may have it and cannot be asked: a person decides
     INVALID = 14  # answered, and the answer is none: asked again, as the job says
+    LATE = 15  # its batch took too long and was stopped: asked again, online
 
 
 UNDER_WAY = (Row.IN_FLIGHT, Row.OPEN, Row.QUEUED)  # in a batch that is waited for
-TO_SEND = (Row.NEW, Row.AGAIN, Row.REPLACE, Row.INVALID, Row.SHARED)
+TO_SEND = (Row.NEW, Row.AGAIN, Row.REPLACE, Row.INVALID, Row.LATE, Row.SHARED)
 _ROWS = tuple(sorted(Row))  # an enum is slow to go through
 
 
@@ -86,7 +87,7 @@ class JobRows(msgspec.Struct):
                 self.batches.add(batch.key)
                 if batch.owner != address:
                     self.shared_with.add(batch.owner)
-            case Row.AGAIN | Row.STALLED | Row.LOST | Row.UNKNOWN | Row.REPLACE | Row.INVALID:
+            case Row.AGAIN | Row.STALLED | Row.LOST | Row.UNKNOWN | Row.REPLACE | Row.INVALID | Row.LATE:
                 self.parents.add(batch.key)
             case Row.ELSEWHERE:
                 self.origins.add(str(batch.origin))
@@ -141,7 +142,8 @@ _QUEUED = 1 << 16  # and in flight only as far as we are concerned
 _SILENT = 1 << 17  # one attempt of a batch that finished without a line for it, in whatever generation
 _SILENT_BITS = 0xFF * _SILENT
 _INVALID = 1 << 25  # answered, and the answer is none
-_BATCH_SHIFT = 26
+_LATE = 1 << 26  # its batch was stopped since it took too long, and it had no answer
+_BATCH_SHIFT = 27
 _FLAGS = (1 << _BATCH_SHIFT) - 1
 
 _ENTRIES = struct.Struct(f">{KEY_BYTES}sQ")
@@ -323,6 +325,8 @@ def _learn(
                 known[key] = state & _FLAGS | _INVALID | _ERROR | at
             elif outcome == Outcome.UNPAID:
                 known[key] = state & _FLAGS | _PAST | at
+            elif outcome == Outcome.LATE:
+                known[key] = state & (_FLAGS & ~(_STALLED | _LOST)) | _LATE | at
             elif outcome == Outcome.LOST:
                 known[key] = (state & _FLAGS) + 1 | _LOST | at
             else:
@@ -397,7 +401,7 @@ class _Wanted:
         return self._rows
 
 
-_UNASKED = frozenset((int(Row.NEW), int(Row.AGAIN), int(Row.REPLACE), int(Row.INVALID)))
+_UNASKED = frozenset((int(Row.NEW), int(Row.AGAIN), int(Row.REPLACE), int(Row.INVALID), int(Row.LATE)))
 
 
 def _as_known(row: Row, batch: Batch) -> Row:
@@ -423,8 +427,10 @@ def _row_of(state: int, job: Desired) -> Row:
         return Row.ERROR
     if attempts and (state & _SILENT_BITS) // _SILENT >= job.max_attempts:
         return Row.ERROR  # `no_result`: asking on and on, by a person's word too, has to end
-    if attempts:
-        return Row.STALLED if state & _STALLED else Row.INVALID if state & _INVALID else Row.AGAIN
+    if attempts and state & (_STALLED | _INVALID):
+        return Row.STALLED if state & _STALLED else Row.INVALID
+    if attempts or state & _LATE:
+        return Row.LATE if state & _LATE and job.online is not None else Row.AGAIN
     if state & _PAST:
         return Row.REPLACE if state & _PAID else Row.AGAIN
     # Where asking costs nothing, another origin's answer is no reason to stop

@@ -114,7 +114,10 @@ def _would_block(change: Change, guards: Guards) -> bool:
 
 
 def _parts(job: Desired, rows: JobRows, cuts: Sequence[Cut], retries: Sequence[RetryRows]) -> Iterator[Part]:
-    ordinals = array("I", [ordinal for cut in cuts for ordinal in cut.ordinals])
+    if online := array("I", [ordinal for cut in cuts if cut.is_online for ordinal in cut.ordinals]):
+        usd = guard.estimate(job.asked_online, online).usd
+        yield Part(job.address, place_of(job), _keys_at(job, online), usd)
+    ordinals = array("I", [ordinal for cut in cuts if not cut.is_online for ordinal in cut.ordinals])
     if not ordinals:
         return
     replaced = rows.ordinals(Row.REPLACE)

@@ -12,6 +12,7 @@ from runner.job.outcomes import paid
 from runner.job.packed import KEY_BYTES, union, without
 from runner.job.recorded import REMOTE, Batch, Stage
 from runner.plan.remaining import BatchRows
+from runner.plan.stragglers import price_online
 
 
 class Spent(msgspec.Struct, frozen=True):
@@ -63,12 +64,13 @@ def spent_on(desired: Sequence[Desired], history: Sequence[BatchRows]) -> Iterat
         is_owners = owner is not None and owner.provider == batch.origin.provider and batch.model in ("", owner.model)
         now = owner.price if owner and is_owners else by_model.get((batch.origin.provider, batch.model))
         price = now if now is not None and now.is_known else batch.price
-        yield batch, _of(entry, price, history)
+        yield batch, _of(entry, price, history, owner)
 
 
-def _of(entry: BatchRows, price: Price, history: Sequence[BatchRows]) -> Spent:
+def _of(entry: BatchRows, price: Price, history: Sequence[BatchRows], owner: Desired | None) -> Spent:
     batch = entry.batch
     usd = batch.estimated_usd
+    at_worst = None if usd is None else usd + _once_more(batch, owner) * usd
     match batch.stage:
         case Stage.COLLECTED if batch.used is not None:
             known, unknown = price.of(_not_told_twice(entry, batch.used, history))
@@ -79,11 +81,17 @@ def _of(entry: BatchRows, price: Price, history: Sequence[BatchRows]) -> Spent:
         case Stage.COLLECTED | Stage.HELD:
             return Spent(unknown=batch.rows) if usd is None else Spent(at_most_usd=usd)
         case Stage.SUBMITTED:
-            return Spent(in_flight_unknown=batch.rows) if usd is None else Spent(in_flight_usd=usd)
+            return Spent(in_flight_unknown=batch.rows) if at_worst is None else Spent(in_flight_usd=at_worst)
         case Stage.INTENT if batch.create_tries:
-            return Spent(in_flight_unknown=batch.rows) if usd is None else Spent(in_flight_usd=usd)
+            return Spent(in_flight_unknown=batch.rows) if at_worst is None else Spent(in_flight_usd=at_worst)
         case _:
             return NOTHING
+
+
+def _once_more(batch: Batch, owner: Desired | None) -> float:
+    """What is paid beside a batch in flight over what it costs itself, if all of it has to be asked online."""
+    may_straggle = owner is not None and owner.online is not None and not batch.has_journal
+    return price_online(owner) if owner is not None and may_straggle else 0.0
 
 
 def _not_told_twice(entry: BatchRows, used: Used, history: Sequence[BatchRows]) -> Used:

@@ -14,10 +14,12 @@ from runner.job.observed import Observed, Phase
 from runner.job.outcomes import Outcome
 from runner.job.project import Stragglers, Then
 from runner.job.recorded import Batch, Stop
+from runner.plan.change import Action, Change, Reason
 
 PAUSE = timedelta(minutes=5)  # before a remote is told again to stop what goes on
-STOP_OF = {Then.GIVE_UP: Stop.GIVE_UP}
-_LEFT_AS = {Stop.GIVE_UP: Outcome.GAVE_UP}
+STOP_OF = {Then.GIVE_UP: Stop.GIVE_UP, Then.ONLINE: Stop.ONLINE}
+_LEFT_AS = {Stop.GIVE_UP: Outcome.GAVE_UP, Stop.ONLINE: Outcome.LATE}
+_REST = {Then.GIVE_UP: "the rest is given up", Then.ONLINE: "the rest is asked online"}
 _LEFT_BY = frozenset((Phase.CANCELLED, Phase.EXPIRED))  # ends that leave rows without an answer, by no fault of theirs
 
 
@@ -55,9 +57,36 @@ def left_as(batch: Batch, ended: Phase) -> Outcome | None:
     return _LEFT_AS.get(batch.stop) if batch.stop is not None and ended in _LEFT_BY else None
 
 
+def at_worst(job: Desired, sends: Sequence[Change]) -> Change | None:
+    """What is paid beside these, if not one of their requests is answered in time: all of them once more, online.
+
+    sends: by batches, now or once other jobs are settled.
+    """
+    limit, paying = job.stragglers, [change for change in sends if change.costs and change.rows]
+    if limit is None or job.online is None or not paying:
+        return None
+    costs = [change.usd for change in paying]
+    most = [change.most_tokens for change in paying]
+    return Change(
+        Action.MAY,
+        Reason.MAY_STRAGGLE,
+        rows=sum(change.rows for change in paying),
+        tokens=sum(change.tokens for change in paying),
+        most_tokens=None if None in most else sum(number or 0 for number in most),
+        usd=None if None in costs else price_online(job) * sum(usd or 0.0 for usd in costs),
+        detail=f"after {limit.words} it is asked online",
+    )
+
+
+def price_online(job: Desired) -> float:
+    """What a request costs that is asked online, over what it costs in a batch."""
+    if job.online is None or job.online.is_free or not job.card.price_factor:
+        return 0.0 if job.online is None or job.online.is_free else 1.0
+    return job.online.price_factor / job.card.price_factor
+
+
 def words(batch: Batch, seen: Observed, limit: Stragglers) -> str:
     """What is done about one, and why it goes on where it was tried in vain."""
     done = min(seen.counts.completed + seen.counts.failed, batch.rows)
-    rest = {Then.GIVE_UP: "the rest is given up"}[limit.then]
-    told = f"{done:,} of {batch.rows:,} have ended by now, {rest}"
+    told = f"{done:,} of {batch.rows:,} have ended by now, {_REST[limit.then]}"
     return f"{told}; it could not be stopped: {batch.not_stopped}" if batch.not_stopped else told

@@ -15,7 +15,6 @@ from runner.remotes.reading.verdict import ABSENT, NULL, Unreadable
 
 # Codes of our own, of requests that a remote may have: `held` in files of earlier versions.
 MAY_BE_SENT = frozenset(("held", Unsettled.UNKNOWN.word, Unsettled.IN_FLIGHT.word))
-GAVE_UP = "gave_up"  # of our own too: no remote said so, and it holds all the same
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -85,7 +84,7 @@ def read_own(line: bytes) -> tuple[Own, Outcome]:
         return own, Outcome.OK
     if error is None:
         return own, Outcome.OK if has_answer else Outcome.RETRY
-    is_final = not error.retryable and (error.status is not None or error.code == GAVE_UP)
+    is_final = not error.retryable and error.status is not None
     return own, Outcome.FINAL if is_final else Outcome.RETRY
 
 

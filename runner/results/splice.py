@@ -35,7 +35,7 @@ from runner.remotes.reading.verdict import (
 )
 from runner.results.lines import RawLines
 from runner.results.locate import OutcomeSource
-from runner.results.own import GAVE_UP, Cost, cost_in, read_own
+from runner.results.own import Cost, cost_in, read_own
 
 OK, ERROR = "ok", "error"  # of Merged.status; what is not settled has a word of its own
 
@@ -71,7 +71,8 @@ _SILENCE: Mapping[int, tuple[str, str]] = {
     Outcome.LOST: ("batch_cancelled", "the batch was stopped before this request was answered"),
     Outcome.UNPAID: ("insufficient_quota", "the account could not pay, and nothing was asked"),
     Outcome.REJECTED: ("batch_rejected", "the remote refused the whole batch"),
-    Outcome.GAVE_UP: (GAVE_UP, "its batch took too long and was stopped before this request was answered"),
+    Outcome.LATE: ("batch_cancelled", "its batch took too long and was stopped before this request was answered"),
+    Outcome.GAVE_UP: ("gave_up", "its batch took too long and was stopped before this request was answered"),
 }
 
 

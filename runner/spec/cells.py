@@ -22,6 +22,7 @@ from runner.job.project import (
     ProviderBlock,
     Retention,
     Stragglers,
+    Then,
 )
 from runner.job.scored import scores_path
 from runner.remotes.registry import card_of, declared_by, has_online, lines_of, usual_transport
@@ -306,18 +307,27 @@ def _retention(entry: Entry, provider: ProviderBlock, scope: Scope) -> Retention
 
 
 def _stragglers(entry: Entry, provider: ProviderBlock, scope: Scope) -> Stragglers | None:
-    """As the job says; a problem where its remote takes one request a call, and cannot be told to stop."""
+    """As the job says; a problem where it is asked a call a request, and nobody can be told to stop, or where the rest
+    cannot be asked online.
+    """
     spec: JobSpec = entry.spec
     if spec.stragglers is None:
         return None
+    content = Content.RECORDING if spec.audio else Content.TEXT
     try:
-        card = card_of(provider, Content.RECORDING if spec.audio else Content.TEXT, _side(spec))
+        card = card_of(provider, content, _side(spec))
+        is_online = has_online(provider, content)
     except SpecError:  # whoever looks at its windows says so
         return None
     if card.delivery is not Delivery.CALLS:
+        if spec.stragglers.asked.then is Then.ONLINE and not is_online:
+            mark = entry.value_mark("stragglers", "then")
+            words = f"`stragglers.then: online` of {entry.subject}: `{provider.name}` has no online side"
+            scope.problems.error(mark, words, "write `then: give_up`")
+            return None
         return spec.stragglers.asked
     if entry.value("stragglers") is not None:  # what the defaults say is of the jobs that have batches
-        words = f"`stragglers` of {entry.subject}: `{provider.name}` takes one request a call, which nobody can stop"
+        words = f"`stragglers` of {entry.subject}: it is asked a call a request, and nobody can stop a call"
         scope.problems.error(entry.key_mark("stragglers"), words, "remove the line: each call has its own end")
     return None
 

@@ -334,8 +334,9 @@ class StragglersSpec(Fields):
     """Batches that take too long are stopped: their answers are kept, and something is done about the rest."""
 
     after: Span = Field(description="how long a batch may run, since its create, such as 6h")
-    then: Literal["give_up"] = Field(
-        description="what becomes of its rows without an answer: give_up makes them errors, until `runner retry`"
+    then: Literal["online", "give_up"] = Field(
+        description="what becomes of its rows without an answer: online asks them one by one, at once and at the full "
+        "price; give_up makes them errors, until `runner retry`"
     )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -11,6 +12,10 @@ from tests.journeys.lab import SPEC, Lab, until
 ROWS = 33
 DONE = 32  # where the batch is stuck: at 97 %
 GIVES_UP = SPEC.replace("    output: results", "    stragglers: {{after: 1s, then: give_up}}\n    output: results")
+ASKS_ONLINE = GIVES_UP.replace("give_up", "online").replace(
+    "    params: {{max_tokens: 16}}", "    params: {{max_tokens: 16}}\n    price: {{input: 1000, output: 1000}}"
+)
+ONLINE = "POST /v1/chat/completions"
 CANCEL = "POST /v1/batches/*/cancel"
 
 
@@ -22,7 +27,7 @@ def _stuck(lab: Lab, spec: str = GIVES_UP) -> str:
     lab.apply("--no-wait", code=3)
     (batch,) = lab.server.batches()
     until(lambda: lab.server.batches()[0]["request_counts"]["completed"] == DONE)
-    until(lambda: "x cancel" in lab.run("plan", "specs/").stdout)
+    time.sleep(max(batch["created_at"] + 3.05 - time.time(), 0.0))  # both times are told in whole seconds
     return str(batch["id"])
 
 
@@ -47,7 +52,7 @@ def test_the_rest_is_given_up(lab: Lab) -> None:
     (told,) = [event for event in events if event["event"] == "batch.cancelled"]
     assert told["why"] == f"{DONE} of {ROWS} have ended by now, the rest is given up"
 
-    # It holds: nothing is asked again by itself, not even by a clone that has nothing but the results
+    # It holds: nothing is asked again by itself
     lab.apply(code=4)
     assert lab.server.creates() == 1
     lab.server.calm()
@@ -55,6 +60,32 @@ def test_the_rest_is_given_up(lab: Lab) -> None:
     lab.apply()
     assert lab.server.sent() == [[f"r{n}" for n in range(ROWS)], ["r32"]]
     assert all(row["answer"] for row in lab.results())
+
+
+def test_the_rest_is_asked_online(lab: Lab) -> None:
+    name = _stuck(lab, ASKS_ONLINE)
+    assert f"{DONE} of {ROWS} have ended by now, the rest is asked online" in lab.run("plan", "specs/").stdout
+    said = lab.apply()
+    assert f"`{name}` takes too long: cancelling" in said.stderr
+    assert lab.server.creates() == 1 and lab.server.asked()[ONLINE] == 1
+    assert [row["answer"] for row in lab.results()] == [f"echo: Say word {n}" for n in range(ROWS)]
+    batches = {row["batch"] for row in lab.results()}
+    assert len(batches) == 2 and name in batches
+    assert "Nothing to do" in lab.run("plan", "specs/").stdout
+    lab.forget()
+    lab.apply()
+    assert lab.server.creates() == 1 and lab.server.asked()[ONLINE] == 1
+
+
+def test_what_it_may_cost_is_said_and_counted_before_anything_is_sent(lab: Lab) -> None:
+    lab.spec(ASKS_ONLINE.replace("    output: results", "    budget: 1\n    output: results"))
+    lab.rows(ROWS)
+    planned = lab.run("plan", "specs/", code=None).stdout
+    assert "at most 33 requests once more" in planned
+    assert "what a batch has not answered in time: after 1s it is asked online" in planned
+    assert "over budget" in planned
+    lab.apply(code=5)
+    assert not lab.server.creates()
 
 
 def test_a_cancel_that_is_refused_leaves_it_in_flight(lab: Lab) -> None:

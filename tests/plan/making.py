@@ -30,6 +30,7 @@ OUTCOMES = {
     "invalid": Outcome.INVALID,
     "invalid for good": Outcome.INVALID_FOR_GOOD,
     "gave up": Outcome.GAVE_UP,
+    "late": Outcome.LATE,
 }
 
 

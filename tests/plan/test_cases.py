@@ -10,12 +10,12 @@ import msgspec
 import pytest
 import yaml
 
-from runner.job.capabilities import Shown
+from runner.job.capabilities import Delivery, Shown
 from runner.job.desired import Ahead
 from runner.job.expect import Expectation, bound
 from runner.job.observed import Counts, Observed, Origin, Phase
 from runner.job.packed import keys_of
-from runner.job.project import Evals, Scope, Stragglers
+from runner.job.project import Evals, Scope, Stragglers, Then
 from runner.job.recorded import JobRecord, Stage, Stop
 from runner.plan.change import Action, Reason
 from runner.plan.decide import Observation, judged
@@ -34,6 +34,8 @@ def test_case(path: Path) -> None:
     more = {**case.get("with", {}), **({"card": card(can_resume=True)} if case.get("can_resume") else {})}
     if "stragglers" in more:
         more["stragglers"] = msgspec.convert(more["stragglers"], Stragglers)
+        more["card"] = card(price_factor=0.5)
+        more["online"] = card(delivery=Delivery.CALLS) if more["stragglers"].then is Then.ONLINE else None
     if "host" in more:
         more["origin"] = Origin("openai", more.pop("host"), "")
     jobs = [
@@ -46,6 +48,8 @@ def test_case(path: Path) -> None:
     waits = {batch.key: change.reason.value for batch, change in plan.batches if change.action is Action.WAIT}
     assert waits == case["expect"].get("wait", waits)
     keys = {key(letter): letter for letter in "abcdefghijklmnopqrstuvwxyz"}
+    online = {part.address: [n for s in part.submissions if s.is_online for n in s.ordinals] for part in plan.jobs}
+    assert {a: n for a, n in online.items() if n} == case["expect"].get("online", {})
     sent = {
         address: [keys[bytes(one.keys[16 * n : 16 * n + 16])] for s in part.submissions for n in s.ordinals]
         for address, one, part in zip(sorted(case["wanted"]), jobs, plan.jobs, strict=True)
@@ -69,6 +73,13 @@ def test_case(path: Path) -> None:
         if change.reason is Reason.KNOWN_AFTER
     }
     assert ahead == case["expect"].get("ahead", ahead)
+    at_worst = {
+        part.address: [change.rows, round(change.usd or 0.0, 9)]
+        for part in plan.jobs
+        for change in part.changes
+        if change.reason is Reason.MAY_STRAGGLE
+    }
+    assert at_worst == case["expect"].get("at_worst", at_worst)
     errors = {part.address: part.counts.error for part in plan.jobs}
     assert errors == case["expect"].get("errors", errors)
 

@@ -441,7 +441,8 @@ def _is_beyond_help(history: History, key: bytes) -> bool:
         return True
     if any(was_given_up(history, key, one) for one in asked):
         return True
-    return len(asked) >= history.max_attempts
+    stopped = sum(key in one.keys for one in history.stopped)  # before it was sent: that is an attempt as well
+    return len(asked) + stopped >= history.max_attempts
 
 
 def was_given_up(history: History, key: bytes, batch: RemoteBatch) -> bool:
