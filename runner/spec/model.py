@@ -291,7 +291,9 @@ class PromptSpec(Fields):
     system: Maybe[_TextOrFile] = Field(
         default=None, description="a template of the system message, before `user` or `file`; or {file: path}"
     )
-    user: Maybe[Text] = Field(default=None, description="a template of the user message")
+    user: Maybe[Content] = Field(
+        default=None, description="a template of the user message, or a list of texts, images, files and recordings"
+    )
     messages: Maybe[_Turns] = Field(
         default=None,
         description="instead of the others: every message of the conversation, in order; `{from: column}` for those "

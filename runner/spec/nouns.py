@@ -421,6 +421,9 @@ def _user_message(entry: Entry, spec: PromptSpec, root: Path, filling: Filling, 
         assert spec.user is not None
         if isinstance(entry.node, Scalar):  # the whole prompt is one text
             return Message("user", spec.user, entry.node.text_mark)
+        if isinstance(spec.user, list):
+            node = entry.value("user")
+            return Message("user", parts_of(spec.user, node), node.mark if node else entry.key.mark)
         return Message("user", spec.user, entry.value_mark("user"))
     return _from_file(entry, "user", spec.file, entry.value_mark("file"), root, filling, problems)
 

@@ -19,11 +19,9 @@ from tests.journeys.lab import SPEC, Lab, Server
 LOOK = SPEC.replace(
     'ask: {{user: "Say {{{{ word }}}}"}}',
     """ask:
-    messages:
-      - role: user
-        content:
-          - {{text: "What is {{{{ word }}}}?"}}
-          - {{image: "{{{{ path }}}}", detail: low}}""",
+    user:
+      - {{text: "What is {{{{ word }}}}?"}}
+      - {{image: "{{{{ path }}}}", detail: low}}""",
 )
 
 
