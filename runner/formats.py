@@ -7,6 +7,7 @@ import posixpath
 FORMATS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 COMPRESSIONS = (".gz", ".zst")
 
+_EACH = "where each of them is to be a row, write `paths` instead of `files`"
 _SAVE = "open it and save the sheet as `CSV UTF-8`"
 _WAYS = {
     ".json": "write one object a line: `jq -c '.[]' OLD.json > NEW.jsonl`",
@@ -24,6 +25,7 @@ _WAYS = {
     ".zip": "unpack it, and name the files in it",
     ".bz2": "unpack it with `bunzip2`",
     ".xz": "unpack it with `unxz`",
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".wav", ".mp3"), _EACH),
 }
 
 

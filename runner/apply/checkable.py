@@ -69,7 +69,7 @@ def _fingerprint(jobs: list[AnyJob], root: Path) -> bytes:
     read = [job.dataset for job in jobs if isinstance(job, Job)]
     read += [job.evals.references.dataset for job in jobs if job.evals.references is not None]
     try:
-        stats = {dataset.files: signature(dataset, root) for dataset in read}
+        stats = {(*dataset.files, dataset.are_paths): signature(dataset, root) for dataset in read}
     except DataError:
         return b""
     installed = [name for name in ("jsonschema_rs", "rapidfuzz", "whisper_normalizer") if find_spec(name)]

@@ -20,7 +20,7 @@ from runner.apply.reportcell import cell_of, prompt_digest
 from runner.apply.session import Session
 from runner.apply.tables import about_of
 from runner.checks import program
-from runner.data.files import expand
+from runner.data.files import content_digest, expand
 from runner.errors import DataError, Mark
 from runner.files import whole
 from runner.job.desired import Desired
@@ -193,6 +193,8 @@ def _source(session: Session, spec: Job) -> dict[str, dict[str, str]]:
 
 def _files(session: Session, dataset: Dataset) -> dict[str, str]:
     root = session.project.root
+    if dataset.are_paths:
+        return {dataset.files[0]: content_digest(dataset, root)}
     return {path: session.digests.of(root / path).hex() for path in expand(dataset, root)}
 
 

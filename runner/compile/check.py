@@ -141,14 +141,14 @@ class _Heads:
     def __init__(self, project: Project) -> None:
         self._root = project.root
         self._jobs = {job.address: job for job in project.jobs}
-        self._columns: dict[tuple[tuple[str, ...], str | None], frozenset[str] | None] = {}
+        self._columns: dict[tuple[tuple[str, ...], str | None, bool], frozenset[str] | None] = {}
 
     def columns(self, dataset: Dataset) -> frozenset[str] | None:
         """None where there is no row, or it cannot be read."""
         if dataset.chain is not None:
             found = self.before(dataset.chain)
             return None if found is None else found | {*dataset.chain.columns, *_ids_of(dataset.chain)}
-        read = (dataset.files, dataset.delimiter)
+        read = (dataset.files, dataset.delimiter, dataset.are_paths)
         if read not in self._columns:
             self._columns[read] = self._read(dataset)
         return self._columns[read]

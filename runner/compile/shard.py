@@ -93,6 +93,8 @@ def identity_of(job: Job, lines: Lines) -> str:
         parts.append(prompt.beside_texts)
     if model.places:
         parts.append([[place.path, place.reads] for place in model.places])
+    if dataset.are_paths:
+        parts.append("paths")
     # a lone surrogate in a prompt is refused by compile, with a better message than the encoder's
     text = repr(parts) if _has_surrogates(job) else msgspec.json.encode(parts).decode()
     return hashlib.sha256(text.encode()).hexdigest()

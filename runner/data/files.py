@@ -40,6 +40,8 @@ class DataSource(Protocol):
     def skip_bad(self) -> bool: ...
     @property
     def is_ours(self) -> bool: ...
+    @property
+    def are_paths(self) -> bool: ...
 
 
 class FileStamp(NamedTuple):
@@ -66,10 +68,14 @@ def signature(dataset: DataSource, root: Path) -> tuple[FileStamp, ...]:
     """Stamps of the dataset's files in reading order. Reads stats only; raises as `expand` does."""
     real_root = os.path.realpath(root)
     seen: dict[str, FileStamp] = {}
+    if dataset.are_paths:
+        from runner.data import paths  # few datasets are lists of files
+
+        return paths.signature_of(dataset, root)
     if dataset.is_ours:
         return tuple(_stamp(dataset, root, path) for path in dataset.files)
     for pattern in dataset.files:
-        for path in _matches(dataset, pattern, root):
+        for path in matches(dataset, pattern, root):
             real = os.path.realpath(root / path)
             if os.path.commonpath((real, real_root)) != real_root:
                 raise DataError(
@@ -109,6 +115,10 @@ def content_digest(dataset: DataSource, root: Path, digest_of: Callable[[Path], 
 
     digest_of: of one file; without it, every byte is read.
     """
+    if dataset.are_paths:
+        from runner.data import paths
+
+        return paths.digest_of(dataset, root)
     whole = hashlib.sha256(b"runner-dataset/1\n")
     for path in expand(dataset, root):
         whole.update("".join(kind_of(path)).encode() + b"\n" + digest_of(root / path))
@@ -199,7 +209,7 @@ class _Unzstd(io.RawIOBase):
             self._packed, self._frame = self._frame.unused_data, None
 
 
-def _matches(dataset: DataSource, pattern: str, root: Path) -> list[str]:
+def matches(dataset: DataSource, pattern: str, root: Path) -> list[str]:
     """Sorted paths of one pattern; a literal path wins over reading it as a glob."""
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts or "\0" in pattern:
         raise DataError(

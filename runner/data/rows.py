@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from runner.data import csv, files, jsonl, parquet, sniff
+from runner.data import csv, files, jsonl, parquet, paths, sniff
 from runner.data.block import Bad, BadRow, Block, SourceRow
 from runner.data.files import DataSource, FileStamp, expand, signature
 from runner.data.picks import Picks
@@ -42,6 +42,9 @@ def open_blocks(
     """
     picks = Picks(at)
     listener = (bad or _ignore) if dataset.skip_bad else None
+    if dataset.are_paths:
+        yield from paths.blocks(dataset, root, picks)
+        return
     for name in expand(dataset, root):
         if not picks.done:
             yield from _read(dataset, root, name, picks, checked, listener)
@@ -53,6 +56,8 @@ def columns_of(dataset: DataSource, root: Path) -> dict[str, Any] | None:
     None where no file's head tells them (.jsonl), or files differ about a type. Raises DataError.
     """
     found: dict[str, Any] = {}
+    if dataset.are_paths:
+        return dict.fromkeys(paths.COLUMNS)
     for name in expand(dataset, root):
         form, packing = files.kind_of(name)
         if form in (".jsonl", ".ndjson"):

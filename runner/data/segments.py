@@ -57,6 +57,8 @@ class Segment(msgspec.Struct, array_like=True):
 
 def suits(dataset: DataSource, root: Path) -> bool:
     """Whether a dataset can be walked in segments. Raises DataError for files that are not there."""
+    if dataset.are_paths:
+        return False
     forms = {files.kind_of(name)[0] for name in expand(dataset, root)}
     return ".parquet" not in forms and not (dataset.skip_bad and forms - {".jsonl", ".ndjson"})
 

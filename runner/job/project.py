@@ -134,6 +134,7 @@ class Dataset(msgspec.Struct, frozen=True):
     id_mark: Mark = Mark("")
     where_mark: Mark = Mark("")
     chain: Chain | None = None
+    are_paths: bool = False  # its rows are the files themselves, by their paths, and not what is in them
 
     @property
     def is_ours(self) -> bool:

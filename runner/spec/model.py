@@ -148,6 +148,10 @@ class DatasetSpec(Fields):
     files: Maybe[Texts] = Field(
         default=None, description="a path, a list, or globs; .jsonl .ndjson .csv .tsv .parquet (.gz, .zst)"
     )
+    paths: Maybe[Texts] = Field(
+        default=None,
+        description="instead of files: globs; each file that matches is a row, with `path`, `name`, `stem`, `folder`",
+    )
     from_: Maybe[Text] = Field(
         default=None, alias="from", description="instead of files: a job, or one cell of it, whose answers are the rows"
     )

@@ -206,9 +206,11 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
     before = problems.errors
     _check_source(entry, problems)
     files = spec.files or []
-    check_no_template(entry, ("files", "from", "pairs"), problems)
+    check_no_template(entry, ("files", "paths", "from", "pairs"), problems)
     for index, pattern in enumerate(files):
         _check_data_file(entry, index, pattern, problems)
+    for index, pattern in enumerate(spec.paths or []):
+        _check_path(entry, "paths", index, pattern, problems)
     if spec.where is not None and "{{" not in spec.where and "{%" not in spec.where:
         problems.error(
             entry.value_mark("where"),
@@ -225,7 +227,7 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
         return None
     return Dataset(
         key=entry.name,
-        files=tuple(files),
+        files=tuple(files or spec.paths or ()),
         id=spec.id,
         where=spec.where,
         sample_rows=spec.sample.rows if spec.sample else None,
@@ -236,6 +238,7 @@ def _dataset(entry: Entry, problems: Problems) -> Dataset | None:
         id_mark=entry.value_mark("id"),
         where_mark=entry.value_mark("where"),
         chain=chain_of(entry),
+        are_paths=spec.paths is not None,
     )
 
 
@@ -249,7 +252,7 @@ _NOT_OF_PAIRS = {
 def _check_source(entry: Entry, problems: Problems) -> None:
     """Rows are of files, or of what another job has answered."""
     spec: DatasetSpec = entry.spec
-    written = [name for name in ("files", "from", "pairs") if entry.value(name) is not None]
+    written = [name for name in ("files", "paths", "from", "pairs") if entry.value(name) is not None]
     if not written:
         problems.error(entry.key.mark, f"{entry.subject} needs `files`, or `from` for the answers of a job")
     elif len(written) > 1:
@@ -266,14 +269,22 @@ def _check_source(entry: Entry, problems: Problems) -> None:
         problems.error(entry.key_mark("as"), words, "remove the line")
 
 
-def _check_data_file(entry: Entry, index: int, pattern: str, problems: Problems) -> None:
-    node = entry.value("files")
-    mark = node.items[index].mark if isinstance(node, Sequence) else entry.value_mark("files")
+def _check_path(entry: Entry, field: str, index: int, pattern: str, problems: Problems) -> Mark | None:
+    """Its place, or None after a problem."""
+    node = entry.value(field)
+    mark: Mark = node.items[index].mark if isinstance(node, Sequence) else entry.value_mark(field)
     if not pattern.isprintable():
-        problems.error(mark, f"`files` of {entry.subject} must not hold control characters")
-        return
+        problems.error(mark, f"`{field}` of {entry.subject} must not hold control characters")
+        return None
     if is_too_long(pattern):
-        problems.error(mark, f"`files` of {entry.subject} holds a path that is too long")
+        problems.error(mark, f"`{field}` of {entry.subject} holds a path that is too long")
+        return None
+    return mark
+
+
+def _check_data_file(entry: Entry, index: int, pattern: str, problems: Problems) -> None:
+    mark = _check_path(entry, "files", index, pattern, problems)
+    if mark is None:
         return
     form, packing = formats.kind_of(pattern)
     stem = posixpath.basename(pattern)[: -len(packing) or None]

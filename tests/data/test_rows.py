@@ -22,6 +22,7 @@ class Spec:
     delimiter: str | None = None
     skip_bad: bool = False
     is_ours: bool = False
+    are_paths: bool = False
 
 
 def rows_of(root: Path, *files: str, at: list[int] | None = None) -> list[SourceRow]:

@@ -52,6 +52,7 @@ class _Rows(NamedTuple):
     skip_bad: bool = False
     delimiter: str | None = None
     is_ours: bool = False
+    are_paths: bool = False
 
 
 class _Dataset(Target):

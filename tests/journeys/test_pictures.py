@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from hashlib import sha256
@@ -142,3 +143,53 @@ def test_a_picture_of_30_mb_is_refused_before_anything_is_sent(lab: Lab) -> None
     limits = "overrides: {{settle_s: 0.4, min_poll_s: 0.05, limits: {{parts: {{image_bytes: 40000000}}}}}}"
     lab.spec(LOOK.replace("overrides: {{settle_s: 0.4, min_poll_s: 0.05}}", limits))
     lab.run("plan")
+
+
+FOLDER = LOOK.replace("{{files: data/rows.csv, id: id}}", "{{paths: 'pictures/*.png', id: stem}}").replace(
+    "What is {{{{ word }}}}?", "What is it?"
+)
+
+
+def test_a_folder_is_a_dataset(lab: Lab) -> None:
+    lab.spec(FOLDER)
+    (lab.root / "pictures").mkdir()
+    for n in range(3):
+        (lab.root / f"pictures/{n}.png").write_bytes(pictures.png(seed=n))
+    calm(lab.root / "pictures")
+    lab.apply("--wait", "60s", "--poll", "0.1")
+    assert lab.results()[1]["row"] == {
+        "path": "pictures/1.png",
+        "name": "1.png",
+        "stem": "1",
+        "folder": "pictures",
+    }
+    assert lab.run("plan").stdout.startswith("Nothing to do")
+    (lab.root / "pictures/3.png").write_bytes(pictures.png(seed=3))
+    (lab.root / "pictures/0.png").unlink()
+    lab.apply("--wait", "60s", "--poll", "0.1")
+    assert [list(one) for one in sent(lab)] == [["0", "1", "2"], ["3"]]
+    assert [row["custom_id"] for row in lab.results()] == ["1", "2", "3"]
+    lab.run("lock")
+    lab.run("verify")
+
+
+def test_a_git_revision_has_its_own_pictures(lab: Lab) -> None:
+    lab.spec(FOLDER)
+    (lab.root / "pictures").mkdir()
+    path = lab.root / "pictures/[cat].png"
+    path.write_bytes(pictures.png(seed=1))
+    git(lab, "init", "-q")
+    git(lab, "add", "specs", "pictures")
+    git(lab, "commit", "-qm", "x")
+    lab.apply("--wait", "60s", "--poll", "0.1")
+    path.write_bytes(pictures.png(seed=2))
+    said = lab.run("plan", "--diff", "1", "--against", "HEAD").stdout
+    for seed, sign in ((1, "-"), (2, "+")):
+        digest = sha256(pictures.png(seed=seed)).hexdigest()[:12]
+        size = len(pictures.png(seed=seed))
+        assert f'{sign}  image: pictures/[cat].png, {size} bytes, sha256 {digest}… {{"detail": "low"}}' in said
+
+
+def git(lab: Lab, *words: str) -> None:
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *words]
+    subprocess.run(command, cwd=lab.root, check=True, capture_output=True)
