@@ -26,13 +26,13 @@ _PATH = "a template of a path below the project root, which is sent as base64, o
 _MEDIA = "of the file, where its content does not tell it"
 
 
-class TextPart(Fields):
+class TextPartSpec(Fields):
     """Text."""
 
     text: Text = Field(description="a template of what is said")
 
 
-class ImagePart(Fields):
+class ImagePartSpec(Fields):
     """A picture."""
 
     image: Text = Field(description=_PATH)
@@ -42,28 +42,28 @@ class ImagePart(Fields):
     media_type: Maybe[Text] = Field(default=None, description=_MEDIA)
 
 
-class FilePart(Fields):
+class FilePartSpec(Fields):
     """A document."""
 
     file: Text = Field(description=_PATH)
     media_type: Maybe[Text] = Field(default=None, description=_MEDIA)
 
 
-class AudioPart(Fields):
+class AudioPartSpec(Fields):
     """A recording that is a part of a message. (Recordings to be written down are `audio` of a job.)"""
 
     audio: Text = Field(description="a template of a path below the project root, which is sent as base64")
     media_type: Maybe[Text] = Field(default=None, description=_MEDIA)
 
 
-class NativePart(Fields):
+class NativePartSpec(Fields):
     """A part as the endpoint has it. It is sent as it stands; texts in it are templates."""
 
     model_config = ConfigDict(extra="allow")
     type: Text = Field(description="such as image_url")
 
 
-AnyPart = TextPart | ImagePart | FilePart | AudioPart | NativePart
+AnyPart = TextPartSpec | ImagePartSpec | FilePartSpec | AudioPartSpec | NativePartSpec
 
 
 def _content(value: Any) -> Any:
