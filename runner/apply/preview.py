@@ -99,7 +99,7 @@ def foresee(session: Session, guards: Guards, *, offline: bool = False) -> Fores
         plan = _with_those_fetched(planned(session, recorded, observations, guards), fetched)
         found = 0
         for name in sorted(_to_search(session, plan) - not_asked.keys()):
-            why = OFFLINE if offline else _why_not(session, name)
+            why = OFFLINE if offline else why_not(session, name)
             if not why:
                 try:
                     with hurried(session.clock, LONGEST_LOOK):
@@ -148,7 +148,7 @@ def _to_search(session: Session, plan: Plan) -> set[str]:
     """The providers that an apply looks through before it sends what is planned."""
     providers = {job.address: job.provider for job in session.desired if job.card.search.can_list}
     half = {
-        name for name in providers.values() if not _why_not(session, name) and recover.is_half_searched(session, name)
+        name for name in providers.values() if not why_not(session, name) and recover.is_half_searched(session, name)
     }
     return recover.to_search(session, plan) | half
 
@@ -167,7 +167,7 @@ def _taken_at_their_word(session: Session) -> set[str]:
     }
 
 
-def _why_not(session: Session, name: str) -> str:
+def why_not(session: Session, name: str) -> str:
     """Why nobody can speak to a provider from here; empty where one may try."""
     try:
         session.remotes.origin(name)

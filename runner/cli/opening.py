@@ -46,13 +46,15 @@ def opened(
     steps: Steps = no_steps,
     from_outputs: bool = False,
     selection: Selection = ALL_JOBS,
+    only_asks: bool = False,
 ) -> Iterator[Session]:
     """A session over the specs at `paths`. Without `writes` it reads only: what it would write is thrown away at its
     end, remotes are asked for nothing but reading, and no server is started.
 
     steps: what is worked out for the results of each job. from_outputs: jobs that ask about the answers of others are
-    compiled over what outputs hold, whatever is recorded. selection: the jobs that it is about. consent: asks a person
-    whether a key may go to a host, and is told where that is written. A yes is kept.
+    compiled over what outputs hold, whatever is recorded. selection: the jobs that it is about. only_asks: remotes are
+    asked for nothing but reading, and no server is started, also where it writes. consent: asks a person whether a key
+    may go to a host, and is told where that is written. A yes is kept.
     """
     steps = with_picks(steps)
     with contextlib.ExitStack() as held:
@@ -62,7 +64,8 @@ def opened(
         project = _selected(project, selection)
         stop = stop or threading.Event()
         clock = RealClock(stop)
-        remotes = held.enter_context(contextlib.closing(_remotes(project, clock, reporter, writes=writes)))
+        remotes = _remotes(project, clock, reporter, writes=writes and not only_asks)
+        held.enter_context(contextlib.closing(remotes))
         memory.records.listener = reporter.happened
         memory.snapshot()  # what cannot be read is said before anything is compiled
         memo = FileMemo(memory.caches / "digests")

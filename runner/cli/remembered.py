@@ -16,12 +16,17 @@ def remembered(settings: Settings, *, writes: bool = False) -> Memory:
 
     Raises SpecError, UsageError for an environment that there is not and never was.
     """
+    return settings.memory(settings.root, writes=writes, environment=environment_meant(settings))
+
+
+def environment_meant(settings: Settings) -> str:
+    """The environment whose memory it is. Raises as `remembered`."""
     environment = settings.chosen.environment
     if not environment:
         environment = _usual(settings)
     elif not _was_there(settings, environment):
         _must_be_declared(settings, environment)
-    return settings.memory(settings.root, writes=writes, environment=environment)
+    return environment
 
 
 def _usual(settings: Settings) -> str:

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import click
 
-from runner.cli import resolve
+from runner.cli import carried, resolve
 from runner.cli.habits import Consent
 from runner.cli.remembered import remembered
 from runner.cli.saying import say
@@ -14,10 +14,13 @@ from runner.cli.saying import say
 
 @click.group("state")
 def command() -> None:
-    """Look into the recorded state, move or forget records, accept an origin, and decide about what is held."""
+    """Look into the recorded state, move or forget records, carry or rebuild it as a whole, accept an origin, and
+    decide about what is held.
+    """
 
 
-command.add_command(resolve.command)
+for _one in (resolve.command, carried.pull, carried.push, carried.rebuild):
+    command.add_command(_one)
 
 
 @command.command("list")

@@ -47,6 +47,13 @@ class Store(Protocol):
         """
         ...
 
+    def fill(self, documents: Documents, events: Sequence[Document]) -> None:
+        """Begin with all of this, at its serial, where nothing was ever written. events: the oldest first.
+
+        Raises Conflict where something was, StateError when it cannot be written.
+        """
+        ...
+
     def events(self) -> Iterator[Document]:
         """The log, the newest first; no more of it than the store keeps. Raises StateError."""
         ...
@@ -69,6 +76,10 @@ class ForkedStore:
         self._documents = self._documents.after(changes)
         self._events += events
         return self._documents.serial
+
+    def fill(self, documents: Documents, events: Sequence[Document]) -> None:
+        meet(0, self._documents.serial)
+        self._documents, self._events = documents, [*events]
 
     def events(self) -> Iterator[Document]:
         return reversed(self._events)

@@ -93,6 +93,18 @@ class DiskStore:
         return self._view.events()
 
     def write(self, changes: Mapping[str, Document | None], expected: int, events: Sequence[Document] = ()) -> int:
+        return self._write(changes, expected, expected + 1, events)
+
+    def fill(self, documents: Documents, events: Sequence[Document]) -> None:
+        try:
+            log.append(self._folder, map(msgspec.json.encode, events))
+        except OSError as error:
+            raise StateError(f"the state cannot be written: {error}") from error
+        self._write(documents.by_key, 0, documents.serial, ())
+
+    def _write(
+        self, changes: Mapping[str, Document | None], expected: int, serial: int, events: Sequence[Document]
+    ) -> int:
         from runner.state.database import Timeout
 
         cache = self._open()
@@ -108,12 +120,12 @@ class DiskStore:
                         cache.delete(key)
                     else:
                         cache.set(key, seal(document))
-                cache.set(_SERIAL, seal({_SERIAL: expected + 1}))
+                cache.set(_SERIAL, seal({_SERIAL: serial}))
         except (sqlite3.Error, Timeout, OSError) as error:
             raise StateError(
                 f"the state cannot be written: {error}", hint="nothing was lost; make room and run again"
             ) from error
-        return expected + 1
+        return serial
 
     # An event is written with the record it tells of, in one transaction, and moved to the file of the log later: a
     # database that holds a year of them would take longer to open.
@@ -226,6 +238,9 @@ class DiskView:
         return found
 
     def write(self, changes: Mapping[str, Document | None], expected: int, events: Sequence[Document] = ()) -> int:
+        raise AssertionError("a view is never written to")
+
+    def fill(self, documents: Documents, events: Sequence[Document]) -> None:
         raise AssertionError("a view is never written to")
 
     def close(self) -> None:

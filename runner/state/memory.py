@@ -7,16 +7,24 @@ bytes as a file asks for their path on this machine.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from runner.clock import Clock
+from runner.errors import StateError
 from runner.job.calls import Journal, States
 from runner.job.recorded import ResultObject
 from runner.state.records import Records, Snapshot
 
-__all__ = ["Journal", "Memory", "Objects", "Records", "Snapshot", "Watched", "open_memory"]
+if TYPE_CHECKING:
+    from runner.state.home import Home
+    from runner.state.local import LocalMemory
+    from runner.state.succession import Heir
+
+__all__ = ["Journal", "Memory", "Objects", "Records", "Snapshot", "Watched", "open_local", "open_memory"]
 
 
 class Objects(Protocol):
@@ -154,6 +162,7 @@ def open_memory(root: Path, *, writes: bool, environment: str = "") -> Memory:
 
     Raises BlockedError where git tracks it, StateError where it cannot be written.
     """
+    from runner.state import succession
     from runner.state.disk import DiskStore, view
     from runner.state.home import home_of
     from runner.state.local import LocalMemory
@@ -163,4 +172,37 @@ def open_memory(root: Path, *, writes: bool, environment: str = "") -> Memory:
         home.prepare()
     if environment:
         home = home.of_environment(environment, makes=writes)
+    if succession.is_due(home):
+        _take_over(home, writes=writes)
     return LocalMemory(home, open_store=DiskStore if writes else view)
+
+
+def open_local(root: Path, *, environment: str = "") -> tuple[LocalMemory, Callable[[], Heir]]:
+    """The memory of the project at `root` on this machine, to be written; and what makes the one that takes its place.
+
+    Raises as `open_memory`.
+    """
+    from runner.state.disk import DiskStore
+    from runner.state.home import home_of
+    from runner.state.local import LocalMemory
+    from runner.state.succession import Heir
+
+    open_memory(root, writes=True, environment=environment).close()  # what a killed command left is done first
+    home = home_of(root)
+    home = home.of_environment(environment, makes=True) if environment else home
+    return LocalMemory(home, open_store=DiskStore), partial(Heir, home)
+
+
+def _take_over(home: Home, *, writes: bool) -> None:
+    """Go on where a command was killed that put another memory in the place of this one."""
+    from runner.clock import RealClock
+    from runner.state import succession
+    from runner.state.lock import project_lock
+
+    if not writes:
+        raise StateError(
+            f"another memory was about to take the place of that in `{home.folder}`",
+            hint="every command that writes goes on with that, such as `runner apply`",
+        )
+    with project_lock(home.folder, command="runner state", now=RealClock().now()):
+        succession.finish(home)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from runner.errors import StateError
+from runner.errors import StateError, printable
 from runner.job.capabilities import Content, Delivery
 from runner.job.recorded import SCHEMA, Batch, JobRecord, ProjectRecord, Retry
 from runner.state.base import LOST, Document, Documents, Store
@@ -21,6 +21,12 @@ Record = Batch | JobRecord | ProjectRecord | Retry
 T = TypeVar("T", bound=Record)
 
 PROJECT = "project"
+_KINDS: tuple[tuple[str, type[Record]], ...] = (
+    ("batch/", Batch),
+    ("job/", JobRecord),
+    ("retry/", Retry),
+    (PROJECT, ProjectRecord),
+)
 
 
 def key_of(record: Record) -> str:
@@ -160,6 +166,20 @@ class Records:
                 yield msgspec.convert(document, Event)
             except msgspec.ValidationError:
                 continue
+
+    def copied(self) -> tuple[Documents, list[Document]]:
+        """All of it as documents, and the log, the oldest first. Raises StateError."""
+        return self._store.read(), [*self._store.events()][::-1]
+
+    def fill(self, documents: Documents, events: Sequence[Document]) -> None:
+        """Begin with what `copied` gave, in a store that holds nothing. Raises StateError for what is no record."""
+        for key, document in documents.by_key.items():
+            kind = next((kind for prefix, kind in _KINDS if key.startswith(prefix)), None)
+            if kind is None:
+                raise StateError(f"there is no record called `{printable(key)[:80]}`")
+            _read(key, document, kind)
+        self._store.fill(documents, events)
+        self._snapshot = None
 
     def _told(
         self, now: Snapshot, records: Sequence[Record], more: Sequence[Event], gone: Sequence[Record]

@@ -69,6 +69,10 @@ class ShelfStore:
         self._shelf.events += events
         return self._shelf.documents.serial
 
+    def fill(self, documents: Documents, events: Sequence[Document]) -> None:
+        meet(0, self._shelf.documents.serial)
+        self._shelf.documents, self._shelf.events = documents, [*events]
+
     def close(self) -> None:
         pass
 
