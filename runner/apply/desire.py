@@ -269,6 +269,7 @@ def desired_of(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Re
         window_hours=job.window_hours,
         output=job.output,
         keys=compiled.wanted.keys,
+        distinct=compiled.wanted.distinct,
         sizes=compiled.wanted.sizes,
         tokens=compiled.wanted.tokens,
         untold=compiled.wanted.untold,

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from runner.job.desired import Desired
-from runner.job.packed import common, keys_of
+from runner.job.desired import Desired, distinct_of
+from runner.job.packed import common
 from runner.job.recorded import Batch, Stage
 from runner.plan.plan import Recorded
 from runner.plan.remaining import JobRows
@@ -34,7 +34,7 @@ def name_of(batch: Batch) -> str:
 def shown_for(job: Desired, rows: JobRows, recorded: Recorded) -> list[Batch]:
     """The batches that rows of a job stand as they do by, in order of submission."""
     shown = []
-    wanted = keys_of(job.keys) if recorded.retries else b""
+    wanted = distinct_of(job) if recorded.retries else b""
     for number, entry in enumerate(recorded.batches, 1):
         # Once rows were asked again on purpose, an older answer is shown until there is a newer one
         if number in rows.shown or (entry.index and common(wanted, entry.keys)):

@@ -28,9 +28,9 @@ from runner.errors import DataError, NotSent, StateError
 from runner.job import asked
 from runner.job.calls import so_far
 from runner.job.capabilities import Capabilities, Search, Shown
-from runner.job.desired import Desired
+from runner.job.desired import Desired, distinct_of
 from runner.job.observed import Origin
-from runner.job.packed import common, keys_of
+from runner.job.packed import common
 from runner.job.project import Job, Project
 from runner.job.recorded import Accounted, Batch, ProjectRecord, Stage
 from runner.plan import adoption
@@ -233,7 +233,7 @@ class Session(msgspec.Struct):
     def keys_of(self, job: Desired) -> bytes:
         """The sorted, distinct keys of a job's rows."""
         if job.address not in self._keys:
-            self._keys[job.address] = keys_of(job.keys)
+            self._keys[job.address] = distinct_of(job)
         return self._keys[job.address]
 
     def _so_far(self, batch: Batch) -> BatchRows:

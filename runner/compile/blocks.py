@@ -20,6 +20,7 @@ from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES
 from runner.data.block import Bad, Block
 from runner.data.segments import Segment, Walk
 from runner.errors import Mark
+from runner.job.packed import keys_of, union, without
 from runner.job.project import Job
 
 REST_BYTES = DIGEST_BYTES - KEY_BYTES
@@ -41,6 +42,7 @@ class Packed(NamedTuple):
     ids: array[int] | None  # hashes; None where rows are numbered
     rest: IO[bytes]
     rest_at: int = 0
+    distinct: bytes = b""  # the keys sorted, each once; empty where they are not known
 
 
 class Pieces(NamedTuple):
@@ -219,7 +221,17 @@ def _stitched(
         source.rest.seek(source.rest_at + at * REST_BYTES)
         rest.write(source.rest.read(wanted * REST_BYTES))
         row += rows
-    return Packed(keys, sizes, positions, ids, rest)
+    return Packed(keys, sizes, positions, ids, rest, 0, _distinct(segments, fresh, before, wanted_before))
+
+
+def _distinct(segments: Sequence[Segment], fresh: Packed, before: Before, wanted_before: Sequence[int]) -> bytes:
+    """The distinct keys of all rows; empty where a key that is gone may still be another row's."""
+    old = before.packed
+    if len(old.distinct) != len(old.keys):
+        return b""
+    gone = {*range(len(before.pieces.segments))} - {segment.was for segment in segments}
+    of_gone = [old.keys[wanted_before[n] * KEY_BYTES : wanted_before[n + 1] * KEY_BYTES] for n in sorted(gone)]
+    return union([without(old.distinct, keys_of(b"".join(of_gone))), keys_of(fresh.keys)])
 
 
 def _renumbered(sizes: array[int], numbers: Sequence[int], shift: int) -> array[int]:

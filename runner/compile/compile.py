@@ -167,6 +167,7 @@ class _Packing:
         self._job = job
         self._keys = bytearray()
         self._sizes = array("I")
+        self._distinct = b""
         self._characters = 0
         self._tokens = self._untold = 0
         # only writing results asks for them, a row after the other, so they need not be in memory
@@ -208,7 +209,7 @@ class _Packing:
             rest.close()
             return
         self.rest.close()
-        self._keys, self._sizes, self.positions, self.ids, self.rest, _ = whole
+        self._keys, self._sizes, self.positions, self.ids, self.rest, _, self._distinct = whole
         self._characters = segments.characters
         # as many bytes as bodies at least; whoever is above the limit by these is compiled in the plain way
         budget.read(segments.known_rows, job.dataset.key, job.dataset.mark)
@@ -217,7 +218,7 @@ class _Packing:
     def finish(self, ready: Program) -> Wanted:
         characters = self._characters + ready.static_characters * len(self._sizes)
         tokens = -(-characters // CHARACTERS_PER_TOKEN) + self._tokens
-        return Wanted(self._keys, self._sizes, tokens, self._untold)
+        return Wanted(self._keys, self._sizes, tokens, self._untold, self._distinct)
 
 
 def _refuse_empty(compiled: CompiledJob) -> None:

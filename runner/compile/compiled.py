@@ -8,6 +8,8 @@ from typing import IO, NamedTuple, Protocol
 
 import msgspec
 
+from runner.job.packed import keys_of
+
 DIGEST_BYTES = 32  # SHA-256
 KEY_BYTES = 16  # the first half: what indexes, plans and custom_ids use
 
@@ -34,9 +36,15 @@ class Wanted(msgspec.Struct):
     sizes: array[int]  # "I": bytes of the request line without its newline
     tokens: int  # estimated input tokens of all rows (characters / 4, and what pictures are known to come to)
     untold: int = 0  # files in requests of which nobody knows how many tokens they are
+    distinct: bytes = b""  # the keys sorted, each once; empty where nobody has asked yet
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    def distinct_keys(self) -> bytes:
+        """The keys sorted, each once."""
+        self.distinct = self.distinct or keys_of(self.keys)
+        return self.distinct
 
     def keys_at(self, ordinals: Sequence[int]) -> bytes:
         """The keys of the rows at `ordinals` (ascending), packed."""

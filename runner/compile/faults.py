@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -67,7 +68,7 @@ class RecordingsFailed(DataError):
 
 
 class Faults(msgspec.Struct):
-    """Collects failing rows of one dataset."""
+    """Collects failing rows of one dataset: the first ones by their places."""
 
     dataset: str
     count: int = 0
@@ -76,8 +77,10 @@ class Faults(msgspec.Struct):
 
     def add(self, problem: Problem) -> None:
         self.count += 1
-        if len(self.problems) < LISTED:
-            self.problems.append(problem)
+        # rows that cannot be read are told of before rows of the same run that cannot be rendered
+        if len(self.problems) < LISTED or problem.mark < self.problems[-1].mark:
+            insort(self.problems, problem, key=lambda one: one.mark)
+            del self.problems[LISTED:]
 
     def watched(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """The same blocks; what is NaN or infinite in them is counted."""

@@ -60,6 +60,7 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True):
     content: str  # SHA-256 of what the dataset's files hold
     rows: int
     tokens: int
+    distinct: int  # how many keys there are
     has_positions: bool
     has_ids: bool
     modulus: int  # of the hashes of ids
@@ -113,6 +114,7 @@ def write(path: Path, job: Job, lines: Lines, content: str, parts: Parts) -> Non
         content=content,
         rows=len(parts.wanted),
         tokens=parts.wanted.tokens,
+        distinct=len(parts.wanted.distinct_keys()) // KEY_BYTES,
         has_positions=parts.positions is not None,
         has_ids=parts.pieces is not None and parts.pieces.ids is not None,
         modulus=parts.pieces.modulus if parts.pieces else 0,
@@ -185,7 +187,10 @@ def before_of(path: Path, job: Job, lines: Lines) -> Before | None:
         return None
     if parts is None or parts.pieces is None:
         return None
-    packed = Packed(parts.wanted.keys, parts.wanted.sizes, parts.positions, parts.pieces.ids, parts.rest, parts.rest_at)
+    wanted = parts.wanted
+    packed = Packed(
+        wanted.keys, wanted.sizes, parts.positions, parts.pieces.ids, parts.rest, parts.rest_at, wanted.distinct
+    )
     return Before(packed, parts.pieces)
 
 
@@ -202,6 +207,7 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
 
     rows = header.rows
     keys = take(rows * KEY_BYTES)
+    distinct = bytes(take(header.distinct * KEY_BYTES))
     sizes = array("I", bytes(take(rows * 4)))
     positions = array("I", bytes(take(rows * 4))) if header.has_positions else None
     ids = array("Q", bytes(take(rows * 8))) if header.has_ids else None
@@ -215,7 +221,7 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
         take(min(_PIECE, size - start))
     if file.read(1) or whole.hexdigest() != header.sha256:
         return None
-    wanted = Wanted(keys, sizes, header.tokens, header.untold)
+    wanted = Wanted(keys, sizes, header.tokens, header.untold, distinct)
     pieces = Pieces(*_decode_pieces(listed), ids, header.modulus) if listed else None
     # a descriptor and not the path: the cache may be cleared or renewed before the rows are asked for
     inlined = NO_STAMPS
@@ -231,6 +237,7 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
 
 def _payload(parts: Parts) -> Iterator[bytes]:
     yield bytes(parts.wanted.keys)
+    yield parts.wanted.distinct_keys()
     yield parts.wanted.sizes.tobytes()
     if parts.positions is not None:
         yield parts.positions.tobytes()

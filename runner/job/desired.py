@@ -11,6 +11,7 @@ from runner.errors import Mark
 from runner.job.capabilities import Capabilities
 from runner.job.cost import NOTHING, Price
 from runner.job.observed import Origin
+from runner.job.packed import keys_of
 from runner.job.project import Evals, Stragglers
 
 
@@ -64,6 +65,7 @@ class Desired(msgspec.Struct, frozen=True):
     bad: int = 0  # rows that cannot become requests, left out as the specs allow: errors that nothing is sent for
     barred: str = ""  # why nothing may be sent to the provider from this machine; empty where all may
     unbar: tuple[str, ...] = ()  # the exact commands that allow it
+    distinct: bytes = b""  # the sorted, distinct keys, where they are known: see `distinct_of`
 
     @property
     def rows(self) -> int:
@@ -82,3 +84,8 @@ class Desired(msgspec.Struct, frozen=True):
         share = self.card.price_factor
         per_million = self.usd_per_million and (self.usd_per_million[0] * share, self.usd_per_million[1] * share)
         return Price(per_million, None if self.usd_per_minute is None else self.usd_per_minute * share)
+
+
+def distinct_of(job: Desired) -> bytes:
+    """The sorted, distinct keys of a job's rows."""
+    return job.distinct or keys_of(job.keys)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from bisect import bisect_left
+from collections.abc import Collection
 from enum import IntEnum
+from functools import cache
 from typing import NamedTuple
 
-from runner.job.packed import KEY_BYTES, unpack
+from runner.job.packed import KEY_BYTES, chosen, unpack
 
 ENTRY_BYTES = 24
 NO_LINE = (1 << 52) - 1
@@ -90,28 +93,46 @@ def place(value: int) -> tuple[int, int, int]:
 
 def answered(index: bytes) -> bytes:
     """The keys of an index that have an answer which holds, packed, in its order."""
-    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 in _HOLDING])
+    return _with_outcome(index, _HOLDING)
 
 
 def paid(index: bytes) -> bytes:
     """The keys of an index that have an answer, be it one that is asked for again, packed, in its order."""
-    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 in ANSWERS])
+    return _with_outcome(index, ANSWERS)
 
 
 def invalid(index: bytes) -> bytes:
     """The keys of an index as judged whose answer is none, packed, in its order."""
-    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 in _INVALID])
+    return _with_outcome(index, _INVALID)
 
 
 def settled(index: bytes) -> bytes:
     """The keys of an index that have an answer, or an error that asking again will not change, packed, in its order."""
-    final = (*_HOLDING, Outcome.FINAL, Outcome.REJECTED, Outcome.GAVE_UP)
-    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 in final])
+    return _with_outcome(index, _HOLDING | {Outcome.FINAL, Outcome.REJECTED, Outcome.GAVE_UP})
 
 
 def unanswered(index: bytes) -> bytes:
     """The keys of an index that have no answer, packed, in its order."""
-    return b"".join([key for key, value in _ENTRY.iter_unpack(index) if value >> 60 not in ANSWERS])
+    return _with_outcome(index, frozenset(Outcome) - ANSWERS)
+
+
+def good(index: bytes) -> bytes:
+    """The keys of an index that have an answer which nobody judged to be none, packed, in its order."""
+    return _with_outcome(index, frozenset((Outcome.OK,)))
+
+
+def _with_outcome(index: bytes, outcomes: Collection[Outcome]) -> bytes:
+    """The keys of an index that have one of these outcomes. Slices with a step: nothing is unpacked of a million."""
+    words = array("Q", index)  # three 64-bit words an entry, of which two are its key
+    keys = array("Q", bytes(len(words) // 3 * KEY_BYTES))
+    keys[0::2], keys[1::2] = words[0::3], words[1::3]
+    return chosen(keys.tobytes(), index[KEY_BYTES::ENTRY_BYTES].translate(_mask(frozenset(outcomes))))
+
+
+@cache
+def _mask(outcomes: frozenset[Outcome]) -> bytes:
+    """For each first byte of what follows a key, whether it has one of these outcomes."""
+    return bytes(first >> 4 in outcomes for first in range(256))
 
 
 def left_behind(index: bytes, outcome: Outcome) -> bytes:

@@ -3,6 +3,9 @@
 A key is the first 16 bytes of a request digest. Keys are spread evenly, so everything here works in 256 buckets
 by first byte: one bucket at a time becomes ordinary Python sets and dicts (C speed), and memory stays at the
 packed bytes plus 1/256 of the unpacked ones. `docs/decisions/002-packed-keys.md` has the figures.
+
+Two sets of a million keys mostly differ in a few: what they share is compared in runs, as bytes (`_differences`), and
+only where they differ is looked at by keys.
 """
 
 from __future__ import annotations
@@ -12,11 +15,16 @@ from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, compress
+from operator import itemgetter
+from typing import NamedTuple
 
 KEY_BYTES = 16
 BUCKETS = 256
 _FEW = 4096  # below it, counting first bytes is quicker than 256 searches
+_PAIRWISE = 3  # sets of like size: more of them are sorted together
+_SPARSE = 256  # a difference costs as much as so many keys
+_LEAST_RUN, _LARGEST_RUN = 1 << 10, 1 << 18  # bytes that are compared at once
 
 
 class Sorter:
@@ -95,6 +103,8 @@ def unpack(packed: bytes | bytearray | memoryview) -> Iterator[bytes]:
 
 def without(left: bytes, right: bytes) -> bytes:
     """Sorted keys that are in `left` and not in `right` (both sorted)."""
+    if (apart := _differences(left, right)) is not None:
+        return b"".join([left[part.start : part.end] for part in apart])
     out = []
     for mine, theirs in _buckets(left, right):
         out.extend(sorted(set(unpack(mine)).difference(unpack(theirs))))
@@ -103,17 +113,140 @@ def without(left: bytes, right: bytes) -> bytes:
 
 def common(left: bytes, right: bytes) -> int:
     """How many keys are in both (both sorted)."""
+    if (apart := _differences(left, right)) is not None:
+        return (len(left) - sum(part.end - part.start for part in apart)) // KEY_BYTES
     return sum(len(set(unpack(mine)).intersection(unpack(theirs))) for mine, theirs in _buckets(left, right))
 
 
 def union(sets: Sequence[bytes]) -> bytes:
     """Sorted, distinct keys of several sorted sets."""
-    if len(sets) == 1:
-        return sets[0]
+    sets = sorted(filter(None, sets), key=len)
+    if len(sets) < 2:
+        return sets[0] if sets else b""
+    large = [packed for packed in sets if len(packed) * _SPARSE > len(sets[-1])]
+    small = sets[: len(sets) - len(large)]
+    if len(large) > _PAIRWISE:
+        return _merged(_sorted(large), _sorted(small))
+    found = _sorted(small)
+    for packed in reversed(large):
+        found = _merged(packed, found)
+    return found
+
+
+def _sorted(sets: Sequence[bytes]) -> bytes:
+    """All records of these sets in order."""
     sorter = Sorter()
     for packed in sets:
         sorter.extend(packed)
     return sorter.sorted()
+
+
+def _merged(left: bytes, right: bytes) -> bytes:
+    """The union of two sorted sets."""
+    if not right:
+        return left
+    if (apart := _differences(left, right)) is None:
+        return _sorted((left, right))
+    out, at = [], 0
+    for part in apart:
+        out += [left[at : part.end], right[part.other_start : part.other_end]]
+        at = part.end
+    return b"".join([*out, left[at:]])
+
+
+def restricted(records: bytes, keys: bytes, width: int = KEY_BYTES) -> bytes:
+    """The records (sorted by key) of those keys (sorted) that have one."""
+    count = len(records) // width
+    if len(keys) // KEY_BYTES * _SPARSE > count:
+        wanted = set(unpack(keys))
+        return b"".join([one for (one,) in struct.iter_unpack(f"{width}s", records) if one[:KEY_BYTES] in wanted])
+    out, at = [], 0
+    for key in unpack(keys):
+        at = bisect_left(range(count), key, at, key=lambda n: records[n * width : n * width + KEY_BYTES])
+        if records[at * width : at * width + KEY_BYTES] == key:
+            out.append(records[at * width : (at + 1) * width])
+    return b"".join(out)
+
+
+def positions_of(keys: bytes | bytearray, wanted: bytes) -> array[int]:
+    """Where these keys (packed, in any order) stand among others, ascending."""
+    if not wanted:
+        return array("I")
+    found = set(struct.iter_unpack(f"{KEY_BYTES}s", wanted))  # tuples of one, so that the loop is one of C
+    is_there = map(found.__contains__, struct.iter_unpack(f"{KEY_BYTES}s", keys))
+    return array("I", compress(range(len(keys) // KEY_BYTES), is_there))
+
+
+def chosen(packed: bytes, mask: bytes) -> bytes:
+    """The keys of a packed run for which the mask has a byte that is not 0."""
+    left = mask.count(0)
+    if not left:
+        return packed
+    if left == len(mask):
+        return b""
+    return b"".join(map(itemgetter(0), compress(struct.iter_unpack(f"{KEY_BYTES}s", packed), mask)))
+
+
+class _Part(NamedTuple):
+    """Keys between two runs that both sets have, as byte positions: of the one, and of the other."""
+
+    start: int
+    end: int
+    other_start: int
+    other_end: int
+
+
+# As long as nothing differs, two sets are compared as bytes, in pieces that grow; a piece that differs is halved until
+# its first other key is found. Of two other keys the smaller is in one set alone, and so is what follows it up to the
+# larger. So two sets that differ in ten keys of a million cost a few thousand comparisons, all but some in C.
+def _differences(left: bytes, right: bytes) -> list[_Part] | None:
+    """Where two sorted sets differ, in order; None where there is too much of it, or too little of them to matter."""
+    ends = len(left), len(right)
+    if sum(ends) <= _FEW * KEY_BYTES:
+        return None
+    most = 64 + sum(ends) // (KEY_BYTES * _SPARSE)
+    found: list[_Part] = []
+    i = j = 0
+    size = _LEAST_RUN
+    while i < ends[0] and j < ends[1]:
+        mine, theirs = left[i : i + size], right[j : j + size]
+        if mine == theirs:
+            i, j, size = i + len(mine), j + len(theirs), min(2 * size, _LARGEST_RUN)
+            continue
+        same, other = 0, min(len(mine), len(theirs)) // KEY_BYTES + 1
+        while other - same > 1:
+            middle = (same + other) // 2
+            if mine[: middle * KEY_BYTES] == theirs[: middle * KEY_BYTES]:
+                same = middle
+            else:
+                other = middle
+        i, j, size = i + same * KEY_BYTES, j + same * KEY_BYTES, _LEAST_RUN
+        if i == ends[0] or j == ends[1]:
+            break
+        key, theirs_key = left[i : i + KEY_BYTES], right[j : j + KEY_BYTES]
+        after, after_theirs = i, j
+        if key < theirs_key:
+            after = _place(left, theirs_key, i)
+        else:
+            after_theirs = _place(right, key, j)
+        found.append(_Part(i, after, j, after_theirs))
+        if len(found) > most:
+            return None
+        i, j = after, after_theirs
+    if (i, j) != ends:
+        found.append(_Part(i, ends[0], j, ends[1]))
+    return found
+
+
+def _place(packed: bytes, key: bytes, start: int) -> int:
+    """The byte position of the first key that is not below `key`, from the position `start` on. Near ones cost less."""
+    low, step = start // KEY_BYTES, 1
+    count = len(packed) // KEY_BYTES
+    while low + step < count and packed[(low + step) * KEY_BYTES : (low + step + 1) * KEY_BYTES] < key:
+        low, step = low + step, 2 * step
+    high = min(low + step, count)
+    at = bisect_left(range(high), key, low, key=lambda n: packed[n * KEY_BYTES : (n + 1) * KEY_BYTES])
+    return at * KEY_BYTES
 
 
 def _buckets(left: bytes, right: bytes) -> Iterator[tuple[bytes, bytes]]:

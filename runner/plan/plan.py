@@ -11,9 +11,9 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.job.capabilities import Shown
-from runner.job.desired import Desired
+from runner.job.desired import Desired, distinct_of
 from runner.job.outcomes import answered
-from runner.job.packed import common, keys_of, union, without
+from runner.job.packed import common, union, without
 from runner.job.project import EVERYTHING, Scope, Stragglers
 from runner.job.recorded import Batch, JobRecord
 from runner.plan import adoption, batches, guard, needs, repay, resume, review, sample, stragglers
@@ -169,7 +169,7 @@ def standing(desired: Sequence[Desired], recorded: Recorded) -> tuple[list[JobRo
 def _replaced(desired: Sequence[Desired], recorded: Recorded) -> Callable[[Desired, JobRows], Replaced]:
     """What the new rows of a job take the place of; worked out only for a job that has any."""
     free = repay.free_providers(desired)
-    wanted = cache(lambda: union([keys_of(job.keys) for job in desired]))
+    wanted = cache(lambda: union([distinct_of(job) for job in desired]))
 
     def of(job: Desired, rows: JobRows) -> Replaced:
         if not rows.counts[Row.NEW]:
@@ -409,7 +409,7 @@ def _why_new(job: Desired, rows: JobRows, recorded: Recorded, replaced: int) -> 
             return Reason.ROWS_ADDED
         return Reason.ALL_CHANGED if replaced else Reason.NEVER_ASKED
     record, keys_before = before
-    if record.ok and not common(keys_before, keys_of(job.keys)):
+    if record.ok and not common(keys_before, distinct_of(job)):
         return Reason.ALL_CHANGED
     return Reason.ROWS_ADDED if record.ok or rows.counts[Row.OK] else Reason.NEVER_ASKED
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from runner.job.desired import Desired
+from runner.job.desired import Desired, distinct_of
 from runner.job.observed import Origin
 from runner.job.outcomes import paid
-from runner.job.packed import KEY_BYTES, common, keys_of, union, without
+from runner.job.packed import KEY_BYTES, common, union, without
 from runner.job.recorded import Batch, JobRecord, Stage
 from runner.plan.remaining import BatchRows
 
@@ -75,7 +75,7 @@ def _by_its_record(
     left: Sequence[LeftRows],
     free: Collection[str],
 ) -> Replaced:
-    dropped = without(keys, keys_of(job.keys))
+    dropped = without(keys, distinct_of(job))
     if not dropped:
         return Replaced()
     every, paid = _answered(history), _answered(_paid(history, free))

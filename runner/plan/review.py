@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from runner.job.desired import Desired
+from runner.job.desired import Desired, distinct_of
 from runner.job.packed import KEY_BYTES, keys_of, union, without
 from runner.job.recorded import Stage
 from runner.plan import guard
@@ -139,7 +139,7 @@ def _parts(job: Desired, rows: JobRows, cuts: Sequence[Cut], retries: Sequence[R
 
 def _keys_at(job: Desired, ordinals: Sequence[int]) -> bytes:
     if len(ordinals) == job.rows:
-        return keys_of(job.keys)
+        return distinct_of(job)
     keys = job.keys
     return keys_of(b"".join([bytes(keys[n * KEY_BYTES : (n + 1) * KEY_BYTES]) for n in ordinals]))
 
@@ -230,7 +230,7 @@ def _placed(entry: BatchRows, desired: Sequence[Desired]) -> Reviewed | None:
     found: dict[Place, bytes] = {}
     for job in desired:
         if job.provider == entry.batch.origin.provider and left:
-            rest = without(left, keys_of(job.keys))
+            rest = without(left, distinct_of(job))
             if mine := without(left, rest):
                 place = place_of(job)
                 found[place] = union([found.get(place, b""), mine])

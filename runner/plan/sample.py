@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 
-from runner.job.desired import Desired
-from runner.job.packed import KEY_BYTES, keys_of, unpack
+from runner.job.desired import Desired, distinct_of
+from runner.job.packed import KEY_BYTES, unpack
 from runner.plan.remaining import JobRows, Row
 
 _UNTOUCHED = (Row.NEW, Row.SHARED, Row.EQUAL)
@@ -21,7 +21,7 @@ def of_new(job: Desired, rows: JobRows, size: int | None) -> array[int]:
     new = rows.ordinals(Row.NEW)
     if size is None or not new:
         return new
-    first = set(unpack(keys_of(job.keys)[: size * KEY_BYTES]))
+    first = set(unpack(distinct_of(job)[: size * KEY_BYTES]))
     beside = (state for state, key in zip(rows.states, unpack(job.keys), strict=True) if key not in first)
     if any(state not in _UNTOUCHED for state in beside):
         return new

@@ -58,6 +58,7 @@ class Found(NamedTuple):
     keys: bytes
     sizes: array[int]
     tokens: int
+    distinct: bytes
     positions: list[int] | None
     rest: bytes
     bad: int
@@ -75,7 +76,16 @@ def found(compiled: CompiledJob) -> Found:
     rest = parts.rest.read()
     shown = [tuple(row) for row in compiled.rows()]
     return Found(
-        bytes(wanted.keys), wanted.sizes, wanted.tokens, positions, rest, parts.bad, parts.notes, out.getvalue(), shown
+        bytes(wanted.keys),
+        wanted.sizes,
+        wanted.tokens,
+        wanted.distinct_keys(),
+        positions,
+        rest,
+        parts.bad,
+        parts.notes,
+        out.getvalue(),
+        shown,
     )
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import hashlib
+from random import Random
+
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.job.packed import KEY_BYTES, distinct_in, keys_of
+from runner.job.outcomes import ANSWERS, Outcome, good, pack, unanswered
+from runner.job.packed import KEY_BYTES, common, distinct_in, keys_of, positions_of, restricted, union, without
 
 KEYS = st.lists(st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES), max_size=20)
 
@@ -15,3 +20,58 @@ def test_distinct_keys_are_counted(keys: list[bytes], times: int) -> None:
     packed = b"".join(keys * times)
     assert distinct_in(packed) == distinct_in(bytearray(packed)) == len({*keys})
     assert keys_of(packed) == b"".join(sorted({*keys}))
+
+
+SMALL, LARGE = 2000, 6000  # keys: so that sets are compared in runs, not by buckets
+
+
+def hashed(number: int) -> bytes:
+    return hashlib.sha256(b"%d" % number).digest()[:16]
+
+
+NAMES = [hashed(n) for n in range(LARGE + 500)]
+
+
+@settings(max_examples=20)
+@given(
+    base=st.integers(0, LARGE - 1),
+    gone=st.sets(st.integers(0, LARGE - 1), max_size=30),
+    more=st.sets(st.integers(LARGE, LARGE + 499), max_size=30),
+    cut=st.integers(0, LARGE),
+)
+def test_large_sets_that_are_nearly_equal(base: int, gone: set[int], more: set[int], cut: int) -> None:
+    """Whole runs are compared as bytes: what comes out is what sets of Python say."""
+    names = NAMES
+    mine = {names[n] for n in range(LARGE) if n not in gone}
+    theirs = ({*names[:LARGE]} | {names[n] for n in more}) - {names[base]}
+    part = {key for key in theirs if key < names[cut]}
+    for left, right in ((mine, theirs), (theirs, mine), (mine, part), (part, mine), (mine, set()), (mine, mine)):
+        packed_left, packed_right = b"".join(sorted(left)), b"".join(sorted(right))
+        assert without(packed_left, packed_right) == b"".join(sorted(left - right))
+        assert common(packed_left, packed_right) == len(left & right)
+        assert union([packed_left, packed_right]) == b"".join(sorted(left | right))
+        assert restricted(packed_left, packed_right) == b"".join(sorted(left & right))
+    few = sorted(names[n] for n in {base, *gone})
+    assert restricted(b"".join(sorted(mine)), b"".join(few)) == b"".join(key for key in few if key in mine)
+    assert list(positions_of(b"".join(names), b"".join(few))) == sorted({base, *gone})
+
+
+@pytest.mark.parametrize("share", [0.5, 0.01, 0.0001])
+def test_large_sets_that_differ_much_or_little(share: float) -> None:
+    random = Random(7)
+    left = {hashed(n) for n in range(LARGE) if random.random() > share}
+    right = {hashed(n) for n in range(SMALL, LARGE + SMALL) if random.random() > share}
+    packed = [b"".join(sorted(one)) for one in (left, right)]
+    assert without(*packed) == b"".join(sorted(left - right))
+    assert common(*packed) == len(left & right)
+    assert union(packed) == b"".join(sorted(left | right))
+
+
+def test_keys_of_an_index_by_their_outcome() -> None:
+    outcomes = [Outcome(1 + n % len(Outcome)) for n in range(1000)]
+    entries = sorted(zip((hashed(n) for n in range(1000)), outcomes, strict=True))
+    index = b"".join(pack(key, outcome, 3, 77) for key, outcome in entries)
+    assert good(index) == b"".join(key for key, outcome in entries if outcome is Outcome.OK)
+    assert unanswered(index) == b"".join(key for key, outcome in entries if outcome not in ANSWERS)
+    all_good = b"".join(pack(key, Outcome.OK) for key, _ in entries)
+    assert good(all_good) == b"".join(key for key, _ in entries) and unanswered(all_good) == good(b"") == b""
