@@ -93,7 +93,9 @@ def _compile(
     with ExitStack() as on_error:
         on_error.callback(packing.close)
         on_error.callback(inlined.close)
-        rows = segments.blocks(faults.add) if segments else open_blocks(job.dataset, root, chosen, bad=faults.add)
+        checked = ready.ready is None  # else the lines are read, and judged, by it
+        plain = open_blocks(job.dataset, root, chosen, checked=checked, bad=faults.add)
+        rows = segments.blocks(faults.add) if segments else plain
         read = budget.watched(rows, job.dataset.key, job.dataset.mark)
         for asked in ready.requests(faults.watched(read), chosen is not None):
             if isinstance(asked, Problem):
@@ -108,7 +110,7 @@ def _compile(
         if segments:
             packing.put_between(segments, budget)
         if not (job.dataset.skip_bad and len(packing)):
-            faults.check(offers=len(packing) > 0)  # then it is not said yet
+            faults.check(offers=len(packing) > 0 and not job.dataset.is_ready)  # then it is not said yet
         wanted, positions = packing.finish(ready), packing.positions if packing.positions is not None else chosen
         pieces = segments.pieces(packing.ids, packing.hashes.modulus) if segments else None
         parts = shard.Parts(
@@ -241,7 +243,9 @@ def _refuse_double_ids(compiled: CompiledJob, suspects: frozenset[int], hashes: 
         if custom_id in seen:
             raise DataError(
                 f"the id `{custom_id}` is there twice: at `{seen[custom_id].mark}` and at `{row.mark}`",
-                hint="choose a column or a template for `id` that tells the rows apart",
+                hint="give each line a `custom_id` of its own"
+                if compiled.job.dataset.is_ready
+                else "choose a column or a template for `id` that tells the rows apart",
                 mark=row.mark,
             )
         seen[custom_id] = row

@@ -134,7 +134,9 @@ class CompiledJob:
         positions = self.positions
         at = asked if positions is None else array("I", [positions[ordinal] for ordinal in asked])
         done = 0
-        for some in ready.requests(open_blocks(self.job.dataset, self.root, at), filtered=True):
+        for some in ready.requests(
+            open_blocks(self.job.dataset, self.root, at, checked=ready.ready is None), filtered=True
+        ):
             keys, lines = ready.lines(some, end)
             here = asked[done : done + len(keys)]
             # The last gate before money is spent: what is about to be sent is hashed again and must be what was

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from runner.compile import digest, ids
 from runner.compile.compiled import KEY_BYTES
 from runner.compile.parse import parse
+from runner.compile.ready import ReadyLines
 from runner.compile.stream import SHORTEN, Rendering, RowFailure, too_long
 from runner.compile.template import Template, suggestion
 from runner.data import sample
@@ -25,6 +26,7 @@ from runner.job.body import BodyPlan
 from runner.job.project import Dataset, Job
 from runner.job.reading import Misfit
 from runner.job.source import Form, Source
+from runner.mending import NOT_SO
 from runner.remotes.vendor import Envelope, Lines
 
 if TYPE_CHECKING:
@@ -61,11 +63,15 @@ class Program(msgspec.Struct, frozen=True):
     envelope: Envelope
     message_chars: int  # of one text
     inlining: Inlining | None = None  # where files go into the bodies
+    ready: ReadyLines | None = None  # where rows are requests already
     is_shown: bool = False  # lines are for people: words stand in the place of files
 
     def requests(self, blocks: Iterable[Block], filtered: bool = False) -> Iterator[Requests | Problem]:
         """The wanted rows as requests, and what is wrong with those that cannot be. filtered: `where` has been applied
         before."""
+        if self.ready is not None:
+            yield from chain.from_iterable(map(self._of_lines, blocks))
+            return
         templates = self.texts + ((self.id_template,) if self.id_template else ())
         rendering = Rendering(templates, None if filtered else self.where, self.message_chars)
         if not rendering.is_simple:
@@ -78,6 +84,22 @@ class Program(msgspec.Struct, frozen=True):
                 yield from self._made(kept, kept.numbers, kept.values, texts)
             else:
                 yield from self._one_by_one(rendering, block)
+
+    def _of_lines(self, block: Block) -> Sequence[Requests | Problem]:
+        """Lines of a batch file, in one piece unless something is wrong with one of them."""
+        assert self.ready is not None
+        try:
+            ids, bodies = self.ready.read(block)
+        except NOT_SO:
+            found: list[Requests | Problem] = []
+            for line, number, alone in self.ready.each(block):
+                if isinstance(alone, Misfit):
+                    found.append(Problem(Mark(block.file, line), str(alone), alone.hint))
+                else:
+                    size = len(alone.body)
+                    found.append(Requests((number,), (alone.custom_id,), (alone.body,), size, each=(size,)))
+            return found
+        return (Requests(block.numbers, ids, bodies, sum(map(len, bodies))),)
 
     def _one_by_one(self, rendering: Rendering, rows: Iterable[SourceRow]) -> Iterator[Requests | Problem]:
         """Together again, after each row was rendered for itself."""
@@ -123,8 +145,6 @@ class Program(msgspec.Struct, frozen=True):
     def _alone(self, row: SourceRow, texts: Sequence[str]) -> Requests | Problem:
         try:
             return self._together((row.number,), (row.row,), (texts,))
-        except Misfit as error:
-            return Problem(row.mark, str(error), error.hint)
         except ValueError as error:
             return Problem(row.mark, str(error), getattr(error, "hint", ""))
 
@@ -246,6 +266,7 @@ def program_of(
         envelope=lines.envelope(job.model.endpoint),
         message_chars=job.message_chars,
         inlining=_inlining(job, body, root, files),
+        ready=ReadyLines(job, body) if job.dataset.is_ready else None,
         is_shown=is_shown,
     )
 

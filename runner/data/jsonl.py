@@ -98,8 +98,13 @@ def _is_plain(texts: list[bytes], values: list[dict[str, Any]]) -> bool:
     """Whether it is certain that no row has a key twice: `":` comes as often as there are keys, and no blank comes
     before a colon, so that one line cannot make up for another."""
     data = b"\n".join(texts)
-    plain = data.count(b'":') == sum(map(len, values))
-    return plain and b" :" not in data and b"\t:" not in data and b"\r:" not in data
+    if b" :" in data or b"\t:" in data or b"\r:" in data:
+        return False
+    ends = data.count(b'":')
+    if ends == sum(map(len, values)):
+        return True
+    # objects in objects, and quotes in texts: an escaped quote ends no key, unless its backslash is escaped itself
+    return b'\\\\":' not in data and ends - data.count(b'\\":') == sum(map(_keys_in, values))
 
 
 def _one_by_one(

@@ -135,6 +135,7 @@ class Dataset(msgspec.Struct, frozen=True):
     where_mark: Mark = Mark("")
     chain: Chain | None = None
     are_paths: bool = False  # its rows are the files themselves, by their paths, and not what is in them
+    is_ready: bool = False  # the lines of a batch file
 
     @property
     def is_ours(self) -> bool:
@@ -209,6 +210,8 @@ class Body(msgspec.Struct, frozen=True):
     tree: Mapping[str, Any] = {}
     places: tuple[Place, ...] = ()
     mark: Mark = Mark("")
+    is_ready: bool = False  # lines of a batch file, sent byte for byte
+    head: Mark | None = None  # the first of them, where it told the model
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -226,7 +229,7 @@ class Prompt(msgspec.Struct, frozen=True):
     def beside_texts(self) -> dict[str, Any]:
         """What is asked beside texts; empty where there is nothing of the kind, as there was none before."""
         turns = [[n, turn.column, turn.fields] for n, turn in enumerate(self.messages) if turn.column or turn.fields]
-        body = self.body and [self.body.column, self.body.tree]
+        body = self.body and [self.body.column, self.body.tree, *(["as it stands"] if self.body.is_ready else [])]
         return {name: of for name, of in (("turns", turns), ("tools", self.tools_column), ("body", body)) if of}
 
     @property

@@ -113,7 +113,7 @@ def _of_prompt(job: Job) -> Iterator[Part]:
     if prompt.tools_column:
         yield Part("prompt.tools", f"from {prompt.tools_column}", prompt.tools_mark)
     if (body := prompt.body) is not None:
-        if body.column:
+        if body.column and not body.is_ready:
             yield Part("body", f"from {body.column}", body.mark)
         for name, value in body.tree.items():
             yield Part(f"body.{name}", _lines(value), body.mark, is_text=True, is_made=True)

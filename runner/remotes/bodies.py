@@ -66,6 +66,8 @@ def _whole(job: Job, first: Mapping[str, Any]) -> Any:
     given = job.prompt.body
     assert given is not None
     tree, params = asking.body_of(job.prompt), _params(job)
+    if given.is_ready and isinstance(tree, Hole):
+        return replace(tree, shape=conversations.ready_in(job, first))
     if isinstance(tree, Hole):
         if asking.sources_of_params(job.model):
             words = f"params of model `{job.model.key}` are templates, and `body` of {job.prompt.called} is of a column"

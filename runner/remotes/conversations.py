@@ -249,6 +249,61 @@ _INSTEAD = {  # what may stand in the place of it
 }
 
 
+class _Turn(msgspec.Struct, gc=False):
+    """A message that needs no closer look: a text that somebody says."""
+
+    role: str
+    content: str
+    tool_calls: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Chat(msgspec.Struct, gc=False):
+    messages: list[_Turn]
+    model: str | None = None
+    stream: bool | None = None
+
+
+_chat = msgspec.json.Decoder(_Chat).decode
+_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def ready_in(job: Job, first: Mapping[str, Any]) -> Shape:
+    """The body of a line of a batch file -> the body that is sent: as it stands, with the model in front where it has
+    none and needs one, and without it where the batch as a whole names it. Raises Misfit."""
+    ours = job.model.name
+    head = _encode(dict(first)).decode()[:-1]
+    plain = frozenset(job.roles or ROLES) - {"tool"}
+    is_chat, longest = job.model.endpoint == CHAT, job.message_chars
+
+    def is_plain(text: str) -> bool:
+        """Whether all is right with a body, at a glance: nearly all of them are so."""
+        try:
+            asked = _chat(text)
+        except (msgspec.ValidationError, RecursionError):
+            return False
+        if asked.model != ours or asked.stream or not asked.messages:
+            return False
+        for one in asked.messages:
+            if one.role not in plain or one.tool_calls is not msgspec.UNSET or len(one.content) > longest:
+                return False
+        return True
+
+    def read(text: str) -> str:
+        if is_chat and "model" in first and is_plain(text):
+            return text
+        body = _decode(text)
+        if not isinstance(body, dict):
+            raise Misfit(f"`body` is {told(body)}, not an object")
+        check_body(body, job, "`body`")
+        if "model" in first and body.get("model") is None and "model" not in body:
+            return f"{head},{text[1:]}"
+        if "model" not in first and "model" in body:
+            return _encode({name: value for name, value in _raw(text).items() if name != "model"}).decode()
+        return text
+
+    return read
+
+
 def check_body(body: Mapping[str, Any], job: Job, where: str) -> None:
     """Whether a request, as far as its endpoint's fields are known, can be one of this job. Raises Misfit.
 
@@ -310,7 +365,11 @@ def model_in(job: Job, what: str) -> Shape:
 
 
 def _other_model(where: str, model: Any, job: Job) -> NoReturn:
-    words = f"{where} names the model {named(model)}, and `{job.model.name}` is asked"
+    given = job.prompt.body
+    asked = f"`{job.model.name}` is asked"
+    if given is not None and given.head is not None:
+        asked = f"the first line, at `{given.head}`, `{job.model.name}`"
+    words = f"{where} names the model {named(model)}, and {asked}"
     raise Misfit(words, "a job asks one model: give the others a job of their own")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from runner.errors import SpecError
+from runner.errors import Mark, SpecError
 from runner.job.address import address_of
 from runner.job.capabilities import Content, Delivery, Limits, Transport
 from runner.job.project import (
@@ -26,7 +26,7 @@ from runner.job.project import (
 )
 from runner.job.scored import scores_path
 from runner.remotes.registry import card_of, declared_by, has_online, lines_of, usual_transport
-from runner.spec import answers, columns, kinds, outputs, recordings
+from runner.spec import answers, columns, kinds, outputs, ready, recordings
 from runner.spec.answers import Answers
 from runner.spec.chains import Following
 from runner.spec.declared import Declared, Entry
@@ -84,6 +84,8 @@ def cell_of(
     own: what a matrix of its own says of the cell, nothing where it has its cells from the job it follows.
     """
     spec: JobSpec = entry.spec
+    if spec.requests:
+        return _ready_cell(entry, _Cell(own, cell), evals, scope)
     model = scope.nouns.models[own.get("model") or str(spec.model)]
     provider = scope.nouns.providers[model.provider] if model else None
     if model is None or provider is None:
@@ -116,6 +118,37 @@ def cell_of(
         roles=kinds.of(provider).roles,
     )
     return job if prompt.body is None or _may_be_sent(job, provider, scope.problems) else None
+
+
+def _ready_cell(entry: Entry, cell: _Cell, evals: Evals, scope: Scope) -> Job | None:
+    """One job of the lines of batch files."""
+    spec: JobSpec = entry.spec
+    dataset, named, problems = ready.dataset_of(entry), cell.own.get("model") or spec.model, scope.problems
+    head: Mark | None = None
+    if named:
+        model = scope.nouns.models[str(named)]
+        if model is None or not ready.takes_no_params(entry, model, problems):
+            return None
+    else:
+        told = ready.model_of(entry, dataset, scope.nouns.providers, scope.root.path, problems)
+        if told is None:
+            return None
+        model, head = told
+    provider = scope.nouns.providers[model.provider]
+    if provider is None or not recordings.check_provider(entry, model, provider, problems):
+        return None
+    names = {"model": model.key, "job": entry.name, "dataset": dataset.key}
+    common = _common(entry, cell, evals, names, model, provider, scope)
+    if common is None:
+        return None
+    limits = _limits(provider)
+    return Job(
+        **common,
+        dataset=dataset,
+        prompt=ready.prompt_of(entry, head),
+        message_chars=limits.message_chars,
+        roles=kinds.of(provider).roles,
+    )
 
 
 def _may_be_sent(job: Job, provider: ProviderBlock, problems: Problems) -> bool:

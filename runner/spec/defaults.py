@@ -74,8 +74,10 @@ def _place(node: Node) -> tuple[str, int, int]:
 def _meant(defaults: Mapping, job: Mapping) -> Mapping:
     """Those that mean something to a job: of its kind, and of no axis that it has in another way."""
     without = set(_OF_ROWS if _is_of_recordings(defaults, job) else _OF_RECORDINGS)
-    if "body" in job.entries:
+    if "body" in job.entries or "requests" in job.entries:
         without |= {"prompt", "answer", "on_invalid"}
+    if "requests" in job.entries:
+        without |= {"dataset"} | ({"model"} if "provider" in job.entries else set())
     own, common = job.get("matrix"), defaults.get("matrix")
     if isinstance(own, Mapping):
         without |= own.entries.keys() & set(_AXES)
@@ -94,7 +96,9 @@ def _is_of_recordings(defaults: Mapping, job: Mapping) -> bool:
     if "audio" in said:
         return True
     return (
-        not said & {"dataset", "prompt", "body"} and "audio" in defaults.entries and "dataset" not in defaults.entries
+        not said & {"dataset", "prompt", "body", "requests"}
+        and "audio" in defaults.entries
+        and "dataset" not in defaults.entries
     )
 
 

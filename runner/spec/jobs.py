@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from runner.errors import Mark
 from runner.job.project import AnyJob, Evals
-from runner.spec import outputs, recordings
+from runner.spec import outputs, ready, recordings
 from runner.spec.cells import Scope, Written, cell_of
 from runner.spec.chains import Following
 from runner.spec.declared import SECTIONS, Declared, Entry
@@ -79,7 +79,7 @@ def _own_lists(entry: Entry, scope: Scope) -> Lists | None:
     declared, problems = scope.declared, scope.problems
     are_known = _check_references(entry, declared, problems)
     are_once = _check_fields(entry, problems)
-    are_of_one_kind = recordings.check_fields(entry, problems)
+    are_of_one_kind = recordings.check_fields(entry, problems) and ready.check_fields(entry, problems)
     return _matrix(entry, problems) if entry.spec and are_known and are_once and are_of_one_kind else None
 
 
@@ -114,7 +114,9 @@ def _check_fields(entry: Entry, problems: Problems) -> bool:
     """Every field either in the job or in its matrix: what must be there is, and nothing is there twice."""
     is_right = True
     needed = ("model",) if recordings.is_of_recordings(entry) else tuple(_REFERENCES)
-    if entry.value("body") is not None:
+    if ready.is_ready(entry):
+        needed = ()
+    elif entry.value("body") is not None:
         is_right = _check_body(entry, problems)
         needed = ("dataset", "model")
     for field in _MATRIX_KEYS:

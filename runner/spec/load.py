@@ -82,6 +82,7 @@ def _resolved(
     )
     jobs = jobs_of(Scope(declared, known, outputs.Root(root), problems))
     datasets = [dataset for dataset in known.datasets.values() if dataset]
+    datasets += {job.name: job.dataset for job in jobs if isinstance(job, Job) and job.dataset.is_ready}.values()
     outputs.check_collisions(jobs, _inputs(datasets, known.prompts.values(), files, jobs), problems)
     outputs.check_globs(jobs, datasets, problems)
     project = Project(

@@ -96,8 +96,10 @@ def read_of(project: Project) -> set[str]:
     row_jobs = [job for job in project.jobs if isinstance(job, Job)]
     prompts = {message.mark.file for job in row_jobs for message in job.prompt.messages}
     checks = [check.schema_file for job in project.jobs for check in job.evals.checks if check.schema]
+    bodies = [job.prompt.body for job in row_jobs]
+    heads = [body.head.file for body in bodies if body is not None and body.head is not None]  # they name a model
     answers = [job.prompt.answer.file for job in row_jobs if job.prompt.answer is not None]
-    return {*project.files, *prompts, *filter(None, checks), *filter(None, answers)}
+    return {*project.files, *prompts, *filter(None, checks), *filter(None, answers), *heads}
 
 
 def _decode(data: bytes) -> _Kept:

@@ -439,6 +439,14 @@ class DefaultsSpec(Fields):
 class JobSpec(DefaultsSpec):
     """A dataset through a prompt, or recordings, to a model; the answers into one file or folder."""
 
+    requests: Maybe[Texts] = Field(
+        default=None,
+        description="instead of a dataset and a prompt: ready lines of batch files, sent as they stand; a path, a "
+        "list, or globs",
+    )
+    provider: Maybe[Name] = Field(
+        default=None, description="of `requests`, instead of a model: who is asked; the lines name their model"
+    )
     body: Maybe[_Body] = Field(
         default=None,
         description="instead of a prompt: the request as a whole, a mapping with templates in its texts, or "

@@ -47,11 +47,12 @@ def check_fields(entry: Entry, problems: Problems) -> bool:
         check_no_template(entry, ("audio", "exclude"), problems)
         for name, patterns in (("audio", spec.audio or ()), ("exclude", spec.exclude or ())):
             for index, pattern in enumerate(patterns):
-                _check_pattern(entry, name, index, pattern, problems)
+                check_pattern(entry, name, index, pattern, problems)
     return problems.errors == before
 
 
-def _check_pattern(entry: Entry, name: str, index: int, pattern: str, problems: Problems) -> None:
+def check_pattern(entry: Entry, name: str, index: int, pattern: str, problems: Problems) -> None:
+    """Whether a path or glob of a job leads to a place below the project root."""
     node = entry.value(name)
     mark = node.items[index].mark if isinstance(node, Sequence) else entry.value_mark(name)
     if not pattern.isprintable():
