@@ -12,8 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from runner.compile.stamps import Stamps
 from runner.data.inlined import Inlined, InlinedFiles, Unfit, encoded
+from runner.errors import printable
 from runner.job.body import Inline, Slot
 from runner.job.content import PartKind, PartLimits
 
@@ -24,6 +27,9 @@ _ANY_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _LONGEST_URL = 8_192
 
 
+Files = Mapping[bytes, Inlined]  # by SHA-256, as hex
+
+
 class Handed(NamedTuple):
     """Some rows with their files."""
 
@@ -31,7 +37,7 @@ class Handed(NamedTuple):
     grown: list[int]  # bytes that each is longer when it is sent
     tokens: int  # of the files, as far as known
     untold: int  # files of which nobody knows how many tokens they are
-    files: Mapping[bytes, Inlined]  # by SHA-256, as hex
+    files: list[Files]  # of each row
 
 
 class Inlining:
@@ -53,10 +59,10 @@ class Inlining:
         """Raises Unfit for a row with a path that cannot be sent."""
         found: list[list[str]] = []
         grown: list[int] = []
-        files: dict[bytes, Inlined] = {}
+        files: list[Files] = []
         tokens = untold = 0
         for of_row in texts:
-            row = list(of_row)
+            row, mine = list(of_row), dict[bytes, Inlined]()
             more = of_files = pictures = 0
             for number, inline in self._places:
                 given = row[number].strip()
@@ -67,7 +73,7 @@ class Inlining:
                 else:
                     name = file.sha256.hex()
                     row[number] = inline.with_file(media_type_of(file, inline), name)
-                    files[name.encode()] = file
+                    mine[name.encode()] = file
                     more += file.encoded_bytes - _MARK_BYTES
                     of_files += file.size_bytes
                 told = self._tokens(file, inline)
@@ -75,16 +81,17 @@ class Inlining:
                 untold += told is None
             self._check(pictures, of_files)
             found.append(row)
+            files.append(mine)
             grown.append(more)
         return Handed(found, grown, tokens, untold, files)
 
-    def written(self, body: bytes, files: Mapping[bytes, Inlined], *, shown: bool = False) -> Iterator[bytes]:
+    def written(self, body: bytes, files: Files, *, shown: bool = False) -> Iterator[bytes]:
         """A body as it is sent, in pieces. shown: a few words in the place of each file. Raises DataError."""
         for index, piece in enumerate(MARK.split(body)):
             if not index % 2:
                 yield piece
             elif shown:
-                yield words_of(files[piece]).encode()
+                yield msgspec.json.encode(words_of(files[piece]))[1:-1]  # a name may hold a quote
             else:
                 yield from encoded(self._root, files[piece])
 
@@ -141,7 +148,7 @@ def media_type_of(file: Inlined, inline: Inline) -> str:
 
 def words_of(file: Inlined) -> str:
     """A file in a few words, for people."""
-    return f"<{file.path}, {file.size_bytes:,} bytes, sha256 {file.sha256.hex()[:12]}…>"
+    return f"<{printable(file.path)}, {file.size_bytes:,} bytes, sha256 {file.sha256.hex()[:12]}…>"
 
 
 def _is_url(given: str, inline: Inline) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,8 +30,8 @@ from runner.mending import NOT_SO
 from runner.remotes.vendor import Envelope, Lines
 
 if TYPE_CHECKING:
-    from runner.compile.inlining import Inlining
-    from runner.data.inlined import Inlined, InlinedFiles
+    from runner.compile.inlining import Files, Inlining
+    from runner.data.inlined import InlinedFiles
 
 _GROUPED = 256
 
@@ -47,7 +47,7 @@ class Requests(NamedTuple):
     grown: Sequence[int] | None = None  # bytes that each body is longer when it is sent, where there are files in it
     tokens: int = 0  # of these files
     untold: int = 0  # files of which nobody knows how many tokens they are
-    files: Mapping[bytes, Inlined] | None = None  # see `Handed`
+    files: Sequence[Files] | None = None  # of each row
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -180,11 +180,12 @@ class Program(msgspec.Struct, frozen=True):
         head, middle, tail = self.envelope
         custom_ids = wireid.custom_ids(asked.ids, keys)
         if asked.files is not None and self.inlining is not None:
-            written, files, is_shown = self.inlining.written, asked.files, self.is_shown
-            made = zip(custom_ids, asked.bodies, strict=True)
+            written, is_shown = self.inlining.written, self.is_shown
+            made = zip(custom_ids, asked.bodies, asked.files, strict=True)
             around = tail + end
             return keys, (
-                chain((head, name, middle), written(body, files, shown=is_shown), (around,)) for name, body in made
+                chain((head, name, middle), written(body, files, shown=is_shown), (around,))
+                for name, body, files in made
             )
         return keys, zip(repeat(head), custom_ids, repeat(middle), asked.bodies, repeat(tail + end))
 

@@ -139,6 +139,14 @@ def test_lines_for_people_hold_no_base64(root: Path) -> None:
     assert base64.b64encode(CAT)[:20] not in line.data
 
 
+def test_a_name_with_quotes_is_shown_as_it_is(root: Path) -> None:
+    (root / 'the "cat".png').write_bytes(CAT)
+    rows(root, 'the "cat".png')
+    (line,) = preview(job(IMAGE), root, LINES)
+    url = json.loads(line.data)["body"]["messages"][0]["content"][0]["image_url"]["url"]
+    assert url.startswith('data:image/png;base64,<the "cat".png, ')
+
+
 def test_a_text_cannot_pass_for_a_file(root: Path) -> None:
     """A mark of ours is two NUL bytes, which JSON never has: what a row says is escaped."""
     forged = "\0" + "a" * 64 + "\0"
@@ -320,6 +328,12 @@ def test_parts_render_in_the_other_process_too(root: Path) -> None:
     part = ContentPart(PartKind.IMAGE, "{% if who %}{{ path }}{% endif %}\n")
     (body, _) = bodies(compile_job(job(part, SAY), root, LINES))
     assert body["messages"][0]["content"][0]["image_url"]["url"] == data_url("image/png", CAT)
+
+
+def test_equal_pictures_are_shown_by_their_own_names(root: Path) -> None:
+    (root / "pictures/dog.png").write_bytes(CAT)
+    shown = [line.data for line in preview(job(IMAGE), root, LINES)]
+    assert [b"<pictures/cat.png, " in shown[0], b"<pictures/dog.png, " in shown[1]] == [True, True]
 
 
 def test_one_file_of_several_places(root: Path) -> None:

@@ -27,6 +27,7 @@ WALKED = (
     "recovering",
     "moving-from-scripts",
     "data",
+    "pictures-and-files",
     "selection",
     "structured-answers",
     "housekeeping",
