@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import Counter
@@ -147,3 +148,14 @@ def _read(stream: Any) -> Seen | None:
         headers[name.lower()] = value.strip()
     body = stream.read(int(headers.get("content-length", 0)))
     return Seen(first.split()[1].decode(), headers, json.loads(body) if body else {}, time.monotonic())
+
+
+def main() -> None:
+    """A server in a process of its own: prints its address, and serves until its input ends."""
+    with serving(seconds=float(sys.argv[1])) as server:
+        print(server.url, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

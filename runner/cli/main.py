@@ -52,11 +52,13 @@ COMMANDS = {
     "show": "show one job in detail: its batches, lineage and failed rows",
     "state": "look into the recorded state, accept an origin, decide about what is held",
     "status": "show jobs and batches, as recorded and as the remote shows them",
+    "try": "ask a few rows of a job now, one by one, and keep what they answer",
     "validate": "check the specs, and show every problem of every file",
     "verify": "tell whether specs, data, results and scores are those of `runner.lock`",
 }
 
 
+_MODULES = {"import": "imports", "try": "trial"}  # no module can be called by a keyword
 _OF_A_FILE = re.compile(r" *\d* \| ")
 
 
@@ -219,7 +221,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = "imports" if cmd_name == "import" else cmd_name  # no module can be called by a keyword
+        module = _MODULES.get(cmd_name, cmd_name)
         command = importlib.import_module(f"runner.cli.{module}").command
         assert isinstance(command, click.Command)
         return _with_globals(command)

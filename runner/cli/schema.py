@@ -25,6 +25,7 @@ DOCUMENTS = {
     "show": "runner.cli.chain:ShowView",
     "state-resolve": "runner.cli.resolve:ResolveView",
     "status": "runner.cli.standing:StatusView",
+    "try": "runner.cli.trial:TryView",
     "validate": "runner.cli.checkview:ValidateView",
 }
 

@@ -56,15 +56,22 @@ def spent_on(desired: Sequence[Desired], history: Sequence[BatchRows]) -> Iterat
     What a model costs now is what its answers cost, as in the results; of a model that is in the specs no more, what it
     did cost.
     """
-    by_model = {(job.provider, job.model): job.price for job in desired}
+    by_model = {(job.provider, job.model, job.card.transport): job.price for job in desired}
     by_job = {job.address: job for job in desired}
     for entry in history:
         batch = entry.batch
         owner = by_job.get(batch.owner)
-        is_owners = owner is not None and owner.provider == batch.origin.provider and batch.model in ("", owner.model)
-        now = owner.price if owner and is_owners else by_model.get((batch.origin.provider, batch.model))
+        is_owners = owner is not None and owner.provider == batch.origin.provider and _is_asked_so(owner, batch)
+        now = (
+            owner.price if owner and is_owners else by_model.get((batch.origin.provider, batch.model, batch.transport))
+        )
         price = now if now is not None and now.is_known else batch.price
         yield batch, _of(entry, price, history, owner)
+
+
+def _is_asked_so(job: Desired, batch: Batch) -> bool:
+    """Whether a job pays now by what a batch was paid by; what was read back from an output does not say."""
+    return not batch.model or (batch.model == job.model and batch.transport is job.card.transport)
 
 
 def _of(entry: BatchRows, price: Price, history: Sequence[BatchRows], owner: Desired | None) -> Spent:
