@@ -32,6 +32,7 @@ WALKED = (
     "structured-answers",
     "housekeeping",
     "plan",
+    "asking-now",
     "ci",
     "environments",
 )

@@ -23,6 +23,7 @@ COMMANDS = {
     "status": ("status",),
     "show": ("show", "answers"),
     "apply": ("apply", "-y", "--no-wait", "--confirm-repay"),
+    "try": ("try", "answers"),
     "rehearse": ("apply", "--rehearse"),
     "fetch": ("fetch", "answers", "--to", "raw"),
     "cancel": ("cancel", "answers"),
@@ -122,8 +123,12 @@ def test_untrusted_specs(in_flight: Corp, environ: dict[str, str], command: str)
         says(in_flight, provider)
         done = in_flight.run(*COMMANDS[command], code=None, **environ)
         nothing_left(in_flight)
-        if command == "apply":
-            assert done.returncode in (1, 5), (provider, done.stdout, done.stderr)
+        if command in ("apply", "try"):
+            assert done.returncode in ((1, 5) if command == "apply" else (1, 4, 5)), (
+                provider,
+                done.stdout,
+                done.stderr,
+            )
         assert not any(canary in done.stdout + done.stderr for canary in (*KEYS.values(), CANARY, IN_A_FILE))
     if command == "prune":
         assert not any(seen.method == "DELETE" for seen in in_flight.net.seen)  # and nothing was deleted
@@ -201,6 +206,9 @@ def test_committed_results(corp: Corp, environ: dict[str, str], command: str) ->
     done = corp.run(*COMMANDS[command], code=None, **environ)
     nothing_left(corp)
     assert not any(seen.method == "POST" and seen.path.endswith("/batches") for seen in corp.net.seen), done.stderr
+    if command == "try":
+        assert done.returncode == 0 and "FORGED" in done.stdout
+        assert not any(seen.path.endswith("/chat/completions") for seen in corp.net.seen)
     if command == "apply":
         assert done.returncode == 0, done.stderr
         assert all(row["answer"].startswith("FORGED") for row in corp.results())
