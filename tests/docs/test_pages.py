@@ -26,6 +26,7 @@ WALKED = (
     "tutorial",
     "recovering",
     "moving-from-scripts",
+    "conversations-and-bodies",
     "data",
     "pictures-and-files",
     "selection",
