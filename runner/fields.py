@@ -35,7 +35,7 @@ T = TypeVar("T")
 MAX_NAME_CHARS = 100
 MAX_ATTEMPTS = 100
 MAX_WINDOW_HOURS = 24 * 365
-ENDPOINT_NAMES = dict(zip(("chat", "responses", "embeddings", "completions"), ENDPOINTS, strict=True))
+ENDPOINT_NAMES = dict(zip(("chat", "responses", "embeddings", "completions", "moderations"), ENDPOINTS, strict=True))
 OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 _DURATION = re.compile(r"([0-9]{1,9})([mhd])\Z")

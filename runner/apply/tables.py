@@ -21,7 +21,7 @@ from runner.data.rows import columns_of, open_rows
 from runner.errors import Problem, RunnerError
 from runner.job.cost import Price
 from runner.job.desired import Desired
-from runner.job.project import Answer, AnyJob, AudioJob, Job, Project
+from runner.job.project import EMBEDDINGS, MODERATIONS, Answer, AnyJob, AudioJob, Job, Project
 from runner.remotes.reading.verdict import TEXT, Expected
 from runner.results import columns, kinds
 from runner.results.columns import Step
@@ -200,19 +200,43 @@ def about_of(spec: AnyJob, job: Desired | None = None) -> columns.About:
     """What a job says of each of its lines. job: the same as it is wanted, with the price a batch is counted with."""
     is_priced = job is not None and (job.usd_per_million is not None or job.usd_per_minute is not None)
     price = job.price if job and is_priced else Price()
-    schema = _format_of(spec).get("schema")
     return columns.About(
         job=spec.name,
         model=spec.model.key,
         cell=spec.cell,
         usd_per_million=price.per_million,
         usd_per_minute=price.per_minute,
-        answer=None if schema is None else kinds.of_schema(schema),
+        answer=_kind_of_answers(spec),
     )
+
+
+# What a moderation says: which categories there are differs from model to model.
+_VERDICT = kinds.record_of(flagged=kinds.FLAG, categories=kinds.JSON, category_scores=kinds.JSON)
+
+
+def _kind_of_answers(spec: AnyJob) -> kinds.Kind | None:
+    if _has_vectors(spec):
+        return kinds.VECTOR
+    if _has_verdicts(spec):
+        return _VERDICT
+    schema = _format_of(spec).get("schema")
+    return None if schema is None else kinds.of_schema(schema)
+
+
+def _has_vectors(spec: AnyJob) -> bool:
+    """Whether answers are lists of numbers; packed ones are text."""
+    is_embedding = isinstance(spec, Job) and spec.model.endpoint == EMBEDDINGS
+    return is_embedding and spec.model.params.get("encoding_format", "float") == "float"
+
+
+def _has_verdicts(spec: AnyJob) -> bool:
+    return isinstance(spec, Job) and spec.model.endpoint == MODERATIONS
 
 
 def wanted_of(spec: AnyJob) -> Expected:
     """Whether a job asks for JSON, whether for an object, and the schema that answers are held to."""
+    if _has_vectors(spec) or _has_verdicts(spec):
+        return Expected(is_json=True, is_object=_has_verdicts(spec))  # as a table has it, it is the text of one
     asked = _format_of(spec)
     if asked.get("type") not in ("json_object", "json_schema"):
         return TEXT

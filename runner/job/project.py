@@ -21,7 +21,14 @@ from runner.job.pairs import FIRST, SECOND, Orders
 from runner.job.source import Value
 from runner.job.stored import Kept
 
-ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions")
+ENDPOINTS = (
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/completions",
+    "/v1/moderations",
+)
+CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS, MODERATIONS = ENDPOINTS
 
 
 class Price(msgspec.Struct, frozen=True):

@@ -15,12 +15,11 @@ from runner.job import asking
 from runner.job.asking import sources_of
 from runner.job.body import BodyPlan, Hole, planned
 from runner.job.params import params_of
-from runner.job.project import ENDPOINTS, Job
+from runner.job.project import RESPONSES, Job
 from runner.job.reading import Misfit
 from runner.remotes import conversations
 from runner.remotes.parts import content_of
 
-CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS = ENDPOINTS
 _OURS = frozenset({"model", "messages", "input", "prompt"})
 
 
@@ -33,7 +32,7 @@ def body_of(job: Job, first: Mapping[str, Any]) -> BodyPlan:
         return planned(_whole(job, first))
     body = _static(job, first)
     match job.model.endpoint:
-        case "/v1/embeddings":
+        case "/v1/embeddings" | "/v1/moderations":
             body["input"] = Hole(sources_of(job.prompt))
         case "/v1/completions":
             body["prompt"] = Hole(sources_of(job.prompt))
@@ -101,7 +100,8 @@ def _static(job: Job, first: Mapping[str, Any]) -> dict[str, Any]:
         else:
             body["response_format"] = prompt.response_format
     if prompt.tools is not None:
-        body["tools"] = prompt.tools
+        is_flat = job.model.endpoint == RESPONSES
+        body["tools"] = [_flat_tool(tool) for tool in prompt.tools] if is_flat else prompt.tools
     if prompt.tools_column:
         shape = conversations.tools_in(prompt.tools_column, job.model.endpoint)
         body["tools"] = replace(asking.tools_of(prompt), shape=shape)
@@ -134,3 +134,11 @@ def _flat_format(response_format: Mapping[str, Any]) -> Mapping[str, Any]:
     if response_format.get("type") != "json_schema" or not isinstance(schema, Mapping):
         return response_format
     return {"type": "json_schema", **schema}
+
+
+def _flat_tool(tool: Any) -> Any:
+    """A tool as the Responses API has it: what chat keeps under `function` beside its type."""
+    inner = tool.get("function") if isinstance(tool, Mapping) else None
+    if not isinstance(inner, Mapping) or tool.get("type") != "function":
+        return tool
+    return {**{name: value for name, value in tool.items() if name != "function"}, **inner}

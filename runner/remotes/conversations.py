@@ -13,11 +13,10 @@ from typing import Any, NoReturn
 import msgspec
 
 from runner.job.body import Hole
-from runner.job.project import ENDPOINTS, Job
+from runner.job.project import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES, Job
 from runner.job.reading import Misfit, named, told
 from runner.mending import NOT_SO
 
-CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS = ENDPOINTS
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _OF_ITEMS = ("system", "developer", "user", "assistant")
 _NEEDED = {  # of an item of `/v1/responses`, by its type
@@ -241,7 +240,7 @@ def check_tool(tool: Any, where: str, endpoint: str) -> None:
 
 # --- whole bodies -------------------------------------------------------------------------------------------------
 
-_ASKED = {CHAT: "messages", RESPONSES: "input", EMBEDDINGS: "input", COMPLETIONS: "prompt"}
+_ASKED = {CHAT: "messages", RESPONSES: "input", EMBEDDINGS: "input", COMPLETIONS: "prompt", MODERATIONS: "input"}
 _INSTEAD = {  # what may stand in the place of it
     CHAT: ("prompt_token_ids",),
     RESPONSES: ("prompt", "previous_response_id", "conversation"),

@@ -87,7 +87,7 @@ class About(NamedTuple):
     cell: Mapping[str, str] = {}  # of its matrix
     usd_per_million: tuple[float, float] | None = None  # input, output
     usd_per_minute: float | None = None
-    answer: Kind | None = None  # of the JSON asked for, where a schema describes it
+    answer: Kind | None = None  # of the JSON asked for, where a schema or the endpoint describes it
 
 
 class Input(NamedTuple):
@@ -133,7 +133,7 @@ def usual(suffix: str, about: About, *, is_of_recordings: bool) -> tuple[str, ..
         return RECORDINGS if is_of_recordings else (CSV if suffix == ".csv" else JSONL)
     if is_of_recordings:
         return ("custom_id", "file", *HEARD, "status", *_named(_FATE, about), "usd", *_WHOSE, "response")
-    typed = ("answer_json",) if about.answer else ()
+    typed = ("answer_json",) if about.answer and about.answer != kinds.VECTOR else ()
     fate = _named(_FATE, about)
     return ("custom_id", ROW, "answer", *typed, "status", "finish", *fate, *_COST, *_WHOSE, "response")
 
@@ -188,7 +188,7 @@ def ours(about: About, *, is_of_recordings: bool) -> dict[str, Column]:
         tokens = [name for name in Cost._fields if name != "usd"]
         found += [
             copied(ROW),
-            copied("answer", kinds.TEXT),
+            copied("answer", kinds.VECTOR if about.answer == kinds.VECTOR else kinds.TEXT),
             Column("answer_json", about.answer or kinds.JSON, fields["answer"]),
             *(Column(name, kinds.WHOLE, Cost._fields.index(name), cost, is_json=False) for name in tokens),
         ]

@@ -28,6 +28,7 @@ class Of(Enum):
     JSON = "json"  # text that holds any JSON
     LIST = "list"
     RECORD = "record"
+    VECTOR = "vector"  # a list of numbers, as an embedding is one
     SOURCE = "source"  # as the input's own file has it
 
 
@@ -45,6 +46,7 @@ class Unfit(Exception):
 
 
 NOTHING, FLAG, WHOLE, NUMBER, TEXT, JSON = map(Kind, (Of.NOTHING, Of.FLAG, Of.WHOLE, Of.NUMBER, Of.TEXT, Of.JSON))
+VECTOR = Kind(Of.VECTOR)
 
 
 def list_of(item: Kind) -> Kind:
@@ -190,6 +192,8 @@ def fitting(kind: Kind) -> Callable[[Any], Any]:
     match kind.of:
         case Of.LIST:
             return _lists(fitting(kind.item or JSON))
+        case Of.VECTOR:
+            return _lists(_number)
         case Of.RECORD:
             return _records({name: fitting(one) for name, one in kind.fields.items()})
         case Of.JSON | Of.NOTHING:

@@ -86,11 +86,20 @@ class ParquetWriter:
         if kind.of is Of.SOURCE:
             values = list(_restored(values, restored(self._arrow, kind.source)))
         elif is_json:
-            values = _texts_in(values) if kind.of is Of.TEXT else list(_fitted(_plain_in(values), kind))
+            values = _plain_as(values, kind)
         try:
             return self._arrow.array(values, type_)
         except (self._arrow.ArrowException, TypeError, OverflowError):  # an input beyond what its column holds
             return self._arrow.array(list(_fitted(values, kind)), type_)
+
+
+def _plain_as(values: list[bytes], kind: Kind) -> list[Any]:
+    """What JSON stands for, as a column of a kind holds it."""
+    if kind.of is Of.TEXT:
+        return list(_texts_in(values))
+    plain = list(_plain_in(values))
+    # arrow checks a vector of a thousand numbers itself, and says where one is none: then each is looked at
+    return plain if kind.of is Of.VECTOR else list(_fitted(plain, kind))
 
 
 def _values(column: Column, lines: list[Merged], parts: dict[Part, list[Sequence[Any]]]) -> tuple[list[Any], bool]:
@@ -171,6 +180,10 @@ def _type(arrow: Any, kind: Kind) -> Any:
             return arrow.int64()
         case Of.NUMBER:
             return arrow.float64()
+        # Doubles, though models compute in floats: a number comes back as the remote wrote it, where floats would show
+        # 0.1 as 0.10000000149. Compressed, a decimal takes hardly more.
+        case Of.VECTOR:
+            return arrow.list_(arrow.float64())
         case Of.LIST:
             return arrow.list_(_type(arrow, kind.item or Kind(Of.TEXT)))
         case Of.RECORD:

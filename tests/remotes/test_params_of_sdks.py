@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from fireworks.types.chat import completion_create_params as fireworks_chat
-from openai.types import completion_create_params, embedding_create_params
+from openai.types import completion_create_params, embedding_create_params, moderation_create_params
 from openai.types.chat import completion_create_params as chat
 from openai.types.responses import response_create_params as responses
 
@@ -24,11 +24,14 @@ SDK = dict(
             responses.ResponseCreateParamsBase,
             embedding_create_params.EmbeddingCreateParams,
             completion_create_params.CompletionCreateParamsBase,
+            moderation_create_params.ModerationCreateParams,
         ),
         strict=True,
     )
 )
-STAND_INS = dict(zip(ENDPOINTS, (requests.Chat, requests.Respond, requests.Embed, requests.Complete), strict=True))
+STAND_INS = dict(
+    zip(ENDPOINTS, (requests.Chat, requests.Respond, requests.Embed, requests.Complete, requests.Moderate), strict=True)
+)
 WRITTEN_BY_US = {"messages", "model", "input", "prompt", "stream", "stream_options"}
 
 

@@ -401,6 +401,12 @@ DECLINED = {"type": "message", "content": [{"type": "refusal", "refusal": "no"}]
          "content_filter"),
         ({"status": "incomplete", "incomplete_details": None, "output": [WORDS]}, False, "Let me see. ", "incomplete"),
         ({"status": "completed", "output": [{"type": "function_call", "name": "f"}]}, False, None, "tool_calls"),
+        ({"status": "completed", "output": [{"type": "custom_tool_call"}, WORDS]}, False, "Let me see. ", "tool_calls"),
+        # the remote searched by itself: nobody has to answer that call
+        ({"status": "completed", "output": [{"type": "web_search_call"}, WORDS]}, False, "Let me see. ", "stop"),
+        ({"results": [{"flagged": True, "categories": {}}]}, True, {"flagged": True, "categories": {}}, None),
+        ({"results": [{"flagged": True}], "data": 1}, True, {"flagged": True}, None),
+        ({"results": [{"index": 0, "relevance_score": 1}]}, False, None, "empty"),  # of a server that ranks
         ({"choices": [{"text": "half", "finish_reason": "length"}]}, False, "half", "length"),
         ({"choices": [{"message": {"content": "x"}, "finish_reason": "eos"}]}, False, "x", "stop"),
         ({"choices": [{"message": {"content": "x"}, "finish_reason": "odd"}]}, False, "x", "odd"),

@@ -7,7 +7,7 @@ again: so a warning is all that comes of them.
 
 from __future__ import annotations
 
-from runner.job.project import ENDPOINTS
+from runner.job.project import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
 from runner.remotes.params import (
     ANYTHING,
     FLAG,
@@ -26,7 +26,6 @@ from runner.remotes.params import (
     whole,
 )
 
-_CHAT, _RESPONSES, _EMBEDDINGS, _COMPLETIONS = ENDPOINTS
 _ACCOUNTING: Params = {
     **each(TEXT, "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "user"),
     **each(ANYTHING, "moderation", "prompt_cache_options"),
@@ -35,7 +34,7 @@ _ACCOUNTING: Params = {
 }
 
 OPENAI: dict[str, Params] = {
-    _CHAT: {
+    CHAT: {
         **SAMPLING,
         **PENALTIES,
         **TOOLS,
@@ -51,7 +50,7 @@ OPENAI: dict[str, Params] = {
         "top_logprobs": whole(0, 20),
         "verbosity": one_of("low", "medium", "high"),
     },
-    _RESPONSES: {
+    RESPONSES: {
         **SAMPLING,
         **TOOLS,
         **_ACCOUNTING,
@@ -65,8 +64,8 @@ OPENAI: dict[str, Params] = {
         "top_logprobs": whole(0, 20),
         "truncation": one_of("auto", "disabled"),
     },
-    _EMBEDDINGS: {"dimensions": whole(1), "encoding_format": one_of("float", "base64"), "user": TEXT},
-    _COMPLETIONS: {
+    EMBEDDINGS: {"dimensions": whole(1), "encoding_format": one_of("float", "base64"), "user": TEXT},
+    COMPLETIONS: {
         **SAMPLING,
         **PENALTIES,
         "best_of": whole(1, 20),
@@ -77,6 +76,7 @@ OPENAI: dict[str, Params] = {
         "suffix": TEXT,
         "user": TEXT,
     },
+    MODERATIONS: {},  # it takes none
 }
 
 _OF_SERVERS: Params = {
@@ -113,10 +113,11 @@ _OF_SERVERS: Params = {
     "vllm_xargs": MAP,
 }
 _WIDER: dict[str, Params] = {  # of params that OpenAI has too
-    _CHAT: {"logprobs": either(FLAG, whole(0)), "max_tokens": whole(0), "n": whole(1), "reasoning_effort": TEXT},
-    _RESPONSES: {},
-    _EMBEDDINGS: {"input_type": TEXT, "normalize": FLAG},
-    _COMPLETIONS: {"logprobs": either(FLAG, whole(0)), "n": whole(1)},
+    CHAT: {"logprobs": either(FLAG, whole(0)), "max_tokens": whole(0), "n": whole(1), "reasoning_effort": TEXT},
+    RESPONSES: {},
+    EMBEDDINGS: {"input_type": TEXT, "normalize": FLAG},
+    COMPLETIONS: {"logprobs": either(FLAG, whole(0)), "n": whole(1)},
+    MODERATIONS: {},
 }
 LOOK_ALIKE: dict[str, Params] = {
     endpoint: {**known, **_OF_SERVERS, **_WIDER[endpoint]} for endpoint, known in OPENAI.items()

@@ -54,6 +54,7 @@ class _Body(Struct, gc=False):
     choices: list[_Choice] | None = None  # chat and completions
     output: Raw = ABSENT  # responses
     data: list[_Datum] | None = None  # embeddings
+    results: list[Raw] | None = None  # moderations
     text: Raw = ABSENT  # transcripts
 
 
@@ -61,6 +62,11 @@ decode_plain = msgspec.json.Decoder(Plain).decode
 _decode_body = msgspec.json.Decoder(_Body).decode
 _encode = msgspec.json.Encoder().encode
 _NOTHING = (b"", NULL, b'""', b"[]")
+# Tools that the remote ran itself: nobody is asked to answer these calls, and the text beside them is the answer.
+# Source: OpenAI's Python SDK, openai 3.57.0, `types/responses` (2026-11-30).
+_DONE_THERE = frozenset(
+    ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call")
+)
 
 
 def answer_of(body: bytes | Raw, wanted: Expected = TEXT) -> Answer:
@@ -93,8 +99,16 @@ def _cut(body: _Body, raw: bytes | Raw, wanted: Expected) -> Answer:
     if body.data:
         content = bytes(body.data[0].embedding) or NULL
         return Answer(content, finish.EMPTY if content in _NOTHING else None)
+    if body.results and (verdict := bytes(body.results[0])) and _is_verdict(verdict):
+        return Answer(verdict, None)
     found = bytes(body.text)
     return Answer(found, None) if found[:1] == b'"' else Answer(NULL, finish.EMPTY)  # silence is an answer
+
+
+# Servers that rank documents have `results` too.
+def _is_verdict(result: bytes) -> bool:
+    """Whether it is what a moderation says of a text: whether it is flagged, and for what."""
+    return b'"flagged"' in result and isinstance(values_of(result), dict)
 
 
 def _cut_leniently(body: Any, wanted: Expected) -> Answer:
@@ -118,6 +132,9 @@ def _cut_leniently(body: Any, wanted: Expected) -> Answer:
     if isinstance(data, list) and data and isinstance(data[0], dict) and "embedding" in data[0]:
         content = _encode(data[0]["embedding"])
         return Answer(content, finish.EMPTY if content in _NOTHING else None)
+    results = body.get("results")
+    if isinstance(results, list) and results and isinstance(results[0], dict) and "flagged" in results[0]:
+        return Answer(_encode(results[0]), None)
     text = body.get("text")
     return Answer(_encode(text), None) if isinstance(text, str) else Answer(NULL, finish.EMPTY)
 
@@ -144,7 +161,7 @@ def _of_output(body: Any, wanted: Expected) -> Answer:
     messages = [one.get("content") for one in items if one.get("type") == "message"]
     texts = [text for parts in messages if (text := _joined(parts, "output_text")) is not None]
     has_refused = not texts and any(_joined(parts, "refusal", "refusal") is not None for parts in messages)
-    has_calls = any(str(one.get("type", "")).endswith("_call") for one in items)
+    has_calls = any((kind := str(one.get("type", ""))).endswith("_call") and kind not in _DONE_THERE for one in items)
     content = _encode(_one_of(texts, wanted)) if texts else NULL
     return Answer(content, _finish(_word_of(body), content, has_calls, has_refused))
 

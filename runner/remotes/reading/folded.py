@@ -8,7 +8,7 @@ import msgspec
 
 from runner.mending import NOT_SO, values_of
 
-LISTS = ("choices", "output", "data")  # what the body of an answer holds, by endpoint
+LISTS = ("choices", "output", "data", "results")  # what the body of an answer holds, by endpoint
 SHAPES = (*LISTS, "text")
 _decode_text = msgspec.json.Decoder(str).decode
 
