@@ -10,12 +10,17 @@ from runner.apply.lost import look_again
 from runner.apply.session import Session
 from runner.errors import UsageError
 from runner.job.address import name_of
+from runner.job.calls import RAW
+from runner.job.capabilities import Transport
 from runner.job.desired import Desired
-from runner.job.outcomes import invalid
-from runner.job.packed import KEY_BYTES, common, keys_of, union, without
+from runner.job.outcomes import invalid, refused
+from runner.job.packed import KEY_BYTES, common, keys_of, union, unpack, without
 from runner.job.recorded import Retry
 from runner.plan.plan import Recorded, make
 from runner.plan.remaining import JobRows, Row
+from runner.remotes.reading.lines import COMMON
+from runner.remotes.transport.calls import UNANSWERED
+from runner.results.lines import RawLines
 
 FAILED = (Row.ERROR, Row.LOST, Row.UNKNOWN, Row.STALLED)
 SETTLED = (*FAILED, Row.OK, Row.ELSEWHERE, Row.AGAIN, Row.REPLACE)
@@ -86,8 +91,8 @@ def _keys(session: Session, job: Desired, states: JobRows, rows: Collection[str]
 
 
 def _doubtful(session: Session, job: Desired, states: JobRows) -> bytes:
-    """Keys of rows that the remote may have answered: it may have a create, has a batch it does not show any more, or
-    counts rows that are in no file of it.
+    """Keys of rows that the remote may have answered: it may have a create, has a batch it does not show any more,
+    counts rows that are in no file of it, or gave no reply to a call however often it was made.
     """
     lost = b"".join(
         session.objects.read(f"{batch.key}/keys", batch.keys_sha256)
@@ -95,7 +100,22 @@ def _doubtful(session: Session, job: Desired, states: JobRows) -> bytes:
         if batch.is_lost or batch.short_since is not None
     )
     gone = without(_of(job, states, Row.LOST), without(_of(job, states, Row.LOST), keys_of(lost)))
-    return union([_of(job, states, Row.UNKNOWN), gone])
+    return union([_of(job, states, Row.UNKNOWN), gone, _unheard(session, _of(job, states, Row.ERROR))])
+
+
+def _unheard(session: Session, keys: bytes) -> bytes:
+    """Which of these requests, that ended as errors, may have been answered by a reply that nobody heard."""
+    found: list[bytes] = []
+    with RawLines() as raw:
+        for entry in session.recorded().batches:
+            batch = entry.batch
+            if batch.transport is not Transport.ONLINE or not common(entry.keys, keys):
+                continue
+            file, mine = session.objects.path(f"{batch.key}/{RAW}"), frozenset(unpack(keys))
+            for one in refused(entry.index):
+                fault = COMMON.parse(raw.at(file, one.offset)).fault if one.key in mine else None
+                found += [one.key] if fault is not None and fault.code == UNANSWERED else []
+    return keys_of(b"".join(found))
 
 
 def _of(job: Desired, states: JobRows, row: Row) -> bytes:

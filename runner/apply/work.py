@@ -245,7 +245,7 @@ def budget_of(session: Session, batch: Batch, refusal: Callable[[Rest], BlockedE
         parallelism=session.parallelism,
         poll_seconds=session.poll_seconds,
         answered=session.heard,
-        resubmits=resubmits(job.on_unknown if job else "", batch.content),
+        resubmits=job is not None and resubmits(job.on_unknown, batch.content),  # of one that is gone a person decides
         max_attempts=job.max_attempts if job else 1,
     )
 

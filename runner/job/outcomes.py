@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from enum import IntEnum
 from functools import cache
 from typing import NamedTuple
@@ -156,6 +156,14 @@ def as_judged(index: bytes, keys: bytes, outcome: Outcome) -> bytes:
 
 def _key_at(index: bytes, number: int) -> bytes:
     return index[number * ENTRY_BYTES : number * ENTRY_BYTES + KEY_BYTES]
+
+
+def refused(index: bytes) -> Iterator[IndexEntry]:
+    """The entries of an index that are errors for good, and have a line that says why."""
+    for key, value in _ENTRY.iter_unpack(index):
+        if value >> 60 == Outcome.FINAL and value & NO_LINE != NO_LINE:
+            _, file, offset = place(value)
+            yield IndexEntry(key, Outcome.FINAL, file, offset)
 
 
 def with_a_line(index: bytes) -> bytes:

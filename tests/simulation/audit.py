@@ -163,6 +163,9 @@ def _is_beyond_help(history: CallHistory, key: bytes) -> bool:
     told = [call for call in history.calls.calls if call.key == key and call.told_at < NEVER]
     failed = [call for call in told if call.verdict is Verdict.RETRY]
     is_refused = key in history.calls.refused or any(call.verdict is Verdict.FINAL for call in told)
+    unheard = [one for _, one in history.calls.unsure if one == key]
+    if history.calls.answers_at_once and len(unheard) >= history.max_attempts:
+        return True  # so often it was sent, and no reply came
     return is_refused or max(len(failed), _tries_of(history.appliers[0], key)) >= history.max_attempts
 
 

@@ -53,6 +53,8 @@ class CallRemote:
         self.unsure: list[tuple[float, bytes]] = []  # calls that ended without an answer
         self.refused: set[bytes] = set()  # recordings that were turned away one by one
         self.sent: list[tuple[float, bytes]] = []  # all that may have arrived
+        self.answers_at_once = False
+        self.cut: set[tuple[str, int, int]] = set()  # under way when a process died: batch, row, its intents
 
     def take(self, key: bytes, sent_at: float, taken_at: float) -> Call:
         """A recording arrives."""

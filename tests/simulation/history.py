@@ -140,6 +140,7 @@ class Line(msgspec.Struct):
     answer: str | None = None
     response: _Body | None = None
     error: _Error | None = None
+    origin: str | None = None
 
     def __post_init__(self) -> None:
         if self.answer is None and self.response is not None:
@@ -151,6 +152,8 @@ class Line(msgspec.Struct):
 
     @property
     def is_unsettled(self) -> bool:
+        if self.origin is not None:  # an outcome, though the code of a call that was not sent is such a word, too
+            return False
         return self.error is not None and self.error.code in [state.word for state in Unsettled]
 
     @property

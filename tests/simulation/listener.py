@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from runner.errors import NotFound, OutcomeUnknown
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin
 from runner.remotes.audio import Heard, Receipt, Recording
-from tests.simulation.calls import CallRemote
+from runner.remotes.online import Answered
+from runner.remotes.transport.pace import Pace
+from tests.simulation.calls import Call, CallRemote
 from tests.simulation.provider import LONGEST_CALL, ORIGIN, stop_on
 from tests.simulation.turns import Turns
 from tests.simulation.world import Crash
@@ -20,6 +23,8 @@ _UNHEARD = ("not sent", "unknown", "limited", "refused", "auth")
 
 class SimulatedListener:
     """Implements `remotes.transport.calls.Caller` over a CallRemote."""
+
+    unsent: tuple[str, ...] = _UNSENT  # what goes wrong with a call of which nothing is taken
 
     def __init__(self, remote: CallRemote, card: Capabilities, parallelism: int) -> None:
         self.card = card
@@ -38,21 +43,27 @@ class SimulatedListener:
         return -self._world.off
 
     @property
-    def pace(self) -> None:
+    def pace(self) -> Pace | None:
         """It gives receipts."""
+        return None
 
     def pool(self, parallelism: int) -> Turns:
         """What a session gets for threads: the tasks of a round take turns within its calls."""
         self.turns = Turns(self._world)
         return self.turns
 
-    def submit(self, recording: Recording) -> Receipt:
+    def submit(self, request: Any) -> Receipt | Answered:
+        assert isinstance(request, Recording)
+        return Receipt(self.taken(request.sha256[:16]).id, ACCOUNT)
+
+    def taken(self, key: bytes) -> Call:
+        """A request goes out, and is taken. Raises what may go wrong."""
         world, remote = self._world, self._remote
-        key, sent_at = recording.sha256[:16], world.seconds
+        sent_at = world.seconds
         world.boundary("before submit")
         fault = None
         if world.happens(world.fault_rate):
-            fault = world.rng.choice((*_UNSENT, *("unknown",) * len(_UNSENT)))
+            fault = world.rng.choice((*self.unsent, *("unknown",) * len(self.unsent)))
         world.note("a", f"submit {key.hex()[:4]}: {fault or 'goes out'}")
         world.seconds += world.rng.random() * (LONGEST_CALL if fault == "unknown" else 0.5)
         if fault == "refused":
@@ -69,7 +80,7 @@ class SimulatedListener:
         if fault is None:
             call = remote.take(key, sent_at, sent_at + world.rng.random() * (world.seconds - sent_at))
             self._end(key, sent_at)
-            return Receipt(call.id, ACCOUNT)
+            return call
         self._leave_to_chance(key, sent_at)
         self._end(key, sent_at)
         remote.unsure.append((sent_at, key))

@@ -195,6 +195,24 @@ MUTANTS = {
         "duplicate",
         Kind.RESULTS,
     ),
+    "a reply that was lost may be asked for once more": Mutant(
+        "remotes/transport/calls.py",
+        "            self._journal.append(CallEntry(number, CallStep.REPEATED))\n            self._once_more",
+        "            self._journal.append(CallEntry(number, CallStep.CLEARED))\n            self._once_more",
+        "duplicate",
+        Kind.ONLINE,
+    ),
+    "a row before its intent": Mutant(
+        "remotes/transport/calls.py", _INTENT_FIRST, "        try:\n", "duplicate", Kind.ONLINE
+    ),
+    "what is in no reply is asked again uncounted": Mutant(
+        "apply/retry.py",
+        "gone, _unheard(session, _of(job, states, Row.ERROR))",
+        "gone",
+        "duplicate",
+        Kind.ONLINE,
+        1_033,
+    ),
     "what may be twice is not counted": Mutant(
         "job/calls.py", "            self.repeated += 1", "            pass", "duplicate", Kind.RECORDINGS
     ),

@@ -12,6 +12,7 @@ from typing import IO
 
 from runner.compile.compiled import Line, RowView, Wanted
 from runner.errors import Mark
+from runner.job.capabilities import Transport
 from runner.job.pairs import FIRST, Orders
 from runner.job.project import Chain, Dataset, Job, Model, Project, Prompt, ProviderBlock, Stragglers
 from runner.job.wireid import custom_id_of
@@ -49,6 +50,8 @@ class JobSpec:
     file: str = "specs/a.yaml"
     after: tuple[str, ...] = ()  # addresses of the job, or the two, whose answers its rows are
     stragglers: Stragglers | None = None
+    transport: Transport = Transport.BATCH
+    on_unknown: str = ""
     needs: tuple[str, ...] = ()  # addresses of jobs that have to be settled before anything of this one is sent
 
     def row_keys(self) -> list[bytes]:
@@ -108,6 +111,8 @@ def project_of(name: str, specs: Iterable[JobSpec], root: Path, max_attempts: in
             max_attempts=max_attempts,
             needs=spec.needs,
             stragglers=spec.stragglers,
+            transport=spec.transport,
+            on_unknown=spec.on_unknown,
             mark=Mark(spec.file, 1, 1),
         )
         for spec in sorted(specs, key=lambda spec: spec.address)

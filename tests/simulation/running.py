@@ -14,6 +14,7 @@ from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
+from tests.simulation.asking import OnlineScenario
 from tests.simulation.chained import ChainScenario
 from tests.simulation.history import History
 from tests.simulation.inline import InlineScenario, ResultsScenario
@@ -39,6 +40,8 @@ class Kind(IntEnum):
     BRIEF_CHAINS = 9
     STRAGGLERS = 10  # batches that take too long, and are stopped
     BRIEF_STRAGGLERS = 11
+    ONLINE = 12  # rows that are asked one by one
+    BRIEF_ONLINE = 13
 
     def seed(self, number: int) -> int:
         """The seed of the history of this kind that has this number."""
@@ -59,6 +62,8 @@ class Kind(IntEnum):
                 return ChainScenario
             case Kind.STRAGGLERS | Kind.BRIEF_STRAGGLERS:
                 return StragglerScenario
+            case Kind.ONLINE | Kind.BRIEF_ONLINE:
+                return OnlineScenario
 
     @property
     def is_brief(self) -> bool:
@@ -67,7 +72,7 @@ class Kind(IntEnum):
 
 def kind_of(number: int) -> Kind:
     """What the number-th history of a run is of: most are brief; two of sixteen are of recordings, four inline, one of
-    chains, one of stragglers."""
+    chains, one of stragglers, one of rows asked online."""
     match number % 16:
         case 0:
             return Kind.BATCHES
@@ -83,6 +88,8 @@ def kind_of(number: int) -> Kind:
             return Kind.BRIEF_RESULTS
         case 4:
             return Kind.BRIEF_RECORDINGS
+        case 13:
+            return Kind.ONLINE if number % 32 == 13 else Kind.BRIEF_ONLINE
         case 11:
             return Kind.STRAGGLERS if number % 32 == 11 else Kind.BRIEF_STRAGGLERS
         case 12:

@@ -26,6 +26,8 @@ SAMPLE = {
     Kind.BRIEF_CHAINS: 40,
     Kind.STRAGGLERS: 20,
     Kind.BRIEF_STRAGGLERS: 40,
+    Kind.ONLINE: 20,
+    Kind.BRIEF_ONLINE: 40,
 }
 SHARES = 10
 MENDED = (
@@ -42,6 +44,8 @@ MENDED = (
     4_021_012_242,  # cancelled before it got out
     81_000_384,  # what said which rows were refused was deleted, and then the memory was lost
     Kind.STRAGGLERS.seed(1_436),  # the same of a batch that was given up, and had named nothing
+    Kind.ONLINE.seed(1_033),  # a retry of what was sent twice without a reply
+    Kind.ONLINE.seed(4_343),  # a reply that was lost when the job went by another name
 )
 SWEEP = 20_000
 

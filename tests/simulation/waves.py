@@ -63,7 +63,6 @@ class RecordingsAuthor(Author):
         """What is to be done about calls of unknown outcome; the same for all jobs."""
         self.on_unknown = "resubmit" if self.on_unknown == "hold" else "hold"
         for spec in self.specs:
-            assert isinstance(spec, RecordingsSpec)
             spec.on_unknown = self.on_unknown
         self._world.note("user", f"on_unknown: {self.on_unknown}")
         return self.on_unknown
@@ -80,10 +79,13 @@ class WaveCommands(Commands):
         self._profile = profile
         self._card = card_of(ProviderBlock(PROVIDER, "fireworks-audio", overrides=profile), Content.RECORDING)
 
+    def _listener(self, clock: SimulatedClock) -> SimulatedListener:
+        return SimulatedListener(self._calls.calls, self._card, int(self._profile["parallelism"]))
+
     def session(self, applier: Applier) -> Session:
         world = self._world
-        listener = SimulatedListener(self._calls.calls, self._card, int(self._profile["parallelism"]))
         clock = SimulatedClock(world)
+        listener = self._listener(clock)
         remotes = ListeningRemotes(listener, clock)
         declared = self.declared(applier, remotes)
         return Session(
@@ -188,6 +190,9 @@ class ListeningRemotes(SimulatedRemotes):
 class WaveScenario(Scenario):
     """Draws and plays one history of recordings."""
 
+    caller_of: type[RecordingsAuthor] = RecordingsAuthor
+    commands_of: type[WaveCommands] = WaveCommands
+
     def __init__(self, seed: int, folder: Path, *, is_brief: bool = False) -> None:
         self.is_brief = is_brief
         self.world = world = World(seed)
@@ -204,7 +209,7 @@ class WaveScenario(Scenario):
             "defer_s": rng.choice((5.0, 60.0)),
         }
         self.is_cron = rng.random() < 0.3  # every apply is a single pass
-        self.author = author = RecordingsAuthor(world)
+        self.author = author = self.caller_of(world)
         author.on_unknown = rng.choice(("hold", "resubmit"))
         kind = f"blind, {author.on_unknown}{', cron' * self.is_cron}"
         self.history: CallHistory = CallHistory(
@@ -212,7 +217,7 @@ class WaveScenario(Scenario):
         )  # type: ignore[arg-type]
         self.history.policies.append((0.0, author.on_unknown))
         author.begin()
-        self.commands = WaveCommands(self.history, author, profile)
+        self.commands = self.commands_of(self.history, author, profile)
         self.first = self._applier("a", folder / "a")
         self.second = None
         self.rates = (
