@@ -28,7 +28,7 @@ from runner.data.files import sha256_of
 from runner.errors import Mark, Problem, SpecError
 from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Content, Transport
 from runner.job.desired import Desired
-from runner.job.params import params_of
+from runner.job.params import certain_params
 from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Job, Project, Then
 from runner.remotes import registry
 from runner.remotes.registry import priced
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from runner.data.inlined import InlinedFiles
 
 AnyCompiled = CompiledJob | CompiledAudio
+_LONGEST = ("max_completion_tokens", "max_tokens", "max_output_tokens")  # what bounds an answer, by any endpoint
 
 
 def compile_all(
@@ -298,10 +299,11 @@ def desired_of(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Re
             seconds=compiled.seconds if isinstance(compiled, CompiledAudio) else None,
             usd_per_minute=price.per_minute if price else None,
         )
-    limit = job.model.params.get("max_completion_tokens", job.model.params.get("max_tokens"))
+    params = certain_params(job)
+    limit = next((params[name] for name in _LONGEST if name in params), None)
     return replace(
         common,
-        params=params_of(job),
+        params=params,
         options=job.model.options,
         system_prompt=_system_prompt(job) if common.card.knows_system_prompt else "",
         max_output_tokens=int(limit) if isinstance(limit, int | float) else None,
@@ -325,7 +327,8 @@ def _online(job: AnyJob, project: Project) -> Capabilities | None:
 def _side(job: AnyJob, project: Project, transport: Transport) -> Capabilities:
     """What one side of the provider of a job can do, at the price of the tier that its model asks for."""
     card = registry.card_of(project.providers[job.model.provider], job.content, transport)
-    tier = card.tiers.get(str(job.model.params.get("service_tier")))
+    params = certain_params(job) if isinstance(job, Job) else job.model.params
+    tier = card.tiers.get(str(params.get("service_tier")))
     return card if tier is None else replace(card, price_factor=tier)
 
 

@@ -33,7 +33,7 @@ from runner.spec.declared import Declared, Entry
 from runner.spec.model import JobSpec
 from runner.spec.nouns import body_of
 from runner.spec.problems import Problems
-from runner.spec.shapes import check_schema_name, warn_of_params
+from runner.spec.shapes import check_format, check_schema_name, warn_of_params
 
 if TYPE_CHECKING:
     from runner.spec.expect import Wanted
@@ -117,7 +117,15 @@ def cell_of(
         part_limits=limits.parts,
         roles=kinds.of(provider).roles,
     )
-    return job if prompt.body is None or _may_be_sent(job, provider, scope.problems) else None
+    if prompt.body is None:
+        return job
+    if prompt.body.tree:
+        warn_of_params(entry, model.endpoint, provider, scope.problems, "body")
+        if not check_format(
+            entry, ("body", "response_format"), prompt.body.tree.get("response_format"), scope.problems
+        ):
+            return None
+    return job if _may_be_sent(job, provider, scope.problems) else None
 
 
 def _ready_cell(entry: Entry, cell: _Cell, evals: Evals, scope: Scope) -> Job | None:

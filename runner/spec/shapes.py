@@ -96,13 +96,23 @@ def _wrong(found: Mapping[str, Any], *, is_flat: bool) -> tuple[str, str]:
     return "", ""
 
 
-def warn_of_params(entry: Entry, endpoint: str, provider: ProviderBlock, problems: Problems) -> None:
-    """Params that are not known, and values that are not of their kind: they are sent as they stand."""
-    params, known = entry.value("params"), declared_by()[provider.kind].known_params(provider, endpoint)
+_NO_PARAMS = ("model", "messages", "input", "prompt")  # of a body
+
+
+def warn_of_params(
+    entry: Entry, endpoint: str, provider: ProviderBlock, problems: Problems, field: str = "params"
+) -> None:
+    """Params that are not known, and values that are not of their kind: they are sent as they stand.
+
+    field: where they are written; a `body` holds what is asked beside them.
+    """
+    params, known = entry.value(field), declared_by()[provider.kind].known_params(provider, endpoint)
     if not known or not isinstance(params, MappingNode):
         return
     for name, (key, node) in params.entries.items():
-        where = f"`params.{name[:60]}` of {entry.subject}"
+        where = f"`{field}.{name[:60]}` of {entry.subject}"
+        if field == "body" and name in _NO_PARAMS:
+            continue
         if name not in known:
             near = problems.nearest(name, known)
             words = f"; did you mean `{near}`?" if near else ""

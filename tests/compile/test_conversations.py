@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from runner.compile.compile import compile_job, preview
 from runner.errors import DataError, SpecError
+from runner.job.params import certain_params
 from runner.job.project import Job
 from runner.remotes.registry import lines_of
 from runner.spec.load import load
@@ -358,6 +359,34 @@ def test_a_body_of_another_model_is_named_with_its_row(tmp_path: Path) -> None:
     assert why(tmp_path, job) == f"d.jsonl:2: `body` of job `j` {words}"
     write(tmp_path, [{"m": "echo", "h": [{"role": "user"}]}])
     assert why(tmp_path, job) == "d.jsonl:1: message 1 of `messages` has no `content`"
+
+
+@pytest.mark.parametrize(
+    ("asked", "certain"),
+    [
+        ("prompt: p", {"max_tokens": 40, "top_p": 0.5}),
+        ('body: {max_tokens: 4000, n: 2, messages: "{{ h }}"}', {"max_tokens": 4000, "top_p": 0.5, "n": 2}),
+        ('body: {max_tokens: "{{ m }}", messages: "{{ h }}"}', {"top_p": 0.5}),
+        ("body: {from: b}", {}),
+    ],
+)
+def test_what_a_row_may_change_is_counted_on_by_nobody(tmp_path: Path, asked: str, certain: Mapping[str, Any]) -> None:
+    """Neither by what it may cost at most, nor by a remote that is told of a batch as a whole."""
+    more = ', temperature: "{{ t }}"' if asked.startswith("prompt") else ""
+    own = f"{{max_tokens: 40, top_p: 0.5{more}}}"
+    job = job_in(tmp_path, "x", asked, f"{MODEL}, params: {own}")
+    assert certain_params(job) == certain
+
+
+def test_fields_of_a_mapping_are_looked_at_as_params_are(tmp_path: Path) -> None:
+    job_in(tmp_path, job='body: {messages: "{{ h }}", tempature: 1, top_p: "{{ p }}", max_tokens: many}')
+    unknown, many = (one.partition(": ")[2] for one in load(["specs"], tmp_path).warnings)
+    assert unknown.startswith("`body.tempature` of job `j` is not known to `/v1/chat/completions`, and is sent as it")
+    assert unknown.endswith("did you mean `temperature`?")
+    assert many.startswith('`body.max_tokens` of job `j` is `"many"`, a text, and is sent as it stands; it should be')
+    with pytest.raises(SpecError) as caught:
+        job_in(tmp_path, job='body: {messages: "{{ h }}", response_format: {type: json_shema}}')
+    assert caught.value.problems[0].message.startswith("`body.response_format` of job `j` has the unknown type")
 
 
 def test_where_the_batch_names_the_model_no_body_does(tmp_path: Path) -> None:

@@ -51,8 +51,17 @@ def asked(draw: st.DrawFn, depth: int = 3, *, in_list: bool = False) -> tuple[An
             return Hole((source(Form.COLUMN),), Kind.ITEMS), many, [compact(many)]
         case "mapping":
             inner = draw(st.dictionaries(TEXT, asked(depth=depth - 1), max_size=3))
+            # a hole may be any number of members, too: its own name is not written
+            spread = draw(st.dictionaries(TEXT, st.dictionaries(TEXT.map("+{}".format), JSON, max_size=2), max_size=1))
+            inner = {k: v for k, v in inner.items() if k not in spread and not k.startswith("+")}
+            for name, members in spread.items():
+                inner[name] = Hole((source(Form.COLUMN),), Kind.ITEMS), members, [compact(members)]
+            inner = dict(draw(st.permutations(list(inner.items()))))
             texts = [text for _, _, of_one in inner.values() for text in of_one]
-            return {k: v[0] for k, v in inner.items()}, {k: v[1] for k, v in inner.items()}, texts
+            value = {}
+            for name, (_, found, _) in inner.items():
+                value.update(found if name in spread else {name: found})
+            return {k: v[0] for k, v in inner.items()}, value, texts
         case _:
             items = draw(st.lists(asked(depth=depth - 1, in_list=True), max_size=5))
             value = []

@@ -97,6 +97,19 @@ providers:
 """
 
 
+def test_what_rows_may_ask_for_is_not_taken_for_bounded(lab: Lab) -> None:
+    """A budget that cannot be held holds the job back: a row's own `max_tokens` is no bound that the model's is."""
+    rows = [{"id": "a", "body": {"messages": [{"role": "user", "content": "x"}], "max_tokens": 100_000}}]
+    write(lab, rows, "rows.jsonl")
+    text = SPEC.replace("prompt: ask", "body: {{from: body}}").replace("data/rows.csv", "data/rows.jsonl")
+    priced = text.replace("name: echo", "name: echo\n    price: {{input: 1, output: 1}}")
+    lab.spec(priced.replace("output: results", "budget: 0.01\n    output: results"))
+    assert "the cost of this plan is not known" in lab.apply(code=5).stdout
+    lab.spec(priced)
+    lab.apply()
+    assert [one["answer"] for one in lab.results()] == ["echo: x"]
+
+
 def line(number: int, said: str = "") -> str:
     """As the vendors' pages show one."""
     messages = [
