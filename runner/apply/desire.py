@@ -22,6 +22,7 @@ from runner.compile.faults import RowsFailed
 from runner.compile.job import CompiledJob, load
 from runner.compile.render import check_templates
 from runner.compile.shard import DigestOf, before_of, identity_of
+from runner.compile.spool import Spool
 from runner.data.contents import Contents, FileMemo
 from runner.data.digests import Digests
 from runner.data.files import sha256_of
@@ -48,11 +49,13 @@ def compile_all(
     keeps: bool,
     digests: Digests | None = None,
     steps: Steps = picks_of,
+    spool: Spool | None = None,
 ) -> dict[str, AnyCompiled]:
     """Every job of files compiled, by address, in sort order. Those that ask about the answers of others: see `chains`.
 
     memo: folder of compiled shards, and of what recordings hold; what did not change is read, not compiled.
-    keeps: whether what is new is written there. digests: of files, where they are remembered.
+    keeps: whether what is new is written there. digests: of files, where they are remembered. spool: for the lines of
+    jobs whose requests are all new.
     Raises SpecError with all template and window problems, DataError for a row or for recordings.
     """
     # What can be found without rows is said together, before any is read: a dataset may take minutes
@@ -72,7 +75,11 @@ def compile_all(
     budget = RowBudget()
     for job in missing:
         shard = shards[job.address]
-        compiled[job.address] = _compiled(job, project, remotes, shard, budget, digest_of, files, keeps=keeps)
+        # Of a job that was compiled before, mostly a few rows were edited: only these are sent, and rendered again
+        lines = spool if not shard.exists() else None
+        compiled[job.address] = _compiled(
+            job, project, remotes, shard, budget, digest_of, files, keeps=keeps, spool=lines
+        )
     if files is not None and keeps:
         files.save()
     compiled.update(_recordings(project, memo, keeps=keeps))
@@ -139,11 +146,12 @@ def _compiled(
     files: InlinedFiles | None,
     *,
     keeps: bool,
+    spool: Spool | None = None,
 ) -> CompiledJob:
     lines = remotes.lines(job.model.provider)
     before = before_of(shard, job, lines)
     try:
-        fresh = compile_job(job, project.root, lines, budget, digest_of, before, files)
+        fresh = compile_job(job, project.root, lines, budget, digest_of, before, files, spool)
     finally:
         if before is not None:
             before.packed.rest.close()

@@ -68,6 +68,8 @@ def apply(
             if not result.is_running or session.stop.is_set() or wait_seconds == 0 or is_over(clock):
                 leave(session, guards, result)
                 return result
+        if session.spool is not None:
+            session.spool.close()  # what could be sent at once has been
         # The lock is given back while nothing can be done: remotes take hours, and `retry`, `cancel` or another apply
         # may have their turn. So a pass believes nothing that it knew before the pause, and reads the records anew.
         moved = before != (result.submitted, result.collected)

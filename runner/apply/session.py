@@ -23,6 +23,7 @@ from runner.apply.tables import Steps, picks_of, wanted_of
 from runner.clock import Clock
 from runner.compile.compiled import Compiled
 from runner.compile.job import CompiledJob
+from runner.compile.spool import Spool
 from runner.data.digests import Digests, Forgetful
 from runner.errors import DataError, NotSent, StateError
 from runner.job import asked
@@ -60,6 +61,7 @@ class Session(msgspec.Struct):
     poll_seconds: float | None = None
     sandbox: SandboxState | None = None  # in a rehearsal
     digests: Digests = msgspec.field(default_factory=lambda: Digests(Forgetful()))  # of files: outputs, datasets
+    spool: Spool | None = None  # lines of what was compiled just now
     out_of_money: dict[str, StepError] = msgspec.field(default_factory=dict)  # jobs nothing more is sent of, by address
     fetched_again: set[str] = msgspec.field(default_factory=set)  # batches whose files were short, by key
     said: set[str] = msgspec.field(default_factory=set)  # troubles that a warning was given of, and that last

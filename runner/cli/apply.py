@@ -159,6 +159,7 @@ def command(
         poll_seconds=poll_seconds,
         consent=consent,
         selection=selection,
+        sends=True,
     ) as session:
         session.parallelism = parallelism
         addresses = [job.address for job in session.desired]

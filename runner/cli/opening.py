@@ -23,6 +23,7 @@ from runner.apply.standins import StandIns
 from runner.apply.tables import Steps, no_steps, picks_of, with_picks
 from runner.cli.main import Settings
 from runner.clock import Clock, RealClock
+from runner.compile.spool import Spool
 from runner.data.contents import FileMemo
 from runner.data.digests import Digests
 from runner.errors import NotBound, SpecError
@@ -47,6 +48,7 @@ def opened(
     from_outputs: bool = False,
     selection: Selection = ALL_JOBS,
     only_asks: bool = False,
+    sends: bool = False,
 ) -> Iterator[Session]:
     """A session over the specs at `paths`. Without `writes` it reads only: what it would write is thrown away at its
     end, remotes are asked for nothing but reading, and no server is started.
@@ -54,7 +56,8 @@ def opened(
     steps: what is worked out for the results of each job. from_outputs: jobs that ask about the answers of others are
     compiled over what outputs hold, whatever is recorded. selection: the jobs that it is about. only_asks: remotes are
     asked for nothing but reading, and no server is started, also where it writes. consent: asks a person whether a key
-    may go to a host, and is told where that is written. A yes is kept.
+    may go to a host, and is told where that is written. A yes is kept. sends: what is compiled is mostly sent at once,
+    so that its lines are kept until then.
     """
     steps = with_picks(steps)
     with contextlib.ExitStack() as held:
@@ -70,7 +73,9 @@ def opened(
         memory.snapshot()  # what cannot be read is said before anything is compiled
         memo = FileMemo(memory.caches / "digests")
         digests = Digests(memo)
-        compiled = compile_all(project, remotes, memory.caches / "compiled", keeps=writes, digests=digests, steps=steps)
+        spool = held.enter_context(contextlib.closing(Spool(memory.scratch))) if sends else None
+        shards = memory.caches / "compiled"
+        compiled = compile_all(project, remotes, shards, keeps=writes, digests=digests, steps=steps, spool=spool)
         if consent is not None:
             _ask(project, remotes, consent)
         session = Session(
@@ -84,6 +89,7 @@ def opened(
             stop=stop,
             poll_seconds=poll_seconds,
             digests=digests,
+            spool=spool,
             steps=steps,
             compiler=held.enter_context(_compiler(memory.caches, remotes, digests, steps, keeps=writes)),
             reads_outputs=from_outputs,

@@ -18,10 +18,11 @@ from typing import IO, TYPE_CHECKING
 from runner.compile import digest, shard
 from runner.compile.blocks import Before, Packed, Segmented
 from runner.compile.budget import RowBudget
-from runner.compile.compiled import Line, Wanted
+from runner.compile.compiled import KEY_BYTES, Line, Wanted
 from runner.compile.faults import Faults
 from runner.compile.job import CompiledJob, lines_of, load, program
 from runner.compile.shard import identity_of
+from runner.compile.spool import KeptLines, Spool
 from runner.compile.stamps import Stamps
 from runner.data.files import sha256_of
 from runner.data.rows import SourceRow, open_blocks, signature
@@ -50,9 +51,11 @@ def compile_job(
     digest_of: shard.DigestOf = sha256_of,
     before: Before | None = None,
     files: InlinedFiles | None = None,
+    spool: Spool | None = None,
 ) -> CompiledJob:
     """Compile one job. budget: what is left for it and the jobs after it. before: the same job as it was compiled
-    earlier; what did not change of its dataset is taken over. files: that go into requests.
+    earlier; what did not change of its dataset is taken over. files: that go into requests. spool: takes the lines, so
+    that they are not rendered again to be sent, where all rows are rendered now.
 
     Raises SpecError for its templates and params; DataError for its dataset: unreadable, empty without `allow_empty`,
     ids that are not unique, rows that do not render (RowsFailed: all are counted, the first 20 listed), changed while
@@ -64,9 +67,10 @@ def compile_job(
     # Where rows name files, each file has to be looked at, whatever became of the dataset.
     if job.dataset.sample_rows is None and not job.prompt.inlines_files and suits(job.dataset, root):
         with suppress(Unsuitable, *((DataError,) if before else ())):
-            return _compile(job, root, lines, budget, digest_of, Segmented(job, root, before), files)
+            kept = spool if before is None else None
+            return _compile(job, root, lines, budget, digest_of, Segmented(job, root, before), files, kept)
         budget.restore(saved)
-    return _compile(job, root, lines, budget, digest_of, None, files)
+    return _compile(job, root, lines, budget, digest_of, None, files, spool)
 
 
 def _compile(
@@ -77,6 +81,7 @@ def _compile(
     digest_of: shard.DigestOf,
     segments: Segmented | None,
     files: InlinedFiles | None,
+    spool: Spool | None,
 ) -> CompiledJob:
     """Compile one job. segments: None reads every row."""
     stamps = signature(job.dataset, root)
@@ -85,6 +90,7 @@ def _compile(
     chosen = ready.sampled(job.dataset, root, faults.add)
     may_leave_out = ready.where is not None or job.dataset.skip_bad
     packing = _Packing(job, lines, keeps_positions=may_leave_out, modulus=segments.modulus if segments else 0)
+    kept = KeptLines(spool) if spool is not None and ready.inlining is None else None  # files may be large
     inlined = Stamps()
     if ready.inlining is not None:
         ready.inlining.stamps = inlined
@@ -104,11 +110,16 @@ def _compile(
                     segments.left_out(asked.mark)
             else:
                 budget.take(sum(map(len, asked.bodies)), job.address, job.mark)
-                packing.add(asked, ready.digester.each(asked.bodies))
+                digests = ready.digester.each(asked.bodies)
+                packing.add(asked, digests)
+                if kept:
+                    kept.add(ready.sent(asked, [digest[:KEY_BYTES] for digest in digests], b"\n"), len(digests))
                 if segments:
                     segments.made(asked.numbers, asked.characters, asked.each)
         if segments:
             packing.put_between(segments, budget)
+        if kept:
+            kept.finish()
         if not (job.dataset.skip_bad and len(packing)):
             faults.check(offers=len(packing) > 0 and not job.dataset.is_ready)  # then it is not said yet
         wanted, positions = packing.finish(ready), packing.positions if packing.positions is not None else chosen
@@ -116,7 +127,7 @@ def _compile(
         parts = shard.Parts(
             stamps, wanted, positions, packing.rest, 0, faults.count, faults.notes(), "", pieces, inlined
         )
-        compiled = CompiledJob(job, root, lines, parts, digest_of, files)
+        compiled = CompiledJob(job, root, lines, parts, digest_of, files, kept)
         # after the last row, too: a file that was appended to meanwhile was read in two states
         compiled.check_unchanged()
         known_ids = segments.known_ids() if segments else ()

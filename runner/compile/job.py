@@ -20,6 +20,7 @@ from runner.remotes.vendor import Lines
 
 if TYPE_CHECKING:
     from runner.compile.program import Program
+    from runner.compile.spool import KeptLines
     from runner.data.audio import AudioFile
     from runner.data.inlined import InlinedFiles
 
@@ -38,8 +39,10 @@ class CompiledJob:
         parts: shard.Parts,
         digest_of: shard.DigestOf = sha256_of,
         files: InlinedFiles | None = None,
+        kept: KeptLines | None = None,
     ) -> None:
-        """digest_of: SHA-256 of a file, for what is made of the dataset. files: that go into requests."""
+        """digest_of: SHA-256 of a file, for what is made of the dataset. files: that go into requests. kept: the lines,
+        from when it was compiled."""
         self.job = job
         self.root = root
         self.request_lines = lines
@@ -50,6 +53,7 @@ class CompiledJob:
         self._digest_of = digest_of
         self._content = parts.content
         self._files = files
+        self._kept = kept
         weakref.finalize(self, parts.rest.close)
         weakref.finalize(self, parts.inlined.close)
 
@@ -117,9 +121,20 @@ class CompiledJob:
         return chain.from_iterable(map(lines_of, self._lines(ordinals, is_shown=True)))
 
     def write_lines(self, ordinals: Iterable[int], out: IO[bytes]) -> int:
-        """Write the same lines, each with a newline. The number of bytes written; raises as `lines` does."""
-        written = 0
-        for _, lines in self._lines(ordinals, b"\n"):
+        """Write the same lines, each with a newline. The number of bytes written; raises as `lines` does.
+
+        What was kept when the job was compiled is copied; what is not there, or not as it was put, is rendered.
+        """
+        asked = _packed(ordinals)
+        done = written = 0
+        if self._kept is not None:
+            self.check_unchanged()
+            for count, run in self._kept.runs(asked, self.wanted.sizes):
+                written += out.write(run)
+                done += count
+            if done == len(asked):
+                return written
+        for _, lines in self._lines(asked[done:], b"\n"):
             if self.parts.inlined.size:  # one picture may be larger than all the texts of a job
                 written += sum(map(out.write, chain.from_iterable(lines)))
             else:
@@ -130,7 +145,7 @@ class CompiledJob:
         """Some rows after others, their keys compared with the compiled ones; each line with `end`."""
         self.check_unchanged()
         ready = program(self.job, self.request_lines, self.root, self._files, is_shown=is_shown)
-        asked = ordinals if isinstance(ordinals, array | range) else array("I", ordinals)
+        asked = _packed(ordinals)
         positions = self.positions
         at = asked if positions is None else array("I", [positions[ordinal] for ordinal in asked])
         done = 0
@@ -184,6 +199,10 @@ class CompiledJob:
 
     def _changed(self, words: str) -> DataError:
         return DataError(words, hint="nothing was sent for it; run the command again", mark=self.job.dataset.mark)
+
+
+def _packed(ordinals: Iterable[int]) -> array[int] | range:
+    return ordinals if isinstance(ordinals, array | range) else array("I", ordinals)
 
 
 def lines_of(made: _Lines) -> Iterator[Line]:

@@ -175,19 +175,23 @@ class Program(msgspec.Struct, frozen=True):
         """(keys, the requests as they are sent, each in parts and with `end`). Raises DataError for a problem."""
         if isinstance(asked, Problem):
             raise DataError(asked.message, hint=asked.hint, mark=asked.mark)
-        # the fixed parts are not joined with the body here: writers take parts, and the body is most of the bytes
         keys = [digest[:KEY_BYTES] for digest in self.digester.each(asked.bodies)]
+        return keys, self.sent(asked, keys, end)
+
+    def sent(self, asked: Requests, keys: Sequence[bytes], end: bytes = b"") -> Iterator[Iterable[bytes]]:
+        """The requests with these keys as they are sent, each in parts and with `end`."""
+        # the fixed parts are not joined with the body here: writers take parts, and the body is most of the bytes
         head, middle, tail = self.envelope
         custom_ids = wireid.custom_ids(asked.ids, keys)
         if asked.files is not None and self.inlining is not None:
             written, is_shown = self.inlining.written, self.is_shown
             made = zip(custom_ids, asked.bodies, asked.files, strict=True)
             around = tail + end
-            return keys, (
+            return (
                 chain((head, name, middle), written(body, files, shown=is_shown), (around,))
                 for name, body, files in made
             )
-        return keys, zip(repeat(head), custom_ids, repeat(middle), asked.bodies, repeat(tail + end))
+        return zip(repeat(head), custom_ids, repeat(middle), asked.bodies, repeat(tail + end))
 
     def template_ids(self, rows: Iterable[SourceRow]) -> Iterator[str]:
         """The ids that a template gives to rows which were requests before."""

@@ -10,6 +10,7 @@ from runner.job.capabilities import Limits
 
 TOKEN_BYTES = 6  # of an answer's text as JSON, at most for most languages
 ENVELOPE_BYTES = 700  # around an answer's text
+_AT_ONCE = 1024  # rows of which most fit into the batch together, so that none is looked at by itself
 
 
 def cut(
@@ -28,17 +29,29 @@ def cut(
     if limits.output_bytes and max_output_tokens:
         lines = max(1, min(lines, limits.output_bytes // (max_output_tokens * TOKEN_BYTES + ENVELOPE_BYTES)))
     longest = min(limits.line_bytes or limits.size_bytes, limits.size_bytes)
-    for ordinal in ordinals:
-        line = sizes[ordinal] + 1
-        if line > longest:
-            raise DataError(
-                f"the request of row {ordinal + 1} of job `{address}` is {line:,} bytes; the remote takes {longest:,}",
-                hint="shorten the prompt or the row, or leave the row out with `where:`",
-            )
-        if batch and (len(batch) >= lines or size + line > limits.size_bytes):
-            yield batch, size
-            batch, size = array("I"), 0
-        batch.append(ordinal)
-        size += line
+    for start in range(0, len(ordinals), _AT_ONCE):
+        some = ordinals[start : start + _AT_ONCE]
+        of_each = [sizes[ordinal] for ordinal in some]
+        more = sum(of_each) + len(some)
+        if len(batch) + len(some) <= lines and size + more <= limits.size_bytes and max(of_each) < longest:
+            batch.extend(some)
+            size += more
+            continue
+        for ordinal, line in zip(some, of_each, strict=True):
+            line += 1
+            if line > longest:
+                raise _too_long(address, ordinal, line, longest)
+            if batch and (len(batch) >= lines or size + line > limits.size_bytes):
+                yield batch, size
+                batch, size = array("I"), 0
+            batch.append(ordinal)
+            size += line
     if batch:
         yield batch, size
+
+
+def _too_long(address: str, ordinal: int, line: int, longest: int) -> DataError:
+    return DataError(
+        f"the request of row {ordinal + 1} of job `{address}` is {line:,} bytes; the remote takes {longest:,}",
+        hint="shorten the prompt or the row, or leave the row out with `where:`",
+    )

@@ -381,8 +381,10 @@ class _Wanted:
     def share(self, bucket: int, number: int, owners: dict[bytes, int], jobs: Sequence[Desired]) -> None:
         """Equal requests are one request: the first job in order asks it, and within a job its first row."""
         # Only rows that would be asked are looked at: what is settled or in flight is so for every row that is equal.
-        keys, states = self._keys, self._rows.states
-        for ordinal in self.ordinals[bucket]:
+        keys, states, here = self._keys, self._rows.states, self.ordinals[bucket]
+        if len(jobs) == 1 and len({keys[n * KEY_BYTES : (n + 1) * KEY_BYTES] for n in here}) == len(here):
+            return  # no two of them are equal
+        for ordinal in here:
             if states[ordinal] not in _UNASKED:
                 continue
             at = ordinal * KEY_BYTES
