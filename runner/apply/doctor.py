@@ -215,7 +215,7 @@ def _providers(
                 yield _ok("provider", "not asked: `--offline`", name)
             elif may_ask:
                 clock.until = clock.monotonic() + PROVIDER_SECONDS
-                yield from _asked(name, content, remotes)
+                yield from _asked(block, content, remotes)
                 clock.until = None
 
 
@@ -243,6 +243,9 @@ def _keys(block: ProviderBlock, environ: Mapping[str, str], remotes: Remotes) ->
         hint = error.problems[0].hint if isinstance(error, SpecError) else error.hint
         yield Finding("key", block.name, Status.FAIL, message, hint)
         return
+    if names and addresses.goes_without_key(block, environ, url):
+        names = []
+        yield _ok("key", f"none is needed for {host_of(url)}", block.name)
     for name in (*names, *block.headers_env.values()):
         source = next((one for one in (name, f"{name}_FILE") if environ.get(one, "").strip()), "")
         where = f"for {host_of(url)}"
@@ -262,10 +265,11 @@ def _keys(block: ProviderBlock, environ: Mapping[str, str], remotes: Remotes) ->
             yield Finding("account", block.name, Status.FAIL, error.problems[0].message, error.problems[0].hint)
 
 
-def _asked(name: str, content: Content, remotes: Remotes) -> Iterator[Finding]:
+def _asked(block: ProviderBlock, content: Content, remotes: Remotes) -> Iterator[Finding]:
     """One page of what a provider lists: the cheapest call there is, and it needs the key."""
+    name = block.name
     try:
-        provider = remotes.open(name, content)
+        provider = remotes.open(name, content, registry.usual_transport(block, content))
         if not provider.card.search.can_list:
             yield _ok("provider", "not asked: it has nothing that can be read without a request", name)
             return

@@ -62,9 +62,12 @@ def pay(
 
 
 def _send(session: Session, result: Result, going: Sequence[Cut]) -> None:
-    """Submit these, one after the other, until the command is to end; the plan says which are on their way."""
+    """Submit these, one after the other, until the command is to end; the plan says which are on their way.
+
+    What is asked a call a request comes last, since this command sees it through: a batch runs by itself meanwhile.
+    """
     on_their_way = []
-    for submission in going:
+    for submission in sorted(going, key=lambda one: _job_of(session, one).card.transport is Transport.ONLINE):
         if session.stop.is_set() or is_over(session.clock):
             break
         if submission.address in result.stopped:

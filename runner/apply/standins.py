@@ -70,7 +70,8 @@ class StandIns(Remotes):
         spec = super()._spec(name)
         found = []
         variable = addresses.key_variable_of(spec)
-        if variable and not any(self._environ.get(v) for v in (variable, f"{variable}_FILE")):
+        needs_key = variable and not any(self._environ.get(v) for v in (variable, f"{variable}_FILE"))
+        if needs_key and not addresses.goes_without_key(spec, self._environ, spec.base_url or ""):
             found.append(f"a key in `{variable}`")
         if (refused := super().refusal(name)) is not None:
             found.append(f"a yes to its host (`{refused.command}`)" if refused.command else "a key of its own")

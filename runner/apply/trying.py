@@ -26,6 +26,7 @@ from runner.errors import BlockedError, DataError, RunnerError, UsageError
 from runner.job.capabilities import Content, Transport
 from runner.job.cost import Price, Used
 from runner.job.desired import Desired
+from runner.job.finish import FLAWS
 from runner.job.packed import KEY_BYTES
 from runner.job.wireid import key_of
 from runner.mending import NOT_SO
@@ -70,6 +71,7 @@ class Tried(NamedTuple):
     output_tokens: int | None = None
     usd: float | None = None  # None: not known
     ms: float | None = None  # that the call took
+    flaw: str = ""  # why the answer is none: cut, refused, not the JSON asked for
 
     @property
     def is_answered(self) -> bool:
@@ -212,9 +214,8 @@ def _standing(session: Session, one: Picked, recorded: Recorded, ordinal: int, v
     line = shown.line
     if line is None or (line.answer == b"null" and line.batch is None):  # asked above, for an equal row
         return Tried(address, view.custom_id, prompt, Came.IN_FLIGHT)
-    return _tried(
-        address, view.custom_id, prompt, Came.KNOWN, line.answer, _words(line.error), line.response, one.job.price
-    )
+    said = _Said(line.answer, _words(line.error), line.finish, line.response)
+    return _tried(address, view.custom_id, prompt, Came.KNOWN, said, one.job.price)
 
 
 class _Last:
@@ -234,12 +235,12 @@ def _send(
     told: set[int] = set()
 
     def heard(number: int, line: bytes, ms: float) -> None:
-        custom_id, answer, error, body = _read(line, wanted)
+        custom_id, said = _read(line, wanted)
         key = key_of(custom_id)
         if key in at:
             ordinal, name = at[key]
             told.add(ordinal)
-            tell(_tried(job.address, name, prompts[ordinal], Came.ASKED, answer, error, body, job.price, ms))
+            tell(_tried(job.address, name, prompts[ordinal], Came.ASKED, said, job.price, ms))
 
     session.remotes.make_ready(job.provider, job.model, session.reporter.step)
     sizes = session.compiled[job.address].wanted.sizes
@@ -257,30 +258,32 @@ def _send(
             tell(Tried(job.address, view.custom_id, prompts[ordinal], Came.NOT_SENT))
 
 
-def _read(line: bytes, wanted: Expected) -> tuple[str, bytes, str, bytes]:
-    """The custom_id of a line of results, the answer as JSON, the error in words, and the body."""
+class _Said(NamedTuple):
+    """What a line of results says: the answer as JSON, the error in words, how the answer ended, and the body."""
+
+    answer: bytes = b"null"
+    error: str = ""
+    finish: str | None = None
+    body: bytes = b"null"
+
+
+def _read(line: bytes, wanted: Expected) -> tuple[str, _Said]:
+    """The custom_id of a line of results, and what it says."""
     try:
         custom_id, body = COMMON.parts(line[:-1])
         parsed = COMMON.parse(line[:-1])
     except (Unreadable, *NOT_SO):
-        return "", b"null", "its answer cannot be read", b"null"
+        return "", _Said(error="its answer cannot be read")
     if parsed.fault is not None:
-        return custom_id, b"null", parsed.fault.message or parsed.fault.code, body
-    return custom_id, COMMON.answer(body, wanted).content, "", body
+        return custom_id, _Said(error=parsed.fault.message or parsed.fault.code, body=body)
+    answer = COMMON.answer(body, wanted)
+    return custom_id, _Said(answer.content, "", answer.finish, body)
 
 
 def _tried(
-    address: str,
-    name: str,
-    prompt: str,
-    came: Came,
-    answer: bytes,
-    error: str,
-    body: bytes,
-    price: Price,
-    ms: float | None = None,
+    address: str, name: str, prompt: str, came: Came, said: _Said, price: Price, ms: float | None = None
 ) -> Tried:
-    told = counted(body)
+    told = counted(said.body)
     usd = None
     if told.input_tokens is not None:
         used = Used(1, 0, told.input_tokens, told.output_tokens or 0)
@@ -288,7 +291,9 @@ def _tried(
         usd = None if unknown else known
     elif price.is_nothing:
         usd = 0.0
-    return Tried(address, name, prompt, came, answer, error, told.input_tokens, told.output_tokens, usd, ms)
+    flaw = FLAWS[said.finish].counted if said.finish is not None and said.finish in FLAWS else ""
+    tokens = told.input_tokens, told.output_tokens
+    return Tried(address, name, prompt, came, said.answer, said.error, *tokens, usd, ms, flaw)
 
 
 def _words(error: bytes) -> str:

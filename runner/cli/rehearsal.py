@@ -26,9 +26,10 @@ from runner.cli.opening import rehearsing
 from runner.cli.options import for_project
 from runner.cli.progress import Watcher
 from runner.cli.saying import columns_of, say
+from runner.job.capabilities import Transport
 from runner.job.outcomes import Unsettled
 from runner.job.selection import Selection
-from runner.plan.guard import Guards
+from runner.plan.guard import Guards, is_own
 
 INTERRUPTED, FAILED, BLOCKED = 130, 4, 5
 _HEADER = ("JOB", "PROVIDER", "MODEL", "WINDOW", "REQUESTS", "BATCHES", "BYTES", "INPUT", "COST")
@@ -61,6 +62,7 @@ class RehearsedJob(msgspec.Struct, frozen=True):
     output: str  # where the rehearsed results are, relative to the root; empty where none were due
     why: str  # the reason that most errors have; empty without one
     has_all_failed: bool  # nothing that was sent here was answered
+    is_online: bool = False  # it is asked a call a request, and its batches are on our side only
 
     @property
     def input(self) -> str:
@@ -73,7 +75,7 @@ class RehearsedJob(msgspec.Struct, frozen=True):
             self.address,
             self.provider,
             self.model,
-            f"{self.window_hours}h",
+            "online" if self.is_online else f"{self.window_hours}h",
             f"{self.requests:,}",
             f"{self.batches:,}",
             _bytes(self.smallest_bytes, self.largest_bytes),
@@ -167,6 +169,7 @@ def _view(session: Session, one: Rehearsed) -> RehearsedJob:
         not_rehearsed=one.not_rehearsed,
         output=_relative(path, session.project.root) if one.written else "",
         why=top_reason(failures_in(path)) if one.written and failed else "",
+        is_online=one.job.card.transport is Transport.ONLINE,
         has_all_failed=0 < one.requests <= failed and not any(batch.tally.ok for batch in one.batches),
     )
 
@@ -262,7 +265,11 @@ def _never_sent_to(session: Session, rehearsed: Sequence[Rehearsed]) -> str:
     sandbox = session.sandbox
     known = {b.origin.provider for b in session.records.batches() if sandbox is None or not sandbox.made(b)}
     jobs = (one.job for one in rehearsed if one.batches)
-    names = {j.provider for j in jobs if not (j.card.search.can_list or j.card.is_free or j.provider in known)}
+    names = {
+        job.provider
+        for job in jobs
+        if not (job.card.search.can_list or job.card.is_free or job.provider in known or is_own(job))
+    }
     return ", ".join(f"`{name}`" for name in sorted(names))
 
 
@@ -277,9 +284,11 @@ def _last_line(jobs: Sequence[RehearsedJob], command: str) -> str:
         then = f"Every one of them failed: put that right before you run `{command}`"
     else:
         then = f"To send them, run `{command}`"
+    is_online = all(job.is_online for job in jobs if job.batches)
+    sent = "online" if is_online else f"in {voice.count(batches, 'batch', 'batches')}"
+    requests = voice.count(sum(job.requests for job in jobs), "request")
     return (
-        f"Rehearsed: {voice.count(sum(job.requests for job in jobs), 'request')} in "
-        f"{voice.count(batches, 'batch', 'batches')}, about {_inputs(jobs)}, {total}; "
+        f"Rehearsed: {requests} {sent}, about {_inputs(jobs)}, {total}; "
         f"nothing was paid, and every answer is synthetic. {then}"
     )
 

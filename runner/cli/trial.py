@@ -38,6 +38,7 @@ class CellView(msgspec.Struct, frozen=True):
     output_tokens: int | None
     usd: float | None
     ms: float | None
+    flaw: str  # why the answer is none: cut, refused, not the JSON asked for
 
 
 class RowView(msgspec.Struct, frozen=True):
@@ -175,6 +176,7 @@ def _cell(one: Tried) -> CellView:
         one.output_tokens,
         one.usd,
         None if one.ms is None else round(one.ms),
+        one.flaw,
     )
 
 
@@ -260,6 +262,8 @@ def _facts(one: Tried) -> str:
         told.append(f"{one.input_tokens:,} + {one.output_tokens or 0:,} tokens")
     if one.came in ("asked", "known") and not one.error:
         told.append(_money(one.usd))
+    if one.flaw:
+        told.append(one.flaw)
     if one.came == "known":
         told.append("answered before")
     elif one.ms:

@@ -212,7 +212,7 @@ def first_run(job: Desired, rows: int, shown: Shown, guards: Guards, *, is_first
     is, a memory may still be older than what was sent since: that is in doubt where the remote lists such batches.
     """
     why = _why_in_doubt(job, shown, is_first=is_first)
-    if job.card.is_free or not why or guards.first_run or _is_own(job):
+    if job.card.is_free or not why or guards.first_run or is_own(job):
         return None
     return Change(
         Action.CONFIRM if guards.is_asked else Action.BLOCK,
@@ -223,7 +223,7 @@ def first_run(job: Desired, rows: int, shown: Shown, guards: Guards, *, is_first
     )
 
 
-def _is_own(job: Desired) -> bool:
+def is_own(job: Desired) -> bool:
     """Whether it is asked a call a request of a server of one's own: nothing is paid there, be it asked twice."""
     return job.card.transport is Transport.ONLINE and (job.price.is_nothing or is_loopback(job.origin.host))
 

@@ -10,8 +10,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from runner.errors import NotBound, Problem, RunnerError, SpecError, UsageError
+from runner.hosts import is_loopback
 from runner.job import project
 from runner.job.observed import Origin
 from runner.remotes.registry import VENDORS, place_of, vendor_of
@@ -128,6 +130,15 @@ def key_variable_of(provider: project.ProviderBlock) -> str:
     if not vendor.key_env or is_stranger:
         return "" if vendor.is_ours else f"{_shout(provider.name)}_API_KEY"
     return vendor.key_env
+
+
+def goes_without_key(provider: project.ProviderBlock, environ: Mapping[str, str], url: str) -> bool:
+    """Whether it is a server of this machine for which nobody named a key, or set one: most of those want none."""
+    variable = key_variable_of(provider)
+    if provider.api_key_env or variable == place_of(provider).key_env:
+        return False
+    is_set = any(environ.get(one, "").strip() for one in (variable, f"{variable}_FILE"))
+    return not is_set and is_loopback(urlsplit(url).hostname or "")
 
 
 def origin_at(provider: project.ProviderBlock, base_url: str, account: str) -> Origin:

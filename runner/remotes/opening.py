@@ -6,10 +6,8 @@ import functools
 import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack
-from urllib.parse import urlsplit
 
 from runner.clock import Clock
-from runner.hosts import is_loopback
 from runner.job import project
 from runner.job.capabilities import Content
 from runner.job.capabilities import Transport as Side
@@ -19,6 +17,7 @@ from runner.remotes.addresses import (
     account_of,
     base_url_of,
     bindings_of,
+    goes_without_key,
     key_variable_of,
     named_by_address,
     origin_at,
@@ -86,7 +85,7 @@ class _Net:
         from runner.remotes.transport.network import Network
 
         credential = self._secrets.of(key_variable_of(self._provider))
-        if self._needs_no_key():
+        if self._how.get("token") is None and goes_without_key(self._provider, self._how["environ"], self.url):
             header = ""
         more = {} if self._how.get("token") is not None else optional or {}
         return Http(
@@ -111,13 +110,6 @@ class _Net:
                 query=query or {},
             ),
         )
-
-    def _needs_no_key(self) -> bool:
-        """Whether it is a server of this machine for which nobody named or set a key: most of those want none."""
-        variable = key_variable_of(self._provider)
-        named = self._provider.api_key_env or variable == place_of(self._provider).key_env or self._how.get("token")
-        is_set = any(self._how["environ"].get(one) for one in (variable, f"{variable}_FILE"))
-        return not named and not is_set and is_loopback(urlsplit(self.url).hostname or "")
 
     def gate(self, http: Http, hosts: Sequence[str]) -> UrlGate:
         from runner.remotes.transport.gate import UrlGate

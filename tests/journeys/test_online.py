@@ -289,3 +289,14 @@ jobs:
     usd = {job["address"]: job["usd"] for job in view["jobs"]}
     assert usd["online"] == pytest.approx(2 * usd["batch"])
     assert usd["flex"] == pytest.approx(usd["batch"])
+
+
+def test_a_server_of_ones_own_needs_no_key_and_no_word(tmp_path: Path) -> None:
+    """What looks and what rehearses say the same as an apply does."""
+    with asking(tmp_path, 3) as (lab, server):
+        told = lab.run("doctor", "specs/", code=None).stdout
+        assert "key mine: none is needed" in told and "provider mine: not asked" in told
+        rehearsed = lab.run("apply", "specs/", "--rehearse")
+        said = rehearsed.stdout + rehearsed.stderr
+        assert "3 requests online" in said and "A real run needs" not in said
+        assert not server.seen
