@@ -146,8 +146,11 @@ def _read(stream: Any) -> Seen | None:
     while (line := stream.readline().decode().strip()) != "":
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
-    body = stream.read(int(headers.get("content-length", 0)))
-    return Seen(first.split()[1].decode(), headers, json.loads(body) if body else {}, time.monotonic())
+    size = int(headers.get("content-length", 0))
+    body = stream.read(size)
+    if not size or len(body) < size:  # whoever sent it was killed
+        return None
+    return Seen(first.split()[1].decode(), headers, json.loads(body), time.monotonic())
 
 
 def main() -> None:
