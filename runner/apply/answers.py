@@ -6,10 +6,12 @@ What is made of them, a results file or scores, is a `merge.Writer`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from runner.apply.session import Session
 from runner.apply.tables import about_of, wanted_of
+from runner.compile.compiled import RowView
 from runner.job.desired import Desired
 from runner.job.outcomes import Unsettled
 from runner.job.packed import common
@@ -17,8 +19,8 @@ from runner.job.project import AnyJob, AudioJob
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows, JobRows, Row
 from runner.results import columns
-from runner.results.locate import OutcomeSource, locate
-from runner.results.merge import Accounting, Writer, merge
+from runner.results.locate import Chosen, OutcomeSource, locate
+from runner.results.merge import Accounting, Unusual, Writer, merge
 
 _STANDING: Mapping[int, Unsettled] = {
     Row.NEW: Unsettled.NOT_SENT,
@@ -57,8 +59,7 @@ def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -
     """Hex digest over everything an output is made of: its rows, in order, and the outcomes that may be shown."""
     spec = spec_of(session, job.address)
     total = hashlib.sha256(f"results/{columns.FORMAT} {session.compiled[job.address].made_of()}\n".encode())
-    shape = (about_of(spec, job), wanted_of(spec), spec.columns, spec.strict_answers, spec.csv_guard)
-    total.update(f"{shape!r}\n".encode())
+    total.update(f"{_shape_of(spec, job)!r}\n".encode())
     if spec.retries_invalid:
         total.update(b"retries invalid answers\n")
     total.update("".join(f"step {step.made_of}\n" for step in session.steps(spec)).encode())
@@ -74,20 +75,58 @@ def made_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -
     return total.hexdigest()
 
 
+def _shape_of(spec: AnyJob, job: Desired) -> tuple[object, ...]:
+    """What all lines of a job have in common, beside what its rows are asked."""
+    return about_of(spec, job), wanted_of(spec), spec.columns, spec.strict_answers, spec.csv_guard
+
+
+class Known(NamedTuple):
+    """What became of every row of a job."""
+
+    spec: AnyJob
+    shape: str  # changes whenever lines of the same rows and outcomes may be others
+    entries: Sequence[BatchRows]  # batches whose outcomes are shown
+    sources: Sequence[OutcomeSource]  # the same
+    shown: Chosen
+    states: bytes  # `Unsettled` of each row
+
+
+def known_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> Known:
+    """Raises StateError."""
+    spec = spec_of(session, job.address)
+    entries = sources_of(session, job, rows, recorded)
+    sources = [source_of(session, entry) for entry in entries]
+    shape = f"{_shape_of(spec, job)!r} {spec.retries_invalid}"
+    return Known(spec, shape, entries, sources, locate(job.keys, sources), bytes(rows.states.translate(_UNSETTLED)))
+
+
+def merge_known(
+    writer: Writer,
+    known: Known,
+    rows: Iterable[RowView],
+    shown: Chosen,
+    states: bytes,
+    unusual: Unusual | None = None,
+) -> Accounting:
+    """Write the lines of these rows. shown, states: theirs. unusual: see `merge`. Raises as `lines_to` does."""
+    return merge(
+        rows,
+        shown,
+        known.sources,
+        writer,
+        states=states,
+        wanted=wanted_of(known.spec),
+        is_strict=known.spec.strict_answers,
+        retries_invalid=known.spec.retries_invalid,
+        unusual=unusual,
+    )
+
+
 def lines_to(writer: Writer, session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> Accounting:
     """Write every line of a job, in input order. Raises StateError where a raw file is damaged, DataError, OSError."""
-    spec = spec_of(session, job.address)
-    sources = [source_of(session, entry) for entry in sources_of(session, job, rows, recorded)]
-    return merge(
-        session.compiled[job.address].rows(),
-        locate(job.keys, sources),
-        sources,
-        writer,
-        states=rows.states.translate(_UNSETTLED),
-        wanted=wanted_of(spec),
-        is_strict=spec.strict_answers,
-        retries_invalid=spec.retries_invalid,
-    ).with_bad(job.bad)
+    known = known_of(session, job, rows, recorded)
+    views = session.compiled[job.address].rows()
+    return merge_known(writer, known, views, known.shown, known.states).with_bad(job.bad)
 
 
 def sources_of(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> list[BatchRows]:

@@ -13,15 +13,11 @@ from runner.job.recorded import Batch
 
 def unsettled(session: Session) -> tuple[bytes, bytes]:
     """Keys that some job wants and no collected batch has answered: those not in flight, and those that are."""
-    # Both begin with all that is wanted, and lose what was answered; `free` loses what is in flight as well
-    free = in_flight = union([session.keys_of(job) for job in session.desired])
-    for entry in session.recorded().batches:
-        if entry.batch.is_active:
-            free = without(free, entry.keys)
-        elif entry.index:
-            done = answered(entry.index)
-            free, in_flight = without(free, done), without(in_flight, done)
-    return free, without(in_flight, free)
+    batches = session.recorded().batches
+    done = union([answered(entry.index) for entry in batches if entry.index and not entry.batch.is_active])
+    wanted = without(union([session.keys_of(job) for job in session.desired]), done)
+    free = without(wanted, union([entry.keys for entry in batches if entry.batch.is_active]))
+    return free, without(wanted, free)
 
 
 def held(session: Session) -> bytes:

@@ -13,22 +13,27 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from runner import files
 from runner.apply import keep
-from runner.apply.answers import is_folder, lines_to, made_of, spec_of
+from runner.apply.answers import is_folder, known_of, lines_to, made_of, spec_of
 from runner.apply.session import Session
+from runner.apply.splicing import Splicing
 from runner.apply.tables import table_of
+from runner.compile.job import CompiledJob
 from runner.errors import RunnerError
 from runner.job.desired import Desired
-from runner.job.project import AnyJob, AudioJob
+from runner.job.project import AnyJob, AudioJob, Job
 from runner.job.recorded import JobRecord
+from runner.job.written import Written
 from runner.plan.plan import Recorded
 from runner.plan.remaining import JobRows
 from runner.results import alike, export, fingerprint, folder
 from runner.results.alike import Differs
-from runner.results.columns import Step
+from runner.results.columns import Step, Table
 from runner.results.merge import Accounting, Writer
 from runner.results.names import Names
 from runner.results.transcript import suffix_of
+from runner.results.wholefile import target_of
 
 
 def write(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> Accounting:
@@ -38,15 +43,48 @@ def write(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> 
     before = recorded.jobs[job.address][0].written if job.address in recorded.jobs else None
     steps = session.steps(spec)
     proves = keep.proves_itself(session, job)
-    with keep.keeping(session, job.output, before, proves) as kept, _writer(session, spec, job, steps) as writer:
-        accounting = lines_to(writer, session, job, rows, recorded)
+    splicing: Splicing | None = None
+    of_folder = ""
+    with keep.keeping(session, job.output, before, proves) as kept:
+        if isinstance(spec, Job) and (table := _spliceable(session, spec, job, steps)) is not None:
+            splicing = Splicing(session, spec, table, known_of(session, job, rows, recorded))
+            accounting = _spliced(session, spec, job, table, splicing, before)
+        else:
+            with _writer(session, spec, job, steps) as writer:
+                accounting = lines_to(writer, session, job, rows, recorded)
+            of_folder = writer.told if isinstance(writer, folder.FolderWriter) else ""
     accounting = replace(accounting, told=tuple(filter(None, (step.summary() for step in steps))))
     for told in kept:
         session.reporter.warn(f"{job.address}: {told}")
-    if isinstance(writer, folder.FolderWriter) and writer.told:
-        session.reporter.warn(f"{job.address}: `{job.output}`: {writer.told}")
-    session.records.save(_record(session, job, rows, recorded, accounting, path, is_ours=True))
+    if of_folder:
+        session.reporter.warn(f"{job.address}: `{job.output}`: {of_folder}")
+    record = _record(session, job, rows, recorded, accounting, path, is_ours=True)
+    session.records.save(record)
+    if splicing is not None:
+        splicing.leave(record.output_sha256)
     return accounting
+
+
+def _spliceable(session: Session, spec: Job, job: Desired, steps: Sequence[Step]) -> Table | None:
+    """The columns of an output whose lines may be copied from an earlier one; None where each is to be written."""
+    compiled = session.compiled[spec.address]
+    is_known = isinstance(compiled, CompiledJob) and compiled.parts.pieces is not None
+    if steps or not is_known or Path(spec.output).suffix.lower() not in (".jsonl", ".csv"):
+        return None
+    return table_of(spec, compiled.rows, session.project.root, job, steps)
+
+
+def _spliced(
+    session: Session, spec: Job, job: Desired, table: Table, splicing: Splicing, before: Written | None
+) -> Accounting:
+    """Write such an output."""
+    path = session.outputs_root / spec.output
+    there = before if before is not None and before.output == job.output else None
+    with (
+        files.whole(target_of(path, session.outputs_root), keeps_equal=True) as out,
+        export.writer_on(out, path.suffix.lower(), table, is_guarded=spec.csv_guard) as writer,
+    ):
+        return splicing.lines(out, writer, path, there).with_bad(job.bad)
 
 
 def as_it_is(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> JobRecord | str:

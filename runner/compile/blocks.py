@@ -231,7 +231,8 @@ def _distinct(segments: Sequence[Segment], fresh: Packed, before: Before, wanted
         return b""
     gone = {*range(len(before.pieces.segments))} - {segment.was for segment in segments}
     of_gone = [old.keys[wanted_before[n] * KEY_BYTES : wanted_before[n + 1] * KEY_BYTES] for n in sorted(gone)]
-    return union([without(old.distinct, keys_of(b"".join(of_gone))), keys_of(fresh.keys)])
+    was, now = keys_of(b"".join(of_gone)), keys_of(fresh.keys)  # the same but for the rows that were edited
+    return union([without(old.distinct, without(was, now)), without(now, was)])
 
 
 def _renumbered(sizes: array[int], numbers: Sequence[int], shift: int) -> array[int]:

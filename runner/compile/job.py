@@ -96,17 +96,26 @@ class CompiledJob:
 
     def rows(self) -> Iterator[RowView]:
         """Every wanted row in input order. Raises DataError when the dataset changed since it was compiled."""
+        return self.rows_at(range(len(self.wanted)))
+
+    def rows_at(self, ordinals: Sequence[int]) -> Iterator[RowView]:
+        """The wanted rows at `ordinals` (ascending, from 0). Raises as `rows` does."""
         self.check_unchanged()
         done = 0
-        for block, row_ids in self.with_ids():
-            digests = self._digests(done, len(block))
-            done += len(block)
-            if len(digests) != len(block):
+        is_all = len(ordinals) == len(self.wanted)
+        positions = self.positions
+        at = positions if is_all else ordinals if positions is None else array("I", [positions[n] for n in ordinals])
+        for block, row_ids in self._with_ids(at):
+            here = ordinals[done : done + len(block)]
+            if len(here) != len(block):
                 break
+            done += len(block)
             # a third of the time of calling RowView
-            yield from map(tuple.__new__, repeat(RowView), zip(row_ids, block.jsons(), digests, strict=True))
+            yield from map(
+                tuple.__new__, repeat(RowView), zip(row_ids, block.jsons(), self._digests(here), strict=True)
+            )
         self.check_unchanged()
-        if done != len(self.wanted):
+        if done != len(ordinals):
             raise self._changed_while_read()
 
     def lines(self, ordinals: Iterable[int]) -> Iterator[Line]:
@@ -168,17 +177,31 @@ class CompiledJob:
         other = next(n for n, key in zip(ordinals, keys, strict=True) if key != self.wanted.keys_at((n,)))
         raise self._changed(f"row {other + 1} of job `{self.job.address}` renders to another request now")
 
-    def _digests(self, first: int, count: int) -> list[bytes]:
-        """The digests of `count` rows from the one at `first` on, fewer at the end."""
-        keys = self.wanted.keys[first * KEY_BYTES : (first + count) * KEY_BYTES]
-        rest = self.parts.rest
-        rest.seek(self.parts.rest_at + first * REST_BYTES)
-        return digest.joined(bytes(keys), rest.read(len(keys) // KEY_BYTES * REST_BYTES))
+    def _digests(self, ordinals: Sequence[int]) -> list[bytes]:
+        """The digests of the rows at `ordinals` (ascending)."""
+        found: list[bytes] = []
+        rest, at = self.parts.rest, 0
+        while at < len(ordinals):
+            first, end = ordinals[at], ordinals[-1] + 1
+            if end - first != len(ordinals) - at:  # there are gaps
+                end = next(
+                    n for n in range(at + 1, len(ordinals) + 1) if n == len(ordinals) or ordinals[n] != first + n - at
+                )
+                end = first + end - at
+            rest.seek(self.parts.rest_at + first * REST_BYTES)
+            keys = bytes(self.wanted.keys[first * KEY_BYTES : end * KEY_BYTES])
+            found += digest.joined(keys, rest.read((end - first) * REST_BYTES))
+            at += end - first
+        return found
 
     def with_ids(self) -> Iterator[tuple[Block, Sequence[str]]]:
         """The wanted rows as they are in the dataset now, and the ids they are shown with."""
+        return self._with_ids(self.positions)
+
+    def _with_ids(self, at: Sequence[int] | None) -> Iterator[tuple[Block, Sequence[str]]]:
+        """The same of the rows at these positions of the dataset."""
         dataset = self.job.dataset
-        blocks = open_blocks(dataset, self.root, self.positions, checked=False)
+        blocks = open_blocks(dataset, self.root, at, checked=False)
         if ids.is_template(dataset):
             # the rows are read once, for their ids and for themselves; `tee` holds no more than the run between the two
             blocks, ahead = tee(blocks)

@@ -15,7 +15,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, compress
+from itertools import accumulate, compress, filterfalse
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -97,17 +97,16 @@ def bounds(records: bytes, width: int = KEY_BYTES) -> list[int]:
 
 def unpack(packed: bytes | bytearray | memoryview) -> Iterator[bytes]:
     """The keys of a packed run, one by one."""
-    for (key,) in struct.iter_unpack(f"{KEY_BYTES}s", packed):
-        yield key
+    return map(itemgetter(0), struct.iter_unpack(f"{KEY_BYTES}s", packed))
 
 
 def without(left: bytes, right: bytes) -> bytes:
     """Sorted keys that are in `left` and not in `right` (both sorted)."""
     if (apart := _differences(left, right)) is not None:
         return b"".join([left[part.start : part.end] for part in apart])
-    out = []
+    out: list[bytes] = []
     for mine, theirs in _buckets(left, right):
-        out.extend(sorted(set(unpack(mine)).difference(unpack(theirs))))
+        out.extend(filterfalse(set(unpack(theirs)).__contains__, unpack(mine)))
     return b"".join(out)
 
 
@@ -134,11 +133,15 @@ def union(sets: Sequence[bytes]) -> bytes:
 
 
 def _sorted(sets: Sequence[bytes]) -> bytes:
-    """All records of these sets in order."""
-    sorter = Sorter()
-    for packed in sets:
-        sorter.extend(packed)
-    return sorter.sorted()
+    """All keys of these sorted sets in order, each once."""
+    if sum(map(len, sets)) <= _FEW * KEY_BYTES:
+        return b"".join(sorted(set(unpack(b"".join(sets)))))
+    edges = [bounds(packed) for packed in sets]
+    out: list[bytes] = []
+    for b in range(BUCKETS):
+        bucket = b"".join([packed[edge[b] : edge[b + 1]] for packed, edge in zip(sets, edges, strict=True)])
+        out += sorted(set(unpack(bucket)))
+    return b"".join(out)
 
 
 def _merged(left: bytes, right: bytes) -> bytes:

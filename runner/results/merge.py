@@ -7,7 +7,7 @@ no newline, because neither of them does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -22,6 +22,9 @@ from runner.results.locate import Chosen, OutcomeSource
 from runner.results.splice import ERROR, Merged, Splicer
 
 _OK = int(Outcome.OK)
+
+
+Unusual = Callable[[int, Merged, bool], None]  # number of the row from 0, its line, whether bytes were put right in it
 
 
 class Writer(Protocol):
@@ -85,13 +88,14 @@ def merge(
     wanted: Expected = TEXT,
     is_strict: bool = False,
     retries_invalid: bool = False,
+    unusual: Unusual | None = None,
 ) -> Accounting:
     """Write one line a row.
 
     states: `Unsettled` of each row, in input order, 0 where it is settled; empty: all of them are. A row with an
     answer shows it, whatever its state.
     wanted: what was asked for beside text. is_strict: answers that are none count as errors. retries_invalid: they do
-    once they are not asked for again any more.
+    once they are not asked for again any more. unusual: is told of every answer that is not cut out as it stands.
     Raises StateError when a raw file does not hold what its index says, or rows and `shown` differ in number.
     """
     # The usual row is an answer that is cut out as it stands: it takes the first two branches and nothing else, and
@@ -112,10 +116,13 @@ def merge(
                 ok += 1
                 line = answered(owners[number - 1], value, row)
                 if line is None:
+                    before = splicer.repaired
                     line = line_of(owners[number - 1], value, row)
                     if line.finish is not None and line.finish in FLAWS:
                         is_error = not states[number - 1] if retries_invalid else is_strict
                         line = flawed.seen(line, row, line.finish, is_error=is_error)
+                    if unusual is not None:
+                        unusual(number - 1, line, splicer.repaired > before)
                 write(line)
                 continue
             state = states[number - 1]

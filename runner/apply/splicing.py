@@ -1,0 +1,278 @@
+"""A results file that changes in little is written by what did not change of it: whole runs of lines are copied.
+
+What a file was made of is left beside it in the memo: the segments of its dataset, how many bytes the lines of each
+take, and where the outcome of each row came from. A segment whose rows, outcomes and places are the same has the same
+lines. Everything else, and all segments of which a row has no plain answer, is merged anew. Without that record, of a
+file that somebody changed, and of .parquet, every line is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from array import array
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import accumulate
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from runner import files
+from runner.apply import keep
+from runner.apply.answers import Known, merge_known
+from runner.apply.session import Session
+from runner.compile.compiled import RowView
+from runner.compile.job import CompiledJob
+from runner.compile.shard import identity_of
+from runner.job.finish import FLAWS
+from runner.job.outcomes import Outcome
+from runner.job.project import Job
+from runner.job.written import Written
+from runner.remotes.reading.verdict import NULL
+from runner.results.columns import FORMAT, Table
+from runner.results.locate import Chosen
+from runner.results.merge import Accounting, Writer
+from runner.results.splice import Merged
+
+_FOLDER = "lines"
+_COPY_BYTES = 1 << 30
+_OK = int(Outcome.OK)
+
+
+class _Piece(msgspec.Struct, array_like=True):
+    """The lines of one segment."""
+
+    digest: bytes  # of the segment
+    row: int  # position of its first row in the dataset; 0 where no line says it
+    wanted: int
+    size_bytes: int = 0
+    flaws: dict[str, int] = {}  # answers that are none among those, by `finish`
+    is_odd: bool = False  # more is to be said of its lines: they are written each time
+
+
+class _Layout(msgspec.Struct, array_like=True):
+    """What a results file was made of."""
+
+    sha256: str  # of the file
+    shape: str  # all that its lines have in common
+    head_bytes: int  # before the first line
+    sources: list[str]
+    pieces: list[_Piece]
+    places: bytes  # "Q", as in `Chosen`
+    owners: bytes  # "I"
+    states: bytes
+
+
+class Splicing:
+    """One writing of a results file. `lines` writes it; `leave` records how, once its digest is known."""
+
+    def __init__(self, session: Session, spec: Job, table: Table, known: Known) -> None:
+        compiled = session.compiled[spec.address]
+        assert isinstance(compiled, CompiledJob) and compiled.parts.pieces is not None
+        self._session, self._spec, self._known, self._compiled = session, spec, known, compiled
+        pieces = compiled.parts.pieces
+        starts = accumulate((segment.rows for segment in pieces.segments), initial=0)
+        is_numbered = spec.dataset.id is None
+        self._pieces = [
+            _Piece(segment.digest, start if is_numbered else 0, share.wanted)
+            for segment, share, start in zip(pieces.segments, pieces.shares, starts, strict=False)
+        ]
+        self._ordinals = [0, *accumulate(piece.wanted for piece in self._pieces)]
+        names = [column.name for column in table.columns]
+        told = (FORMAT, identity_of(spec, compiled.request_lines), known.shape, names, Path(spec.output).suffix.lower())
+        self._shape = hashlib.sha256(repr(told).encode()).hexdigest()
+        self._sources = [
+            f"{source.batch} {source.origin} {entry.batch.key} {entry.batch.index_sha256}"
+            for source, entry in zip(known.sources, known.entries, strict=True)
+        ]
+        self._head_bytes = 0
+
+    def lines(self, out: BinaryIO, writer: Writer, path: Path, written: Written | None) -> Accounting:
+        """Write all lines. path: of the file that is there; written: what we wrote last."""
+        self._head_bytes = out.tell()
+        known = self._known
+        with self._earlier(path, written) as (earlier, file):
+            copies = [-1] * len(self._pieces) if earlier is None else self._same_as(earlier)
+            runs = list(_runs(copies))
+            ordinals = array("I")
+            for run in runs:
+                if run.was < 0:
+                    ordinals.extend(range(self._ordinals[run.first], self._ordinals[run.end]))
+            is_all = len(ordinals) == self._ordinals[-1]
+            rows = self._compiled.rows() if is_all else self._compiled.rows_at(ordinals)
+            shown, states = known.shown, known.states
+            if not is_all:
+                shown = Chosen(
+                    array("Q", [shown.places[n] for n in ordinals]), array("I", [shown.sources[n] for n in ordinals])
+                )
+                states = bytes([states[n] for n in ordinals])
+            offsets = (
+                []
+                if earlier is None
+                else [*accumulate((p.size_bytes for p in earlier.pieces), initial=earlier.head_bytes)]
+            )
+
+            flaws: Counter[str] = Counter()
+
+            def copy(run: _Run) -> None:
+                assert earlier is not None
+                end = run.was + run.end - run.first
+                _copy(file, out, offsets[run.was], offsets[end] - offsets[run.was])
+                for piece, before in zip(self._pieces[run.first : run.end], earlier.pieces[run.was : end], strict=True):
+                    piece.size_bytes, piece.flaws = before.size_bytes, before.flaws
+                    flaws.update(before.flaws)
+
+            def unusual(number: int, line: Merged, is_repaired: bool) -> None:
+                piece = self._pieces[bisect_right(self._ordinals, ordinals[number]) - 1]
+                if is_repaired or line.error != NULL or line.finish is None or line.finish not in FLAWS:
+                    piece.is_odd = True
+                else:
+                    piece.flaws = {**piece.flaws, line.finish: piece.flaws.get(line.finish, 0) + 1}
+
+            found = merge_known(writer, known, self._through(rows, runs, out, copy), shown, states, unusual)
+        copied = self._ordinals[-1] - len(ordinals)
+        flaws.update(found.flaws)
+        return replace(found, wanted=found.wanted + copied, ok=found.ok + copied, flaws=dict(flaws))
+
+    def _through(
+        self, rows: Iterator[RowView], runs: Sequence[_Run], out: BinaryIO, copy: Callable[[_Run], None]
+    ) -> Iterator[RowView]:
+        """The rows, in their order. Each is asked for once the lines before it are written: so this is where they are
+        measured, and where those that did not change are copied."""
+        for run in runs:
+            if run.was >= 0:
+                copy(run)
+                continue
+            for piece in self._pieces[run.first : run.end]:
+                begun = out.tell()
+                for _ in range(piece.wanted):
+                    if (row := next(rows, None)) is None:
+                        return
+                    yield row
+                piece.size_bytes = out.tell() - begun
+        yield from rows  # there are none: what is read to its end is looked at for changes
+
+    def leave(self, sha256: str) -> None:
+        """Record how the file was written. sha256: of it."""
+        path = self._path
+        if self._session.sandbox is not None or not path.parent.parent.is_dir():
+            return
+        shown = self._known.shown
+        layout = _Layout(
+            sha256, self._shape, self._head_bytes, self._sources, self._pieces,
+            shown.places.tobytes(), shown.sources.tobytes(), bytes(self._known.states),
+        )  # fmt: skip
+        data = msgspec.msgpack.encode(layout)
+        with suppress(OSError):  # it saves work, and no more
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            files.write(path, hashlib.sha256(data).digest() + data, is_durable=False)
+
+    @property
+    def _path(self) -> Path:
+        name = hashlib.sha256(self._spec.address.encode()).hexdigest()[:32]
+        return self._session.memory.caches / _FOLDER / name
+
+    @contextmanager
+    def _earlier(self, path: Path, written: Written | None) -> Iterator[tuple[_Layout | None, int]]:
+        """How the file that is there was written, and that file; None where it is not certain to be as it was left."""
+        layout = self._read()
+        is_there = layout is not None and written is not None and written.sha256 == layout.sha256
+        if not is_there or self._session.sandbox is not None or not keep.is_as_left(self._session, path, written):
+            yield None, -1
+            return
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            yield None, -1
+            return
+        try:
+            yield layout, file
+        finally:
+            os.close(file)
+
+    def _read(self) -> _Layout | None:
+        try:
+            data = self._path.read_bytes()
+            if hashlib.sha256(memoryview(data)[32:]).digest() != data[:32]:
+                return None
+            layout = msgspec.msgpack.decode(memoryview(data)[32:], type=_Layout)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        return layout if layout.shape == self._shape else None
+
+    def _same_as(self, earlier: _Layout) -> list[int]:
+        """For each segment the number of the one in the earlier file with the same lines; -1 where there is none."""
+        here = {source: number for number, source in enumerate(self._sources)}
+        moved = [here.get(source, len(here)) for source in earlier.sources]
+        owners = array("I", earlier.owners)
+        if moved != [*range(len(moved))]:
+            owners = array("I", [moved[owner] if owner < len(moved) else owner for owner in owners])
+        places, states = array("Q", earlier.places), earlier.states
+        starts = [0, *accumulate(piece.wanted for piece in earlier.pieces)]
+        numbers: defaultdict[bytes, list[int]] = defaultdict(list)
+        for number, piece in enumerate(earlier.pieces):
+            numbers[piece.digest].append(number)
+        shown, now = self._known.shown, self._known.states
+        found, expected = [], 0
+        for piece, first in zip(self._pieces, self._ordinals, strict=False):
+            same = numbers.get(piece.digest, ())
+            was = expected if expected in same else same[0] if same else -1
+            if was >= 0:
+                before = earlier.pieces[was]
+                end, at = first + piece.wanted, starts[was]
+                is_same = (
+                    not before.is_odd
+                    and (before.row, before.wanted) == (piece.row, piece.wanted)
+                    and shown.places[first:end] == (there := places[at : at + piece.wanted])
+                    and shown.sources[first:end] == owners[at : at + piece.wanted]
+                    and not any(now[first:end])
+                    and not any(states[at : at + piece.wanted])
+                    and _are_answers(there)
+                )
+                expected = was + 1
+                was = was if is_same else -1
+            found.append(was)
+        return found
+
+
+class _Run(NamedTuple):
+    """Segments that follow each other, all copied from as many that follow each other, or all written."""
+
+    first: int
+    end: int
+    was: int  # -1: they are written
+
+
+def _runs(copies: Sequence[int]) -> Iterator[_Run]:
+    first = 0
+    for at in range(1, len(copies) + 1):
+        if at < len(copies):
+            was = copies[at - 1]
+            if copies[at] == (was + 1 if was >= 0 else -1):
+                continue
+        yield _Run(first, at, copies[first])
+        first = at
+
+
+def _are_answers(places: array[int]) -> bool:
+    """Whether all of these are answers."""
+    return not len(places) or (min(places) >> 60 == _OK and max(places) >> 60 == _OK)
+
+
+def _copy(file: int, out: BinaryIO, offset: int, size: int) -> None:
+    """Copy some bytes of a file, in the kernel where it can."""
+    out.flush()
+    while size:
+        try:
+            done = os.copy_file_range(file, out.fileno(), min(size, _COPY_BYTES), offset)
+        except OSError:
+            done = os.write(out.fileno(), os.pread(file, min(size, files.BUFFER_BYTES), offset))
+        if not done:
+            raise OSError(f"the results file lost {size:,} bytes while it was copied")
+        offset, size = offset + done, size - done
+    out.seek(0, os.SEEK_END)

@@ -1,0 +1,107 @@
+"""A results file after an edit is what it would be if every line had been written: what did not change is copied."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from tests.journeys.lab import SPEC, Lab
+
+ROWS = 700
+LONG = "z" * 180  # a segment of the dataset has some 160 such rows
+Edit = Callable[[list[str]], None]
+
+
+def changed(lines: list[str]) -> None:
+    lines[ROWS // 2] = lines[ROWS // 2].replace("text", "another text", 1)
+
+
+def inserted(lines: list[str]) -> None:
+    lines.insert(300, lines[300].replace("text", "one more text", 1).replace("id-", "new-", 1))
+
+
+def deleted(lines: list[str]) -> None:
+    del lines[100:103]
+
+
+def moved(lines: list[str]) -> None:
+    lines[:] = lines[400:] + lines[:400]
+
+
+def project(lab: Lab, form: str, output: str, identifier: str) -> list[str]:
+    spec = SPEC.replace("data/rows.csv, id: id", f"data/rows{form}{identifier}").replace(
+        "answers.jsonl", f"answers{output}"
+    )
+    lab.spec(spec.replace("{{{{ word }}}}", "{{{{ word }}}} {{{{ long }}}}"))
+    if form == ".csv":
+        return [f'id-{n},"text {n}",{LONG}' for n in range(ROWS)]
+    return [f'{{"id": "id-{n}", "word": "text {n}", "long": "{LONG}"}}' for n in range(ROWS)]
+
+
+def put(lab: Lab, form: str, lines: list[str]) -> None:
+    head = "id,word,long\n" if form == ".csv" else ""
+    (lab.root / f"data/rows{form}").write_text(head + "".join(f"{line}\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    ("form", "output", "identifier"),
+    [(".jsonl", ".jsonl", ", id: id"), (".csv", ".csv", ", id: id"), (".jsonl", ".csv", ""), (".csv", ".jsonl", "")],
+    ids=["jsonl", "csv", "numbered csv", "numbered jsonl"],
+)
+def test_it_is_what_writing_every_line_gives(lab: Lab, form: str, output: str, identifier: str) -> None:
+    lines = project(lab, form, output, identifier)
+    put(lab, form, lines)
+    path = lab.root / f"results/answers{output}"
+    lab.apply()
+    order = [changed, inserted, deleted, moved]
+    random.Random(f"{form}{output}").shuffle(order)
+    for edit in order:
+        edit(lines)
+        put(lab, form, lines)
+        lab.apply()
+        spliced, said = path.read_bytes(), lab.run("status", code=None).stdout
+        path.unlink()
+        shutil.rmtree(lab.root / ".runner/memo/lines")
+        lab.apply()
+        assert path.read_bytes() == spliced, edit.__name__
+        assert lab.run("status", code=None).stdout == said and "cut" in said
+
+
+def test_what_did_not_change_is_not_read_again(lab: Lab) -> None:
+    """Of answers that cannot be read any more only those beside what changed are missed."""
+    lines = project(lab, ".jsonl", ".jsonl", ", id: id")
+    put(lab, ".jsonl", lines)
+    lab.apply()
+    before = lab.results()
+    raw = max((lab.root / ".runner/objects").glob("*/0.jsonl"), key=lambda path: path.stat().st_size)
+    kept = raw.read_bytes()
+    answers = kept.split(b"\n")
+    far = [line if b"id-0-" not in line else b"#" * len(line) for line in answers]
+    raw.write_bytes(b"\n".join(far))
+    del lines[ROWS // 2]
+    put(lab, ".jsonl", lines)
+    lab.apply()
+    assert lab.results() == before[: ROWS // 2] + before[ROWS // 2 + 1 :]
+    shutil.rmtree(lab.root / ".runner/memo/lines")
+    del lines[ROWS // 2]
+    put(lab, ".jsonl", lines)
+    assert "are damaged" in lab.apply(code=1).stderr
+
+
+def test_a_file_that_somebody_changed_is_written_anew(lab: Lab) -> None:
+    lines = project(lab, ".jsonl", ".jsonl", ", id: id")
+    put(lab, ".jsonl", lines)
+    lab.apply()
+    path = lab.root / "results/answers.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"text 3", b"TEXT 3"))
+    memo = next((lab.root / ".runner/memo/lines").iterdir())
+    for damage in (memo.read_bytes(), memo.read_bytes()[:-1], b"x" + memo.read_bytes()[1:]):
+        memo.write_bytes(damage)
+        del lines[ROWS // 3]
+        put(lab, ".jsonl", lines)
+        lab.apply()
+        assert b"TEXT" not in path.read_bytes()
+        assert [row["custom_id"] for row in lab.results()] == [line.split('"')[3] for line in lines]
