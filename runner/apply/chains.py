@@ -23,7 +23,8 @@ from runner.apply.answers import lines_to, sources_of, spec_of
 from runner.apply.desire import desired_of
 from runner.apply.session import Session
 from runner.apply.tables import wanted_of
-from runner.compile.compile import CHARACTERS_PER_TOKEN, compile_job
+from runner.compile.compile import compile_job
+from runner.compile.compiled import CHARACTERS_PER_TOKEN
 from runner.compile.ids import has_no_id_column
 from runner.compile.job import CompiledJob
 from runner.errors import RunnerError, UsageError

@@ -16,6 +16,8 @@ from runner.apply.purse import Rest
 from runner.apply.requests import Requests
 from runner.apply.session import Session
 from runner.compile.audio import CompiledAudio
+from runner.compile.compiled import CHARACTERS_PER_TOKEN
+from runner.compile.job import CompiledJob
 from runner.errors import BlockedError
 from runner.job.calls import RAW, Journal, resubmits
 from runner.job.capabilities import Content
@@ -195,6 +197,8 @@ class _Rows:
         self._unwanted = frozenset(unpack(without(keys, _wanted(session, batch))))
         limits = (batch.params.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"))
         self._longest = next((limit for limit in limits if isinstance(limit, int)), 0)
+        compiled = session.compiled.get(batch.owner)
+        self._of_a_row = compiled.tokens_with_files() if isinstance(compiled, CompiledJob) else None
 
     def why_unwanted(self, number: int) -> str:
         if _key(self._keys, number) in self._unwanted:
@@ -207,7 +211,8 @@ class _Rows:
         return found
 
     def tokens(self, number: int) -> int:
-        return self._requests.size_of(number) // 4 + self._longest
+        asked = self._requests.size_of(number) // CHARACTERS_PER_TOKEN if self._of_a_row is None else self._of_a_row
+        return asked + self._longest
 
     def fields(self, number: int) -> Mapping[str, str]:
         return {}

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 from runner.compile import digest, shard
 from runner.compile.blocks import Before, Packed, Segmented
 from runner.compile.budget import RowBudget
-from runner.compile.compiled import KEY_BYTES, Line, Wanted
+from runner.compile.compiled import CHARACTERS_PER_TOKEN, KEY_BYTES, Line, Wanted
 from runner.compile.faults import Faults
 from runner.compile.job import CompiledJob, lines_of, load, program
 from runner.compile.shard import identity_of
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CompiledJob", "compile_job", "identity_of", "load", "picked", "preview"]
 
-CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
 _IN_MEMORY = 1 << 20
 
 

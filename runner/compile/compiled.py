@@ -11,6 +11,7 @@ import msgspec
 from runner.job.packed import keys_of
 
 DIGEST_BYTES = 32  # SHA-256
+CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
 KEY_BYTES = 16  # the first half: what indexes, plans and custom_ids use
 
 

@@ -264,6 +264,15 @@ def test_tokens_of_pictures_are_counted_by_the_rule_of_the_vendor(root: Path) ->
     assert (unknown.tokens, unknown.untold) == (0, 2)
 
 
+def test_a_request_is_paced_by_tokens_and_not_by_its_bytes(root: Path) -> None:
+    (root / "pictures/cat.png").write_bytes(pictures.large_png(1_000_000))
+    rows(root, "pictures/cat.png")
+    known = PartLimits(image_tokens=ImageTokens(base=85, tile=170))
+    assert compile_job(job(IMAGE, part_limits=known), root, LINES).tokens_with_files() == 85 + 4 * 170
+    assert compile_job(job(IMAGE), root, LINES).tokens_with_files() == 765
+    assert compile_job(job(SAY), root, LINES).tokens_with_files() is None
+
+
 def old(root: Path, *names: str) -> None:
     """Written long before now, so that stats tell."""
     before = time.time() - 100

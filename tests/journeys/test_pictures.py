@@ -193,3 +193,17 @@ def test_a_git_revision_has_its_own_pictures(lab: Lab) -> None:
 def git(lab: Lab, *words: str) -> None:
     command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *words]
     subprocess.run(command, cwd=lab.root, check=True, capture_output=True)
+
+
+def test_pictures_are_asked_about_one_by_one(lab: Lab) -> None:
+    spec = FOLDER.replace("    output:", "    transport: online\n    output:").replace(
+        "max_tokens: 16", "max_tokens: 100"
+    )
+    lab.spec(spec.replace("    api_key_env:", "    tpm: 200000\n    api_key_env:"))
+    (lab.root / "pictures").mkdir()
+    names = [f"pictures/{n}.png" for n in range(3)]
+    for n, name in enumerate(names):
+        (lab.root / name).write_bytes(pictures.png(30, 20, seed=n))
+    lab.apply("--wait", "60s", "--poll", "0.1")
+    for name, row in zip(names, lab.results(), strict=True):
+        assert sha256((lab.root / name).read_bytes()).hexdigest() in row["answer"]
