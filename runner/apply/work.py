@@ -168,6 +168,7 @@ class _Recordings:
             endpoint_id=asked.endpoint_id,
             fields=asked.fields,
             sha256=asked.sha256,
+            custom_id=self.custom_id(number),
         )
 
     def tokens(self, number: int) -> int:

@@ -11,7 +11,7 @@ import msgspec
 from runner import mending
 from runner.job.observed import Phase
 
-_TEXT_FORMATS = ("text", "srt", "vtt")
+TEXT_FORMATS = ("text", "srt", "vtt")  # whose results are no JSON
 
 
 class Recording(msgspec.Struct, frozen=True):
@@ -24,6 +24,7 @@ class Recording(msgspec.Struct, frozen=True):
     endpoint_id: str  # where the remote runs it; empty where it has no such thing
     fields: Mapping[str, str]  # the form, text by text, in the order it is sent; without the file
     sha256: bytes = b""  # of the file; where given, other bytes are not sent to their end
+    custom_id: str = ""  # of the line that its answer will be
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -64,11 +65,11 @@ def _body_of(recording: Recording, heard: Heard) -> object:
     """A JSON object on one line, numbers and all as they were; else the text, with the format that was asked for."""
     text = heard.body or ""
     asked = recording.fields.get("response_format", "json")
-    if not is_plain_text(heard.content_type) and asked not in _TEXT_FORMATS:
+    if not is_plain_text(heard.content_type) and asked not in TEXT_FORMATS:
         found = json_object_in(text)
         if found is not None:
             return _as_written(text) or found
-    return {"text": text, "format": asked if asked in _TEXT_FORMATS else "text"}
+    return {"text": text, "format": asked if asked in TEXT_FORMATS else "text"}
 
 
 def is_plain_text(content_type: str) -> bool:

@@ -166,7 +166,10 @@ def card_of(
 
 def usual_transport(provider: project.ProviderBlock, content: Content = Content.TEXT) -> Transport:
     """The side of a provider that is asked where a job does not say."""
-    return provider.transport if content is Content.TEXT or has_online(provider, content) else Transport.BATCH
+    if content is Content.TEXT:
+        return provider.transport
+    # where recordings are asked one by one, there is no other way: no remote takes them in both
+    return Transport.ONLINE if has_online(provider, content) else Transport.BATCH
 
 
 def lines_of(provider: project.ProviderBlock) -> Lines:

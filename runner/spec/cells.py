@@ -316,7 +316,10 @@ def _transport(entry: Entry, provider: ProviderBlock, problems: Problems) -> Tra
         return None
     if wanted is Transport.BATCH and usual is Transport.ONLINE:
         hint = "remove the line, or `batch: false` of the provider if it has a batch API"
-        problems.error(entry.key_mark("transport"), f"{words} says `batch: false`", hint)
+        why = "says `batch: false`"
+        if content is Content.RECORDING:
+            why, hint = "takes recordings one by one", "remove the line"
+        problems.error(entry.key_mark("transport"), f"{words} {why}", hint)
         return None
     return wanted
 

@@ -21,6 +21,14 @@ from runner.remotes.openai.profiles import (
 )
 from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor, takes_rows_only
 
+RECORDING_PATHS = ("/v1/audio/transcriptions", "/v1/audio/translations")
+MOST_BYTES_AT_OPENAI = (
+    26_000_000  # of a recording: 25 MiB with the form around it (source: "Speech to text", 2026-11-30)
+)
+MOST_BYTES = 2_000_000_000  # at a server of one's own, of which nobody knows better
+_NO_LIMIT = 1 << 62
+_RECORDINGS_AT_ONCE = 4  # each is some minutes of work for whoever answers it
+
 
 class OpenAI(Vendor):
     kind = "openai"
@@ -60,11 +68,13 @@ class OpenAI(Vendor):
 
     def online(self, block: ProviderBlock, content: Content) -> Capabilities | None:
         if content is Content.RECORDING:
-            return None
+            return _card_of_recordings(block)
         profile = profile_of(block)
         return online.capabilities_of(profile.limits.of_batch(), tiers=profile.tiers)
 
     def open_online(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
+        if content is Content.RECORDING:
+            return opened_for_recordings(block, profile_of(block), net)
         return opened_online(block, profile_of(block), net)
 
     def open(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
@@ -84,6 +94,33 @@ def opened_online(block: ProviderBlock, profile: Profile, net: Net, *, is_free: 
     http = net.http(header=auth.header, scheme=auth.scheme, optional=profile.headers_env, query=profile.query)
     card = online.capabilities_of(profile.limits.of_batch(), tiers=profile.tiers, is_free=is_free)
     caller = caller_of(block, http=http, card=card, origin=net.origin, path_of=lambda path: path.removeprefix("/v1"))
+    return Calls(caller, net.clock)
+
+
+def _card_of_recordings(block: ProviderBlock) -> Capabilities:
+    """A line of `limits` is a recording. Servers of one's own take what they take."""
+    profile = profile_of(block)
+    card = online.capabilities_of(profile.limits.of_batch(), RECORDING_PATHS, is_free=profile.is_free)
+    most = MOST_BYTES_AT_OPENAI if has_openais_models(block) else MOST_BYTES
+    return replace(card, content=Content.RECORDING, limits=replace(card.limits, size_bytes=_NO_LIMIT, line_bytes=most))
+
+
+def opened_for_recordings(block: ProviderBlock, profile: Profile, net: Net) -> Provider:
+    """A client of the calls that take a recording each."""
+    from runner.remotes.openai.speech import SpeechCaller
+    from runner.remotes.transport.calls import Calls
+    from runner.remotes.transport.pace import Pace
+
+    auth = profile.auth
+    http = net.http(header=auth.header, scheme=auth.scheme, optional=profile.headers_env, query=profile.query)
+    caller = SpeechCaller(
+        http=http,
+        who=block.name,
+        card=_card_of_recordings(block),
+        origin=net.origin,
+        pace=Pace(http.clock, block.rpm, block.tpm),
+        parallelism=block.parallelism or _RECORDINGS_AT_ONCE,
+    )
     return Calls(caller, net.clock)
 
 

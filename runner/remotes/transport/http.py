@@ -218,9 +218,16 @@ class Http:
         A 503 that names a time is a refusal for now, as a 429 is. Its answer has a while more when the command's time
         is over, since nobody can be asked for it later.
         """
+        return self._answered(path, body=Json(body), bulk=True)
+
+    def ask_about(self, path: str, form: MultipartForm, file: BinaryIO) -> Reply:
+        """The same of a multipart POST. file: gives the bytes of the form's file, as `send_once` has it."""
+        return self._answered(path, form=form, file=file, alone=True)
+
+    def _answered(self, path: str, **how: Any) -> Reply:
         self._must_not_be_read_only("POST", path)
         try:
-            return self._exchange("POST", path, body=Json(body), bulk=True, extra=RECEIPT_SECONDS)
+            return self._exchange("POST", path, extra=RECEIPT_SECONDS, **how)
         except FailedTry as failed:
             error = failed.error
             if error.status == _UNAVAILABLE and failed.retry_after is not None:

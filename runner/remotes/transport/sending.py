@@ -10,14 +10,19 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, TypeVar, cast
 
 from runner.errors import DataError, Mark, NotSent, OutcomeUnknown
 from runner.remotes.audio import Recording
 from runner.remotes.transport.content import MultipartForm
 from runner.remotes.transport.http import Http, Query
+from runner.remotes.transport.replies import Reply
 
 _PIECE = 1 << 16
+
+T = TypeVar("T")
+Fields = Mapping[str, str | list[str]]
 
 
 def send(http: Http, recording: Recording, query: Query | None = None) -> Any:
@@ -26,10 +31,24 @@ def send(http: Http, recording: Recording, query: Query | None = None) -> Any:
     Raises NotSent, Refused or RateLimited when nothing was accepted, OutcomeUnknown when it may have been, DataError
     for a file that is not what it was.
     """
-    form = MultipartForm(recording.source, recording.filename, content_type_of(recording.filename), recording.fields)
+    path = f"/{recording.path.strip('/')}"
+    return _sent(recording, recording.fields, lambda form, file: http.send_once(path, form, file, query))
+
+
+def ask(http: Http, recording: Recording, fields: Fields) -> Reply:
+    """The whole reply to such a call, which is the answer itself. fields: the form, as it goes out. Raises as `send`.
+
+    A 503 that names a time is a refusal for now, as a 429 is.
+    """
+    path = f"/{recording.path.strip('/')}"
+    return _sent(recording, fields, lambda form, file: http.ask_about(path, form, file))
+
+
+def _sent(recording: Recording, fields: Fields, post: Callable[[MultipartForm, BinaryIO], T]) -> T:
+    form = MultipartForm(recording.source, recording.filename, content_type_of(recording.filename), fields)
     with Sending(recording) as file:
         try:
-            return http.send_once(f"/{recording.path.strip('/')}", form, cast(BinaryIO, file), query)
+            return post(form, cast(BinaryIO, file))
         except OutcomeUnknown as error:
             if file.is_through:
                 raise
