@@ -11,7 +11,7 @@ import pytest
 from runner.clock import FastClock
 from runner.errors import AuthFailed, SpecError, UsageError
 from runner.job import project
-from runner.job.capabilities import Content, Search
+from runner.job.capabilities import Content, Search, Transport
 from runner.job.observed import Origin
 from runner.remotes import addresses, opening, registry
 from runner.remotes.transport.calls import Calls
@@ -123,8 +123,10 @@ def test_the_embedded_server_takes_recordings_too(tmp_path: Path, suffix: str) -
 
 def test_other_kinds_take_no_recordings() -> None:
     with pytest.raises(SpecError) as caught:
-        registry.card_of(project.ProviderBlock("openai", "openai"), Content.RECORDING)
+        registry.card_of(project.ProviderBlock("fireworks", "fireworks"), Content.RECORDING)
     assert "takes no recordings" in caught.value.problems[0].message
+    online = registry.card_of(project.ProviderBlock("openai", "openai"), Content.RECORDING)
+    assert online.transport is Transport.ONLINE and online.limits.line_bytes < 25 * 1024 * 1024
 
 
 def test_it_takes_nothing_but_recordings() -> None:
