@@ -118,8 +118,10 @@ def _more_than(phase: Phase, raw: str) -> str:
 def _note(batch: Batch, observation: Observation | None) -> str:
     match observation:
         case Observed():
-            is_late = observation.phase.has_ended and not observation.results_are_final
-            return "it has ended; the remote has not named its result files yet" if is_late else observation.stall
+            if observation.phase.has_ended and not observation.results_are_final:
+                return "it has ended; the remote has not named its result files yet"
+            goes_on = bool(batch.not_stopped) and not observation.phase.has_ended
+            return f"could not be stopped: {batch.not_stopped}" if goes_on else observation.stall
         case CannotSee(why=why):
             return f"cannot be seen: {why}"
         case NotShown():

@@ -96,6 +96,7 @@ def test_a_cancel_that_is_refused_leaves_it_in_flight(lab: Lab) -> None:
     again = lab.apply("--no-wait", code=3)  # as cron does: it is told again after a while
     assert "takes longer than its job waits for" in lab.run("plan", "specs/").stdout
     assert "could not be stopped" not in again.stderr
+    assert "! could not be stopped" in lab.run("status").stdout
     assert lab.server.batches()[0]["status"] == "in_progress"
     lab.server.calm()
     lab.apply()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from runner.apply.collect import FILES_SETTLE
 from runner.job.observed import Phase
-from runner.job.recorded import JobRecord
+from runner.job.recorded import JobRecord, Stop
 from runner.plan.remaining import Row
 from tests.simulation.history import Applier, Asked, History, Line, lines_in
 from tests.simulation.memory import SimulatedRecords
@@ -24,6 +24,7 @@ def check(history: History) -> None:
     _check_twins(history)
     _check_stopped(history)
     _check_stragglers(history)
+    _check_online(history)
     for applier in history.appliers:
         _check_outputs(history, applier)
     _check_attempts(history)
@@ -107,6 +108,8 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
             return ""
         case Verdict.FINAL:
             return "had refused it for good" if later.sent_at < earlier.gone_at or not lost else ""
+        case Verdict.NONE if earlier.was_cancelled and _is_asked_anew(history, earlier):
+            return ""
         case Verdict.NONE if earlier.was_cancelled:
             is_unknown = earlier.who != later.who or _is_unheard(history, earlier, later.sent_at)
             is_nowhere = is_unknown and _names_it_nowhere(history, key, earlier, later.sent_at)
@@ -405,6 +408,8 @@ def _counts_for(history: History, key: bytes, one: RemoteBatch, last: RemoteBatc
     """Whether an attempt was one in the same generation, and something still says that it was made."""
     if any(key in asked.keys and one.sent_at <= asked.at <= last.sent_at for asked in history.asked):
         return False
+    if was_given_up(history, key, one) and _is_asked_anew(history, one):
+        return False  # that was no attempt
     if history.accepted(one, last):
         return False
     if one.gone_at <= last.sent_at and not _was_recorded(history, one):
@@ -442,7 +447,13 @@ def _is_beyond_help(history: History, key: bytes) -> bool:
     if any(was_given_up(history, key, one) for one in asked):
         return True
     stopped = sum(key in one.keys for one in history.stopped)  # before it was sent: that is an attempt as well
-    return len(asked) + stopped >= history.max_attempts
+    if history.online is None:
+        return len(asked) + stopped >= history.max_attempts
+    failed = [one for one in history.online.calls if one.key == key and one.verdict is not Verdict.OK]
+    unheard = [one for _, one in history.online.unsure if one == key]
+    if key in history.online.refused or len(unheard) >= history.max_attempts:
+        return True
+    return len(asked) + stopped + len(failed) + len(unheard) >= history.max_attempts
 
 
 def was_given_up(history: History, key: bytes, batch: RemoteBatch) -> bool:
@@ -451,11 +462,54 @@ def was_given_up(history: History, key: bytes, batch: RemoteBatch) -> bool:
     return is_late and batch.verdict(key) is not Verdict.OK
 
 
+def _is_asked_anew(history: History, batch: RemoteBatch) -> bool:
+    """Whether a batch was stopped since it took too long, and its job has what it left asked online."""
+    return any(stop is Stop.ONLINE for _, _, stop in history.world.told_to_stop.get(batch.id, ()))
+
+
+def _calls_of(history: History) -> list[RemoteBatch]:
+    """Every row that was asked online and taken, as a batch of one."""
+    now, calls = history.world.seconds, history.online.calls if history.online else []
+    return [
+        RemoteBatch(
+            id=one.id, sent_at=one.sent_at, created_at=one.taken_at, listed_at=NEVER, keys=[one.key], custom_ids=[""],
+            label={}, model="", endpoint="", window_hours=0, who=history.appliers[0].name, ends_at=one.taken_at,
+            verdicts={one.key: one.verdict}, finished_at={one.key: one.taken_at}, named_at=one.told_at,
+        )
+        for one in calls if one.taken_at <= now
+    ]  # fmt: skip
+
+
+def _check_online(history: History) -> None:
+    """Nothing is asked online that a batch holds or has answered, nor the other way round."""
+    for call in _calls_of(history):
+        key = call.keys[0]
+        for batch in history.remote.batches:
+            if key not in batch.keys or batch.created_at > history.world.seconds or batch.was_deferred:
+                continue
+            is_first = batch.sent_at <= call.sent_at
+            why = _why_not(history, key, batch, call) if is_first else _why_not_by_batch(history, key, call, batch)
+            if why:
+                history.blame(f"duplicate: {key.hex()[:4]} in {call.id}, and {batch.id} {why}")
+
+
+def _why_not_by_batch(history: History, key: bytes, call: RemoteBatch, batch: RemoteBatch) -> str:
+    """Why a batch must not ask what was asked online before; empty where it might, or where nobody heard the reply."""
+    is_asked = any(
+        key in one.keys and one.replaces and call.sent_at <= one.at <= batch.sent_at for one in history.asked
+    )
+    lost = [one for one in history.forgotten if call.sent_at <= one.at <= batch.sent_at]
+    if is_asked or (lost and key not in lost[-1].kept) or call.named_at > batch.sent_at:
+        return ""
+    return "asks what was answered" if call.verdict(key) is Verdict.OK else ""
+
+
 def _check_stragglers(history: History) -> None:
     """What took too long by its job's word, and nothing else, is stopped for it."""
     end = history.world.seconds
     for batch in history.remote.batches:
-        told = [(at, owner) for at, owner in history.world.told_to_stop.get(batch.id, ()) if at >= batch.created_at]
+        stops = history.world.told_to_stop.get(batch.id, ())
+        told = [(at, owner) for at, owner, _ in stops if at >= batch.created_at]
         for at, owner in told:
             limit = _limit_of(history, owner, at)
             if limit is None or at - batch.created_at < limit - CLOCKS_DIFFER:
@@ -483,7 +537,7 @@ def _limit_of(history: History, owner: str, now: float) -> int | None:
 def _was_in_doubt(history: History, key: bytes) -> bool:
     """Whether something that was asked may never have been answered: it was stopped, or it vanished."""
     asked = [one for one in history.remote.batches if key in one.keys]
-    if key in history.remote.unheard:
+    if key in history.remote.unheard or (history.online and key in {one for _, one in history.online.unsure}):
         return True
     return any(key in one.keys for one in history.stopped) or any(
         one.cancelled_at < NEVER or min(one.gone_at, one.files_gone_at) < NEVER or one.cut_keys for one in asked
@@ -545,6 +599,8 @@ def _check_line(
 ) -> None:
     now = history.world.seconds
     answered = [b for b in history.remote.batches if key in b.verdicts and b.verdict(key) is Verdict.OK]
+    heard = [b for b in _calls_of(history) if key in b.verdicts and b.verdict(key) is Verdict.OK and b.named_at < NEVER]
+    answered += heard
     if state == Row.ERROR and not _is_beyond_help(history, key):
         history.blame(f"given up: {where}: {key.hex()[:4]} may be asked again, and is not")
     if state in (Row.LOST, Row.UNKNOWN) and not _was_in_doubt(history, key):
@@ -561,6 +617,10 @@ def _check_line(
         ]  # until they are whole, or asked again
         if there:
             history.blame(f"lost: {where}: {there[0].id} has answered {key.hex()[:4]}, and the output does not show it")
+        is_replaced = any(one.replaces and key in one.keys for one in history.asked)
+        told = [b for b in heard if not is_replaced and not history.forgotten_since(b.named_at, applier.name)]
+        if told:
+            history.blame(f"lost: {where}: {told[0].id} has answered {key.hex()[:4]}, and the output does not show it")
         if any(seen[0] >= 0 and who == applier.name and k == key for (who, k), seen in history.shown.items()):
             since = history.shown[applier.name, key][0]
             if not history.forgotten_since(since, applier.name):

@@ -6,6 +6,7 @@ import random
 import threading
 import traceback
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -47,6 +48,7 @@ from tests.simulation.compiler import SimulatedCompiler
 from tests.simulation.history import Applier, Asked, Consent, History, Stopped
 from tests.simulation.memory import SimulatedMemory, SimulatedRecords
 from tests.simulation.provider import ORIGIN, SimulatedProvider
+from tests.simulation.recordings import SimulatedJournal
 from tests.simulation.remote import RemoteBatch, Verdict
 from tests.simulation.rows import CompiledRows, JobSpec, project_of
 from tests.simulation.watch import check_files, note_outcomes
@@ -105,18 +107,25 @@ class Commands:
         if owners and len(early) == len(owners):
             self._history.blame(f"order: {early[0].address} is sent before all of {', '.join(_before(early[0]))} is")
 
+    def _remotes(self, applier: Applier, clock: SimulatedClock) -> SimulatedRemotes:
+        return SimulatedRemotes(applier.provider)
+
     def session(self, applier: Applier) -> Session:
         """What every command opens first."""
-        remotes = SimulatedRemotes(applier.provider)
+        clock = SimulatedClock(self._world)
+        remotes = self._remotes(applier, clock)
         applier.provider.opened()
         declared = self.declared(applier, remotes)
         session = Session(
             project=declared.project,
             desired=declared.desired,
             compiled=declared.compiled,
-            memory=SimulatedMemory(applier.home, applier.store, applier.objects),
+            memory=SimulatedMemory(
+                applier.home, applier.store, applier.objects, journal=partial(SimulatedJournal, world=self._world)
+            ),
             remotes=remotes,
-            clock=SimulatedClock(self._world),
+            clock=clock,
+            pool=remotes.pool,
             reporter=Telling(self._world, applier.name),
             stop=threading.Event(),
             poll_seconds=CALM_POLL if self._world.is_calm else None,
@@ -380,6 +389,9 @@ class SimulatedRemotes(Remotes):
 
     def lines(self, name: str) -> Lines:
         raise RunnerError("requests are made by hand here")
+
+    def pool(self, parallelism: int) -> Executor:
+        raise AssertionError("nothing is asked a call a request here")
 
     def lost_sight(self, name: str) -> bool:
         return False

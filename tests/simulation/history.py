@@ -12,6 +12,7 @@ from runner.job.outcomes import Unsettled
 from runner.results.names import RESULTS
 from runner.results.own import MAY_BE_SENT
 from runner.state.home import Home
+from tests.simulation.calls import CallRemote
 from tests.simulation.memory import MemoryStore, SimulatedObjects
 from tests.simulation.provider import SimulatedProvider
 from tests.simulation.remote import Remote, RemoteBatch
@@ -92,6 +93,7 @@ class History:
     outcomes: dict[tuple[str, bytes], tuple[float, int]] = field(default_factory=dict)  # by applier: seen when, which
     shown: dict[tuple[str, bytes], tuple[float, str]] = field(default_factory=dict)  # by applier: answers in outputs
     states: dict[str, list[tuple[JobSpec, list[int]]]] = field(default_factory=dict)  # by applier, at the end
+    online: CallRemote | None = None  # the other side of the remote, where rows are asked one by one
     limits: list[tuple[float, dict[str, int]]] = field(default_factory=list)  # from when on: by job, how long it waits
     applies: int = 0
     is_hasty: bool = False  # a state was lost before a list showed all that it knew of

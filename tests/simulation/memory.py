@@ -68,13 +68,10 @@ class MemoryStore:
             if isinstance(record, Batch):
                 if record.remote_id:
                     world.recorded.setdefault(record.remote_id, []).append(world.seconds)
-                if record.stop not in (None, Stop.PERSON):
+                is_told = record.stop_at != getattr(before.get(key), "stop_at", None)
+                if record.stop not in (None, Stop.PERSON) and is_told:
                     told = world.told_to_stop.setdefault(record.remote_id, [])
-                    told += (
-                        [(world.seconds, record.owner)]
-                        if record.stop_at != getattr(before.get(key), "stop_at", None)
-                        else []
-                    )
+                    told.append((world.seconds, record.owner, record.stop))
                 for duplicate in record.duplicates:
                     world.duplicates.setdefault(duplicate, world.seconds)
             world.note("store", key, Words(partial(_in_words, record)))

@@ -147,6 +147,23 @@ MUTANTS = {
         "stragglers",
         Kind.STRAGGLERS,
     ),
+    "what a late batch has answered is asked online": Mutant(
+        "job/outcomes.py",
+        "_LEFT = frozenset((Outcome.RETRY, Outcome.LOST))",
+        "_LEFT = frozenset((Outcome.RETRY, Outcome.LOST, Outcome.OK))",
+        "duplicate",
+        Kind.LATE,
+    ),
+    "what is told to stop is asked online": Mutant(
+        "plan/decide.py",
+        "return Action.WAIT, Reason.CANCELLING, observation.stall",
+        "return Action.FETCH, Reason.CANCELLED, observation.stall",
+        "exception",
+        Kind.LATE,
+    ),
+    "what a cut file does not hold is asked online": Mutant(
+        "apply/collect.py", "    if not (gives_up or is_short):", "    if True:", "duplicate", Kind.LATE, 1_000
+    ),
     "what completes while it is stopped is given up": Mutant(
         "plan/stragglers.py",
         "_LEFT_BY = frozenset((Phase.CANCELLED,",

@@ -19,7 +19,7 @@ from tests.simulation.chained import ChainScenario
 from tests.simulation.history import History
 from tests.simulation.inline import InlineScenario, ResultsScenario
 from tests.simulation.scenario import Scenario
-from tests.simulation.stragglers import StragglerScenario
+from tests.simulation.stragglers import LateScenario, StragglerScenario
 from tests.simulation.waves import WaveScenario
 
 _A_KIND = 1_000_000_000
@@ -42,6 +42,8 @@ class Kind(IntEnum):
     BRIEF_STRAGGLERS = 11
     ONLINE = 12  # rows that are asked one by one
     BRIEF_ONLINE = 13
+    LATE = 14  # batches that take too long, and what they leave asked online
+    BRIEF_LATE = 15
 
     def seed(self, number: int) -> int:
         """The seed of the history of this kind that has this number."""
@@ -62,6 +64,8 @@ class Kind(IntEnum):
                 return ChainScenario
             case Kind.STRAGGLERS | Kind.BRIEF_STRAGGLERS:
                 return StragglerScenario
+            case Kind.LATE | Kind.BRIEF_LATE:
+                return LateScenario
             case Kind.ONLINE | Kind.BRIEF_ONLINE:
                 return OnlineScenario
 
@@ -72,7 +76,7 @@ class Kind(IntEnum):
 
 def kind_of(number: int) -> Kind:
     """What the number-th history of a run is of: most are brief; two of sixteen are of recordings, four inline, one of
-    chains, one of stragglers, one of rows asked online."""
+    chains, two of stragglers, one of rows asked online."""
     match number % 16:
         case 0:
             return Kind.BATCHES
@@ -90,6 +94,8 @@ def kind_of(number: int) -> Kind:
             return Kind.BRIEF_RECORDINGS
         case 13:
             return Kind.ONLINE if number % 32 == 13 else Kind.BRIEF_ONLINE
+        case 9:
+            return Kind.LATE if number % 32 == 9 else Kind.BRIEF_LATE
         case 11:
             return Kind.STRAGGLERS if number % 32 == 11 else Kind.BRIEF_STRAGGLERS
         case 12:

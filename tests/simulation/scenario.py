@@ -40,6 +40,7 @@ class Scenario:
     is_of_one = False  # nobody else speaks for the project
     may_lose_state = True
     author_of: type[Author] = Author
+    commands_of: type[Commands] = Commands
     may_prune = False
     may_lose_search = True  # what the remote was said to show of its batches may not be so
 
@@ -88,11 +89,11 @@ class Scenario:
         kind += f", refuses {habits.blind}" if habits.blind else ""
         kind += ", inline" * habits.is_inline + ", by results" * habits.by_results
         is_tame = self.appliers_kind == "one" and not is_wild
-        self.history = History(seed, world, self.remote, attempts, kind, is_tame)
+        self.history = self._history(seed, attempts, kind, is_tame=is_tame)
         self.history.runs_late = is_late and not self.card.can_revoke
         self.author = self.author_of(world)
         self.author.begin()
-        self.commands = Commands(self.history, self.author)
+        self.commands = self.commands_of(self.history, self.author)
         if habits.blind == "marks":  # nothing tells what was sent since a backup was made
             self.commands.guards = replace(self.commands.guards, first_run=False)
         self.first = self._applier("a", folder / "a")
@@ -105,6 +106,9 @@ class Scenario:
             f"{self.card.limits.lines} lines a batch, {attempts} attempts,",
             habits,
         )
+
+    def _history(self, seed: int, attempts: int, kind: str, *, is_tame: bool) -> History:
+        return History(seed, self.world, self.remote, attempts, kind, is_tame)
 
     def _suit(self, habits: Habits) -> None:
         """Make the habits those of another kind of remote."""

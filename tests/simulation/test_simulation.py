@@ -26,6 +26,8 @@ SAMPLE = {
     Kind.BRIEF_CHAINS: 40,
     Kind.STRAGGLERS: 20,
     Kind.BRIEF_STRAGGLERS: 40,
+    Kind.LATE: 20,
+    Kind.BRIEF_LATE: 40,
     Kind.ONLINE: 20,
     Kind.BRIEF_ONLINE: 40,
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from runner.clock import left_of
+from runner.job.recorded import Stop
 
 BEGIN = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
 MOST_SLEEPS = 600  # of one apply; nothing in a history takes that many
@@ -46,8 +47,8 @@ class World:
         self.log: list[tuple[float, str, tuple[object, ...]]] = []
         self.recorded: dict[str, list[float]] = {}  # by remote id, when it was written on record
         self.duplicates: dict[str, float] = {}  # by remote id, when it was first written down as a duplicate
-        # by remote id, when its record said that it is stopped since it takes too long, and whose it was
-        self.told_to_stop: dict[str, list[tuple[float, str]]] = {}
+        # by remote id, when its record said that it is stopped since it takes too long, whose it was, and what then
+        self.told_to_stop: dict[str, list[tuple[float, str, Stop]]] = {}
         self.off = timedelta()  # how far our own clock is ahead of the remote's
         self.crash_rate = 0.0
         self.fault_rate = 0.0
