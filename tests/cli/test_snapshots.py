@@ -13,7 +13,9 @@ import pytest
 from runner.cli.main import cli
 from runner.cli.schema import DOCUMENTS, schema_of
 from tests.cli.snapshots import FOLDER, Shots, choices_of, closed, document_of, must_fit, shown, too_wide
+from tests.data import pictures
 from tests.journeys.lab import Lab
+from tests.journeys.test_pictures import LOOK, album
 from tests.journeys.test_repay import PRICED
 
 TESTS = Path(__file__).parents[1]
@@ -53,6 +55,18 @@ def test_a_plan_that_is_applied_and_one_that_is_stale(lab: Lab, shots: Shots) ->
     shots("apply-stale-digest", lab, "apply", "--plan-digest", "10-" + "0" * 32, code=5, forms=())
     lab.spec("jobs: {{j: {{dataset: rows, promt: ask}}}}\nnobody: 1\n", name="slips.yaml")
     shots("validate-slips", lab, "validate", code=1)
+
+
+def test_pictures_in_words(lab: Lab, shots: Shots) -> None:
+    lab.spec(LOOK)
+    (lab.root / "pictures").mkdir()
+    names = [f"pictures/{name}.png" for name in ("cat", "dog", "a-picture-with-a-name-that-is-rather-long")]
+    for n, name in enumerate(names):
+        (lab.root / name).write_bytes(pictures.png(30, 20, seed=n))
+    album(lab, names)
+    shots("plan-pictures", lab, "plan", "--diff", "1", forms=())
+    album(lab, [*names, "pictures/gone.png", "specs"])
+    shots("plan-pictures-gone", lab, "plan", code=1, forms=())
 
 
 def test_every_json_has_a_schema_and_every_schema_a_document() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.data import pictures
+from tests.data import pictures, sounds
 from tests.journeys.lab import SPEC, Lab, Server
 
 LOOK = SPEC.replace(
@@ -207,3 +207,33 @@ def test_pictures_are_asked_about_one_by_one(lab: Lab) -> None:
     lab.apply("--wait", "60s", "--poll", "0.1")
     for name, row in zip(names, lab.results(), strict=True):
         assert sha256((lab.root / name).read_bytes()).hexdigest() in row["answer"]
+
+
+CHAT = """[{{text: "{{{{ word }}}}"}}, {{image: a.png}}, {{file: a.pdf}}, {{file: a.docx}}, {{audio: a.wav}}]"""
+RESPONSES = """[{{text: "{{{{ word }}}}"}}, {{image: a.png, detail: low}}, {{file: a.txt}},
+  {{image: "https://example.com/{{{{ word }}}}.png"}}, {{file: "https://example.com/{{{{ word }}}}.pdf"}}]"""
+
+
+@pytest.mark.parametrize(("endpoint", "parts"), [("chat", CHAT), ("responses", RESPONSES)], ids=["chat", "responses"])
+def test_every_part_is_taken_by_a_server_that_was_written_by_others(lab: Lab, endpoint: str, parts: str) -> None:
+    files = {
+        "a.png": pictures.png(),
+        "a.pdf": pictures.pdf(),
+        "a.docx": pictures.docx(),
+        "a.wav": sounds.wav(),
+        "a.txt": b"hello",
+    }
+    for name, data in files.items():
+        (lab.root / name).write_bytes(data)
+    spec = SPEC.replace('{{user: "Say {{{{ word }}}}"}}', f"{{{{user: {parts}}}}}")
+    spec = spec.replace("params: {{max_tokens: 16}}", f"endpoint: {endpoint}")
+    lab.spec(spec)
+    lab.rows({"r0": "What"})
+    lab.apply("--wait", "60s", "--poll", "0.1")
+    (row,) = lab.results()
+    assert row["answer"].startswith("echo: What")
+    for name in [name for name in files if name in parts]:
+        assert sha256(files[name]).hexdigest() in row["answer"], name
+    if endpoint == "responses":
+        assert "https://example.com/What.png" in row["answer"]
+        assert "https://example.com/What.pdf" in row["answer"]
