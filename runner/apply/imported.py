@@ -24,9 +24,9 @@ def take_in(session: Session, job: Desired, remote_id: str) -> Batch:
     """
     if remote_id in wants.known_in(session.records.batches()):
         raise UsageError(f"`{remote_id}` is on record already", hint=f"`runner show {job.address}` lists its batches")
-    provider = session.remotes.open(job.provider, job.card.content)
     if not job.card.search.can_list:
         raise UsageError(f"`{job.provider}` has no batches to take in: it is sent calls, one by one")
+    provider = session.remotes.open(job.provider, job.card.content)
     seen = provider.look(remote_id)
     keys, size = met.keys_held(session, provider, seen)
     if not keys:

@@ -6,7 +6,6 @@ that the object is gone. A command that is killed between the two finds it named
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -27,7 +26,7 @@ from runner.job.outcomes import answered
 from runner.job.packed import common, union, without
 from runner.job.project import Scope
 from runner.job.recorded import Batch, Deletion, Stage
-from runner.job.stored import ORDER, Inventory, Kept, Stored
+from runner.job.stored import Inventory, Kept, Stored
 from runner.plan.guard import Guards
 from runner.plan.prune import Age, Sides, Verdict, judge
 from runner.plan.remaining import BatchRows
@@ -275,14 +274,6 @@ def _note_gone(session: Session, origin: Origin, inventory: Inventory) -> None:
     if gone:
         stored = [Stored(one.kind, one.ref, one.name, batches=one.batches, key=one.key) for one in gone]
         _note_deleted(session, origin, stored)
-
-
-def words_of(gone: Iterable[Stored]) -> str:
-    """`2 uploads and 3 result files`."""
-    nouns = {Kept.BATCH: "batch record", Kept.RESULTS: "result file", Kept.UPLOAD: "upload"}
-    counts = Counter(stored.kind for stored in gone)
-    told = [f"{counts[kind]:,} {nouns[kind]}{'s' * (counts[kind] != 1)}" for kind in ORDER if counts[kind]]
-    return " and ".join(told)
 
 
 # -- what a deletion leaves the answers in

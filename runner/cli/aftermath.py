@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runner.plan.change import JobPlan
 
 RUNNING, FAILED, BLOCKED, INTERRUPTED = 3, 4, 5, 130
+GRAVEST_FIRST = (INTERRUPTED, 1, BLOCKED, FAILED, RUNNING)  # as docs/exit-codes.md has it
 
 
 def report(
@@ -119,14 +120,14 @@ def _code_of(result: Result, awry: Sequence[StepError], answer: YesOrNo, *, inte
     is_unmet = result.scoring.holds(Verdict.UNMET, Verdict.UNDECIDED)
     is_put_off = bool(result.plan.later) and not result.is_running and answer is not YesOrNo.NO
     is_put_off &= not _is_sampled(result)
-    codes = (
-        (interrupted and result.is_running, INTERRUPTED),
-        (errors.has_failed(awry), 1),
-        (_is_blocked(result) or bool(awry) or answer is YesOrNo.NOBODY, BLOCKED),
-        (is_failed or is_unmet or is_put_off, FAILED),
-        (result.is_running, RUNNING),
-    )
-    return next((code for holds, code in codes if holds), 0)
+    holds = {
+        INTERRUPTED: interrupted and result.is_running,
+        1: errors.has_failed(awry),
+        BLOCKED: _is_blocked(result) or bool(awry) or answer is YesOrNo.NOBODY,
+        FAILED: is_failed or is_unmet or is_put_off,
+        RUNNING: result.is_running,
+    }
+    return next((code for code in GRAVEST_FIRST if holds[code]), 0)
 
 
 # --- what a user does after this ----------------------------------------------------------------------------------

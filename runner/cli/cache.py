@@ -11,7 +11,7 @@ from runner.cli.saying import say
 
 @click.group("cache")
 def command() -> None:
-    """Clear what can be computed again; no answer is ever in it."""
+    """Clear what can be computed again; no answer is lost by it."""
 
 
 @command.command("clear")

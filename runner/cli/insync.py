@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner import files, gittree
+from runner.apply import retention
 from runner.apply.session import Session
 from runner.cli.unchanged import Changing, record, running
 from runner.compile.job import CompiledJob
@@ -38,7 +39,7 @@ def looked_at(session: Session) -> LookedAt | None:
     """What the session was made of; None where this cannot be told, or somebody else has a part in it."""
     if running.get() is None or session.sandbox is not None or session.remotes.was_asked or session.notes:
         return None
-    if any(batch.is_active for batch in session.records.batches()):
+    if any(batch.is_active for batch in session.records.batches()) or retention.is_ahead(session):
         return None
     watched = session.memory.watched()
     if watched is None or not session.memory.caches.is_dir():

@@ -60,6 +60,7 @@ def command(
     """
     from msgspec.structs import replace
 
+    from runner.apply import retention
     from runner.apply.preview import preview
     from runner.cli import insync, plantext, views, voice
     from runner.cli.apply import in_project
@@ -93,6 +94,7 @@ def command(
         view = views.of_plan(plan, seen.rewrites, ids, seen.not_asked, told, digest=paid.digest)
         if not session.desired and session.project.left_out and not view.parts:
             view = replace(view, summary=views.NONE_SELECTED)
+        view = views.with_deletions(view, retention.foretold(session))
         gates = views.gates_of(session.desired, view, session.records.jobs())
         view = replace(view, gates=gates, warnings=(*seen.notes, *notes))
         is_calm = view.is_empty and not view.warnings and target is None and against is None

@@ -185,6 +185,8 @@ def _leftovers(view: PlanView) -> list[str]:
 def _last_lines(view: PlanView, command: str) -> list[str]:
     if view.is_empty:
         return []
+    if not view.goes_on:
+        return ["<sub>Nothing was sent, and nothing would be sent before you decide about what is blocked.</sub>"]
     return [f"<sub>Nothing was sent. {code(_cut(command))} does this.</sub>"]
 
 

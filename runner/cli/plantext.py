@@ -8,7 +8,7 @@ from runner.apply.outputs import Rewrite
 from runner.cli import voice
 from runner.cli.lines import LineView
 from runner.cli.saying import width
-from runner.cli.views import GroupView, JobView, PlanView, files_of
+from runner.cli.views import GroupView, JobView, PlanView, files_of, told_deletions
 from runner.job.address import name_of
 from runner.plan.compared import RECORDED, Changed, RequestDiff
 
@@ -33,6 +33,8 @@ def text_of_plan(view: PlanView, *, colour: bool, columns: int | None = None) ->
         out += [f"What changed is told against {' and '.join(since)}", ""]
     if view.unchanged and not view.is_empty:
         out += [unchanged(view.unchanged), ""]
+    if view.deletes:
+        out += [*told_deletions(view), ""]
     if view.not_asked:
         out += [*told_not_asked(view.not_asked), ""]
     out.append(view.summary)

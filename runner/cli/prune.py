@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from runner.cli.durations import Duration
 from runner.cli.habits import Consent
-from runner.cli.options import option
+from runner.cli.options import option, selecting
 from runner.cli.saying import say, say_json
+
+if TYPE_CHECKING:
+    from runner.job.selection import Selection
 
 
 @click.command("prune")
@@ -23,8 +27,11 @@ from runner.cli.saying import say, say_json
     help="Only what came to its end that long ago, such as 30d.",
 )
 @option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@selecting
 @click.pass_context
-def command(ctx: click.Context, paths: tuple[str, ...], yes: bool, older_than: float, form: str) -> int:
+def command(
+    ctx: click.Context, paths: tuple[str, ...], yes: bool, older_than: float, form: str, selection: Selection
+) -> int:
     """Delete at the providers what nothing needs: uploads, result files, records of batches.
 
     Only what is this project's by its label or name, and whose answers are here, read and compared just now. What is in
@@ -43,7 +50,9 @@ def command(ctx: click.Context, paths: tuple[str, ...], yes: bool, older_than: f
     least = timedelta(seconds=older_than)
     gone: list[str] = []
     with (
-        opened(ctx.obj, paths or ("specs",), watcher(RealClock(), quiet=False), writes=True) as session,
+        opened(
+            ctx.obj, paths or ("specs",), watcher(RealClock(), quiet=False), writes=True, selection=selection
+        ) as session,
         session.memory.lock("runner prune", clock=session.clock),
     ):
         remember(session)

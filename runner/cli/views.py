@@ -21,6 +21,8 @@ from runner.job.desired import Desired
 from runner.job.project import Project
 from runner.job.recorded import Batch, JobRecord
 from runner.job.scored import Verdict
+from runner.job.stored import Kept
+from runner.job.stored import told as told_kinds
 from runner.plan.change import Action, Change, JobPlan
 from runner.plan.compared import Changed, Compared, RequestDiff
 from runner.plan.plan import Plan
@@ -98,6 +100,7 @@ class PlanView(msgspec.Struct, frozen=True):
     gates: dict[str, int] = {}  # expectations by how they stand: met, unmet, undecided, not_yet
     warnings: tuple[str, ...] = ()
     goes_on: bool = False  # an apply has something to do before a person decides anything
+    deletes: dict[str, dict[str, int]] = {}  # by provider, how many objects of a kind `retention` deletes there then
 
 
 def of_environment(view: PlanView, project: Project) -> PlanView:
@@ -149,6 +152,28 @@ def of_plan(
         digest=digest,
         goes_on=bool(plan.submissions or plan.ours or rewrites or plan.later),
     )
+
+
+def with_deletions(view: PlanView, due: Mapping[str, Mapping[Kept, int]]) -> PlanView:
+    """The same, with what `retention` deletes at providers once the rest is done."""
+    if not due:
+        return view
+    total: Counter[Kept] = Counter()
+    for counts in due.values():
+        total.update(counts)
+    part = f"{told_kinds(total)} to delete"
+    summary = f"Plan: {part}" if view.is_empty else f"{view.summary}, {part}"
+    deletes = {name: {kind.value: number for kind, number in counts.items()} for name, counts in sorted(due.items())}
+    return replace(view, summary=summary, parts=(*view.parts, part), is_empty=False, goes_on=True, deletes=deletes)
+
+
+def told_deletions(view: PlanView) -> list[str]:
+    """What is deleted where, in words, a line a provider."""
+    return [
+        f"`{name}`: {told_kinds({Kept(kind): number for kind, number in counts.items()})} to be deleted after that, as "
+        "`retention` asks"
+        for name, counts in view.deletes.items()
+    ]
 
 
 def gates_of(desired: Sequence[Desired], view: PlanView, records: Mapping[str, JobRecord]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -22,6 +23,13 @@ class Kept(StrEnum):
 
 
 ORDER = tuple(Kept)
+_NOUNS = {Kept.BATCH: "batch record", Kept.RESULTS: "result file", Kept.UPLOAD: "upload"}
+
+
+def told(counts: Mapping[Kept, int]) -> str:
+    """`2 uploads and 3 result files`."""
+    parts = [f"{counts[kind]:,} {_NOUNS[kind]}{'s' * (counts[kind] != 1)}" for kind in ORDER if counts.get(kind)]
+    return " and ".join(parts)
 
 
 class Stored(msgspec.Struct, frozen=True):

@@ -42,6 +42,7 @@ class Reason(StrEnum):
 
     NEVER_ASKED = "never asked"
     ROWS_ADDED = "rows added or edited"
+    REST = "the rest, not sent before"
     ALL_CHANGED = "every request changed"
     CONTINUED = "left by an earlier batch, which is continued"
     ASKED_AGAIN = "unsettled after an earlier batch"
@@ -86,6 +87,7 @@ class Reason(StrEnum):
     KNOWN_AFTER = "known after"
     SAMPLED = "kept for later, beside the sample"
     NOBODY_WANTS = "in flight, and no spec wants it any more"
+    LEFT_ELSEWHERE = "in flight at another origin than its job names now"
 
 
 HOLDS_BACK = frozenset(
@@ -164,7 +166,7 @@ class Change(msgspec.Struct, frozen=True):
         match self.action, self.reason:
             case Action.SUBMIT, Reason.NEVER_ASKED:
                 return "+"
-            case Action.SUBMIT, Reason.ROWS_ADDED:
+            case Action.SUBMIT, (Reason.ROWS_ADDED | Reason.REST):
                 return "±"
             case Action.SUBMIT, Reason.ALL_CHANGED:
                 return "-/+"

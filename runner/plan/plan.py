@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from runner.job.capabilities import Shown
 from runner.job.desired import Desired, distinct_of
 from runner.job.outcomes import answered
-from runner.job.packed import common, union, without
+from runner.job.packed import KEY_BYTES, common, keys_of, union, without
 from runner.job.project import EVERYTHING, Scope, Stragglers
 from runner.job.recorded import Batch, JobRecord
 from runner.plan import adoption, batches, guard, needs, repay, resume, review, sample, stragglers
@@ -121,13 +121,19 @@ def make(
     active = [entry.batch for entry in recorded.batches if entry.batch.is_active]
     wanted = {key for rows in folded for key in rows.batches}
     leftovers = tuple(
-        (batch, Change(Action.LEAVE, Reason.NOBODY_WANTS, rows=batch.rows, batch=batch.key,
+        (batch, Change(Action.LEAVE, _why_left(desired, batch), rows=batch.rows, batch=batch.key,
                        unblock=(cancelling(batch),)))
         for batch in active
         if batch.key not in wanted and scope.covers(batch.owner, batch.declared_in)
     )  # fmt: skip
     batches = decided(active, observations, stragglers.limits_of(desired))
     return Plan(tuple(jobs), batches, leftovers, tuple(folded), _notes(desired, recorded))
+
+
+def _why_left(desired: Sequence[Desired], batch: Batch) -> Reason:
+    """Why a batch in flight is no job's: its job may be there, and ask at another origin."""
+    owner = next((job for job in desired if job.address == batch.owner), None)
+    return Reason.LEFT_ELSEWHERE if owner is not None and owner.origin != batch.origin else Reason.NOBODY_WANTS
 
 
 class _Order:
@@ -411,7 +417,10 @@ def _why_new(job: Desired, rows: JobRows, recorded: Recorded, replaced: int) -> 
     record, keys_before = before
     if record.ok and not common(keys_before, distinct_of(job)):
         return Reason.ALL_CHANGED
-    return Reason.ROWS_ADDED if record.ok or rows.counts[Row.OK] else Reason.NEVER_ASKED
+    if not record.ok and not rows.counts[Row.OK]:
+        return Reason.NEVER_ASKED
+    new = keys_of(b"".join([bytes(job.keys[at * KEY_BYTES : (at + 1) * KEY_BYTES]) for at in rows.ordinals(Row.NEW)]))
+    return Reason.ROWS_ADDED if without(new, keys_before) else Reason.REST
 
 
 def _why_again(rows: JobRows) -> Reason:

@@ -35,6 +35,7 @@ def plan(*groups: tuple[GroupView, list[JobView]], **more: Any) -> PlanView:
         summary="",
         leftovers=(),
         is_empty=False,
+        goes_on=True,
         **{"unchanged": 3, "requests": 8, "gates": {"met": 2, "unmet": 1}, **about, **more},
     )
 

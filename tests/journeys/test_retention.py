@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from runner.job.project import Retention
 from runner.spec.load import load, survey
-from tests.journeys.lab import SPEC, Lab
+from tests.journeys.lab import SPEC, Lab, until
 from tests.journeys.lookalike import LookAlike, lab_at
 
 
@@ -36,6 +37,47 @@ def test_uploads_are_gone_when_the_apply_that_sent_them_ends(lab: Lab) -> None:
     lab.rows(11)
     lab.apply()
     assert names_of(lab) == [] and lab.server.creates() == 2
+
+
+def test_a_plan_shows_what_will_be_deleted(lab: Lab) -> None:
+    lab.spec(asking("uploads: 1d"))
+    lab.apply()
+    # what is due by and by is looked for each time, though nothing else changes
+    assert lab.run("plan").stdout == "Nothing to do\n"
+    assert not list((lab.root / ".runner/memo").glob("unchanged/*"))
+    lab.spec(asking("uploads: 0d, results: 0d"))
+    told = lab.run("plan", "--detailed-exitcode", code=2)
+    line = "`lab`: 1 result file and 1 upload to be deleted after that, as `retention` asks\n"
+    assert told.stdout == f"1 job unchanged\n\n{line}\nPlan: 1 result file and 1 upload to delete\n"
+    assert "To do this, run `runner apply specs/`" in told.stderr
+    view = json.loads(lab.run("plan", "-o", "json").stdout)
+    assert view["deletes"] == {"lab": {"results": 1, "upload": 1}}
+    assert "1 result file and 1 upload to delete" in lab.run("plan", "-o", "markdown").stdout
+    lab.apply()
+    assert names_of(lab) == [] and lab.run("plan").stdout == "Nothing to do\n"
+    until(lambda: lab.run("plan") and list((lab.root / ".runner/memo").glob("unchanged/*")))
+
+
+def test_prune_is_about_the_jobs_that_are_selected(lab: Lab) -> None:
+    one, two = SPEC.partition("jobs:\n")[2].partition("providers:")[0], "  more:"
+    lab.spec(
+        SPEC.replace(
+            "providers:",
+            one.replace("  answers:", two)
+            .replace("answers.jsonl", "more.jsonl")
+            .replace("dataset: rows", "dataset: rows\n    columns: [custom_id, row, answer, response, digest, origin]")
+            .replace("model: echo", "model: other")
+            + "providers:",
+            1,
+        ).replace("datasets:", "  other: {{provider: lab, name: echo, params: {{max_tokens: 8}}}}\ndatasets:")
+    )
+    lab.apply()
+    assert len(names_of(lab)) == 4
+    lab.run("prune", "-y", "-s", "more")
+    assert len(names_of(lab)) == 2
+    assert "Nothing to delete" in lab.run("prune", "-y", "-s", "more").stderr
+    lab.run("prune", "-y")
+    assert names_of(lab) == []
 
 
 def test_nothing_goes_while_it_is_needed(lab: Lab) -> None:

@@ -25,6 +25,7 @@ from runner.plan.remaining import RetryRows
 from runner.plan.repay import LeftRows
 from tests.plan.making import HERE, NOW, THERE, batch, card, job, key, packed
 
+NOBODY = Reason.NOBODY_WANTS.value
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 
 
@@ -66,6 +67,7 @@ def test_case(path: Path) -> None:
     said = " ".join(f"{change.why} {' '.join(change.unblock)}" for part in plan.jobs for change in part.changes)
     assert [words for words in case["expect"].get("says", []) if words not in said] == [], said
     assert [one.key for one, _ in plan.leftovers] == case["expect"].get("left", [])
+    assert {change.reason.value for _, change in plan.leftovers} <= {case["expect"].get("left_since", NOBODY)}
     ahead = {
         part.address: [change.rows, change.least_usd, change.usd]
         for part in plan.jobs

@@ -69,6 +69,9 @@ class Timeouts(msgspec.Struct, frozen=True):
     bulk_read: float = 300.0
 
 
+_TRIES_OF_A_LOOK = 2  # of a connection that is refused: a server may be starting again
+
+
 class HttpSettings(msgspec.Struct, frozen=True):
     """How a client behaves, apart from whom it speaks to."""
 
@@ -515,7 +518,9 @@ class Http:
         not_sent = NotSent(message, hint=hint, is_out_of_time=is_out_of_time)
         not_sent.__cause__ = error
         log.debug("%s %s was not sent: %s", method, urlsplit(path).path, reason)
-        return FailedTry(not_sent, should_retry=False if is_final else None)  # another try meets the same one
+        # Another try meets the same one, or nobody listens there: who only looks is told so soon
+        most = _TRIES_OF_A_LOOK if self._settings.read_only and _is_refused(error) else None
+        return FailedTry(not_sent, should_retry=False if is_final else None, most_tries=most)
 
     def _must_not_be_read_only(self, method: str, path: str) -> None:
         if self._settings.read_only:
@@ -565,6 +570,13 @@ def _stale_is_unknown() -> Iterator[None]:
             raise
         stale = OutcomeUnknown(f"a signed URL was refused: {failed.error.message}", status=failed.error.status)
         raise FailedTry(stale, retry_after=failed.retry_after) from failed
+
+
+def _is_refused(error: BaseException | None) -> bool:
+    """Whether nobody listens at the port."""
+    while error is not None and not isinstance(error, ConnectionRefusedError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _words_of(error: Exception) -> str:

@@ -26,15 +26,24 @@ Retried = Callable[[RemoteError, float, int, int], None]  # why, seconds until t
 
 
 class FailedTry(Exception):
-    """One failed attempt: the error it would surface as, and the remote's advice about sending again."""
+    """One failed attempt: the error it would surface as, and the remote's advice about sending again.
+
+    most_tries: of the call, where that is fewer than its policy allows.
+    """
 
     def __init__(
-        self, error: RemoteError, *, retry_after: float | None = None, should_retry: bool | None = None
+        self,
+        error: RemoteError,
+        *,
+        retry_after: float | None = None,
+        should_retry: bool | None = None,
+        most_tries: int | None = None,
     ) -> None:
         super().__init__(error.message)
         self.error = error
         self.retry_after = retry_after
         self.should_retry = should_retry
+        self.most_tries = most_tries
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
@@ -101,12 +110,13 @@ def persist(
             return attempt()
         except FailedTry as failed:
             wait = retry_policy.wait_after(failed, tried, rng) if may_repeat(failed) else None
+            most = min(retry_policy.tries, failed.most_tries or retry_policy.tries)
             tried += 1
             longest = min(retry_policy.total_seconds, clock.retry_seconds)
             left = min(started + longest - clock.monotonic(), left_of(clock))
-            if wait is None or tried >= retry_policy.tries or wait > left:
+            if wait is None or tried >= most or wait > left:
                 raise failed.error from failed.error.__cause__
-            told(failed.error, wait, tried + 1, retry_policy.tries)
+            told(failed.error, wait, tried + 1, most)
             if not slept(clock, wait):
                 raise failed.error from failed.error.__cause__
 
