@@ -16,7 +16,7 @@ import msgspec
 
 from runner.errors import UsageError
 from runner.job.address import matches, unknown
-from runner.job.project import AnyJob, AudioJob, Job
+from runner.job.project import AnyJob, AudioJob, Job, Prompt
 
 
 class State(StrEnum):
@@ -228,6 +228,17 @@ def _files_of(job: AnyJob) -> Iterator[str]:
         yield from (message.mark.file for message in job.prompt.messages)
         yield job.dataset.mark.file
         yield from () if job.dataset.is_ours else job.dataset.files
+        yield from _inlined(job.prompt)
+
+
+_TEMPLATE = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
+
+
+def _inlined(prompt: Prompt) -> Iterator[str]:
+    """Globs of the files that requests hold, as far as their templates tell where these lie."""
+    parts = (part for message in prompt.messages for part in message.parts if part.kind.is_inlined)
+    globs = (_TEMPLATE.sub("*", part.template).strip() for part in parts)
+    yield from (glob for glob in globs if glob.strip("*./"))
 
 
 def _is_at(file: str, pattern: str) -> bool:

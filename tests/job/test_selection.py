@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,3 +143,24 @@ def test_a_selection_is_closed_and_has_no_order(
     assert not wanted & gone and not alone & gone
     if not exclude:
         assert alone <= wanted
+
+
+def test_pictures_are_files_that_a_job_is_made_of(tmp_path: Path) -> None:
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs/a.yaml").write_text(
+        """\
+models: {llama: {provider: embedded, name: echo}}
+datasets: {rows: {files: data/rows.csv}, album: {paths: "album/*.png"}}
+prompts:
+  named: {user: [{image: "pictures/{{ name }}.png"}, {image: logo.png}]}
+  whole: {user: [{image: "{{ path }}"}]}
+jobs:
+  a: {dataset: rows, prompt: named, model: llama, output: results/a.jsonl}
+  b: {dataset: album, prompt: whole, model: llama, output: results/b.jsonl}
+"""
+    )
+    jobs = load(("specs",), tmp_path).jobs
+    found = {path: only(jobs, f"path:{path}") for path in ("pictures/cat.png", "logo.png", "album/cat.png")}
+    assert found == {"pictures/cat.png": "a", "logo.png": "a", "album/cat.png": "b"}
+    with pytest.raises(UsageError):
+        only(jobs, "path:other/cat.png")
