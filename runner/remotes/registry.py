@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from runner.errors import UsageError
+from runner.errors import SpecError, UsageError
 from runner.job import project
 from runner.job.capabilities import Capabilities, Content, Transport
 from runner.remotes import embedded, fireworks, fireworks_audio, openai
@@ -168,8 +168,17 @@ def usual_transport(provider: project.ProviderBlock, content: Content = Content.
     """The side of a provider that is asked where a job does not say."""
     if content is Content.TEXT:
         return provider.transport
-    # where recordings are asked one by one, there is no other way: no remote takes them in both
-    return Transport.ONLINE if has_online(provider, content) else Transport.BATCH
+    return (
+        Transport.ONLINE if has_online(provider, content) and not _has_batches(provider, content) else Transport.BATCH
+    )
+
+
+def _has_batches(provider: project.ProviderBlock, content: Content) -> bool:
+    try:
+        vendor_of(provider).card(provider, content)
+    except SpecError:
+        return False
+    return True
 
 
 def lines_of(provider: project.ProviderBlock) -> Lines:

@@ -8,11 +8,13 @@ import msgspec
 import pytest
 from fireworks.types.chat import completion_create_params as fireworks_chat
 from openai.types import completion_create_params, embedding_create_params, moderation_create_params
+from openai.types.audio import transcription_create_params
 from openai.types.chat import completion_create_params as chat
 from openai.types.responses import response_create_params as responses
 
 from runner.job.project import ENDPOINTS
 from runner.remotes.fireworks.declared import KNOWN_PARAMS
+from runner.remotes.openai.declared import SpeechParams
 from runner.remotes.openai.params import OPENAI
 from runner.server.engines import requests
 
@@ -53,3 +55,8 @@ def test_what_is_warned_of_and_what_the_stand_in_refuses_are_the_same(endpoint: 
 def test_fireworks() -> None:
     kinds = [kind for name, kind in vars(fireworks_chat).items() if name.startswith("CompletionCreateParams")]
     assert set(KNOWN_PARAMS) <= {name for kind in kinds if hasattr(kind, "__mro__") for name in names(kind)}
+
+
+def test_forms_of_recordings() -> None:
+    beside = {"hotwords", "vad_filter"}  # of servers that run faster-whisper
+    assert set(SpeechParams.model_fields) - beside <= names(transcription_create_params.TranscriptionCreateParamsBase)

@@ -56,10 +56,12 @@ class Embedded(Vendor):
 
     def online(self, block: ProviderBlock, content: Content) -> Capabilities | None:
         if content is Content.RECORDING:
-            return None
+            return openai.card_of_recordings(block, _ROWS)
         return online.capabilities_of(_ROWS.limits.of_batch(), is_free=True)
 
     def open_online(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
+        if content is Content.RECORDING:
+            return openai.opened_for_recordings(block, _ROWS, net, prefix="")  # its batches have them at the root
         return openai.opened_online(block, _ROWS, net, is_free=True)
 
     def acted_out(self, block: ProviderBlock, content: Content) -> tuple[ProviderBlock, str]:

@@ -68,7 +68,7 @@ class OpenAI(Vendor):
 
     def online(self, block: ProviderBlock, content: Content) -> Capabilities | None:
         if content is Content.RECORDING:
-            return _card_of_recordings(block)
+            return card_of_recordings(block, profile_of(block))
         profile = profile_of(block)
         return online.capabilities_of(profile.limits.of_batch(), tiers=profile.tiers)
 
@@ -97,16 +97,15 @@ def opened_online(block: ProviderBlock, profile: Profile, net: Net, *, is_free: 
     return Calls(caller, net.clock)
 
 
-def _card_of_recordings(block: ProviderBlock) -> Capabilities:
+def card_of_recordings(block: ProviderBlock, profile: Profile) -> Capabilities:
     """A line of `limits` is a recording. Servers of one's own take what they take."""
-    profile = profile_of(block)
     card = online.capabilities_of(profile.limits.of_batch(), RECORDING_PATHS, is_free=profile.is_free)
-    most = MOST_BYTES_AT_OPENAI if has_openais_models(block) else MOST_BYTES
+    most = MOST_BYTES_AT_OPENAI if block.kind == OpenAI.kind and has_openais_models(block) else MOST_BYTES
     return replace(card, content=Content.RECORDING, limits=replace(card.limits, size_bytes=_NO_LIMIT, line_bytes=most))
 
 
-def opened_for_recordings(block: ProviderBlock, profile: Profile, net: Net) -> Provider:
-    """A client of the calls that take a recording each."""
+def opened_for_recordings(block: ProviderBlock, profile: Profile, net: Net, prefix: str = "/v1") -> Provider:
+    """A client of the calls that take a recording each. prefix: of their paths, where the base URL holds it."""
     from runner.remotes.openai.speech import SpeechCaller
     from runner.remotes.transport.calls import Calls
     from runner.remotes.transport.pace import Pace
@@ -116,10 +115,11 @@ def opened_for_recordings(block: ProviderBlock, profile: Profile, net: Net) -> P
     caller = SpeechCaller(
         http=http,
         who=block.name,
-        card=_card_of_recordings(block),
+        card=card_of_recordings(block, profile),
         origin=net.origin,
         pace=Pace(http.clock, block.rpm, block.tpm),
         parallelism=block.parallelism or _RECORDINGS_AT_ONCE,
+        prefix=prefix,
     )
     return Calls(caller, net.clock)
 

@@ -30,21 +30,25 @@ _LISTS = ("timestamp_granularities",)  # fields that come once for each of their
 
 
 class SpeechCaller(HttpClient):
-    """Implements `remotes.transport.calls.Caller`. Safe to share between threads."""
+    """Implements `remotes.transport.calls.Caller`. Safe to share between threads.
+
+    prefix: of a recording's path, which the base URL holds already.
+    """
 
     def __init__(
-        self, *, http: Http, who: str, card: Capabilities, origin: Origin, pace: Pace, parallelism: int
+        self, *, http: Http, who: str, card: Capabilities, origin: Origin, pace: Pace, parallelism: int, prefix: str
     ) -> None:
         super().__init__(http, origin)
         self.card = card
         self.pace = pace
         self.parallelism = parallelism
         self._who = who
+        self._prefix = prefix
 
     def submit(self, recording: Recording) -> Answered:
         """Raises OutcomeUnknown also for an answer that is none: it was paid for, and can be asked again."""
         fields = dict(_form_of(recording.fields))
-        reply = ask(self._http, replace(recording, path=recording.path.removeprefix("/v1")), fields)
+        reply = ask(self._http, replace(recording, path=recording.path.removeprefix(self._prefix)), fields)
         body = reply.body.decode("utf-8", "replace")
         content_type = reply.headers.get("content-type", "")
         heard = Heard(Phase.COMPLETED, str(reply.status), *_said(recording, body, content_type))

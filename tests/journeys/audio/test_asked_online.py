@@ -124,6 +124,28 @@ def test_what_no_call_can_be_is_said_before_anything_is_sent(lab: AudioLab) -> N
     assert "diarize" in lab.run("plan", "specs/", code=1).stderr
 
 
+def test_the_embedded_server_is_asked_for_later_or_now(lab: AudioLab) -> None:
+    for path in list((lab.root / "calls").iterdir())[3:]:
+        path.unlink()
+    text = """\
+project: lab
+models:
+  ear: {{provider: embedded, name: echo, params: {{response_format: verbose_json, timestamp_granularities: [word]}}}}
+jobs:
+  calls: {{audio: "calls/**/*.wav", model: ear, output: results/calls.jsonl}}
+"""
+    lab.spec(text.replace("output:", "transport: online, output:"))
+    lab.first()
+    rows = lab.results("results/calls.jsonl")
+    assert [row["text"] for row in rows] == [said(lab, row["custom_id"]) for row in rows] and len(rows) == 3
+    assert rows[0]["words"][0]["word"] == "synthetic" and rows[0]["segments"] is None
+    # the same recordings are the same requests, however they are asked
+    lab.spec(text)
+    assert "Nothing to" in lab.apply("-y").stdout
+    lab.record(["later"])
+    assert "4 ok" in lab.apply("-y").stdout
+
+
 class _Whisper(BaseHTTPRequestHandler):
     """A server of one's own, whose texts come as JSON."""
 
