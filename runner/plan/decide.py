@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from runner.job import lifecycle
 from runner.job.capabilities import Capabilities
 from runner.job.observed import Failure, FailureKind, Observed, Phase
-from runner.job.project import Stragglers
 from runner.job.recorded import Batch, Stage
 from runner.plan import stragglers
 from runner.plan.change import Action, Change, Reason
+from runner.plan.stragglers import Limit
 
 
 class Gone(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ def judged(batch: Batch, found: Observed | None, now: datetime, card: Capabiliti
     return replace(found, has_long_ended=batch.end_seen_at is not None and now - batch.end_seen_at > late)
 
 
-def decide(batch: Batch, observation: Observation, limit: Stragglers | None = None) -> Change:
+def decide(batch: Batch, observation: Observation, limit: Limit | None = None) -> Change:
     """Choose what to do about one batch in flight. Pure. limit: how long its job waits for it.
 
     What is left to submit is arithmetic over keys and comes after it: wanted - settled - in flight.
@@ -73,7 +73,7 @@ def decide(batch: Batch, observation: Observation, limit: Stragglers | None = No
 
 # The order of the cases is the rule. What is still at home is not asked about; not being seen is never an absence; a
 # refusal of what we took back ourselves is a success; and files that are promised are waited for before any end counts.
-def _choose(batch: Batch, observation: Observation, limit: Stragglers | None) -> tuple[Action, Reason, str]:
+def _choose(batch: Batch, observation: Observation, limit: Limit | None) -> tuple[Action, Reason, str]:
     match batch.stage, observation:
         case (Stage.INTENT, _):
             return Action.WAIT, Reason.OPEN_INTENT, batch.why

@@ -14,7 +14,7 @@ from runner.job.capabilities import Shown
 from runner.job.desired import Desired, distinct_of
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, common, keys_of, union, without
-from runner.job.project import EVERYTHING, Scope, Stragglers
+from runner.job.project import EVERYTHING, Scope
 from runner.job.recorded import Batch, JobRecord
 from runner.plan import adoption, batches, guard, needs, repay, resume, review, sample, stragglers
 from runner.plan.chains import Chains
@@ -24,6 +24,7 @@ from runner.plan.guard import Amount, Guards
 from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, RetryRows, Row, fold
 from runner.plan.repay import LeftRows, Replaced
 from runner.plan.spent import spent_by
+from runner.plan.stragglers import Limit
 
 Keys = bytes
 
@@ -193,7 +194,7 @@ def _notes(desired: Sequence[Desired], recorded: Recorded) -> tuple[str, ...]:
 
 
 def decided(
-    active: Iterable[Batch], observations: Mapping[str, Observation], limits: Mapping[str, Stragglers]
+    active: Iterable[Batch], observations: Mapping[str, Observation], limits: Mapping[str, Limit]
 ) -> tuple[tuple[Batch, Change], ...]:
     """What is to be done about each batch in flight. limits: by job, how long it waits for one of its own."""
     unseen = CannotSee("not looked at yet")

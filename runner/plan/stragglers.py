@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from runner.job.desired import Desired
 from runner.job.observed import Observed, Phase
 from runner.job.outcomes import Outcome
-from runner.job.project import Stragglers, Then
+from runner.job.project import Then
 from runner.job.recorded import Batch, Stop
-from runner.plan.change import Action, Change, Reason
+from runner.plan.change import Action, Change, Reason, usd_of
 
 PAUSE = timedelta(minutes=5)  # before a remote is told again to stop what goes on
 STOP_OF = {Then.GIVE_UP: Stop.GIVE_UP, Then.ONLINE: Stop.ONLINE}
@@ -23,12 +24,24 @@ _REST = {Then.GIVE_UP: "the rest is given up", Then.ONLINE: "the rest is asked o
 _LEFT_BY = frozenset((Phase.CANCELLED, Phase.EXPIRED))  # ends that leave rows without an answer, by no fault of theirs
 
 
-def limits_of(desired: Sequence[Desired]) -> Mapping[str, Stragglers]:
-    """By address of a job: how long it waits for the batches that it asked."""
-    return {job.address: job.stragglers for job in desired if job.stragglers is not None}
+class Limit(NamedTuple):
+    """How long a job waits for the batches that it asked, and what then."""
+
+    after: timedelta
+    then: Then
+    price: float  # of what is asked online then, over its price in a batch
 
 
-def is_one(batch: Batch, seen: Observed, limit: Stragglers) -> bool:
+def limits_of(desired: Sequence[Desired]) -> Mapping[str, Limit]:
+    """By address of a job."""
+    return {
+        job.address: Limit(timedelta(seconds=job.stragglers.after_seconds), job.stragglers.then, price_online(job))
+        for job in desired
+        if job.stragglers is not None
+    }
+
+
+def is_one(batch: Batch, seen: Observed, limit: Limit) -> bool:
     """Whether a batch that has not ended has run for too long, and may be stopped for it.
 
     Not one that a person had stopped, who decides about its rows, nor one that may be a stranger's. Its age is told by
@@ -37,7 +50,7 @@ def is_one(batch: Batch, seen: Observed, limit: Stragglers) -> bool:
     """
     if seen.seen_at is None or batch.stop is Stop.PERSON or batch.is_unproven or batch.has_journal:
         return False
-    return seen.seen_at - since(batch, seen) >= timedelta(seconds=limit.after_seconds)
+    return seen.seen_at - since(batch, seen) >= limit.after
 
 
 def since(batch: Batch, seen: Observed) -> datetime:
@@ -85,8 +98,11 @@ def price_online(job: Desired) -> float:
     return job.online.price_factor / job.card.price_factor
 
 
-def words(batch: Batch, seen: Observed, limit: Stragglers) -> str:
+def words(batch: Batch, seen: Observed, limit: Limit) -> str:
     """What is done about one, and why it goes on where it was tried in vain."""
     done = min(seen.counts.completed + seen.counts.failed, batch.rows)
     told = f"{done:,} of {batch.rows:,} have ended by now, {_REST[limit.then]}"
+    usd = (batch.estimated_usd or 0.0) * limit.price * (batch.rows - done) / max(batch.rows, 1)
+    if limit.then is Then.ONLINE and usd:
+        told += f", at most {usd_of(usd)}"
     return f"{told}; it could not be stopped: {batch.not_stopped}" if batch.not_stopped else told

@@ -17,6 +17,7 @@ from tests.data import pictures
 from tests.journeys.lab import Lab
 from tests.journeys.test_pictures import LOOK, album
 from tests.journeys.test_repay import PRICED
+from tests.journeys.test_stragglers import ASKS_ONLINE, CANCEL, stuck
 
 TESTS = Path(__file__).parents[1]
 
@@ -67,6 +68,17 @@ def test_pictures_in_words(lab: Lab, shots: Shots) -> None:
     shots("plan-pictures", lab, "plan", "--diff", "1", forms=())
     album(lab, [*names, "pictures/gone.png", "specs"])
     shots("plan-pictures-gone", lab, "plan", code=1, forms=())
+
+
+def test_a_batch_that_takes_too_long(lab: Lab, shots: Shots) -> None:
+    lab.spec(ASKS_ONLINE)
+    shots("plan-may-straggle", lab, "plan", "specs/")
+    stuck(lab, ASKS_ONLINE)
+    shots("plan-straggler", lab, "plan", "specs/")
+    lab.server.fault(fail_before={"value": 99, "route": CANCEL, "status": 400})
+    lab.apply("--no-wait", code=3)
+    shots("status-straggler", lab, "status", "specs/", varying=[(r"req_[0-9a-f]+", "req_" + "0" * 24)])
+    shots("plan-straggler-refused", lab, "plan", "specs/", varying=[(r"req_[0-9a-f]+", "req_" + "0" * 24)])
 
 
 def test_every_json_has_a_schema_and_every_schema_a_document() -> None:

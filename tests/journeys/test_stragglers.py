@@ -19,7 +19,7 @@ ONLINE = "POST /v1/chat/completions"
 CANCEL = "POST /v1/batches/*/cancel"
 
 
-def _stuck(lab: Lab, spec: str = GIVES_UP) -> str:
+def stuck(lab: Lab, spec: str = GIVES_UP) -> str:
     """A batch that has answered nearly all of its rows, and is older than its job waits for; its id."""
     lab.spec(spec)
     lab.rows(ROWS)
@@ -36,7 +36,7 @@ def _codes(lab: Lab) -> list[str]:
 
 
 def test_the_rest_is_given_up(lab: Lab) -> None:
-    name = _stuck(lab)
+    name = stuck(lab)
     planned = lab.run("plan", "specs/").stdout
     assert (
         "Plan: 1 batch to cancel" in planned and f"{DONE} of {ROWS} have ended by now, the rest is given up" in planned
@@ -63,8 +63,11 @@ def test_the_rest_is_given_up(lab: Lab) -> None:
 
 
 def test_the_rest_is_asked_online(lab: Lab) -> None:
-    name = _stuck(lab, ASKS_ONLINE)
-    assert f"{DONE} of {ROWS} have ended by now, the rest is asked online" in lab.run("plan", "specs/").stdout
+    name = stuck(lab, ASKS_ONLINE)
+    assert (
+        f"{DONE} of {ROWS} have ended by now, the rest is asked online, at most $0.018697"
+        in lab.run("plan", "specs/").stdout
+    )
     said = lab.apply()
     assert f"`{name}` takes too long: cancelling" in said.stderr
     assert lab.server.creates() == 1 and lab.server.asked()[ONLINE] == 1
@@ -89,7 +92,7 @@ def test_what_it_may_cost_is_said_and_counted_before_anything_is_sent(lab: Lab) 
 
 
 def test_a_cancel_that_is_refused_leaves_it_in_flight(lab: Lab) -> None:
-    name = _stuck(lab)
+    name = stuck(lab)
     lab.server.fault(fail_before={"value": 99, "route": CANCEL, "status": 400})
     said = lab.apply("--no-wait", code=3)
     assert f"`{name}` takes too long, and could not be stopped" in said.stderr
@@ -105,7 +108,7 @@ def test_a_cancel_that_is_refused_leaves_it_in_flight(lab: Lab) -> None:
 
 @pytest.mark.parametrize("fault", ["lost", "slow"])
 def test_a_cancel_of_which_nobody_hears_stops_it_once(lab: Lab, fault: str) -> None:
-    _stuck(lab)
+    stuck(lab)
     if fault == "lost":
         lab.server.fault(fail_after={"value": 1, "route": CANCEL})
         lab.apply("--no-wait", code=3)
@@ -123,7 +126,7 @@ def test_a_cancel_of_which_nobody_hears_stops_it_once(lab: Lab, fault: str) -> N
 
 
 def test_a_memory_that_was_lost_knows_its_age_from_the_remote(lab: Lab) -> None:
-    _stuck(lab)
+    stuck(lab)
     lab.forget()
     lab.apply(code=4)
     assert lab.server.creates() == 1 and _codes(lab) == ["gave_up"]
@@ -133,7 +136,7 @@ def test_a_memory_that_was_lost_knows_its_age_from_the_remote(lab: Lab) -> None:
 
 
 def test_what_a_person_stops_waits_for_a_person(lab: Lab) -> None:
-    _stuck(lab)
+    stuck(lab)
     lab.run("cancel", "answers")
     lab.apply(code=5)
     assert lab.server.creates() == 1 and _codes(lab) == ["needs_decision"]
