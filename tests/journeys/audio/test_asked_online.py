@@ -6,6 +6,7 @@ import email.parser
 import email.policy
 import hashlib
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.journeys.audio.lab import AudioLab
-from tests.journeys.lab import KEY
+from tests.journeys.lab import KEY, until
 
 SPEC = """\
 project: lab
@@ -205,3 +206,22 @@ def test_a_server_of_ones_own_gets_the_very_file_and_its_form(lab: AudioLab) -> 
         spec(lab, "response_format: verbose_json, timestamp_granularities: [word, segment]", url=url)
         assert "1 unknown" in lab.apply("-y", code=5).stdout  # its answer has no `text`
         assert forms[-1]["timestamp_granularities[]"] == [b"word", b"segment"]
+
+
+def test_a_killed_command_leaves_in_doubt_what_was_under_way(lab: AudioLab) -> None:
+    spec(lab)
+    before = asked(lab)
+    lab.server.fault(slow={"value": 0.3, "route": "POST /v1/audio/transcriptions"})
+    begun = lab.start("apply", "specs/", "-y", "--first-run")
+    until(lambda: asked(lab) >= before + 6)
+    begun.send_signal(signal.SIGKILL)
+    begun.communicate()
+    lab.server.calm()
+    done = lab.apply("-y", code=None)
+    held = len(lab.held())
+    assert held <= 4 and done.returncode == (5 if held else 0)  # one a connection
+    if held:
+        lab.run("state", "resolve", "calls", "--resubmit")
+        lab.apply("-y")
+    assert len([row for row in lab.results("results/calls.jsonl") if row["text"]]) == 20
+    assert asked(lab) <= before + 20 + held
