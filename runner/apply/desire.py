@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from runner.apply.checkable import new_problems
 from runner.apply.remotes import Remotes
 from runner.apply.tables import Steps, picks_of, problems_in
 from runner.compile.audio import CompiledAudio, compile_audio
@@ -30,7 +29,7 @@ from runner.errors import Mark, Problem, SpecError
 from runner.job.capabilities import MESSAGE_CHARS, Capabilities, Content, Transport
 from runner.job.desired import Desired
 from runner.job.params import certain_params
-from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Job, Project, Then
+from runner.job.project import ENDPOINTS, AnyJob, AudioJob, Evals, Job, Project, Then
 from runner.remotes import registry
 from runner.remotes.registry import priced
 
@@ -69,7 +68,7 @@ def compile_all(
     missing = [job for job in row_jobs if job.address not in compiled]
     if missing or len(row_jobs) < len(project.jobs):
         problems += check_templates(project)
-    problems += new_problems(project, memo, keeps=keeps)
+    problems += _problems_in_evals(project, memo, keeps=keeps)
     if problems:
         raise SpecError(list(dict.fromkeys(problems)))
     budget = RowBudget()
@@ -91,6 +90,17 @@ def compile_all(
     ]:
         raise SpecError(list(dict.fromkeys(problems)))
     return {address: compiled[address] for address in sorted(compiled)}
+
+
+def _problems_in_evals(project: Project, memo: Path, *, keeps: bool) -> list[Problem]:
+    # most projects hold their answers to nothing, and what does brings patterns and tables with it
+    if not any(
+        job.evals != Evals() or (isinstance(job, Job) and job.prompt.answer is not None) for job in project.jobs
+    ):
+        return []
+    from runner.apply.checkable import new_problems
+
+    return new_problems(project, memo, keeps=keeps)
 
 
 class Compiler(msgspec.Struct, frozen=True):

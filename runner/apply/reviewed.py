@@ -6,7 +6,6 @@ than was reviewed ends the command; the passes that follow leave alone what is n
 
 from __future__ import annotations
 
-from runner.apply.preview import preview
 from runner.apply.session import Session
 from runner.errors import Stale
 from runner.plan import review
@@ -20,6 +19,8 @@ MOST_JOBS = 20  # that are named
 
 def would_send(session: Session, guards: Guards) -> Review:
     """What an apply would send now. The session's memory must be one that is thrown away."""
+    from runner.apply.preview import preview  # only a plan that is kept, or held to, looks ahead
+
     seen = preview(session, guards)
     return review.of(session.project.namespace, session.desired, seen.plan, seen.recorded, guards)
 
