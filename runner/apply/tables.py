@@ -226,7 +226,7 @@ def _kind_of_answers(spec: AnyJob) -> kinds.Kind | None:
 def _has_vectors(spec: AnyJob) -> bool:
     """Whether answers are lists of numbers; packed ones are text."""
     is_embedding = isinstance(spec, Job) and spec.model.endpoint == EMBEDDINGS
-    return is_embedding and spec.model.params.get("encoding_format", "float") == "float"
+    return is_embedding and _params_of(spec).get("encoding_format", "float") == "float"
 
 
 def _has_verdicts(spec: AnyJob) -> bool:
@@ -256,17 +256,24 @@ def _known_schema(written: bytes) -> AnswerSchema:
     return AnswerSchema(msgspec.json.decode(written))
 
 
+def _params_of(spec: AnyJob) -> Mapping[str, Any]:
+    """Those of the model, and over them what a body says that is given as a mapping."""
+    body = spec.prompt.body if isinstance(spec, Job) else None
+    return spec.model.params if body is None else {**spec.model.params, **body.tree}
+
+
 def _format_of(spec: AnyJob) -> Mapping[str, Any]:
     """What a job says of the form of its answers: `type`, and `schema` where it gives one.
 
-    It stands in the prompt, or in the params of the model: under `response_format`, or inside of `text`, where the
-    responses endpoint has it without the wrapper around the schema.
+    It stands in the prompt, in its body, or in the params of the model: under `response_format`, or inside of `text`,
+    where the responses endpoint has it without the wrapper around the schema.
     """
     if not isinstance(spec, Job):
         return {}
-    text = spec.model.params.get("text")
+    params = _params_of(spec)
+    text = params.get("text")
     inside = text.get("format") if isinstance(text, Mapping) else None
-    asked = spec.prompt.response_format or spec.model.params.get("response_format") or inside
+    asked = spec.prompt.response_format or params.get("response_format") or inside
     if not isinstance(asked, Mapping):
         return {}
     wrapper = asked.get("json_schema")

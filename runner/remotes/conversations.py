@@ -294,7 +294,7 @@ def ready_in(job: Job, first: Mapping[str, Any]) -> Shape:
         if not isinstance(body, dict):
             raise Misfit(f"`body` is {told(body)}, not an object")
         check_body(body, job, "`body`")
-        if "model" in first and body.get("model") is None and "model" not in body:
+        if "model" in first and "model" not in body:
             return f"{head},{text[1:]}"
         if "model" not in first and "model" in body:
             return _encode({name: value for name, value in _raw(text).items() if name != "model"}).decode()
@@ -308,8 +308,8 @@ def check_body(body: Mapping[str, Any], job: Job, where: str) -> None:
 
     Holes of a body that differs from row to row are passed over.
     """
-    endpoint, model = job.model.endpoint, body.get("model")
-    if model is not None and not isinstance(model, Hole) and model != job.model.name:
+    endpoint, model = job.model.endpoint, body.get("model", job.model.name)
+    if not isinstance(model, Hole) and model != job.model.name:
         _other_model(where, model, job)
     if body.get("stream") not in (None, False) and not isinstance(body.get("stream"), Hole):
         raise Misfit(f"{where} sets `stream`", "a batch cannot stream: remove it")

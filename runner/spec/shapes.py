@@ -96,7 +96,7 @@ def _wrong(found: Mapping[str, Any], *, is_flat: bool) -> tuple[str, str]:
     return "", ""
 
 
-_NO_PARAMS = ("model", "messages", "input", "prompt")  # of a body
+_NO_PARAMS = ("model", "messages", "input", "prompt", "stream")  # of a body, which are judged by themselves
 
 
 def warn_of_params(

@@ -153,6 +153,7 @@ GOOD: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content"
 WRONG = [
     (line_of(2, GOOD, url="/v1/embeddings"), "the line asks `/v1/embeddings`, and the first one, at `b.jsonl:1`, asks"),
     (line_of(2, {**GOOD, "model": "b"}), "`body` names the model `b`, and the first line, at `b.jsonl:1`, `echo`"),
+    (line_of(2, {**GOOD, "model": None}), "`body` names the model null, and the first line, at `b.jsonl:1`, `echo`"),
     (line_of(2, GOOD, method="GET"), "`method` is `GET`, and a batch takes `POST` alone"),
     (line_of(2, GOOD, custom_id=7), "`custom_id` is `7`, and must be a text that is not empty"),
     (line_of(2, GOOD, custom_id=" "), '`custom_id` is the text `" "`, and must be a text that is not empty'),
@@ -205,6 +206,20 @@ def test_a_named_model_is_held_to(tmp_path: Path) -> None:
     problem = caught.value.problems[0]
     assert problem.message == "the line asks `/v1/embeddings`, and the job's model is asked at `/v1/chat/completions`"
     assert problem.hint == "give the model `endpoint: /v1/embeddings`"
+
+
+def test_no_file_outside_of_the_project_is_read(tmp_path: Path) -> None:
+    (tmp_path / "secret.jsonl").write_text(line_of(1, {**GOOD, "model": "canary"}))
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "b.jsonl").symlink_to(tmp_path / "secret.jsonl")
+    (root / ".env.jsonl").write_text(line_of(1, {**GOOD, "model": "canary"}))
+    for requests, words in (("b.jsonl", "leads out of the project"), (".env.jsonl", "is hidden")):
+        with pytest.raises(SpecError) as caught:
+            job_of(root, requests=requests)
+        (problem,) = caught.value.problems
+        assert words in problem.message
+        assert "canary" not in problem.message
 
 
 def test_an_edited_first_line_is_another_model_at_once(tmp_path: Path) -> None:

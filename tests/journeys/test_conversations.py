@@ -110,6 +110,21 @@ def test_what_rows_may_ask_for_is_not_taken_for_bounded(lab: Lab) -> None:
     assert [one["answer"] for one in lab.results()] == ["echo: x"]
 
 
+def test_a_body_that_asks_for_json_gets_it_in_its_columns(lab: Lab) -> None:
+    lab.rows({"a": "one"})
+    schema = "{{type: object, properties: {{n: {{type: integer}}}}, required: [n]}}"
+    form = f"{{{{type: json_schema, json_schema: {{{{name: n, schema: {schema}}}}}}}}}"
+    body = '{{messages: [{{role: user, content: "{{{{ word }}}}"}}], response_format: ' + form + "}}"
+    lab.spec(
+        SPEC.replace("prompt: ask", f"body: {body}").replace(
+            "    model: echo", "    model: echo\n    columns: [custom_id, {{n: answer.n}}]"
+        )
+    )
+    lab.apply()
+    (found,) = lab.results()
+    assert isinstance(found["n"], int)
+
+
 def line(number: int, said: str = "") -> str:
     """As the vendors' pages show one."""
     messages = [
