@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 USUAL_ROWS = 3
-FAILED = 4
+FAILED, INTERRUPTED = 4, 130
 WIDE_WHERE_NOBODY_LOOKS = 100  # columns, through a pipe
 _NARROWEST = 24  # characters of one of several columns; else they stand below each other
 _MOST_LINES = 40  # of one answer
@@ -86,7 +86,7 @@ def command(
     answered already is shown and not asked. It costs the full price, whatever a batch of the job costs; `budget` and
     --max-usd hold.
 
-    Exit codes: 0 answered, 1 error, 4 some were not, 5 blocked.
+    Exit codes: 0 answered, 1 error, 4 some were not, 5 blocked, 6 locked.
     """
     from runner.apply import trying
     from runner.apply.narrow import jobs_meant
@@ -117,7 +117,7 @@ def command(
     shown.end(errors, kept=not again)
     if errors:
         raise errors[0]
-    return 0 if shown.is_whole else FAILED
+    return 0 if shown.is_whole else INTERRUPTED if stop.is_set() else FAILED
 
 
 class Shown:

@@ -105,6 +105,18 @@ def test_what_is_killed_is_gone_on_with(tmp_path: Path) -> None:
         assert max(server.times.values()) <= 2
 
 
+def test_a_stop_is_one_and_says_what_was_not_sent(tmp_path: Path) -> None:
+    with asking(tmp_path, 20, block=", parallelism: 1", seconds=0.7) as (lab, server):
+        process = lab.start("try", "answers", "specs/")
+        until(lambda: len(server.seen) == 1)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert said.count("You said: Say word") == 1 and said.count("! not sent") == 2
+        lab.apply()
+        assert set(server.times.values()) == {1} and len(lab.results()) == 20
+
+
 def test_limits_of_money_hold(tmp_path: Path) -> None:
     with asking(tmp_path, 20) as (lab, server):
         priced(lab, server)
