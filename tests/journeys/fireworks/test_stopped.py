@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.journeys.fireworks.lab import JOBS, FireLab
+from tests.journeys.fireworks.lab import JOBS, SPEC, FireLab
 from tests.journeys.lab import until
 
 
@@ -27,6 +27,26 @@ def test_a_cancelled_job_keeps_what_it_had_and_retry_sends_the_rest(share: float
     assert [len(ids) for ids in lab.account.sent()] == [10, 10 - 10 * share]
     assert lab.account.rows_asked() == 10
     lab.done()
+
+
+@pytest.mark.parametrize("then", ["give_up", "online"])
+def test_a_job_that_takes_too_long_is_deleted_while_one_command_waits(then: str, lab: FireLab) -> None:
+    lab.spec(
+        SPEC.replace("    output: results", f"    stragglers: {{{{after: 2s, then: {then}}}}}\n    output: results")
+    )
+    lab.account.fault(hold=0.5)
+    lab.apply(code=4 if then == "give_up" else 0)
+    assert lab.account.jobs() == []
+    assert lab.account.asked()[JOBS] == 1
+    answers = [row["answer"] for row in lab.results()]
+    if then == "online":
+        lab.whole()
+        assert lab.account.rows_asked() == 10
+    else:
+        assert sum(answer is not None for answer in answers) == 5
+        assert {row["error"]["code"] for row in lab.results() if row["error"]} == {"gave_up"}
+    lab.account.fault(hold=None)
+    assert "Nothing to do" in lab.run("plan").stdout
 
 
 def test_what_a_deleted_job_had_finished_is_found_on_a_fresh_state(lab: FireLab) -> None:
