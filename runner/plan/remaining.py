@@ -15,7 +15,7 @@ import msgspec
 
 from runner.job.desired import Desired
 from runner.job.observed import Origin, Phase
-from runner.job.outcomes import ANSWERS, ENTRY_BYTES, NO_LINE, Outcome
+from runner.job.outcomes import ANSWERS, ENTRY_BYTES, NO_LINE, Outcome, good
 from runner.job.packed import KEY_BYTES, bounds, unpack
 from runner.job.recorded import Batch, Stage
 
@@ -297,6 +297,12 @@ def _learn(
         answered = _OK | here
         known.update([(key, answered) for key, value in told if value >> 60 == Outcome.OK])
         entries = [entry for entry in told if entry[1] >> 60 != Outcome.OK] if len(known) < len(told) else ()
+    elif not newest and len(answers := good(index)) * ENTRY_BYTES == len(index) * KEY_BYTES:
+        # and the next one that asked others, as where a job is cut into many batches
+        fresh = dict.fromkeys(unpack(answers), _OK | here)
+        if fresh.keys().isdisjoint(known):
+            known.update(fresh)
+            entries = ()
     stalled = _STALLED if _finished_nothing(batch) else 0
     is_finished = batch.phase is Phase.COMPLETED
     for key, value in entries:
@@ -359,14 +365,12 @@ class _Wanted:
     def settle(self, bucket: int, known: Mapping[bytes, int], batches: Sequence[BatchRows]) -> None:
         """The state of each row in one bucket, as if no other row or job asked the same."""
         keys, states, row_of = self._keys, self._rows.states, self._row_of
-        for ordinal in self.ordinals[bucket]:
-            at = ordinal * KEY_BYTES
-            state = known.get(keys[at : at + KEY_BYTES])
-            if state:
-                row = row_of.get(state)
-                if row is None:
-                    row = row_of[state] = self._learned(state, batches)
-                states[ordinal] = row
+        ordinals = self.ordinals[bucket]
+        told = [known.get(keys[ordinal * KEY_BYTES : (ordinal + 1) * KEY_BYTES], 0) for ordinal in ordinals]
+        for state in {*told} - row_of.keys():
+            row_of[state] = self._learned(state, batches) if state else int(Row.NEW)
+        for ordinal, row in zip(ordinals, map(row_of.__getitem__, told), strict=True):
+            states[ordinal] = row
 
     def _learned(self, state: int, batches: Sequence[BatchRows]) -> int:
         """The row of a state that was not met before, noting which batch it comes from."""
