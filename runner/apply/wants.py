@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from runner.apply.session import Session
 from runner.job.observed import Origin
 from runner.job.outcomes import answered
-from runner.job.packed import common, union, without
+from runner.job.packed import common, union, without, without_all
 from runner.job.recorded import Batch
 
 
 def unsettled(session: Session) -> tuple[bytes, bytes]:
     """Keys that some job wants and no collected batch has answered: those not in flight, and those that are."""
     batches = session.recorded().batches
-    done = union([answered(entry.index) for entry in batches if entry.index and not entry.batch.is_active])
-    wanted = without(union([session.keys_of(job) for job in session.desired]), done)
+    done = [answered(entry.index) for entry in batches if entry.index and not entry.batch.is_active]
+    wanted = without_all(union([session.keys_of(job) for job in session.desired]), done)
     free = without(wanted, union([entry.keys for entry in batches if entry.batch.is_active]))
     return free, without(wanted, free)
 

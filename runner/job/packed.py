@@ -15,6 +15,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from itertools import accumulate, compress, filterfalse
 from operator import itemgetter
 from typing import NamedTuple
@@ -106,7 +107,22 @@ def without(left: bytes, right: bytes) -> bytes:
         return b"".join([left[part.start : part.end] for part in apart])
     out: list[bytes] = []
     for mine, theirs in _buckets(left, right):
-        out.extend(filterfalse(set(unpack(theirs)).__contains__, unpack(mine)))
+        out.append(b"".join(filterfalse(set(unpack(theirs)).__contains__, unpack(mine))))
+    return b"".join(out)
+
+
+def without_all(left: bytes, sets: Sequence[bytes]) -> bytes:
+    """Sorted keys that are in `left` and in none of the sets (all sorted), which are not put together for it."""
+    if len(sets) < 2 or len(left) <= _FEW * KEY_BYTES:
+        return reduce(without, sets, left)
+    edges, mine = [bounds(packed) for packed in sets], bounds(left)
+    out = []
+    for b in range(BUCKETS):
+        here = left[mine[b] : mine[b + 1]]
+        kept = set(unpack(here)).difference(
+            *(unpack(packed[edge[b] : edge[b + 1]]) for packed, edge in zip(sets, edges, strict=True))
+        )
+        out.append(b"".join(sorted(kept)))
     return b"".join(out)
 
 
@@ -140,7 +156,7 @@ def _sorted(sets: Sequence[bytes]) -> bytes:
     out: list[bytes] = []
     for b in range(BUCKETS):
         bucket = b"".join([packed[edge[b] : edge[b + 1]] for packed, edge in zip(sets, edges, strict=True)])
-        out += sorted(set(unpack(bucket)))
+        out.append(b"".join(sorted(set(unpack(bucket)))))
     return b"".join(out)
 
 

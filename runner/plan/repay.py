@@ -13,8 +13,8 @@ import msgspec
 
 from runner.job.desired import Desired, distinct_of
 from runner.job.observed import Origin
-from runner.job.outcomes import paid
-from runner.job.packed import KEY_BYTES, common, union, without
+from runner.job.outcomes import ENTRY_BYTES, paid
+from runner.job.packed import KEY_BYTES, common, restricted, union, without
 from runner.job.recorded import Batch, JobRecord, Stage
 from runner.plan.remaining import BatchRows
 
@@ -35,6 +35,9 @@ class Replaced(NamedTuple):
     answered: int = 0
     paid: int = 0  # of them
     in_flight: int = 0  # that nobody wants any more: they are paid for unless somebody stops them
+
+
+_FEW = 16  # one in so many keys is worth a search of its own
 
 
 def replaced(
@@ -78,7 +81,9 @@ def _by_its_record(
     dropped = without(keys, distinct_of(job))
     if not dropped:
         return Replaced()
-    every, paid = _answered(history), _answered(_paid(history, free))
+    # nothing is asked of the others, unless batches that are left may hold answers to the same
+    among = dropped if not left and len(dropped) * _FEW < len(keys) else None
+    every, paid = _answered(history, among), _answered(_paid(history, free), among)
     told, told_paid = (_all_in(some, left, lambda keys: common(dropped, keys)) for some in (every, paid))
     number = min(record.ok, told)  # rows that were wanted and never sent are no answers
     return Replaced(number, min(told_paid, number))
@@ -101,8 +106,12 @@ def _paid(entries: Sequence[BatchRows], free: Collection[str]) -> list[BatchRows
     return [entry for entry in entries if not was_free(entry.batch, free)]
 
 
-def _answered(entries: Sequence[BatchRows]) -> bytes:
-    return union([paid(entry.index) for entry in entries if entry.index])
+def _answered(entries: Sequence[BatchRows], among: bytes | None = None) -> bytes:
+    """The keys that these batches answered. among: no other keys are asked about; None: all."""
+    indexes = [entry.index for entry in entries if entry.index]
+    if among is not None:
+        indexes = [restricted(index, among, ENTRY_BYTES) for index in indexes]
+    return union([paid(index) for index in indexes])
 
 
 def _all_in(known: bytes, left: Sequence[LeftRows], count: Callable[[bytes], int]) -> int:

@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.job.outcomes import ANSWERS, Outcome, good, pack, unanswered
-from runner.job.packed import KEY_BYTES, common, distinct_in, keys_of, positions_of, restricted, union, without
+from runner.job.packed import (
+    KEY_BYTES,
+    common,
+    distinct_in,
+    keys_of,
+    positions_of,
+    restricted,
+    union,
+    without,
+    without_all,
+)
 
 KEYS = st.lists(st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES), max_size=20)
 
@@ -51,6 +61,10 @@ def test_large_sets_that_are_nearly_equal(base: int, gone: set[int], more: set[i
         assert common(packed_left, packed_right) == len(left & right)
         assert union([packed_left, packed_right]) == b"".join(sorted(left | right))
         assert restricted(packed_left, packed_right) == b"".join(sorted(left & right))
+    some = [b"".join(sorted(one)) for one in (theirs, part, {names[n] for n in more})]
+    assert without_all(b"".join(sorted(mine)), some) == b"".join(
+        sorted(mine - theirs - part - {names[n] for n in more})
+    )
     few = sorted(names[n] for n in {base, *gone})
     assert restricted(b"".join(sorted(mine)), b"".join(few)) == b"".join(key for key in few if key in mine)
     assert list(positions_of(b"".join(names), b"".join(few))) == sorted({base, *gone})
