@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tests.journeys.lab import RUNNER, Lab, Server
 from tests.journeys.test_pictures import LOOK, album
 
 MOST_MB = 150  # of the client, whatever there is to send
+MOST_ONLINE_MB = 205  # with eight connections: of each a line and its body
 MORE_MB = 16  # what ten times as many pictures may take more
 
 
@@ -47,6 +48,11 @@ class _Answering(BaseHTTPRequestHandler):
             self.server.received += len(piece)
         if self.path.endswith("/files"):
             self._reply({"id": f"file-{time.monotonic_ns()}", "object": "file", "bytes": 1, "status": "processed"})
+            return
+        if self.path.endswith("/chat/completions"):
+            said = {"index": 0, "message": {"role": "assistant", "content": "a cat"}, "finish_reason": "stop"}
+            usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+            self._reply({"id": "x", "object": "chat.completion", "model": "echo", "choices": [said], "usage": usage})
             return
         asked = json.loads(kept)
         number = len(self.server.created)
@@ -84,11 +90,19 @@ def remote() -> Iterator[Counting]:
         remote.shutdown()
 
 
-def peak_mb(remote: Counting, root: Path, number: int, size_bytes: int) -> float:
+def peak_mb(
+    remote: Counting,
+    root: Path,
+    number: int,
+    size_bytes: int,
+    *,
+    spec: str = LOOK,
+    ends: Sequence[str] = ("--no-wait",),
+) -> float:
     """The most memory that a client has while it sends so many pictures of this size."""
     root.mkdir()
     lab = Lab(root, Server(f"http://127.0.0.1:{remote.server_port}", root, None))  # type: ignore[arg-type]
-    lab.spec(LOOK)
+    lab.spec(spec)
     (root / "pictures").mkdir()
     names = [f"pictures/{n}.png" for n in range(number)]
     for n, name in enumerate(names):
@@ -97,9 +111,9 @@ def peak_mb(remote: Counting, root: Path, number: int, size_bytes: int) -> float
             file.truncate(size_bytes)
     album(lab, names)
     remote.received = 0
-    command = [sys.executable, "-c", _MEASURE, *RUNNER, "apply", "specs/", "-y", "--no-wait"]
+    command = [sys.executable, "-c", _MEASURE, *RUNNER, "apply", "specs/", "-y", *ends]
     done = subprocess.run(command, cwd=root, env=lab.environ(), capture_output=True, text=True, check=False)
-    assert done.returncode == 3, done.stderr
+    assert done.returncode == (3 if ends else 0), done.stderr
     assert remote.received > number * (size_bytes // 3 * 4), "every picture was sent, as base64"
     return int(done.stdout.splitlines()[-1]) / 1024
 
@@ -120,6 +134,14 @@ def test_memory_is_flat_in_the_number_of_pictures(remote: Counting, tmp_path: Pa
     print(f"\npeak of 5 MB of pictures {few:.0f} MiB, of 60 MB {many:.0f} MiB")
     assert many < few + MORE_MB
     assert many < MOST_MB
+
+
+def test_one_by_one_a_connection_holds_its_own_picture(remote: Counting, tmp_path: Path) -> None:
+    """Two seconds: eight connections, each with 7 MB of base64 on its way."""
+    online = LOOK.replace("    output:", "    transport: online\n    output:")
+    found = peak_mb(remote, tmp_path / "online", 16, 5_000_000, spec=online, ends=())
+    print(f"\npeak of 80 MB of pictures, one by one {found:.0f} MiB")
+    assert found < MOST_ONLINE_MB
 
 
 @pytest.mark.sweep

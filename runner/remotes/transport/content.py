@@ -51,6 +51,11 @@ class FilePart(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
+def in_pieces(data: bytes) -> Streamed:
+    """A large body: what is below copies all that is left of one with each write to its socket."""
+    return Streamed(len(data), lambda: (data[at : at + PIECE] for at in range(0, len(data), PIECE)))
+
+
 def chunks(file: BinaryIO, part: FilePart) -> Iterator[bytes]:
     """The bytes of a part, streamed. A file that was cut meanwhile ends early, which the transport notices."""
     file.seek(part.start)

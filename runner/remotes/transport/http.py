@@ -23,7 +23,7 @@ import msgspec
 from runner.clock import RECEIPT_SECONDS, Clock, is_over
 from runner.errors import BlockedError, NotSent, OutcomeUnknown, RateLimited, Refused, RemoteError
 from runner.remotes.transport import downloads, redaction
-from runner.remotes.transport.content import FilePart, MultipartForm, Signed, Streamed, chunks
+from runner.remotes.transport.content import PIECE, FilePart, MultipartForm, Signed, Streamed, chunks, in_pieces
 from runner.remotes.transport.deadline import TIME_IS_OVER
 from runner.remotes.transport.network import NOT_PRIVATE, Network
 from runner.remotes.transport.pool import LOCATION, Client, Connections
@@ -221,7 +221,7 @@ class Http:
         A 503 that names a time is a refusal for now, as a 429 is. Its answer has a while more when the command's time
         is over, since nobody can be asked for it later.
         """
-        return self._answered(path, body=Json(body), bulk=True)
+        return self._answered(path, body=Json(body) if len(body) <= PIECE else in_pieces(body), bulk=True)
 
     def ask_about(self, path: str, form: MultipartForm, file: BinaryIO) -> Reply:
         """The same of a multipart POST. file: gives the bytes of the form's file, as `send_once` has it."""
