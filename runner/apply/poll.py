@@ -19,7 +19,7 @@ from runner.job.observed import Observed
 from runner.job.recorded import Batch, Stage
 from runner.plan.change import Action, Reason
 from runner.plan.decide import NotShown, Observation, decide
-from runner.plan.stragglers import STOP_OF, limits_of
+from runner.plan.stragglers import STOP_OF, Limit, limits_of
 
 
 class Polled(NamedTuple):
@@ -41,6 +41,7 @@ def poll(session: Session, refusal: Refusal) -> Polled:
     carried = [carry_on(session, batch, refusal) for batch in active if batch.is_run_here]
     collected = sum(one.batch.stage is Stage.COLLECTED for one in carried)
     batches = [batch for batch in active if not batch.is_run_here]
+    limits = limits_of(session.desired)
     polls = look(session, batches)
     errors = [StepError(one.error, one.batch.owner, one.batch.key) for one in carried if one.error] + polls.errors
     errors += again.errors
@@ -56,7 +57,7 @@ def poll(session: Session, refusal: Refusal) -> Polled:
             # An older duplicate may have taken its place just now: then this is not what was looked at
             if current.is_active and getattr(observation, "remote_id", current.remote_id) == current.remote_id:
                 try:
-                    collected += _act(session, current, observation)
+                    collected += _act(session, current, observation, limits.get(current.owner))
                 except RemoteError as error:
                     errors.append(StepError(error, batch.owner, batch.key))
     return Polled(polls.observations, errors, collected + again.collected, again.unsure)
@@ -75,12 +76,11 @@ def carry_on(session: Session, batch: Batch, refusal: Refusal) -> calls.Carried:
     return carried
 
 
-def _act(session: Session, batch: Batch, observation: Observation) -> bool:
-    """Do what was decided about one batch; whether its outcomes are here now.
+def _act(session: Session, batch: Batch, observation: Observation, limit: Limit | None) -> bool:
+    """Do what was decided about one batch; whether its outcomes are here now. limit: how long its job waits for it.
 
     Raises RemoteError where waiting is of no use.
     """
-    limit = limits_of(session.desired).get(batch.owner)
     change = decide(batch, observation, limit)
     # What is not seen may be of specs that were not read, and of nobody known here
     is_seen = isinstance(observation, Observed)
