@@ -80,6 +80,16 @@ def test_the_rest_is_asked_online(lab: Lab) -> None:
     assert lab.server.creates() == 1 and lab.server.asked()[ONLINE] == 1
 
 
+def test_passes_of_cron_come_to_the_same(lab: Lab) -> None:
+    stuck(lab, ASKS_ONLINE)
+    codes = [lab.apply("--no-wait", code=None).returncode]
+    while codes[-1] == 3 and len(codes) < 20:
+        codes.append(lab.apply("--no-wait", code=None).returncode)
+    assert codes[0] == 3 and codes[-1] == 0, "cancelled, collected, and asked online"
+    assert lab.server.creates() == 1 and lab.server.asked()[ONLINE] == 1
+    assert all(row["answer"] for row in lab.results())
+
+
 def test_what_it_may_cost_is_said_and_counted_before_anything_is_sent(lab: Lab) -> None:
     lab.spec(ASKS_ONLINE.replace("    output: results", "    budget: 1\n    output: results"))
     lab.rows(ROWS)
