@@ -19,6 +19,7 @@ from tests.simulation.chained import ChainScenario
 from tests.simulation.history import History
 from tests.simulation.inline import InlineScenario, ResultsScenario
 from tests.simulation.scenario import Scenario
+from tests.simulation.spoken import SpokenScenario
 from tests.simulation.stragglers import LateScenario, StragglerScenario
 from tests.simulation.waves import WaveScenario
 
@@ -44,6 +45,8 @@ class Kind(IntEnum):
     BRIEF_ONLINE = 13
     LATE = 14  # batches that take too long, and what they leave asked online
     BRIEF_LATE = 15
+    SPOKEN = 16  # recordings that are transcribed while one waits
+    BRIEF_SPOKEN = 17
 
     def seed(self, number: int) -> int:
         """The seed of the history of this kind that has this number."""
@@ -68,6 +71,8 @@ class Kind(IntEnum):
                 return LateScenario
             case Kind.ONLINE | Kind.BRIEF_ONLINE:
                 return OnlineScenario
+            case Kind.SPOKEN | Kind.BRIEF_SPOKEN:
+                return SpokenScenario
 
     @property
     def is_brief(self) -> bool:
@@ -76,7 +81,7 @@ class Kind(IntEnum):
 
 def kind_of(number: int) -> Kind:
     """What the number-th history of a run is of: most are brief; two of sixteen are of recordings, four inline, one of
-    chains, two of stragglers, one of rows asked online."""
+    chains, two of stragglers, one of rows asked online, one of recordings asked so."""
     match number % 16:
         case 0:
             return Kind.BATCHES
@@ -94,6 +99,8 @@ def kind_of(number: int) -> Kind:
             return Kind.BRIEF_RECORDINGS
         case 13:
             return Kind.ONLINE if number % 32 == 13 else Kind.BRIEF_ONLINE
+        case 7:
+            return Kind.SPOKEN if number % 32 == 7 else Kind.BRIEF_SPOKEN
         case 9:
             return Kind.LATE if number % 32 == 9 else Kind.BRIEF_LATE
         case 11:

@@ -30,6 +30,8 @@ SAMPLE = {
     Kind.BRIEF_LATE: 40,
     Kind.ONLINE: 20,
     Kind.BRIEF_ONLINE: 40,
+    Kind.SPOKEN: 10,
+    Kind.BRIEF_SPOKEN: 30,
 }
 SHARES = 10
 MENDED = (
