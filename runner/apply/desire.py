@@ -318,7 +318,7 @@ def desired_of(job: AnyJob, compiled: AnyCompiled, project: Project, remotes: Re
             usd_per_minute=price.per_minute if price else None,
         )
     params = certain_params(job)
-    limit = next((params[name] for name in _LONGEST if name in params), None)
+    limit = next((params[name] for name in _LONGEST if name in params), compiled.wanted.longest_answer)
     return replace(
         common,
         params=params,

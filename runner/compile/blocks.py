@@ -59,6 +59,7 @@ class Before(NamedTuple):
 
     packed: Packed
     pieces: Pieces
+    longest_answer: int | None = None  # see `Wanted`
 
 
 class _Group(NamedTuple):
@@ -86,6 +87,11 @@ class Segmented:
     def modulus(self) -> int:
         """Of the hashes of ids known from before; 0 where none are."""
         return self._before.pieces.modulus if self._before else 0
+
+    def longest_answer(self, fresh: int | None) -> int | None:
+        """Of all rows, where `fresh` is of those that were read: at most, since some may be gone since."""
+        known = self._before.longest_answer if self._before else fresh
+        return None if known is None or fresh is None else max(known, fresh)
 
     def blocks(self, bad: Bad) -> Iterator[Block]:
         """The rows that have to be read, see `Walk.blocks`."""

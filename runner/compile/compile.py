@@ -21,6 +21,7 @@ from runner.compile.budget import RowBudget
 from runner.compile.compiled import CHARACTERS_PER_TOKEN, KEY_BYTES, Line, Wanted
 from runner.compile.faults import Faults
 from runner.compile.job import CompiledJob, lines_of, load, program
+from runner.compile.longest import longest_answer
 from runner.compile.shard import identity_of
 from runner.compile.spool import KeptLines, Spool
 from runner.compile.stamps import Stamps
@@ -182,6 +183,8 @@ class _Packing:
         self._distinct = b""
         self._characters = 0
         self._tokens = self._untold = 0
+        body = job.prompt.body
+        self._longest: int | None = 0 if body is not None and body.column else None
         # only writing results asks for them, a row after the other, so they need not be in memory
         self.rest: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed with the compiled job
         self.positions = array("I") if keeps_positions else None
@@ -206,6 +209,8 @@ class _Packing:
         self._characters += some.characters
         self._tokens += some.tokens
         self._untold += some.untold
+        if self._longest is not None:
+            self._longest = longest_answer(some.bodies, self._longest)
         if self.ids is not None:
             self.hashes.update(some.ids)
         if self.positions is not None:
@@ -223,6 +228,7 @@ class _Packing:
         self.rest.close()
         self._keys, self._sizes, self.positions, self.ids, self.rest, _, self._distinct = whole
         self._characters = segments.characters
+        self._longest = segments.longest_answer(self._longest)
         # as many bytes as bodies at least; whoever is above the limit by these is compiled in the plain way
         budget.read(segments.known_rows, job.dataset.key, job.dataset.mark)
         budget.take(sum(self._sizes) - rendered - self._around * (len(self) - rows), job.address, job.mark)
@@ -230,7 +236,7 @@ class _Packing:
     def finish(self, ready: Program) -> Wanted:
         characters = self._characters + ready.static_characters * len(self._sizes)
         tokens = -(-characters // CHARACTERS_PER_TOKEN) + self._tokens
-        return Wanted(self._keys, self._sizes, tokens, self._untold, self._distinct)
+        return Wanted(self._keys, self._sizes, tokens, self._untold, self._distinct, self._longest)
 
 
 def _refuse_empty(compiled: CompiledJob) -> None:

@@ -38,6 +38,7 @@ class Wanted(msgspec.Struct):
     tokens: int  # estimated input tokens of all rows (characters / 4, and what pictures are known to come to)
     untold: int = 0  # files in requests of which nobody knows how many tokens they are
     distinct: bytes = b""  # the keys sorted, each once; empty where nobody has asked yet
+    longest_answer: int | None = None  # tokens of one answer, at most, where rows say so themselves; None: not known
 
     def __len__(self) -> int:
         return len(self.sizes)

@@ -71,6 +71,7 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True):
     inlined_bytes: int = 0  # of the list of files that requests hold
     inlined_sha256: str = ""  # of what these hold
     untold: int = 0
+    longest_answer: int | None = None
 
 
 def identity_of(job: Job, lines: Lines) -> str:
@@ -125,6 +126,7 @@ def write(path: Path, job: Job, lines: Lines, content: str, parts: Parts) -> Non
         inlined_bytes=parts.inlined.size,
         inlined_sha256=parts.inlined.sha256,
         untold=parts.wanted.untold,
+        longest_answer=parts.wanted.longest_answer,
     )
     with files.whole(path, mode=files.PRIVATE, is_durable=False) as out:
         out.write(msgspec.json.encode(header) + b"\n")
@@ -191,7 +193,7 @@ def before_of(path: Path, job: Job, lines: Lines) -> Before | None:
     packed = Packed(
         wanted.keys, wanted.sizes, parts.positions, parts.pieces.ids, parts.rest, parts.rest_at, wanted.distinct
     )
-    return Before(packed, parts.pieces)
+    return Before(packed, parts.pieces, wanted.longest_answer)
 
 
 def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ...]) -> Parts | None:
@@ -221,7 +223,7 @@ def _parts(file: io.BufferedReader, header: _Header, stamps: tuple[FileStamp, ..
         take(min(_PIECE, size - start))
     if file.read(1) or whole.hexdigest() != header.sha256:
         return None
-    wanted = Wanted(keys, sizes, header.tokens, header.untold, distinct)
+    wanted = Wanted(keys, sizes, header.tokens, header.untold, distinct, header.longest_answer)
     pieces = Pieces(*_decode_pieces(listed), ids, header.modulus) if listed else None
     # a descriptor and not the path: the cache may be cleared or renewed before the rows are asked for
     inlined = NO_STAMPS

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runner.compile import shard
 from runner.compile.compile import CompiledJob, compile_job
 from runner.compile.faults import RowsFailed
 from runner.errors import DataError, SpecError
@@ -208,6 +209,18 @@ def test_a_named_model_is_held_to(tmp_path: Path) -> None:
     assert problem.hint == "give the model `endpoint: /v1/embeddings`"
 
 
+def test_the_longest_answer_is_the_largest_bound_of_all_lines(tmp_path: Path) -> None:
+    for limits, longest in (
+        ([{"max_tokens": 5}, {"max_completion_tokens": 70}, {"max_output_tokens": 9}], 70),
+        ([{"max_tokens": 5}, {}], None),
+        ([{"max_tokens": 5}, {"max_tokens": "many"}], None),
+    ):
+        lines = [line_of(n, {**GOOD, **limit}) for n, limit in enumerate(limits)]
+        (tmp_path / "b.jsonl").write_text("\n".join(lines))
+        job = job_of(tmp_path)
+        assert compiled(tmp_path, job).wanted.longest_answer == longest
+
+
 def test_no_file_outside_of_the_project_is_read(tmp_path: Path) -> None:
     (tmp_path / "secret.jsonl").write_text(line_of(1, {**GOOD, "model": "canary"}))
     root = tmp_path / "root"
@@ -234,3 +247,19 @@ def test_an_edited_first_line_is_another_model_at_once(tmp_path: Path) -> None:
             (job,) = memo.load(["specs"], tmp_path, tmp_path / ".runner", keeps=True).jobs
             names.append(job.model.name)
     assert names == ["echo", "echo", "other", "other"]
+
+
+def test_what_is_taken_over_of_a_file_keeps_its_bound(tmp_path: Path) -> None:
+    lines = [line_of(n, {**GOOD, "max_tokens": 50}) for n in range(3000)]
+    path, cache = tmp_path / "b.jsonl", tmp_path / "j.bin"
+    path.write_text("\n".join(lines))
+    job = job_of(tmp_path)
+    style = lines_of(load(["specs"], tmp_path).providers["embedded"])
+    compile_job(job, tmp_path, style).save(cache)
+    for limit, longest in ((7, 50), (900, 900)):
+        path.write_text("\n".join([*lines[:1500], line_of(1500, {**GOOD, "max_tokens": limit}), *lines[1501:]]))
+        before = shard.before_of(cache, job, style)
+        assert before is not None
+        found = compile_job(job, tmp_path, style, before=before)
+        assert found.wanted.longest_answer == longest
+        assert found.wanted.keys == compile_job(job, tmp_path, style).wanted.keys

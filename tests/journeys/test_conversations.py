@@ -104,8 +104,13 @@ def test_what_rows_may_ask_for_is_not_taken_for_bounded(lab: Lab) -> None:
     text = SPEC.replace("prompt: ask", "body: {{from: body}}").replace("data/rows.csv", "data/rows.jsonl")
     priced = text.replace("name: echo", "name: echo\n    price: {{input: 1, output: 1}}")
     lab.spec(priced.replace("output: results", "budget: 0.01\n    output: results"))
+    # 100,000 tokens at a dollar a million: ten cents, and not the 16 tokens of the model's params
+    assert "this plan is estimated at $0.10" in lab.apply(code=5).stdout
+    del rows[0]["body"]["max_tokens"]
+    lab.spec(priced.replace("max_tokens: 16", "top_p: 1").replace("output: results", "budget: 1\n    output: results"))
+    write(lab, rows, "rows.jsonl")
     assert "the cost of this plan is not known" in lab.apply(code=5).stdout
-    lab.spec(priced)
+    write(lab, [{"id": "b", "body": {**rows[0]["body"], "max_tokens": 9}}], "rows.jsonl")
     lab.apply()
     assert [one["answer"] for one in lab.results()] == ["echo: x"]
 
