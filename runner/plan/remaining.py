@@ -169,7 +169,13 @@ def fold(
     edges_of = _ends if sum(map(len, packed)) <= _FEW * KEY_BYTES else bounds
     trusted = [_is_trusted(entry.batch, origins, accepted or {}) for entry in batches]
     history = _History(batches, retries, trusted, edges_of)
-    wanted = [_Wanted(job, is_whole=edges_of is _ends) for job in jobs]
+    # Where no two rows of the only job are equal, as in most projects, nothing is shared; and before anything was sent,
+    # each row is as new as the other.
+    are_apart = len(jobs) == 1 and len(jobs[0].distinct) == len(jobs[0].keys)
+    is_whole = edges_of is _ends or (are_apart and not batches)
+    wanted = [_Wanted(job, is_whole=is_whole) for job in jobs]
+    if are_apart and not batches:
+        return [one.counted() for one in wanted]
     for bucket in sorted({bucket for one in wanted for bucket in one.ordinals}):
         known = history.bucket(bucket)
         owners: dict[bytes, int] = {}
@@ -178,7 +184,8 @@ def fold(
                 continue
             if known:
                 one.settle(bucket, known, batches)
-            one.share(bucket, number, owners, jobs)
+            if not are_apart:
+                one.share(bucket, number, owners, jobs)
     return [one.counted() for one in wanted]
 
 
@@ -385,10 +392,8 @@ class _Wanted:
     def share(self, bucket: int, number: int, owners: dict[bytes, int], jobs: Sequence[Desired]) -> None:
         """Equal requests are one request: the first job in order asks it, and within a job its first row."""
         # Only rows that would be asked are looked at: what is settled or in flight is so for every row that is equal.
-        keys, states, here = self._keys, self._rows.states, self.ordinals[bucket]
-        if len(jobs) == 1 and len({keys[n * KEY_BYTES : (n + 1) * KEY_BYTES] for n in here}) == len(here):
-            return  # no two of them are equal
-        for ordinal in here:
+        keys, states = self._keys, self._rows.states
+        for ordinal in self.ordinals[bucket]:
             if states[ordinal] not in _UNASKED:
                 continue
             at = ordinal * KEY_BYTES

@@ -56,12 +56,14 @@ def _retried_after_lost(outcomes: list[str]) -> bool:
 MANY = batch("many", [f"another request {number}" for number in range(4097)], 99)  # too many to be folded in one go
 
 
-@given(letters, history, st.integers(1, 3), st.booleans())
+@given(st.one_of(letters, st.lists(st.sampled_from(LETTERS), unique=True)), history, st.integers(1, 3), st.booleans(),
+       st.booleans())  # fmt: skip
 def test_fold_equals_plain_arithmetic(
-    wanted: list[str], told: list[dict[str, str] | list[str]], most: int, is_large: bool
+    wanted: list[str], told: list[dict[str, str] | list[str]], most: int, is_large: bool, is_known: bool
 ) -> None:
     batches = [batch(f"b{n}", one, n) for n, one in enumerate(told) if one] + [MANY] * is_large
-    (rows,) = fold([job("job", wanted, max_attempts=most)], batches)
+    distinct = keys_of(packed(wanted)) if is_known else b""
+    (rows,) = fold([job("job", wanted, max_attempts=most, distinct=distinct)], batches)
     assert [Row(state) for state in rows.states] == naive(wanted, told, most)
     assert sum(rows.counts) == len(wanted)
 
