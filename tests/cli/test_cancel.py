@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.journeys.gateway import Gateway, dropped
-from tests.journeys.lab import SPEC, Lab
+from tests.journeys.lab import SPEC, Lab, until
 from tests.proxy import faults
 from tests.proxy.proxy import Proxy, between
 
@@ -97,7 +97,7 @@ def test_of_an_unanswered_create_it_is_found_out_first_whether_it_is_there(lab: 
     assert "hint: run `runner cancel answers` again" in done.stderr
     gateway.refused.clear()
     assert "cancel" in lab.run("cancel", "answers").stdout
-    assert [batch["status"] for batch in lab.server.batches()] == ["cancelled"]
+    until(lambda: [batch["status"] for batch in lab.server.batches()] == ["cancelled"])
 
 
 def test_a_create_that_did_not_happen_is_no_longer_waited_for(lab: Lab, gateway: Gateway) -> None:
