@@ -19,7 +19,7 @@ from click.core import ParameterSource
 from runner import __version__
 from runner.cli import suggest
 from runner.cli.options import environments, option
-from runner.cli.saying import say
+from runner.cli.saying import columns_of, say
 from runner.errors import RunnerError, SpecError, printable
 from runner.spec.chosen import NOTHING, Chosen, vars_in
 
@@ -60,6 +60,17 @@ COMMANDS = {
 
 _MODULES = {"import": "imports", "try": "trial"}  # no module can be called by a keyword
 _OF_A_FILE = re.compile(r" *\d* \| ")
+
+
+def excerpt(line: str, caret: str, columns: int | None) -> list[str]:
+    """What a terminal shows of a line of a file, and of the caret below it: the part around the caret."""
+    found = _OF_A_FILE.match(line)
+    if columns is None or found is None or len(line) <= columns:
+        return [line, caret]
+    head, room, at = found.end(), columns - found.end(), len(caret)
+    start = 0 if at <= columns - 10 else at - found.end() - room // 2
+    body = f"…{line[head + start + 1 :]}" if start else line[head:]
+    return [line[:head] + (body if len(body) <= room else f"{body[: room - 1]}…"), caret[:head] + caret[head + start :]]
 
 
 class Opens(Protocol):
@@ -241,7 +252,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="A first run: `runner apply specs/`",
+    epilog="A first run: `runner init shop`, then `runner plan` and `runner apply` in it",
 )
 @click.option("-C", "root", **_ROOT, callback=_root_said)
 @click.option("-v", "verbosity", **_VERBOSITY)
@@ -306,9 +317,12 @@ def _run(arguments: Sequence[str]) -> int:
         from runner.cli.voice import lines
         from runner.spec.problems import render
 
-        for line in lines(render(error.problems, root)).split("\n"):
-            is_quoted = _OF_A_FILE.match(line)  # with its caret below, a line of a file stays as it is
-            click.echo(line, err=True) if is_quoted else say(line, err=True)
+        told = iter(lines(render(error.problems, root)).split("\n"))
+        for line in told:
+            if _OF_A_FILE.match(line):  # a line of a file, with its caret below, is cut and not broken
+                click.echo("\n".join(excerpt(line, next(told, ""), columns_of(sys.stderr))), err=True)
+            else:
+                say(line, err=True)
         return error.exit_code
     except RunnerError as error:
         say(words_of(error), err=True)

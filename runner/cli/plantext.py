@@ -16,6 +16,7 @@ _BELOW = " " * 13  # under the words of a line, behind its sign and verb
 _MOST_OF_AN_ID = 40
 _MOST_WAYS = 3  # commands of one line that are shown; the JSON has them all
 _MOST_OF_A_VALUE = 60
+_ASKS, _ASKS_TOO = "; `runner apply` asks before it sends anything", ", and asks before it sends anything"
 _SIGNS = {"-": "31", "+": "32", "@": "36"}
 
 
@@ -69,7 +70,7 @@ def unchanged(number: int) -> str:
 def told_not_asked(not_asked: Mapping[str, str]) -> list[str]:
     """What a reader has to know of a plan for which a remote was not asked."""
     return [
-        f"`{name}` was not asked what it holds of this project: {why}; `runner apply` asks before it sends anything"
+        f"`{name}` was not asked what it holds of this project: {why}{_ASKS_TOO if '`runner apply`' in why else _ASKS}"
         for name, why in sorted(not_asked.items())
     ]
 

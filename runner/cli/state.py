@@ -100,6 +100,7 @@ def forget_records(ctx: click.Context, name: str, yes: bool) -> int:
     """
     from runner.apply.forget import forget, meant
     from runner.cli import voice
+    from runner.cli.question import YesOrNo, ask, is_asked
     from runner.clock import RealClock
     from runner.errors import NotConfirmed
 
@@ -110,7 +111,8 @@ def forget_records(ctx: click.Context, name: str, yes: bool) -> int:
         jobs, batches = meant(memory.records, name)
         answers = sum(batch.tally.ok for batch in batches)
         told = f"{voice.count(answers, 'answer')} of {voice.count(len(batches), 'batch')}"
-        if answers and not yes and not _agrees(f"Forget {told}? They may have to be paid for again. [y/N]: "):
+        is_told = answers and not yes
+        if is_told and (not is_asked(yes=yes) or ask(f"Forget {told}? It may be paid for again") is not YesOrNo.YES):
             raise NotConfirmed("nothing was forgotten", hint="`-y` agrees beforehand")
         forget(memory, jobs, batches)
     for record in jobs:
@@ -118,15 +120,6 @@ def forget_records(ctx: click.Context, name: str, yes: bool) -> int:
     for batch in batches:
         say(f"{batch.owner}  `{voice.plain(batch.remote_id or batch.key)}` is forgotten, with its answers")
     return 0
-
-
-def _agrees(question: str) -> bool:
-    import sys
-
-    if not sys.stdin.isatty():
-        return False
-    click.echo(question, nl=False, err=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 @command.command("accept-origin")

@@ -6,6 +6,7 @@ for a person: the rows it names, or all of the job (`HOLDS_BACK`).
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from enum import StrEnum
@@ -200,8 +201,10 @@ def _paid_again(answered: int, in_flight: int, usd: float | None) -> str:
 
 
 def usd_of(amount: float) -> str:
-    """`$1.25`, and `$0.0012` where two digits would say nothing."""
-    return f"${amount:.2f}" if amount == 0 or amount >= 0.1 else f"${amount:.6f}".rstrip("0")
+    """`$1.25`, and `$0.0012` where two digits would say nothing: three that count, six at most."""
+    if amount == 0 or amount >= 0.1:
+        return f"${amount:.2f}"
+    return f"${amount:.{min(2 - math.floor(math.log10(amount)), 6)}f}".rstrip("0")
 
 
 def cancelling(batch: Batch) -> str:

@@ -21,6 +21,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import termios
 import threading
@@ -35,7 +36,7 @@ from jsonschema_rs import Draft202012Validator, meta
 from runner.cli.main import cli
 from runner.cli.schema import DOCUMENTS, schema_of
 from tests import warm
-from tests.journeys.lab import KEY, Lab
+from tests.journeys.lab import KEY, Lab, until
 
 FOLDER = Path(__file__).with_name("shots")
 COLUMNS = (80, 120)
@@ -69,21 +70,23 @@ class Shots:
         typed: str = "",
         varying: Sequence[tuple[str, str]] = (),
         forms: Sequence[str] | None = None,
+        stop_at: str = "",
         **environ: str,
     ) -> None:
         """Every form of one command. name: of its files. before: done ahead of each run, where one changes something.
 
-        typed: what is typed on the terminal. forms: of `-o` beside text; else those of json and markdown that it has.
+        typed: what is typed on the terminal. stop_at: Ctrl-C is pressed once this is shown.
+        forms: of `-o` beside text; else those of json and markdown that it has.
         """
         for columns in COLUMNS:
             before()
-            plain = shown(lab, words, columns, code=code, typed=typed, NO_COLOR="1", **environ)
+            plain = shown(lab, words, columns, code=code, typed=typed, stop_at=stop_at, NO_COLOR="1", **environ)
             before()
-            coloured = shown(lab, words, columns, code=code, typed=typed, **environ)
+            coloured = shown(lab, words, columns, code=code, typed=typed, stop_at=stop_at, **environ)
             assert not _ESCAPE.search(plain), f"colour, though NO_COLOR is set: {plain!r}"
             told = _same(plain, varying)
             assert told == _same(_ESCAPE.sub("", coloured), varying), f"colour changes words:\n{plain}\n{coloured}"
-            assert not (wide := too_wide(plain, columns)), f"wider than {columns} columns:\n{wide}"
+            assert not (wide := too_wide(told, columns)), f"wider than {columns} columns:\n{wide}"
             self._hold(f"{name}.{columns}.txt", told)
             self._hold(
                 f"{name}.{columns}.colour.txt", _same(coloured, varying).replace("\x1b", "\N{SYMBOL FOR ESCAPE}")
@@ -109,7 +112,9 @@ class Shots:
             self._awry.append(f"{file} differs (RENEW_SNAPSHOTS=1 writes it anew). It holds:\n{kept}\nShown:\n{told}")
 
 
-def shown(lab: Lab, words: Sequence[str], columns: int, *, code: int, typed: str = "", **environ: str) -> str:
+def shown(
+    lab: Lab, words: Sequence[str], columns: int, *, code: int, typed: str = "", stop_at: str = "", **environ: str
+) -> str:
     """What a terminal of so many columns gets of `runner WORDS`, stdout and stderr."""
     master, slave = pty.openpty()
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
@@ -133,6 +138,9 @@ def shown(lab: Lab, words: Sequence[str], columns: int, *, code: int, typed: str
     reader.start()
     if typed:
         os.write(master, typed.encode())
+    if stop_at:
+        until(lambda: stop_at.encode() in raw)
+        process.send_signal(signal.SIGINT)
     ended = process.wait(60)
     reader.join(10)
     os.close(master)

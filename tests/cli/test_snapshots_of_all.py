@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,7 @@ providers:
 """
 REQUEST = (r"req_[0-9a-f]{24}", "req_" + 24 * "0")
 COST = (r"\b\d+\.\d kB", "0.0 kB")
+SERIAL = (r"serial \d+, begun .*? UTC", "serial 00, begun then")
 
 
 @pytest.fixture
@@ -57,8 +59,12 @@ def test_before_anything_is_sent(lab: Lab, shots: Shots) -> None:
     shots("select-nobody", lab, "plan", "-s", "tag:nightly", code=64, forms=())
     shots("select-unknown-state", lab, "plan", "-s", "state:old", code=64, forms=())
     shots("init", lab, "init", "demo", "--ci", "none", before=lambda: shutil.rmtree(lab.root / "demo", True))
+    served = [(r"(?<=data  ).*", "SRV"), (r"(?<=token  ).*", "as given")]
+    words = ("serve", "--dir", "srv", "--port", "0", "--engine", "echo", "--token", "t")
+    shots("serve", lab, *words, stop_at="/srv\r\n", code=0, varying=served)
     for columns in COLUMNS:
         assert not too_wide(shown(lab, ["doctor"], columns, code=0), columns)
+        assert not too_wide(shown(lab, ["models", "list"], columns, code=0), columns)
     must_fit(json.loads(lab.run("doctor", "-o", "json").stdout), "doctor")
 
 
@@ -79,3 +85,57 @@ def test_once_answers_are_there(lab: Lab, shots: Shots) -> None:
     shots("verify-changed", lab, "verify", code=1)
     shots("sample", lab, "plan", "-s", "answers:prompt=beg", "--sample", "1")
     shots("state-mv-nobody", lab, "state", "mv", "replies", "answers", code=64)
+
+
+def test_what_is_recorded(lab: Lab, shots: Shots) -> None:
+    """One state for all of it: two batches, one of which was answered."""
+    lab.apply(code=4)
+    home, kept = lab.root / ".runner", lab.root / "kept"
+    shutil.copytree(home, kept)
+
+    def anew() -> None:
+        shutil.rmtree(home)
+        shutil.copytree(kept, home)
+
+    first = json.loads(lab.run("state", "list").stdout.splitlines()[0])
+    shots("state-mv", lab, "state", "mv", "answers", "replies", before=anew)
+    shots("state-rm-job", lab, "state", "rm", "answers:prompt=ask", before=anew)
+    shots("state-rm-batch", lab, "state", "rm", first["key"], "-y", before=anew)
+    shots("state-rm-nobody", lab, "state", "rm", first["key"], before=anew, typed="\x04", code=5)
+    anew()
+    shots("state-pull", lab, "state", "pull", "-o", "state.tar", varying=[COST, SERIAL])
+    shots("state-push", lab, "state", "push", "state.tar")
+    shots("state-rebuild", lab, "state", "rebuild", before=anew, varying=[(r"replaced/\d+T\d+", "replaced/then")])
+    anew()
+    for words in (("state", "list"), ("state", "show", "answers:prompt=ask")):
+        told = lab.run(*words).stdout.splitlines()
+        assert told and all(json.loads(line)["schema"] == 1 for line in told)
+    shots("cache-clear", lab, "cache", "clear", before=lambda: cached(home), varying=[COST])
+    shots("import", lab, "import", first["owner"], first["remote_id"], before=lambda: forget(lab))
+    shots("keys-bind", lab, "keys", "bind", "LAB_KEY", "127.0.0.1", varying=[(r"/\S+/key-hosts", "KEY-HOSTS")])
+
+
+def cached(home: Path) -> None:
+    shutil.rmtree(home / "memo", ignore_errors=True)
+    (home / "memo").mkdir()
+    (home / "memo/shard").write_bytes(bytes(1500))
+
+
+def forget(lab: Lab) -> None:
+    """As a clone without results has it."""
+    for name in (".runner", "results"):
+        shutil.rmtree(lab.root / name, ignore_errors=True)
+
+
+def test_what_is_in_flight(lab: Lab, shots: Shots) -> None:
+    lab.server.fault(hold=0.0, stuck_cancelling=True)
+    lab.apply("--no-wait", code=3)
+    home, kept = lab.root / ".runner", lab.root / "kept"
+    shutil.copytree(home, kept)
+
+    def anew() -> None:
+        shutil.rmtree(home)
+        shutil.copytree(kept, home)
+
+    shots("apply-waits", lab, "apply", "specs/", "-y", "--wait", "1s", "-q", code=3, before=anew)
+    shots("cancel", lab, "cancel", "answers", before=anew)
