@@ -137,5 +137,5 @@ def test_what_is_in_flight(lab: Lab, shots: Shots) -> None:
         shutil.rmtree(home)
         shutil.copytree(kept, home)
 
-    shots("apply-waits", lab, "apply", "specs/", "-y", "--wait", "1s", "-q", code=3, before=anew)
+    shots("apply-waits", lab, "apply", "specs/", "-y", "--wait", "1s", "-q", code=3, before=anew, forms=())
     shots("cancel", lab, "cancel", "answers", before=anew)
