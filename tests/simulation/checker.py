@@ -133,7 +133,8 @@ def _was_pruned(history: History, batch: RemoteBatch, now: float) -> bool:
 
     From then on nothing but the memory tells which were refused or stopped: outputs are read back for answers alone.
     """
-    if batch.input_ref in history.remote.deleted_uploads and not batch.says_silence:
+    has_no_lines = not batch.says_silence or batch.failure is not None
+    if batch.input_ref in history.remote.deleted_uploads and has_no_lines:
         return True
     return history.remote.deleted_files.get(f"{batch.id}/error", NEVER) <= now
 
