@@ -34,12 +34,12 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema of a document of `DOCUMENTS`."""
-    import msgspec
-
     module, _, attribute = DOCUMENTS[name].partition(":")
     found = getattr(importlib.import_module(module), attribute)
     if isinstance(found, type):
-        return {"$schema": _DRAFT, "title": f"runner {name.replace('-', ' ')}", **msgspec.json.schema(found)}
+        from runner.cli.described import described
+
+        return {"$schema": _DRAFT, "title": f"runner {name.replace('-', ' ')}", **described(found)}
     schema: dict[str, Any] = found()
     return schema
 
