@@ -9,7 +9,7 @@ from __future__ import annotations
 from runner.apply.session import Session
 from runner.errors import Stale
 from runner.plan import review
-from runner.plan.change import usd_of
+from runner.plan.change import at_most_usd
 from runner.plan.guard import Guards
 from runner.plan.places import Reviewed
 from runner.plan.review import Differs, Review
@@ -84,4 +84,4 @@ def _requests(number: int) -> str:
 def _cost(usd: float | None) -> str:
     if usd == 0.0:
         return "free"
-    return "at a cost that is not known" if usd is None else f"at most {usd_of(usd)}"
+    return "at a cost that is not known" if usd is None else f"at most {at_most_usd(usd)}"

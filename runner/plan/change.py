@@ -207,6 +207,14 @@ def usd_of(amount: float) -> str:
     return f"${amount:.{min(2 - math.floor(math.log10(amount)), 6)}f}".rstrip("0")
 
 
+def at_most_usd(amount: float) -> str:
+    """The same, rounded up: it is never more than is said."""
+    if amount <= 0:
+        return usd_of(amount)
+    step = 0.01 if amount >= 0.1 else 10.0 ** max(math.floor(math.log10(amount)) - 2, -6)
+    return usd_of(math.ceil(amount / step - 1e-6) * step)
+
+
 def cancelling(batch: Batch) -> str:
     """The command that stops one batch and nothing else of its job."""
     name = batch.remote_id if _PLAIN.fullmatch(batch.remote_id) else batch.key

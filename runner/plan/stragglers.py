@@ -15,7 +15,7 @@ from runner.job.observed import Observed, Phase
 from runner.job.outcomes import Outcome
 from runner.job.project import Then
 from runner.job.recorded import Batch, Stop
-from runner.plan.change import Action, Change, Reason, usd_of
+from runner.plan.change import Action, Change, Reason, at_most_usd
 
 PAUSE = timedelta(minutes=5)  # before a remote is told again to stop what goes on
 STOP_OF = {Then.GIVE_UP: Stop.GIVE_UP, Then.ONLINE: Stop.ONLINE}
@@ -104,5 +104,5 @@ def words(batch: Batch, seen: Observed, limit: Limit) -> str:
     told = f"{done:,} of {batch.rows:,} have ended by now, {_REST[limit.then]}"
     usd = (batch.estimated_usd or 0.0) * limit.price * (batch.rows - done) / max(batch.rows, 1)
     if limit.then is Then.ONLINE and usd:
-        told += f", at most {usd_of(usd)}"
+        told += f", at most {at_most_usd(usd)}"
     return f"{told}; it could not be stopped: {batch.not_stopped}" if batch.not_stopped else told

@@ -65,7 +65,7 @@ def test_the_rest_is_given_up(lab: Lab) -> None:
 def test_the_rest_is_asked_online(lab: Lab) -> None:
     name = stuck(lab, ASKS_ONLINE)
     assert (
-        f"{DONE} of {ROWS} have ended by now, the rest is asked online, at most $0.018697"
+        f"{DONE} of {ROWS} have ended by now, the rest is asked online, at most $0.0187"
         in lab.run("plan", "specs/").stdout
     )
     said = lab.apply()
