@@ -360,6 +360,7 @@ class _Wanted:
         self._job = job
         self._keys = bytes(job.keys)
         self._rows = JobRows(bytearray(job.rows), bad=job.bad)
+        self._quiet: set[int] = set()  # buckets in which no row would be asked
         self._row_of: dict[int, int] = {}  # of each state that occurs: what the batches say is mostly the same
         if is_whole:
             self.ordinals = {0: array("I", range(job.rows))}  # by bucket
@@ -374,8 +375,11 @@ class _Wanted:
         keys, states, row_of = self._keys, self._rows.states, self._row_of
         ordinals = self.ordinals[bucket]
         told = [known.get(keys[ordinal * KEY_BYTES : (ordinal + 1) * KEY_BYTES], 0) for ordinal in ordinals]
-        for state in {*told} - row_of.keys():
+        occurring = {*told}
+        for state in occurring - row_of.keys():
             row_of[state] = self._learned(state, batches) if state else int(Row.NEW)
+        if _UNASKED.isdisjoint(map(row_of.__getitem__, occurring)):
+            self._quiet.add(bucket)
         for ordinal, row in zip(ordinals, map(row_of.__getitem__, told), strict=True):
             states[ordinal] = row
 
@@ -392,6 +396,8 @@ class _Wanted:
     def share(self, bucket: int, number: int, owners: dict[bytes, int], jobs: Sequence[Desired]) -> None:
         """Equal requests are one request: the first job in order asks it, and within a job its first row."""
         # Only rows that would be asked are looked at: what is settled or in flight is so for every row that is equal.
+        if bucket in self._quiet:
+            return
         keys, states = self._keys, self._rows.states
         for ordinal in self.ordinals[bucket]:
             if states[ordinal] not in _UNASKED:
