@@ -59,7 +59,7 @@ _GONE_FOR_GOOD = (
     "        with self._lock:\n            self._schedule.drop"
 )
 _PUT_OFF = "    if batch.upload_ref:\n        return create(session, provider, batch, vendor.Uploaded"
-_RESUBMITS = 'resubmits=resubmits(job.on_unknown if job else "", batch.content)'
+_RESUBMITS = "resubmits=job is not None and resubmits(job.on_unknown, batch.content)"
 
 MUTANTS = {
     "a create without an intent on record": Mutant("apply/submit.py", _SAVE_INTENT, _NO_INTENT, "duplicate"),
