@@ -62,13 +62,13 @@ _PUT_OFF = "    if batch.upload_ref:\n        return create(session, provider, b
 _RESUBMITS = "resubmits=job is not None and resubmits(job.on_unknown, batch.content)"
 
 MUTANTS = {
-    "a create without an intent on record": Mutant("apply/submit.py", _SAVE_INTENT, _NO_INTENT, "duplicate"),
+    "a create without an intent on record": Mutant("apply/submit.py", _SAVE_INTENT, _NO_INTENT, "duplicate", first=900),
     "nothing is searched before it is paid for": Mutant(
         "apply/pay.py", _SEARCH_FIRST, "    unsearched, is_limited = [], set()\n", "duplicate"
     ),
     "the first page of a list is all of it": Mutant("apply/recover.py", _ALL_PAGES, _FIRST_PAGE, "duplicate"),
     "what nobody wanted when it was found is never looked for again": Mutant(
-        "apply/recover.py", "looking.left.add(name)", "pass", "duplicate", first=601_268
+        "apply/recover.py", "looking.left.add(name)", "pass", "duplicate", first=4_400
     ),
     "what had ended before its like was sent is not paid for twice": Mutant(
         "apply/overlaps.py",
@@ -91,6 +91,7 @@ MUTANTS = {
         "    if seen.is_refusal:\n        return _refused",
         "    if seen.is_refusal or seen.phase is Phase.EXPIRED:\n        return _refused",
         "lost",
+        first=42,
     ),
     "a final error is asked again": Mutant(
         "plan/remaining.py",
@@ -111,7 +112,7 @@ MUTANTS = {
         "plan/plan.py", "key=waiting.__getitem__", "key=int", "accounting", Kind.BRIEF_BATCHES, 150
     ),
     "who asks about answers does not wait for them": Mutant(
-        "plan/chains.py", "and not rows.pending", "and rows is not None", "order", Kind.BRIEF_CHAINS
+        "plan/chains.py", "and not rows.pending", "and rows is not None", "order", Kind.BRIEF_CHAINS, first=60
     ),
     "answers that came since are not asked about": Mutant(
         "apply/chains.py",
