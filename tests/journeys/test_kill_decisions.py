@@ -119,8 +119,8 @@ def _answered(rig: AudioRig, kept: int, said: int) -> None:
 
 DECISIONS = {
     "retry": Decision("openai-calls", ("retry",), _with_failed, _retried, (5, "after write retry,project"), 5),
-    "cancel": Decision("openai-calls", ("cancel",), _in_flight, _cancelled, (2, "sent POST cancel"), 3),
-    "cancel-job": Decision("fireworks-calls", ("cancel",), _job_in_flight, _job_cancelled, (2, "sent DELETE"), 3),
+    "cancel": Decision("openai-calls", ("cancel",), _in_flight, _cancelled, (4, "sent POST cancel"), 7),
+    "cancel-job": Decision("fireworks-calls", ("cancel",), _job_in_flight, _job_cancelled, (4, "sent DELETE"), 7),
     "cancel-wave": Decision("audio-hold", ("cancel",), _on_their_way, _looked_at, (5, "after commit HELD"), 10),
     "resolve": Decision("audio-hold", ("resolve", "repeated"), _held, _asked_again, (2, "after write batch"), 7),
 }
