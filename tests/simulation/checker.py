@@ -198,12 +198,14 @@ def has_lost_its_root(history: History, batch: RemoteBatch, now: float) -> bool:
     """Whether a batch that continues others cannot be told apart from them any more.
 
     It has no input of its own: what it holds is what its parents left. Where one is gone from the remote, and from our
-    records, an apply says that it leaves the batch alone, and asks anew.
+    records, or says nowhere what it held, an apply says that it leaves the batch alone, and asks anew.
     """
     while batch.continued_from:
         then = [one for one in history.remote.batches if one.id == batch.continued_from and one.is_there(batch.sent_at)]
         if not then or not then[0].is_there(now) or then[0].was_cancelled or then[0].files_gone_at <= now:
             return True  # one that was made again under its name is another
+        if _may_hold_unnamed(history) and then[0].failure is not None:
+            return True  # it failed as a whole: neither an input nor a result names what it was asked
         batch = then[0]
     return False
 
@@ -282,10 +284,13 @@ def _says_nothing_yet(history: History, batch: RemoteBatch) -> bool:
 def _was_listed_with(history: History, earlier: RemoteBatch, later: RemoteBatch) -> bool:
     """Whether somebody who sent the later one asked for a list while both were in it."""
     since, until = max(earlier.listed_at, later.listed_at), min(earlier.gone_at, later.gone_at)
+    mine = [one for one in history.remote.lists if one.who == later.who]
+    if any(one.began > later.sent_at and one.oldest <= earlier.created_at for one in mine):
+        # a command reads back once, as far as what it gave up; what is listed after that, the next command sees
+        mine = [one for one in mine if one.oldest <= earlier.created_at]
     return any(
         since <= one.began < until and not any(batch.is_hidden(one.began, one.ended) for batch in (earlier, later))
-        for one in history.remote.lists
-        if one.who == later.who
+        for one in mine
     )
 
 
@@ -356,6 +361,8 @@ def _came_late(history: History, same: list[RemoteBatch]) -> bool:
     habits = history.remote.habits
     if not history.is_tame and habits.is_inline and habits.is_named and stopped <= counted:
         return True  # two clones send the same under one name, and no upload tells whose it was: one wants it no more
+    if stopped <= counted and all(history.forgotten_since(batch.over_at, batch.who) for batch in same):
+        return True  # what had been put off to be sent in its place is forgotten, and a person decides
     others = [batch for batch in history.remote.batches if batch.id not in counted and batch.id not in stopped]
     return (stopped <= counted or history.shares_a_state) and any(
         set(batch.keys) & set(one.keys) for batch in others for one in same

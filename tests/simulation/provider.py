@@ -308,7 +308,7 @@ class SimulatedProvider:
             found.append(remote.observed(batch))
             yield found[-1]
         ids = frozenset(seen.remote_id for seen in found)
-        remote.lists.append(Listing(self._who, began, world.seconds, ids, world.is_calm))
+        remote.lists.append(Listing(self._who, began, world.seconds, ids, world.is_calm, oldest))
         world.note(self._who, "list:", *[word for seen in found for word in (seen.remote_id, seen.phase.value)])
 
     # -- results

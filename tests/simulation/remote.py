@@ -30,13 +30,14 @@ class Verdict(Enum):
 
 
 class Listing(NamedTuple):
-    """A list that was read to its end: by whom, from when to when, and what was in it."""
+    """A list that was read to its end: by whom, from when to when, what was in it, and how far back it was read."""
 
     who: str
     began: float
     ended: float
     ids: frozenset[str]
     is_calm: bool
+    oldest: float = 0.0
 
 
 @dataclass(slots=True)

@@ -46,6 +46,9 @@ MENDED = (
     5_031_006_086,  # a list that lags: another clone's batch is met before what was put off is sent
     6_021_014_186,  # an attempt that seemed to have failed, and whose answers are lost
     4_021_012_242,  # cancelled before it got out
+    91_012_368,  # stopped in favour of what was put off, and that is forgotten
+    5_091_004_278,  # a continuation of what failed and says nowhere what it was asked
+    5_091_008_150,  # a list that lags by more than a command waits
     81_000_384,  # what said which rows were refused was deleted, and then the memory was lost
     Kind.STRAGGLERS.seed(1_436),  # the same of a batch that was given up, and had named nothing
     Kind.ONLINE.seed(1_033),  # a retry of what was sent twice without a reply
