@@ -39,6 +39,11 @@ providers:
 """
 REQUEST = (r"req_[0-9a-f]{24}", "req_" + 24 * "0")
 COST = (r"\b\d+\.\d kB", "0.0 kB")
+OF_THE_MACHINE = (
+    r"(?s)(python|packages|limits|extras|proxy|disk|state \.runner/|file system): .*?(?=\n(?:\x1b\[[0-9;]*m)*[✓✗!])",
+    r"\1: as it is",
+)
+HOW_FAST = [(r"reached in \S+ ms", "reached in 0 ms"), (r"within \S+ s", "within 0 s"), (r"\d+ ok, .*", "so many ok")]
 SERIAL = (r"serial \d+, begun .*? UTC", "serial 00, begun then")
 
 
@@ -62,6 +67,7 @@ def test_before_anything_is_sent(lab: Lab, shots: Shots) -> None:
     served = [(r"(?<=data  ).*", "SRV"), (r"(?<=token  ).*", "as given")]
     words = ("serve", "--dir", "srv", "--port", "0", "--engine", "echo", "--token", "t")
     shots("serve", lab, *words, stop_at="/srv\r\n", code=0, varying=served)
+    shots("doctor", lab, "doctor", varying=[OF_THE_MACHINE, *HOW_FAST], forms=())
     for columns in COLUMNS:
         assert not too_wide(shown(lab, ["doctor"], columns, code=0), columns)
         assert not too_wide(shown(lab, ["models", "list"], columns, code=0), columns)
