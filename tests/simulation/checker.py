@@ -595,6 +595,12 @@ def _sum(record: JobRecord) -> int:
     return record.ok + record.error + unsettled + record.missing
 
 
+def _is_missed(history: History, key: bytes, batch: RemoteBatch, state: int) -> bool:
+    """Whether nobody saw this answer in files that were cut: until they are whole, or a person asked again."""
+    is_asked_again = state == Row.ERROR and history.asked_since(key, batch.over_at)
+    return state == Row.LOST or is_asked_again or batch.is_cut(key, history.world.seconds)
+
+
 def _check_line(
     history: History,
     applier: Applier,
@@ -620,9 +626,7 @@ def _check_line(
     if answer is None:
         there = [b for b in answered if b.id in known - twins and now < min(b.gone_at, b.files_gone_at)]
         there = [b for b in there if history.is_tame or b.who == applier.name]
-        there = [
-            b for b in there if not (key in b.cut_keys and (state == Row.LOST or b.is_cut(key, now)))
-        ]  # until they are whole, or asked again
+        there = [b for b in there if not (key in b.cut_keys and _is_missed(history, key, b, state))]
         if there:
             history.blame(f"lost: {where}: {there[0].id} has answered {key.hex()[:4]}, and the output does not show it")
         is_replaced = any(one.replaces and key in one.keys for one in history.asked)

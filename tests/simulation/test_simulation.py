@@ -46,6 +46,7 @@ MENDED = (
     5_031_006_086,  # a list that lags: another clone's batch is met before what was put off is sent
     6_021_014_186,  # an attempt that seemed to have failed, and whose answers are lost
     4_021_012_242,  # cancelled before it got out
+    Kind.STRAGGLERS.seed(92_014_571),  # an answer in a file that was cut, asked again, and then given up
     91_012_368,  # stopped in favour of what was put off, and that is forgotten
     5_091_004_278,  # a continuation of what failed and says nowhere what it was asked
     5_091_008_150,  # a list that lags by more than a command waits
