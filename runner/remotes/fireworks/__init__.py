@@ -57,10 +57,10 @@ class Fireworks(Vendor):
 
     def open_online(self, block: ProviderBlock, net: Net, content: Content) -> Provider:
         """Below another path than its batches. Source: Fireworks "OpenAI compatibility", recalled."""
-        from runner.remotes.transport.asking import caller_of
+        from runner.remotes.transport.asking import OnlineCaller
         from runner.remotes.transport.calls import Calls
 
-        caller = caller_of(
+        caller = OnlineCaller(
             block,
             http=net.http(),
             card=online.capabilities_of(facts.profile_of(block).limits.of_batch()),

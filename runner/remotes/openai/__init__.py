@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -20,6 +21,9 @@ from runner.remotes.openai.profiles import (
     without_tokens,
 )
 from runner.remotes.vendor import Lines, Net, Place, Provider, Vendor, takes_rows_only
+
+if TYPE_CHECKING:
+    from runner.remotes.transport.http import Http
 
 RECORDING_PATHS = ("/v1/audio/transcriptions", "/v1/audio/translations")
 MOST_BYTES_AT_OPENAI = (
@@ -85,15 +89,20 @@ class OpenAI(Vendor):
         return replace(block, kind=self.kind, profile=None, base_url=None, overrides={}), "/v1"
 
 
+def _http_of(profile: Profile, net: Net) -> Http:
+    """Connections as its profile authenticates them."""
+    auth = profile.auth
+    return net.http(header=auth.header, scheme=auth.scheme, optional=profile.headers_env, query=profile.query)
+
+
 def opened_online(block: ProviderBlock, profile: Profile, net: Net, *, is_free: bool = False) -> Provider:
     """A client of its online side."""
-    from runner.remotes.transport.asking import caller_of
+    from runner.remotes.transport.asking import OnlineCaller
     from runner.remotes.transport.calls import Calls
 
-    auth = profile.auth
-    http = net.http(header=auth.header, scheme=auth.scheme, optional=profile.headers_env, query=profile.query)
+    http = _http_of(profile, net)
     card = online.capabilities_of(profile.limits.of_batch(), tiers=profile.tiers, is_free=is_free)
-    caller = caller_of(block, http=http, card=card, origin=net.origin, path_of=lambda path: path.removeprefix("/v1"))
+    caller = OnlineCaller(block, http=http, card=card, origin=net.origin, path_of=lambda path: path.removeprefix("/v1"))
     return Calls(caller, net.clock)
 
 
@@ -108,17 +117,14 @@ def opened_for_recordings(block: ProviderBlock, profile: Profile, net: Net, pref
     """A client of the calls that take a recording each. prefix: of their paths, where the base URL holds it."""
     from runner.remotes.openai.speech import SpeechCaller
     from runner.remotes.transport.calls import Calls
-    from runner.remotes.transport.pace import Pace
 
-    auth = profile.auth
-    http = net.http(header=auth.header, scheme=auth.scheme, optional=profile.headers_env, query=profile.query)
+    http = _http_of(profile, net)
     caller = SpeechCaller(
+        block,
         http=http,
-        who=block.name,
         card=card_of_recordings(block, profile),
         origin=net.origin,
-        pace=Pace(http.clock, block.rpm, block.tpm),
-        parallelism=block.parallelism or _RECORDINGS_AT_ONCE,
+        parallelism=_RECORDINGS_AT_ONCE,
         prefix=prefix,
     )
     return Calls(caller, net.clock)
@@ -128,8 +134,7 @@ def opened(profile: Profile, net: Net) -> Provider:
     """A client of this API."""
     from runner.remotes.openai.provider import OpenAIProvider
 
-    auth = profile.auth
-    http = net.http(header=auth.header, scheme=auth.scheme, optional=profile.headers_env, query=profile.query)
+    http = _http_of(profile, net)
     gate = net.gate(http, profile.storage_hosts)
     return OpenAIProvider(http=http, profile=profile, gate=gate, origin=net.origin, clock=net.clock)
 

@@ -18,31 +18,31 @@ from runner.job.capabilities import Capabilities
 from runner.job.observed import Origin, Phase
 from runner.remotes.audio import TEXT_FORMATS, Heard, Receipt, Recording, json_object_in, line_of
 from runner.remotes.online import Answered
-from runner.remotes.transport.client import HttpClient
+from runner.remotes.transport.asking import AtOnce
 from runner.remotes.transport.replies import plain, request_id_of
 from runner.remotes.transport.sending import ask
 
 if TYPE_CHECKING:
+    from runner.job.project import ProviderBlock
     from runner.remotes.transport.http import Http
-    from runner.remotes.transport.pace import Pace
 
 _LISTS = ("timestamp_granularities",)  # fields that come once for each of their values, and are called so: `name[]`
 
 
-class SpeechCaller(HttpClient):
-    """Implements `remotes.transport.calls.Caller`. Safe to share between threads.
-
-    prefix: of a recording's path, which the base URL holds already.
-    """
+class SpeechCaller(AtOnce):
+    """Asks recordings. prefix: of a recording's path, which the base URL holds already."""
 
     def __init__(
-        self, *, http: Http, who: str, card: Capabilities, origin: Origin, pace: Pace, parallelism: int, prefix: str
+        self,
+        block: ProviderBlock,
+        *,
+        http: Http,
+        card: Capabilities,
+        origin: Origin,
+        parallelism: int,
+        prefix: str,
     ) -> None:
-        super().__init__(http, origin)
-        self.card = card
-        self.pace = pace
-        self.parallelism = parallelism
-        self._who = who
+        super().__init__(block, http=http, card=card, origin=origin, parallelism=parallelism)
         self._prefix = prefix
 
     def submit(self, recording: Recording) -> Answered:
@@ -57,9 +57,6 @@ class SpeechCaller(HttpClient):
             raise OutcomeUnknown(words, status=reply.status)
         receipt = Receipt(request_id_of(reply.headers) or "", "")
         return Answered(line_of(recording.custom_id, recording, receipt, heard), reply.headers)
-
-    def look(self, receipt: Receipt) -> Heard:
-        raise AssertionError("what is answered at once is never looked at")
 
 
 def _form_of(fields: Mapping[str, str]) -> Iterator[tuple[str, str | list[str]]]:

@@ -16,29 +16,42 @@ from runner.remotes.transport.pace import Pace
 from runner.remotes.transport.replies import plain, request_id_of
 
 
-class OnlineCaller(HttpClient):
-    """Implements `remotes.transport.calls.Caller`. Safe to share between threads.
+class AtOnce(HttpClient):
+    """Part of a `remotes.transport.calls.Caller` whose calls bring the answer back. Safe to share between threads.
 
-    path_of: from an endpoint to its path below the base URL. writes_model: the bodies of a batch leave the model out.
+    block: how fast it may be asked. parallelism: requests at once, where the block says nothing.
+    """
+
+    def __init__(
+        self, block: ProviderBlock, *, http: Http, card: Capabilities, origin: Origin, parallelism: int = PARALLELISM
+    ) -> None:
+        super().__init__(http, origin)
+        self.card = card
+        self.pace = Pace(http.clock, block.rpm, block.tpm)
+        self.parallelism = block.parallelism or parallelism
+        self._who = block.name
+
+    def look(self, receipt: Receipt) -> Heard:
+        raise AssertionError("what is answered at once is never looked at")
+
+
+class OnlineCaller(AtOnce):
+    """Asks rows. path_of: from an endpoint to its path below the base URL. writes_model: the bodies of a batch leave
+    the model out.
     """
 
     def __init__(
         self,
+        block: ProviderBlock,
         *,
         http: Http,
-        who: str,
         card: Capabilities,
         origin: Origin,
-        pace: Pace,
-        parallelism: int,
         path_of: Callable[[str], str],
+        parallelism: int = PARALLELISM,
         writes_model: bool = False,
     ) -> None:
-        super().__init__(http, origin)
-        self.card = card
-        self.pace = pace
-        self.parallelism = parallelism
-        self._who = who
+        super().__init__(block, http=http, card=card, origin=origin, parallelism=parallelism)
         self._path_of = path_of
         self._writes_model = writes_model
 
@@ -53,29 +66,3 @@ class OnlineCaller(HttpClient):
                 f"`{self._who}` answered {reply.status} with something that is not JSON: {start}", status=reply.status
             ) from error
         return Answered(line, reply.headers)
-
-    def look(self, receipt: Receipt) -> Heard:
-        raise AssertionError("what is answered at once is never looked at")
-
-
-def caller_of(
-    block: ProviderBlock,
-    *,
-    http: Http,
-    card: Capabilities,
-    origin: Origin,
-    path_of: Callable[[str], str],
-    parallelism: int = PARALLELISM,
-    writes_model: bool = False,
-) -> OnlineCaller:
-    """A client of the online side of a provider, as fast as its block allows."""
-    return OnlineCaller(
-        http=http,
-        who=block.name,
-        card=card,
-        origin=origin,
-        pace=Pace(http.clock, block.rpm, block.tpm),
-        parallelism=block.parallelism or parallelism,
-        path_of=path_of,
-        writes_model=writes_model,
-    )
