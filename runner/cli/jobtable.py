@@ -10,7 +10,7 @@ from typing import NamedTuple
 from runner.apply.reporter import Progress
 from runner.cli import voice
 from runner.cli.pace import Pace
-from runner.cli.saying import width
+from runner.cli.saying import cut, width
 
 SEEN_SECONDS = 10.0  # a remote that said something since needs no mention
 FEWEST_LINES = 8  # of a table on a screen that is no higher than twice that; else it takes half of it
@@ -143,7 +143,7 @@ def drawn(
     told = _fitted(rows, columns)
     if len(shown) < len(jobs):
         left = [job for job in jobs if job not in shown]
-        told.insert(-1, _cut(f"… and {voice.count(len(left), 'job')} more: {phases(left)}", columns))
+        told.insert(-1, cut(f"… and {voice.count(len(left), 'job')} more: {phases(left)}", columns))
     return told
 
 
@@ -165,7 +165,7 @@ def _fitted(rows: Sequence[Cells], columns: int) -> list[str]:
     widths = {name: max(width(getattr(row, name)) for row in rows) for name in names}
     others = sum(widths[name] + 2 for name in names if name != "job")
     widths["job"] = max(min(widths["job"], columns - others), 1)
-    return [_cut("  ".join(_padded(row, name, widths[name]) for name in names).rstrip(), columns) for row in rows]
+    return [cut("  ".join(_padded(row, name, widths[name]) for name in names).rstrip(), columns) for row in rows]
 
 
 def _needed(rows: Sequence[Cells], names: Sequence[str]) -> int:
@@ -175,18 +175,6 @@ def _needed(rows: Sequence[Cells], names: Sequence[str]) -> int:
 
 
 def _padded(row: Cells, name: str, columns: int) -> str:
-    text = _cut(getattr(row, name), columns)
+    text = cut(getattr(row, name), columns)
     pad = " " * (columns - width(text))
     return pad + text if name in ("rows", "rate") else text + pad
-
-
-def _cut(text: str, columns: int) -> str:
-    """The text in so many columns, `…` where something is left out."""
-    if width(text) <= columns:
-        return text
-    taken = ""
-    for one in text:
-        if width(taken + one) >= columns:
-            break
-        taken += one
-    return f"{taken}…"

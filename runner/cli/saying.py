@@ -76,3 +76,15 @@ def width(text: str) -> int:
         return len(shown)
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in shown)
     return len(shown) + wide - sum(map(bool, map(unicodedata.combining, shown)))
+
+
+def cut(text: str, columns: int) -> str:
+    """The text in so many columns, `…` where something is left out."""
+    if width(text) <= columns:
+        return text
+    taken = ""
+    for one in text:
+        if width(taken + one) >= columns:
+            break
+        taken += one
+    return f"{taken}…"

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from runner.cli.options import Dollars, addresses, option
-from runner.cli.saying import columns_of, say, say_json, width
+from runner.cli.saying import columns_of, cut, say, say_json, width
 
 if TYPE_CHECKING:
     from runner.apply.trying import Tried
@@ -208,7 +208,7 @@ def text_of_row(cells: Sequence[Tried], columns: int) -> str:
     prompts = {one.prompt for one in cells}
     if len(prompts) == 1:
         room = max(columns - width(voice.one_line(first.id)) - 2, 10)
-        head += f"  {_cut(voice.one_line(first.prompt), room)}"
+        head += f"  {cut(voice.one_line(first.prompt), room)}"
     each = (columns - 4 - _BETWEEN * (len(cells) - 1)) // len(cells)
     if len(cells) > 1 and each >= _NARROWEST:
         blocks = [_block(one, each, prompts, is_named=True) for one in cells]
@@ -230,7 +230,7 @@ def _block(one: Tried, columns: int, prompts: set[str], *, is_named: bool) -> li
 
     lines = _folded(voice.one_line(one.address.partition(":")[2] or one.address), columns) if is_named else []
     if len(prompts) > 1:
-        lines.append(_cut(f"? {voice.one_line(one.prompt)}", columns))
+        lines.append(cut(f"? {voice.one_line(one.prompt)}", columns))
     said = _folded(_words(one), columns)
     lines += said[:_MOST_LINES]
     if len(said) > _MOST_LINES:
@@ -283,12 +283,6 @@ def _folded(text: str, columns: int) -> list[str]:
         else:
             out += textwrap.wrap(shown, columns) or [""]
     return out
-
-
-def _cut(text: str, columns: int) -> str:
-    while width(text) > columns:
-        text = text[: max(len(text) - 2, 0)] + "…" if len(text) > 1 else ""
-    return text
 
 
 def _padded(text: str, columns: int) -> str:
