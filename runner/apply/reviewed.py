@@ -11,6 +11,7 @@ from runner.errors import Stale
 from runner.plan import review
 from runner.plan.change import at_most_usd
 from runner.plan.guard import Guards
+from runner.plan.paid import paid_by
 from runner.plan.places import Reviewed
 from runner.plan.review import Differs, Review
 
@@ -22,7 +23,7 @@ def would_send(session: Session, guards: Guards) -> Review:
     from runner.apply.preview import preview  # only a plan that is kept, or held to, looks ahead
 
     seen = preview(session, guards)
-    return review.of(session.project.namespace, session.desired, seen.plan, seen.recorded, guards)
+    return paid_by(session.project.namespace, session.desired, seen.plan, seen.recorded, guards)
 
 
 def as_in_file(session: Session, guards: Guards, then: Review) -> Reviewed:

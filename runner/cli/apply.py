@@ -125,7 +125,7 @@ def command(
 
     stop = threading.Event()
     terminal = watcher(RealClock(), quiet=quiet)
-    _finish_on_interrupt(stop, terminal.interrupted)
+    finish_on_interrupt(stop, terminal.interrupted)
     given = paths or ("specs",)
     guards = replace(guards, first_run=first_run)
     hold = Hold.to(paths, plan_digest)
@@ -234,7 +234,7 @@ def _keep_lock(session: Session) -> None:
         session.reporter.warn(f"`{name}` was not written: {words}; `runner lock` does it")
 
 
-def _finish_on_interrupt(stop: threading.Event, say: Callable[[str], None]) -> None:
+def finish_on_interrupt(stop: threading.Event, say: Callable[[str], None]) -> None:
     """The first Ctrl-C finishes the call under way and stops; a second one stops at once.
 
     say: what a signal's handler may do.

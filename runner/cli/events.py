@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -22,13 +21,11 @@ import msgspec
 from runner.apply.reporter import Progress
 from runner.cli.pace import Paces
 from runner.cli.saying import say
+from runner.cli.watcher import Watcher
 from runner.clock import Clock
 from runner.errors import RemoteError, RunnerError, UsageError
 from runner.job.events import VERSION, Event, What
 from runner.remotes.transport.waits import Moving
-
-if TYPE_CHECKING:
-    from runner.cli.progress import Watcher
 
 HEARTBEAT_SECONDS = 60.0  # a job on which nothing changes is told of this seldom
 _MOST_WAITING = 1 << 20  # bytes that a slow reader may leave unread, beyond what its pipe holds

@@ -71,8 +71,8 @@ def command(
     from runner.cli.rows import ids_in
     from runner.cli.suggest import as_typed
     from runner.clock import RealClock
-    from runner.plan import review
     from runner.plan.change import Action
+    from runner.plan.paid import paid_by
 
     target = _target(out)
     with opened(ctx.obj, paths or ("specs",), aside(RealClock()), writes=False, selection=selection) as session:
@@ -81,7 +81,7 @@ def command(
         guards = for_project(allowed, session.project, addresses, is_asked=is_asked(yes=target is not None))
         seen = preview(session, guards, offline=offline)
         plan = seen.plan
-        paid = review.of(session.project.namespace, session.desired, plan, seen.recorded, guards)
+        paid = paid_by(session.project.namespace, session.desired, plan, seen.recorded, guards)
         told, notes = compared(
             session,
             plan,

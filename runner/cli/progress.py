@@ -10,13 +10,14 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from runner.apply.reporter import Progress
 from runner.cli import voice
 from runner.cli.saying import columns_of, folded
 from runner.cli.suggest import carried, given, root
 from runner.cli.unchanged import running
+from runner.cli.watcher import Watcher
 from runner.clock import Clock
 from runner.errors import RemoteError
 
@@ -28,20 +29,6 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 60.0  # without a terminal, a word at least this seldom while nothing but counts changes
 MOST_LINES = 8  # jobs that have a line each then; of more there is one of all
 CAUSE_SECONDS = 600.0  # what did not happen for so long is a new cause when it does, and is told again
-
-
-class Watcher(Protocol):
-    """A Reporter that is told when the work is over."""
-
-    def step(self, text: str) -> None: ...
-    def warn(self, text: str) -> None: ...
-    def progress(self, jobs: Sequence[Progress]) -> None: ...
-    def silent(self, since: Mapping[str, float]) -> None: ...
-    def moving(self, calls: Mapping[str, Moving]) -> None: ...
-    def retried(self, who: str, error: RemoteError, wait_seconds: float, number: int, most: int) -> None: ...
-    def happened(self, event: Event) -> None: ...
-    def interrupted(self, text: str) -> None: ...
-    def close(self) -> None: ...
 
 
 def watcher(clock: Clock, *, quiet: bool) -> Watcher:

@@ -24,8 +24,8 @@ from runner.cli.failures import failures_in, top_reason
 from runner.cli.main import Settings
 from runner.cli.opening import rehearsing
 from runner.cli.options import for_project
-from runner.cli.progress import Watcher
 from runner.cli.saying import columns_of, say
+from runner.cli.watcher import Watcher
 from runner.job.capabilities import Transport
 from runner.job.outcomes import Unsettled
 from runner.job.selection import Selection

@@ -92,7 +92,7 @@ def command(
     from runner.apply.narrow import jobs_meant
     from runner.apply.reconcile import begin
     from runner.cli import keys
-    from runner.cli.apply import _finish_on_interrupt
+    from runner.cli.apply import finish_on_interrupt
     from runner.cli.opening import opened
     from runner.cli.progress import aside
     from runner.clock import RealClock
@@ -100,7 +100,7 @@ def command(
     from runner.plan.guard import Guards
 
     stop = threading.Event()
-    _finish_on_interrupt(stop, lambda words: say(words, err=True))
+    finish_on_interrupt(stop, lambda words: say(words, err=True))
     shown = Shown(form, columns_of(sys.stdout) or WIDE_WHERE_NOBODY_LOOKS)
     errors: list[RunnerError] = []
     with opened(

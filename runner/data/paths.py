@@ -13,8 +13,8 @@ from pathlib import Path
 
 from runner import private
 from runner.data.block import Block
-from runner.data.files import DataSource, FileStamp, matches
 from runner.data.picks import Picks
+from runner.data.source import DataSource, FileStamp, matches
 from runner.errors import DataError, printable
 
 COLUMNS = ("path", "name", "stem", "folder")

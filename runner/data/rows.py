@@ -13,8 +13,9 @@ from typing import Any
 
 from runner.data import csv, files, jsonl, parquet, paths, sniff
 from runner.data.block import Bad, BadRow, Block, SourceRow
-from runner.data.files import DataSource, FileStamp, expand, signature
+from runner.data.files import expand, signature
 from runner.data.picks import Picks
+from runner.data.source import DataSource, FileStamp
 from runner.errors import DataError, Mark, Problem
 
 __all__ = ["Block", "DataSource", "FileStamp", "SourceRow", "expand", "open_blocks", "open_rows", "signature"]

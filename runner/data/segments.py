@@ -22,11 +22,12 @@ import msgspec
 from runner.data import csv, files, jsonl
 from runner.data.block import Bad, Block
 from runner.data.csv import MAX_FIELD_CHARACTERS
-from runner.data.files import DataSource, expand
+from runner.data.files import expand
 from runner.data.jsonl import MAX_LINE_BYTES
 from runner.data.picks import Picks
 from runner.data.rows import opened
 from runner.data.sniff import HEAD
+from runner.data.source import DataSource
 from runner.errors import DataError, Problem
 
 SEGMENT_BYTES = 32 << 10

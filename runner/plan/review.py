@@ -11,21 +11,16 @@ import hashlib
 import json
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from runner.job.desired import Desired, distinct_of
 from runner.job.packed import KEY_BYTES, keys_of, union, without
-from runner.job.recorded import Stage
 from runner.plan import guard
 from runner.plan.change import Action, Change, Cut, Reason
-from runner.plan.guard import Guards
 from runner.plan.places import Place, Reviewed, place_of
 from runner.plan.remaining import BatchRows, JobRows, RetryRows, Row
-
-if TYPE_CHECKING:
-    from runner.plan.plan import Plan, Recorded
 
 _TAG = "runner-plan/1"
 _HEX = 32  # of the SHA-256: as many bits as a key has
@@ -92,28 +87,7 @@ def _count(reviewed: Reviewed) -> int:
     return sum(map(len, reviewed.values())) // KEY_BYTES
 
 
-def of(project: str, desired: Sequence[Desired], plan: Plan, recorded: Recorded, guards: Guards = Guards()) -> Review:
-    """What a plan pays for. Not what waits for a person: nobody who says yes to the plan says yes to that.
-
-    guards: that it was made with. What a person at a terminal is told of would hold a job back in a CI: it is not part
-    of what is paid for here either, so that both come to the same.
-    """
-    rests = _rests(plan, recorded)
-    parts: list[Part] = []
-    for job, told, rows in zip(desired, plan.jobs, plan.rows, strict=True):
-        if not told.is_held_back and not any(_would_block(change, guards) for change in told.changes):
-            parts += _parts(job, rows, told.submissions, recorded.retries)
-        parts += _of_rests(job, rests)
-    return Review(project, tuple(parts))
-
-
-def _would_block(change: Change, guards: Guards) -> bool:
-    """Whether a change that a person is told of holds its job back where nobody is there."""
-    is_small = change.reason is Reason.REPAY and change.usd is not None and change.usd <= guards.repay_usd
-    return change.action is Action.CONFIRM and not is_small
-
-
-def _parts(job: Desired, rows: JobRows, cuts: Sequence[Cut], retries: Sequence[RetryRows]) -> Iterator[Part]:
+def parts_of(job: Desired, rows: JobRows, cuts: Sequence[Cut], retries: Sequence[RetryRows]) -> Iterator[Part]:
     if online := array("I", [ordinal for cut in cuts if cut.is_online for ordinal in cut.ordinals]):
         usd = guard.estimate(job.asked_online, online).usd
         yield Part(job.address, place_of(job), _keys_at(job, online), usd)
@@ -144,17 +118,6 @@ def _keys_at(job: Desired, ordinals: Sequence[int]) -> bytes:
     return keys_of(b"".join([bytes(keys[n * KEY_BYTES : (n + 1) * KEY_BYTES]) for n in ordinals]))
 
 
-def _rests(plan: Plan, recorded: Recorded) -> list[BatchRows]:
-    """Batches that were begun, with requests that are still to be sent: where they are not known, they would be new."""
-    wanted = {key for rows in plan.rows for key in rows.batches}
-    going = [entry for entry in recorded.batches if entry.batch.key in wanted]
-    return [entry for entry in going if entry.unsent or entry.batch.stage is Stage.DEFERRED]
-
-
-def _of_rests(job: Desired, rests: Sequence[BatchRows]) -> Iterator[Part]:
-    return (of_rest(job, one) for one in rests if one.batch.owner == job.address and one.batch.origin == job.origin)
-
-
 def of_rest(job: Desired, entry: BatchRows) -> Part:
     """What is left to send of a batch of a job that was begun."""
     batch, keys = entry.batch, entry.unsent or entry.keys
@@ -175,7 +138,7 @@ def not_reviewed(
     job: Desired, rows: JobRows, cuts: Sequence[Cut], retries: Sequence[RetryRows], reviewed: Reviewed
 ) -> Change | None:
     """A blocking change where only what was reviewed may be sent, and a job asks for something else."""
-    number = outside(reviewed, [*_parts(job, rows, cuts, retries)])
+    number = outside(reviewed, [*parts_of(job, rows, cuts, retries)])
     return Change(Action.BLOCK, Reason.NOT_REVIEWED, rows=number, unblock=("runner plan",)) if number else None
 
 

@@ -9,6 +9,7 @@ from runner.errors import Conflict
 
 Document = dict[str, Any]
 
+RAW_MODE = 1  # of a value that is text: diskcache's MODE_RAW; 4 would be a pickle
 # What to do about a state that is damaged
 LOST = "delete nothing by hand: move the folder away and run `runner apply` again; answers are found again"
 

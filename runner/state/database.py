@@ -9,8 +9,7 @@ from typing import Any
 from diskcache import Cache, Disk, Timeout
 
 from runner.errors import StateError
-from runner.state.base import LOST
-from runner.state.disk import RAW_MODE
+from runner.state.base import LOST, RAW_MODE
 
 __all__ = ["FAILURES", "JsonDisk", "Timeout", "open_database"]
 

@@ -22,7 +22,7 @@ import msgspec
 
 from runner.errors import StateError
 from runner.state import log
-from runner.state.base import LOST, NOTHING, Document, Documents, ForkedStore, Store, meet
+from runner.state.base import LOST, NOTHING, RAW_MODE, Document, Documents, ForkedStore, Store, meet
 
 if TYPE_CHECKING:
     from diskcache import Cache
@@ -32,7 +32,6 @@ _SERIAL = "serial"  # the key of the number of the last write; releases up to 0.
 _EVENT = "event/"  # the keys of events that are not in the file of the log yet
 _MOST_EVENTS = 64  # in the database, which is checked as a whole whenever it is opened
 _EVER_IN_IT = 1_000  # where the file cannot be written; the oldest are lost then
-RAW_MODE = 1  # diskcache's MODE_RAW; 4 would be a pickle
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)  # SQLite quotes damaged text in its errors
 
 

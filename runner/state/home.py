@@ -6,6 +6,7 @@ import os
 import stat
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +16,16 @@ from runner.job.address import ENVIRONMENT
 
 FOLDER = ".runner"
 ENVIRONMENTS = "environments"
+
+
+class Watched(NamedTuple):
+    """Files of this machine by whose stats it can be told that nothing was recorded since.
+
+    logs: hold what was written last, until it is moved elsewhere: nothing, where nobody is writing.
+    """
+
+    stamped: tuple[Path, ...]
+    logs: tuple[Path, ...]
 
 
 class Home(msgspec.Struct, frozen=True, dict=True):

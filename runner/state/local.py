@@ -17,10 +17,9 @@ from runner.job.calls import JOURNAL, RAW, Journal, States
 from runner.state.author import Author
 from runner.state.base import ForkedStore, Store
 from runner.state.disk import DATABASE, read
-from runner.state.home import Home
+from runner.state.home import Home, Watched
 from runner.state.journal import DiskJournal, read_states
 from runner.state.lock import LOCK_FILES, holder_of, project_lock
-from runner.state.memory import Watched
 from runner.state.objects import DiskObjects
 from runner.state.overlay import ForkedObjects, copy_state
 from runner.state.records import Records, Snapshot

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from runner.clock import Clock
 from runner.errors import StateError
 from runner.job.calls import Journal, States
 from runner.job.recorded import ResultObject
+from runner.state.home import Watched
 from runner.state.records import Records, Snapshot
 
 if TYPE_CHECKING:
@@ -61,16 +62,6 @@ class Objects(Protocol):
     def remove(self, batch: str) -> None:
         """Forget the objects of a batch that is not on record."""
         ...
-
-
-class Watched(NamedTuple):
-    """Files of this machine by whose stats it can be told that nothing was recorded since.
-
-    logs: hold what was written last, until it is moved elsewhere: nothing, where nobody is writing.
-    """
-
-    stamped: tuple[Path, ...]
-    logs: tuple[Path, ...]
 
 
 class Memory(Protocol):

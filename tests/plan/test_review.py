@@ -19,6 +19,7 @@ from runner.job.recorded import Stage
 from runner.plan import review
 from runner.plan.change import Reason
 from runner.plan.guard import Guards
+from runner.plan.paid import paid_by
 from runner.plan.plan import Recorded, make
 from runner.plan.remaining import BatchRows, RetryRows
 from tests.plan.making import NOW, batch, card, job, key, packed
@@ -35,7 +36,7 @@ NOTHING = Recorded()
 
 def reviewed(jobs: list[Desired], recorded: Recorded = NOTHING, guards: Guards = ANY_COST) -> review.Review:
     jobs = sorted(jobs, key=lambda one: one.address)
-    return review.of("p", jobs, make(jobs, recorded, {}, guards), recorded)
+    return paid_by("p", jobs, make(jobs, recorded, {}, guards), recorded)
 
 
 def told(batches: list[Any]) -> list[BatchRows]:

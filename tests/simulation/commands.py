@@ -36,9 +36,9 @@ from runner.job.project import Project
 from runner.job.recorded import Batch, Stage
 from runner.job.selection import Selection, chosen
 from runner.job.stored import Kept, Stored
-from runner.plan import review
 from runner.plan.change import Reason
 from runner.plan.guard import Guards
+from runner.plan.paid import paid_by
 from runner.plan.places import Reviewed
 from runner.plan.plan import Plan
 from runner.remotes.reading.lines import COMMON
@@ -174,7 +174,7 @@ class Commands:
         session = self.session(applier)
         recorded = session.recorded()
         plan = planned(session, recorded, {}, self.guards)
-        return review.of("project", session.desired, plan, recorded, self.guards).reviewed
+        return paid_by("project", session.desired, plan, recorded, self.guards).reviewed
 
     def _note_consent(self, applier: Applier) -> None:
         """A person says that what is in doubt is somebody else's. There is nobody else: so something has to be ours."""
