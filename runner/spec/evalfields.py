@@ -21,7 +21,7 @@ from runner.fields import (
     listed,
 )
 from runner.job.checks import Kind
-from runner.spec.model import FileSpec, SampleSpec, as_written
+from runner.spec.common import FileSpec, SampleSpec, as_written
 
 _IGNORED = Literal["width", "case", "accents", "markdown", "punctuation", "articles", "space"]
 _IGNORED_LIST = Annotated[list[_IGNORED], Field(min_length=1)]

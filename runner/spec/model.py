@@ -35,36 +35,18 @@ from runner.fields import (
     Span,
     Text,
     Texts,
-    Whole,
     complaint,
     one_of,
     plain,
 )
 from runner.job.project import Retention, Stragglers, Then
 from runner.remotes.registry import built_in_names, declared_by, kinds, profiles
+from runner.spec.common import FileSpec, SampleSpec, as_written
 from runner.spec.parts import Content
 
 # Source: OpenAI "Chat completions", `response_format.json_schema.name`, read 2026-11-30.
 _SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BUILT_IN = ", ".join(built_in_names()[:3])
-
-
-def as_written(value: Any) -> Any:
-    """For what is read elsewhere, since its form is not known yet, or its place is wanted."""
-    return value
-
-
-class SampleSpec(Fields):
-    """Some rows only; the same ones every time."""
-
-    rows: Count = Field(description="how many, at most")
-    seed: Maybe[Whole] = Field(default=None, description="another number chooses other rows; 0 where nothing is said")
-
-
-class FileSpec(Fields):
-    """What lies in a file below the project root."""
-
-    file: Text = Field(description="its path")
 
 
 def _of_evals(name: str) -> Any:
