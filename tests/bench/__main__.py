@@ -13,11 +13,13 @@ from pathlib import Path
 
 from runner.files import size_below
 from tests.bench.test_client import FLOOR, Cost, apply, cost_of, environ, project
-from tests.journeys.lab import KEY, RUNNER, Lab, serving
+from tests.journeys.audio.lab import AudioLab, sound
+from tests.journeys.lab import KEY, RUNNER, Lab, Server, serving
 
 PASS = Path(__file__).with_name("edited.py")
 EDITS = 10
-LARGEST_BATCH = 50_000  # rows: the bare loop makes one batch
+LOOK = "import os; [os.stat(e.path) for d in os.scandir('calls') for e in os.scandir(d.path)]"
+CONTENTS = 100  # of all recordings: what they hold is not looked at again, however much it is
 
 
 def edit(path: Path, rows: int) -> None:
@@ -49,11 +51,8 @@ def table(lab: Lab, scratch: Path, rows: int) -> None:
     one_pass = least([sys.executable, str(PASS), dataset, "sent.jsonl"])
     print("| path | floor s | runner s | ratio | MiB |\n|---|---|---|---|---|")
     first = apply(lab)
-    if rows <= LARGEST_BATCH:
-        floor = [sys.executable, str(FLOOR), dataset, f"{lab.server.url}/v1/", KEY, str(scratch)]
-        row(f"end to end, {rows:,} rows", least(floor), first)
-    else:
-        print(f"| end to end, {rows:,} rows | | {first.cpu:.2f} | | {first.mib:.0f} |", flush=True)
+    floor = [sys.executable, str(FLOOR), dataset, f"{lab.server.url}/v1/", KEY, str(scratch)]
+    row(f"end to end, {rows:,} rows", least(floor), first)
     size = size_below(lab.root / ".runner") / rows
     edit(Path(dataset), rows)
     row(f"plan after {EDITS} edits", one_pass, plan())
@@ -65,12 +64,35 @@ def table(lab: Lab, scratch: Path, rows: int) -> None:
     print(f"\n`.runner/`: {size:.0f} bytes a row after the first apply")
 
 
+def recordings(server: Server, root: Path, number: int) -> None:
+    """A job of recordings that is done. The floor is one look at the stat of each."""
+    (root / "calls").mkdir(parents=True)
+    lab = AudioLab(root, server)
+    lab.spec()
+    held = [sound(str(content), seconds=0.01) for content in range(CONTENTS)]
+    for n in range(number):
+        (root / f"calls/{n // 1000:03}").mkdir(exist_ok=True)
+        (root / f"calls/{n // 1000:03}/{n:06}.wav").write_bytes(held[n % CONTENTS])
+    lab.first("-q")
+    for words in (["plan"], ["apply", "-y"]):
+        for _ in range(2):
+            time.sleep(0.2)
+            lab.run(*words)
+        looks = min(cost_of([sys.executable, "-c", LOOK], root, environ(lab)).cpu for _ in range(3))
+        cost = min(cost_of([*RUNNER, *words], root, environ(lab)) for _ in range(3))
+        row(f"{words[0]} of nothing, {number:,} recordings", looks, cost)
+        print(f"\n{words[0]}: {cost.cpu / number * 1e6:.1f} us of CPU a recording\n", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rows", type=int, default=50_000)
-    rows = parser.parse_args().rows
+    parser.add_argument("--recordings", type=int, default=100_000)
+    asked = parser.parse_args()
+    rows = asked.rows
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "server") as server:
         table(project(server, Path(folder) / "bench", rows), Path(folder) / "floor", rows)
+        recordings(server, Path(folder) / "recordings", asked.recordings)
 
 
 if __name__ == "__main__":

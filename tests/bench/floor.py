@@ -9,48 +9,64 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
 
+LARGEST_BATCH = 50_000  # rows that the remote takes in one
+encode = msgspec.json.encode
+
 
 def main(rows: Path, url: str, key: str, folder: Path) -> None:
-    decode, encode = msgspec.json.decode, msgspec.json.encode
-    with open(rows, "rb") as source, open(folder / "input.jsonl", "wb") as sent:
-        for number, line in enumerate(source):
+    decode = msgspec.json.decode
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
+        batches: list[dict[str, Any]] = []
+        with open(rows, "rb") as source:
+            while lines := list(islice(source, LARGEST_BATCH)):
+                write(lines, LARGEST_BATCH * len(batches), folder / "input.jsonl")
+                batches.append(sent(client, folder / "input.jsonl"))
+        with open(folder / "results.jsonl", "wb") as results:
+            for batch in batches:
+                while batch["status"] != "completed":
+                    time.sleep(0.5)
+                    batch = client.get(f"batches/{batch['id']}").json()
+                with (
+                    client.stream("GET", f"files/{batch['output_file_id']}/content") as reply,
+                    open(folder / "output.jsonl", "wb") as kept,
+                ):
+                    for chunk in reply.iter_bytes():
+                        kept.write(chunk)
+                with open(folder / "output.jsonl", "rb") as got:
+                    for line in got:
+                        answer = decode(line)
+                        text = answer["response"]["body"]["choices"][0]["message"]["content"]
+                        results.write(encode({"custom_id": answer["custom_id"], "answer": text}) + b"\n")
+
+
+def write(lines: list[bytes], first: int, path: Path) -> None:
+    decode = msgspec.json.decode
+    with open(path, "wb") as out:
+        for number, line in enumerate(lines, first):
             row = decode(line)
             body = {
                 "model": "echo",
                 "max_tokens": 16,
                 "messages": [{"role": "user", "content": f"Say {row['word']} of {row['topic']}"}],
             }
-            request = {
-                "custom_id": f"row-{number}",
-                "method": "POST",
-                "url": "/v1/chat/completions",
-                "body": body,
-            }
-            sent.write(encode(request) + b"\n")
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
-        with open(folder / "input.jsonl", "rb") as upload:
-            file = client.post("files", data={"purpose": "batch"}, files={"file": ("input.jsonl", upload)}).json()
-        asked = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
-        batch = client.post("batches", json=asked).json()
-        while batch["status"] != "completed":
-            time.sleep(0.5)
-            batch = client.get(f"batches/{batch['id']}").json()
-        with (
-            client.stream("GET", f"files/{batch['output_file_id']}/content") as reply,
-            open(folder / "output.jsonl", "wb") as kept,
-        ):
-            for chunk in reply.iter_bytes():
-                kept.write(chunk)
-    with open(folder / "output.jsonl", "rb") as got, open(folder / "results.jsonl", "wb") as results:
-        for line in got:
-            answer = decode(line)
-            text = answer["response"]["body"]["choices"][0]["message"]["content"]
-            results.write(encode({"custom_id": answer["custom_id"], "answer": text}) + b"\n")
+            request = {"custom_id": f"row-{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+            out.write(encode(request) + b"\n")
+
+
+def sent(client: httpx.Client, path: Path) -> dict[str, Any]:
+    """The batch of these lines, which was just made."""
+    with open(path, "rb") as upload:
+        file = client.post("files", data={"purpose": "batch"}, files={"file": ("input.jsonl", upload)}).json()
+    asked = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    batch: dict[str, Any] = client.post("batches", json=asked).json()
+    return batch
 
 
 if __name__ == "__main__":

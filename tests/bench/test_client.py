@@ -22,7 +22,7 @@ BENCH = SPEC.replace("data/rows.csv, id: id", "data/rows.jsonl").replace(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Cost:
     """Of one whole process: user and system seconds, and the largest resident size in MiB."""
 
