@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+from runner.results import packed
+
 CHUNK_BYTES = 1 << 18
 _SMALL, _LARGE = 1 << 12, 1 << 16  # bytes to read ahead
+_HELD_BLOCKS = 64  # of packed files, unpacked
 LONGEST_LINE_BYTES = 1 << 28
 _STUMP_BYTES = 1024  # what is kept of such a line: no JSON object is whole in it, so it is reported
 
@@ -30,7 +33,7 @@ def scan(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterator[tup
 
 def scan_runs(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterator[tuple[int, list[bytes]]]:
     """The same, many lines at a time: the offset of the first, and what follows it without a gap."""
-    with path.open("rb", buffering=0) as source:
+    with packed.opened(path) as source:
         offset = 0
         parts: list[bytes] = []  # of a line that began in an earlier chunk
         held = 0  # its length so far, also of what is not kept
@@ -66,7 +69,7 @@ def _whole(parts: list[bytes], held: int, piece: bytes, longest_bytes: int) -> b
 
 
 class RawLines:
-    """Lines at known offsets of many files: few open files, and a block read ahead for neighbours.
+    """Lines at known offsets of many files, packed or not: few open files, and a block read ahead for neighbours.
 
     Result files come in any order. A block holds about one line of the file, and more as long as the offsets asked
     for run forward.
@@ -75,9 +78,10 @@ class RawLines:
     OPEN_FILES = 32
 
     def __init__(self) -> None:
-        self._open: OrderedDict[Path, _Window] = OrderedDict()
+        self._open: OrderedDict[Path, _Window | _PackedWindow] = OrderedDict()
         self._path: Path | None = None  # of the last line: neighbours mostly share a file
-        self._window: _Window
+        self._window: _Window | _PackedWindow
+        self._held = _Held()
 
     def at(self, path: Path, offset: int) -> bytes:
         """The line that begins at `offset`, without its newline. Raises OSError.
@@ -88,10 +92,13 @@ class RawLines:
             self._window, self._path = self._window_of(path), path
         return self._window.line(offset)
 
-    def _window_of(self, path: Path) -> _Window:
+    def _window_of(self, path: Path) -> _Window | _PackedWindow:
         window = self._open.get(path)
         if window is None:
-            window = _Window(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            if packed.is_packed(path):
+                window = _PackedWindow(path, self._held)
+            else:
+                window = _Window(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
             if len(self._open) >= self.OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
             self._open[path] = window
@@ -159,3 +166,81 @@ class _Window:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+class _Held(OrderedDict[tuple[Path, int], bytes]):
+    """Blocks of packed files that were read last, by file and number."""
+
+    def block(self, path: Path, number: int) -> bytes | None:
+        block = self.get((path, number))
+        if block is not None:
+            self.move_to_end((path, number))
+        return block
+
+    def hold(self, path: Path, number: int, block: bytes) -> None:
+        self[path, number] = block
+        if len(self) > _HELD_BLOCKS:
+            self.popitem(last=False)
+
+
+class _PackedWindow:
+    """One packed file, and the block of the last line.
+
+    A line costs a block, so lines in another order than that of the file cost a block each. When as many blocks were
+    read as the file has, it is unpacked as a whole, into a file without a name: at most twice the work of somebody who
+    had known what would be read.
+    """
+
+    __slots__ = ("_block", "_blocks", "_held", "_left", "_loose", "_path", "_start")
+
+    def __init__(self, path: Path, held: _Held) -> None:
+        self._blocks = packed.Blocks(path)
+        self._path, self._held = path, held
+        self._left = max(len(self._blocks), _HELD_BLOCKS)  # blocks to be read before that
+        self._loose: _Window | None = None
+        self._block = b""
+        self._start = 0  # where the block begins
+
+    def line(self, offset: int) -> bytes:
+        position = offset - self._start
+        if not 0 <= position < len(self._block):
+            if self._left <= 0 and self._loose is None:
+                self._unpack()
+            if self._loose is not None:
+                return self._loose.line(offset)
+            number, position = divmod(offset, packed.BLOCK_BYTES)
+            self._start, self._block = offset - position, self._at(number)
+        end = self._block.find(b"\n", position)
+        return self._block[position:end] if end >= 0 else self._longer(position)
+
+    def _longer(self, position: int) -> bytes:
+        """The line that begins there in the block, and goes on in the next ones."""
+        parts = [self._block[position:]]
+        for number in range(self._start // packed.BLOCK_BYTES + 1, len(self._blocks)):
+            line, newline, _ = self._at(number).partition(b"\n")
+            parts.append(line)
+            if newline:
+                break
+        return b"".join(parts)
+
+    def _at(self, number: int) -> bytes:
+        block = self._held.block(self._path, number)
+        if block is None:
+            if number >= len(self._blocks):
+                return b""
+            self._left -= 1
+            block = self._blocks.block(number)
+            self._held.hold(self._path, number, block)
+        return block
+
+    def _unpack(self) -> None:
+        descriptor = self._blocks.loose()
+        if descriptor is not None:
+            self._loose = _Window(descriptor)
+        else:
+            self._left = len(self._blocks)  # perhaps there is room later
+
+    def close(self) -> None:
+        self._blocks.close()
+        if self._loose is not None:
+            self._loose.close()
