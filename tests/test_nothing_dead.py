@@ -28,7 +28,6 @@ from runner.cli.schema import DOCUMENTS
 ROOT = Path(runner.__file__).parent
 READ_ELSEWHERE = {
     "runner.apply.rawfolder.Manifest.fetched_at",  # by people: it is a file beside raw results
-    "runner.job.recorded.Retry.decided_at",  # by the checker of histories, which tells decisions apart by it
     # what a server's client may send: that it is of its type is all that is asked of it
     "runner.server.engines.requests.Chat.stream_options",
     "runner.server.engines.requests.Complete.stream_options",

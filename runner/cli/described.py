@@ -90,7 +90,7 @@ _USUAL = {
 
 def described(kind: type) -> dict[str, Any]:
     """The schema of a struct, and of all that it holds."""
-    schema = msgspec.json.schema(kind)
+    schema = msgspec.json.schema(kind, schema_hook=_anything)
     structs = {one.__name__: one for one in _structs(msgspec.inspect.type_info(kind))}
     for name, block in schema.get("$defs", {}).items():
         told = {**_USUAL, **(comments_of(structs[name]) if name in structs else {})}
@@ -98,6 +98,13 @@ def described(kind: type) -> dict[str, Any]:
             if field in told:
                 about.setdefault("description", told[field])
     return schema
+
+
+def _anything(kind: type) -> dict[str, Any]:
+    """What a person wrote into the specs: msgspec has no schema for `object`."""
+    if kind is object:
+        return {"description": "any JSON value"}
+    raise NotImplementedError
 
 
 def comments_of(kind: type) -> dict[str, str]:

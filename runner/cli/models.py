@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from runner.cli.saying import say
+from runner.cli.options import option
+from runner.cli.saying import say, say_json
+
+if TYPE_CHECKING:
+    from runner.cli.modelview import ModelsView
 
 
 @click.group("models")
@@ -13,32 +19,50 @@ def command() -> None:
 
 
 @command.command("list")
-def list_models() -> None:
+@option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def list_models(form: str) -> None:
     """Show each model and whether it can run now."""
+    from runner.cli import modelview
+
+    view = _view()
+    if form == "json":
+        say_json(view)
+        return
+    say(modelview.text_of(view))
+    for extra in sorted({one.extra for one in view.models if not one.is_installed}):
+        say(f"\nThe extra `{extra}` is not installed: `pip install 'runner-batch[{extra}]'`", err=True)
+
+
+def _view() -> ModelsView:
     import importlib.util
     import os
 
+    from runner.cli.modelview import VERSION, Model, ModelsView
     from runner.server.embedded import models_dir
+    from runner.server.engines import pocketsphinx
     from runner.server.weights import WEIGHTS, find
 
-    models = models_dir(os.environ)
-    say("echo          ready        deterministic answers, marked synthetic; needs nothing")
-    has_runtime = importlib.util.find_spec("xllamacpp") is not None
-    for one in WEIGHTS.values():
-        if find(one.model, models) is None:
-            state = "not pulled"
-        else:
-            state = "ready" if has_runtime else "no runtime"
-        say(f"{one.model:13} {state:12} {one.about}, {one.licence}, {one.size_bytes / 1e6:,.0f} MB")
-    from runner.server.engines import pocketsphinx
-
-    has_speech = pocketsphinx.is_installed()
-    state = "ready" if has_speech else "no runtime"
-    say(f"{pocketsphinx.MODEL:13} {state:12} speech in English, with its own model; needs the extra `asr`")
-    if not has_speech:
-        say("\nThe extra `asr` is not installed: `pip install 'runner-batch[asr]'`", err=True)
-    if not has_runtime:
-        say("\nThe extra `local` is not installed: `pip install 'runner-batch[local]'`", err=True)
+    models, has_runtime = models_dir(os.environ), importlib.util.find_spec("xllamacpp") is not None
+    weights = (
+        Model(
+            one.model,
+            f"{one.about}, {one.licence}",
+            extra="local",
+            is_installed=has_runtime,
+            is_pulled=find(one.model, models) is not None,
+            size_bytes=one.size_bytes,
+        )
+        for one in WEIGHTS.values()
+    )
+    speech = Model(
+        pocketsphinx.MODEL,
+        "speech in English, with its own model",
+        extra="asr",
+        is_installed=pocketsphinx.is_installed(),
+    )
+    return ModelsView(
+        VERSION, (Model("echo", "deterministic answers, marked synthetic; needs nothing"), *weights, speech)
+    )
 
 
 @command.command("pull")

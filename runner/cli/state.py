@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import click
 
 from runner.cli import carried, resolve
 from runner.cli.habits import Consent
+from runner.cli.options import option
 from runner.cli.remembered import remembered
-from runner.cli.saying import say
+from runner.cli.saying import say, say_json
+
+if TYPE_CHECKING:
+    from runner.cli.recordview import RecordsView
+    from runner.state.records import Records
 
 
 @click.group("state")
@@ -24,45 +30,67 @@ for _one in (resolve.command, carried.pull, carried.push, carried.rebuild):
 
 
 @command.command("list")
+@option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
-def list_records(ctx: click.Context) -> int:
-    """List every recorded batch, in order of submission, as one JSON document a line."""
-    import msgspec
+def list_records(ctx: click.Context, form: str) -> int:
+    """List every recorded batch, a line each: its job's address, its key, how it stands, what it answered, when it was
+    sent. A job of which no batch is recorded has its address alone.
+    """
+    from runner.cli import recordview
 
     with closing(remembered(ctx.obj)) as memory:
-        for batch in memory.records.batches():
-            click.echo(msgspec.json.encode(batch))
+        view = _recorded(memory.records)
+    if form == "json":
+        say_json(view)
+    elif told := recordview.listed(view):
+        say(told)
+    else:
+        say("Nothing is recorded here", err=True)
     return 0
 
 
 @command.command("show")
 @click.argument("name")
+@option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
-def show_records(ctx: click.Context, name: str) -> int:
-    """Print what is recorded of NAME, as one JSON document a line: a job by its address, or a batch by its key or its
-    remote id.
-    """
-    import msgspec
+def show_records(ctx: click.Context, name: str, form: str) -> int:
+    """Print what is recorded of NAME: a job by its address, or a batch by its key or its remote id."""
+    from msgspec.structs import replace
 
+    from runner.cli import recordview
     from runner.errors import UsageError
     from runner.job.address import matches, unknown
 
     with closing(remembered(ctx.obj)) as memory:
-        records = memory.records
-        jobs, batches, retries = records.jobs(), records.batches(), records.retries()
-        found = [
-            *(record for address, record in jobs.items() if matches(address, name)),
-            *(batch for batch in batches if matches(batch.owner, name) or name in (batch.key, batch.remote_id)),
-            *(retry for retry in retries if matches(retry.address, name)),
-        ]
-    if not found:
-        known = {*jobs, *(batch.owner for batch in batches)}
-        if not known:
+        known = _recorded(memory.records)
+    view = replace(
+        known,
+        jobs=tuple(job for job in known.jobs if matches(job.address, name)),
+        batches=tuple(one for one in known.batches if matches(one.owner, name) or name in (one.key, one.remote_id)),
+        retries=tuple(retry for retry in known.retries if matches(retry.address, name)),
+    )
+    if not (view.jobs or view.batches or view.retries):
+        addresses = {*(job.address for job in known.jobs), *(batch.owner for batch in known.batches)}
+        if not addresses:
             raise UsageError("nothing is recorded here")
-        raise unknown(name, sorted(known), "`runner state list` has the batches")
-    for record in found:
-        click.echo(msgspec.json.encode(record))
+        raise unknown(name, sorted(addresses), "`runner state list` has the batches")
+    if form == "json":
+        say_json(view)
+    else:
+        say(recordview.shown(view))
     return 0
+
+
+def _recorded(records: Records) -> RecordsView:
+    from runner.cli import recordview
+
+    jobs = records.jobs()
+    return recordview.RecordsView(
+        recordview.VERSION,
+        jobs=tuple(jobs[address] for address in sorted(jobs)),
+        batches=tuple(records.batches()),
+        retries=tuple(records.retries()),
+    )
 
 
 @command.command("mv")

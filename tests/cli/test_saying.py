@@ -80,11 +80,6 @@ def test_an_unknown_job_is_named_with_those_there_are(lab: Lab) -> None:
     assert not list(lab.root.glob("anwsers*"))
 
 
-def test_every_model_of_the_embedded_server_is_listed(lab: Lab) -> None:
-    listed = lab.run("models", "list").stdout
-    assert [line.split()[0] for line in listed.splitlines()] == ["echo", "smollm2-135m", "pocketsphinx"]
-
-
 def test_one_of_a_thing_is_one() -> None:
     assert _paid_before(1) == "1 answered request is no longer wanted"
     assert _paid_before(2) == "2 answered requests are no longer wanted"

@@ -12,7 +12,7 @@ import pytest
 
 from runner.cli.main import cli
 from runner.cli.schema import DOCUMENTS, schema_of
-from tests.cli.snapshots import FOLDER, Shots, choices_of, closed, document_of, must_fit, shown, too_wide
+from tests.cli.snapshots import COLUMNS, FOLDER, Shots, choices_of, closed, document_of, must_fit, shown, too_wide
 from tests.data import pictures
 from tests.journeys.lab import Lab
 from tests.journeys.test_pictures import LOOK, album
@@ -45,7 +45,7 @@ def test_a_project_through_its_life(lab: Lab, shots: Shots) -> None:
     lab.rows(12)
     shots("plan-rows-added", lab, "plan", "specs/")
     shots("plan-blocked", lab, "plan", "specs/", "--max-usd", "0.01", code=5)
-    shots("resolve-nothing", lab, "state", "resolve", "answers")
+    shots("state-resolve-nothing", lab, "state", "resolve", "answers")
 
 
 def test_a_plan_that_is_applied_and_one_that_is_stale(lab: Lab, shots: Shots) -> None:
@@ -100,6 +100,18 @@ def test_every_file_is_of_a_test() -> None:
     sources = "\n".join(path.read_text() for path in TESTS.rglob("test_*.py"))
     named = set(re.findall(r'shots\(\s*"([^"]+)"', sources))
     assert {path.name.partition(".")[0] for path in FOLDER.iterdir()} <= named
+
+
+def test_every_command_has_text_that_is_held() -> None:
+    """A file goes by the words of its command, and by what more there is to say."""
+    of_command = {"-".join(words): 0 for words, _ in commands()}
+    for path in FOLDER.glob("*.txt"):
+        name, columns, *colour = path.name.removesuffix(".txt").split(".")
+        assert int(columns) in COLUMNS and colour in ([], ["colour"]), path.name
+        meant = [one for one in of_command if name == one or name.startswith(f"{one}-")]
+        assert meant, f"{path.name} is of no command"
+        of_command[max(meant, key=len)] += 1
+    assert not [name for name, files in of_command.items() if files < 2 * len(COLUMNS)]
 
 
 def test_the_harness_sees_what_is_wrong(lab: Lab, tmp_path: Path) -> None:

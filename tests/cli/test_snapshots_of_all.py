@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.server.weights import WEIGHTS
 from tests.cli.snapshots import COLUMNS, Shots, must_fit, shown, too_wide
 from tests.journeys.lab import Lab
 
@@ -56,13 +57,15 @@ def lab(lab: Lab) -> Lab:
 
 def test_before_anything_is_sent(lab: Lab, shots: Shots) -> None:
     shots("validate-fine", lab, "validate", "specs/")
+    shots("render", lab, "render", "answers:prompt=ask", "--rows", "1", is_raw=True)
+    shots("schema", lab, "schema", "history", is_raw=True)
     shots("render-nobody", lab, "render", "anwsers", "specs/", code=64)
-    shots("keys", lab, "keys", "list")
-    shots("state-show-nothing", lab, "state", "show", "answers", code=64)
+    shots("keys-list", lab, "keys", "list")
+    shots("state-show-nothing", lab, "state", "show", "answers", code=64, forms=())
     shots("verify-no-lock", lab, "verify", code=64)
     shots("cancel-nothing", lab, "cancel", "answers", code=64)
-    shots("select-nobody", lab, "plan", "-s", "tag:nightly", code=64, forms=())
-    shots("select-unknown-state", lab, "plan", "-s", "state:old", code=64, forms=())
+    shots("plan-select-nobody", lab, "plan", "-s", "tag:nightly", code=64, forms=())
+    shots("plan-select-unknown-state", lab, "plan", "-s", "state:old", code=64, forms=())
     shots("init", lab, "init", "demo", "--ci", "none", before=lambda: shutil.rmtree(lab.root / "demo", True))
     served = [(r"(?<=data  ).*", "SRV"), (r"(?<=token  ).*", "as given")]
     words = ("serve", "--dir", "srv", "--port", "0", "--engine", "echo", "--token", "t")
@@ -70,7 +73,6 @@ def test_before_anything_is_sent(lab: Lab, shots: Shots) -> None:
     shots("doctor", lab, "doctor", varying=[OF_THE_MACHINE, *HOW_FAST], forms=())
     for columns in COLUMNS:
         assert not too_wide(shown(lab, ["doctor"], columns, code=0), columns)
-        assert not too_wide(shown(lab, ["models", "list"], columns, code=0), columns)
     must_fit(json.loads(lab.run("doctor", "-o", "json").stdout), "doctor")
 
 
@@ -89,7 +91,7 @@ def test_once_answers_are_there(lab: Lab, shots: Shots) -> None:
     path = lab.root / "results/ask.jsonl"
     path.write_text(path.read_text().replace("echo: Say", "echo: Sad", 1))
     shots("verify-changed", lab, "verify", code=1)
-    shots("sample", lab, "plan", "-s", "answers:prompt=beg", "--sample", "1")
+    shots("plan-sample", lab, "plan", "-s", "answers:prompt=beg", "--sample", "1")
     shots("state-mv-nobody", lab, "state", "mv", "replies", "answers", code=64)
 
 
@@ -103,7 +105,9 @@ def test_what_is_recorded(lab: Lab, shots: Shots) -> None:
         shutil.rmtree(home)
         shutil.copytree(kept, home)
 
-    first = json.loads(lab.run("state", "list").stdout.splitlines()[0])
+    shots("state-list", lab, "state", "list")
+    shots("state-show", lab, "state", "show", "answers:prompt=ask", varying=[COST])
+    first = json.loads(lab.run("state", "list", "-o", "json").stdout)["batches"][0]
     shots("state-mv", lab, "state", "mv", "answers", "replies", before=anew)
     shots("state-rm-job", lab, "state", "rm", "answers:prompt=ask", before=anew)
     shots("state-rm-batch", lab, "state", "rm", first["key"], "-y", before=anew)
@@ -113,12 +117,46 @@ def test_what_is_recorded(lab: Lab, shots: Shots) -> None:
     shots("state-push", lab, "state", "push", "state.tar")
     shots("state-rebuild", lab, "state", "rebuild", before=anew, varying=[(r"replaced/\d+T\d+", "replaced/then")])
     anew()
-    for words in (("state", "list"), ("state", "show", "answers:prompt=ask")):
-        told = lab.run(*words).stdout.splitlines()
-        assert told and all(json.loads(line)["schema"] == 1 for line in told)
     shots("cache-clear", lab, "cache", "clear", before=lambda: cached(home), varying=[COST])
     shots("import", lab, "import", first["owner"], first["remote_id"], before=lambda: forget(lab))
     shots("keys-bind", lab, "keys", "bind", "LAB_KEY", "127.0.0.1", varying=[(r"/\S+/key-hosts", "KEY-HOSTS")])
+    shots("keys-unbind", lab, "keys", "unbind", "LAB_KEY", "127.0.0.1", before=lambda: bind(lab))
+
+
+def bind(lab: Lab) -> None:
+    lab.run("keys", "bind", "LAB_KEY", "127.0.0.1")
+
+
+def test_an_origin_that_moved(lab: Lab, shots: Shots) -> None:
+    lab.apply(code=4)
+    home, kept = lab.root / ".runner", lab.root / "kept"
+    shutil.copytree(home, kept)
+    lab.spec(SPEC.replace("{url}", lab.server.url.replace("127.0.0.1", "localhost") + "/v1"))
+
+    def anew() -> None:
+        shutil.rmtree(home)
+        shutil.copytree(kept, home)
+
+    shots("state-accept-origin", lab, "state", "accept-origin", "lab", before=anew)
+    shots("state-accept-origin-nobody", lab, "state", "accept-origin", "lib", code=64)
+
+
+def test_models_of_the_embedded_server(lab: Lab, shots: Shots) -> None:
+    """With no weights, and with those that are there: whether the extra `local` is installed is left open."""
+    extra = [
+        (r"\nThe extra `local` is not[^`]*`[^`]*`\n", ""),
+        (r'("name": "smollm2[^}]*"is_installed"): \w+', r"\1: false"),
+    ]
+    shots("models-list", lab, "models", "list", varying=extra)
+    shots("models-pull-nobody", lab, "models", "pull", "smollm", code=64)
+    weights = WEIGHTS["smollm2-135m"]
+    path = weights.path(lab.root.parent / "home/models")
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.truncate(weights.size_bytes)
+    shots("models-pull", lab, "models", "pull", weights.model, varying=[(r"/\S+/", "/MODELS/")])
+    ready = [*extra, (r"ready     (?=  SmolLM2)|no runtime", "as it is  ")]
+    shots("models-list-pulled", lab, "models", "list", varying=ready)
 
 
 def cached(home: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_memory_goes_on_where_it_was_carried_to(lab: Lab) -> None:
     told = there.run("state", "push", str(path), LAB_KEY="")
     assert "is what is recorded here now" in told.stdout and "kept" not in told.stderr
     assert there.run("history", LAB_KEY="").stdout == lab.run("history", LAB_KEY="").stdout
-    assert there.run("state", "list", LAB_KEY="").stdout == lab.run("state", "list", LAB_KEY="").stdout
+    assert recorded(there, LAB_KEY="") == recorded(lab, LAB_KEY="")
     there.apply(LAB_KEY="")  # the answers came with it
     assert there.results() == lab.results() and lab.server.asked() == before
     # it goes on there, comes back, and the way back is not open any more
@@ -85,10 +85,10 @@ def test_what_is_older_of_another_lineage_or_went_on_apart_is_refused(lab: Lab) 
         ("began apart", foreign(lab)),
         ("went on apart", apart(there, lab)),
     ):
-        before = lab.run("state", "list").stdout
+        before = recorded(lab)
         told = lab.run("state", "push", str(file), code=5).stderr
         assert words in told and "`--force` puts it there all the same" in told
-        assert lab.run("state", "list").stdout == before and not kept(lab)
+        assert recorded(lab) == before and not kept(lab)
     # another project is another project
     other = clone(lab, "other")
     other.spec(SPEC.replace("project: lab", "project: other"))
@@ -151,13 +151,13 @@ BROKEN = ("cut", "empty", "text", "changed", "link", "objects/../../../../x", "o
 def test_a_file_that_is_broken_or_a_strangers_changes_nothing(lab: Lab) -> None:
     lab.apply()
     path, there = pulled(lab), clone(lab)
-    before, given = lab.run("state", "list").stdout, lab.root.parent / "given.tar"
+    before, given = recorded(lab), lab.root.parent / "given.tar"
     for how in BROKEN:
         given.write_bytes(spoiled(path, how))
         assert given.read_bytes() != path.read_bytes()
         for one in (lab, there):
             assert "state" in one.run("state", "push", str(given), "--force", code=1).stderr
-        assert lab.run("state", "list").stdout == before and not kept(lab)
+        assert recorded(lab) == before and not kept(lab)
     assert not list(lab.root.parent.rglob("x")) and there.run("state", "list").stdout == ""
     there.run("state", "push", str(path))
 
@@ -166,7 +166,7 @@ def test_a_file_that_is_broken_or_a_strangers_changes_nothing(lab: Lab) -> None:
 def test_a_kill_in_between_is_gone_on_from(lab: Lab, moved: tuple[str, ...]) -> None:
     """Another memory lies ready, and so much of it has taken its place."""
     lab.apply()
-    wanted = lab.run("state", "list").stdout
+    wanted = recorded(lab)
     home, incoming = lab.root / ".runner", lab.root / ".runner/incoming"
     aside = home / "replaced/20310101T000000"
     incoming.mkdir()
@@ -185,14 +185,19 @@ def test_a_kill_in_between_is_gone_on_from(lab: Lab, moved: tuple[str, ...]) -> 
         (incoming / "state").rename(home / "state")
     assert "was about to take the place" in lab.run("plan", code=1).stderr
     lab.run("apply", "specs/", "--no-wait", "-y", "--max-requests", "0", code=None)
-    assert lab.run("state", "list").stdout.splitlines()[:1] == wanted.splitlines()
+    assert batches(lab)[:1] == json.loads(wanted)["batches"]
     assert not incoming.exists() and {one.name for one in aside.iterdir()} == {"objects", "state"}
     lab.apply()
     assert lab.server.creates() == 2
 
 
+def recorded(lab: Lab, **environ: str) -> str:
+    """All that is recorded."""
+    return lab.run("state", "list", "-o", "json", **environ).stdout
+
+
 def batches(lab: Lab) -> list[Any]:
-    return [json.loads(line) for line in lab.run("state", "list").stdout.splitlines()]
+    return list(json.loads(recorded(lab))["batches"])
 
 
 def test_rebuilt_from_the_remote(lab: Lab) -> None:
@@ -228,10 +233,10 @@ def test_rebuilt_from_results_and_what_is_in_flight(lab: Lab) -> None:
 def test_nothing_that_is_known_here_alone_is_forgotten(lab: Lab) -> None:
     lab.apply()
     (lab.root / "results/answers.jsonl").unlink()
-    wanted = lab.run("state", "list").stdout
+    wanted = recorded(lab)
     told = lab.run("state", "rebuild", LAB_KEY="", code=5)  # the remote cannot be asked
     assert "10 answers would have to be paid for again" in told.stderr and "`--force`" in told.stderr
-    assert lab.run("state", "list").stdout == wanted and not kept(lab)
+    assert recorded(lab) == wanted and not kept(lab)
     lab.server.fault(hold=0.0)
     lab.rows({"n1": "new"})
     lab.run("apply", "specs/", "-y", "--no-wait", code=3)

@@ -46,7 +46,8 @@ def lab(tmp_path: Path) -> Iterator[ScoreLab]:
 
 
 def recorded(lab: ScoreLab, name: str, code: int = 0) -> list[dict[str, object]]:
-    return [json.loads(line) for line in lab.run("state", "show", name, code=code).stdout.splitlines()]
+    view = json.loads(lab.run("state", "show", name, "-o", "json", code=code).stdout)
+    return [*view["jobs"], *view["batches"], *view["retries"]]
 
 
 def spent(lab: ScoreLab) -> dict[str, float]:

@@ -84,8 +84,8 @@ def test_two_checkouts_apply_as_one(
         assert capsys.readouterr().out == "Nothing to do\n"
         assert run(status_command, root, shelf, "specs") == 0
         capsys.readouterr()
-        assert run(state_command, root, shelf, "list") == 0
-        [batch] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert run(state_command, root, shelf, "list", "-o", "json") == 0
+        [batch] = json.loads(capsys.readouterr().out)["batches"]
         assert batch["stage"] == "collected"
         assert not (root / ".runner").exists()
     assert server.creates() == 1

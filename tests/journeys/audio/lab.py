@@ -113,7 +113,7 @@ class AudioLab(Lab):
         return dict(json.loads(self.run("plan", "-o", "json", code=None).stdout))
 
     def batches(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.run("state", "list").stdout.splitlines()]
+        return list(json.loads(self.run("state", "list", "-o", "json").stdout)["batches"])
 
     def held(self) -> list[dict[str, Any]]:
         """What `state resolve` lists, from its JSON."""
