@@ -56,11 +56,12 @@ def are_there(session: Session) -> bool:
     return any(spec.chain is not None for spec in session.project.jobs)
 
 
-def follow(session: Session, recorded: Recorded | None = None) -> bool:
+def follow(session: Session, recorded: Recorded | None = None, *, is_last: bool = False) -> bool:
     """Compile what follows other jobs over the answers there are, in their order. True where something changed.
 
-    A job whose parents are not quiet keeps the rows that this command has compiled it over. What the session held is
-    replaced (its specs, what is wanted, what is compiled): plan anew.
+    A job whose parents are not quiet keeps the rows that this command has compiled it over, since it is not sent before
+    they are. When the command ends (`is_last`) it gets the rows that the next command would begin with, and writes
+    what is known of them. What the session held is replaced (its specs, what is wanted, what is compiled): plan anew.
     Raises SpecError and DataError as a compile does, StateError where a raw file is damaged, OSError.
     """
     waiting = [spec for spec in session.project.jobs if isinstance(spec, Job) and spec.chain is not None]
@@ -70,16 +71,16 @@ def follow(session: Session, recorded: Recorded | None = None) -> bool:
     recorded = recorded or session.recorded()
     # most passes see nothing new, and to fold all rows takes as long as a plan
     seen = (recorded.batches, recorded.retries, recorded.accepted_origins, recorded.flawed)
-    if session.followed == seen:
+    if session.followed == seen and not (is_last and session.was_kept):
         return False
-    has_changed = False
+    has_changed, session.was_kept = False, False
     done = {spec.address for spec in session.project.jobs if spec.chain is None}
     while waiting:
         session.behind = frozenset(spec.address for spec in waiting)  # to stay so where one fails
         ready = [spec for spec in waiting if spec.chain is not None and done.issuperset(spec.chain.parents)]
         if not ready:
             raise UsageError(f"job `{waiting[0].address}` follows one that is not in these specs")
-        level = _Level(session, recorded)
+        level = _Level(session, recorded, is_last=is_last)
         found = {spec.address: made for spec in ready if (made := level.made(spec)) is not None}
         if found:
             session.put(found)
@@ -94,8 +95,8 @@ def follow(session: Session, recorded: Recorded | None = None) -> bool:
 class _Level:
     """The jobs that are compiled by now, and where they stand."""
 
-    def __init__(self, session: Session, recorded: Recorded) -> None:
-        self._session, self._recorded = session, recorded
+    def __init__(self, session: Session, recorded: Recorded, *, is_last: bool) -> None:
+        self._session, self._recorded, self._is_last = session, recorded, is_last
         rows, self._chains = standing(session.desired, recorded)
         self._known = {job.address: (job, of_job) for job, of_job in zip(session.desired, rows, strict=True)}
 
@@ -103,7 +104,8 @@ class _Level:
         """A job over the answers that are there now; None where it stays as it is."""
         session, chain, known = self._session, spec.chain, self._known.get(spec.address)
         assert chain is not None and session.compiler is not None
-        if known is not None and not all(map(self._chains.is_quiet, chain.parents)):
+        if known is not None and not self._is_last and not all(map(self._chains.is_quiet, chain.parents)):
+            session.was_kept = True
             return None
         path = self._rows_of(chain)
         if spec.dataset.files == (str(path),):

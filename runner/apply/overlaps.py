@@ -16,6 +16,7 @@ from runner.errors import RemoteError
 from runner.job.observed import Observed
 from runner.job.outcomes import answered
 from runner.job.packed import KEY_BYTES, common, union, without
+from runner.job.recorded import Batch, Stage
 from runner.plan import adoption, duplicates
 from runner.plan.plan import Recorded
 from runner.plan.remaining import BatchRows
@@ -40,7 +41,7 @@ def count(session: Session, polls: Polls) -> None:
     for entry in entries:
         known.update(entry.batch.refused, entry.batch.overlaps, entry.batch.candidates)
     listed = {seen.remote_id: seen for _, seen in polls.listed}
-    marks = {adoption.mark_of(entry.batch) for entry in entries}  # of the same create: a duplicate, or late
+    marks = {adoption.mark_of(entry.batch) for entry in entries if _may_be_there(entry.batch)}  # a duplicate, or late
     for provider, seen in polls.listed:
         if seen.remote_id in known or seen.is_refusal or seen.continued_from or adoption.mark_in(seen) in marks:
             continue
@@ -60,6 +61,11 @@ def count(session: Session, polls: Polls) -> None:
                 current = session.records.batch(entry.batch.key) or entry.batch
                 session.records.save(current.but(overlaps={**current.overlaps, seen.remote_id: twice}))
                 recount.tell(session, current, seen.remote_id, twice)
+
+
+def _may_be_there(batch: Batch) -> bool:
+    """Whether a batch of its name may have come of a create of ours: of one that was never sent it is another's."""
+    return batch.stage is not Stage.DROPPED or bool(batch.remote_id) or batch.is_given_up
 
 
 def _twice(session: Session, recorded: Recorded, entry: BatchRows, ours: Observed | None, theirs: _Theirs) -> int:

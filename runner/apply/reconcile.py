@@ -118,12 +118,17 @@ def leave(session: Session, guards: Guards, result: Result | None) -> None:
     if result is not None and are_over and not any(job.is_held_back or job.waits for job in result.plan.jobs):
         return
     recorded = session.recorded()
-    plan = planned(session, recorded, {}, _as_locked(session, guards))
-    result = result or Result(plan)
-    known = len(result.unwritten)
-    for rewrite in outputs.rewrites(session, plan, recorded, is_last=True):
-        _write(session, result, rewrite, recorded)
-    result.errors += result.unwritten[known:]
+    try:
+        is_new = chains.are_there(session) and chains.follow(session, recorded, is_last=True)
+    finally:  # where it cannot be compiled over the answers there are, the others get theirs
+        plan = planned(session, recorded, {}, _as_locked(session, guards))
+        result = result or Result(plan)
+        known = len(result.unwritten)
+        for rewrite in outputs.rewrites(session, plan, recorded, is_last=True):
+            _write(session, result, rewrite, recorded)
+        result.errors += result.unwritten[known:]
+    if is_new:
+        result.plan = replace(plan, batches=result.plan.batches)
 
 
 def _next_pause(session: Session, plan: Plan, pause: float) -> float:

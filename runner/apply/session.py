@@ -89,6 +89,7 @@ class Session(msgspec.Struct):
     reads_outputs: bool = False  # answers are what outputs hold, whatever is recorded
     relocked: Callable[[Sequence[Desired]], Sequence[str]] | None = None  # jobs that ask for what is locked
     followed: object = None  # the records by which jobs were compiled that ask about answers
+    was_kept: bool = False  # and one of them kept its rows, though there may be more answers
     behind: frozenset[str] = frozenset()  # jobs that could not be compiled over the answers there are
     silent: dict[str, str] = msgspec.field(default_factory=dict)  # by job: answers it cannot ask about, in words
     _told_at: float = -math.inf

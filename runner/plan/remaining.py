@@ -290,10 +290,12 @@ def _learn(
     """Fold the outcomes of one collected batch into what is known."""
     # The rules, strongest first. An answer holds, whatever came before or comes after, unless a retry that replaces
     # answers opened a new epoch since. An error that was final in an older epoch is only `_PAST`: the retry asked for
-    # exactly those. A request that may be asked again counts one attempt, and so does one whose answer is lost; the
-    # flags of the attempt before (nothing finished, lost) go with it, since they speak of the last attempt only. What
-    # was not paid for counts no attempt. An answer that is none counts one, and is an answer to every job that takes it
-    # for one; what was read back from an output counts none, since the batch that gave it may be on record as well.
+    # exactly those. A request that may be asked again counts one attempt; that the attempt before had finished nothing
+    # goes with it, since that speaks of the last attempt only. That one was stopped, or its answer is lost, stays until
+    # a person decides: another batch of the same that brought nothing (a create that took effect late, another clone's)
+    # says nothing about it. What was not paid for counts no attempt. An answer that is none counts one, and is an
+    # answer to every job that takes it for one; what was read back from an output counts none, since the batch that
+    # gave it may be on record as well.
     # Lines that never came are counted over all epochs: a person's retries must not go on for ever either.
     batch = batches[number].batch
     here = (number + 1) << _BATCH_SHIFT
@@ -328,20 +330,21 @@ def _learn(
         if not is_current:
             known[key] = state | _PAST | (_PAID if outcome in ANSWERS else 0)
         else:
-            # While another batch has it in flight, that is the one to wait for
-            at = state & ~_FLAGS if state & _IN_FLIGHT else here
+            # While another batch has it in flight, that is the one to wait for; what one lost, to decide about
+            is_by_another = state & _IN_FLIGHT or (state & _LOST and outcome not in ANSWERS)
+            at = state & ~_FLAGS if is_by_another else here
             if outcome == Outcome.RETRY:
-                known[key] = (state & (_FLAGS & ~(_STALLED | _LOST))) + 1 | stalled | at
+                known[key] = (state & _FLAGS & ~_STALLED) + 1 | stalled | at
             elif outcome == Outcome.INVALID:
-                known[key] = (state & (_FLAGS & ~(_STALLED | _LOST))) + (not batch.is_read_back) | _INVALID | at
+                known[key] = (state & _FLAGS & ~_STALLED) + (not batch.is_read_back) | _INVALID | at
             elif outcome == Outcome.INVALID_FOR_GOOD:
                 known[key] = state & _FLAGS | _INVALID | _ERROR | at
             elif outcome == Outcome.UNPAID:
                 known[key] = state & _FLAGS | _PAST | at
             elif outcome == Outcome.LATE:
-                known[key] = state & (_FLAGS & ~(_STALLED | _LOST)) | _LATE | at
+                known[key] = state & _FLAGS & ~_STALLED | _LATE | at
             elif outcome == Outcome.LOST:
-                known[key] = (state & _FLAGS) + 1 | _LOST | at
+                known[key] = state & _FLAGS | _LOST | at
             else:
                 known[key] = state & _FLAGS | _ERROR | at
 

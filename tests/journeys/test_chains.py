@@ -266,6 +266,25 @@ def test_held_rows_of_a_parent_wait_for_a_person_and_the_others_go_on(lab: Score
     assert sent(lab)[0] == ALL and sent(lab)[-1] == ["r1", "r2"]
 
 
+def test_what_is_known_of_a_child_is_written_by_the_apply_that_leaves_its_parent_to_a_person(lab: ScoreLab) -> None:
+    spec = SPEC.replace(" of {{ word }}", "").replace("max_attempts: 1", "max_attempts: 3")
+    lab.job("", spec.replace("overrides: {", "overrides: {limits: {lines: 1}, "))
+    life = lab.remote.life
+    lab.remote.life = lambda batch, polls: (
+        {"status": "expired"} if lab.remote.rows_of(batch) == ["r4"] else life(batch, polls)
+    )
+    lab.says = lambda row, kind: "the same"  # so that all that is asked about is one request
+    lab.apply()
+    assert sent(lab) == [["r0"], ["r1"], ["r2"], ["r0"]]
+    lab.table([{"id": f"r{n}", "word": f"w{n}"} for n in range(5)])
+    told = lab.apply(code=5).stdout  # nothing of r4 was answered
+    assert sent(lab)[4:] == [["r3"], ["r4"]]
+    assert "grade  4 ok, 0 error of 4" in told
+    assert [row["custom_id"] for row in lab.results("results/grade.jsonl")] == [*ALL, "r3"]
+    there = (lab.root / "results/grade.jsonl").stat().st_mtime_ns
+    assert "wrote" not in lab.apply(code=5).stderr and (lab.root / "results/grade.jsonl").stat().st_mtime_ns == there
+
+
 def test_a_lock_holds_a_chain_to_the_answers_it_is_about(lab: ScoreLab) -> None:
     lab.apply()
     lab.run("lock", "specs/")

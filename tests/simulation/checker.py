@@ -86,6 +86,8 @@ def _why_not(history: History, key: bytes, earlier: RemoteBatch, later: RemoteBa
         and not _could_be_listed(history, earlier, later, lost[-1].at)
     ):
         return ""  # no list showed it yet when the state that knew of it was gone
+    if is_unknown and _was_hidden_since(history, earlier, later, lost[-1].at):
+        return ""  # nothing here knew of it any more, and the remote answered as if it were not there
     if earlier.created_at > later.sent_at or later.sent_at < earlier.over_at:
         return "held it"
     if earlier.failure is not None and not earlier.was_cancelled and not earlier.is_final_refusal:
@@ -187,6 +189,16 @@ def _could_be_listed(history: History, earlier: RemoteBatch, later: RemoteBatch,
         if one.who == later.who and since <= one.began and one.ended <= later.sent_at
     ]
     return not searches or earlier.listed_at <= searches[-1]
+
+
+def _was_hidden_since(history: History, earlier: RemoteBatch, later: RemoteBatch, since: float) -> bool:
+    """Whether the remote hid the earlier one in every list that was asked for since a state was lost, or put back."""
+    lists = [
+        one
+        for one in history.remote.lists
+        if one.who == later.who and since <= one.began and one.ended <= later.sent_at
+    ]
+    return bool(lists) and all(earlier.is_hidden(one.began, one.ended) for one in lists)
 
 
 def _was_recorded(history: History, batch: RemoteBatch) -> bool:

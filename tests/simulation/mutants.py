@@ -40,7 +40,7 @@ _INDEX_FIRST = 'sha256 = session.objects.write(f"{batch.key}/index", entries)'
 _NO_INDEX = 'sha256 = __import__("hashlib").sha256(entries).hexdigest()'
 _UNSEEN = "self.observations[batch.key] = CannotSee(error.message)"
 _EXPIRED = 'self.observations[batch.key] = Observed(batch.remote_id, Phase.EXPIRED, "")'
-_LOST = "elif outcome == Outcome.LOST:\n                known[key] = (state & _FLAGS) + 1 | _LOST | at"
+_LOST = "elif outcome == Outcome.LOST:\n                known[key] = state & _FLAGS | _LOST | at"
 _IN_FLIGHT = "            elif entry.batch.is_active:\n                _mark("
 _NEVER = "            elif False:\n                _mark("
 _SHARED = "                states[ordinal] = Row.SHARED\n"
@@ -116,7 +116,7 @@ MUTANTS = {
     ),
     "answers that came since are not asked about": Mutant(
         "apply/chains.py",
-        "if known is not None and not all(map(self._chains.is_quiet, chain.parents)):",
+        "if known is not None and not self._is_last and not all(map(self._chains.is_quiet, chain.parents)):",
         "if known is not None:",
         "chain",
         Kind.BRIEF_CHAINS,

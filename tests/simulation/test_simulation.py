@@ -54,6 +54,11 @@ MENDED = (
     Kind.STRAGGLERS.seed(1_436),  # the same of a batch that was given up, and had named nothing
     Kind.ONLINE.seed(1_033),  # a retry of what was sent twice without a reply
     Kind.ONLINE.seed(4_343),  # a reply that was lost when the job went by another name
+    9_092_015_452,  # a job about answers, and another has asked the same: known when the command ends, and written
+    8_093_014_188,  # a job about answers whose parent waits for a person, and got some in this very command
+    4_093_003_362,  # another clone's batch goes by the name of one that was never sent from here
+    6_093_012_202,  # stopped in the console, and a late create of the same brought nothing
+    94_000_016,  # an older memory is put back while the remote hides what was sent since
 )
 SWEEP = 20_000
 
