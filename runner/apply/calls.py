@@ -20,6 +20,7 @@ from runner.job.observed import Observed, Phase
 from runner.job.recorded import Batch
 from runner.remotes.reading.lines import COMMON
 from runner.remotes.transport import calls
+from runner.remotes.transport.shown import SENDING, counts_of
 from runner.remotes.vendor import Advanced
 from runner.results import index
 from runner.results.used import used_in
@@ -35,7 +36,7 @@ def begin(session: Session, intent: Batch, lines: Path | None = None) -> Batch:
     if lines is not None:
         keys = session.objects.read(f"{intent.key}/keys", intent.keys_sha256)
         requests.keep(session.objects, intent, keys, lines)
-    begun = lifecycle.begun(intent, calls.SENDING, session.clock.now())
+    begun = lifecycle.begun(intent, SENDING, session.clock.now())
     session.records.save(begun)
     session.reporter.step(f"{begun.owner}: sending {begun.rows:,} {noun(begun, begun.rows)}")
     return begun
@@ -137,7 +138,7 @@ def _bring_home(session: Session, work: Work, ended: Phase) -> Batch:
     raw = work.raw()
     report = index.build_index([raw], work.keys, ended=silent)
     used = used_in(report, [raw], COMMON, work.batch.content)
-    seen = Observed("", ended, ended.value, calls.counts_of(states))
+    seen = Observed("", ended, ended.value, counts_of(states))
     results = (session.objects.keep(work.batch.key, RAW),)
     done = work.batch.but(possible_duplicates=states.repeated)
     done = record(session, done, seen, results, report.index, tally_of(report), used)

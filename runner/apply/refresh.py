@@ -22,7 +22,7 @@ from runner.job.recorded import Batch, Stage
 from runner.plan import adoption, duplicates
 from runner.plan.decide import CannotSee, Observation, judged
 from runner.plan.duplicates import Judgement
-from runner.remotes.transport.calls import seen_in
+from runner.remotes.transport.shown import seen_in
 from runner.remotes.vendor import Budget, Provider
 
 CLOCK_SLACK = timedelta(minutes=10)  # between two clocks that tell the same time

@@ -19,7 +19,7 @@ from runner.job.recorded import Retry
 from runner.plan.plan import Recorded, make
 from runner.plan.remaining import JobRows, Row
 from runner.remotes.reading.lines import COMMON
-from runner.remotes.transport.calls import UNANSWERED
+from runner.remotes.transport.atonce import UNANSWERED
 from runner.results.lines import RawLines
 
 FAILED = (Row.ERROR, Row.LOST, Row.UNKNOWN, Row.STALLED)

@@ -22,7 +22,7 @@ _UNHEARD = ("not sent", "unknown", "limited", "refused", "auth")
 
 
 class SimulatedListener:
-    """Implements `remotes.transport.calls.Caller` over a CallRemote."""
+    """Implements `remotes.transport.caller.Caller` over a CallRemote."""
 
     unsent: tuple[str, ...] = _UNSENT  # what goes wrong with a call of which nothing is taken
 

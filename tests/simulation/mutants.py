@@ -54,10 +54,7 @@ _IS_HOME = "states.count(CallStep.ANSWERED) + states.count(CallStep.HELD) == sta
 _IS_SENT = (
     "states.count(CallStep.ANSWERED) + states.count(CallStep.HELD) + states.count(CallStep.RECEIPT) == states.rows"
 )
-_GONE_FOR_GOOD = (
-    "        self._journal.append(CallEntry(number, CallStep.HELD))\n"
-    "        with self._lock:\n            self._schedule.drop"
-)
+_GONE_FOR_GOOD = 'self._hold(number, "the remote no longer knows it")'
 _PUT_OFF = "    if batch.upload_ref:\n        return create(session, provider, batch, vendor.Uploaded"
 _RESUBMITS = "resubmits=job is not None and resubmits(job.on_unknown, batch.content)"
 
@@ -176,19 +173,19 @@ MUTANTS = {
         "apply/outputs.py", "        return Drift.ANSWERS\n", "        return None\n", "files"
     ),
     "a recording before its intent": Mutant(
-        "remotes/transport/calls.py", _INTENT_FIRST, "        try:\n", "duplicate", Kind.RECORDINGS
+        "remotes/transport/loop.py", _INTENT_FIRST, "        try:\n", "duplicate", Kind.RECORDINGS
     ),
     "a receipt in another row": Mutant(
-        "remotes/transport/calls.py",
+        "remotes/transport/receipts.py",
         "CallEntry(number, CallStep.RECEIPT, taken",
         "CallEntry(max(number - 1, 0), CallStep.RECEIPT, taken",
         "held",
         Kind.RECORDINGS,
     ),
     "a receipt that is not known is no receipt": Mutant(
-        "remotes/transport/calls.py",
+        "remotes/transport/receipts.py",
         _GONE_FOR_GOOD,
-        _GONE_FOR_GOOD.replace("HELD", "CLEARED"),
+        "self._journal.append(CallEntry(number, CallStep.CLEARED))",
         "duplicate",
         Kind.RECORDINGS,
     ),
@@ -200,7 +197,7 @@ MUTANTS = {
         Kind.RECORDINGS,
     ),
     "a wave is brought home too early": Mutant(
-        "remotes/transport/calls.py", _IS_HOME, _IS_SENT, "stuck", Kind.RECORDINGS
+        "remotes/transport/shown.py", _IS_HOME, _IS_SENT, "stuck", Kind.RECORDINGS
     ),
     "`hold` is `resubmit`": Mutant("apply/work.py", _RESUBMITS, "resubmits=True", "duplicate", Kind.RECORDINGS),
     "what carried its rows is put off like an upload": Mutant(
@@ -214,14 +211,14 @@ MUTANTS = {
         Kind.RESULTS,
     ),
     "a reply that was lost may be asked for once more": Mutant(
-        "remotes/transport/calls.py",
-        "            self._journal.append(CallEntry(number, CallStep.REPEATED))\n            self._once_more",
-        "            self._journal.append(CallEntry(number, CallStep.CLEARED))\n            self._once_more",
+        "remotes/transport/loop.py",
+        "CallEntry(number, CallStep.REPEATED)",
+        "CallEntry(number, CallStep.CLEARED)",
         "duplicate",
         Kind.ONLINE,
     ),
     "a row before its intent": Mutant(
-        "remotes/transport/calls.py", _INTENT_FIRST, "        try:\n", "duplicate", Kind.ONLINE
+        "remotes/transport/loop.py", _INTENT_FIRST, "        try:\n", "duplicate", Kind.ONLINE
     ),
     "what is in no reply is asked again uncounted": Mutant(
         "apply/retry.py",

@@ -20,7 +20,7 @@ from runner.remotes.transport.sending import send
 
 
 class FireworksAudioCaller(HttpClient):
-    """Implements `remotes.transport.calls.Caller`. Safe to share between threads.
+    """Implements `remotes.transport.caller.Caller`. Safe to share between threads.
 
     account: whose recordings are looked for where a receipt does not say. endpoint_id: for recordings that name none.
     """

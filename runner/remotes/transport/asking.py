@@ -17,7 +17,7 @@ from runner.remotes.transport.replies import plain, request_id_of
 
 
 class AtOnce(HttpClient):
-    """Part of a `remotes.transport.calls.Caller` whose calls bring the answer back. Safe to share between threads.
+    """Part of a `remotes.transport.caller.Caller` whose calls bring the answer back. Safe to share between threads.
 
     block: how fast it may be asked. parallelism: requests at once, where the block says nothing.
     """

@@ -14,7 +14,8 @@ from runner.job import project
 from runner.job.capabilities import Content
 from runner.remotes.audio import Receipt, Recording
 from runner.remotes.opening import open_provider
-from runner.remotes.transport.calls import Caller, Calls
+from runner.remotes.transport.caller import Caller
+from runner.remotes.transport.calls import Calls
 from tests.remotes.making import KEY, START
 
 SUBMITTED = {
