@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace as replace_in
-from itertools import islice
 
 import msgspec
 
@@ -15,7 +14,6 @@ from runner.apply.requesttext import diff, text_of
 from runner.apply.session import Session
 from runner.compile.compiled import Line
 from runner.compile.job import CompiledJob
-from runner.data.rows import open_rows
 from runner.errors import Mark, RunnerError
 from runner.job.project import Job
 from runner.plan import parts
@@ -119,12 +117,10 @@ class Comparing(msgspec.Struct):
         compiled = self.session.compiled[address]
         if not isinstance(compiled, CompiledJob) or compiled.job.chain is not None:
             return None
-        at = ordinal if compiled.positions is None else compiled.positions[ordinal]
         try:
-            row = next(iter(open_rows(compiled.job.dataset, compiled.root, [at])), None)
+            return compiled.place_of(ordinal)
         except RunnerError:
             return None
-        return row.mark if row is not None else None
 
     # --- requests, side by side ------------------------------------------------------------------------------------
 
@@ -134,10 +130,9 @@ class Comparing(msgspec.Struct):
 
     def side_by_side(self, address: str, before: Before | None, ordinals: Sequence[int]) -> tuple[RequestDiff, ...]:
         """Some requests of a job, ascending, beside what they were."""
-        compiled, wanted = self.session.compiled[address], set(ordinals)
+        compiled = self.session.compiled[address]
         try:
-            read = enumerate(islice(compiled.rows(), ordinals[-1] + 1))
-            ids = [row.custom_id for ordinal, row in read if ordinal in wanted]
+            ids = [row.custom_id for row in compiled.rows_at(ordinals)]
             lines = dict(zip(ids, compiled.shown(ordinals), strict=True))
         except RunnerError as error:
             return (RequestDiff("", note=f"its rows cannot be read now: {error.message}"),)

@@ -22,7 +22,7 @@ from runner.compile.compile import picked
 from runner.compile.compiled import Line
 from runner.data.inlined import InlinedFiles
 from runner.errors import RunnerError
-from runner.job.packed import common, union
+from runner.job.packed import restricted
 from runner.job.project import AudioJob, Job
 from runner.job.wireid import KEY_CHARACTERS, custom_id_of, key_of
 from runner.mending import NOT_SO
@@ -45,8 +45,7 @@ class Older:
 
     def __init__(self, session: Session, recorded: Recorded, *, asks_remotes: bool) -> None:
         self._session, self._recorded, self._asks_remotes = session, recorded, asks_remotes
-        sets = [*(entry.keys for entry in recorded.batches), *(left.keys for left in recorded.left)]
-        self._asked = union(sets) if sets else b""
+        self._asked = [*(entry.keys for entry in recorded.batches), *(left.keys for left in recorded.left)]
         self._absent: dict[str, set[str]] = {}  # by address, rows that its results file, which has all, does not have
 
     def is_new(self, address: str, custom_id: str) -> bool:
@@ -56,7 +55,7 @@ class Older:
 
     def was_asked(self, key: bytes) -> bool:
         """Whether a request is on record as sent."""
-        return bool(common(self._asked, key))
+        return any(restricted(keys, key) for keys in self._asked)
 
     def of(
         self, address: str, before: Before | None, ids: Sequence[str], ordinals: Sequence[int]

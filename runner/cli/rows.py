@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 
 from runner.compile.compiled import Compiled
 from runner.errors import RunnerError
@@ -16,12 +15,10 @@ def ids_in(compiled: Mapping[str, Compiled]) -> Callable[[str, Sequence[int]], l
     """
 
     def ids(address: str, ordinals: Sequence[int]) -> list[str]:
-        wanted = set(ordinals)
-        if not wanted:
+        if not ordinals:
             return []
         try:
-            rows = enumerate(islice(compiled[address].rows(), max(wanted) + 1))
-            return [row.custom_id for ordinal, row in rows if ordinal in wanted]
+            return [row.custom_id for row in compiled[address].rows_at(ordinals)]
         except RunnerError:
             return []
 

@@ -95,7 +95,12 @@ class CompiledAudio:
 
     def rows(self) -> Iterator[RowView]:
         """Every recording in order of paths: `file`, `size_bytes` and `duration_s` are its columns."""
-        for ordinal, file in enumerate(self.files):
+        return self.rows_at(range(len(self.files)))
+
+    def rows_at(self, ordinals: Sequence[int]) -> Iterator[RowView]:
+        """Those at `ordinals` (ascending, from 0)."""
+        for ordinal in ordinals:
+            file = self.files[ordinal]
             row = {"file": file.path, "size_bytes": file.size_bytes, "duration_s": self._contents.length(ordinal)}
             yield RowView(file.path, _encode(row), self._contents.digest(ordinal))
 

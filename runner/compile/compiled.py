@@ -81,6 +81,10 @@ class Compiled(Protocol):
         """Every wanted row in input order. Raises DataError when the dataset changed since it was compiled."""
         ...
 
+    def rows_at(self, ordinals: Sequence[int]) -> Iterator[RowView]:
+        """The wanted rows at `ordinals` (ascending, from 0). Raises as `rows` does."""
+        ...
+
     def lines(self, ordinals: Iterable[int]) -> Iterator[Line]:
         """Request lines of the rows at `ordinals` (ascending, from 0), rendered again.
 

@@ -15,7 +15,8 @@ from runner.compile import digest, ids, shard
 from runner.compile.compiled import DIGEST_BYTES, KEY_BYTES, Line, RowView
 from runner.data.files import content_digest, sha256_of
 from runner.data.rows import Block, open_blocks, signature
-from runner.errors import DataError
+from runner.data.sparse import blocks_at
+from runner.errors import DataError, Mark
 from runner.job.project import Job
 from runner.remotes.vendor import Lines
 
@@ -169,9 +170,7 @@ class CompiledJob:
         positions = self.positions
         at = asked if positions is None else array("I", [positions[ordinal] for ordinal in asked])
         done = 0
-        for some in ready.requests(
-            open_blocks(self.job.dataset, self.root, at, checked=ready.ready is None), filtered=True
-        ):
+        for some in ready.requests(self._blocks(at, checked=ready.ready is None), filtered=True):
             keys, lines = ready.lines(some, end)
             here = asked[done : done + len(keys)]
             # The last gate before money is spent: what is about to be sent is hashed again and must be what was
@@ -209,10 +208,23 @@ class CompiledJob:
         """The wanted rows as they are in the dataset now, and the ids they are shown with."""
         return self._with_ids(self.positions)
 
+    def place_of(self, ordinal: int) -> Mark | None:
+        """Where a row is written. Raises DataError."""
+        at = ordinal if self.positions is None else self.positions[ordinal]
+        row = next(chain.from_iterable(self._blocks((at,))), None)
+        return None if row is None else row.mark
+
+    def _blocks(self, at: Sequence[int] | None, *, checked: bool = False) -> Iterator[Block]:
+        """The rows at these positions of the dataset."""
+        pieces = self.parts.pieces
+        if pieces is None or at is None:
+            return open_blocks(self.job.dataset, self.root, at, checked=checked)
+        return blocks_at(self.job.dataset, self.root, pieces.segments, at, checked=checked)
+
     def _with_ids(self, at: Sequence[int] | None) -> Iterator[tuple[Block, Sequence[str]]]:
         """The same of the rows at these positions of the dataset."""
         dataset = self.job.dataset
-        blocks = open_blocks(dataset, self.root, at, checked=False)
+        blocks = self._blocks(at)
         if ids.is_template(dataset):
             # the rows are read once, for their ids and for themselves; `tee` holds no more than the run between the two
             blocks, ahead = tee(blocks)

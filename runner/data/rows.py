@@ -42,7 +42,7 @@ def open_blocks(
     Raises DataError with the file and line, or with the dataset's place in the specs.
     """
     picks = Picks(at)
-    listener = (bad or _ignore) if dataset.skip_bad else None
+    listener = (bad or ignore) if dataset.skip_bad else None
     if dataset.are_paths:
         yield from paths.blocks(dataset, root, picks)
         return
@@ -67,7 +67,7 @@ def columns_of(dataset: DataSource, root: Path) -> dict[str, Any] | None:
             with files.open_bytes(root / name, packing, Mark(name)) as file:
                 here = parquet.types_in(file, name)
         else:
-            listener = _ignore if dataset.skip_bad else None
+            listener = ignore if dataset.skip_bad else None
             first = next(iter(_read(dataset, root, name, Picks(None), False, listener)), None)
             here = dict.fromkeys(first.values[0]) if first else {}
         if any(column in found and found[column] != kind for column, kind in here.items()):
@@ -76,7 +76,7 @@ def columns_of(dataset: DataSource, root: Path) -> dict[str, Any] | None:
     return found
 
 
-def _ignore(problem: Problem) -> None:
+def ignore(problem: Problem) -> None:
     """It was told of before."""
 
 
@@ -133,7 +133,7 @@ def _goes_on(dataset: DataSource, root: Path, bad_file: str) -> bool:
     """Whether `skip_bad` would get past the bad rows of a file to good ones. Reads up to the first good row."""
     try:
         names = (bad_file, *expand(dataset, root))
-        blocks = (_read(dataset, root, name, Picks(None), True, _ignore) for name in names)
+        blocks = (_read(dataset, root, name, Picks(None), True, ignore) for name in names)
         return any(len(block) for block in chain.from_iterable(blocks))
     except DataError:
         return False

@@ -10,6 +10,7 @@ import struct
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
+from itertools import compress
 
 import msgspec
 
@@ -122,8 +123,8 @@ class JobRows(msgspec.Struct):
         number = sum(self.counts[row] for row in wanted)
         if number in (0, len(self.states)):
             return array("I", range(number))
-        states = bytes(wanted)
-        return array("I", [i for i, state in enumerate(self.states) if state in states])
+        mask = self.states.translate(bytes(state in wanted for state in range(256)))
+        return array("I", compress(range(len(mask)), mask))
 
 
 # What the batches say about one key, as one integer: attempts, flags, and the number of the batch it is in. A fold over

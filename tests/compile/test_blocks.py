@@ -18,7 +18,9 @@ from runner.compile import shard
 from runner.compile.compile import compile_job
 from runner.compile.job import CompiledJob, load
 from runner.data import segments
+from runner.data.rows import open_rows
 from runner.data.segments import Walk
+from runner.data.sparse import blocks_at
 from runner.errors import DataError
 from runner.job.project import Job
 from runner.remotes.openai import lines as openai
@@ -75,6 +77,7 @@ def found(compiled: CompiledJob) -> Found:
     positions = None if parts.positions is None else list(parts.positions)
     rest = parts.rest.read()
     shown = [tuple(row) for row in compiled.rows()]
+    _look_at_some(compiled, shown, out.getvalue().split(b"\n"))
     return Found(
         bytes(wanted.keys),
         wanted.sizes,
@@ -87,6 +90,17 @@ def found(compiled: CompiledJob) -> Found:
         out.getvalue(),
         shown,
     )
+
+
+def _look_at_some(compiled: CompiledJob, shown: list[tuple[str, bytes, bytes]], lines: list[bytes]) -> None:
+    """Rows far from each other are what they are among all."""
+    for some in ([len(shown) - 1], [0, 1, len(shown) // 2], range(3, len(shown), 97)):
+        ordinals = sorted({n for n in some if 0 <= n < len(shown)})
+        assert [tuple(row) for row in compiled.rows_at(ordinals)] == [shown[n] for n in ordinals]
+        assert [line.data for line in compiled.lines(ordinals)] == [lines[n] for n in ordinals]
+        places = compiled.positions or range(len(shown))
+        rows = [next(open_rows(compiled.job.dataset, compiled.root, [places[n]])) for n in ordinals]
+        assert list(map(compiled.place_of, ordinals)) == [row.mark for row in rows]
 
 
 def write(root: Path, rows: list[Row], form: str) -> Path:
@@ -214,6 +228,21 @@ def test_only_segments_that_changed_are_read(tmp_path: Path, form: str) -> None:
     first = known[0].rows
     write(tmp_path, rows[first:] + rows[:first], form)  # what moved is found where it went
     assert read_of(tmp_path, job, known)[0] <= 2 * most
+
+
+@pytest.mark.parametrize("form", [".jsonl", ".csv"])
+def test_a_few_rows_cost_their_segments_alone(tmp_path: Path, form: str) -> None:
+    """What lies between them may have become anything: it is not looked at."""
+    job = job_of("{{ text }}", files=(f"a{form}",), dataset={"id": "id"})
+    path = write(tmp_path, [Row(n) for n in range(2000)], form)
+    compiled = compile_job(job, tmp_path, OPENAI)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = b"\xff" * 20_000
+    with path.open("r+b") as file:
+        file.write(data)
+    blocks = blocks_at(job.dataset, tmp_path, compiled.parts.pieces.segments, [3, 1990])  # type: ignore[union-attr]
+    assert [int(row.row["id"]) for block in blocks for row in block] == [3, 1990]
 
 
 def test_a_header_is_part_of_what_the_rows_below_it_are(tmp_path: Path) -> None:
