@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from runner import rawfile
 from runner.apply.lineage import chain_of, last_links, name_of, of_job, shown_for
 from runner.apply.rawfolder import RawFile, RawFolder
 from runner.apply.session import Session
@@ -26,7 +27,6 @@ from runner.job.packed import KEY_BYTES
 from runner.job.recorded import Batch, Stage
 from runner.plan.plan import make
 from runner.remotes.vendor import LineageFile, Provider
-from runner.results.verify import sha256_of
 
 OUTPUT, ERROR = "output", "error"
 _ENTRY = struct.Struct(f">{KEY_BYTES}xQ")
@@ -190,18 +190,14 @@ def _miss(work: _Work, batch: Batch, lack: Lack, why: str) -> None:
 def _objects(work: _Work, batch: Batch) -> list[Path] | None:
     """The raw files of a collected batch as we keep them; None when one is not what was recorded."""
     paths = [work.session.objects.path(f"{batch.key}/{result.name}") for result in batch.results]
-    for path, result in zip(paths, batch.results, strict=True):
-        if not path.is_file() or path.stat().st_size != result.size_bytes:
-            return None
-        if result.sha256 and sha256_of(path) != result.sha256:
-            return None
-    return paths
+    whole = (rawfile.is_whole(path, one.size_bytes, one.sha256) for path, one in zip(paths, batch.results, strict=True))
+    return paths if all(whole) else None
 
 
 def _copy(work: _Work, address: str, batch: Batch, objects: Sequence[Path], known: Iterable[str]) -> None:
     kinds = _kinds(work.indexes.get(batch.key, b""), len(objects))
     for path, kind in zip(objects, kinds, strict=True):
-        if known and sha256_of(path) in known:
+        if known and rawfile.sha256_of(path) in known:
             continue
         file = work.folder.add(
             name_of(batch),
@@ -230,7 +226,7 @@ def _kinds(index: bytes, files: int) -> list[str]:
 
 
 def _copied(source: Path, to: Path) -> None:
-    with source.open("rb") as raw, whole(to, mode=0o600) as out:
+    with rawfile.opened(source) as raw, whole(to, mode=0o600) as out:
         shutil.copyfileobj(raw, out, 1 << 20)
 
 

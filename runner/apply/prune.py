@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from runner import rawfile
 from runner.apply import met
 from runner.apply.errors import StepError
 from runner.apply.planning import planned
@@ -32,7 +33,6 @@ from runner.plan.prune import Age, Sides, Verdict, judge
 from runner.plan.remaining import BatchRows
 from runner.remotes.naming import PROJECT_CHARS
 from runner.remotes.vendor import Provider
-from runner.results.verify import sha256_of
 
 AT_ONCE = 50  # deletions that are named in one record
 
@@ -113,14 +113,11 @@ def _safe(session: Session, entries: Iterable[BatchRows]) -> bytes:
 
 def _is_whole(session: Session, batch: Batch) -> bool:
     """Whether every raw file of a batch is here, byte for byte."""
-    for result in batch.results:
-        path = session.objects.path(f"{batch.key}/{result.name}")
-        try:
-            if path.stat().st_size != result.size_bytes or (result.sha256 and sha256_of(path) != result.sha256):
-                return False
-        except OSError:
-            return False
-    return bool(batch.results) or not batch.tally.ok
+    found = (
+        rawfile.is_whole(session.objects.path(f"{batch.key}/{one.name}"), one.size_bytes, one.sha256)
+        for one in batch.results
+    )
+    return all(found) and (bool(batch.results) or not batch.tally.ok)
 
 
 def _elsewhere(

@@ -13,7 +13,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from runner.apply import answers, chains, moved, outputs, recover, retention
+from runner.apply import answers, chains, moved, outputs, packing, recover, retention
 from runner.apply.collect import mend_all
 from runner.apply.errors import StepError, jobs_in
 from runner.apply.pay import deferred_now, pay, resubmit_deferred
@@ -67,6 +67,7 @@ def apply(
             result.is_out_of_time = result.is_running and is_over(clock)
             if not result.is_running or session.stop.is_set() or wait_seconds == 0 or is_over(clock):
                 leave(session, guards, result)
+                packing.pack(session)
                 return result
         if session.spool is not None:
             session.spool.close()  # what could be sent at once has been
@@ -81,6 +82,7 @@ def apply(
             result.is_out_of_time = is_over(clock)
             with suppress(LockedError), session.memory.lock(command, clock=clock):
                 leave(session, guards, result)
+                packing.pack(session)
             return result
         # What was begun goes on, though another command had its turn meanwhile
         lock_seconds = min(max(lock_seconds, 60.0), left_of(clock))

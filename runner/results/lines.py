@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from runner.results import packed
+from runner import rawfile
 
 CHUNK_BYTES = 1 << 18
 _SMALL, _LARGE = 1 << 12, 1 << 16  # bytes to read ahead
@@ -33,7 +33,7 @@ def scan(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterator[tup
 
 def scan_runs(path: Path, *, longest_bytes: int = LONGEST_LINE_BYTES) -> Iterator[tuple[int, list[bytes]]]:
     """The same, many lines at a time: the offset of the first, and what follows it without a gap."""
-    with packed.opened(path) as source:
+    with path.open("rb", buffering=0) as source:
         offset = 0
         parts: list[bytes] = []  # of a line that began in an earlier chunk
         held = 0  # its length so far, also of what is not kept
@@ -95,10 +95,10 @@ class RawLines:
     def _window_of(self, path: Path) -> _Window | _PackedWindow:
         window = self._open.get(path)
         if window is None:
-            if packed.is_packed(path):
-                window = _PackedWindow(path, self._held)
-            else:
+            try:
                 window = _Window(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            except FileNotFoundError:
+                window = _PackedWindow(path, self._held)
             if len(self._open) >= self.OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
             self._open[path] = window
@@ -194,7 +194,7 @@ class _PackedWindow:
     __slots__ = ("_block", "_blocks", "_held", "_left", "_loose", "_path", "_start")
 
     def __init__(self, path: Path, held: _Held) -> None:
-        self._blocks = packed.Blocks(path)
+        self._blocks = rawfile.Blocks(path)
         self._path, self._held = path, held
         self._left = max(len(self._blocks), _HELD_BLOCKS)  # blocks to be read before that
         self._loose: _Window | None = None
@@ -208,7 +208,7 @@ class _PackedWindow:
                 self._unpack()
             if self._loose is not None:
                 return self._loose.line(offset)
-            number, position = divmod(offset, packed.BLOCK_BYTES)
+            number, position = divmod(offset, rawfile.BLOCK_BYTES)
             self._start, self._block = offset - position, self._at(number)
         end = self._block.find(b"\n", position)
         return self._block[position:end] if end >= 0 else self._longer(position)
@@ -216,7 +216,7 @@ class _PackedWindow:
     def _longer(self, position: int) -> bytes:
         """The line that begins there in the block, and goes on in the next ones."""
         parts = [self._block[position:]]
-        for number in range(self._start // packed.BLOCK_BYTES + 1, len(self._blocks)):
+        for number in range(self._start // rawfile.BLOCK_BYTES + 1, len(self._blocks)):
             line, newline, _ = self._at(number).partition(b"\n")
             parts.append(line)
             if newline:

@@ -56,7 +56,14 @@ class Objects(Protocol):
         ...
 
     def path(self, name: str) -> Path:
-        """Where the bytes of an object lie on this machine, to be read. There is no file where there is no object."""
+        """Where the bytes of an object lie on this machine, to be read. There is no file where there is no object.
+
+        Those of a raw file may be packed: `rawfile` and `RawLines` read them by the same path.
+        """
+        ...
+
+    def pack(self, batch: str, result: ResultObject) -> None:
+        """Let a raw file that nothing is added to any more take less room, where that can be done."""
         ...
 
     def remove(self, batch: str) -> None:

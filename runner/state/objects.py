@@ -1,16 +1,17 @@
 """Files beside the state: key sets, raw results as downloaded, indexes. Each is written whole; none is edited.
 
 Only an index may be written anew, after its batch was put in flight again: then no record speaks of the one before. The
-raw file of a calls batch grows with its journal, which says how far.
+raw file of a calls batch grows with its journal, which says how far. What was brought home is packed, see `rawfile`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
-from runner import files
+from runner import files, rawfile
 from runner.errors import StateError
 from runner.job.recorded import ResultObject
 
@@ -63,6 +64,12 @@ class DiskObjects:
 
     def read_set(self, name: str) -> bytes:
         return self.read(name, name.removeprefix("sets/"))
+
+    def pack(self, batch: str, result: ResultObject) -> None:
+        path = self.folder / batch / result.name  # never one that lies below another memory
+        with suppress(OSError, ImportError):  # it stays as it came
+            if path.stat().st_size == result.size_bytes:
+                rawfile.pack(path)
 
     def remove(self, batch: str) -> None:
         shutil.rmtree(self.folder / batch, ignore_errors=True)

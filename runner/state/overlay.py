@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from runner.errors import StateError
+from runner.rawfile import packed_of
 from runner.state.disk import DATABASE
 from runner.state.objects import DiskObjects
 
@@ -24,7 +25,11 @@ class ForkedObjects(DiskObjects):
 
     def path(self, name: str) -> Path:
         own, below = self.folder / name, self._base / name
-        return below if not own.exists() and below.exists() else own
+        return below if not _is_there(own) and _is_there(below) else own
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or packed_of(path).exists()
 
 
 def copy_state(source: Path, target: Path, *, tries: int = 100) -> None:

@@ -78,11 +78,11 @@ RUNNING = (*_sides("write project", "write batch,project", "write batch"), *_who
 Make = Callable[[Path, Server], Rig]
 
 
-def _openai(words: tuple[str, ...], expires: bool = False, stops: bool = False) -> Make:
+def _openai(words: tuple[str, ...], expires: bool = False, stops: bool = False, packs: bool = False) -> Make:
     def make(root: Path, server: Server) -> Rig:
         lab = Lab(root, server)
-        lab.rows(10)
-        return OpenAIRig(lab, words, expires=expires, stops=stops)
+        lab.rows({f"r{n}": f"{n} " + "long " * 600 for n in range(10)} if packs else 10)
+        return OpenAIRig(lab, words, expires=expires, stops=stops, packs=packs)
 
     return make
 
@@ -134,6 +134,7 @@ MUST: dict[str, tuple[str, ...]] = {
     "openai-verbs": VERBS,
     "openai-verbs-expired": VERBS,
     "openai-calls": OPENAI_CALLS,
+    "openai-packed": (*VERBS, *_whole("0.jsonl.zst"), "remove 0.jsonl"),
     "openai-running": (*RUNNING, *_sent("POST files", streamed=True), *_sent("POST batches")),
     "openai-chain": (*VERBS, *_whole("grade.jsonl", "grade.helpful.jsonl", "grade.scores.jsonl")),
     "openai-pairs": (*VERBS, *_whole("other.jsonl", "duel.jsonl", "duel.scores.jsonl")),
@@ -152,6 +153,7 @@ COMPOSITIONS: dict[str, Make] = {
     "openai-verbs": _openai(()),
     "openai-verbs-expired": _openai((), expires=True),
     "openai-calls": _openai(CALLS),
+    "openai-packed": _openai((), packs=True),
     "openai-running": _openai((*CALLS, "--once"), stops=True),
     "openai-chain": _chain,
     "openai-pairs": _pairs,

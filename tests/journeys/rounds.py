@@ -158,10 +158,13 @@ class OpenAIRig(Rig):
     """expires: the first batch does, with half of its rows done; the others go in a second one.
 
     stops: batches stay as they are, with few rows done, until the killed command is.
+
+    packs: answers are long enough for their file to be packed in the end.
     """
 
     expires: bool = False
     stops: bool = False
+    packs: bool = False
 
     @property
     def project(self) -> str:
@@ -169,7 +172,8 @@ class OpenAIRig(Rig):
 
     def fresh(self) -> None:
         super().fresh()
-        self.lab.spec(SPEC.replace("project: lab", f"project: {self.project}").replace("Say", f"Say {self.serial}"))
+        spec = SPEC.replace("max_tokens: 16", "max_tokens: 1600") if self.packs else SPEC
+        self.lab.spec(spec.replace("project: lab", f"project: {self.project}").replace("Say", f"Say {self.serial}"))
         self.lab.server.fault(
             expire_at={"value": 0.5, "count": 1} if self.expires else None, hold=0.2 if self.stops else None
         )
@@ -182,6 +186,12 @@ class OpenAIRig(Rig):
         self.lab.server.fault(hold=None)
         self.lab.apply()
         self.answered([10, 5] if self.expires else [10])
+        if self.packs:
+            raw = [path.name for path in self.lab.root.glob(".runner/objects/*/0.jsonl*")]
+            assert raw == ["0.jsonl.zst"]
+            (self.lab.root / "results/answers.jsonl").unlink()
+            self.lab.apply()  # written anew of what is packed
+            self.answered([10])
         return Figures()
 
     def answered(self, sent: list[int]) -> None:

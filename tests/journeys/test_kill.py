@@ -10,7 +10,7 @@ import pytest
 from tests.journeys.boundaries import crossed_by, missing_in, rig_of
 from tests.journeys.rounds import at
 
-NAMES = ["openai-verbs", "openai-verbs-expired", "openai-calls", "openai-running"]
+NAMES = ["openai-verbs", "openai-verbs-expired", "openai-calls", "openai-packed", "openai-running"]
 PATH = [  # what one plain apply comes to, in order
     "write project",
     "keys",
@@ -29,6 +29,7 @@ MOST = 120  # more boundaries than there are
 TELLING = {  # kills that a sample must have: what was sent is not on record, or what is on record was not sent
     "openai-verbs": ("after submit",),
     "openai-calls": ("sent POST batches",),
+    "openai-packed": ("rename 0.jsonl.zst", "remove 0.jsonl"),  # half packed; and then there are two
     "openai-running": ("after POST batches",),
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from runner import rawfile
 from tests.journeys.lab import SPEC, Lab
 
 ROWS = 700
@@ -82,9 +83,10 @@ def test_what_did_not_change_is_not_read_again(lab: Lab) -> None:
     put(lab, ".jsonl", lines)
     lab.apply()
     before = lab.results()
-    raw = max((lab.root / ".runner/objects").glob("*/0.jsonl"), key=lambda path: path.stat().st_size)
-    kept = raw.read_bytes()
-    answers = kept.split(b"\n")
+    packed = max((lab.root / ".runner/objects").glob("*/0.jsonl.zst"), key=lambda path: path.stat().st_size)
+    raw = packed.with_suffix("")
+    with rawfile.opened(raw) as file:
+        answers = file.read().split(b"\n")
     far = [line if b"id-0-" not in line else b"#" * len(line) for line in answers]
     raw.write_bytes(b"\n".join(far))
     del lines[ROWS // 2]

@@ -1,12 +1,14 @@
-"""Raw files that are kept packed, and read as if they were not: by offsets of the bytes as they came.
+"""A raw file, as it came or packed: read in both by offsets of the bytes as they came.
 
-A packed file is zstd in its seekable format: a frame for each block of bytes, and at the end, in a frame that other
-readers skip, how long each is. `zstd -dc` gives the file as it came. Sizes and digests on record are of those bytes.
+Packed it lies beside its name, which is gone then. It is zstd in its seekable format: a frame for each block of bytes,
+and at the end, in a frame that other readers skip, how long each is. `zstd -dc` gives the file as it came. Sizes and
+digests on record are of those bytes. Where both are there, the plain one counts: packing was cut short.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import shutil
@@ -15,7 +17,7 @@ import tempfile
 from array import array
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from runner.files import BUFFER_BYTES, PRIVATE, whole
 
@@ -29,15 +31,22 @@ _SKIPPED, _SEEKABLE = 0x184D2A5E, 0x8F92EAB1
 _SHARE = 4  # of what is free on the disk at most the fourth part, see `Blocks.loose`
 
 
-def is_packed(path: Path) -> bool:
-    return path.suffix == SUFFIX
+def packed_of(path: Path) -> Path:
+    """Where a raw file lies once it is packed."""
+    return path.with_name(path.name + SUFFIX)
 
 
-def pack(source: Path, target: Path) -> int:
-    """Make the packed file `target` of `source`, whole and durable, or not at all; how many bytes came.
+def pack(path: Path) -> int:
+    """Put the packed file in the place of the plain one; how many bytes came. A kill leaves one of them, or both.
 
-    Raises OSError.
+    Raises OSError, and ImportError where zstd is not installed; then the plain file is as it was.
     """
+    size = _write(path, packed_of(path))
+    path.unlink()
+    return size
+
+
+def _write(source: Path, target: Path) -> int:
     from runner.zstd import CompressionParameter, ZstdCompressor
 
     parameters = CompressionParameter
@@ -56,30 +65,53 @@ def pack(source: Path, target: Path) -> int:
     return size
 
 
-def opened(path: Path) -> BinaryIO:
-    """A raw file to be read from its first byte to its last, as it came, packed or not. Raises OSError."""
-    return io.BufferedReader(_Unpacked(Blocks(path)), BLOCK_BYTES) if is_packed(path) else path.open("rb", buffering=0)
+def opened(path: Path) -> io.BufferedReader[Any]:
+    """A raw file to be read from its first byte to its last, as it came. Raises OSError."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return io.BufferedReader(_Unpacked(Blocks(path)), BLOCK_BYTES)
 
 
 def size_of(path: Path) -> int:
     """How many bytes came. Raises OSError."""
-    if not is_packed(path):
+    try:
         return path.stat().st_size
-    blocks = Blocks(path)
-    blocks.close()
-    return blocks.size
+    except FileNotFoundError:
+        blocks = Blocks(path)
+        blocks.close()
+        return blocks.size
+
+
+def is_whole(path: Path, size_bytes: int, sha256: str) -> bool:
+    """Whether a raw file is what came: so many bytes, of this digest. sha256: as hex; empty where none was kept."""
+    try:
+        if size_of(path) != size_bytes:
+            return False
+        return not sha256 or sha256_of(path) == sha256
+    except OSError:
+        return False
+
+
+def sha256_of(path: Path) -> str:
+    """Of the bytes as they came, 64 hex characters. Raises OSError."""
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Blocks:
     """The blocks of a packed file. Close it."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError, also for what is no packed file of ours."""
+        """path: of the plain file. Raises OSError, also for what is no packed file of ours."""
         from runner.zstd import ZstdDecompressor, ZstdError
 
-        self._path = path
+        self._path = packed_of(path)
         self._unpacker, self._error = ZstdDecompressor, ZstdError
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(error.errno, error.strerror, str(path)) from None
         try:
             self._starts, self.size = self._table(os.fstat(self._fd).st_size)
         except BaseException:

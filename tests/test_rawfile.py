@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from shutil import which
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.results import packed
+from runner import rawfile
 from runner.results.lines import RawLines, scan
 
 zstd = pytest.importorskip("runner.zstd")
 
-BLOCK = packed.BLOCK_BYTES
+BLOCK = rawfile.BLOCK_BYTES
 LINES = st.lists(
     st.one_of(
         st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"\x85")),
@@ -28,12 +29,14 @@ LINES = st.lists(
 )
 
 
-def written(folder: Path, lines: Sequence[bytes], *, ends_whole: bool = True) -> tuple[Path, Path]:
-    """The same lines as they came, and packed."""
-    plain, small = folder / "0.jsonl", folder / "0.jsonl.zst"
+def packed(folder: Path, lines: Sequence[bytes], *, ends_whole: bool = True) -> tuple[Path, Path]:
+    """The same lines in two files, and the second is packed."""
+    plain, other = folder / "plain.jsonl", folder / "0.jsonl"
     plain.write_bytes(b"\n".join(lines) + b"\n" * (ends_whole and bool(lines)))
-    assert packed.pack(plain, small) == plain.stat().st_size
-    return plain, small
+    shutil.copyfile(plain, other)
+    assert rawfile.pack(other) == plain.stat().st_size
+    assert not other.exists() and rawfile.packed_of(other).is_file()
+    return plain, other
 
 
 def answers(rows: int) -> list[bytes]:
@@ -47,12 +50,11 @@ def answers(rows: int) -> list[bytes]:
 def test_random_lines_read_alike(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], ends_whole: bool, seed: int
 ) -> None:
-    plain, small = written(tmp_path_factory.mktemp("packed"), lines, ends_whole=ends_whole)
-    assert packed.size_of(small) == packed.size_of(plain) == plain.stat().st_size
-    with packed.opened(small) as file:
+    plain, small = packed(tmp_path_factory.mktemp("packed"), lines, ends_whole=ends_whole)
+    assert rawfile.size_of(small) == rawfile.size_of(plain) == plain.stat().st_size
+    with rawfile.opened(small) as file:
         assert file.read() == plain.read_bytes()
     found = list(scan(plain))
-    assert list(scan(small)) == found
     rng = random.Random(seed)
     with RawLines() as raw:
         for offset, line in rng.choices(found, k=40) if found else ():
@@ -61,7 +63,7 @@ def test_random_lines_read_alike(
 
 def test_a_shuffled_file_is_read_within_bounds(tmp_path: Path) -> None:
     """Lines asked for in another order than that of the file: all are right, before it is unpacked and after."""
-    plain, small = written(tmp_path, answers(20_000))
+    plain, small = packed(tmp_path, answers(20_000))
     found = list(scan(plain))
     random.Random(3).shuffle(found)
     before = sorted(path.name for path in tmp_path.iterdir())
@@ -72,26 +74,47 @@ def test_a_shuffled_file_is_read_within_bounds(tmp_path: Path) -> None:
 
 def test_what_was_changed_is_noticed(tmp_path: Path) -> None:
     """A byte that flipped, anywhere: an error, or the bytes as they came, and never others."""
-    plain, small = written(tmp_path, answers(400))
-    content, whole = plain.read_bytes(), small.read_bytes()
+    plain, small = packed(tmp_path, answers(400))
+    lies = rawfile.packed_of(small)
+    content, whole = plain.read_bytes(), lies.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    assert rawfile.is_whole(small, len(content), sha256)
     rng = random.Random(5)
     noticed = 0
     for at in [*range(12), *range(len(whole) - 60, len(whole)), *rng.sample(range(len(whole)), 200)]:
-        small.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :])
+        lies.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :])
         try:
-            with packed.opened(small) as file:
+            with rawfile.opened(small) as file:
                 assert file.read() == content
         except OSError as error:
-            assert str(small) in str(error)
+            assert str(lies) in str(error)
+            assert not rawfile.is_whole(small, len(content), sha256)
             noticed += 1
     assert noticed > 200
     for size in (0, 3, len(whole) // 2, len(whole) - 1):
-        small.write_bytes(whole[:size])
+        lies.write_bytes(whole[:size])
         with pytest.raises(OSError, match="not as it was packed"):
-            packed.size_of(small)
+            rawfile.size_of(small)
 
 
-@pytest.mark.skipif(which("zstd") is None, reason="the command line of zstd is not here")
+def test_packing_that_was_cut_short(tmp_path: Path) -> None:
+    """A kill after the packed file has its name leaves both: the plain one counts, and is packed again."""
+    plain, small = packed(tmp_path, answers(100))
+    rawfile.packed_of(small).write_bytes(b"of an earlier kill")
+    shutil.copyfile(plain, small)
+    with RawLines() as raw:
+        assert raw.at(small, 0) == answers(1)[0]
+    rawfile.pack(small)
+    with rawfile.opened(small) as file:
+        assert file.read() == plain.read_bytes()
+    with pytest.raises(FileNotFoundError):
+        rawfile.opened(tmp_path / "1.jsonl")
+
+
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="the command line of zstd is not here")
 def test_others_read_it(tmp_path: Path) -> None:
-    plain, small = written(tmp_path, answers(400))
-    assert subprocess.run(["zstd", "-dc", small], check=True, capture_output=True).stdout == plain.read_bytes()
+    plain, small = packed(tmp_path, answers(400))
+    assert (
+        subprocess.run(["zstd", "-dc", rawfile.packed_of(small)], check=True, capture_output=True).stdout
+        == plain.read_bytes()
+    )

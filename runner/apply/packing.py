@@ -1,0 +1,28 @@
+"""Raw results are packed when an apply ends: what they are read for mostly is done by then.
+
+What is not packed, since the command was stopped or there is no room, is packed by a later one: also what an earlier
+release has brought home.
+"""
+
+from __future__ import annotations
+
+from runner.apply.session import Session
+from runner.job.recorded import Batch, Stage
+
+SMALLEST = 16 << 10  # bytes; below it a file would take less room by a few blocks of the disk at most
+
+
+def pack(session: Session) -> None:
+    """Pack all that is home. Call it under the project's lock."""
+    for batch in session.records.batches():
+        if session.stop.is_set():
+            return
+        if _is_done(batch):
+            for result in batch.results:
+                if result.size_bytes >= SMALLEST:
+                    session.objects.pack(batch.key, result)
+
+
+def _is_done(batch: Batch) -> bool:
+    """Whether nothing is added to its files any more: a person may have calls sent again that are held."""
+    return batch.stage is Stage.COLLECTED and not (batch.has_journal and batch.tally.lost)
