@@ -28,8 +28,9 @@ from runner.remotes.vendor import Provider
 
 if TYPE_CHECKING:
     from runner.remotes.transport.credentials import Credential
+    from runner.remotes.transport.exchange import Transport
     from runner.remotes.transport.gate import UrlGate
-    from runner.remotes.transport.http import Http, Transport
+    from runner.remotes.transport.http import Http
     from runner.remotes.transport.waits import Waits
 
 
@@ -81,7 +82,8 @@ class _Net:
         query: Mapping[str, str] | None = None,
     ) -> Http:
         from runner.remotes.transport.credentials import Headers
-        from runner.remotes.transport.http import Http, HttpSettings
+        from runner.remotes.transport.exchange import HttpSettings
+        from runner.remotes.transport.http import Http
         from runner.remotes.transport.network import Network
 
         credential = self._secrets.of(key_variable_of(self._provider))

@@ -47,8 +47,9 @@ from runner.remotes.openai.profiles import profile_of
 from runner.remotes.openai.provider import OpenAIProvider
 from runner.remotes.transport.calls import Calls
 from runner.remotes.transport.credentials import Credential, Headers
+from runner.remotes.transport.exchange import HttpSettings, Timeouts
 from runner.remotes.transport.gate import UrlGate
-from runner.remotes.transport.http import Http, HttpSettings, Timeouts
+from runner.remotes.transport.http import Http
 from runner.remotes.vendor import Provider
 from runner.spec.load import load
 from runner.spec.problems import render

@@ -13,7 +13,8 @@ import httpx
 from runner.clock import Clock, FastClock
 from runner.job import project
 from runner.remotes.opening import open_provider
-from runner.remotes.transport.http import Http, HttpSettings, Transport
+from runner.remotes.transport.exchange import HttpSettings, Transport
+from runner.remotes.transport.http import Http
 from runner.remotes.vendor import Provider, Submission
 
 KEY = "sk-canary-0123456789abcdef"

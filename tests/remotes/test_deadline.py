@@ -11,7 +11,7 @@ import pytest
 
 from runner.clock import FastClock
 from runner.errors import OutcomeUnknown
-from runner.remotes.transport.http import REPLY_SECONDS, HttpSettings, Timeouts
+from runner.remotes.transport.exchange import REPLY_SECONDS, HttpSettings, Timeouts
 from runner.remotes.transport.retry import RetryPolicy
 from tests.remotes.loopback import Answer, Request, in_turn, reply, send, serving
 from tests.remotes.making import START, http_at

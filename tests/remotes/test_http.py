@@ -26,7 +26,8 @@ from runner.errors import (
 )
 from runner.remotes.transport import redaction
 from runner.remotes.transport.content import MultipartForm
-from runner.remotes.transport.http import Http, HttpSettings, Timeouts
+from runner.remotes.transport.exchange import HttpSettings, Timeouts
+from runner.remotes.transport.http import Http
 from runner.remotes.transport.retry import RetryPolicy
 from tests.remotes.loopback import Answer, hang_up, in_turn, reply, reset, send, serving
 from tests.remotes.making import KEY, START, http_at
@@ -372,11 +373,11 @@ def test_signed_urls_go_without_key_and_are_logged_without_query(
 
 
 def test_one_debug_line_per_call(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, logger="runner.remotes.transport.http")
+    caplog.set_level(logging.DEBUG, logger="runner.remotes.transport.exchange")
     handler, _ = replies(httpx.Response(200, json={}))
     with http_at(handler=handler) as http:
         http.get_json("/batches", {"after": "batch_9"})
-    lines = [record.getMessage() for record in caplog.records if record.name == "runner.remotes.transport.http"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "runner.remotes.transport.exchange"]
     assert lines == ["GET /v1/batches 200 0 ms"]
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from runner.clock import FastClock
 from runner.errors import NotSent, Refused
-from runner.remotes.transport.http import Http, HttpSettings
+from runner.remotes.transport.exchange import HttpSettings
+from runner.remotes.transport.http import Http
 from runner.remotes.transport.network import Network
 from tests.remotes.loopback import reply, send, serving
 from tests.security.internet import Answer, Internet, internet

@@ -14,7 +14,8 @@ import pytest
 from runner.clock import FastClock, RealClock
 from runner.errors import NotSent, OutcomeUnknown, RateLimited, RemoteError
 from runner.remotes.transport.content import MultipartForm
-from runner.remotes.transport.http import Http, HttpSettings, Timeouts
+from runner.remotes.transport.exchange import HttpSettings, Timeouts
+from runner.remotes.transport.http import Http
 from runner.remotes.transport.retry import RetryPolicy
 from runner.remotes.transport.waits import MOMENT_SECONDS, Moving, Waits
 from tests.remotes.loopback import Answer, Request, hang_up, in_turn, reply, send, serving

@@ -10,7 +10,8 @@ import pytest
 
 from runner.clock import FastClock
 from runner.errors import NotSent
-from runner.remotes.transport.http import Http, HttpSettings
+from runner.remotes.transport.exchange import HttpSettings
+from runner.remotes.transport.http import Http
 from runner.remotes.transport.network import addresses_of
 from runner.remotes.transport.origins import is_private
 from tests.journeys.lab import KEY

@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, TypeVar, cast
 from runner.errors import DataError, Mark, NotSent, OutcomeUnknown
 from runner.remotes.audio import Recording
 from runner.remotes.transport.content import MultipartForm
-from runner.remotes.transport.http import Http, Query
+from runner.remotes.transport.exchange import Query
+from runner.remotes.transport.http import Http
 from runner.remotes.transport.replies import Reply
 
 _PIECE = 1 << 16

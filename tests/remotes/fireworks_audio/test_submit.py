@@ -19,7 +19,7 @@ from runner.errors import AuthFailed, BlockedError, DataError, NotFound, NotSent
 from runner.remotes.audio import Receipt
 from runner.remotes.fireworks_audio.profile import Profile, capabilities_of
 from runner.remotes.fireworks_audio.provider import FireworksAudioCaller
-from runner.remotes.transport.http import HttpSettings, Timeouts
+from runner.remotes.transport.exchange import HttpSettings, Timeouts
 from tests.remotes.fireworks_audio.made import RECEIPT, SUBMITTED, provider_at, recording
 from tests.remotes.loopback import Answer, Server, hang_up, reply, reset, send, serving
 from tests.remotes.making import KEY, http_at
