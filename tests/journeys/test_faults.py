@@ -203,16 +203,16 @@ def test_a_second_upload_may_be_seen(lab: Lab) -> None:
 
 def test_what_was_put_off_is_not_sent_again_beside_a_batch_that_appeared_meanwhile(lab: Lab) -> None:
     """The state that knew of the first one was lost before any list showed it."""
-    lab.spec(SPEC.replace("min_poll_s: 0.05", "min_poll_s: 0.05, defer_s: 0.2"))
+    lab.spec(SPEC.replace("min_poll_s: 0.05", "min_poll_s: 0.05, defer_s: 2"))
     lab.server.fault(hold=0.0, list_lag=60)
     lab.apply("--no-wait", code=3)
     lab.forget()
     lab.rows(11)
     lab.server.fault(file_invisible=1)
     lab.apply("--no-wait", code=3)  # sends all eleven, and the remote puts them off
-    time.sleep(0.2)
+    time.sleep(2)
     assert "the same upload is submitted again" in lab.apply("--no-wait", code=3).stderr
-    time.sleep(0.3)
+    time.sleep(2)
     lab.server.fault(hold=None, list_lag=None)
     lab.apply()
     assert [len(ids) for ids in lab.server.sent()] == [10, 1]

@@ -79,7 +79,7 @@ class Lab:
             input_file_id=self.upload(content), endpoint=endpoint, completion_window="24h", **more
         )
 
-    def wait(self, batch_id: str, *states: str, seconds: float = 20) -> Any:
+    def wait(self, batch_id: str, *states: str, seconds: float = 60) -> Any:
         until = time.monotonic() + seconds
         while True:
             batch = self.client().batches.retrieve(batch_id)
@@ -88,7 +88,7 @@ class Lab:
             assert time.monotonic() < until, batch
             time.sleep(0.02)
 
-    def wait_for(self, batch_id: str, is_so: Callable[[Any], bool], seconds: float = 20) -> Any:
+    def wait_for(self, batch_id: str, is_so: Callable[[Any], bool], seconds: float = 60) -> Any:
         until = time.monotonic() + seconds
         while not is_so(batch := self.client().batches.retrieve(batch_id)):
             assert time.monotonic() < until, batch

@@ -138,13 +138,14 @@ def test_cancel_frees_what_was_not_sent_and_holds_what_was(lab: AudioLab) -> Non
 
 
 def test_no_wait_sends_and_leaves_and_the_next_one_listens(lab: AudioLab) -> None:
-    lab.server.fault(audio_processing=1)
+    lab.server.fault(audio_processing=500)
     assert "Still running" in lab.first("--no-wait", code=3).stderr
     assert lab.posts() == 20
     line = json.loads(lab.run("plan", "-o", "json").stdout)["jobs"][0]["lines"][0]
     assert (line["sign"], line["what"], line["done"]) == (".", "20 recordings", 0)
     assert line["why"] == "waiting for answers, 0 of 20 done"
     assert "waiting for answers" in lab.run("status").stdout
+    lab.server.fault(audio_processing=None)
     lab.apply("-y")
     assert lab.posts() == 20
     lab.done()
