@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from runner.apply import validity
+from runner.apply import noted, validity
 from runner.apply.desire import Compiler
 from runner.apply.errors import StepError
 from runner.apply.remotes import Remotes
@@ -200,12 +200,14 @@ class Session(msgspec.Struct):
     def recorded(self) -> Recorded:
         """What is recorded now, with key sets and indexes read (and kept, since they never change)."""
         project = self.records.project()
+        jobs = {
+            address: (record, self.objects.read_set(record.keys_object))
+            for address, record in self.records.jobs().items()
+        }
+        known = {address: noted.read(self.memory.caches, *of_job) for address, of_job in jobs.items()}
         return Recorded(
             batches=[self._rows_of(batch) for batch in self.records.batches()],
-            jobs={
-                address: (record, self.objects.read_set(record.keys_object))
-                for address, record in self.records.jobs().items()
-            },
+            jobs=jobs,
             retries=[
                 RetryRows(
                     retry.generation,
@@ -222,6 +224,7 @@ class Session(msgspec.Struct):
                 for address, record in self.records.jobs().items()
                 if record.flawed_object
             },
+            answered={address: one for address, one in known.items() if one is not None},
         )
 
     def _left(self, project: ProjectRecord | None) -> list[LeftRows]:

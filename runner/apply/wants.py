@@ -6,16 +6,23 @@ from collections.abc import Iterable
 
 from runner.apply.session import Session
 from runner.job.observed import Origin
-from runner.job.outcomes import answered
-from runner.job.packed import common, union, without, without_all
+from runner.job.outcomes import ENTRY_BYTES, answered
+from runner.job.packed import common, restricted, union, without, without_all
 from runner.job.recorded import Batch
+from runner.plan.answered import in_question
 
 
 def unsettled(session: Session) -> tuple[bytes, bytes]:
     """Keys that some job wants and no collected batch has answered: those not in flight, and those that are."""
-    batches = session.recorded().batches
-    done = [answered(entry.index) for entry in batches if entry.index and not entry.batch.is_active]
-    wanted = without_all(union([session.keys_of(job) for job in session.desired]), done)
+    recorded = session.recorded()
+    batches = recorded.batches
+    wanted = in_question(session.desired, batches, recorded.retries, recorded.accepted_origins, recorded.answered)
+    indexes = [entry.index for entry in batches if entry.index and not entry.batch.is_active]
+    if wanted is None:
+        wanted = union([session.keys_of(job) for job in session.desired])
+    else:
+        indexes = [restricted(index, wanted, ENTRY_BYTES) for index in indexes]
+    wanted = without_all(wanted, list(map(answered, indexes)))
     free = without(wanted, union([entry.keys for entry in batches if entry.batch.is_active]))
     return free, without(wanted, free)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from runner import files
-from runner.apply import keep
+from runner.apply import keep, noted
 from runner.apply.answers import is_folder, known_of, lines_to, made_of, spec_of
 from runner.apply.session import Session
 from runner.apply.splicing import Splicing
@@ -25,6 +25,7 @@ from runner.job.desired import Desired
 from runner.job.project import AnyJob, AudioJob, Job
 from runner.job.recorded import JobRecord
 from runner.job.written import Written
+from runner.plan import answered
 from runner.plan.plan import Recorded
 from runner.plan.remaining import JobRows
 from runner.results import alike, export, fingerprint, folder
@@ -60,6 +61,9 @@ def write(session: Session, job: Desired, rows: JobRows, recorded: Recorded) -> 
         session.reporter.warn(f"{job.address}: `{job.output}`: {of_folder}")
     record = _record(session, job, rows, recorded, accounting, path, is_ours=True)
     session.records.save(record)
+    if session.sandbox is None:
+        history = recorded.batches, recorded.retries, recorded.accepted_origins
+        noted.write(session.memory.caches, record, answered.noted(job, rows, session.desired, *history))
     if splicing is not None:
         splicing.leave(record.output_sha256)
     return accounting

@@ -25,6 +25,7 @@ BUCKETS = 256
 _FEW = 4096  # below it, counting first bytes is quicker than 256 searches
 _PAIRWISE = 3  # sets of like size: more of them are sorted together
 _SPARSE = 256  # a difference costs as much as so many keys
+_SEARCHED = 32  # so many keys are searched for one by one
 _LEAST_RUN, _LARGEST_RUN = 1 << 10, 1 << 18  # bytes that are compared at once
 
 
@@ -189,11 +190,22 @@ def restricted(records: bytes, keys: bytes, width: int = KEY_BYTES) -> bytes:
 
 def positions_of(keys: bytes | bytearray, wanted: bytes) -> array[int]:
     """Where these keys (packed, in any order) stand among others, ascending."""
-    if not wanted:
-        return array("I")
+    if len(wanted) <= _SEARCHED * KEY_BYTES:
+        return array("I", sorted({n for key in unpack(wanted) for n in _found(keys, key)}))
     found = set(struct.iter_unpack(f"{KEY_BYTES}s", wanted))  # tuples of one, so that the loop is one of C
     is_there = map(found.__contains__, struct.iter_unpack(f"{KEY_BYTES}s", keys))
     return array("I", compress(range(len(keys) // KEY_BYTES), is_there))
+
+
+def _found(keys: bytes | bytearray, key: bytes) -> Iterator[int]:
+    """Where one key stands, each time that it does."""
+    at = keys.find(key)
+    while at >= 0:
+        if at % KEY_BYTES:  # it ends in the middle of another
+            at = keys.find(key, at + 1)
+            continue
+        yield at // KEY_BYTES
+        at = keys.find(key, at + KEY_BYTES)
 
 
 def chosen(packed: bytes, mask: bytes) -> bytes:

@@ -17,11 +17,12 @@ from runner.job.packed import KEY_BYTES, common, keys_of, union, without
 from runner.job.project import EVERYTHING, Scope
 from runner.job.recorded import Batch, JobRecord
 from runner.plan import adoption, batches, guard, needs, repay, resume, review, sample, stragglers
+from runner.plan.answered import Answered, fold
 from runner.plan.chains import Chains
 from runner.plan.change import MOST_NAMED, Action, Change, Cut, JobPlan, Reason, RowCounts, cancelling
 from runner.plan.decide import CannotSee, Observation, decide
 from runner.plan.guard import Amount, Guards
-from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, RetryRows, Row, fold
+from runner.plan.remaining import UNDER_WAY, BatchRows, JobRows, RetryRows, Row
 from runner.plan.repay import LeftRows, Replaced
 from runner.plan.spent import spent_by
 from runner.plan.stragglers import Limit
@@ -40,6 +41,7 @@ class Recorded(msgspec.Struct, frozen=True):
     shown: Mapping[str, Shown] = {}  # by origin
     meets: Mapping[str, bool] = {}  # by address of a job that is scored as it stands: whether it is as good as expected
     flawed: Mapping[str, Keys] = {}  # by address of a job whose answers have to be good: those that are none
+    answered: Mapping[str, Answered] = {}  # by address, what was known of a job when its results were written
 
     def answers_of(self, entry: BatchRows) -> Keys:
         """The keys that a batch has answered, but for those that a person decided since to have answered anew."""
@@ -150,7 +152,7 @@ class _Order:
 
 def _folded(desired: Sequence[Desired], recorded: Recorded) -> tuple[list[JobRows], _Order]:
     """The state of every row, and where the jobs stand that others wait for."""
-    history = recorded.batches, recorded.retries, recorded.accepted_origins
+    history = recorded.batches, recorded.retries, recorded.accepted_origins, recorded.answered
     folded = fold(desired, *history)
     order = _Order(desired, folded, recorded)
     waiting = [order.waits(job) for job in desired]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from itertools import compress
@@ -15,9 +16,9 @@ from itertools import compress
 import msgspec
 
 from runner.job.desired import Desired
-from runner.job.observed import Origin, Phase
+from runner.job.observed import Phase
 from runner.job.outcomes import ANSWERS, ENTRY_BYTES, NO_LINE, Outcome, good
-from runner.job.packed import KEY_BYTES, bounds, unpack
+from runner.job.packed import KEY_BYTES, bounds, positions_of, unpack
 from runner.job.recorded import Batch, Stage
 
 
@@ -80,6 +81,7 @@ class JobRows(msgspec.Struct):
     batches: set[str] = msgspec.field(default_factory=set)  # in flight with rows of this job
     bad: int = 0  # rows beside them that cannot become requests
     shown: set[int] = msgspec.field(default_factory=set)  # 1 + the numbers of the batches that rows stand as they do by
+    answers: Counter[int] = msgspec.field(default_factory=Counter)  # by the same of them, so many rows at least
 
     def touch(self, row: Row, batch: Batch, address: str) -> None:
         """Note which batch put a row where it stands."""
@@ -97,9 +99,8 @@ class JobRows(msgspec.Struct):
 
     def reject(self, keys: bytes | bytearray, flawed: bytes) -> None:
         """Count answers that are none as errors. keys: of the rows, in their order. flawed: of such answers."""
-        found = set(unpack(flawed))
-        for ordinal in self.ordinals(Row.OK) if found else ():
-            if bytes(keys[ordinal * KEY_BYTES : (ordinal + 1) * KEY_BYTES]) in found:
+        for ordinal in positions_of(keys, flawed):
+            if self.states[ordinal] == Row.OK:
                 self.states[ordinal] = Row.ERROR
         self.counts = [self.states.count(row) for row in _ROWS]
 
@@ -165,10 +166,9 @@ def fold(
     """
     # Keys are spread evenly by their first byte: one 256th of every set lies side by side, and only that much is ever
     # unpacked. A small project is one bucket, since 256 dicts of ten keys cost more than one of a few thousand.
-    origins = {job.provider: job.origin for job in jobs}
     packed = [job.keys for job in jobs] + [entry.keys for entry in batches] + [retry.keys for retry in retries]
     edges_of = _ends if sum(map(len, packed)) <= _FEW * KEY_BYTES else bounds
-    trusted = [_is_trusted(entry.batch, origins, accepted or {}) for entry in batches]
+    trusted = trust(jobs, batches, accepted or {})
     history = _History(batches, retries, trusted, edges_of)
     # Where no two rows of the only job are equal, as in most projects, nothing is shared; and before anything was sent,
     # each row is as new as the other.
@@ -190,9 +190,13 @@ def fold(
     return [one.counted() for one in wanted]
 
 
-def _is_trusted(batch: Batch, origins: Mapping[str, Origin], accepted: Mapping[str, Sequence[str]]) -> bool:
-    provider = batch.origin.provider
-    return batch.origin == origins.get(provider) or str(batch.origin) in accepted.get(provider, ())
+def trust(jobs: Sequence[Desired], batches: Sequence[BatchRows], accepted: Mapping[str, Sequence[str]]) -> list[bool]:
+    """Of each batch, whether its answers count. accepted: as in `fold`."""
+    origins = {job.provider: job.origin for job in jobs}
+    return [
+        origin == origins.get(origin.provider) or str(origin) in accepted.get(origin.provider, ())
+        for origin in (entry.batch.origin for entry in batches)
+    ]
 
 
 def _ends(records: bytes, width: int = KEY_BYTES) -> list[int]:
@@ -379,9 +383,12 @@ class _Wanted:
         keys, states, row_of = self._keys, self._rows.states, self._row_of
         ordinals = self.ordinals[bucket]
         told = [known.get(keys[ordinal * KEY_BYTES : (ordinal + 1) * KEY_BYTES], 0) for ordinal in ordinals]
-        occurring = {*told}
-        for state in occurring - row_of.keys():
-            row_of[state] = self._learned(state, batches) if state else int(Row.NEW)
+        occurring = Counter(told)
+        for state, times in occurring.items():
+            if state not in row_of:
+                row_of[state] = self._learned(state, batches) if state else int(Row.NEW)
+            if state & _OK:
+                self._rows.answers[state >> _BATCH_SHIFT] += times
         if _UNASKED.isdisjoint(map(row_of.__getitem__, occurring)):
             self._quiet.add(bucket)
         for ordinal, row in zip(ordinals, map(row_of.__getitem__, told), strict=True):
