@@ -112,7 +112,7 @@ def _unheard(session: Session, keys: bytes) -> bytes:
             if batch.transport is not Transport.ONLINE or not common(entry.keys, keys):
                 continue
             file, mine = session.objects.path(f"{batch.key}/{RAW}"), frozenset(unpack(keys))
-            for one in refused(entry.index):
+            for one in refused(entry.index or entry.so_far):  # also of one that goes on
                 fault = COMMON.parse(raw.at(file, one.offset)).fault if one.key in mine else None
                 found += [one.key] if fault is not None and fault.code == UNANSWERED else []
     return keys_of(b"".join(found))

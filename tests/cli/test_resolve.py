@@ -172,6 +172,16 @@ def test_what_may_have_been_accepted_is_not_forgotten(project: Project, capsys: 
     assert run(["-C", str(project.root), "state", "rm", "wave-1", "-y"]) == 0
 
 
+def test_what_was_to_be_sent_once_more_and_is_cancelled_is_in_doubt_as_before(project: Project) -> None:
+    project.wave(*sent("a"), *sent("b"))
+    assert project.resolve("--row", "calls/a.wav", "--resubmit") == 0
+    assert project.resolve("--row", "calls/b.wav", "--clear") == 0
+    with project.opened() as session:
+        calls.abandon(session, session.records.batches()[0])
+    states = project.states()[1]
+    assert (states["a"].step, states["b"].outcome) == (CallStep.HELD, Outcome.RETRY)
+
+
 def test_all_of_them_without_a_row(project: Project) -> None:
     project.wave(*sent("a"), *sent("b"), *sent("c", "b-3"))
     assert project.resolve("--resubmit") == 0

@@ -135,6 +135,24 @@ def test_a_server_error_is_tried_again_so_often(tmp_path: Path) -> None:
         assert server.times["Say word 3"] == 3
 
 
+def test_what_no_reply_came_of_is_counted_when_it_is_asked_again_while_its_batch_goes_on(tmp_path: Path) -> None:
+    def fault(server: OnlineServer, prompt: str, times: int) -> Reply | None:
+        if prompt == "Say word 3":
+            return error(500, "out of memory")
+        if prompt == "Say word 5":  # the job stops, and what is left of the batch waits
+            until(lambda: server.times["Say word 3"] == 3)
+            return error(401, "bad key")
+        return None
+
+    with asking(tmp_path, 8, fault=fault) as (lab, server):
+        run(lab, code=1)
+        lab.run("retry", "answers", "specs/")
+        server.fault = lambda server, prompt, times: None
+        run(lab)
+        assert server.times["Say word 3"] == 4
+        assert duplicates_in(lab.run("status", "specs/").stdout) == 3
+
+
 def test_what_a_server_refuses_is_the_outcome_of_that_row(tmp_path: Path) -> None:
     with asking(tmp_path, 8, fault=once(error(400, "context too long"), times=9)) as (lab, server):
         run(lab, code=4)

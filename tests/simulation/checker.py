@@ -350,7 +350,10 @@ def _began_to_send(history: History, batch: RemoteBatch) -> float:
 def _check_twins(history: History) -> None:
     """What was counted as a duplicate is stopped, and of several that are the same, one goes on."""
     for batch in history.remote.batches:
-        if min(batch.over_at, batch.cancelling_at) > history.world.duplicates.get(batch.id, NEVER):
+        counted_at = history.world.duplicates.get(batch.id, NEVER)
+        if batch.is_hidden(counted_at - A_SENDING, counted_at):
+            continue  # it was given up, and another of its like had the answers: what nothing shows nobody stops
+        if min(batch.over_at, batch.cancelling_at) > counted_at:
             history.blame(f"twins: {batch.id} was counted as a duplicate, and goes on")
     same: dict[tuple[str, str], list[RemoteBatch]] = {}
     for batch in history.remote.batches:

@@ -58,6 +58,11 @@ MENDED = (
     8_093_014_188,  # a job about answers whose parent waits for a person, and got some in this very command
     4_093_003_362,  # another clone's batch goes by the name of one that was never sent from here
     6_093_012_202,  # stopped in the console, and a late create of the same brought nothing
+    12_094_011_341,  # a row whose reply was lost, and before it was sent once more a person cancelled the rest
+    Kind.BRIEF_BATCHES.seed(
+        205_134
+    ),  # hidden, and its duplicate has the answers: it is counted, and nobody can stop it
+    13_095_003_389,  # a row without a reply is asked again on purpose while its batch goes on
     94_000_016,  # an older memory is put back while the remote hides what was sent since
 )
 SWEEP = 20_000

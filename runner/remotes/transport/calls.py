@@ -152,9 +152,9 @@ class Calls:
 def abandon(work: Work, pool: Callable[[int], Executor]) -> None:
     """Wait for nothing more: what was not sent is free again, what was sent and not answered is in doubt."""
     journal, states = work.journal, work.journal.states
-    open_calls = [*states.at(CallStep.INTENT), *states.at(CallStep.RECEIPT)]
-    journal.append(*(CallEntry(number, CallStep.HELD) for number in open_calls))
-    unsent = [number for step in FREE for number in states.at(step)]
+    sent = (CallStep.INTENT, CallStep.RECEIPT, CallStep.REPEATED)  # the last was to be sent once more
+    journal.append(*(CallEntry(number, CallStep.HELD) for step in sent for number in states.at(step)))
+    unsent = [number for step in (CallStep.NONE, CallStep.CLEARED) for number in states.at(step)]
     lines = [error_line(work.custom_id(number), NOT_SENT, "cancelled before it was sent") for number in unsent]
     with pool(TOGETHER) as executor:  # many share a commit
         list(executor.map(journal.answer, unsent, repeat(Outcome.RETRY), lines))
