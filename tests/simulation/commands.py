@@ -99,13 +99,21 @@ class Commands:
             self._history.blame("review: an apply that is held to a plan sends what is not in it")
 
     def _check_order(self, keys: list[bytes]) -> None:
-        """Nothing of a job is sent while a request of a job that it needs was never sent at all."""
+        """Nothing of a job is sent while a request of a job that it needs, or asks about, was never sent at all.
+
+        Answers are asked about without those of requests that a person stopped, be it before they were sent.
+        """
         rows = {spec.address: set(spec.row_keys()) for spec in self._author.specs}
         asked = {key for batch in self._history.remote.batches for key in batch.keys}
+        stopped = [(one.at, key) for one in self._history.stopped for key in one.keys]
+        settled = asked.union(key for at, key in stopped if not self._history.asked_since(key, at))
         owners = [spec for spec in self._author.specs if rows[spec.address].issuperset(keys)]
-        early = [spec for spec in owners if any(not rows[name] <= asked for name in _before(spec))]
-        if owners and len(early) == len(owners):
-            self._history.blame(f"order: {early[0].address} is sent before all of {', '.join(_before(early[0]))} is")
+        for_needs = {spec.address: [name for name in spec.needs if not rows[name] <= asked] for spec in owners}
+        for_after = {spec.address: [name for name in spec.after if not rows[name] <= settled] for spec in owners}
+        early = {address: [*names, *for_after[address]] for address, names in for_needs.items()}
+        if owners and all(early.values()):
+            address, names = next(iter(early.items()))
+            self._history.blame(f"order: {address} is sent before all of {', '.join(names)} is")
 
     def _remotes(self, applier: Applier, clock: SimulatedClock) -> SimulatedRemotes:
         return SimulatedRemotes(applier.provider)
@@ -415,11 +423,6 @@ class Telling:
 
     def progress(self, jobs: object) -> None:
         pass
-
-
-def _before(spec: JobSpec) -> tuple[str, ...]:
-    """The jobs that come before one."""
-    return (*spec.needs, *spec.after)
 
 
 def _came_of(batch: Batch, made: RemoteBatch, applier: Applier, recorded: Collection[str]) -> bool:

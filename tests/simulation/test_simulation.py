@@ -63,6 +63,7 @@ MENDED = (
         205_134
     ),  # hidden, and its duplicate has the answers: it is counted, and nobody can stop it
     13_095_003_389,  # a row without a reply is asked again on purpose while its batch goes on
+    8_095_007_628,  # cancelled before it got out, and a job that asks about the other answers
     94_000_016,  # an older memory is put back while the remote hides what was sent since
 )
 SWEEP = 20_000
